@@ -1,0 +1,269 @@
+//! Activation: a link of a waiting sign-up is used, and an account comes to be.
+
+use crate::accounts::{Accounts, Failure};
+use crate::crypto::hasher::{PasswordHash, Purpose};
+use crate::model::{
+    AccountId, EmailAddress, LinkState, LinkToken, NewPassword, PasswordError, SignUp,
+};
+use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreError};
+
+/// What can be done with a link, and what the page behind it shows.
+#[derive(Debug)]
+pub enum LinkStanding {
+    /// Its button makes the account.
+    Waiting(SignUp),
+    /// The account exists, through this link or another of the same sign-up.
+    AlreadyActive(Option<EmailAddress>),
+    Expired,
+    /// Whoever got the letter said that it was not them.
+    Disavowed,
+    /// The address became an account by another way.
+    AddressTaken,
+    Unknown,
+}
+
+/// The account is there.
+#[derive(Debug)]
+pub struct Activated {
+    pub email: Option<EmailAddress>,
+    /// Whether it was there before.
+    pub already: bool,
+}
+
+/// Why a link made no account.
+#[derive(Debug, thiserror::Error)]
+pub enum ActivationError {
+    /// The sign-up is contested: whoever holds the link has to choose the password.
+    #[error("the sign-up needs a password")]
+    PasswordNeeded(SignUp),
+    #[error("the password cannot be set: {problem}")]
+    Password { sign_up: SignUp, problem: PasswordError },
+    #[error("the address has an account already")]
+    AddressTaken,
+    #[error("the link has expired")]
+    Expired,
+    #[error("the sign-up was disavowed")]
+    Disavowed,
+    #[error("no such link")]
+    Unknown,
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl From<StoreError> for ActivationError {
+    fn from(error: StoreError) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+/// Why a sign-up could not be dropped.
+#[derive(Debug, thiserror::Error)]
+pub enum DisavowalError {
+    /// The link was used: there is an account now.
+    #[error("the account is active already")]
+    AlreadyActive,
+    #[error("the link has expired")]
+    Expired,
+    #[error("no such link")]
+    Unknown,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What came of one try to consume a sign-up.
+enum Consumed {
+    Account,
+    /// The sign-up is not any more what it was when it was read.
+    Changed,
+    AddressTaken,
+}
+
+impl Accounts {
+    /// What stands behind a link. Changes nothing (R43).
+    pub async fn inspect_link(&self, token: &str) -> Result<LinkStanding, StoreError> {
+        let Some(token) = LinkToken::parse(token) else { return Ok(LinkStanding::Unknown) };
+        let now = self.clock.now();
+        self.store
+            .read(async |db| {
+                let Some(link) = db.find_activation_link(&token.digest(), now).await? else {
+                    return Ok(LinkStanding::Unknown);
+                };
+                let standing = standing(db, &link).await?;
+                Ok(match standing {
+                    Standing::Waiting(waiting) => LinkStanding::Waiting(waiting.sign_up),
+                    Standing::AlreadyActive(email) => LinkStanding::AlreadyActive(email),
+                    Standing::Expired => LinkStanding::Expired,
+                    Standing::Disavowed => LinkStanding::Disavowed,
+                    Standing::AddressTaken => LinkStanding::AddressTaken,
+                })
+            })
+            .await
+    }
+
+    /// Uses a link. Idempotent: a link that was used answers as it did then. `password` counts only
+    /// where the sign-up is contested, and is judged only there.
+    pub async fn activate(
+        &self,
+        token: &str,
+        password: Option<&str>,
+    ) -> Result<Activated, ActivationError> {
+        let token = LinkToken::parse(token).ok_or(ActivationError::Unknown)?;
+        let now = self.clock.now();
+        loop {
+            let (link, standing) = self
+                .store
+                .read(async |db| {
+                    let Some(link) = db.find_activation_link(&token.digest(), now).await? else {
+                        return Ok(None);
+                    };
+                    let standing = standing(db, &link).await?;
+                    Ok(Some((link, standing)))
+                })
+                .await?
+                .ok_or(ActivationError::Unknown)?;
+            let waiting = match standing {
+                Standing::Waiting(waiting) => waiting,
+                Standing::AlreadyActive(email) => return Ok(Activated { email, already: true }),
+                Standing::Expired => return Err(ActivationError::Expired),
+                Standing::Disavowed => return Err(ActivationError::Disavowed),
+                Standing::AddressTaken => return Err(ActivationError::AddressTaken),
+            };
+            let chosen = match waiting.sign_up.contested_at {
+                Some(_) => Some(self.choose(&waiting.sign_up, password).await?),
+                None => None,
+            };
+            let consumed = self
+                .store
+                .write(async |tx| self.consume(tx, &link, &waiting, chosen.as_ref()).await);
+            match consumed.await {
+                Ok(Consumed::Account) => {
+                    return Ok(Activated { email: Some(waiting.sign_up.email), already: false });
+                }
+                // somebody else used, contested or dropped it in between: look again
+                Ok(Consumed::Changed) => {}
+                Ok(Consumed::AddressTaken) => return Err(ActivationError::AddressTaken),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// "This wasn't me": drops the sign-up of a link. Idempotent.
+    pub async fn disavow(&self, token: &str) -> Result<(), DisavowalError> {
+        let token = LinkToken::parse(token).ok_or(DisavowalError::Unknown)?;
+        let now = self.clock.now();
+        self.store
+            .write(async |tx| {
+                let link = tx.find_activation_link(&token.digest(), now).await?;
+                let link = link.ok_or(DisavowalError::Unknown)?;
+                match link.state {
+                    LinkState::Used { .. } => Err(DisavowalError::AlreadyActive),
+                    LinkState::Disavowed { .. } => Ok(()),
+                    LinkState::Expired { .. } => Err(DisavowalError::Expired),
+                    LinkState::Live { .. } if tx.consume_sign_up(link.sign_up, true).await? => {
+                        tx.disavow_links(link.sign_up, now).await?;
+                        Ok(())
+                    }
+                    // its button was pressed at the same moment, or the address has an account
+                    LinkState::Live { .. } => Err(DisavowalError::AlreadyActive),
+                }
+            })
+            .await
+    }
+
+    /// Posts a fresh link to the address of the sign-up that an old link is of. Says nothing about
+    /// whether it still waits.
+    pub async fn renew_link(&self, token: &str) -> Result<(), StoreError> {
+        let Some(token) = LinkToken::parse(token) else { return Ok(()) };
+        let now = self.clock.now();
+        let waiting = self
+            .store
+            .read(async |db| match db.find_activation_link(&token.digest(), now).await? {
+                Some(link) => db.find_sign_up(link.sign_up).await,
+                None => Ok(None),
+            })
+            .await?;
+        match waiting {
+            Some(SignUpRecord { sign_up, .. }) => {
+                self.send_new_link(&sign_up.email, sign_up.locale.as_ref()).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn choose(
+        &self,
+        sign_up: &SignUp,
+        password: Option<&str>,
+    ) -> Result<PasswordHash, ActivationError> {
+        let Some(typed) = password.filter(|typed| !typed.is_empty()) else {
+            return Err(ActivationError::PasswordNeeded(sign_up.clone()));
+        };
+        let judged: NewPassword = self
+            .policy
+            .judge(typed, Some(&sign_up.email))
+            .map_err(|problem| ActivationError::Password { sign_up: sign_up.clone(), problem })?;
+        let hashed = self.hasher.hash(judged.password().as_bytes(), Purpose::SignUp).await;
+        hashed.map_err(|error| ActivationError::Failure(error.into()))
+    }
+
+    async fn consume(
+        &self,
+        tx: &mut Connection,
+        link: &LinkRecord,
+        waiting: &SignUpRecord,
+        chosen: Option<&PasswordHash>,
+    ) -> Result<Consumed, StoreError> {
+        let now = self.clock.now();
+        if !tx.consume_sign_up(link.sign_up, chosen.is_some()).await? {
+            return Ok(Consumed::Changed);
+        }
+        let SignUp { email, name, locale, .. } = &waiting.sign_up;
+        let id = AccountId::new(self.entropy.uuid_v7(now));
+        let made = tx
+            .insert_account(&NewAccount {
+                id,
+                email,
+                password_hash: chosen.unwrap_or(&waiting.password_hash),
+                name: name.as_ref(),
+                locale: locale.as_ref(),
+                now,
+            })
+            .await?;
+        if !made {
+            return Ok(Consumed::AddressTaken);
+        }
+        tx.consume_links(link.sign_up, id, now).await?;
+        Ok(Consumed::Account)
+    }
+}
+
+/// As [`LinkStanding`], of a link that is known.
+enum Standing {
+    Waiting(SignUpRecord),
+    AlreadyActive(Option<EmailAddress>),
+    Expired,
+    Disavowed,
+    AddressTaken,
+}
+
+async fn standing(db: &mut Connection, link: &LinkRecord) -> Result<Standing, StoreError> {
+    Ok(match link.state {
+        LinkState::Used { .. } => {
+            let account = match link.account {
+                Some(id) => db.find_account(id).await?,
+                None => None,
+            };
+            Standing::AlreadyActive(account.map(|record| record.account.email))
+        }
+        LinkState::Disavowed { .. } => Standing::Disavowed,
+        LinkState::Expired { .. } => Standing::Expired,
+        LinkState::Live { .. } => match db.find_sign_up(link.sign_up).await? {
+            // it is dropped while its link lives only where the address has an account
+            None => Standing::AddressTaken,
+            Some(waiting) => match db.find_account_by_email(&waiting.sign_up.email).await? {
+                Some(_) => Standing::AddressTaken,
+                None => Standing::Waiting(waiting),
+            },
+        },
+    })
+}

@@ -1,0 +1,59 @@
+//! People: signing up, confirming an address, signing in, and what they say about themselves.
+//!
+//! Decides what is allowed and what happens; knows nothing of HTTP and SQL. Every use case has an
+//! error type of its own that says what happened in the domain's words; the edge turns it into the
+//! wire's.
+
+mod activation;
+mod profile;
+mod sign_in;
+mod sign_up;
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::crypto::hasher::{HashError, Hasher};
+use crate::crypto::secret::Entropy;
+use crate::mail::Outbox;
+use crate::model::PasswordPolicy;
+use crate::storage::{Store, StoreError};
+
+pub use activation::{Activated, ActivationError, DisavowalError, LinkStanding};
+pub use profile::{ProfileChange, ProfileError};
+pub use sign_in::{SignInError, SignedIn};
+pub use sign_up::SignUpRequest;
+
+/// How long a sign-up waits for its link to be used, from the last time somebody signed up.
+pub const SIGN_UP_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// The use cases around accounts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    pub store: Store,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub hasher: Hasher,
+    pub outbox: Outbox,
+    pub policy: PasswordPolicy,
+}
+
+/// The service could not do what it would have done: nobody's fault but its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Passwords are being hashed to capacity (R51).
+    #[error("too many passwords are being hashed")]
+    Busy { retry_after: Duration },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the password hash failed")]
+    Hash(#[source] HashError),
+}
+
+impl From<HashError> for Failure {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy { retry_after } => Self::Busy { retry_after },
+            other => Self::Hash(other),
+        }
+    }
+}

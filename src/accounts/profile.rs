@@ -1,0 +1,51 @@
+//! What people say about themselves.
+
+use crate::accounts::Accounts;
+use crate::model::{Account, AccountId, Locale, Name};
+use crate::storage::StoreError;
+
+/// A change of the profile: `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Debug, Default)]
+pub struct ProfileChange {
+    pub name: Option<Option<Name>>,
+    pub locale: Option<Option<Locale>>,
+}
+
+/// Why a profile was not changed or not found.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The account was deleted while its owner was still signed in.
+    #[error("the account is gone")]
+    Gone,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Accounts {
+    pub async fn profile(&self, id: AccountId) -> Result<Account, ProfileError> {
+        let found = self.store.read(async |db| db.find_account(id).await).await?;
+        found.map(|record| record.account).ok_or(ProfileError::Gone)
+    }
+
+    /// The account as it is afterwards.
+    pub async fn change_profile(
+        &self,
+        id: AccountId,
+        change: ProfileChange,
+    ) -> Result<Account, ProfileError> {
+        self.store
+            .write(async |tx| {
+                let found = tx.find_account(id).await?;
+                let mut account = found.map(|record| record.account).ok_or(ProfileError::Gone)?;
+                if let Some(name) = change.name {
+                    account.name = name;
+                }
+                if let Some(locale) = change.locale {
+                    account.locale = locale;
+                }
+                tx.update_profile(id, account.name.as_ref(), account.locale.as_ref()).await?;
+                Ok(account)
+            })
+            .await
+    }
+}

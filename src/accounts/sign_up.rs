@@ -1,0 +1,112 @@
+//! Signing up: a row that waits, and a letter.
+
+use crate::accounts::{Accounts, Failure, SIGN_UP_TTL};
+use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
+use crate::mail::Cause;
+use crate::model::{EmailAddress, Locale, Name, NewPassword, SignUpId, UserAgent};
+use crate::storage::{Connection, NewSignUp, SignUpRecord, StoreError};
+
+/// A sign-up as somebody sent it.
+#[derive(Debug)]
+pub struct SignUpRequest {
+    pub email: EmailAddress,
+    pub password: NewPassword,
+    pub name: Option<Name>,
+    pub locale: Option<Locale>,
+    pub user_agent: Option<UserAgent>,
+}
+
+/// What the password's hash said about a sign-up that may wait already.
+enum Finding {
+    /// None waits: here is the hash for one.
+    First(PasswordHash),
+    /// One waits, and this is its password.
+    Same(SignUpRecord),
+    /// One waits with another password.
+    Other(SignUpRecord),
+}
+
+impl Accounts {
+    /// Keeps the sign-up waiting and posts a letter. Answers alike, after the same work, whether
+    /// the address is new, waiting, or an account's: the courier finds that out (R34).
+    ///
+    /// A second sign-up with the same password is another letter; one with another password makes
+    /// the sign-up contested, so that nobody plants a password for somebody else (R35).
+    pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
+        self.hasher.admit(Purpose::SignUp)?;
+        loop {
+            let finding = self.compare(&request).await?;
+            // the row that was compared may be gone by now, or one may have come: then once more
+            if self.store.write(async |tx| self.keep(tx, &request, &finding).await).await? {
+                self.outbox.wake();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Posts a fresh link if a sign-up waits for the address; the courier finds out whether.
+    pub async fn send_new_link(
+        &self,
+        email: &EmailAddress,
+        locale: Option<&Locale>,
+    ) -> Result<(), StoreError> {
+        self.store
+            .write(async |tx| self.outbox.post(tx, email, locale, &Cause::NewLink).await)
+            .await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    /// Hashes the password once, whatever there is to compare it with.
+    async fn compare(&self, request: &SignUpRequest) -> Result<Finding, Failure> {
+        let password = request.password.password().as_bytes();
+        let waiting =
+            self.store.read(async |db| db.find_sign_up_by_email(&request.email).await).await?;
+        let Some(waiting) = waiting else {
+            return Ok(Finding::First(self.hasher.hash(password, Purpose::SignUp).await?));
+        };
+        match self.hasher.verify(password, &waiting.password_hash, Purpose::SignUp).await? {
+            Verdict::Right { .. } => Ok(Finding::Same(waiting)),
+            Verdict::Wrong => Ok(Finding::Other(waiting)),
+        }
+    }
+
+    /// `false` if the finding no longer holds; then nothing was written.
+    async fn keep(
+        &self,
+        tx: &mut Connection,
+        request: &SignUpRequest,
+        finding: &Finding,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let expires_at = now + SIGN_UP_TTL;
+        let SignUpRequest { email, name, locale, user_agent, .. } = request;
+        let (name, locale) = (name.as_ref(), locale.as_ref());
+        let kept = match finding {
+            Finding::First(password_hash) => {
+                tx.insert_sign_up(&NewSignUp {
+                    id: SignUpId::new(self.entropy.uuid_v7(now)),
+                    email,
+                    password_hash,
+                    name,
+                    locale,
+                    user_agent: user_agent.as_ref(),
+                    now,
+                    expires_at,
+                })
+                .await?
+            }
+            Finding::Same(waiting) => {
+                tx.repeat_sign_up(waiting.sign_up.id, name, locale, expires_at).await?
+            }
+            Finding::Other(waiting) => {
+                tx.contest_sign_up(waiting.sign_up.id, now, expires_at).await?
+            }
+        };
+        if kept {
+            let cause = Cause::sign_up(now, user_agent.as_ref());
+            self.outbox.post(tx, email, locale, &cause).await?;
+        }
+        Ok(kept)
+    }
+}

@@ -1,0 +1,64 @@
+//! Lengths of time as people write them: `15m`, `14d`, `1h 30m`.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A length of time in whole milliseconds, written as `15m`, `24h`, `90d` or `1h 30m`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lifetime(Duration);
+
+impl Lifetime {
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Lifetime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lifetime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Lifetime;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a length of time with its unit, such as 30s, 15m, 24h or 90d")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Lifetime, E> {
+                let wrong = || E::invalid_value(serde::de::Unexpected::Str(text), &self);
+                let duration = humantime::parse_duration(text).map_err(|_| wrong())?;
+                // a century is forever, and sums of instants stay far from overflowing
+                if duration > Duration::from_secs(100 * 366 * 24 * 3_600) {
+                    return Err(wrong());
+                }
+                Ok(Lifetime(duration))
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
+}

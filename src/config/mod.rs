@@ -1,0 +1,331 @@
+//! Typed settings: what can be set, what it is by default, and where each value came from.
+//!
+//! Lowest layer first: the defaults of this file, then `[<profile>.vestibule]` in `Rocket.toml`,
+//! then `VESTIBULE_…` in the environment with `__` between levels. [`layers`] stacks them,
+//! [`Settings::read`] checks the whole and refuses what it does not know. Text that has a type of
+//! its own further up (addresses, scopes) is parsed there, with errors of the same kind:
+//! [`SettingError`].
+
+mod lifetime;
+mod report;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::Figment;
+use rocket::figment;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+pub use lifetime::Lifetime;
+pub use report::report;
+pub use sources::{Profile, SettingError, layers, rocket_defaults};
+
+/// Everything under `vestibule.` in force. `Debug` shows no secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What people know the service by, in letters and on pages.
+    pub name: String,
+    /// Where browsers reach the service; every link and the issuer come from it (R45).
+    pub public_url: PublicUrl,
+    /// The client that serves token requests which name none.
+    pub default_client: Option<String>,
+    /// Registered clients by id.
+    pub clients: BTreeMap<String, ClientSettings>,
+    pub mail: MailSettings,
+    pub tokens: TokenSettings,
+    pub links: LinkSettings,
+    pub password: PasswordSettings,
+    pub hashing: HashingSettings,
+    pub limits: LimitSettings,
+    pub templates: TemplateSettings,
+    pub log: LogSettings,
+    pub shutdown: ShutdownSettings,
+}
+
+/// An absolute `http` or `https` URL without query and fragment, and without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublicUrl(Url);
+
+impl PublicUrl {
+    /// `https://example.org/auth`, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    /// The path in front of every route as browsers see them: empty, or such as `/auth`.
+    pub fn base_path(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+
+    /// The host, as it stands in Message-IDs and in the default sender.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or("localhost")
+    }
+
+    pub fn is_secure(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wanted = "expected an absolute http or https URL such as https://accounts.example.org";
+        let url = Url::parse(&text).map_err(|error| format!("{wanted} ({error})"))?;
+        let plain = url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !plain || !url.has_host() {
+            return Err(format!("{wanted}, with nothing behind the path"));
+        }
+        Ok(Self(url))
+    }
+}
+
+impl From<PublicUrl> for String {
+    fn from(url: PublicUrl) -> Self {
+        url.as_str().to_owned()
+    }
+}
+
+/// `[vestibule.clients.<id>]`
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientSettings {
+    /// A public client has no secret.
+    #[serde(default)]
+    pub public: bool,
+    /// SHA-256, in hexadecimal, of a secret with at least 128 random bits.
+    #[serde(default)]
+    pub secret_sha256: Option<String>,
+    pub grants: Vec<String>,
+    pub scopes: Vec<String>,
+    /// Whose tokens the client may introspect: `own` (the default) or `all`.
+    #[serde(default)]
+    pub introspects: Introspects,
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSettings")
+            .field("public", &self.public)
+            .field("secret_sha256", &self.secret_sha256.as_ref().map(|_| "redacted"))
+            .field("grants", &self.grants)
+            .field("scopes", &self.scopes)
+            .field("introspects", &self.introspects)
+            .finish()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Introspects {
+    #[default]
+    Own,
+    All,
+}
+
+/// `[vestibule.mail]`
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailSettings {
+    pub transport: TransportKind,
+    /// The sender, `Name <address>` or an address alone.
+    pub from: String,
+    /// Where the `file` transport writes letters, one `.eml` each.
+    pub directory: PathBuf,
+    /// `smtp://user:password@host:port?tls=required` or `smtps://…`; needed by `smtp`.
+    pub smtp_url: Option<String>,
+}
+
+impl fmt::Debug for MailSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailSettings")
+            .field("transport", &self.transport)
+            .field("from", &self.from)
+            .field("directory", &self.directory)
+            .field("smtp_url", &self.smtp_url.as_ref().map(|_| "redacted"))
+            .finish()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportKind {
+    /// To a mail server.
+    Smtp,
+    /// As files.
+    File,
+    /// Only a line in the log that a letter was sent, without its link.
+    Log,
+    /// Into memory; for tests.
+    Memory,
+}
+
+/// `[vestibule.tokens]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSettings {
+    pub access_ttl: Lifetime,
+    /// How long a session lives that is not refreshed.
+    pub refresh_idle_ttl: Lifetime,
+    /// How long a session lives in all.
+    pub session_ttl: Lifetime,
+    /// How long the predecessor of a refresh token still answers, once its successor was seen in
+    /// use; `0s` makes every refresh token strictly single-use.
+    pub reuse_grace: Lifetime,
+}
+
+/// `[vestibule.links]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkSettings {
+    pub activation_ttl: Lifetime,
+    pub reset_ttl: Lifetime,
+}
+
+/// `[vestibule.password]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordSettings {
+    /// In code points; 8 at least (NIST SP 800-63B-4 §3.1.1.2).
+    pub min_length: usize,
+}
+
+/// `[vestibule.hashing]`: Argon2id (RFC 9106) and how much of it runs at once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HashingSettings {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+    /// Passwords hashed at once; each slot holds `memory_kib` for good.
+    pub slots: NonZeroUsize,
+    /// A request that would wait longer for a slot is refused with 503.
+    pub max_wait: Lifetime,
+}
+
+/// `[vestibule.limits]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    /// `false` switches all limits off; for tests, and for those who limit elsewhere.
+    pub enabled: bool,
+    /// Letters that one address gets in an hour; further ones wait.
+    pub letters_per_hour: NonZeroUsize,
+}
+
+/// `[vestibule.templates]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateSettings {
+    /// Files here replace compiled-in templates of the same name.
+    pub directory: Option<PathBuf>,
+}
+
+/// `[vestibule.log]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, or a filter such as `info,vestibule::web=debug`.
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    Text,
+    Json,
+}
+
+/// `[vestibule.shutdown]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShutdownSettings {
+    /// How long the listener stays open after SIGTERM while `/health/ready` answers 503, so that
+    /// load balancers can take this node out first.
+    pub delay: Lifetime,
+}
+
+impl Settings {
+    /// Reads and checks the settings in a figment made by [`layers`].
+    pub fn read(figment: &Figment) -> Result<Self, SettingError> {
+        sources::require(figment)?;
+        let settings: Self = figment
+            .focus("vestibule")
+            .extract()
+            .map_err(|error| SettingError::from_figment(error, figment))?;
+        settings.check(Profile::of(figment)).map_err(|(key, problem)| {
+            SettingError::new(figment, &format!("vestibule.{key}"), problem)
+        })?;
+        Ok(settings)
+    }
+
+    /// What types alone cannot say. The first problem found, with its key below `vestibule.`.
+    fn check(&self, profile: Profile) -> Result<(), (&'static str, String)> {
+        if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
+            return Err(("name", "expected a name in one line".to_owned()));
+        }
+        if let Some(default) = &self.default_client
+            && !self.clients.contains_key(default)
+        {
+            return Err(("default_client", format!("no client `{default}` is registered")));
+        }
+        if self.mail.transport == TransportKind::Smtp && self.mail.smtp_url.is_none() {
+            let wanted = "the transport smtp needs it: smtp://user:password@host:587?tls=required";
+            return Err(("mail.smtp_url", wanted.to_owned()));
+        }
+        for (key, ttl) in [
+            ("tokens.access_ttl", self.tokens.access_ttl),
+            ("tokens.refresh_idle_ttl", self.tokens.refresh_idle_ttl),
+            ("tokens.session_ttl", self.tokens.session_ttl),
+            ("links.activation_ttl", self.links.activation_ttl),
+            ("links.reset_ttl", self.links.reset_ttl),
+        ] {
+            if ttl.duration() < Duration::from_secs(1) {
+                return Err((key, "expected at least 1s".to_owned()));
+            }
+        }
+        if self.password.min_length < 8 || self.password.min_length > 128 {
+            return Err(("password.min_length", "expected 8 to 128 characters".to_owned()));
+        }
+        self.hashing.check(profile)
+    }
+}
+
+impl HashingSettings {
+    fn check(&self, profile: Profile) -> Result<(), (&'static str, String)> {
+        if self.parallelism == 0 || self.parallelism > 16 {
+            return Err(("hashing.parallelism", "expected 1 to 16".to_owned()));
+        }
+        if self.iterations == 0 || self.iterations > 16 {
+            return Err(("hashing.iterations", "expected 1 to 16".to_owned()));
+        }
+        let least = 8 * self.parallelism;
+        if self.memory_kib < least || self.memory_kib > 4 * 1024 * 1024 {
+            return Err(("hashing.memory_kib", format!("expected {least} to 4194304 (KiB)")));
+        }
+        // R41; only somebody who develops may hash faster than an attacker should
+        if profile != Profile::Development {
+            if self.memory_kib < 19_456 {
+                return Err(("hashing.memory_kib", "expected at least 19456 (KiB)".to_owned()));
+            }
+            if self.iterations < 2 {
+                return Err(("hashing.iterations", "expected at least 2".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! `vestibule config`: what is in force, and where each value came from.
+
+use std::fmt::Write as _;
+
+use figment::Figment;
+use figment::value::{Dict, Value};
+use rocket::figment;
+
+use super::sources::{SECRET_KEYS, place};
+
+/// One line for each setting: key, value, place. Secrets are not shown.
+pub fn report(figment: &Figment) -> String {
+    let mut lines = Vec::new();
+    for key in ["address", "port", "databases.vestibule.url"] {
+        if let Ok(value) = figment.find_value(key) {
+            collect(figment, key, &value, &mut lines);
+        }
+    }
+    let settings: Dict = figment.extract_inner("vestibule").unwrap_or_default();
+    for (key, value) in &settings {
+        collect(figment, &format!("vestibule.{key}"), value, &mut lines);
+    }
+    let width = |column: fn(&Line) -> &str| lines.iter().map(|l| column(l).chars().count()).max();
+    let key_width = width(|line| &line.key).unwrap_or(0);
+    let value_width = width(|line| &line.value).unwrap_or(0).min(48);
+    let mut report = format!("# profile: {}\n", figment.profile());
+    for Line { key, value, place } in &lines {
+        // writing to a String cannot fail
+        let _ = writeln!(report, "{key:key_width$} = {value:value_width$}  # {place}");
+    }
+    report
+}
+
+struct Line {
+    key: String,
+    value: String,
+    place: String,
+}
+
+fn collect(figment: &Figment, key: &str, value: &Value, lines: &mut Vec<Line>) {
+    if let Value::Dict(_, dict) = value {
+        for (name, value) in dict {
+            collect(figment, &format!("{key}.{name}"), value, lines);
+        }
+        return;
+    }
+    let place = figment.get_metadata(value.tag()).map_or_else(String::new, |m| place(m, key));
+    lines.push(Line { key: key.to_owned(), value: shown(key, value), place });
+}
+
+fn shown(key: &str, value: &Value) -> String {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    if key == "databases.vestibule.url" {
+        return format!("{:?}", without_password(value.as_str().unwrap_or_default()));
+    }
+    if SECRET_KEYS.contains(&last) && key != "vestibule.public_url" {
+        return "(set, not shown)".to_owned();
+    }
+    match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Array(_, values) => {
+            let values: Vec<String> = values.iter().map(|value| shown("", value)).collect();
+            format!("[{}]", values.join(", "))
+        }
+        other => serde_json::to_string(other).unwrap_or_default(),
+    }
+}
+
+/// A database URL as it may be shown: without the password in it.
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            let _ = parsed.set_password(Some("***"));
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Settings, layers};
+    use figment::providers::{Format, Toml};
+
+    fn development(toml: &str) -> Figment {
+        layers(Figment::new().merge(Toml::string(toml).nested()).select("debug"))
+    }
+
+    #[test]
+    fn defaults_are_enough_for_development() {
+        let settings = Settings::read(&development("")).unwrap();
+        assert_eq!(settings.public_url.as_str(), "http://127.0.0.1:8000");
+        assert_eq!(settings.tokens.access_ttl.to_string(), "15m");
+        assert_eq!(settings.mail.from, "Vestibule <no-reply@localhost>");
+    }
+
+    #[test]
+    fn r57_errors_name_the_key_and_what_would_be_right() {
+        for (toml, expected) in [
+            (
+                "[default.vestibule.tokens]\naccess_tll = \"5m\"",
+                "setting `vestibule.tokens.access_tll`",
+            ),
+            ("[default.vestibule.tokens]\naccess_tll = \"5m\"", "did you mean `access_ttl`"),
+            ("[default.vestibule.tokens]\naccess_ttl = 900", "with its unit, such as 30s"),
+            ("[default.vestibule.password]\nmin_length = 7", "expected 8 to 128"),
+            ("[default.vestibule]\npublic_url = \"example.org\"", "absolute http or https URL"),
+            ("[default.vestibule]\ndefault_client = \"nobody\"", "no client `nobody`"),
+            ("[default.vestibule.mail]\ntransport = \"smtp\"", "vestibule.mail.smtp_url"),
+            ("[default.vestibule.mail]\ntransport = \"pigeon\"", "`smtp`"),
+            (
+                "[default.vestibule.clients.web]\npublic = true\nscopes = []",
+                "vestibule.clients.web.grants",
+            ),
+        ] {
+            let error = Settings::read(&development(toml)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{toml}\n{error}");
+        }
+    }
+
+    #[test]
+    fn r57_a_release_profile_says_all_that_is_missing() {
+        let error = Settings::read(&layers(Figment::new().select("release"))).unwrap_err();
+        let error = error.to_string();
+        for needed in ["VESTIBULE_PUBLIC_URL", "VESTIBULE_MAIL__TRANSPORT", "clients.<id>"] {
+            assert!(error.contains(needed), "{error}");
+        }
+    }
+
+    #[test]
+    fn r41_a_release_profile_hashes_no_weaker_than_the_minimum() {
+        let toml = "[default.vestibule]\npublic_url = \"https://a.example\"\n\
+            [default.vestibule.mail]\ntransport = \"log\"\n\
+            [default.vestibule.clients.web]\npublic = true\ngrants = [\"password\"]\nscopes = []\n";
+        let release = |more: &str| {
+            let toml = Toml::string(&format!("{toml}{more}")).nested();
+            Settings::read(&layers(Figment::new().merge(toml).select("release")))
+        };
+        assert!(release("").is_ok());
+        let weak = release("[default.vestibule.hashing]\nmemory_kib = 1024\n").unwrap_err();
+        assert!(weak.to_string().contains("at least 19456"));
+    }
+
+    #[test]
+    fn r55_r57_secrets_are_in_no_error_no_debug_and_no_report() {
+        let toml = "[default.vestibule.mail]\nsmtp_url = \"smtp://me:hunter2@mail.example\"\n\
+            [default.vestibule.clients.web]\nsecret_sha256 = \"hunter2\"\ngrants = []\nscopes = []\n\
+            [default.databases.vestibule]\nurl = \"postgres://me:hunter2@db.example/v\"\n";
+        let figment = development(toml);
+        assert!(!format!("{:?}", Settings::read(&figment).unwrap()).contains("hunter2"));
+        let report = report(&figment);
+        assert!(!report.contains("hunter2"), "{report}");
+        assert!(report.contains("postgres://me:***@db.example/v"), "{report}");
+        let wrong = development("[default.vestibule.mail]\nsmtp_url = [\"hunter2\"]");
+        assert!(!Settings::read(&wrong).unwrap_err().to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,237 @@
+//! Where settings come from, and errors that say so.
+
+use std::fmt;
+
+use figment::error::Kind;
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::{Dict, Value};
+use figment::{Figment, Metadata, Source};
+use rocket::figment;
+
+/// Keys whose value is never shown.
+pub(super) const SECRET_KEYS: [&str; 4] = ["smtp_url", "secret_sha256", "secret_key", "url"];
+
+/// What the service runs for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Profile {
+    /// Rocket's `debug` profile: everything has a default, links are logged, letters can be read
+    /// at `/dev/mail`.
+    Development,
+    /// Any other: what must be decided has no default.
+    Production,
+}
+
+impl Profile {
+    pub fn of(figment: &Figment) -> Self {
+        if *figment.profile() == rocket::Config::DEBUG_PROFILE {
+            Self::Development
+        } else {
+            Self::Production
+        }
+    }
+}
+
+/// Rocket's own figment, as the binary starts from it: other defaults than Rocket's where those
+/// are unsafe or loud, then `Rocket.toml` (or the file that `ROCKET_CONFIG` names), then
+/// `ROCKET_…` in the environment.
+pub fn rocket_defaults() -> Figment {
+    Figment::from(rocket::Config::default())
+        // `X-Real-IP` from anybody would be believed
+        .merge(Serialized::default("ip_header", false))
+        // Rocket's log repeats whole URIs, and there are tokens in links: ours says what is needed
+        .merge(Serialized::default("log_level", "off"))
+        .merge(Serialized::default("cli_colors", false))
+        // `cli::serve` hears SIGTERM itself, to stop being ready before it stops listening
+        .merge(Serialized::default("shutdown.ctrlc", false))
+        .merge(Serialized::default("shutdown.signals", [""; 0]))
+        .merge(Serialized::default("shutdown.grace", 10))
+        .merge(Serialized::default("shutdown.mercy", 5))
+        .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
+        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
+        .select(figment::Profile::from_env_or("ROCKET_PROFILE", rocket::Config::DEFAULT_PROFILE))
+}
+
+/// Puts this crate's defaults below `figment`, and the environment on top of it.
+pub fn layers(figment: Figment) -> Figment {
+    let environment = Env::prefixed("VESTIBULE_")
+        .map(|key| format!("vestibule.{}", key.as_str().replace("__", ".")).into())
+        .global();
+    let database =
+        Env::raw().only(&["DATABASE_URL"]).map(|_| "databases.vestibule.url".into()).global();
+    let figment = with_defaults(figment.merge(environment).merge(database));
+    match Profile::of(&figment) {
+        Profile::Development => {
+            let public_url = development_url(&figment);
+            let figment = figment
+                .join(Serialized::default("vestibule.public_url", public_url))
+                .join(Serialized::default("vestibule.mail.transport", "file"));
+            with_sender(figment)
+        }
+        Profile::Production => with_sender(figment),
+    }
+}
+
+fn with_sender(figment: Figment) -> Figment {
+    let public_url: Option<super::PublicUrl> = figment.extract_inner("vestibule.public_url").ok();
+    // an address literal would need brackets and is no sender that a mail server likes
+    let host = public_url.as_ref().map(super::PublicUrl::host);
+    let host = host.filter(|host| host.parse::<std::net::Ipv4Addr>().is_err());
+    let host = host.filter(|host| !host.starts_with('[')).unwrap_or("localhost");
+    let name: String = figment.extract_inner("vestibule.name").unwrap_or_default();
+    let from = format!("{name} <no-reply@{host}>");
+    figment.join(Serialized::default("vestibule.mail.from", from))
+}
+
+/// Where a browser on the same machine reaches a service started for development.
+fn development_url(figment: &Figment) -> String {
+    let port: u16 = figment.extract_inner("port").unwrap_or(8000);
+    let scheme = if figment.find_value("tls").is_ok() { "https" } else { "http" };
+    format!("{scheme}://127.0.0.1:{port}")
+}
+
+/// The defaults that hold in every profile.
+fn with_defaults(figment: Figment) -> Figment {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let defaults: [(&str, Value); 22] = [
+        ("databases.vestibule.url", "sqlite://data/vestibule.db".into()),
+        ("vestibule.name", "Vestibule".into()),
+        ("vestibule.clients", Dict::new().into()),
+        ("vestibule.mail.directory", "data/mail".into()),
+        ("vestibule.tokens.access_ttl", "15m".into()),
+        ("vestibule.tokens.refresh_idle_ttl", "14d".into()),
+        ("vestibule.tokens.session_ttl", "90d".into()),
+        ("vestibule.tokens.reuse_grace", "30s".into()),
+        ("vestibule.links.activation_ttl", "24h".into()),
+        ("vestibule.links.reset_ttl", "1h".into()),
+        ("vestibule.password.min_length", 15.into()),
+        ("vestibule.hashing.memory_kib", 19_456.into()),
+        ("vestibule.hashing.iterations", 2.into()),
+        ("vestibule.hashing.parallelism", 1.into()),
+        ("vestibule.hashing.slots", cores.into()),
+        ("vestibule.hashing.max_wait", "1s".into()),
+        ("vestibule.limits.enabled", true.into()),
+        ("vestibule.limits.letters_per_hour", 6.into()),
+        ("vestibule.templates", Dict::new().into()),
+        ("vestibule.log.format", "auto".into()),
+        ("vestibule.log.level", "info".into()),
+        ("vestibule.shutdown.delay", "0s".into()),
+    ];
+    defaults
+        .into_iter()
+        .fold(figment, |figment, (key, value)| figment.join(Serialized::default(key, value)))
+}
+
+/// Without these no release profile starts: nobody but the operator can know them.
+pub(super) fn require(figment: &Figment) -> Result<(), SettingError> {
+    let is_missing = |key: &str| figment.find_value(key).is_err();
+    let no_client =
+        figment.extract_inner::<Dict>("vestibule.clients").is_ok_and(|clients| clients.is_empty());
+    let missing: Vec<&str> = [
+        (
+            is_missing("vestibule.public_url"),
+            "vestibule.public_url (VESTIBULE_PUBLIC_URL), such as \"https://accounts.example.org\"",
+        ),
+        (
+            is_missing("vestibule.mail.transport"),
+            "vestibule.mail.transport (VESTIBULE_MAIL__TRANSPORT): \"smtp\", \"file\" or \"log\"",
+        ),
+        (
+            no_client && Profile::of(figment) == Profile::Production,
+            "a client: [release.vestibule.clients.<id>] with public = true or secret_sha256, grants \
+             and scopes (or VESTIBULE_CLIENTS__<ID>__PUBLIC and so on)",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(missing, what)| missing.then_some(what))
+    .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(SettingError {
+        key: "vestibule".to_owned(),
+        source: format!("nowhere, and the profile `{}` has no default", figment.profile()),
+        problem: format!("not set:\n  - {}", missing.join("\n  - ")),
+    })
+}
+
+/// A setting that keeps the service from starting: its key, where its value came from, and what
+/// would be right (R57). Never shows the value of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingError {
+    key: String,
+    source: String,
+    problem: String,
+}
+
+impl SettingError {
+    /// A problem with the value of `key`, such as `vestibule.tokens.access_ttl`.
+    pub fn new(figment: &Figment, key: &str, problem: impl fmt::Display) -> Self {
+        let source = figment.find_metadata(key).map_or_else(
+            || "not set".to_owned(),
+            |metadata| format!("from {}", place(metadata, key)),
+        );
+        Self { key: key.to_owned(), source, problem: problem.to_string() }
+    }
+
+    pub(super) fn from_figment(error: figment::Error, figment: &Figment) -> Self {
+        // the figment is focused on `vestibule`, and errors name keys below it
+        let mut path = error.path.clone();
+        if path.first().is_none_or(|first| first != "vestibule") {
+            path.insert(0, "vestibule".to_owned());
+        }
+        let is_secret = path.last().is_some_and(|last| SECRET_KEYS.contains(&last.as_str()));
+        let problem = match &error.kind {
+            Kind::UnknownField(field, known) => {
+                if path.last() != Some(field) {
+                    path.push(field.clone());
+                }
+                unknown_key(field, known)
+            }
+            Kind::MissingField(field) => {
+                if path.last().map(String::as_str) != Some(field) {
+                    path.push(field.clone().into_owned());
+                }
+                "is needed and not set".to_owned()
+            }
+            _ if is_secret => "has the wrong type (its value is not shown)".to_owned(),
+            kind => kind.to_string(),
+        };
+        Self::new(figment, &path.join("."), problem)
+    }
+}
+
+fn unknown_key(field: &str, known: &[&str]) -> String {
+    let closest = known
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(field, key), key))
+        .min()
+        .filter(|(distance, _)| *distance <= 3);
+    match closest {
+        Some((_, key)) => format!("unknown key; did you mean `{key}`?"),
+        None => format!("unknown key; known here are {}", known.join(", ")),
+    }
+}
+
+/// In what file or variable the value of `key` stands.
+pub(super) fn place(metadata: &Metadata, key: &str) -> String {
+    if let Some(Source::File(path)) = &metadata.source {
+        return path.display().to_string();
+    }
+    if metadata.name.contains("environment variable") {
+        let variable = match key.strip_prefix("vestibule.") {
+            Some(below) => format!("VESTIBULE_{}", below.replace('.', "__").to_uppercase()),
+            None if key == "databases.vestibule.url" => "DATABASE_URL".to_owned(),
+            None => format!("ROCKET_{}", key.to_uppercase()),
+        };
+        return format!("the environment variable {variable}");
+    }
+    "the defaults".to_owned()
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "setting `{}` ({}): {}", self.key, self.source, self.problem)
+    }
+}
+
+impl std::error::Error for SettingError {}

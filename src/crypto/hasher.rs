@@ -1,0 +1,685 @@
+//! Argon2id on its own threads, behind a queue that refuses rather than grows.
+//!
+//! A hash costs tens of milliseconds of a core and megabytes of memory by intent (RFC 9106), so it
+//! is the one thing here that a stranger can make the service spend. [`Hasher`] owns what may be
+//! spent: a fixed number of slots, each a thread with memory of its own that is reused for every
+//! hash, since allocating for each one made the service grow to many times the size of its slots.
+//!
+//! Whoever would wait too long is told so at once ([`HashError::Busy`]), before any work. Sign-in
+//! goes before sign-up, and of the jobs taken while a sign-up waits at least every eighth is the
+//! oldest sign-up. This module knows nothing of accounts: which hash belongs to whom, and storing
+//! a better one when [`Verdict::Right`] says that it is outdated, is its caller's business.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use argon2::password_hash::phc;
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
+use subtle::ConstantTimeEq;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::clock::Clock;
+use crate::crypto::secret::Entropy;
+
+/// A sign-up that waits is overtaken by this many sign-ins and then has its turn.
+const OVERTAKEN_AT_MOST: usize = 7;
+/// A stored hash may need this many times the configured memory, and no more: the memory of a slot
+/// grows to what a hash needs, and stays so.
+const MEMORY_CEILING: u32 = 8;
+/// A stored hash may ask for this many passes, or for the configured number if that is higher.
+const ITERATIONS_CEILING: u32 = 16;
+/// One part in this many of the smoothed duration is the latest hash.
+const SMOOTHING: u32 = 8;
+
+/// What a hash costs and how many run at a time.
+#[derive(Clone, Debug)]
+pub struct HashingParameters {
+    /// Memory of one hash in KiB; at least 8 × `parallelism` (RFC 9106 §3.1). OWASP asks for 19456
+    /// with two iterations.
+    pub memory_kib: u32,
+    /// Passes over the memory; at least 1.
+    pub iterations: u32,
+    /// Lanes; at least 1. They are computed one after the other: slots are what runs in parallel.
+    pub parallelism: u32,
+    /// Hashes at a time, each with a thread and memory of its own; at least 1.
+    pub slots: usize,
+    /// No password waits longer than this for a slot; longer than zero.
+    pub max_wait: Duration,
+}
+
+impl HashingParameters {
+    /// The costs as Argon2 takes them, with a tag of 32 bytes (RFC 9106 §4).
+    ///
+    /// # Errors
+    /// When a number lies outside what RFC 9106 §3.1 allows.
+    pub fn argon2(&self) -> Result<Params, argon2::Error> {
+        let length = Some(Params::DEFAULT_OUTPUT_LEN);
+        Params::new(self.memory_kib, self.iterations, self.parallelism, length)
+    }
+}
+
+/// A PHC string, `$argon2id$v=19$m=19456,t=2,p=1$salt$tag`: what is stored of a password.
+#[derive(Clone)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// What storage read; looked at only when a password is verified against it.
+    pub fn new(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string, for storage.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(redacted)")
+    }
+}
+
+/// What a password is hashed for; sign-in goes before sign-up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    SignIn,
+    SignUp,
+}
+
+/// Whether a password is the one that was hashed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Wrong,
+    /// `outdated`: made with a cost, or a tag, below the present one, and to be made anew.
+    Right {
+        outdated: bool,
+    },
+}
+
+/// Why there is no hash.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// `retry_after` is in whole seconds, at least one, for `Retry-After` (RFC 9110 §10.2.3).
+    #[error("every slot is taken for the next {} s", retry_after.as_secs())]
+    Busy { retry_after: Duration },
+    #[error("a stored password hash is malformed: {0}")]
+    Malformed(&'static str),
+    #[error("Argon2 does not take this password")]
+    Input(#[from] argon2::Error),
+    /// The slot panicked over it, or the hasher was dropped.
+    #[error("the hash was lost before it was done")]
+    Lost,
+}
+
+/// How busy a [`Hasher`] is; for metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Passwords that wait for a slot.
+    pub queued: usize,
+    /// Slots at work.
+    pub running: usize,
+    /// How long a hash takes, smoothed over the last few.
+    pub mean: Duration,
+}
+
+/// Hashes and verifies passwords; cheap to clone. Its threads end when the last clone is dropped.
+#[derive(Clone)]
+pub struct Hasher(Arc<Owner>);
+
+impl Hasher {
+    /// Starts the slots, and does not wait for them: each one makes its memory and measures one
+    /// hash on its own thread.
+    ///
+    /// # Errors
+    /// When Argon2 does not take the parameters, or the system gives no thread.
+    pub fn start(of: HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
+        let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why);
+        let params = of.argon2().map_err(|error| invalid(&error.to_string()))?;
+        if of.slots == 0 {
+            return Err(invalid("a hasher needs at least one slot"));
+        }
+        let state = State { slots: of.slots, max_wait: of.max_wait, ..State::default() };
+        let shared =
+            Arc::new(Shared { params, clock, state: Mutex::new(state), work: Condvar::new() });
+        // The owner comes first, so that a thread that cannot be had ends those before it.
+        let hasher = Self(Arc::new(Owner { shared: Arc::clone(&shared), entropy }));
+        for slot in 0..of.slots {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new().name(format!("hash-{slot}")).spawn(move || shared.serve())?;
+        }
+        Ok(hasher)
+    }
+
+    /// Whether a hash asked for now would be let in; asked before any other work is done for a
+    /// request that will need one. It keeps no place.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] when it would wait too long.
+    pub fn admit(&self, purpose: Purpose) -> Result<(), HashError> {
+        self.0.shared.lock().admit(purpose)
+    }
+
+    /// Hashes a password with the present parameters and 16 random bytes of salt (RFC 9106 §3.1,
+    /// NIST SP 800-63B-4 §3.1.1.2).
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] when it would wait too long, or did; [`HashError::Lost`].
+    pub async fn hash(&self, password: &[u8], purpose: Purpose) -> Result<PasswordHash, HashError> {
+        let params = &self.0.shared.params;
+        let salt = self.fresh_salt();
+        let tag = self.derive(password, salt, params.clone(), purpose).await?;
+        let phc = phc::PasswordHash {
+            algorithm: ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: params.try_into().map_err(|_| HashError::Malformed("parameters"))?,
+            salt: Some(salt),
+            hash: Some(tag),
+        };
+        Ok(PasswordHash(phc.to_string()))
+    }
+
+    /// Hashes a password as `against` was hashed, and compares the two in constant time.
+    ///
+    /// # Errors
+    /// [`HashError::Malformed`] when `against` is no Argon2id hash of sensible cost, which is found
+    /// out before any work; otherwise as [`Hasher::hash`].
+    pub async fn verify(
+        &self,
+        password: &[u8],
+        against: &PasswordHash,
+        purpose: Purpose,
+    ) -> Result<Verdict, HashError> {
+        let current = &self.0.shared.params;
+        let (params, salt, stored) = take_apart(against, current)?;
+        let outdated = params.m_cost() < current.m_cost()
+            || params.t_cost() < current.t_cost()
+            || params.p_cost() < current.p_cost()
+            || params.output_len() < current.output_len();
+        let tag = self.derive(password, salt, params, purpose).await?;
+        let same = bool::from(tag.as_bytes().ct_eq(stored.as_bytes()));
+        Ok(if same { Verdict::Right { outdated } } else { Verdict::Wrong })
+    }
+
+    /// Spends on an address without an account what [`Hasher::verify`] spends on one with an
+    /// account, so that the time of an answer does not tell them apart (OWASP, Authentication).
+    ///
+    /// # Errors
+    /// As [`Hasher::hash`].
+    pub async fn verify_nothing(&self, password: &[u8], purpose: Purpose) -> Result<(), HashError> {
+        let params = self.0.shared.params.clone();
+        self.derive(password, self.fresh_salt(), params, purpose).await.map(drop)
+    }
+
+    /// How busy it is at this moment.
+    pub fn load(&self) -> Load {
+        let state = self.0.shared.lock();
+        let queued = state.sign_ins.len() + state.sign_ups.len();
+        Load { queued, running: state.running, mean: state.mean }
+    }
+
+    #[expect(clippy::expect_used, reason = "a salt may have 8 to 48 bytes, and this has 16")]
+    fn fresh_salt(&self) -> phc::Salt {
+        phc::Salt::new(&self.0.entropy.bytes::<16>()).expect("16 bytes make a salt")
+    }
+
+    async fn derive(
+        &self,
+        password: &[u8],
+        salt: phc::Salt,
+        params: Params,
+        purpose: Purpose,
+    ) -> Result<phc::Output, HashError> {
+        let password = Zeroizing::new(password.to_vec());
+        let task: Task = Box::new(move |memory| argon2id(&password, &salt, &params, memory));
+        self.enqueue(purpose, task)?.await.unwrap_or(Err(HashError::Lost))
+    }
+
+    fn enqueue(&self, purpose: Purpose, task: Task) -> Result<Receiver, HashError> {
+        let shared = &self.0.shared;
+        let (reply, receiver) = oneshot::channel();
+        let mut state = shared.lock();
+        state.admit(purpose)?;
+        let job = Job { task, reply, deadline: shared.clock.instant() + state.max_wait };
+        state.queue(purpose).push_back(job);
+        drop(state);
+        shared.work.notify_one();
+        Ok(receiver)
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hasher").field(&self.load()).finish()
+    }
+}
+
+/// What the clones of a [`Hasher`] share and its threads do not: dropped, it ends them.
+struct Owner {
+    shared: Arc<Shared>,
+    entropy: Entropy,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // The threads are not joined: that could hold up an async thread for the length of a hash.
+        self.shared.lock().stopped = true;
+        self.shared.work.notify_all();
+    }
+}
+
+fn take_apart(
+    hash: &PasswordHash,
+    current: &Params,
+) -> Result<(Params, phc::Salt, phc::Output), HashError> {
+    let malformed = HashError::Malformed;
+    let phc = phc::PasswordHash::new(&hash.0).map_err(|_| malformed("no PHC string"))?;
+    if phc.algorithm != ARGON2ID_IDENT || phc.version != Some(Version::V0x13.into()) {
+        return Err(malformed("not Argon2id of version 19"));
+    }
+    let params = Params::try_from(&phc).map_err(|_| malformed("parameters"))?;
+    if params.m_cost() > current.m_cost().saturating_mul(MEMORY_CEILING)
+        || params.t_cost() > current.t_cost().max(ITERATIONS_CEILING)
+    {
+        return Err(malformed("cost beyond reason"));
+    }
+    let (salt, tag) = phc.salt.zip(phc.hash).ok_or(malformed("no salt or no tag"))?;
+    Ok((params, salt, tag))
+}
+
+type Answer = Result<phc::Output, HashError>;
+type Receiver = oneshot::Receiver<Answer>;
+type Task = Box<dyn FnOnce(&mut Vec<Block>) -> Answer + Send>;
+
+fn argon2id(password: &[u8], salt: &[u8], params: &Params, memory: &mut Vec<Block>) -> Answer {
+    let missing = params.block_count().saturating_sub(memory.len());
+    // `resize` alone would double a memory that lacks one block.
+    memory.reserve_exact(missing);
+    memory.resize(memory.len() + missing, Block::new());
+    let mut tag = [0; phc::Output::MAX_LENGTH];
+    let tag = &mut tag[..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+        .hash_password_into_with_memory(password, salt, tag, memory.as_mut_slice())?;
+    phc::Output::new(tag).map_err(|_| HashError::Malformed("tag"))
+}
+
+struct Job {
+    /// Holds the password, and wipes it when done or dropped.
+    task: Task,
+    /// Closed when nobody waits for the answer any more.
+    reply: oneshot::Sender<Answer>,
+    deadline: Instant,
+}
+
+/// What the slots and the callers meet over. The lock is held to look and to move jobs about,
+/// never while one runs.
+struct Shared {
+    params: Params,
+    clock: Clock,
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done under the lock, so a poisoned state is a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A slot: its thread runs this until the hasher is dropped.
+    fn serve(&self) {
+        let mut memory = vec![Block::new(); self.params.block_count()];
+        let began = self.clock.instant();
+        if argon2id(b"", &[0; 16], &self.params, &mut memory).is_ok() {
+            self.lock().measured(self.clock.instant() - began);
+        }
+        while let Some(Job { task, reply, .. }) = self.take() {
+            let began = self.clock.instant();
+            // A panic leaves nothing in the memory that the next hash would not overwrite.
+            let answer = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
+            let took = self.clock.instant() - began;
+            let mut state = self.lock();
+            state.running -= 1;
+            if answer.is_ok() {
+                state.measured(took);
+            }
+            drop(state);
+            match answer {
+                // Whoever asked may have gone away meanwhile.
+                Ok(answer) => drop(reply.send(answer)),
+                Err(_) => tracing::error!("a password hash panicked"),
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.stopped {
+                // Nobody is left to wait for the answers, and the passwords are wiped.
+                state.sign_ins.clear();
+                state.sign_ups.clear();
+                return None;
+            }
+            if let Some(job) = state.next(self.clock.instant()) {
+                state.running += 1;
+                return Some(job);
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    slots: usize,
+    max_wait: Duration,
+    sign_ins: VecDeque<Job>,
+    sign_ups: VecDeque<Job>,
+    /// How many sign-ins in a row went before a sign-up that waits.
+    overtaken: usize,
+    running: usize,
+    /// Zero until the first slot has measured its first hash: what comes before is let in, and has
+    /// its deadline.
+    mean: Duration,
+    stopped: bool,
+}
+
+impl State {
+    fn measured(&mut self, took: Duration) {
+        let first = self.mean.is_zero();
+        self.mean = if first { took } else { (self.mean * (SMOOTHING - 1) + took) / SMOOTHING };
+    }
+
+    /// How long a job for `purpose` would wait for its slot, if it came now. Zero while a slot is
+    /// free, so a mean that one slow hash has spoilt cannot shut the door for good.
+    fn expected_wait(&self, purpose: Purpose) -> Duration {
+        let (sign_ins, sign_ups) = (self.sign_ins.len(), self.sign_ups.len());
+        let queued_before = match purpose {
+            Purpose::SignIn => sign_ins + sign_ups.min(sign_ins / OVERTAKEN_AT_MOST),
+            Purpose::SignUp => sign_ups + sign_ins.min(OVERTAKEN_AT_MOST * (sign_ups + 1)),
+        };
+        let to_finish = (self.running + queued_before + 1).saturating_sub(self.slots);
+        self.mean.mul_f64(to_finish as f64 / self.slots as f64)
+    }
+
+    /// Refuses what would probably pass its deadline: a refusal should come at once, not after
+    /// `max_wait`. The expectation is only that, so a quarter is left for hashes that turn out
+    /// slower; and sign-ins yet to come will overtake, so a sign-up is held to half of the rest.
+    fn admit(&self, purpose: Purpose) -> Result<(), HashError> {
+        let limit = match purpose {
+            Purpose::SignIn => self.max_wait * 3 / 4,
+            Purpose::SignUp => self.max_wait * 3 / 8,
+        };
+        if self.expected_wait(purpose) <= limit { Ok(()) } else { Err(self.busy(purpose)) }
+    }
+
+    fn busy(&self, purpose: Purpose) -> HashError {
+        let whole = self.expected_wait(purpose).as_secs_f64().ceil().max(1.0);
+        HashError::Busy { retry_after: Duration::from_secs(whole as u64) }
+    }
+
+    /// The job whose turn it is. Those whose caller went away, or whose deadline has passed, are
+    /// dropped on the way without work: their clients have given up by then.
+    fn next(&mut self, now: Instant) -> Option<Job> {
+        for purpose in [Purpose::SignIn, Purpose::SignUp] {
+            while let Some(late) = self.queue(purpose).pop_front_if(|job| job.is_over(now)) {
+                let _ = late.reply.send(Err(self.busy(purpose)));
+            }
+        }
+        if (self.sign_ins.is_empty() || self.overtaken >= OVERTAKEN_AT_MOST)
+            && let Some(job) = self.sign_ups.pop_front()
+        {
+            self.overtaken = 0;
+            return Some(job);
+        }
+        self.overtaken = if self.sign_ups.is_empty() { 0 } else { self.overtaken + 1 };
+        self.sign_ins.pop_front()
+    }
+
+    fn queue(&mut self, purpose: Purpose) -> &mut VecDeque<Job> {
+        match purpose {
+            Purpose::SignIn => &mut self.sign_ins,
+            Purpose::SignUp => &mut self.sign_ups,
+        }
+    }
+}
+
+impl Job {
+    fn is_over(&self, now: Instant) -> bool {
+        self.reply.is_closed() || self.deadline <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const PASSWORD: &[u8] = b"correct horse battery";
+
+    /// One slot, and a cost that no test waits for.
+    fn tiny() -> HashingParameters {
+        let max_wait = Duration::from_secs(60);
+        HashingParameters { memory_kib: 64, iterations: 1, parallelism: 1, slots: 1, max_wait }
+    }
+
+    fn start(parameters: HashingParameters) -> Hasher {
+        Hasher::start(parameters, Clock::system(), Entropy).unwrap()
+    }
+
+    /// Queues a task that does `act`, and has no hash to show for it.
+    fn queue(hasher: &Hasher, purpose: Purpose, act: impl FnOnce() + Send + 'static) -> Receiver {
+        let task: Task = Box::new(move |_| {
+            act();
+            Err(HashError::Lost)
+        });
+        hasher.enqueue(purpose, task).unwrap()
+    }
+
+    /// Keeps the slot busy until what it returns is dropped.
+    fn occupy(hasher: &Hasher) -> mpsc::Sender<()> {
+        let (started, when_started) = mpsc::channel();
+        let (gate, when_released) = mpsc::channel();
+        let _receiver = queue(hasher, Purpose::SignIn, move || {
+            started.send(()).unwrap();
+            let _ = when_released.recv();
+        });
+        when_started.recv().unwrap();
+        gate
+    }
+
+    /// Queues a task that writes its purpose into `log` when it is served.
+    fn note(hasher: &Hasher, of: Purpose, log: &mpsc::Sender<Purpose>) -> Receiver {
+        let log = log.clone();
+        queue(hasher, of, move || log.send(of).unwrap())
+    }
+
+    /// Where the memory of the slot is, and for how many blocks.
+    async fn memory(hasher: &Hasher) -> (usize, usize) {
+        let (seen, look) = mpsc::channel();
+        let task: Task = Box::new(move |memory| {
+            seen.send((memory.as_ptr() as usize, memory.capacity())).unwrap();
+            Err(HashError::Lost)
+        });
+        let _ = hasher.enqueue(Purpose::SignIn, task).unwrap().await;
+        look.recv().unwrap()
+    }
+
+    #[tokio::test]
+    async fn r41_the_hash_carries_argon2id_its_costs_and_a_salt_of_its_own() {
+        let hasher = start(tiny());
+        let first = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        let second = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        let first: Vec<&str> = first.as_str().split('$').collect();
+        let second: Vec<&str> = second.as_str().split('$').collect();
+        assert_eq!(first[..4], ["", "argon2id", "v=19", "m=64,t=1,p=1"]);
+        assert_eq!((first[4].len(), first[5].len()), (22, 43), "16 and 32 bytes in Base64");
+        assert!(first[4] != second[4] && first[5] != second[5]);
+    }
+
+    #[tokio::test]
+    async fn r41_only_the_password_itself_is_right() {
+        let hasher = start(tiny());
+        let hash = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        let right = hasher.verify(PASSWORD, &hash, Purpose::SignIn).await.unwrap();
+        assert_eq!(right, Verdict::Right { outdated: false });
+        for wrong in [&b"correct horse batterz"[..], b"", &PASSWORD[1..]] {
+            let verdict = hasher.verify(wrong, &hash, Purpose::SignIn).await.unwrap();
+            assert_eq!(verdict, Verdict::Wrong);
+        }
+        hasher.verify_nothing(PASSWORD, Purpose::SignIn).await.unwrap();
+        assert_eq!(format!("{hash:?}"), "PasswordHash(redacted)");
+    }
+
+    #[tokio::test]
+    async fn r41_a_hash_is_outdated_when_a_parameter_has_risen() {
+        let stored = start(tiny()).hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        for (parameters, outdated) in [
+            (HashingParameters { memory_kib: 65, ..tiny() }, true),
+            (HashingParameters { iterations: 2, ..tiny() }, true),
+            (HashingParameters { parallelism: 2, ..tiny() }, true),
+            (HashingParameters { memory_kib: 32, ..tiny() }, false),
+        ] {
+            let verdict = start(parameters).verify(PASSWORD, &stored, Purpose::SignIn).await;
+            assert_eq!(verdict.unwrap(), Verdict::Right { outdated });
+        }
+    }
+
+    #[tokio::test]
+    async fn agrees_with_the_reference_implementation() {
+        // From the test vectors of phc-winner-argon2, src/test.c.
+        let stored = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ\
+                      $nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let stored = PasswordHash::new(stored.to_owned());
+        let verdict = start(tiny()).verify(b"password", &stored, Purpose::SignIn).await;
+        assert_eq!(verdict.unwrap(), Verdict::Right { outdated: false });
+    }
+
+    #[tokio::test]
+    async fn a_malformed_hash_is_refused_before_any_work() {
+        let hasher = start(tiny());
+        let _gate = occupy(&hasher);
+        for malformed in [
+            "",
+            "hunter2",
+            "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ",
+            "$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg",
+            "$argon2id$v=16$m=64,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg",
+            "$argon2id$v=19$m=7,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg",
+            "$argon2id$v=19$m=513,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg",
+            "$argon2id$v=19$m=64,t=17,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg",
+        ] {
+            let stored = PasswordHash::new(malformed.to_owned());
+            let answer = hasher.verify(PASSWORD, &stored, Purpose::SignIn).await;
+            assert!(matches!(answer, Err(HashError::Malformed(_))), "{malformed}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn r51_a_wait_beyond_the_limit_is_refused_at_once() {
+        let hasher = start(HashingParameters { max_wait: Duration::from_secs(4), ..tiny() });
+        let gate = occupy(&hasher);
+        hasher.0.shared.lock().mean = Duration::from_millis(1_400);
+        let waiting = queue(&hasher, Purpose::SignUp, || ());
+        // One runs and one waits: a sign-in has 1.4 s before it, and a sign-up 2.8 s of 1.5 s.
+        hasher.admit(Purpose::SignIn).unwrap();
+        for refused in [
+            hasher.admit(Purpose::SignUp),
+            hasher.hash(PASSWORD, Purpose::SignUp).await.map(drop),
+            hasher.verify_nothing(PASSWORD, Purpose::SignUp).await,
+        ] {
+            let Err(HashError::Busy { retry_after }) = refused else { panic!("{refused:?}") };
+            assert_eq!(retry_after, Duration::from_secs(3));
+        }
+        let load = hasher.load();
+        assert_eq!((load.queued, load.running), (1, 1), "what was refused is not queued");
+        drop(gate);
+        let _ = waiting.await;
+        hasher.admit(Purpose::SignUp).unwrap();
+    }
+
+    #[tokio::test]
+    async fn r51_a_deadline_that_has_passed_is_seen_when_a_slot_comes_free() {
+        let hasher = start(HashingParameters { max_wait: Duration::ZERO, ..tiny() });
+        let answer = hasher.hash(PASSWORD, Purpose::SignIn).await;
+        assert!(
+            matches!(answer, Err(HashError::Busy { retry_after }) if retry_after.as_secs() == 1)
+        );
+    }
+
+    #[tokio::test]
+    async fn sign_ins_go_first_but_every_eighth_is_a_sign_up_that_waits() {
+        let hasher = start(tiny());
+        let (log, served) = mpsc::channel();
+        let gate = occupy(&hasher);
+        let coming = [[Purpose::SignUp; 2].as_slice(), &[Purpose::SignIn; 9]].concat();
+        let _waiting: Vec<_> = coming.iter().map(|of| note(&hasher, *of, &log)).collect();
+        drop((gate, log));
+        let order: Vec<_> = served.iter().map(|of| of == Purpose::SignIn).collect();
+        assert_eq!(order, [&[true; 7][..], &[false], &[true; 2], &[false]].concat());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_skipped() {
+        let hasher = start(tiny());
+        let (log, served) = mpsc::channel();
+        let gate = occupy(&hasher);
+        drop(note(&hasher, Purpose::SignIn, &log));
+        let _waiting = note(&hasher, Purpose::SignUp, &log);
+        drop((gate, log));
+        assert_eq!(served.iter().collect::<Vec<_>>(), [Purpose::SignUp]);
+    }
+
+    #[tokio::test]
+    async fn a_slot_keeps_its_memory_and_grows_it_only_for_a_hash_that_needs_more() {
+        let hasher = start(tiny());
+        let (at_start, capacity) = memory(&hasher).await;
+        assert_eq!(capacity, 64);
+        for _ in 0..3 {
+            hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        }
+        assert_eq!(memory(&hasher).await, (at_start, 64));
+        let costly = start(HashingParameters { memory_kib: 80, ..tiny() });
+        let stored = costly.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        hasher.verify(PASSWORD, &stored, Purpose::SignIn).await.unwrap();
+        assert_eq!(memory(&hasher).await.1, 80);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_answer_and_not_the_slot() {
+        let hasher = start(tiny());
+        let answer = queue(&hasher, Purpose::SignIn, || panic!("by intent"));
+        assert!(answer.await.is_err());
+        hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        assert_eq!(hasher.load().running, 0);
+    }
+
+    #[tokio::test]
+    async fn the_threads_end_with_the_last_hasher() {
+        let hasher = start(HashingParameters { slots: 3, ..tiny() });
+        let shared = Arc::downgrade(&hasher.0.shared);
+        drop(hasher.clone());
+        hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        drop(hasher);
+        while shared.strong_count() > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn impossible_parameters_do_not_start() {
+        let start = |parameters| Hasher::start(parameters, Clock::system(), Entropy);
+        let starved = start(HashingParameters { memory_kib: 7, ..tiny() });
+        assert!(starved.is_err());
+        let none = start(HashingParameters { slots: 0, ..tiny() });
+        assert!(none.is_err());
+    }
+}

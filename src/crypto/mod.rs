@@ -1,0 +1,4 @@
+//! Randomness and password hashing; nothing else draws or hashes.
+
+pub mod hasher;
+pub mod secret;

@@ -1,0 +1,350 @@
+//! Delivering what is in the outbox.
+//!
+//! A letter's own faults (a recipient that is refused) cost it tries, with growing pauses, and in
+//! the end make it a dead letter that stays visible. A mail server that is down costs no letter
+//! anything: the courier pauses as a whole, probes with one letter at a time, and goes on where it
+//! was.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rocket::futures::future::join_all;
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Lifetime, LimitSettings, PublicUrl};
+use crate::crypto::secret::Entropy;
+use crate::mail::letter::in_words;
+use crate::mail::transport::SMTP_TIMEOUT;
+use crate::mail::{
+    Cause, Envelope, Letter, Mailbox, Outbox, RenderError, Renderer, SendError, SentLetter,
+    Transport,
+};
+use crate::model::{LinkToken, SignUp};
+use crate::storage::{ClaimedLetter, Connection, Store, StoreError, chain};
+
+/// Letters on their way at once.
+const AT_ONCE: i64 = 8;
+/// Longer than any delivery can take: rendering, the server's time-out, and two transactions.
+const LEASE: Duration = SMTP_TIMEOUT.saturating_mul(4);
+/// After this many failures of its own a letter is given up; that is after about two days.
+const MAX_TRIES: u32 = 12;
+/// The longest pause between two probes of a server that is down.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the outbox is looked at even if nobody says that there is something in it: another
+/// node may have posted it.
+const ROUND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Delivers letters. One for each node; any number may share a database.
+#[derive(Debug)]
+pub struct Courier {
+    pub store: Store,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub outbox: Outbox,
+    pub renderer: Renderer,
+    pub transport: Transport,
+    pub public_url: PublicUrl,
+    pub activation_ttl: Lifetime,
+    pub limits: LimitSettings,
+    /// In development: where letters can be read as their recipients see them; links are logged.
+    pub development: Option<Mailbox>,
+    pub breaker: Breaker,
+}
+
+/// What one round of the courier did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    pub sent: usize,
+    /// Claimed and not sent: dropped, postponed or given up.
+    pub kept: usize,
+}
+
+/// Whether the mail server was there when it was last tried.
+#[derive(Debug, Default)]
+pub struct Breaker(Mutex<Option<Outage>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    pause: Duration,
+    next_probe: Timestamp,
+}
+
+impl Breaker {
+    /// How many letters may be tried now.
+    fn allowance(&self, now: Timestamp) -> i64 {
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => AT_ONCE,
+            Some(outage) if outage.next_probe <= now => 1,
+            Some(_) => 0,
+        }
+    }
+
+    /// Answers when the next probe is.
+    fn server_is_down(&self, now: Timestamp) -> Timestamp {
+        let mut outage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = match *outage {
+            None => {
+                tracing::warn!("the mail server is not to be had; letters wait");
+                Duration::from_secs(1)
+            }
+            // letters of one batch fail together: that is one failure
+            Some(Outage { pause, next_probe }) if next_probe > now => pause,
+            Some(Outage { pause, .. }) => (pause * 2).min(LONGEST_PAUSE),
+        };
+        let next_probe = now + pause;
+        *outage = Some(Outage { pause, next_probe });
+        next_probe
+    }
+
+    fn server_is_there(&self) {
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            tracing::info!("the mail server is back");
+        }
+    }
+}
+
+/// What the courier found out about a claimed letter.
+enum Decision {
+    Send(Letter),
+    /// Nobody to write to, or nothing to say any more.
+    Drop,
+    /// The address has had its share of this hour.
+    Wait {
+        until: Timestamp,
+    },
+    /// The lease has passed to another courier.
+    Lost,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum DeliveryError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error("the outbox holds facts that this version does not know: {0}")]
+    Facts(#[from] serde_json::Error),
+}
+
+impl Courier {
+    /// Delivers until the future is dropped.
+    pub async fn run(&self) {
+        loop {
+            match self.deliver_due().await {
+                Ok(delivered) if delivered != Delivered::default() => continue,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "the outbox cannot be read");
+                }
+            }
+            let _ = tokio::time::timeout(ROUND, self.outbox.woken()).await;
+        }
+    }
+
+    /// One round: claims what is due and delivers it.
+    pub async fn deliver_due(&self) -> Result<Delivered, StoreError> {
+        let now = self.clock.now();
+        let allowance = self.breaker.allowance(now);
+        if allowance == 0 || !self.store.read(async |db| db.has_due_letters(now).await).await? {
+            return Ok(Delivered::default());
+        }
+        let lease = self.entropy.uuid_v7(now);
+        let letters = self
+            .store
+            .write(async |tx| tx.claim_letters(lease, now, now + LEASE, allowance).await)
+            .await?;
+        let outcomes = join_all(letters.iter().map(|letter| self.deliver(letter))).await;
+        let mut delivered = Delivered::default();
+        for (letter, outcome) in letters.iter().zip(outcomes) {
+            match outcome {
+                Ok(true) => delivered.sent += 1,
+                Ok(false) => delivered.kept += 1,
+                Err(error) => {
+                    delivered.kept += 1;
+                    tracing::error!(letter = %letter.id, error = %chain(&error), "a letter failed");
+                    // a broken template or a row of a later version: its own fault, tried again
+                    self.fail(letter, &error.to_string()).await?;
+                }
+            }
+        }
+        Ok(delivered)
+    }
+
+    /// Whether the letter left.
+    async fn deliver(&self, letter: &ClaimedLetter) -> Result<bool, DeliveryError> {
+        let cause: Cause = serde_json::from_str(&letter.facts)?;
+        let decision = self.store.write(async |tx| self.decide(tx, letter, cause).await).await?;
+        let content = match decision {
+            Decision::Send(content) => content,
+            Decision::Drop => {
+                self.store.write(async |tx| tx.drop_letter(letter).await).await?;
+                return Ok(false);
+            }
+            Decision::Wait { until } => {
+                self.store
+                    .write(async |tx| tx.postpone_letter(letter, until, letter.tries, None).await)
+                    .await?;
+                return Ok(false);
+            }
+            Decision::Lost => return Ok(false),
+        };
+        let now = self.clock.now();
+        let rendered =
+            self.renderer.render(&content, Envelope { id: letter.id, to: &letter.email, now })?;
+        let sent = SentLetter {
+            id: letter.id,
+            name: content.name(),
+            at: now,
+            from: self.renderer.sender().to_string(),
+            to: letter.email.to_string(),
+            subject: rendered.subject.clone(),
+            text: rendered.text.clone(),
+            html: rendered.html.clone(),
+            link: content.link().map(str::to_owned),
+            raw: rendered.message.formatted(),
+        };
+        let outcome = self.transport.send(&sent, rendered).await;
+        let now = self.clock.now();
+        match outcome {
+            Ok(()) => {
+                self.breaker.server_is_there();
+                self.store.write(async |tx| tx.mark_sent(letter, now).await).await?;
+                tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
+                self.show(sent);
+                Ok(true)
+            }
+            Err(SendError::ServerDown(words)) => {
+                let probe = self.breaker.server_is_down(now);
+                self.store
+                    .write(async |tx| {
+                        tx.postpone_letter(letter, probe, letter.tries, Some(&words)).await
+                    })
+                    .await?;
+                Ok(false)
+            }
+            Err(SendError::Transient(words)) => {
+                self.breaker.server_is_there();
+                self.fail(letter, &words).await?;
+                Ok(false)
+            }
+            Err(SendError::Permanent(words)) => {
+                self.breaker.server_is_there();
+                tracing::warn!(letter = %letter.id, "a letter was refused for good");
+                self.store.write(async |tx| tx.mark_dead(letter, now, &words).await).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What the letter has to say by now. Mints and stores the digest of the link that it carries,
+    /// in this transaction: the link's life starts here.
+    async fn decide(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        cause: Cause,
+    ) -> Result<Decision, StoreError> {
+        let now = self.clock.now();
+        if !tx.holds_lease(letter, now).await? {
+            return Ok(Decision::Lost);
+        }
+        if let Some(until) = self.over_the_limit(tx, letter, now).await? {
+            // of several that wait, the last says it all
+            return Ok(match tx.is_superseded(letter).await? {
+                true => Decision::Drop,
+                false => Decision::Wait { until },
+            });
+        }
+        let content = match cause {
+            Cause::SignUp { at, browser } => {
+                if tx.find_account_by_email(&letter.email).await?.is_some() {
+                    if let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? {
+                        tx.consume_sign_up(waiting.sign_up.id, true).await?;
+                    }
+                    let at = Timestamp::from_unix_millis(at).spelled_out();
+                    Some(Letter::AccountExists { at, browser })
+                } else {
+                    self.activation(tx, letter, now).await?
+                }
+            }
+            Cause::NewLink => match tx.find_account_by_email(&letter.email).await? {
+                Some(_) => None,
+                None => self.activation(tx, letter, now).await?,
+            },
+            Cause::SessionEnded { at, client, browser } => {
+                let at = Timestamp::from_unix_millis(at).spelled_out();
+                Some(Letter::SessionEnded { at, client, browser })
+            }
+        };
+        Ok(content.map_or(Decision::Drop, Decision::Send))
+    }
+
+    async fn activation(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+    ) -> Result<Option<Letter>, StoreError> {
+        let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? else { return Ok(None) };
+        let SignUp { id, created_at, user_agent, .. } = waiting.sign_up;
+        let token = LinkToken::new(self.entropy.secret());
+        let ttl = self.activation_ttl.duration();
+        tx.insert_activation_link(&token.digest(), id, now, now + ttl).await?;
+        Ok(Some(Letter::Activation {
+            link: format!("{}/activate?token={}", self.public_url.as_str(), token.reveal()),
+            valid_for: in_words(ttl),
+            signed_up_at: created_at.spelled_out(),
+            browser: user_agent.and_then(|user_agent| user_agent.describe()),
+        }))
+    }
+
+    /// When the address may get its next letter, if it has had its share of this hour (R35).
+    async fn over_the_limit(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        if !self.limits.enabled {
+            return Ok(None);
+        }
+        let share = self.limits.letters_per_hour.get();
+        let sent = tx.letters_sent_since(&letter.email, now - HOUR).await?;
+        let first_that_counts = sent.len().checked_sub(share).and_then(|index| sent.get(index));
+        Ok(first_that_counts.map(|&sent_at| sent_at + HOUR))
+    }
+
+    /// The letter failed by its own fault: later again, or never.
+    async fn fail(&self, letter: &ClaimedLetter, words: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let tries = letter.tries + 1;
+        if tries >= MAX_TRIES {
+            tracing::error!(letter = %letter.id, tries, "a letter was given up");
+            self.store.write(async |tx| tx.mark_dead(letter, now, words).await).await?;
+            return Ok(());
+        }
+        let due_at = now + self.backoff(tries);
+        self.store
+            .write(async |tx| tx.postpone_letter(letter, due_at, tries, Some(words)).await)
+            .await?;
+        Ok(())
+    }
+
+    /// 30 s, doubled with each try up to 12 h, and up to a quarter more, so that letters which
+    /// failed together are not tried together.
+    fn backoff(&self, tries: u32) -> Duration {
+        let pause = Duration::from_secs(30 << (tries - 1).min(11)).min(HOUR * 12);
+        let [random] = self.entropy.bytes();
+        pause + pause * u32::from(random) / 1_024
+    }
+
+    /// In development, what was sent can be read without a mail client.
+    fn show(&self, letter: SentLetter) {
+        let Some(mailbox) = &self.development else { return };
+        if let Some(link) = &letter.link {
+            tracing::info!(to = letter.to, link, "development: the link in this letter");
+        }
+        mailbox.put(letter);
+    }
+}

@@ -1,0 +1,114 @@
+//! Registered OAuth clients.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Digest, Scope};
+
+/// A client identifier (RFC 6749 §2.2): printable ASCII, as appendix A.1 has it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+pub struct ClientId(String);
+
+impl ClientId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = RegistrationError;
+
+    fn from_str(text: &str) -> Result<Self, RegistrationError> {
+        // é and the like are not VSCHAR, but people do name clients so, and clients encode them
+        if text.is_empty() || text.len() > 128 || text.chars().any(char::is_control) {
+            return Err(RegistrationError::Id);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The grants that the token endpoint knows (RFC 6749 §4.3, §6).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// Resource owner password credentials, §4.3.
+    Password,
+    /// Refreshing an access token, §6.
+    RefreshToken,
+}
+
+impl GrantType {
+    pub const ALL: [Self; 2] = [Self::Password, Self::RefreshToken];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.as_str() == text)
+    }
+}
+
+/// How a client shows who it is (RFC 6749 §2.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientAuthentication {
+    /// A public client: it cannot keep a secret, so it has none.
+    Public,
+    /// A confidential client; of its secret, which has at least 128 random bits, the digest is kept.
+    Confidential { secret: Digest },
+}
+
+/// A registered client (RFC 6749 §2).
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub id: ClientId,
+    pub authentication: ClientAuthentication,
+    pub grants: BTreeSet<GrantType>,
+    /// All that the client may ever ask for; also what it gets when it asks for nothing.
+    pub scope: Scope,
+}
+
+impl Client {
+    pub fn is_public(&self) -> bool {
+        self.authentication == ClientAuthentication::Public
+    }
+
+    pub fn may_use(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+}
+
+/// Why a client cannot be registered as described.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RegistrationError {
+    #[error("a client id has 1 to 128 characters, none of them a control character")]
+    Id,
+    #[error("unknown grant `{0}`; known are password and refresh_token")]
+    Grant(String),
+    #[error("a client needs at least one grant")]
+    NoGrant,
+    #[error("a client that signs nobody in has nothing to refresh: add the grant password")]
+    RefreshOnly,
+    #[error("`{0}` is not a scope token (RFC 6749 section 3.3)")]
+    Scope(String),
+    #[error("a client has either public = true or secret_sha256, not both")]
+    PublicWithSecret,
+    #[error(
+        "a client needs public = true, or secret_sha256 as `vestibule client secret` prints it"
+    )]
+    NoAuthentication,
+    #[error("secret_sha256 is the SHA-256 of the secret in 64 hexadecimal digits")]
+    Digest,
+}

@@ -1,0 +1,199 @@
+//! Email addresses in one canonical form, so that two spellings are one account exactly when they
+//! are one mailbox.
+
+use std::fmt;
+use std::str::FromStr;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// The longest address that SMTP can carry in a path, in bytes (RFC 5321 §4.5.3.1.3, erratum 1690).
+const MAX_ADDRESS: usize = 254;
+/// The longest local part, in bytes (RFC 5321 §4.5.3.1.1).
+const MAX_LOCAL: usize = 64;
+
+/// A mailbox, folded: ASCII lower case, the domain as A-labels (RFC 5890 §2.3.2.1).
+///
+/// Mail goes to this form and accounts are looked up by it, so a look-alike can never be told
+/// apart in one place and taken for the same in another (CVE-2019-19844).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct EmailAddress(String);
+
+/// Why a text is not an address that mail can be sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EmailError {
+    #[error("an address has one @, with something on each side of it")]
+    Shape,
+    #[error("an address has at most 254 characters, at most 64 of them before the @")]
+    TooLong,
+    #[error("before the @, an address has letters a to z, digits, dots and !#$%&'*+-/=?^_`{{|}}~")]
+    LocalPart,
+    #[error("after the @, an address has a domain name such as example.org")]
+    Domain,
+}
+
+impl EmailError {
+    /// A stable code for programs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Shape => "malformed",
+            Self::TooLong => "too-long",
+            Self::LocalPart => "local-part",
+            Self::Domain => "domain",
+        }
+    }
+}
+
+impl EmailAddress {
+    /// The folded address, `local@domain`, ASCII only.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Folds what a person typed: surrounding blanks go, ASCII case folds, a domain in
+    /// Unicode becomes its A-labels (UTS #46). Comments, quoted local parts and address literals
+    /// (RFC 5322 §3.4.1) are refused, and so is anything but ASCII before the `@`, which needs
+    /// SMTPUTF8 (RFC 6531) all along the way.
+    pub fn parse(text: &str) -> Result<Self, EmailError> {
+        let (local, domain) =
+            text.trim_matches([' ', '\t']).split_once('@').ok_or(EmailError::Shape)?;
+        if local.is_empty() || domain.is_empty() || domain.contains('@') {
+            return Err(EmailError::Shape);
+        }
+        if !is_dot_atom(local) {
+            return Err(EmailError::LocalPart);
+        }
+        let domain = fold_domain(domain)?;
+        if local.len() > MAX_LOCAL || local.len() + 1 + domain.len() > MAX_ADDRESS {
+            return Err(EmailError::TooLong);
+        }
+        Ok(Self(format!("{}@{domain}", local.to_ascii_lowercase())))
+    }
+}
+
+/// RFC 5322 §3.2.3, without folding white space.
+fn is_dot_atom(local: &str) -> bool {
+    local.split('.').all(|atom| {
+        !atom.is_empty()
+            && atom
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b))
+    })
+}
+
+fn fold_domain(domain: &str) -> Result<String, EmailError> {
+    // UTS #46 would map the Kelvin sign to k and full-width letters to plain ones. Nobody types
+    // those for an address of their own, so they are refused instead of being taken for another's.
+    if domain.chars().any(|c| !std::iter::once(c).nfkc().eq([c])) {
+        return Err(EmailError::Domain);
+    }
+    let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| EmailError::Domain)?;
+    let labels: Vec<&str> = ascii.split('.').collect();
+    let is_label = |label: &&str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let top_is_numeric = labels.last().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()));
+    if labels.len() < 2 || !labels.iter().all(is_label) || top_is_numeric {
+        return Err(EmailError::Domain);
+    }
+    Ok(ascii)
+}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for EmailAddress {
+    type Err = EmailError;
+
+    fn from_str(text: &str) -> Result<Self, EmailError> {
+        Self::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(text: &str) -> Result<String, EmailError> {
+        EmailAddress::parse(text).map(|address| address.as_str().to_owned())
+    }
+
+    #[test]
+    fn r36_case_space_and_domain_spelling_fold_to_one_address() {
+        for spelling in ["Ada@Example.ORG", " ada@example.org\t", "ADA@EXAMPLE.org"] {
+            assert_eq!(folded(spelling).unwrap(), "ada@example.org");
+        }
+        assert_eq!(folded("ada@bücher.example").unwrap(), "ada@xn--bcher-kva.example");
+        assert_eq!(folded("ada@xn--bcher-kva.example").unwrap(), "ada@xn--bcher-kva.example");
+        // typed on a system that decomposes
+        assert_eq!(folded("ada@bu\u{308}cher.example").unwrap(), "ada@xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn r36_plus_tags_are_distinct() {
+        assert_ne!(folded("ada+a@example.org"), folded("ada+b@example.org"));
+        assert_ne!(folded("ada+a@example.org"), folded("ada@example.org"));
+    }
+
+    #[test]
+    fn r36_look_alikes_never_fold_into_another_address() {
+        // Kelvin sign, dotless i, full-width letters, before and after the @
+        assert_eq!(folded("mi\u{212a}e@example.org"), Err(EmailError::LocalPart));
+        assert_eq!(folded("m\u{131}ke@example.org"), Err(EmailError::LocalPart));
+        assert_eq!(folded("\u{ff4d}ike@example.org"), Err(EmailError::LocalPart));
+        assert_eq!(folded("mike@example.\u{212a}om"), Err(EmailError::Domain));
+        assert_eq!(folded("mike@\u{ff45}xample.org"), Err(EmailError::Domain));
+        assert_ne!(folded("mike@g\u{131}thub.com"), folded("mike@github.com"));
+    }
+
+    #[test]
+    fn r36_anything_that_could_be_a_second_recipient_is_refused() {
+        for text in [
+            "a@b@c.example",
+            "a",
+            "@example.org",
+            "a@",
+            "a@example.org,b@example.org",
+            "a@example.org\r\nBcc: b@example.org",
+            "a\n@example.org",
+            "<a@example.org>",
+            "a@example.org\n",
+            "a b@example.org",
+            "\"a b\"@example.org",
+            "a@[127.0.0.1]",
+            "a@127.0.0.1",
+            "a@localhost",
+            ".a@example.org",
+            "a.@example.org",
+            "a..b@example.org",
+            "a@-example.org",
+            "a@example..org",
+            "a@example.org.",
+            "a@exa_mple.org",
+            "a\0@example.org",
+            "a@exam\0ple.org",
+            "a@exam ple.org",
+            "Ada <a@example.org>",
+            "a@example.org;b@example.org",
+            "a@example.org#",
+            "a@example.org/x",
+        ] {
+            assert!(folded(text).is_err(), "{text:?} was taken for an address");
+        }
+    }
+
+    #[test]
+    fn r36_lengths_are_bounded() {
+        let domain = format!("{0}.{0}.{0}.example", "d".repeat(60));
+        assert_eq!(domain.len() + 1 + 63, 254);
+        assert!(folded(&format!("{}@{domain}", "l".repeat(63))).is_ok());
+        assert_eq!(folded(&format!("{}@{domain}", "l".repeat(64))), Err(EmailError::TooLong));
+        assert_eq!(folded(&format!("{}@a.example", "l".repeat(65))), Err(EmailError::TooLong));
+    }
+}

@@ -1,0 +1,103 @@
+//! The links in letters: single-purpose secrets, of which a digest is stored.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::clock::Timestamp;
+use crate::model::{Digest, Secret};
+
+/// The token of a link: 256 random bits in base64url, 43 characters.
+#[derive(Clone, Debug)]
+pub struct LinkToken(Secret);
+
+impl LinkToken {
+    pub const fn new(secret: Secret) -> Self {
+        Self(secret)
+    }
+
+    /// What somebody sent as a link's token; `None` if no link can have it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        Some(Self(Secret::new(bytes)))
+    }
+
+    /// As it stands in the link.
+    pub fn reveal(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.as_bytes())
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.0.digest()
+    }
+}
+
+/// What has become of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkState {
+    Live {
+        until: Timestamp,
+    },
+    /// Its sign-up became an account, through this link or another.
+    Used {
+        at: Timestamp,
+    },
+    /// The person who got the letter said that it was not them.
+    Disavowed {
+        at: Timestamp,
+    },
+    Expired {
+        at: Timestamp,
+    },
+}
+
+impl LinkState {
+    /// The state at `now` of a link with these instants; what ended it first counts.
+    pub fn at(
+        now: Timestamp,
+        expires_at: Timestamp,
+        used_at: Option<Timestamp>,
+        disavowed_at: Option<Timestamp>,
+    ) -> Self {
+        match (used_at, disavowed_at) {
+            (Some(at), _) => Self::Used { at },
+            (None, Some(at)) => Self::Disavowed { at },
+            (None, None) if expires_at <= now => Self::Expired { at: expires_at },
+            (None, None) => Self::Live { until: expires_at },
+        }
+    }
+}
+
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Live { .. } => "live",
+            Self::Used { .. } => "used",
+            Self::Disavowed { .. } => "disavowed",
+            Self::Expired { .. } => "expired",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r44_a_link_carries_256_bits_and_survives_its_spelling() {
+        let token = LinkToken::new(Secret::new([42; 32]));
+        let text = token.reveal();
+        assert_eq!(text.len(), 43);
+        assert_eq!(LinkToken::parse(&text).unwrap().digest(), token.digest());
+        for damaged in [&text[1..], "", "é", &format!("{text}=")] {
+            assert!(LinkToken::parse(damaged).is_none());
+        }
+    }
+
+    #[test]
+    fn r55_a_link_token_does_not_print() {
+        let token = LinkToken::new(Secret::new([42; 32]));
+        assert!(!format!("{token:?}").contains(&token.reveal()));
+    }
+}

@@ -1,0 +1,71 @@
+//! Plain types, parsed once at the border and then trusted.
+//!
+//! Nothing here knows of HTTP, SQL or mail. A value of one of these types is valid by construction:
+//! [`EmailAddress`] cannot hold a second recipient, a [`NewPassword`] has been judged, a
+//! [`Scope`] is sorted.
+
+mod account;
+mod client;
+mod email;
+mod link;
+mod password;
+mod profile;
+mod scope;
+mod secret;
+mod session;
+mod sign_up;
+mod token;
+mod user_agent;
+
+pub use account::{Account, AccountId};
+pub use client::{Client, ClientAuthentication, ClientId, GrantType, RegistrationError};
+pub use email::{EmailAddress, EmailError};
+pub use link::{LinkState, LinkToken};
+pub use password::{NewPassword, Password, PasswordError, PasswordPolicy};
+pub use profile::{Locale, LocaleError, Name, NameError};
+pub use scope::{Scope, ScopeError};
+pub use secret::{Digest, Secret};
+pub use session::{SessionId, SessionSummary};
+pub use sign_up::{SignUp, SignUpId};
+pub use token::{AccessToken, RefreshToken, SessionTag, TokenError};
+pub use user_agent::UserAgent;
+
+/// An id made by the program: a UUIDv7 (RFC 9562 §5.7) of its own type for each kind of row.
+macro_rules! row_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        pub struct $name(uuid::Uuid);
+
+        impl $name {
+            pub const fn new(id: uuid::Uuid) -> Self {
+                Self(id)
+            }
+
+            pub const fn uuid(self) -> uuid::Uuid {
+                self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    };
+}
+pub(crate) use row_id;

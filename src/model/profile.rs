@@ -1,0 +1,129 @@
+//! What people say about themselves: a name and a language.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// What a person wants to be called; shown to that person only, always escaped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Name(String);
+
+/// Why a text is no name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NameError {
+    #[error("a name has at most 100 characters")]
+    TooLong,
+    #[error("a name is one line of text")]
+    ControlCharacters,
+}
+
+impl NameError {
+    /// A stable code for programs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "too-long",
+            Self::ControlCharacters => "control-characters",
+        }
+    }
+}
+
+impl Name {
+    /// Surrounding white space goes; nothing left is no name.
+    pub fn parse(text: &str) -> Result<Option<Self>, NameError> {
+        let name = text.trim();
+        if name.chars().count() > 100 {
+            return Err(NameError::TooLong);
+        }
+        // control characters and the marks that reorder a line (UAX #9): a name shows as it is
+        let reorders = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let breaks = |c| matches!(c, '\u{2028}' | '\u{2029}');
+        if name.chars().any(|c| c.is_control() || reorders(c) || breaks(c)) {
+            return Err(NameError::ControlCharacters);
+        }
+        Ok((!name.is_empty()).then(|| Self(name.to_owned())))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A language tag of the form that BCP 47 (RFC 5646 §2.1) gives them, such as `de` or `en-GB`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Locale(String);
+
+/// Why a text is no language tag.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a locale is a language tag such as de or en-GB")]
+pub struct LocaleError;
+
+impl LocaleError {
+    /// A stable code for programs.
+    pub const fn code(self) -> &'static str {
+        "malformed"
+    }
+}
+
+impl Locale {
+    pub fn parse(text: &str) -> Result<Self, LocaleError> {
+        let mut subtags = text.split('-');
+        let language = subtags.next().unwrap_or_default();
+        let is_language =
+            (2..=8).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_alphabetic());
+        let is_subtag = |subtag: &str| {
+            (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        if text.len() > 35 || !is_language || !subtags.all(is_subtag) {
+            return Err(LocaleError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+macro_rules! as_text {
+    ($name:ty) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+    };
+}
+as_text!(Name);
+as_text!(Locale);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r37_a_name_is_one_plain_line() {
+        assert_eq!(Name::parse(" Ada ").unwrap().unwrap().as_str(), "Ada");
+        assert_eq!(Name::parse("  "), Ok(None));
+        assert!(Name::parse("{{7*7}} <b>http://evil.example</b>").is_ok(), "inert wherever shown");
+        assert_eq!(Name::parse("a\r\n.\r\nb"), Err(NameError::ControlCharacters));
+        assert_eq!(Name::parse("a\nb"), Err(NameError::ControlCharacters));
+        assert_eq!(Name::parse("\u{202e}ada"), Err(NameError::ControlCharacters));
+        assert_eq!(Name::parse(&"x".repeat(101)), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn a_locale_has_the_form_of_a_language_tag() {
+        for tag in ["de", "en-GB", "zh-Hant-TW", "sl-rozaj-biske-1994"] {
+            assert_eq!(Locale::parse(tag).unwrap().as_str(), tag);
+        }
+        for text in ["", "e", "de_DE", "../../etc", "de-", "12", "de-ü", &"abcdefgh-".repeat(4)] {
+            assert!(Locale::parse(text).is_err(), "{text:?} was taken for a locale");
+        }
+    }
+}

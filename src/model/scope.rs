@@ -1,0 +1,113 @@
+//! OAuth scope: a set of tokens (RFC 6749 §3.3), always written in the same order.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A set of scope tokens; sorted, so that the same scope always prints the same.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Scope(BTreeSet<String>);
+
+/// A character that RFC 6749 §3.3 does not allow in a scope token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("scope tokens are printable ASCII without space, \" and \\, with one space between them")]
+pub struct ScopeError;
+
+impl Scope {
+    /// No token at all: any live token has it.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether every token of this scope is in `other`, too.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// Scope with exactly these tokens.
+    pub fn from_tokens<I: IntoIterator<Item = S>, S: AsRef<str>>(
+        tokens: I,
+    ) -> Result<Self, ScopeError> {
+        tokens
+            .into_iter()
+            .map(|token| {
+                let token = token.as_ref();
+                let is_token = !token.is_empty()
+                    && token.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+                is_token.then(|| token.to_owned()).ok_or(ScopeError)
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The tokens in their order.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    /// `scope-token *( SP scope-token )`; an empty text is the empty scope.
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        Self::from_tokens(text.split(' ').filter(|token| !token.is_empty()))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, token) in self.0.iter().enumerate() {
+            if position > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(token)?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r19_scope_prints_in_one_order_without_repeats() {
+        let scope: Scope = "write read  write account.read".parse().unwrap();
+        assert_eq!(scope.to_string(), "account.read read write");
+        assert_eq!("read write account.read".parse::<Scope>().unwrap(), scope);
+    }
+
+    #[test]
+    fn r19_a_subset_is_within() {
+        let all: Scope = "a b".parse().unwrap();
+        assert!("a".parse::<Scope>().unwrap().is_within(&all));
+        assert!(Scope::empty().is_within(&all));
+        assert!(!"a c".parse::<Scope>().unwrap().is_within(&all));
+    }
+
+    #[test]
+    fn only_the_characters_of_the_rfc_are_taken() {
+        for text in ["a\"b", "a\\b", "a\tb", "é", "a\u{7f}"] {
+            assert_eq!(text.parse::<Scope>(), Err(ScopeError), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! From what browser a request came, in words that a person recognises.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// The longest `User-Agent` kept, in characters.
+const MAX_LENGTH: usize = 256;
+
+/// A `User-Agent` header (RFC 9110 §10.1.5), cut to 256 printable characters.
+///
+/// Anybody can send anything in it. In letters and on pages only [`UserAgent::describe`] is shown,
+/// which can say nothing but names from its own list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserAgent(String);
+
+impl UserAgent {
+    /// `None` where nothing printable is left.
+    pub fn parse(header: &str) -> Option<Self> {
+        let kept: String =
+            header.chars().filter(|c| !c.is_control()).take(MAX_LENGTH).collect::<String>();
+        let kept = kept.trim();
+        (!kept.is_empty()).then(|| Self(kept.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Such as `Firefox on Linux`; `None` for programs that are no browser known here.
+    ///
+    /// The order matters: browsers carry the names of those that they want to be taken for.
+    pub fn describe(&self) -> Option<String> {
+        const BROWSERS: [(&str, &str); 10] = [
+            ("Edg", "Edge"),
+            ("OPR/", "Opera"),
+            ("Vivaldi", "Vivaldi"),
+            ("SamsungBrowser", "Samsung Internet"),
+            ("FxiOS", "Firefox"),
+            ("Firefox", "Firefox"),
+            ("CriOS", "Chrome"),
+            ("Chrome", "Chrome"),
+            ("Safari", "Safari"),
+            ("curl/", "curl"),
+        ];
+        const SYSTEMS: [(&str, &str); 7] = [
+            ("iPhone", "iPhone"),
+            ("iPad", "iPad"),
+            ("Android", "Android"),
+            ("Windows", "Windows"),
+            ("CrOS", "ChromeOS"),
+            ("Mac OS X", "macOS"),
+            ("Linux", "Linux"),
+        ];
+        let find = |names: &[(&str, &'static str)]| {
+            names.iter().find(|(mark, _)| self.0.contains(mark)).map(|(_, name)| *name)
+        };
+        let browser = find(&BROWSERS)?;
+        Some(match find(&SYSTEMS) {
+            Some(system) => format!("{browser} on {system}"),
+            None => browser.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for UserAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for UserAgent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_named_as_people_know_them() {
+        for (header, name) in [
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                "Firefox on Linux",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+                "Chrome on Windows",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
+                "Safari on iPhone",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
+                "Chrome on Android",
+            ),
+            ("curl/8.5.0", "curl"),
+        ] {
+            assert_eq!(UserAgent::parse(header).unwrap().describe().as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn r37_what_a_stranger_sends_is_never_repeated() {
+        let agent = UserAgent::parse("you won! http://evil.example").unwrap();
+        assert_eq!(agent.describe(), None);
+        let agent = UserAgent::parse("Firefox http://evil.example Linux").unwrap();
+        assert_eq!(agent.describe().as_deref(), Some("Firefox on Linux"));
+        assert_eq!(UserAgent::parse("\r\n \0"), None);
+        assert_eq!(UserAgent::parse(&"é".repeat(1_000)).unwrap().as_str().chars().count(), 256);
+    }
+}

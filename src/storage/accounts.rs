@@ -1,0 +1,148 @@
+//! Accounts.
+
+use sqlx::any::AnyRow;
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::crypto::hasher::PasswordHash;
+use crate::model::{Account, AccountId, EmailAddress, Locale, Name};
+
+/// An account with what only the service may know of it.
+#[derive(Clone, Debug)]
+pub struct AccountRecord {
+    pub account: Account,
+    pub password_hash: PasswordHash,
+    /// Sessions of another epoch are dead.
+    pub epoch: i64,
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// An account to be made of a sign-up.
+#[derive(Debug)]
+pub struct NewAccount<'a> {
+    pub id: AccountId,
+    pub email: &'a EmailAddress,
+    pub password_hash: &'a PasswordHash,
+    pub name: Option<&'a Name>,
+    pub locale: Option<&'a Locale>,
+    pub now: Timestamp,
+}
+
+impl AccountRecord {
+    fn from_row(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            account: Account {
+                id: column::parsed(row, "id")?,
+                email: column::parsed(row, "email")?,
+                name: column::optional(row, "name", Name::parse)?.flatten(),
+                locale: column::optional(row, "locale", Locale::parse)?,
+                created_at: column::instant(row, "created_at")?,
+            },
+            password_hash: PasswordHash::new(column::text(row, "password_hash")?),
+            epoch: column::integer(row, "epoch")?,
+            disabled_at: column::optional_instant(row, "disabled_at")?,
+        })
+    }
+}
+
+impl Connection {
+    pub async fn find_account(
+        &mut self,
+        id: AccountId,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, email, password_hash, name, locale, epoch, created_at, disabled_at
+            FROM accounts WHERE id = $1";
+        let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
+        row.as_ref().map(AccountRecord::from_row).transpose()
+    }
+
+    pub async fn find_account_by_email(
+        &mut self,
+        email: &EmailAddress,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, email, password_hash, name, locale, epoch, created_at, disabled_at
+            FROM accounts WHERE email = $1";
+        let row = sqlx::query(SQL).bind(email.as_str()).fetch_optional(self.raw()).await?;
+        row.as_ref().map(AccountRecord::from_row).transpose()
+    }
+
+    /// Whether the account was made: `false` if the address has one already.
+    pub async fn insert_account(&mut self, new: &NewAccount<'_>) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            INSERT INTO accounts (id, email, password_hash, name, locale, epoch, created_at)
+            VALUES ($1, $2, $3, $4, $5, 0, $6)
+            ON CONFLICT (email) DO NOTHING";
+        let done = sqlx::query(SQL)
+            .bind(new.id.to_string())
+            .bind(new.email.as_str())
+            .bind(new.password_hash.as_str())
+            .bind(new.name.map(Name::as_str))
+            .bind(new.locale.map(Locale::as_str))
+            .bind(new.now.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// `false` if there is no such account.
+    pub async fn update_profile(
+        &mut self,
+        id: AccountId,
+        name: Option<&Name>,
+        locale: Option<&Locale>,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE accounts SET name = $1, locale = $2 WHERE id = $3";
+        let done = sqlx::query(SQL)
+            .bind(name.map(Name::as_str))
+            .bind(locale.map(Locale::as_str))
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Replaces a hash by a dearer one of the same password, unless it was changed meanwhile.
+    pub async fn upgrade_password_hash(
+        &mut self,
+        id: AccountId,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str =
+            "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        let done = sqlx::query(SQL)
+            .bind(new.as_str())
+            .bind(id.to_string())
+            .bind(old.as_str())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends every session of the account, those included that are being made or refreshed now.
+    pub async fn raise_epoch(&mut self, id: AccountId) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE accounts SET epoch = epoch + 1 WHERE id = $1";
+        let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Nobody signs in to a disabled account, and its sessions are dead. `false` if there is no
+    /// such account, or it was disabled before.
+    pub async fn disable_account(
+        &mut self,
+        id: AccountId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE accounts SET disabled_at = $1, epoch = epoch + 1
+            WHERE id = $2 AND disabled_at IS NULL";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,113 @@
+//! The links in letters, by their digest.
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{AccountId, Digest, LinkState, SignUpId};
+
+/// What only an activation link may do.
+const ACTIVATION: &str = "activation";
+
+/// An activation link as it was minted, and what became of it.
+#[derive(Clone, Debug)]
+pub struct LinkRecord {
+    pub sign_up: SignUpId,
+    /// The account that it, or another link of the same sign-up, made.
+    pub account: Option<AccountId>,
+    pub state: LinkState,
+}
+
+impl Connection {
+    pub async fn insert_activation_link(
+        &mut self,
+        digest: &Digest,
+        sign_up: SignUpId,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            INSERT INTO links (digest, purpose, sign_up_id, minted_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5)";
+        sqlx::query(SQL)
+            .bind(digest.as_bytes().to_vec())
+            .bind(ACTIVATION)
+            .bind(sign_up.to_string())
+            .bind(now.unix_millis())
+            .bind(expires_at.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// The link and its state at `now`.
+    pub async fn find_activation_link(
+        &mut self,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<LinkRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT sign_up_id, account_id, expires_at, used_at, disavowed_at
+            FROM links WHERE digest = $1 AND purpose = $2";
+        let row = sqlx::query(SQL)
+            .bind(digest.as_bytes().to_vec())
+            .bind(ACTIVATION)
+            .fetch_optional(self.raw())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(LinkRecord {
+            sign_up: column::parsed(&row, "sign_up_id")?,
+            account: column::optional(&row, "account_id", str::parse)?,
+            state: LinkState::at(
+                now,
+                column::instant(&row, "expires_at")?,
+                column::optional_instant(&row, "used_at")?,
+                column::optional_instant(&row, "disavowed_at")?,
+            ),
+        }))
+    }
+
+    /// Marks every link of the sign-up as used: the account was made.
+    pub async fn consume_links(
+        &mut self,
+        sign_up: SignUpId,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE links SET used_at = $1, account_id = $2
+            WHERE sign_up_id = $3 AND used_at IS NULL AND disavowed_at IS NULL";
+        sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(account.to_string())
+            .bind(sign_up.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Marks every link of the sign-up as disavowed: whoever got the letter did not sign up.
+    pub async fn disavow_links(
+        &mut self,
+        sign_up: SignUpId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE links SET disavowed_at = $1
+            WHERE sign_up_id = $2 AND used_at IS NULL AND disavowed_at IS NULL";
+        sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(sign_up.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets up to `limit` links that expired before `before`; answers how many.
+    pub async fn purge_links(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM links WHERE digest IN
+                (SELECT digest FROM links WHERE expires_at <= $1 LIMIT $2)";
+        let done =
+            sqlx::query(SQL).bind(before.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

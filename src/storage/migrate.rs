@@ -1,0 +1,67 @@
+//! Bringing the schema up to date, once at each start, one node at a time.
+
+use std::fs::File;
+use std::io;
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+
+use super::pool::{Db, Engine, Pool};
+use super::{StoreError, StoreErrorKind};
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    #[error("cannot lock the database for its migration")]
+    Lock(#[from] io::Error),
+    #[error("a migration failed")]
+    Migrate(#[from] MigrateError),
+}
+
+/// Runs what has not run yet. Each migration is a transaction of its own.
+pub(super) async fn run(db: &Db) -> Result<(), MigrationError> {
+    // sqlx's own lock is an advisory one on PostgreSQL and does nothing on SQLite
+    let _lock = match db.engine() {
+        Engine::Sqlite { file } => {
+            let mut name = file.as_os_str().to_owned();
+            name.push(".migrating");
+            let lock = File::create(name)?;
+            Some(
+                tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
+                    .await
+                    .map_err(io::Error::other)??,
+            )
+        }
+        Engine::Postgres => None,
+    };
+    Ok(migrator(db.engine()).run(db.writer()).await?)
+}
+
+/// Whether every migration that this binary knows has run.
+pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
+    let mut connection = pool.reader().acquire().await?;
+    let migrator = migrator(pool.engine());
+    let applied = connection.list_applied_migrations(&migrator.table_name).await;
+    let applied = applied.map_err(|error| match error {
+        MigrateError::Execute(error) => error.into(),
+        other => internal(other.to_string()),
+    })?;
+    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
+    match migrator.iter().find(|migration| !is_applied(migration.version)) {
+        Some(missing) => Err(internal(format!("migration {} has not run", missing.version))),
+        None => Ok(()),
+    }
+}
+
+fn internal(problem: String) -> StoreError {
+    StoreError { kind: StoreErrorKind::Internal, source: problem.into() }
+}
+
+fn migrator(engine: &Engine) -> &'static Migrator {
+    match engine {
+        Engine::Sqlite { .. } => &SQLITE,
+        Engine::Postgres => &POSTGRES,
+    }
+}

@@ -1,0 +1,301 @@
+//! The database: every SQL statement of the service, and nothing else of it.
+//!
+//! [`Store::read`] and [`Store::write`] are the only ways in. Both lend a [`Connection`], whose
+//! methods are the statements, grouped by table in the files beside this one; `write` wraps them in
+//! one transaction and answers only once that is durable. Statements are one text for both
+//! engines; only `pool` and `migrate` know which one it is.
+//!
+//! Single use is a conditional `UPDATE` or `DELETE` and the number of rows it touched, never a read
+//! and then a write. `RETURNING` is not used: outside a transaction its row can be seen although
+//! the commit behind it failed.
+
+mod accounts;
+mod links;
+mod migrate;
+mod outbox;
+mod pool;
+mod sessions;
+mod sign_ups;
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use rocket::fairing::AdHoc;
+use rocket::{Build, Rocket};
+use rocket_db_pools::Database;
+use sqlx::any::AnyRow;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, Transaction};
+
+pub use accounts::{AccountRecord, NewAccount};
+pub use links::LinkRecord;
+pub use outbox::{ClaimedLetter, LetterId, NewLetter};
+pub use pool::{Db, Engine, Pool, PoolError};
+pub use sessions::{AccessSlot, NewSession, Renewal, SessionRecord};
+pub use sign_ups::{NewSignUp, SignUpRecord};
+
+/// Opens the database, brings its schema up to date, and manages a [`Store`]. A start that would
+/// run on a wrong schema fails here.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("storage", |rocket| async {
+        rocket.attach(Db::init()).attach(AdHoc::try_on_ignite("migrations", open))
+    })
+}
+
+async fn open(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
+    let Some(db) = Db::fetch(&rocket) else { return Err(rocket) };
+    if let Err(error) = migrate::run(db).await {
+        tracing::error!(error = %chain(&error), "the database could not be brought up to date");
+        return Err(rocket);
+    }
+    let store = Store::new(db);
+    Ok(rocket.manage(store))
+}
+
+/// An error and its causes in one line, as logs show them.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !line.ends_with(&cause_text) {
+            line.push_str(": ");
+            line.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    line
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    fn new(db: &Db) -> Self {
+        Self { pool: (**db).clone() }
+    }
+
+    /// Lends a connection for statements that only read.
+    pub async fn read<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = self.pool.reader().acquire().await?;
+        work(&mut Connection(Lent::Pooled(connection))).await
+    }
+
+    /// Runs `work` in one transaction and commits it if it succeeds; what it did is durable once
+    /// this answers `Ok`. On SQLite writers take turns; on both engines an `Err` from `work`, or a
+    /// request that is dropped halfway, leaves no trace.
+    pub async fn write<T, E: From<StoreError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = self.pool.begin().await.map_err(StoreError::from)?;
+        let mut connection = Connection(Lent::Transaction(transaction));
+        let outcome = work(&mut connection).await?;
+        if let Lent::Transaction(transaction) = connection.0 {
+            transaction.commit().await.map_err(StoreError::from)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Whether the database answers and has the schema that this binary was built for.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        migrate::check(&self.pool).await
+    }
+}
+
+/// A connection lent by a [`Store`].
+#[derive(Debug)]
+pub struct Connection(Lent);
+
+#[derive(Debug)]
+enum Lent {
+    Pooled(PoolConnection<Any>),
+    Transaction(Transaction<'static, Any>),
+}
+
+impl Connection {
+    fn raw(&mut self) -> &mut AnyConnection {
+        match &mut self.0 {
+            Lent::Pooled(connection) => connection,
+            Lent::Transaction(transaction) => transaction,
+        }
+    }
+}
+
+/// The database did not do what it was asked to.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// A row like it exists already, or one that it needs does not.
+    Conflict,
+    /// Out of reach, overloaded, locked or out of space; may go through later.
+    Unavailable,
+    /// Anything else: a bug, or a database that somebody changed.
+    Internal,
+}
+
+impl StoreError {
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    pub fn is_conflict(&self) -> bool {
+        self.kind == StoreErrorKind::Conflict
+    }
+
+    /// What was to be stored has no JSON.
+    pub(crate) fn unserializable(error: serde_json::Error) -> Self {
+        Self { kind: StoreErrorKind::Internal, source: Box::new(error) }
+    }
+
+    /// A row holds what this program never writes.
+    fn corrupt(column: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let source = format!("column {column}: {}", source.into());
+        Self { kind: StoreErrorKind::Internal, source: source.into() }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        use sqlx::error::ErrorKind;
+
+        let kind = match &error {
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
+                StoreErrorKind::Unavailable
+            }
+            E::Database(database) => match database.kind() {
+                ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => {
+                    StoreErrorKind::Conflict
+                }
+                _ if database.code().is_some_and(|code| pool::is_transient(&code)) => {
+                    StoreErrorKind::Unavailable
+                }
+                _ => StoreErrorKind::Internal,
+            },
+            _ => StoreErrorKind::Internal,
+        };
+        Self { kind, source: Box::new(error) }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            StoreErrorKind::Conflict => "the row conflicts with another",
+            StoreErrorKind::Unavailable => "the database is unavailable",
+            StoreErrorKind::Internal => "the database failed",
+        })
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Reading columns into model types.
+mod column {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use sqlx::Row;
+
+    use super::{AnyRow, StoreError};
+    use crate::clock::Timestamp;
+    use crate::model::Digest;
+
+    pub fn text(row: &AnyRow, column: &'static str) -> Result<String, StoreError> {
+        Ok(row.try_get(column)?)
+    }
+
+    pub fn parsed<T: FromStr<Err: Display>>(
+        row: &AnyRow,
+        column: &'static str,
+    ) -> Result<T, StoreError> {
+        text(row, column)?.parse().map_err(|error: T::Err| corrupt(column, &error))
+    }
+
+    /// A nullable text, through a parser that may find nothing in it.
+    pub fn optional<T, E: Display>(
+        row: &AnyRow,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, StoreError> {
+        let text: Option<String> = row.try_get(column)?;
+        text.map(|text| parse(&text).map_err(|error| corrupt(column, &error))).transpose()
+    }
+
+    /// A nullable text, as far as the parser makes anything of it.
+    pub fn some<T>(
+        row: &AnyRow,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let text: Option<String> = row.try_get(column)?;
+        Ok(text.and_then(|text| parse(&text)))
+    }
+
+    pub fn integer(row: &AnyRow, column: &'static str) -> Result<i64, StoreError> {
+        Ok(row.try_get(column)?)
+    }
+
+    pub fn optional_integer(row: &AnyRow, column: &'static str) -> Result<Option<i64>, StoreError> {
+        Ok(row.try_get(column)?)
+    }
+
+    pub fn instant(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
+        integer(row, column).map(Timestamp::from_unix_millis)
+    }
+
+    pub fn optional_instant(
+        row: &AnyRow,
+        column: &'static str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        Ok(optional_integer(row, column)?.map(Timestamp::from_unix_millis))
+    }
+
+    pub fn bytes<const N: usize>(
+        row: &AnyRow,
+        column: &'static str,
+    ) -> Result<[u8; N], StoreError> {
+        optional_bytes(row, column)?.ok_or_else(|| corrupt(column, &"null"))
+    }
+
+    pub fn optional_bytes<const N: usize>(
+        row: &AnyRow,
+        column: &'static str,
+    ) -> Result<Option<[u8; N]>, StoreError> {
+        let bytes: Option<Vec<u8>> = row.try_get(column)?;
+        let array = |bytes: Vec<u8>| bytes.try_into().map_err(|_| corrupt(column, &"wrong length"));
+        bytes.map(array).transpose()
+    }
+
+    pub fn digest(row: &AnyRow, column: &'static str) -> Result<Digest, StoreError> {
+        bytes(row, column).map(Digest::from_bytes)
+    }
+
+    pub fn optional_digest(
+        row: &AnyRow,
+        column: &'static str,
+    ) -> Result<Option<Digest>, StoreError> {
+        Ok(optional_bytes(row, column)?.map(Digest::from_bytes))
+    }
+
+    /// The value is left out: it may be personal.
+    fn corrupt(column: &'static str, error: &dyn Display) -> StoreError {
+        StoreError::corrupt(column, error.to_string())
+    }
+}

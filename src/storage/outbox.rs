@@ -1,0 +1,255 @@
+//! The outbox: letters that are to be sent, and how that went.
+
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{EmailAddress, Locale, row_id};
+
+row_id! {
+    /// Of a letter in the outbox; its Message-ID follows from it.
+    LetterId
+}
+
+/// A letter to be sent.
+#[derive(Debug)]
+pub struct NewLetter<'a> {
+    pub id: LetterId,
+    pub kind: &'static str,
+    pub email: &'a EmailAddress,
+    pub locale: Option<&'a Locale>,
+    /// What the letter tells, as JSON; nothing secret.
+    pub facts: String,
+    pub now: Timestamp,
+}
+
+/// A letter that one courier holds the lease of.
+#[derive(Clone, Debug)]
+pub struct ClaimedLetter {
+    pub id: LetterId,
+    pub lease: Uuid,
+    pub kind: String,
+    pub email: EmailAddress,
+    pub locale: Option<Locale>,
+    pub facts: String,
+    pub created_at: Timestamp,
+    /// How often it was tried and failed through a fault of its own.
+    pub tries: u32,
+}
+
+impl ClaimedLetter {
+    fn from_row(row: &AnyRow, lease: Uuid) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: column::parsed(row, "id")?,
+            lease,
+            kind: column::text(row, "kind")?,
+            email: column::parsed(row, "email")?,
+            locale: column::optional(row, "locale", Locale::parse)?,
+            facts: column::text(row, "facts")?,
+            created_at: column::instant(row, "created_at")?,
+            tries: u32::try_from(column::integer(row, "tries")?).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+impl Connection {
+    pub async fn insert_letter(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
+        const SQL: &str = "
+            INSERT INTO outbox (id, kind, email, locale, facts, created_at, due_at, tries)
+            VALUES ($1, $2, $3, $4, $5, $6, $6, 0)";
+        sqlx::query(SQL)
+            .bind(new.id.to_string())
+            .bind(new.kind)
+            .bind(new.email.as_str())
+            .bind(new.locale.map(Locale::as_str))
+            .bind(&new.facts)
+            .bind(new.now.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the lease of up to `limit` letters that are due and that nobody holds.
+    pub async fn claim_letters(
+        &mut self,
+        lease: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<ClaimedLetter>, StoreError> {
+        // the outer WHERE repeats the inner one: under READ COMMITTED two couriers may have found
+        // the same rows, and the second to lock them must see that they are taken
+        const CLAIM: &str = "
+            UPDATE outbox SET lease = $1, leased_until = $2
+            WHERE id IN (
+                SELECT id FROM outbox
+                WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
+                  AND (lease IS NULL OR leased_until <= $3)
+                ORDER BY due_at, id LIMIT $4)
+              AND sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
+              AND (lease IS NULL OR leased_until <= $3)";
+        const CLAIMED: &str = "
+            SELECT id, kind, email, locale, facts, created_at, tries
+            FROM outbox WHERE lease = $1 ORDER BY due_at, id";
+        let claimed = sqlx::query(CLAIM)
+            .bind(lease.to_string())
+            .bind(until.unix_millis())
+            .bind(now.unix_millis())
+            .bind(limit)
+            .execute(self.raw())
+            .await?;
+        if claimed.rows_affected() == 0 {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(CLAIMED).bind(lease.to_string()).fetch_all(self.raw()).await?;
+        rows.iter().map(|row| ClaimedLetter::from_row(row, lease)).collect()
+    }
+
+    /// Whether anything is due, so that an idle courier writes nothing.
+    pub async fn has_due_letters(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            SELECT 1 FROM outbox
+            WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= $1
+              AND (lease IS NULL OR leased_until <= $1)
+            LIMIT 1";
+        let row = sqlx::query(SQL).bind(now.unix_millis()).fetch_optional(self.raw()).await?;
+        Ok(row.is_some())
+    }
+
+    /// When the letters that `email` got since `since` were sent, oldest first.
+    pub async fn letters_sent_since(
+        &mut self,
+        email: &EmailAddress,
+        since: Timestamp,
+    ) -> Result<Vec<Timestamp>, StoreError> {
+        const SQL: &str = "
+            SELECT sent_at FROM outbox WHERE email = $1 AND sent_at > $2 ORDER BY sent_at";
+        let rows = sqlx::query(SQL)
+            .bind(email.as_str())
+            .bind(since.unix_millis())
+            .fetch_all(self.raw())
+            .await?;
+        rows.iter().map(|row| column::instant(row, "sent_at")).collect()
+    }
+
+    /// Whether a later letter of the same kind waits for the same address.
+    pub async fn is_superseded(&mut self, letter: &ClaimedLetter) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            SELECT 1 FROM outbox
+            WHERE email = $1 AND kind = $2 AND id > $3 AND sent_at IS NULL AND dead_at IS NULL
+            LIMIT 1";
+        let row = sqlx::query(SQL)
+            .bind(letter.email.as_str())
+            .bind(&letter.kind)
+            .bind(letter.id.to_string())
+            .fetch_optional(self.raw())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Whether the lease is still this courier's.
+    pub async fn holds_lease(
+        &mut self,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            SELECT 1 FROM outbox WHERE id = $1 AND lease = $2 AND leased_until > $3";
+        let row = sqlx::query(SQL)
+            .bind(letter.id.to_string())
+            .bind(letter.lease.to_string())
+            .bind(now.unix_millis())
+            .fetch_optional(self.raw())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Each of the following answers `false` if the lease has passed to another courier.
+    pub async fn mark_sent(
+        &mut self,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE outbox SET sent_at = $1, lease = NULL, leased_until = NULL, last_error = NULL
+            WHERE id = $2 AND lease = $3";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(letter.id.to_string())
+            .bind(letter.lease.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives the lease back, to be tried again at `due_at`. `tries` and `error` as they are now.
+    pub async fn postpone_letter(
+        &mut self,
+        letter: &ClaimedLetter,
+        due_at: Timestamp,
+        tries: u32,
+        error: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE outbox
+            SET due_at = $1, tries = $2, last_error = COALESCE($3, last_error),
+                lease = NULL, leased_until = NULL
+            WHERE id = $4 AND lease = $5";
+        let done = sqlx::query(SQL)
+            .bind(due_at.unix_millis())
+            .bind(i64::from(tries))
+            .bind(error)
+            .bind(letter.id.to_string())
+            .bind(letter.lease.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives the letter up; it stays visible with what the server said.
+    pub async fn mark_dead(
+        &mut self,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+        error: &str,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE outbox
+            SET dead_at = $1, tries = tries + 1, last_error = $2, lease = NULL, leased_until = NULL
+            WHERE id = $3 AND lease = $4";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(error)
+            .bind(letter.id.to_string())
+            .bind(letter.lease.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Drops a letter that turned out to have nobody to go to, or to say nothing new.
+    pub async fn drop_letter(&mut self, letter: &ClaimedLetter) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM outbox WHERE id = $1 AND lease = $2";
+        let done = sqlx::query(SQL)
+            .bind(letter.id.to_string())
+            .bind(letter.lease.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Forgets up to `limit` letters sent before `before`; answers how many.
+    pub async fn purge_letters(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM outbox WHERE id IN
+                (SELECT id FROM outbox WHERE sent_at <= $1 LIMIT $2)";
+        let done =
+            sqlx::query(SQL).bind(before.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,205 @@
+//! The connections, and all that differs between the engines but migrations.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Once;
+use std::time::Duration;
+
+use figment::Figment;
+use rocket::figment;
+use rocket_db_pools::Database;
+use serde::Deserialize;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Any, AnyPool, Executor, Transaction};
+
+use crate::config::SettingError;
+
+/// The pool as Rocket manages it; configured at `databases.vestibule`.
+#[derive(Database, Debug)]
+#[database("vestibule")]
+pub struct Db(Pool);
+
+/// Connections to one database. On SQLite one of them writes and several read, so that writers
+/// queue here and not on the file's lock; on PostgreSQL they are all alike.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    engine: Engine,
+    readers: AnyPool,
+    writers: AnyPool,
+}
+
+/// Which database it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite { file: PathBuf },
+    Postgres,
+}
+
+/// `[default.databases.vestibule]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseSettings {
+    url: String,
+    max_connections: u32,
+    /// In seconds.
+    connect_timeout: u64,
+}
+
+/// Why no pool could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    #[error("{0}")]
+    Setting(SettingError),
+    #[error("{0}")]
+    Settings(Box<figment::Error>),
+    #[error("cannot create the database file {}: {source}", file.display())]
+    File { file: PathBuf, source: io::Error },
+    #[error("cannot connect to the database: {0}")]
+    Connect(#[from] sqlx::Error),
+}
+
+impl Pool {
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn reader(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    pub(super) fn writer(&self) -> &AnyPool {
+        &self.writers
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        match self.engine {
+            // a deferred transaction would find out only at its first write that another is ahead
+            Engine::Sqlite { .. } => self.writers.begin_with("BEGIN IMMEDIATE").await,
+            Engine::Postgres => self.writers.begin().await,
+        }
+    }
+
+    async fn open(settings: DatabaseSettings, figment: &Figment) -> Result<Self, PoolError> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+
+        let wrong = |problem: String| {
+            PoolError::Setting(SettingError::new(figment, "databases.vestibule.url", problem))
+        };
+        // the URL is not repeated: it may hold a password
+        let options = AnyConnectOptions::from_str(&settings.url)
+            .map_err(|_| wrong("expected sqlite://path or postgres://user@host/name".to_owned()))?;
+        let timeout = Duration::from_secs(settings.connect_timeout);
+        match options.database_url.scheme() {
+            "sqlite" => {
+                let file = SqliteConnectOptions::from_str(&settings.url)
+                    .map_err(|error| wrong(error.to_string()))?
+                    .get_filename()
+                    .to_path_buf();
+                if settings.url.contains(":memory:") || settings.url.contains("mode=memory") {
+                    return Err(wrong("expected a file: sqlite://path".to_owned()));
+                }
+                create_private(&file)
+                    .map_err(|source| PoolError::File { file: file.clone(), source })?;
+                let writers = sqlite(1, timeout, "PRAGMA query_only = OFF");
+                let readers =
+                    sqlite(settings.max_connections.min(8), timeout, "PRAGMA query_only = ON");
+                Ok(Self {
+                    engine: Engine::Sqlite { file },
+                    // the writer first: it turns the file into one with a write-ahead log
+                    writers: writers.connect_with(options.clone()).await?,
+                    readers: readers.connect_with(options).await?,
+                })
+            }
+            "postgres" | "postgresql" => {
+                let pool = AnyPoolOptions::new()
+                    .max_connections(settings.max_connections)
+                    .acquire_timeout(timeout)
+                    .connect_with(options)
+                    .await?;
+                Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writers: pool })
+            }
+            other => {
+                Err(wrong(format!("unknown database `{other}`; known are sqlite and postgres")))
+            }
+        }
+    }
+}
+
+fn sqlite(connections: u32, timeout: Duration, last_pragma: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(connections).acquire_timeout(timeout).after_connect(
+        move |connection, _| {
+            Box::pin(async move {
+                for pragma in [
+                    "PRAGMA busy_timeout = 5000",
+                    "PRAGMA journal_mode = WAL",
+                    "PRAGMA synchronous = FULL",
+                    "PRAGMA foreign_keys = ON",
+                    // deleted rows leave nothing readable behind in the file
+                    "PRAGMA secure_delete = ON",
+                    last_pragma,
+                ] {
+                    connection.execute(pragma).await?;
+                }
+                Ok(())
+            })
+        },
+    )
+}
+
+/// Creates the file, and the folder around it, for its owner alone.
+fn create_private(file: &Path) -> io::Result<()> {
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
+}
+
+/// Whether a database's error code means that the same may go through later.
+pub(super) fn is_transient(code: &str) -> bool {
+    if code.len() == 5 {
+        // SQLSTATE classes: connection exception, transaction rollback, insufficient resources,
+        // operator intervention, system error
+        return ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class));
+    }
+    // SQLite's primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+#[rocket::async_trait]
+impl rocket_db_pools::Pool for Pool {
+    type Connection = PoolConnection<Any>;
+    type Error = PoolError;
+
+    /// Connects at once, so that a wrong setting stops the start and not the first request.
+    async fn init(figment: &Figment) -> Result<Self, PoolError> {
+        let settings = figment.extract().map_err(|error| PoolError::Settings(Box::new(error)))?;
+        let pool = Self::open(settings, figment).await;
+        if let Err(error) = &pool {
+            // Rocket's own log of it is off
+            tracing::error!("{error}");
+        }
+        pool
+    }
+
+    async fn get(&self) -> Result<PoolConnection<Any>, PoolError> {
+        Ok(self.readers.acquire().await?)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}

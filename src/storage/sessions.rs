@@ -1,0 +1,366 @@
+//! Sessions: one row for each sign-in, changed by every refresh.
+
+use sqlx::any::AnyRow;
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{
+    AccountId, ClientId, Digest, EmailAddress, Locale, Scope, SessionId, SessionSummary, UserAgent,
+};
+
+/// An access token of a session, live or the one before.
+#[derive(Clone, Debug)]
+pub struct AccessSlot {
+    /// Counts the session's access tokens.
+    pub serial: i64,
+    /// `None` once it was revoked.
+    pub digest: Option<Digest>,
+    pub scope: Scope,
+    pub expires_at: Timestamp,
+}
+
+/// A session as it stands, with what it takes from its account.
+#[derive(Clone, Debug)]
+pub struct SessionRecord {
+    pub id: SessionId,
+    pub account: AccountId,
+    pub email: EmailAddress,
+    pub locale: Option<Locale>,
+    pub client_id: ClientId,
+    pub scope: Scope,
+    pub last_used_at: Timestamp,
+    pub user_agent: Option<UserAgent>,
+    pub idle_expires_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// Whether the account is enabled and still in the epoch of the sign-in.
+    pub account_stands: bool,
+    pub tag_digest: Digest,
+    pub salt: [u8; 32],
+    pub refresh_digest: Digest,
+    pub previous_refresh_digest: Option<Digest>,
+    pub rotated_at: Timestamp,
+    pub first_used_at: Option<Timestamp>,
+    /// Access tokens from this serial on belong to the live pair.
+    pub rotation_serial: i64,
+    pub access: AccessSlot,
+    pub previous_access: Option<AccessSlot>,
+}
+
+/// A session to be started.
+#[derive(Debug)]
+pub struct NewSession<'a> {
+    pub id: SessionId,
+    pub account: AccountId,
+    /// The account's epoch when the password was checked.
+    pub epoch: i64,
+    pub client_id: &'a ClientId,
+    pub scope: &'a Scope,
+    pub user_agent: Option<&'a UserAgent>,
+    pub now: Timestamp,
+    pub idle_expires_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub tag_digest: Digest,
+    pub salt: [u8; 32],
+    pub refresh_digest: Digest,
+    pub access_digest: Digest,
+    pub access_expires_at: Timestamp,
+}
+
+/// A fresh access token for a session; with `rotation`, a fresh refresh token as well.
+#[derive(Debug)]
+pub struct Renewal<'a> {
+    pub access_digest: Digest,
+    pub access_scope: &'a Scope,
+    pub access_expires_at: Timestamp,
+    pub rotation: Option<Rotation>,
+    pub now: Timestamp,
+}
+
+/// The new refresh token, and how long the session may now idle.
+#[derive(Debug)]
+pub struct Rotation {
+    pub salt: [u8; 32],
+    pub refresh_digest: Digest,
+    pub idle_expires_at: Timestamp,
+}
+
+impl SessionRecord {
+    /// Whether its tokens count at `now`. That its client is still registered is for the caller to
+    /// know.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.account_stands && now < self.idle_expires_at && now < self.expires_at
+    }
+
+    /// The live or preceding access token with this digest, expired or not.
+    pub fn access_with(&self, digest: &Digest) -> Option<&AccessSlot> {
+        std::iter::once(&self.access)
+            .chain(&self.previous_access)
+            .find(|slot| slot.digest.as_ref() == Some(digest))
+    }
+
+    fn from_row(row: &AnyRow) -> Result<Self, StoreError> {
+        let disabled_at = column::optional_instant(row, "disabled_at")?;
+        let same_epoch = column::integer(row, "epoch")? == column::integer(row, "account_epoch")?;
+        let previous_scope = column::optional(row, "previous_access_scope", str::parse)?;
+        Ok(Self {
+            id: column::parsed(row, "id")?,
+            account: column::parsed(row, "account_id")?,
+            email: column::parsed(row, "email")?,
+            locale: column::optional(row, "locale", Locale::parse)?,
+            client_id: column::parsed(row, "client_id")?,
+            scope: column::parsed(row, "scope")?,
+            last_used_at: column::instant(row, "last_used_at")?,
+            user_agent: column::some(row, "user_agent", UserAgent::parse)?,
+            idle_expires_at: column::instant(row, "idle_expires_at")?,
+            expires_at: column::instant(row, "expires_at")?,
+            account_stands: same_epoch && disabled_at.is_none(),
+            tag_digest: column::digest(row, "tag_digest")?,
+            salt: column::bytes(row, "salt")?,
+            refresh_digest: column::digest(row, "refresh_digest")?,
+            previous_refresh_digest: column::optional_digest(row, "previous_refresh_digest")?,
+            rotated_at: column::instant(row, "rotated_at")?,
+            first_used_at: column::optional_instant(row, "first_used_at")?,
+            rotation_serial: column::integer(row, "rotation_serial")?,
+            access: AccessSlot {
+                serial: column::integer(row, "access_serial")?,
+                digest: column::optional_digest(row, "access_digest")?,
+                scope: column::parsed(row, "access_scope")?,
+                expires_at: column::instant(row, "access_expires_at")?,
+            },
+            previous_access: match (
+                column::optional_integer(row, "previous_access_serial")?,
+                previous_scope,
+                column::optional_instant(row, "previous_access_expires_at")?,
+            ) {
+                (Some(serial), Some(scope), Some(expires_at)) => Some(AccessSlot {
+                    serial,
+                    digest: column::optional_digest(row, "previous_access_digest")?,
+                    scope,
+                    expires_at,
+                }),
+                _ => None,
+            },
+        })
+    }
+}
+
+impl Connection {
+    pub async fn find_session(
+        &mut self,
+        id: SessionId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT s.id, s.account_id, s.client_id, s.scope, s.epoch, s.last_used_at,
+                   s.user_agent, s.idle_expires_at, s.expires_at, s.tag_digest, s.salt,
+                   s.refresh_digest, s.previous_refresh_digest, s.rotated_at, s.first_used_at,
+                   s.access_serial, s.rotation_serial, s.access_digest, s.access_scope,
+                   s.access_expires_at, s.previous_access_serial, s.previous_access_digest,
+                   s.previous_access_scope, s.previous_access_expires_at,
+                   a.email, a.locale, a.epoch AS account_epoch, a.disabled_at
+            FROM sessions s JOIN accounts a ON a.id = s.account_id
+            WHERE s.id = $1";
+        let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
+        row.as_ref().map(SessionRecord::from_row).transpose()
+    }
+
+    /// Whether the session was started: `false` if the account is gone, disabled, or no longer in
+    /// the epoch in which the password was checked.
+    pub async fn insert_session(&mut self, new: &NewSession<'_>) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            INSERT INTO sessions
+                (id, account_id, client_id, scope, epoch, created_at, last_used_at, user_agent,
+                 idle_expires_at, expires_at, tag_digest, salt, refresh_digest, rotated_at,
+                 access_serial, rotation_serial, access_digest, access_scope, access_expires_at)
+            SELECT $1, a.id, $3, $4, a.epoch, $5, $5, $6, $7, $8, $9, $10, $11, $5,
+                   0, 0, $12, $4, $13
+            FROM accounts a WHERE a.id = $2 AND a.epoch = $14 AND a.disabled_at IS NULL";
+        let done = sqlx::query(SQL)
+            .bind(new.id.to_string())
+            .bind(new.account.to_string())
+            .bind(new.client_id.as_str())
+            .bind(new.scope.to_string())
+            .bind(new.now.unix_millis())
+            .bind(new.user_agent.map(UserAgent::as_str))
+            .bind(new.idle_expires_at.unix_millis())
+            .bind(new.expires_at.unix_millis())
+            .bind(new.tag_digest.as_bytes().to_vec())
+            .bind(new.salt.to_vec())
+            .bind(new.refresh_digest.as_bytes().to_vec())
+            .bind(new.access_digest.as_bytes().to_vec())
+            .bind(new.access_expires_at.unix_millis())
+            .bind(new.epoch)
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Renews the session if it still stands as `read` found it and is live: a compare-and-swap on
+    /// the refresh token and the count of access tokens. The live access token becomes the
+    /// preceding one as it stands now, so a revocation in between is not undone.
+    pub async fn renew_session(
+        &mut self,
+        read: &SessionRecord,
+        renewal: &Renewal<'_>,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE sessions
+            SET previous_access_serial = access_serial,
+                previous_access_digest = access_digest,
+                previous_access_scope = access_scope,
+                previous_access_expires_at = access_expires_at,
+                access_serial = access_serial + 1,
+                access_digest = $1, access_scope = $2, access_expires_at = $3,
+                last_used_at = $4
+            WHERE id = $5 AND refresh_digest = $6 AND access_serial = $7
+              AND idle_expires_at > $4 AND expires_at > $4
+              AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id
+                          AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)";
+        const ROTATING: &str = "
+            UPDATE sessions
+            SET previous_access_serial = access_serial,
+                previous_access_digest = access_digest,
+                previous_access_scope = access_scope,
+                previous_access_expires_at = access_expires_at,
+                access_serial = access_serial + 1,
+                access_digest = $1, access_scope = $2, access_expires_at = $3,
+                last_used_at = $4,
+                previous_refresh_digest = refresh_digest,
+                refresh_digest = $8, salt = $9, idle_expires_at = $10,
+                rotation_serial = access_serial + 1, rotated_at = $4, first_used_at = NULL
+            WHERE id = $5 AND refresh_digest = $6 AND access_serial = $7
+              AND idle_expires_at > $4 AND expires_at > $4
+              AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id
+                          AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)";
+        let sql = if renewal.rotation.is_some() { ROTATING } else { SQL };
+        let mut query = sqlx::query(sql)
+            .bind(renewal.access_digest.as_bytes().to_vec())
+            .bind(renewal.access_scope.to_string())
+            .bind(renewal.access_expires_at.unix_millis())
+            .bind(renewal.now.unix_millis())
+            .bind(read.id.to_string())
+            .bind(read.refresh_digest.as_bytes().to_vec())
+            .bind(read.access.serial);
+        if let Some(rotation) = &renewal.rotation {
+            query = query
+                .bind(rotation.refresh_digest.as_bytes().to_vec())
+                .bind(rotation.salt.to_vec())
+                .bind(rotation.idle_expires_at.unix_millis());
+        }
+        Ok(query.execute(self.raw()).await?.rows_affected() == 1)
+    }
+
+    /// Notes that an access token of the session was used; if it belongs to the live pair, that
+    /// the pair is in use.
+    pub async fn note_session_use(
+        &mut self,
+        id: SessionId,
+        serial: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE sessions
+            SET last_used_at = $1,
+                first_used_at = CASE WHEN first_used_at IS NULL AND rotation_serial <= $2
+                                     THEN $1 ELSE first_used_at END
+            WHERE id = $3";
+        sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(serial)
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Revokes one access token, live or preceding; the session goes on.
+    pub async fn revoke_access(
+        &mut self,
+        id: SessionId,
+        digest: &Digest,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE sessions
+            SET access_digest =
+                    CASE WHEN access_digest = $1 THEN NULL ELSE access_digest END,
+                previous_access_digest =
+                    CASE WHEN previous_access_digest = $1 THEN NULL ELSE previous_access_digest END
+            WHERE id = $2 AND (access_digest = $1 OR previous_access_digest = $1)";
+        sqlx::query(SQL)
+            .bind(digest.as_bytes().to_vec())
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Ends a session with all its tokens. `false` if it was gone.
+    pub async fn revoke_session(&mut self, id: SessionId) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM sessions WHERE id = $1";
+        let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends a session if it is the account's. `false` if there is none such.
+    pub async fn revoke_session_of(
+        &mut self,
+        account: AccountId,
+        id: SessionId,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM sessions WHERE id = $1 AND account_id = $2";
+        let done = sqlx::query(SQL)
+            .bind(id.to_string())
+            .bind(account.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Removes the rows of sessions that a raised epoch has ended.
+    pub async fn purge_sessions_of(&mut self, account: AccountId) -> Result<u64, StoreError> {
+        const SQL: &str = "DELETE FROM sessions WHERE account_id = $1";
+        let done = sqlx::query(SQL).bind(account.to_string()).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// The account's live sessions, the latest sign-in first.
+    pub async fn find_sessions_of(
+        &mut self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        const SQL: &str = "
+            SELECT s.id, s.client_id, s.scope, s.created_at, s.last_used_at, s.user_agent,
+                   s.idle_expires_at, s.expires_at
+            FROM sessions s JOIN accounts a ON a.id = s.account_id AND a.epoch = s.epoch
+            WHERE s.account_id = $1 AND s.idle_expires_at > $2 AND s.expires_at > $2
+            ORDER BY s.created_at DESC, s.id DESC";
+        let rows = sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(now.unix_millis())
+            .fetch_all(self.raw())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let idle_end = column::instant(row, "idle_expires_at")?;
+                Ok(SessionSummary {
+                    id: column::parsed(row, "id")?,
+                    client_id: column::parsed(row, "client_id")?,
+                    scope: column::parsed(row, "scope")?,
+                    created_at: column::instant(row, "created_at")?,
+                    last_used_at: column::instant(row, "last_used_at")?,
+                    expires_at: idle_end.min(column::instant(row, "expires_at")?),
+                    user_agent: column::some(row, "user_agent", UserAgent::parse)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Forgets up to `limit` sessions that are past one of their ends; answers how many.
+    pub async fn purge_sessions(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM sessions WHERE id IN
+                (SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2)";
+        let done = sqlx::query(SQL).bind(now.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

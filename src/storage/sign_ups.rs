@@ -1,0 +1,157 @@
+//! Sign-ups: one row for each address that waits.
+
+use sqlx::any::AnyRow;
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::crypto::hasher::PasswordHash;
+use crate::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
+
+/// A waiting sign-up with the hash of its password.
+#[derive(Clone, Debug)]
+pub struct SignUpRecord {
+    pub sign_up: SignUp,
+    pub password_hash: PasswordHash,
+}
+
+/// A sign-up to be kept waiting.
+#[derive(Debug)]
+pub struct NewSignUp<'a> {
+    pub id: SignUpId,
+    pub email: &'a EmailAddress,
+    pub password_hash: &'a PasswordHash,
+    pub name: Option<&'a Name>,
+    pub locale: Option<&'a Locale>,
+    pub user_agent: Option<&'a UserAgent>,
+    pub now: Timestamp,
+    /// When it is forgotten if no link of it was used.
+    pub expires_at: Timestamp,
+}
+
+impl SignUpRecord {
+    fn from_row(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            sign_up: SignUp {
+                id: column::parsed(row, "id")?,
+                email: column::parsed(row, "email")?,
+                name: column::optional(row, "name", Name::parse)?.flatten(),
+                locale: column::optional(row, "locale", Locale::parse)?,
+                contested_at: column::optional_instant(row, "contested_at")?,
+                user_agent: column::some(row, "user_agent", UserAgent::parse)?,
+                created_at: column::instant(row, "created_at")?,
+            },
+            password_hash: PasswordHash::new(column::text(row, "password_hash")?),
+        })
+    }
+}
+
+impl Connection {
+    pub async fn find_sign_up_by_email(
+        &mut self,
+        email: &EmailAddress,
+    ) -> Result<Option<SignUpRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at
+            FROM sign_ups WHERE email = $1";
+        let row = sqlx::query(SQL).bind(email.as_str()).fetch_optional(self.raw()).await?;
+        row.as_ref().map(SignUpRecord::from_row).transpose()
+    }
+
+    pub async fn find_sign_up(&mut self, id: SignUpId) -> Result<Option<SignUpRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at
+            FROM sign_ups WHERE id = $1";
+        let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
+        row.as_ref().map(SignUpRecord::from_row).transpose()
+    }
+
+    /// Whether the sign-up waits now: `false` if one for the address did before.
+    pub async fn insert_sign_up(&mut self, new: &NewSignUp<'_>) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            INSERT INTO sign_ups
+                (id, email, password_hash, name, locale, user_agent, created_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            ON CONFLICT (email) DO NOTHING";
+        let done = sqlx::query(SQL)
+            .bind(new.id.to_string())
+            .bind(new.email.as_str())
+            .bind(new.password_hash.as_str())
+            .bind(new.name.map(Name::as_str))
+            .bind(new.locale.map(Locale::as_str))
+            .bind(new.user_agent.map(UserAgent::as_str))
+            .bind(new.now.unix_millis())
+            .bind(new.expires_at.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The same person signed up again: what they say of themselves now counts, and the sign-up
+    /// waits longer. `false` if it is gone.
+    pub async fn repeat_sign_up(
+        &mut self,
+        id: SignUpId,
+        name: Option<&Name>,
+        locale: Option<&Locale>,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE sign_ups
+            SET name = CASE WHEN contested_at IS NULL THEN COALESCE($1, name) END,
+                locale = COALESCE($2, locale),
+                expires_at = $3
+            WHERE id = $4";
+        let done = sqlx::query(SQL)
+            .bind(name.map(Name::as_str))
+            .bind(locale.map(Locale::as_str))
+            .bind(expires_at.unix_millis())
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Somebody signed up again with another password: from now on nobody's password counts, and
+    /// nobody's name. `false` if the sign-up is gone.
+    pub async fn contest_sign_up(
+        &mut self,
+        id: SignUpId,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE sign_ups
+            SET contested_at = COALESCE(contested_at, $1), name = NULL, expires_at = $2
+            WHERE id = $3";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(expires_at.unix_millis())
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Takes the sign-up away, for an account to be made of it. `false` if it is gone, or was
+    /// contested and `also_contested` is not set.
+    pub async fn consume_sign_up(
+        &mut self,
+        id: SignUpId,
+        also_contested: bool,
+    ) -> Result<bool, StoreError> {
+        const ANY: &str = "DELETE FROM sign_ups WHERE id = $1";
+        const UNCONTESTED: &str = "DELETE FROM sign_ups WHERE id = $1 AND contested_at IS NULL";
+        let sql = if also_contested { ANY } else { UNCONTESTED };
+        let done = sqlx::query(sql).bind(id.to_string()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Forgets up to `limit` sign-ups that waited too long; answers how many.
+    pub async fn purge_sign_ups(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM sign_ups WHERE id IN
+                (SELECT id FROM sign_ups WHERE expires_at <= $1 LIMIT $2)";
+        let done = sqlx::query(SQL).bind(now.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,267 @@
+//! A PostgreSQL of the tests' own: one throw-away cluster for a test process, a fresh database for whoever asks.
+//!
+//! Nothing needs to be set up: the server is found where it is installed, started from a new directory on a
+//! free port, and gone with the process that asked for it. Where there is none, [`cluster`] says so once on
+//! standard error and returns `None`, unless `VESTIBULE_TEST_REQUIRE` names `postgres`: then the test fails.
+//!
+//! A static is never dropped and a killed process drops nothing at all, so the cluster is not ended from here.
+//! It belongs to a shell, [`KEEPER`], that reads from a pipe only this process holds the other end of. When
+//! the process ends, however it ends, the pipe closes, and the keeper stops the server and removes its directory.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How many ports to try. Another process may take a free port before the server does.
+const PORTS: usize = 8;
+
+/// Makes a cluster, starts it on each port it reads until one answers, and undoes all of it when its input ends.
+/// The arguments are the directory with PostgreSQL's programs and the directory to work below.
+const KEEPER: &str = r#"
+set -u
+trap '' HUP INT TERM PIPE
+export LC_ALL=C
+programs=$1
+owner=$(id -un)
+
+# PostgreSQL refuses to run as root.
+if [ "$(id -u)" = 0 ]; then
+    owner=postgres
+    id "$owner" >/dev/null 2>&1 || owner=nobody
+fi
+
+as_owner() {
+    if [ "$(id -u)" != 0 ]; then
+        "$@"
+    elif command -v runuser >/dev/null; then
+        runuser -u "$owner" -- "$@"
+    elif command -v setpriv >/dev/null; then
+        setpriv --reuid="$(id -u "$owner")" --regid="$(id -g "$owner")" --clear-groups "$@"
+    else
+        su -s /bin/sh -c 'exec "$0" "$@"' -- "$owner" "$@"
+    fi
+}
+
+# The directory for temporary files may be one that only we may enter.
+for parent in "$2" /tmp; do
+    directory=$(mktemp -d "$parent/vestibule-postgres.XXXXXX") || continue
+    if { [ "$(id -u)" != 0 ] || chown "$owner" "$directory"; } && as_owner test -w "$directory"; then
+        break
+    fi
+    rmdir "$directory"
+    directory=
+done
+if [ -z "$directory" ] || ! cd "$directory"; then
+    echo "no directory that $owner may write to"
+    exit 1
+fi
+exec 2>"$directory/log"
+chmod a+w log
+
+# The path of a Unix socket cannot be longer than about a hundred bytes.
+sockets=$directory
+[ "${#directory}" -le 80 ] || sockets=
+
+state=failed
+if as_owner "$programs/initdb" --pgdata=data --username=postgres --no-sync -A trust --locale=C -E UTF8 \
+    </dev/null >>log && cat >>data/postgresql.conf <<END
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '$sockets'
+max_connections = 300
+shared_buffers = 64MB
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_wal_size = 128MB
+END
+then
+    state=ready
+fi
+echo $state
+
+while read -r port; do
+    if as_owner "$programs/pg_ctl" start --pgdata=data --wait --timeout=60 --silent \
+        --log=log -o "-p $port" </dev/null >>log; then
+        state=started
+    else
+        state=failed
+    fi
+    echo $state
+done
+
+if [ $state != started ]; then
+    tail -n 5 log
+elif ! as_owner "$programs/pg_ctl" stop --pgdata=data --mode=immediate --silent </dev/null >>log; then
+    kill -KILL "$(head -n 1 data/postmaster.pid)"
+fi
+cd /
+rm -rf "$directory"
+"#;
+
+/// A running PostgreSQL server.
+#[derive(Debug)]
+pub struct Cluster {
+    psql: PathBuf,
+    port: u16,
+    databases: AtomicU32,
+    /// Held open for as long as the server is wanted.
+    _keeper: ChildStdin,
+}
+
+/// This process's cluster, started by the first who asks.
+///
+/// # Panics
+///
+/// When `VESTIBULE_TEST_REQUIRE` contains `postgres` and there is no PostgreSQL, or it does not start.
+pub fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+
+    let started = CLUSTER.get_or_init(|| {
+        let started = programs().and_then(|programs| Cluster::start(&programs));
+        if let Err(reason) = &started
+            && !required()
+        {
+            // Straight to the stream: what a test prints with a macro is shown only if the test fails.
+            let line = format!("SKIPPED: tests that need PostgreSQL: {reason}\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+        started
+    });
+    match started {
+        Ok(cluster) => Some(cluster),
+        Err(reason) if required() => fail(&format!("PostgreSQL is required: {reason}")),
+        Err(_) => None,
+    }
+}
+
+impl Cluster {
+    /// Makes an empty database and returns its URL.
+    ///
+    /// # Panics
+    ///
+    /// When the server refuses.
+    pub fn new_database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        // From `template0`, which nobody can be connected to, so that many can be made at once.
+        let made = Command::new(&self.psql)
+            .args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"])
+            .arg(format!("--dbname={}", self.url("postgres")))
+            .arg(format!(
+                "--command=CREATE DATABASE {name} TEMPLATE template0"
+            ))
+            .stdin(Stdio::null())
+            .output();
+        match made {
+            Ok(output) if output.status.success() => self.url(&name),
+            Ok(output) => fail(&format!(
+                "CREATE DATABASE {name}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )),
+            Err(error) => fail(&format!("{}: {error}", self.psql.display())),
+        }
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    fn start(programs: &Path) -> Result<Self, String> {
+        let told = |error: std::io::Error| format!("the keeper of the cluster: {error}");
+
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", KEEPER, "keeper"])
+            .args([programs, &std::env::temp_dir()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        // Ctrl-C at the terminal is for the tests; the keeper still has work to do.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+
+        let mut child: Child = command.spawn().map_err(told)?;
+        let (Some(mut keeper), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("the keeper of the cluster has no pipes".to_owned());
+        };
+        let mut answers = BufReader::new(answers);
+        let mut answer = String::new();
+        answers.read_line(&mut answer).map_err(told)?;
+        if answer == "ready\n" {
+            for _ in 0..PORTS {
+                let port = free_port().map_err(told)?;
+                keeper
+                    .write_all(format!("{port}\n").as_bytes())
+                    .map_err(told)?;
+                answer.clear();
+                answers.read_line(&mut answer).map_err(told)?;
+                if answer == "started\n" {
+                    return Ok(Self {
+                        psql: programs.join("psql"),
+                        port,
+                        databases: AtomicU32::new(0),
+                        _keeper: keeper,
+                    });
+                }
+            }
+        }
+
+        // Its last words are the reason.
+        drop(keeper);
+        let mut reason = answer.replace("failed\n", "");
+        answers.read_to_string(&mut reason).map_err(told)?;
+        child.wait().map_err(told)?;
+        let reason: Vec<&str> = reason.lines().collect();
+        Err(format!(
+            "PostgreSQL in {} does not start: {}",
+            programs.display(),
+            reason.join(" | ")
+        ))
+    }
+}
+
+/// The directory with PostgreSQL's programs: one on the path, or the newest of Debian's.
+fn programs() -> Result<PathBuf, String> {
+    const NEEDED: [&str; 3] = ["initdb", "pg_ctl", "psql"];
+    const DEBIAN: &str = "/usr/lib/postgresql";
+
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut debian: Vec<(u32, PathBuf)> = std::fs::read_dir(DEBIAN)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+        .collect();
+    debian.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(*version));
+
+    std::env::split_paths(&path)
+        .chain(debian.into_iter().map(|(_, version)| version.join("bin")))
+        .filter(|directory| cfg!(unix) && directory.is_absolute())
+        .find(|directory| {
+            NEEDED
+                .iter()
+                .all(|program| directory.join(program).is_file())
+        })
+        .ok_or_else(|| format!("PostgreSQL not found, neither on the path nor in {DEBIAN}/*/bin"))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of the tests, not of the program"
+)]
+fn required() -> bool {
+    std::env::var("VESTIBULE_TEST_REQUIRE")
+        .is_ok_and(|list| list.split(',').any(|name| name.trim() == "postgres"))
+}
+
+#[expect(clippy::panic, reason = "this is how a test fails")]
+fn fail(message: &str) -> ! {
+    panic!("{message}")
+}
