@@ -5,7 +5,7 @@ use std::io;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
-use super::pool::{Db, Engine, Pool};
+use super::pool::{Engine, Pool};
 use super::{StoreError, StoreErrorKind};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -21,9 +21,9 @@ pub enum MigrationError {
 }
 
 /// Runs what has not run yet. Each migration is a transaction of its own.
-pub(super) async fn run(db: &Db) -> Result<(), MigrationError> {
+pub(super) async fn run(pool: &Pool) -> Result<(), MigrationError> {
     // sqlx's own lock is an advisory one on PostgreSQL and does nothing on SQLite
-    let _lock = match db.engine() {
+    let _lock = match pool.engine() {
         Engine::Sqlite { file } => {
             let mut name = file.as_os_str().to_owned();
             name.push(".migrating");
@@ -36,7 +36,7 @@ pub(super) async fn run(db: &Db) -> Result<(), MigrationError> {
         }
         Engine::Postgres => None,
     };
-    Ok(migrator(db.engine()).run(db.writer()).await?)
+    Ok(migrator(pool.engine()).run(pool.writer()).await?)
 }
 
 /// Whether every migration that this binary knows has run.

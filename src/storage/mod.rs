@@ -20,7 +20,10 @@ mod sign_ups;
 use std::error::Error as StdError;
 use std::fmt;
 
+use figment::Figment;
+use figment::providers::Serialized;
 use rocket::fairing::AdHoc;
+use rocket::figment;
 use rocket::{Build, Rocket};
 use rocket_db_pools::Database;
 use sqlx::any::AnyRow;
@@ -29,9 +32,10 @@ use sqlx::{Any, AnyConnection, Transaction};
 
 pub use accounts::{AccountRecord, NewAccount};
 pub use links::LinkRecord;
+pub use migrate::MigrationError;
 pub use outbox::{ClaimedLetter, LetterId, NewLetter};
 pub use pool::{Db, Engine, Pool, PoolError};
-pub use sessions::{AccessSlot, NewSession, Renewal, SessionRecord};
+pub use sessions::{AccessSlot, NewSession, Renewal, Rotation, SessionRecord};
 pub use sign_ups::{NewSignUp, SignUpRecord};
 
 /// Opens the database, brings its schema up to date, and manages a [`Store`]. A start that would
@@ -44,7 +48,7 @@ pub fn stage() -> AdHoc {
 
 async fn open(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
     let Some(db) = Db::fetch(&rocket) else { return Err(rocket) };
-    if let Err(error) = migrate::run(db).await {
+    if let Err(error) = migrate::run(&db.0).await {
         tracing::error!(error = %chain(&error), "the database could not be brought up to date");
         return Err(rocket);
     }
@@ -75,7 +79,24 @@ pub struct Store {
 
 impl Store {
     fn new(db: &Db) -> Self {
-        Self { pool: (**db).clone() }
+        Self { pool: db.0.clone() }
+    }
+
+    /// Opens the database at `databases.vestibule` of `figment` and brings its schema up to date,
+    /// without a Rocket around it.
+    pub async fn open(figment: &Figment) -> Result<Self, OpenError> {
+        let figment = figment.focus("databases.vestibule");
+        let figment = figment
+            .join(Serialized::default("max_connections", 8))
+            .join(Serialized::default("connect_timeout", 5));
+        let pool = <Pool as rocket_db_pools::Pool>::init(&figment).await?;
+        migrate::run(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// Which database it is.
+    pub fn engine(&self) -> &Engine {
+        self.pool.engine()
     }
 
     /// Lends a connection for statements that only read.
@@ -107,6 +128,15 @@ impl Store {
     pub async fn check(&self) -> Result<(), StoreError> {
         migrate::check(&self.pool).await
     }
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error("the database could not be brought up to date")]
+    Migration(#[from] MigrationError),
 }
 
 /// A connection lent by a [`Store`].

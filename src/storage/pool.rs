@@ -21,7 +21,7 @@ use crate::config::SettingError;
 /// The pool as Rocket manages it; configured at `databases.vestibule`.
 #[derive(Database, Debug)]
 #[database("vestibule")]
-pub struct Db(Pool);
+pub struct Db(pub(super) Pool);
 
 /// Connections to one database. On SQLite one of them writes and several read, so that writers
 /// queue here and not on the file's lock; on PostgreSQL they are all alike.
