@@ -23,7 +23,7 @@ use url::Url;
 
 pub use lifetime::Lifetime;
 pub use report::report;
-pub use sources::{Profile, SettingError, layers, rocket_defaults};
+pub use sources::{Profile, SettingError, defaults, layers, rocket_defaults};
 
 /// Everything under `vestibule.` in force. `Debug` shows no secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -41,6 +41,7 @@ pub fn rocket_defaults() -> Figment {
         // Rocket's log repeats whole URIs, and there are tokens in links: ours says what is needed
         .merge(Serialized::default("log_level", "off"))
         .merge(Serialized::default("cli_colors", false))
+        .merge(Serialized::default("ident", false))
         // `cli::serve` hears SIGTERM itself, to stop being ready before it stops listening
         .merge(Serialized::default("shutdown.ctrlc", false))
         .merge(Serialized::default("shutdown.signals", [""; 0]))
@@ -53,12 +54,21 @@ pub fn rocket_defaults() -> Figment {
 
 /// Puts this crate's defaults below `figment`, and the environment on top of it.
 pub fn layers(figment: Figment) -> Figment {
+    defaults(with_environment(figment))
+}
+
+fn with_environment(figment: Figment) -> Figment {
     let environment = Env::prefixed("VESTIBULE_")
         .map(|key| format!("vestibule.{}", key.as_str().replace("__", ".")).into())
         .global();
     let database =
         Env::raw().only(&["DATABASE_URL"]).map(|_| "databases.vestibule.url".into()).global();
-    let figment = with_defaults(figment.merge(environment).merge(database));
+    figment.merge(environment).merge(database)
+}
+
+/// Puts this crate's defaults below `figment`, without a look at the environment.
+pub fn defaults(figment: Figment) -> Figment {
+    let figment = with_defaults(figment);
     match Profile::of(&figment) {
         Profile::Development => {
             let public_url = development_url(&figment);
@@ -85,7 +95,7 @@ fn with_sender(figment: Figment) -> Figment {
 /// Where a browser on the same machine reaches a service started for development.
 fn development_url(figment: &Figment) -> String {
     let port: u16 = figment.extract_inner("port").unwrap_or(8000);
-    let scheme = if figment.find_value("tls").is_ok() { "https" } else { "http" };
+    let scheme = if figment.extract_inner::<Dict>("tls").is_ok() { "https" } else { "http" };
     format!("{scheme}://127.0.0.1:{port}")
 }
 

@@ -11,7 +11,7 @@ mod outbox;
 mod render;
 mod transport;
 
-pub use courier::{Courier, Delivered};
+pub use courier::{Breaker, Courier, Delivered};
 pub use letter::{Cause, Letter};
 pub use outbox::Outbox;
 pub use render::{Envelope, RenderError, Rendered, Renderer};

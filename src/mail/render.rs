@@ -3,8 +3,10 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Message;
-use lettre::message::header::{Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox as Sender, MultiPart};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue,
+};
+use lettre::message::{Body, Mailbox as Sender, MultiPart, SinglePart};
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -99,9 +101,25 @@ impl Renderer {
             // the same at every try, so that a duplicate can be told from a second letter
             .message_id(Some(format!("<{}@{}>", envelope.id, self.host)))
             .header(AutoSubmitted)
-            .multipart(MultiPart::alternative_plain_html(text.clone(), html.clone()))?;
+            .multipart(
+                MultiPart::alternative()
+                    .singlepart(part_of(ContentType::TEXT_PLAIN, &text))
+                    .singlepart(part_of(ContentType::TEXT_HTML, &html)),
+            )?;
         Ok(Rendered { message, subject, text, html })
     }
+}
+
+/// As it is where it can be: lettre wraps every line of more than 76 bytes, and a link that is
+/// wrapped is one that somebody copies half of. RFC 5322 §2.1.1 has lines of up to 998.
+fn part_of(content_type: ContentType, text: &str) -> SinglePart {
+    let body = if text.is_ascii() && text.lines().all(|line| line.len() <= 998) {
+        let crlf = text.lines().flat_map(|line| [line, "\r\n"]).collect::<String>();
+        Body::dangerous_pre_encoded(crlf.into_bytes(), ContentTransferEncoding::SevenBit)
+    } else {
+        Body::new(text.to_owned())
+    };
+    SinglePart::builder().header(content_type).body(body)
 }
 
 /// `Auto-Submitted: auto-generated` (RFC 3834 §5): no vacation notice comes back.

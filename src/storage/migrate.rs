@@ -1,11 +1,10 @@
 //! Bringing the schema up to date, once at each start, one node at a time.
 
-use std::fs::File;
 use std::io;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
-use super::pool::{Engine, Pool};
+use super::pool::{self, Engine, Pool};
 use super::{StoreError, StoreErrorKind};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -27,7 +26,7 @@ pub(super) async fn run(pool: &Pool) -> Result<(), MigrationError> {
         Engine::Sqlite { file } => {
             let mut name = file.as_os_str().to_owned();
             name.push(".migrating");
-            let lock = File::create(name)?;
+            let lock = pool::open_private(name.as_ref())?;
             Some(
                 tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
                     .await

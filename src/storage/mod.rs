@@ -10,6 +10,7 @@
 //! the commit behind it failed.
 
 mod accounts;
+mod janitor;
 mod links;
 mod migrate;
 mod outbox;
@@ -22,7 +23,7 @@ use std::fmt;
 
 use figment::Figment;
 use figment::providers::Serialized;
-use rocket::fairing::AdHoc;
+use rocket::fairing::{AdHoc, Fairing};
 use rocket::figment;
 use rocket::{Build, Rocket};
 use rocket_db_pools::Database;
@@ -31,6 +32,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Transaction};
 
 pub use accounts::{AccountRecord, NewAccount};
+pub use janitor::Janitor;
 pub use links::LinkRecord;
 pub use migrate::MigrationError;
 pub use outbox::{ClaimedLetter, LetterId, NewLetter};
@@ -38,12 +40,14 @@ pub use pool::{Db, Engine, Pool, PoolError};
 pub use sessions::{AccessSlot, NewSession, Renewal, Rotation, SessionRecord};
 pub use sign_ups::{NewSignUp, SignUpRecord};
 
-/// Opens the database, brings its schema up to date, and manages a [`Store`]. A start that would
-/// run on a wrong schema fails here.
-pub fn stage() -> AdHoc {
-    AdHoc::on_ignite("storage", |rocket| async {
-        rocket.attach(Db::init()).attach(AdHoc::try_on_ignite("migrations", open))
-    })
+/// Connects to the database, at once: a wrong setting stops the start and not the first request.
+pub fn connect() -> impl Fairing {
+    Db::init()
+}
+
+/// Brings the schema up to date and manages a [`Store`]. A start on a wrong schema fails here.
+pub fn migrate() -> impl Fairing {
+    AdHoc::try_on_ignite("migrations", open)
 }
 
 async fn open(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
@@ -187,6 +191,11 @@ impl StoreError {
     /// What was to be stored has no JSON.
     pub(crate) fn unserializable(error: serde_json::Error) -> Self {
         Self { kind: StoreErrorKind::Internal, source: Box::new(error) }
+    }
+
+    /// Others changed the same row so often that this request gave up.
+    pub(crate) fn contended() -> Self {
+        Self { kind: StoreErrorKind::Unavailable, source: "the row changed too often".into() }
     }
 
     /// A row holds what this program never writes.

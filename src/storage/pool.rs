@@ -1,6 +1,6 @@
 //! The connections, and all that differs between the engines but migrations.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -160,11 +160,16 @@ fn create_private(file: &Path) -> io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
     }
+    open_private(file).map(drop)
+}
+
+/// Opens the file, and creates it for its owner alone where it is missing.
+pub(super) fn open_private(file: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file).map(drop)
+    options.open(file)
 }
 
 /// Whether a database's error code means that the same may go through later.

@@ -2,7 +2,7 @@
 //!
 //! Nothing needs to be set up: the server is found where it is installed, started from a new directory on a
 //! free port, and gone with the process that asked for it. Where there is none, [`cluster`] says so once on
-//! standard error and returns `None`, unless `VESTIBULE_TEST_REQUIRE` names `postgres`: then the test fails.
+//! standard error and returns `None`, unless `TEST_REQUIRE` names `postgres`: then the test fails.
 //!
 //! A static is never dropped and a killed process drops nothing at all, so the cluster is not ended from here.
 //! It belongs to a shell, [`KEEPER`], that reads from a pipe only this process holds the other end of. When
@@ -115,7 +115,7 @@ pub struct Cluster {
 ///
 /// # Panics
 ///
-/// When `VESTIBULE_TEST_REQUIRE` contains `postgres` and there is no PostgreSQL, or it does not start.
+/// When `TEST_REQUIRE` contains `postgres` and there is no PostgreSQL, or it does not start.
 pub fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
 
@@ -257,7 +257,7 @@ fn free_port() -> std::io::Result<u16> {
     reason = "a setting of the tests, not of the program"
 )]
 fn required() -> bool {
-    std::env::var("VESTIBULE_TEST_REQUIRE")
+    std::env::var("TEST_REQUIRE")
         .is_ok_and(|list| list.split(',').any(|name| name.trim() == "postgres"))
 }
 

@@ -1,0 +1,34 @@
+//! The application: a list of its stages.
+
+use figment::Figment;
+use rocket::fairing::AdHoc;
+use rocket::{Build, Rocket, figment};
+
+use crate::{assembly, storage, web};
+
+/// The service by itself, configured by `figment`.
+pub fn build(figment: Figment) -> Rocket<Build> {
+    rocket::custom(figment).attach(stage()).attach(web::catch_all())
+}
+
+/// The service as a part of another Rocket application:
+///
+/// ```no_run
+/// # use rocket::routes;
+/// let application = rocket::build().attach(vestibule::stage()).mount("/notes", routes![]);
+/// ```
+///
+/// Its routes are mounted at `/oauth`, `/v1`, `/activate`, `/problems` and `/health`, its settings
+/// are read from `[<profile>.vestibule]` of the application's figment and from the environment, and
+/// [`crate::web::Bearer`] guards the application's own routes.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("vestibule", |rocket| async {
+        rocket
+            .attach(assembly::settings())
+            .attach(storage::connect())
+            .attach(storage::migrate())
+            .attach(assembly::domains())
+            .attach(assembly::workers())
+            .attach(web::stage())
+    })
+}

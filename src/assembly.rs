@@ -1,0 +1,206 @@
+//! Puts the parts together: settings in, use cases out, and the workers behind them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::message::Mailbox as Sender;
+use rocket::fairing::AdHoc;
+use rocket::{Build, Rocket};
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::config::{self, Profile, SettingError, Settings};
+use crate::crypto::hasher::{Hasher, HashingParameters};
+use crate::crypto::secret::Entropy;
+use crate::mail::{Courier, Mailbox, Outbox, Renderer, Transport};
+use crate::model::PasswordPolicy;
+use crate::oauth::{OAuth, Registrar};
+use crate::storage::{Janitor, Store, chain};
+use crate::templates::Templates;
+use crate::web::Pages;
+
+/// How often it is written down which sessions were used.
+const USAGE_ROUND: Duration = Duration::from_millis(500);
+/// How often what is over is removed.
+const JANITOR_ROUND: Duration = Duration::from_secs(300);
+
+/// Whether couriers and the like run by themselves. Tests run them step by step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Workers {
+    Running,
+    Still,
+}
+
+/// Reads the settings, and gives the application a clock unless it was given one.
+pub fn settings() -> AdHoc {
+    AdHoc::try_on_ignite("settings", |rocket| async {
+        if rocket.state::<Settings>().is_some() {
+            return Ok(rocket); // a test has made its own
+        }
+        let figment = config::layers(rocket.figment().clone());
+        match Settings::read(&figment) {
+            Ok(settings) => {
+                warn_of_the_unusual(&settings, Profile::of(&figment));
+                let clock = rocket.state::<Clock>().cloned();
+                let rocket = rocket.configure(figment).manage(settings);
+                Ok(if clock.is_some() { rocket } else { rocket.manage(Clock::system()) })
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                Err(rocket)
+            }
+        }
+    })
+}
+
+fn warn_of_the_unusual(settings: &Settings, profile: Profile) {
+    if !settings.limits.enabled {
+        tracing::warn!("limits.enabled = false: nothing is limited here");
+    }
+    if profile == Profile::Production && !settings.public_url.is_secure() {
+        tracing::warn!("public_url is not https: passwords and tokens can be read on the way");
+    }
+}
+
+/// Makes the use cases and manages them.
+pub fn domains() -> AdHoc {
+    AdHoc::try_on_ignite("domains", |rocket| async {
+        match assemble(&rocket) {
+            Ok(parts) => Ok(rocket
+                .manage(parts.accounts)
+                .manage(parts.oauth)
+                .manage(parts.pages)
+                .manage(parts.mailbox)
+                .manage(parts.courier)
+                .manage(parts.janitor)),
+            Err(problem) => {
+                tracing::error!("{problem}");
+                Err(rocket)
+            }
+        }
+    })
+}
+
+struct Parts {
+    accounts: Accounts,
+    oauth: OAuth,
+    pages: Pages,
+    mailbox: Mailbox,
+    courier: Arc<Courier>,
+    janitor: Janitor,
+}
+
+/// The error is one line that says what to mend.
+fn assemble(rocket: &Rocket<Build>) -> Result<Parts, String> {
+    let figment = rocket.figment();
+    let missing = || "the settings and the database come first".to_owned();
+    let settings = rocket.state::<Settings>().ok_or_else(missing)?;
+    let store = rocket.state::<Store>().ok_or_else(missing)?.clone();
+    let clock = rocket.state::<Clock>().ok_or_else(missing)?.clone();
+    let entropy = Entropy;
+    let setting = |key: &str, problem: String| SettingError::new(figment, key, problem).to_string();
+
+    let hasher = start_hasher(settings, &clock)
+        .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
+    let templates = Templates::load(settings.templates.directory.as_deref())
+        .map_err(|error| setting("vestibule.templates.directory", chain(&error)))?;
+    let sender: Sender = settings.mail.from.parse().map_err(|_| {
+        let wanted = "expected an address such as Vestibule <no-reply@example.org>";
+        setting("vestibule.mail.from", wanted.to_owned())
+    })?;
+    let mailbox = Mailbox::default();
+    let transport = Transport::from_settings(&settings.mail, &mailbox)
+        .map_err(|error| setting("vestibule.mail.smtp_url", error.to_string()))?;
+    let registrar =
+        Registrar::from_settings(settings, figment).map_err(|error| error.to_string())?;
+
+    let outbox = Outbox::new(clock.clone(), entropy);
+    let pages = Pages::new(templates.clone(), settings).map_err(|error| error.to_string())?;
+    let accounts = Accounts {
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy,
+        hasher,
+        outbox: outbox.clone(),
+        policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
+    };
+    let oauth = OAuth {
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy,
+        outbox: outbox.clone(),
+        accounts: accounts.clone(),
+        registrar,
+        lifetimes: (&settings.tokens).into(),
+        usage: crate::oauth::Usage::default(),
+    };
+    let development = Profile::of(figment) == Profile::Development;
+    let courier = Courier {
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy,
+        outbox,
+        renderer: Renderer::new(templates, &settings.name, &settings.public_url, sender),
+        transport,
+        public_url: settings.public_url.clone(),
+        activation_ttl: settings.links.activation_ttl,
+        limits: settings.limits.clone(),
+        development: development.then(|| mailbox.clone()),
+        breaker: crate::mail::Breaker::default(),
+    };
+    let janitor = Janitor::new(store, clock);
+    Ok(Parts { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
+}
+
+fn start_hasher(settings: &Settings, clock: &Clock) -> std::io::Result<Hasher> {
+    let parameters = HashingParameters {
+        memory_kib: settings.hashing.memory_kib,
+        iterations: settings.hashing.iterations,
+        parallelism: settings.hashing.parallelism,
+        slots: settings.hashing.slots.get(),
+        max_wait: settings.hashing.max_wait.duration(),
+    };
+    Hasher::start(parameters, clock.clone(), Entropy)
+}
+
+/// Starts the workers once the service listens; what they have not done by the end of a shutdown
+/// waits in the database.
+pub fn workers() -> AdHoc {
+    AdHoc::on_liftoff("workers", |rocket| {
+        Box::pin(async {
+            if rocket.state::<Workers>() == Some(&Workers::Still) {
+                return;
+            }
+            if let Some(courier) = rocket.state::<Arc<Courier>>().cloned() {
+                let shutdown = rocket.shutdown();
+                tokio::spawn(async move {
+                    tokio::select! { () = courier.run() => {}, () = shutdown => {} }
+                });
+            }
+            if let Some(oauth) = rocket.state::<OAuth>().cloned() {
+                let shutdown = rocket.shutdown();
+                tokio::spawn(async move {
+                    tokio::select! { () = write_usage(&oauth) => {}, () = shutdown => {} }
+                    if let Err(error) = oauth.flush_usage().await {
+                        tracing::warn!(error = chain(&error), "the use of sessions was not noted");
+                    }
+                });
+            }
+            if let Some(janitor) = rocket.state::<Janitor>().cloned() {
+                let shutdown = rocket.shutdown();
+                tokio::spawn(async move {
+                    tokio::select! { () = janitor.run(JANITOR_ROUND) => {}, () = shutdown => {} }
+                });
+            }
+        })
+    })
+}
+
+async fn write_usage(oauth: &OAuth) {
+    loop {
+        tokio::time::sleep(USAGE_ROUND).await;
+        if let Err(error) = oauth.flush_usage().await {
+            tracing::warn!(error = chain(&error), "the use of sessions was not noted");
+        }
+    }
+}

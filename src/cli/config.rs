@@ -1,0 +1,12 @@
+//! `vestibule config`
+
+use rocket::figment::Figment;
+use vestibule::config::{Settings, report};
+
+use super::{CommandError, say};
+
+pub fn run(figment: &Figment) -> Result<(), CommandError> {
+    say(report(figment).trim_end());
+    Settings::read(figment)?;
+    Ok(())
+}

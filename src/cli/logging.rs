@@ -1,0 +1,40 @@
+//! The log: text on a terminal, JSON otherwise; and panics as lines of it.
+
+use std::io::IsTerminal;
+
+use rocket::figment::Figment;
+use tracing_subscriber::EnvFilter;
+use vestibule::config::{LogFormat, LogSettings, SettingError};
+
+/// Starts logging to standard output.
+pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingError> {
+    let filter = EnvFilter::try_new(&settings.level).map_err(|_| {
+        let wanted = "expected error, warn, info, debug, or a filter such as info,sqlx=warn";
+        SettingError::new(figment, "vestibule.log.level", wanted)
+    })?;
+    let is_terminal = std::io::stdout().is_terminal();
+    let json = match settings.format {
+        LogFormat::Auto => !is_terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal);
+    // an error here is another subscriber, and then that one logs
+    let _ = if json {
+        builder.json().flatten_event(true).with_current_span(false).try_init()
+    } else {
+        builder.try_init()
+    };
+    log_panics();
+    Ok(())
+}
+
+/// A panic is a line in the log that says where. What it says is left out unless it is a constant:
+/// it may have been made of somebody's data.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let words = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or_default();
+        tracing::error!(place, words, "panic");
+    }));
+}

@@ -1,0 +1,15 @@
+//! `vestibule migrate`
+
+use rocket::figment::Figment;
+use vestibule::storage::{Store, chain};
+
+use super::{CommandError, say};
+
+pub fn run(figment: Figment) -> Result<(), CommandError> {
+    rocket::execute(async move {
+        let opened = Store::open(&figment).await;
+        opened.map_err(|error| CommandError::Failed(chain(&error)))?;
+        say("The schema is up to date.");
+        Ok(())
+    })
+}

@@ -1,0 +1,83 @@
+//! The subcommands, one file each.
+
+mod client;
+mod config;
+mod health;
+mod logging;
+mod migrate;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rocket::figment::Figment;
+use vestibule::config::{SettingError, layers, rocket_defaults};
+
+/// An account service: sign-up with a confirmed address, OAuth 2 tokens, protected resources.
+#[derive(Parser)]
+#[command(name = "vestibule", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service (what happens without a subcommand)
+    Serve,
+    /// Print the settings in force, and where each value came from
+    Config,
+    /// Bring the database's schema up to date, and do nothing else
+    Migrate,
+    /// Registered OAuth clients
+    #[command(subcommand)]
+    Client(client::ClientCommand),
+    /// Ask a running service on this machine whether it is ready
+    Health,
+}
+
+/// Why a command failed: one message for people, on standard error.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("{0}")]
+    Setting(#[from] SettingError),
+    #[error("{0}")]
+    Failed(String),
+    /// The reasons were logged.
+    #[error("the service did not start")]
+    NotStarted,
+}
+
+/// Runs the command that the program was called with.
+pub fn run() -> ExitCode {
+    let figment = layers(rocket_defaults());
+    let outcome = match Arguments::parse().command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(figment),
+        Command::Config => config::run(&figment),
+        Command::Migrate => migrate::run(figment),
+        Command::Client(command) => client::run(&command),
+        Command::Health => health::run(&figment),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is how a command says why it failed")]
+fn complain(error: &CommandError) {
+    eprintln!("vestibule: {error}");
+}
+
+#[expect(clippy::print_stdout, reason = "this is what a command was asked for")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// The port that the service listens on.
+fn port(figment: &Figment) -> u16 {
+    figment.extract_inner("port").unwrap_or(8000)
+}

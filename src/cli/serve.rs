@@ -1,0 +1,122 @@
+//! `vestibule serve`
+
+use std::time::Duration;
+
+use rocket::error::ErrorKind;
+use rocket::fairing::AdHoc;
+use rocket::figment::Figment;
+use rocket::{Ignite, Orbit, Rocket, Shutdown};
+use vestibule::config::{Profile, Settings};
+use vestibule::web::Readiness;
+
+use super::{CommandError, logging, port, say};
+
+pub fn run(figment: Figment) -> Result<(), CommandError> {
+    let settings = Settings::read(&figment)?;
+    logging::start(&settings.log, &figment)?;
+    rocket::execute(serve(figment, settings))
+}
+
+async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError> {
+    let is_first_start = is_first_start(&figment);
+    let public_url = settings.public_url.as_str().to_owned();
+    let greeting = AdHoc::on_liftoff("greeting", move |rocket| {
+        Box::pin(async move { greet(rocket, &public_url, is_first_start) })
+    });
+    let rocket = vestibule::build(figment).attach(greeting).ignite().await.map_err(explain)?;
+    tokio::spawn(stop_on_signal(
+        rocket.shutdown(),
+        readiness(&rocket),
+        settings.shutdown.delay.duration(),
+    ));
+    match rocket.launch().await {
+        Ok(_) => tracing::info!("stopped"),
+        Err(error) => match error.kind() {
+            // what was still under way after the grace period was cut off
+            ErrorKind::Shutdown(..) => tracing::warn!("stopped with requests outstanding"),
+            _ => return Err(explain(error)),
+        },
+    }
+    Ok(())
+}
+
+fn readiness(rocket: &Rocket<Ignite>) -> Readiness {
+    rocket.state::<Readiness>().cloned().unwrap_or_default()
+}
+
+/// Hears SIGTERM and SIGINT: first not ready, then, after the delay, not listening; what was
+/// accepted is answered.
+async fn stop_on_signal(shutdown: Shutdown, readiness: Readiness, delay: Duration) {
+    if let Err(error) = signal().await {
+        tracing::error!(%error, "signals cannot be heard");
+        return;
+    }
+    tracing::info!("stopping");
+    readiness.begin_shutdown();
+    tokio::time::sleep(delay).await;
+    shutdown.notify();
+}
+
+#[cfg(unix)]
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+/// Rocket's errors panic when nobody has looked at them.
+fn explain(error: rocket::Error) -> CommandError {
+    match error.kind() {
+        ErrorKind::Bind(cause) => CommandError::Failed(format!("cannot listen: {cause}")),
+        ErrorKind::Config(cause) => CommandError::Failed(format!("setting: {cause}")),
+        // their reasons are in the log
+        ErrorKind::FailedFairings(_) => CommandError::NotStarted,
+        kind => CommandError::Failed(kind.to_string()),
+    }
+}
+
+/// Whether the SQLite file is yet to be made.
+fn is_first_start(figment: &Figment) -> bool {
+    let url: String = figment.extract_inner("databases.vestibule.url").unwrap_or_default();
+    let path = url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
+    path.is_some_and(|path| !std::path::Path::new(path).exists())
+}
+
+fn greet(rocket: &Rocket<Orbit>, public_url: &str, is_first_start: bool) {
+    let address = rocket.config().address;
+    let port = port(rocket.figment());
+    tracing::info!(%address, port, public_url, "listening");
+    let has_web = rocket.figment().find_value("vestibule.clients.web").is_ok();
+    if is_first_start && has_web && Profile::of(rocket.figment()) == Profile::Development {
+        say(&walk(public_url));
+    }
+}
+
+/// What to try first.
+fn walk(url: &str) -> String {
+    format!(
+        r#"
+  Vestibule is running at {url}. A walk through it, to be pasted line by line:
+
+    # sign up
+    curl {url}/v1/accounts --json '{{"email":"ada@example.org","password":"correct horse battery"}}'
+    # read the letter in a browser, open its link, and press the button
+    {url}/dev/mail
+    # sign in, as an OAuth 2 client does
+    curl {url}/oauth/token -d grant_type=password -d client_id=web \
+         -d username=ada@example.org --data-urlencode 'password=correct horse battery'
+    # get in with the access_token of that answer
+    curl {url}/v1/me -H "Authorization: Bearer vat_..."
+
+  The letters are in ./data/mail as files, too. This is shown on the first start only.
+"#
+    )
+}

@@ -1,0 +1,152 @@
+//! Who a client says it is (RFC 6749 §2.3.1).
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::oauth::{ClientRefusal, OAuthError};
+
+/// A client id and, from confidential clients, a secret. An empty secret is none: `web:` by Basic
+/// is how common libraries send a public client.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub client_id: String,
+    pub secret: Option<Zeroizing<String>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// Reads the `Authorization` header and the body. Basic and a secret in the body are two ways
+    /// at once, which no client may use; a `client_id` in the body beside Basic has to be the same.
+    /// `None` if the client says nothing.
+    pub fn read(
+        authorization: Option<&str>,
+        client_id: Option<&str>,
+        client_secret: Option<&str>,
+    ) -> Result<Option<Self>, OAuthError> {
+        let client_id = client_id.filter(|id| !id.is_empty());
+        let client_secret = client_secret.filter(|secret| !secret.is_empty());
+        let Some(header) = authorization else {
+            return match (client_id, client_secret) {
+                (Some(id), secret) => Ok(Some(Self::new(id, secret.unwrap_or_default()))),
+                (None, Some(_)) => Err(OAuthError::Malformed("client_secret without client_id")),
+                (None, None) => Ok(None),
+            };
+        };
+        let basic = Self::from_basic(header).ok_or(ClientRefusal::Header)?;
+        if client_secret.is_some() {
+            return Err(OAuthError::Malformed("the client authenticates in two ways at once"));
+        }
+        if client_id.is_some_and(|id| id != basic.client_id) {
+            return Err(OAuthError::Malformed(
+                "client_id is not the one in the Authorization header",
+            ));
+        }
+        Ok(Some(basic))
+    }
+
+    fn new(client_id: &str, secret: &str) -> Self {
+        let secret = (!secret.is_empty()).then(|| Zeroizing::new(secret.to_owned()));
+        Self { client_id: client_id.to_owned(), secret }
+    }
+
+    /// RFC 7617 §2, with id and secret form-encoded inside (RFC 6749 §2.3.1). Decoded once.
+    fn from_basic(header: &str) -> Option<Self> {
+        let (scheme, encoded) = header.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_matches(' ')).ok()?);
+        let pair = std::str::from_utf8(&decoded).ok()?;
+        let (id, secret) = pair.split_once(':')?;
+        let (id, secret) = (form_decode(id)?, Zeroizing::new(form_decode(secret)?));
+        (!id.is_empty()).then(|| Self::new(&id, &secret))
+    }
+}
+
+/// One value of `application/x-www-form-urlencoded`; `None` for a broken escape or bytes that are
+/// no UTF-8.
+pub fn form_decode(text: &str) -> Option<String> {
+    let mut escapes = text.split('%');
+    escapes.next();
+    let is_escape = |rest: &str| rest.as_bytes().get(..2).is_some_and(is_hex);
+    if !escapes.all(is_escape) {
+        return None;
+    }
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+fn is_hex(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_hexdigit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn basic(pair: impl AsRef<[u8]>) -> String {
+        format!("Basic {}", STANDARD.encode(pair))
+    }
+
+    fn read(header: &str) -> Result<Option<Credentials>, OAuthError> {
+        Credentials::read(Some(header), None, None)
+    }
+
+    #[test]
+    fn r14_ids_and_secrets_are_form_decoded_once() {
+        let credentials = read(&basic("my%3Aclient:a+b%2Bc%C3%A9%2541")).unwrap().unwrap();
+        assert_eq!(credentials.client_id, "my:client");
+        assert_eq!(**credentials.secret.as_ref().unwrap(), *"a b+cé%41");
+        for scheme in ["basic", "BASIC", "bAsIc"] {
+            let header = format!("{scheme} {}", STANDARD.encode("web:"));
+            assert_eq!(read(&header).unwrap().unwrap(), Credentials::new("web", ""));
+        }
+    }
+
+    #[test]
+    fn r13_broken_headers_are_refused_as_credentials() {
+        for header in [
+            "Basic",
+            "Basic ",
+            "Basic !!!",
+            "Basic d2Vi", // no colon
+            "Bearer vat_x",
+            &basic([b'w', b':', 0xff]),
+            &basic("web:%zz"),
+            &basic("web:%f"),
+            &basic("web:%ff"),
+            &basic(":secret"),
+        ] {
+            assert!(
+                matches!(read(header), Err(OAuthError::Client(ClientRefusal::Header))),
+                "{header}"
+            );
+        }
+    }
+
+    #[test]
+    fn r12_two_ways_at_once_are_refused() {
+        let header = basic("web:secret");
+        let with = |id, secret| Credentials::read(Some(&header), id, secret);
+        assert!(matches!(with(None, Some("secret")), Err(OAuthError::Malformed(_))));
+        assert!(matches!(with(Some("other"), None), Err(OAuthError::Malformed(_))));
+        assert!(with(Some("web"), None).is_ok());
+        assert!(with(Some("web"), Some("")).is_ok(), "an empty secret is none");
+    }
+
+    #[test]
+    fn r16_an_empty_secret_is_none() {
+        assert_eq!(read(&basic("web:")).unwrap().unwrap().secret, None);
+        let body = Credentials::read(None, Some("web"), Some("")).unwrap().unwrap();
+        assert_eq!(body.secret, None);
+    }
+}

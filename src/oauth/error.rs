@@ -1,0 +1,55 @@
+//! What can go wrong at the token and revocation endpoints, in the domain's words.
+
+use crate::accounts::Failure;
+use crate::model::GrantType;
+use crate::storage::StoreError;
+
+/// Why a request got no token, or revoked none.
+#[derive(Debug, thiserror::Error)]
+pub enum OAuthError {
+    /// A parameter is missing, empty, or in two places (RFC 6749 §5.2 `invalid_request`).
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("the grant type is none of password and refresh_token")]
+    UnknownGrantType,
+    #[error("the client did not authenticate: {0}")]
+    Client(#[from] ClientRefusal),
+    #[error("the client is not registered for the grant {}", .0.as_str())]
+    GrantNotAllowed(GrantType),
+    /// More scope than the client, or the session, may have; or no scope at all by its spelling.
+    #[error("the scope is malformed, or more than may be had")]
+    Scope,
+    /// Wrong password, unknown address, disabled account: one answer (R18).
+    #[error("the username and the password do not belong together")]
+    WrongPassword,
+    #[error("the address has yet to be confirmed")]
+    Unconfirmed,
+    /// Damaged, unknown, expired, ended, of another client, or spent.
+    #[error("the refresh token is not valid")]
+    RefreshToken,
+    /// A token of another client is refused, and lives (RFC 7009 §2.1).
+    #[error("the token was issued to another client")]
+    ForeignToken,
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// oxide-auth ended a flow in a way that none of our answers explains: a bug.
+    #[error("the OAuth flow ended for no known reason")]
+    Flow,
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+/// Why a client is not who it says (RFC 6749 §2.3). Kept apart for the log; the answer is the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ClientRefusal {
+    #[error("it did not say who it is")]
+    Missing,
+    #[error("its Authorization header is no Basic one")]
+    Header,
+    #[error("it is unknown, or its secret is wrong")]
+    Wrong,
+}

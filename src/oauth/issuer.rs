@@ -1,0 +1,155 @@
+//! oxide-auth's issuer, for the length of one request.
+//!
+//! Its methods can only fail with `()` and can only hand out strings, so the adapter keeps the real
+//! error and the real pair for whoever runs the flow.
+
+use async_trait::async_trait;
+use oxide_auth::primitives::grant::{Extensions, Grant as OxideGrant};
+use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
+
+use crate::accounts::SignedIn;
+use crate::model::{AccessToken, RefreshToken, Scope, UserAgent};
+use crate::oauth::registrar::{from_oxide, to_oxide};
+use crate::oauth::{Grant, OAuth, OAuthError, TokenPair, sessions};
+use crate::storage::SessionRecord;
+
+/// Issues, refreshes and recognises tokens for one request.
+pub(super) struct Issuer<'a> {
+    oauth: &'a OAuth,
+    /// Who signed in, for a flow that issues.
+    pub signed_in: Option<SignedIn>,
+    pub user_agent: Option<&'a UserAgent>,
+    /// What the flow recovered, so that it is read once.
+    recovered: Option<(RefreshToken, SessionRecord)>,
+    pub grant: Option<Grant>,
+    pub pair: Option<TokenPair>,
+    pub failure: Option<OAuthError>,
+}
+
+impl<'a> Issuer<'a> {
+    pub fn new(oauth: &'a OAuth) -> Self {
+        Self {
+            oauth,
+            signed_in: None,
+            user_agent: None,
+            recovered: None,
+            grant: None,
+            pair: None,
+            failure: None,
+        }
+    }
+
+    /// The real reason for the `()` that oxide-auth is about to see.
+    fn fail(&mut self, error: impl Into<OAuthError>) {
+        self.failure = Some(error.into());
+    }
+
+    async fn try_issue(&mut self, grant: OxideGrant) -> Result<TokenPair, OAuthError> {
+        let signed_in = self.signed_in.take().ok_or(OAuthError::Flow)?;
+        let client = self.oauth.registrar.find(&grant.client_id).ok_or(OAuthError::Flow)?;
+        let scope = from_oxide(&grant.scope)?;
+        self.oauth.start_session(&signed_in, client, scope, self.user_agent).await
+    }
+
+    async fn try_refresh(&mut self, grant: OxideGrant) -> Result<TokenPair, OAuthError> {
+        let (token, session) = self.recovered.take().ok_or(OAuthError::Flow)?;
+        let scope = from_oxide(&grant.scope)?;
+        self.oauth.refresh_session(&token, session, &scope).await
+    }
+
+    async fn try_recover_token(&mut self, token: &str) -> Result<Option<OxideGrant>, OAuthError> {
+        let Ok(token) = AccessToken::parse(token) else { return Ok(None) };
+        let found = self.oauth.store.read(async |db| db.find_session(token.session).await).await?;
+        let Some(session) = found.filter(|session| self.oauth.stands(session)) else {
+            return Ok(None);
+        };
+        let now = self.oauth.clock.now();
+        let slot = session.access_with(&token.secret.digest());
+        let Some(slot) = slot.filter(|slot| slot.expires_at > now) else { return Ok(None) };
+        if sessions::is_news(&session, slot.serial, now) {
+            self.oauth.usage.note(session.id, slot.serial, now);
+        }
+        let recovered = oxide_grant(&session, &slot.scope)?;
+        self.grant = Some(Grant {
+            account: session.account,
+            session: session.id,
+            client_id: session.client_id.to_string(),
+            scope: slot.scope.clone(),
+        });
+        Ok(Some(recovered))
+    }
+}
+
+/// A session in oxide-auth's terms. It reads the machine's clock to see whether a grant is over;
+/// ours has decided that already, so this one never is.
+fn oxide_grant(session: &SessionRecord, scope: &Scope) -> Result<OxideGrant, OAuthError> {
+    Ok(OxideGrant {
+        owner_id: session.account.to_string(),
+        client_id: session.client_id.to_string(),
+        scope: to_oxide(scope).map_err(|_| OAuthError::Flow)?,
+        redirect_uri: NOWHERE.clone(),
+        until: chrono::DateTime::<chrono::Utc>::MAX_UTC,
+        extensions: Extensions::new(),
+    })
+}
+
+/// A grant must have a redirect URI; none here is ever followed.
+#[expect(clippy::expect_used, reason = "a constant, and tested by every request with a token")]
+static NOWHERE: std::sync::LazyLock<url::Url> =
+    std::sync::LazyLock::new(|| "https://no-redirect.invalid/".parse().expect("a URL"));
+
+#[async_trait]
+impl oxide_auth_async::primitives::Issuer for Issuer<'_> {
+    async fn issue(&mut self, grant: OxideGrant) -> Result<IssuedToken, ()> {
+        match self.try_issue(grant).await {
+            Ok(pair) => {
+                let issued = IssuedToken {
+                    token: pair.access.reveal(),
+                    refresh: pair.refresh.as_ref().map(RefreshToken::reveal),
+                    until: chrono::DateTime::<chrono::Utc>::MAX_UTC,
+                    token_type: TokenType::Bearer,
+                };
+                self.pair = Some(pair);
+                Ok(issued)
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    async fn refresh(&mut self, _: &str, grant: OxideGrant) -> Result<RefreshedToken, ()> {
+        match self.try_refresh(grant).await {
+            Ok(pair) => {
+                let refreshed = RefreshedToken {
+                    token: pair.access.reveal(),
+                    refresh: pair.refresh.as_ref().map(RefreshToken::reveal),
+                    until: chrono::DateTime::<chrono::Utc>::MAX_UTC,
+                    token_type: TokenType::Bearer,
+                };
+                self.pair = Some(pair);
+                Ok(refreshed)
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    async fn recover_token(&mut self, token: &str) -> Result<Option<OxideGrant>, ()> {
+        match self.try_recover_token(token).await {
+            Ok(grant) => Ok(grant),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Free of effects: oxide-auth asks before it has compared the clients.
+    async fn recover_refresh(&mut self, token: &str) -> Result<Option<OxideGrant>, ()> {
+        match self.oauth.find_by_refresh_token(token).await {
+            Ok(None) => Ok(None),
+            Ok(Some((token, session))) => {
+                let grant =
+                    oxide_grant(&session, &session.scope).map_err(|error| self.fail(error))?;
+                self.recovered = Some((token, session));
+                Ok(Some(grant))
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+}

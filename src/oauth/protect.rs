@@ -1,0 +1,106 @@
+//! Whether a bearer may use a protected resource (RFC 6750), by oxide-auth's resource flow.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use oxide_auth::code_grant::resource::{Error as FlowError, ErrorCode, Request};
+use oxide_auth::primitives::scope::Scope as OxideScope;
+use oxide_auth_async::code_grant::resource::{Endpoint, protect};
+use oxide_auth_async::primitives::Issuer as AsyncIssuer;
+
+use crate::model::Scope;
+use crate::oauth::issuer::Issuer;
+use crate::oauth::registrar::to_oxide;
+use crate::oauth::{Grant, OAuth, OAuthError};
+
+/// What a request shows for itself at a protected resource.
+#[derive(Clone, Copy)]
+pub enum Access<'a> {
+    /// No `Authorization: Bearer`.
+    Nothing,
+    /// The token in `Authorization: Bearer`.
+    Token(&'a str),
+}
+
+impl fmt::Debug for Access<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Token(_) => "Token(redacted)",
+        })
+    }
+}
+
+/// Why a bearer may not (RFC 6750 §3.1).
+#[derive(Debug, thiserror::Error)]
+pub enum AccessDenied {
+    /// Nothing was shown: the challenge says no more than that something is needed.
+    #[error("no access token was sent")]
+    NoToken,
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("the access token is expired, revoked, damaged, or none of this service")]
+    InvalidToken,
+    #[error("the access token has not the scope that is needed")]
+    InsufficientScope(Scope),
+    #[error(transparent)]
+    Failure(OAuthError),
+}
+
+impl OAuth {
+    /// What the access token grants, if it is live and has at least `needed`.
+    pub async fn protect(&self, access: Access<'_>, needed: &Scope) -> Result<Grant, AccessDenied> {
+        let scopes = [to_oxide(needed).map_err(|_| AccessDenied::Failure(OAuthError::Flow))?];
+        let mut endpoint = ResourceEndpoint { issuer: Issuer::new(self), scopes };
+        let flow = protect(&mut endpoint, &access).await;
+        let denied = match flow {
+            Ok(_) => return endpoint.issuer.grant.ok_or(AccessDenied::Failure(OAuthError::Flow)),
+            Err(denied) => denied,
+        };
+        if let Some(failure) = endpoint.issuer.failure {
+            return Err(AccessDenied::Failure(failure));
+        }
+        Err(match denied {
+            FlowError::NoAuthentication { .. } => AccessDenied::NoToken,
+            FlowError::InvalidRequest { .. } => AccessDenied::Malformed("the request is malformed"),
+            FlowError::AccessDenied { failure, .. } => match failure.code {
+                Some(ErrorCode::InsufficientScope) => {
+                    AccessDenied::InsufficientScope(needed.clone())
+                }
+                // an unknown token comes out of the flow as an invalid request
+                Some(ErrorCode::InvalidToken | ErrorCode::InvalidRequest) | None => {
+                    AccessDenied::InvalidToken
+                }
+            },
+            FlowError::PrimitiveError => AccessDenied::Failure(OAuthError::Flow),
+        })
+    }
+}
+
+struct ResourceEndpoint<'a> {
+    issuer: Issuer<'a>,
+    scopes: [OxideScope; 1],
+}
+
+impl Endpoint for ResourceEndpoint<'_> {
+    fn scopes(&mut self) -> &[OxideScope] {
+        &self.scopes
+    }
+
+    fn issuer(&mut self) -> &mut (dyn AsyncIssuer + Send) {
+        &mut self.issuer
+    }
+}
+
+impl Request for Access<'_> {
+    fn valid(&self) -> bool {
+        true
+    }
+
+    fn token(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Nothing => None,
+            Self::Token(token) => Some(Cow::Owned(format!("Bearer {token}"))),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Refreshing an access token (RFC 6749 §6), by oxide-auth's refresh flow.
+
+use std::borrow::Cow;
+
+use oxide_auth::code_grant::refresh::{Error as FlowError, Request};
+use oxide_auth_async::code_grant::refresh::{Endpoint, refresh};
+use oxide_auth_async::primitives::{Issuer as AsyncIssuer, Registrar as AsyncRegistrar};
+
+use crate::model::{GrantType, Scope};
+use crate::oauth::issuer::Issuer;
+use crate::oauth::{Credentials, OAuth, OAuthError, Registrar, TokenPair};
+
+/// A token request with `grant_type=refresh_token`.
+#[derive(Debug)]
+pub struct RefreshGrant {
+    pub client: Option<Credentials>,
+    pub refresh_token: zeroize::Zeroizing<String>,
+    pub scope: Option<Scope>,
+}
+
+impl OAuth {
+    /// The successor of a refresh token. The client is authenticated before the token is looked
+    /// at, and the flow compares the two before anything is changed.
+    pub async fn refresh_grant(&self, request: &RefreshGrant) -> Result<TokenPair, OAuthError> {
+        let client = self.registrar.authenticate(request.client.as_ref())?;
+        if !client.may_use(GrantType::RefreshToken) {
+            return Err(OAuthError::GrantNotAllowed(GrantType::RefreshToken));
+        }
+        let mut endpoint =
+            RefreshEndpoint { registrar: &self.registrar, issuer: Issuer::new(self) };
+        let flow_request = FlowRequest { client_id: client.id.as_str(), request };
+        let flow = refresh(&mut endpoint, &flow_request).await;
+        match (flow, endpoint.issuer.pair, endpoint.issuer.failure) {
+            (Ok(_), Some(pair), _) => Ok(pair),
+            (Err(_), _, Some(failure)) => Err(failure),
+            (Err(FlowError::Invalid(mut reason)), ..) => {
+                use oxide_auth::code_grant::error::AccessTokenErrorType as Kind;
+                Err(match reason.description().kind() {
+                    Kind::InvalidGrant => OAuthError::RefreshToken,
+                    Kind::InvalidScope => OAuthError::Scope,
+                    _ => OAuthError::Flow,
+                })
+            }
+            _ => Err(OAuthError::Flow),
+        }
+    }
+}
+
+struct RefreshEndpoint<'a> {
+    registrar: &'a Registrar,
+    issuer: Issuer<'a>,
+}
+
+impl Endpoint for RefreshEndpoint<'_> {
+    fn registrar(&self) -> &(dyn AsyncRegistrar + Sync) {
+        self.registrar
+    }
+
+    fn issuer(&mut self) -> &mut (dyn AsyncIssuer + Send) {
+        &mut self.issuer
+    }
+}
+
+/// The request as the flow wants to see it. It always names its client: without that the flow
+/// would take any client without a secret for the right one.
+struct FlowRequest<'a> {
+    client_id: &'a str,
+    request: &'a RefreshGrant,
+}
+
+impl Request for FlowRequest<'_> {
+    fn valid(&self) -> bool {
+        true
+    }
+
+    fn refresh_token(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.request.refresh_token))
+    }
+
+    fn scope(&self) -> Option<Cow<'_, str>> {
+        self.request.scope.as_ref().map(|scope| Cow::Owned(scope.to_string()))
+    }
+
+    fn grant_type(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed("refresh_token"))
+    }
+
+    fn authorization(&self) -> Option<(Cow<'_, str>, Cow<'_, [u8]>)> {
+        let secret = self.request.client.as_ref().and_then(|client| client.secret.as_ref());
+        let secret = secret.map_or(&[][..], |secret| secret.as_bytes());
+        Some((Cow::Borrowed(self.client_id), Cow::Borrowed(secret)))
+    }
+
+    fn extension(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+}

@@ -1,0 +1,44 @@
+//! Token revocation (RFC 7009).
+
+use zeroize::Zeroizing;
+
+use crate::model::{AccessToken, RefreshToken};
+use crate::oauth::{Credentials, OAuth, OAuthError};
+
+/// A revocation request. `token_type_hint` is not here: a token says itself what it is.
+#[derive(Debug)]
+pub struct Revocation {
+    pub client: Option<Credentials>,
+    pub token: Zeroizing<String>,
+}
+
+impl OAuth {
+    /// Revokes an access token, or with a refresh token the whole session. A token that is unknown,
+    /// expired or damaged is as good as revoked (RFC 7009 §2.2); one of another client is refused.
+    pub async fn revoke(&self, request: &Revocation) -> Result<(), OAuthError> {
+        let client = self.registrar.authenticate(request.client.as_ref())?;
+        if let Ok(token) = AccessToken::parse(&request.token) {
+            let digest = token.secret.digest();
+            let found = self.store.read(async |db| db.find_session(token.session).await).await?;
+            let Some(session) = found.filter(|s| s.access_with(&digest).is_some()) else {
+                return Ok(());
+            };
+            if session.client_id != client.id {
+                return Err(OAuthError::ForeignToken);
+            }
+            self.store.write(async |tx| tx.revoke_access(session.id, &digest).await).await?;
+        } else if let Ok(token) = RefreshToken::parse(&request.token) {
+            let tag = token.tag.digest();
+            let found = self.store.read(async |db| db.find_session(token.session).await).await?;
+            let Some(session) = found.filter(|session| session.tag_digest == tag) else {
+                return Ok(());
+            };
+            if session.client_id != client.id {
+                return Err(OAuthError::ForeignToken);
+            }
+            // a spent one, too: whoever signs out with it means the session
+            self.store.write(async |tx| tx.revoke_session(session.id).await).await?;
+        }
+        Ok(())
+    }
+}

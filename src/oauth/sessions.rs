@@ -1,0 +1,338 @@
+//! A session from sign-in to its end: the rotation of its tokens, and what a spent one means.
+//!
+//! After a rotation the live pair follows from the *preceding* refresh token R and a fresh salt:
+//! R' = HMAC(salt, "r" ‖ R) and A' = HMAC(salt, "a" ‖ serial ‖ R). So whoever presents R again (a
+//! second tab, a phone that lost the answer) gets the very same R', and there is never a second
+//! lineage; and since the salt changes with each rotation, a copy of the database yields no token,
+//! not even to the holder of an old one.
+
+use std::time::Duration;
+
+use crate::accounts::SignedIn;
+use crate::clock::Timestamp;
+use crate::mail::Cause;
+use crate::model::{
+    AccessToken, AccountId, Client, Digest, GrantType, RefreshToken, Scope, Secret, SessionId,
+    SessionSummary, SessionTag, UserAgent,
+};
+use crate::oauth::{OAuth, OAuthError};
+use crate::storage::{NewSession, Renewal, Rotation, SessionRecord, StoreError, StoreErrorKind};
+
+/// How often a refresh is begun again because another of the same session was faster. Each time
+/// one of them got through, so this many in a row need as many racing requests with different
+/// scopes.
+const ATTEMPTS: usize = 16;
+
+/// What a token lets its bearer do, and for whom.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    pub account: AccountId,
+    pub session: SessionId,
+    pub client_id: String,
+    pub scope: Scope,
+}
+
+/// What a successful token request hands out (RFC 6749 §5.1).
+#[derive(Clone, Debug)]
+pub struct TokenPair {
+    pub access: AccessToken,
+    /// `None` for clients that are not registered for the refresh grant.
+    pub refresh: Option<RefreshToken>,
+    pub scope: Scope,
+    /// Of the access token.
+    pub expires_in: Duration,
+}
+
+/// What a refresh token with the session's tag is to the session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    Live,
+    /// The immediate predecessor of the live one, and its rule still holds.
+    Predecessor,
+    /// Spent, but only just: another request of the same client overtook this one.
+    Straggler,
+    /// Spent long ago: somebody has kept it who should not have.
+    Stolen,
+}
+
+impl OAuth {
+    /// Starts a session for somebody who has just signed in.
+    pub(super) async fn start_session(
+        &self,
+        signed_in: &SignedIn,
+        client: &Client,
+        scope: Scope,
+        user_agent: Option<&UserAgent>,
+    ) -> Result<TokenPair, OAuthError> {
+        let now = self.clock.now();
+        let id = SessionId::new(self.entropy.uuid_v7(now));
+        let tag = SessionTag::new(self.entropy.bytes());
+        let (refresh, access) = (self.entropy.secret(), self.entropy.secret());
+        let refreshes = client.may_use(GrantType::RefreshToken);
+        let expires_at = now + self.lifetimes.session;
+        // a session that cannot be refreshed ends with its only access token
+        let idle = if refreshes { self.lifetimes.idle } else { self.lifetimes.access };
+        let idle_expires_at = now + idle;
+        let access_expires_at = (now + self.lifetimes.access).min(idle_expires_at).min(expires_at);
+        let started = self
+            .store
+            .write(async |tx| {
+                tx.insert_session(&NewSession {
+                    id,
+                    account: signed_in.account,
+                    epoch: signed_in.epoch,
+                    client_id: &client.id,
+                    scope: &scope,
+                    user_agent,
+                    now,
+                    idle_expires_at,
+                    expires_at,
+                    tag_digest: tag.digest(),
+                    salt: self.entropy.bytes(),
+                    refresh_digest: refresh.digest(),
+                    access_digest: access.digest(),
+                    access_expires_at,
+                })
+                .await
+            })
+            .await?;
+        if !started {
+            // the password was changed, or the account disabled, while this one was being checked
+            return Err(OAuthError::WrongPassword);
+        }
+        Ok(TokenPair {
+            access: AccessToken { session: id, secret: access },
+            refresh: refreshes.then_some(RefreshToken { session: id, secret: refresh, tag }),
+            scope,
+            expires_in: access_expires_at.since(now),
+        })
+    }
+
+    /// The live session that a refresh token is of. Free of effects, whatever the token is.
+    pub(super) async fn find_by_refresh_token(
+        &self,
+        token: &str,
+    ) -> Result<Option<(RefreshToken, SessionRecord)>, StoreError> {
+        let Ok(token) = RefreshToken::parse(token) else { return Ok(None) };
+        let found = self.store.read(async |db| db.find_session(token.session).await).await?;
+        let live = found.filter(|session| self.is_of_session(&token, session));
+        Ok(live.map(|session| (token, session)))
+    }
+
+    fn is_of_session(&self, token: &RefreshToken, session: &SessionRecord) -> bool {
+        session.tag_digest == token.tag.digest() && self.stands(session)
+    }
+
+    /// Whether the session's tokens count: it is live and its client still registered.
+    pub(super) fn stands(&self, session: &SessionRecord) -> bool {
+        session.is_live(self.clock.now())
+            && self.registrar.find(session.client_id.as_str()).is_some()
+    }
+
+    /// Answers a refresh token that is of the client and wide enough for `scope`, which is within
+    /// the session's. Rotates if it is the live one, repeats itself to the predecessor, and ends
+    /// the session if the token must have been stolen.
+    pub(super) async fn refresh_session(
+        &self,
+        token: &RefreshToken,
+        mut session: SessionRecord,
+        scope: &Scope,
+    ) -> Result<TokenPair, OAuthError> {
+        for _ in 0..ATTEMPTS {
+            let presented = token.secret.digest();
+            let answer = match self.standing_of(&presented, &session) {
+                Standing::Live => self.rotate(token, &session, scope).await?,
+                Standing::Predecessor => self.repeat(token, &session, scope).await?,
+                Standing::Straggler => return Err(OAuthError::RefreshToken),
+                Standing::Stolen => {
+                    self.end_stolen_session(&session).await?;
+                    return Err(OAuthError::RefreshToken);
+                }
+            };
+            if let Some(pair) = answer {
+                return Ok(pair);
+            }
+            // somebody else changed the session since it was read: look again
+            let found = self.store.read(async |db| db.find_session(token.session).await).await?;
+            match found.filter(|session| self.is_of_session(token, session)) {
+                Some(found) => session = found,
+                None => return Err(OAuthError::RefreshToken),
+            }
+        }
+        Err(StoreError::contended().into())
+    }
+
+    fn standing_of(&self, presented: &Digest, session: &SessionRecord) -> Standing {
+        if *presented == session.refresh_digest {
+            return Standing::Live;
+        }
+        let now = self.clock.now();
+        let grace = self.lifetimes.reuse_grace;
+        let is_predecessor = session.previous_refresh_digest.as_ref() == Some(presented);
+        let pair_is_new = session.first_used_at.is_none_or(|first_used| now < first_used + grace);
+        if is_predecessor && pair_is_new && !grace.is_zero() {
+            Standing::Predecessor
+        } else if now < session.rotated_at + grace {
+            Standing::Straggler
+        } else {
+            Standing::Stolen
+        }
+    }
+
+    /// `None` if the session changed meanwhile.
+    async fn rotate(
+        &self,
+        token: &RefreshToken,
+        session: &SessionRecord,
+        scope: &Scope,
+    ) -> Result<Option<TokenPair>, OAuthError> {
+        let salt = self.entropy.bytes();
+        let refresh = successor(&token.secret, &salt);
+        let idle_expires_at = self.clock.now() + self.lifetimes.idle;
+        let rotation = Rotation { salt, refresh_digest: refresh.digest(), idle_expires_at };
+        self.renew(token, session, scope, &salt, refresh, Some(rotation)).await
+    }
+
+    /// The same successor once more; with the same access token while that lives and fits, else
+    /// with a new one. `None` if the session changed meanwhile.
+    async fn repeat(
+        &self,
+        token: &RefreshToken,
+        session: &SessionRecord,
+        scope: &Scope,
+    ) -> Result<Option<TokenPair>, OAuthError> {
+        let now = self.clock.now();
+        let refresh = successor(&token.secret, &session.salt);
+        let live = &session.access;
+        let access = access_secret(&token.secret, &session.salt, live.serial);
+        let fits = live.scope == *scope && live.expires_at > now;
+        // a digest that is gone was revoked
+        if fits && live.digest == Some(access.digest()) {
+            return Ok(Some(TokenPair {
+                access: AccessToken { session: session.id, secret: access },
+                refresh: Some(RefreshToken { secret: refresh, ..token.clone() }),
+                scope: scope.clone(),
+                expires_in: live.expires_at.since(now),
+            }));
+        }
+        self.renew(token, session, scope, &session.salt, refresh, None).await
+    }
+
+    async fn renew(
+        &self,
+        token: &RefreshToken,
+        session: &SessionRecord,
+        scope: &Scope,
+        salt: &[u8; 32],
+        refresh: Secret,
+        rotation: Option<Rotation>,
+    ) -> Result<Option<TokenPair>, OAuthError> {
+        let now = self.clock.now();
+        let access = access_secret(&token.secret, salt, session.access.serial + 1);
+        let idle_end = rotation.as_ref().map_or(session.idle_expires_at, |r| r.idle_expires_at);
+        let access_expires_at = (now + self.lifetimes.access).min(idle_end).min(session.expires_at);
+        let renewal = Renewal {
+            access_digest: access.digest(),
+            access_scope: scope,
+            access_expires_at,
+            rotation,
+            now,
+        };
+        let renewed =
+            self.store.write(async |tx| tx.renew_session(session, &renewal).await).await?;
+        Ok(renewed.then(|| TokenPair {
+            access: AccessToken { session: session.id, secret: access },
+            refresh: Some(RefreshToken { secret: refresh, ..token.clone() }),
+            scope: scope.clone(),
+            expires_in: access_expires_at.since(now),
+        }))
+    }
+
+    /// Ends the session and tells the owner, together; only once, however many thieves come.
+    async fn end_stolen_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let client = session.client_id.to_string();
+        let cause = Cause::session_ended(now, client, session.user_agent.as_ref());
+        let ended = self
+            .store
+            .write(async |tx| {
+                let ended = tx.revoke_session(session.id).await?;
+                if ended {
+                    let locale = session.locale.as_ref();
+                    self.outbox.post(tx, &session.email, locale, &cause).await?;
+                }
+                Ok::<_, StoreError>(ended)
+            })
+            .await?;
+        if ended {
+            tracing::warn!(session = %session.id, "a spent refresh token came back: session ended");
+            self.outbox.wake();
+        }
+        Ok(())
+    }
+
+    /// The account's live sessions, the latest sign-in first.
+    pub async fn sessions_of(&self, account: AccountId) -> Result<Vec<SessionSummary>, StoreError> {
+        let now = self.clock.now();
+        let sessions = self.store.read(async |db| db.find_sessions_of(account, now).await).await?;
+        let is_registered =
+            |session: &SessionSummary| self.registrar.find(session.client_id.as_str()).is_some();
+        Ok(sessions.into_iter().filter(is_registered).collect())
+    }
+
+    /// Ends one of the account's sessions. `false` if there is none such.
+    pub async fn end_session(&self, account: AccountId, id: SessionId) -> Result<bool, StoreError> {
+        self.store.write(async |tx| tx.revoke_session_of(account, id).await).await
+    }
+
+    /// Signs the account out everywhere, sign-ins and refreshes included that are under way.
+    pub async fn end_all_sessions(&self, account: AccountId) -> Result<(), StoreError> {
+        self.store
+            .write(async |tx| {
+                tx.raise_epoch(account).await?;
+                tx.purge_sessions_of(account).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Writes down which sessions were used since the last time.
+    pub async fn flush_usage(&self) -> Result<(), StoreError> {
+        let used = self.usage.take();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let written = self
+            .store
+            .write(async |tx| {
+                for (session, usage) in &used {
+                    tx.note_session_use(*session, usage.serial, usage.at).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+            .await;
+        if written.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::Unavailable) {
+            self.usage.put_back(used);
+        }
+        written
+    }
+}
+
+/// R' = HMAC(salt, "r" ‖ R)
+fn successor(secret: &Secret, salt: &[u8; 32]) -> Secret {
+    secret.derive(salt, b"r")
+}
+
+/// A' = HMAC(salt, "a" ‖ serial ‖ R)
+fn access_secret(secret: &Secret, salt: &[u8; 32], serial: i64) -> Secret {
+    let mut label = [0; 9];
+    label[0] = b'a';
+    label[1..].copy_from_slice(&serial.to_be_bytes());
+    secret.derive(salt, &label)
+}
+
+/// Whether noting that the session was used now would tell anything new.
+pub(super) fn is_news(session: &SessionRecord, serial: i64, now: Timestamp) -> bool {
+    let pair_was_unused = session.first_used_at.is_none() && serial >= session.rotation_serial;
+    pair_was_unused || now.since(session.last_used_at) >= Duration::from_secs(60)
+}

@@ -1,0 +1,60 @@
+//! Removing what is over, a few rows at a time, so that no request waits for it.
+
+use std::time::Duration;
+
+use super::{Store, StoreError, chain};
+use crate::clock::Clock;
+
+/// Rows removed in one transaction.
+const BATCH: i64 = 200;
+/// How long after its end a link is remembered, so that its page can say how it ended.
+const LINKS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long a letter that was sent is remembered: longer than the hour that limits count.
+const LETTERS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Removes expired sessions, sign-ups that nobody confirmed, links and letters of long ago.
+#[derive(Clone, Debug)]
+pub struct Janitor {
+    store: Store,
+    clock: Clock,
+}
+
+impl Janitor {
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    /// Works until the future is dropped, once every `round`.
+    pub async fn run(&self, round: Duration) {
+        loop {
+            match self.purge().await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "removed what is over"),
+                Err(error) => tracing::warn!(error = chain(&error), "what is over stays for now"),
+            }
+            tokio::time::sleep(round).await;
+        }
+    }
+
+    /// Removes all that is over; answers how many rows that were.
+    pub async fn purge(&self) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let mut removed = 0;
+        loop {
+            let batch = self
+                .store
+                .write(async |tx| {
+                    let sessions = tx.purge_sessions(now, BATCH).await?;
+                    let sign_ups = tx.purge_sign_ups(now, BATCH).await?;
+                    let links = tx.purge_links(now - LINKS_REMEMBERED, BATCH).await?;
+                    let letters = tx.purge_letters(now - LETTERS_REMEMBERED, BATCH).await?;
+                    Ok::<_, StoreError>(sessions + sign_ups + links + letters)
+                })
+                .await?;
+            if batch == 0 {
+                return Ok(removed);
+            }
+            removed += batch;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `/dev/mail`: in development, the letters as their recipients see them.
+
+use rocket::fairing::AdHoc;
+use rocket::http::{ContentType, Header, Status};
+use rocket::{Responder, State, get, routes};
+use serde_json::json;
+
+use super::edge::pages::{Page, PageProblem, PageResult, PageState};
+use super::edge::problem::{Problem, slug};
+use crate::config::Profile;
+use crate::mail::{Mailbox, SentLetter};
+
+/// Mounts the routes in development only: elsewhere they do not exist.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("development mail", |rocket| async {
+        match Profile::of(rocket.figment()) {
+            Profile::Development => rocket.mount("/dev", routes![list, letter, html]),
+            Profile::Production => rocket,
+        }
+    })
+}
+
+/// Letters carry live links: they are shown to this machine only.
+struct Local;
+
+#[rocket::async_trait]
+impl<'r> rocket::request::FromRequest<'r> for Local {
+    type Error = ();
+
+    async fn from_request(request: &'r rocket::Request<'_>) -> rocket::request::Outcome<Self, ()> {
+        match request.remote() {
+            Some(remote) if !remote.ip().is_loopback() => {
+                rocket::request::Outcome::Error((Status::NotFound, ()))
+            }
+            _ => rocket::request::Outcome::Success(Self),
+        }
+    }
+}
+
+fn find(mailbox: &Mailbox, id: &str) -> Result<SentLetter, PageProblem> {
+    let found = mailbox.letters().into_iter().find(|letter| letter.id.to_string() == id);
+    found.ok_or_else(|| PageProblem(Problem::of(slug::NOT_FOUND)))
+}
+
+#[get("/mail")]
+fn list(_local: Local, mailbox: &State<Mailbox>, pages: &PageState) -> Page {
+    let letters: Vec<_> = mailbox
+        .letters()
+        .into_iter()
+        .rev()
+        .map(|letter| {
+            json!({
+                "id": letter.id,
+                "to": letter.to,
+                "subject": letter.subject,
+                "at": letter.at.spelled_out(),
+            })
+        })
+        .collect();
+    pages.page(Status::Ok, "dev-mail", &json!({ "letters": letters }))
+}
+
+#[get("/mail/<id>")]
+fn letter(_local: Local, id: &str, mailbox: &State<Mailbox>, pages: &PageState) -> PageResult {
+    let letter = find(mailbox, id)?;
+    let links: Vec<&String> = letter.link.iter().collect();
+    let context = json!({
+        "letter": {
+            "id": letter.id,
+            "from": letter.from,
+            "to": letter.to,
+            "subject": letter.subject,
+            "at": letter.at.spelled_out(),
+            "text": letter.text,
+        },
+        "links": links,
+    });
+    Ok(pages.page(Status::Ok, "dev-letter", &context).framing_own_pages())
+}
+
+/// The HTML part alone, for the frame on the page above. It has styles of its own.
+#[derive(Responder)]
+struct HtmlPart {
+    html: (ContentType, String),
+    policy: Header<'static>,
+    framing: Header<'static>,
+}
+
+#[get("/mail/<id>/html")]
+fn html(_local: Local, id: &str, mailbox: &State<Mailbox>) -> Result<HtmlPart, PageProblem> {
+    let letter = find(mailbox, id)?;
+    Ok(HtmlPart {
+        html: (ContentType::HTML, letter.html),
+        policy: Header::new(
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; \
+             sandbox allow-popups allow-popups-to-escape-sandbox",
+        ),
+        framing: Header::new("X-Frame-Options", "SAMEORIGIN"),
+    })
+}

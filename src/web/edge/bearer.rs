@@ -1,0 +1,230 @@
+//! The request guard of protected resources (RFC 6750).
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::{Header, Status};
+use rocket::outcome::IntoOutcome;
+use rocket::request::{FromRequest, Outcome};
+use rocket::{Request, Response};
+
+use super::problem::{Problem, STORE_RETRY, retry_after, slug};
+use super::request::{Authorization, RequestId};
+use crate::model::{AccountId, Scope, SessionId};
+use crate::oauth::{Access, AccessDenied, Grant, OAuth};
+use crate::storage::chain;
+
+/// What a protected resource needs of a token. Name yours with a type of its own:
+///
+/// ```
+/// use vestibule::web::Need;
+///
+/// struct ReadNotes;
+///
+/// impl Need for ReadNotes {
+///     const SCOPE: &'static str = "notes.read";
+/// }
+/// ```
+pub trait Need: Send + Sync + 'static {
+    /// Scope tokens with spaces between them (RFC 6749 §3.3); all of them are needed.
+    const SCOPE: &'static str;
+}
+
+/// No scope in particular: any live token will do.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedIn;
+
+impl Need for SignedIn {
+    const SCOPE: &'static str = "";
+}
+
+/// Somebody with a live access token that has at least the scope of `N`. A route that takes one is
+/// closed to everybody else; the refusal carries the challenge that RFC 6750 §3 asks for.
+pub struct Bearer<N: Need = SignedIn> {
+    grant: Grant,
+    need: PhantomData<N>,
+}
+
+impl<N: Need> Bearer<N> {
+    /// Whose token it is.
+    pub fn account(&self) -> AccountId {
+        self.grant.account
+    }
+
+    /// The session that the token is of.
+    pub fn session(&self) -> SessionId {
+        self.grant.session
+    }
+
+    /// The client that the token was issued to.
+    pub fn client_id(&self) -> &str {
+        &self.grant.client_id
+    }
+
+    /// All that the token may be used for.
+    pub fn scope(&self) -> &Scope {
+        &self.grant.scope
+    }
+}
+
+impl<N: Need> fmt::Debug for Bearer<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bearer").field(&self.grant).finish()
+    }
+}
+
+/// What the guard decided, for the catchers and for the fairing below: a guard that fails loses
+/// its headers, so they wait in the request's cache.
+#[derive(Debug, Default)]
+enum Decision {
+    /// No guard was asked.
+    #[default]
+    None,
+    Admitted,
+    Refused(Refusal),
+}
+
+#[derive(Debug)]
+struct Refusal {
+    status: Status,
+    challenge: Option<String>,
+    retry_after: Option<Duration>,
+    slug: &'static super::problem::Slug,
+}
+
+impl Refusal {
+    fn new(denied: &AccessDenied) -> Self {
+        let refuse = |status, challenge: Option<String>, slug| Self {
+            status,
+            challenge,
+            retry_after: None,
+            slug,
+        };
+        let with_error = |code: &str, words: &dyn fmt::Display| {
+            Some(format!("Bearer error=\"{code}\", error_description=\"{words}\""))
+        };
+        match denied {
+            AccessDenied::NoToken => {
+                refuse(Status::Unauthorized, Some("Bearer".to_owned()), slug::NO_TOKEN)
+            }
+            AccessDenied::Malformed(words) => {
+                let challenge = with_error("invalid_request", words);
+                refuse(Status::BadRequest, challenge, slug::TOKEN_MISPLACED)
+            }
+            AccessDenied::InvalidToken => {
+                let challenge = with_error("invalid_token", denied);
+                refuse(Status::Unauthorized, challenge, slug::INVALID_TOKEN)
+            }
+            AccessDenied::InsufficientScope(needed) => {
+                let challenge = with_error("insufficient_scope", denied)
+                    .map(|challenge| format!("{challenge}, scope=\"{needed}\""));
+                refuse(Status::Forbidden, challenge, slug::INSUFFICIENT_SCOPE)
+            }
+            AccessDenied::Failure(crate::oauth::OAuthError::Failure(
+                crate::accounts::Failure::Store(error),
+            )) if error.kind() == crate::storage::StoreErrorKind::Unavailable => Self {
+                retry_after: Some(STORE_RETRY),
+                ..refuse(Status::ServiceUnavailable, None, slug::UNAVAILABLE)
+            },
+            AccessDenied::Failure(_) => {
+                refuse(Status::InternalServerError, None, slug::SERVER_ERROR)
+            }
+        }
+    }
+}
+
+/// Reads what the request shows. A token belongs into one header (RFC 6750 §2): the query is
+/// refused, since queries end up in logs (RFC 9700 §4.3.2).
+fn shown<'r>(request: &'r Request<'_>) -> Result<Access<'r>, AccessDenied> {
+    let query = request.uri().query();
+    let in_query = query.is_some_and(|query| {
+        query.segments().any(|(name, _)| name.eq_ignore_ascii_case("access_token"))
+    });
+    if in_query {
+        return Err(AccessDenied::Malformed("a token in the query is not taken"));
+    }
+    let header = match Authorization::of(request) {
+        Authorization::None => return Ok(Access::Nothing),
+        Authorization::Several => return Err(AccessDenied::Malformed("two Authorization headers")),
+        Authorization::One(header) => header,
+    };
+    let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Access::Nothing);
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || token.contains(' ') {
+        return Err(AccessDenied::Malformed("the header is not Bearer and one token"));
+    }
+    Ok(Access::Token(token))
+}
+
+async fn admit(request: &Request<'_>, needed: &str) -> Result<Grant, AccessDenied> {
+    let access = shown(request)?;
+    let flow = || AccessDenied::Failure(crate::oauth::OAuthError::Flow);
+    let oauth = request.rocket().state::<OAuth>().ok_or_else(flow)?;
+    let needed: Scope = needed.parse().map_err(|_| flow())?;
+    oauth.protect(access, &needed).await
+}
+
+#[rocket::async_trait]
+impl<'r, N: Need> FromRequest<'r> for Bearer<N> {
+    type Error = AccessDenied;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, AccessDenied> {
+        match admit(request, N::SCOPE).await {
+            Ok(grant) => {
+                request.local_cache(|| Decision::Admitted);
+                Outcome::Success(Self { grant, need: PhantomData })
+            }
+            Err(denied) => {
+                if let AccessDenied::Failure(failure) = &denied {
+                    let (id, error) = (RequestId::of(request), chain(failure));
+                    tracing::error!(id, error, "a token could not be checked");
+                }
+                let refusal = Refusal::new(&denied);
+                let status = refusal.status;
+                request.local_cache(|| Decision::Refused(refusal));
+                Err(denied).or_error(status)
+            }
+        }
+    }
+}
+
+/// The problem that a refused bearer is told, for catchers.
+pub(super) fn refusal(request: &Request<'_>) -> Option<Problem> {
+    match request.local_cache(Decision::default) {
+        Decision::Refused(refusal) => Some(Problem::of(refusal.slug)),
+        Decision::None | Decision::Admitted => None,
+    }
+}
+
+/// Puts the challenge on every refusal, whichever catcher answered it, and keeps what a token has
+/// opened out of caches (RFC 6750 §5.3).
+#[derive(Debug)]
+pub(super) struct Challenges;
+
+#[rocket::async_trait]
+impl Fairing for Challenges {
+    fn info(&self) -> Info {
+        Info { name: "bearer challenges", kind: Kind::Response }
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        match request.local_cache(Decision::default) {
+            Decision::None => return,
+            Decision::Admitted => {}
+            Decision::Refused(refusal) => {
+                if let Some(challenge) = &refusal.challenge {
+                    response.set_header(Header::new("WWW-Authenticate", challenge.clone()));
+                }
+                if let Some(after) = refusal.retry_after {
+                    response.set_header(retry_after(after));
+                }
+            }
+        }
+        response.set_header(Header::new("Cache-Control", "no-store"));
+    }
+}

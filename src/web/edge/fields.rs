@@ -1,0 +1,130 @@
+//! The fields of a JSON object, taken one by one so that all that is wrong is said at once.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+use crate::model::{EmailError, LocaleError, NameError, PasswordError};
+
+/// What is wrong with one field. The rejected value is never repeated.
+#[derive(Clone, Debug, Serialize)]
+pub struct FieldError {
+    pub field: &'static str,
+    pub code: &'static str,
+    pub message: String,
+}
+
+/// An error of a model type, as a field's.
+pub trait FieldProblem: std::fmt::Display {
+    /// A stable code for programs.
+    fn code(&self) -> &'static str;
+}
+
+macro_rules! field_problem {
+    ($($error:ty),+) => {
+        $(impl FieldProblem for $error {
+            fn code(&self) -> &'static str {
+                <$error>::code(*self)
+            }
+        })+
+    };
+}
+field_problem!(EmailError, PasswordError, NameError, LocaleError);
+
+/// Takes fields out of an object and remembers what was wrong with them. Members that nobody asks
+/// for are ignored (R38).
+#[derive(Debug)]
+pub struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(object: &'a Map<String, Value>) -> Self {
+        Self { object, errors: Vec::new() }
+    }
+
+    /// A text that has to be there.
+    pub fn required<T, E: FieldProblem>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match self.text(field) {
+            Some(Some(text)) => self.parsed(field, parse(text)),
+            Some(None) => {
+                self.wrong(field, "missing", "is needed");
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// A text that may be missing or null.
+    pub fn optional<T, E: FieldProblem>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.text(field).flatten().and_then(|text| self.parsed(field, parse(text)))
+    }
+
+    /// A field of a partial update: `None` if it is missing, `Some(None)` if it is null.
+    pub fn change<T, E: FieldProblem>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        if !self.object.contains_key(field) {
+            return None;
+        }
+        match self.text(field)? {
+            Some(text) => self.parsed(field, parse(text)).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// The text itself, where every text will do.
+    pub fn text_of(&mut self, field: &'static str) -> Option<&'a str> {
+        self.text(field).flatten()
+    }
+
+    pub fn refuse(&mut self, field: &'static str, problem: &impl FieldProblem) {
+        let (code, message) = (problem.code(), problem.to_string());
+        self.errors.push(FieldError { field, code, message });
+    }
+
+    /// Answers with all that was wrong, if anything was.
+    pub fn finish(self) -> Result<(), Problem> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
+    }
+
+    /// `Some(None)` if there is nothing, `None` if there is something that is no text.
+    fn text(&mut self, field: &'static str) -> Option<Option<&'a str>> {
+        match self.object.get(field) {
+            None | Some(Value::Null) => Some(None),
+            // neither engine stores NUL alike, and nobody types it (R8)
+            Some(Value::String(text)) if text.contains('\0') => {
+                self.wrong(field, "nul", "cannot hold the NUL character");
+                None
+            }
+            Some(Value::String(text)) => Some(Some(text)),
+            Some(_) => {
+                self.wrong(field, "not-a-text", "has to be a text");
+                None
+            }
+        }
+    }
+
+    fn parsed<T, E: FieldProblem>(
+        &mut self,
+        field: &'static str,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|problem| self.refuse(field, &problem)).ok()
+    }
+
+    fn wrong(&mut self, field: &'static str, code: &'static str, message: &str) {
+        self.errors.push(FieldError { field, code, message: message.to_owned() });
+    }
+}

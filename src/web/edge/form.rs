@@ -1,0 +1,148 @@
+//! `application/x-www-form-urlencoded`, read strictly.
+//!
+//! Rocket's own forms forgive: a repeated field vanishes, a broken escape is kept. Here both are
+//! errors (RFC 6749 §3.2; R4, R8), and so are bytes that are no UTF-8, and NUL.
+
+use std::collections::BTreeMap;
+
+use rocket::Request;
+use rocket::data::{Data, FromData, Outcome};
+use rocket::http::Status;
+use zeroize::Zeroizing;
+
+use super::body::{self, BodyError};
+use crate::oauth::form_decode;
+
+/// The parameters that any form here knows; all others are ignored.
+const KNOWN: [&str; 9] = [
+    "grant_type",
+    "username",
+    "password",
+    "refresh_token",
+    "scope",
+    "client_id",
+    "client_secret",
+    "token",
+    "token_type_hint",
+];
+
+/// A form: each known field at most once, none of them empty (a parameter without a value is as
+/// good as none, RFC 6749 §3.2).
+#[derive(Debug)]
+pub struct Form(BTreeMap<&'static str, Zeroizing<String>>);
+
+/// Why a body is no form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FormError {
+    /// The content type says that it is something else.
+    ContentType,
+    TooLarge,
+    Malformed(&'static str),
+}
+
+impl Form {
+    pub fn get(&self, name: &'static str) -> Option<&str> {
+        self.0.get(name).map(|value| value.as_str())
+    }
+
+    fn parse(body: &[u8]) -> Result<Self, FormError> {
+        let malformed = FormError::Malformed;
+        let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
+        let mut fields = BTreeMap::new();
+        let mut seen = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = form_decode(name).zip(form_decode(value).map(Zeroizing::new));
+            let (name, value) =
+                decoded.ok_or(malformed("the body is not percent-encoded UTF-8"))?;
+            if name.contains('\0') || value.contains('\0') {
+                return Err(malformed("a parameter holds the NUL character"));
+            }
+            let Some(known) = KNOWN.into_iter().find(|known| *known == name) else { continue };
+            if seen.contains(&known) {
+                return Err(malformed("a parameter is there twice"));
+            }
+            seen.push(known);
+            if !value.is_empty() {
+                fields.insert(known, value);
+            }
+        }
+        Ok(Self(fields))
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromData<'r> for Form {
+    type Error = FormError;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        let is_form = request.content_type().is_some_and(|kind| kind.is_form());
+        if !is_form {
+            return Outcome::Error((Status::BadRequest, FormError::ContentType));
+        }
+        match body::read(request, data).await {
+            Ok(body) => match Self::parse(&body) {
+                Ok(form) => Outcome::Success(form),
+                Err(error) => Outcome::Error((Status::BadRequest, error)),
+            },
+            Err(BodyError::TooLarge) => {
+                Outcome::Error((Status::PayloadTooLarge, FormError::TooLarge))
+            }
+            Err(BodyError::Broken) => {
+                let error = FormError::Malformed("the body broke off");
+                Outcome::Error((Status::BadRequest, error))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Result<Form, FormError> {
+        Form::parse(body.as_bytes())
+    }
+
+    #[test]
+    fn fields_are_decoded_once() {
+        let form = parse("username=ada%40example.org&password=a+b%2Bc%2525&x=y").unwrap();
+        assert_eq!(form.get("username"), Some("ada@example.org"));
+        assert_eq!(form.get("password"), Some("a b+c%25"));
+    }
+
+    #[test]
+    fn r4_a_known_parameter_twice_is_refused_even_if_identical_or_empty() {
+        for body in ["scope=a&scope=a", "scope=&scope=a", "scope=a&%73cope=b"] {
+            assert_eq!(
+                parse(body).unwrap_err(),
+                FormError::Malformed("a parameter is there twice")
+            );
+        }
+        assert!(parse("x=1&x=2&scope=a").is_ok(), "unknown parameters are ignored");
+    }
+
+    #[test]
+    fn r5_a_parameter_without_value_is_none() {
+        let form = parse("scope=&username&grant_type=password").unwrap();
+        assert_eq!((form.get("scope"), form.get("username")), (None, None));
+    }
+
+    #[test]
+    fn r8_broken_escapes_bytes_and_nul_are_refused() {
+        for body in [
+            "password=%zz",
+            "password=%f",
+            "password=%",
+            "password=%ff",
+            "password=%00",
+            "x=%00",
+            "%zz=1",
+            "username=a%C3",
+        ] {
+            assert!(matches!(parse(body), Err(FormError::Malformed(_))), "{body}");
+        }
+        assert!(Form::parse(b"password=\xff").is_err());
+        assert!(Form::parse(b"password=a\0b").is_err());
+    }
+}

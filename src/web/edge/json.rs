@@ -1,0 +1,47 @@
+//! JSON bodies: one object, of a content type that says so.
+
+use rocket::Request;
+use rocket::data::{Data, FromData, Outcome};
+use serde_json::{Map, Value};
+
+use super::body::{self, BodyError};
+use super::fields::Fields;
+use super::problem::{Problem, slug};
+
+/// A JSON object. Take it as `Result<JsonObject, Problem>`, to answer what was wrong.
+#[derive(Debug)]
+pub struct JsonObject(Map<String, Value>);
+
+impl JsonObject {
+    pub fn fields(&self) -> Fields<'_> {
+        Fields::of(&self.0)
+    }
+}
+
+async fn read(request: &Request<'_>, data: Data<'_>) -> Result<JsonObject, Problem> {
+    if !request.content_type().is_some_and(|kind| kind.is_json()) {
+        return Err(Problem::of(slug::UNSUPPORTED_MEDIA_TYPE));
+    }
+    let body = body::read(request, data).await.map_err(|error| match error {
+        BodyError::TooLarge => Problem::of(slug::CONTENT_TOO_LARGE),
+        BodyError::Broken => Problem::of(slug::MALFORMED_JSON),
+    })?;
+    // the error is left out: it may repeat a piece of the body
+    match serde_json::from_slice(&body) {
+        Ok(Value::Object(object)) => Ok(JsonObject(object)),
+        Ok(_) => Err(Problem::of(slug::INVALID_FIELDS).detail("The body has to be a JSON object.")),
+        Err(_) => Err(Problem::of(slug::MALFORMED_JSON)),
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromData<'r> for JsonObject {
+    type Error = Problem;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        match read(request, data).await {
+            Ok(object) => Outcome::Success(object),
+            Err(problem) => Outcome::Error((problem.status(), problem)),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Methods as HTTP means them, where Rocket means something else.
+
+use std::collections::BTreeSet;
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::Method;
+use rocket::{Data, Request};
+
+/// The methods that the path of a request has, if it has any: for `Allow` (RFC 9110 §10.2.1).
+/// Rocket answers 404 to a path that exists with another method.
+pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
+    let path: Vec<&str> = request.uri().path().segments().collect();
+    let matching = request.rocket().routes().filter(|route| {
+        let pattern = route.uri.path();
+        let pattern: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+        pattern.len() == path.len()
+            && pattern.iter().zip(&path).all(|(part, given)| part.starts_with('<') || part == given)
+    });
+    let mut methods: BTreeSet<&str> = matching.map(|route| route.method.as_str()).collect();
+    if methods.contains("GET") {
+        methods.insert("HEAD");
+    }
+    let is_answered = methods.is_empty() || methods.contains(request.method().as_str());
+    (!is_answered).then(|| methods.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// Rocket lets a first form field `_method=PUT` turn a POST into a PUT (R2): this turns it back.
+///
+/// What was rewritten has the method that the field names, and Rocket rewrites nothing but POST. So
+/// the one request that is taken for another is a PUT, PATCH or DELETE with a form in it that names
+/// its own method; there is no route here that takes one.
+#[derive(Debug)]
+pub(super) struct OverrideUndone;
+
+const LONGEST: usize = "_method=options".len() + 1;
+
+#[rocket::async_trait]
+impl Fairing for OverrideUndone {
+    fn info(&self) -> Info {
+        Info { name: "method override undone", kind: Kind::Request }
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+        let is_form = request.content_type().is_some_and(|kind| kind.is_form());
+        if !is_form || request.method() == Method::Post {
+            return;
+        }
+        let start = data.peek(LONGEST).await;
+        let Some(value) = start.strip_prefix(b"_method=") else { return };
+        let value = value.split(|&b| b == b'&').next().unwrap_or_default();
+        let named = std::str::from_utf8(value).ok().and_then(|name| name.parse::<Method>().ok());
+        if named == Some(request.method()) {
+            request.set_method(Method::Post);
+        }
+    }
+}

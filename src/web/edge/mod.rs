@@ -1,0 +1,31 @@
+//! What the routes share: reading requests strictly, answering in the wire's words.
+//!
+//! The routes in the folder above import from here and not from each other.
+
+pub mod access_log;
+pub mod bearer;
+pub mod body;
+pub mod catchers;
+pub mod fields;
+pub mod form;
+pub mod headers;
+pub mod json;
+pub mod methods;
+pub mod oauth;
+pub mod pages;
+pub mod problem;
+pub mod request;
+
+use rocket::fairing::AdHoc;
+
+/// Request ids, the log of requests, challenges, and the headers that a whole path needs.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("web edge", |rocket| async {
+        rocket
+            .attach(methods::OverrideUndone)
+            .attach(request::Identified)
+            .attach(bearer::Challenges)
+            .attach(headers::NoStore)
+            .attach(access_log::AccessLog)
+    })
+}

@@ -1,0 +1,177 @@
+//! Errors under `/oauth`: RFC 6749 §5.2.
+
+use std::time::Duration;
+
+use rocket::http::{ContentType, Header, Status};
+use rocket::request::Request;
+use rocket::response::{self, Responder, Response};
+use serde_json::json;
+
+use super::form::FormError;
+use super::pages::Pages;
+use super::problem::{STORE_RETRY, Slug, retry_after, slug};
+use super::request::RequestId;
+use crate::accounts::Failure;
+use crate::oauth::OAuthError;
+use crate::storage::{StoreErrorKind, chain};
+
+/// An error as the OAuth endpoints answer it.
+#[derive(Debug)]
+pub struct OAuthProblem {
+    status: Status,
+    /// The `error` member.
+    code: &'static str,
+    /// The `error_description` member: ASCII without `"` and `\`.
+    description: String,
+    slug: &'static Slug,
+    retry_after: Option<Duration>,
+    allow: Option<String>,
+    cause: Option<OAuthError>,
+}
+
+impl OAuthProblem {
+    fn new(status: Status, code: &'static str, slug: &'static Slug, description: &str) -> Self {
+        let description = description.to_owned();
+        Self { status, code, description, slug, retry_after: None, allow: None, cause: None }
+    }
+
+    pub fn invalid_request(description: &str) -> Self {
+        Self::new(Status::BadRequest, "invalid_request", slug::INVALID_REQUEST, description)
+    }
+
+    fn unavailable(after: Duration) -> Self {
+        let description = "the service cannot do this now; try again later";
+        let status = Status::ServiceUnavailable;
+        let problem = Self::new(status, "temporarily_unavailable", slug::UNAVAILABLE, description);
+        Self { retry_after: Some(after), ..problem }
+    }
+
+    fn server_error() -> Self {
+        let description = "something went wrong here";
+        let status = Status::InternalServerError;
+        Self::new(status, "server_error", slug::SERVER_ERROR, description)
+    }
+
+    pub(super) fn method_not_allowed(allow: String) -> Self {
+        let (status, slug) = (Status::MethodNotAllowed, slug::METHOD_NOT_ALLOWED);
+        let problem = Self::new(status, "invalid_request", slug, "this takes another method");
+        Self { allow: Some(allow), ..problem }
+    }
+
+    /// For a status that a catcher has to answer.
+    pub(super) fn for_status(status: Status) -> Self {
+        match status.code {
+            503 => Self::unavailable(STORE_RETRY),
+            429 => Self { status, ..Self::unavailable(STORE_RETRY) },
+            404 => {
+                let slug = slug::NOT_FOUND;
+                Self::new(status, "invalid_request", slug, "there is no such endpoint")
+            }
+            400..=499 => Self { status, ..Self::invalid_request("the request is malformed") },
+            _ => Self::server_error(),
+        }
+    }
+}
+
+impl From<FormError> for OAuthProblem {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::ContentType => {
+                Self::invalid_request("the body has to be application/x-www-form-urlencoded")
+            }
+            FormError::TooLarge => {
+                let (status, slug) = (Status::PayloadTooLarge, slug::CONTENT_TOO_LARGE);
+                Self::new(status, "invalid_request", slug, "the body is longer than 32 KiB")
+            }
+            FormError::Malformed(description) => Self::invalid_request(description),
+        }
+    }
+}
+
+/// The one place where what happened becomes what is told.
+impl From<OAuthError> for OAuthProblem {
+    fn from(error: OAuthError) -> Self {
+        let invalid_grant = |description: &str| {
+            Self::new(Status::BadRequest, "invalid_grant", slug::INVALID_GRANT, description)
+        };
+        match error {
+            OAuthError::Malformed(description) => Self::invalid_request(description),
+            OAuthError::UnknownGrantType => Self::new(
+                Status::BadRequest,
+                "unsupported_grant_type",
+                slug::UNSUPPORTED_GRANT_TYPE,
+                "grant_type has to be password or refresh_token",
+            ),
+            // which of them it was, is nobody's business (R16)
+            OAuthError::Client(_) => Self::new(
+                Status::Unauthorized,
+                "invalid_client",
+                slug::INVALID_CLIENT,
+                "client authentication failed",
+            ),
+            OAuthError::GrantNotAllowed(_) => Self::new(
+                Status::BadRequest,
+                "unauthorized_client",
+                slug::UNAUTHORIZED_CLIENT,
+                "the client is not registered for this grant",
+            ),
+            OAuthError::Scope => Self::new(
+                Status::BadRequest,
+                "invalid_scope",
+                slug::INVALID_SCOPE,
+                "the scope is malformed, or more than may be had",
+            ),
+            OAuthError::WrongPassword => {
+                invalid_grant("the username and the password do not belong together")
+            }
+            OAuthError::Unconfirmed => Self {
+                slug: slug::ADDRESS_UNCONFIRMED,
+                ..invalid_grant("the address has yet to be confirmed: open the link in the letter")
+            },
+            OAuthError::RefreshToken => {
+                invalid_grant("the refresh token is expired, revoked, spent, or not this client's")
+            }
+            OAuthError::ForeignToken => invalid_grant("the token was issued to another client"),
+            OAuthError::Failure(Failure::Busy { retry_after }) => Self::unavailable(retry_after),
+            OAuthError::Failure(Failure::Store(ref store))
+                if store.kind() == StoreErrorKind::Unavailable =>
+            {
+                Self { cause: Some(error), ..Self::unavailable(STORE_RETRY) }
+            }
+            OAuthError::Failure(_) | OAuthError::Flow => {
+                Self { cause: Some(error), ..Self::server_error() }
+            }
+        }
+    }
+}
+
+impl<'r> Responder<'r, 'static> for OAuthProblem {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        if let Some(cause) = &self.cause {
+            let (id, error) = (RequestId::of(request), chain(cause));
+            tracing::error!(id, status = self.status.code, error, "failed");
+        }
+        let public_url = request.rocket().state::<Pages>().map_or("", Pages::public_url);
+        let body = json!({
+            "error": self.code,
+            "error_description": self.description,
+            "error_uri": format!("{public_url}/problems/{}", self.slug.name),
+        })
+        .to_string();
+        let mut response = Response::build();
+        response
+            .status(self.status)
+            .header(ContentType::JSON)
+            .sized_body(body.len(), std::io::Cursor::new(body));
+        if self.status == Status::Unauthorized {
+            response.header(Header::new("WWW-Authenticate", "Basic realm=\"oauth\""));
+        }
+        if let Some(after) = self.retry_after {
+            response.header(retry_after(after));
+        }
+        if let Some(allow) = self.allow {
+            response.header(Header::new("Allow", allow));
+        }
+        response.ok()
+    }
+}

@@ -1,0 +1,126 @@
+//! What is known of a request beside its content: its id, when it came, from what browser.
+
+use std::time::Instant;
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::Header;
+use rocket::request::{FromRequest, Outcome};
+use rocket::{Data, Request, Response};
+
+use super::form::Form;
+use crate::clock::Clock;
+use crate::crypto::secret::Entropy;
+use crate::model::UserAgent;
+use crate::oauth::{Credentials, OAuthError};
+
+/// The id of a request, in `X-Request-Id` and in every line that is logged about it.
+#[derive(Clone, Debug)]
+pub struct RequestId(String);
+
+impl RequestId {
+    pub fn of<'r>(request: &'r Request<'_>) -> &'r str {
+        &request.local_cache(|| Self(String::new())).0
+    }
+
+    /// A well-formed id that came along is kept, so that logs of several services can be joined.
+    fn from_header(header: &str) -> Option<Self> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let is_well_formed = (1..=128).contains(&header.len()) && header.bytes().all(is_plain);
+        is_well_formed.then(|| Self(header.to_owned()))
+    }
+}
+
+/// When the request arrived.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival(pub Option<Instant>);
+
+/// Gives every request its id, and every response the same.
+#[derive(Debug)]
+pub(super) struct Identified;
+
+#[rocket::async_trait]
+impl Fairing for Identified {
+    fn info(&self) -> Info {
+        Info { name: "request ids", kind: Kind::Request | Kind::Response }
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+        let rocket = request.rocket();
+        let clock = rocket.state::<Clock>().cloned().unwrap_or_else(Clock::system);
+        let given = request.headers().get_one("X-Request-Id").and_then(RequestId::from_header);
+        let id =
+            given.unwrap_or_else(|| RequestId(Entropy.uuid_v7(clock.now()).simple().to_string()));
+        request.local_cache(|| id);
+        request.local_cache(|| Arrival(Some(clock.instant())));
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        response.set_header(Header::new("X-Request-Id", RequestId::of(request)));
+    }
+}
+
+/// The browser a request came from, if it said so.
+#[derive(Clone, Debug)]
+pub struct Browser(pub Option<UserAgent>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Browser {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+        let header = request.headers().get_one("User-Agent");
+        Outcome::Success(Self(header.and_then(UserAgent::parse)))
+    }
+}
+
+/// The `Authorization` header: none, one, or more than is allowed.
+#[derive(Clone, Copy, Debug)]
+pub enum Authorization<'r> {
+    None,
+    One(&'r str),
+    /// RFC 9110 §11.6.2 has one.
+    Several,
+}
+
+impl<'r> Authorization<'r> {
+    pub fn of(request: &'r Request<'_>) -> Self {
+        let mut headers = request.headers().get("Authorization");
+        match (headers.next(), headers.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(_), Some(_)) => Self::Several,
+        }
+    }
+
+    /// Who the client says it is, here or in the form (RFC 6749 §2.3.1).
+    pub fn credentials(self, form: &Form) -> Result<Option<Credentials>, OAuthError> {
+        let header = match self {
+            Self::None => None,
+            Self::One(header) => Some(header),
+            Self::Several => return Err(OAuthError::Malformed("two Authorization headers")),
+        };
+        Credentials::read(header, form.get("client_id"), form.get("client_secret"))
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Authorization<'r> {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+        Outcome::Success(Self::of(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_kept_only_if_it_is_harmless() {
+        assert!(RequestId::from_header("0af7651916cd43dd-8448_eb.1").is_some());
+        for header in ["", "a b", "a\nb", "é", "<b>", &"x".repeat(129)] {
+            assert!(RequestId::from_header(header).is_none(), "{header:?}");
+        }
+    }
+}

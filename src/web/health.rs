@@ -1,0 +1,58 @@
+//! `/health/live` and `/health/ready`: for those who watch over the service.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rocket::fairing::AdHoc;
+use rocket::serde::json::Json;
+use rocket::{State, get, routes};
+use serde_json::{Value, json};
+
+use super::edge::problem::Problem;
+use crate::storage::{Store, chain};
+
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("health", |rocket| async {
+        let rocket = match rocket.state::<Readiness>() {
+            Some(_) => rocket,
+            None => rocket.manage(Readiness::default()),
+        };
+        rocket.mount("/health", routes![live, ready])
+    })
+}
+
+/// Whether new requests are welcome. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// From now on `/health/ready` says no, though requests are still answered.
+    pub fn begin_shutdown(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn is_shutting_down(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[get("/live")]
+fn live() -> Json<Value> {
+    Json(json!({ "status": "live" }))
+}
+
+#[get("/ready")]
+async fn ready(readiness: &State<Readiness>, store: &State<Store>) -> Result<Json<Value>, Problem> {
+    let later = Problem::unavailable(Duration::from_secs(1));
+    if readiness.is_shutting_down() {
+        return Err(later.detail("The service is shutting down."));
+    }
+    match store.check().await {
+        Ok(()) => Ok(Json(json!({ "status": "ready" }))),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "not ready");
+            Err(later.detail(format!("The database is not good: {error}.")))
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! HTTP: routes, request guards, catchers, pages. One file for each resource.
+//!
+//! A route reads its request, asks a use case of [`crate::accounts`] or [`crate::oauth`], and turns
+//! what that says into an answer. It decides nothing, and knows nothing of SQL, hashing or mail.
+
+mod activate;
+mod dev_mail;
+mod edge;
+mod health;
+mod me;
+mod problems;
+mod revoke;
+mod sessions;
+mod sign_up;
+mod token;
+
+use rocket::fairing::AdHoc;
+
+pub use edge::bearer::{Bearer, Need, SignedIn};
+pub use edge::pages::Pages;
+pub use health::Readiness;
+
+/// All routes, with the catchers of their mounts.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("web", |rocket| async {
+        rocket
+            .attach(edge::stage())
+            .attach(token::stage())
+            .attach(revoke::stage())
+            .attach(sign_up::stage())
+            .attach(activate::stage())
+            .attach(me::stage())
+            .attach(sessions::stage())
+            .attach(problems::stage())
+            .attach(health::stage())
+            .attach(dev_mail::stage())
+            .register("/oauth", edge::catchers::oauth())
+            .register("/v1", edge::catchers::json())
+            .register("/health", edge::catchers::json())
+            .register("/activate", edge::catchers::pages())
+            .register("/problems", edge::catchers::pages())
+            .register("/dev", edge::catchers::pages())
+    })
+}
+
+/// Catches what happens outside of all mounts. For the service itself: an application around it has
+/// catchers of its own.
+pub fn catch_all() -> AdHoc {
+    AdHoc::on_ignite("catchers", |rocket| async {
+        rocket.register("/", edge::catchers::anywhere())
+    })
+}

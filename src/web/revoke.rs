@@ -1,0 +1,29 @@
+//! `POST /oauth/revoke`: the revocation endpoint (RFC 7009).
+
+use rocket::fairing::AdHoc;
+use rocket::http::Status;
+use rocket::{State, post, routes};
+use zeroize::Zeroizing;
+
+use super::edge::form::{Form, FormError};
+use super::edge::oauth::OAuthProblem;
+use super::edge::request::Authorization;
+use crate::oauth::{OAuth, OAuthError, Revocation};
+
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("revoke", |rocket| async { rocket.mount("/oauth", routes![revoke]) })
+}
+
+#[post("/revoke", data = "<form>")]
+async fn revoke(
+    authorization: Authorization<'_>,
+    form: Result<Form, FormError>,
+    oauth: &State<OAuth>,
+) -> Result<Status, OAuthProblem> {
+    let form = form?;
+    let token = form.get("token").ok_or(OAuthError::Malformed("token is missing"))?;
+    let token = Zeroizing::new(token.to_owned());
+    let client = authorization.credentials(&form)?;
+    oauth.revoke(&Revocation { client, token }).await?;
+    Ok(Status::Ok)
+}

@@ -1,0 +1,76 @@
+//! `/v1/me/sessions`: where somebody is signed in, and signing out there.
+
+use rocket::fairing::AdHoc;
+use rocket::http::Status;
+use rocket::serde::json::Json;
+use rocket::{State, delete, get, routes};
+use serde::Serialize;
+
+use super::edge::bearer::{Bearer, Need};
+use super::edge::problem::{Problem, slug};
+use crate::model::SessionSummary;
+use crate::oauth::OAuth;
+
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("sessions", |rocket| async {
+        rocket.mount("/v1/me", routes![list, end_one, end_all])
+    })
+}
+
+struct ReadSessions;
+
+impl Need for ReadSessions {
+    const SCOPE: &'static str = "account.read";
+}
+
+struct EndSessions;
+
+impl Need for EndSessions {
+    const SCOPE: &'static str = "account.write";
+}
+
+#[derive(Serialize)]
+struct Sessions {
+    sessions: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    session: SessionSummary,
+    /// Whether it is the one that the token of this request is of.
+    current: bool,
+}
+
+#[get("/sessions")]
+async fn list(
+    bearer: Bearer<ReadSessions>,
+    oauth: &State<OAuth>,
+) -> Result<Json<Sessions>, Problem> {
+    let sessions = oauth.sessions_of(bearer.account()).await?;
+    let listed = |session: SessionSummary| {
+        let current = session.id == bearer.session();
+        Listed { session, current }
+    };
+    Ok(Json(Sessions { sessions: sessions.into_iter().map(listed).collect() }))
+}
+
+#[delete("/sessions/<id>")]
+async fn end_one(
+    bearer: Bearer<EndSessions>,
+    id: &str,
+    oauth: &State<OAuth>,
+) -> Result<Status, Problem> {
+    let not_found = || Problem::of(slug::NOT_FOUND).detail("You have no such session.");
+    let id = id.parse().map_err(|_| not_found())?;
+    match oauth.end_session(bearer.account(), id).await? {
+        true => Ok(Status::NoContent),
+        false => Err(not_found()),
+    }
+}
+
+#[delete("/sessions")]
+async fn end_all(bearer: Bearer<EndSessions>, oauth: &State<OAuth>) -> Result<Status, Problem> {
+    oauth.end_all_sessions(bearer.account()).await?;
+    Ok(Status::NoContent)
+}
