@@ -123,6 +123,7 @@ fn assemble(rocket: &Rocket<Build>) -> Result<Parts, String> {
         hasher,
         outbox: outbox.clone(),
         policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
+        turns: crate::accounts::SignUpTurns::default(),
     };
     let oauth = OAuth {
         store: store.clone(),

@@ -8,6 +8,7 @@ mod activation;
 mod profile;
 mod sign_in;
 mod sign_up;
+mod turns;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use activation::{Activated, ActivationError, DisavowalError, LinkStanding};
 pub use profile::{ProfileChange, ProfileError};
 pub use sign_in::{SignInError, SignedIn};
 pub use sign_up::SignUpRequest;
+pub use turns::SignUpTurns;
 
 /// How long a sign-up waits for its link to be used, from the last time somebody signed up.
 pub const SIGN_UP_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -35,6 +37,7 @@ pub struct Accounts {
     pub hasher: Hasher,
     pub outbox: Outbox,
     pub policy: PasswordPolicy,
+    pub turns: SignUpTurns,
 }
 
 /// The service could not do what it would have done: nobody's fault but its own.

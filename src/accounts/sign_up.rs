@@ -1,5 +1,7 @@
 //! Signing up: a row that waits, and a letter.
 
+use std::time::Duration;
+
 use crate::accounts::{Accounts, Failure, SIGN_UP_TTL};
 use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
 use crate::mail::Cause;
@@ -34,6 +36,8 @@ impl Accounts {
     /// the sign-up contested, so that nobody plants a password for somebody else (R35).
     pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
         self.hasher.admit(Purpose::SignUp)?;
+        let turn = self.turns.take(&request.email).await;
+        let _turn = turn.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
         loop {
             let finding = self.compare(&request).await?;
             // the row that was compared may be gone by now, or one may have come: then once more

@@ -10,13 +10,12 @@
 //! oldest sign-up. This module knows nothing of accounts: which hash belongs to whom, and storing
 //! a better one when [`Verdict::Right`] says that it is outdated, is its caller's business.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use argon2::password_hash::phc;
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
@@ -25,18 +24,14 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
+use crate::crypto::queue::{Answer, Job, Receiver, State, Task};
 use crate::crypto::secret::Entropy;
 
-/// A sign-up that waits is overtaken by this many sign-ins and then has its turn.
-const OVERTAKEN_AT_MOST: usize = 7;
 /// A stored hash may need this many times the configured memory, and no more: the memory of a slot
 /// grows to what a hash needs, and stays so.
 const MEMORY_CEILING: u32 = 8;
 /// A stored hash may ask for this many passes, or for the configured number if that is higher.
 const ITERATIONS_CEILING: u32 = 16;
-/// One part in this many of the smoothed duration is the latest hash.
-const SMOOTHING: u32 = 8;
-
 /// What a hash costs and how many run at a time.
 #[derive(Clone, Debug)]
 pub struct HashingParameters {
@@ -293,10 +288,6 @@ fn take_apart(
     Ok((params, salt, tag))
 }
 
-type Answer = Result<phc::Output, HashError>;
-type Receiver = oneshot::Receiver<Answer>;
-type Task = Box<dyn FnOnce(&mut Vec<Block>) -> Answer + Send>;
-
 fn argon2id(password: &[u8], salt: &[u8], params: &Params, memory: &mut Vec<Block>) -> Answer {
     let missing = params.block_count().saturating_sub(memory.len());
     // `resize` alone would double a memory that lacks one block.
@@ -307,14 +298,6 @@ fn argon2id(password: &[u8], salt: &[u8], params: &Params, memory: &mut Vec<Bloc
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
         .hash_password_into_with_memory(password, salt, tag, memory.as_mut_slice())?;
     phc::Output::new(tag).map_err(|_| HashError::Malformed("tag"))
-}
-
-struct Job {
-    /// Holds the password, and wipes it when done or dropped.
-    task: Task,
-    /// Closed when nobody waits for the answer any more.
-    reply: oneshot::Sender<Answer>,
-    deadline: Instant,
 }
 
 /// What the slots and the callers meet over. The lock is held to look and to move jobs about,
@@ -373,87 +356,6 @@ impl Shared {
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-}
-
-#[derive(Default)]
-struct State {
-    slots: usize,
-    max_wait: Duration,
-    sign_ins: VecDeque<Job>,
-    sign_ups: VecDeque<Job>,
-    /// How many sign-ins in a row went before a sign-up that waits.
-    overtaken: usize,
-    running: usize,
-    /// Zero until the first slot has measured its first hash: what comes before is let in, and has
-    /// its deadline.
-    mean: Duration,
-    stopped: bool,
-}
-
-impl State {
-    fn measured(&mut self, took: Duration) {
-        let first = self.mean.is_zero();
-        self.mean = if first { took } else { (self.mean * (SMOOTHING - 1) + took) / SMOOTHING };
-    }
-
-    /// How long a job for `purpose` would wait for its slot, if it came now. Zero while a slot is
-    /// free, so a mean that one slow hash has spoilt cannot shut the door for good.
-    fn expected_wait(&self, purpose: Purpose) -> Duration {
-        let (sign_ins, sign_ups) = (self.sign_ins.len(), self.sign_ups.len());
-        let queued_before = match purpose {
-            Purpose::SignIn => sign_ins + sign_ups.min(sign_ins / OVERTAKEN_AT_MOST),
-            Purpose::SignUp => sign_ups + sign_ins.min(OVERTAKEN_AT_MOST * (sign_ups + 1)),
-        };
-        let to_finish = (self.running + queued_before + 1).saturating_sub(self.slots);
-        self.mean.mul_f64(to_finish as f64 / self.slots as f64)
-    }
-
-    /// Refuses what would probably pass its deadline: a refusal should come at once, not after
-    /// `max_wait`. The expectation is only that, so a quarter is left for hashes that turn out
-    /// slower; and sign-ins yet to come will overtake, so a sign-up is held to half of the rest.
-    fn admit(&self, purpose: Purpose) -> Result<(), HashError> {
-        let limit = match purpose {
-            Purpose::SignIn => self.max_wait * 3 / 4,
-            Purpose::SignUp => self.max_wait * 3 / 8,
-        };
-        if self.expected_wait(purpose) <= limit { Ok(()) } else { Err(self.busy(purpose)) }
-    }
-
-    fn busy(&self, purpose: Purpose) -> HashError {
-        let whole = self.expected_wait(purpose).as_secs_f64().ceil().max(1.0);
-        HashError::Busy { retry_after: Duration::from_secs(whole as u64) }
-    }
-
-    /// The job whose turn it is. Those whose caller went away, or whose deadline has passed, are
-    /// dropped on the way without work: their clients have given up by then.
-    fn next(&mut self, now: Instant) -> Option<Job> {
-        for purpose in [Purpose::SignIn, Purpose::SignUp] {
-            while let Some(late) = self.queue(purpose).pop_front_if(|job| job.is_over(now)) {
-                let _ = late.reply.send(Err(self.busy(purpose)));
-            }
-        }
-        if (self.sign_ins.is_empty() || self.overtaken >= OVERTAKEN_AT_MOST)
-            && let Some(job) = self.sign_ups.pop_front()
-        {
-            self.overtaken = 0;
-            return Some(job);
-        }
-        self.overtaken = if self.sign_ups.is_empty() { 0 } else { self.overtaken + 1 };
-        self.sign_ins.pop_front()
-    }
-
-    fn queue(&mut self, purpose: Purpose) -> &mut VecDeque<Job> {
-        match purpose {
-            Purpose::SignIn => &mut self.sign_ins,
-            Purpose::SignUp => &mut self.sign_ups,
-        }
-    }
-}
-
-impl Job {
-    fn is_over(&self, now: Instant) -> bool {
-        self.reply.is_closed() || self.deadline <= now
     }
 }
 

@@ -1,4 +1,5 @@
 //! Randomness and password hashing; nothing else draws or hashes.
 
 pub mod hasher;
+mod queue;
 pub mod secret;

@@ -39,9 +39,10 @@ impl<'a> Issuer<'a> {
         }
     }
 
-    /// The real reason for the `()` that oxide-auth is about to see.
-    fn fail(&mut self, error: impl Into<OAuthError>) {
+    /// Keeps the real reason for the `()` that oxide-auth gets to see.
+    fn fail<T>(&mut self, error: impl Into<OAuthError>) -> Result<T, ()> {
         self.failure = Some(error.into());
+        Err(())
     }
 
     async fn try_issue(&mut self, grant: OxideGrant) -> Result<TokenPair, OAuthError> {
@@ -112,7 +113,7 @@ impl oxide_auth_async::primitives::Issuer for Issuer<'_> {
                 self.pair = Some(pair);
                 Ok(issued)
             }
-            Err(error) => Err(self.fail(error)),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -128,14 +129,14 @@ impl oxide_auth_async::primitives::Issuer for Issuer<'_> {
                 self.pair = Some(pair);
                 Ok(refreshed)
             }
-            Err(error) => Err(self.fail(error)),
+            Err(error) => self.fail(error),
         }
     }
 
     async fn recover_token(&mut self, token: &str) -> Result<Option<OxideGrant>, ()> {
         match self.try_recover_token(token).await {
             Ok(grant) => Ok(grant),
-            Err(error) => Err(self.fail(error)),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -145,11 +146,11 @@ impl oxide_auth_async::primitives::Issuer for Issuer<'_> {
             Ok(None) => Ok(None),
             Ok(Some((token, session))) => {
                 let grant =
-                    oxide_grant(&session, &session.scope).map_err(|error| self.fail(error))?;
+                    oxide_grant(&session, &session.scope).or_else(|error| self.fail(error))?;
                 self.recovered = Some((token, session));
                 Ok(Some(grant))
             }
-            Err(error) => Err(self.fail(error)),
+            Err(error) => self.fail(error),
         }
     }
 }

@@ -53,9 +53,8 @@ impl OAuth {
         let scopes = [to_oxide(needed).map_err(|_| AccessDenied::Failure(OAuthError::Flow))?];
         let mut endpoint = ResourceEndpoint { issuer: Issuer::new(self), scopes };
         let flow = protect(&mut endpoint, &access).await;
-        let denied = match flow {
-            Ok(_) => return endpoint.issuer.grant.ok_or(AccessDenied::Failure(OAuthError::Flow)),
-            Err(denied) => denied,
+        let Err(denied) = flow else {
+            return endpoint.issuer.grant.ok_or(AccessDenied::Failure(OAuthError::Flow));
         };
         if let Some(failure) = endpoint.issuer.failure {
             return Err(AccessDenied::Failure(failure));
