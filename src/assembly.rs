@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lettre::message::Mailbox as Sender;
 use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
 
@@ -104,10 +103,12 @@ fn assemble(rocket: &Rocket<Build>) -> Result<Parts, String> {
         .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
     let templates = Templates::load(settings.templates.directory.as_deref())
         .map_err(|error| setting("vestibule.templates.directory", chain(&error)))?;
-    let sender: Sender = settings.mail.from.parse().map_err(|_| {
-        let wanted = "expected an address such as Vestibule <no-reply@example.org>";
-        setting("vestibule.mail.from", wanted.to_owned())
-    })?;
+    let from = &settings.mail.from;
+    let renderer = Renderer::new(templates.clone(), &settings.name, &settings.public_url, from)
+        .map_err(|_| {
+            let wanted = "expected an address such as Vestibule <no-reply@example.org>";
+            setting("vestibule.mail.from", wanted.to_owned())
+        })?;
     let mailbox = Mailbox::default();
     let transport = Transport::from_settings(&settings.mail, &mailbox)
         .map_err(|error| setting("vestibule.mail.smtp_url", error.to_string()))?;
@@ -115,7 +116,7 @@ fn assemble(rocket: &Rocket<Build>) -> Result<Parts, String> {
         Registrar::from_settings(settings, figment).map_err(|error| error.to_string())?;
 
     let outbox = Outbox::new(clock.clone(), entropy);
-    let pages = Pages::new(templates.clone(), settings).map_err(|error| error.to_string())?;
+    let pages = Pages::new(templates, settings).map_err(|error| error.to_string())?;
     let accounts = Accounts {
         store: store.clone(),
         clock: clock.clone(),
@@ -141,7 +142,7 @@ fn assemble(rocket: &Rocket<Build>) -> Result<Parts, String> {
         clock: clock.clone(),
         entropy,
         outbox,
-        renderer: Renderer::new(templates, &settings.name, &settings.public_url, sender),
+        renderer,
         transport,
         public_url: settings.public_url.clone(),
         activation_ttl: settings.links.activation_ttl,

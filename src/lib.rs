@@ -1,4 +1,32 @@
-//! wip
+//! Vestibule is an account service: people sign up with an address and a password, confirm the
+//! address by a link, and sign in; applications get OAuth 2 tokens; protected resources stay closed
+//! to everybody else.
+//!
+//! It is a program, `vestibule serve`, and a library: another Rocket application mounts it with
+//! [`stage`] and guards its own routes with [`web::Bearer`].
+//!
+//! # The map
+//!
+//! Modules lie on floors, and imports go down only; `tests/architecture.rs` keeps it so.
+//!
+//! | Floor | Modules | What they own |
+//! |---|---|---|
+//! | 6 | `main`, `cli` | the command line |
+//! | 5 | `app`, `assembly`, [`testing`] | [`build`] and [`stage`]: the list of stages; putting the parts together |
+//! | 4 | [`web`] | routes, request guards, catchers, pages: one file for each resource |
+//! | 3 | [`oauth`], [`accounts`] | the two domains: what is allowed, what happens |
+//! | 2 | [`storage`], [`mail`], [`crypto`], [`templates`] | every SQL statement; every letter; every hash and random bit |
+//! | 1 | [`model`] | plain types, parsed once and then trusted |
+//! | 0 | [`config`], [`clock`] | typed settings; the only source of time |
+//!
+//! # Where to begin reading
+//!
+//! Follow a token request: `web::token` reads the form and picks the grant, `oauth::password_grant`
+//! has the client authenticated and asks [`accounts`] who it is, `oauth::sessions` makes the tokens,
+//! and `storage::sessions` writes the one row that a session is. Or follow a sign-up:
+//! `web::sign_up`, `accounts::sign_up`, then `mail::courier`, which makes the letter, and back in by
+//! its link through `web::activate` and `accounts::activation`.
+
 pub mod accounts;
 mod app;
 mod assembly;
@@ -13,5 +41,6 @@ pub mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod web;
+
 pub use app::{build, stage};
 pub use assembly::Workers;

@@ -110,13 +110,24 @@ impl TestApp {
 
     /// An application that mounts the service.
     pub async fn around(application: Rocket<Build>) -> Self {
-        Self::build(application, "", None).await
+        let own = application.figment().clone();
+        Self::build_on(own, application, "", None).await
     }
 
     async fn build(rocket: Rocket<Build>, toml: &str, url: Option<&str>) -> Self {
+        Self::build_on(Figment::from(rocket::Config::debug_default()), rocket, toml, url).await
+    }
+
+    /// The settings of the tests win over those that the application has in `figment`.
+    async fn build_on(
+        figment: Figment,
+        rocket: Rocket<Build>,
+        toml: &str,
+        url: Option<&str>,
+    ) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let file = format!("sqlite://{}/vestibule.db", directory.path().display());
-        let figment = Figment::from(rocket::Config::debug_default())
+        let figment = figment
             .merge(Serialized::default("log_level", "off"))
             .merge(Serialized::default("databases.vestibule.url", url.unwrap_or(&file)))
             .merge(Toml::string(SETTINGS).nested())
@@ -231,17 +242,23 @@ impl TestApp {
 
     /// Signs in with [`PASSWORD`] through the client `web`, with all of its scope.
     pub async fn sign_in(&self, email: &str) -> Signed<'_> {
+        self.sign_in_to("web", email).await
+    }
+
+    /// Signs in with [`PASSWORD`] through a public client, with all of its scope.
+    pub async fn sign_in_to(&self, client_id: &str, email: &str) -> Signed<'_> {
         let answer = self
             .token(&[
                 ("grant_type", "password"),
-                ("client_id", "web"),
+                ("client_id", client_id),
                 ("username", email),
                 ("password", PASSWORD),
             ])
             .await;
         assert_eq!(answer.status(), Status::Ok, "{email} cannot sign in");
         let answer: Value = answer.into_json().await.expect("JSON");
-        let text = |member: &str| answer[member].as_str().expect("a text").to_owned();
+        // a client without the refresh grant gets no refresh token
+        let text = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
         Signed {
             app: self,
             access_token: text("access_token"),
@@ -251,8 +268,13 @@ impl TestApp {
 
     /// An account of its own, signed in.
     pub async fn signed_in(&self, email: &str) -> Signed<'_> {
+        self.signed_in_to("web", email).await
+    }
+
+    /// An account of its own, signed in through a public client of the application's.
+    pub async fn signed_in_to(&self, client_id: &str, email: &str) -> Signed<'_> {
         self.account(email).await;
-        self.sign_in(email).await
+        self.sign_in_to(client_id, email).await
     }
 }
 
@@ -272,6 +294,10 @@ impl<'a> Signed<'a> {
 
     pub fn get(&self, path: &str) -> LocalRequest<'a> {
         self.app.client.get(path.to_owned()).header(self.header())
+    }
+
+    pub fn post(&self, path: &str) -> LocalRequest<'a> {
+        self.app.client.post(path.to_owned()).header(self.header())
     }
 
     pub fn delete(&self, path: &str) -> LocalRequest<'a> {

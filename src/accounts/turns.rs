@@ -58,7 +58,7 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use rocket::futures::FutureExt;
+    use futures_util::FutureExt;
 
     use super::*;
 

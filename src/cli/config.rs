@@ -1,6 +1,6 @@
 //! `vestibule config`
 
-use rocket::figment::Figment;
+use figment::Figment;
 use vestibule::config::{Settings, report};
 
 use super::{CommandError, say};

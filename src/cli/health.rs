@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use rocket::figment::Figment;
+use figment::Figment;
 
 use super::{CommandError, port, say};
 

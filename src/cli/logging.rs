@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use rocket::figment::Figment;
+use figment::Figment;
 use tracing_subscriber::EnvFilter;
 use vestibule::config::{LogFormat, LogSettings, SettingError};
 

@@ -1,6 +1,6 @@
 //! `vestibule migrate`
 
-use rocket::figment::Figment;
+use figment::Figment;
 use vestibule::storage::{Store, chain};
 
 use super::{CommandError, say};

@@ -10,7 +10,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use rocket::figment::Figment;
+use figment::Figment;
 use vestibule::config::{SettingError, layers, rocket_defaults};
 
 /// An account service: sign-up with a confirmed address, OAuth 2 tokens, protected resources.

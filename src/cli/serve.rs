@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use figment::Figment;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
-use rocket::figment::Figment;
 use rocket::{Ignite, Orbit, Rocket, Shutdown};
 use vestibule::config::{Profile, Settings};
 use vestibule::web::Readiness;

@@ -17,7 +17,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::Figment;
-use rocket::figment;
 use serde::{Deserialize, Serialize};
 use url::Url;
 

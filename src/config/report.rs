@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use figment::Figment;
 use figment::value::{Dict, Value};
-use rocket::figment;
 
 use super::sources::{SECRET_KEYS, place};
 

@@ -6,7 +6,6 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Metadata, Source};
-use rocket::figment;
 
 /// Keys whose value is never shown.
 pub(super) const SECRET_KEYS: [&str; 4] = ["smtp_url", "secret_sha256", "secret_key", "url"];

@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rocket::futures::future::join_all;
+use futures_util::future::join_all;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Lifetime, LimitSettings, PublicUrl};
@@ -196,7 +196,7 @@ impl Courier {
             id: letter.id,
             name: content.name(),
             at: now,
-            from: self.renderer.sender().to_string(),
+            from: self.renderer.sender(),
             to: letter.email.to_string(),
             subject: rendered.subject.clone(),
             text: rendered.text.clone(),

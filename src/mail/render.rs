@@ -62,26 +62,28 @@ pub enum RenderError {
 }
 
 impl Renderer {
+    /// `sender` is an address, alone or as `Name <address>`.
     pub fn new(
         templates: Templates,
         service: &str,
         public_url: &PublicUrl,
-        sender: Sender,
-    ) -> Self {
-        Self {
+        sender: &str,
+    ) -> Result<Self, RenderError> {
+        Ok(Self {
             templates,
             common: Common {
                 service: service.to_owned(),
                 public_url: public_url.as_str().to_owned(),
                 lang: "en",
             },
-            sender,
+            sender: sender.parse()?,
             host: public_url.host().to_owned(),
-        }
+        })
     }
 
-    pub fn sender(&self) -> &Sender {
-        &self.sender
+    /// As it stands in `From`.
+    pub fn sender(&self) -> String {
+        self.sender.to_string()
     }
 
     pub fn render(&self, letter: &Letter, envelope: Envelope<'_>) -> Result<Rendered, RenderError> {

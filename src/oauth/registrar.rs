@@ -10,7 +10,6 @@ use oxide_auth::primitives::registrar::{
     BoundClient, ClientUrl, ExactUrl, PreGrant, RegisteredUrl, RegistrarError,
 };
 use oxide_auth::primitives::scope::Scope as OxideScope;
-use rocket::figment;
 use zeroize::Zeroizing;
 
 use crate::config::{ClientSettings, SettingError, Settings};

@@ -24,7 +24,6 @@ use std::fmt;
 use figment::Figment;
 use figment::providers::Serialized;
 use rocket::fairing::{AdHoc, Fairing};
-use rocket::figment;
 use rocket::{Build, Rocket};
 use rocket_db_pools::Database;
 use sqlx::any::AnyRow;

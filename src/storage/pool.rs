@@ -8,7 +8,6 @@ use std::sync::Once;
 use std::time::Duration;
 
 use figment::Figment;
-use rocket::figment;
 use rocket_db_pools::Database;
 use serde::Deserialize;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};

@@ -1,0 +1,185 @@
+//! The house stays as it was drawn: imports go down, each library is known in one place, and the
+//! two migration folders are one schema.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The floors, lowest first, with the modules on each.
+const FLOORS: [&[&str]; 7] = [
+    &["config", "clock"],
+    &["model"],
+    &["storage", "mail", "crypto", "templates"],
+    &["oauth", "accounts"],
+    &["web"],
+    &["app", "assembly", "testing", "lib"],
+    &["cli", "main"],
+];
+
+/// Libraries that only some modules may know.
+const HOMES: [(&str, &[&str]); 9] = [
+    ("sqlx", &["storage"]),
+    ("rocket_db_pools", &["storage"]),
+    ("argon2", &["crypto"]),
+    ("getrandom", &["crypto"]),
+    ("lettre", &["mail"]),
+    ("tera", &["templates"]),
+    ("oxide_auth", &["oauth"]),
+    ("oxide_auth_async", &["oauth"]),
+    ("rocket", &["web", "app", "assembly", "testing", "cli", "storage", "config"]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Source files by their path below `src`, with comments taken out.
+fn sources() -> BTreeMap<String, String> {
+    let src = root().join("src");
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&src).unwrap().to_string_lossy().replace('\\', "/");
+        let text = fs::read_to_string(&path).unwrap();
+        let code: Vec<&str> =
+            text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        (name, code.join("\n"))
+    };
+    files(&src, ".rs").into_iter().map(read).collect()
+}
+
+fn module_of(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap()
+}
+
+fn floor_of(module: &str) -> usize {
+    let floor = FLOORS.iter().position(|floor| floor.contains(&module));
+    floor.unwrap_or_else(|| panic!("`{module}` is on no floor: say in FLOORS where it belongs"))
+}
+
+/// Every module that the code names as `crate::module` or, in the program, `vestibule::module`.
+fn named_modules(code: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for prefix in ["crate::", "vestibule::"] {
+        for (position, _) in code.match_indices(prefix) {
+            let rest = &code[position + prefix.len()..];
+            let list = match rest.strip_prefix('{') {
+                Some(group) => group.split('}').next().unwrap(),
+                None => rest.split([';', ',', ')', '>', ' ', '{']).next().unwrap(),
+            };
+            for name in list.split(',') {
+                let name = name.trim().split("::").next().unwrap_or_default();
+                let is_module = FLOORS.iter().any(|floor| floor.contains(&name));
+                if is_module {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn imports_go_down_only() {
+    for (file, code) in sources() {
+        let own = floor_of(module_of(&file));
+        for name in named_modules(&code) {
+            // `lib.rs` names every module, and hands out what the application is made of
+            assert!(
+                floor_of(&name) <= own || file == "lib.rs",
+                "src/{file} imports `{name}`, which lies above it"
+            );
+        }
+    }
+}
+
+#[test]
+fn routes_do_not_import_each_other() {
+    let sources = sources();
+    let routes: Vec<&str> = sources
+        .keys()
+        .filter_map(|file| file.strip_prefix("web/")?.strip_suffix(".rs"))
+        .filter(|name| !name.contains('/') && *name != "mod")
+        .collect();
+    assert!(routes.contains(&"token"));
+    for (file, code) in &sources {
+        let is_in_web = file.starts_with("web/") && file != "web/mod.rs";
+        for route in routes.iter().filter(|route| is_in_web && **file != format!("web/{route}.rs"))
+        {
+            for spelling in [format!("super::{route}::"), format!("crate::web::{route}")] {
+                // below `edge`, `super` is `edge`
+                let is_edge = file.starts_with("web/edge/") && spelling.starts_with("super");
+                assert!(
+                    is_edge || !code.contains(&spelling),
+                    "src/{file} imports the route `{route}`: what they share belongs into web/edge"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_library_is_known_in_one_place() {
+    for (file, code) in sources() {
+        let module = module_of(&file);
+        for (library, homes) in HOMES {
+            let names_it = code.match_indices(library).any(|(position, _)| {
+                let before = code[..position].chars().next_back();
+                let after = &code[position + library.len()..];
+                let is_path = after.starts_with("::") || after.starts_with(';');
+                is_path && !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+            });
+            assert!(
+                !names_it || homes.contains(&module),
+                "src/{file} knows `{library}`, which belongs into {homes:?} alone"
+            );
+        }
+    }
+}
+
+/// `RETURNING` outside a transaction can be acknowledged although its commit failed.
+#[test]
+fn no_statement_returns_what_it_writes() {
+    for (file, code) in sources() {
+        assert!(!code.contains("RETURNING"), "src/{file}");
+    }
+}
+
+#[test]
+fn both_engines_have_the_same_migrations() {
+    let read = |engine: &str| -> BTreeMap<String, String> {
+        let folder = root().join("migrations").join(engine);
+        let read = |path: PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            // white space aligns columns, and the type of bytes is the one thing that differs
+            let text = fs::read_to_string(&path).unwrap().replace("BYTEA", "BLOB");
+            let words: Vec<&str> = text.split_whitespace().collect();
+            (name, words.join(" ").replace(" ,", ","))
+        };
+        files(&folder, ".sql").into_iter().map(read).collect()
+    };
+    let (sqlite, postgres) = (read("sqlite"), read("postgres"));
+    assert!(!sqlite.is_empty());
+    assert_eq!(sqlite, postgres);
+}
+
+/// A file that holds two subjects is hard to find anything in.
+#[test]
+fn files_stay_short() {
+    for (file, code) in sources() {
+        let lines = code.split("#[cfg(test)]").next().unwrap().lines().count();
+        assert!(lines <= 450, "src/{file} has {lines} lines of code: does it hold one subject?");
+    }
+}
