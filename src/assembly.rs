@@ -1,10 +1,11 @@
 //! Puts the parts together: settings in, use cases out, and the workers behind them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rocket::fairing::AdHoc;
-use rocket::{Build, Rocket};
+use rocket::{Build, Orbit, Rocket};
+use tokio::task::JoinHandle;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
@@ -22,6 +23,9 @@ use crate::web::Pages;
 const USAGE_ROUND: Duration = Duration::from_millis(500);
 /// How often what is over is removed.
 const JANITOR_ROUND: Duration = Duration::from_secs(300);
+
+/// How long a shutdown waits for letters that are on their way.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether couriers and the like run by themselves. Tests run them step by step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,44 +169,73 @@ fn start_hasher(settings: &Settings, clock: &Clock) -> std::io::Result<Hasher> {
     Hasher::start(parameters, clock.clone(), Entropy)
 }
 
-/// Starts the workers once the service listens; what they have not done by the end of a shutdown
-/// waits in the database.
+/// Starts the workers once the service listens, and waits for what they have in hand when it stops.
+/// What is not done by then waits in the database.
 pub fn workers() -> AdHoc {
-    AdHoc::on_liftoff("workers", |rocket| {
-        Box::pin(async {
-            if rocket.state::<Workers>() == Some(&Workers::Still) {
-                return;
-            }
-            if let Some(courier) = rocket.state::<Arc<Courier>>().cloned() {
-                let shutdown = rocket.shutdown();
-                tokio::spawn(async move {
-                    tokio::select! { () = courier.run() => {}, () = shutdown => {} }
-                });
-            }
-            if let Some(oauth) = rocket.state::<OAuth>().cloned() {
-                let shutdown = rocket.shutdown();
-                tokio::spawn(async move {
-                    tokio::select! { () = write_usage(&oauth) => {}, () = shutdown => {} }
-                    if let Err(error) = oauth.flush_usage().await {
-                        tracing::warn!(error = chain(&error), "the use of sessions was not noted");
+    AdHoc::on_ignite("workers", |rocket| async {
+        rocket
+            .manage(Running::default())
+            .attach(AdHoc::on_liftoff("workers start", |rocket| {
+                Box::pin(async move { start_workers(rocket) })
+            }))
+            .attach(AdHoc::on_shutdown("workers finish", |rocket| {
+                Box::pin(async move {
+                    if let Some(running) = rocket.state::<Running>() {
+                        running.finish().await;
                     }
-                });
-            }
-            if let Some(janitor) = rocket.state::<Janitor>().cloned() {
-                let shutdown = rocket.shutdown();
-                tokio::spawn(async move {
-                    tokio::select! { () = janitor.run(JANITOR_ROUND) => {}, () = shutdown => {} }
-                });
-            }
-        })
+                })
+            }))
     })
+}
+
+#[derive(Default)]
+struct Running(Mutex<Vec<JoinHandle<()>>>);
+
+impl Running {
+    fn add(&self, worker: JoinHandle<()>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    }
+
+    async fn finish(&self) {
+        let workers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = futures_util::future::join_all(workers);
+        let _ = tokio::time::timeout(FINISH_WITHIN, all).await;
+    }
+}
+
+fn start_workers(rocket: &Rocket<Orbit>) {
+    if rocket.state::<Workers>() == Some(&Workers::Still) {
+        return;
+    }
+    let Some(running) = rocket.state::<Running>() else { return };
+    if let Some(courier) = rocket.state::<Arc<Courier>>().cloned() {
+        let stop = rocket.shutdown();
+        running.add(tokio::spawn(async move { courier.run(stop).await }));
+    }
+    if let Some(oauth) = rocket.state::<OAuth>().cloned() {
+        let stop = rocket.shutdown();
+        running.add(tokio::spawn(async move {
+            tokio::select! { () = write_usage(&oauth) => {}, () = stop => {} }
+            note_usage(&oauth).await;
+        }));
+    }
+    if let Some(janitor) = rocket.state::<Janitor>().cloned() {
+        let stop = rocket.shutdown();
+        running.add(tokio::spawn(async move {
+            tokio::select! { () = janitor.run(JANITOR_ROUND) => {}, () = stop => {} }
+        }));
+    }
 }
 
 async fn write_usage(oauth: &OAuth) {
     loop {
         tokio::time::sleep(USAGE_ROUND).await;
-        if let Err(error) = oauth.flush_usage().await {
-            tracing::warn!(error = chain(&error), "the use of sessions was not noted");
-        }
+        note_usage(oauth).await;
+    }
+}
+
+async fn note_usage(oauth: &OAuth) {
+    if let Err(error) = oauth.flush_usage().await {
+        tracing::warn!(error = chain(&error), "the use of sessions was not noted");
     }
 }

@@ -11,7 +11,7 @@ use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreErro
 #[derive(Debug)]
 pub enum LinkStanding {
     /// Its button makes the account.
-    Waiting(SignUp),
+    Waiting(SignUpRecord),
     /// The account exists, through this link or another of the same sign-up.
     AlreadyActive(Option<EmailAddress>),
     Expired,
@@ -81,21 +81,20 @@ enum Consumed {
 impl Accounts {
     /// What stands behind a link. Changes nothing (R43).
     pub async fn inspect_link(&self, token: &str) -> Result<LinkStanding, StoreError> {
-        let Some(token) = LinkToken::parse(token) else { return Ok(LinkStanding::Unknown) };
+        match LinkToken::parse(token) {
+            Some(token) => self.inspect(&token).await,
+            None => Ok(LinkStanding::Unknown),
+        }
+    }
+
+    async fn inspect(&self, token: &LinkToken) -> Result<LinkStanding, StoreError> {
         let now = self.clock.now();
         self.store
             .read(async |db| {
                 let Some(link) = db.find_activation_link(&token.digest(), now).await? else {
                     return Ok(LinkStanding::Unknown);
                 };
-                let standing = standing(db, &link).await?;
-                Ok(match standing {
-                    Standing::Waiting(waiting) => LinkStanding::Waiting(waiting.sign_up),
-                    Standing::AlreadyActive(email) => LinkStanding::AlreadyActive(email),
-                    Standing::Expired => LinkStanding::Expired,
-                    Standing::Disavowed => LinkStanding::Disavowed,
-                    Standing::AddressTaken => LinkStanding::AddressTaken,
-                })
+                standing(db, &link).await
             })
             .await
     }
@@ -108,33 +107,23 @@ impl Accounts {
         password: Option<&str>,
     ) -> Result<Activated, ActivationError> {
         let token = LinkToken::parse(token).ok_or(ActivationError::Unknown)?;
-        let now = self.clock.now();
         loop {
-            let (link, standing) = self
-                .store
-                .read(async |db| {
-                    let Some(link) = db.find_activation_link(&token.digest(), now).await? else {
-                        return Ok(None);
-                    };
-                    let standing = standing(db, &link).await?;
-                    Ok(Some((link, standing)))
-                })
-                .await?
-                .ok_or(ActivationError::Unknown)?;
-            let waiting = match standing {
-                Standing::Waiting(waiting) => waiting,
-                Standing::AlreadyActive(email) => return Ok(Activated { email, already: true }),
-                Standing::Expired => return Err(ActivationError::Expired),
-                Standing::Disavowed => return Err(ActivationError::Disavowed),
-                Standing::AddressTaken => return Err(ActivationError::AddressTaken),
+            let waiting = match self.inspect(&token).await? {
+                LinkStanding::Waiting(waiting) => waiting,
+                LinkStanding::AlreadyActive(email) => {
+                    return Ok(Activated { email, already: true });
+                }
+                LinkStanding::Expired => return Err(ActivationError::Expired),
+                LinkStanding::Disavowed => return Err(ActivationError::Disavowed),
+                LinkStanding::AddressTaken => return Err(ActivationError::AddressTaken),
+                LinkStanding::Unknown => return Err(ActivationError::Unknown),
             };
             let chosen = match waiting.sign_up.contested_at {
                 Some(_) => Some(self.choose(&waiting.sign_up, password).await?),
                 None => None,
             };
-            let consumed = self
-                .store
-                .write(async |tx| self.consume(tx, &link, &waiting, chosen.as_ref()).await);
+            let consumed =
+                self.store.write(async |tx| self.consume(tx, &waiting, chosen.as_ref()).await);
             match consumed.await {
                 Ok(Consumed::Account) => {
                     return Ok(Activated { email: Some(waiting.sign_up.email), already: false });
@@ -209,15 +198,14 @@ impl Accounts {
     async fn consume(
         &self,
         tx: &mut Connection,
-        link: &LinkRecord,
         waiting: &SignUpRecord,
         chosen: Option<&PasswordHash>,
     ) -> Result<Consumed, StoreError> {
         let now = self.clock.now();
-        if !tx.consume_sign_up(link.sign_up, chosen.is_some()).await? {
+        let SignUp { id: sign_up, email, name, locale, .. } = &waiting.sign_up;
+        if !tx.consume_sign_up(*sign_up, chosen.is_some()).await? {
             return Ok(Consumed::Changed);
         }
-        let SignUp { email, name, locale, .. } = &waiting.sign_up;
         let id = AccountId::new(self.entropy.uuid_v7(now));
         let made = tx
             .insert_account(&NewAccount {
@@ -232,37 +220,28 @@ impl Accounts {
         if !made {
             return Ok(Consumed::AddressTaken);
         }
-        tx.consume_links(link.sign_up, id, now).await?;
+        tx.consume_links(*sign_up, id, now).await?;
         Ok(Consumed::Account)
     }
 }
 
-/// As [`LinkStanding`], of a link that is known.
-enum Standing {
-    Waiting(SignUpRecord),
-    AlreadyActive(Option<EmailAddress>),
-    Expired,
-    Disavowed,
-    AddressTaken,
-}
-
-async fn standing(db: &mut Connection, link: &LinkRecord) -> Result<Standing, StoreError> {
+async fn standing(db: &mut Connection, link: &LinkRecord) -> Result<LinkStanding, StoreError> {
     Ok(match link.state {
         LinkState::Used { .. } => {
             let account = match link.account {
                 Some(id) => db.find_account(id).await?,
                 None => None,
             };
-            Standing::AlreadyActive(account.map(|record| record.account.email))
+            LinkStanding::AlreadyActive(account.map(|record| record.account.email))
         }
-        LinkState::Disavowed { .. } => Standing::Disavowed,
-        LinkState::Expired { .. } => Standing::Expired,
+        LinkState::Disavowed { .. } => LinkStanding::Disavowed,
+        LinkState::Expired { .. } => LinkStanding::Expired,
         LinkState::Live { .. } => match db.find_sign_up(link.sign_up).await? {
             // it is dropped while its link lives only where the address has an account
-            None => Standing::AddressTaken,
+            None => LinkStanding::AddressTaken,
             Some(waiting) => match db.find_account_by_email(&waiting.sign_up.email).await? {
-                Some(_) => Standing::AddressTaken,
-                None => Standing::Waiting(waiting),
+                Some(_) => LinkStanding::AddressTaken,
+                None => LinkStanding::Waiting(waiting),
             },
         },
     })

@@ -7,6 +7,7 @@ use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::{Ignite, Orbit, Rocket, Shutdown};
 use vestibule::config::{Profile, Settings};
+use vestibule::storage::Store;
 use vestibule::web::Readiness;
 
 use super::{CommandError, logging, port, say};
@@ -29,6 +30,7 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
         readiness(&rocket),
         settings.shutdown.delay.duration(),
     ));
+    let store = rocket.state::<Store>().cloned();
     match rocket.launch().await {
         Ok(_) => tracing::info!("stopped"),
         Err(error) => match error.kind() {
@@ -36,6 +38,9 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
             ErrorKind::Shutdown(..) => tracing::warn!("stopped with requests outstanding"),
             _ => return Err(explain(error)),
         },
+    }
+    if let Some(store) = store {
+        store.close().await;
     }
     Ok(())
 }

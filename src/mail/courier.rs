@@ -5,6 +5,7 @@
 //! anything: the courier pauses as a whole, probes with one letter at a time, and goes on where it
 //! was.
 
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{Lifetime, LimitSettings, PublicUrl};
 use crate::crypto::secret::Entropy;
 use crate::mail::letter::in_words;
-use crate::mail::transport::SMTP_TIMEOUT;
+use crate::mail::transport::SEND_TIMEOUT;
 use crate::mail::{
     Cause, Envelope, Letter, Mailbox, Outbox, RenderError, Renderer, SendError, SentLetter,
     Transport,
@@ -24,8 +25,9 @@ use crate::storage::{ClaimedLetter, Connection, Store, StoreError, chain};
 
 /// Letters on their way at once.
 const AT_ONCE: i64 = 8;
-/// Longer than any delivery can take: rendering, the server's time-out, and two transactions.
-const LEASE: Duration = SMTP_TIMEOUT.saturating_mul(4);
+/// Longer than any delivery can take, and short enough that a letter which was on its way when its
+/// courier was killed is on its way again within the minute.
+const LEASE: Duration = SEND_TIMEOUT.saturating_add(Duration::from_secs(15));
 /// After this many failures of its own a letter is given up; that is after about two days.
 const MAX_TRIES: u32 = 12;
 /// The longest pause between two probes of a server that is down.
@@ -128,17 +130,24 @@ enum DeliveryError {
 }
 
 impl Courier {
-    /// Delivers until the future is dropped.
-    pub async fn run(&self) {
+    /// Delivers until `stop`, and then finishes what is on its way.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
         loop {
-            match self.deliver_due().await {
-                Ok(delivered) if delivered != Delivered::default() => continue,
-                Ok(_) => {}
+            let wait = match self.deliver_due().await {
+                Ok(delivered) if delivered != Delivered::default() => Duration::ZERO,
+                Ok(_) => ROUND,
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "the outbox cannot be read");
+                    tracing::warn!(error = chain(&error), "the outbox cannot be read");
+                    ROUND
                 }
+            };
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                () = self.outbox.woken() => {}
+                () = tokio::time::sleep(wait) => {}
             }
-            let _ = tokio::time::timeout(ROUND, self.outbox.woken()).await;
         }
     }
 
@@ -162,7 +171,7 @@ impl Courier {
                 Ok(false) => delivered.kept += 1,
                 Err(error) => {
                     delivered.kept += 1;
-                    tracing::error!(letter = %letter.id, error = %chain(&error), "a letter failed");
+                    tracing::error!(letter = %letter.id, error = chain(&error), "a letter failed");
                     // a broken template or a row of a later version: its own fault, tried again
                     self.fail(letter, &error.to_string()).await?;
                 }

@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::clock::Timestamp;
 use crate::config::{MailSettings, TransportKind};
 use crate::mail::Rendered;
 use crate::storage::LetterId;
 
-/// How long a mail server may take for one letter; leases are longer.
-pub const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a mail server may take for one letter, all commands together; leases are longer.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take for one command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How letters leave.
 #[derive(Clone, Debug)]
@@ -62,7 +65,7 @@ impl Transport {
                 // the cause is left out: it may repeat the password in the URL
                 let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
                     .map_err(|_| TransportError::SmtpUrl)?;
-                Self::Smtp(builder.timeout(Some(SMTP_TIMEOUT)).build())
+                Self::Smtp(builder.timeout(Some(COMMAND_TIMEOUT)).build())
             }
             TransportKind::File => Self::File(settings.directory.clone()),
             TransportKind::Log => Self::Log,
@@ -72,6 +75,13 @@ impl Transport {
 
     /// Hands the letter over; it has left once this answers `Ok`.
     pub async fn send(&self, letter: &SentLetter, rendered: Rendered) -> Result<(), SendError> {
+        let late = |_| SendError::ServerDown("it took too long".to_owned());
+        timeout(SEND_TIMEOUT, self.hand_over(letter, rendered))
+            .await
+            .unwrap_or_else(|e| Err(late(e)))
+    }
+
+    async fn hand_over(&self, letter: &SentLetter, rendered: Rendered) -> Result<(), SendError> {
         match self {
             Self::Smtp(smtp) => match smtp.send(rendered.message).await {
                 Ok(_) => Ok(()),

@@ -97,6 +97,11 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Closes the connections; nothing goes through afterwards.
+    pub async fn close(&self) {
+        self.pool.close_connections().await;
+    }
+
     /// Which database it is.
     pub fn engine(&self) -> &Engine {
         self.pool.engine()

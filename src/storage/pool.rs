@@ -82,6 +82,11 @@ impl Pool {
         }
     }
 
+    pub(super) async fn close_connections(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+
     async fn open(settings: DatabaseSettings, figment: &Figment) -> Result<Self, PoolError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
@@ -202,8 +207,7 @@ impl rocket_db_pools::Pool for Pool {
         Ok(self.readers.acquire().await?)
     }
 
-    async fn close(&self) {
-        self.readers.close().await;
-        self.writers.close().await;
-    }
+    /// Asked for when a shutdown begins; but then requests are still being answered. The program
+    /// closes the connections when the last one is: [`super::Store::close`].
+    async fn close(&self) {}
 }

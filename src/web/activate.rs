@@ -72,8 +72,8 @@ fn plain(pages: &Pages, status: Status, name: &str) -> Page {
 async fn show(token: Option<&str>, accounts: &State<Accounts>, pages: &PageState) -> PageResult {
     let token = token.unwrap_or_default();
     Ok(match accounts.inspect_link(token).await? {
-        LinkStanding::Waiting(sign_up) => {
-            waiting(pages, accounts, Status::Ok, token, &sign_up, vec![])
+        LinkStanding::Waiting(record) => {
+            waiting(pages, accounts, Status::Ok, token, &record.sign_up, vec![])
         }
         LinkStanding::AlreadyActive(email) => {
             activated(pages, email.as_ref().map(crate::model::EmailAddress::as_str), true)
