@@ -88,13 +88,20 @@ impl Accounts {
     }
 
     async fn inspect(&self, token: &LinkToken) -> Result<LinkStanding, StoreError> {
-        let now = self.clock.now();
+        let (digest, now) = (token.digest(), self.clock.now());
         self.store
             .read(async |db| {
-                let Some(link) = db.find_activation_link(&token.digest(), now).await? else {
+                let Some(link) = db.find_activation_link(&digest, now).await? else {
                     return Ok(LinkStanding::Unknown);
                 };
-                standing(db, &link).await
+                if let Some(waiting) = waiting_behind(db, &link).await? {
+                    return Ok(LinkStanding::Waiting(waiting));
+                }
+                // what took the sign-up away has left its mark on the link before: so look again
+                match db.find_activation_link(&digest, now).await? {
+                    Some(link) => ended(db, &link).await,
+                    None => Ok(LinkStanding::Unknown),
+                }
             })
             .await
     }
@@ -225,7 +232,19 @@ impl Accounts {
     }
 }
 
-async fn standing(db: &mut Connection, link: &LinkRecord) -> Result<LinkStanding, StoreError> {
+/// The sign-up that a live link makes an account of, if the address still has none.
+async fn waiting_behind(
+    db: &mut Connection,
+    link: &LinkRecord,
+) -> Result<Option<SignUpRecord>, StoreError> {
+    let LinkState::Live { .. } = link.state else { return Ok(None) };
+    let Some(waiting) = db.find_sign_up(link.sign_up).await? else { return Ok(None) };
+    let account = db.find_account_by_email(&waiting.sign_up.email).await?;
+    Ok(account.is_none().then_some(waiting))
+}
+
+/// How a link ended that nothing waits behind.
+async fn ended(db: &mut Connection, link: &LinkRecord) -> Result<LinkStanding, StoreError> {
     Ok(match link.state {
         LinkState::Used { .. } => {
             let account = match link.account {
@@ -236,13 +255,6 @@ async fn standing(db: &mut Connection, link: &LinkRecord) -> Result<LinkStanding
         }
         LinkState::Disavowed { .. } => LinkStanding::Disavowed,
         LinkState::Expired { .. } => LinkStanding::Expired,
-        LinkState::Live { .. } => match db.find_sign_up(link.sign_up).await? {
-            // it is dropped while its link lives only where the address has an account
-            None => LinkStanding::AddressTaken,
-            Some(waiting) => match db.find_account_by_email(&waiting.sign_up.email).await? {
-                Some(_) => LinkStanding::AddressTaken,
-                None => LinkStanding::Waiting(waiting),
-            },
-        },
+        LinkState::Live { .. } => LinkStanding::AddressTaken,
     })
 }
