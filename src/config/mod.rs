@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::Figment;
-use serde::{Deserialize, Serialize};
+use serde::de::SeqAccess;
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 pub use lifetime::Lifetime;
@@ -106,7 +107,9 @@ pub struct ClientSettings {
     /// SHA-256, in hexadecimal, of a secret with at least 128 random bits.
     #[serde(default)]
     pub secret_sha256: Option<String>,
+    #[serde(deserialize_with = "words")]
     pub grants: Vec<String>,
+    #[serde(deserialize_with = "words")]
     pub scopes: Vec<String>,
     /// Whose tokens the client may introspect: `own` (the default) or `all`.
     #[serde(default)]
@@ -123,6 +126,33 @@ impl fmt::Debug for ClientSettings {
             .field("introspects", &self.introspects)
             .finish()
     }
+}
+
+/// A list, or one text with spaces between its words, which is easier to write in the environment.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Visitor;
+
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of words, such as [\"password\", \"refresh_token\"]")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(text.split_whitespace().map(str::to_owned).collect())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+            let mut words = Vec::new();
+            while let Some(word) = list.next_element()? {
+                words.push(word);
+            }
+            Ok(words)
+        }
+    }
+
+    deserializer.deserialize_any(Visitor)
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

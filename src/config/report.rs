@@ -119,6 +119,18 @@ mod tests {
     }
 
     #[test]
+    fn grants_and_scopes_are_lists_or_words() {
+        let toml = "[default.vestibule.clients.web]\npublic = true\n\
+            grants = \"password refresh_token\"\nscopes = [\"a\", \"b\"]";
+        let settings = Settings::read(&development(toml)).unwrap();
+        assert_eq!(settings.clients["web"].grants, ["password", "refresh_token"]);
+        assert_eq!(settings.clients["web"].scopes, ["a", "b"]);
+        let wrong = development("[default.vestibule.clients.web]\ngrants = 1\nscopes = []");
+        let error = Settings::read(&wrong).unwrap_err().to_string();
+        assert!(error.contains("expected a list of words"), "{error}");
+    }
+
+    #[test]
     fn r57_a_release_profile_says_all_that_is_missing() {
         let error = Settings::read(&layers(Figment::new().select("release"))).unwrap_err();
         let error = error.to_string();

@@ -37,8 +37,6 @@ pub fn rocket_defaults() -> Figment {
     Figment::from(rocket::Config::default())
         // `X-Real-IP` from anybody would be believed
         .merge(Serialized::default("ip_header", false))
-        // Rocket's log repeats whole URIs, and there are tokens in links: ours says what is needed
-        .merge(Serialized::default("log_level", "off"))
         .merge(Serialized::default("cli_colors", false))
         .merge(Serialized::default("ident", false))
         // `cli::serve` hears SIGTERM itself, to stop being ready before it stops listening
@@ -48,6 +46,8 @@ pub fn rocket_defaults() -> Figment {
         .merge(Serialized::default("shutdown.mercy", 5))
         .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
         .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
+        // whatever was set: Rocket's log repeats whole URIs, and there are tokens in links (R55)
+        .merge(Serialized::global("log_level", "off"))
         .select(figment::Profile::from_env_or("ROCKET_PROFILE", rocket::Config::DEFAULT_PROFILE))
 }
 

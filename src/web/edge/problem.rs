@@ -190,7 +190,10 @@ impl Problem {
     pub(super) fn headers(&self) -> Vec<Header<'static>> {
         let retry = self.retry_after.map(retry_after);
         let allow = self.allow.clone().map(|methods| Header::new("Allow", methods));
-        retry.into_iter().chain(allow).collect()
+        // every 401 has one (RFC 9110 §11.6.1); the guard's own is more exact and comes later
+        let challenge = (self.slug.status == 401)
+            .then(|| Header::new("WWW-Authenticate", "Bearer error=\"invalid_token\""));
+        retry.into_iter().chain(allow).chain(challenge).collect()
     }
 
     /// Once, where it is answered, with its causes and the request's id.
