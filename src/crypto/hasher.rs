@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::crypto::queue::{Answer, Job, Receiver, State, Task};
+pub use crate::crypto::queue::{HashError, Purpose};
 use crate::crypto::secret::Entropy;
 
 /// A stored hash may need this many times the configured memory, and no more: the memory of a slot
@@ -81,13 +82,6 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// What a password is hashed for; sign-in goes before sign-up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Purpose {
-    SignIn,
-    SignUp,
-}
-
 /// Whether a password is the one that was hashed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -96,21 +90,6 @@ pub enum Verdict {
     Right {
         outdated: bool,
     },
-}
-
-/// Why there is no hash.
-#[derive(Debug, thiserror::Error)]
-pub enum HashError {
-    /// `retry_after` is in whole seconds, at least one, for `Retry-After` (RFC 9110 §10.2.3).
-    #[error("every slot is taken for the next {} s", retry_after.as_secs())]
-    Busy { retry_after: Duration },
-    #[error("a stored password hash is malformed: {0}")]
-    Malformed(&'static str),
-    #[error("Argon2 does not take this password")]
-    Input(#[from] argon2::Error),
-    /// The slot panicked over it, or the hasher was dropped.
-    #[error("the hash was lost before it was done")]
-    Lost,
 }
 
 /// How busy a [`Hasher`] is; for metrics.

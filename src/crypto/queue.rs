@@ -9,7 +9,27 @@ use argon2::Block;
 use argon2::password_hash::phc;
 use tokio::sync::oneshot;
 
-use crate::crypto::hasher::{HashError, Purpose};
+/// What a password is hashed for; sign-in goes before sign-up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    SignIn,
+    SignUp,
+}
+
+/// Why there is no hash.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// `retry_after` is in whole seconds, at least one, for `Retry-After` (RFC 9110 §10.2.3).
+    #[error("every slot is taken for the next {} s", retry_after.as_secs())]
+    Busy { retry_after: Duration },
+    #[error("a stored password hash is malformed: {0}")]
+    Malformed(&'static str),
+    #[error("Argon2 does not take this password")]
+    Input(#[from] argon2::Error),
+    /// The slot panicked over it, or the hasher was dropped.
+    #[error("the hash was lost before it was done")]
+    Lost,
+}
 
 /// A sign-up that waits is overtaken by this many sign-ins and then has its turn.
 const OVERTAKEN_AT_MOST: usize = 7;

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::edge::form::{Form, FormError};
 use super::edge::json::JsonObject;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
-use super::edge::problem::{Problem, slug};
+use super::edge::problem::Problem;
+use super::edge::slug;
 use crate::accounts::{Accounts, ActivationError, DisavowalError, LinkStanding};
 use crate::model::SignUp;
 

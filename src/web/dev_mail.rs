@@ -6,7 +6,8 @@ use rocket::{Responder, State, get, routes};
 use serde_json::json;
 
 use super::edge::pages::{Page, PageProblem, PageResult, PageState};
-use super::edge::problem::{Problem, slug};
+use super::edge::problem::Problem;
+use super::edge::slug;
 use crate::config::Profile;
 use crate::mail::{Mailbox, SentLetter};
 

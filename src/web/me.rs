@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::edge::bearer::{Bearer, Need};
 use super::edge::json::JsonObject;
-use super::edge::problem::{Problem, slug};
+use super::edge::problem::Problem;
+use super::edge::slug;
 use crate::accounts::{Accounts, ProfileChange, ProfileError};
 use crate::clock::Timestamp;
 use crate::model::{Account, AccountId, Locale, Name};

@@ -6,7 +6,8 @@ use rocket::{get, routes};
 use serde_json::json;
 
 use super::edge::pages::{PageProblem, PageResult, PageState};
-use super::edge::problem::{Problem, slug};
+use super::edge::problem::Problem;
+use super::edge::slug;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("problems", |rocket| async { rocket.mount("/problems", routes![explain]) })

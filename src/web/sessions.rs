@@ -7,7 +7,8 @@ use rocket::{State, delete, get, routes};
 use serde::Serialize;
 
 use super::edge::bearer::{Bearer, Need};
-use super::edge::problem::{Problem, slug};
+use super::edge::problem::Problem;
+use super::edge::slug;
 use crate::model::SessionSummary;
 use crate::oauth::OAuth;
 

@@ -10,8 +10,9 @@ use rocket::outcome::IntoOutcome;
 use rocket::request::{FromRequest, Outcome};
 use rocket::{Request, Response};
 
-use super::problem::{Problem, STORE_RETRY, retry_after, slug};
+use super::problem::{Problem, STORE_RETRY, retry_after};
 use super::request::{Authorization, RequestId};
+use super::slug;
 use crate::model::{AccountId, Scope, SessionId};
 use crate::oauth::{Access, AccessDenied, Grant, OAuth};
 use crate::storage::chain;
@@ -91,7 +92,7 @@ struct Refusal {
     status: Status,
     challenge: Option<String>,
     retry_after: Option<Duration>,
-    slug: &'static super::problem::Slug,
+    slug: &'static slug::Slug,
 }
 
 impl Refusal {

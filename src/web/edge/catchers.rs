@@ -8,7 +8,8 @@ use super::bearer;
 use super::methods;
 use super::oauth::OAuthProblem;
 use super::pages::PageProblem;
-use super::problem::{Problem, slug};
+use super::problem::Problem;
+use super::slug;
 
 /// Under `/oauth`.
 pub fn oauth() -> Vec<Catcher> {

@@ -1,18 +1,9 @@
 //! The fields of a JSON object, taken one by one so that all that is wrong is said at once.
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::problem::Problem;
+use super::problem::{FieldError, Problem};
 use crate::model::{EmailError, LocaleError, NameError, PasswordError};
-
-/// What is wrong with one field. The rejected value is never repeated.
-#[derive(Clone, Debug, Serialize)]
-pub struct FieldError {
-    pub field: &'static str,
-    pub code: &'static str,
-    pub message: String,
-}
 
 /// An error of a model type, as a field's.
 pub trait FieldProblem: std::fmt::Display {

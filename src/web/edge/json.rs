@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::body::{self, BodyError};
 use super::fields::Fields;
-use super::problem::{Problem, slug};
+use super::problem::Problem;
+use super::slug;
 
 /// A JSON object. Take it as `Result<JsonObject, Problem>`, to answer what was wrong.
 #[derive(Debug)]

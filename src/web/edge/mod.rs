@@ -15,6 +15,7 @@ pub mod oauth;
 pub mod pages;
 pub mod problem;
 pub mod request;
+pub mod slug;
 
 use rocket::fairing::AdHoc;
 

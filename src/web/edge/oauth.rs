@@ -8,10 +8,11 @@ use rocket::response::{self, Responder, Response};
 use serde_json::json;
 
 use super::form::FormError;
-use super::pages::Pages;
-use super::problem::{STORE_RETRY, Slug, retry_after, slug};
+use super::problem::{STORE_RETRY, retry_after};
 use super::request::RequestId;
+use super::slug::{self, Slug};
 use crate::accounts::Failure;
+use crate::config::Settings;
 use crate::oauth::OAuthError;
 use crate::storage::{StoreErrorKind, chain};
 
@@ -151,7 +152,8 @@ impl<'r> Responder<'r, 'static> for OAuthProblem {
             let (id, error) = (RequestId::of(request), chain(cause));
             tracing::error!(id, status = self.status.code, error, "failed");
         }
-        let public_url = request.rocket().state::<Pages>().map_or("", Pages::public_url);
+        let settings = request.rocket().state::<Settings>();
+        let public_url = settings.map_or("", |settings| settings.public_url.as_str());
         let body = json!({
             "error": self.code,
             "error_description": self.description,

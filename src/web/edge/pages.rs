@@ -19,7 +19,6 @@ use crate::templates::{TemplateError, Templates};
 pub struct Pages {
     templates: Templates,
     common: Common,
-    public_url: String,
     policy: String,
 }
 
@@ -47,17 +46,7 @@ impl Pages {
             lang: "en",
             css,
         };
-        let public_url = settings.public_url.as_str().to_owned();
-        Ok(Self { templates, common, public_url, policy })
-    }
-
-    /// The path in front of every route, as browsers see it.
-    pub fn base_path(&self) -> &str {
-        &self.common.base
-    }
-
-    pub fn public_url(&self) -> &str {
-        &self.public_url
+        Ok(Self { templates, common, policy })
     }
 
     /// `templates/page/<name>.html.tera`
