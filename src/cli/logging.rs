@@ -4,7 +4,11 @@ use std::io::IsTerminal;
 
 use figment::Figment;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
 use vestibule::config::{LogFormat, LogSettings, SettingError};
+
+/// Where Rocket logs.
+const SILENT: [&str; 3] = ["rocket", "rocket_db_pools", "_"];
 
 /// Starts logging to standard output.
 pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingError> {
@@ -12,6 +16,11 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
         let wanted = "expected error, warn, info, debug, or a filter such as info,sqlx=warn";
         SettingError::new(figment, "vestibule.log.level", wanted)
     })?;
+    // Rocket's log repeats whole URIs, and there are tokens in links: whatever the level, it is off
+    let filter = SILENT
+        .iter()
+        .filter_map(|target| format!("{target}=off").parse().ok())
+        .fold(filter, |filter: EnvFilter, directive: Directive| filter.add_directive(directive));
     let is_terminal = std::io::stdout().is_terminal();
     let json = match settings.format {
         LogFormat::Auto => !is_terminal,

@@ -175,7 +175,10 @@ pub struct SettingError {
 impl SettingError {
     /// A problem with the value of `key`, such as `vestibule.tokens.access_ttl`.
     pub fn new(figment: &Figment, key: &str, problem: impl fmt::Display) -> Self {
-        let source = figment.find_metadata(key).map_or_else(
+        // a figment that is focused on a section knows the last part of the key only
+        let last = key.rsplit('.').next().unwrap_or(key);
+        let metadata = figment.find_metadata(key).or_else(|| figment.find_metadata(last));
+        let source = metadata.map_or_else(
             || "not set".to_owned(),
             |metadata| format!("from {}", place(metadata, key)),
         );

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyPool, Executor, Transaction};
+use sqlx::{Any, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
 use crate::config::SettingError;
 
@@ -120,6 +120,8 @@ impl Pool {
                 })
             }
             "postgres" | "postgresql" => {
+                // a pool would only say that it took too long
+                options.connect().await?.close().await?;
                 let pool = AnyPoolOptions::new()
                     .max_connections(settings.max_connections)
                     .acquire_timeout(timeout)
