@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use figment::Figment;
 use rocket::fairing::AdHoc;
-use rocket::{Build, Orbit, Rocket};
+use rocket::{Orbit, Rocket};
 use tokio::task::JoinHandle;
 
 use crate::accounts::Accounts;
@@ -68,7 +69,11 @@ fn warn_of_the_unusual(settings: &Settings, profile: Profile) {
 /// Makes the use cases and manages them.
 pub fn domains() -> AdHoc {
     AdHoc::try_on_ignite("domains", |rocket| async {
-        match assemble(&rocket) {
+        let given = rocket.state().zip(rocket.state()).zip(rocket.state());
+        let Some(((settings, store), clock)) = given else {
+            return Err(rocket); // an earlier stage has failed, and said why
+        };
+        match assemble(rocket.figment(), settings, store, clock) {
             Ok(parts) => Ok(rocket
                 .manage(parts.accounts)
                 .manage(parts.oauth)
@@ -94,16 +99,16 @@ struct Parts {
 }
 
 /// The error is one line that says what to mend.
-fn assemble(rocket: &Rocket<Build>) -> Result<Parts, String> {
-    let figment = rocket.figment();
-    let missing = || "the settings and the database come first".to_owned();
-    let settings = rocket.state::<Settings>().ok_or_else(missing)?;
-    let store = rocket.state::<Store>().ok_or_else(missing)?.clone();
-    let clock = rocket.state::<Clock>().ok_or_else(missing)?.clone();
+fn assemble(
+    figment: &Figment,
+    settings: &Settings,
+    store: &Store,
+    clock: &Clock,
+) -> Result<Parts, String> {
     let entropy = Entropy;
     let setting = |key: &str, problem: String| SettingError::new(figment, key, problem).to_string();
 
-    let hasher = start_hasher(settings, &clock)
+    let hasher = start_hasher(settings, clock)
         .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
     let templates = Templates::load(settings.templates.directory.as_deref())
         .map_err(|error| setting("vestibule.templates.directory", chain(&error)))?;
@@ -154,7 +159,7 @@ fn assemble(rocket: &Rocket<Build>) -> Result<Parts, String> {
         development: development.then(|| mailbox.clone()),
         breaker: crate::mail::Breaker::default(),
     };
-    let janitor = Janitor::new(store, clock);
+    let janitor = Janitor::new(store.clone(), clock.clone());
     Ok(Parts { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
 }
 
