@@ -215,7 +215,7 @@ fn start_workers(rocket: &Rocket<Orbit>) {
     let Some(running) = rocket.state::<Running>() else { return };
     if let Some(courier) = rocket.state::<Arc<Courier>>().cloned() {
         let stop = rocket.shutdown();
-        running.add(tokio::spawn(async move { courier.run(stop).await }));
+        running.add(tokio::spawn(courier.run(stop)));
     }
     if let Some(oauth) = rocket.state::<OAuth>().cloned() {
         let stop = rocket.shutdown();

@@ -35,16 +35,11 @@ impl Accounts {
     ) -> Result<Account, ProfileError> {
         self.store
             .write(async |tx| {
+                let name = change.name.as_ref().map(Option::as_ref);
+                let locale = change.locale.as_ref().map(Option::as_ref);
+                tx.update_profile(id, name, locale).await?;
                 let found = tx.find_account(id).await?;
-                let mut account = found.map(|record| record.account).ok_or(ProfileError::Gone)?;
-                if let Some(name) = change.name {
-                    account.name = name;
-                }
-                if let Some(locale) = change.locale {
-                    account.locale = locale;
-                }
-                tx.update_profile(id, account.name.as_ref(), account.locale.as_ref()).await?;
-                Ok(account)
+                found.map(|record| record.account).ok_or(ProfileError::Gone)
             })
             .await
     }

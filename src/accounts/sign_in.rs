@@ -3,7 +3,7 @@
 use crate::accounts::{Accounts, Failure};
 use crate::crypto::hasher::{Purpose, Verdict};
 use crate::model::{AccountId, EmailAddress, Password};
-use crate::storage::{AccountRecord, StoreError};
+use crate::storage::{AccountRecord, StoreError, chain};
 
 /// Somebody has shown to be the owner of an account.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Accounts {
             return match verdict.map_err(Failure::from)? {
                 Verdict::Right { outdated } if account.disabled_at.is_none() => {
                     if outdated {
-                        self.rehash(&account, typed).await?;
+                        self.rehash(&account, typed).await;
                     }
                     Ok(SignedIn { account: account.account.id, epoch: account.epoch })
                 }
@@ -80,13 +80,17 @@ impl Accounts {
         Err(SignInError::Refused)
     }
 
-    /// The parameters have risen since the password was set (R41). Not worth failing a sign-in for.
-    async fn rehash(&self, account: &AccountRecord, typed: &[u8]) -> Result<(), StoreError> {
-        let Ok(hash) = self.hasher.hash(typed, Purpose::SignIn).await else { return Ok(()) };
+    /// The parameters have risen since the password was set (R41). Not worth failing a sign-in for:
+    /// the next one tries again.
+    async fn rehash(&self, account: &AccountRecord, typed: &[u8]) {
+        let Ok(hash) = self.hasher.hash(typed, Purpose::SignIn).await else { return };
         let id = account.account.id;
-        self.store
+        let upgraded = self
+            .store
             .write(async |tx| tx.upgrade_password_hash(id, &account.password_hash, &hash).await)
-            .await?;
-        Ok(())
+            .await;
+        if let Err(error) = upgraded {
+            tracing::warn!(error = chain(&error), "a password hash stays as it was");
+        }
     }
 }

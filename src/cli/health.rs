@@ -15,6 +15,13 @@ pub fn run(figment: &Figment) -> Result<(), CommandError> {
         figment.extract_inner("address").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let address = if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address };
     let target = SocketAddr::new(address, port(figment));
+    if figment.find_value("tls").is_ok_and(|tls| tls.as_dict().is_some()) {
+        // without a TLS client here, that it listens is all that can be said
+        let connected = TcpStream::connect_timeout(&target, TIMEOUT);
+        connected.map_err(|error| CommandError::Failed(format!("{target}: {error}")))?;
+        say("listening");
+        return Ok(());
+    }
     let answer = ask(target).map_err(|error| CommandError::Failed(format!("{target}: {error}")))?;
     match answer.split(' ').nth(1) {
         Some("200") => {

@@ -7,7 +7,8 @@ use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::{Ignite, Orbit, Rocket, Shutdown};
 use vestibule::config::{Profile, Settings};
-use vestibule::storage::Store;
+use vestibule::oauth::OAuth;
+use vestibule::storage::{Store, chain};
 use vestibule::web::Readiness;
 
 use super::{CommandError, logging, port, say};
@@ -30,7 +31,7 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
         readiness(&rocket),
         settings.shutdown.delay.duration(),
     ));
-    let store = rocket.state::<Store>().cloned();
+    let parts = rocket.state::<Store>().cloned().zip(rocket.state::<OAuth>().cloned());
     match rocket.launch().await {
         Ok(_) => tracing::info!("stopped"),
         Err(error) => match error.kind() {
@@ -39,7 +40,11 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
             _ => return Err(explain(error)),
         },
     }
-    if let Some(store) = store {
+    if let Some((store, oauth)) = parts {
+        // of the requests that were answered last
+        if let Err(error) = oauth.flush_usage().await {
+            tracing::warn!(error = chain(&error), "the use of sessions was not noted");
+        }
         store.close().await;
     }
     Ok(())
@@ -49,8 +54,8 @@ fn readiness(rocket: &Rocket<Ignite>) -> Readiness {
     rocket.state::<Readiness>().cloned().unwrap_or_default()
 }
 
-/// Hears SIGTERM and SIGINT: first not ready, then, after the delay, not listening; what was
-/// accepted is answered.
+/// Hears SIGTERM and SIGINT: first not ready, then, after the delay or at a second signal, not
+/// listening; what was accepted is answered.
 async fn stop_on_signal(shutdown: Shutdown, readiness: Readiness, delay: Duration) {
     if let Err(error) = signal().await {
         tracing::error!(%error, "signals cannot be heard");
@@ -58,7 +63,7 @@ async fn stop_on_signal(shutdown: Shutdown, readiness: Readiness, delay: Duratio
     }
     tracing::info!("stopping");
     readiness.begin_shutdown();
-    tokio::time::sleep(delay).await;
+    tokio::select! { () = tokio::time::sleep(delay) => {}, _ = signal() => {} }
     shutdown.notify();
 }
 
@@ -92,6 +97,7 @@ fn explain(error: rocket::Error) -> CommandError {
 fn is_first_start(figment: &Figment) -> bool {
     let url: String = figment.extract_inner("databases.vestibule.url").unwrap_or_default();
     let path = url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
+    let path = path.and_then(|path| path.split('?').next());
     path.is_some_and(|path| !std::path::Path::new(path).exists())
 }
 
@@ -121,7 +127,7 @@ fn walk(url: &str) -> String {
     # get in with the access_token of that answer
     curl {url}/v1/me -H "Authorization: Bearer vat_..."
 
-  The letters are in ./data/mail as files, too. This is shown on the first start only.
+  The letters are written as files, too. This is shown on the first start only.
 "#
     )
 }

@@ -316,6 +316,10 @@ impl Settings {
             let wanted = "the transport smtp needs it: smtp://user:password@host:587?tls=required";
             return Err(("mail.smtp_url", wanted.to_owned()));
         }
+        // it would swallow every letter
+        if self.mail.transport == TransportKind::Memory && profile != Profile::Development {
+            return Err(("mail.transport", "expected smtp, file or log".to_owned()));
+        }
         for (key, ttl) in [
             ("tokens.access_ttl", self.tokens.access_ttl),
             ("tokens.refresh_idle_ttl", self.tokens.refresh_idle_ttl),
@@ -336,6 +340,9 @@ impl Settings {
 
 impl HashingSettings {
     fn check(&self, profile: Profile) -> Result<(), (&'static str, String)> {
+        if self.max_wait.duration() < Duration::from_millis(100) {
+            return Err(("hashing.max_wait", "expected at least 100ms".to_owned()));
+        }
         if self.parallelism == 0 || self.parallelism > 16 {
             return Err(("hashing.parallelism", "expected 1 to 16".to_owned()));
         }

@@ -6,10 +6,11 @@
 //! was.
 
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Lifetime, LimitSettings, PublicUrl};
@@ -130,54 +131,67 @@ enum DeliveryError {
 }
 
 impl Courier {
-    /// Delivers until `stop`, and then finishes what is on its way.
-    pub async fn run(&self, stop: impl Future<Output = ()>) {
+    /// Delivers until `stop`, and then finishes what is on its way. A letter that takes its time
+    /// holds up no other.
+    pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
+        let mut on_their_way = JoinSet::new();
         loop {
-            let wait = match self.deliver_due().await {
-                Ok(delivered) if delivered != Delivered::default() => Duration::ZERO,
-                Ok(_) => ROUND,
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "the outbox cannot be read");
-                    ROUND
+            let free = AT_ONCE - i64::try_from(on_their_way.len()).unwrap_or(AT_ONCE);
+            match self.claim(free).await {
+                Ok(letters) => {
+                    for letter in letters {
+                        let courier = Arc::clone(&self);
+                        on_their_way.spawn(async move { courier.try_to_deliver(&letter).await });
+                    }
                 }
-            };
+                Err(error) => tracing::warn!(error = chain(&error), "the outbox cannot be read"),
+            }
             tokio::select! {
                 biased;
-                () = &mut stop => return,
+                () = &mut stop => break,
+                Some(_) = on_their_way.join_next() => {}
                 () = self.outbox.woken() => {}
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(ROUND) => {}
             }
         }
+        while on_their_way.join_next().await.is_some() {}
     }
 
-    /// One round: claims what is due and delivers it.
+    /// Delivers what is due, once.
     pub async fn deliver_due(&self) -> Result<Delivered, StoreError> {
+        let letters = self.claim(AT_ONCE).await?;
+        let outcomes = join_all(letters.iter().map(|letter| self.try_to_deliver(letter))).await;
+        let sent = outcomes.iter().filter(|&&left| left).count();
+        Ok(Delivered { sent, kept: outcomes.len() - sent })
+    }
+
+    /// Takes the lease of up to `free` letters that are due.
+    async fn claim(&self, free: i64) -> Result<Vec<ClaimedLetter>, StoreError> {
         let now = self.clock.now();
-        let allowance = self.breaker.allowance(now);
-        if allowance == 0 || !self.store.read(async |db| db.has_due_letters(now).await).await? {
-            return Ok(Delivered::default());
+        let allowance = self.breaker.allowance(now).min(free);
+        if allowance <= 0 || !self.store.read(async |db| db.has_due_letters(now).await).await? {
+            return Ok(Vec::new());
         }
         let lease = self.entropy.uuid_v7(now);
-        let letters = self
-            .store
+        self.store
             .write(async |tx| tx.claim_letters(lease, now, now + LEASE, allowance).await)
-            .await?;
-        let outcomes = join_all(letters.iter().map(|letter| self.deliver(letter))).await;
-        let mut delivered = Delivered::default();
-        for (letter, outcome) in letters.iter().zip(outcomes) {
-            match outcome {
-                Ok(true) => delivered.sent += 1,
-                Ok(false) => delivered.kept += 1,
-                Err(error) => {
-                    delivered.kept += 1;
-                    tracing::error!(letter = %letter.id, error = chain(&error), "a letter failed");
-                    // a broken template or a row of a later version: its own fault, tried again
-                    self.fail(letter, &error.to_string()).await?;
-                }
-            }
+            .await
+    }
+
+    /// Whether the letter left. Whatever went wrong is in the log and, where it can be written, in
+    /// the outbox; where it cannot, the lease runs out.
+    async fn try_to_deliver(&self, letter: &ClaimedLetter) -> bool {
+        let error = match self.deliver(letter).await {
+            Ok(left) => return left,
+            Err(error) => error,
+        };
+        tracing::error!(letter = %letter.id, error = chain(&error), "a letter failed");
+        // a broken template or a row of a later version: its own fault, tried again
+        if let Err(error) = self.fail(letter, &error.to_string()).await {
+            tracing::warn!(letter = %letter.id, error = chain(&error), "and it cannot be noted");
         }
-        Ok(delivered)
+        false
     }
 
     /// Whether the letter left.
@@ -258,7 +272,9 @@ impl Courier {
         if !tx.holds_lease(letter, now).await? {
             return Ok(Decision::Lost);
         }
-        if let Some(until) = self.over_the_limit(tx, letter, now).await? {
+        if cause.is_open_to_strangers()
+            && let Some(until) = self.over_the_limit(tx, letter, now).await?
+        {
             // of several that wait, the last says it all
             return Ok(match tx.is_superseded(letter).await? {
                 true => Decision::Drop,
@@ -300,6 +316,7 @@ impl Courier {
         let token = LinkToken::new(self.entropy.secret());
         let ttl = self.activation_ttl.duration();
         tx.insert_activation_link(&token.digest(), id, now, now + ttl).await?;
+        tx.prolong_sign_up(id, now + ttl).await?;
         Ok(Some(Letter::Activation {
             link: format!("{}/activate?token={}", self.public_url.as_str(), token.reveal()),
             valid_for: in_words(ttl),
@@ -320,8 +337,12 @@ impl Courier {
         }
         let share = self.limits.letters_per_hour.get();
         let sent = tx.letters_sent_since(&letter.email, now - HOUR).await?;
-        let first_that_counts = sent.len().checked_sub(share).and_then(|index| sent.get(index));
-        Ok(first_that_counts.map(|&sent_at| sent_at + HOUR))
+        if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
+            return Ok(Some(*sent_at + HOUR));
+        }
+        // those that were claimed before this one have not left yet, but will
+        let ahead = tx.letters_on_lease_before(letter, now).await?;
+        Ok((sent.len() + ahead >= share).then(|| now + ROUND))
     }
 
     /// The letter failed by its own fault: later again, or never.

@@ -32,6 +32,15 @@ impl Cause {
         Self::SessionEnded { at: at.unix_millis(), client, browser }
     }
 
+    /// Whether anybody who knows the address can cause such a letter; then only so many leave in an
+    /// hour.
+    pub fn is_open_to_strangers(&self) -> bool {
+        match self {
+            Self::SignUp { .. } | Self::NewLink => true,
+            Self::SessionEnded { .. } => false,
+        }
+    }
+
     /// As it stands in the outbox.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -44,6 +44,12 @@ impl Registrar {
             clients.insert(id.clone(), client);
         }
         let default_client = settings.default_client.clone();
+        let default = default_client.as_ref().and_then(|id| clients.get(id));
+        if default.is_some_and(|client: &Client| !client.is_public()) {
+            let problem =
+                "a client that authenticates cannot be taken for granted: name a public one";
+            return Err(SettingError::new(figment, "vestibule.default_client", problem));
+        }
         Ok(Self(Arc::new(Registered { clients, default_client })))
     }
 

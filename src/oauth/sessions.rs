@@ -3,8 +3,8 @@
 //! After a rotation the live pair follows from the *preceding* refresh token R and a fresh salt:
 //! R' = HMAC(salt, "r" ‖ R) and A' = HMAC(salt, "a" ‖ serial ‖ R). So whoever presents R again (a
 //! second tab, a phone that lost the answer) gets the very same R', and there is never a second
-//! lineage; and since the salt changes with each rotation, a copy of the database yields no token,
-//! not even to the holder of an old one.
+//! lineage. The salt is fresh at each rotation and the one before is gone: a copy of the database
+//! yields no token, not even to the holder of an old one, unless that is the immediate predecessor R.
 
 use std::time::Duration;
 

@@ -86,17 +86,23 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// `false` if there is no such account.
+    /// Sets what is given and leaves the rest as it is. `false` if there is no such account.
     pub async fn update_profile(
         &mut self,
         id: AccountId,
-        name: Option<&Name>,
-        locale: Option<&Locale>,
+        name: Option<Option<&Name>>,
+        locale: Option<Option<&Locale>>,
     ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE accounts SET name = $1, locale = $2 WHERE id = $3";
+        const SQL: &str = "
+            UPDATE accounts
+            SET name = CASE WHEN $1 = 1 THEN $2 ELSE name END,
+                locale = CASE WHEN $3 = 1 THEN $4 ELSE locale END
+            WHERE id = $5";
         let done = sqlx::query(SQL)
-            .bind(name.map(Name::as_str))
-            .bind(locale.map(Locale::as_str))
+            .bind(i64::from(name.is_some()))
+            .bind(name.flatten().map(Name::as_str))
+            .bind(i64::from(locale.is_some()))
+            .bind(locale.flatten().map(Locale::as_str))
             .bind(id.to_string())
             .execute(self.raw())
             .await?;

@@ -133,6 +133,25 @@ impl Connection {
         rows.iter().map(|row| column::instant(row, "sent_at")).collect()
     }
 
+    /// How many letters to the same address are on their way that were posted before this one.
+    pub async fn letters_on_lease_before(
+        &mut self,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        const SQL: &str = "
+            SELECT COUNT(*) AS ahead FROM outbox
+            WHERE email = $1 AND id < $2 AND sent_at IS NULL AND dead_at IS NULL
+              AND leased_until > $3";
+        let row = sqlx::query(SQL)
+            .bind(letter.email.as_str())
+            .bind(letter.id.to_string())
+            .bind(now.unix_millis())
+            .fetch_one(self.raw())
+            .await?;
+        Ok(usize::try_from(column::integer(&row, "ahead")?).unwrap_or(0))
+    }
+
     /// Whether a later letter of the same kind waits for the same address.
     pub async fn is_superseded(&mut self, letter: &ClaimedLetter) -> Result<bool, StoreError> {
         const SQL: &str = "

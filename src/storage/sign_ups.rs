@@ -132,6 +132,21 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Lets the sign-up wait at least until `expires_at`, as long as a link of it works.
+    pub async fn prolong_sign_up(
+        &mut self,
+        id: SignUpId,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE sign_ups SET expires_at = $1 WHERE id = $2 AND expires_at < $1";
+        sqlx::query(SQL)
+            .bind(expires_at.unix_millis())
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
     /// Takes the sign-up away, for an account to be made of it. `false` if it is gone, or was
     /// contested and `also_contested` is not set.
     pub async fn consume_sign_up(

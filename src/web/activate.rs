@@ -155,7 +155,7 @@ async fn activate_json(
 ) -> Result<Json<Value>, Problem> {
     let body = body?;
     let mut fields = body.fields();
-    let token = fields.text_of("token").unwrap_or_default();
+    let token = fields.required_text("token").unwrap_or_default();
     let password = fields.text_of("password");
     fields.finish()?;
     match accounts.activate(token, password).await {
@@ -182,7 +182,7 @@ async fn disavow_json(
 ) -> Result<Status, Problem> {
     let body = body?;
     let mut fields = body.fields();
-    let token = fields.text_of("token").unwrap_or_default();
+    let token = fields.required_text("token").unwrap_or_default();
     fields.finish()?;
     match accounts.disavow(token).await {
         Ok(()) => Ok(Status::NoContent),

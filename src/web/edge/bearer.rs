@@ -217,6 +217,8 @@ impl Fairing for Challenges {
         match request.local_cache(Decision::default) {
             Decision::None => return,
             Decision::Admitted => {}
+            // the route took the refusal for an answer, and had one of its own
+            Decision::Refused(_) if response.status().code < 400 => return,
             Decision::Refused(refusal) => {
                 if let Some(challenge) = &refusal.challenge {
                     response.set_header(Header::new("WWW-Authenticate", challenge.clone()));

@@ -80,6 +80,15 @@ impl<'a> Fields<'a> {
         self.text(field).flatten()
     }
 
+    /// The text itself, where every text will do but there has to be one.
+    pub fn required_text(&mut self, field: &'static str) -> Option<&'a str> {
+        let text = self.text(field)?;
+        if text.is_none() {
+            self.wrong(field, "missing", "is needed");
+        }
+        text
+    }
+
     pub fn refuse(&mut self, field: &'static str, problem: &impl FieldProblem) {
         let (code, message) = (problem.code(), problem.to_string());
         self.errors.push(FieldError { field, code, message });

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rocket::fairing::{Fairing, Info, Kind};
+use rocket::form::Form;
 use rocket::http::Method;
 use rocket::{Data, Request};
 
@@ -13,8 +14,11 @@ pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
     let matching = request.rocket().routes().filter(|route| {
         let pattern = route.uri.path();
         let pattern: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
-        pattern.len() == path.len()
-            && pattern.iter().zip(&path).all(|(part, given)| part.starts_with('<') || part == given)
+        let takes_the_rest = pattern.last().is_some_and(|part| part.ends_with("..>"));
+        let fixed = pattern.len() - usize::from(takes_the_rest);
+        let same_length = pattern.len() == path.len() || takes_the_rest && path.len() >= fixed;
+        let is_same = |(part, given): (&&str, &&str)| part.starts_with('<') || part == given;
+        same_length && pattern[..fixed].iter().zip(&path).all(is_same)
     });
     let mut methods: BTreeSet<&str> = matching.map(|route| route.method.as_str()).collect();
     if methods.contains("GET") {
@@ -32,8 +36,6 @@ pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
 #[derive(Debug)]
 pub(super) struct OverrideUndone;
 
-const LONGEST: usize = "_method=options".len() + 1;
-
 #[rocket::async_trait]
 impl Fairing for OverrideUndone {
     fn info(&self) -> Info {
@@ -45,10 +47,11 @@ impl Fairing for OverrideUndone {
         if !is_form || request.method() == Method::Post {
             return;
         }
-        let start = data.peek(LONGEST).await;
-        let Some(value) = start.strip_prefix(b"_method=") else { return };
-        let value = value.split(|&b| b == b'&').next().unwrap_or_default();
-        let named = std::str::from_utf8(value).ok().and_then(|name| name.parse::<Method>().ok());
+        // what Rocket looks at, and how
+        let start = data.peek("_method=delete".len()).await;
+        let first = std::str::from_utf8(start).ok().and_then(|raw| Form::values(raw).next());
+        let field = first.filter(|field| field.name == "_method");
+        let named = field.and_then(|field| field.value.parse::<Method>().ok());
         if named == Some(request.method()) {
             request.set_method(Method::Post);
         }

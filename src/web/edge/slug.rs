@@ -57,7 +57,7 @@ slugs! {
         "Sign in with it.";
     ALREADY_ACTIVE = "already-active", 409, "Account already active",
         "The link was used: the account exists, and this sign-up cannot be dropped any more.",
-        "If it was not you who used it, change the password.";
+        "If it was not you who used it, tell the people who run the service.";
     LINK_EXPIRED = "link-expired", 410, "Link expired",
         "The link worked for a limited time, and that is over.",
         "Ask for a new letter.";
