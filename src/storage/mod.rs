@@ -167,7 +167,6 @@ impl Connection {
 }
 
 /// The database did not do what it was asked to.
-#[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Box<dyn StdError + Send + Sync>,
@@ -230,6 +229,16 @@ impl From<sqlx::Error> for StoreError {
             _ => StoreErrorKind::Internal,
         };
         Self { kind, source: Box::new(error) }
+    }
+}
+
+/// Without the driver's own `Debug`, in which PostgreSQL repeats keys and whole rows.
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("source", &format_args!("{}", self.source))
+            .finish()
     }
 }
 

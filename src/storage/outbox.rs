@@ -53,6 +53,11 @@ impl ClaimedLetter {
     }
 }
 
+/// What a mail server said may hold anything, and PostgreSQL has no NUL in its texts.
+fn without_nul(words: &str) -> String {
+    words.replace('\0', "\u{fffd}")
+}
+
 impl Connection {
     pub async fn insert_letter(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
         const SQL: &str = "
@@ -218,7 +223,7 @@ impl Connection {
         let done = sqlx::query(SQL)
             .bind(due_at.unix_millis())
             .bind(i64::from(tries))
-            .bind(error)
+            .bind(error.map(without_nul))
             .bind(letter.id.to_string())
             .bind(letter.lease.to_string())
             .execute(self.raw())
@@ -239,7 +244,7 @@ impl Connection {
             WHERE id = $3 AND lease = $4";
         let done = sqlx::query(SQL)
             .bind(now.unix_millis())
-            .bind(error)
+            .bind(without_nul(error))
             .bind(letter.id.to_string())
             .bind(letter.lease.to_string())
             .execute(self.raw())

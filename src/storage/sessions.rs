@@ -250,7 +250,7 @@ impl Connection {
     }
 
     /// Notes that an access token of the session was used; if it belongs to the live pair, that
-    /// the pair is in use.
+    /// the pair is in use. Written behind, so a renewal may have been later.
     pub async fn note_session_use(
         &mut self,
         id: SessionId,
@@ -259,7 +259,7 @@ impl Connection {
     ) -> Result<(), StoreError> {
         const SQL: &str = "
             UPDATE sessions
-            SET last_used_at = $1,
+            SET last_used_at = CASE WHEN last_used_at < $1 THEN $1 ELSE last_used_at END,
                 first_used_at = CASE WHEN first_used_at IS NULL AND rotation_serial <= $2
                                      THEN $1 ELSE first_used_at END
             WHERE id = $3";
@@ -333,6 +333,7 @@ impl Connection {
                    s.idle_expires_at, s.expires_at
             FROM sessions s JOIN accounts a ON a.id = s.account_id AND a.epoch = s.epoch
             WHERE s.account_id = $1 AND s.idle_expires_at > $2 AND s.expires_at > $2
+              AND a.disabled_at IS NULL
             ORDER BY s.created_at DESC, s.id DESC";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())

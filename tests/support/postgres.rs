@@ -149,9 +149,7 @@ impl Cluster {
         let made = Command::new(&self.psql)
             .args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"])
             .arg(format!("--dbname={}", self.url("postgres")))
-            .arg(format!(
-                "--command=CREATE DATABASE {name} TEMPLATE template0"
-            ))
+            .arg(format!("--command=CREATE DATABASE {name} TEMPLATE template0"))
             .stdin(Stdio::null())
             .output();
         match made {
@@ -192,9 +190,7 @@ impl Cluster {
         if answer == "ready\n" {
             for _ in 0..PORTS {
                 let port = free_port().map_err(told)?;
-                keeper
-                    .write_all(format!("{port}\n").as_bytes())
-                    .map_err(told)?;
+                keeper.write_all(format!("{port}\n").as_bytes()).map_err(told)?;
                 answer.clear();
                 answers.read_line(&mut answer).map_err(told)?;
                 if answer == "started\n" {
@@ -214,11 +210,7 @@ impl Cluster {
         answers.read_to_string(&mut reason).map_err(told)?;
         child.wait().map_err(told)?;
         let reason: Vec<&str> = reason.lines().collect();
-        Err(format!(
-            "PostgreSQL in {} does not start: {}",
-            programs.display(),
-            reason.join(" | ")
-        ))
+        Err(format!("PostgreSQL in {} does not start: {}", programs.display(), reason.join(" | ")))
     }
 }
 
@@ -239,11 +231,7 @@ fn programs() -> Result<PathBuf, String> {
     std::env::split_paths(&path)
         .chain(debian.into_iter().map(|(_, version)| version.join("bin")))
         .filter(|directory| cfg!(unix) && directory.is_absolute())
-        .find(|directory| {
-            NEEDED
-                .iter()
-                .all(|program| directory.join(program).is_file())
-        })
+        .find(|directory| NEEDED.iter().all(|program| directory.join(program).is_file()))
         .ok_or_else(|| format!("PostgreSQL not found, neither on the path nor in {DEBIAN}/*/bin"))
 }
 
@@ -252,10 +240,7 @@ fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a setting of the tests, not of the program"
-)]
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 fn required() -> bool {
     std::env::var("TEST_REQUIRE")
         .is_ok_and(|list| list.split(',').any(|name| name.trim() == "postgres"))

@@ -1,0 +1,41 @@
+//! Storage: one suite, run against both engines.
+//!
+//! Each test is an `async fn` that is given a fresh database; [`on_both_engines`] makes two tests
+//! of it. Where there is no PostgreSQL its half is skipped, and says so.
+
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
+/// Makes two tests of each of these functions: one on SQLite, one on PostgreSQL.
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                super::$name($crate::database::TestDatabase::sqlite().await).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                if let Some(db) = $crate::database::TestDatabase::postgres().await {
+                    super::$name(db).await;
+                }
+            })+
+        }
+    };
+}
+
+mod accounts;
+mod database;
+mod errors;
+mod links;
+mod outbox;
+#[path = "../support/postgres.rs"]
+mod postgres;
+mod schema;
+mod sessions;
+mod sign_ups;
+mod sqlite;
+mod transactions;
+mod values;

@@ -1,0 +1,304 @@
+//! The outbox: each letter is one courier's at a time.
+
+use std::collections::BTreeSet;
+
+use vestibule::clock::Timestamp;
+use vestibule::storage::{ClaimedLetter, LetterId};
+
+use crate::database::{NOW, TestDatabase, after, at_once, claim, email};
+
+on_both_engines! {
+    a_letter_is_claimed_as_it_was_posted,
+    claims_go_by_the_due_time_and_stay_within_their_limit,
+    each_letter_is_claimed_by_one_of_eight_couriers,
+    a_letter_posted_again_and_again_is_sent_once_by_eight_couriers,
+    a_lease_that_ran_out_passes_to_another_courier,
+    a_courier_without_the_lease_changes_nothing,
+    a_lease_that_ran_out_and_was_not_taken_still_counts,
+    a_postponed_letter_is_not_claimed_before_it_is_due,
+    a_postponement_keeps_the_tries_and_the_last_error,
+    what_was_sent_is_never_claimed_again,
+    what_is_dead_is_never_claimed_again_and_stays_visible,
+    a_dropped_letter_is_gone,
+    has_due_letters_says_what_a_claim_would_find,
+    r35_the_letters_of_an_address_are_counted_by_when_they_were_sent,
+    of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none,
+    sent_letters_are_purged_by_portions,
+}
+
+fn ids(letters: &[ClaimedLetter]) -> Vec<LetterId> {
+    letters.iter().map(|letter| letter.id).collect()
+}
+
+async fn claim_one(db: &TestDatabase, now: Timestamp) -> ClaimedLetter {
+    let mut letters = db.claim(now, 1).await;
+    assert_eq!(letters.len(), 1);
+    letters.remove(0)
+}
+
+async fn mark_sent(db: &TestDatabase, letter: &ClaimedLetter, now: Timestamp) -> bool {
+    db.store.write(async |tx| tx.mark_sent(letter, now).await).await.unwrap()
+}
+
+async fn postpone(
+    db: &TestDatabase,
+    letter: &ClaimedLetter,
+    due_at: Timestamp,
+    tries: u32,
+    error: Option<&str>,
+) -> bool {
+    let written = db.store.write(async |tx| tx.postpone_letter(letter, due_at, tries, error).await);
+    written.await.unwrap()
+}
+
+async fn mark_dead(db: &TestDatabase, letter: &ClaimedLetter, now: Timestamp) -> bool {
+    let written = db.store.write(async |tx| tx.mark_dead(letter, now, "550 no such user").await);
+    written.await.unwrap()
+}
+
+async fn drop_letter(db: &TestDatabase, letter: &ClaimedLetter) -> bool {
+    db.store.write(async |tx| tx.drop_letter(letter).await).await.unwrap()
+}
+
+async fn holds_lease(db: &TestDatabase, letter: &ClaimedLetter, now: Timestamp) -> bool {
+    db.store.read(async |tx| tx.holds_lease(letter, now).await).await.unwrap()
+}
+
+async fn a_letter_is_claimed_as_it_was_posted(db: TestDatabase) {
+    let id = db.letter("ada@example.org", NOW).await;
+    let letter = claim_one(&db, after(5)).await;
+    assert_eq!((letter.id, letter.kind.as_str()), (id, "sign-up"));
+    assert_eq!(letter.email.as_str(), "ada@example.org");
+    assert_eq!((letter.facts.as_str(), letter.locale.as_ref()), ("{}", None));
+    assert_eq!((letter.created_at, letter.tries), (NOW, 0));
+    assert!(holds_lease(&db, &letter, after(64)).await);
+    assert!(!holds_lease(&db, &letter, after(65)).await);
+    assert!(db.claim(after(64), 10).await.is_empty());
+}
+
+async fn claims_go_by_the_due_time_and_stay_within_their_limit(db: TestDatabase) {
+    let mut posted = Vec::new();
+    for (address, due) in [("c", 3), ("a", 1), ("e", 5), ("b", 2), ("d", 4)] {
+        posted.push((due, db.letter(&format!("{address}@example.org"), after(due)).await));
+    }
+    posted.sort_unstable();
+    let posted: Vec<LetterId> = posted.into_iter().map(|(_, id)| id).collect();
+    assert!(db.claim(after(9), 0).await.is_empty());
+    assert_eq!(ids(&db.claim(after(9), 2).await), posted[..2]);
+    assert_eq!(ids(&db.claim(after(4), 10).await), posted[2..4]);
+    assert_eq!(ids(&db.claim(after(9), 10).await), posted[4..]);
+    assert!(db.claim(after(9), 10).await.is_empty());
+}
+
+async fn each_letter_is_claimed_by_one_of_eight_couriers(db: TestDatabase) {
+    const LETTERS: usize = 150;
+
+    let mut posted = BTreeSet::new();
+    for index in 0..LETTERS {
+        posted.insert(db.letter(&format!("ada{index}@example.org"), NOW).await);
+    }
+    let nodes = [db.store.clone(), db.another_store().await];
+    let answers = at_once(8, |index| {
+        let store = nodes[index % nodes.len()].clone();
+        async move {
+            let mut claimed = Vec::new();
+            while store.read(async |tx| tx.has_due_letters(NOW).await).await.unwrap() {
+                let letters = claim(&store, NOW, 7).await;
+                assert!(letters.len() <= 7);
+                claimed.extend(ids(&letters));
+            }
+            claimed
+        }
+    });
+    let claimed: Vec<LetterId> = answers.await.into_iter().flatten().collect();
+    assert_eq!(claimed.len(), LETTERS, "a letter was claimed twice, or never");
+    assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>(), posted);
+}
+
+async fn a_letter_posted_again_and_again_is_sent_once_by_eight_couriers(db: TestDatabase) {
+    for round in 0..30 {
+        let id = db.letter("ada@example.org", after(round)).await;
+        let sent = at_once(8, |_| {
+            let store = db.store.clone();
+            async move {
+                let letters = claim(&store, after(round), 8).await;
+                let mut sent = Vec::new();
+                for letter in letters {
+                    let marked = store.write(async |tx| tx.mark_sent(&letter, after(round)).await);
+                    assert!(marked.await.unwrap());
+                    sent.push(letter.id);
+                }
+                sent
+            }
+        });
+        let sent: Vec<LetterId> = sent.await.into_iter().flatten().collect();
+        assert_eq!(sent, [id], "round {round}");
+    }
+}
+
+async fn a_lease_that_ran_out_passes_to_another_courier(db: TestDatabase) {
+    let id = db.letter("ada@example.org", NOW).await;
+    let first = claim_one(&db, NOW).await;
+    assert!(db.claim(after(59), 10).await.is_empty());
+    let second = claim_one(&db, after(60)).await;
+    assert_eq!((first.id, second.id), (id, id));
+    assert!(!holds_lease(&db, &first, after(60)).await);
+    assert!(holds_lease(&db, &second, after(60)).await);
+}
+
+async fn a_courier_without_the_lease_changes_nothing(db: TestDatabase) {
+    db.letter("ada@example.org", NOW).await;
+    let first = claim_one(&db, NOW).await;
+    let second = claim_one(&db, after(60)).await;
+    assert!(!mark_sent(&db, &first, after(61)).await);
+    assert!(!postpone(&db, &first, after(500), 7, Some("late")).await);
+    assert!(!mark_dead(&db, &first, after(61)).await);
+    assert!(!drop_letter(&db, &first).await);
+    assert!(holds_lease(&db, &second, after(61)).await);
+    assert!(mark_sent(&db, &second, after(62)).await);
+    // and nobody holds the lease of what was sent
+    assert!(!mark_sent(&db, &second, after(63)).await);
+    assert!(!mark_dead(&db, &second, after(63)).await);
+    assert!(!drop_letter(&db, &second).await);
+    assert_eq!(db.integer("SELECT sent_at FROM outbox").await, Some(after(62).unix_millis()));
+    assert_eq!(db.integer("SELECT tries FROM outbox").await, Some(0));
+}
+
+async fn a_lease_that_ran_out_and_was_not_taken_still_counts(db: TestDatabase) {
+    db.letter("ada@example.org", NOW).await;
+    let letter = claim_one(&db, NOW).await;
+    // the letter has left: better to note it late than to send it twice
+    assert!(mark_sent(&db, &letter, after(100)).await);
+    assert!(db.claim(after(100), 10).await.is_empty());
+}
+
+async fn a_postponed_letter_is_not_claimed_before_it_is_due(db: TestDatabase) {
+    let postponed = db.letter("ada@example.org", NOW).await;
+    let letter = claim_one(&db, NOW).await;
+    let other = db.letter("bob@example.org", after(1)).await;
+    assert!(postpone(&db, &letter, after(500), 1, None).await);
+    assert!(!holds_lease(&db, &letter, after(1)).await);
+    // nobody waits for it
+    assert_eq!(ids(&db.claim(after(499), 10).await), [other]);
+    assert_eq!(ids(&db.claim(after(500), 10).await), [postponed]);
+}
+
+async fn a_postponement_keeps_the_tries_and_the_last_error(db: TestDatabase) {
+    db.letter("ada@example.org", NOW).await;
+    let letter = claim_one(&db, NOW).await;
+    assert!(postpone(&db, &letter, NOW, 3, Some("450 busy")).await);
+    let letter = claim_one(&db, NOW).await;
+    assert_eq!(letter.tries, 3);
+    assert!(postpone(&db, &letter, NOW, letter.tries, None).await);
+    assert_eq!(db.text("SELECT last_error FROM outbox").await.as_deref(), Some("450 busy"));
+    let letter = claim_one(&db, NOW).await;
+    assert_eq!(letter.tries, 3);
+    assert!(mark_sent(&db, &letter, NOW).await);
+    assert_eq!(db.text("SELECT last_error FROM outbox").await, None);
+}
+
+async fn what_was_sent_is_never_claimed_again(db: TestDatabase) {
+    db.letter("ada@example.org", NOW).await;
+    let letter = claim_one(&db, NOW).await;
+    assert!(mark_sent(&db, &letter, after(1)).await);
+    assert!(db.claim(after(1_000_000), 10).await.is_empty());
+    assert_eq!(db.count("outbox").await, 1);
+}
+
+async fn what_is_dead_is_never_claimed_again_and_stays_visible(db: TestDatabase) {
+    db.letter("ada@example.org", NOW).await;
+    let letter = claim_one(&db, NOW).await;
+    assert!(mark_dead(&db, &letter, after(1)).await);
+    assert!(db.claim(after(1_000_000), 10).await.is_empty());
+    let purged = db.store.write(async |tx| tx.purge_letters(after(1_000_000), 10).await).await;
+    assert_eq!(purged.unwrap(), 0);
+    assert_eq!(db.integer("SELECT dead_at FROM outbox").await, Some(after(1).unix_millis()));
+    assert_eq!(db.integer("SELECT tries FROM outbox").await, Some(1));
+    let said = db.text("SELECT last_error FROM outbox").await;
+    assert_eq!(said.as_deref(), Some("550 no such user"));
+}
+
+async fn a_dropped_letter_is_gone(db: TestDatabase) {
+    db.letter("ada@example.org", NOW).await;
+    let bystander = db.letter("bob@example.org", after(1)).await;
+    let letter = claim_one(&db, NOW).await;
+    assert!(drop_letter(&db, &letter).await);
+    assert!(!drop_letter(&db, &letter).await);
+    assert_eq!(ids(&db.claim(after(1), 10).await), [bystander]);
+    assert_eq!(db.count("outbox").await, 1);
+}
+
+async fn has_due_letters_says_what_a_claim_would_find(db: TestDatabase) {
+    let has_due =
+        async |now| db.store.read(async |tx| tx.has_due_letters(now).await).await.unwrap();
+    assert!(!has_due(NOW).await);
+    db.letter("ada@example.org", after(10)).await;
+    assert!(!has_due(after(9)).await);
+    assert!(has_due(after(10)).await);
+    let letter = claim_one(&db, after(10)).await;
+    assert!(!has_due(after(69)).await);
+    assert!(has_due(after(70)).await);
+    assert!(postpone(&db, &letter, after(200), 1, None).await);
+    assert!(!has_due(after(199)).await);
+    assert!(has_due(after(200)).await);
+    let letter = claim_one(&db, after(200)).await;
+    assert!(mark_dead(&db, &letter, after(200)).await);
+    assert!(!has_due(after(1_000)).await);
+}
+
+async fn r35_the_letters_of_an_address_are_counted_by_when_they_were_sent(db: TestDatabase) {
+    for (address, sent) in [("ada", 30), ("ada", 10), ("bob", 20), ("ada", 20)] {
+        db.letter(&format!("{address}@example.org"), NOW).await;
+        let letter = claim_one(&db, NOW).await;
+        assert!(mark_sent(&db, &letter, after(sent)).await);
+    }
+    db.letter("ada@example.org", NOW).await;
+    let ada = email("ada@example.org");
+    let sent = async |since| {
+        db.store.read(async |tx| tx.letters_sent_since(&ada, since).await).await.unwrap()
+    };
+    assert_eq!(sent(NOW).await, [after(10), after(20), after(30)]);
+    assert_eq!(sent(after(10)).await, [after(20), after(30)]);
+    assert!(sent(after(30)).await.is_empty());
+}
+
+async fn of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none(db: TestDatabase) {
+    // some of them in the same millisecond
+    for due in [0, 0, 0, 1, 2, 2] {
+        db.letter("ada@example.org", after(due)).await;
+    }
+    db.letter("bob@example.org", after(3)).await;
+    let letters = db.claim(after(3), 10).await;
+    let of_ada: Vec<_> =
+        letters.iter().filter(|letter| letter.email.as_str() == "ada@example.org").collect();
+    let superseded = async |letter: &ClaimedLetter| {
+        db.store.read(async |tx| tx.is_superseded(letter).await).await.unwrap()
+    };
+    let last = of_ada.iter().map(|letter| letter.id).max().unwrap();
+    for letter in &of_ada {
+        assert_eq!(superseded(letter).await, letter.id != last);
+    }
+    // what is sent, dead or of another kind supersedes nothing
+    let second_last = of_ada[4];
+    assert!(superseded(second_last).await);
+    assert!(mark_sent(&db, of_ada[5], after(3)).await);
+    assert!(!superseded(second_last).await);
+    db.execute("UPDATE outbox SET kind = 'new-link' WHERE sent_at IS NULL").await;
+    assert!(!superseded(of_ada[0]).await);
+}
+
+async fn sent_letters_are_purged_by_portions(db: TestDatabase) {
+    for (index, sent) in [10, 10, 10, 10, 10, 20].into_iter().enumerate() {
+        db.letter(&format!("ada{index}@example.org"), NOW).await;
+        let letter = claim_one(&db, NOW).await;
+        assert!(mark_sent(&db, &letter, after(sent)).await);
+    }
+    db.letter("bob@example.org", NOW).await;
+    let purge =
+        async |before| db.store.write(async |tx| tx.purge_letters(before, 2).await).await.unwrap();
+    assert_eq!(purge(after(9)).await, 0);
+    for portion in [2, 2, 1, 0] {
+        assert_eq!(purge(after(10)).await, portion);
+    }
+    assert_eq!(db.count("outbox").await, 2);
+}

@@ -1,0 +1,109 @@
+//! Migrations, and what a start does about a schema that is not the program's.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use vestibule::storage::StoreErrorKind;
+
+use crate::database::{TestDatabase, at_once, open, sqlite_url};
+
+on_both_engines! {
+    the_first_start_creates_the_schema,
+    a_second_start_changes_nothing,
+    a_schema_that_lacks_a_migration_is_noticed,
+    a_schema_from_a_later_version_stops_the_start,
+    a_migration_that_was_edited_stops_the_start,
+}
+
+async fn the_first_start_creates_the_schema(db: TestDatabase) {
+    db.store.check().await.unwrap();
+    for table in ["accounts", "sign_ups", "links", "outbox", "sessions"] {
+        assert_eq!(db.count(table).await, 0, "{table}");
+    }
+}
+
+async fn a_second_start_changes_nothing(db: TestDatabase) {
+    db.sign_up("ada@example.org").await;
+    let migrations = db.count("_sqlx_migrations").await;
+    let second = db.another_store().await;
+    second.check().await.unwrap();
+    assert_eq!(second.engine(), db.store.engine());
+    assert_eq!(db.count("_sqlx_migrations").await, migrations);
+    assert_eq!(db.count("sign_ups").await, 1);
+}
+
+async fn a_schema_that_lacks_a_migration_is_noticed(db: TestDatabase) {
+    db.execute("DELETE FROM _sqlx_migrations WHERE version = 2").await;
+    let error = db.store.check().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Internal);
+    db.execute("DROP TABLE _sqlx_migrations").await;
+    assert!(db.store.check().await.is_err());
+}
+
+async fn a_schema_from_a_later_version_stops_the_start(db: TestDatabase) {
+    db.execute(
+        "INSERT INTO _sqlx_migrations
+             (version, description, installed_on, success, checksum, execution_time)
+         SELECT 9999, description, installed_on, success, checksum, execution_time
+         FROM _sqlx_migrations WHERE version = 1",
+    )
+    .await;
+    assert!(open(&db.url).await.is_err());
+}
+
+async fn a_migration_that_was_edited_stops_the_start(db: TestDatabase) {
+    db.execute(
+        "UPDATE _sqlx_migrations
+         SET checksum = (SELECT checksum FROM _sqlx_migrations WHERE version = 2)
+         WHERE version = 1",
+    )
+    .await;
+    assert!(open(&db.url).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_start_at_once_on_a_new_sqlite_file_take_turns() {
+    for _ in 0..8 {
+        let (_folder, url) = sqlite_url();
+        start_at_once(&url).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_start_at_once_on_an_empty_postgres_database_take_turns() {
+    if let Some(cluster) = crate::postgres::cluster() {
+        start_at_once(&cluster.new_database()).await;
+    }
+}
+
+async fn start_at_once(url: &str) {
+    let stores = at_once(4, |_| {
+        let url = url.to_owned();
+        async move { open(&url).await }
+    });
+    for store in stores.await {
+        store.unwrap().check().await.unwrap();
+    }
+}
+
+#[test]
+fn both_engines_have_the_same_migrations() {
+    let sqlite = migrations("sqlite");
+    assert!(!sqlite.is_empty());
+    assert_eq!(sqlite, migrations("postgres"));
+}
+
+/// Text by file name, blanks aside, with one word for both engines' type of bytes.
+fn migrations(engine: &str) -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let text = fs::read_to_string(entry.path()).unwrap().replace("BYTEA", "BLOB");
+            let words: Vec<&str> = text.split_whitespace().collect();
+            (entry.file_name().into_string().unwrap(), words.join(" "))
+        })
+        .collect()
+}

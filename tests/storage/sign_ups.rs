@@ -1,0 +1,208 @@
+//! Sign-ups: one row for each address, used once.
+
+use vestibule::model::{Locale, Name, SignUpId};
+use vestibule::storage::SignUpRecord;
+
+use crate::database::{NOW, TestDatabase, WaitingSignUp, after, at_once, email};
+
+on_both_engines! {
+    r35_of_fifty_sign_ups_for_one_address_at_once_one_waits,
+    a_sign_up_for_another_address_waits_beside_it,
+    a_sign_up_is_consumed_once,
+    a_consumed_address_can_sign_up_again,
+    r35_a_contested_sign_up_is_consumed_only_by_who_asks_for_it,
+    r35_contest_and_use_at_once_never_both_count,
+    a_repeated_sign_up_says_what_counts_now_and_waits_longer,
+    r35_a_contested_sign_up_has_nobodys_name,
+    r35_the_first_contest_counts,
+    what_is_gone_can_be_neither_repeated_nor_contested,
+    what_waited_too_long_is_purged_by_portions,
+    purges_at_once_forget_each_row_once,
+}
+
+async fn found(db: &TestDatabase, id: SignUpId) -> Option<SignUpRecord> {
+    db.store.read(async |tx| tx.find_sign_up(id).await).await.unwrap()
+}
+
+async fn consume(db: &TestDatabase, id: SignUpId, also_contested: bool) -> bool {
+    db.store.write(async |tx| tx.consume_sign_up(id, also_contested).await).await.unwrap()
+}
+
+async fn contest(db: &TestDatabase, id: SignUpId, now: vestibule::clock::Timestamp) -> bool {
+    db.store.write(async |tx| tx.contest_sign_up(id, now, after(2_000)).await).await.unwrap()
+}
+
+async fn repeat(db: &TestDatabase, id: SignUpId, name: Option<&str>, locale: Option<&str>) -> bool {
+    let name = name.and_then(|name| Name::parse(name).unwrap());
+    let locale = locale.map(|locale| Locale::parse(locale).unwrap());
+    let until = after(2_000);
+    db.store
+        .write(async |tx| tx.repeat_sign_up(id, name.as_ref(), locale.as_ref(), until).await)
+        .await
+        .unwrap()
+}
+
+fn name_of(record: &SignUpRecord) -> Option<&str> {
+    record.sign_up.name.as_ref().map(Name::as_str)
+}
+
+async fn r35_of_fifty_sign_ups_for_one_address_at_once_one_waits(db: TestDatabase) {
+    let answers = at_once(50, |_| {
+        let store = db.store.clone();
+        async move {
+            let new = WaitingSignUp::of("ada@example.org");
+            let written = store.write(async |tx| tx.insert_sign_up(&new.row()).await).await;
+            written.unwrap().then_some(new.id)
+        }
+    });
+    let waiting: Vec<SignUpId> = answers.await.into_iter().flatten().collect();
+    assert_eq!(waiting.len(), 1);
+    let address = email("ada@example.org");
+    let found = db.store.read(async |tx| tx.find_sign_up_by_email(&address).await).await.unwrap();
+    assert_eq!(found.unwrap().sign_up.id, waiting[0]);
+    assert_eq!(db.count("sign_ups").await, 1);
+}
+
+async fn a_sign_up_for_another_address_waits_beside_it(db: TestDatabase) {
+    let ada = db.sign_up("ada@example.org").await;
+    let bob = db.sign_up("bob@example.org").await;
+    assert_eq!(found(&db, ada).await.unwrap().sign_up.email.as_str(), "ada@example.org");
+    assert_eq!(found(&db, bob).await.unwrap().sign_up.email.as_str(), "bob@example.org");
+    let carol = email("carol@example.org");
+    let nobody = db.store.read(async |tx| tx.find_sign_up_by_email(&carol).await).await.unwrap();
+    assert!(nobody.is_none());
+}
+
+async fn a_sign_up_is_consumed_once(db: TestDatabase) {
+    let id = db.sign_up("ada@example.org").await;
+    let bystander = db.sign_up("bob@example.org").await;
+    let answers = at_once(16, |index| {
+        let store = db.store.clone();
+        async move {
+            store.write(async |tx| tx.consume_sign_up(id, index % 2 == 0).await).await.unwrap()
+        }
+    });
+    assert_eq!(answers.await.into_iter().filter(|consumed| *consumed).count(), 1);
+    assert!(found(&db, id).await.is_none());
+    assert!(found(&db, bystander).await.is_some());
+}
+
+async fn a_consumed_address_can_sign_up_again(db: TestDatabase) {
+    let first = db.sign_up("ada@example.org").await;
+    assert!(consume(&db, first, false).await);
+    let second = db.sign_up("ada@example.org").await;
+    assert!(!consume(&db, first, true).await);
+    assert!(found(&db, second).await.is_some());
+}
+
+async fn r35_a_contested_sign_up_is_consumed_only_by_who_asks_for_it(db: TestDatabase) {
+    let id = db.sign_up("ada@example.org").await;
+    assert!(contest(&db, id, after(5)).await);
+    assert!(!consume(&db, id, false).await);
+    assert!(found(&db, id).await.is_some());
+    assert!(consume(&db, id, true).await);
+    assert!(found(&db, id).await.is_none());
+}
+
+async fn r35_contest_and_use_at_once_never_both_count(db: TestDatabase) {
+    for round in 0..25 {
+        let id = db.sign_up(&format!("ada{round}@example.org")).await;
+        let answers = at_once(2, |index| {
+            let store = db.store.clone();
+            async move {
+                let written = store.write(async |tx| match index {
+                    0 => tx.contest_sign_up(id, NOW, after(2_000)).await,
+                    _ => tx.consume_sign_up(id, false).await,
+                });
+                written.await.unwrap()
+            }
+        });
+        let answers = answers.await;
+        assert!(answers[0] != answers[1], "round {round}: {answers:?}");
+        assert_eq!(found(&db, id).await.is_some(), answers[0]);
+    }
+}
+
+async fn a_repeated_sign_up_says_what_counts_now_and_waits_longer(db: TestDatabase) {
+    let id = db.sign_up("ada@example.org").await;
+    assert!(repeat(&db, id, Some("Ada"), Some("en")).await);
+    assert!(repeat(&db, id, Some("Countess"), None).await);
+    let record = found(&db, id).await.unwrap();
+    assert_eq!(name_of(&record), Some("Countess"));
+    assert_eq!(record.sign_up.locale.as_ref().map(Locale::as_str), Some("en"));
+    assert_eq!(record.sign_up.created_at, NOW);
+    assert_eq!(record.sign_up.contested_at, None);
+
+    // it says nothing of itself: what was said stands
+    assert!(repeat(&db, id, None, Some("de")).await);
+    let record = found(&db, id).await.unwrap();
+    assert_eq!(name_of(&record), Some("Countess"));
+    assert_eq!(record.sign_up.locale.as_ref().map(Locale::as_str), Some("de"));
+
+    let purge = async |now| db.store.write(async |tx| tx.purge_sign_ups(now, 10).await).await;
+    assert_eq!(purge(after(1_999)).await.unwrap(), 0);
+    assert_eq!(purge(after(2_000)).await.unwrap(), 1);
+}
+
+async fn r35_a_contested_sign_up_has_nobodys_name(db: TestDatabase) {
+    let id = db.sign_up("ada@example.org").await;
+    assert!(repeat(&db, id, Some("Ada"), None).await);
+    assert!(contest(&db, id, after(5)).await);
+    let record = found(&db, id).await.unwrap();
+    assert_eq!(name_of(&record), None);
+    assert_eq!(record.sign_up.contested_at, Some(after(5)));
+    assert!(repeat(&db, id, Some("Mallory"), Some("de")).await);
+    assert_eq!(name_of(&found(&db, id).await.unwrap()), None);
+}
+
+async fn r35_the_first_contest_counts(db: TestDatabase) {
+    let id = db.sign_up("ada@example.org").await;
+    assert!(contest(&db, id, after(5)).await);
+    assert!(contest(&db, id, after(9)).await);
+    assert_eq!(found(&db, id).await.unwrap().sign_up.contested_at, Some(after(5)));
+    assert!(repeat(&db, id, None, None).await);
+    assert_eq!(found(&db, id).await.unwrap().sign_up.contested_at, Some(after(5)));
+}
+
+async fn what_is_gone_can_be_neither_repeated_nor_contested(db: TestDatabase) {
+    let id = db.sign_up("ada@example.org").await;
+    assert!(consume(&db, id, false).await);
+    assert!(!repeat(&db, id, Some("Ada"), None).await);
+    assert!(!contest(&db, id, NOW).await);
+    assert_eq!(db.count("sign_ups").await, 0);
+}
+
+async fn what_waited_too_long_is_purged_by_portions(db: TestDatabase) {
+    for index in 0..5 {
+        db.sign_up(&format!("ada{index}@example.org")).await;
+    }
+    let patient = db.sign_up("bob@example.org").await;
+    assert!(repeat(&db, patient, None, None).await);
+
+    let purge =
+        async |now| db.store.write(async |tx| tx.purge_sign_ups(now, 2).await).await.unwrap();
+    assert_eq!(purge(after(999)).await, 0);
+    for portion in [2, 2, 1, 0] {
+        assert_eq!(purge(after(1_000)).await, portion);
+    }
+    assert!(found(&db, patient).await.is_some());
+}
+
+async fn purges_at_once_forget_each_row_once(db: TestDatabase) {
+    for index in 0..40 {
+        db.sign_up(&format!("ada{index}@example.org")).await;
+    }
+    let answers = at_once(4, |_| {
+        let store = db.store.clone();
+        async move {
+            let mut purged = 0;
+            for _ in 0..20 {
+                purged +=
+                    store.write(async |tx| tx.purge_sign_ups(after(1_000), 5).await).await.unwrap();
+            }
+            purged
+        }
+    });
+    assert_eq!(answers.await.into_iter().sum::<u64>(), 40);
+    assert_eq!(db.count("sign_ups").await, 0);
+}

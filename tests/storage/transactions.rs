@@ -1,0 +1,182 @@
+//! `read` and `write`: all or nothing, however a write ends.
+
+use std::future::pending;
+
+use vestibule::storage::{Connection, NewLetter, StoreError};
+
+use crate::database::{NOW, TestDatabase, WaitingSignUp, at_once, cut_short, email, new_id};
+
+on_both_engines! {
+    a_write_that_succeeds_is_there_for_every_node,
+    a_write_that_fails_leaves_no_trace,
+    a_write_refused_by_the_domain_leaves_no_trace,
+    a_write_that_waits_forever_leaves_no_trace_when_dropped,
+    a_write_dropped_at_any_point_happened_wholly_or_not_at_all,
+    dropped_writes_among_others_lose_nothing,
+    a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed,
+    r28_what_was_written_is_there_after_a_restart,
+}
+
+/// A sign-up and its letter: two rows that belong together.
+async fn sign_up_with_letter(tx: &mut Connection, new: &WaitingSignUp) -> Result<(), StoreError> {
+    tx.insert_sign_up(&new.row()).await?;
+    tx.insert_letter(&NewLetter {
+        id: vestibule::storage::LetterId::new(new_id()),
+        kind: "sign-up",
+        email: &new.email,
+        locale: None,
+        facts: "{}".to_owned(),
+        now: NOW,
+    })
+    .await
+}
+
+async fn assert_empty(db: &TestDatabase) {
+    assert_eq!(db.count("sign_ups").await, 0);
+    assert_eq!(db.count("outbox").await, 0);
+}
+
+/// That the store's connections are in order: one after another, each can write and read.
+async fn assert_usable(db: &TestDatabase, address: &str) {
+    let id = db.sign_up(address).await;
+    let found = db.store.read(async |tx| tx.find_sign_up(id).await).await.unwrap();
+    assert!(found.is_some());
+    assert!(db.store.write(async |tx| tx.consume_sign_up(id, true).await).await.unwrap());
+}
+
+async fn a_write_that_succeeds_is_there_for_every_node(db: TestDatabase) {
+    let other = db.another_store().await;
+    let new = WaitingSignUp::of("ada@example.org");
+    db.store.write(async |tx| sign_up_with_letter(tx, &new).await).await.unwrap();
+    let found = other.read(async |tx| tx.find_sign_up_by_email(&new.email).await).await.unwrap();
+    assert_eq!(found.unwrap().sign_up.id, new.id);
+}
+
+async fn a_write_that_fails_leaves_no_trace(db: TestDatabase) {
+    let new = WaitingSignUp::of("ada@example.org");
+    let twin =
+        WaitingSignUp { email: email("bob@example.org"), ..WaitingSignUp::of("a@b.example") };
+    let twin = WaitingSignUp { id: new.id, ..twin };
+    let written = db.store.write(async |tx| {
+        sign_up_with_letter(tx, &new).await?;
+        tx.insert_sign_up(&twin.row()).await
+    });
+    assert!(written.await.unwrap_err().is_conflict());
+    assert_empty(&db).await;
+    assert_usable(&db, "ada@example.org").await;
+}
+
+async fn a_write_refused_by_the_domain_leaves_no_trace(db: TestDatabase) {
+    #[derive(Debug)]
+    enum Refusal {
+        NotToday,
+        Store,
+    }
+    impl From<StoreError> for Refusal {
+        fn from(_: StoreError) -> Self {
+            Self::Store
+        }
+    }
+
+    let new = WaitingSignUp::of("ada@example.org");
+    let written: Result<(), Refusal> = db
+        .store
+        .write(async |tx| {
+            sign_up_with_letter(tx, &new).await?;
+            Err(Refusal::NotToday)
+        })
+        .await;
+    assert!(matches!(written, Err(Refusal::NotToday)), "{written:?}");
+    assert_empty(&db).await;
+    assert_usable(&db, "ada@example.org").await;
+}
+
+async fn a_write_that_waits_forever_leaves_no_trace_when_dropped(db: TestDatabase) {
+    let new = WaitingSignUp::of("ada@example.org");
+    {
+        let (written, is_written) = tokio::sync::oneshot::channel::<()>();
+        let hanging = db.store.write(async |tx| {
+            sign_up_with_letter(tx, &new).await?;
+            let _ = written.send(());
+            pending::<Result<(), StoreError>>().await
+        });
+        tokio::select! {
+            biased;
+            _ = hanging => panic!("it waits forever"),
+            () = async { is_written.await.unwrap() } => {}
+        }
+    }
+    assert_usable(&db, "ada@example.org").await;
+    assert_empty(&db).await;
+}
+
+async fn a_write_dropped_at_any_point_happened_wholly_or_not_at_all(db: TestDatabase) {
+    // which point a poll ends at is up to the threads, so each is tried more than once
+    for pass in 0..5 {
+        for polls in 0.. {
+            let new = WaitingSignUp::of(&format!("ada{pass}-{polls}@example.org"));
+            let write = db.store.write(async |tx| sign_up_with_letter(tx, &new).await);
+            let outcome = cut_short(polls, write).await;
+            // the next writer comes before anybody has tidied up
+            assert_usable(&db, "bob@example.org").await;
+            let (sign_ups, letters) = (db.count("sign_ups").await, db.count("outbox").await);
+            assert_eq!(sign_ups, letters, "dropped at its poll {polls}");
+            if let Some(outcome) = outcome {
+                outcome.unwrap();
+                assert!(sign_ups > pass, "what was answered is there");
+                break;
+            }
+        }
+    }
+}
+
+async fn dropped_writes_among_others_lose_nothing(db: TestDatabase) {
+    let answers = at_once(120, |index| {
+        let store = db.store.clone();
+        async move {
+            let new = WaitingSignUp::of(&format!("ada{index}@example.org"));
+            let write = store.write(async |tx| sign_up_with_letter(tx, &new).await);
+            // every third runs to its end
+            let polls = if index % 3 == 0 { usize::MAX } else { index / 12 };
+            (new.email.clone(), cut_short(polls, write).await)
+        }
+    });
+    for (email, outcome) in answers.await {
+        if let Some(outcome) = outcome {
+            outcome.unwrap();
+            let found = db.store.read(async |tx| tx.find_sign_up_by_email(&email).await).await;
+            assert!(found.unwrap().is_some(), "{email} was answered");
+        }
+    }
+    assert_usable(&db, "bob@example.org").await;
+    let orphans = "SELECT COUNT(*) FROM outbox WHERE email NOT IN (SELECT email FROM sign_ups)";
+    assert_eq!(db.integer(orphans).await, Some(0));
+    assert_eq!(db.count("sign_ups").await, db.count("outbox").await);
+}
+
+async fn a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed(db: TestDatabase) {
+    let new = WaitingSignUp::of("ada@example.org");
+    let seen_meanwhile = db.store.write(async |tx| {
+        sign_up_with_letter(tx, &new).await?;
+        assert!(tx.find_sign_up(new.id).await?.is_some(), "a writer sees what it wrote");
+        db.store.read(async |reader| reader.find_sign_up(new.id).await).await
+    });
+    assert!(seen_meanwhile.await.unwrap().is_none());
+    let seen = db.store.read(async |reader| reader.find_sign_up(new.id).await).await.unwrap();
+    assert!(seen.is_some());
+}
+
+async fn r28_what_was_written_is_there_after_a_restart(db: TestDatabase) {
+    let spent = db.sign_up("ada@example.org").await;
+    let waiting = db.sign_up("bob@example.org").await;
+    db.store.write(async |tx| tx.consume_sign_up(spent, false).await).await.unwrap();
+    let TestDatabase { store, url, folder } = db;
+    drop(store);
+    let store = crate::database::open(&url).await.unwrap();
+    let found = store
+        .read(async |db| Ok((db.find_sign_up(spent).await?, db.find_sign_up(waiting).await?)))
+        .await
+        .unwrap();
+    assert!(matches!(found, (None, Some(_))), "{found:?}");
+    drop(folder);
+}
