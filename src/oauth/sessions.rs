@@ -95,7 +95,12 @@ impl OAuth {
                 })
                 .await
             })
-            .await?;
+            .await;
+        let started = match started {
+            // the account was deleted in between
+            Err(error) if error.is_conflict() => false,
+            other => other?,
+        };
         if !started {
             // the password was changed, or the account disabled, while this one was being checked
             return Err(OAuthError::WrongPassword);

@@ -80,13 +80,20 @@ async fn r35_of_fifty_accounts_for_one_address_at_once_one_is_made(db: TestDatab
 async fn an_account_can_change_what_it_says_of_itself(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let bystander = db.account("bob@example.org").await;
-    let name = Name::parse("Ada").unwrap();
+    let name = Name::parse("Ada").unwrap().unwrap();
     let locale = Locale::parse("en-GB").unwrap();
-    for (name, locale) in [(name.as_ref(), Some(&locale)), (None, Some(&locale)), (None, None)] {
+    // what is not given stays as it is
+    for (given, expected) in [
+        ((Some(Some(&name)), None), (Some(&name), None)),
+        ((None, Some(Some(&locale))), (Some(&name), Some(&locale))),
+        ((Some(None), None), (None, Some(&locale))),
+        ((None, Some(None)), (None, None)),
+    ] {
+        let (name, locale) = given;
         let updated = db.store.write(async |tx| tx.update_profile(id, name, locale).await).await;
         assert!(updated.unwrap());
         let account = found(&db, id).await.account;
-        assert_eq!((account.name.as_ref(), account.locale.as_ref()), (name, locale));
+        assert_eq!((account.name.as_ref(), account.locale.as_ref()), expected);
         assert_eq!(found(&db, bystander).await.account.name, None);
     }
 }
