@@ -12,7 +12,7 @@
 //! | Floor | Modules | What they own |
 //! |---|---|---|
 //! | 6 | `main`, `cli` | the command line |
-//! | 5 | `app`, `assembly`, [`testing`] | [`build`] and [`stage`]: the list of stages; putting the parts together |
+//! | 5 | `app`, `assembly`, `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together |
 //! | 4 | [`web`] | routes, request guards, catchers, pages: one file for each resource |
 //! | 3 | [`oauth`], [`accounts`] | the two domains: what is allowed, what happens |
 //! | 2 | [`storage`], [`mail`], [`crypto`], [`templates`] | every SQL statement; every letter; every hash and random bit |
