@@ -55,9 +55,11 @@ impl Scope {
 impl FromStr for Scope {
     type Err = ScopeError;
 
-    /// `scope-token *( SP scope-token )`; an empty text is the empty scope.
+    /// `scope-token *( SP scope-token )`; an empty text is the empty scope, but nothing else is:
+    /// whoever asks for blanks did not mean to ask for no scope at all.
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        Self::from_tokens(text.split(' ').filter(|token| !token.is_empty()))
+        let scope = Self::from_tokens(text.split(' ').filter(|token| !token.is_empty()))?;
+        if scope.is_empty() && !text.is_empty() { Err(ScopeError) } else { Ok(scope) }
     }
 }
 
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn only_the_characters_of_the_rfc_are_taken() {
-        for text in ["a\"b", "a\\b", "a\tb", "é", "a\u{7f}"] {
+        for text in ["a\"b", "a\\b", "a\tb", "é", "a\u{7f}", " ", "  "] {
             assert_eq!(text.parse::<Scope>(), Err(ScopeError), "{text:?}");
         }
     }

@@ -208,17 +208,19 @@ impl OAuth {
     ) -> Result<Option<TokenPair>, OAuthError> {
         let now = self.clock.now();
         let refresh = successor(&token.secret, &session.salt);
-        let live = &session.access;
-        let access = access_secret(&token.secret, &session.salt, live.serial);
-        let fits = live.scope == *scope && live.expires_at > now;
-        // a digest that is gone was revoked
-        if fits && live.digest == Some(access.digest()) {
-            return Ok(Some(TokenPair {
-                access: AccessToken { session: session.id, secret: access },
-                refresh: Some(RefreshToken { secret: refresh, ..token.clone() }),
-                scope: scope.clone(),
-                expires_in: live.expires_at.since(now),
-            }));
+        // the preceding one, too: two tabs that ask for different scopes each get their own again
+        for slot in std::iter::once(&session.access).chain(&session.previous_access) {
+            let access = access_secret(&token.secret, &session.salt, slot.serial);
+            let fits = slot.scope == *scope && slot.expires_at > now;
+            // a digest that is gone was revoked
+            if fits && slot.digest == Some(access.digest()) {
+                return Ok(Some(TokenPair {
+                    access: AccessToken { session: session.id, secret: access },
+                    refresh: Some(RefreshToken { secret: refresh, ..token.clone() }),
+                    scope: scope.clone(),
+                    expires_in: slot.expires_at.since(now),
+                }));
+            }
         }
         self.renew(token, session, scope, &session.salt, refresh, None).await
     }

@@ -1,3 +1,16 @@
 //! The HTTP API over Rocket's local client, with a stepped clock and a database for each test.
 
-mod smoke;
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is how a test fails")]
+
+mod whole_path;
+
+mod bearer;
+mod client_authentication;
+mod concurrency;
+mod forms;
+mod me;
+mod password_grant;
+mod refresh_grant;
+mod revocation;
+mod sessions;
+mod support;

@@ -1,0 +1,226 @@
+//! Who a client is (RFC 6749 §2.3): R11 to R16.
+
+use rocket::http::{Header, Status};
+use sha2::{Digest as _, Sha256};
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::support::{
+    ADA, Tokens, basic, described_error_of, error_of, invalid, post_form_with, raw_basic, tokens,
+};
+
+const SECRET: &str = "shop secret";
+/// All that Basic separates, and form encoding encodes.
+const ODD_ID: &str = "my client:é+%41";
+const ODD_SECRET: &str = "a b+c:é%41&=";
+
+fn invalid_client() -> (Status, String) {
+    (Status::Unauthorized, "invalid_client".to_owned())
+}
+
+/// A password grant without a word about the client.
+fn anonymous() -> Vec<(&'static str, &'static str)> {
+    vec![("grant_type", "password"), ("username", ADA), ("password", PASSWORD)]
+}
+
+fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    anonymous().into_iter().chain(more.iter().copied()).collect()
+}
+
+async fn app() -> TestApp {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    app
+}
+
+async fn by_header(app: &TestApp, header: Header<'static>) -> (Status, String) {
+    error_of(post_form_with(app, "/oauth/token", header, &anonymous()).await).await
+}
+
+async fn signed_in_to_shop(app: &TestApp) -> Tokens {
+    let answer = post_form_with(app, "/oauth/token", basic("shop", SECRET), &anonymous()).await;
+    tokens(answer).await
+}
+
+#[rocket::async_test]
+async fn r11_the_right_secret_is_taken_by_header_and_in_the_body() {
+    let app = app().await;
+    let by_header = signed_in_to_shop(&app).await;
+    let body = with(&[("client_id", "shop"), ("client_secret", SECRET)]);
+    let in_body = tokens(app.token(&body).await).await;
+    for tokens in [by_header, in_body] {
+        assert_eq!(tokens.scope, "account.read orders.read");
+    }
+}
+
+#[rocket::async_test]
+async fn r11_r16_whoever_is_not_proven_gets_one_and_the_same_401() {
+    let app = app().await;
+    let mut answers = vec![];
+    for (id, secret) in [
+        ("shop", "wrong"),
+        ("shop", ""),
+        ("shop", "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5"),
+        ("nobody", "wrong"),
+        ("nobody", ""),
+        ("web", "a public client has none"),
+        ("SHOP", SECRET),
+        ("shop ", SECRET),
+    ] {
+        let by_header = post_form_with(&app, "/oauth/token", basic(id, secret), &anonymous()).await;
+        answers.push(described_error_of(by_header).await);
+        let body = with(&[("client_id", id), ("client_secret", secret)]);
+        answers.push(described_error_of(app.token(&body).await).await);
+    }
+    answers.push(described_error_of(app.token(&with(&[("client_id", "shop")])).await).await);
+    answers.push(described_error_of(app.token(&anonymous()).await).await);
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!((answers[0].0, answers[0].1.clone()), invalid_client());
+}
+
+#[rocket::async_test]
+async fn r11_the_revocation_endpoint_asks_the_same() {
+    let app = app().await;
+    for fields in [
+        &[("token", "x")][..],
+        &[("token", "x"), ("client_id", "nobody")],
+        &[("token", "x"), ("client_id", "shop")],
+        &[("token", "x"), ("client_id", "shop"), ("client_secret", "wrong")],
+    ] {
+        let answer = app.post_form("/oauth/revoke", fields).await;
+        assert_eq!(error_of(answer).await, invalid_client(), "{fields:?}");
+    }
+    let answer =
+        post_form_with(&app, "/oauth/revoke", basic("shop", "wrong"), &[("token", "x")]).await;
+    assert_eq!(error_of(answer).await, invalid_client());
+}
+
+#[rocket::async_test]
+async fn r12_one_way_at_a_time() {
+    let app = app().await;
+    for (more, expected) in [
+        (&[("client_secret", SECRET)][..], invalid("invalid_request")),
+        (&[("client_secret", "wrong")], invalid("invalid_request")),
+        (&[("client_id", "shop"), ("client_secret", SECRET)], invalid("invalid_request")),
+        (&[("client_id", "web")], invalid("invalid_request")),
+    ] {
+        let header = basic("shop", SECRET);
+        let answer = post_form_with(&app, "/oauth/token", header, &with(more)).await;
+        assert_eq!(error_of(answer).await, expected, "{more:?}");
+    }
+    for more in [
+        &[("client_id", "shop")][..],
+        &[("client_id", "shop"), ("client_secret", "")],
+        &[("client_id", "")],
+    ] {
+        let header = basic("shop", SECRET);
+        tokens(post_form_with(&app, "/oauth/token", header, &with(more)).await).await;
+    }
+    let lone = with(&[("client_secret", SECRET)]);
+    assert_eq!(error_of(app.token(&lone).await).await, invalid("invalid_request"));
+}
+
+#[rocket::async_test]
+async fn r13_headers_that_are_no_credentials_are_401() {
+    let app = app().await;
+    for header in [
+        Header::new("Authorization", "Basic"),
+        Header::new("Authorization", "Basic "),
+        Header::new("Authorization", ""),
+        Header::new("Authorization", "Basic !!!"),
+        Header::new("Authorization", "Basic c2hvcDpzaG9wK3NlY3JldA"), // unpadded
+        Header::new("Authorization", "Bearer vat_x"),
+        Header::new("Authorization", "Negotiate c2hvcDpzaG9wK3NlY3JldA=="),
+        raw_basic("shop"),
+        raw_basic(""),
+        raw_basic(":"),
+        raw_basic(":shop secret"),
+        raw_basic(b"shop:\xff"),
+        raw_basic("shop:%ff"),
+        raw_basic("shop:%zz"),
+        raw_basic("shop:\0"),
+        raw_basic("x".repeat(65_536)),
+    ] {
+        let described = format!("{header:?}");
+        assert_eq!(by_header(&app, header).await, invalid_client(), "{described}");
+    }
+}
+
+#[rocket::async_test]
+async fn r14_credentials_are_form_decoded_once() {
+    let digest = hex::encode(Sha256::digest(ODD_SECRET));
+    let app = TestApp::configured(&format!(
+        "[default.vestibule.clients.\"{ODD_ID}\"]\nsecret_sha256 = \"{digest}\"\n\
+         grants = [\"password\"]\nscopes = [\"account.read\"]"
+    ))
+    .await;
+    app.account(ADA).await;
+    let header = basic(ODD_ID, ODD_SECRET);
+    tokens(post_form_with(&app, "/oauth/token", header, &anonymous()).await).await;
+    let body = with(&[("client_id", ODD_ID), ("client_secret", ODD_SECRET)]);
+    tokens(app.token(&body).await).await;
+
+    // decoded twice, these would be the right ones
+    let encode = |text: &str| percent(&percent(text));
+    let twice = raw_basic(format!("{}:{}", encode(ODD_ID), encode(ODD_SECRET)));
+    assert_eq!(by_header(&app, twice).await, invalid_client());
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[rocket::async_test]
+async fn r14_the_scheme_is_known_in_any_case_and_the_header_once() {
+    let app = app().await;
+    let encoded = basic("shop", SECRET).value().trim_start_matches("Basic ").to_owned();
+    for scheme in ["basic", "BASIC", "bAsIc", "Basic ", "Basic  "] {
+        let header = Header::new("Authorization", format!("{scheme} {encoded}"));
+        tokens(post_form_with(&app, "/oauth/token", header, &anonymous()).await).await;
+    }
+    let request = app.client.post("/oauth/token").header(rocket::http::ContentType::Form);
+    let mut request = request.body(crate::support::form(&anonymous()));
+    for _ in 0..2 {
+        request.add_header(basic("shop", SECRET));
+    }
+    assert_eq!(error_of(request.dispatch().await).await, invalid("invalid_request"));
+}
+
+#[rocket::async_test]
+async fn r15_refreshing_without_the_secret_leaves_the_token_unspent() {
+    // without grace a token that was spent by mistake ends its session
+    let app = TestApp::configured("[default.vestibule.tokens]\nreuse_grace = \"0s\"").await;
+    app.account(ADA).await;
+    let token = signed_in_to_shop(&app).await.refresh;
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
+    for more in [
+        &[][..],
+        &[("client_id", "shop")],
+        &[("client_id", "shop"), ("client_secret", "")],
+        &[("client_id", "shop"), ("client_secret", "wrong")],
+    ] {
+        let fields = [&fields[..], more].concat();
+        assert_eq!(error_of(app.token(&fields).await).await, invalid_client(), "{more:?}");
+    }
+    let header = basic("shop", SECRET);
+    tokens(post_form_with(&app, "/oauth/token", header, &fields).await).await;
+}
+
+#[rocket::async_test]
+async fn r16_a_public_client_may_send_an_empty_secret() {
+    let app = app().await;
+    let header = basic("web", "");
+    tokens(post_form_with(&app, "/oauth/token", header, &anonymous()).await).await;
+    tokens(app.token(&with(&[("client_id", "web"), ("client_secret", "")])).await).await;
+}
+
+#[rocket::async_test]
+async fn a_default_client_serves_requests_that_name_none() {
+    let app = TestApp::configured("[default.vestibule]\ndefault_client = \"web\"").await;
+    app.account(ADA).await;
+    assert_eq!(tokens(app.token(&anonymous()).await).await.scope, "account.read account.write");
+    let named = with(&[("client_id", "kiosk")]);
+    assert_eq!(tokens(app.token(&named).await).await.scope, "account.read");
+    let unknown = with(&[("client_id", "nobody")]);
+    assert_eq!(error_of(app.token(&unknown).await).await, invalid_client());
+}

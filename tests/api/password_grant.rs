@@ -1,0 +1,229 @@
+//! The password grant (RFC 6749 §4.3): R17 to R19, R21, R41.
+
+use std::time::Duration;
+
+use rocket::http::Status;
+use serde_json::json;
+use vestibule::model::EmailAddress;
+use vestibule::storage::StoreError;
+use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
+
+use crate::support::{
+    ADA, described_error_of, error_of, invalid, opens, sign_in, sign_in_fields, tokens,
+};
+
+const WRONG: &str = "incorrect horse battery staple";
+
+async fn asking(app: &TestApp, username: &str, password: &str) -> (Status, String, String) {
+    let fields = [
+        ("grant_type", "password"),
+        ("client_id", "web"),
+        ("username", username),
+        ("password", password),
+    ];
+    described_error_of(app.token(&fields).await).await
+}
+
+async fn with_scope(app: &TestApp, scope: &str) -> Result<String, (Status, String)> {
+    let mut fields = sign_in_fields();
+    fields.push(("scope", scope));
+    let answer = app.token(&fields).await;
+    if answer.status() == Status::Ok {
+        Ok(tokens(answer).await.scope)
+    } else {
+        Err(error_of(answer).await)
+    }
+}
+
+#[rocket::async_test]
+async fn r17_success_has_all_that_the_standard_asks_for() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let tokens = sign_in(&app).await;
+    assert_eq!(tokens.expires_in, 900);
+    assert_eq!(tokens.scope, "account.read account.write");
+    assert!(tokens.refresh.starts_with("vrt_"));
+    assert!(opens(&app, &tokens.access).await);
+    // 32 bytes of randomness, 16 of session id, 4 of checksum; 16 more of tag
+    assert_eq!((tokens.access.len(), tokens.refresh.len()), (4 + 70, 4 + 91));
+    app.advance(Duration::from_millis(899_999));
+    assert!(opens(&app, &tokens.access).await);
+    app.advance(Duration::from_millis(1));
+    assert!(!opens(&app, &tokens.access).await);
+}
+
+#[rocket::async_test]
+async fn lifetimes_are_as_configured_and_never_longer_than_the_session() {
+    let app = TestApp::configured(
+        "[default.vestibule.tokens]\naccess_ttl = \"20m\"\nsession_ttl = \"15m\"\n\
+         refresh_idle_ttl = \"15m\"",
+    )
+    .await;
+    app.account(ADA).await;
+    assert_eq!(sign_in(&app).await.expires_in, 900);
+}
+
+#[rocket::async_test]
+async fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let mut fields = sign_in_fields();
+    fields[1] = ("client_id", "kiosk");
+    let answer = app.token(&fields).await.into_json::<serde_json::Value>().await.unwrap();
+    assert!(answer.get("refresh_token").is_none(), "{answer}");
+    assert_eq!((&answer["scope"], &answer["expires_in"]), (&json!("account.read"), &json!(900)));
+}
+
+#[rocket::async_test]
+async fn r18_every_refusal_is_the_same() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let id = app.signed_in("disabled@example.org").await.account_id().await;
+    let disabled: Result<bool, StoreError> =
+        app.store().write(async |tx| tx.disable_account(id, BEGINNING).await).await;
+    assert!(disabled.unwrap());
+    app.sign_up("waiting@example.org", PASSWORD).await;
+    app.sign_up("contested@example.org", WRONG).await;
+    app.sign_up("contested@example.org", PASSWORD).await;
+
+    let mut answers = vec![];
+    for (username, password) in [
+        (ADA, WRONG),
+        (ADA, "x"),
+        ("nobody@example.org", PASSWORD),
+        ("no address", PASSWORD),
+        ("ada@example.org,bob@example.org", PASSWORD),
+        ("disabled@example.org", PASSWORD),
+        ("disabled@example.org", WRONG),
+        ("waiting@example.org", WRONG),
+        // nobody's password counts until whoever has the letter chose one
+        ("contested@example.org", PASSWORD),
+        ("contested@example.org", WRONG),
+    ] {
+        answers.push(asking(&app, username, password).await);
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!((answers[0].0, answers[0].1.clone()), invalid("invalid_grant"));
+}
+
+#[rocket::async_test]
+async fn r18_the_right_password_of_a_waiting_sign_up_is_told_what_to_do() {
+    let app = TestApp::start().await;
+    app.sign_up(ADA, PASSWORD).await;
+    let waiting = asking(&app, ADA, PASSWORD).await;
+    assert_eq!((waiting.0, waiting.1.clone()), invalid("invalid_grant"));
+    assert!(waiting.2.contains("yet to be confirmed"), "{}", waiting.2);
+    assert_ne!(waiting, asking(&app, ADA, WRONG).await);
+    app.activate(ADA).await;
+    sign_in(&app).await;
+}
+
+#[rocket::async_test]
+async fn r18_passwords_are_compared_as_they_are() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    for password in [
+        &PASSWORD.to_uppercase(),
+        &format!("{PASSWORD} "),
+        &format!(" {PASSWORD}"),
+        &PASSWORD[1..],
+        &PASSWORD.replace(' ', "+"),
+        &PASSWORD.replace(' ', "%20"),
+    ] {
+        assert_eq!(asking(&app, ADA, password).await.1, "invalid_grant", "{password}");
+    }
+}
+
+#[rocket::async_test]
+async fn the_username_is_trimmed_and_folded() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    for username in [" ada@example.org ", "ADA@EXAMPLE.ORG", "\tAda@Example.org\t"] {
+        let mut fields = sign_in_fields();
+        fields[2] = ("username", username);
+        tokens(app.token(&fields).await).await;
+    }
+}
+
+#[rocket::async_test]
+async fn r19_scope_is_what_was_asked_for_in_one_order_and_never_more() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let both = Ok("account.read account.write".to_owned());
+    for (asked, granted) in [
+        ("account.write account.read", both.clone()),
+        ("account.read account.write account.read", both),
+        ("account.write", Ok("account.write".to_owned())),
+        ("account.read orders.read", Err(invalid("invalid_scope"))),
+        ("unknown", Err(invalid("invalid_scope"))),
+        ("Account.Read", Err(invalid("invalid_scope"))),
+        ("account.read,account.write", Err(invalid("invalid_scope"))),
+        ("account.read\taccount.write", Err(invalid("invalid_scope"))),
+        ("\"account.read\"", Err(invalid("invalid_scope"))),
+        ("é", Err(invalid("invalid_scope"))),
+        (" ", Err(invalid("invalid_scope"))),
+    ] {
+        assert_eq!(with_scope(&app, asked).await, granted, "{asked:?}");
+    }
+}
+
+#[rocket::async_test]
+async fn what_costs_nothing_is_checked_before_the_password() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let mut fields = sign_in_fields();
+    fields[3] = ("password", WRONG);
+    fields.push(("scope", "orders.read"));
+    assert_eq!(error_of(app.token(&fields).await).await, invalid("invalid_scope"));
+    fields[1] = ("client_id", "nobody");
+    assert_eq!(error_of(app.token(&fields).await).await.1, "invalid_client");
+}
+
+#[rocket::async_test]
+async fn r21_a_password_is_the_same_however_its_accents_are_typed() {
+    const COMPOSED: &str = "fünf müde Bären träumen";
+    const DECOMPOSED: &str = "fu\u{308}nf mu\u{308}de Ba\u{308}ren tra\u{308}umen";
+    for (chosen, typed) in [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)] {
+        let app = TestApp::start().await;
+        app.sign_up(ADA, chosen).await;
+        app.activate(ADA).await;
+        for typed in [chosen, typed] {
+            let mut fields = sign_in_fields();
+            fields[3] = ("password", typed);
+            tokens(app.token(&fields).await).await;
+        }
+        assert_eq!(asking(&app, ADA, "funf mude Baren traumen").await.1, "invalid_grant");
+    }
+}
+
+async fn stored_hash(app: &TestApp) -> String {
+    let email = EmailAddress::parse(ADA).unwrap();
+    let found = app.store().read(async |db| db.find_account_by_email(&email).await).await;
+    found.unwrap().unwrap().password_hash.as_str().to_owned()
+}
+
+#[rocket::async_test]
+async fn r41_a_sign_in_rehashes_when_the_parameters_have_risen() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/vestibule.db", directory.path().display());
+    let app = TestApp::on_database(&url, "").await;
+    app.account(ADA).await;
+    sign_in(&app).await;
+    let first = stored_hash(&app).await;
+    assert!(first.contains("m=64,t=1,p=1"), "{first}");
+    sign_in(&app).await;
+    assert_eq!(stored_hash(&app).await, first, "nothing has risen");
+    drop(app);
+
+    let dearer = "[default.vestibule.hashing]\niterations = 2";
+    let app = TestApp::on_database(&url, dearer).await;
+    assert_eq!(asking(&app, ADA, WRONG).await.1, "invalid_grant");
+    assert_eq!(stored_hash(&app).await, first, "a wrong password rehashes nothing");
+    let tokens = sign_in(&app).await;
+    let second = stored_hash(&app).await;
+    assert!(second.contains("m=64,t=2,p=1"), "{second}");
+    assert!(opens(&app, &tokens.access).await);
+    sign_in(&app).await;
+    assert_eq!(stored_hash(&app).await, second);
+}

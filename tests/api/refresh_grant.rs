@@ -1,0 +1,563 @@
+//! Refreshing (RFC 6749 §6) and the predecessor rule of the HTTP contract: R22, R23, R25 to R27.
+
+use std::time::Duration;
+
+use rocket::futures::future::join_all;
+use rocket::http::{ContentType, Status};
+use vestibule::storage::StoreError;
+use vestibule::testing::{BEGINNING, TestApp};
+
+use crate::support::{
+    ADA, Tokens, basic, error_of, form, invalid, opens, post_form_with, refresh, refresh_scope,
+    refreshed, refused, sign_in, sign_in_fields, tokens, warnings,
+};
+
+const FULL: &str = "account.read account.write";
+/// Under these settings a token that was spent by mistake ends its session.
+const STRICT: &str = "[default.vestibule.tokens]\nreuse_grace = \"0s\"";
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Ada signed in through `web`.
+async fn started() -> (TestApp, Tokens) {
+    configured("").await
+}
+
+async fn configured(toml: &str) -> (TestApp, Tokens) {
+    let app = TestApp::configured(toml).await;
+    app.account(ADA).await;
+    let tokens = sign_in(&app).await;
+    (app, tokens)
+}
+
+/// Uses an access token, and has that written down.
+async fn used(app: &TestApp, access_token: &str) {
+    assert!(opens(app, access_token).await);
+    app.settle().await;
+}
+
+async fn revoked(app: &TestApp, token: &str) {
+    let answer = app.post_form("/oauth/revoke", &[("client_id", "web"), ("token", token)]).await;
+    assert_eq!(answer.status(), Status::Ok);
+}
+
+/// Nothing of the session opens anything, and its owner was told once.
+async fn stolen(app: &TestApp, pair: &Tokens) {
+    assert!(!opens(app, &pair.access).await);
+    refused(app, &pair.refresh).await;
+    assert_eq!(warnings(app).await, 1);
+}
+
+/// The session goes on with this pair, and nobody was told anything.
+async fn unharmed(app: &TestApp, pair: &Tokens) {
+    assert!(opens(app, &pair.access).await);
+    refreshed(app, &pair.refresh).await;
+    assert_eq!(warnings(app).await, 0);
+}
+
+#[rocket::async_test]
+async fn r22_every_refresh_hands_out_a_new_pair() {
+    let (app, mut pair) = started().await;
+    let mut seen = vec![pair.clone()];
+    for _ in 0..5 {
+        pair = refreshed(&app, &pair.refresh).await;
+        assert_eq!((pair.expires_in, pair.scope.as_str()), (900, FULL));
+        assert!(seen.iter().all(|old| old.access != pair.access && old.refresh != pair.refresh));
+        seen.push(pair.clone());
+    }
+    assert!(opens(&app, &pair.access).await);
+}
+
+#[rocket::async_test]
+async fn the_preceding_access_token_lives_on_to_its_own_end() {
+    let (app, first) = started().await;
+    app.advance(SECOND * 600);
+    let second = refreshed(&app, &first.refresh).await;
+    assert!(opens(&app, &first.access).await && opens(&app, &second.access).await);
+    app.advance(SECOND * 300);
+    assert!(!opens(&app, &first.access).await && opens(&app, &second.access).await);
+
+    let third = refreshed(&app, &second.refresh).await;
+    refreshed(&app, &third.refresh).await;
+    assert!(!opens(&app, &second.access).await, "only the one before");
+    assert!(opens(&app, &third.access).await);
+}
+
+#[rocket::async_test]
+async fn r22_a_narrower_scope_narrows_the_access_token_only() {
+    let (app, first) = started().await;
+    let narrow = tokens(refresh_scope(&app, &first.refresh, "account.write").await).await;
+    assert_eq!(narrow.scope, "account.write");
+    let me = app.client.get("/v1/me").header(crate::support::bearer(&narrow.access));
+    assert_eq!(me.dispatch().await.status(), Status::Forbidden);
+
+    let full = refreshed(&app, &narrow.refresh).await;
+    assert_eq!(full.scope, FULL, "the session has kept its scope");
+    let asked = tokens(refresh_scope(&app, &full.refresh, FULL).await).await;
+    assert_eq!(asked.scope, FULL);
+}
+
+#[rocket::async_test]
+async fn r22_a_wider_scope_is_refused_and_spends_nothing() {
+    let app = TestApp::configured(STRICT).await;
+    app.account(ADA).await;
+    let mut fields = sign_in_fields();
+    fields.push(("scope", "account.read"));
+    let first = tokens(app.token(&fields).await).await;
+    for scope in ["account.read account.write", "account.write", "unknown", "a\"b", " "] {
+        let answer = refresh_scope(&app, &first.refresh, scope).await;
+        assert_eq!(error_of(answer).await, invalid("invalid_scope"), "{scope}");
+    }
+    let second = refreshed(&app, &first.refresh).await;
+    assert_eq!(second.scope, "account.read");
+    // a spent one with a wider scope does nothing either, however old it is
+    let third = refreshed(&app, &second.refresh).await;
+    app.advance(DAY);
+    let answer = refresh_scope(&app, &first.refresh, FULL).await;
+    assert_eq!(error_of(answer).await, invalid("invalid_scope"));
+    refreshed(&app, &third.refresh).await;
+    assert_eq!(warnings(&app).await, 0);
+}
+
+#[rocket::async_test]
+async fn r23_a_repeat_gets_the_same_answer_with_what_is_left_of_it() {
+    let (app, first) = started().await;
+    app.advance(SECOND * 60);
+    let second = refreshed(&app, &first.refresh).await;
+    assert_eq!(second.expires_in, 900);
+    app.advance(Duration::from_millis(100_500));
+    let again = refreshed(&app, &first.refresh).await;
+    assert_eq!(again, Tokens { expires_in: 799, ..second.clone() });
+    unharmed(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn r23_a_lost_answer_is_given_again_overnight() {
+    let (app, first) = started().await;
+    let lost = refreshed(&app, &first.refresh).await;
+    app.advance(SECOND * 3_600 * 12);
+    let again = refreshed(&app, &first.refresh).await;
+    assert_eq!(again.refresh, lost.refresh, "one lineage");
+    assert_ne!(again.access, lost.access, "the access token of last night is over");
+    assert_eq!(again.expires_in, 900);
+    assert!(!opens(&app, &lost.access).await);
+    unharmed(&app, &again).await;
+}
+
+#[rocket::async_test]
+async fn r23_a_lost_answer_is_given_again_until_the_session_idles_out() {
+    let (app, first) = started().await;
+    let lost = refreshed(&app, &first.refresh).await;
+    app.advance(DAY * 14 - SECOND * 300);
+    let again = refreshed(&app, &first.refresh).await;
+    assert_eq!(again.refresh, lost.refresh);
+    assert_eq!(again.expires_in, 300, "a repeat is no new life");
+    app.advance(SECOND * 300);
+    refused(&app, &first.refresh).await;
+    refused(&app, &lost.refresh).await;
+    assert_eq!(warnings(&app).await, 0, "it ended by itself");
+}
+
+#[rocket::async_test]
+async fn r23_the_predecessor_answers_until_the_grace_after_first_use_is_over() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    app.advance(SECOND * 3_600);
+    let again = refreshed(&app, &first.refresh).await;
+    assert_eq!(again.refresh, second.refresh);
+    let second = again;
+    used(&app, &second.access).await;
+    app.advance(Duration::from_millis(29_999));
+    assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
+    // further uses do not begin the grace anew
+    used(&app, &second.access).await;
+    app.advance(Duration::from_millis(1));
+    refused(&app, &first.refresh).await;
+    stolen(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn r23_using_the_old_access_token_says_nothing_about_the_new_pair() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    // late enough to be written down as a use of the session
+    app.advance(SECOND * 60);
+    used(&app, &first.access).await;
+    app.advance(SECOND * 800);
+    assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
+    unharmed(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn r23_a_use_that_is_not_yet_written_down_does_not_hurry() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    assert!(opens(&app, &second.access).await);
+    // noted with the instant of the use, not of the writing
+    app.advance(SECOND * 29);
+    app.settle().await;
+    assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
+    app.advance(SECOND);
+    refused(&app, &first.refresh).await;
+    stolen(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn r23_once_the_successor_was_refreshed_the_predecessor_is_only_a_straggler() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    let third = refreshed(&app, &second.refresh).await;
+    app.advance(Duration::from_millis(29_999));
+    refused(&app, &first.refresh).await;
+    assert_eq!(refreshed(&app, &second.refresh).await.refresh, third.refresh);
+    unharmed(&app, &third).await;
+}
+
+#[rocket::async_test]
+async fn r23_any_older_token_is_theft_when_the_grace_after_the_rotation_is_over() {
+    for generations in [2, 3, 6] {
+        let (app, first) = started().await;
+        let mut pair = first.clone();
+        for _ in 0..generations {
+            pair = refreshed(&app, &pair.refresh).await;
+        }
+        app.advance(SECOND * 30);
+        assert!(opens(&app, &pair.access).await);
+        refused(&app, &first.refresh).await;
+        stolen(&app, &pair).await;
+        // and again, long after
+        app.advance(DAY);
+        refused(&app, &first.refresh).await;
+        stolen(&app, &pair).await;
+    }
+}
+
+#[rocket::async_test]
+async fn r23_the_rotation_that_counts_is_the_last_one() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    app.advance(DAY);
+    let third = refreshed(&app, &second.refresh).await;
+    app.advance(SECOND * 29);
+    refused(&app, &first.refresh).await;
+    unharmed(&app, &third).await;
+}
+
+#[rocket::async_test]
+async fn r23_theft_spares_other_sessions_and_says_what_happened() {
+    let (app, first) = started().await;
+    let elsewhere = sign_in(&app).await;
+    let second = refreshed(&app, &first.refresh).await;
+    refreshed(&app, &second.refresh).await;
+    app.advance(SECOND * 30);
+    refused(&app, &first.refresh).await;
+    assert!(opens(&app, &elsewhere.access).await);
+    refreshed(&app, &elsewhere.refresh).await;
+    let letter = app.last_letter_to(ADA).await;
+    assert_eq!(letter.name, "session-ended");
+    assert!(letter.text.contains("web"), "{}", letter.text);
+    assert!(!letter.text.contains("vrt_") && letter.link.is_none());
+}
+
+#[rocket::async_test]
+async fn r23_many_thieves_at_once_cause_one_letter() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    let third = refreshed(&app, &second.refresh).await;
+    app.advance(SECOND * 30);
+    join_all((0..32).map(|_| refused(&app, &first.refresh))).await;
+    stolen(&app, &third).await;
+}
+
+#[rocket::async_test]
+async fn r23_without_grace_a_refresh_token_is_strictly_single_use() {
+    let (app, first) = configured(STRICT).await;
+    let second = refreshed(&app, &first.refresh).await;
+    refused(&app, &first.refresh).await;
+    stolen(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn r23_the_grace_is_as_configured() {
+    let (app, first) = configured("[default.vestibule.tokens]\nreuse_grace = \"2m\"").await;
+    let second = refreshed(&app, &first.refresh).await;
+    used(&app, &second.access).await;
+    app.advance(SECOND * 119);
+    assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
+    app.advance(SECOND);
+    refused(&app, &first.refresh).await;
+    stolen(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn r23_a_repeat_with_another_scope_gets_an_access_token_of_its_own() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    let narrow = tokens(refresh_scope(&app, &first.refresh, "account.read").await).await;
+    assert_eq!(narrow.refresh, second.refresh, "one lineage");
+    assert_ne!(narrow.access, second.access);
+    assert_eq!(narrow.scope, "account.read");
+    assert!(opens(&app, &second.access).await && opens(&app, &narrow.access).await);
+    // each asks again, and gets what it had
+    assert_eq!(refreshed(&app, &first.refresh).await, second);
+    let again = tokens(refresh_scope(&app, &first.refresh, "account.read").await).await;
+    assert_eq!(again, narrow);
+    unharmed(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn a_revoked_access_token_does_not_come_back_from_a_repeat() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    revoked(&app, &second.access).await;
+    let again = refreshed(&app, &first.refresh).await;
+    assert_eq!(again.refresh, second.refresh);
+    assert_ne!(again.access, second.access);
+    assert!(opens(&app, &again.access).await);
+    assert!(!opens(&app, &second.access).await);
+    // and not by way of another scope either
+    tokens(refresh_scope(&app, &first.refresh, "account.read").await).await;
+    refreshed(&app, &first.refresh).await;
+    assert!(!opens(&app, &second.access).await);
+}
+
+#[rocket::async_test]
+async fn r25_another_clients_token_is_refused_and_unspent() {
+    let (app, first) = configured(STRICT).await;
+    let as_shop = async |token: &str| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        let header = basic("shop", "shop secret");
+        error_of(post_form_with(&app, "/oauth/token", header, &fields).await).await
+    };
+    assert_eq!(as_shop(&first.refresh).await, invalid("invalid_grant"));
+    let second = refreshed(&app, &first.refresh).await;
+    let third = refreshed(&app, &second.refresh).await;
+    // even one that would be theft if its own client presented it
+    app.advance(DAY);
+    assert_eq!(as_shop(&first.refresh).await, invalid("invalid_grant"));
+    assert_eq!(warnings(&app).await, 0);
+    refreshed(&app, &third.refresh).await;
+}
+
+#[rocket::async_test]
+async fn r25_one_kind_of_token_is_not_the_other() {
+    let (app, first) = started().await;
+    for token in [
+        first.access.clone(),
+        first.access.replace("vat_", "vrt_"),
+        first.refresh.replace("vrt_", ""),
+        first.refresh.to_uppercase(),
+        format!("{} ", first.refresh),
+        format!("{}=", first.refresh),
+        format!("{0}{0}", first.refresh),
+        "vrt_".to_owned(),
+        "x".repeat(20_000),
+    ] {
+        refused(&app, &token).await;
+    }
+    assert!(!opens(&app, &first.refresh).await);
+    assert!(!opens(&app, &first.refresh.replace("vrt_", "vat_")).await);
+    unharmed(&app, &first).await;
+}
+
+#[rocket::async_test]
+async fn a_damaged_token_ends_nothing() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    app.advance(SECOND * 60);
+    for position in (4..first.refresh.len()).step_by(7) {
+        let mut damaged = first.refresh.clone().into_bytes();
+        damaged[position] = if damaged[position] == b'A' { b'B' } else { b'A' };
+        refused(&app, std::str::from_utf8(&damaged).unwrap()).await;
+    }
+    // cut short, as by a log or a terminal
+    refused(&app, &first.refresh[..60]).await;
+    unharmed(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn a_forged_token_of_a_session_ends_nothing() {
+    use vestibule::model::{RefreshToken, Secret, SessionTag};
+    let (app, first) = started().await;
+    let other = sign_in(&app).await;
+    app.advance(SECOND * 60);
+    let (mine, theirs) = (
+        RefreshToken::parse(&first.refresh).unwrap(),
+        RefreshToken::parse(&other.refresh).unwrap(),
+    );
+    for forged in [
+        // another session's id with one's own tag and secret
+        RefreshToken { session: theirs.session, ..mine.clone() },
+        RefreshToken { session: theirs.session, secret: theirs.secret.clone(), tag: mine.tag },
+        RefreshToken { tag: SessionTag::new([0; 16]), ..theirs.clone() },
+        RefreshToken { secret: Secret::new([0; 32]), tag: mine.tag, session: theirs.session },
+    ] {
+        refused(&app, &forged.reveal()).await;
+    }
+    refreshed(&app, &first.refresh).await;
+    unharmed(&app, &other).await;
+}
+
+#[rocket::async_test]
+async fn r26_a_session_ends_when_it_idles() {
+    let (app, first) = started().await;
+    app.advance(DAY * 14 - Duration::from_millis(1));
+    let second = refreshed(&app, &first.refresh).await;
+    app.advance(DAY * 14);
+    refused(&app, &second.refresh).await;
+    assert!(!opens(&app, &second.access).await);
+    assert_eq!(warnings(&app).await, 0);
+}
+
+#[rocket::async_test]
+async fn r26_using_the_access_token_is_no_refresh() {
+    let (app, first) = configured("[default.vestibule.tokens]\naccess_ttl = \"30d\"").await;
+    assert_eq!(first.expires_in, 14 * 86_400, "not beyond the session's own end");
+    app.advance(DAY * 13);
+    used(&app, &first.access).await;
+    app.advance(DAY);
+    assert!(!opens(&app, &first.access).await);
+    refused(&app, &first.refresh).await;
+}
+
+#[rocket::async_test]
+async fn r26_a_session_ends_for_good_however_often_it_is_refreshed() {
+    let (app, mut pair) = started().await;
+    for _ in 0..8 {
+        app.advance(DAY * 11);
+        pair = refreshed(&app, &pair.refresh).await;
+        assert_eq!(pair.expires_in, 900);
+    }
+    app.advance(DAY * 2 - SECOND * 300);
+    pair = refreshed(&app, &pair.refresh).await;
+    assert_eq!(pair.expires_in, 300);
+    app.advance(SECOND * 300 - Duration::from_millis(1));
+    assert!(opens(&app, &pair.access).await);
+    app.advance(Duration::from_millis(1));
+    assert!(!opens(&app, &pair.access).await);
+    refused(&app, &pair.refresh).await;
+}
+
+#[rocket::async_test]
+async fn r26_a_clock_that_is_set_back_revives_nothing() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    let third = refreshed(&app, &second.refresh).await;
+    let (out, taken) = (sign_in(&app).await, sign_in(&app).await);
+    revoked(&app, &third.access).await;
+    revoked(&app, &out.refresh).await;
+    let heir = refreshed(&app, &taken.refresh).await;
+    let heir = refreshed(&app, &heir.refresh).await;
+    app.advance(SECOND * 30);
+    refused(&app, &taken.refresh).await;
+
+    let look = async || {
+        refused(&app, &first.refresh).await;
+        for access in [&third.access, &out.access, &heir.access] {
+            assert!(!opens(&app, access).await);
+        }
+        for refresh in [&out.refresh, &taken.refresh, &heir.refresh] {
+            refused(&app, refresh).await;
+        }
+    };
+    for back in [SECOND, SECOND * 30, SECOND * 3_600, DAY * 100] {
+        app.step_back(back);
+        look().await;
+        app.purge().await;
+        app.advance(back - Duration::from_millis(1));
+        look().await;
+    }
+    app.advance(SECOND);
+    assert_eq!(warnings(&app).await, 1, "of the one theft before");
+}
+
+#[rocket::async_test]
+async fn r26_a_clock_that_is_set_back_takes_nobody_for_a_thief() {
+    let (app, first) = started().await;
+    app.step_back(SECOND * 3_600);
+    let second = refreshed(&app, &first.refresh).await;
+    used(&app, &second.access).await;
+    assert_eq!(refreshed(&app, &first.refresh).await.refresh, second.refresh);
+    unharmed(&app, &second).await;
+}
+
+#[rocket::async_test]
+async fn r27_disabling_ends_everything_at_once() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    let id = app.sign_in(ADA).await.account_id().await;
+    let disabled: Result<bool, StoreError> =
+        app.store().write(async |tx| tx.disable_account(id, BEGINNING).await).await;
+    assert!(disabled.unwrap());
+    for token in [&first.access, &second.access] {
+        assert!(!opens(&app, token).await);
+    }
+    for token in [&first.refresh, &second.refresh] {
+        refused(&app, token).await;
+    }
+    assert_eq!(warnings(&app).await, 0);
+}
+
+#[rocket::async_test]
+async fn r27_signing_out_everywhere_races_no_refresh() {
+    let (app, first) = started().await;
+    let elsewhere = app.sign_in(ADA).await;
+    let refreshes = (0..8).map(|_| async {
+        let answer = refresh(&app, &first.refresh).await;
+        (answer.status() == Status::Ok).then_some(answer)
+    });
+    let out = elsewhere.delete("/v1/me/sessions").dispatch();
+    let (answers, out) = tokio::join!(join_all(refreshes), out);
+    assert_eq!(out.status(), Status::NoContent);
+    for answer in answers.into_iter().flatten() {
+        let pair = tokens(answer).await;
+        assert!(!opens(&app, &pair.access).await);
+        refused(&app, &pair.refresh).await;
+    }
+}
+
+#[rocket::async_test]
+async fn a_client_that_is_gone_takes_its_sessions_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/vestibule.db", directory.path().display());
+    let extra = "[default.vestibule.clients.app]\npublic = true\n\
+                 grants = [\"password\", \"refresh_token\"]\nscopes = [\"account.read\"]";
+    let app = TestApp::on_database(&url, extra).await;
+    app.account(ADA).await;
+    let mut fields = sign_in_fields();
+    fields[1] = ("client_id", "app");
+    let pair = tokens(app.token(&fields).await).await;
+    assert!(opens(&app, &pair.access).await);
+    drop(app);
+    let app = TestApp::on_database(&url, "").await;
+    assert!(!opens(&app, &pair.access).await);
+    let fields =
+        [("grant_type", "refresh_token"), ("client_id", "app"), ("refresh_token", &pair.refresh)];
+    assert_eq!(error_of(app.token(&fields).await).await.1, "invalid_client");
+}
+
+#[rocket::async_test]
+async fn r28_what_was_spent_stays_spent_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/vestibule.db", directory.path().display());
+    let app = TestApp::on_database(&url, "").await;
+    app.account(ADA).await;
+    let (first, out) = (sign_in(&app).await, sign_in(&app).await);
+    let second = refreshed(&app, &first.refresh).await;
+    revoked(&app, &second.access).await;
+    revoked(&app, &out.refresh).await;
+    drop(app);
+
+    let app = TestApp::on_database(&url, "").await;
+    assert!(!opens(&app, &second.access).await && !opens(&app, &out.access).await);
+    refused(&app, &out.refresh).await;
+    let again = refreshed(&app, &first.refresh).await;
+    assert_eq!(again.refresh, second.refresh, "a repeat is known across restarts");
+    let request = app.client.post("/oauth/token").header(ContentType::Form);
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("client_id", "web"),
+        ("refresh_token", second.refresh.as_str()),
+    ];
+    tokens(request.body(form(&fields)).dispatch().await).await;
+}

@@ -1,0 +1,142 @@
+//! Revocation (RFC 7009): R31. Who may revoke is in `client_authentication.rs`.
+
+use rocket::http::Status;
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::support::{
+    ADA, Tokens, basic, error_of, invalid, no_store, opens, post_form_with, refreshed, refused,
+    sign_in, tokens, warnings,
+};
+
+async fn started() -> (TestApp, Tokens) {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let pair = sign_in(&app).await;
+    (app, pair)
+}
+
+/// Revokes as the client `web`; the answer is checked.
+async fn revoke(app: &TestApp, fields: &[(&str, &str)]) {
+    let fields = [&[("client_id", "web")], fields].concat();
+    let response = app.post_form("/oauth/revoke", &fields).await;
+    assert_eq!(response.status(), Status::Ok, "{fields:?}");
+    no_store(&response);
+    assert_eq!(response.into_string().await.unwrap_or_default(), "");
+}
+
+#[rocket::async_test]
+async fn r31_a_revoked_access_token_is_dead_and_the_session_lives() {
+    let (app, first) = started().await;
+    revoke(&app, &[("token", &first.access)]).await;
+    assert!(!opens(&app, &first.access).await);
+    let second = refreshed(&app, &first.refresh).await;
+    assert!(opens(&app, &second.access).await);
+    // the preceding one can be revoked as well
+    let third = refreshed(&app, &second.refresh).await;
+    revoke(&app, &[("token", &second.access)]).await;
+    assert!(!opens(&app, &second.access).await && opens(&app, &third.access).await);
+}
+
+#[rocket::async_test]
+async fn r31_a_revoked_refresh_token_takes_its_session_along() {
+    let (app, first) = started().await;
+    let elsewhere = sign_in(&app).await;
+    let second = refreshed(&app, &first.refresh).await;
+    revoke(&app, &[("token", &second.refresh)]).await;
+    assert!(!opens(&app, &first.access).await && !opens(&app, &second.access).await);
+    refused(&app, &first.refresh).await;
+    refused(&app, &second.refresh).await;
+    assert!(opens(&app, &elsewhere.access).await);
+    assert_eq!(warnings(&app).await, 0, "signing out is no theft");
+}
+
+#[rocket::async_test]
+async fn signing_out_works_with_a_spent_refresh_token_too() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    let third = refreshed(&app, &second.refresh).await;
+    revoke(&app, &[("token", &first.refresh)]).await;
+    assert!(!opens(&app, &third.access).await);
+    refused(&app, &third.refresh).await;
+}
+
+#[rocket::async_test]
+async fn r31_what_is_unknown_is_as_good_as_revoked() {
+    let (app, pair) = started().await;
+    for token in ["x", "vat_x", "vrt_", &pair.refresh[..40], &"x".repeat(20_000)] {
+        revoke(&app, &[("token", token)]).await;
+    }
+    assert!(opens(&app, &pair.access).await);
+    for _ in 0..2 {
+        revoke(&app, &[("token", &pair.access)]).await;
+    }
+    for _ in 0..2 {
+        revoke(&app, &[("token", &pair.refresh)]).await;
+    }
+}
+
+#[rocket::async_test]
+async fn r31_an_expired_token_is_as_good_as_revoked() {
+    let (app, pair) = started().await;
+    app.advance(std::time::Duration::from_secs(100 * 86_400));
+    for purged in [false, true] {
+        revoke(&app, &[("token", &pair.access)]).await;
+        revoke(&app, &[("token", &pair.refresh)]).await;
+        if !purged {
+            app.purge().await;
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn r31_without_a_token_there_is_nothing_to_do() {
+    let app = TestApp::start().await;
+    for fields in [&[][..], &[("token", "")], &[("refresh_token", "x")]] {
+        let fields = [&[("client_id", "web")], fields].concat();
+        let answer = app.post_form("/oauth/revoke", &fields).await;
+        assert_eq!(error_of(answer).await, invalid("invalid_request"), "{fields:?}");
+    }
+    let request = app.client.post("/oauth/revoke?token=x&client_id=web");
+    let request = request.header(rocket::http::ContentType::Form);
+    assert_eq!(error_of(request.dispatch().await).await, invalid("invalid_request"));
+}
+
+#[rocket::async_test]
+async fn r31_a_wrong_hint_still_revokes() {
+    for hint in ["access_token", "refresh_token", "banana", ""] {
+        let (app, pair) = started().await;
+        revoke(&app, &[("token", &pair.access), ("token_type_hint", hint)]).await;
+        assert!(!opens(&app, &pair.access).await, "{hint}");
+        revoke(&app, &[("token_type_hint", hint), ("token", &pair.refresh)]).await;
+        refused(&app, &pair.refresh).await;
+    }
+}
+
+#[rocket::async_test]
+async fn r31_another_clients_token_is_refused_and_lives() {
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    for token in [&first.access, &first.refresh, &second.access, &second.refresh] {
+        let header = basic("shop", "shop secret");
+        let answer = post_form_with(&app, "/oauth/revoke", header, &[("token", token)]).await;
+        assert_eq!(error_of(answer).await, invalid("invalid_grant"));
+        let fields = [("client_id", "kiosk"), ("token", token)];
+        let answer = app.post_form("/oauth/revoke", &fields).await;
+        assert_eq!(error_of(answer).await, invalid("invalid_grant"));
+    }
+    assert!(opens(&app, &first.access).await && opens(&app, &second.access).await);
+    refreshed(&app, &second.refresh).await;
+}
+
+#[rocket::async_test]
+async fn r31_a_confidential_client_revokes_its_own() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let fields = [("grant_type", "password"), ("username", ADA), ("password", PASSWORD)];
+    let header = || basic("shop", "shop secret");
+    let pair = tokens(post_form_with(&app, "/oauth/token", header(), &fields).await).await;
+    let fields = [("token", pair.refresh.as_str())];
+    let answer = post_form_with(&app, "/oauth/revoke", header(), &fields).await;
+    assert_eq!(answer.status(), Status::Ok);
+    assert!(!opens(&app, &pair.access).await);
+}

@@ -1,0 +1,179 @@
+//! Where somebody is signed in, and signing out there: `/v1/me/sessions` (R27).
+
+use std::time::Duration;
+
+use rocket::http::{ContentType, Header, Status};
+use serde_json::{Value, json};
+use vestibule::testing::{Signed, TestApp};
+
+use crate::support::{
+    ADA, bearer, form, opens, problem_of, refreshed, refused, sign_in, sign_in_fields, tokens,
+};
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+async fn list(app: &TestApp, access_token: &str) -> Vec<Value> {
+    let request = app.client.get("/v1/me/sessions").header(bearer(access_token));
+    let response = request.dispatch().await;
+    assert_eq!(response.status(), Status::Ok);
+    assert_eq!(response.content_type(), Some(ContentType::JSON));
+    let body: Value = response.into_json().await.unwrap();
+    body["sessions"].as_array().unwrap().clone()
+}
+
+async fn end(ada: &Signed<'_>, id: &str) -> Status {
+    ada.delete(&format!("/v1/me/sessions/{id}")).dispatch().await.status()
+}
+
+fn id_of(session: &Value) -> &str {
+    session["id"].as_str().unwrap()
+}
+
+#[rocket::async_test]
+async fn a_session_is_listed_with_all_that_its_owner_needs_to_know_it() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let request = app.client.post("/oauth/token").header(ContentType::Form);
+    let request = request.header(Header::new("User-Agent", FIREFOX));
+    let pair = tokens(request.body(form(&sign_in_fields())).dispatch().await).await;
+    app.advance(Duration::from_secs(60));
+    assert!(opens(&app, &pair.access).await);
+    app.settle().await;
+
+    let listed = list(&app, &pair.access).await;
+    let id = id_of(&listed[0]).to_owned();
+    assert_eq!(
+        listed,
+        [json!({
+            "id": id,
+            "client_id": "web",
+            "scope": "account.read account.write",
+            "created_at": "2026-01-01T00:00:00Z",
+            "last_used_at": "2026-01-01T00:01:00Z",
+            "expires_at": "2026-01-15T00:00:00Z",
+            "user_agent": FIREFOX,
+            "current": true,
+        })]
+    );
+    app.advance(Duration::from_secs(540));
+    refreshed(&app, &pair.refresh).await;
+    let listed = list(&app, &pair.access).await;
+    assert_eq!(listed[0]["expires_at"], "2026-01-15T00:10:00Z", "a refresh puts the end off");
+    assert_eq!(listed[0]["last_used_at"], "2026-01-01T00:10:00Z");
+    assert_eq!((id_of(&listed[0]), listed.len()), (id.as_str(), 1));
+}
+
+#[rocket::async_test]
+async fn the_latest_sign_in_comes_first_and_the_current_one_is_marked() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    app.account("bob@example.org").await;
+    app.sign_in("bob@example.org").await;
+    let mut pairs = vec![];
+    for _ in 0..3 {
+        app.advance(Duration::from_secs(1));
+        pairs.push(sign_in(&app).await);
+    }
+    for (age, pair) in pairs.iter().rev().enumerate() {
+        let listed = list(&app, &pair.access).await;
+        let current: Vec<bool> = listed.iter().map(|s| s["current"] == true).collect();
+        let expected: Vec<bool> = (0..3).map(|position| position == age).collect();
+        assert_eq!(current, expected);
+        assert!(listed.iter().all(|session| session["user_agent"].is_null()));
+    }
+}
+
+#[rocket::async_test]
+async fn a_session_that_is_over_is_not_listed() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let mut fields = sign_in_fields();
+    fields[1] = ("client_id", "kiosk");
+    tokens(app.token(&fields).await).await;
+    let pair = sign_in(&app).await;
+    assert_eq!(list(&app, &pair.access).await.len(), 2);
+    // one that cannot be refreshed ends with its access token
+    app.advance(Duration::from_secs(900));
+    let pair = refreshed(&app, &pair.refresh).await;
+    assert_eq!(list(&app, &pair.access).await.len(), 1);
+}
+
+#[rocket::async_test]
+async fn r27_ending_a_session_kills_its_tokens_at_once() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let there = sign_in(&app).await;
+    let id = id_of(&list(&app, &there.access).await[0]).to_owned();
+    let here = app.sign_in(ADA).await;
+    assert_eq!(end(&here, &id).await, Status::NoContent);
+    assert!(!opens(&app, &there.access).await);
+    refused(&app, &there.refresh).await;
+    assert!(opens(&app, &here.access_token).await);
+    assert_eq!(list(&app, &here.access_token).await.len(), 1);
+    assert_eq!(end(&here, &id).await, Status::NotFound, "it is gone");
+}
+
+#[rocket::async_test]
+async fn r27_one_can_end_the_session_one_is_in() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in(ADA).await;
+    let id = id_of(&list(&app, &ada.access_token).await[0]).to_owned();
+    assert_eq!(end(&ada, &id).await, Status::NoContent);
+    assert!(!opens(&app, &ada.access_token).await);
+    refused(&app, &ada.refresh_token).await;
+}
+
+#[rocket::async_test]
+async fn another_accounts_session_is_not_found_and_lives() {
+    let app = TestApp::start().await;
+    let (ada, eve) = (app.signed_in(ADA).await, app.signed_in("eve@example.org").await);
+    let id = id_of(&list(&app, &ada.access_token).await[0]).to_owned();
+    let theirs = eve.delete(&format!("/v1/me/sessions/{id}")).dispatch().await;
+    let unknown = "/v1/me/sessions/01912345-6789-7abc-8def-0123456789ab";
+    let unknown = eve.delete(unknown).dispatch().await;
+    assert_eq!(problem_of(theirs).await, problem_of(unknown).await, "nothing tells them apart");
+    assert!(opens(&app, &ada.access_token).await);
+}
+
+#[rocket::async_test]
+async fn a_malformed_id_is_not_found() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in(ADA).await;
+    for id in ["x", "0", "%00", "%ff", "'%20OR%201=1", &"a".repeat(5_000), "..", "%2e%2e"] {
+        let response = ada.delete(&format!("/v1/me/sessions/{id}")).dispatch().await;
+        assert_eq!(problem_of(response).await.0, Status::NotFound, "{id}");
+    }
+    assert!(opens(&app, &ada.access_token).await);
+}
+
+#[rocket::async_test]
+async fn r27_signing_out_everywhere_ends_every_session_of_the_account() {
+    let app = TestApp::start().await;
+    app.account(ADA).await;
+    let eve = app.signed_in("eve@example.org").await;
+    let (first, second) = (sign_in(&app).await, sign_in(&app).await);
+    let request = app.client.delete("/v1/me/sessions").header(bearer(&first.access));
+    assert_eq!(request.dispatch().await.status(), Status::NoContent);
+    for pair in [&first, &second] {
+        assert!(!opens(&app, &pair.access).await);
+        refused(&app, &pair.refresh).await;
+    }
+    assert!(opens(&app, &eve.access_token).await);
+    let again = sign_in(&app).await;
+    assert_eq!(list(&app, &again.access).await.len(), 1);
+}
+
+#[rocket::async_test]
+async fn other_methods_are_answered_405_with_allow() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in(ADA).await;
+    for (path, allow) in [
+        ("/v1/me/sessions", "DELETE, GET, HEAD"),
+        ("/v1/me/sessions/01912345-6789-7abc-8def-0123456789ab", "DELETE"),
+    ] {
+        let request = app.client.put(path).header(ada.header()).header(ContentType::JSON);
+        let response = request.body("{}").dispatch().await;
+        assert_eq!(response.headers().get_one("Allow"), Some(allow));
+        assert_eq!(problem_of(response).await.0, Status::MethodNotAllowed);
+    }
+}

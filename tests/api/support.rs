@@ -1,0 +1,202 @@
+//! What tests of several subjects share. Whoever reads an answer with these checks its form, too:
+//! every error under `/oauth` goes through [`error_of`], every problem through [`problem_of`].
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rocket::http::{ContentType, Header, Status};
+use rocket::local::asynchronous::LocalResponse;
+use serde_json::Value;
+use vestibule::testing::{PASSWORD, TestApp};
+
+pub const ADA: &str = "ada@example.org";
+
+/// The one value of a header.
+pub fn header<'a>(response: &'a LocalResponse<'_>, name: &str) -> Option<&'a str> {
+    let values: Vec<&str> = response.headers().get(name).collect();
+    assert!(values.len() <= 1, "{name} is there twice: {values:?}");
+    values.first().copied()
+}
+
+/// Client authentication by HTTP Basic, form-encoded as RFC 6749 §2.3.1 has it.
+pub fn basic(id: &str, secret: &str) -> Header<'static> {
+    let encode =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    raw_basic(format!("{}:{}", encode(id), encode(secret)))
+}
+
+/// HTTP Basic with anything in it.
+pub fn raw_basic(pair: impl AsRef<[u8]>) -> Header<'static> {
+    Header::new("Authorization", format!("Basic {}", STANDARD.encode(pair)))
+}
+
+pub fn bearer(token: &str) -> Header<'static> {
+    Header::new("Authorization", format!("Bearer {token}"))
+}
+
+pub fn form(fields: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// Posts a form with one more header.
+pub async fn post_form_with<'a>(
+    app: &'a TestApp,
+    path: &'static str,
+    extra: Header<'static>,
+    fields: &[(&str, &str)],
+) -> LocalResponse<'a> {
+    let request = app.client.post(path).header(ContentType::Form).header(extra);
+    request.body(form(fields)).dispatch().await
+}
+
+/// Posts bytes as a form to the token endpoint.
+pub async fn post_raw<'a>(app: &'a TestApp, body: impl AsRef<[u8]>) -> LocalResponse<'a> {
+    app.client.post("/oauth/token").header(ContentType::Form).body(body).dispatch().await
+}
+
+/// The parameters of a password grant for Ada through the client `web`.
+pub fn sign_in_fields() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("grant_type", "password"),
+        ("client_id", "web"),
+        ("username", ADA),
+        ("password", PASSWORD),
+    ]
+}
+
+/// The status and `error` of an OAuth error, whose form is checked (RFC 6749 §5.2; R10).
+pub async fn error_of(response: LocalResponse<'_>) -> (Status, String) {
+    let (status, error, _) = described_error_of(response).await;
+    (status, error)
+}
+
+/// The same with the `error_description`.
+pub async fn described_error_of(response: LocalResponse<'_>) -> (Status, String, String) {
+    let status = response.status();
+    assert_eq!(response.content_type(), Some(ContentType::JSON), "{status}");
+    no_store(&response);
+    assert!(header(&response, "X-Request-Id").is_some(), "{status}");
+    assert_eq!(
+        header(&response, "WWW-Authenticate"),
+        (status == Status::Unauthorized).then_some("Basic realm=\"oauth\""),
+    );
+    let body: Value = response.into_json().await.expect("JSON");
+    let text = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
+    let (error, description) = (text("error"), text("error_description"));
+    let legal = |text: &str| {
+        !text.is_empty()
+            && text.bytes().all(|b| matches!(b, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    };
+    assert!(legal(&error) && legal(&description), "{body}");
+    assert!(body.get("description").is_none(), "{body}");
+    let uri = text("error_uri");
+    assert!(uri.starts_with("https://accounts.example.org/problems/"), "{body}");
+    (status, error, description)
+}
+
+/// Nobody on the way may keep it (RFC 6749 §5.1).
+pub fn no_store(response: &LocalResponse<'_>) {
+    assert_eq!(header(response, "Cache-Control"), Some("no-store"));
+    assert_eq!(header(response, "Pragma"), Some("no-cache"));
+}
+
+/// The status and the body of a problem, whose form is checked (RFC 9457).
+pub async fn problem_of(response: LocalResponse<'_>) -> (Status, Value) {
+    let status = response.status();
+    let wanted = ContentType::new("application", "problem+json");
+    assert_eq!(response.content_type(), Some(wanted), "{status}");
+    assert!(header(&response, "X-Request-Id").is_some(), "{status}");
+    let body: Value = response.into_json().await.expect("JSON");
+    assert_eq!(body["status"], status.code, "{body}");
+    assert!(body["type"].as_str().is_some_and(|kind| kind.starts_with("/problems/")), "{body}");
+    assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+    (status, body)
+}
+
+/// What a token request was answered with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tokens {
+    pub access: String,
+    /// Empty for clients without the refresh grant.
+    pub refresh: String,
+    pub scope: String,
+    /// In seconds.
+    pub expires_in: u64,
+}
+
+/// Reads a successful answer, whose form is checked (RFC 6749 §5.1; R17).
+pub async fn tokens(response: LocalResponse<'_>) -> Tokens {
+    let status = response.status();
+    if status != Status::Ok {
+        let body = response.into_string().await;
+        assert_eq!(status, Status::Ok, "{body:?}");
+        unreachable!();
+    }
+    assert_eq!(response.content_type(), Some(ContentType::JSON));
+    no_store(&response);
+    let body: Value = response.into_json().await.expect("JSON");
+    assert_eq!(body["token_type"], "Bearer");
+    let text = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
+    let (access, refresh) = (text("access_token"), text("refresh_token"));
+    assert!(access.starts_with("vat_"), "{body}");
+    assert!(body.get("refresh_token").is_none() || refresh.starts_with("vrt_"), "{body}");
+    assert!(body["scope"].is_string(), "{body}");
+    let expires_in = body["expires_in"].as_u64().expect("an integer");
+    Tokens { access, refresh, scope: text("scope"), expires_in }
+}
+
+/// Ada signs in through `web`.
+pub async fn sign_in(app: &TestApp) -> Tokens {
+    tokens(app.token(&sign_in_fields()).await).await
+}
+
+/// Presents a refresh token as the client `web`.
+pub async fn refresh<'a>(app: &'a TestApp, token: &str) -> LocalResponse<'a> {
+    let fields = [("grant_type", "refresh_token"), ("client_id", "web"), ("refresh_token", token)];
+    app.token(&fields).await
+}
+
+/// The same, asking for `scope`.
+pub async fn refresh_scope<'a>(app: &'a TestApp, token: &str, scope: &str) -> LocalResponse<'a> {
+    app.token(&[
+        ("grant_type", "refresh_token"),
+        ("client_id", "web"),
+        ("refresh_token", token),
+        ("scope", scope),
+    ])
+    .await
+}
+
+/// Refreshes, and has to succeed.
+pub async fn refreshed(app: &TestApp, token: &str) -> Tokens {
+    tokens(refresh(app, token).await).await
+}
+
+/// Presents a refresh token that has to be refused.
+pub async fn refused(app: &TestApp, token: &str) {
+    assert_eq!(error_of(refresh(app, token).await).await, invalid("invalid_grant"));
+}
+
+/// What a 400 with this `error` looks like.
+pub fn invalid(error: &str) -> (Status, String) {
+    (Status::BadRequest, error.to_owned())
+}
+
+/// Whether an access token opens `/v1/me`.
+pub async fn opens(app: &TestApp, access_token: &str) -> bool {
+    let response = app.client.get("/v1/me").header(bearer(access_token)).dispatch().await;
+    match response.status() {
+        Status::Ok => true,
+        status => {
+            assert_eq!(status, Status::Unauthorized);
+            let challenge = header(&response, "WWW-Authenticate").expect("a challenge");
+            assert!(challenge.starts_with("Bearer error=\"invalid_token\""), "{challenge}");
+            false
+        }
+    }
+}
+
+/// How many letters Ada got that her session was ended.
+pub async fn warnings(app: &TestApp) -> usize {
+    let letters = app.letters_to(ADA).await;
+    letters.iter().filter(|letter| letter.name == "session-ended").count()
+}

@@ -1,0 +1,31 @@
+//! The way of a person through the service, from signing up to signing out.
+
+use rocket::http::Status;
+use serde_json::Value;
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::support::{ADA, error_of, invalid, opens, refreshed, refused, sign_in, sign_in_fields};
+
+#[rocket::async_test]
+async fn somebody_signs_up_confirms_signs_in_stays_signed_in_and_signs_out() {
+    let app = TestApp::start().await;
+
+    assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
+    let early = app.token(&sign_in_fields()).await;
+    assert_eq!(error_of(early).await, invalid("invalid_grant"), "the address is not confirmed");
+    assert_eq!(app.activate(ADA).await, Status::Ok);
+
+    let tokens = sign_in(&app).await;
+    let ada = app.sign_in(ADA).await;
+    let me: Value = ada.get("/v1/me").dispatch().await.into_json().await.unwrap();
+    assert_eq!(me["email"], ADA);
+
+    let renewed = refreshed(&app, &tokens.refresh).await;
+    assert!(opens(&app, &renewed.access).await);
+
+    let fields = [("client_id", "web"), ("token", renewed.refresh.as_str())];
+    assert_eq!(app.post_form("/oauth/revoke", &fields).await.status(), Status::Ok);
+    assert!(!opens(&app, &renewed.access).await);
+    refused(&app, &renewed.refresh).await;
+    assert!(opens(&app, &ada.access_token).await, "the other session goes on");
+}
