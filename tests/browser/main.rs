@@ -1,0 +1,192 @@
+//! What people see: the pages and the letter, in a real Chromium, against the real program.
+//!
+//! Every story is gone through at a desk and on a phone, with the keyboard alone, and with scripts
+//! switched off. Every page is looked at ([`Visit::look`]): it fits the screen, its buttons can be
+//! hit with a thumb, nothing is asked of other hosts, the console has no complaint. What was seen
+//! is kept in `target/browser-screenshots`, in light and in dark.
+//!
+//! Skipped, loudly, where Chromium or chromedriver is missing; `TEST_REQUIRE=browser` makes that a
+//! failure.
+
+mod driver;
+#[path = "../support/service.rs"]
+mod service;
+mod visit;
+
+use driver::{Programs, Screen};
+use service::{PASSWORD, Service};
+use visit::Visit;
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+const CONFIRM: &str = ".card button";
+const NOT_ME: &str = ".aside button";
+
+#[tokio::test]
+async fn at_a_desk() {
+    all_stories(Screen::Desktop).await;
+}
+
+#[tokio::test]
+async fn on_a_phone() {
+    all_stories(Screen::Phone).await;
+}
+
+async fn all_stories(screen: Screen) {
+    let programs = match driver::programs() {
+        Ok(programs) => programs,
+        Err(reason) => return service::skip("browser", reason),
+    };
+    let mut service = Service::start(&[]);
+    let visit = visit(&programs, screen, &service).await;
+    from_the_letter_to_the_account(&visit, &service).await;
+    contested_sign_up(&visit, &service).await;
+    not_me(&visit, &service).await;
+    pages_that_say_what_is_wrong(&visit, &service).await;
+    expired_link(&visit, &mut service).await;
+    visit.close().await;
+}
+
+async fn visit(programs: &Programs, screen: Screen, service: &Service) -> Visit {
+    Visit::start(programs, screen, service.url("")).await
+}
+
+/// Ada signs up, reads her letter, opens its link, and presses the button.
+async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
+    visit.open("/dev/mail").await;
+    visit.read("No letters yet").await;
+    visit.look("no-letters").await;
+
+    service.sign_up("ada@example.org", PASSWORD, FIREFOX);
+    service.link("ada@example.org", 1);
+    visit.open("/dev/mail").await;
+    // the letter is a file a moment before it is on the page
+    visit.reload_until("To ada@example.org").await;
+    visit.look("letters").await;
+    visit.tab_to(".letters a").await;
+    visit.enter().await;
+
+    visit.read("Links in this letter").await;
+    visit.look("letter").await;
+    let letter = visit.letter().await;
+    assert!(letter.contains("Somebody, most likely you, signed up"), "{letter}");
+    assert!(letter.contains("Firefox on Linux"), "{letter}");
+    visit.follow_the_letters_button("Confirm my address").await;
+
+    // opening the link changes nothing, however often
+    for _ in 0..2 {
+        let page = visit.read("A sign-up with your address is waiting").await;
+        assert!(page.contains("ada@example.org"), "{page}");
+        assert!(page.contains(" UTC"), "when the sign-up was: {page}");
+        assert!(page.contains("Firefox on Linux"), "from which browser: {page}");
+        assert_eq!(service.sign_in("ada@example.org", PASSWORD), 400);
+        visit.reload().await;
+    }
+    visit.look("activation").await;
+
+    visit.tab_to(CONFIRM).await;
+    visit.enter().await;
+    let page = visit.read("Your address is confirmed").await;
+    assert!(page.contains("ada@example.org"), "{page}");
+    visit.look("activated").await;
+    assert_eq!(service.sign_in("ada@example.org", PASSWORD), 200);
+
+    visit.back().await;
+    visit.reload().await;
+    visit.read("Your address was already confirmed").await;
+    visit.look("already-active").await;
+}
+
+/// Somebody else signed up with Grace's address as well: whoever has the letter chooses.
+async fn contested_sign_up(visit: &Visit, service: &Service) {
+    let (grace, planted) = ("grace@example.org", "planted before the owner came");
+    service.sign_up(grace, planted, "curl/8.0");
+    service.sign_up(grace, PASSWORD, FIREFOX);
+    visit.open_url(&service.link(grace, 2)).await;
+    visit.read("More than one sign-up was made for your address").await;
+    visit.look("choose-password").await;
+
+    // the browser itself knows how long a password has to be
+    visit.tab_to("#password").await;
+    visit.enter_text("too short").await;
+    visit.enter().await;
+    assert_eq!(
+        visit.script("return document.querySelector('#password:invalid') != null").await,
+        true
+    );
+
+    // and where it does not, the service says so
+    visit.script("document.querySelector('#password').removeAttribute('minlength')").await;
+    visit.enter().await;
+    visit.read("password has at least 15 characters").await;
+    assert!(visit.title().await.starts_with("Error: "));
+    assert_eq!(visit.script("return document.activeElement.id").await, "password");
+    visit.look("password-refused").await;
+
+    visit.enter_text("a battery of correct horses").await;
+    visit.enter().await;
+    visit.read("Your address is confirmed").await;
+    assert_eq!(service.sign_in(grace, "a battery of correct horses"), 200);
+    assert_eq!(service.sign_in(grace, planted), 400);
+}
+
+/// Alan did not sign up, and says so.
+async fn not_me(visit: &Visit, service: &Service) {
+    let alan = "alan@example.org";
+    service.sign_up(alan, PASSWORD, FIREFOX);
+    let link = service.link(alan, 1);
+    visit.open_url(&link).await;
+    visit.read("Was it not you?").await;
+    visit.tab_to(NOT_ME).await;
+    visit.enter().await;
+    visit.read("The sign-up is dropped").await;
+    visit.look("disavowed").await;
+    visit.open_url(&link).await;
+    visit.read("The sign-up is dropped").await;
+    assert_eq!(service.sign_in(alan, PASSWORD), 400);
+}
+
+/// A link that is not whole, and what an error's `type` leads to.
+async fn pages_that_say_what_is_wrong(visit: &Visit, service: &Service) {
+    visit.open("/activate?token=V1QlSxRHkL3CWfXHyUVx").await;
+    visit.read("This link does not work").await;
+    visit.look("link-unknown").await;
+
+    visit.open("/problems/link-expired").await;
+    visit.read("What to do").await;
+    visit.look("problem").await;
+
+    // a button that comes too late
+    let rosa = "rosa@example.org";
+    service.sign_up(rosa, PASSWORD, FIREFOX);
+    visit.open_url(&service.link(rosa, 1)).await;
+    visit.read("Was it not you?").await;
+    service.activate(&service.link(rosa, 1));
+    visit.tab_to(NOT_ME).await;
+    visit.enter().await;
+    visit.read("Account already active").await;
+    visit.look("disavowed-too-late").await;
+}
+
+/// Emmy's link has expired. She asks for another one, and uses it.
+async fn expired_link(visit: &Visit, service: &mut Service) {
+    let emmy = "emmy@example.org";
+    service.restart(&[("VESTIBULE_LINKS__ACTIVATION_TTL", "1s")]);
+    service.sign_up(emmy, PASSWORD, FIREFOX);
+    visit.open_url(&service.link(emmy, 1)).await;
+    visit.reload_until("This link has expired").await;
+    visit.look("link-expired").await;
+
+    // the new link is to live long enough to be used
+    service.restart(&[]);
+    visit.tab_to(CONFIRM).await;
+    visit.enter().await;
+    visit.read("Look in your mailbox").await;
+    visit.look("new-link-sent").await;
+
+    visit.open_url(&service.link(emmy, 2)).await;
+    visit.read("Firefox on Linux").await;
+    visit.tab_to(CONFIRM).await;
+    visit.enter().await;
+    visit.read("Your address is confirmed").await;
+    assert_eq!(service.sign_in(emmy, PASSWORD), 200);
+}

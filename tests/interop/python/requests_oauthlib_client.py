@@ -1,0 +1,135 @@
+"""requests-oauthlib's session for the password grant against the service, as documented.
+
+Prints a line for each operation that went as it should: client, operation, what was seen.
+"""
+
+import os
+
+from oauthlib.oauth2 import (
+    InvalidClientError,
+    InvalidGrantError,
+    InvalidScopeError,
+    LegacyApplicationClient,
+)
+from requests.auth import HTTPBasicAuth
+from requests_oauthlib import OAuth2Session
+
+URL = os.environ["VESTIBULE"]
+USER = {"username": os.environ["EMAIL"], "password": os.environ["PASSWORD"]}
+SECRET = os.environ["SECRET"]
+TOKEN, ME = f"{URL}/oauth/token", f"{URL}/v1/me"
+
+# For each client: its id, what fetching takes, what refreshing takes, and a wrong secret.
+CLIENTS = {
+    "web, public": (
+        "web",
+        {"include_client_id": True},
+        {"client_id": "web"},
+        {"include_client_id": True, "client_secret": "not-the-right-secret"},
+    ),
+    # by default the library sends a public client as Basic with an empty secret
+    "web, Basic without secret": (
+        "web",
+        {},
+        {"auth": HTTPBasicAuth("web", "")},
+        {"client_secret": "not-the-right-secret"},
+    ),
+    "shop, client_secret_basic": (
+        "shop",
+        {"client_secret": SECRET},
+        {"auth": HTTPBasicAuth("shop", SECRET)},
+        {"client_secret": "not-the-right-secret"},
+    ),
+    "shop, client_secret_post": (
+        "shop",
+        {"include_client_id": True, "client_secret": SECRET},
+        {"client_id": "shop", "client_secret": SECRET},
+        {"include_client_id": True, "client_secret": "not-the-right-secret"},
+    ),
+}
+
+
+def done(client, operation, seen):
+    print(client, operation, seen, sep="\t", flush=True)
+
+
+def refused(client, operation, error, attempt):
+    """What the library raises for an error of the service."""
+    try:
+        attempt()
+    except error as raised:
+        assert raised.description, raised
+        done(client, operation, f"{type(raised).__name__} {raised.error}")
+    else:
+        raise AssertionError(f"{client}: {operation}: nothing raised")
+
+
+for name, (client_id, fetching, refreshing, lying) in CLIENTS.items():
+
+    def session(scope=None, **more):
+        client = LegacyApplicationClient(client_id=client_id, scope=scope)
+        return OAuth2Session(client=client, **more)
+
+    owner = session()
+    first = owner.fetch_token(TOKEN, **USER, **fetching)
+    assert first["token_type"] == "Bearer" and first["expires_in"] > 0, first
+    done(name, "fetch_token", "ok")
+
+    answer = owner.get(ME)
+    assert answer.status_code == 200 and answer.json()["email"] == USER["username"], answer.text
+    done(name, "protected GET", "ok")
+
+    second = owner.refresh_token(TOKEN, **refreshing)
+    assert second["refresh_token"] != first["refresh_token"]
+    assert owner.get(ME).status_code == 200
+    done(name, "refresh_token", "ok")
+
+    # a token that was kept for long: the library refreshes it before it asks
+    if "auth" not in refreshing:
+        updated = []
+        stale = session(
+            token={**second, "expires_in": -1, "expires_at": 1},
+            auto_refresh_url=TOKEN,
+            auto_refresh_kwargs=refreshing,
+            token_updater=updated.append,
+        )
+        assert stale.get(ME).status_code == 200
+        assert len(updated) == 1 and updated[0]["refresh_token"] != second["refresh_token"]
+        done(name, "automatic refresh", "ok")
+
+    wrong = {**USER, "password": "not the right password"}
+    refused(
+        name,
+        "wrong password",
+        InvalidGrantError,
+        lambda: session().fetch_token(TOKEN, **wrong, **fetching),
+    )
+    refused(
+        name,
+        "wrong secret",
+        InvalidClientError,
+        lambda: session().fetch_token(TOKEN, **USER, **lying),
+    )
+    refused(
+        name,
+        "too much scope",
+        InvalidScopeError,
+        lambda: session("account.read admin").fetch_token(TOKEN, **USER, **fetching),
+    )
+
+    # somebody has copied a refresh token, and uses it after its owner did
+    owner = session()
+    stolen = owner.fetch_token(TOKEN, **USER, **fetching)["refresh_token"]
+    fresh = owner.refresh_token(TOKEN, refresh_token=stolen, **refreshing)
+    refused(
+        name,
+        "spent refresh token",
+        InvalidGrantError,
+        lambda: session().refresh_token(TOKEN, refresh_token=stolen, **refreshing),
+    )
+    refused(
+        name,
+        "after the theft",
+        InvalidGrantError,
+        lambda: session().refresh_token(TOKEN, refresh_token=fresh["refresh_token"], **refreshing),
+    )

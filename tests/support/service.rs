@@ -1,0 +1,276 @@
+//! The real program, started as a person would start it: in a directory of its own, with the
+//! `Rocket.toml` that is shipped, an environment that holds nothing else, and a free port.
+//!
+//! Also what its tests need around it: a plain HTTP request, where a program is installed, and how
+//! a test says that it was skipped.
+
+#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of this")]
+#![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Once;
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The password of everybody here who is not given one.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// How often something is looked at that is expected to happen, and how many times.
+const PAUSE: Duration = Duration::from_millis(20);
+const PATIENCE: usize = 1_500;
+
+/// A running service. It is killed, and its directory removed, when this is dropped.
+#[derive(Debug)]
+pub struct Service {
+    process: Child,
+    directory: TempDir,
+    pub port: u16,
+}
+
+impl Service {
+    /// Starts the service with these settings in its environment.
+    pub fn start(environment: &[(&str, &str)]) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("Rocket.toml");
+        std::fs::copy(shipped, directory.path().join("Rocket.toml")).expect("Rocket.toml");
+        // another process may take a free port before the service does
+        for _ in 0..8 {
+            let port = free_port();
+            let mut process = launch(&directory, port, environment);
+            if is_up(&mut process, port) {
+                return Self { process, directory, port };
+            }
+        }
+        let log = std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
+        panic!("the service does not start:\n{log}");
+    }
+
+    /// Starts it again, on the same data and the same port, with other settings.
+    pub fn restart(&mut self, environment: &[(&str, &str)]) {
+        self.stop();
+        self.process = launch(&self.directory, self.port, environment);
+        assert!(is_up(&mut self.process, self.port), "the service does not start again");
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Signs up as somebody with this browser.
+    pub fn sign_up(&self, email: &str, password: &str, user_agent: &str) {
+        let body = json!({ "email": email, "password": password }).to_string();
+        let headers = [("Content-Type", "application/json"), ("User-Agent", user_agent)];
+        let answer = request(self.port, "POST", "/v1/accounts", &headers, &body);
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    }
+
+    /// The link in the last letter to `email`, once there are `count` of them.
+    pub fn link(&self, email: &str, count: usize) -> String {
+        let found = patiently(|| {
+            let mut letters = self.letters_to(email);
+            if letters.len() < count { None } else { letters.pop() }
+        });
+        let letter = found.unwrap_or_else(|| panic!("fewer than {count} letters to {email}"));
+        let link = letter.split_whitespace().find(|word| word.contains("/activate?token="));
+        link.expect("a letter with a link").to_owned()
+    }
+
+    /// The letters to `email` as files, oldest first: their names are UUIDv7.
+    fn letters_to(&self, email: &str) -> Vec<String> {
+        let folder = std::fs::read_dir(self.directory.path().join("data/mail"));
+        let mut files: Vec<PathBuf> =
+            folder.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
+        files.sort();
+        let to = format!("To: {email}");
+        let letters = files.iter().map(|path| std::fs::read_to_string(path).expect("a letter"));
+        letters.filter(|letter| letter.lines().any(|line| line == to)).collect()
+    }
+
+    /// Makes an account with [`PASSWORD`], by signing up and using the link.
+    pub fn account(&self, email: &str) {
+        self.sign_up(email, PASSWORD, "tests");
+        self.activate(&self.link(email, 1));
+    }
+
+    /// Uses a link as a program does.
+    pub fn activate(&self, link: &str) {
+        let (_, token) = link.split_once("token=").expect("a link with a token");
+        let body = json!({ "token": token }).to_string();
+        let headers = [("Content-Type", "application/json")];
+        let answer = request(self.port, "POST", "/v1/activations", &headers, &body);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    /// Signs in through the client `web`, and answers the status.
+    pub fn sign_in(&self, email: &str, password: &str) -> u16 {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "password")
+            .append_pair("client_id", "web")
+            .append_pair("username", email)
+            .append_pair("password", password)
+            .finish();
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        request(self.port, "POST", "/oauth/token", &headers, &body).status
+    }
+
+    fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn launch(directory: &TempDir, port: u16, environment: &[(&str, &str)]) -> Child {
+    let log = std::fs::File::create(directory.path().join("log")).expect("a log");
+    Command::new(env!("CARGO_BIN_EXE_vestibule"))
+        .current_dir(directory.path())
+        .env_clear()
+        .env("ROCKET_PROFILE", "debug")
+        .env("ROCKET_PORT", port.to_string())
+        // everybody here comes from one address
+        .env("VESTIBULE_LIMITS__ENABLED", "false")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a log"))
+        .stderr(log)
+        .spawn()
+        .expect("the service's own program")
+}
+
+/// Waits for the service to be ready; `false` once it has ended instead.
+fn is_up(process: &mut Child, port: u16) -> bool {
+    let up = patiently(|| {
+        if process.try_wait().expect("a child").is_some() {
+            return Some(false);
+        }
+        let ready = try_request(port, "GET", "/health/ready", &[], "");
+        ready.is_ok_and(|answer| answer.status == 200).then_some(true)
+    });
+    up.expect("the service is not ready, and has not ended either")
+}
+
+/// Looks again and again until there is something to see, for half a minute at most.
+pub fn patiently<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..PATIENCE {
+        let seen = look();
+        if seen.is_some() {
+            return seen;
+        }
+        sleep(PAUSE);
+    }
+    None
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
+    }
+}
+
+/// One request to a server on this machine.
+pub fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    try_request(port, method, path, headers, body)
+        .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+}
+
+/// The same, for a server that may not be there.
+pub fn try_request(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("Connection: close\r\nContent-Length: {}\r\n\r\n", body.len()));
+    stream.write_all(format!("{head}{body}").as_bytes())?;
+
+    let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| broken("no status"))?;
+    let mut length = 0;
+    loop {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(broken("half a head"));
+        }
+        match line.trim_end().split_once(':') {
+            None => break,
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.trim().parse().map_err(|_| broken("no length"))?;
+            }
+            Some(_) => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// A setting of the tests themselves.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+pub fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Says loudly that tests were skipped, or fails where `TEST_REQUIRE` names what is missing.
+pub fn skip(what: &str, reason: &str) {
+    let required = setting("TEST_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|name| name.trim() == what), "{what} is required: {reason}");
+    // one line, however many tests; straight to the stream, since what a test prints with a macro is
+    // shown only if the test fails
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let line = format!("SKIPPED: tests that need {what}: {reason}\n");
+        let _ = io::stderr().write_all(line.as_bytes());
+    });
+}
+
+/// Where a program is installed, under the first of these names that is found.
+pub fn program(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    names
+        .iter()
+        .flat_map(|name| places.iter().map(move |place| place.join(name)))
+        .find(|candidate| candidate.is_file())
+}
