@@ -159,8 +159,14 @@ impl Accounts {
                         tx.disavow_links(link.sign_up, now).await?;
                         Ok(())
                     }
-                    // its button was pressed at the same moment, or the address has an account
-                    LinkState::Live { .. } => Err(DisavowalError::AlreadyActive),
+                    LinkState::Live { .. } => {
+                        match tx.find_activation_link(&token.digest(), now).await? {
+                            // somebody else was faster at the same
+                            Some(LinkRecord { state: LinkState::Disavowed { .. }, .. }) => Ok(()),
+                            // its button was pressed, or the address has an account otherwise
+                            _ => Err(DisavowalError::AlreadyActive),
+                        }
+                    }
                 }
             })
             .await

@@ -31,12 +31,18 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
         readiness(&rocket),
         settings.shutdown.delay.duration(),
     ));
+    let endpoint = format!("{}, port {}", rocket.config().address, port(rocket.figment()));
     let parts = rocket.state::<Store>().cloned().zip(rocket.state::<OAuth>().cloned());
     match rocket.launch().await {
         Ok(_) => tracing::info!("stopped"),
         Err(error) => match error.kind() {
             // what was still under way after the grace period was cut off
             ErrorKind::Shutdown(..) => tracing::warn!("stopped with requests outstanding"),
+            ErrorKind::Bind(cause) => {
+                return Err(CommandError::Failed(format!(
+                    "cannot listen on {endpoint}: {cause} (ROCKET_ADDRESS and ROCKET_PORT say where)"
+                )));
+            }
             _ => return Err(explain(error)),
         },
     }
@@ -85,7 +91,6 @@ async fn signal() -> std::io::Result<()> {
 /// Rocket's errors panic when nobody has looked at them.
 fn explain(error: rocket::Error) -> CommandError {
     match error.kind() {
-        ErrorKind::Bind(cause) => CommandError::Failed(format!("cannot listen: {cause}")),
         ErrorKind::Config(cause) => CommandError::Failed(format!("setting: {cause}")),
         // their reasons are in the log
         ErrorKind::FailedFairings(_) => CommandError::NotStarted,

@@ -35,7 +35,7 @@ impl Name {
             return Err(NameError::TooLong);
         }
         // control characters and the marks that reorder a line (UAX #9): a name shows as it is
-        let reorders = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
+        let reorders = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         let breaks = |c| matches!(c, '\u{2028}' | '\u{2029}');
         if name.chars().any(|c| c.is_control() || reorders(c) || breaks(c)) {
             return Err(NameError::ControlCharacters);

@@ -14,3 +14,10 @@ mod refresh_grant;
 mod revocation;
 mod sessions;
 mod support;
+
+mod activation;
+mod edges;
+mod letters;
+mod pages;
+mod sign_up;
+mod support_pages;

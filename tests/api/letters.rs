@@ -1,0 +1,411 @@
+//! Letters as they go over the wire (R36, R37, R48, R49).
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this is how a test fails"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rocket::http::{ContentType, Header, Status};
+use serde_json::json;
+use vestibule::config::PublicUrl;
+use vestibule::mail::{Envelope, Letter, Renderer, SentLetter};
+use vestibule::templates::Templates;
+use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
+
+use crate::support_pages::{Answer, OTHER, open, post, rows, submit, unescape};
+
+const ADA: &str = "ada@example.org";
+
+/// A part of a message: its headers by lower-case name, and its body as it stands there.
+#[derive(Debug)]
+struct Part {
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+impl Part {
+    fn parse(raw: &str) -> Self {
+        let (head, body) = raw.split_once("\r\n\r\n").expect("headers, an empty line, a body");
+        let mut headers = BTreeMap::new();
+        for line in head.replace("\r\n ", " ").replace("\r\n\t", " ").split("\r\n") {
+            let (name, value) = line.split_once(':').expect("a header");
+            let before = headers.insert(name.to_lowercase(), value.trim().to_owned());
+            assert!(before.is_none(), "{name} is there twice");
+        }
+        Self { headers, body: body.to_owned() }
+    }
+
+    /// The parts of a `multipart/alternative`.
+    fn parts(&self) -> Vec<Self> {
+        let kind = &self.headers["content-type"];
+        assert!(kind.starts_with("multipart/alternative;"), "{kind}");
+        let boundary = kind.split("boundary=\"").nth(1).and_then(|b| b.split('"').next());
+        let marker = format!("--{}", boundary.expect("a boundary"));
+        let mut pieces: Vec<&str> = self.body.split(&marker).collect();
+        assert!(pieces.pop().expect("an end").starts_with("--"));
+        let whole = |piece: &&str| piece.strip_prefix("\r\n").expect("a part").to_owned();
+        pieces.iter().skip(1).map(|piece| Self::parse(&whole(piece))).collect()
+    }
+
+    /// The body, decoded.
+    fn text(&self) -> String {
+        let lines = || self.body.replace("\r\n", "\n");
+        match self.headers["content-transfer-encoding"].as_str() {
+            "7bit" => lines(),
+            "base64" => {
+                let packed: String = self.body.split_whitespace().collect();
+                String::from_utf8(STANDARD.decode(packed).unwrap()).unwrap()
+            }
+            "quoted-printable" => unquote(&lines().replace("=\n", "")),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+fn unquote(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first == b'=' {
+            bytes.extend(hex::decode(&tail[..2]).unwrap());
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// RFC 2047.
+fn unword(header: &str) -> String {
+    let mut decoded = String::new();
+    let mut was_encoded = false;
+    for word in header.split(' ') {
+        let inner = word.strip_prefix("=?utf-8?").and_then(|word| word.strip_suffix("?="));
+        let Some((encoding, text)) = inner.and_then(|inner| inner.split_once('?')) else {
+            decoded.push_str(if decoded.is_empty() { "" } else { " " });
+            decoded.push_str(word);
+            was_encoded = false;
+            continue;
+        };
+        decoded.push_str(if was_encoded || decoded.is_empty() { "" } else { " " });
+        decoded.push_str(&match encoding {
+            "b" => String::from_utf8(STANDARD.decode(text).unwrap()).unwrap(),
+            "q" => unquote(&text.replace('_', " ")),
+            other => panic!("{other}"),
+        });
+        was_encoded = true;
+    }
+    decoded
+}
+
+/// Checks what holds for every message, and takes it apart.
+fn message(raw: &[u8]) -> Part {
+    let raw = String::from_utf8(raw.to_vec()).expect("UTF-8");
+    assert!(raw.is_ascii(), "7 bits only");
+    assert!(!raw.replace("\r\n", "").contains(['\r', '\n']), "CRLF only");
+    assert!(raw.split("\r\n").all(|line| line.len() <= 998), "RFC 5322 §2.1.1");
+    let message = Part::parse(&raw);
+    for forbidden in ["bcc", "cc", "resent-to", "reply-to"] {
+        assert!(!message.headers.contains_key(forbidden));
+    }
+    assert_eq!(message.headers["auto-submitted"], "auto-generated");
+    assert_eq!(message.headers["mime-version"], "1.0");
+    message
+}
+
+/// Checks that the letter is one text and one HTML part that say what it says.
+fn parts(letter: &SentLetter) -> (String, String) {
+    let message = message(&letter.raw);
+    let parts = message.parts();
+    let kinds: Vec<&str> = parts.iter().map(|part| part.headers["content-type"].as_str()).collect();
+    assert_eq!(kinds, ["text/plain; charset=utf-8", "text/html; charset=utf-8"], "best last");
+    let (text, html) = (parts[0].text(), parts[1].text());
+    assert_eq!(text.trim_end(), letter.text.trim_end());
+    assert_eq!(html.trim_end(), letter.html.trim_end());
+    (text, html)
+}
+
+async fn letter_after_sign_up(app: &TestApp) -> SentLetter {
+    assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
+    app.last_letter_to(ADA).await
+}
+
+#[rocket::async_test]
+async fn r49_a_letter_has_the_headers_that_a_letter_needs() {
+    let app = TestApp::start().await;
+    app.advance(Duration::from_secs(3_661));
+    let letter = letter_after_sign_up(&app).await;
+    let message = message(&letter.raw);
+    assert_eq!(message.headers["from"], "Vestibule <no-reply@accounts.example.org>");
+    assert_eq!(message.headers["to"], ADA);
+    assert_eq!(message.headers["subject"], "Confirm your address for Vestibule");
+    let date = &message.headers["date"];
+    assert!(date.starts_with("Thu, 01 Jan 2026 01:01:01"), "{date}");
+    let id = format!("<{}@accounts.example.org>", letter.id);
+    assert_eq!(message.headers["message-id"], id);
+    assert_eq!(letter.to, ADA);
+}
+
+#[rocket::async_test]
+async fn r49_a_link_stands_whole_on_a_line_of_its_own_at_seven_bits() {
+    let app = TestApp::start().await;
+    let letter = letter_after_sign_up(&app).await;
+    let link = letter.link.clone().unwrap();
+    assert!(link.len() > 76, "long enough to be wrapped by careless programs");
+    for part in message(&letter.raw).parts() {
+        assert_eq!(part.headers["content-transfer-encoding"], "7bit");
+        assert!(part.body.split("\r\n").any(|line| line == link), "{}", part.body);
+    }
+    let (text, html) = parts(&letter);
+    assert!(text.contains("24 hours") && html.contains("24 hours"));
+    assert!(html.contains(&format!("<a href=\"{link}\"")), "{html}");
+}
+
+#[rocket::async_test]
+async fn r49_a_name_beyond_ascii_arrives_as_it_is() {
+    let app = TestApp::configured("[default.vestibule]\nname = \"Vestíbulo 門\"").await;
+    let letter = letter_after_sign_up(&app).await;
+    let message = message(&letter.raw);
+    assert_eq!(unword(&message.headers["subject"]), "Confirm your address for Vestíbulo 門");
+    let from = unword(&message.headers["from"]);
+    assert_eq!(from.replace('"', ""), "Vestíbulo 門 <no-reply@accounts.example.org>");
+    let (text, html) = parts(&letter);
+    assert!(text.contains("Vestíbulo 門") && html.contains("Vestíbulo 門"));
+    let link = letter.link.unwrap();
+    assert!(text.lines().any(|line| line == link), "{text}");
+    let page = open(&app, link.split_once("token=").unwrap().1).await;
+    assert!(page.body.contains("Vestíbulo 門"));
+}
+
+#[rocket::async_test]
+async fn r49_a_subject_with_a_name_of_many_words_is_still_one_header() {
+    let name = "Ö ".repeat(80) + "end";
+    let app = TestApp::configured(&format!("[default.vestibule]\nname = \"{name}\"")).await;
+    let letter = letter_after_sign_up(&app).await;
+    let subject = unword(&message(&letter.raw).headers["subject"]);
+    assert_eq!(subject, format!("Confirm your address for {name}"));
+}
+
+#[rocket::async_test]
+async fn r36_a_letter_has_one_recipient_in_the_folded_spelling() {
+    let app = TestApp::start().await;
+    for (typed, folded) in [
+        ("O'Brien+tag@Example.ORG", "o'brien+tag@example.org"),
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("a!#$%&*/=?^_`{|}~b@example.org", "a!#$%&*/=?^_`{|}~b@example.org"),
+    ] {
+        assert_eq!(app.sign_up(typed, PASSWORD).await, Status::Accepted, "{typed}");
+        let letter = app.last_letter_to(folded).await;
+        assert_eq!(message(&letter.raw).headers["to"], folded);
+    }
+}
+
+#[rocket::async_test]
+async fn r37_what_a_stranger_says_of_themselves_is_in_no_letter_and_on_no_page() {
+    for name in [
+        "<script>alert(1)</script>",
+        "<b>bold</b>",
+        "{{7*7}}",
+        "{{ \"qu\" ~ \"ux\" }}",
+        "{% raw %}",
+        "https://evil.example/win",
+        "\" onmouseover=\"alert(1)",
+        "=?utf-8?b?ZXZpbA==?=",
+        ".",
+        "Ada\u{200f}adA",
+    ] {
+        let app = TestApp::start().await;
+        let send = async |password: &str| {
+            let body = json!({ "email": ADA, "password": password, "name": name }).to_string();
+            let request = app.client.post("/v1/accounts").header(ContentType::JSON).body(body);
+            let request = request
+                .header(Header::new("User-Agent", "Firefox <i>evil</i> {{ \"qu\" ~ \"ux\" }}"));
+            assert_eq!(request.dispatch().await.status(), Status::Accepted, "{name}");
+        };
+        send(PASSWORD).await;
+        let first = app.link_token(ADA).await;
+        let mut texts = vec![open(&app, &first).await.body];
+        send(OTHER).await;
+        texts.push(open(&app, &first).await.body);
+        let chosen = [("token", first.as_str()), ("password", "chosen by the owner")];
+        texts.push(submit(&app, "/activate", &chosen).await.body);
+        send(PASSWORD).await;
+        texts.push(crate::support_pages::get(&app, "/dev/mail").await.body);
+        let letters = app.letters_to(ADA).await;
+        assert_eq!(letters.last().unwrap().name, "account-exists");
+        for letter in letters {
+            let page = crate::support_pages::get(&app, &format!("/dev/mail/{}", letter.id)).await;
+            texts.push(page.body);
+            texts.extend([letter.subject.clone(), letter.text.clone(), letter.html.clone()]);
+            texts.push(String::from_utf8(letter.raw).unwrap());
+        }
+        for text in texts {
+            let plain = unescape(&text);
+            if name.len() > 1 {
+                assert!(!plain.contains(name), "{name} in {plain}");
+            }
+            assert!(!plain.contains("evil") && !plain.contains("quux"), "{plain}");
+            assert!(!plain.contains("7*7") && !plain.contains("<script"), "{plain}");
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn r37_names_that_break_or_reorder_a_line_are_refused() {
+    let app = TestApp::start().await;
+    for name in ["a\r\n.\r\nb", "a\n.", "\u{202e}ada", "a\u{2066}b", "a\u{2028}b", "a\u{7f}b"] {
+        let body = json!({ "email": ADA, "password": PASSWORD, "name": name });
+        let answer = post(&app, "/v1/accounts", &body).await.problem(422, "invalid-fields");
+        assert_eq!(answer.errors(), ["name: control-characters"], "{name:?}");
+    }
+    assert_eq!(rows(&app, "outbox").await, 0);
+}
+
+#[rocket::async_test]
+async fn r37_a_name_comes_back_to_its_owner_as_it_was_typed() {
+    for name in ["<b>{{7*7}}</b>", "O'Neil & \"Söhne\"", "."] {
+        let app = TestApp::start().await;
+        let body = json!({ "email": ADA, "password": PASSWORD, "name": name });
+        assert_eq!(post(&app, "/v1/accounts", &body).await.status, Status::Accepted);
+        assert_eq!(app.activate(ADA).await, Status::Ok);
+        let ada = app.sign_in(ADA).await;
+        let me = Answer::of(ada.get("/v1/me").dispatch().await).await;
+        assert_eq!(me.header("content-type"), "application/json");
+        assert_eq!(me.json()["name"], name);
+    }
+}
+
+#[rocket::async_test]
+async fn r48_a_letter_that_fails_is_tried_again_with_its_message_id_and_a_fresh_link() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mail = folder.path().join("mail");
+    // a file stands where the folder should be: the "server" is down
+    std::fs::write(&mail, "in the way").unwrap();
+    let settings = format!(
+        "[default.vestibule.mail]\ntransport = \"file\"\ndirectory = \"{}\"",
+        mail.display()
+    );
+    let app = TestApp::configured(&settings).await;
+    assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
+    let mut waited = 0;
+    for _ in 0..5 {
+        assert!(app.letters_to(ADA).await.is_empty());
+        app.advance(Duration::from_secs(30));
+        waited += 30;
+    }
+    assert!(waited > 60);
+    std::fs::remove_file(&mail).unwrap();
+    app.advance(Duration::from_secs(60));
+    let letter = app.last_letter_to(ADA).await;
+    assert_eq!(std::fs::read_dir(&mail).unwrap().count(), 1);
+    let date = &message(&letter.raw).headers["date"];
+    assert!(date.contains("00:03:30"), "its life starts when it leaves: {date}");
+    assert_eq!(app.activate(ADA).await, Status::Ok);
+}
+
+#[cfg(unix)]
+#[rocket::async_test]
+async fn r49_the_file_transport_writes_private_files_that_hold_the_letter() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::TempDir::new().unwrap();
+    let mail = folder.path().join("new").join("mail");
+    let settings = format!(
+        "[default.vestibule.mail]\ntransport = \"file\"\ndirectory = \"{}\"",
+        mail.display()
+    );
+    let app = TestApp::configured(&settings).await;
+    for email in [ADA, "bob@example.org"] {
+        assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);
+        let letter = app.last_letter_to(email).await;
+        let path = mail.join(format!("{}.eml", letter.id));
+        assert_eq!(std::fs::read(&path).unwrap(), letter.raw);
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path) & 0o777, 0o600);
+        assert_eq!(mode(&mail) & 0o777, 0o700);
+        parts(&letter);
+    }
+    let names: Vec<_> = std::fs::read_dir(&mail).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "nothing unfinished stays: {names:?}");
+}
+
+/// Every letter that there is, over the renderer that sends them.
+#[test]
+fn every_sample_renders_and_says_the_same_in_text_and_html() {
+    let templates = Templates::load(None).unwrap();
+    let names: Vec<String> = templates.names().map(str::to_owned).collect();
+    let url = PublicUrl::try_from("https://accounts.example.org".to_owned()).unwrap();
+    let sender = "Vestibule <no-reply@accounts.example.org>";
+    let renderer = Renderer::new(templates, "Vestibule", &url, sender).unwrap();
+    let to = ADA.parse().unwrap();
+    let id: vestibule::storage::LetterId = "01890000-0000-7000-8000-000000000001".parse().unwrap();
+    let mut rendered_names = Vec::new();
+    for letter in Letter::samples() {
+        let envelope = Envelope { id, to: &to, now: BEGINNING };
+        let rendered = renderer.render(&letter, envelope).unwrap();
+        let again = renderer.render(&letter, envelope).unwrap();
+        rendered_names.push(letter.name());
+        assert!((10..=78).contains(&rendered.subject.len()), "{}", rendered.subject);
+        let one = message(&rendered.message.formatted());
+        let two = message(&again.message.formatted());
+        for header in ["message-id", "date", "subject", "to", "from"] {
+            assert_eq!(one.headers[header], two.headers[header], "the same at every try");
+        }
+        for text in [&rendered.subject, &rendered.text, &rendered.html] {
+            assert!(!text.contains("{{") && !text.contains("{%"), "{text}");
+        }
+        let facts = serde_json::to_value(&letter).unwrap();
+        for (name, value) in facts.as_object().unwrap() {
+            let value = value.as_str().unwrap();
+            assert!(rendered.text.contains(value), "the text lacks {name}");
+            assert!(unescape(&rendered.html).contains(value), "the HTML lacks {name}");
+        }
+        assert!(
+            rendered.text.lines().all(|line| { line.len() <= 78 || Some(line) == letter.link() })
+        );
+        for sentence in rendered.text.split("\n\n") {
+            let mut lines = sentence.lines();
+            lines.next();
+            assert!(
+                !lines.any(|line| line.starts_with("Somebody")),
+                "a capital in mid-sentence: {sentence}"
+            );
+        }
+        for banned in ["<script", "<img", "<link", "@import", "url("] {
+            assert!(!rendered.html.contains(banned), "{banned}");
+        }
+        for rest in rendered.html.split("href=\"").skip(1) {
+            let target = unescape(rest.split('"').next().unwrap());
+            assert_eq!(Some(target.as_str()), letter.link());
+        }
+        assert!(rendered.html.contains("<html lang=\"en\">"));
+    }
+    for name in names.iter().filter_map(|name| name.strip_prefix("mail/")) {
+        let Some((folder, _)) = name.split_once('/') else { continue };
+        assert!(rendered_names.contains(&folder), "no sample of {folder}");
+    }
+}
+
+#[rocket::async_test]
+async fn a_file_in_the_templates_folder_replaces_one_template() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::create_dir_all(folder.path().join("mail/activation")).unwrap();
+    let subject = folder.path().join("mail/activation/subject.txt.tera");
+    std::fs::write(subject, "Hello\r\nBcc: eve@example.org\n from {{ service }}\n").unwrap();
+    let toml =
+        format!("[default.vestibule.templates]\ndirectory = \"{}\"", folder.path().display());
+    let app = TestApp::configured(&toml).await;
+    let letter = letter_after_sign_up(&app).await;
+    let message = message(&letter.raw);
+    assert_eq!(message.headers["subject"], "Hello Bcc: eve@example.org from Vestibule");
+    assert!(letter.text.contains("Somebody, most likely you"));
+}

@@ -1,0 +1,404 @@
+//! Pages (R46), and the pages that explain problems.
+
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
+use base64::Engine as _;
+use rocket::http::{Accept, ContentType, Header};
+use serde_json::{Value, json};
+use vestibule::model::Digest;
+use vestibule::templates::Templates;
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::support_pages::{Answer, OTHER, get, open, post, submit, use_link};
+
+const ADA: &str = "ada@example.org";
+
+const SLUGS: [&str; 26] = [
+    "malformed-json",
+    "bad-request",
+    "no-token",
+    "invalid-token",
+    "token-misplaced",
+    "insufficient-scope",
+    "not-found",
+    "method-not-allowed",
+    "link-unknown",
+    "password-needed",
+    "address-taken",
+    "already-active",
+    "link-expired",
+    "content-too-large",
+    "unsupported-media-type",
+    "invalid-fields",
+    "rate-limited",
+    "server-error",
+    "unavailable",
+    "invalid-request",
+    "invalid-client",
+    "invalid-grant",
+    "address-unconfirmed",
+    "unauthorized-client",
+    "unsupported-grant-type",
+    "invalid-scope",
+];
+
+/// What every page keeps to.
+fn check(page: &Answer) {
+    let html = &page.body;
+    let css = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    let digest = Digest::of(css.as_bytes());
+    let hash = base64::engine::general_purpose::STANDARD.encode(digest.as_bytes());
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    let given = page.header("content-security-policy").to_owned();
+    assert_eq!(given.replace("; frame-src 'self'", ""), policy);
+    assert_eq!(given.contains("frame-src"), html.contains("<iframe"), "just what the page uses");
+    for (name, value) in [
+        ("content-type", "text/html; charset=utf-8"),
+        ("referrer-policy", "same-origin"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(page.header(name), value);
+    }
+    assert!(!page.header("x-request-id").is_empty());
+    assert!(!page.has("set-cookie") && !page.has("location") && !page.has("refresh"));
+    structure(html);
+}
+
+/// What the markup of every page keeps to.
+fn structure(html: &str) {
+    assert!(html.to_lowercase().starts_with("<!doctype html>"));
+    assert!(html.contains("<html lang=\"en\">"));
+    assert!(html.contains("name=\"viewport\" content=\"width=device-width, initial-scale=1\""));
+    assert!(html.contains("<meta charset=\"utf-8\">"));
+    let count = |needle: &str| html.matches(needle).count();
+    assert_eq!((count("<h1>"), count("</h1>")), (1, 1), "{html}");
+    assert_eq!((count("<main>"), count("<style>"), count("<title>")), (1, 1, 1));
+    let title = html.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+    assert!(title.ends_with(" – Vestibule") && title.len() > " – Vestibule".len() + 3, "{title}");
+    for banned in
+        ["<script", "javascript:", " style=\"", " onclick", " onload", "@import", "url(", "<link"]
+    {
+        assert!(!html.contains(banned), "{banned} stands in {html}");
+    }
+    // nothing is loaded from, or leads to, anywhere else
+    for attribute in [" src=\"", " href=\"", " action=\""] {
+        for rest in html.split(attribute).skip(1) {
+            let url = rest.split('"').next().unwrap();
+            let ours = url.starts_with("https://accounts.example.org/");
+            assert!(ours || url.starts_with('/') && !url.starts_with("//"), "{attribute}{url}");
+        }
+    }
+    for input in html.split("<input ").skip(1) {
+        let input = input.split('>').next().unwrap();
+        if input.contains("type=\"hidden\"") {
+            continue;
+        }
+        let id = input.split("id=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(html.contains(&format!("<label for=\"{id}\">")), "no label for {id}");
+    }
+    for button in html.split("<button").skip(1) {
+        let words = button.split('>').nth(1).unwrap().split('<').next().unwrap();
+        assert!(!words.trim().is_empty(), "a button that says nothing");
+    }
+    for form in html.split("<form").skip(1) {
+        assert!(form.split('>').next().unwrap().contains("method=\"post\""));
+    }
+    assert!(!html.contains("{{") && !html.contains("{%"), "{html}");
+}
+
+/// Every page that the service answers, good and bad.
+async fn every_page(app: &TestApp) -> Vec<(&'static str, Answer)> {
+    let mut pages = vec![("no letters", get(app, "/dev/mail").await)];
+    let sign_up = async |password: &str| {
+        app.sign_up(ADA, password).await;
+        app.link_token(ADA).await
+    };
+    let token = sign_up(PASSWORD).await;
+    pages.push(("waiting", open(app, &token).await));
+    pages.push(("letters", get(app, "/dev/mail").await));
+    let id = app.last_letter_to(ADA).await.id;
+    pages.push(("letter", get(app, &format!("/dev/mail/{id}")).await));
+    pages.push(("no such letter", get(app, "/dev/mail/x").await));
+    let token = sign_up(OTHER).await;
+    pages.push(("contested", open(app, &token).await));
+    let weak = [("token", token.as_str()), ("password", "x")];
+    pages.push(("refused", submit(app, "/activate", &weak).await));
+    pages.push(("needed", submit(app, "/activate", &weak[..1]).await));
+    let dropped = submit(app, "/activate/disavowal", &weak[..1]).await;
+    pages.push(("dropped", dropped));
+    let token = sign_up(PASSWORD).await;
+    let press = [("token", token.as_str())];
+    pages.push(("activated", submit(app, "/activate", &press).await));
+    pages.push(("already", submit(app, "/activate", &press).await));
+    pages.push(("already active", submit(app, "/activate/disavowal", &press).await));
+    pages.push(("new link", submit(app, "/activate/new-link", &press).await));
+    pages.push(("unknown", open(app, "x").await));
+    app.sign_up("bob@example.org", PASSWORD).await;
+    let token = app.link_token("bob@example.org").await;
+    app.advance(std::time::Duration::from_secs(24 * 3_600));
+    pages.push(("expired", open(app, &token).await));
+    let delete = app.client.delete("/activate").dispatch().await;
+    pages.push(("405", Answer::of(delete).await));
+    let typed = app.client.post("/activate").header(ContentType::JSON).body("{}");
+    pages.push(("415", Answer::of(typed.dispatch().await).await));
+    let large = app.client.post("/activate").header(ContentType::Form).body("x".repeat(40_000));
+    pages.push(("413", Answer::of(large.dispatch().await).await));
+    let twice = app.client.post("/activate").header(ContentType::Form).body("token=a&token=a");
+    pages.push(("400", Answer::of(twice.dispatch().await).await));
+    pages.push(("below a page", get(app, "/activate/x").await));
+    pages.push(("problem", get(app, "/problems/not-found").await));
+    pages.push(("no such problem", get(app, "/problems/x").await));
+    let nowhere = app.client.get("/nowhere").header(Accept::HTML);
+    pages.push(("404", Answer::of(nowhere.dispatch().await).await));
+    pages
+}
+
+#[rocket::async_test]
+async fn r46_every_page_has_the_headers_and_the_structure_that_pages_have() {
+    let app = TestApp::start().await;
+    let pages = every_page(&app).await;
+    let statuses: Vec<(&str, u16)> =
+        pages.iter().map(|(name, page)| (*name, page.status.code)).collect();
+    assert_eq!(
+        statuses,
+        [
+            ("no letters", 200),
+            ("waiting", 200),
+            ("letters", 200),
+            ("letter", 200),
+            ("no such letter", 404),
+            ("contested", 200),
+            ("refused", 422),
+            ("needed", 409),
+            ("dropped", 200),
+            ("activated", 200),
+            ("already", 200),
+            ("already active", 409),
+            ("new link", 202),
+            ("unknown", 404),
+            ("expired", 410),
+            ("405", 405),
+            ("415", 415),
+            ("413", 413),
+            ("400", 400),
+            ("below a page", 404),
+            ("problem", 200),
+            ("no such problem", 404),
+            ("404", 404),
+        ]
+    );
+    for (_, page) in &pages {
+        check(page);
+    }
+}
+
+#[rocket::async_test]
+async fn r46_a_page_leads_nowhere_else() {
+    let app = TestApp::start().await;
+    app.sign_up(ADA, PASSWORD).await;
+    let token = app.link_token(ADA).await;
+    for extra in
+        ["next=//evil.example", "next=https://evil.example", "return_to=%2F%2Fevil.example"]
+    {
+        let page = get(&app, &format!("/activate?token={token}&{extra}")).await;
+        let page = page.page(200, "Confirm your address");
+        assert!(!page.body.contains("evil"));
+        check(&page);
+    }
+    let fields =
+        [("next", "//evil.example"), ("token", token.as_str()), ("redirect", "//evil.example")];
+    let page = submit(&app, "/activate", &fields).await.page(200, "Your address is confirmed");
+    assert!(!page.body.contains("evil") && !page.has("location"));
+}
+
+#[rocket::async_test]
+async fn r46_the_pages_of_an_error_say_what_happened_and_give_the_request_id() {
+    let app = TestApp::start().await;
+    let request = app.client.get("/problems/x").header(Header::new("X-Request-Id", "abc-123"));
+    let page = Answer::of(request.dispatch().await).await.page(404, "Not found");
+    assert!(page.body.contains("abc-123"));
+    let page = get(&app, "/problems/not-found").await.page(200, "Not found");
+    assert!(!page.body.contains("If you ask for help"));
+}
+
+#[rocket::async_test]
+async fn every_problem_has_a_page_that_says_what_to_do() {
+    let app = TestApp::start().await;
+    for slug in SLUGS {
+        let page = get(&app, &format!("/problems/{slug}")).await;
+        assert_eq!(page.status.code, 200, "{slug}");
+        check(&page);
+        assert!(page.body.contains("What to do"), "{slug}");
+    }
+    for slug in ["nothing", "", "not-found%00", "NOT-FOUND", "..%2f..", "not-found/x"] {
+        let page = get(&app, &format!("/problems/{slug}")).await;
+        page.page(404, "Not found");
+    }
+}
+
+#[rocket::async_test]
+async fn every_error_leads_to_a_page_that_exists() {
+    let app = TestApp::start().await;
+    app.sign_up(ADA, PASSWORD).await;
+    app.sign_up(ADA, OTHER).await;
+    let contested = app.link_token(ADA).await;
+    let ada = app.signed_in("eve@example.org").await;
+    let narrow = [
+        ("grant_type", "password"),
+        ("client_id", "kiosk"),
+        ("username", "eve@example.org"),
+        ("password", PASSWORD),
+    ];
+    let narrow = Answer::of(app.token(&narrow).await).await.json();
+    let narrow = format!("Bearer {}", narrow["access_token"].as_str().unwrap());
+    let narrow = app.client.patch("/v1/me").header(Header::new("Authorization", narrow));
+    let mut answers = vec![
+        use_link(&app, "x").await,
+        use_link(&app, &contested).await,
+        post(&app, "/v1/accounts", &json!({})).await,
+        post(&app, "/v1/accounts", &json!([])).await,
+        get(&app, "/v1/me").await,
+        get(&app, "/v1/me?access_token=x").await,
+        get(&app, "/v1/accounts").await,
+        get(&app, "/nowhere").await,
+        get(&app, "/v1/nowhere").await,
+        get(&app, "/health/nowhere").await,
+        Answer::of(ada.get("/v1/me/sessions/x").dispatch().await).await,
+        Answer::of(ada.patch("/v1/me", &json!({ "name": 1 })).dispatch().await).await,
+        Answer::of(narrow.header(ContentType::JSON).body("{}").dispatch().await).await,
+    ];
+    for fields in [
+        vec![],
+        vec![("grant_type", "magic")],
+        vec![
+            ("grant_type", "password"),
+            ("client_id", "nobody"),
+            ("username", "a"),
+            ("password", "b"),
+        ],
+        vec![
+            ("grant_type", "password"),
+            ("client_id", "web"),
+            ("username", "a"),
+            ("password", "b"),
+        ],
+        vec![
+            ("grant_type", "password"),
+            ("client_id", "web"),
+            ("username", ADA),
+            ("password", PASSWORD),
+        ],
+        vec![("grant_type", "refresh_token"), ("client_id", "web"), ("refresh_token", "x")],
+        vec![("grant_type", "refresh_token"), ("client_id", "kiosk"), ("refresh_token", "x")],
+        vec![
+            ("grant_type", "password"),
+            ("client_id", "web"),
+            ("username", "eve@example.org"),
+            ("password", PASSWORD),
+            ("scope", "everything"),
+        ],
+    ] {
+        answers.push(Answer::of(app.token(&fields).await).await);
+    }
+    answers.push(get(&app, "/oauth/token").await);
+    answers.push(get(&app, "/oauth/nowhere").await);
+    let mut seen = std::collections::BTreeSet::new();
+    for answer in answers {
+        assert!((400..500).contains(&answer.status.code), "{answer:?}");
+        let problem: Value = answer.json();
+        let uri = problem.get("type").or(problem.get("error_uri")).and_then(Value::as_str);
+        let uri = uri.unwrap_or_else(|| panic!("no URI: {answer:?}"));
+        let path = uri.strip_prefix("https://accounts.example.org").unwrap_or(uri);
+        assert_eq!(path == uri, problem.get("type").is_some(), "error_uri is absolute");
+        let page = get(&app, path).await;
+        assert_eq!(page.status.code, 200, "{answer:?}");
+        seen.insert(path.to_owned());
+    }
+    assert!(seen.len() >= 14, "{seen:?}");
+}
+
+/// Every template of a page with a context, with and without what may be missing.
+#[test]
+fn every_page_template_renders() {
+    let templates = Templates::load(None).unwrap();
+    let css = templates.stylesheet().unwrap();
+    let common = json!({ "service": "Vestibule", "base": "", "lang": "en", "css": css });
+    let letter = json!({
+        "id": "1", "from": "a", "to": "b", "subject": "Subject", "at": "now", "text": "text",
+    });
+    let waiting = |needed: bool, errors: &[&str], browser: Option<&str>| {
+        json!({
+            "token": "T", "email": ADA, "signed_up_at": "now", "browser": browser,
+            "password_needed": needed, "min_length": 15, "errors": errors,
+        })
+    };
+    let contexts = [
+        ("activate", waiting(false, &[], None)),
+        ("activate", waiting(true, &[], Some("Firefox"))),
+        ("activate", waiting(true, &["too short"], None)),
+        ("activated", json!({ "email": ADA, "already": true })),
+        ("activated", json!({ "email": ADA, "already": false })),
+        ("activated", json!({ "email": null, "already": true })),
+        ("address-taken", json!({})),
+        ("disavowed", json!({})),
+        ("link-expired", json!({ "token": "T" })),
+        ("link-unknown", json!({})),
+        ("new-link-sent", json!({})),
+        ("dev-mail", json!({ "letters": [] })),
+        ("dev-mail", json!({ "letters": [letter] })),
+        ("dev-letter", json!({ "letter": letter, "links": [] })),
+        ("dev-letter", json!({ "letter": letter, "links": ["/activate?token=T"] })),
+        (
+            "problem",
+            json!({ "title": "Gone", "status": 404, "detail": "b", "advice": "c", "request_id": "d" }),
+        ),
+        (
+            "problem",
+            json!({ "title": "Gone", "status": 404, "detail": "b", "advice": "c", "request_id": null }),
+        ),
+    ];
+    for (name, context) in &contexts {
+        let html = templates.render(&format!("page/{name}.html.tera"), &common, context);
+        let html = html.unwrap_or_else(|error| panic!("{name}: {error}"));
+        structure(&html);
+        assert!(!html.contains("<strong class=\"value\"></strong>"), "an empty place in {name}");
+    }
+    let shared = ["base", "components"];
+    for name in templates.names() {
+        let Some(name) = name.strip_prefix("page/") else { continue };
+        let name = name.strip_suffix(".html.tera").unwrap();
+        let has_context = contexts.iter().any(|(with, _)| *with == name);
+        assert!(has_context || shared.contains(&name), "no test renders {name}");
+    }
+}
+
+#[rocket::async_test]
+async fn a_letter_is_shown_in_a_frame_that_can_run_nothing() {
+    let app = TestApp::start().await;
+    app.sign_up(ADA, PASSWORD).await;
+    let letter = app.last_letter_to(ADA).await;
+    let part = get(&app, &format!("/dev/mail/{}/html", letter.id)).await;
+    assert_eq!((part.status.code, part.body.as_str()), (200, letter.html.as_str()));
+    let policy = part.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("sandbox"), "{policy}");
+    assert!(!policy.contains("allow-scripts"));
+    let page = get(&app, &format!("/dev/mail/{}", letter.id)).await;
+    assert!(page.body.contains("<iframe sandbox="));
+    assert!(page.body.contains(&letter.link.unwrap()));
+}
+
+#[rocket::async_test]
+async fn letters_can_be_read_in_development_only_and_by_this_machine_only() {
+    let app = TestApp::start().await;
+    for path in ["/dev/mail", "/dev/mail/x", "/dev/mail/x/html"] {
+        let request = app.client.get(path).remote("203.0.113.7:4711".parse().unwrap());
+        Answer::of(request.dispatch().await).await.page(404, "Not found");
+    }
+    let request = app.client.get("/dev/mail").remote("127.0.0.1:4711".parse().unwrap());
+    assert_eq!(request.dispatch().await.status().code, 200);
+}

@@ -1,0 +1,172 @@
+//! What the tests of sign-up, letters, pages and edges share.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
+
+use rocket::http::Status;
+use rocket::local::asynchronous::LocalResponse;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, Row as _};
+use vestibule::storage::Engine;
+use vestibule::testing::TestApp;
+
+/// A password that nobody else here has.
+pub const OTHER: &str = "another long passphrase";
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: Status,
+    /// Sorted, names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub async fn of(response: LocalResponse<'_>) -> Self {
+        let status = response.status();
+        let mut headers: Vec<(String, String)> = response
+            .headers()
+            .iter()
+            .map(|header| (header.name().as_str().to_lowercase(), header.value().to_owned()))
+            .collect();
+        headers.sort();
+        let body = response.into_bytes().await.unwrap_or_default();
+        Self { status, headers, body: String::from_utf8(body).unwrap() }
+    }
+
+    /// The value of a header that is there once.
+    pub fn header(&self, name: &str) -> &str {
+        let mut values = self.headers.iter().filter(|(given, _)| given == name);
+        let (_, value) = values.next().unwrap_or_else(|| panic!("no {name}: {self:?}"));
+        assert!(values.next().is_none(), "{name} is there twice: {self:?}");
+        value
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(given, _)| given == name)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// `<field>: <code>` of each error.
+    pub fn errors(&self) -> Vec<String> {
+        let errors = self.json();
+        let errors = errors["errors"].as_array().unwrap_or_else(|| panic!("no errors: {self:?}"));
+        let word = |error: &Value, member: &str| error[member].as_str().unwrap().to_owned();
+        for error in errors {
+            assert!(!word(error, "message").is_empty());
+        }
+        errors.iter().map(|e| format!("{}: {}", word(e, "field"), word(e, "code"))).collect()
+    }
+
+    /// Without what differs from request to request by design.
+    pub fn without_id(mut self) -> Self {
+        self.headers.retain(|(name, _)| name != "x-request-id");
+        self
+    }
+
+    /// Checks that it is the problem `slug`, and returns it.
+    pub fn problem(self, status: u16, slug: &str) -> Self {
+        assert_eq!(self.status.code, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["type"], format!("/problems/{slug}"), "{self:?}");
+        assert_eq!(problem["status"], status, "{self:?}");
+        for member in ["title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{self:?}");
+        }
+        self
+    }
+
+    /// Checks that it is a page with this status and this in its heading, and returns it.
+    pub fn page(self, status: u16, heading: &str) -> Self {
+        assert_eq!(self.status.code, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
+        let found = self.body.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next());
+        assert!(found.is_some_and(|text| text.contains(heading)), "{heading}: {}", self.body);
+        self
+    }
+}
+
+pub async fn post(app: &TestApp, path: &str, body: &Value) -> Answer {
+    Answer::of(app.post_json(path, body).await).await
+}
+
+pub async fn submit(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+    Answer::of(app.post_form(path, fields).await).await
+}
+
+pub async fn get(app: &TestApp, path: &str) -> Answer {
+    Answer::of(app.client.get(path.to_owned()).dispatch().await).await
+}
+
+pub async fn open(app: &TestApp, token: &str) -> Answer {
+    get(app, &format!("/activate?token={token}")).await
+}
+
+/// The JSON way of pressing the button.
+pub async fn use_link(app: &TestApp, token: &str) -> Answer {
+    post(app, "/v1/activations", &json!({ "token": token })).await
+}
+
+/// Whether `password` signs `email` in.
+pub async fn signs_in(app: &TestApp, email: &str, password: &str) -> bool {
+    let fields = [
+        ("grant_type", "password"),
+        ("client_id", "web"),
+        ("username", email),
+        ("password", password),
+    ];
+    app.token(&fields).await.status() == Status::Ok
+}
+
+/// The path of the database's file.
+pub fn file(app: &TestApp) -> std::path::PathBuf {
+    match app.store().engine() {
+        Engine::Sqlite { file } => file.clone(),
+        Engine::Postgres => panic!("these tests look into a file"),
+    }
+}
+
+/// How many rows a table has.
+pub async fn rows(app: &TestApp, table: &str) -> i64 {
+    let url = format!("sqlite://{}", file(app).display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let sql = format!("SELECT COUNT(*) FROM {table}");
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
+    row.get(0)
+}
+
+/// All of the tables, as text: what one state has and another has not can be told from it.
+pub async fn dump(app: &TestApp) -> Vec<String> {
+    let url = format!("sqlite://{}", file(app).display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let mut all = Vec::new();
+    for sql in [
+        "SELECT id || email || password_hash || COALESCE(name, '') || COALESCE(contested_at, '')
+            || expires_at FROM sign_ups ORDER BY id",
+        "SELECT id || email || password_hash || COALESCE(name, '') || epoch FROM accounts
+            ORDER BY id",
+        "SELECT hex(digest) || sign_up_id || COALESCE(account_id, '') || expires_at
+            || COALESCE(used_at, '') || COALESCE(disavowed_at, '') FROM links ORDER BY digest",
+        "SELECT id || email || kind || due_at || COALESCE(sent_at, '') FROM outbox ORDER BY id",
+    ] {
+        for row in sqlx::query(sql).fetch_all(&mut connection).await.unwrap() {
+            all.push(row.get(0));
+        }
+    }
+    all
+}
+
+/// Undoes the escapes that Tera writes.
+pub fn unescape(html: &str) -> String {
+    html.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#x27;", "'")
+        .replace("&#39;", "'")
+        .replace("&#x2F;", "/")
+        .replace("&amp;", "&")
+}

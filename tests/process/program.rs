@@ -1,0 +1,277 @@
+//! The program in a folder of its own, and a small HTTP client.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "this is how a test fails"
+)]
+#![expect(clippy::disallowed_methods, reason = "a process lives in real time")]
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub const SMTP_SECRET: &str = "marked-smtp-secret-3b8d";
+
+/// Longer than anything here takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(10);
+
+pub fn wait_until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(STEP);
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    head: String,
+    pub body: String,
+}
+
+impl Answer {
+    fn parse(text: &str) -> Option<Self> {
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Self { status, head: head.to_owned(), body: body.to_owned() })
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        headers.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// A process in a folder of its own with the repository's `Rocket.toml`; killed when dropped.
+pub struct Program {
+    pub port: u16,
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Program {
+    /// A folder and settings, and nothing running.
+    pub fn prepare(settings: &[(&str, String)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/Rocket.toml");
+        std::fs::copy(shipped, folder.path().join("Rocket.toml")).unwrap();
+        let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+        let settings = settings.iter().map(owned).collect();
+        Self { port: free_port(), folder, settings, child: None }
+    }
+
+    /// Runs it and waits until it is ready.
+    pub fn start(settings: &[(&str, String)]) -> Self {
+        let mut program = Self::prepare(settings);
+        program.start_again();
+        program
+    }
+
+    pub fn start_again(&mut self) {
+        let log = |name: &str| {
+            let mut options = File::options();
+            Stdio::from(
+                options.create(true).write(true).truncate(true).open(self.path(name)).unwrap(),
+            )
+        };
+        let mut command = self.command(&[]);
+        self.child = Some(command.stdout(log("stdout")).stderr(log("stderr")).spawn().unwrap());
+        wait_until("it is ready", || {
+            let exit = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(exit.is_none(), "it ended with {exit:?}:\n{}", self.output());
+            let answer =
+                self.try_raw("GET /health/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            answer.filter(|answer| answer.status == 200)
+        });
+    }
+
+    /// What it says when it does not start, as it should not; its exit code is checked.
+    pub fn fail(settings: &[(&str, String)]) -> String {
+        Self::prepare(settings).expect_failure()
+    }
+
+    pub fn expect_failure(&self) -> String {
+        let (code, output) = self.run(&[]);
+        assert_eq!(code, Some(1), "{:?}:\n{output}", self.settings);
+        output
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if ["VESTIBULE_", "ROCKET_"].iter().any(|prefix| text.starts_with(prefix))
+                || ["DATABASE_URL", "RUST_LOG"].contains(&&*text)
+            {
+                command.env_remove(&name);
+            }
+        }
+        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command.env("ROCKET_PORT", self.port.to_string());
+        // tests run side by side on few cores
+        command.env("VESTIBULE_HASHING__MAX_WAIT", "60s");
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command to its end; answers its exit code and all that it said.
+    pub fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.command(arguments);
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let status = wait_until("the command ends", || child.try_wait().unwrap());
+        let mut output = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+        (status.code(), output)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// All that it has said so far.
+    pub fn output(&self) -> String {
+        let read = |name: &str| std::fs::read_to_string(self.path(name)).unwrap();
+        read("stdout") + &read("stderr")
+    }
+
+    pub fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Ends it in good order; answers all that it has said.
+    pub fn stop(mut self) -> String {
+        self.signal("TERM");
+        has_exited_with(&mut self, Some(0));
+        self.output()
+    }
+
+    fn try_raw(&self, request: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request.as_bytes()).ok()?;
+        Self::read(&mut stream)
+    }
+
+    /// Reads until the answer is whole: the server may well keep the connection.
+    fn read(stream: &mut TcpStream) -> Option<Answer> {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4_096];
+        loop {
+            let count = stream.read(&mut buffer).unwrap_or(0);
+            bytes.extend(&buffer[..count]);
+            let text = String::from_utf8_lossy(&bytes);
+            let answer = Answer::parse(&text);
+            if count == 0 {
+                return answer;
+            }
+            if let Some(answer) = answer {
+                let length = answer.header("content-length").and_then(|text| text.parse().ok());
+                if length.is_some_and(|length: usize| answer.body.len() >= length) {
+                    return Some(answer);
+                }
+            }
+        }
+    }
+
+    /// Sends these bytes on a connection of their own.
+    pub fn raw(&self, request: &str) -> Option<Answer> {
+        self.try_raw(request)
+    }
+
+    /// Sends a body in chunks for as long as the server listens.
+    pub fn endless(&self, head: &str) -> Answer {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut sender = stream.try_clone().unwrap();
+        let sending = std::thread::spawn(move || {
+            let chunk = format!("400\r\n{}\r\n", "x".repeat(1_024));
+            let mut sent = 0_u64;
+            // far more than is ever read; the error is the server's hanging up
+            while sent < 1 << 30 && sender.write_all(chunk.as_bytes()).is_ok() {
+                sent += 1_024;
+            }
+            sent
+        });
+        let answer = Self::read(&mut stream).expect("an answer");
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+        assert!(sending.join().unwrap() < 1 << 30, "all of it was taken");
+        answer
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        self.try_raw(&request).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask("GET", path, headers, "")
+    }
+
+    pub fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.ask("POST", path, &[("Content-Type", "application/json")], &body.to_string())
+    }
+
+    pub fn post_form(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut headers = headers.to_vec();
+        headers.push(("Content-Type", "application/x-www-form-urlencoded"));
+        self.ask("POST", path, &headers, &form(fields))
+    }
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// Waits until it ends; `None` is a signal.
+pub fn has_exited_with(program: &mut Program, code: Option<i32>) {
+    let child = program.child.as_mut().unwrap();
+    let status = wait_until("it ends", || child.try_wait().unwrap());
+    program.child = None;
+    assert_eq!(status.code(), code, "{}", program.output());
+}
