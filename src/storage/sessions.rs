@@ -210,43 +210,35 @@ impl Connection {
                 previous_access_expires_at = access_expires_at,
                 access_serial = access_serial + 1,
                 access_digest = $1, access_scope = $2, access_expires_at = $3,
-                last_used_at = $4
-            WHERE id = $5 AND refresh_digest = $6 AND access_serial = $7
-              AND idle_expires_at > $4 AND expires_at > $4
-              AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id
-                          AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)";
-        const ROTATING: &str = "
-            UPDATE sessions
-            SET previous_access_serial = access_serial,
-                previous_access_digest = access_digest,
-                previous_access_scope = access_scope,
-                previous_access_expires_at = access_expires_at,
-                access_serial = access_serial + 1,
-                access_digest = $1, access_scope = $2, access_expires_at = $3,
                 last_used_at = $4,
-                previous_refresh_digest = refresh_digest,
-                refresh_digest = $8, salt = $9, idle_expires_at = $10,
-                rotation_serial = access_serial + 1, rotated_at = $4, first_used_at = NULL
+                previous_refresh_digest =
+                    CASE WHEN $8 IS NULL THEN previous_refresh_digest ELSE refresh_digest END,
+                refresh_digest = COALESCE($8, refresh_digest),
+                salt = COALESCE($9, salt),
+                idle_expires_at = COALESCE($10, idle_expires_at),
+                rotation_serial =
+                    CASE WHEN $8 IS NULL THEN rotation_serial ELSE access_serial + 1 END,
+                rotated_at = CASE WHEN $8 IS NULL THEN rotated_at ELSE $4 END,
+                first_used_at = CASE WHEN $8 IS NULL THEN first_used_at END
             WHERE id = $5 AND refresh_digest = $6 AND access_serial = $7
               AND idle_expires_at > $4 AND expires_at > $4
               AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id
                           AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)";
-        let sql = if renewal.rotation.is_some() { ROTATING } else { SQL };
-        let mut query = sqlx::query(sql)
+        let rotation = renewal.rotation.as_ref();
+        let done = sqlx::query(SQL)
             .bind(renewal.access_digest.as_bytes().to_vec())
             .bind(renewal.access_scope.to_string())
             .bind(renewal.access_expires_at.unix_millis())
             .bind(renewal.now.unix_millis())
             .bind(read.id.to_string())
             .bind(read.refresh_digest.as_bytes().to_vec())
-            .bind(read.access.serial);
-        if let Some(rotation) = &renewal.rotation {
-            query = query
-                .bind(rotation.refresh_digest.as_bytes().to_vec())
-                .bind(rotation.salt.to_vec())
-                .bind(rotation.idle_expires_at.unix_millis());
-        }
-        Ok(query.execute(self.raw()).await?.rows_affected() == 1)
+            .bind(read.access.serial)
+            .bind(rotation.map(|rotation| rotation.refresh_digest.as_bytes().to_vec()))
+            .bind(rotation.map(|rotation| rotation.salt.to_vec()))
+            .bind(rotation.map(|rotation| rotation.idle_expires_at.unix_millis()))
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Notes that an access token of the session was used; if it belongs to the live pair, that
