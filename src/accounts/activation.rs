@@ -62,6 +62,8 @@ pub enum DisavowalError {
     /// The link was used: there is an account now.
     #[error("the account is active already")]
     AlreadyActive,
+    #[error("the address has an account already")]
+    AddressTaken,
     #[error("the link has expired")]
     Expired,
     #[error("no such link")]
@@ -163,8 +165,10 @@ impl Accounts {
                         match tx.find_activation_link(&token.digest(), now).await? {
                             // somebody else was faster at the same
                             Some(LinkRecord { state: LinkState::Disavowed { .. }, .. }) => Ok(()),
-                            // its button was pressed, or the address has an account otherwise
-                            _ => Err(DisavowalError::AlreadyActive),
+                            Some(LinkRecord { state: LinkState::Used { .. }, .. }) => {
+                                Err(DisavowalError::AlreadyActive)
+                            }
+                            _ => Err(DisavowalError::AddressTaken),
                         }
                     }
                 }

@@ -4,11 +4,7 @@ use std::io::IsTerminal;
 
 use figment::Figment;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Directive;
 use vestibule::config::{LogFormat, LogSettings, SettingError};
-
-/// Where Rocket logs.
-const SILENT: [&str; 3] = ["rocket", "rocket_db_pools", "_"];
 
 /// Starts logging to standard output.
 pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingError> {
@@ -16,11 +12,6 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
         let wanted = "expected error, warn, info, debug, or a filter such as info,sqlx=warn";
         SettingError::new(figment, "vestibule.log.level", wanted)
     })?;
-    // Rocket's log repeats whole URIs, and there are tokens in links: whatever the level, it is off
-    let filter = SILENT
-        .iter()
-        .filter_map(|target| format!("{target}=off").parse().ok())
-        .fold(filter, |filter: EnvFilter, directive: Directive| filter.add_directive(directive));
     let is_terminal = std::io::stdout().is_terminal();
     let json = match settings.format {
         LogFormat::Auto => !is_terminal,
@@ -34,6 +25,8 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
     } else {
         builder.try_init()
     };
+    // an error here is another logger, and then that one hears Rocket
+    let _ = log::set_boxed_logger(Box::new(Deaf));
     log_panics();
     Ok(())
 }
@@ -46,4 +39,18 @@ fn log_panics() {
         let words = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or_default();
         tracing::error!(place, words, "panic");
     }));
+}
+
+/// Hears what is logged with the `log` crate, and that is Rocket: it repeats whole URIs, and there
+/// are tokens in links; and a line for each refused guard, which anybody can cause.
+struct Deaf;
+
+impl log::Log for Deaf {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        false
+    }
+
+    fn log(&self, _: &log::Record<'_>) {}
+
+    fn flush(&self) {}
 }

@@ -217,7 +217,7 @@ fn unknown_key(field: &str, known: &[&str]) -> String {
         .iter()
         .map(|key| (strsim::damerau_levenshtein(field, key), key))
         .min()
-        .filter(|(distance, _)| *distance <= 3);
+        .filter(|(distance, _)| *distance <= field.len().div_ceil(4));
     match closest {
         Some((_, key)) => format!("unknown key; did you mean `{key}`?"),
         None => format!("unknown key; known here are {}", known.join(", ")),

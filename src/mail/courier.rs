@@ -290,12 +290,12 @@ impl Courier {
                     let at = Timestamp::from_unix_millis(at).spelled_out();
                     Some(Letter::AccountExists { at, browser })
                 } else {
-                    self.activation(tx, letter, now).await?
+                    self.activation(tx, letter, now, Some((at, browser))).await?
                 }
             }
             Cause::NewLink => match tx.find_account_by_email(&letter.email).await? {
                 Some(_) => None,
-                None => self.activation(tx, letter, now).await?,
+                None => self.activation(tx, letter, now, None).await?,
             },
             Cause::SessionEnded { at, client, browser } => {
                 let at = Timestamp::from_unix_millis(at).spelled_out();
@@ -305,23 +305,33 @@ impl Courier {
         Ok(content.map_or(Decision::Drop, Decision::Send))
     }
 
+    /// The letter with a fresh link, if a sign-up waits. It tells of the sign-up that caused it,
+    /// which need not be the first: somebody else's browser would make its reader disavow their own.
     async fn activation(
         &self,
         tx: &mut Connection,
         letter: &ClaimedLetter,
         now: Timestamp,
+        cause: Option<(i64, Option<String>)>,
     ) -> Result<Option<Letter>, StoreError> {
         let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? else { return Ok(None) };
         let SignUp { id, created_at, user_agent, .. } = waiting.sign_up;
-        let token = LinkToken::new(self.entropy.secret());
         let ttl = self.activation_ttl.duration();
+        // first: it holds the row, so that nobody takes the sign-up away while its link is minted
+        if !tx.prolong_sign_up(id, now + ttl).await? {
+            return Ok(None);
+        }
+        let token = LinkToken::new(self.entropy.secret());
         tx.insert_activation_link(&token.digest(), id, now, now + ttl).await?;
-        tx.prolong_sign_up(id, now + ttl).await?;
+        let (signed_up_at, browser) = match cause {
+            Some((at, browser)) => (Timestamp::from_unix_millis(at), browser),
+            None => (created_at, user_agent.and_then(|user_agent| user_agent.describe())),
+        };
         Ok(Some(Letter::Activation {
             link: format!("{}/activate?token={}", self.public_url.as_str(), token.reveal()),
             valid_for: in_words(ttl),
-            signed_up_at: created_at.spelled_out(),
-            browser: user_agent.and_then(|user_agent| user_agent.describe()),
+            signed_up_at: signed_up_at.spelled_out(),
+            browser,
         }))
     }
 

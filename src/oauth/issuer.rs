@@ -9,7 +9,7 @@ use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
 
 use crate::accounts::SignedIn;
 use crate::model::{AccessToken, RefreshToken, Scope, UserAgent};
-use crate::oauth::registrar::{from_oxide, to_oxide};
+use crate::oauth::registrar::{NO_REDIRECT_URL, from_oxide, to_oxide};
 use crate::oauth::{Grant, OAuth, OAuthError, TokenPair, sessions};
 use crate::storage::SessionRecord;
 
@@ -88,16 +88,11 @@ fn oxide_grant(session: &SessionRecord, scope: &Scope) -> Result<OxideGrant, OAu
         owner_id: session.account.to_string(),
         client_id: session.client_id.to_string(),
         scope: to_oxide(scope).map_err(|_| OAuthError::Flow)?,
-        redirect_uri: NOWHERE.clone(),
+        redirect_uri: NO_REDIRECT_URL.clone(),
         until: chrono::DateTime::<chrono::Utc>::MAX_UTC,
         extensions: Extensions::new(),
     })
 }
-
-/// A grant must have a redirect URI; none here is ever followed.
-#[expect(clippy::expect_used, reason = "a constant, and tested by every request with a token")]
-static NOWHERE: std::sync::LazyLock<url::Url> =
-    std::sync::LazyLock::new(|| "https://no-redirect.invalid/".parse().expect("a URL"));
 
 #[async_trait]
 impl oxide_auth_async::primitives::Issuer for Issuer<'_> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use figment::Figment;
@@ -10,6 +10,7 @@ use oxide_auth::primitives::registrar::{
     BoundClient, ClientUrl, ExactUrl, PreGrant, RegisteredUrl, RegistrarError,
 };
 use oxide_auth::primitives::scope::Scope as OxideScope;
+use url::Url;
 use zeroize::Zeroizing;
 
 use crate::config::{ClientSettings, SettingError, Settings};
@@ -21,6 +22,10 @@ use crate::oauth::{ClientRefusal, Credentials, OAuthError};
 /// oxide-auth wants a redirect URI for every client; the grants here never redirect, and this one
 /// (RFC 6761 §6.4) leads nowhere.
 const NO_REDIRECT: &str = "https://no-redirect.invalid/";
+
+#[expect(clippy::expect_used, reason = "a constant, and used by every request with a token")]
+pub(super) static NO_REDIRECT_URL: LazyLock<Url> =
+    LazyLock::new(|| NO_REDIRECT.parse().expect("a URL"));
 
 /// Knows the registered clients. Cheap to clone.
 #[derive(Clone, Debug)]

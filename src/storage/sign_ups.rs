@@ -98,8 +98,8 @@ impl Connection {
         const SQL: &str = "
             UPDATE sign_ups
             SET name = CASE WHEN contested_at IS NULL THEN COALESCE($1, name) END,
-                locale = COALESCE($2, locale),
-                expires_at = $3
+                locale = CASE WHEN contested_at IS NULL THEN COALESCE($2, locale) END,
+                expires_at = CASE WHEN expires_at < $3 THEN $3 ELSE expires_at END
             WHERE id = $4";
         let done = sqlx::query(SQL)
             .bind(name.map(Name::as_str))
@@ -112,7 +112,7 @@ impl Connection {
     }
 
     /// Somebody signed up again with another password: from now on nobody's password counts, and
-    /// nobody's name. `false` if the sign-up is gone.
+    /// nobody's name or language. `false` if the sign-up is gone.
     pub async fn contest_sign_up(
         &mut self,
         id: SignUpId,
@@ -121,7 +121,8 @@ impl Connection {
     ) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE sign_ups
-            SET contested_at = COALESCE(contested_at, $1), name = NULL, expires_at = $2
+            SET contested_at = COALESCE(contested_at, $1), name = NULL, locale = NULL,
+                expires_at = CASE WHEN expires_at < $2 THEN $2 ELSE expires_at END
             WHERE id = $3";
         let done = sqlx::query(SQL)
             .bind(now.unix_millis())
@@ -132,19 +133,23 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Lets the sign-up wait at least until `expires_at`, as long as a link of it works.
+    /// Lets the sign-up wait at least until `expires_at`, and holds its row for this transaction.
+    /// `false` if it is gone.
     pub async fn prolong_sign_up(
         &mut self,
         id: SignUpId,
         expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE sign_ups SET expires_at = $1 WHERE id = $2 AND expires_at < $1";
-        sqlx::query(SQL)
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE sign_ups
+            SET expires_at = CASE WHEN expires_at < $1 THEN $1 ELSE expires_at END
+            WHERE id = $2";
+        let done = sqlx::query(SQL)
             .bind(expires_at.unix_millis())
             .bind(id.to_string())
             .execute(self.raw())
             .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Takes the sign-up away, for an account to be made of it. `false` if it is gone, or was

@@ -15,7 +15,8 @@ use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::problem::Problem;
 use super::edge::slug;
 use crate::accounts::{Accounts, ActivationError, DisavowalError, LinkStanding};
-use crate::model::SignUp;
+use crate::clock::Timestamp;
+use crate::model::{EmailAddress, SignUp, UserAgent};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("activate", |rocket| async {
@@ -31,6 +32,7 @@ struct WaitingPage<'a> {
     token: &'a str,
     email: &'a str,
     signed_up_at: String,
+    contested_at: Option<String>,
     browser: Option<String>,
     password_needed: bool,
     min_length: usize,
@@ -49,7 +51,8 @@ fn waiting(
         token,
         email: sign_up.email.as_str(),
         signed_up_at: sign_up.created_at.spelled_out(),
-        browser: sign_up.user_agent.as_ref().and_then(crate::model::UserAgent::describe),
+        contested_at: sign_up.contested_at.map(Timestamp::spelled_out),
+        browser: sign_up.user_agent.as_ref().and_then(UserAgent::describe),
         password_needed: sign_up.contested_at.is_some(),
         min_length: accounts.policy.min_length(),
         errors,
@@ -57,7 +60,8 @@ fn waiting(
     pages.page(status, "activate", &page)
 }
 
-fn activated(pages: &Pages, email: Option<&str>, already: bool) -> Page {
+fn activated(pages: &Pages, email: Option<&EmailAddress>, already: bool) -> Page {
+    let email = email.map(EmailAddress::as_str);
     pages.page(Status::Ok, "activated", &json!({ "email": email, "already": already }))
 }
 
@@ -76,9 +80,7 @@ async fn show(token: Option<&str>, accounts: &State<Accounts>, pages: &PageState
         LinkStanding::Waiting(record) => {
             waiting(pages, accounts, Status::Ok, token, &record.sign_up, vec![])
         }
-        LinkStanding::AlreadyActive(email) => {
-            activated(pages, email.as_ref().map(crate::model::EmailAddress::as_str), true)
-        }
+        LinkStanding::AlreadyActive(email) => activated(pages, email.as_ref(), true),
         LinkStanding::Expired => expired(pages, token),
         LinkStanding::Disavowed => plain(pages, Status::NotFound, "disavowed"),
         LinkStanding::AddressTaken => plain(pages, Status::Conflict, "address-taken"),
@@ -96,10 +98,7 @@ async fn press(
     let token = form.get("token").unwrap_or_default();
     let outcome = accounts.activate(token, form.get("password")).await;
     let error = match outcome {
-        Ok(done) => {
-            let email = done.email.as_ref().map(crate::model::EmailAddress::as_str);
-            return Ok(activated(pages, email, done.already));
-        }
+        Ok(done) => return Ok(activated(pages, done.email.as_ref(), done.already)),
         Err(error) => error,
     };
     Ok(match error {
@@ -128,12 +127,10 @@ async fn disavow(
     let token = form.get("token").unwrap_or_default();
     Ok(match accounts.disavow(token).await {
         Ok(()) => plain(pages, Status::Ok, "disavowed"),
-        Err(DisavowalError::AlreadyActive) => {
-            return Err(Problem::of(slug::ALREADY_ACTIVE).into());
-        }
         Err(DisavowalError::Expired) => expired(pages, token),
         Err(DisavowalError::Unknown) => plain(pages, Status::NotFound, "link-unknown"),
-        Err(DisavowalError::Store(error)) => return Err(error.into()),
+        Err(DisavowalError::AddressTaken) => plain(pages, Status::Conflict, "address-taken"),
+        Err(error) => return Err(error.into()),
     })
 }
 
@@ -184,11 +181,18 @@ async fn disavow_json(
     let mut fields = body.fields();
     let token = fields.required_text("token").unwrap_or_default();
     fields.finish()?;
-    match accounts.disavow(token).await {
-        Ok(()) => Ok(Status::NoContent),
-        Err(DisavowalError::AlreadyActive) => Err(Problem::of(slug::ALREADY_ACTIVE)),
-        Err(DisavowalError::Expired) => Err(Problem::of(slug::LINK_EXPIRED)),
-        Err(DisavowalError::Unknown) => Err(Problem::of(slug::LINK_UNKNOWN)),
-        Err(DisavowalError::Store(error)) => Err(error.into()),
+    accounts.disavow(token).await?;
+    Ok(Status::NoContent)
+}
+
+impl From<DisavowalError> for Problem {
+    fn from(error: DisavowalError) -> Self {
+        match error {
+            DisavowalError::AlreadyActive => Self::of(slug::ALREADY_ACTIVE),
+            DisavowalError::AddressTaken => Self::of(slug::ADDRESS_TAKEN),
+            DisavowalError::Expired => Self::of(slug::LINK_EXPIRED),
+            DisavowalError::Unknown => Self::of(slug::LINK_UNKNOWN),
+            DisavowalError::Store(error) => error.into(),
+        }
     }
 }

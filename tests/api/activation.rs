@@ -8,11 +8,11 @@ use rocket::http::{ContentType, Header, Status};
 use serde_json::{Value, json};
 use vestibule::testing::{PASSWORD, TestApp};
 
+use crate::support::ADA;
 use crate::support_pages::{
     Answer, OTHER, dump, file, get, open, post, rows, signs_in, submit, use_link,
 };
 
-const ADA: &str = "ada@example.org";
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The token of a link to a sign-up that waits.

@@ -19,9 +19,8 @@ use vestibule::mail::{Envelope, Letter, Renderer, SentLetter};
 use vestibule::templates::Templates;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
 
+use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, open, post, rows, submit, unescape};
-
-const ADA: &str = "ada@example.org";
 
 /// A part of a message: its headers by lower-case name, and its body as it stands there.
 #[derive(Debug)]

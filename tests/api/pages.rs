@@ -9,9 +9,8 @@ use vestibule::model::Digest;
 use vestibule::templates::Templates;
 use vestibule::testing::{PASSWORD, TestApp};
 
+use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, get, open, post, submit, use_link};
-
-const ADA: &str = "ada@example.org";
 
 const SLUGS: [&str; 26] = [
     "malformed-json",

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use vestibule::model::EmailAddress;
 use vestibule::testing::{PASSWORD, TestApp};
 
+use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, get, open, post, rows, signs_in, submit, use_link};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -479,4 +480,26 @@ async fn a_right_password_is_told_that_the_address_is_yet_to_be_confirmed() {
     assert_ne!(right["error_description"], wrong["error_description"]);
     let path = right["error_uri"].as_str().unwrap().replace("https://accounts.example.org", "");
     get(&app, &path).await.page(200, "not confirmed");
+}
+
+/// A letter that told of somebody else's browser would make its reader disavow their own sign-up.
+#[rocket::async_test]
+async fn r35_each_letter_tells_of_the_sign_up_that_caused_it() {
+    let app = TestApp::start().await;
+    let browsers = [
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36", "Chrome on Windows"),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0", "Firefox on Linux"),
+    ];
+    for (n, (header, name)) in browsers.into_iter().enumerate() {
+        let body = json!({ "email": ADA, "password": format!("{PASSWORD} {n}"), "locale": "de" });
+        let request = app.client.post("/v1/accounts").header(ContentType::JSON);
+        let request = request.header(Header::new("User-Agent", header)).body(body.to_string());
+        assert_eq!(request.dispatch().await.status(), Status::Accepted);
+        let letter = app.last_letter_to(ADA).await;
+        assert!(letter.text.contains(name) && letter.html.contains(name), "{}", letter.text);
+        app.advance(Duration::from_secs(3_600));
+    }
+    let page = app.client.get(format!("/activate?token={}", app.link_token(ADA).await));
+    let page = page.dispatch().await.into_string().await.unwrap();
+    assert!(page.contains("First sign-up") && page.contains("Another one"), "{page}");
 }

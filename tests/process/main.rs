@@ -429,6 +429,22 @@ fn r9_an_endless_body_is_refused_at_once() {
     }
 }
 
+/// Rocket answers a method that it does not know without asking any fairing.
+#[test]
+fn r10_an_unknown_method_gets_the_headers_that_every_answer_has() {
+    let program = Program::start(&[]);
+    for (path, no_store) in [("/oauth/token", true), ("/v1/me", false), ("/activate", true)] {
+        let request =
+            format!("PURGE {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let answer = program.raw(&request).expect("an answer");
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.header("X-Request-Id").is_some_and(|id| id.len() == 32), "{path}");
+        assert_eq!(answer.header("Cache-Control") == Some("no-store"), no_store, "{path}");
+    }
+    let log = program.stop();
+    assert_eq!(log.matches("\"status\":400").count(), 3, "each has its line in the log");
+}
+
 #[test]
 fn the_other_commands_do_what_they_say() {
     let program = Program::prepare(&[]);

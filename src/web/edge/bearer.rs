@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rocket::fairing::{Fairing, Info, Kind};
@@ -177,7 +178,7 @@ impl<'r, N: Need> FromRequest<'r> for Bearer<N> {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, AccessDenied> {
         match admit(request, N::SCOPE).await {
             Ok(grant) => {
-                request.local_cache(|| Decision::Admitted);
+                decide(request, Decision::Admitted);
                 Outcome::Success(Self { grant, need: PhantomData })
             }
             Err(denied) => {
@@ -187,18 +188,27 @@ impl<'r, N: Need> FromRequest<'r> for Bearer<N> {
                 }
                 let refusal = Refusal::new(&denied);
                 let status = refusal.status;
-                request.local_cache(|| Decision::Refused(refusal));
+                decide(request, Decision::Refused(refusal));
                 Err(denied).or_error(status)
             }
         }
     }
 }
 
-/// The problem that a refused bearer is told, for catchers.
-pub(super) fn refusal(request: &Request<'_>) -> Option<Problem> {
-    match request.local_cache(Decision::default) {
-        Decision::Refused(refusal) => Some(Problem::of(refusal.slug)),
-        Decision::None | Decision::Admitted => None,
+/// A request may have several guards; the last one asked is the one that counts.
+fn decide(request: &Request<'_>, decision: Decision) {
+    *decided(request).lock().unwrap_or_else(PoisonError::into_inner) = decision;
+}
+
+fn decided<'r>(request: &'r Request<'_>) -> &'r Mutex<Decision> {
+    request.local_cache(Mutex::<Decision>::default)
+}
+
+/// The problem that a refused bearer is told, for catchers of that status.
+pub(super) fn refusal(request: &Request<'_>, status: Status) -> Option<Problem> {
+    match &*decided(request).lock().unwrap_or_else(PoisonError::into_inner) {
+        Decision::Refused(refusal) if refusal.status == status => Some(Problem::of(refusal.slug)),
+        _ => None,
     }
 }
 
@@ -214,11 +224,11 @@ impl Fairing for Challenges {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        match request.local_cache(Decision::default) {
+        match &*decided(request).lock().unwrap_or_else(PoisonError::into_inner) {
             Decision::None => return,
             Decision::Admitted => {}
             // the route took the refusal for an answer, and had one of its own
-            Decision::Refused(_) if response.status().code < 400 => return,
+            Decision::Refused(refusal) if refusal.status != response.status() => {}
             Decision::Refused(refusal) => {
                 if let Some(challenge) = &refusal.challenge {
                     response.set_header(Header::new("WWW-Authenticate", challenge.clone()));
@@ -228,6 +238,8 @@ impl Fairing for Challenges {
                 }
             }
         }
-        response.set_header(Header::new("Cache-Control", "no-store"));
+        if !response.headers().contains("Cache-Control") {
+            response.set_header(Header::new("Cache-Control", "no-store"));
+        }
     }
 }

@@ -32,7 +32,7 @@ pub fn anywhere() -> Vec<Catcher> {
 }
 
 fn problem(status: Status, request: &Request<'_>) -> Problem {
-    if let Some(refusal) = bearer::refusal(request) {
+    if let Some(refusal) = bearer::refusal(request, status) {
         return refusal;
     }
     match methods::allowed(request) {

@@ -36,6 +36,9 @@ pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
 #[derive(Debug)]
 pub(super) struct OverrideUndone;
 
+/// The mounts of this crate.
+const OURS: [&str; 6] = ["oauth", "v1", "activate", "problems", "health", "dev"];
+
 #[rocket::async_trait]
 impl Fairing for OverrideUndone {
     fn info(&self) -> Info {
@@ -44,7 +47,10 @@ impl Fairing for OverrideUndone {
 
     async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
         let is_form = request.content_type().is_some_and(|kind| kind.is_form());
-        if !is_form || request.method() == Method::Post {
+        // an application around this one may count on Rocket's ways
+        let is_ours =
+            request.uri().path().segments().next().is_some_and(|first| OURS.contains(&first));
+        if !is_form || !is_ours || request.method() == Method::Post {
             return;
         }
         // what Rocket looks at, and how

@@ -168,6 +168,13 @@ impl<'r> Responder<'r, 'static> for OAuthProblem {
         if self.status == Status::Unauthorized {
             response.header(Header::new("WWW-Authenticate", "Basic realm=\"oauth\""));
         }
+        if let Some(id) = RequestId::salvage(request, self.status) {
+            // the fairing that does this is not asked then, either
+            response
+                .header(id)
+                .header(Header::new("Cache-Control", "no-store"))
+                .header(Header::new("Pragma", "no-cache"));
+        }
         if let Some(after) = self.retry_after {
             response.header(retry_after(after));
         }

@@ -79,6 +79,7 @@ impl Pages {
         });
         let mut page = self.page(problem.status(), "problem", &context);
         page.headers = problem.headers();
+        page.headers.extend(RequestId::salvage(request, problem.status()));
         page
     }
 }

@@ -91,7 +91,8 @@ impl Problem {
 
 /// In whole seconds, at least one (RFC 9110 §10.2.3).
 pub(super) fn retry_after(after: Duration) -> Header<'static> {
-    Header::new("Retry-After", after.as_secs().max(1).to_string())
+    let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    Header::new("Retry-After", whole.max(1).to_string())
 }
 
 /// How soon a database that is away may be back.
@@ -151,7 +152,7 @@ impl<'r> Responder<'r, 'static> for Problem {
             .status(self.status())
             .header(ContentType::new("application", "problem+json"))
             .sized_body(body.len(), std::io::Cursor::new(body));
-        for header in self.headers() {
+        for header in self.headers().into_iter().chain(RequestId::salvage(request, self.status())) {
             response.header(header);
         }
         response.ok()

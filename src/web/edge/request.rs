@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rocket::fairing::{Fairing, Info, Kind};
-use rocket::http::Header;
+use rocket::http::{Header, Status};
 use rocket::request::{FromRequest, Outcome};
 use rocket::{Data, Request, Response};
 
@@ -20,6 +20,18 @@ pub struct RequestId(String);
 impl RequestId {
     pub fn of<'r>(request: &'r Request<'_>) -> &'r str {
         &request.local_cache(|| Self(String::new())).0
+    }
+
+    /// Rocket answers a method that it does not know without asking any fairing: the id that such an
+    /// answer should have, and its line in the log.
+    pub(super) fn salvage(request: &Request<'_>, status: Status) -> Option<Header<'static>> {
+        if !Self::of(request).is_empty() {
+            return None;
+        }
+        let clock = request.rocket().state::<Clock>().cloned().unwrap_or_else(Clock::system);
+        let id = Entropy.uuid_v7(clock.now()).simple().to_string();
+        tracing::info!(target: "vestibule::request", status = status.code, id, "answered");
+        Some(Header::new("X-Request-Id", id))
     }
 
     /// A well-formed id that came along is kept, so that logs of several services can be joined.
