@@ -9,6 +9,7 @@ mod client_authentication;
 mod concurrency;
 mod forms;
 mod me;
+mod outage;
 mod password_grant;
 mod refresh_grant;
 mod revocation;
