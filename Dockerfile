@@ -13,6 +13,7 @@ RUN mkdir src \
  && cargo build --release --locked --bin vestibule \
  && rm -r src
 
+COPY messages messages
 COPY migrations migrations
 COPY templates templates
 COPY build.rs ./

@@ -14,6 +14,7 @@ use crate::config::{self, Profile, SettingError, Settings};
 use crate::crypto::hasher::{Hasher, HashingParameters};
 use crate::crypto::secret::Entropy;
 use crate::mail::{Courier, Mailbox, Outbox, Renderer, Transport};
+use crate::messages::{MessageError, Messages};
 use crate::model::PasswordPolicy;
 use crate::oauth::{OAuth, Registrar};
 use crate::storage::{Janitor, Store, chain};
@@ -110,8 +111,7 @@ fn assemble(
 
     let hasher = start_hasher(settings, clock)
         .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
-    let templates = Templates::load(settings.templates.directory.as_deref())
-        .map_err(|error| setting("vestibule.templates.directory", chain(&error)))?;
+    let templates = words(settings, figment).map_err(|error| error.to_string())?;
     let from = &settings.mail.from;
     let renderer = Renderer::new(templates.clone(), &settings.name, &settings.public_url, from)
         .map_err(|_| {
@@ -161,6 +161,23 @@ fn assemble(
     };
     let janitor = Janitor::new(store.clone(), clock.clone());
     Ok(Parts { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
+}
+
+/// The letters and pages with their words, in all languages.
+pub fn words(settings: &Settings, figment: &Figment) -> Result<Templates, SettingError> {
+    let messages = &settings.messages;
+    let messages = Messages::load(messages.directory.as_deref(), &messages.default_locale)
+        .map_err(|error| SettingError::new(figment, key_of(&error), error))?;
+    Templates::load(settings.templates.directory.as_deref(), &messages)
+        .map_err(|error| SettingError::new(figment, "vestibule.templates.directory", error))
+}
+
+/// The setting that is to be mended.
+fn key_of(error: &MessageError) -> &'static str {
+    match error {
+        MessageError::NoSuchLanguage { .. } => "vestibule.messages.default_locale",
+        _ => "vestibule.messages.directory",
+    }
 }
 
 fn start_hasher(settings: &Settings, clock: &Clock) -> std::io::Result<Hasher> {

@@ -39,16 +39,8 @@ impl Timestamp {
         self.date_time().format(&Rfc3339).unwrap_or_default()
     }
 
-    /// As letters and pages say it: `23 November 2026 at 09:41 UTC`.
-    pub fn spelled_out(self) -> String {
-        let format = time::macros::format_description!(
-            "[day padding:none] [month repr:long] [year] at [hour]:[minute] UTC"
-        );
-        self.date_time().format(format).unwrap_or_default()
-    }
-
     /// For formatting; an instant outside the years that the `time` crate knows becomes the epoch.
-    fn date_time(self) -> OffsetDateTime {
+    pub fn date_time(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }

@@ -12,10 +12,10 @@
 //! | Floor | Modules | What they own |
 //! |---|---|---|
 //! | 6 | `main`, `cli` | the command line |
-//! | 5 | `app`, `assembly`, `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together |
+//! | 5 | `app`, `assembly`, [`proof`], `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together; proof-reading |
 //! | 4 | [`web`] | routes, request guards, catchers, pages: one file for each resource |
 //! | 3 | [`oauth`], [`accounts`] | the two domains: what is allowed, what happens |
-//! | 2 | [`storage`], [`mail`], [`crypto`], [`templates`] | every SQL statement; every letter; every hash and random bit |
+//! | 2 | [`storage`], [`mail`], [`crypto`], [`messages`], [`templates`] | every SQL statement; every letter; every hash and random bit; every word |
 //! | 1 | [`model`] | plain types, parsed once and then trusted |
 //! | 0 | [`config`], [`clock`] | typed settings; the only source of time |
 //!
@@ -34,8 +34,10 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod mail;
+pub mod messages;
 pub mod model;
 pub mod oauth;
+pub mod proof;
 pub mod storage;
 pub mod templates;
 #[cfg(feature = "testing")]

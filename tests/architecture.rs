@@ -11,21 +11,25 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 7] = [
     &["config", "clock"],
     &["model"],
-    &["storage", "mail", "crypto", "templates"],
+    &["storage", "mail", "crypto", "messages", "templates"],
     &["oauth", "accounts"],
     &["web"],
-    &["app", "assembly", "testing", "lib"],
+    &["app", "assembly", "proof", "testing", "lib"],
     &["cli", "main"],
 ];
 
 /// Libraries that only some modules may know.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("sqlx", &["storage"]),
     ("rocket_db_pools", &["storage"]),
     ("argon2", &["crypto"]),
     ("getrandom", &["crypto"]),
     ("lettre", &["mail"]),
     ("tera", &["templates"]),
+    ("fluent_bundle", &["messages"]),
+    ("fluent_syntax", &["messages"]),
+    ("fluent_langneg", &["messages"]),
+    ("unic_langid", &["messages"]),
     ("oxide_auth", &["oauth"]),
     ("oxide_auth_async", &["oauth"]),
     ("rocket", &["web", "app", "assembly", "testing", "cli", "storage", "config"]),

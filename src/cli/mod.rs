@@ -6,6 +6,7 @@ mod health;
 mod logging;
 mod migrate;
 mod serve;
+mod templates;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ enum Command {
     /// Registered OAuth clients
     #[command(subcommand)]
     Client(client::ClientCommand),
+    /// Letters and pages: look for mistakes, or look at them
+    #[command(subcommand)]
+    Templates(templates::TemplatesCommand),
     /// Ask a running service on this machine whether it is ready
     Health,
 }
@@ -57,6 +61,7 @@ pub fn run() -> ExitCode {
         Command::Config => config::run(&figment),
         Command::Migrate => migrate::run(figment),
         Command::Client(command) => client::run(&command),
+        Command::Templates(command) => templates::run(&command, &figment),
         Command::Health => health::run(&figment),
     };
     match outcome {

@@ -43,6 +43,7 @@ pub struct Settings {
     pub password: PasswordSettings,
     pub hashing: HashingSettings,
     pub limits: LimitSettings,
+    pub messages: MessageSettings,
     pub templates: TemplateSettings,
     pub log: LogSettings,
     pub shutdown: ShutdownSettings,
@@ -251,6 +252,17 @@ pub struct LimitSettings {
     pub enabled: bool,
     /// Letters that one address gets in an hour; further ones wait.
     pub letters_per_hour: NonZeroUsize,
+}
+
+/// `[vestibule.messages]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageSettings {
+    /// Files here replace compiled-in messages of the same name, such as `de/mail.ftl`; a folder for
+    /// a further language adds it.
+    pub directory: Option<PathBuf>,
+    /// What people read who have not said which language they read.
+    pub default_locale: String,
 }
 
 /// `[vestibule.templates]`

@@ -101,7 +101,7 @@ fn development_url(figment: &Figment) -> String {
 /// The defaults that hold in every profile.
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults: [(&str, Value); 22] = [
+    let defaults: [(&str, Value); 23] = [
         ("databases.vestibule.url", "sqlite://data/vestibule.db".into()),
         ("vestibule.name", "Vestibule".into()),
         ("vestibule.clients", Dict::new().into()),
@@ -120,6 +120,7 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.hashing.max_wait", "1s".into()),
         ("vestibule.limits.enabled", true.into()),
         ("vestibule.limits.letters_per_hour", 6.into()),
+        ("vestibule.messages.default_locale", "en".into()),
         ("vestibule.templates", Dict::new().into()),
         ("vestibule.log.format", "auto".into()),
         ("vestibule.log.level", "info".into()),

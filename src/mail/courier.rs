@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Lifetime, LimitSettings, PublicUrl};
 use crate::crypto::secret::Entropy;
-use crate::mail::letter::in_words;
 use crate::mail::transport::SEND_TIMEOUT;
 use crate::mail::{
     Cause, Envelope, Letter, Mailbox, Outbox, RenderError, Renderer, SendError, SentLetter,
@@ -213,8 +212,9 @@ impl Courier {
             Decision::Lost => return Ok(false),
         };
         let now = self.clock.now();
-        let rendered =
-            self.renderer.render(&content, Envelope { id: letter.id, to: &letter.email, now })?;
+        let locale = letter.locale.as_ref();
+        let envelope = Envelope { id: letter.id, to: &letter.email, locale, now };
+        let rendered = self.renderer.render(&content, envelope)?;
         let sent = SentLetter {
             id: letter.id,
             name: content.name(),
@@ -287,7 +287,6 @@ impl Courier {
                     if let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? {
                         tx.consume_sign_up(waiting.sign_up.id, true).await?;
                     }
-                    let at = Timestamp::from_unix_millis(at).spelled_out();
                     Some(Letter::AccountExists { at, browser })
                 } else {
                     self.activation(tx, letter, now, Some((at, browser))).await?
@@ -298,7 +297,6 @@ impl Courier {
                 None => self.activation(tx, letter, now, None).await?,
             },
             Cause::SessionEnded { at, client, browser } => {
-                let at = Timestamp::from_unix_millis(at).spelled_out();
                 Some(Letter::SessionEnded { at, client, browser })
             }
         };
@@ -324,13 +322,15 @@ impl Courier {
         let token = LinkToken::new(self.entropy.secret());
         tx.insert_activation_link(&token.digest(), id, now, now + ttl).await?;
         let (signed_up_at, browser) = match cause {
-            Some((at, browser)) => (Timestamp::from_unix_millis(at), browser),
-            None => (created_at, user_agent.and_then(|user_agent| user_agent.describe())),
+            Some(cause) => cause,
+            None => {
+                (created_at.unix_millis(), user_agent.and_then(|user_agent| user_agent.describe()))
+            }
         };
         Ok(Some(Letter::Activation {
             link: format!("{}/activate?token={}", self.public_url.as_str(), token.reveal()),
-            valid_for: in_words(ttl),
-            signed_up_at: signed_up_at.spelled_out(),
+            valid_for: ttl.as_secs(),
+            signed_up_at,
             browser,
         }))
     }

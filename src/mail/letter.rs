@@ -1,7 +1,5 @@
 //! Which letters there are, and what each says.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -51,16 +49,42 @@ impl Cause {
     }
 }
 
-/// A letter with all that its templates ask for; `templates/mail/<name>/` holds them.
+/// A letter with all that its templates ask for; `templates/mail/<name>/` holds them. Instants are in
+/// milliseconds since 1970, lengths of time in seconds: they are put into words by the templates, in
+/// the recipient's language.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Letter {
     /// To whoever has signed up: the link that makes the account.
-    Activation { link: String, valid_for: String, signed_up_at: String, browser: Option<String> },
+    Activation { link: String, valid_for: u64, signed_up_at: i64, browser: Option<String> },
     /// To the owner of an address that somebody signed up with again.
-    AccountExists { at: String, browser: Option<String> },
+    AccountExists { at: i64, browser: Option<String> },
+    /// To the owner of an address that somebody wanted to move their account to.
+    AddressInUse { at: i64, browser: Option<String> },
     /// To somebody of whose session an old refresh token was used.
-    SessionEnded { at: String, client: String, browser: Option<String> },
+    SessionEnded { at: i64, client: String, browser: Option<String> },
+    /// To somebody who has forgotten their password.
+    PasswordReset { link: String, valid_for: u64, at: i64, browser: Option<String> },
+    /// The operator wants somebody to choose a new password.
+    OperatorReset { link: String, valid_for: u64 },
+    /// The operator has made an account for somebody, who has to choose its password.
+    Invitation { link: String, valid_for: u64 },
+    /// The password is another: changed by somebody who was signed in, or through a link.
+    PasswordChanged { at: i64, browser: Option<String>, by_link: bool },
+    /// To the new address of an account: the link that confirms it.
+    EmailChange { link: String, valid_for: u64, at: i64, browser: Option<String> },
+    /// To the old address, while the new one is not confirmed: the link that stops the change.
+    EmailChangeNotice {
+        link: String,
+        valid_for: u64,
+        new_email: String,
+        at: i64,
+        browser: Option<String>,
+    },
+    /// To the old address, once the new one is in its place.
+    EmailChanged { new_email: String, at: i64 },
+    /// The account is gone.
+    AccountDeleted { at: i64, by_operator: bool },
 }
 
 impl Letter {
@@ -69,66 +93,97 @@ impl Letter {
         match self {
             Self::Activation { .. } => "activation",
             Self::AccountExists { .. } => "account-exists",
+            Self::AddressInUse { .. } => "address-in-use",
             Self::SessionEnded { .. } => "session-ended",
+            Self::PasswordReset { .. } => "password-reset",
+            Self::OperatorReset { .. } => "operator-reset",
+            Self::Invitation { .. } => "invitation",
+            Self::PasswordChanged { .. } => "password-changed",
+            Self::EmailChange { .. } => "email-change",
+            Self::EmailChangeNotice { .. } => "email-change-notice",
+            Self::EmailChanged { .. } => "email-changed",
+            Self::AccountDeleted { .. } => "account-deleted",
         }
     }
 
     /// The link that the letter carries, if it carries one.
     pub fn link(&self) -> Option<&str> {
         match self {
-            Self::Activation { link, .. } => Some(link),
-            Self::AccountExists { .. } | Self::SessionEnded { .. } => None,
+            Self::Activation { link, .. }
+            | Self::PasswordReset { link, .. }
+            | Self::OperatorReset { link, .. }
+            | Self::Invitation { link, .. }
+            | Self::EmailChange { link, .. }
+            | Self::EmailChangeNotice { link, .. } => Some(link),
+            Self::AccountExists { .. }
+            | Self::AddressInUse { .. }
+            | Self::SessionEnded { .. }
+            | Self::PasswordChanged { .. }
+            | Self::EmailChanged { .. }
+            | Self::AccountDeleted { .. } => None,
         }
     }
 
-    /// One of each, for previews and for the test that renders them all.
+    /// At least one of each, for previews and for the tests that render them all.
     pub fn samples() -> Vec<Self> {
-        let at = "23 November 2026 at 09:41 UTC";
-        let browser = Some("Firefox on Linux".to_owned());
+        // 23 November 2026, 09:41
+        let at = 1_795_426_860_000;
+        let browser = || Some("Firefox (Linux)".to_owned());
+        let link = |path: &str| {
+            let token = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M";
+            format!("https://accounts.example.org/{path}?token={token}")
+        };
+        let new_email = || "ada.lovelace@example.net".to_owned();
+        let (hour, day) = (3_600, 86_400);
         vec![
             Self::Activation {
-                link: "https://accounts.example.org/activate?token=\
-                       V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M"
-                    .to_owned(),
-                valid_for: "24 hours".to_owned(),
-                signed_up_at: at.to_owned(),
-                browser: browser.clone(),
+                link: link("activate"),
+                valid_for: day,
+                signed_up_at: at,
+                browser: browser(),
             },
-            Self::AccountExists { at: at.to_owned(), browser: browser.clone() },
-            Self::SessionEnded { at: at.to_owned(), client: "web".to_owned(), browser },
+            Self::Activation {
+                link: link("activate"),
+                valid_for: day,
+                signed_up_at: at,
+                browser: None,
+            },
+            Self::AccountExists { at, browser: browser() },
+            Self::AddressInUse { at, browser: browser() },
+            Self::SessionEnded { at, client: "web".to_owned(), browser: browser() },
+            Self::PasswordReset {
+                link: link("reset-password"),
+                valid_for: hour,
+                at,
+                browser: browser(),
+            },
+            Self::OperatorReset { link: link("reset-password"), valid_for: day },
+            Self::Invitation { link: link("reset-password"), valid_for: 3 * day },
+            Self::PasswordChanged { at, browser: browser(), by_link: false },
+            Self::PasswordChanged { at, browser: browser(), by_link: true },
+            Self::EmailChange {
+                link: link("confirm-email"),
+                valid_for: day,
+                at,
+                browser: browser(),
+            },
+            Self::EmailChangeNotice {
+                link: link("confirm-email/stop"),
+                valid_for: day,
+                new_email: new_email(),
+                at,
+                browser: browser(),
+            },
+            Self::EmailChanged { new_email: new_email(), at },
+            Self::AccountDeleted { at, by_operator: false },
+            Self::AccountDeleted { at, by_operator: true },
         ]
     }
-}
-
-/// A length of time as a person says it: `24 hours`, `30 minutes`, `3 days`.
-pub fn in_words(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (count, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..7_200 => (seconds / 60, "minute"),
-        7_200..172_801 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lengths_of_time_read_as_people_say_them() {
-        for (seconds, words) in [
-            (1, "1 second"),
-            (60, "1 minute"),
-            (3_600, "60 minutes"),
-            (86_400, "24 hours"),
-            (172_800, "48 hours"),
-            (259_200, "3 days"),
-        ] {
-            assert_eq!(in_words(Duration::from_secs(seconds)), words);
-        }
-    }
 
     #[test]
     fn causes_survive_the_outbox() {

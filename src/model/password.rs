@@ -73,6 +73,9 @@ pub enum PasswordError {
 }
 
 impl PasswordError {
+    /// In characters; for whoever puts it into words.
+    pub const MAX_LENGTH: usize = MAX_LENGTH;
+
     /// A stable code for programs.
     pub const fn code(self) -> &'static str {
         match self {

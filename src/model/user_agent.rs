@@ -27,7 +27,7 @@ impl UserAgent {
         &self.0
     }
 
-    /// Such as `Firefox on Linux`; `None` for programs that are no browser known here.
+    /// Such as `Firefox (Linux)`, the same in every language; `None` for programs that are no browser known here.
     ///
     /// The order matters: browsers carry the names of those that they want to be taken for.
     pub fn describe(&self) -> Option<String> {
@@ -57,7 +57,7 @@ impl UserAgent {
         };
         let browser = find(&BROWSERS)?;
         Some(match find(&SYSTEMS) {
-            Some(system) => format!("{browser} on {system}"),
+            Some(system) => format!("{browser} ({system})"),
             None => browser.to_owned(),
         })
     }
@@ -84,23 +84,23 @@ mod tests {
         for (header, name) in [
             (
                 "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-                "Firefox on Linux",
+                "Firefox (Linux)",
             ),
             (
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
-                "Edge on Windows",
+                "Edge (Windows)",
             ),
             (
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
-                "Chrome on Windows",
+                "Chrome (Windows)",
             ),
             (
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
-                "Safari on iPhone",
+                "Safari (iPhone)",
             ),
             (
                 "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
-                "Chrome on Android",
+                "Chrome (Android)",
             ),
             ("curl/8.5.0", "curl"),
         ] {
@@ -113,7 +113,7 @@ mod tests {
         let agent = UserAgent::parse("you won! http://evil.example").unwrap();
         assert_eq!(agent.describe(), None);
         let agent = UserAgent::parse("Firefox http://evil.example Linux").unwrap();
-        assert_eq!(agent.describe().as_deref(), Some("Firefox on Linux"));
+        assert_eq!(agent.describe().as_deref(), Some("Firefox (Linux)"));
         assert_eq!(UserAgent::parse("\r\n \0"), None);
         assert_eq!(UserAgent::parse(&"é".repeat(1_000)).unwrap().as_str().chars().count(), 256);
     }

@@ -6,7 +6,6 @@ use rocket::fairing::AdHoc;
 use rocket::http::Status;
 use rocket::serde::json::Json;
 use rocket::{State, get, post, routes};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::edge::form::{Form, FormError};
@@ -14,8 +13,13 @@ use super::edge::json::JsonObject;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::problem::Problem;
 use super::edge::slug;
+use super::edge::views::{
+    Activate, Activated, AddressTaken, Disavowed, FieldMessage, LinkExpired, LinkUnknown,
+    NewLinkSent, View,
+};
 use crate::accounts::{Accounts, ActivationError, DisavowalError, LinkStanding};
 use crate::clock::Timestamp;
+use crate::messages::Language;
 use crate::model::{EmailAddress, SignUp, UserAgent};
 
 pub fn stage() -> AdHoc {
@@ -26,93 +30,119 @@ pub fn stage() -> AdHoc {
     })
 }
 
-/// `page/activate.html.tera`
-#[derive(Serialize)]
-struct WaitingPage<'a> {
+/// Pages in the language of whoever signed up, else of the request.
+#[derive(Clone, Copy)]
+struct Answers<'a> {
+    pages: &'a Pages,
+    accounts: &'a Accounts,
+    language: Language,
     token: &'a str,
-    email: &'a str,
-    signed_up_at: String,
-    contested_at: Option<String>,
-    browser: Option<String>,
-    password_needed: bool,
-    min_length: usize,
-    errors: Vec<String>,
 }
 
-fn waiting(
-    pages: &Pages,
-    accounts: &Accounts,
-    status: Status,
-    token: &str,
-    sign_up: &SignUp,
-    errors: Vec<String>,
-) -> Page {
-    let page = WaitingPage {
-        token,
-        email: sign_up.email.as_str(),
-        signed_up_at: sign_up.created_at.spelled_out(),
-        contested_at: sign_up.contested_at.map(Timestamp::spelled_out),
-        browser: sign_up.user_agent.as_ref().and_then(UserAgent::describe),
-        password_needed: sign_up.contested_at.is_some(),
-        min_length: accounts.policy.min_length(),
-        errors,
-    };
-    pages.page(status, "activate", &page)
-}
+impl<'a> Answers<'a> {
+    fn to(pages: &'a Pages, accounts: &'a Accounts, language: Language, token: &'a str) -> Self {
+        Self { pages, accounts, language, token }
+    }
 
-fn activated(pages: &Pages, email: Option<&EmailAddress>, already: bool) -> Page {
-    let email = email.map(EmailAddress::as_str);
-    pages.page(Status::Ok, "activated", &json!({ "email": email, "already": already }))
-}
+    fn of(self, sign_up: &SignUp) -> Self {
+        let language = self.pages.language_of(sign_up.locale.as_ref(), self.language);
+        Self { language, ..self }
+    }
 
-fn expired(pages: &Pages, token: &str) -> Page {
-    pages.page(Status::Gone, "link-expired", &json!({ "token": token }))
-}
+    /// Looks behind the link, because what comes after a button is said in the language of the page
+    /// that the button was on.
+    async fn of_link(self) -> Result<Self, PageProblem> {
+        Ok(match self.accounts.inspect_link(self.token).await? {
+            LinkStanding::Waiting(record) => self.of(&record.sign_up),
+            _ => self,
+        })
+    }
 
-fn plain(pages: &Pages, status: Status, name: &str) -> Page {
-    pages.page(status, name, &json!({}))
+    fn waiting(self, status: Status, sign_up: &SignUp, errors: Vec<FieldMessage>) -> Page {
+        let answers = self.of(sign_up);
+        let view = Activate {
+            token: self.token,
+            email: sign_up.email.as_str(),
+            signed_up_at: sign_up.created_at.unix_millis(),
+            contested_at: sign_up.contested_at.map(Timestamp::unix_millis),
+            browser: sign_up.user_agent.as_ref().and_then(UserAgent::describe),
+            password_needed: sign_up.contested_at.is_some(),
+            min_length: self.accounts.policy.min_length(),
+            errors,
+        };
+        answers.page(status, &view)
+    }
+
+    fn activated(self, email: Option<&EmailAddress>, already: bool) -> Page {
+        self.page(Status::Ok, &Activated { email: email.map(EmailAddress::as_str), already })
+    }
+
+    fn expired(self) -> Page {
+        self.page(Status::Gone, &LinkExpired { token: self.token })
+    }
+
+    fn disavowed(self) -> Page {
+        self.page(Status::NotFound, &Disavowed {})
+    }
+
+    fn address_taken(self) -> Page {
+        self.page(Status::Conflict, &AddressTaken {})
+    }
+
+    fn unknown(self) -> Page {
+        self.page(Status::NotFound, &LinkUnknown {})
+    }
+
+    fn page(self, status: Status, view: &impl View) -> Page {
+        self.pages.page(self.language, status, view)
+    }
 }
 
 #[get("/activate?<token>")]
-async fn show(token: Option<&str>, accounts: &State<Accounts>, pages: &PageState) -> PageResult {
-    let token = token.unwrap_or_default();
-    Ok(match accounts.inspect_link(token).await? {
-        LinkStanding::Waiting(record) => {
-            waiting(pages, accounts, Status::Ok, token, &record.sign_up, vec![])
-        }
-        LinkStanding::AlreadyActive(email) => activated(pages, email.as_ref(), true),
-        LinkStanding::Expired => expired(pages, token),
-        LinkStanding::Disavowed => plain(pages, Status::NotFound, "disavowed"),
-        LinkStanding::AddressTaken => plain(pages, Status::Conflict, "address-taken"),
-        LinkStanding::Unknown => plain(pages, Status::NotFound, "link-unknown"),
+async fn show(
+    token: Option<&str>,
+    language: Language,
+    accounts: &State<Accounts>,
+    pages: &PageState,
+) -> PageResult {
+    let answers = Answers::to(pages, accounts, language, token.unwrap_or_default());
+    Ok(match accounts.inspect_link(answers.token).await? {
+        LinkStanding::Waiting(record) => answers.waiting(Status::Ok, &record.sign_up, vec![]),
+        LinkStanding::AlreadyActive(email) => answers.activated(email.as_ref(), true),
+        LinkStanding::Expired => answers.expired(),
+        LinkStanding::Disavowed => answers.disavowed(),
+        LinkStanding::AddressTaken => answers.address_taken(),
+        LinkStanding::Unknown => answers.unknown(),
     })
 }
 
 #[post("/activate", data = "<form>")]
 async fn press(
     form: Result<Form, FormError>,
+    language: Language,
     accounts: &State<Accounts>,
     pages: &PageState,
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
+    let answers = Answers::to(pages, accounts, language, token).of_link().await?;
     let outcome = accounts.activate(token, form.get("password")).await;
     let error = match outcome {
-        Ok(done) => return Ok(activated(pages, done.email.as_ref(), done.already)),
+        Ok(done) => return Ok(answers.activated(done.email.as_ref(), done.already)),
         Err(error) => error,
     };
     Ok(match error {
         ActivationError::PasswordNeeded(sign_up) => {
-            waiting(pages, accounts, Status::Conflict, token, &sign_up, vec![])
+            answers.waiting(Status::Conflict, &sign_up, vec![])
         }
         ActivationError::Password { sign_up, problem } => {
-            let errors = vec![problem.to_string()];
-            waiting(pages, accounts, Status::UnprocessableEntity, token, &sign_up, errors)
+            let errors = vec![FieldMessage::password("password", problem)];
+            answers.waiting(Status::UnprocessableEntity, &sign_up, errors)
         }
-        ActivationError::AddressTaken => plain(pages, Status::Conflict, "address-taken"),
-        ActivationError::Expired => expired(pages, token),
-        ActivationError::Disavowed => plain(pages, Status::NotFound, "disavowed"),
-        ActivationError::Unknown => plain(pages, Status::NotFound, "link-unknown"),
+        ActivationError::AddressTaken => answers.address_taken(),
+        ActivationError::Expired => answers.expired(),
+        ActivationError::Disavowed => answers.disavowed(),
+        ActivationError::Unknown => answers.unknown(),
         ActivationError::Failure(failure) => return Err(failure.into()),
     })
 }
@@ -120,16 +150,18 @@ async fn press(
 #[post("/activate/disavowal", data = "<form>")]
 async fn disavow(
     form: Result<Form, FormError>,
+    language: Language,
     accounts: &State<Accounts>,
     pages: &PageState,
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
+    let answers = Answers::to(pages, accounts, language, token).of_link().await?;
     Ok(match accounts.disavow(token).await {
-        Ok(()) => plain(pages, Status::Ok, "disavowed"),
-        Err(DisavowalError::Expired) => expired(pages, token),
-        Err(DisavowalError::Unknown) => plain(pages, Status::NotFound, "link-unknown"),
-        Err(DisavowalError::AddressTaken) => plain(pages, Status::Conflict, "address-taken"),
+        Ok(()) => answers.page(Status::Ok, &Disavowed {}),
+        Err(DisavowalError::Expired) => answers.expired(),
+        Err(DisavowalError::Unknown) => answers.unknown(),
+        Err(DisavowalError::AddressTaken) => answers.address_taken(),
         Err(error) => return Err(error.into()),
     })
 }
@@ -137,12 +169,13 @@ async fn disavow(
 #[post("/activate/new-link", data = "<form>")]
 async fn renew(
     form: Result<Form, FormError>,
+    language: Language,
     accounts: &State<Accounts>,
     pages: &PageState,
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     accounts.renew_link(form.get("token").unwrap_or_default()).await?;
-    Ok(plain(pages, Status::Accepted, "new-link-sent"))
+    Ok(pages.page(language, Status::Accepted, &NewLinkSent {}))
 }
 
 #[post("/activations", data = "<body>")]

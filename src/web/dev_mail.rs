@@ -3,13 +3,14 @@
 use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, Header, Status};
 use rocket::{Responder, State, get, routes};
-use serde_json::json;
 
 use super::edge::pages::{Page, PageProblem, PageResult, PageState};
 use super::edge::problem::Problem;
 use super::edge::slug;
+use super::edge::views::{DevLetter, DevMail, LetterView};
 use crate::config::Profile;
 use crate::mail::{Mailbox, SentLetter};
+use crate::messages::Language;
 
 /// Mounts the routes in development only: elsewhere they do not exist.
 pub fn stage() -> AdHoc {
@@ -43,40 +44,35 @@ fn find(mailbox: &Mailbox, id: &str) -> Result<SentLetter, PageProblem> {
     found.ok_or_else(|| PageProblem(Problem::of(slug::NOT_FOUND)))
 }
 
+fn view(letter: SentLetter) -> LetterView {
+    LetterView {
+        id: letter.id.to_string(),
+        from: letter.from,
+        to: letter.to,
+        subject: letter.subject,
+        at: letter.at.unix_millis(),
+        text: letter.text,
+    }
+}
+
 #[get("/mail")]
-fn list(_local: Local, mailbox: &State<Mailbox>, pages: &PageState) -> Page {
-    let letters: Vec<_> = mailbox
-        .letters()
-        .into_iter()
-        .rev()
-        .map(|letter| {
-            json!({
-                "id": letter.id,
-                "to": letter.to,
-                "subject": letter.subject,
-                "at": letter.at.spelled_out(),
-            })
-        })
-        .collect();
-    pages.page(Status::Ok, "dev-mail", &json!({ "letters": letters }))
+fn list(_local: Local, language: Language, mailbox: &State<Mailbox>, pages: &PageState) -> Page {
+    let letters = mailbox.letters().into_iter().rev().map(view).collect();
+    pages.page(language, Status::Ok, &DevMail { letters })
 }
 
 #[get("/mail/<id>")]
-fn letter(_local: Local, id: &str, mailbox: &State<Mailbox>, pages: &PageState) -> PageResult {
+fn letter(
+    _local: Local,
+    id: &str,
+    language: Language,
+    mailbox: &State<Mailbox>,
+    pages: &PageState,
+) -> PageResult {
     let letter = find(mailbox, id)?;
-    let links: Vec<&String> = letter.link.iter().collect();
-    let context = json!({
-        "letter": {
-            "id": letter.id,
-            "from": letter.from,
-            "to": letter.to,
-            "subject": letter.subject,
-            "at": letter.at.spelled_out(),
-            "text": letter.text,
-        },
-        "links": links,
-    });
-    Ok(pages.page(Status::Ok, "dev-letter", &context).framing_own_pages())
+    let links = letter.link.iter().cloned().collect();
+    let page = DevLetter { letter: view(letter), links };
+    Ok(pages.page(language, Status::Ok, &page).framing_own_pages())
 }
 
 /// The HTML part alone, for the frame on the page above. It has styles of its own.

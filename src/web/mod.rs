@@ -16,9 +16,17 @@ mod token;
 
 use rocket::fairing::AdHoc;
 
+use edge::slug::Slug;
+
 pub use edge::bearer::{Bearer, Need, SignedIn};
 pub use edge::pages::Pages;
+pub use edge::views;
 pub use health::Readiness;
+
+/// Everything that `/problems/<slug>` explains.
+pub(crate) fn problem_kinds() -> impl Iterator<Item = &'static Slug> {
+    edge::slug::ALL.iter().copied()
+}
 
 /// All routes, with the catchers of their mounts.
 pub fn stage() -> AdHoc {

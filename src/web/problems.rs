@@ -3,25 +3,18 @@
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
 use rocket::{get, routes};
-use serde_json::json;
 
 use super::edge::pages::{PageProblem, PageResult, PageState};
 use super::edge::problem::Problem;
 use super::edge::slug;
+use crate::messages::Language;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("problems", |rocket| async { rocket.mount("/problems", routes![explain]) })
 }
 
 #[get("/<name>")]
-fn explain(name: &str, pages: &PageState) -> PageResult {
+fn explain(name: &str, language: Language, pages: &PageState) -> PageResult {
     let kind = slug::find(name).ok_or_else(|| PageProblem(Problem::of(slug::NOT_FOUND)))?;
-    let context = json!({
-        "title": kind.title,
-        "status": kind.status,
-        "detail": kind.detail,
-        "advice": kind.advice,
-        "request_id": null,
-    });
-    Ok(pages.page(Status::Ok, "problem", &context))
+    Ok(pages.explain(language, Status::Ok, kind, kind.detail, None))
 }

@@ -454,7 +454,7 @@ async fn the_page_says_when_and_from_what_browser_the_sign_up_was_made() {
     let letter = app.last_letter_to("ada@example.org").await;
     let page = open(&app, &token_of(letter.link.as_deref().unwrap())).await;
     for text in [&letter.text, &letter.html, &page.body] {
-        assert!(text.contains("Firefox on Linux"), "{text}");
+        assert!(text.contains("Firefox (Linux)"), "{text}");
         assert!(text.contains("1 January 2026 at 00:00 UTC"), "{text}");
     }
 }
@@ -488,7 +488,7 @@ async fn r35_each_letter_tells_of_the_sign_up_that_caused_it() {
     let app = TestApp::start().await;
     let browsers = [
         ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36", "Chrome on Windows"),
-        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0", "Firefox (Linux)"),
     ];
     for (n, (header, name)) in browsers.into_iter().enumerate() {
         let body = json!({ "email": ADA, "password": format!("{PASSWORD} {n}"), "locale": "de" });

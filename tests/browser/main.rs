@@ -69,7 +69,7 @@ async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
     visit.look("letter").await;
     let letter = visit.letter().await;
     assert!(letter.contains("Somebody, most likely you, signed up"), "{letter}");
-    assert!(letter.contains("Firefox on Linux"), "{letter}");
+    assert!(letter.contains("Firefox (Linux)"), "{letter}");
     visit.follow_the_letters_button("Confirm my address").await;
 
     // opening the link changes nothing, however often
@@ -77,7 +77,7 @@ async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
         let page = visit.read("A sign-up with your address is waiting").await;
         assert!(page.contains("ada@example.org"), "{page}");
         assert!(page.contains(" UTC"), "when the sign-up was: {page}");
-        assert!(page.contains("Firefox on Linux"), "from which browser: {page}");
+        assert!(page.contains("Firefox (Linux)"), "from which browser: {page}");
         assert_eq!(service.sign_in("ada@example.org", PASSWORD), 400);
         visit.reload().await;
     }
@@ -184,7 +184,7 @@ async fn expired_link(visit: &Visit, service: &mut Service) {
     visit.look("new-link-sent").await;
 
     visit.open_url(&service.link(emmy, 2)).await;
-    visit.read("Firefox on Linux").await;
+    visit.read("Firefox (Linux)").await;
     visit.tab_to(CONFIRM).await;
     visit.enter().await;
     visit.read("Your address is confirmed").await;

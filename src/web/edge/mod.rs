@@ -10,12 +10,14 @@ pub mod fields;
 pub mod form;
 pub mod headers;
 pub mod json;
+pub mod language;
 pub mod methods;
 pub mod oauth;
 pub mod pages;
 pub mod problem;
 pub mod request;
 pub mod slug;
+pub mod views;
 
 use rocket::fairing::AdHoc;
 

@@ -6,12 +6,15 @@ use rocket::http::{ContentType, Header, Status};
 use rocket::response::{self, Responder, Response};
 use rocket::{Request, State};
 use serde::Serialize;
-use serde_json::json;
 
+use super::language;
 use super::problem::Problem;
 use super::request::RequestId;
+use super::slug::Slug;
+use super::views::{ProblemView, View};
 use crate::config::Settings;
-use crate::model::Digest;
+use crate::messages::{Language, Messages};
+use crate::model::{Digest, Locale};
 use crate::templates::{TemplateError, Templates};
 
 /// Renders pages. Managed by Rocket.
@@ -27,8 +30,14 @@ pub struct Pages {
 struct Common {
     service: String,
     base: String,
-    lang: &'static str,
     css: String,
+}
+
+#[derive(Serialize)]
+struct InLanguage<'a> {
+    #[serde(flatten)]
+    common: &'a Common,
+    lang: &'a str,
 }
 
 impl Pages {
@@ -43,44 +52,81 @@ impl Pages {
         let common = Common {
             service: settings.name.clone(),
             base: settings.public_url.base_path().to_owned(),
-            lang: "en",
             css,
         };
         Ok(Self { templates, common, policy })
     }
 
-    /// `templates/page/<name>.html.tera`
-    pub fn page(&self, status: Status, name: &str, context: &impl Serialize) -> Page {
-        let template = format!("page/{name}.html.tera");
-        match self.templates.render(&template, &self.common, context) {
-            Ok(html) => Page { status, html, policy: self.policy.clone(), headers: Vec::new() },
+    /// The words of the pages.
+    pub fn messages(&self) -> &Messages {
+        self.templates.messages()
+    }
+
+    /// The language of the person whom a page is for, if they said which; else that of the request.
+    pub fn language_of(&self, person: Option<&Locale>, request: Language) -> Language {
+        person.and_then(|locale| self.messages().best(locale)).unwrap_or(request)
+    }
+
+    /// The page of a view, in a language.
+    pub fn page<V: View>(&self, language: Language, status: Status, view: &V) -> Page {
+        let (status, html) = match self.html(language, V::NAME, view) {
+            Ok(html) => (status, html),
             Err(error) => {
-                tracing::error!(template, %error, "a page cannot be rendered");
+                tracing::error!(page = V::NAME, %error, "a page cannot be rendered");
                 let html = "<!DOCTYPE html><title>Error</title><p>Something went wrong here.</p>";
-                Page {
-                    status: Status::InternalServerError,
-                    html: html.to_owned(),
-                    policy: self.policy.clone(),
-                    headers: Vec::new(),
-                }
+                (Status::InternalServerError, html.to_owned())
             }
-        }
+        };
+        let lang = self.messages().tag(language).to_owned();
+        Page { status, html, lang, policy: self.policy.clone(), headers: Vec::new() }
+    }
+
+    /// `templates/page/<name>.html.tera`
+    pub fn html(
+        &self,
+        language: Language,
+        name: &str,
+        context: &impl Serialize,
+    ) -> Result<String, TemplateError> {
+        let common = InLanguage { common: &self.common, lang: self.messages().tag(language) };
+        self.templates.render(language, &format!("page/{name}.html.tera"), &common, context)
     }
 
     /// An error, as a page.
     pub fn problem(&self, problem: &Problem, request: &Request<'_>) -> Page {
         problem.log(request);
-        let context = json!({
-            "title": problem.slug.title,
-            "status": problem.slug.status,
-            "detail": problem.text(),
-            "advice": problem.slug.advice,
-            "request_id": RequestId::of(request),
-        });
-        let mut page = self.page(problem.status(), "problem", &context);
+        let language = language::of(request);
+        let (slug, id) = (problem.slug, Some(RequestId::of(request)));
+        let mut page = self.explain(language, problem.status(), slug, problem.text(), id);
         page.headers = problem.headers();
         page.headers.extend(RequestId::salvage(request, problem.status()));
         page
+    }
+
+    /// A kind of problem in the words of the language, and where it has none, in the program's own.
+    /// `detail` is what the program says; it may say more than the kind does.
+    pub fn explain(
+        &self,
+        language: Language,
+        status: Status,
+        slug: &Slug,
+        detail: &str,
+        request_id: Option<&str>,
+    ) -> Page {
+        let own = |part: &str| {
+            self.messages().own_words(language, &format!("problem-{}{part}", slug.name))
+        };
+        let title = own("");
+        let own_detail = own(".detail").filter(|_| detail == slug.detail);
+        let advice = own(".advice");
+        let view = ProblemView {
+            title: title.as_deref().unwrap_or(slug.title),
+            status: slug.status,
+            detail: own_detail.as_deref().unwrap_or(detail),
+            advice: advice.as_deref().unwrap_or(slug.advice),
+            request_id,
+        };
+        self.page(language, status, &view)
     }
 }
 
@@ -89,6 +135,7 @@ impl Pages {
 pub struct Page {
     status: Status,
     html: String,
+    lang: String,
     policy: String,
     headers: Vec<Header<'static>>,
 }
@@ -113,6 +160,8 @@ impl<'r> Responder<'r, 'static> for Page {
             .header(Header::new("X-Content-Type-Options", "nosniff"))
             .header(Header::new("X-Frame-Options", "DENY"))
             .header(Header::new("Cache-Control", "no-store"))
+            .header(Header::new("Content-Language", self.lang))
+            .header(Header::new("Vary", "Accept-Language"))
             .sized_body(self.html.len(), std::io::Cursor::new(self.html));
         for header in self.headers {
             response.header(header);

@@ -1,0 +1,192 @@
+### Die Seiten.
+
+page-footer = { $service } fragt in Briefen niemals nach Ihrem Passwort.
+page-error-prefix = Fehler:
+page-address = Adresse
+page-browser = Browser
+page-new-password = Neues Passwort
+page-password-rules =
+    Mindestens { $min_length } Zeichen. Gut sind mehrere Wörter hintereinander, auch mit Leerzeichen;
+    Großbuchstaben, Ziffern und Sonderzeichen sind willkommen, aber nicht nötig. Ihre Adresse und der
+    Name { $service } werden nicht angenommen.
+page-not-you = Das waren nicht Sie?
+page-send-new-link = Neuen Link zusenden
+page-forgotten-password = Neues Passwort wählen
+page-account = Zu Ihrem Konto
+page-close = Sie können diese Seite schließen.
+
+## Was an einem Feld falsch sein kann
+
+error-password-too-short =
+    Ein Passwort hat mindestens { $min_length } Zeichen; gut sind ein paar Wörter hintereinander.
+error-password-too-long = Ein Passwort hat höchstens { $max_length } Zeichen.
+error-password-nul = Ein Passwort darf das NUL-Zeichen nicht enthalten.
+error-password-contains-address =
+    Dieses Passwort ist Ihre Adresse oder kaum mehr als sie: Es würde als Erstes erraten.
+error-password-contains-service-name =
+    Dieses Passwort ist der Name dieses Dienstes oder kaum mehr als er: Es würde als Erstes erraten.
+
+## Der Link einer Registrierung
+
+activate = Bestätigen Sie Ihre Adresse
+activate-contested =
+    Mit Ihrer Adresse wurde mehr als eine Registrierung vorgenommen, und zwar mit verschiedenen
+    Passwörtern. Wir können nicht erkennen, welche von Ihnen stammt; deshalb gilt keines dieser
+    Passwörter. Der Brief ging an Sie, also wählen Sie jetzt das Passwort.
+activate-waiting =
+    Eine Registrierung mit Ihrer Adresse wartet auf Bestätigung. Wenn sie von Ihnen stammt, bestätigen
+    Sie, dass die Adresse Ihnen gehört, und Ihr Konto ist bereit.
+activate-signed-up = Registriert
+activate-first-sign-up = Erste Registrierung
+activate-another-sign-up = Weitere Registrierung
+activate-set-password = Passwort festlegen und bestätigen
+activate-confirm = Adresse bestätigen
+activate-not-you =
+    Wenn Sie sich nicht registriert haben, bestätigen Sie nicht. Verwerfen Sie stattdessen die
+    Registrierung; dann wird daraus kein Konto.
+activate-disavow = Das war ich nicht
+
+activated = Ihre Adresse ist bestätigt
+    .title = Adresse bestätigt
+activated-already = Ihre Adresse war bereits bestätigt
+    .title = Bereits bestätigt
+activated-ready = Das Konto für { $email } ist bereit.
+activated-earlier = { $email } wurde bereits früher bestätigt.
+activated-some-time = Das ist bereits früher geschehen.
+activated-nothing-left = Hier ist nichts mehr zu tun.
+activated-sign-in =
+    Sie können sich jetzt anmelden: Kehren Sie zu der App zurück, in der Sie sich registriert haben, und
+    verwenden Sie Ihre Adresse und Ihr Passwort. Diese Seite können Sie schließen.
+
+address-taken = Zu dieser Adresse gibt es bereits ein Konto
+    .title = Sie haben bereits ein Konto
+address-taken-why =
+    Das Konto ist inzwischen auf anderem Weg entstanden; deshalb wird dieser Link nicht gebraucht. Es
+    wurde nichts geändert.
+address-taken-advice =
+    Kehren Sie zur App zurück und melden Sie sich mit dem Konto an, das zu der Adresse gehört.
+
+disavowed = Die Registrierung ist verworfen
+    .title = Registrierung verworfen
+disavowed-thanks =
+    Vielen Dank für den Hinweis. Es wurde kein Konto daraus, und es geschieht nichts weiter. Sie
+    brauchen nichts mehr zu tun und können diese Seite schließen.
+
+link-expired = Dieser Link ist abgelaufen
+    .title = Link abgelaufen
+link-expired-why =
+    Zu Ihrer Sicherheit sind die Links in unseren Briefen nur begrenzte Zeit gültig. Wir können einen
+    neuen an die Adresse senden, mit der die Registrierung vorgenommen wurde.
+
+link-unknown = Dieser Link funktioniert nicht
+    .title = Link nicht erkannt
+link-unknown-why =
+    Vielleicht ist er nicht vollständig: Manche E-Mail-Programme brechen einen langen Link auf zwei
+    Zeilen um. Kopieren Sie ihn ganz aus dem Brief in die Adresszeile und versuchen Sie es noch einmal.
+link-unknown-advice =
+    Wenn das nicht hilft, beginnen Sie dort von vorn, wo Sie den Brief angefordert haben. Sie bekommen
+    dann einen neuen.
+
+new-link-sent = Sehen Sie in Ihr Postfach
+new-link-sent-what =
+    Wenn die Registrierung noch wartet, ist ein neuer Brief an die Adresse unterwegs, mit der sie
+    vorgenommen wurde. Öffnen Sie den Link darin. Diese Seite können Sie schließen.
+new-link-sent-advice =
+    Nach ein paar Minuten ist nichts angekommen? Sehen Sie im Spam-Ordner nach. Ist der Brief auch dort
+    nicht, registrieren Sie sich bitte in der App noch einmal.
+
+## Der Link eines vergessenen Passworts
+
+reset-password = Wählen Sie ein neues Passwort
+reset-password-what = Für das Konto mit der Adresse { $email }.
+reset-password-set = Neues Passwort festlegen
+reset-password-ends =
+    Sobald das Passwort geändert ist, enden alle Anmeldungen bei diesem Konto, und Sie melden sich mit
+    dem neuen Passwort wieder an. Wenn Sie das nicht angefordert haben, schließen Sie die Seite: Es hat
+    sich nichts geändert.
+
+password-reset-done = Ihr Passwort ist geändert
+password-reset-done-ended = Alle Anmeldungen bei Ihrem Konto wurden beendet, auf allen Geräten.
+password-reset-done-sign-in =
+    Melden Sie sich mit dem neuen Passwort dort wieder an, wo Sie möchten. Diese Seite können Sie
+    schließen.
+
+reset-link-expired =
+    Zu Ihrer Sicherheit sind die Links in unseren Briefen nur begrenzte Zeit gültig. Wir können einen
+    neuen an die Adresse des Kontos senden.
+
+reset-link-used = Dieser Link wurde bereits verwendet
+    .title = Link bereits verwendet
+reset-link-used-why =
+    Ein solcher Link ändert ein Passwort nur einmal. Wenn Sie es noch einmal ändern möchten oder den
+    Link nicht selbst verwendet haben, fordern Sie einen neuen an.
+
+## Die Links einer Adressänderung
+
+confirm-email = Bestätigen Sie Ihre neue Adresse
+confirm-email-what =
+    { $new_email } soll die Adresse Ihres Kontos werden. Sobald Sie bestätigen, dass sie Ihnen gehört,
+    melden Sie sich mit ihr an, und unsere Briefe gehen dorthin.
+confirm-email-confirm = Neue Adresse bestätigen
+confirm-email-not-you = Bestätigen Sie nicht, und schließen Sie diese Seite. Dann ändert sich nichts.
+
+email-confirmed = Ihre neue Adresse ist bestätigt
+    .title = Adresse bestätigt
+email-confirmed-already = Ihre neue Adresse war bereits bestätigt
+    .title = Bereits bestätigt
+email-confirmed-sign-in = Sie melden sich von jetzt an mit { $email } an.
+
+email-change-expired =
+    Zu Ihrer Sicherheit sind die Links in unseren Briefen nur begrenzte Zeit gültig. Ihre Adresse wurde
+    nicht geändert. Wenn Sie sie weiterhin ändern möchten, fordern Sie dies in Ihrem Konto erneut an.
+
+stop-email-change = Halten Sie die Änderung Ihrer Adresse auf
+stop-email-change-what =
+    Jemand, der bei Ihrem Konto angemeldet ist, möchte { $new_email } als dessen Adresse verwenden. Wenn
+    das nicht Sie waren, halten Sie die Änderung auf.
+stop-email-change-stop = Änderung aufhalten
+stop-email-change-advice =
+    Wer immer es war, hatte Zugang zu Ihrem Konto. Ändern Sie deshalb auch Ihr Passwort.
+
+email-change-stopped = Die Änderung ist aufgehalten
+    .title = Änderung aufgehalten
+email-change-stopped-already = Die Änderung war bereits aufgehalten
+    .title = Bereits aufgehalten
+email-change-stopped-what = Ihr Konto behält seine Adresse.
+email-change-stopped-advice =
+    Wenn nicht Sie selbst die Adresse ändern wollten, hatte jemand anderes Zugang zu Ihrem Konto. Wählen
+    Sie jetzt ein neues Passwort; damit enden alle Anmeldungen.
+
+email-change-too-late = Die Adresse ist bereits geändert
+    .title = Zu spät zum Aufhalten
+email-change-too-late-why =
+    Die neue Adresse wurde bestätigt, bevor Sie diesen Link geöffnet haben; deshalb lässt sich die
+    Änderung nicht mehr aufhalten.
+email-change-too-late-advice =
+    Wenn das nicht Sie waren, informieren Sie sofort den Betreiber von { $service }. Wenn die neue
+    Adresse eine von Ihren eigenen ist, brauchen Sie nichts zu tun.
+
+## Probleme
+
+page-problem-status = Status { $status }
+page-problem-advice = Was Sie tun können
+page-problem-ask = Wenn Sie um Hilfe bitten, nennen Sie diese Nummer:
+
+## Briefe, während der Entwicklung
+
+dev-letters = Briefe
+dev-all-letters = Alle Briefe
+dev-letters-kept = Während der Entwicklung bleiben Briefe hier und gehen nirgendwohin sonst.
+dev-no-letters = Noch keine Briefe
+dev-no-letters-advice =
+    Registrieren Sie jemanden und laden Sie diese Seite neu: Dann wartet hier der erste.
+dev-letter-to = An { $to }
+dev-from = Von
+dev-to = An
+dev-subject = Betreff
+dev-date = Datum
+dev-links = Links in diesem Brief
+dev-html = HTML-Teil
+dev-frame = HTML-Teil des Briefs
+dev-text = Textteil
+dev-footer = Diese Seite gibt es nur während der Entwicklung.

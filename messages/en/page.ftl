@@ -1,0 +1,186 @@
+### The pages.
+
+page-footer = { $service } never asks for your password in a letter.
+page-error-prefix = Error:
+page-address = Address
+page-browser = Browser
+page-new-password = New password
+page-password-rules =
+    At least { $min_length } characters. Several words in a row do well, spaces included; capitals,
+    digits and symbols are welcome but not needed. Your address and the name { $service } are not
+    accepted.
+page-not-you = Was it not you?
+page-send-new-link = Send me a new link
+page-forgotten-password = Choose a new password
+page-account = Go to your account
+page-close = You may close this page.
+
+## What can be wrong with a field
+
+error-password-too-short =
+    A password has at least { $min_length } characters; a few words in a row do well.
+error-password-too-long = A password has at most { $max_length } characters.
+error-password-nul = A password cannot hold the NUL character.
+error-password-contains-address =
+    This password is your address, or little more: it would be the first guess.
+error-password-contains-service-name =
+    This password is the name of this service, or little more: it would be the first guess.
+
+## The link of a sign-up
+
+activate = Confirm your address
+activate-contested =
+    More than one sign-up was made for your address, with different passwords. We cannot tell which of
+    them is yours, so none of those passwords counts. The letter came to you, so you choose the
+    password now.
+activate-waiting =
+    A sign-up with your address is waiting. If you made it, confirm that the address is yours, and your
+    account is ready.
+activate-signed-up = Signed up
+activate-first-sign-up = First sign-up
+activate-another-sign-up = Another one
+activate-set-password = Set password and confirm
+activate-confirm = Confirm my address
+activate-not-you =
+    If you did not sign up, do not confirm. Drop the sign-up instead, and no account is made from it.
+activate-disavow = This wasn’t me
+
+activated = Your address is confirmed
+    .title = Address confirmed
+activated-already = Your address was already confirmed
+    .title = Already confirmed
+activated-ready = The account for { $email } is ready.
+activated-earlier = { $email } was confirmed earlier.
+activated-some-time = That was done earlier.
+activated-nothing-left = Nothing is left to do here.
+activated-sign-in =
+    You can sign in now: go back to the app where you signed up, and use your address and your
+    password. You may close this page.
+
+address-taken = This address already has an account
+    .title = You already have an account
+address-taken-why =
+    The account came to be in another way in the meantime, so this link is not needed. Nothing was
+    changed.
+address-taken-advice = Go back to the app and sign in with the account that the address has.
+
+disavowed = The sign-up is dropped
+    .title = Sign-up dropped
+disavowed-thanks =
+    Thank you for telling us. No account was made with it, and nothing further will happen. There is
+    nothing else to do; you may close this page.
+
+link-expired = This link has expired
+    .title = Link expired
+link-expired-why =
+    For your safety, the links in our letters work for a limited time. We can send a new one to the
+    address that the sign-up was made with.
+
+link-unknown = This link does not work
+    .title = Link not recognised
+link-unknown-why =
+    It may not be whole: some mail programs break a long link over two lines. Copy all of it from the
+    letter into the address bar, and try again.
+link-unknown-advice =
+    If that does not help, go back to where you asked for the letter and begin again. You will get a
+    fresh one.
+
+new-link-sent = Look in your mailbox
+new-link-sent-what =
+    If the sign-up is still waiting, a fresh letter is on its way to the address it was made with. Open
+    the link in it. You may close this page.
+new-link-sent-advice =
+    Has nothing come after a few minutes? Look among the spam. If it is not there either, sign up again
+    in the app.
+
+## The link of a forgotten password
+
+reset-password = Choose a new password
+reset-password-what = For the account with the address { $email }.
+reset-password-set = Set the new password
+reset-password-ends =
+    Once the password is changed, every sign-in to the account ends, and you sign in again with the new
+    one. If you did not ask for this, close the page: nothing has changed.
+
+password-reset-done = Your password is changed
+password-reset-done-ended = Every sign-in to your account has ended, on all devices.
+password-reset-done-sign-in = Sign in again with the new password where you want to. You may close this page.
+
+reset-link-expired =
+    For your safety, the links in our letters work for a limited time. We can send a new one to the
+    address of the account.
+
+reset-link-used = This link was already used
+    .title = Link already used
+reset-link-used-why =
+    Such a link changes a password once. If you want to change it again, or if it was not you who used
+    the link, ask for a new one.
+
+## The links of a change of address
+
+confirm-email = Confirm your new address
+confirm-email-what =
+    { $new_email } is to be the address of your account. Once you confirm that it is yours, you sign in
+    with it, and our letters go there.
+confirm-email-confirm = Confirm my new address
+confirm-email-not-you = Do not confirm, and close this page. Then nothing changes.
+
+email-confirmed = Your new address is confirmed
+    .title = Address confirmed
+email-confirmed-already = Your new address was already confirmed
+    .title = Already confirmed
+email-confirmed-sign-in = You sign in with { $email } from now on.
+
+email-change-expired =
+    For your safety, the links in our letters work for a limited time. Your address was not changed. If
+    you still want to change it, ask again in your account.
+
+stop-email-change = Stop the change of your address
+stop-email-change-what =
+    Somebody who is signed in to your account wants to use { $new_email } as its address. If it was not
+    you, stop it.
+stop-email-change-stop = Stop the change
+stop-email-change-advice =
+    Whoever did it could get into your account. So change your password as well.
+
+email-change-stopped = The change is stopped
+    .title = Change stopped
+email-change-stopped-already = The change was already stopped
+    .title = Already stopped
+email-change-stopped-what = Your account keeps the address that it has.
+email-change-stopped-advice =
+    If it was not you who wanted to change the address, somebody else could get into your account.
+    Choose a new password now; that ends every sign-in.
+
+email-change-too-late = The address is already changed
+    .title = Too late to stop it
+email-change-too-late-why =
+    The new address was confirmed before you opened this link, so the change cannot be stopped any more.
+email-change-too-late-advice =
+    If it was not you, tell the people who run { $service } at once. If the new address is one of yours,
+    there is nothing to do.
+
+## Problems
+
+page-problem-status = Status { $status }
+page-problem-advice = What to do
+page-problem-ask = If you ask for help, give this number:
+
+## Letters, while developing
+
+dev-letters = Letters
+dev-all-letters = All letters
+dev-letters-kept = During development, letters are kept here and go nowhere else.
+dev-no-letters = No letters yet
+dev-no-letters-advice =
+    Sign somebody up, then reload this page: the first one will be waiting.
+dev-letter-to = To { $to }
+dev-from = From
+dev-to = To
+dev-subject = Subject
+dev-date = Date
+dev-links = Links in this letter
+dev-html = HTML part
+dev-frame = HTML part of the letter
+dev-text = Text part
+dev-footer = This page exists only while developing.

@@ -1,0 +1,60 @@
+//! `vestibule templates …`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use figment::Figment;
+use vestibule::config::Settings;
+use vestibule::proof::{Proof, ProofError};
+
+use super::{CommandError, say};
+
+#[derive(Subcommand)]
+pub enum TemplatesCommand {
+    /// Look for mistakes in letters and pages: unknown, missing and unused messages, and whatever
+    /// cannot be rendered
+    Check,
+    /// Write every letter and page, with made-up contents, as files to be looked at
+    Preview {
+        /// Where to
+        #[arg(long, default_value = "preview")]
+        directory: PathBuf,
+        /// In one language only, such as `de`
+        #[arg(long)]
+        locale: Option<String>,
+    },
+}
+
+pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandError> {
+    let settings = Settings::read(figment)?;
+    let proof = Proof::read(settings, figment)?;
+    match command {
+        TemplatesCommand::Check => {
+            let findings = proof.check()?;
+            for finding in &findings {
+                say(&finding.to_string());
+            }
+            match findings.len() {
+                0 => Ok(()),
+                1 => Err(CommandError::Failed("one mistake in letters and pages".to_owned())),
+                count => {
+                    Err(CommandError::Failed(format!("{count} mistakes in letters and pages")))
+                }
+            }
+        }
+        TemplatesCommand::Preview { directory, locale } => {
+            let index = proof.preview(directory, locale.as_deref())?;
+            say(&format!("written; begin with {}", index.display()));
+            Ok(())
+        }
+    }
+}
+
+impl From<ProofError> for CommandError {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Setting(error) => Self::Setting(error),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Reading the message files: those compiled in, and those of the operator in their place.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use fluent_bundle::concurrent::FluentBundle;
+use rust_embed::RustEmbed;
+use unic_langid::LanguageIdentifier;
+
+use super::file::MessageFile;
+use super::negotiate;
+use super::{Inner, Language, MessageError, Messages, Tongue};
+
+#[derive(RustEmbed)]
+#[folder = "messages/"]
+struct Embedded;
+
+/// What a file is called in errors, and its text.
+type Source = (String, String);
+/// By tag, and then by the file's name.
+type Sources = BTreeMap<String, BTreeMap<String, Source>>;
+
+impl Messages {
+    /// Reads the compiled-in messages, with the files of the same name (`de/mail.ftl`) in
+    /// `overrides` in their place. A folder there for a further language adds it.
+    pub fn load(overrides: Option<&Path>, default_locale: &str) -> Result<Self, MessageError> {
+        let compiled_in = compiled_in();
+        let mut sources = compiled_in.clone();
+        if let Some(folder) = overrides {
+            replace(&mut sources, folder, &compiled_in)?;
+        }
+        let english = sources.remove("en").unwrap_or_default();
+        let mut languages = vec![Tongue::read("en", english, true)?];
+        for (tag, files) in sources {
+            let is_compiled_in = compiled_in.contains_key(&tag);
+            languages.push(Tongue::read(&tag, files, is_compiled_in)?);
+        }
+        let known: Vec<String> = languages.iter().map(|tongue| tongue.tag.clone()).collect();
+        let tags: Vec<_> = known.iter().filter_map(|tag| tag.parse().ok()).collect();
+        let Some(default) = negotiate::best(default_locale, &tags) else {
+            return Err(MessageError::NoSuchLanguage { known });
+        };
+        let last_resort = compiled_in.get("en").cloned().unwrap_or_default();
+        Ok(Self(Arc::new(Inner {
+            languages,
+            tags,
+            last_resort: Tongue::read("en", last_resort, true)?,
+            default: Language(default),
+            complained: Mutex::default(),
+        })))
+    }
+}
+
+fn compiled_in() -> Sources {
+    let mut sources = Sources::new();
+    for path in Embedded::iter() {
+        let Some((tag, name)) = path.split_once('/') else { continue };
+        let Some(file) = Embedded::get(&path) else { continue };
+        let text = String::from_utf8_lossy(&file.data).into_owned();
+        let source = (format!("messages/{path}"), text);
+        sources.entry(tag.to_owned()).or_default().insert(name.to_owned(), source);
+    }
+    sources
+}
+
+/// Puts the files in `folder` into their places. A file that would have no effect is an error: it
+/// was meant to have one.
+fn replace(sources: &mut Sources, folder: &Path, known: &Sources) -> Result<(), MessageError> {
+    for (path, name) in entries(folder)? {
+        let wrong = |problem: String| MessageError::Name { file: path.clone(), problem };
+        let is_folder = path.is_dir();
+        let tag: LanguageIdentifier = name.parse().ok().filter(|_| is_folder).ok_or_else(|| {
+            wrong("expected a folder for a language, such as de or pt-BR".to_owned())
+        })?;
+        let tag = tag.to_string();
+        for (path, name) in entries(&path)? {
+            let wrong = |problem: String| MessageError::Name { file: path.clone(), problem };
+            if !name.ends_with(".ftl") || path.is_dir() {
+                return Err(wrong("expected message files, such as mail.ftl".to_owned()));
+            }
+            if let Some(known) = known.get(&tag).filter(|known| !known.contains_key(&name)) {
+                return Err(wrong(did_you_mean(&name, known.keys().map(String::as_str))));
+            }
+            let text = fs::read_to_string(&path)
+                .map_err(|source| MessageError::Read { file: path.clone(), source })?;
+            let source = (path.display().to_string(), text);
+            sources.entry(tag.clone()).or_default().insert(name, source);
+        }
+    }
+    Ok(())
+}
+
+/// What is in a folder, sorted; hidden entries are no business of ours.
+fn entries(folder: &Path) -> Result<Vec<(PathBuf, String)>, MessageError> {
+    let wrong = |source| MessageError::Read { file: folder.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            found.push((path, name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// For a file that has the name of none that it could replace.
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let closest = known.map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
+    match closest {
+        Some((_, known)) => {
+            format!("replaces nothing: there is no file of this name; did you mean {known}?")
+        }
+        None => "replaces nothing: there is no file of this name".to_owned(),
+    }
+}
+
+impl Tongue {
+    fn read(
+        tag: &str,
+        files: BTreeMap<String, Source>,
+        is_compiled_in: bool,
+    ) -> Result<Self, MessageError> {
+        let identifier: LanguageIdentifier = tag.parse().unwrap_or_default();
+        let mut bundle = FluentBundle::new_concurrent(vec![identifier]);
+        // pages isolate by markup, and letters are plain text that people copy from
+        bundle.set_use_isolating(false);
+        let mut phrases = BTreeMap::new();
+        let mut seen: HashMap<String, (String, usize)> = HashMap::new();
+        for (file, text) in files.into_values() {
+            let parsed = MessageFile::parse(&file, text)?;
+            for (id, line) in parsed.ids {
+                if let Some((first, at)) = seen.insert(id.clone(), (file.clone(), line)) {
+                    let problem = format!("`{id}` is there twice, first at {first}:{at}");
+                    return Err(MessageError::Syntax { file, line, problem });
+                }
+            }
+            phrases.extend(parsed.phrases);
+            // nothing is there twice, as was just seen
+            bundle.add_resource_overriding(parsed.resource);
+        }
+        Ok(Self { tag: tag.to_owned(), bundle, phrases, is_compiled_in })
+    }
+}

@@ -1,0 +1,58 @@
+//! Where in which file a template is wrong.
+
+use std::collections::BTreeMap;
+
+use tera::ErrorKind;
+
+use super::{Source, TemplateError};
+
+/// The error with the file and the line that it is in.
+pub(super) fn located(error: tera::Error, sources: &BTreeMap<String, Source>) -> TemplateError {
+    let place = match error.kind() {
+        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+            let line = report.span().start_line.max(1);
+            Some((report.filename().to_owned(), line, report.message().to_owned()))
+        }
+        ErrorKind::MissingParent { current, parent } => {
+            let text = sources.get(current).map_or("", |source| source.text.as_str());
+            let line = text.lines().position(|line| line.contains("extends"));
+            let problem = format!("there is no template {parent}");
+            Some((current.clone(), line.unwrap_or(0) + 1, problem))
+        }
+        ErrorKind::CircularExtend { tpl, .. } | ErrorKind::CircularInclude { tpl, .. } => {
+            Some((tpl.clone(), 1, "is a part of itself".to_owned()))
+        }
+        ErrorKind::Msg(reports) => among(reports, sources),
+        _ => None,
+    };
+    match place {
+        Some((name, line, problem)) => {
+            let file = sources.get(&name).map_or(name, |source| source.file.clone());
+            TemplateError::Broken { file, line, problem }
+        }
+        None => TemplateError::Tera(error),
+    }
+}
+
+/// What is unknown to a template (a function, a component) comes as a text of several reports, each
+/// with `error: …` and `--> name:line:column`. The first that is in a file of the operator's, else
+/// the first.
+fn among(reports: &str, sources: &BTreeMap<String, Source>) -> Option<(String, usize, String)> {
+    let mut problem = "";
+    let mut found = Vec::new();
+    for line in reports.lines() {
+        if let Some(text) = line.strip_prefix("error: ") {
+            problem = text;
+        }
+        if let Some(place) = line.trim_start().strip_prefix("--> ") {
+            let mut parts = place.rsplitn(3, ':');
+            let (_, line, name) = (parts.next(), parts.next(), parts.next());
+            if let (Some(name), Some(Ok(line))) = (name, line.map(str::parse)) {
+                found.push((name.to_owned(), line, problem.to_owned()));
+            }
+        }
+    }
+    let is_override = |name: &str| sources.get(name).is_some_and(|source| source.is_override);
+    let of_operator = found.iter().position(|(name, ..)| is_override(name));
+    (!found.is_empty()).then(|| found.swap_remove(of_operator.unwrap_or(0)))
+}

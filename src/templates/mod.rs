@@ -1,0 +1,263 @@
+//! The templates of letters and pages: compiled in, and each one replaceable by a file.
+//!
+//! Their words are [`Messages`]; there is an engine for each language, whose functions speak it.
+
+mod fault;
+mod functions;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rust_embed::RustEmbed;
+use serde::Serialize;
+use tera::{Context, Tera};
+
+use crate::messages::{Language, Messages, did_you_mean};
+
+pub use functions::Strictness;
+
+#[derive(RustEmbed)]
+#[folder = "templates/"]
+struct Embedded;
+
+/// All templates, parsed, with the words for them; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Templates(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    engines: Vec<Tera>,
+    messages: Messages,
+    sources: BTreeMap<String, Source>,
+}
+
+/// The text of a template.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What errors call it: the path of the operator's file, or where it stands in this repository.
+    pub file: String,
+    pub text: String,
+    pub is_override: bool,
+}
+
+/// Why the templates cannot be used, or one of them not be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    #[error("cannot read the template {}: {source}", file.display())]
+    Read { file: PathBuf, source: std::io::Error },
+    #[error("{}: {problem}", file.display())]
+    Name { file: PathBuf, problem: String },
+    #[error("{file}:{line}: {problem}")]
+    Broken { file: String, line: usize, problem: String },
+    #[error("template error: {0}")]
+    Tera(#[from] tera::Error),
+}
+
+impl Templates {
+    /// Parses the compiled-in templates, with the files of the same name in `overrides` in their
+    /// place.
+    pub fn load(overrides: Option<&Path>, messages: &Messages) -> Result<Self, TemplateError> {
+        let mut sources = BTreeMap::new();
+        for name in Embedded::iter() {
+            let Some(file) = Embedded::get(&name) else { continue };
+            let text = String::from_utf8_lossy(&file.data).into_owned();
+            let file = format!("templates/{name}");
+            sources.insert(name.into_owned(), Source { file, text, is_override: false });
+        }
+        if let Some(folder) = overrides {
+            replace(&mut sources, folder, folder)?;
+        }
+        Self::parse(sources, messages, Strictness::Lenient)
+    }
+
+    /// The same templates, which fail where a message lacks something.
+    pub fn strict(&self) -> Result<Self, TemplateError> {
+        Self::parse(self.0.sources.clone(), &self.0.messages, Strictness::Strict)
+    }
+
+    fn parse(
+        sources: BTreeMap<String, Source>,
+        messages: &Messages,
+        strictness: Strictness,
+    ) -> Result<Self, TemplateError> {
+        let mut tera = Tera::new();
+        tera.autoescape_on([".html.tera"]);
+        functions::register(&mut tera, messages, Language::ENGLISH, strictness);
+        tera.add_raw_templates(sources.iter().map(|(name, source)| (name, &source.text)))
+            .map_err(|error| fault::located(error, &sources))?;
+        let speaking = |language| {
+            let mut tera = tera.clone();
+            functions::register(&mut tera, messages, language, strictness);
+            tera
+        };
+        let engines = messages.languages().map(speaking).collect();
+        Ok(Self(Arc::new(Inner { engines, messages: messages.clone(), sources })))
+    }
+
+    /// Renders a template with the members of `common` and `context`; the latter win.
+    pub fn render(
+        &self,
+        language: Language,
+        template: &str,
+        common: &impl Serialize,
+        context: &impl Serialize,
+    ) -> Result<String, TemplateError> {
+        let mut merged = Context::from_serialize(common)?;
+        merged.extend(Context::from_serialize(context)?);
+        let engine = self.engine(language)?;
+        engine.render(template, &merged).map_err(|error| fault::located(error, &self.0.sources))
+    }
+
+    /// The stylesheet of the pages, as it stands in each of them.
+    pub fn stylesheet(&self) -> Result<String, TemplateError> {
+        Ok(self.engine(Language::ENGLISH)?.render("style.css", &Context::new())?)
+    }
+
+    fn engine(&self, language: Language) -> Result<&Tera, TemplateError> {
+        let english = || self.0.engines.first();
+        let engine = self.0.engines.get(language.position()).or_else(english);
+        engine.ok_or_else(|| tera::Error::message("there is no language").into())
+    }
+
+    /// The words that the templates are rendered with.
+    pub fn messages(&self) -> &Messages {
+        &self.0.messages
+    }
+
+    /// All templates by name.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.0.sources.iter().map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// The names of all templates.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.sources.keys().map(String::as_str)
+    }
+}
+
+/// Puts the files below `folder` into their places. A file that would have no effect is an error:
+/// it was meant to have one.
+fn replace(
+    sources: &mut BTreeMap<String, Source>,
+    root: &Path,
+    folder: &Path,
+) -> Result<(), TemplateError> {
+    let unreadable = |file: &Path, source| TemplateError::Read { file: file.to_owned(), source };
+    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
+        let path = entry.map_err(|error| unreadable(folder, error))?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if hidden {
+            continue;
+        }
+        if path.is_dir() {
+            replace(sources, root, &path)?;
+            continue;
+        }
+        let parts = path.strip_prefix(root).unwrap_or(&path).iter();
+        let name = parts.map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+        let Some(source) = sources.get_mut(&name) else {
+            let problem = did_you_mean(&name, sources.keys().map(String::as_str));
+            return Err(TemplateError::Name { file: path, problem });
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        *source = Source { file: path.display().to_string(), text, is_override: true };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn load(files: &[(&str, &str)]) -> Result<Templates, TemplateError> {
+        let folder = tempfile::TempDir::new().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Templates::load(Some(folder.path()), &Messages::load(None, "en").unwrap())
+    }
+
+    fn render(body: &str, context: &serde_json::Value) -> Result<String, TemplateError> {
+        let templates = load(&[("page/disavowed.html.tera", body)])?.strict()?;
+        templates.render(Language::ENGLISH, "page/disavowed.html.tera", &json!({}), context)
+    }
+
+    #[test]
+    fn a_broken_override_is_refused_with_file_and_line() {
+        for (name, text, line, problem) in [
+            ("page/activated.html.tera", "a\n{{ b", 2, ""),
+            ("page/activated.html.tera", "\n\n{% if a %}{{ b }}", 3, ""),
+            ("page/activated.html.tera", "\n{{ unknown(a=1) }}", 2, "unknown"),
+            ("page/activated.html.tera", "\n{{ a | shout }}", 2, "shout"),
+            ("page/activated.html.tera", "\n\n\n{{ <no.such /> }}", 4, "no.such"),
+            ("page/activated.html.tera", "{# #}\n{% extends \"page/bse.html.tera\" %}", 2, "bse"),
+            ("page/activated.html.tera", "\n{% include \"nothing\" %}", 2, "nothing"),
+        ] {
+            let error = load(&[(name, text)]).unwrap_err().to_string();
+            let place = format!("/{name}:{line}: ");
+            assert!(error.contains(&place), "{text}: {error}");
+            assert!(error.starts_with('/') && error.contains(problem), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_override_that_replaces_nothing_is_refused() {
+        for (name, meant) in [
+            ("page/activat.html.tera", "page/activate.html.tera"),
+            ("mail/activation/subjekt.txt.tera", "mail/activation/subject.txt.tera"),
+            ("activated.html.tera", "page/activated.html.tera"),
+        ] {
+            let error = load(&[(name, "")]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+            assert!(error.contains(&format!("did you mean {meant}?")), "{error}");
+        }
+        assert!(load(&[(".git/config", ""), ("style.css", "a {}")]).is_ok());
+    }
+
+    #[test]
+    fn r37_what_stands_in_a_message_stays_text() {
+        let message = "{{ rich(key=\"activated-ready\", email=email) }}";
+        for (typed, shown) in [
+            ("ada@example.org", "ada@example.org"),
+            ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+            ("{{7*7}}", "{{7*7}}"),
+            ("{$email}", "{$email}"),
+            ("</strong>\u{fdd0}\u{fdd1}&", "&lt;/strong&gt;&amp;"),
+            ("\u{202e}gro.elpmaxe", "\u{202e}gro.elpmaxe"),
+        ] {
+            let html = render(message, &json!({ "email": typed })).unwrap();
+            let value = format!("<strong class=\"value\">{shown}</strong>");
+            assert_eq!(html.replace("&#x2F;", "/"), format!("The account for {value} is ready."));
+        }
+        let message = "{{ t(key=\"activated-ready\", email=email) }}";
+        let html = render(message, &json!({ "email": "<b>" })).unwrap();
+        assert_eq!(html, "The account for &lt;b&gt; is ready.");
+    }
+
+    #[test]
+    fn what_a_message_lacks_fails_when_it_is_looked_for() {
+        for (body, problem) in [
+            ("\n{{ t(key=\"no-such-key\") }}", "no-such-key"),
+            ("\n{{ t(key=\"activated-ready\") }}", "$email"),
+            ("\n{{ rich(key=\"activated-ready\", mail=1) }}", "$email"),
+            ("\n{{ t(key=\"activated-ready\", email=nothing) }}", "`email`"),
+            ("\n{{ date(at=\"now\") }}", ""),
+        ] {
+            let error = render(body, &json!({})).unwrap_err().to_string();
+            assert!(error.contains(":2: ") && error.contains(problem), "{error}");
+        }
+        let lenient = load(&[(
+            "page/disavowed.html.tera",
+            "{{ t(key=\"no-such-key\") }} {{ t(key=\"activated-ready\") }}",
+        )]);
+        let name = "page/disavowed.html.tera";
+        let html =
+            lenient.unwrap().render(Language::ENGLISH, name, &json!({}), &json!({})).unwrap();
+        assert_eq!(html, "no-such-key The account for {$email} is ready.");
+    }
+}

@@ -1,0 +1,387 @@
+//! What each page is made of: one type for each template below `templates/page/`.
+//!
+//! Instants are in milliseconds since 1970: the template puts them into words.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::PasswordError;
+
+/// A page: its template, and what the template asks for.
+pub trait View: Serialize {
+    /// `templates/page/<NAME>.html.tera`
+    const NAME: &'static str;
+
+    /// What the page can look like, for previews and for the tests that render it.
+    fn samples() -> Vec<Self>
+    where
+        Self: Sized;
+}
+
+/// A page with its samples, as `vestibule templates` goes through them.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// `templates/page/<name>.html.tera`
+    pub name: &'static str,
+    pub context: Value,
+}
+
+/// Samples of every page.
+pub fn samples() -> Vec<Sample> {
+    let mut all = Vec::new();
+    add::<Activate<'_>>(&mut all);
+    add::<Activated<'_>>(&mut all);
+    add::<AddressTaken>(&mut all);
+    add::<Disavowed>(&mut all);
+    add::<LinkExpired<'_>>(&mut all);
+    add::<LinkUnknown>(&mut all);
+    add::<NewLinkSent>(&mut all);
+    add::<ResetPassword<'_>>(&mut all);
+    add::<PasswordResetDone>(&mut all);
+    add::<ResetLinkExpired<'_>>(&mut all);
+    add::<ResetLinkUsed>(&mut all);
+    add::<ConfirmEmail<'_>>(&mut all);
+    add::<EmailConfirmed<'_>>(&mut all);
+    add::<EmailChangeExpired>(&mut all);
+    add::<StopEmailChange<'_>>(&mut all);
+    add::<EmailChangeStopped>(&mut all);
+    add::<EmailChangeTooLate>(&mut all);
+    add::<ProblemView<'_>>(&mut all);
+    add::<DevMail>(&mut all);
+    add::<DevLetter>(&mut all);
+    all
+}
+
+fn add<V: View>(all: &mut Vec<Sample>) {
+    let contexts = V::samples().into_iter().filter_map(|view| serde_json::to_value(view).ok());
+    all.extend(contexts.map(|context| Sample { name: V::NAME, context }));
+}
+
+/// What is wrong with one field of a form: a message, by its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldMessage {
+    /// The field's name.
+    pub field: &'static str,
+    pub key: String,
+    pub arguments: BTreeMap<&'static str, u64>,
+}
+
+impl FieldMessage {
+    /// The message `error-<kind>-<code>`, without anything that it has to be told.
+    pub fn new(field: &'static str, kind: &str, code: &str) -> Self {
+        Self { field, key: format!("error-{kind}-{code}"), arguments: BTreeMap::new() }
+    }
+
+    pub fn with(mut self, name: &'static str, number: usize) -> Self {
+        self.arguments.insert(name, u64::try_from(number).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Of a new password in `field`.
+    pub fn password(field: &'static str, error: PasswordError) -> Self {
+        let message = Self::new(field, "password", error.code());
+        match error {
+            PasswordError::TooShort { min_length } => message.with("min_length", min_length),
+            PasswordError::TooLong => message.with("max_length", PasswordError::MAX_LENGTH),
+            PasswordError::Nul | PasswordError::Address | PasswordError::Service => message,
+        }
+    }
+
+    /// One of each: no template names them.
+    pub fn samples() -> Vec<Self> {
+        [
+            PasswordError::TooShort { min_length: 15 },
+            PasswordError::TooLong,
+            PasswordError::Nul,
+            PasswordError::Address,
+            PasswordError::Service,
+        ]
+        .into_iter()
+        .map(|error| Self::password("password", error))
+        .collect()
+    }
+}
+
+const TOKEN: &str = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M";
+const EMAIL: &str = "ada.lovelace@example.org";
+const NEW_EMAIL: &str = "ada@countess.example";
+/// 23 November 2026, 09:41
+const AT: i64 = 1_795_426_860_000;
+
+/// A waiting sign-up.
+#[derive(Debug, Serialize)]
+pub struct Activate<'a> {
+    pub token: &'a str,
+    pub email: &'a str,
+    pub signed_up_at: i64,
+    pub contested_at: Option<i64>,
+    pub browser: Option<String>,
+    pub password_needed: bool,
+    pub min_length: usize,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for Activate<'_> {
+    const NAME: &'static str = "activate";
+
+    fn samples() -> Vec<Self> {
+        let sample = |contested_at: Option<i64>, errors| Self {
+            token: TOKEN,
+            email: EMAIL,
+            signed_up_at: AT,
+            contested_at,
+            browser: contested_at.is_none().then(|| "Firefox (Linux)".to_owned()),
+            password_needed: contested_at.is_some(),
+            min_length: 15,
+            errors,
+        };
+        vec![
+            sample(None, vec![]),
+            sample(Some(AT), vec![]),
+            sample(None, FieldMessage::samples()),
+            sample(Some(AT), FieldMessage::samples()),
+        ]
+    }
+}
+
+/// The account is there.
+#[derive(Debug, Serialize)]
+pub struct Activated<'a> {
+    pub email: Option<&'a str>,
+    pub already: bool,
+}
+
+impl View for Activated<'_> {
+    const NAME: &'static str = "activated";
+
+    fn samples() -> Vec<Self> {
+        vec![
+            Self { email: Some(EMAIL), already: false },
+            Self { email: Some(EMAIL), already: true },
+            Self { email: None, already: true },
+        ]
+    }
+}
+
+/// The password can be chosen.
+#[derive(Debug, Serialize)]
+pub struct ResetPassword<'a> {
+    pub token: &'a str,
+    pub email: &'a str,
+    pub min_length: usize,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for ResetPassword<'_> {
+    const NAME: &'static str = "reset-password";
+
+    fn samples() -> Vec<Self> {
+        let sample = |errors| Self { token: TOKEN, email: EMAIL, min_length: 15, errors };
+        vec![sample(vec![]), sample(FieldMessage::samples())]
+    }
+}
+
+/// The button that makes an address the account's.
+#[derive(Debug, Serialize)]
+pub struct ConfirmEmail<'a> {
+    pub token: &'a str,
+    pub new_email: &'a str,
+}
+
+impl View for ConfirmEmail<'_> {
+    const NAME: &'static str = "confirm-email";
+
+    fn samples() -> Vec<Self> {
+        vec![Self { token: TOKEN, new_email: NEW_EMAIL }]
+    }
+}
+
+/// The address is the account's.
+#[derive(Debug, Serialize)]
+pub struct EmailConfirmed<'a> {
+    pub email: &'a str,
+    pub already: bool,
+}
+
+impl View for EmailConfirmed<'_> {
+    const NAME: &'static str = "email-confirmed";
+
+    fn samples() -> Vec<Self> {
+        [false, true].map(|already| Self { email: NEW_EMAIL, already }).into()
+    }
+}
+
+/// The button that stops a change of address.
+#[derive(Debug, Serialize)]
+pub struct StopEmailChange<'a> {
+    pub token: &'a str,
+    pub new_email: &'a str,
+}
+
+impl View for StopEmailChange<'_> {
+    const NAME: &'static str = "stop-email-change";
+
+    fn samples() -> Vec<Self> {
+        vec![Self { token: TOKEN, new_email: NEW_EMAIL }]
+    }
+}
+
+/// The address stays.
+#[derive(Debug, Serialize)]
+pub struct EmailChangeStopped {
+    pub already: bool,
+}
+
+impl View for EmailChangeStopped {
+    const NAME: &'static str = "email-change-stopped";
+
+    fn samples() -> Vec<Self> {
+        [false, true].map(|already| Self { already }).into()
+    }
+}
+
+/// A kind of problem, in the words of the language.
+#[derive(Debug, Serialize)]
+pub struct ProblemView<'a> {
+    pub title: &'a str,
+    pub status: u16,
+    pub detail: &'a str,
+    pub advice: &'a str,
+    /// Where it happened, and is not only explained.
+    pub request_id: Option<&'a str>,
+}
+
+impl View for ProblemView<'_> {
+    const NAME: &'static str = "problem";
+
+    fn samples() -> Vec<Self> {
+        let slug = super::slug::NOT_FOUND;
+        let sample = |request_id| Self {
+            title: slug.title,
+            status: slug.status,
+            detail: slug.detail,
+            advice: slug.advice,
+            request_id,
+        };
+        vec![sample(None), sample(Some("0af7651916cd43dd8448eb211c80319c"))]
+    }
+}
+
+/// A letter, to developers.
+#[derive(Debug, Serialize)]
+pub struct LetterView {
+    pub id: String,
+    pub from: String,
+    pub to: String,
+    pub subject: String,
+    pub at: i64,
+    pub text: String,
+}
+
+impl LetterView {
+    fn sample() -> Self {
+        Self {
+            id: "01890000-0000-7000-8000-000000000001".to_owned(),
+            from: "Vestibule <no-reply@example.org>".to_owned(),
+            to: EMAIL.to_owned(),
+            subject: "Confirm your address".to_owned(),
+            at: AT,
+            text: "Hello".to_owned(),
+        }
+    }
+}
+
+/// All letters.
+#[derive(Debug, Serialize)]
+pub struct DevMail {
+    pub letters: Vec<LetterView>,
+}
+
+impl View for DevMail {
+    const NAME: &'static str = "dev-mail";
+
+    fn samples() -> Vec<Self> {
+        vec![Self { letters: vec![] }, Self { letters: vec![LetterView::sample()] }]
+    }
+}
+
+/// One letter.
+#[derive(Debug, Serialize)]
+pub struct DevLetter {
+    pub letter: LetterView,
+    pub links: Vec<String>,
+}
+
+impl View for DevLetter {
+    const NAME: &'static str = "dev-letter";
+
+    fn samples() -> Vec<Self> {
+        [vec![], vec!["/activate?token=T".to_owned()]]
+            .map(|links| Self { letter: LetterView::sample(), links })
+            .into()
+    }
+}
+
+/// Pages whose one fact is the link that led to them.
+macro_rules! pages_of_a_link {
+    ($($(#[$doc:meta])* $view:ident = $name:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Serialize)]
+        pub struct $view<'a> {
+            pub token: &'a str,
+        }
+
+        impl View for $view<'_> {
+            const NAME: &'static str = $name;
+
+            fn samples() -> Vec<Self> {
+                vec![Self { token: TOKEN }]
+            }
+        }
+    )+};
+}
+
+pages_of_a_link! {
+    /// The activation link is too old; there can be another.
+    LinkExpired = "link-expired";
+    /// The link for a new password is too old; there can be another.
+    ResetLinkExpired = "reset-link-expired";
+}
+
+/// Pages that say the same to everybody.
+macro_rules! plain_pages {
+    ($($(#[$doc:meta])* $view:ident = $name:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Serialize)]
+        pub struct $view {}
+
+        impl View for $view {
+            const NAME: &'static str = $name;
+
+            fn samples() -> Vec<Self> {
+                vec![Self {}]
+            }
+        }
+    )+};
+}
+
+plain_pages! {
+    /// The address has come to an account by another way.
+    AddressTaken = "address-taken";
+    /// The sign-up is gone.
+    Disavowed = "disavowed";
+    /// No link that was ever sent.
+    LinkUnknown = "link-unknown";
+    /// A letter is on its way, if there is anything to write.
+    NewLinkSent = "new-link-sent";
+    /// The password is another.
+    PasswordResetDone = "password-reset-done";
+    /// The link for a new password has done its work.
+    ResetLinkUsed = "reset-link-used";
+    /// The address was not confirmed in time.
+    EmailChangeExpired = "email-change-expired";
+    /// The change cannot be stopped any more.
+    EmailChangeTooLate = "email-change-too-late";
+}
