@@ -1,4 +1,4 @@
-### Was Briefe und Seiten gemeinsam haben.
+### Was E-Mails und Seiten gemeinsam haben.
 
 # 23. November 2026 um 09:41 UTC
 date = { $day }. { $month ->

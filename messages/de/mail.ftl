@@ -1,4 +1,4 @@
-### Die Briefe.
+### Die E-Mails.
 
 mail-greeting = Guten Tag,
 mail-button-fails = Falls die Schaltfläche nicht funktioniert, kopieren Sie bitte diesen Link in die Adresszeile Ihres Browsers:
@@ -95,7 +95,7 @@ mail-operator-reset-lead =
     Passwort für Ihr Konto zu wählen.
 mail-operator-reset-button = Neues Passwort wählen
 mail-operator-reset-valid = Der Link ist { $span } lang gültig und funktioniert nur einmal.
-mail-operator-reset-not-you = Sie haben diesen Brief nicht erwartet?
+mail-operator-reset-not-you = Sie haben diese E-Mail nicht erwartet?
     .advice =
         Fragen Sie beim Betreiber von { $service } nach, bevor Sie den Link öffnen, und zwar auf einem
         Weg, den Sie bereits kennen.
@@ -109,7 +109,7 @@ mail-invitation-lead =
     öffnen Sie bitte diesen Link und wählen Sie ein Passwort.
 mail-invitation-button = Passwort wählen
 mail-invitation-valid = Der Link ist { $span } lang gültig und funktioniert nur einmal.
-mail-invitation-not-you = Sie haben diesen Brief nicht erwartet?
+mail-invitation-not-you = Sie haben diese E-Mail nicht erwartet?
     .advice =
         Dann unternehmen Sie nichts: Bei einem Konto ohne Passwort kann sich niemand anmelden. Wenn Sie
         mehr wissen möchten, fragen Sie den Betreiber von { $service }.
@@ -154,7 +154,7 @@ mail-email-change-notice-lead =
     ändert sich erst, wenn die neue bestätigt ist.
 mail-email-change-notice-was-you = Waren Sie es selbst?
     .advice =
-        Öffnen Sie den Link im Brief an Ihre neue Adresse. Hier brauchen Sie nichts zu tun.
+        Öffnen Sie den Link in der E-Mail an Ihre neue Adresse. Hier brauchen Sie nichts zu tun.
 mail-email-change-notice-not-you = Das waren nicht Sie?
     .advice =
         Dann halten Sie die Änderung auf: Öffnen Sie diesen Link und klicken Sie auf der Seite auf die
@@ -168,7 +168,7 @@ mail-email-changed-subject = Ihre Adresse bei { $service } wurde geändert
 mail-email-changed-heading = Ihre Adresse wurde geändert
 mail-email-changed-lead =
     Ihr Konto hat jetzt eine neue Adresse. Sie melden sich mit dieser an, und dorthin gehen auch unsere
-    Briefe. Dieser Brief ist der letzte an die alte Adresse.
+    E-Mails. Diese E-Mail ist die letzte an die alte Adresse.
 mail-email-changed-was-you = Waren Sie es selbst?
     .advice = Dann brauchen Sie nichts weiter zu tun.
 mail-email-changed-not-you = Das waren nicht Sie?

@@ -1,6 +1,6 @@
 ### Die Seiten.
 
-page-footer = { $service } fragt in Briefen niemals nach Ihrem Passwort.
+page-footer = { $service } fragt in E-Mails niemals nach Ihrem Passwort.
 page-error-prefix = Fehler:
 page-address = Adresse
 page-browser = Browser
@@ -32,7 +32,7 @@ activate = Bestätigen Sie Ihre Adresse
 activate-contested =
     Mit Ihrer Adresse wurde mehr als eine Registrierung vorgenommen, und zwar mit verschiedenen
     Passwörtern. Wir können nicht erkennen, welche von Ihnen stammt; deshalb gilt keines dieser
-    Passwörter. Der Brief ging an Sie, also wählen Sie jetzt das Passwort.
+    Passwörter. Die E-Mail ging an Sie, also wählen Sie jetzt das Passwort.
 activate-waiting =
     Eine Registrierung mit Ihrer Adresse wartet auf Bestätigung. Wenn sie von Ihnen stammt, bestätigen
     Sie, dass die Adresse Ihnen gehört, und Ihr Konto ist bereit.
@@ -75,24 +75,24 @@ disavowed-thanks =
 link-expired = Dieser Link ist abgelaufen
     .title = Link abgelaufen
 link-expired-why =
-    Zu Ihrer Sicherheit sind die Links in unseren Briefen nur begrenzte Zeit gültig. Wir können einen
+    Zu Ihrer Sicherheit sind die Links in unseren E-Mails nur begrenzte Zeit gültig. Wir können einen
     neuen an die Adresse senden, mit der die Registrierung vorgenommen wurde.
 
 link-unknown = Dieser Link funktioniert nicht
     .title = Link nicht erkannt
 link-unknown-why =
     Vielleicht ist er nicht vollständig: Manche E-Mail-Programme brechen einen langen Link auf zwei
-    Zeilen um. Kopieren Sie ihn ganz aus dem Brief in die Adresszeile und versuchen Sie es noch einmal.
+    Zeilen um. Kopieren Sie ihn ganz aus der E-Mail in die Adresszeile und versuchen Sie es noch einmal.
 link-unknown-advice =
-    Wenn das nicht hilft, beginnen Sie dort von vorn, wo Sie den Brief angefordert haben. Sie bekommen
-    dann einen neuen.
+    Wenn das nicht hilft, beginnen Sie dort von vorn, wo Sie die E-Mail angefordert haben. Sie
+    bekommen dann eine neue.
 
 new-link-sent = Sehen Sie in Ihr Postfach
 new-link-sent-what =
-    Wenn die Registrierung noch wartet, ist ein neuer Brief an die Adresse unterwegs, mit der sie
+    Wenn die Registrierung noch wartet, ist eine neue E-Mail an die Adresse unterwegs, mit der sie
     vorgenommen wurde. Öffnen Sie den Link darin. Diese Seite können Sie schließen.
 new-link-sent-advice =
-    Nach ein paar Minuten ist nichts angekommen? Sehen Sie im Spam-Ordner nach. Ist der Brief auch dort
+    Nach ein paar Minuten ist nichts angekommen? Sehen Sie im Spam-Ordner nach. Ist die E-Mail auch dort
     nicht, registrieren Sie sich bitte in der App noch einmal.
 
 ## Der Link eines vergessenen Passworts
@@ -112,7 +112,7 @@ password-reset-done-sign-in =
     schließen.
 
 reset-link-expired =
-    Zu Ihrer Sicherheit sind die Links in unseren Briefen nur begrenzte Zeit gültig. Wir können einen
+    Zu Ihrer Sicherheit sind die Links in unseren E-Mails nur begrenzte Zeit gültig. Wir können einen
     neuen an die Adresse des Kontos senden.
 
 reset-link-used = Dieser Link wurde bereits verwendet
@@ -126,7 +126,7 @@ reset-link-used-why =
 confirm-email = Bestätigen Sie Ihre neue Adresse
 confirm-email-what =
     { $new_email } soll die Adresse Ihres Kontos werden. Sobald Sie bestätigen, dass sie Ihnen gehört,
-    melden Sie sich mit ihr an, und unsere Briefe gehen dorthin.
+    melden Sie sich mit ihr an, und unsere E-Mails gehen dorthin.
 confirm-email-confirm = Neue Adresse bestätigen
 confirm-email-not-you = Bestätigen Sie nicht, und schließen Sie diese Seite. Dann ändert sich nichts.
 
@@ -137,7 +137,7 @@ email-confirmed-already = Ihre neue Adresse war bereits bestätigt
 email-confirmed-sign-in = Sie melden sich von jetzt an mit { $email } an.
 
 email-change-expired =
-    Zu Ihrer Sicherheit sind die Links in unseren Briefen nur begrenzte Zeit gültig. Ihre Adresse wurde
+    Zu Ihrer Sicherheit sind die Links in unseren E-Mails nur begrenzte Zeit gültig. Ihre Adresse wurde
     nicht geändert. Wenn Sie sie weiterhin ändern möchten, fordern Sie dies in Ihrem Konto erneut an.
 
 stop-email-change = Halten Sie die Änderung Ihrer Adresse auf
@@ -172,21 +172,21 @@ page-problem-status = Status { $status }
 page-problem-advice = Was Sie tun können
 page-problem-ask = Wenn Sie um Hilfe bitten, nennen Sie diese Nummer:
 
-## Briefe, während der Entwicklung
+## E-Mails, während der Entwicklung
 
-dev-letters = Briefe
-dev-all-letters = Alle Briefe
-dev-letters-kept = Während der Entwicklung bleiben Briefe hier und gehen nirgendwohin sonst.
-dev-no-letters = Noch keine Briefe
+dev-letters = E-Mails
+dev-all-letters = Alle E-Mails
+dev-letters-kept = Während der Entwicklung bleiben E-Mails hier und gehen nirgendwohin sonst.
+dev-no-letters = Noch keine E-Mails
 dev-no-letters-advice =
-    Registrieren Sie jemanden und laden Sie diese Seite neu: Dann wartet hier der erste.
+    Registrieren Sie jemanden und laden Sie diese Seite neu: Dann wartet hier die erste.
 dev-letter-to = An { $to }
 dev-from = Von
 dev-to = An
 dev-subject = Betreff
 dev-date = Datum
-dev-links = Links in diesem Brief
+dev-links = Links in dieser E-Mail
 dev-html = HTML-Teil
-dev-frame = HTML-Teil des Briefs
+dev-frame = HTML-Teil der E-Mail
 dev-text = Textteil
 dev-footer = Diese Seite gibt es nur während der Entwicklung.

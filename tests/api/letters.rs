@@ -15,7 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use rocket::http::{ContentType, Header, Status};
 use serde_json::json;
 use vestibule::config::PublicUrl;
-use vestibule::mail::{Envelope, Letter, Renderer, SentLetter};
+use vestibule::mail::{Envelope, Letter, Rendered, Renderer, SentLetter};
+use vestibule::messages::Messages;
+use vestibule::model::Locale;
 use vestibule::templates::Templates;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
 
@@ -337,39 +339,61 @@ async fn r49_the_file_transport_writes_private_files_that_hold_the_letter() {
     assert_eq!(names.len(), 2, "nothing unfinished stays: {names:?}");
 }
 
-/// Every letter that there is, over the renderer that sends them.
+/// Every letter that there is, over the renderer that sends them, in every language.
 #[test]
 fn every_sample_renders_and_says_the_same_in_text_and_html() {
-    let templates = Templates::load(None).unwrap();
+    let messages = Messages::load(None, "en").unwrap();
+    let templates = Templates::load(None, &messages).unwrap().strict().unwrap();
     let names: Vec<String> = templates.names().map(str::to_owned).collect();
     let url = PublicUrl::try_from("https://accounts.example.org".to_owned()).unwrap();
     let sender = "Vestibule <no-reply@accounts.example.org>";
     let renderer = Renderer::new(templates, "Vestibule", &url, sender).unwrap();
-    let to = ADA.parse().unwrap();
-    let id: vestibule::storage::LetterId = "01890000-0000-7000-8000-000000000001".parse().unwrap();
     let mut rendered_names = Vec::new();
-    for letter in Letter::samples() {
-        let envelope = Envelope { id, to: &to, now: BEGINNING };
-        let rendered = renderer.render(&letter, envelope).unwrap();
-        let again = renderer.render(&letter, envelope).unwrap();
+    for (tag, letter) in in_each_language(&Letter::samples()) {
+        let rendered = render(&renderer, &letter, tag);
+        let again = render(&renderer, &letter, tag);
         rendered_names.push(letter.name());
-        assert!((10..=78).contains(&rendered.subject.len()), "{}", rendered.subject);
+        let length = rendered.subject.chars().count();
+        assert!((10..=78).contains(&length), "{}", rendered.subject);
         let one = message(&rendered.message.formatted());
         let two = message(&again.message.formatted());
         for header in ["message-id", "date", "subject", "to", "from"] {
             assert_eq!(one.headers[header], two.headers[header], "the same at every try");
         }
+        assert_eq!(one.headers["content-language"], tag);
         for text in [&rendered.subject, &rendered.text, &rendered.html] {
-            assert!(!text.contains("{{") && !text.contains("{%"), "{text}");
+            assert!(!text.contains("{{") && !text.contains("{%") && !text.contains('$'), "{text}");
         }
+        let html = unescape(&rendered.html);
         let facts = serde_json::to_value(&letter).unwrap();
         for (name, value) in facts.as_object().unwrap() {
-            let value = value.as_str().unwrap();
-            assert!(rendered.text.contains(value), "the text lacks {name}");
-            assert!(unescape(&rendered.html).contains(value), "the HTML lacks {name}");
+            let words = match (name.as_str(), tag) {
+                ("at" | "signed_up_at", "en") => "23 November 2026 at 09:41 UTC".to_owned(),
+                ("at" | "signed_up_at", _) => "23. November 2026 um 09:41 UTC".to_owned(),
+                ("valid_for", _) => {
+                    let seconds = value.as_u64().unwrap();
+                    let (count, unit) = match (seconds, tag) {
+                        (3_600, "en") => (60, "minutes"),
+                        (3_600, _) => (60, "Minuten"),
+                        (86_400, "en") => (24, "hours"),
+                        (86_400, _) => (24, "Stunden"),
+                        (_, "en") => (3, "days"),
+                        _ => (3, "Tage"),
+                    };
+                    format!("{count} {unit}")
+                }
+                _ => value.as_str().unwrap_or_default().to_owned(),
+            };
+            // a line may be broken between two words
+            let text = rendered.text.replace('\n', " ");
+            assert!(text.contains(&words), "the text lacks {name}: {words}");
+            assert!(html.contains(&words), "the HTML lacks {name}: {words}");
         }
         assert!(
-            rendered.text.lines().all(|line| { line.len() <= 78 || Some(line) == letter.link() })
+            rendered
+                .text
+                .lines()
+                .all(|line| { line.chars().count() <= 78 || Some(line) == letter.link() })
         );
         for sentence in rendered.text.split("\n\n") {
             let mut lines = sentence.lines();
@@ -382,15 +406,74 @@ fn every_sample_renders_and_says_the_same_in_text_and_html() {
         for banned in ["<script", "<img", "<link", "@import", "url("] {
             assert!(!rendered.html.contains(banned), "{banned}");
         }
+        let forgotten = "https://accounts.example.org/account/forgotten-password";
         for rest in rendered.html.split("href=\"").skip(1) {
             let target = unescape(rest.split('"').next().unwrap());
-            assert_eq!(Some(target.as_str()), letter.link());
+            assert!(Some(target.as_str()) == letter.link() || target == forgotten, "{target}");
         }
-        assert!(rendered.html.contains("<html lang=\"en\">"));
+        assert!(rendered.html.contains(&format!("<html lang=\"{tag}\">")));
     }
     for name in names.iter().filter_map(|name| name.strip_prefix("mail/")) {
         let Some((folder, _)) = name.split_once('/') else { continue };
         assert!(rendered_names.contains(&folder), "no sample of {folder}");
+    }
+}
+
+fn in_each_language(letters: &[Letter]) -> Vec<(&'static str, Letter)> {
+    ["en", "de"].into_iter().flat_map(|tag| letters.iter().map(move |l| (tag, l.clone()))).collect()
+}
+
+fn render(renderer: &Renderer, letter: &Letter, tag: &str) -> Rendered {
+    let to = ADA.parse().unwrap();
+    let id: vestibule::storage::LetterId = "01890000-0000-7000-8000-000000000001".parse().unwrap();
+    let locale = Locale::parse(tag).unwrap();
+    renderer
+        .render(letter, Envelope { id, to: &to, locale: Some(&locale), now: BEGINNING })
+        .unwrap()
+}
+
+#[test]
+fn r49_every_link_arrives_whole_in_every_language() {
+    let messages = Messages::load(None, "en").unwrap();
+    let templates = Templates::load(None, &messages).unwrap();
+    let url = PublicUrl::try_from("https://accounts.example.org".to_owned()).unwrap();
+    let renderer = Renderer::new(templates, "Vestibule", &url, "a@example.org").unwrap();
+    for (tag, letter) in in_each_language(&Letter::samples()) {
+        let rendered = render(&renderer, &letter, tag);
+        let message = message(&rendered.message.formatted());
+        assert_eq!(unword(&message.headers["subject"]), rendered.subject);
+        let parts = message.parts();
+        for part in &parts {
+            let encoding = part.headers["content-transfer-encoding"].as_str();
+            assert!(tag == "de" || encoding == "7bit", "{}: {encoding}", letter.name());
+        }
+        let (text, html) = (parts[0].text(), parts[1].text());
+        assert_eq!(text.trim_end(), rendered.text.trim_end());
+        let Some(link) = letter.link() else { continue };
+        assert!(text.lines().any(|line| line == link), "{text}");
+        assert!(html.lines().any(|line| line == link), "{html}");
+        assert!(html.contains(&format!("<a href=\"{link}\"")), "{html}");
+        assert_eq!(text.matches("token=").count(), 1, "{text}");
+    }
+}
+
+/// Whoever has the account can get at it again; whoever has not, learns nothing by the letter.
+#[test]
+fn notices_lead_to_a_new_password_and_carry_no_way_in() {
+    let messages = Messages::load(None, "en").unwrap();
+    let templates = Templates::load(None, &messages).unwrap();
+    let url = PublicUrl::try_from("https://accounts.example.org/auth".to_owned()).unwrap();
+    let renderer = Renderer::new(templates, "Vestibule", &url, "a@example.org").unwrap();
+    let forgotten = "https://accounts.example.org/auth/account/forgotten-password";
+    for (tag, letter) in in_each_language(&Letter::samples()) {
+        let rendered = render(&renderer, &letter, tag);
+        let leads = matches!(
+            letter.name(),
+            "account-exists" | "session-ended" | "password-changed" | "email-changed"
+        );
+        assert_eq!(rendered.text.lines().any(|line| line == forgotten), leads, "{}", letter.name());
+        assert_eq!(rendered.html.contains(&format!("href=\"{forgotten}\"")), leads);
+        assert_eq!(letter.link().is_some(), rendered.text.contains("token="));
     }
 }
 

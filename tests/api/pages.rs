@@ -1,13 +1,15 @@
 //! Pages (R46), and the pages that explain problems.
 
-#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 
 use base64::Engine as _;
 use rocket::http::{Accept, ContentType, Header};
 use serde_json::{Value, json};
+use vestibule::messages::Messages;
 use vestibule::model::Digest;
 use vestibule::templates::Templates;
 use vestibule::testing::{PASSWORD, TestApp};
+use vestibule::web::views;
 
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, get, open, post, submit, use_link};
@@ -60,6 +62,8 @@ fn check(page: &Answer) {
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
         ("cache-control", "no-store"),
+        ("content-language", "en"),
+        ("vary", "Accept-Language"),
     ] {
         assert_eq!(page.header(name), value);
     }
@@ -70,8 +74,12 @@ fn check(page: &Answer) {
 
 /// What the markup of every page keeps to.
 fn structure(html: &str) {
+    structure_in("en", html);
+}
+
+fn structure_in(tag: &str, html: &str) {
     assert!(html.to_lowercase().starts_with("<!doctype html>"));
-    assert!(html.contains("<html lang=\"en\">"));
+    assert!(html.contains(&format!("<html lang=\"{tag}\">")));
     assert!(html.contains("name=\"viewport\" content=\"width=device-width, initial-scale=1\""));
     assert!(html.contains("<meta charset=\"utf-8\">"));
     let count = |needle: &str| html.matches(needle).count();
@@ -321,57 +329,35 @@ async fn every_error_leads_to_a_page_that_exists() {
     assert!(seen.len() >= 14, "{seen:?}");
 }
 
-/// Every template of a page with a context, with and without what may be missing.
+/// Every template of a page with its samples, in every language.
 #[test]
 fn every_page_template_renders() {
-    let templates = Templates::load(None).unwrap();
+    let messages = Messages::load(None, "en").unwrap();
+    let templates = Templates::load(None, &messages).unwrap().strict().unwrap();
     let css = templates.stylesheet().unwrap();
-    let common = json!({ "service": "Vestibule", "base": "", "lang": "en", "css": css });
-    let letter = json!({
-        "id": "1", "from": "a", "to": "b", "subject": "Subject", "at": "now", "text": "text",
-    });
-    let waiting = |needed: bool, errors: &[&str], browser: Option<&str>| {
-        json!({
-            "token": "T", "email": ADA, "signed_up_at": "now", "browser": browser,
-            "password_needed": needed, "min_length": 15, "errors": errors,
-        })
-    };
-    let contexts = [
-        ("activate", waiting(false, &[], None)),
-        ("activate", waiting(true, &[], Some("Firefox"))),
-        ("activate", waiting(true, &["too short"], None)),
-        ("activated", json!({ "email": ADA, "already": true })),
-        ("activated", json!({ "email": ADA, "already": false })),
-        ("activated", json!({ "email": null, "already": true })),
-        ("address-taken", json!({})),
-        ("disavowed", json!({})),
-        ("link-expired", json!({ "token": "T" })),
-        ("link-unknown", json!({})),
-        ("new-link-sent", json!({})),
-        ("dev-mail", json!({ "letters": [] })),
-        ("dev-mail", json!({ "letters": [letter] })),
-        ("dev-letter", json!({ "letter": letter, "links": [] })),
-        ("dev-letter", json!({ "letter": letter, "links": ["/activate?token=T"] })),
-        (
-            "problem",
-            json!({ "title": "Gone", "status": 404, "detail": "b", "advice": "c", "request_id": "d" }),
-        ),
-        (
-            "problem",
-            json!({ "title": "Gone", "status": 404, "detail": "b", "advice": "c", "request_id": null }),
-        ),
-    ];
-    for (name, context) in &contexts {
-        let html = templates.render(&format!("page/{name}.html.tera"), &common, context);
-        let html = html.unwrap_or_else(|error| panic!("{name}: {error}"));
-        structure(&html);
-        assert!(!html.contains("<strong class=\"value\"></strong>"), "an empty place in {name}");
+    let samples = views::samples();
+    for language in messages.languages() {
+        let tag = messages.tag(language);
+        let common = json!({ "service": "Vestibule", "base": "", "lang": tag, "css": css });
+        for views::Sample { name, context } in &samples {
+            let template = format!("page/{name}.html.tera");
+            let html = templates.render(language, &template, &common, context);
+            let html = html.unwrap_or_else(|error| panic!("{name}: {error}"));
+            structure_in(tag, &html);
+            assert!(!html.contains("<strong class=\"value\"></strong>"), "an empty place in {name}");
+            assert!(!html.contains("{$") && !html.contains("<p></p>"), "a gap in {name}");
+            // a key in the place of words
+            for key in messages.phrases(language).keys().filter(|key| key.contains('-')) {
+                let is_shown = html.contains(&format!(">{key}<"));
+                assert!(!is_shown, "{key} stands in {name}");
+            }
+        }
     }
     let shared = ["base", "components"];
     for name in templates.names() {
         let Some(name) = name.strip_prefix("page/") else { continue };
         let name = name.strip_suffix(".html.tera").unwrap();
-        let has_context = contexts.iter().any(|(with, _)| *with == name);
+        let has_context = samples.iter().any(|sample| sample.name == name);
         assert!(has_context || shared.contains(&name), "no test renders {name}");
     }
 }
