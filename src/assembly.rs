@@ -17,6 +17,7 @@ use crate::mail::{Courier, Mailbox, Outbox, Renderer, Transport};
 use crate::messages::{MessageError, Messages};
 use crate::model::PasswordPolicy;
 use crate::oauth::{OAuth, Registrar};
+use crate::proof::Proof;
 use crate::storage::{Janitor, Store, chain};
 use crate::templates::Templates;
 use crate::web::Pages;
@@ -112,6 +113,7 @@ fn assemble(
     let hasher = start_hasher(settings, clock)
         .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
     let templates = words(settings, figment).map_err(|error| error.to_string())?;
+    proof_read(settings, figment, &templates)?;
     let from = &settings.mail.from;
     let renderer = Renderer::new(templates.clone(), &settings.name, &settings.public_url, from)
         .map_err(|_| {
@@ -170,6 +172,23 @@ pub fn words(settings: &Settings, figment: &Figment) -> Result<Templates, Settin
         .map_err(|error| SettingError::new(figment, key_of(&error), error))?;
     Templates::load(settings.templates.directory.as_deref(), &messages)
         .map_err(|error| SettingError::new(figment, "vestibule.templates.directory", error))
+}
+
+/// Whether what somebody put in the place of templates and messages works: a page that fails for
+/// everybody is refused before anybody asks for it, and words that are not quite right are told of.
+fn proof_read(settings: &Settings, figment: &Figment, words: &Templates) -> Result<(), String> {
+    if settings.templates.directory.is_none() && settings.messages.directory.is_none() {
+        return Ok(());
+    }
+    let proof = Proof::of(words.clone(), settings.clone());
+    if let Some(failure) = proof.failures().map_err(|error| error.to_string())?.first() {
+        let key = "vestibule.templates.directory";
+        return Err(SettingError::new(figment, key, failure).to_string());
+    }
+    for finding in proof.check().map_err(|error| error.to_string())? {
+        tracing::warn!("{finding}");
+    }
+    Ok(())
 }
 
 /// The setting that is to be mended.

@@ -65,11 +65,22 @@ impl Proof {
         Ok(Self { templates, settings })
     }
 
+    pub(crate) fn of(templates: Templates, settings: Settings) -> Self {
+        Self { templates, settings }
+    }
+
     /// Everything that is wrong, in the order of files and lines.
     pub fn check(&self) -> Result<Vec<Finding>, ProofError> {
         let mut findings = BTreeSet::new();
         self.check_words(&mut findings);
-        self.check_rendering(&mut findings)?;
+        self.check_rendering(&self.templates.strict()?, &mut findings)?;
+        Ok(findings.into_iter().collect())
+    }
+
+    /// What makes a letter or a page fail; it would fail for everybody.
+    pub fn failures(&self) -> Result<Vec<Finding>, ProofError> {
+        let mut findings = BTreeSet::new();
+        self.check_rendering(&self.templates, &mut findings)?;
         Ok(findings.into_iter().collect())
     }
 
@@ -187,11 +198,14 @@ impl Proof {
         }
     }
 
-    /// Renders everything, so that nothing may be missing.
-    fn check_rendering(&self, findings: &mut BTreeSet<Finding>) -> Result<(), ProofError> {
-        let strict = self.templates.strict()?;
-        let pages = Pages::new(strict.clone(), &self.settings)?;
-        let renderer = self.renderer(strict)?;
+    /// Renders everything.
+    fn check_rendering(
+        &self,
+        templates: &Templates,
+        findings: &mut BTreeSet<Finding>,
+    ) -> Result<(), ProofError> {
+        let pages = Pages::new(templates.clone(), &self.settings)?;
+        let renderer = self.renderer(templates.clone())?;
         for language in self.messages().languages() {
             for sample in samples() {
                 if let Err(error) = pages.html(language, sample.name, &sample.context) {

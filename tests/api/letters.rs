@@ -26,8 +26,8 @@ use crate::support_pages::{Answer, OTHER, open, post, rows, submit, unescape};
 
 /// A part of a message: its headers by lower-case name, and its body as it stands there.
 #[derive(Debug)]
-struct Part {
-    headers: BTreeMap<String, String>,
+pub struct Part {
+    pub headers: BTreeMap<String, String>,
     body: String,
 }
 
@@ -44,7 +44,7 @@ impl Part {
     }
 
     /// The parts of a `multipart/alternative`.
-    fn parts(&self) -> Vec<Self> {
+    pub fn parts(&self) -> Vec<Self> {
         let kind = &self.headers["content-type"];
         assert!(kind.starts_with("multipart/alternative;"), "{kind}");
         let boundary = kind.split("boundary=\"").nth(1).and_then(|b| b.split('"').next());
@@ -56,7 +56,7 @@ impl Part {
     }
 
     /// The body, decoded.
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let lines = || self.body.replace("\r\n", "\n");
         match self.headers["content-transfer-encoding"].as_str() {
             "7bit" => lines(),
@@ -86,7 +86,7 @@ fn unquote(text: &str) -> String {
 }
 
 /// RFC 2047.
-fn unword(header: &str) -> String {
+pub fn unword(header: &str) -> String {
     let mut decoded = String::new();
     let mut was_encoded = false;
     for word in header.split(' ') {
@@ -109,7 +109,7 @@ fn unword(header: &str) -> String {
 }
 
 /// Checks what holds for every message, and takes it apart.
-fn message(raw: &[u8]) -> Part {
+pub fn message(raw: &[u8]) -> Part {
     let raw = String::from_utf8(raw.to_vec()).expect("UTF-8");
     assert!(raw.is_ascii(), "7 bits only");
     assert!(!raw.replace("\r\n", "").contains(['\r', '\n']), "CRLF only");

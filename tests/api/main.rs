@@ -22,3 +22,4 @@ mod letters;
 mod pages;
 mod sign_up;
 mod support_pages;
+mod words;

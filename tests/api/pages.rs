@@ -344,7 +344,10 @@ fn every_page_template_renders() {
             let html = templates.render(language, &template, &common, context);
             let html = html.unwrap_or_else(|error| panic!("{name}: {error}"));
             structure_in(tag, &html);
-            assert!(!html.contains("<strong class=\"value\"></strong>"), "an empty place in {name}");
+            assert!(
+                !html.contains("<strong class=\"value\"></strong>"),
+                "an empty place in {name}"
+            );
             assert!(!html.contains("{$") && !html.contains("<p></p>"), "a gap in {name}");
             // a key in the place of words
             for key in messages.phrases(language).keys().filter(|key| key.contains('-')) {

@@ -487,7 +487,7 @@ async fn a_right_password_is_told_that_the_address_is_yet_to_be_confirmed() {
 async fn r35_each_letter_tells_of_the_sign_up_that_caused_it() {
     let app = TestApp::start().await;
     let browsers = [
-        ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36", "Chrome on Windows"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36", "Chrome (Windows)"),
         ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0", "Firefox (Linux)"),
     ];
     for (n, (header, name)) in browsers.into_iter().enumerate() {
