@@ -33,15 +33,12 @@ impl MessageFile {
     pub fn parse(file: &str, text: String) -> Result<Self, MessageError> {
         let resource = FluentResource::try_new(text).map_err(|(resource, errors)| {
             let text = resource.source();
-            let (line, problem) =
-                errors.first().map_or((1, "cannot be read".to_owned()), |error| {
-                    let position = error.pos.start.min(text.len());
-                    (
-                        1 + text.bytes().take(position).filter(|b| *b == b'\n').count(),
-                        error.kind.to_string(),
-                    )
-                });
-            MessageError::Syntax { file: file.to_owned(), line, problem }
+            let first = errors.first();
+            MessageError::Syntax {
+                file: file.to_owned(),
+                line: first.map_or(1, |error| line_of(text, error.pos.start)),
+                problem: first.map_or_else(String::new, |error| error.kind.to_string()),
+            }
         })?;
         let mut ids = Vec::new();
         let mut phrases = BTreeMap::new();
@@ -73,6 +70,14 @@ impl MessageFile {
         }
         Ok(Self { resource, ids, phrases })
     }
+}
+
+/// The line, from 1, of a position. What is missed at the end of a line is missed on that line.
+fn line_of(text: &str, position: usize) -> usize {
+    let (before, after) = text.split_at_checked(position).unwrap_or((text, ""));
+    let is_over = after.chars().next().is_none_or(char::is_whitespace);
+    let before = if is_over { before.trim_end() } else { before };
+    1 + before.matches('\n').count()
 }
 
 /// Finds entries in the order in which they stand.

@@ -145,3 +145,62 @@ impl Tongue {
         Ok(Self { tag: tag.to_owned(), bundle, phrases, is_compiled_in })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::Arguments;
+    use crate::model::Locale;
+
+    fn load(files: &[(&str, &str)]) -> Result<Messages, MessageError> {
+        let folder = tempfile::TempDir::new().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        Messages::load(Some(folder.path()), "en")
+    }
+
+    fn say(messages: &Messages, tag: &str, key: &str) -> String {
+        let language = messages.best(&Locale::parse(tag).unwrap()).unwrap();
+        messages.say(language, key, &Arguments::default())
+    }
+
+    #[test]
+    fn what_a_language_lacks_is_said_in_english() {
+        let messages = load(&[
+            ("de/page.ftl", "page-address = Anschrift"),
+            ("pt-BR/page.ftl", "page-address = Endereço"),
+            (".git/nothing", ""),
+        ])
+        .unwrap();
+        assert_eq!(say(&messages, "de", "page-address"), "Anschrift");
+        assert_eq!(say(&messages, "de", "page-new-password"), "New password");
+        assert_eq!(say(&messages, "de", "mail-fact-when"), "Zeitpunkt", "of another file");
+        assert_eq!(say(&messages, "pt", "page-address"), "Endereço");
+        assert_eq!(say(&messages, "pt-BR", "mail-fact-when"), "When");
+        assert_eq!(messages.languages().count(), 3);
+    }
+
+    #[test]
+    fn what_somebody_took_out_of_english_is_said_as_before() {
+        let messages = load(&[("en/page.ftl", "page-address = Email")]).unwrap();
+        assert_eq!(say(&messages, "en", "page-address"), "Email");
+        assert_eq!(say(&messages, "en", "page-new-password"), "New password");
+    }
+
+    #[test]
+    fn a_message_that_asks_for_too_much_is_said_in_english() {
+        let messages = load(&[("de/page.ftl", "page-address = Anschrift { $nobody }")]).unwrap();
+        assert_eq!(say(&messages, "de", "page-address"), "Address");
+        assert_eq!(say(&messages, "de", "no-such-key"), "no-such-key");
+    }
+
+    #[test]
+    fn a_default_language_has_to_be_there() {
+        for (tag, is_there) in [("de", true), ("de-AT", true), ("fr", false), ("no tag", false)] {
+            assert_eq!(Messages::load(None, tag).is_ok(), is_there, "{tag}");
+        }
+    }
+}

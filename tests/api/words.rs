@@ -139,7 +139,8 @@ async fn what_is_wrong_with_a_password_is_said_in_the_language_of_the_page() {
         let page = Answer::of(request.dispatch().await).await;
         assert_eq!(page.status.code, 422);
         assert!(page.body.contains(words), "{words}: {}", page.body);
-        assert!(!page.body.contains(&format!("value=\"{password}\"")), "is never repeated");
+        let field = page.body.split("id=\"password\"").nth(1).unwrap().split('>').next().unwrap();
+        assert!(!field.contains("value="), "is never repeated");
     }
 }
 

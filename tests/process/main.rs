@@ -467,3 +467,45 @@ fn the_other_commands_do_what_they_say() {
     let (code, output) = running.run(&["health"]);
     assert_eq!((code, output.trim()), (Some(0), "ready"));
 }
+
+#[test]
+fn letters_and_pages_can_be_checked_and_looked_at() {
+    let mut program = Program::prepare(&[]);
+    let (code, output) = program.run(&["templates", "check"]);
+    assert_eq!((code, output.as_str()), (Some(0), ""));
+    let (code, output) = program.run(&["templates", "preview", "--locale", "de"]);
+    assert_eq!(code, Some(0), "{output}");
+    let index = program.path("preview/index.html");
+    assert!(output.contains("preview/index.html") && index.exists(), "{output}");
+    let page = std::fs::read_to_string(program.path("preview/de/page-activate-1.html"));
+    assert!(page.expect("a page").contains("Adresse bestätigen"));
+
+    let folder = program.path("words");
+    std::fs::create_dir_all(folder.join("de")).expect("a folder");
+    let file = folder.join("de/page.ftl");
+    std::fs::write(&file, "page-address = Anschrift\npage-adress = Anschrift\n").expect("a file");
+    program.set("VESTIBULE_MESSAGES__DIRECTORY", "words");
+    let (code, output) = program.run(&["templates", "check"]);
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("words/de/page.ftl:2: nothing uses `page-adress`"), "{output}");
+    assert!(output.contains("`page-browser` is missing in `de`"), "{output}");
+}
+
+#[test]
+fn a_broken_template_or_message_stops_the_start_and_is_named_with_its_line() {
+    for (setting, name, text, place) in [
+        ("VESTIBULE_TEMPLATES__DIRECTORY", "page/problem.html.tera", "\n{{ a", ":2: "),
+        ("VESTIBULE_TEMPLATES__DIRECTORY", "page/problem.html.tera", "\n\n{{ nothing }}", ":3: "),
+        ("VESTIBULE_MESSAGES__DIRECTORY", "de/mail.ftl", "a = b\n}\n", ":2: "),
+        ("VESTIBULE_MESSAGES__DIRECTORY", "de/mial.ftl", "", "did you mean mail.ftl?"),
+    ] {
+        let mut program = Program::prepare(&[]);
+        let file = program.path("words").join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&file, text).expect("a file");
+        program.set(setting, "words");
+        let output = program.expect_failure();
+        assert!(output.contains(&format!("words/{name}")) && output.contains(place), "{output}");
+        assert!(output.contains(setting), "{output}");
+    }
+}

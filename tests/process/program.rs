@@ -91,6 +91,11 @@ impl Program {
         Self { port: free_port(), folder, settings, child: None }
     }
 
+    /// One setting more, from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Runs it and waits until it is ready.
     pub fn start(settings: &[(&str, String)]) -> Self {
         let mut program = Self::prepare(settings);
