@@ -1,6 +1,6 @@
 //! Pages (R46), and the pages that explain problems.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use base64::Engine as _;
 use rocket::http::{Accept, ContentType, Header};
