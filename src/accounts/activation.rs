@@ -3,7 +3,7 @@
 use crate::accounts::{Accounts, Failure};
 use crate::crypto::hasher::{PasswordHash, Purpose};
 use crate::model::{
-    AccountId, EmailAddress, LinkState, LinkToken, NewPassword, PasswordError, SignUp,
+    AccountId, EmailAddress, LinkState, LinkToken, Locale, NewPassword, PasswordError, SignUp,
 };
 use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreError};
 
@@ -177,8 +177,12 @@ impl Accounts {
     }
 
     /// Posts a fresh link to the address of the sign-up that an old link is of. Says nothing about
-    /// whether it still waits.
-    pub async fn renew_link(&self, token: &str) -> Result<(), StoreError> {
+    /// whether it still waits. The letter is in the language `accepted` if the sign-up has none.
+    pub async fn renew_link(
+        &self,
+        token: &str,
+        accepted: Option<&Locale>,
+    ) -> Result<(), StoreError> {
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
         let now = self.clock.now();
         let waiting = self
@@ -190,7 +194,7 @@ impl Accounts {
             .await?;
         match waiting {
             Some(SignUpRecord { sign_up, .. }) => {
-                self.send_new_link(&sign_up.email, sign_up.locale.as_ref()).await
+                self.send_new_link(&sign_up.email, sign_up.locale.as_ref().or(accepted)).await
             }
             None => Ok(()),
         }

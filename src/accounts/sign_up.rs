@@ -15,6 +15,8 @@ pub struct SignUpRequest {
     pub password: NewPassword,
     pub name: Option<Name>,
     pub locale: Option<Locale>,
+    /// What the request asked for; the letter is in it if there is no `locale`.
+    pub accepted: Option<Locale>,
     pub user_agent: Option<UserAgent>,
 }
 
@@ -48,7 +50,8 @@ impl Accounts {
         }
     }
 
-    /// Posts a fresh link if a sign-up waits for the address; the courier finds out whether.
+    /// Posts a fresh link if a sign-up waits for the address; the courier finds out whether. The
+    /// letter is in `locale` if the sign-up has none.
     pub async fn send_new_link(
         &self,
         email: &EmailAddress,
@@ -84,7 +87,7 @@ impl Accounts {
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let expires_at = now + SIGN_UP_TTL;
-        let SignUpRequest { email, name, locale, user_agent, .. } = request;
+        let SignUpRequest { email, name, locale, accepted, user_agent, .. } = request;
         let (name, locale) = (name.as_ref(), locale.as_ref());
         let kept = match finding {
             Finding::First(password_hash) => {
@@ -109,7 +112,7 @@ impl Accounts {
         };
         if kept {
             let cause = Cause::sign_up(now, user_agent.as_ref());
-            self.outbox.post(tx, email, locale, &cause).await?;
+            self.outbox.post(tx, email, locale.or(accepted.as_ref()), &cause).await?;
         }
         Ok(kept)
     }

@@ -20,7 +20,7 @@ use crate::mail::{
     Cause, Envelope, Letter, Mailbox, Outbox, RenderError, Renderer, SendError, SentLetter,
     Transport,
 };
-use crate::model::{LinkToken, SignUp};
+use crate::model::{LinkToken, Locale, SignUp};
 use crate::storage::{ClaimedLetter, Connection, Store, StoreError, chain};
 
 /// Letters on their way at once.
@@ -212,8 +212,8 @@ impl Courier {
             Decision::Lost => return Ok(false),
         };
         let now = self.clock.now();
-        let locale = letter.locale.as_ref();
-        let envelope = Envelope { id: letter.id, to: &letter.email, locale, now };
+        let locale = self.store.read(async |db| locale_of(db, letter).await).await?;
+        let envelope = Envelope { id: letter.id, to: &letter.email, locale: locale.as_ref(), now };
         let rendered = self.renderer.render(&content, envelope)?;
         let sent = SentLetter {
             id: letter.id,
@@ -387,4 +387,20 @@ impl Courier {
         }
         mailbox.put(letter);
     }
+}
+
+/// In which language the recipient reads: what they said themselves, else what the request that caused
+/// the letter asked for. A stranger does not choose the language of somebody's notices.
+async fn locale_of(
+    db: &mut Connection,
+    letter: &ClaimedLetter,
+) -> Result<Option<Locale>, StoreError> {
+    let own = match db.find_account_by_email(&letter.email).await? {
+        Some(account) => account.account.locale,
+        None => {
+            let waiting = db.find_sign_up_by_email(&letter.email).await?;
+            waiting.and_then(|waiting| waiting.sign_up.locale)
+        }
+    };
+    Ok(own.or_else(|| letter.locale.clone()))
 }

@@ -78,12 +78,13 @@ impl Messages {
     pub fn negotiate(&self, person: Option<&Locale>, accept_language: Option<&str>) -> Language {
         person
             .and_then(|locale| self.best(locale))
-            .or_else(|| {
-                let accepted =
-                    negotiate::accepted(accept_language?, &self.0.tags, self.0.default.0);
-                accepted.map(Language)
-            })
+            .or_else(|| self.accepted(accept_language?))
             .unwrap_or(self.0.default)
+    }
+
+    /// The language that an `Accept-Language` header likes best, if there is any that it likes.
+    pub fn accepted(&self, header: &str) -> Option<Language> {
+        negotiate::accepted(header, &self.0.tags, self.0.default.0).map(Language)
     }
 
     /// The language that suits `locale`, if there is one.

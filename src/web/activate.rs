@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::edge::form::{Form, FormError};
 use super::edge::json::JsonObject;
+use super::edge::language::Accepted;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::problem::Problem;
 use super::edge::slug;
@@ -170,11 +171,13 @@ async fn disavow(
 async fn renew(
     form: Result<Form, FormError>,
     language: Language,
+    accepted: Accepted,
     accounts: &State<Accounts>,
     pages: &PageState,
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
-    accounts.renew_link(form.get("token").unwrap_or_default()).await?;
+    let token = form.get("token").unwrap_or_default();
+    accounts.renew_link(token, accepted.0.as_ref()).await?;
     Ok(pages.page(language, Status::Accepted, &NewLinkSent {}))
 }
 

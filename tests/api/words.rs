@@ -108,6 +108,37 @@ async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
 }
 
 #[rocket::async_test]
+async fn a_letter_is_in_the_language_of_its_reader_and_not_of_whoever_caused_it() {
+    let app = TestApp::start().await;
+    let sign_up = async |languages: &str, locale: Option<&str>, password: &str| {
+        let mut body = json!({ "email": ADA, "password": password });
+        if let Some(locale) = locale {
+            body["locale"] = json!(locale);
+        }
+        let request = app.client.post("/v1/accounts").header(ContentType::JSON);
+        let request = request.header(Header::new("Accept-Language", languages.to_owned()));
+        let answer = request.body(body.to_string()).dispatch().await;
+        assert_eq!(answer.status(), Status::Accepted);
+        let subject = app.last_letter_to(ADA).await.subject;
+        app.advance(std::time::Duration::from_secs(3_600));
+        subject
+    };
+    let german = "Bestätigen Sie Ihre Adresse für Vestibule";
+    // nothing was said, so the browser says it
+    assert_eq!(sign_up("de-DE,en;q=0.5", None, PASSWORD).await, german);
+    assert_eq!(sign_up("fr", Some("de"), PASSWORD).await, german);
+    // the sign-up has a language now: every letter about it is in it
+    assert_eq!(sign_up("en", None, PASSWORD).await, german);
+    app.post_json("/v1/activation-mails", &json!({ "email": ADA })).await;
+    assert_eq!(app.last_letter_to(ADA).await.subject, german);
+    assert_eq!(app.activate(ADA).await, Status::Ok);
+    app.advance(std::time::Duration::from_secs(3_600));
+    // a stranger who reads English tries the address
+    let subject = sign_up("en", Some("en"), OTHER).await;
+    assert_eq!(subject, "Sie haben bereits ein Konto bei Vestibule");
+}
+
+#[rocket::async_test]
 async fn a_language_that_there_are_no_words_in_is_nobodys_loss() {
     let app = TestApp::start().await;
     let token = sign_up_in(&app, "fr").await;
