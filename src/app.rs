@@ -8,7 +8,7 @@ use crate::{assembly, storage, web};
 
 /// The service by itself, configured by `figment`.
 pub fn build(figment: Figment) -> Rocket<Build> {
-    rocket::custom(figment).attach(stage()).attach(web::catch_all())
+    rocket::custom(figment).attach(stage()).attach(web::front_door()).attach(web::catch_all())
 }
 
 /// The service as a part of another Rocket application:
@@ -18,7 +18,8 @@ pub fn build(figment: Figment) -> Rocket<Build> {
 /// let application = rocket::build().attach(vestibule::stage()).mount("/notes", routes![]);
 /// ```
 ///
-/// Its routes are mounted at `/oauth`, `/v1`, `/activate`, `/problems` and `/health`, its settings
+/// Its routes are mounted at `/oauth`, `/v1`, `/account`, `/activate`, `/reset-password`,
+/// `/confirm-email`, `/schemas`, `/problems` and `/health`, its settings
 /// are read from `[<profile>.vestibule]` of the application's figment and from the environment, and
 /// [`crate::web::Bearer`] guards the application's own routes.
 pub fn stage() -> AdHoc {

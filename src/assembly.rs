@@ -8,7 +8,7 @@ use rocket::fairing::AdHoc;
 use rocket::{Orbit, Rocket};
 use tokio::task::JoinHandle;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, EventLog};
 use crate::clock::Clock;
 use crate::config::{self, Profile, SettingError, Settings};
 use crate::crypto::hasher::{Hasher, HashingParameters};
@@ -18,7 +18,7 @@ use crate::messages::{MessageError, Messages};
 use crate::model::PasswordPolicy;
 use crate::oauth::{OAuth, Registrar};
 use crate::proof::Proof;
-use crate::storage::{Janitor, Store, chain};
+use crate::storage::{Janitor, OpenError, Store, chain};
 use crate::templates::Templates;
 use crate::web::Pages;
 
@@ -26,6 +26,9 @@ use crate::web::Pages;
 const USAGE_ROUND: Duration = Duration::from_millis(500);
 /// How often what is over is removed.
 const JANITOR_ROUND: Duration = Duration::from_secs(300);
+
+/// How long the operator's command waits for its one hash.
+const OPERATOR_WAITS: Duration = Duration::from_secs(60);
 
 /// How long a shutdown waits for letters that are on their way.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
@@ -110,7 +113,7 @@ fn assemble(
     let entropy = Entropy;
     let setting = |key: &str, problem: String| SettingError::new(figment, key, problem).to_string();
 
-    let hasher = start_hasher(settings, clock)
+    let hasher = Hasher::start(hashing_parameters(settings), clock.clone(), entropy)
         .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
     let templates = words(settings, figment).map_err(|error| error.to_string())?;
     proof_read(settings, figment, &templates)?;
@@ -126,17 +129,9 @@ fn assemble(
     let registrar =
         Registrar::from_settings(settings, figment).map_err(|error| error.to_string())?;
 
-    let outbox = Outbox::new(clock.clone(), entropy);
     let pages = Pages::new(templates, settings).map_err(|error| error.to_string())?;
-    let accounts = Accounts {
-        store: store.clone(),
-        clock: clock.clone(),
-        entropy,
-        hasher,
-        outbox: outbox.clone(),
-        policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
-        turns: crate::accounts::SignUpTurns::default(),
-    };
+    let accounts = accounts(settings, store, clock, hasher);
+    let outbox = accounts.outbox.clone();
     let oauth = OAuth {
         store: store.clone(),
         clock: clock.clone(),
@@ -156,12 +151,12 @@ fn assemble(
         renderer,
         transport,
         public_url: settings.public_url.clone(),
-        activation_ttl: settings.links.activation_ttl,
+        links: settings.links.clone(),
         limits: settings.limits.clone(),
         development: development.then(|| mailbox.clone()),
         breaker: crate::mail::Breaker::default(),
     };
-    let janitor = Janitor::new(store.clone(), clock.clone());
+    let janitor = Janitor::new(store.clone(), clock.clone(), settings.events.keep.duration());
     Ok(Parts { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
 }
 
@@ -199,15 +194,65 @@ fn key_of(error: &MessageError) -> &'static str {
     }
 }
 
-fn start_hasher(settings: &Settings, clock: &Clock) -> std::io::Result<Hasher> {
-    let parameters = HashingParameters {
+fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -> Accounts {
+    let entropy = Entropy;
+    Accounts {
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy,
+        hasher,
+        outbox: Outbox::new(clock.clone(), entropy),
+        events: EventLog::new(clock.clone(), entropy, settings.events.address),
+        policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
+        turns: crate::accounts::SignUpTurns::default(),
+    }
+}
+
+fn hashing_parameters(settings: &Settings) -> HashingParameters {
+    HashingParameters {
         memory_kib: settings.hashing.memory_kib,
         iterations: settings.hashing.iterations,
         parallelism: settings.hashing.parallelism,
         slots: settings.hashing.slots.get(),
         max_wait: settings.hashing.max_wait.duration(),
+    }
+}
+
+/// Whether the operator's command will hash a password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hashing {
+    OnePassword,
+    Nothing,
+}
+
+/// Why the operator's command cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// The use cases around accounts by themselves, for the operator: on the database as it is, whether
+/// or not a service runs on it. The settings are held to the same as those of a service.
+pub async fn accounts_for_operator(
+    figment: &Figment,
+    hashing: Hashing,
+) -> Result<Accounts, OperatorError> {
+    let settings = Settings::read(figment)?;
+    Registrar::from_settings(&settings, figment)?;
+    let clock = Clock::system();
+    // nobody else waits for a slot here, but the machine may be busy
+    let parameters =
+        HashingParameters { slots: 1, max_wait: OPERATOR_WAITS, ..hashing_parameters(&settings) };
+    let hasher = match hashing {
+        Hashing::OnePassword => Hasher::start(parameters, clock.clone(), Entropy),
+        Hashing::Nothing => Hasher::idle(&parameters, clock.clone(), Entropy),
     };
-    Hasher::start(parameters, clock.clone(), Entropy)
+    let hasher = hasher.map_err(|error| SettingError::new(figment, "vestibule.hashing", error))?;
+    let store = Store::open_as_it_is(figment).await?;
+    Ok(accounts(&settings, &store, &clock, hasher))
 }
 
 /// Starts the workers once the service listens, and waits for what they have in hand when it stops.

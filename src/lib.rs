@@ -11,7 +11,7 @@
 //!
 //! | Floor | Modules | What they own |
 //! |---|---|---|
-//! | 6 | `main`, `cli` | the command line |
+//! | 6 | `main`, `cli` | the command line: running the service, and the operator's commands |
 //! | 5 | `app`, `assembly`, [`proof`], `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together; proof-reading |
 //! | 4 | [`web`] | routes, request guards, catchers, pages: one file for each resource |
 //! | 3 | [`oauth`], [`accounts`] | the two domains: what is allowed, what happens |
@@ -45,4 +45,4 @@ pub mod testing;
 pub mod web;
 
 pub use app::{build, stage};
-pub use assembly::Workers;
+pub use assembly::{Hashing, OperatorError, Workers, accounts_for_operator};

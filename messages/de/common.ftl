@@ -1,5 +1,8 @@
 ### Was E-Mails und Seiten gemeinsam haben.
 
+# Die Sprache, in ihr selbst.
+language-name = Deutsch
+
 # 23. November 2026 um 09:41 UTC
 date = { $day }. { $month ->
         [1] Januar

@@ -12,7 +12,6 @@ page-password-rules =
 page-not-you = Das waren nicht Sie?
 page-send-new-link = Neuen Link zusenden
 page-forgotten-password = Neues Passwort wählen
-page-account = Zu Ihrem Konto
 page-close = Sie können diese Seite schließen.
 
 ## Was an einem Feld falsch sein kann

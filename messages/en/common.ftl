@@ -1,5 +1,8 @@
 ### What letters and pages share.
 
+# The language, in itself.
+language-name = English
+
 # 23 November 2026 at 09:41 UTC
 date = { $day } { $month ->
         [1] January

@@ -12,7 +12,6 @@ page-password-rules =
 page-not-you = Was it not you?
 page-send-new-link = Send me a new link
 page-forgotten-password = Choose a new password
-page-account = Go to your account
 page-close = You may close this page.
 
 ## What can be wrong with a field

@@ -1,9 +1,10 @@
 //! Activation: a link of a waiting sign-up is used, and an account comes to be.
 
-use crate::accounts::{Accounts, Failure};
+use crate::accounts::{Accounts, Failure, Happening};
 use crate::crypto::hasher::{PasswordHash, Purpose};
 use crate::model::{
-    AccountId, EmailAddress, LinkState, LinkToken, Locale, NewPassword, PasswordError, SignUp,
+    AccountId, Actor, Caller, EmailAddress, EventKind, LinkState, LinkToken, Locale, NewPassword,
+    PasswordError, SignUp,
 };
 use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreError};
 
@@ -114,6 +115,7 @@ impl Accounts {
         &self,
         token: &str,
         password: Option<&str>,
+        caller: &Caller,
     ) -> Result<Activated, ActivationError> {
         let token = LinkToken::parse(token).ok_or(ActivationError::Unknown)?;
         loop {
@@ -131,8 +133,9 @@ impl Accounts {
                 Some(_) => Some(self.choose(&waiting.sign_up, password).await?),
                 None => None,
             };
-            let consumed =
-                self.store.write(async |tx| self.consume(tx, &waiting, chosen.as_ref()).await);
+            let consumed = self
+                .store
+                .write(async |tx| self.consume(tx, &waiting, chosen.as_ref(), caller).await);
             match consumed.await {
                 Ok(Consumed::Account) => {
                     return Ok(Activated { email: Some(waiting.sign_up.email), already: false });
@@ -146,7 +149,7 @@ impl Accounts {
     }
 
     /// "This wasn't me": drops the sign-up of a link. Idempotent.
-    pub async fn disavow(&self, token: &str) -> Result<(), DisavowalError> {
+    pub async fn disavow(&self, token: &str, caller: &Caller) -> Result<(), DisavowalError> {
         let token = LinkToken::parse(token).ok_or(DisavowalError::Unknown)?;
         let now = self.clock.now();
         self.store
@@ -159,6 +162,8 @@ impl Accounts {
                     LinkState::Expired { .. } => Err(DisavowalError::Expired),
                     LinkState::Live { .. } if tx.consume_sign_up(link.sign_up, true).await? => {
                         tx.disavow_links(link.sign_up, now).await?;
+                        let dropped = Happening::new(EventKind::SignUpDropped, Actor::Owner);
+                        self.events.note(tx, dropped.to_sign_up(link.sign_up), caller).await?;
                         Ok(())
                     }
                     LinkState::Live { .. } => {
@@ -221,6 +226,7 @@ impl Accounts {
         tx: &mut Connection,
         waiting: &SignUpRecord,
         chosen: Option<&PasswordHash>,
+        caller: &Caller,
     ) -> Result<Consumed, StoreError> {
         let now = self.clock.now();
         let SignUp { id: sign_up, email, name, locale, .. } = &waiting.sign_up;
@@ -242,6 +248,9 @@ impl Accounts {
             return Ok(Consumed::AddressTaken);
         }
         tx.consume_links(*sign_up, id, now).await?;
+        tx.attach_events(*sign_up, id).await?;
+        let happening = Happening::new(EventKind::Activation, Actor::Owner).to_account(id);
+        self.events.note(tx, happening, caller).await?;
         Ok(Consumed::Account)
     }
 }

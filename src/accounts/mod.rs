@@ -1,11 +1,20 @@
-//! People: signing up, confirming an address, signing in, and what they say about themselves.
+//! People: signing up, confirming an address, signing in, what they say about themselves, changing
+//! what opens their account, and leaving.
 //!
 //! Decides what is allowed and what happens; knows nothing of HTTP and SQL. Every use case has an
 //! error type of its own that says what happened in the domain's words; the edge turns it into the
 //! wire's.
 
 mod activation;
+mod deletion;
+mod email_change;
+mod event_log;
+mod export;
+mod operator;
+mod page_session;
+mod password;
 mod profile;
+mod proof;
 mod sign_in;
 mod sign_up;
 mod turns;
@@ -20,8 +29,15 @@ use crate::model::PasswordPolicy;
 use crate::storage::{Store, StoreError};
 
 pub use activation::{Activated, ActivationError, DisavowalError, LinkStanding};
+pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeStanding, EmailLinkError};
+pub use event_log::{EventLog, Happening};
+pub use export::Export;
+pub use operator::{AccountToCreate, CreateError, Named, NamedError, SignedInPlaces};
+pub use page_session::{PAGE_IDLE_TTL, PAGE_SESSION_TTL};
+pub use password::{OwnSession, ResetError, ResetStanding};
 pub use profile::{ProfileChange, ProfileError};
-pub use sign_in::{SignInError, SignedIn};
+pub use proof::ProofError;
+pub use sign_in::{SignInAttempt, SignInError, SignedIn};
 pub use sign_up::SignUpRequest;
 pub use turns::SignUpTurns;
 
@@ -36,6 +52,7 @@ pub struct Accounts {
     pub entropy: Entropy,
     pub hasher: Hasher,
     pub outbox: Outbox,
+    pub events: EventLog,
     pub policy: PasswordPolicy,
     pub turns: SignUpTurns,
 }

@@ -1,8 +1,8 @@
 //! Signing in: an address and a password against what is known of them.
 
-use crate::accounts::{Accounts, Failure};
-use crate::crypto::hasher::{Purpose, Verdict};
-use crate::model::{AccountId, EmailAddress, Password};
+use crate::accounts::{Accounts, Failure, Happening};
+use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
+use crate::model::{AccountId, Actor, Caller, ClientId, EmailAddress, EventKind, Password};
 use crate::storage::{AccountRecord, StoreError, chain};
 
 /// Somebody has shown to be the owner of an account.
@@ -32,17 +32,24 @@ impl From<StoreError> for SignInError {
     }
 }
 
+/// An address and a password that somebody has typed.
+#[derive(Clone, Copy, Debug)]
+pub struct SignInAttempt<'a> {
+    /// Trimmed and folded as addresses are.
+    pub username: &'a str,
+    pub password: &'a Password,
+    /// The OAuth client that asks; none at the account page.
+    pub client_id: Option<&'a ClientId>,
+    pub caller: &'a Caller,
+}
+
 impl Accounts {
-    /// Checks `username`, trimmed and folded as addresses are, and `password`. One hash is computed
+    /// Checks an address and a password. One hash is computed in every case, and a failure is noted
     /// in every case, so that the time says nothing (R18).
-    pub async fn sign_in(
-        &self,
-        username: &str,
-        password: &Password,
-    ) -> Result<SignedIn, SignInError> {
+    pub async fn sign_in(&self, attempt: SignInAttempt<'_>) -> Result<SignedIn, SignInError> {
         self.hasher.admit(Purpose::SignIn).map_err(Failure::from)?;
-        let typed = password.as_bytes();
-        let (account, waiting) = match EmailAddress::parse(username) {
+        let typed = attempt.password.as_bytes();
+        let (account, waiting) = match EmailAddress::parse(attempt.username) {
             Err(_) => (None, None),
             Ok(email) => {
                 self.store
@@ -54,30 +61,40 @@ impl Accounts {
                     .await?
             }
         };
-        if let Some(account) = account {
-            let verdict = self.hasher.verify(typed, &account.password_hash, Purpose::SignIn).await;
-            return match verdict.map_err(Failure::from)? {
-                Verdict::Right { outdated } if account.disabled_at.is_none() => {
+        let failed = Happening::new(EventKind::SignInFailed, Actor::Stranger);
+        let (failed, error) = match (account, waiting) {
+            (Some(account), _) => {
+                let id = account.account.id;
+                let verdict = self.verify(typed, &account.password_hash).await?;
+                if let Verdict::Right { outdated } = verdict
+                    && account.disabled_at.is_none()
+                {
                     if outdated {
                         self.rehash(&account, typed).await;
                     }
-                    Ok(SignedIn { account: account.account.id, epoch: account.epoch })
+                    return Ok(SignedIn { account: id, epoch: account.epoch });
                 }
-                Verdict::Right { .. } | Verdict::Wrong => Err(SignInError::Refused),
-            };
-        }
-        if let Some(waiting) = waiting {
-            let verdict = self.hasher.verify(typed, &waiting.password_hash, Purpose::SignIn).await;
-            return match verdict.map_err(Failure::from)? {
+                (failed.to_account(id), SignInError::Refused)
+            }
+            (None, Some(waiting)) => {
+                let verdict = self.verify(typed, &waiting.password_hash).await?;
                 // of a contested sign-up nobody's password counts
-                Verdict::Right { .. } if waiting.sign_up.contested_at.is_none() => {
-                    Err(SignInError::Unconfirmed)
-                }
-                Verdict::Right { .. } | Verdict::Wrong => Err(SignInError::Refused),
-            };
-        }
-        self.hasher.verify_nothing(typed, Purpose::SignIn).await.map_err(Failure::from)?;
-        Err(SignInError::Refused)
+                let is_theirs = verdict != Verdict::Wrong && waiting.sign_up.contested_at.is_none();
+                let error = if is_theirs { SignInError::Unconfirmed } else { SignInError::Refused };
+                (failed.to_sign_up(waiting.sign_up.id), error)
+            }
+            (None, None) => {
+                let spent = self.hasher.verify_nothing(typed, Purpose::SignIn).await;
+                spent.map_err(Failure::from)?;
+                (failed, SignInError::Refused)
+            }
+        };
+        self.note_alone(failed.through(attempt.client_id), attempt.caller).await;
+        Err(error)
+    }
+
+    async fn verify(&self, typed: &[u8], hash: &PasswordHash) -> Result<Verdict, Failure> {
+        Ok(self.hasher.verify(typed, hash, Purpose::SignIn).await?)
     }
 
     /// The parameters have risen since the password was set (R41). Not worth failing a sign-in for:

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::accounts::{Accounts, Failure, SIGN_UP_TTL};
+use crate::accounts::{Accounts, Failure, Happening, SIGN_UP_TTL};
 use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
-use crate::mail::Cause;
-use crate::model::{EmailAddress, Locale, Name, NewPassword, SignUpId, UserAgent};
+use crate::mail::{Cause, Recipient};
+use crate::model::{Actor, Caller, EmailAddress, EventKind, Locale, Name, NewPassword, SignUpId};
 use crate::storage::{Connection, NewSignUp, SignUpRecord, StoreError};
 
 /// A sign-up as somebody sent it.
@@ -15,9 +15,7 @@ pub struct SignUpRequest {
     pub password: NewPassword,
     pub name: Option<Name>,
     pub locale: Option<Locale>,
-    /// What the request asked for; the letter is in it if there is no `locale`.
-    pub accepted: Option<Locale>,
-    pub user_agent: Option<UserAgent>,
+    pub caller: Caller,
 }
 
 /// What the password's hash said about a sign-up that may wait already.
@@ -58,7 +56,9 @@ impl Accounts {
         locale: Option<&Locale>,
     ) -> Result<(), StoreError> {
         self.store
-            .write(async |tx| self.outbox.post(tx, email, locale, &Cause::NewLink).await)
+            .write(async |tx| {
+                self.outbox.post(tx, Recipient::unknown(email, locale), &Cause::NewLink).await
+            })
             .await?;
         self.outbox.wake();
         Ok(())
@@ -87,32 +87,34 @@ impl Accounts {
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let expires_at = now + SIGN_UP_TTL;
-        let SignUpRequest { email, name, locale, accepted, user_agent, .. } = request;
+        let SignUpRequest { email, name, locale, caller, .. } = request;
         let (name, locale) = (name.as_ref(), locale.as_ref());
+        let id = match finding {
+            Finding::First(_) => SignUpId::new(self.entropy.uuid_v7(now)),
+            Finding::Same(waiting) | Finding::Other(waiting) => waiting.sign_up.id,
+        };
         let kept = match finding {
             Finding::First(password_hash) => {
                 tx.insert_sign_up(&NewSignUp {
-                    id: SignUpId::new(self.entropy.uuid_v7(now)),
+                    id,
                     email,
                     password_hash,
                     name,
                     locale,
-                    user_agent: user_agent.as_ref(),
+                    user_agent: caller.user_agent.as_ref(),
                     now,
                     expires_at,
                 })
                 .await?
             }
-            Finding::Same(waiting) => {
-                tx.repeat_sign_up(waiting.sign_up.id, name, locale, expires_at).await?
-            }
-            Finding::Other(waiting) => {
-                tx.contest_sign_up(waiting.sign_up.id, now, expires_at).await?
-            }
+            Finding::Same(_) => tx.repeat_sign_up(id, name, locale, expires_at).await?,
+            Finding::Other(_) => tx.contest_sign_up(id, now, expires_at).await?,
         };
         if kept {
-            let cause = Cause::sign_up(now, user_agent.as_ref());
-            self.outbox.post(tx, email, locale.or(accepted.as_ref()), &cause).await?;
+            let happening = Happening::new(EventKind::SignUp, Actor::Stranger).to_sign_up(id);
+            self.events.note(tx, happening, caller).await?;
+            let to = Recipient::unknown(email, locale.or(caller.locale.as_ref()));
+            self.outbox.post(tx, to, &Cause::sign_up(now, caller)).await?;
         }
         Ok(kept)
     }

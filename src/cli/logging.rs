@@ -1,4 +1,5 @@
-//! The log: text on a terminal, JSON otherwise; and panics as lines of it.
+//! The log of the service: text on a terminal, JSON otherwise; and panics as lines of it. Beside a
+//! command it is only what goes wrong.
 
 use std::io::IsTerminal;
 
@@ -29,6 +30,16 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
     let _ = log::set_boxed_logger(Box::new(Deaf));
     log_panics();
     Ok(())
+}
+
+/// Starts logging beside a command: warnings, on standard error, away from what was asked for.
+pub fn start_aside() {
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+    let _ = log::set_boxed_logger(Box::new(Deaf));
 }
 
 /// A panic is a line in the log that says where. What it says is left out unless it is a constant:

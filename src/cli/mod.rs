@@ -1,17 +1,23 @@
 //! The subcommands, one file each.
 
+mod account;
 mod client;
+mod completions;
 mod config;
 mod health;
 mod logging;
 mod migrate;
+mod people;
 mod serve;
+mod sign_up;
+mod table;
 mod templates;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use figment::Figment;
 use vestibule::config::{SettingError, layers, rocket_defaults};
 
@@ -39,6 +45,12 @@ enum Command {
     Templates(templates::TemplatesCommand),
     /// Ask a running service on this machine whether it is ready
     Health,
+    /// Help people with their accounts, beside a running service
+    Account(account::AccountArguments),
+    /// Sign-ups that wait for their link to be used
+    SignUp(sign_up::SignUpArguments),
+    /// Print a script for a shell that completes this program's commands
+    Completions { shell: Shell },
 }
 
 /// Why a command failed: one message for people, on standard error.
@@ -63,6 +75,12 @@ pub fn run() -> ExitCode {
         Command::Client(command) => client::run(&command),
         Command::Templates(command) => templates::run(&command, &figment),
         Command::Health => health::run(&figment),
+        Command::Account(arguments) => account::run(figment, arguments),
+        Command::SignUp(arguments) => sign_up::run(figment, arguments),
+        Command::Completions { shell } => {
+            completions::run(shell);
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,7 +92,7 @@ pub fn run() -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "this is how a command says why it failed")]
-fn complain(error: &CommandError) {
+fn complain(error: &dyn std::fmt::Display) {
     eprintln!("vestibule: {error}");
 }
 

@@ -6,6 +6,7 @@
 //! its own further up (addresses, scopes) is parsed there, with errors of the same kind:
 //! [`SettingError`].
 
+mod address;
 mod lifetime;
 mod report;
 mod sources;
@@ -21,6 +22,7 @@ use serde::de::SeqAccess;
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
+pub use address::AddressDetail;
 pub use lifetime::Lifetime;
 pub use report::report;
 pub use sources::{Profile, SettingError, defaults, layers, rocket_defaults};
@@ -43,6 +45,7 @@ pub struct Settings {
     pub password: PasswordSettings,
     pub hashing: HashingSettings,
     pub limits: LimitSettings,
+    pub events: EventSettings,
     pub messages: MessageSettings,
     pub templates: TemplateSettings,
     pub log: LogSettings,
@@ -68,6 +71,11 @@ impl PublicUrl {
     /// The host, as it stands in Message-IDs and in the default sender.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or("localhost")
+    }
+
+    /// `https://example.org`, as browsers say it in `Origin` (RFC 6454 §6.2).
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
     }
 
     pub fn is_secure(&self) -> bool {
@@ -221,6 +229,10 @@ pub struct TokenSettings {
 pub struct LinkSettings {
     pub activation_ttl: Lifetime,
     pub reset_ttl: Lifetime,
+    /// Of the links by which people choose a password for an account that the operator made.
+    pub invitation_ttl: Lifetime,
+    /// Of the links that confirm a change of address, and of those that stop it.
+    pub email_ttl: Lifetime,
 }
 
 /// `[vestibule.password]`
@@ -252,6 +264,16 @@ pub struct LimitSettings {
     pub enabled: bool,
     /// Letters that one address gets in an hour; further ones wait.
     pub letters_per_hour: NonZeroUsize,
+}
+
+/// `[vestibule.events]`: what happened to accounts, as their owners and the operator can read it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSettings {
+    /// How long what happened is remembered.
+    pub keep: Lifetime,
+    /// How much of the address that a request came from is kept with it.
+    pub address: AddressDetail,
 }
 
 /// `[vestibule.messages]`
@@ -338,6 +360,9 @@ impl Settings {
             ("tokens.session_ttl", self.tokens.session_ttl),
             ("links.activation_ttl", self.links.activation_ttl),
             ("links.reset_ttl", self.links.reset_ttl),
+            ("links.invitation_ttl", self.links.invitation_ttl),
+            ("links.email_ttl", self.links.email_ttl),
+            ("events.keep", self.events.keep),
         ] {
             if ttl.duration() < Duration::from_secs(1) {
                 return Err((key, "expected at least 1s".to_owned()));

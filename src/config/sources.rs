@@ -101,7 +101,7 @@ fn development_url(figment: &Figment) -> String {
 /// The defaults that hold in every profile.
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults: [(&str, Value); 23] = [
+    let defaults: [(&str, Value); 27] = [
         ("databases.vestibule.url", "sqlite://data/vestibule.db".into()),
         ("vestibule.name", "Vestibule".into()),
         ("vestibule.clients", Dict::new().into()),
@@ -112,6 +112,8 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.tokens.reuse_grace", "30s".into()),
         ("vestibule.links.activation_ttl", "24h".into()),
         ("vestibule.links.reset_ttl", "1h".into()),
+        ("vestibule.links.invitation_ttl", "7d".into()),
+        ("vestibule.links.email_ttl", "24h".into()),
         ("vestibule.password.min_length", 15.into()),
         ("vestibule.hashing.memory_kib", 19_456.into()),
         ("vestibule.hashing.iterations", 2.into()),
@@ -120,6 +122,8 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.hashing.max_wait", "1s".into()),
         ("vestibule.limits.enabled", true.into()),
         ("vestibule.limits.letters_per_hour", 6.into()),
+        ("vestibule.events.keep", "90d".into()),
+        ("vestibule.events.address", "shortened".into()),
         ("vestibule.messages.default_locale", "en".into()),
         ("vestibule.templates", Dict::new().into()),
         ("vestibule.log.format", "auto".into()),

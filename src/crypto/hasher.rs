@@ -74,6 +74,11 @@ impl PasswordHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The algorithm and its costs, `argon2id v=19 m=19456,t=2,p=1`, without salt and tag.
+    pub fn costs(&self) -> String {
+        self.0.split('$').skip(1).take(3).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl fmt::Debug for PasswordHash {
@@ -114,21 +119,38 @@ impl Hasher {
     /// # Errors
     /// When Argon2 does not take the parameters, or the system gives no thread.
     pub fn start(of: HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
+        // The owner comes first, so that a thread that cannot be had ends those before it.
+        let hasher = Self::with(&of, clock, entropy, State::default())?;
+        for slot in 0..of.slots {
+            let shared = Arc::clone(&hasher.0.shared);
+            thread::Builder::new().name(format!("hash-{slot}")).spawn(move || shared.serve())?;
+        }
+        Ok(hasher)
+    }
+
+    /// One without threads and memory, for whoever will hash nothing: every hash is lost.
+    ///
+    /// # Errors
+    /// When Argon2 does not take the parameters.
+    pub fn idle(of: &HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
+        Self::with(of, clock, entropy, State { stopped: true, ..State::default() })
+    }
+
+    fn with(
+        of: &HashingParameters,
+        clock: Clock,
+        entropy: Entropy,
+        state: State,
+    ) -> io::Result<Self> {
         let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why);
         let params = of.argon2().map_err(|error| invalid(&error.to_string()))?;
         if of.slots == 0 {
             return Err(invalid("a hasher needs at least one slot"));
         }
-        let state = State { slots: of.slots, max_wait: of.max_wait, ..State::default() };
+        let state = State { slots: of.slots, max_wait: of.max_wait, ..state };
         let shared =
             Arc::new(Shared { params, clock, state: Mutex::new(state), work: Condvar::new() });
-        // The owner comes first, so that a thread that cannot be had ends those before it.
-        let hasher = Self(Arc::new(Owner { shared: Arc::clone(&shared), entropy }));
-        for slot in 0..of.slots {
-            let shared = Arc::clone(&shared);
-            thread::Builder::new().name(format!("hash-{slot}")).spawn(move || shared.serve())?;
-        }
-        Ok(hasher)
+        Ok(Self(Arc::new(Owner { shared, entropy })))
     }
 
     /// Whether a hash asked for now would be let in; asked before any other work is done for a
@@ -219,6 +241,9 @@ impl Hasher {
         let shared = &self.0.shared;
         let (reply, receiver) = oneshot::channel();
         let mut state = shared.lock();
+        if state.stopped {
+            return Err(HashError::Lost);
+        }
         state.admit(purpose)?;
         let job = Job { task, reply, deadline: shared.clock.instant() + state.max_wait };
         state.queue(purpose).push_back(job);
@@ -375,6 +400,12 @@ mod tests {
         });
         when_started.recv().unwrap();
         gate
+    }
+
+    #[tokio::test]
+    async fn an_idle_hasher_says_at_once_that_it_hashes_nothing() {
+        let hasher = Hasher::idle(&tiny(), Clock::system(), Entropy).unwrap();
+        assert!(matches!(hasher.hash(PASSWORD, Purpose::SignUp).await, Err(HashError::Lost)));
     }
 
     /// Queues a task that writes its purpose into `log` when it is served.

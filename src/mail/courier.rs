@@ -13,15 +13,14 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Lifetime, LimitSettings, PublicUrl};
+use crate::config::{LimitSettings, LinkSettings, PublicUrl};
 use crate::crypto::secret::Entropy;
+use crate::mail::content::Decision;
 use crate::mail::transport::SEND_TIMEOUT;
 use crate::mail::{
-    Cause, Envelope, Letter, Mailbox, Outbox, RenderError, Renderer, SendError, SentLetter,
-    Transport,
+    Cause, Envelope, Mailbox, Outbox, RenderError, Renderer, SendError, SentLetter, Transport,
 };
-use crate::model::{LinkToken, Locale, SignUp};
-use crate::storage::{ClaimedLetter, Connection, Store, StoreError, chain};
+use crate::storage::{ClaimedLetter, Store, StoreError, chain};
 
 /// Letters on their way at once.
 const AT_ONCE: i64 = 8;
@@ -34,8 +33,8 @@ const MAX_TRIES: u32 = 12;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often the outbox is looked at even if nobody says that there is something in it: another
 /// node may have posted it.
-const ROUND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const ROUND: Duration = Duration::from_secs(1);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Delivers letters. One for each node; any number may share a database.
 #[derive(Debug)]
@@ -47,7 +46,8 @@ pub struct Courier {
     pub renderer: Renderer,
     pub transport: Transport,
     pub public_url: PublicUrl,
-    pub activation_ttl: Lifetime,
+    /// How long the links in letters work, from when the letter is made ready to leave.
+    pub links: LinkSettings,
     pub limits: LimitSettings,
     /// In development: where letters can be read as their recipients see them; links are logged.
     pub development: Option<Mailbox>,
@@ -106,19 +106,6 @@ impl Breaker {
     }
 }
 
-/// What the courier found out about a claimed letter.
-enum Decision {
-    Send(Letter),
-    /// Nobody to write to, or nothing to say any more.
-    Drop,
-    /// The address has had its share of this hour.
-    Wait {
-        until: Timestamp,
-    },
-    /// The lease has passed to another courier.
-    Lost,
-}
-
 #[derive(Debug, thiserror::Error)]
 enum DeliveryError {
     #[error(transparent)]
@@ -174,7 +161,7 @@ impl Courier {
         }
         let lease = self.entropy.uuid_v7(now);
         self.store
-            .write(async |tx| tx.claim_letters(lease, now, now + LEASE, allowance).await)
+            .write_behind(async |tx| tx.claim_letters(lease, now, now + LEASE, allowance).await)
             .await
     }
 
@@ -197,8 +184,8 @@ impl Courier {
     async fn deliver(&self, letter: &ClaimedLetter) -> Result<bool, DeliveryError> {
         let cause: Cause = serde_json::from_str(&letter.facts)?;
         let decision = self.store.write(async |tx| self.decide(tx, letter, cause).await).await?;
-        let content = match decision {
-            Decision::Send(content) => content,
+        let (content, locale) = match decision {
+            Decision::Send { content, locale } => (content, locale.or(letter.locale.clone())),
             Decision::Drop => {
                 self.store.write(async |tx| tx.drop_letter(letter).await).await?;
                 return Ok(false);
@@ -212,8 +199,8 @@ impl Courier {
             Decision::Lost => return Ok(false),
         };
         let now = self.clock.now();
-        let locale = self.store.read(async |db| locale_of(db, letter).await).await?;
-        let envelope = Envelope { id: letter.id, to: &letter.email, locale: locale.as_ref(), now };
+        let locale = locale.as_ref();
+        let envelope = Envelope { id: letter.id, to: &letter.email, locale, now };
         let rendered = self.renderer.render(&content, envelope)?;
         let sent = SentLetter {
             id: letter.id,
@@ -232,7 +219,11 @@ impl Courier {
         match outcome {
             Ok(()) => {
                 self.breaker.server_is_there();
-                self.store.write(async |tx| tx.mark_sent(letter, now).await).await?;
+                let done = self.store.write(async |tx| match letter.kind.as_str() {
+                    Cause::FAREWELL => tx.drop_letter(letter).await,
+                    _ => tx.mark_sent(letter, now).await,
+                });
+                done.await?;
                 tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
                 self.show(sent);
                 Ok(true)
@@ -254,105 +245,10 @@ impl Courier {
             Err(SendError::Permanent(words)) => {
                 self.breaker.server_is_there();
                 tracing::warn!(letter = %letter.id, "a letter was refused for good");
-                self.store.write(async |tx| tx.mark_dead(letter, now, &words).await).await?;
+                self.give_up(letter, &words).await?;
                 Ok(false)
             }
         }
-    }
-
-    /// What the letter has to say by now. Mints and stores the digest of the link that it carries,
-    /// in this transaction: the link's life starts here.
-    async fn decide(
-        &self,
-        tx: &mut Connection,
-        letter: &ClaimedLetter,
-        cause: Cause,
-    ) -> Result<Decision, StoreError> {
-        let now = self.clock.now();
-        if !tx.holds_lease(letter, now).await? {
-            return Ok(Decision::Lost);
-        }
-        if cause.is_open_to_strangers()
-            && let Some(until) = self.over_the_limit(tx, letter, now).await?
-        {
-            // of several that wait, the last says it all
-            return Ok(match tx.is_superseded(letter).await? {
-                true => Decision::Drop,
-                false => Decision::Wait { until },
-            });
-        }
-        let content = match cause {
-            Cause::SignUp { at, browser } => {
-                if tx.find_account_by_email(&letter.email).await?.is_some() {
-                    if let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? {
-                        tx.consume_sign_up(waiting.sign_up.id, true).await?;
-                    }
-                    Some(Letter::AccountExists { at, browser })
-                } else {
-                    self.activation(tx, letter, now, Some((at, browser))).await?
-                }
-            }
-            Cause::NewLink => match tx.find_account_by_email(&letter.email).await? {
-                Some(_) => None,
-                None => self.activation(tx, letter, now, None).await?,
-            },
-            Cause::SessionEnded { at, client, browser } => {
-                Some(Letter::SessionEnded { at, client, browser })
-            }
-        };
-        Ok(content.map_or(Decision::Drop, Decision::Send))
-    }
-
-    /// The letter with a fresh link, if a sign-up waits. It tells of the sign-up that caused it,
-    /// which need not be the first: somebody else's browser would make its reader disavow their own.
-    async fn activation(
-        &self,
-        tx: &mut Connection,
-        letter: &ClaimedLetter,
-        now: Timestamp,
-        cause: Option<(i64, Option<String>)>,
-    ) -> Result<Option<Letter>, StoreError> {
-        let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? else { return Ok(None) };
-        let SignUp { id, created_at, user_agent, .. } = waiting.sign_up;
-        let ttl = self.activation_ttl.duration();
-        // first: it holds the row, so that nobody takes the sign-up away while its link is minted
-        if !tx.prolong_sign_up(id, now + ttl).await? {
-            return Ok(None);
-        }
-        let token = LinkToken::new(self.entropy.secret());
-        tx.insert_activation_link(&token.digest(), id, now, now + ttl).await?;
-        let (signed_up_at, browser) = match cause {
-            Some(cause) => cause,
-            None => {
-                (created_at.unix_millis(), user_agent.and_then(|user_agent| user_agent.describe()))
-            }
-        };
-        Ok(Some(Letter::Activation {
-            link: format!("{}/activate?token={}", self.public_url.as_str(), token.reveal()),
-            valid_for: ttl.as_secs(),
-            signed_up_at,
-            browser,
-        }))
-    }
-
-    /// When the address may get its next letter, if it has had its share of this hour (R35).
-    async fn over_the_limit(
-        &self,
-        tx: &mut Connection,
-        letter: &ClaimedLetter,
-        now: Timestamp,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        if !self.limits.enabled {
-            return Ok(None);
-        }
-        let share = self.limits.letters_per_hour.get();
-        let sent = tx.letters_sent_since(&letter.email, now - HOUR).await?;
-        if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
-            return Ok(Some(*sent_at + HOUR));
-        }
-        // those that were claimed before this one have not left yet, but will
-        let ahead = tx.letters_on_lease_before(letter, now).await?;
-        Ok((sent.len() + ahead >= share).then(|| now + ROUND))
     }
 
     /// The letter failed by its own fault: later again, or never.
@@ -361,12 +257,23 @@ impl Courier {
         let tries = letter.tries + 1;
         if tries >= MAX_TRIES {
             tracing::error!(letter = %letter.id, tries, "a letter was given up");
-            self.store.write(async |tx| tx.mark_dead(letter, now, words).await).await?;
-            return Ok(());
+            return self.give_up(letter, words).await;
         }
         let due_at = now + self.backoff(tries);
         self.store
             .write(async |tx| tx.postpone_letter(letter, due_at, tries, Some(words)).await)
+            .await?;
+        Ok(())
+    }
+
+    /// A dead letter stays visible with what the server said, but for one to somebody who has left.
+    async fn give_up(&self, letter: &ClaimedLetter, words: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store
+            .write(async |tx| match letter.kind.as_str() {
+                Cause::FAREWELL => tx.drop_letter(letter).await,
+                _ => tx.mark_dead(letter, now, words).await,
+            })
             .await?;
         Ok(())
     }
@@ -387,20 +294,4 @@ impl Courier {
         }
         mailbox.put(letter);
     }
-}
-
-/// In which language the recipient reads: what they said themselves, else what the request that caused
-/// the letter asked for. A stranger does not choose the language of somebody's notices.
-async fn locale_of(
-    db: &mut Connection,
-    letter: &ClaimedLetter,
-) -> Result<Option<Locale>, StoreError> {
-    let own = match db.find_account_by_email(&letter.email).await? {
-        Some(account) => account.account.locale,
-        None => {
-            let waiting = db.find_sign_up_by_email(&letter.email).await?;
-            waiting.and_then(|waiting| waiting.sign_up.locale)
-        }
-    };
-    Ok(own.or_else(|| letter.locale.clone()))
 }

@@ -1,53 +1,6 @@
 //! Which letters there are, and what each says.
 
-use serde::{Deserialize, Serialize};
-
-use crate::clock::Timestamp;
-use crate::model::UserAgent;
-
-/// What caused a letter: the facts that wait in the outbox. Nothing secret.
-///
-/// What the letter says is decided by the courier, which looks at what has become of the address
-/// by then; so a request does the same work whether or not the address is known (R34).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cause", rename_all = "kebab-case")]
-pub enum Cause {
-    /// Somebody signed up with the address.
-    SignUp { at: i64, browser: Option<String> },
-    /// Somebody asked for another activation link.
-    NewLink,
-    /// An old refresh token was used again, and the session ended.
-    SessionEnded { at: i64, client: String, browser: Option<String> },
-}
-
-impl Cause {
-    pub fn sign_up(at: Timestamp, user_agent: Option<&UserAgent>) -> Self {
-        Self::SignUp { at: at.unix_millis(), browser: user_agent.and_then(UserAgent::describe) }
-    }
-
-    pub fn session_ended(at: Timestamp, client: String, user_agent: Option<&UserAgent>) -> Self {
-        let browser = user_agent.and_then(UserAgent::describe);
-        Self::SessionEnded { at: at.unix_millis(), client, browser }
-    }
-
-    /// Whether anybody who knows the address can cause such a letter; then only so many leave in an
-    /// hour.
-    pub fn is_open_to_strangers(&self) -> bool {
-        match self {
-            Self::SignUp { .. } | Self::NewLink => true,
-            Self::SessionEnded { .. } => false,
-        }
-    }
-
-    /// As it stands in the outbox.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::SignUp { .. } => "sign-up",
-            Self::NewLink => "new-link",
-            Self::SessionEnded { .. } => "session-ended",
-        }
-    }
-}
+use serde::Serialize;
 
 /// A letter with all that its templates ask for; `templates/mail/<name>/` holds them. Instants are in
 /// milliseconds since 1970, lengths of time in seconds: they are put into words by the templates, in
@@ -178,25 +131,5 @@ impl Letter {
             Self::AccountDeleted { at, by_operator: false },
             Self::AccountDeleted { at, by_operator: true },
         ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn causes_survive_the_outbox() {
-        let agent = UserAgent::parse("Mozilla/5.0 (X11; Linux) Firefox/140.0").unwrap();
-        let at = Timestamp::from_unix_millis(1);
-        for cause in [
-            Cause::sign_up(at, Some(&agent)),
-            Cause::NewLink,
-            Cause::session_ended(at, "web".to_owned(), None),
-        ] {
-            let json = serde_json::to_string(&cause).unwrap();
-            assert_eq!(serde_json::from_str::<Cause>(&json).unwrap(), cause);
-            assert!(json.contains(cause.kind()));
-        }
     }
 }

@@ -5,14 +5,17 @@
 //! renders it and hands it to a [`Transport`]. Nothing here waits for a mail server while a request
 //! is being answered, and no live link is ever stored.
 
+mod cause;
+mod content;
 mod courier;
 mod letter;
 mod outbox;
 mod render;
 mod transport;
 
+pub use cause::Cause;
 pub use courier::{Breaker, Courier, Delivered};
-pub use letter::{Cause, Letter};
-pub use outbox::Outbox;
+pub use letter::Letter;
+pub use outbox::{Outbox, Recipient};
 pub use render::{Envelope, RenderError, Rendered, Renderer};
 pub use transport::{Mailbox, SendError, SentLetter, Transport, TransportError};

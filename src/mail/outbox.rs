@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::crypto::secret::Entropy;
 use crate::mail::Cause;
-use crate::model::{EmailAddress, Locale};
+use crate::model::{Account, AccountId, EmailAddress, Locale};
 use crate::storage::{Connection, LetterId, NewLetter, StoreError};
 
 /// Where letters are posted. Cheap to clone.
@@ -16,6 +16,28 @@ pub struct Outbox {
     clock: Clock,
     entropy: Entropy,
     wake: Arc<Notify>,
+}
+
+/// Whom a letter goes to.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipient<'a> {
+    pub email: &'a EmailAddress,
+    /// The language that they are likely to read. What an account says of its owner goes before it.
+    pub locale: Option<&'a Locale>,
+    /// The account that the letter is about, where that is certain: the letter goes with it.
+    pub account: Option<AccountId>,
+}
+
+impl<'a> Recipient<'a> {
+    /// Somebody of whom no more is known than the address, and the language of the request.
+    pub fn unknown(email: &'a EmailAddress, locale: Option<&'a Locale>) -> Self {
+        Self { email, locale, account: None }
+    }
+
+    /// The owner of an account, at its present address.
+    pub fn owner(account: &'a Account) -> Self {
+        Self { email: &account.email, locale: account.locale.as_ref(), account: Some(account.id) }
+    }
 }
 
 impl Outbox {
@@ -27,16 +49,16 @@ impl Outbox {
     pub async fn post(
         &self,
         tx: &mut Connection,
-        email: &EmailAddress,
-        locale: Option<&Locale>,
+        to: Recipient<'_>,
         cause: &Cause,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         tx.insert_letter(&NewLetter {
             id: LetterId::new(self.entropy.uuid_v7(now)),
             kind: cause.kind(),
-            email,
-            locale,
+            email: to.email,
+            locale: to.locale,
+            account: to.account,
             facts: serde_json::to_string(cause).map_err(StoreError::unserializable)?,
             now,
         })

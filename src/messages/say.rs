@@ -10,7 +10,8 @@ use super::{Language, Messages, Tongue};
 use crate::clock::Timestamp;
 
 /// What is said by the code itself and not by a template: keys and their variables.
-pub const OF_CODE: [(&str, &[&str]); 5] = [
+pub const OF_CODE: [(&str, &[&str]); 6] = [
+    ("language-name", &[]),
     ("date", &["day", "month", "year", "time"]),
     ("span-seconds", &["count"]),
     ("span-minutes", &["count"]),
@@ -110,6 +111,12 @@ impl Messages {
             }
         }
         Err(Unsaid::NoMessage(key.to_owned()))
+    }
+
+    /// What the language calls itself; its tag where it does not say.
+    pub fn own_name(&self, language: Language) -> String {
+        let own = self.own_words(language, "language-name");
+        own.unwrap_or_else(|| self.tag(language).to_owned())
     }
 
     /// What the language itself, and no other, says.

@@ -80,6 +80,55 @@ impl fmt::Display for LinkState {
     }
 }
 
+/// What a link to the owner of an account may do, and no other link may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccountLinkPurpose {
+    /// Set a new password.
+    PasswordReset,
+    /// Let the new address take effect; in the letter to that address.
+    EmailChange,
+    /// Stop the change of address; in the letter to the old one.
+    EmailChangeStop,
+}
+
+impl AccountLinkPurpose {
+    /// As it stands in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PasswordReset => "password-reset",
+            Self::EmailChange => "email-change",
+            Self::EmailChangeStop => "email-change-stop",
+        }
+    }
+}
+
+/// What has become of a link to the owner of an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccountLinkState {
+    Live,
+    Used,
+    /// By a new password, a new address, or another link that was used.
+    Voided,
+    Expired,
+}
+
+impl AccountLinkState {
+    /// The state at `now` of a link with these instants; what ended it first counts.
+    pub fn at(
+        now: Timestamp,
+        expires_at: Timestamp,
+        used_at: Option<Timestamp>,
+        voided_at: Option<Timestamp>,
+    ) -> Self {
+        match (used_at, voided_at) {
+            (Some(_), _) => Self::Used,
+            (None, Some(_)) => Self::Voided,
+            (None, None) if expires_at <= now => Self::Expired,
+            (None, None) => Self::Live,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

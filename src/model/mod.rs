@@ -5,9 +5,13 @@
 //! [`Scope`] is sorted.
 
 mod account;
+mod caller;
 mod client;
 mod email;
+mod email_change;
+mod event;
 mod link;
+mod page_session;
 mod password;
 mod profile;
 mod scope;
@@ -18,9 +22,13 @@ mod token;
 mod user_agent;
 
 pub use account::{Account, AccountId};
+pub use caller::Caller;
 pub use client::{Client, ClientAuthentication, ClientId, GrantType, RegistrationError};
 pub use email::{EmailAddress, EmailError};
-pub use link::{LinkState, LinkToken};
+pub use email_change::{EmailChange, EmailChangeId, EmailChangeState};
+pub use event::{Actor, Event, EventId, EventKind};
+pub use link::{AccountLinkPurpose, AccountLinkState, LinkState, LinkToken};
+pub use page_session::{PageSession, PageSessionSecret};
 pub use password::{NewPassword, Password, PasswordError, PasswordPolicy};
 pub use profile::{Locale, LocaleError, Name, NameError};
 pub use scope::{Scope, ScopeError};

@@ -8,7 +8,7 @@ use oxide_auth::primitives::grant::{Extensions, Grant as OxideGrant};
 use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
 
 use crate::accounts::SignedIn;
-use crate::model::{AccessToken, RefreshToken, Scope, UserAgent};
+use crate::model::{AccessToken, Caller, RefreshToken, Scope};
 use crate::oauth::registrar::{NO_REDIRECT_URL, from_oxide, to_oxide};
 use crate::oauth::{Grant, OAuth, OAuthError, TokenPair, sessions};
 use crate::storage::SessionRecord;
@@ -18,7 +18,8 @@ pub(super) struct Issuer<'a> {
     oauth: &'a OAuth,
     /// Who signed in, for a flow that issues.
     pub signed_in: Option<SignedIn>,
-    pub user_agent: Option<&'a UserAgent>,
+    /// Who asks, for a flow that hands out tokens.
+    pub caller: Option<&'a Caller>,
     /// What the flow recovered, so that it is read once.
     recovered: Option<(RefreshToken, SessionRecord)>,
     pub grant: Option<Grant>,
@@ -31,7 +32,7 @@ impl<'a> Issuer<'a> {
         Self {
             oauth,
             signed_in: None,
-            user_agent: None,
+            caller: None,
             recovered: None,
             grant: None,
             pair: None,
@@ -49,13 +50,15 @@ impl<'a> Issuer<'a> {
         let signed_in = self.signed_in.take().ok_or(OAuthError::Flow)?;
         let client = self.oauth.registrar.find(&grant.client_id).ok_or(OAuthError::Flow)?;
         let scope = from_oxide(&grant.scope)?;
-        self.oauth.start_session(&signed_in, client, scope, self.user_agent).await
+        let caller = self.caller.ok_or(OAuthError::Flow)?;
+        self.oauth.start_session(&signed_in, client, scope, caller).await
     }
 
     async fn try_refresh(&mut self, grant: OxideGrant) -> Result<TokenPair, OAuthError> {
         let (token, session) = self.recovered.take().ok_or(OAuthError::Flow)?;
         let scope = from_oxide(&grant.scope)?;
-        self.oauth.refresh_session(&token, session, &scope).await
+        let caller = self.caller.ok_or(OAuthError::Flow)?;
+        self.oauth.refresh_session(&token, session, &scope, caller).await
     }
 
     async fn try_recover_token(&mut self, token: &str) -> Result<Option<OxideGrant>, OAuthError> {

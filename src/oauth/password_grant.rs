@@ -15,8 +15,8 @@ use oxide_auth_async::primitives::{
     Authorizer, Issuer as AsyncIssuer, Registrar as AsyncRegistrar,
 };
 
-use crate::accounts::SignInError;
-use crate::model::{GrantType, Password, Scope, UserAgent};
+use crate::accounts::{SignInAttempt, SignInError};
+use crate::model::{Caller, GrantType, Password, Scope};
 use crate::oauth::issuer::Issuer;
 use crate::oauth::{Credentials, OAuth, OAuthError, Registrar, TokenPair};
 
@@ -27,7 +27,7 @@ pub struct PasswordGrant {
     pub username: String,
     pub password: Password,
     pub scope: Option<Scope>,
-    pub user_agent: Option<UserAgent>,
+    pub caller: Caller,
 }
 
 impl OAuth {
@@ -43,7 +43,7 @@ impl OAuth {
             no_codes: NoCodes,
             no_extension: (),
         };
-        endpoint.issuer.user_agent = request.user_agent.as_ref();
+        endpoint.issuer.caller = Some(&request.caller);
         let flow_request = FlowRequest { client_id: client.id.as_str(), request };
         let pending = client_credentials(&mut endpoint, &flow_request).await;
         let pending = pending.map_err(|error| match error {
@@ -52,7 +52,13 @@ impl OAuth {
             _ => OAuthError::Flow,
         })?;
 
-        let owner = self.accounts.sign_in(&request.username, &request.password).await;
+        let attempt = SignInAttempt {
+            username: &request.username,
+            password: &request.password,
+            client_id: Some(&client.id),
+            caller: &request.caller,
+        };
+        let owner = self.accounts.sign_in(attempt).await;
         let signed_in = owner.map_err(|error| match error {
             SignInError::Refused => OAuthError::WrongPassword,
             SignInError::Unconfirmed => OAuthError::Unconfirmed,

@@ -6,7 +6,7 @@ use oxide_auth::code_grant::refresh::{Error as FlowError, Request};
 use oxide_auth_async::code_grant::refresh::{Endpoint, refresh};
 use oxide_auth_async::primitives::{Issuer as AsyncIssuer, Registrar as AsyncRegistrar};
 
-use crate::model::{GrantType, Scope};
+use crate::model::{Caller, GrantType, Scope};
 use crate::oauth::issuer::Issuer;
 use crate::oauth::{Credentials, OAuth, OAuthError, Registrar, TokenPair};
 
@@ -16,6 +16,7 @@ pub struct RefreshGrant {
     pub client: Option<Credentials>,
     pub refresh_token: zeroize::Zeroizing<String>,
     pub scope: Option<Scope>,
+    pub caller: Caller,
 }
 
 impl OAuth {
@@ -28,6 +29,7 @@ impl OAuth {
         }
         let mut endpoint =
             RefreshEndpoint { registrar: &self.registrar, issuer: Issuer::new(self) };
+        endpoint.issuer.caller = Some(&request.caller);
         let flow_request = FlowRequest { client_id: client.id.as_str(), request };
         let flow = refresh(&mut endpoint, &flow_request).await;
         match (flow, endpoint.issuer.pair, endpoint.issuer.failure) {

@@ -2,14 +2,17 @@
 
 use zeroize::Zeroizing;
 
-use crate::model::{AccessToken, RefreshToken};
+use crate::accounts::Happening;
+use crate::model::{AccessToken, Actor, Caller, EventKind, RefreshToken};
 use crate::oauth::{Credentials, OAuth, OAuthError};
+use crate::storage::{Connection, SessionRecord, StoreError};
 
 /// A revocation request. `token_type_hint` is not here: a token says itself what it is.
 #[derive(Debug)]
 pub struct Revocation {
     pub client: Option<Credentials>,
     pub token: Zeroizing<String>,
+    pub caller: Caller,
 }
 
 impl OAuth {
@@ -26,7 +29,15 @@ impl OAuth {
             if session.client_id != client.id {
                 return Err(OAuthError::ForeignToken);
             }
-            self.store.write(async |tx| tx.revoke_access(session.id, &digest).await).await?;
+            self.store
+                .write(async |tx| {
+                    if !tx.lock_account(session.account).await? {
+                        return Ok(());
+                    }
+                    tx.revoke_access(session.id, &digest).await?;
+                    self.note(tx, EventKind::AccessTokenRevoked, &session, request).await
+                })
+                .await?;
         } else if let Ok(token) = RefreshToken::parse(&request.token) {
             let tag = token.tag.digest();
             let found = self.store.read(async |db| db.find_session(token.session).await).await?;
@@ -37,8 +48,31 @@ impl OAuth {
                 return Err(OAuthError::ForeignToken);
             }
             // a spent one, too: whoever signs out with it means the session
-            self.store.write(async |tx| tx.revoke_session(session.id).await).await?;
+            self.store
+                .write(async |tx| {
+                    let ended = tx.lock_account(session.account).await?
+                        && tx.revoke_session(session.id).await?;
+                    match ended {
+                        true => self.note(tx, EventKind::SignOut, &session, request).await,
+                        false => Ok(()),
+                    }
+                })
+                .await?;
         }
         Ok(())
+    }
+
+    async fn note(
+        &self,
+        tx: &mut Connection,
+        kind: EventKind,
+        session: &SessionRecord,
+        request: &Revocation,
+    ) -> Result<(), StoreError> {
+        let event = Happening::new(kind, Actor::Client)
+            .to_account(session.account)
+            .in_session(session.id)
+            .through(Some(&session.client_id));
+        self.accounts.events.note(tx, event, &request.caller).await
     }
 }

@@ -8,12 +8,12 @@
 
 use std::time::Duration;
 
-use crate::accounts::SignedIn;
+use crate::accounts::{Happening, SignedIn};
 use crate::clock::Timestamp;
-use crate::mail::Cause;
+use crate::mail::{Cause, Recipient};
 use crate::model::{
-    AccessToken, AccountId, Client, Digest, GrantType, RefreshToken, Scope, Secret, SessionId,
-    SessionSummary, SessionTag, UserAgent,
+    AccessToken, AccountId, Actor, Caller, Client, Digest, EventKind, GrantType, RefreshToken,
+    Scope, Secret, SessionId, SessionSummary, SessionTag,
 };
 use crate::oauth::{OAuth, OAuthError};
 use crate::storage::{NewSession, Renewal, Rotation, SessionRecord, StoreError, StoreErrorKind};
@@ -62,7 +62,7 @@ impl OAuth {
         signed_in: &SignedIn,
         client: &Client,
         scope: Scope,
-        user_agent: Option<&UserAgent>,
+        caller: &Caller,
     ) -> Result<TokenPair, OAuthError> {
         let now = self.clock.now();
         let id = SessionId::new(self.entropy.uuid_v7(now));
@@ -77,13 +77,13 @@ impl OAuth {
         let started = self
             .store
             .write(async |tx| {
-                tx.insert_session(&NewSession {
+                let session = NewSession {
                     id,
                     account: signed_in.account,
                     epoch: signed_in.epoch,
                     client_id: &client.id,
                     scope: &scope,
-                    user_agent,
+                    user_agent: caller.user_agent.as_ref(),
                     now,
                     idle_expires_at,
                     expires_at,
@@ -92,8 +92,16 @@ impl OAuth {
                     refresh_digest: refresh.digest(),
                     access_digest: access.digest(),
                     access_expires_at,
-                })
-                .await
+                };
+                let started = tx.insert_session(&session).await?;
+                if started {
+                    let event = Happening::new(EventKind::SignIn, Actor::Owner)
+                        .to_account(signed_in.account)
+                        .in_session(id)
+                        .through(Some(&client.id));
+                    self.accounts.events.note(tx, event, caller).await?;
+                }
+                Ok::<_, StoreError>(started)
             })
             .await;
         let started = match started {
@@ -142,6 +150,7 @@ impl OAuth {
         token: &RefreshToken,
         mut session: SessionRecord,
         scope: &Scope,
+        caller: &Caller,
     ) -> Result<TokenPair, OAuthError> {
         for _ in 0..ATTEMPTS {
             let presented = token.secret.digest();
@@ -150,7 +159,7 @@ impl OAuth {
                 Standing::Predecessor => self.repeat(token, &session, scope).await?,
                 Standing::Straggler => return Err(OAuthError::RefreshToken),
                 Standing::Stolen => {
-                    self.end_stolen_session(&session).await?;
+                    self.end_stolen_session(&session, caller).await?;
                     return Err(OAuthError::RefreshToken);
                 }
             };
@@ -256,17 +265,31 @@ impl OAuth {
     }
 
     /// Ends the session and tells the owner, together; only once, however many thieves come.
-    async fn end_stolen_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
+    async fn end_stolen_session(
+        &self,
+        session: &SessionRecord,
+        caller: &Caller,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let client = session.client_id.to_string();
         let cause = Cause::session_ended(now, client, session.user_agent.as_ref());
         let ended = self
             .store
             .write(async |tx| {
-                let ended = tx.revoke_session(session.id).await?;
+                let ended = tx.lock_account(session.account).await?
+                    && tx.revoke_session(session.id).await?;
                 if ended {
-                    let locale = session.locale.as_ref();
-                    self.outbox.post(tx, &session.email, locale, &cause).await?;
+                    let to = Recipient {
+                        email: &session.email,
+                        locale: session.locale.as_ref(),
+                        account: Some(session.account),
+                    };
+                    self.outbox.post(tx, to, &cause).await?;
+                    let event = Happening::new(EventKind::RefreshTokenStolen, Actor::Service)
+                        .to_account(session.account)
+                        .in_session(session.id)
+                        .through(Some(&session.client_id));
+                    self.accounts.events.note(tx, event, caller).await?;
                 }
                 Ok::<_, StoreError>(ended)
             })
@@ -288,17 +311,23 @@ impl OAuth {
     }
 
     /// Ends one of the account's sessions. `false` if there is none such.
-    pub async fn end_session(&self, account: AccountId, id: SessionId) -> Result<bool, StoreError> {
-        self.store.write(async |tx| tx.revoke_session_of(account, id).await).await
-    }
-
-    /// Signs the account out everywhere, sign-ins and refreshes included that are under way.
-    pub async fn end_all_sessions(&self, account: AccountId) -> Result<(), StoreError> {
+    pub async fn end_session(
+        &self,
+        account: AccountId,
+        id: SessionId,
+        caller: &Caller,
+    ) -> Result<bool, StoreError> {
         self.store
             .write(async |tx| {
-                tx.raise_epoch(account).await?;
-                tx.purge_sessions_of(account).await?;
-                Ok(())
+                let ended =
+                    tx.lock_account(account).await? && tx.revoke_session_of(account, id).await?;
+                if ended {
+                    let event = Happening::new(EventKind::SignOut, Actor::Owner)
+                        .to_account(account)
+                        .in_session(id);
+                    self.accounts.events.note(tx, event, caller).await?;
+                }
+                Ok(ended)
             })
             .await
     }
@@ -311,7 +340,7 @@ impl OAuth {
         }
         let written = self
             .store
-            .write(async |tx| {
+            .write_behind(async |tx| {
                 for (session, usage) in &used {
                     tx.note_session_use(*session, usage.serial, usage.at).await?;
                 }

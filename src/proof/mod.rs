@@ -17,7 +17,7 @@ use crate::messages::{Language, Messages, OF_CODE};
 use crate::model::{EmailAddress, Locale};
 use crate::storage::LetterId;
 use crate::templates::{TemplateError, Templates};
-use crate::web::views::{FieldMessage, samples};
+use crate::web::views::{chosen_messages, samples};
 use crate::web::{Pages, problem_kinds};
 use calls::{Call, calls};
 
@@ -106,10 +106,10 @@ impl Proof {
         let of_code = OF_CODE.iter().map(|(key, variables)| {
             ((*key).to_owned(), variables.iter().map(|name| (*name).to_owned()).collect())
         });
-        let of_fields = FieldMessage::samples().into_iter().map(|message| {
+        let chosen = chosen_messages().into_iter().map(|message| {
             (message.key, message.arguments.into_keys().map(str::to_owned).collect())
         });
-        for (key, arguments) in of_code.chain(of_fields) {
+        for (key, arguments) in of_code.chain(chosen) {
             let call = Call { file: "src".to_owned(), line: 1, key: None, arguments };
             self.check_call(&call, &key, findings);
             used.entry(key).or_default().extend(call.arguments);

@@ -151,4 +151,127 @@ impl Connection {
             .await?;
         Ok(done.rows_affected() == 1)
     }
+
+    /// Lets the owner sign in again. `false` if there is no such account, or it was not disabled.
+    pub async fn enable_account(&mut self, id: AccountId) -> Result<bool, StoreError> {
+        const SQL: &str =
+            "UPDATE accounts SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
+        let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Sets another password in the place of the one that was checked, and begins a new epoch.
+    /// `false` if the account is not any more as `read` found it: then nothing was changed.
+    pub async fn change_password(
+        &mut self,
+        read: &AccountRecord,
+        new: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE accounts SET password_hash = $1, epoch = epoch + 1
+            WHERE id = $2 AND password_hash = $3 AND epoch = $4 AND disabled_at IS NULL";
+        let done = sqlx::query(SQL)
+            .bind(new.as_str())
+            .bind(read.account.id.to_string())
+            .bind(read.password_hash.as_str())
+            .bind(read.epoch)
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Sets a password whatever the one before was, and begins a new epoch. `false` if the account
+    /// is gone or disabled.
+    pub async fn reset_password(
+        &mut self,
+        id: AccountId,
+        new: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE accounts SET password_hash = $1, epoch = epoch + 1
+            WHERE id = $2 AND disabled_at IS NULL";
+        let done =
+            sqlx::query(SQL).bind(new.as_str()).bind(id.to_string()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Holds the account's row for this transaction, so that neither password nor state changes
+    /// before its end. `false` if it is gone, disabled, or in another epoch than this.
+    pub async fn hold_account(&mut self, id: AccountId, epoch: i64) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE accounts SET epoch = epoch
+            WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL";
+        let done = sqlx::query(SQL).bind(id.to_string()).bind(epoch).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Holds the account's row for this transaction, whatever state it is in, before rows that belong
+    /// to it are touched. `false` if it is gone.
+    pub async fn lock_account(&mut self, id: AccountId) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE accounts SET epoch = epoch WHERE id = $1";
+        let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives the account another address. `false` if it is gone or disabled.
+    ///
+    /// # Errors
+    /// A conflict where another account has the address; the transaction is lost then.
+    pub async fn change_email(
+        &mut self,
+        id: AccountId,
+        email: &EmailAddress,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE accounts SET email = $1 WHERE id = $2 AND disabled_at IS NULL";
+        let done =
+            sqlx::query(SQL).bind(email.as_str()).bind(id.to_string()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Removes the account, and with it whatever refers to it: sessions, links, events, letters.
+    /// `false` if it is gone, or has passed out of `epoch`.
+    pub async fn delete_account(
+        &mut self,
+        id: AccountId,
+        epoch: Option<i64>,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM accounts WHERE id = $1 AND epoch = COALESCE($2, epoch)";
+        let done = sqlx::query(SQL).bind(id.to_string()).bind(epoch).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Up to `limit` accounts in the order of their making, those after `after`, whose address holds
+    /// `part`.
+    pub async fn find_accounts(
+        &mut self,
+        after: Option<AccountId>,
+        part: &str,
+        limit: i64,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, email, password_hash, name, locale, epoch, created_at, disabled_at
+            FROM accounts WHERE id > $1 AND email LIKE $2 ESCAPE '!'
+            ORDER BY id LIMIT $3";
+        let after = after.map_or_else(String::new, |id| id.to_string());
+        let rows = sqlx::query(SQL)
+            .bind(after)
+            .bind(pattern_for(part))
+            .bind(limit)
+            .fetch_all(self.raw())
+            .await?;
+        rows.iter().map(AccountRecord::from_row).collect()
+    }
+}
+
+/// What `LIKE` takes for a text that holds `part`, folded as addresses are.
+pub(super) fn pattern_for(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in part.chars() {
+        if matches!(c, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(c.to_ascii_lowercase());
+    }
+    pattern.push('%');
+    pattern
 }

@@ -12,16 +12,18 @@ const LINKS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long a letter that was sent is remembered: longer than the hour that limits count.
 const LETTERS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// Removes expired sessions, sign-ups that nobody confirmed, links and letters of long ago.
+/// Removes expired sessions, sign-ups that nobody confirmed, links, letters and events of long ago.
 #[derive(Clone, Debug)]
 pub struct Janitor {
     store: Store,
     clock: Clock,
+    /// How long what happened is remembered.
+    events_kept: Duration,
 }
 
 impl Janitor {
-    pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    pub fn new(store: Store, clock: Clock, events_kept: Duration) -> Self {
+        Self { store, clock, events_kept }
     }
 
     /// Works until the future is dropped, once every `round`.
@@ -43,12 +45,17 @@ impl Janitor {
         loop {
             let batch = self
                 .store
-                .write(async |tx| {
+                .write_behind(async |tx| {
                     let sessions = tx.purge_sessions(now, BATCH).await?;
                     let sign_ups = tx.purge_sign_ups(now, BATCH).await?;
-                    let links = tx.purge_links(now - LINKS_REMEMBERED, BATCH).await?;
+                    let pages = tx.purge_page_sessions(now, BATCH).await?;
+                    let before = now - LINKS_REMEMBERED;
+                    let links = tx.purge_links(before, BATCH).await?
+                        + tx.purge_account_links(before, BATCH).await?
+                        + tx.purge_email_changes(before - LINKS_REMEMBERED, BATCH).await?;
                     let letters = tx.purge_letters(now - LETTERS_REMEMBERED, BATCH).await?;
-                    Ok::<_, StoreError>(sessions + sign_ups + links + letters)
+                    let events = tx.purge_events(now - self.events_kept, BATCH).await?;
+                    Ok::<_, StoreError>(sessions + sign_ups + pages + links + letters + events)
                 })
                 .await?;
             if batch == 0 {

@@ -1,5 +1,6 @@
 //! The links in letters, by their digest.
 
+use super::account_links::AccountLinkSummary;
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, Digest, LinkState, SignUpId};
@@ -99,6 +100,39 @@ impl Connection {
             .execute(self.raw())
             .await?;
         Ok(())
+    }
+
+    /// Forgets the links of a sign-up: the address is to leave no trace.
+    pub async fn delete_links_of_sign_up(&mut self, sign_up: SignUpId) -> Result<(), StoreError> {
+        const SQL: &str = "DELETE FROM links WHERE sign_up_id = $1";
+        sqlx::query(SQL).bind(sign_up.to_string()).execute(self.raw()).await?;
+        Ok(())
+    }
+
+    /// The links of sign-ups that became the account, and of one that waits for its address, for an
+    /// export.
+    pub async fn find_activation_links_of(
+        &mut self,
+        account: AccountId,
+    ) -> Result<Vec<AccountLinkSummary>, StoreError> {
+        const SQL: &str = "
+            SELECT minted_at, expires_at, used_at, disavowed_at
+            FROM links
+            WHERE account_id = $1 OR sign_up_id IN
+                (SELECT s.id FROM sign_ups s JOIN accounts a ON a.email = s.email WHERE a.id = $1)
+            ORDER BY minted_at";
+        let rows = sqlx::query(SQL).bind(account.to_string()).fetch_all(self.raw()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(AccountLinkSummary {
+                    purpose: ACTIVATION.to_owned(),
+                    minted_at: column::instant(row, "minted_at")?,
+                    expires_at: column::instant(row, "expires_at")?,
+                    used_at: column::optional_instant(row, "used_at")?,
+                    voided_at: column::optional_instant(row, "disavowed_at")?,
+                })
+            })
+            .collect()
     }
 
     /// Forgets up to `limit` links that expired before `before`; answers how many.

@@ -38,6 +38,41 @@ pub(super) async fn run(pool: &Pool) -> Result<(), MigrationError> {
     Ok(migrator(pool.engine()).run(pool.writer()).await?)
 }
 
+/// How the schema of a database stands to the one that this binary was built for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Schema {
+    Known,
+    /// Migrations of this binary have not run yet, or none has.
+    Older,
+    /// Migrations have run that this binary does not know, or others under the same number.
+    Other,
+}
+
+/// Looks at the schema and changes nothing.
+pub(super) async fn inspect(pool: &Pool) -> Result<Schema, StoreError> {
+    let mut connection = pool.reader().acquire().await?;
+    let migrator = migrator(pool.engine());
+    let applied = match connection.list_applied_migrations(&migrator.table_name).await {
+        Ok(applied) => applied,
+        Err(MigrateError::Execute(sqlx::Error::Database(error)))
+            if error.code().is_some_and(|code| pool::is_missing_table(&code)) =>
+        {
+            return Ok(Schema::Older);
+        }
+        Err(MigrateError::Execute(error)) => return Err(error.into()),
+        Err(other) => return Err(internal(other.to_string())),
+    };
+    let is_known = |version, checksum: &[u8]| {
+        migrator.iter().any(|known| known.version == version && *known.checksum == *checksum)
+    };
+    if !applied.iter().all(|migration| is_known(migration.version, &migration.checksum)) {
+        return Ok(Schema::Other);
+    }
+    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
+    let is_whole = migrator.iter().all(|migration| is_applied(migration.version));
+    Ok(if is_whole { Schema::Known } else { Schema::Older })
+}
+
 /// Whether every migration that this binary knows has run.
 pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
     let mut connection = pool.reader().acquire().await?;

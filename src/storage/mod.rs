@@ -5,15 +5,25 @@
 //! one transaction and answers only once that is durable. Statements are one text for both
 //! engines; only `pool` and `migrate` know which one it is.
 //!
+//! Rows are held in one order, or two requests on PostgreSQL wait for each other until one of them
+//! fails: the row of a sign-up, the row of an account, and only then what belongs to the account. A
+//! foreign key holds the row that it points to, so a statement that inserts may come too late for
+//! that; [`Connection::lock_account`] comes first. Work that touches rows of many accounts cannot
+//! keep to an order and goes through [`Store::write_behind`].
+//!
 //! Single use is a conditional `UPDATE` or `DELETE` and the number of rows it touched, never a read
 //! and then a write. `RETURNING` is not used: outside a transaction its row can be seen although
 //! the commit behind it failed.
 
+mod account_links;
 mod accounts;
+mod email_changes;
+mod events;
 mod janitor;
 mod links;
 mod migrate;
 mod outbox;
+mod page_sessions;
 mod pool;
 mod sessions;
 mod sign_ups;
@@ -30,11 +40,16 @@ use sqlx::any::AnyRow;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Transaction};
 
+pub use account_links::{AccountLinkRecord, AccountLinkSummary, NewAccountLink};
 pub use accounts::{AccountRecord, NewAccount};
+pub use email_changes::NewEmailChange;
+pub use events::NewEvent;
 pub use janitor::Janitor;
 pub use links::LinkRecord;
 pub use migrate::MigrationError;
-pub use outbox::{ClaimedLetter, LetterId, NewLetter};
+use migrate::Schema;
+pub use outbox::{ClaimedLetter, LetterId, LetterSummary, NewLetter};
+pub use page_sessions::{NewPageSession, PageSessionSummary};
 pub use pool::{Db, Engine, Pool, PoolError};
 pub use sessions::{AccessSlot, NewSession, Renewal, Rotation, SessionRecord};
 pub use sign_ups::{NewSignUp, SignUpRecord};
@@ -97,6 +112,25 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Opens the database at `databases.vestibule` of `figment` as it is, with one connection that
+    /// writes, for a command beside a service that may be running. Nothing is created or migrated:
+    /// an older service would not know the schema any more.
+    ///
+    /// # Errors
+    /// When there is no database, or its schema is not the one that this binary was built for.
+    pub async fn open_as_it_is(figment: &Figment) -> Result<Self, OpenError> {
+        let figment = figment
+            .focus("databases.vestibule")
+            .merge(Serialized::global("max_connections", 1))
+            .join(Serialized::default("connect_timeout", 5));
+        let pool = Pool::open_existing(&figment).await?;
+        match migrate::inspect(&pool).await? {
+            Schema::Known => Ok(Self { pool }),
+            Schema::Older => Err(OpenError::OlderSchema),
+            Schema::Other => Err(OpenError::OtherSchema),
+        }
+    }
+
     /// Closes the connections; nothing goes through afterwards.
     pub async fn close(&self) {
         self.pool.close_connections().await;
@@ -124,6 +158,24 @@ impl Store {
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         let transaction = self.pool.begin().await.map_err(StoreError::from)?;
+        Self::finish(transaction, work).await
+    }
+
+    /// As [`Store::write`], for work that nobody waits for. Where it would wait for others' rows it
+    /// fails as unavailable, long before the database looks for a deadlock: so no request ever fails
+    /// because of it.
+    pub async fn write_behind<T, E: From<StoreError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = self.pool.begin_patiently().await.map_err(StoreError::from)?;
+        Self::finish(transaction, work).await
+    }
+
+    async fn finish<T, E: From<StoreError>>(
+        transaction: Transaction<'static, Any>,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut connection = Connection(Lent::Transaction(transaction));
         let outcome = work(&mut connection).await?;
         if let Lent::Transaction(transaction) = connection.0 {
@@ -145,6 +197,14 @@ pub enum OpenError {
     Pool(#[from] PoolError),
     #[error("the database could not be brought up to date")]
     Migration(#[from] MigrationError),
+    #[error("the schema is not up to date: run `vestibule migrate`")]
+    OlderSchema,
+    #[error(
+        "the schema is of another version than this program: use the one that the service runs"
+    )]
+    OtherSchema,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A connection lent by a [`Store`].

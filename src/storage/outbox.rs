@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
-use crate::model::{EmailAddress, Locale, row_id};
+use crate::model::{AccountId, EmailAddress, Locale, row_id};
 
 row_id! {
     /// Of a letter in the outbox; its Message-ID follows from it.
@@ -19,9 +19,22 @@ pub struct NewLetter<'a> {
     pub kind: &'static str,
     pub email: &'a EmailAddress,
     pub locale: Option<&'a Locale>,
+    /// Whom the letter is about: it goes with the account.
+    pub account: Option<AccountId>,
     /// What the letter tells, as JSON; nothing secret.
     pub facts: String,
     pub now: Timestamp,
+}
+
+/// A letter as an export tells of it.
+#[derive(Clone, Debug)]
+pub struct LetterSummary {
+    pub kind: String,
+    pub email: EmailAddress,
+    pub created_at: Timestamp,
+    pub sent_at: Option<Timestamp>,
+    /// When it was given up.
+    pub dead_at: Option<Timestamp>,
 }
 
 /// A letter that one courier holds the lease of.
@@ -61,8 +74,8 @@ fn without_nul(words: &str) -> String {
 impl Connection {
     pub async fn insert_letter(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
         const SQL: &str = "
-            INSERT INTO outbox (id, kind, email, locale, facts, created_at, due_at, tries)
-            VALUES ($1, $2, $3, $4, $5, $6, $6, 0)";
+            INSERT INTO outbox (id, kind, email, locale, facts, created_at, due_at, tries, account_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $6, 0, $7)";
         sqlx::query(SQL)
             .bind(new.id.to_string())
             .bind(new.kind)
@@ -70,6 +83,7 @@ impl Connection {
             .bind(new.locale.map(Locale::as_str))
             .bind(&new.facts)
             .bind(new.now.unix_millis())
+            .bind(new.account.map(|id| id.to_string()))
             .execute(self.raw())
             .await?;
         Ok(())
@@ -261,6 +275,60 @@ impl Connection {
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// The letters about an account, and those to its address that are about no other, oldest first.
+    pub async fn find_letters_about(
+        &mut self,
+        account: AccountId,
+        email: &EmailAddress,
+    ) -> Result<Vec<LetterSummary>, StoreError> {
+        const SQL: &str = "
+            SELECT kind, email, created_at, sent_at, dead_at
+            FROM outbox WHERE account_id = $1 OR (email = $2 AND account_id IS NULL) ORDER BY id";
+        let rows = sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(email.as_str())
+            .fetch_all(self.raw())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(LetterSummary {
+                    kind: column::text(row, "kind")?,
+                    email: column::parsed(row, "email")?,
+                    created_at: column::instant(row, "created_at")?,
+                    sent_at: column::optional_instant(row, "sent_at")?,
+                    dead_at: column::optional_instant(row, "dead_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The account has left this address: what has not been sent to it lapses, and what was is
+    /// remembered as the account's.
+    pub async fn leave_letters_to(
+        &mut self,
+        email: &EmailAddress,
+        account: AccountId,
+    ) -> Result<(), StoreError> {
+        const LAPSE: &str = "DELETE FROM outbox WHERE email = $1 AND sent_at IS NULL";
+        const KEEP: &str =
+            "UPDATE outbox SET account_id = $1 WHERE email = $2 AND account_id IS NULL";
+        sqlx::query(LAPSE).bind(email.as_str()).execute(self.raw()).await?;
+        sqlx::query(KEEP)
+            .bind(account.to_string())
+            .bind(email.as_str())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets every letter to an address, sent or not, but those about an account: they were to
+    /// somebody who has left the address, and go with that account.
+    pub async fn delete_letters_to(&mut self, email: &EmailAddress) -> Result<(), StoreError> {
+        const SQL: &str = "DELETE FROM outbox WHERE email = $1 AND account_id IS NULL";
+        sqlx::query(SQL).bind(email.as_str()).execute(self.raw()).await?;
+        Ok(())
     }
 
     /// Forgets up to `limit` letters sent before `before`; answers how many.

@@ -48,6 +48,13 @@ struct DatabaseSettings {
     connect_timeout: u64,
 }
 
+/// What is done about an SQLite file that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    IsCreated,
+    IsAnError,
+}
+
 /// Why no pool could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
@@ -57,6 +64,12 @@ pub enum PoolError {
     Settings(Box<figment::Error>),
     #[error("cannot create the database file {}: {source}", file.display())]
     File { file: PathBuf, source: io::Error },
+    #[error(
+        "there is no database file {}: the first start of the service, or `vestibule migrate`, \
+         makes it",
+        file.display()
+    )]
+    NoFile { file: PathBuf },
     #[error("cannot connect to the database: {0}")]
     Connect(#[from] sqlx::Error),
 }
@@ -82,12 +95,38 @@ impl Pool {
         }
     }
 
+    /// A transaction that gives up where others hold what it wants. On SQLite writers take turns
+    /// anyway.
+    pub(super) async fn begin_patiently(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        if self.engine == Engine::Postgres {
+            // a tenth of the time after which the server looks for deadlocks
+            transaction.execute("SET LOCAL lock_timeout = '100ms'").await?;
+        }
+        Ok(transaction)
+    }
+
     pub(super) async fn close_connections(&self) {
         self.readers.close().await;
         self.writers.close().await;
     }
 
-    async fn open(settings: DatabaseSettings, figment: &Figment) -> Result<Self, PoolError> {
+    /// Connects to a database that is there already. Nothing is logged: who asks is told.
+    pub(super) async fn open_existing(figment: &Figment) -> Result<Self, PoolError> {
+        Self::open(figment, Absent::IsAnError).await
+    }
+
+    async fn open(figment: &Figment, absent: Absent) -> Result<Self, PoolError> {
+        let settings: DatabaseSettings =
+            figment.extract().map_err(|error| PoolError::Settings(Box::new(error)))?;
+        Self::connect(settings, figment, absent).await
+    }
+
+    async fn connect(
+        settings: DatabaseSettings,
+        figment: &Figment,
+        absent: Absent,
+    ) -> Result<Self, PoolError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
 
@@ -107,8 +146,13 @@ impl Pool {
                 if settings.url.contains(":memory:") || settings.url.contains("mode=memory") {
                     return Err(wrong("expected a file: sqlite://path".to_owned()));
                 }
-                create_private(&file)
-                    .map_err(|source| PoolError::File { file: file.clone(), source })?;
+                match absent {
+                    Absent::IsCreated => create_private(&file)
+                        .map_err(|source| PoolError::File { file: file.clone(), source })?,
+                    // one that may not be looked at is the connection's business
+                    Absent::IsAnError if file.try_exists().unwrap_or(true) => {}
+                    Absent::IsAnError => return Err(PoolError::NoFile { file }),
+                }
                 let writers = sqlite(1, timeout, "PRAGMA query_only = OFF");
                 let readers =
                     sqlite(settings.max_connections.min(8), timeout, "PRAGMA query_only = ON");
@@ -182,11 +226,17 @@ pub(super) fn open_private(file: &Path) -> io::Result<File> {
 pub(super) fn is_transient(code: &str) -> bool {
     if code.len() == 5 {
         // SQLSTATE classes: connection exception, transaction rollback, insufficient resources,
-        // operator intervention, system error
-        return ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class));
+        // a lock that is not to be had, operator intervention, system error
+        return ["08", "40", "53", "55P03", "57", "58"].iter().any(|class| code.starts_with(class));
     }
     // SQLite's primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+/// Whether a database's error code means that a table is not there.
+pub(super) fn is_missing_table(code: &str) -> bool {
+    // SQLSTATE undefined_table; SQLite has its general code for it
+    matches!(code, "42P01" | "1")
 }
 
 #[rocket::async_trait]
@@ -196,8 +246,7 @@ impl rocket_db_pools::Pool for Pool {
 
     /// Connects at once, so that a wrong setting stops the start and not the first request.
     async fn init(figment: &Figment) -> Result<Self, PoolError> {
-        let settings = figment.extract().map_err(|error| PoolError::Settings(Box::new(error)))?;
-        let pool = Self::open(settings, figment).await;
+        let pool = Self::open(figment, Absent::IsCreated).await;
         if let Err(error) = &pool {
             // Rocket's own log of it is off
             tracing::error!("{error}");

@@ -307,9 +307,29 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Lets the session go on in the account's next epoch. `false` if it has ended.
+    pub async fn carry_session(
+        &mut self,
+        id: SessionId,
+        account: AccountId,
+        from_epoch: i64,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE sessions SET epoch = epoch + 1 WHERE id = $1 AND account_id = $2 AND epoch = $3";
+        let done = sqlx::query(SQL)
+            .bind(id.to_string())
+            .bind(account.to_string())
+            .bind(from_epoch)
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Removes the rows of sessions that a raised epoch has ended.
     pub async fn purge_sessions_of(&mut self, account: AccountId) -> Result<u64, StoreError> {
-        const SQL: &str = "DELETE FROM sessions WHERE account_id = $1";
+        const SQL: &str = "
+            DELETE FROM sessions WHERE account_id = $1
+              AND epoch <> (SELECT a.epoch FROM accounts a WHERE a.id = $1)";
         let done = sqlx::query(SQL).bind(account.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected())
     }

@@ -2,6 +2,7 @@
 
 use sqlx::any::AnyRow;
 
+use super::accounts::pattern_for;
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::crypto::hasher::PasswordHash;
@@ -164,6 +165,28 @@ impl Connection {
         let sql = if also_contested { ANY } else { UNCONTESTED };
         let done = sqlx::query(sql).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Up to `limit` sign-ups in the order of their making, those after `after`, whose address holds
+    /// `part`.
+    pub async fn find_sign_ups(
+        &mut self,
+        after: Option<SignUpId>,
+        part: &str,
+        limit: i64,
+    ) -> Result<Vec<SignUpRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at
+            FROM sign_ups WHERE id > $1 AND email LIKE $2 ESCAPE '!'
+            ORDER BY id LIMIT $3";
+        let after = after.map_or_else(String::new, |id| id.to_string());
+        let rows = sqlx::query(SQL)
+            .bind(after)
+            .bind(pattern_for(part))
+            .bind(limit)
+            .fetch_all(self.raw())
+            .await?;
+        rows.iter().map(SignUpRecord::from_row).collect()
     }
 
     /// Forgets up to `limit` sign-ups that waited too long; answers how many.

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::edge::form::{Form, FormError};
 use super::edge::json::JsonObject;
-use super::edge::language::Accepted;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::problem::Problem;
 use super::edge::slug;
@@ -21,7 +20,7 @@ use super::edge::views::{
 use crate::accounts::{Accounts, ActivationError, DisavowalError, LinkStanding};
 use crate::clock::Timestamp;
 use crate::messages::Language;
-use crate::model::{EmailAddress, SignUp, UserAgent};
+use crate::model::{Caller, EmailAddress, SignUp, UserAgent};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("activate", |rocket| async {
@@ -119,6 +118,7 @@ async fn show(
 
 #[post("/activate", data = "<form>")]
 async fn press(
+    caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -127,7 +127,7 @@ async fn press(
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let answers = Answers::to(pages, accounts, language, token).of_link().await?;
-    let outcome = accounts.activate(token, form.get("password")).await;
+    let outcome = accounts.activate(token, form.get("password"), &caller).await;
     let error = match outcome {
         Ok(done) => return Ok(answers.activated(done.email.as_ref(), done.already)),
         Err(error) => error,
@@ -150,6 +150,7 @@ async fn press(
 
 #[post("/activate/disavowal", data = "<form>")]
 async fn disavow(
+    caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -158,7 +159,7 @@ async fn disavow(
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let answers = Answers::to(pages, accounts, language, token).of_link().await?;
-    Ok(match accounts.disavow(token).await {
+    Ok(match accounts.disavow(token, &caller).await {
         Ok(()) => answers.page(Status::Ok, &Disavowed {}),
         Err(DisavowalError::Expired) => answers.expired(),
         Err(DisavowalError::Unknown) => answers.unknown(),
@@ -169,20 +170,21 @@ async fn disavow(
 
 #[post("/activate/new-link", data = "<form>")]
 async fn renew(
+    caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
-    accepted: Accepted,
     accounts: &State<Accounts>,
     pages: &PageState,
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    accounts.renew_link(token, accepted.0.as_ref()).await?;
+    accounts.renew_link(token, caller.locale.as_ref()).await?;
     Ok(pages.page(language, Status::Accepted, &NewLinkSent {}))
 }
 
 #[post("/activations", data = "<body>")]
 async fn activate_json(
+    caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Json<Value>, Problem> {
@@ -191,14 +193,10 @@ async fn activate_json(
     let token = fields.required_text("token").unwrap_or_default();
     let password = fields.text_of("password");
     fields.finish()?;
-    match accounts.activate(token, password).await {
+    match accounts.activate(token, password, &caller).await {
         Ok(_) => Ok(Json(json!({ "status": "active" }))),
         Err(ActivationError::PasswordNeeded(_)) => Err(Problem::of(slug::PASSWORD_NEEDED)),
-        Err(ActivationError::Password { problem, .. }) => {
-            let mut fields = body.fields();
-            fields.refuse("password", &problem);
-            Err(fields.finish().err().unwrap_or_else(|| Problem::of(slug::INVALID_FIELDS)))
-        }
+        Err(ActivationError::Password { problem, .. }) => Err(Problem::field("password", &problem)),
         Err(ActivationError::AddressTaken) => Err(Problem::of(slug::ADDRESS_TAKEN)),
         Err(ActivationError::Expired) => Err(Problem::of(slug::LINK_EXPIRED)),
         Err(ActivationError::Disavowed | ActivationError::Unknown) => {
@@ -210,6 +208,7 @@ async fn activate_json(
 
 #[post("/activations/disavowals", data = "<body>")]
 async fn disavow_json(
+    caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Status, Problem> {
@@ -217,7 +216,7 @@ async fn disavow_json(
     let mut fields = body.fields();
     let token = fields.required_text("token").unwrap_or_default();
     fields.finish()?;
-    accounts.disavow(token).await?;
+    accounts.disavow(token, &caller).await?;
     Ok(Status::NoContent)
 }
 

@@ -1,20 +1,27 @@
 //! `/v1/me`: the account of whoever holds the token.
 
 use rocket::fairing::AdHoc;
+use rocket::http::Status;
+use rocket::response::status::Custom;
 use rocket::serde::json::Json;
-use rocket::{State, get, patch, routes};
+use rocket::{State, get, patch, post, put, routes};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::edge::bearer::{Bearer, Need};
 use super::edge::json::JsonObject;
 use super::edge::problem::Problem;
 use super::edge::slug;
-use crate::accounts::{Accounts, ProfileChange, ProfileError};
+use crate::accounts::{
+    Accounts, EmailChangeError, OwnSession, ProfileChange, ProfileError, ProofError,
+};
 use crate::clock::Timestamp;
-use crate::model::{Account, AccountId, Locale, Name};
+use crate::model::{Account, AccountId, Caller, EmailAddress, Locale, Name, Password};
 
 pub fn stage() -> AdHoc {
-    AdHoc::on_ignite("me", |rocket| async { rocket.mount("/v1", routes![show, change]) })
+    AdHoc::on_ignite("me", |rocket| async {
+        rocket.mount("/v1", routes![show, change, change_password, change_email, delete])
+    })
 }
 
 /// Reading one's account.
@@ -72,6 +79,7 @@ async fn show(
 #[patch("/me", data = "<body>")]
 async fn change(
     bearer: Bearer<WriteAccount>,
+    caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Json<Me>, Problem> {
@@ -81,5 +89,90 @@ async fn change(
     let locale = fields.change("locale", Locale::parse);
     fields.finish()?;
     let change = ProfileChange { name, locale };
-    Ok(Json(accounts.change_profile(bearer.account(), change).await?.into()))
+    Ok(Json(accounts.change_profile(bearer.account(), change, &caller).await?.into()))
+}
+
+/// The answer to somebody who is signed in and does not know the current password, which stands in
+/// `field`.
+fn refused(error: ProofError, field: &'static str) -> Problem {
+    match error {
+        ProofError::Wrong => {
+            Problem::field_error(field, "wrong-password", "is not the current password")
+        }
+        ProofError::Gone => Problem::of(slug::INVALID_TOKEN),
+        ProofError::Failure(failure) => failure.into(),
+    }
+}
+
+#[put("/me/password", data = "<body>")]
+async fn change_password(
+    bearer: Bearer<WriteAccount>,
+    caller: Caller,
+    body: Result<JsonObject, Problem>,
+    accounts: &State<Accounts>,
+) -> Result<Status, Problem> {
+    let body = body?;
+    let mut fields = body.fields();
+    let current = fields.required_text("current_password").map(Password::new);
+    // by the input alone at first: what costs nothing if refused goes before what costs something
+    let new = fields.required("new_password", |typed| accounts.policy.judge(typed, None));
+    fields.finish()?;
+    if let (Some(current), Some(_)) = (current, new) {
+        let owner = accounts.profile(bearer.account()).await?;
+        let mut fields = body.fields();
+        let judge = |typed: &str| accounts.policy.judge(typed, Some(&owner.email));
+        let new = fields.required("new_password", judge);
+        fields.finish()?;
+        if let Some(new) = new {
+            let own = OwnSession::Token(bearer.session());
+            let changed =
+                accounts.change_password(bearer.account(), own, &current, &new, &caller).await;
+            changed.map_err(|error| refused(error, "current_password"))?;
+        }
+    }
+    Ok(Status::NoContent)
+}
+
+#[post("/me/email", data = "<body>")]
+async fn change_email(
+    bearer: Bearer<WriteAccount>,
+    caller: Caller,
+    body: Result<JsonObject, Problem>,
+    accounts: &State<Accounts>,
+) -> Result<Custom<Json<Value>>, Problem> {
+    let body = body?;
+    let mut fields = body.fields();
+    let email = fields.required("email", EmailAddress::parse);
+    let password = fields.required_text("password").map(Password::new);
+    fields.finish()?;
+    if let (Some(email), Some(password)) = (email, password) {
+        let requested =
+            accounts.request_email_change(bearer.account(), &email, &password, &caller).await;
+        requested.map_err(|error| match error {
+            EmailChangeError::Unchanged => {
+                Problem::field_error("email", "unchanged", "is the address of the account already")
+            }
+            EmailChangeError::Proof(error) => refused(error, "password"),
+        })?;
+    }
+    // the same whoever the new address belongs to
+    Ok(Custom(Status::Accepted, Json(json!({ "status": "confirmation_pending" }))))
+}
+
+#[post("/me/deletion", data = "<body>")]
+async fn delete(
+    bearer: Bearer<WriteAccount>,
+    caller: Caller,
+    body: Result<JsonObject, Problem>,
+    accounts: &State<Accounts>,
+) -> Result<Status, Problem> {
+    let body = body?;
+    let mut fields = body.fields();
+    let password = fields.required_text("password").map(Password::new);
+    fields.finish()?;
+    if let Some(password) = password {
+        let deleted = accounts.delete(bearer.account(), &password, &caller).await;
+        deleted.map_err(|error| refused(error, "password"))?;
+    }
+    Ok(Status::NoContent)
 }

@@ -3,11 +3,15 @@
 //! A route reads its request, asks a use case of [`crate::accounts`] or [`crate::oauth`], and turns
 //! what that says into an answer. It decides nothing, and knows nothing of SQL, hashing or mail.
 
+mod account;
 mod activate;
 mod dev_mail;
 mod edge;
+mod email_change;
 mod health;
+mod history;
 mod me;
+mod password_reset;
 mod problems;
 mod revoke;
 mod sessions;
@@ -18,6 +22,7 @@ use rocket::fairing::AdHoc;
 
 use edge::slug::Slug;
 
+pub use account::front_door;
 pub use edge::bearer::{Bearer, Need, SignedIn};
 pub use edge::pages::Pages;
 pub use edge::views;
@@ -39,13 +44,21 @@ pub fn stage() -> AdHoc {
             .attach(activate::stage())
             .attach(me::stage())
             .attach(sessions::stage())
+            .attach(history::stage())
+            .attach(password_reset::stage())
+            .attach(email_change::stage())
+            .attach(account::stage())
             .attach(problems::stage())
             .attach(health::stage())
             .attach(dev_mail::stage())
             .register("/oauth", edge::catchers::oauth())
             .register("/v1", edge::catchers::json())
             .register("/health", edge::catchers::json())
+            .register("/schemas", edge::catchers::json())
             .register("/activate", edge::catchers::pages())
+            .register("/reset-password", edge::catchers::pages())
+            .register("/confirm-email", edge::catchers::pages())
+            .register("/account", edge::catchers::pages())
             .register("/problems", edge::catchers::pages())
             .register("/dev", edge::catchers::pages())
     })

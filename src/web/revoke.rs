@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::edge::form::{Form, FormError};
 use super::edge::oauth::OAuthProblem;
 use super::edge::request::Authorization;
+use crate::model::Caller;
 use crate::oauth::{OAuth, OAuthError, Revocation};
 
 pub fn stage() -> AdHoc {
@@ -17,6 +18,7 @@ pub fn stage() -> AdHoc {
 #[post("/revoke", data = "<form>")]
 async fn revoke(
     authorization: Authorization<'_>,
+    caller: Caller,
     form: Result<Form, FormError>,
     oauth: &State<OAuth>,
 ) -> Result<Status, OAuthProblem> {
@@ -24,6 +26,6 @@ async fn revoke(
     let token = form.get("token").ok_or(OAuthError::Malformed("token is missing"))?;
     let token = Zeroizing::new(token.to_owned());
     let client = authorization.credentials(&form)?;
-    oauth.revoke(&Revocation { client, token }).await?;
+    oauth.revoke(&Revocation { client, token, caller }).await?;
     Ok(Status::Ok)
 }

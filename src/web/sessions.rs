@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::edge::bearer::{Bearer, Need};
 use super::edge::problem::Problem;
 use super::edge::slug;
-use crate::model::SessionSummary;
+use crate::accounts::Accounts;
+use crate::model::{Actor, Caller, SessionSummary};
 use crate::oauth::OAuth;
 
 pub fn stage() -> AdHoc {
@@ -59,19 +60,24 @@ async fn list(
 #[delete("/sessions/<id>")]
 async fn end_one(
     bearer: Bearer<EndSessions>,
+    caller: Caller,
     id: &str,
     oauth: &State<OAuth>,
 ) -> Result<Status, Problem> {
     let not_found = || Problem::of(slug::NOT_FOUND).detail("You have no such session.");
     let id = id.parse().map_err(|_| not_found())?;
-    match oauth.end_session(bearer.account(), id).await? {
+    match oauth.end_session(bearer.account(), id, &caller).await? {
         true => Ok(Status::NoContent),
         false => Err(not_found()),
     }
 }
 
 #[delete("/sessions")]
-async fn end_all(bearer: Bearer<EndSessions>, oauth: &State<OAuth>) -> Result<Status, Problem> {
-    oauth.end_all_sessions(bearer.account()).await?;
+async fn end_all(
+    bearer: Bearer<EndSessions>,
+    caller: Caller,
+    accounts: &State<Accounts>,
+) -> Result<Status, Problem> {
+    accounts.end_sessions(bearer.account(), Actor::Owner, &caller).await?;
     Ok(Status::NoContent)
 }

@@ -8,11 +8,9 @@ use rocket::{State, post, routes};
 use serde_json::{Value, json};
 
 use super::edge::json::JsonObject;
-use super::edge::language::Accepted;
 use super::edge::problem::Problem;
-use super::edge::request::Browser;
 use crate::accounts::{Accounts, SignUpRequest};
-use crate::model::{EmailAddress, Locale, Name};
+use crate::model::{Caller, EmailAddress, Locale, Name};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("sign-up", |rocket| async {
@@ -27,8 +25,7 @@ fn accepted() -> Custom<Json<Value>> {
 
 #[post("/accounts", data = "<body>")]
 async fn sign_up(
-    browser: Browser,
-    asked_for: Accepted,
+    caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Custom<Json<Value>>, Problem> {
@@ -41,16 +38,14 @@ async fn sign_up(
     let locale = fields.optional("locale", Locale::parse);
     fields.finish()?;
     if let (Some(email), Some(password)) = (email, password) {
-        let (accepted, user_agent) = (asked_for.0, browser.0);
-        let request = SignUpRequest { email, password, name, locale, accepted, user_agent };
-        accounts.sign_up(request).await?;
+        accounts.sign_up(SignUpRequest { email, password, name, locale, caller }).await?;
     }
     Ok(accepted())
 }
 
 #[post("/activation-mails", data = "<body>")]
 async fn activation_mail(
-    asked_for: Accepted,
+    caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Custom<Json<Value>>, Problem> {
@@ -59,7 +54,7 @@ async fn activation_mail(
     let email = fields.required("email", EmailAddress::parse);
     fields.finish()?;
     if let Some(email) = email {
-        accounts.send_new_link(&email, asked_for.0.as_ref()).await?;
+        accounts.send_new_link(&email, caller.locale.as_ref()).await?;
     }
     Ok(accepted())
 }

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::edge::form::{Form, FormError};
 use super::edge::oauth::OAuthProblem;
-use super::edge::request::{Authorization, Browser};
-use crate::model::{GrantType, Password, RefreshToken, Scope};
+use super::edge::request::Authorization;
+use crate::model::{Caller, GrantType, Password, RefreshToken, Scope};
 use crate::oauth::{OAuth, OAuthError, PasswordGrant, RefreshGrant, TokenPair};
 
 pub fn stage() -> AdHoc {
@@ -43,7 +43,7 @@ impl From<TokenPair> for TokenAnswer {
 #[post("/token", data = "<form>")]
 async fn token(
     authorization: Authorization<'_>,
-    browser: Browser,
+    caller: Caller,
     form: Result<Form, FormError>,
     oauth: &State<OAuth>,
 ) -> Result<Json<TokenAnswer>, OAuthProblem> {
@@ -58,14 +58,13 @@ async fn token(
             let username = form.get("username").ok_or(missing("username is missing"))?.to_owned();
             let password = form.get("password").ok_or(missing("password is missing"))?;
             let password = Password::new(password);
-            let user_agent = browser.0;
-            let request = PasswordGrant { client, username, password, scope, user_agent };
+            let request = PasswordGrant { client, username, password, scope, caller };
             oauth.password_grant(&request).await?
         }
         GrantType::RefreshToken => {
             let token = form.get("refresh_token").ok_or(missing("refresh_token is missing"))?;
             let refresh_token = Zeroizing::new(token.to_owned());
-            oauth.refresh_grant(&RefreshGrant { client, refresh_token, scope }).await?
+            oauth.refresh_grant(&RefreshGrant { client, refresh_token, scope, caller }).await?
         }
     };
     Ok(Json(pair.into()))

@@ -58,7 +58,9 @@ async fn every_path_answers_a_wrong_method_with_405_and_allow() {
             } else if path.starts_with("/oauth") {
                 assert_eq!(answer.json()["error"], "invalid_request", "{path}");
                 assert_eq!(answer.header("cache-control"), "no-store");
-            } else if ["/v1", "/health"].iter().any(|mount| path.starts_with(mount)) {
+            } else if path == "/"
+                || ["/v1", "/health", "/schemas"].iter().any(|mount| path.starts_with(mount))
+            {
                 answer.problem(405, "method-not-allowed");
             } else {
                 answer.page(405, "Method not allowed");
@@ -70,10 +72,10 @@ async fn every_path_answers_a_wrong_method_with_405_and_allow() {
 #[rocket::async_test]
 async fn an_unknown_path_is_404_in_the_form_that_is_asked_for() {
     let app = TestApp::start().await;
-    for path in ["/", "/nowhere", "/v1", "/v1/nowhere", "/v1/me/nowhere", "/health", "/v1/me/x/y"] {
+    for path in ["/nowhere", "/v1", "/v1/nowhere", "/v1/me/nowhere", "/health", "/v1/me/x/y"] {
         get(&app, path).await.problem(404, "not-found");
     }
-    for path in ["/", "/nowhere", "/v2/accounts"] {
+    for path in ["/nowhere", "/v2/accounts"] {
         for accept in [Accept::HTML, "text/html,application/xhtml+xml,*/*;q=0.8".parse().unwrap()] {
             let request = app.client.get(path).header(accept);
             Answer::of(request.dispatch().await).await.page(404, "Not found");

@@ -3,6 +3,10 @@
 #![cfg(unix)]
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
 
+mod database;
+mod operator;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod program;
 
 use program::{Program, SMTP_SECRET, has_exited_with, wait_until};

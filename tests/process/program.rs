@@ -9,7 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -56,6 +56,22 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         headers.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    /// The one JSON document that it printed, and nothing else.
+    pub fn document(&self) -> Value {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 }
 
@@ -160,6 +176,26 @@ impl Program {
         child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
         child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
         (status.code(), output)
+    }
+
+    /// Runs a command to its end with `input` on its standard input.
+    pub fn tell(&self, arguments: &[&str], input: &str) -> Said {
+        // files take whatever is written, whoever reads when
+        let [given, stdout, stderr] = [(); 3].map(|()| tempfile::tempfile().unwrap());
+        let mut start = given.try_clone().unwrap();
+        start.write_all(input.as_bytes()).unwrap();
+        start.rewind().unwrap();
+        let mut command = self.command(arguments);
+        command.stdin(given).stdout(stdout.try_clone().unwrap());
+        let mut child = command.stderr(stderr.try_clone().unwrap()).spawn().unwrap();
+        let status = wait_until("the command ends", || child.try_wait().unwrap());
+        let text = |mut file: File| {
+            let mut text = String::new();
+            file.rewind().unwrap();
+            file.read_to_string(&mut text).unwrap();
+            text
+        };
+        Said { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -162,6 +162,7 @@ impl TestDatabase {
             kind: "sign-up",
             email: &email,
             locale: None,
+            account: None,
             facts: "{}".to_owned(),
             now: due,
         };

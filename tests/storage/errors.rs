@@ -75,9 +75,18 @@ async fn r55_an_error_tells_no_value_that_was_to_be_stored(db: TestDatabase) {
         locale: None,
         now: NOW,
     };
-    db.execute("DROP TABLE sessions").await;
-    db.execute("DROP TABLE links").await;
-    db.execute("DROP TABLE accounts").await;
+    for table in [
+        "sessions",
+        "links",
+        "account_links",
+        "email_changes",
+        "page_sessions",
+        "events",
+        "outbox",
+        "accounts",
+    ] {
+        db.execute(&format!("DROP TABLE {table}")).await;
+    }
     db.execute(
         "CREATE TABLE accounts (id TEXT, email TEXT UNIQUE, password_hash TEXT,
              name TEXT NOT NULL, locale TEXT, epoch BIGINT, created_at BIGINT)",

@@ -3,7 +3,8 @@
 //! Each test is an `async fn` that is given a fresh database; [`on_both_engines`] makes two tests
 //! of it. Where there is no PostgreSQL its half is skipped, and says so.
 
-#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
+#![expect(clippy::print_stdout, reason = "the races tell how they went, to whoever wants to see")]
 
 /// Makes two tests of each of these functions: one on SQLite, one on PostgreSQL.
 macro_rules! on_both_engines {
@@ -26,13 +27,24 @@ macro_rules! on_both_engines {
     };
 }
 
+mod account_life;
+mod account_links;
 mod accounts;
+mod columns;
+mod crowd;
 mod database;
+mod email_changes;
 mod errors;
+mod events;
+mod janitor;
+mod leaving;
 mod links;
 mod outbox;
+mod page_sessions;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod races;
+mod racing;
 mod schema;
 mod sessions;
 mod sign_ups;

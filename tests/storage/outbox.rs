@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use vestibule::clock::Timestamp;
-use vestibule::storage::{ClaimedLetter, LetterId};
+use vestibule::crypto::secret::Entropy;
+use vestibule::model::AccountId;
+use vestibule::storage::{ClaimedLetter, LetterId, NewLetter};
 
 use crate::database::{NOW, TestDatabase, after, at_once, claim, email};
 
@@ -24,6 +26,11 @@ on_both_engines! {
     r35_the_letters_of_an_address_are_counted_by_when_they_were_sent,
     of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none,
     sent_letters_are_purged_by_portions,
+    letters_about_an_account_go_with_it_and_others_stay,
+    a_letter_whose_account_goes_meanwhile_is_nobodys_to_send,
+    claims_and_deletions_at_once_do_not_wait_for_each_other,
+    an_account_that_leaves_an_address_takes_what_was_sent_along,
+    letters_to_an_address_are_forgotten_sent_or_not,
 }
 
 fn ids(letters: &[ClaimedLetter]) -> Vec<LetterId> {
@@ -301,4 +308,133 @@ async fn sent_letters_are_purged_by_portions(db: TestDatabase) {
         assert_eq!(purge(after(10)).await, portion);
     }
     assert_eq!(db.count("outbox").await, 2);
+}
+
+/// Posts a letter about the account.
+async fn letter_about(db: &TestDatabase, account: AccountId, address: &str) -> LetterId {
+    let (id, email) = (LetterId::new(Entropy.uuid_v7(NOW)), email(address));
+    let new = NewLetter {
+        id,
+        kind: "password-changed",
+        email: &email,
+        locale: None,
+        account: Some(account),
+        facts: "{}".to_owned(),
+        now: NOW,
+    };
+    db.store.write(async |tx| tx.insert_letter(&new).await).await.unwrap();
+    id
+}
+
+async fn delete(db: &TestDatabase, account: AccountId) {
+    assert!(db.store.write(async |tx| tx.delete_account(account, None).await).await.unwrap());
+}
+
+async fn letters_about_an_account_go_with_it_and_others_stay(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    let bob = db.account("bob@example.org").await;
+    letter_about(&db, ada, "ada@example.org").await;
+    letter_about(&db, ada, "new@example.org").await;
+    let letter = claim_one(&db, NOW).await;
+    assert!(mark_sent(&db, &letter, NOW).await);
+    let of_bob = letter_about(&db, bob, "bob@example.org").await;
+    let of_nobody = db.letter("ada@example.org", NOW).await;
+    let about = async |account, address| {
+        let email = email(address);
+        let found = db.store.read(async |tx| tx.find_letters_about(account, &email).await).await;
+        found.unwrap().len()
+    };
+    assert_eq!(about(ada, "ada@example.org").await, 3);
+    assert_eq!(about(bob, "bob@example.org").await, 1);
+    delete(&db, ada).await;
+    let left: BTreeSet<LetterId> = ids(&db.claim(NOW, 10).await).into_iter().collect();
+    assert_eq!(left, BTreeSet::from([of_bob, of_nobody]));
+    assert_eq!(db.count("outbox").await, 2);
+}
+
+async fn a_letter_whose_account_goes_meanwhile_is_nobodys_to_send(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    letter_about(&db, account, "ada@example.org").await;
+    let letter = claim_one(&db, NOW).await;
+    assert!(holds_lease(&db, &letter, after(1)).await);
+    delete(&db, account).await;
+    // the courier sees it before it sends, and what it writes afterwards comes to nothing
+    assert!(!holds_lease(&db, &letter, after(1)).await);
+    assert!(!mark_sent(&db, &letter, after(1)).await);
+    assert!(!postpone(&db, &letter, after(9), 1, Some("late")).await);
+    assert!(!mark_dead(&db, &letter, after(1)).await);
+    assert!(!drop_letter(&db, &letter).await);
+    assert_eq!(db.count("outbox").await, 0);
+}
+
+async fn claims_and_deletions_at_once_do_not_wait_for_each_other(db: TestDatabase) {
+    let nodes = [db.store.clone(), db.another_store().await];
+    for round in 0..20 {
+        let account = db.account("ada@example.org").await;
+        for index in 0..6 {
+            letter_about(&db, account, &format!("ada{index}@example.org")).await;
+        }
+        let answers = at_once(4, |index| {
+            let (store, lease) = (nodes[index % 2].clone(), Entropy.uuid_v7(NOW));
+            async move {
+                if index == 0 {
+                    let gone = store.write(async |tx| tx.delete_account(account, None).await).await;
+                    assert!(gone.unwrap());
+                    return Vec::new();
+                }
+                let claimed = store
+                    .write_behind(async |tx| tx.claim_letters(lease, NOW, after(60), 4).await)
+                    .await;
+                claimed.unwrap_or_default()
+            }
+        });
+        let claimed: Vec<LetterId> =
+            answers.await.iter().flatten().map(|letter| letter.id).collect();
+        let once: BTreeSet<&LetterId> = claimed.iter().collect();
+        assert_eq!(once.len(), claimed.len(), "round {round}: a letter was claimed twice");
+        assert_eq!(db.count("outbox").await, 0);
+    }
+}
+
+async fn an_account_that_leaves_an_address_takes_what_was_sent_along(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    db.letter("ada@example.org", NOW).await;
+    let sent = claim_one(&db, NOW).await;
+    assert!(mark_sent(&db, &sent, after(1)).await);
+    let waiting = db.letter("ada@example.org", NOW).await;
+    let dead = claim_one(&db, NOW).await;
+    assert_eq!(dead.id, waiting);
+    assert!(mark_dead(&db, &dead, after(1)).await);
+    let bystander = db.letter("bob@example.org", NOW).await;
+
+    let former = email("ada@example.org");
+    db.store.write(async |tx| tx.leave_letters_to(&former, ada).await).await.unwrap();
+    assert_eq!(db.count("outbox").await, 2, "what was not sent has lapsed");
+    let present = email("new@example.org");
+    let about = db.store.read(async |tx| tx.find_letters_about(ada, &present).await).await.unwrap();
+    assert_eq!(about.len(), 1);
+    assert_eq!((&about[0].email, about[0].sent_at), (&former, Some(after(1))));
+    delete(&db, ada).await;
+    assert_eq!(ids(&db.claim(NOW, 10).await), [bystander]);
+    assert_eq!(db.count("outbox").await, 1);
+}
+
+async fn letters_to_an_address_are_forgotten_sent_or_not(db: TestDatabase) {
+    for kept in ["sent", "dead", "claimed", "waiting"] {
+        db.letter("ada@example.org", NOW).await;
+        if kept == "waiting" {
+            break;
+        }
+        let letter = claim_one(&db, NOW).await;
+        match kept {
+            "sent" => assert!(mark_sent(&db, &letter, NOW).await),
+            "dead" => assert!(mark_dead(&db, &letter, NOW).await),
+            _ => {}
+        }
+    }
+    let bystander = db.letter("bob@example.org", NOW).await;
+    assert_eq!(db.count("outbox").await, 5);
+    let ada = email("Ada@Example.org");
+    db.store.write(async |tx| tx.delete_letters_to(&ada).await).await.unwrap();
+    assert_eq!(ids(&db.claim(NOW, 10).await), [bystander]);
 }

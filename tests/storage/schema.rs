@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use vestibule::storage::StoreErrorKind;
+use rocket::figment::Figment;
+use vestibule::storage::{OpenError, Store, StoreErrorKind};
 
 use crate::database::{TestDatabase, at_once, open, sqlite_url};
 
@@ -14,11 +15,22 @@ on_both_engines! {
     a_schema_that_lacks_a_migration_is_noticed,
     a_schema_from_a_later_version_stops_the_start,
     a_migration_that_was_edited_stops_the_start,
+    a_command_opens_only_the_schema_that_it_knows_and_changes_nothing,
 }
 
 async fn the_first_start_creates_the_schema(db: TestDatabase) {
     db.store.check().await.unwrap();
-    for table in ["accounts", "sign_ups", "links", "outbox", "sessions"] {
+    for table in [
+        "accounts",
+        "sign_ups",
+        "links",
+        "outbox",
+        "sessions",
+        "email_changes",
+        "account_links",
+        "page_sessions",
+        "events",
+    ] {
         assert_eq!(db.count(table).await, 0, "{table}");
     }
 }
@@ -60,6 +72,26 @@ async fn a_migration_that_was_edited_stops_the_start(db: TestDatabase) {
     )
     .await;
     assert!(open(&db.url).await.is_err());
+}
+
+async fn a_command_opens_only_the_schema_that_it_knows_and_changes_nothing(db: TestDatabase) {
+    let figment = Figment::new().merge(("databases.vestibule.url", &db.url));
+    let beside = Store::open_as_it_is(&figment).await.unwrap();
+    let id = db.sign_up("ada@example.org").await;
+    assert!(beside.read(async |db| db.find_sign_up(id).await).await.unwrap().is_some());
+    beside.close().await;
+
+    db.execute("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 2").await;
+    let error = Store::open_as_it_is(&figment).await.unwrap_err();
+    assert!(matches!(error, OpenError::OtherSchema), "{error}");
+    db.execute("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
+    let before = db.count("_sqlx_migrations").await;
+    let error = Store::open_as_it_is(&figment).await.unwrap_err();
+    assert!(matches!(error, OpenError::OlderSchema), "{error}");
+    assert_eq!(db.count("_sqlx_migrations").await, before);
+    db.execute("DROP TABLE _sqlx_migrations").await;
+    let error = Store::open_as_it_is(&figment).await.unwrap_err();
+    assert!(matches!(error, OpenError::OlderSchema), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -18,6 +18,7 @@ on_both_engines! {
     what_is_gone_can_be_neither_repeated_nor_contested,
     what_waited_too_long_is_purged_by_portions,
     purges_at_once_forget_each_row_once,
+    waiting_sign_ups_are_listed_by_a_part_of_their_address,
 }
 
 async fn found(db: &TestDatabase, id: SignUpId) -> Option<SignUpRecord> {
@@ -205,4 +206,23 @@ async fn purges_at_once_forget_each_row_once(db: TestDatabase) {
     });
     assert_eq!(answers.await.into_iter().sum::<u64>(), 40);
     assert_eq!(db.count("sign_ups").await, 0);
+}
+
+async fn waiting_sign_ups_are_listed_by_a_part_of_their_address(db: TestDatabase) {
+    let mut ids = Vec::new();
+    for address in ["a%b@example.org", "a_b@example.org", "a!b@example.org", "axb@example.org"] {
+        ids.push(db.sign_up(address).await);
+    }
+    ids.sort_unstable();
+    let listed = async |after, part: &str, limit| {
+        let found = db.store.read(async |tx| tx.find_sign_ups(after, part, limit).await).await;
+        found.unwrap().into_iter().map(|record| record.sign_up.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, "", 10).await, ids);
+    assert_eq!(listed(Some(ids[1]), "", 1).await, ids[2..3]);
+    assert!(listed(Some(ids[3]), "", 10).await.is_empty());
+    for part in ["a%b", "a_b", "a!b", "%", "_", "!", "AXB@"] {
+        assert_eq!(listed(None, part, 10).await.len(), 1, "{part}");
+    }
+    assert!(listed(None, "axb_example", 10).await.is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use vestibule::storage::{Connection, NewLetter, StoreError};
+use vestibule::storage::{Connection, Engine, NewLetter, StoreError, StoreErrorKind};
 
 use crate::database::{NOW, TestDatabase, WaitingSignUp, at_once, cut_short, email, new_id};
 
@@ -14,6 +14,7 @@ on_both_engines! {
     a_write_dropped_at_any_point_happened_wholly_or_not_at_all,
     dropped_writes_among_others_lose_nothing,
     a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed,
+    work_that_nobody_waits_for_gives_way,
     r28_what_was_written_is_there_after_a_restart,
 }
 
@@ -25,6 +26,7 @@ async fn sign_up_with_letter(tx: &mut Connection, new: &WaitingSignUp) -> Result
         kind: "sign-up",
         email: &new.email,
         locale: None,
+        account: None,
         facts: "{}".to_owned(),
         now: NOW,
     })
@@ -164,6 +166,22 @@ async fn a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed(db:
     assert!(seen_meanwhile.await.unwrap().is_none());
     let seen = db.store.read(async |reader| reader.find_sign_up(new.id).await).await.unwrap();
     assert!(seen.is_some());
+}
+
+async fn work_that_nobody_waits_for_gives_way(db: TestDatabase) {
+    let id = db.account("ada@example.org").await;
+    let behind = async || db.store.write_behind(async |tx| tx.raise_epoch(id).await).await;
+    assert!(behind().await.unwrap());
+    // on SQLite writers take turns, whoever they are
+    if *db.store.engine() == Engine::Postgres {
+        let tried = db.store.write(async |tx| {
+            assert!(tx.lock_account(id).await?);
+            Ok::<_, StoreError>(behind().await)
+        });
+        let error = tried.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+    }
+    assert!(behind().await.unwrap());
 }
 
 async fn r28_what_was_written_is_there_after_a_restart(db: TestDatabase) {

@@ -50,6 +50,7 @@ async fn round_trip(db: &TestDatabase, text: &str) {
         kind: "sign-up",
         email: &waiting.email,
         locale: Some(&locale),
+        account: None,
         facts: facts.clone(),
         now: NOW,
     };

@@ -14,7 +14,7 @@ use super::body::{self, BodyError};
 use crate::oauth::form_decode;
 
 /// The parameters that any form here knows; all others are ignored.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 16] = [
     "grant_type",
     "username",
     "password",
@@ -24,6 +24,14 @@ const KNOWN: [&str; 9] = [
     "client_secret",
     "token",
     "token_type_hint",
+    // of pages
+    "form_token",
+    "current_password",
+    "new_password",
+    "email",
+    "name",
+    "locale",
+    "id",
 ];
 
 /// A form: each known field at most once, none of them empty (a parameter without a value is as

@@ -18,29 +18,19 @@ fn header(request: &Request<'_>) -> String {
     request.headers().get("Accept-Language").collect::<Vec<_>>().join(",")
 }
 
+/// What the request asks for, of the languages that there are: for letters to people who have not
+/// said which language they read.
+pub fn accepted(request: &Request<'_>) -> Option<Locale> {
+    let messages = request.rocket().state::<Pages>()?.messages();
+    let language = messages.accepted(&header(request))?;
+    Locale::parse(messages.tag(language)).ok()
+}
+
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Language {
     type Error = std::convert::Infallible;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
         Outcome::Success(of(request))
-    }
-}
-
-/// What a request asks for, of the languages that there are: for letters to people who have not said
-/// which language they read.
-#[derive(Clone, Debug)]
-pub struct Accepted(pub Option<Locale>);
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for Accepted {
-    type Error = std::convert::Infallible;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
-        let messages = request.rocket().state::<Pages>().map(Pages::messages);
-        let tag = messages.and_then(|messages| {
-            messages.accepted(&header(request)).map(|language| messages.tag(language))
-        });
-        Outcome::Success(Self(tag.and_then(|tag| Locale::parse(tag).ok())))
     }
 }

@@ -37,7 +37,18 @@ pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
 pub(super) struct OverrideUndone;
 
 /// The mounts of this crate.
-const OURS: [&str; 6] = ["oauth", "v1", "activate", "problems", "health", "dev"];
+const OURS: [&str; 10] = [
+    "oauth",
+    "v1",
+    "activate",
+    "reset-password",
+    "confirm-email",
+    "account",
+    "schemas",
+    "problems",
+    "health",
+    "dev",
+];
 
 #[rocket::async_trait]
 impl Fairing for OverrideUndone {

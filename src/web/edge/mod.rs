@@ -3,9 +3,11 @@
 //! The routes in the folder above import from here and not from each other.
 
 pub mod access_log;
+pub mod account_views;
 pub mod bearer;
 pub mod body;
 pub mod catchers;
+pub mod export;
 pub mod fields;
 pub mod form;
 pub mod headers;

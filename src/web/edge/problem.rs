@@ -9,6 +9,7 @@ use rocket::response::{self, Responder, Response};
 use serde::Serialize;
 use serde_json::json;
 
+use super::fields::FieldProblem;
 use super::form::FormError;
 use super::request::RequestId;
 use super::slug::{self, Slug};
@@ -48,6 +49,16 @@ impl Problem {
 
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         Self { errors, ..Self::of(slug::INVALID_FIELDS) }
+    }
+
+    /// One field that cannot be taken.
+    pub fn field(field: &'static str, problem: &impl FieldProblem) -> Self {
+        Self::field_error(field, problem.code(), &problem.to_string())
+    }
+
+    /// The same, in words of its own.
+    pub fn field_error(field: &'static str, code: &'static str, message: &str) -> Self {
+        Self::invalid(vec![FieldError { field, code, message: message.to_owned() }])
     }
 
     pub(super) fn method_not_allowed(allow: String) -> Self {

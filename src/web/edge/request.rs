@@ -8,9 +8,10 @@ use rocket::request::{FromRequest, Outcome};
 use rocket::{Data, Request, Response};
 
 use super::form::Form;
+use super::language;
 use crate::clock::Clock;
 use crate::crypto::secret::Entropy;
-use crate::model::UserAgent;
+use crate::model::{Caller, UserAgent};
 use crate::oauth::{Credentials, OAuthError};
 
 /// The id of a request, in `X-Request-Id` and in every line that is logged about it.
@@ -71,17 +72,19 @@ impl Fairing for Identified {
     }
 }
 
-/// The browser a request came from, if it said so.
-#[derive(Clone, Debug)]
-pub struct Browser(pub Option<UserAgent>);
-
+/// Never fails: what is not known of a request is left out.
 #[rocket::async_trait]
-impl<'r> FromRequest<'r> for Browser {
+impl<'r> FromRequest<'r> for Caller {
     type Error = std::convert::Infallible;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
-        let header = request.headers().get_one("User-Agent");
-        Outcome::Success(Self(header.and_then(UserAgent::parse)))
+        let id = RequestId::of(request);
+        Outcome::Success(Self {
+            address: request.client_ip(),
+            user_agent: request.headers().get_one("User-Agent").and_then(UserAgent::parse),
+            locale: language::accepted(request),
+            request_id: (!id.is_empty()).then(|| id.to_owned()),
+        })
     }
 }
 

@@ -40,6 +40,9 @@ slugs! {
     INSUFFICIENT_SCOPE = "insufficient-scope", 403, "More scope needed",
         "The access token is live, but it was not granted the scope that this needs.",
         "Sign in asking for that scope; WWW-Authenticate names it.";
+    FOREIGN_FORM = "foreign-form", 403, "Form not accepted",
+        "The form did not come from a page of this sign-in, so nothing was done.",
+        "Open the page anew and fill in the form there.";
     NOT_FOUND = "not-found", 404, "Not found",
         "There is nothing here.",
         "Look at the address: a letter may be missing or too many.";
@@ -47,8 +50,8 @@ slugs! {
         "This exists, but not for this method.",
         "Use one of the methods in Allow.";
     LINK_UNKNOWN = "link-unknown", 404, "Link unknown",
-        "No sign-up is waiting behind this link.",
-        "Use the whole link from the latest letter, or sign up again.";
+        "Nothing is waiting behind this link.",
+        "Use the whole link from the latest letter, or begin again.";
     PASSWORD_NEEDED = "password-needed", 409, "Password needed",
         "More than one sign-up was made for this address, with different passwords. So whoever has the letter chooses the password.",
         "Send the same request with a password.";
@@ -58,6 +61,9 @@ slugs! {
     ALREADY_ACTIVE = "already-active", 409, "Account already active",
         "The link was used: the account exists, and this sign-up cannot be dropped any more.",
         "If it was not you who used it, tell the people who run the service.";
+    LINK_USED = "link-used", 410, "Link used",
+        "The link worked once, and it, or a later one, was used.",
+        "If that was you, sign in. If not, ask for a new letter.";
     LINK_EXPIRED = "link-expired", 410, "Link expired",
         "The link worked for a limited time, and that is over.",
         "Ask for a new letter.";

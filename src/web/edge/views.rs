@@ -44,17 +44,18 @@ pub fn samples() -> Vec<Sample> {
     add::<ResetLinkUsed>(&mut all);
     add::<ConfirmEmail<'_>>(&mut all);
     add::<EmailConfirmed<'_>>(&mut all);
-    add::<EmailChangeExpired>(&mut all);
+    add::<EmailChangeExpired<'_>>(&mut all);
     add::<StopEmailChange<'_>>(&mut all);
     add::<EmailChangeStopped>(&mut all);
     add::<EmailChangeTooLate>(&mut all);
+    super::account_views::add_all(&mut all);
     add::<ProblemView<'_>>(&mut all);
     add::<DevMail>(&mut all);
     add::<DevLetter>(&mut all);
     all
 }
 
-fn add<V: View>(all: &mut Vec<Sample>) {
+pub(super) fn add<V: View>(all: &mut Vec<Sample>) {
     let contexts = V::samples().into_iter().filter_map(|view| serde_json::to_value(view).ok());
     all.extend(contexts.map(|context| Sample { name: V::NAME, context }));
 }
@@ -89,7 +90,7 @@ impl FieldMessage {
         }
     }
 
-    /// One of each: no template names them.
+    /// One of each of a password.
     pub fn samples() -> Vec<Self> {
         [
             PasswordError::TooShort { min_length: 15 },
@@ -104,11 +105,31 @@ impl FieldMessage {
     }
 }
 
-const TOKEN: &str = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M";
-const EMAIL: &str = "ada.lovelace@example.org";
-const NEW_EMAIL: &str = "ada@countess.example";
+/// A message that the code chooses, by its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Chosen {
+    pub key: String,
+}
+
+impl Chosen {
+    /// The message `<kind>-<word>`.
+    pub fn new(kind: &str, word: &str) -> Self {
+        Self { key: format!("{kind}-{word}") }
+    }
+}
+
+/// One of each message that the code chooses: no template names them.
+pub fn chosen_messages() -> Vec<FieldMessage> {
+    let mut all = FieldMessage::samples();
+    all.extend(super::account_views::chosen_messages());
+    all
+}
+
+pub(super) const TOKEN: &str = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M";
+pub(super) const EMAIL: &str = "ada.lovelace@example.org";
+pub(super) const NEW_EMAIL: &str = "ada@countess.example";
 /// 23 November 2026, 09:41
-const AT: i64 = 1_795_426_860_000;
+pub(super) const AT: i64 = 1_795_426_860_000;
 
 /// A waiting sign-up.
 #[derive(Debug, Serialize)]
@@ -348,6 +369,8 @@ pages_of_a_link! {
     LinkExpired = "link-expired";
     /// The link for a new password is too old; there can be another.
     ResetLinkExpired = "reset-link-expired";
+    /// The address was not confirmed in time; there can be another link.
+    EmailChangeExpired = "email-change-expired";
 }
 
 /// Pages that say the same to everybody.
@@ -380,8 +403,6 @@ plain_pages! {
     PasswordResetDone = "password-reset-done";
     /// The link for a new password has done its work.
     ResetLinkUsed = "reset-link-used";
-    /// The address was not confirmed in time.
-    EmailChangeExpired = "email-change-expired";
     /// The change cannot be stopped any more.
     EmailChangeTooLate = "email-change-too-late";
 }

@@ -1,0 +1,129 @@
+### The pages of the account.
+
+## Coming in
+
+account-sign-in = Sign in
+account-password = Password
+account-sign-in-question = Sign in with an account that you have
+account-sign-up = Sign up
+account-sign-up-question = Sign up for an account
+account-sign-up-what =
+    You will get a letter with a link. Open it to confirm that the address is yours, and your account is
+    ready.
+account-name-optional = Name (if you like)
+account-forgotten = Forgotten password
+account-forgotten-question = Forgotten your password?
+account-forgotten-what =
+    Tell us the address of your account, and we send you a letter with a link to choose a new password.
+    Until you use it, nothing changes.
+account-forgotten-send = Send me the link
+account-letter-sent = Look in your mailbox
+account-letter-sent-sign-up =
+    A letter is on its way to { $email }. Open the link in it to confirm your address. You may close this
+    page.
+account-letter-sent-forgotten =
+    If there is an account at { $email }, a letter is on its way. Open the link in it to choose a new
+    password. You may close this page.
+account-letter-sent-nothing =
+    Nothing there after a few minutes? Look into the spam folder, and whether the address is spelled right.
+
+error-sign-in-refused = Address and password do not belong together.
+error-sign-in-unconfirmed =
+    The password is right, but the address has yet to be confirmed: open the link in our letter. If you
+    cannot find it, sign up again with the same password, and you get another.
+error-current-password-wrong = That is not your current password.
+error-email-malformed = An address has one @, with something on each side of it.
+error-email-too-long = An address has at most 254 characters, at most 64 of them before the @.
+error-email-local-part = Before the @, an address has letters a to z, digits, dots and a few other signs.
+error-email-domain = After the @, an address has a domain name such as example.org.
+error-email-unchanged = That is the address that your account has already.
+error-name-too-long = A name has at most 100 characters.
+error-name-control-characters = A name is one line of text.
+
+## The account
+
+account = Your account
+account-sign-out = Sign out
+account-since = Since
+account-pending-email = To be confirmed
+account-name = Name
+account-language = Language
+account-language-of-browser = The language of the browser
+account-save = Save
+account-sessions = Where you are signed in
+account-sessions-none = No app is signed in with your account.
+account-session-since = Signed in on { $date }
+account-session-used = Last used on { $date }
+account-session-end = Sign out
+account-end-all = Sign out everywhere
+account-end-all-hint = Every app has to sign in again, and so do you here.
+account-more = More
+account-done-saved = Saved.
+account-done-password =
+    Your password is changed. Everywhere else you are signed out, and we have told you so in a letter.
+account-done-email =
+    Look in the mailbox of the new address: it takes effect once you open the link that we sent there.
+account-done-session = Signed out there.
+
+## Changes
+
+account-change-password = Change password
+account-change-password-what = You stay signed in here. Everywhere else you have to sign in again.
+account-current-password = Current password
+account-change-email = Change address
+account-change-email-what =
+    Your account is at { $email }. We send a link to the new address, which takes effect when you open it
+    and confirm, and a notice to the present one.
+account-new-email = New address
+account-change-email-send = Send the link
+
+## Leaving
+
+account-export = Download all that is stored about you
+account-delete = Delete account
+account-delete-what =
+    The account at { $email } and all that names you is deleted at once. This cannot be undone.
+account-delete-export = Do you want to keep a copy?
+account-delete-for-good = Delete my account for good
+account-deleted = Your account is deleted
+account-deleted-what =
+    All that named you is gone. One last letter tells you so; once it has left, we forget its address as
+    well.
+
+## What happened
+
+account-events = What happened
+account-events-what = The latest first. If something here was not you, change your password.
+account-events-none = Nothing that is remembered.
+account-events-earlier = Earlier
+account-event-app = By { $app }
+account-event-address = From { $address }
+
+actor-owner = By you
+actor-client = By an app
+actor-operator = By the people who run the service
+actor-stranger = By somebody who was not signed in
+actor-service = By the service itself
+
+event-sign-up = Sign-up
+event-sign-up-dropped = Sign-up dropped
+event-activation = Address confirmed
+event-sign-in = Signed in
+event-sign-in-failed = Sign-in with a wrong password
+event-password-refused = Wrong current password
+event-sign-out = Signed out
+event-sign-out-everywhere = Signed out everywhere
+event-access-token-revoked = Access of an app withdrawn
+event-refresh-token-stolen = Sign-in ended for safety
+event-profile-changed = Name or language changed
+event-password-changed = Password changed
+event-password-reset-requested = Link for a new password requested
+event-password-reset = New password chosen by a link
+event-email-change-requested = Change of address requested
+event-email-change-stopped = Change of address stopped
+event-email-changed = Address changed
+event-data-exported = Copy of your data downloaded
+event-account-created = Account created
+event-account-disabled = Account disabled
+event-account-enabled = Account enabled
+event-account-deleted = Account deleted

@@ -1,0 +1,267 @@
+//! What the operator does for people, by the command line.
+//!
+//! The same rules hold as for the people themselves: one transaction each, an event each, a letter
+//! where the owner has to know. All of it is safe while the service runs, on any node: what is
+//! written here counts there with the next read.
+
+use std::str::FromStr;
+
+use crate::accounts::{Accounts, Failure, Happening};
+use crate::crypto::hasher::Purpose;
+use crate::mail::{Cause, Recipient};
+use crate::model::{
+    AccountId, Actor, Caller, EmailAddress, EmailError, EventKind, Locale, Name, NewPassword,
+    Secret, SessionSummary, SignUp, SignUpId,
+};
+use crate::storage::{AccountRecord, NewAccount, PageSessionSummary, SignUpRecord, StoreError};
+
+/// Whom the operator means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named<Id> {
+    Id(Id),
+    Email(EmailAddress),
+}
+
+/// Why a text names nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NamedError {
+    #[error("expected an address or an id")]
+    Id,
+    #[error(transparent)]
+    Email(#[from] EmailError),
+}
+
+impl<Id: FromStr> FromStr for Named<Id> {
+    type Err = NamedError;
+
+    /// An address, folded as a person's own is; or an id, if there is no `@` in it.
+    fn from_str(text: &str) -> Result<Self, NamedError> {
+        if text.contains('@') {
+            return Ok(Self::Email(EmailAddress::parse(text)?));
+        }
+        text.parse().map(Self::Id).map_err(|_| NamedError::Id)
+    }
+}
+
+/// An account that the operator wants to be there.
+#[derive(Debug)]
+pub struct AccountToCreate {
+    pub email: EmailAddress,
+    pub name: Option<Name>,
+    pub locale: Option<Locale>,
+    /// Without one, the owner gets a letter with a link to choose it.
+    pub password: Option<NewPassword>,
+}
+
+/// Why an account was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    #[error("the address has an account already")]
+    AddressTaken,
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl From<StoreError> for CreateError {
+    fn from(error: StoreError) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+/// Where an account is signed in.
+#[derive(Debug)]
+pub struct SignedInPlaces {
+    pub sessions: Vec<SessionSummary>,
+    pub page_sessions: Vec<PageSessionSummary>,
+}
+
+impl Accounts {
+    pub async fn find_named(
+        &self,
+        named: &Named<AccountId>,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        self.store
+            .read(async |db| match named {
+                Named::Id(id) => db.find_account(*id).await,
+                Named::Email(email) => db.find_account_by_email(email).await,
+            })
+            .await
+    }
+
+    /// Up to `limit` accounts whose address holds `part`, in the order of their making.
+    pub async fn list(
+        &self,
+        after: Option<AccountId>,
+        part: &str,
+        limit: i64,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        self.store.read(async |db| db.find_accounts(after, part, limit).await).await
+    }
+
+    pub async fn places_of(&self, id: AccountId) -> Result<SignedInPlaces, StoreError> {
+        let now = self.clock.now();
+        self.store
+            .read(async |db| {
+                Ok(SignedInPlaces {
+                    sessions: db.find_sessions_of(id, now).await?,
+                    page_sessions: db.find_page_sessions_of(id, now).await?,
+                })
+            })
+            .await
+    }
+
+    /// Nobody signs in to the account or refreshes from now on, and its tokens are dead. `false` if it
+    /// is gone or was disabled before.
+    pub async fn disable(&self, id: AccountId) -> Result<bool, StoreError> {
+        self.store
+            .write(async |tx| {
+                let disabled = tx.disable_account(id, self.clock.now()).await?;
+                if disabled {
+                    self.begin_epoch(tx, id).await?;
+                    let event = Happening::new(EventKind::AccountDisabled, Actor::Operator);
+                    self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
+                }
+                Ok(disabled)
+            })
+            .await
+    }
+
+    /// The owner may sign in again. `false` if the account is gone or was not disabled.
+    pub async fn enable(&self, id: AccountId) -> Result<bool, StoreError> {
+        self.store
+            .write(async |tx| {
+                let enabled = tx.enable_account(id).await?;
+                if enabled {
+                    let event = Happening::new(EventKind::AccountEnabled, Actor::Operator);
+                    self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
+                }
+                Ok(enabled)
+            })
+            .await
+    }
+
+    /// Deletes the account as its owner could. `false` if it is gone.
+    pub async fn delete_by_operator(&self, id: AccountId) -> Result<bool, StoreError> {
+        let deleted =
+            self.store.write(async |tx| self.forget(tx, id, None, Actor::Operator).await).await?;
+        self.outbox.wake();
+        Ok(deleted)
+    }
+
+    /// Signs the account out everywhere, sign-ins and refreshes included that are under way. `false`
+    /// if it is gone.
+    pub async fn end_sessions(
+        &self,
+        id: AccountId,
+        actor: Actor,
+        caller: &Caller,
+    ) -> Result<bool, StoreError> {
+        self.store
+            .write(async |tx| {
+                let raised = tx.raise_epoch(id).await?;
+                if raised {
+                    tx.purge_sessions_of(id).await?;
+                    tx.purge_page_sessions_of(id).await?;
+                    let event = Happening::new(EventKind::SignOutEverywhere, actor);
+                    self.events.note(tx, event.to_account(id), caller).await?;
+                }
+                Ok(raised)
+            })
+            .await
+    }
+
+    /// Posts a letter with a link to choose a new password. Until it is used nothing changes. `false`
+    /// if the account is gone or disabled: then no link would work.
+    pub async fn send_reset(&self, account: &AccountRecord) -> Result<bool, StoreError> {
+        let id = account.account.id;
+        let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Operator);
+        let sent = self
+            .store
+            .write(async |tx| {
+                let owner = tx.find_account(id).await?;
+                let Some(owner) = owner.filter(|owner| owner.disabled_at.is_none()) else {
+                    return Ok(false);
+                };
+                self.events.note(tx, requested.to_account(id), &Caller::operator()).await?;
+                let to = Recipient::owner(&owner.account);
+                self.outbox.post(tx, to, &Cause::OperatorReset).await?;
+                Ok::<_, StoreError>(true)
+            })
+            .await?;
+        self.outbox.wake();
+        Ok(sent)
+    }
+
+    /// Makes an account for an address that the operator vouches for. A sign-up that waits for the
+    /// address is dropped. Without a password the owner gets a letter to choose one.
+    pub async fn create(&self, new: &AccountToCreate) -> Result<AccountId, CreateError> {
+        let unguessable: Secret = self.entropy.secret();
+        let password = new.password.as_ref().map(|password| password.password().as_bytes());
+        let password = password.unwrap_or(unguessable.as_bytes());
+        let hash = self.hasher.hash(password, Purpose::SignUp).await.map_err(Failure::from)?;
+        let now = self.clock.now();
+        let id = AccountId::new(self.entropy.uuid_v7(now));
+        self.store
+            .write(async |tx| {
+                self.forget_sign_up(tx, &new.email).await?;
+                let made = tx
+                    .insert_account(&NewAccount {
+                        id,
+                        email: &new.email,
+                        password_hash: &hash,
+                        name: new.name.as_ref(),
+                        locale: new.locale.as_ref(),
+                        now,
+                    })
+                    .await?;
+                if !made {
+                    return Err(CreateError::AddressTaken);
+                }
+                let event = Happening::new(EventKind::AccountCreated, Actor::Operator);
+                self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
+                if new.password.is_none() {
+                    let locale = new.locale.as_ref();
+                    let to =
+                        Recipient { account: Some(id), ..Recipient::unknown(&new.email, locale) };
+                    self.outbox.post(tx, to, &Cause::Invitation).await?;
+                }
+                Ok(())
+            })
+            .await?;
+        self.outbox.wake();
+        Ok(id)
+    }
+
+    /// Up to `limit` waiting sign-ups whose address holds `part`, in the order of their making.
+    pub async fn list_sign_ups(
+        &self,
+        after: Option<SignUpId>,
+        part: &str,
+        limit: i64,
+    ) -> Result<Vec<SignUpRecord>, StoreError> {
+        self.store.read(async |db| db.find_sign_ups(after, part, limit).await).await
+    }
+
+    /// Drops a waiting sign-up; its links are unknown from now on. Answers what was dropped; `None`
+    /// if there is none such.
+    pub async fn drop_sign_up(
+        &self,
+        named: &Named<SignUpId>,
+    ) -> Result<Option<SignUp>, StoreError> {
+        self.store
+            .write(async |tx| {
+                let waiting = match named {
+                    Named::Email(email) => tx.find_sign_up_by_email(email).await?,
+                    Named::Id(id) => tx.find_sign_up(*id).await?,
+                };
+                let Some(SignUpRecord { sign_up, .. }) = waiting else { return Ok(None) };
+                if !self.forget_sign_up(tx, &sign_up.email).await? {
+                    return Ok(None);
+                }
+                let event = Happening::new(EventKind::SignUpDropped, Actor::Operator);
+                self.events.note(tx, event, &Caller::operator()).await?;
+                Ok(Some(sign_up))
+            })
+            .await
+    }
+}

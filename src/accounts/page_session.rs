@@ -1,0 +1,92 @@
+//! Being signed in at the account page: by a cookie that is used for nothing else.
+
+use std::time::Duration;
+
+use crate::accounts::{Accounts, Happening, SignInAttempt, SignInError};
+use crate::model::{Actor, Caller, EventKind, PageSession, PageSessionSecret};
+use crate::storage::{NewPageSession, StoreError};
+
+/// How long somebody stays signed in who does nothing.
+pub const PAGE_IDLE_TTL: Duration = Duration::from_secs(20 * 60);
+/// How long in all.
+pub const PAGE_SESSION_TTL: Duration = Duration::from_secs(2 * 3_600);
+/// How old the last note of a use may be before another is written.
+const NOTE_EVERY: Duration = Duration::from_secs(60);
+
+impl Accounts {
+    /// Signs in at the account page, as [`Accounts::sign_in`] does for clients. The secret is for the
+    /// cookie; a digest of it is stored.
+    pub async fn sign_in_to_page(
+        &self,
+        attempt: SignInAttempt<'_>,
+    ) -> Result<PageSessionSecret, SignInError> {
+        let signed_in = self.sign_in(attempt).await?;
+        let caller = attempt.caller;
+        let secret = PageSessionSecret::new(self.entropy.secret());
+        let now = self.clock.now();
+        let started = self
+            .store
+            .write(async |tx| {
+                let started = tx
+                    .insert_page_session(&NewPageSession {
+                        digest: secret.digest(),
+                        account: signed_in.account,
+                        epoch: signed_in.epoch,
+                        user_agent: caller.user_agent.as_ref(),
+                        now,
+                        idle_expires_at: now + PAGE_IDLE_TTL,
+                        expires_at: now + PAGE_SESSION_TTL,
+                    })
+                    .await?;
+                if started {
+                    let event = Happening::new(EventKind::SignIn, Actor::Owner);
+                    self.events.note(tx, event.to_account(signed_in.account), caller).await?;
+                }
+                Ok::<_, StoreError>(started)
+            })
+            .await;
+        match started {
+            Ok(true) => Ok(secret),
+            // the account was deleted or disabled, or its password changed, in between
+            Ok(false) => Err(SignInError::Refused),
+            Err(error) if error.is_conflict() => Err(SignInError::Refused),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Who is signed in by this cookie, if anybody is.
+    pub async fn find_page_session(
+        &self,
+        secret: &PageSessionSecret,
+    ) -> Result<Option<PageSession>, StoreError> {
+        let (digest, now) = (secret.digest(), self.clock.now());
+        let found = self.store.read(async |db| db.find_page_session(&digest, now).await).await?;
+        let Some(session) = found else { return Ok(None) };
+        let idle_expires_at = now + PAGE_IDLE_TTL;
+        if idle_expires_at.since(session.idle_expires_at) >= NOTE_EVERY {
+            self.store
+                .write(async |tx| tx.prolong_page_session(&digest, idle_expires_at).await)
+                .await?;
+        }
+        Ok(Some(session))
+    }
+
+    /// Signs out at the account page.
+    pub async fn end_page_session(
+        &self,
+        session: &PageSession,
+        caller: &Caller,
+    ) -> Result<(), StoreError> {
+        self.store
+            .write(async |tx| {
+                let ended = tx.lock_account(session.account).await?
+                    && tx.revoke_page_session(&session.digest).await?;
+                if ended {
+                    let event = Happening::new(EventKind::SignOut, Actor::Owner);
+                    self.events.note(tx, event.to_account(session.account), caller).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}

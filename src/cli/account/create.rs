@@ -1,0 +1,94 @@
+//! `vestibule account create`
+
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
+
+use serde::Serialize;
+use vestibule::accounts::{AccountToCreate, Accounts, CreateError, Named};
+use vestibule::mail::Cause;
+use vestibule::model::{EmailAddress, Locale, Name, NewPassword};
+use zeroize::Zeroizing;
+
+use crate::cli::people::{ShownAccount, answer, failed};
+use crate::cli::{CommandError, complain};
+
+/// Longer than any password that is taken, in bytes.
+const LONGEST_LINE: u64 = 4_096;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The address; nobody asks its owner to confirm it
+    email: EmailAddress,
+    /// What the owner is called
+    #[arg(long, value_parser = name)]
+    name: Option<Name>,
+    /// The language that the owner reads, such as de or en-GB
+    #[arg(long, value_parser = Locale::parse)]
+    locale: Option<Locale>,
+    /// Read a password from the first line of standard input, instead of sending an invitation
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    let name = Name::parse(text).map_err(|error| error.to_string())?;
+    name.ok_or_else(|| "expected a name".to_owned())
+}
+
+#[derive(Serialize)]
+struct Created {
+    account: ShownAccount,
+    /// The letter by which the owner chooses a password, if none was given.
+    letter: Option<&'static str>,
+}
+
+pub async fn run(
+    accounts: &Accounts,
+    arguments: Arguments,
+    json: bool,
+) -> Result<(), CommandError> {
+    let password = match arguments.password_stdin {
+        true => Some(read_password(accounts, &arguments.email)?),
+        false => None,
+    };
+    let letter = password.is_none().then(|| Cause::Invitation.kind());
+    let wanted = AccountToCreate {
+        email: arguments.email,
+        name: arguments.name,
+        locale: arguments.locale,
+        password,
+    };
+    let created = accounts.create(&wanted).await;
+    let id = created.map_err(|error| match error {
+        CreateError::AddressTaken => {
+            CommandError::Failed(format!("{} has an account already", wanted.email))
+        }
+        CreateError::Failure(failure) => failed(&failure),
+    })?;
+    let created = accounts.find_named(&Named::Id(id)).await?;
+    let gone = || CommandError::Failed(format!("the account {id} was made, and is gone again"));
+    let account = created.ok_or_else(gone)?.into();
+    answer(json, &Created { account, letter }, |created| {
+        let ShownAccount { id, email, .. } = &created.account;
+        match created.letter {
+            Some(_) => format!("{email} has the account {id}; a letter invites its owner."),
+            None => format!("{email} has the account {id}, with the password that you gave."),
+        }
+    })
+}
+
+/// From standard input, since arguments can be seen by everybody on the machine.
+fn read_password(accounts: &Accounts, owner: &EmailAddress) -> Result<NewPassword, CommandError> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        complain(&"the password, which will be seen as it is typed:");
+    }
+    let mut line = Zeroizing::new(Vec::new());
+    BufReader::new(input.take(LONGEST_LINE))
+        .read_until(b'\n', &mut line)
+        .map_err(|error| CommandError::Failed(format!("standard input: {error}")))?;
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let typed = std::str::from_utf8(line)
+        .map_err(|_| CommandError::Failed("the password is no text in UTF-8".to_owned()))?;
+    accounts.policy.judge(typed, Some(owner)).map_err(|error| failed(&error))
+}

@@ -1,0 +1,235 @@
+//! `vestibule account …`: what the operator does for people.
+
+mod create;
+mod show;
+
+use clap::{Args, Subcommand};
+use figment::Figment;
+use serde::Serialize;
+use vestibule::Hashing;
+use vestibule::accounts::{Accounts, Named};
+use vestibule::mail::Cause;
+use vestibule::model::{AccountId, Actor, Caller};
+use vestibule::storage::AccountRecord;
+
+use super::CommandError;
+use super::people::{self, Page, ShownAccount, answer, or_dash};
+use super::table::table;
+
+#[derive(Args)]
+pub struct AccountArguments {
+    #[command(subcommand)]
+    command: AccountCommand,
+    /// Print one JSON document and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum AccountCommand {
+    /// List accounts in the order of their making
+    List {
+        #[command(flatten)]
+        page: Page,
+        /// Go on behind the account with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<AccountId>,
+    },
+    /// Show an account: its profile, where it is signed in, and what happened lately
+    Show(Whom),
+    /// Let nobody sign in to an account; its tokens are dead at once
+    Disable(Whom),
+    /// Let the owner sign in again; tokens from before stay dead
+    Enable(Whom),
+    /// Delete an account and all that names its owner, who is told
+    Delete {
+        #[command(flatten)]
+        whom: Whom,
+        /// Do it; without this, only say what would be deleted
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Sign an account out everywhere
+    EndSessions(Whom),
+    /// Send the owner a link to choose a new password; until it is used nothing changes
+    SendReset(Whom),
+    /// Make an account for an address that you vouch for
+    Create(create::Arguments),
+}
+
+#[derive(Args)]
+struct Whom {
+    /// An address or an id
+    #[arg(value_name = "ACCOUNT")]
+    named: Named<AccountId>,
+}
+
+/// What was done to one account.
+#[derive(Serialize)]
+struct Done {
+    account: ShownAccount,
+    /// `false` if it was so already.
+    changed: bool,
+}
+
+#[derive(Serialize)]
+struct AccountList {
+    accounts: Vec<ShownAccount>,
+    /// Where to go on, as `--after`, if there is more.
+    next: Option<AccountId>,
+}
+
+#[derive(Serialize)]
+struct SignedOut {
+    account: ShownAccount,
+    /// How many sign-ins have ended.
+    ended: usize,
+}
+
+#[derive(Serialize)]
+struct Deleted {
+    /// As it was.
+    account: ShownAccount,
+    deleted: bool,
+}
+
+#[derive(Serialize)]
+struct Posted {
+    account: ShownAccount,
+    letter: &'static str,
+}
+
+pub fn run(figment: Figment, arguments: AccountArguments) -> Result<(), CommandError> {
+    let AccountArguments { command, json } = arguments;
+    let hashing = match command {
+        AccountCommand::Create(_) => Hashing::OnePassword,
+        _ => Hashing::Nothing,
+    };
+    rocket::execute(async move {
+        let accounts = people::open(&figment, hashing).await?;
+        let outcome = match command {
+            AccountCommand::List { page, after } => list(&accounts, &page, after, json).await,
+            AccountCommand::Show(whom) => show::run(&accounts, &whom, json).await,
+            AccountCommand::Disable(whom) => disable(&accounts, &whom, json).await,
+            AccountCommand::Enable(whom) => enable(&accounts, &whom, json).await,
+            AccountCommand::Delete { whom, yes } => delete(&accounts, &whom, yes, json).await,
+            AccountCommand::EndSessions(whom) => end_sessions(&accounts, &whom, json).await,
+            AccountCommand::SendReset(whom) => send_reset(&accounts, &whom, json).await,
+            AccountCommand::Create(wanted) => create::run(&accounts, wanted, json).await,
+        };
+        accounts.store.close().await;
+        outcome
+    })
+}
+
+impl Whom {
+    async fn find(&self, accounts: &Accounts) -> Result<AccountRecord, CommandError> {
+        accounts.find_named(&self.named).await?.ok_or_else(|| self.not_found())
+    }
+
+    fn not_found(&self) -> CommandError {
+        CommandError::Failed(match &self.named {
+            Named::Id(id) => format!("there is no account {id}"),
+            Named::Email(email) => format!("there is no account for {email}"),
+        })
+    }
+}
+
+async fn list(
+    accounts: &Accounts,
+    page: &Page,
+    after: Option<AccountId>,
+    json: bool,
+) -> Result<(), CommandError> {
+    let mut found = accounts.list(after, &page.r#match, page.look_for()).await?;
+    let is_more = page.cut(&mut found);
+    let next = found.last().map(|last| last.account.id).filter(|_| is_more);
+    let accounts = found.into_iter().map(ShownAccount::from).collect();
+    answer(json, &AccountList { accounts, next }, |list| {
+        let row = |account: &ShownAccount| {
+            [
+                account.id.to_string(),
+                account.email.to_string(),
+                account.state().to_owned(),
+                account.created_at.rfc3339(),
+                or_dash(account.name.as_ref()),
+            ]
+        };
+        let rows: Vec<_> = list.accounts.iter().map(row).collect();
+        let head = ["ID", "ADDRESS", "STATE", "CREATED", "NAME"];
+        page.in_words(&table(head, &rows), "accounts", rows.len(), list.next)
+    })
+}
+
+async fn disable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
+    let changed = accounts.disable(whom.find(accounts).await?.account.id).await?;
+    let account = whom.find(accounts).await?.into();
+    answer(json, &Done { account, changed }, |done| match done.changed {
+        true => format!("{} is disabled, and signed out everywhere.", done.account.email),
+        false => format!("{} was disabled already.", done.account.email),
+    })
+}
+
+async fn enable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
+    let changed = accounts.enable(whom.find(accounts).await?.account.id).await?;
+    let account = whom.find(accounts).await?.into();
+    answer(json, &Done { account, changed }, |done| match done.changed {
+        true => format!("{} is enabled: its owner can sign in.", done.account.email),
+        false => format!("{} was enabled already.", done.account.email),
+    })
+}
+
+async fn delete(
+    accounts: &Accounts,
+    whom: &Whom,
+    yes: bool,
+    json: bool,
+) -> Result<(), CommandError> {
+    let record = whom.find(accounts).await?;
+    if !yes {
+        let places = accounts.places_of(record.account.id).await?;
+        return Err(CommandError::Failed(format!(
+            "nothing was deleted. It would be the account of {}, with the id {}, made on {}, which \
+             is signed in {} times; whatever names its owner would go at once, and cannot be had \
+             back. --yes does it",
+            record.account.email,
+            record.account.id,
+            record.account.created_at.rfc3339(),
+            places.sessions.len() + places.page_sessions.len(),
+        )));
+    }
+    if !accounts.delete_by_operator(record.account.id).await? {
+        return Err(whom.not_found());
+    }
+    answer(json, &Deleted { account: record.into(), deleted: true }, |done| {
+        format!("The account of {} is deleted; a letter tells its owner.", done.account.email)
+    })
+}
+
+async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
+    let record = whom.find(accounts).await?;
+    let id = record.account.id;
+    let places = accounts.places_of(id).await?;
+    if !accounts.end_sessions(id, Actor::Operator, &Caller::operator()).await? {
+        return Err(whom.not_found());
+    }
+    let ended = places.sessions.len() + places.page_sessions.len();
+    answer(json, &SignedOut { account: record.into(), ended }, |done| {
+        let SignedOut { account, ended } = done;
+        format!("{} is signed out everywhere; it was signed in {ended} times.", account.email)
+    })
+}
+
+async fn send_reset(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
+    let record = whom.find(accounts).await?;
+    if !accounts.send_reset(&record).await? {
+        let ShownAccount { email, .. } = whom.find(accounts).await?.into();
+        return Err(CommandError::Failed(format!(
+            "{email} is disabled, and no link would work: enable it first"
+        )));
+    }
+    let letter = Cause::OperatorReset.kind();
+    answer(json, &Posted { account: record.into(), letter }, |done| {
+        format!("A letter with a link to choose a new password goes to {}.", done.account.email)
+    })
+}

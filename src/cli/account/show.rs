@@ -1,0 +1,118 @@
+//! `vestibule account show`
+
+use serde::Serialize;
+use vestibule::accounts::Accounts;
+use vestibule::clock::Timestamp;
+use vestibule::model::{Event, SessionSummary, UserAgent};
+use vestibule::storage::PageSessionSummary;
+
+use super::Whom;
+use crate::cli::CommandError;
+use crate::cli::people::{ShownAccount, answer, browser, or_dash};
+use crate::cli::table::{printable, table};
+
+/// Of what happened, so much is shown.
+const LATEST: i64 = 20;
+
+#[derive(Serialize)]
+struct Shown {
+    account: ShownAccount,
+    sessions: Vec<SessionSummary>,
+    page_sessions: Vec<ShownPageSession>,
+    /// The latest first.
+    events: Vec<Event>,
+}
+
+#[derive(Serialize)]
+struct ShownPageSession {
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    user_agent: Option<UserAgent>,
+}
+
+impl From<PageSessionSummary> for ShownPageSession {
+    fn from(session: PageSessionSummary) -> Self {
+        let PageSessionSummary { created_at, expires_at, user_agent } = session;
+        Self { created_at, expires_at, user_agent }
+    }
+}
+
+pub async fn run(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
+    let account = ShownAccount::from(whom.find(accounts).await?);
+    let places = accounts.places_of(account.id).await?;
+    let events = accounts.events_of(account.id, None, LATEST).await?;
+    let shown = Shown {
+        account,
+        sessions: places.sessions,
+        page_sessions: places.page_sessions.into_iter().map(Into::into).collect(),
+        events,
+    };
+    answer(json, &shown, in_words)
+}
+
+fn in_words(shown: &Shown) -> String {
+    let Shown { account, sessions, page_sessions, events } = shown;
+    let state = match account.disabled_at {
+        Some(since) => format!("disabled since {}", since.rfc3339()),
+        None => account.state().to_owned(),
+    };
+    let mut parts = vec![
+        [
+            format!("id        {}", account.id),
+            format!("address   {}", account.email),
+            format!("name      {}", printable(&or_dash(account.name.as_ref()))),
+            format!("language  {}", or_dash(account.locale.as_ref())),
+            format!("created   {}", account.created_at.rfc3339()),
+            format!("state     {state}"),
+        ]
+        .join("\n"),
+    ];
+    parts.push(if sessions.is_empty() && page_sessions.is_empty() {
+        "Signed in nowhere.".to_owned()
+    } else {
+        signed_in(sessions, page_sessions)
+    });
+    parts.push(happened(events));
+    parts.join("\n\n")
+}
+
+fn signed_in(sessions: &[SessionSummary], page_sessions: &[ShownPageSession]) -> String {
+    let by_token = sessions.iter().map(|session| {
+        [
+            session.client_id.to_string(),
+            session.created_at.rfc3339(),
+            session.last_used_at.rfc3339(),
+            session.expires_at.rfc3339(),
+            browser(session.user_agent.as_ref()),
+        ]
+    });
+    let at_the_page = page_sessions.iter().map(|session| {
+        [
+            "(account page)".to_owned(),
+            session.created_at.rfc3339(),
+            "-".to_owned(),
+            session.expires_at.rfc3339(),
+            browser(session.user_agent.as_ref()),
+        ]
+    });
+    let rows: Vec<_> = by_token.chain(at_the_page).collect();
+    table(["SIGNED IN THROUGH", "SINCE", "LAST USED", "ENDS", "BROWSER"], &rows)
+}
+
+fn happened(events: &[Event]) -> String {
+    if events.is_empty() {
+        return "Nothing is noted of it.".to_owned();
+    }
+    let row = |event: &Event| {
+        [
+            event.at.rfc3339(),
+            event.kind.to_string(),
+            event.actor.to_string(),
+            or_dash(event.client_id.as_ref()),
+            or_dash(event.address.as_ref()),
+            browser(event.user_agent.as_ref()),
+        ]
+    };
+    let rows: Vec<_> = events.iter().map(row).collect();
+    table(["WHEN", "WHAT", "BY", "CLIENT", "FROM", "BROWSER"], &rows)
+}

@@ -1,0 +1,142 @@
+//! What the commands about people have in common: the use cases, on the database that a service may
+//! be at work on, and the two forms in which they say what came of it.
+
+use std::fmt::Display;
+
+use figment::Figment;
+use serde::Serialize;
+use vestibule::accounts::Accounts;
+use vestibule::clock::Timestamp;
+use vestibule::model::{AccountId, EmailAddress, Locale, Name, UserAgent};
+use vestibule::storage::{AccountRecord, StoreError, chain};
+use vestibule::{Hashing, OperatorError, accounts_for_operator};
+
+use super::{CommandError, logging, say};
+
+/// So much of a browser's name is shown that is not known here.
+const UNKNOWN_BROWSER: usize = 40;
+
+/// How many are listed, and from where on.
+#[derive(clap::Args)]
+pub struct Page {
+    /// Only those whose address holds this
+    #[arg(long, value_name = "PART", default_value = "", hide_default_value = true)]
+    pub r#match: String,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub limit: u16,
+}
+
+impl Page {
+    /// One more than is shown: then there is more.
+    pub fn look_for(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    /// Takes off what is beyond the page, and answers whether anything was.
+    pub fn cut<T>(&self, found: &mut Vec<T>) -> bool {
+        let is_more = found.len() > usize::from(self.limit);
+        found.truncate(usize::from(self.limit));
+        is_more
+    }
+
+    /// The table, and how to go on where there is more.
+    pub fn in_words(
+        &self,
+        table: &str,
+        what: &str,
+        count: usize,
+        next: Option<impl Display>,
+    ) -> String {
+        match next {
+            _ if count == 0 => format!("No {what}."),
+            Some(next) => format!("{table}\n\nThere are more {what}: --after {next}"),
+            None => table.to_owned(),
+        }
+    }
+}
+
+/// An account as the operator sees it; its members are documented in `docs/operating.md`.
+#[derive(Serialize)]
+pub struct ShownAccount {
+    pub id: AccountId,
+    #[serde(serialize_with = "as_text")]
+    pub email: EmailAddress,
+    pub name: Option<Name>,
+    pub locale: Option<Locale>,
+    pub created_at: Timestamp,
+    pub disabled_at: Option<Timestamp>,
+}
+
+impl From<AccountRecord> for ShownAccount {
+    fn from(record: AccountRecord) -> Self {
+        Self {
+            id: record.account.id,
+            email: record.account.email,
+            name: record.account.name,
+            locale: record.account.locale,
+            created_at: record.account.created_at,
+            disabled_at: record.disabled_at,
+        }
+    }
+}
+
+impl ShownAccount {
+    pub fn state(&self) -> &'static str {
+        if self.disabled_at.is_some() { "disabled" } else { "active" }
+    }
+}
+
+pub fn as_text<S: serde::Serializer>(
+    value: &impl Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// Opens the database beside the service.
+pub async fn open(figment: &Figment, hashing: Hashing) -> Result<Accounts, CommandError> {
+    logging::start_aside();
+    accounts_for_operator(figment, hashing).await.map_err(|error| match error {
+        OperatorError::Setting(error) => error.into(),
+        OperatorError::Open(error) => failed(&error),
+    })
+}
+
+pub fn failed(error: &dyn std::error::Error) -> CommandError {
+    CommandError::Failed(chain(error))
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        failed(&error)
+    }
+}
+
+/// Prints what came of a command: one JSON document and nothing else, or words.
+pub fn answer<T: Serialize>(
+    json: bool,
+    outcome: &T,
+    words: impl FnOnce(&T) -> String,
+) -> Result<(), CommandError> {
+    if json {
+        let document = serde_json::to_string_pretty(outcome).map_err(|error| failed(&error))?;
+        say(&document);
+    } else {
+        say(&words(outcome));
+    }
+    Ok(())
+}
+
+pub fn or_dash(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A browser by the name that people know it by; else the beginning of what it says of itself.
+pub fn browser(user_agent: Option<&UserAgent>) -> String {
+    or_dash(user_agent.map(|agent| {
+        let raw = || agent.as_str().chars().take(UNKNOWN_BROWSER).collect();
+        agent.describe().unwrap_or_else(raw)
+    }))
+}

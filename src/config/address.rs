@@ -1,0 +1,56 @@
+//! How much of the address of a request is kept.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+/// How much of the address of a request is kept in events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressDetail {
+    None,
+    /// The network alone: an IPv4 address without its last 8 bits, an IPv6 address without its last
+    /// 80, which is what an access provider hands to one customer and its neighbours.
+    Shortened,
+    Full,
+}
+
+impl AddressDetail {
+    /// What is kept of an address, such as `192.0.2.0` or `2001:db8:1::`. An IPv4 address in IPv6
+    /// clothing (RFC 4291 §2.5.5.2) is one all the same.
+    pub fn of(self, address: IpAddr) -> Option<String> {
+        let address = address.to_canonical();
+        match (self, address) {
+            (Self::None, _) => None,
+            (Self::Full, address) => Some(address.to_string()),
+            (Self::Shortened, IpAddr::V4(v4)) => {
+                let [a, b, c, _] = v4.octets();
+                Some(Ipv4Addr::new(a, b, c, 0).to_string())
+            }
+            (Self::Shortened, IpAddr::V6(v6)) => {
+                let [a, b, c, ..] = v6.segments();
+                Some(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).to_string())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_kept_as_far_as_the_setting_goes() {
+        let keep = |detail: AddressDetail, text: &str| detail.of(text.parse().unwrap());
+        for (text, shortened) in [
+            ("192.0.2.77", "192.0.2.0"),
+            ("::ffff:192.0.2.77", "192.0.2.0"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(keep(AddressDetail::Shortened, text).unwrap(), shortened);
+            assert_eq!(keep(AddressDetail::None, text), None);
+        }
+        assert_eq!(keep(AddressDetail::Full, "::ffff:192.0.2.77").unwrap(), "192.0.2.77");
+    }
+}

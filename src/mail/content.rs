@@ -1,0 +1,276 @@
+//! What a letter has to say by the time that it leaves.
+//!
+//! The outbox says what was asked for; what has become of the address and of the account since then
+//! is looked up here, so that requests do the same work for every address. Links are minted here,
+//! in the transaction that stores their digest: their life starts as the letter leaves.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::mail::courier::{Courier, HOUR, ROUND};
+use crate::mail::{Cause, Letter};
+use crate::model::{
+    AccountLinkPurpose, EmailChange, EmailChangeId, EmailChangeState, LinkToken, Locale, SignUp,
+};
+use crate::storage::{AccountRecord, ClaimedLetter, Connection, NewAccountLink, StoreError};
+
+/// What the courier found out about a claimed letter.
+pub(super) enum Decision {
+    Send {
+        content: Letter,
+        /// The language of the person it goes to, where it is known better than by the request.
+        locale: Option<Locale>,
+    },
+    /// Nobody to write to, or nothing to say any more.
+    Drop,
+    /// The address has had its share of this hour.
+    Wait { until: Timestamp },
+    /// The lease has passed to another courier.
+    Lost,
+}
+
+impl Decision {
+    fn send(content: Letter, locale: Option<Locale>) -> Self {
+        Self::Send { content, locale }
+    }
+
+    fn to_owner(content: Letter, owner: &AccountRecord) -> Self {
+        Self::Send { content, locale: owner.account.locale.clone() }
+    }
+}
+
+impl Courier {
+    /// What the letter has to say by now. Mints and stores the digest of the link that it carries,
+    /// in this transaction: the link's life starts here.
+    pub(super) async fn decide(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        cause: Cause,
+    ) -> Result<Decision, StoreError> {
+        let now = self.clock.now();
+        if !tx.holds_lease(letter, now).await? {
+            return Ok(Decision::Lost);
+        }
+        if cause.is_open_to_strangers()
+            && let Some(until) = self.over_the_limit(tx, letter, now).await?
+        {
+            // of several that wait, the last says it all
+            return Ok(match tx.is_superseded(letter).await? {
+                true => Decision::Drop,
+                false => Decision::Wait { until },
+            });
+        }
+        let owner = tx.find_account_by_email(&letter.email).await?;
+        let reset_ttl = self.links.reset_ttl.duration();
+        match (cause, owner) {
+            (Cause::SignUp { at, browser }, Some(owner)) => {
+                if let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? {
+                    tx.consume_sign_up(waiting.sign_up.id, true).await?;
+                    tx.attach_events(waiting.sign_up.id, owner.account.id).await?;
+                }
+                Ok(Decision::to_owner(Letter::AccountExists { at, browser }, &owner))
+            }
+            (Cause::SignUp { at, browser }, None) => {
+                self.activation(tx, letter, now, Some((at, browser))).await
+            }
+            // a waiting sign-up has no password that could be reset: it is confirmed instead
+            (Cause::NewLink | Cause::PasswordReset { .. }, None) => {
+                self.activation(tx, letter, now, None).await
+            }
+            (Cause::PasswordReset { at, browser }, Some(owner)) => {
+                let content =
+                    |link, valid_for| Letter::PasswordReset { link, valid_for, at, browser };
+                self.to_choose_a_password(tx, owner, now, reset_ttl, content).await
+            }
+            (Cause::OperatorReset, Some(owner)) => {
+                let content = |link, valid_for| Letter::OperatorReset { link, valid_for };
+                self.to_choose_a_password(tx, owner, now, reset_ttl, content).await
+            }
+            (Cause::Invitation, Some(owner)) => {
+                let ttl = self.links.invitation_ttl.duration();
+                let content = |link, valid_for| Letter::Invitation { link, valid_for };
+                self.to_choose_a_password(tx, owner, now, ttl, content).await
+            }
+            (Cause::EmailChange { change, at, browser }, owner) => {
+                self.to_confirm_the_address(tx, &change, owner, now, (at, browser)).await
+            }
+            (Cause::EmailChangeNotice { change, at, browser }, Some(owner)) => {
+                self.to_stop_the_change(tx, &change, &owner, now, (at, browser)).await
+            }
+            // there is nothing to confirm, nobody to choose, or the address has moved on already
+            (Cause::NewLink, Some(_))
+            | (Cause::OperatorReset | Cause::Invitation | Cause::EmailChangeNotice { .. }, None) => {
+                Ok(Decision::Drop)
+            }
+            (Cause::SessionEnded { at, client, browser }, _) => {
+                Ok(Decision::send(Letter::SessionEnded { at, client, browser }, None))
+            }
+            (Cause::PasswordChanged { at, browser, by_link }, _) => {
+                Ok(Decision::send(Letter::PasswordChanged { at, browser, by_link }, None))
+            }
+            (Cause::EmailChanged { at, email }, _) => {
+                Ok(Decision::send(Letter::EmailChanged { new_email: email, at }, None))
+            }
+            (Cause::AccountDeleted { at, by_operator }, _) => {
+                Ok(Decision::send(Letter::AccountDeleted { at, by_operator }, None))
+            }
+        }
+    }
+
+    /// To the new address: the link that lets it take effect. Where it has an account, its owner is
+    /// told, and the one who asked learns nothing.
+    async fn to_confirm_the_address(
+        &self,
+        tx: &mut Connection,
+        change: &str,
+        owner: Option<AccountRecord>,
+        now: Timestamp,
+        (at, browser): (i64, Option<String>),
+    ) -> Result<Decision, StoreError> {
+        let Some(change) = pending(tx, change).await? else { return Ok(Decision::Drop) };
+        if let Some(owner) = owner {
+            return Ok(Decision::to_owner(Letter::AddressInUse { at, browser }, &owner));
+        }
+        let ttl = self.links.email_ttl.duration();
+        let link = self.link_of(tx, &change, AccountLinkPurpose::EmailChange, now, ttl).await?;
+        let content = Letter::EmailChange { link, valid_for: ttl.as_secs(), at, browser };
+        let mover = tx.find_account(change.account).await?;
+        Ok(Decision::send(content, mover.and_then(|mover| mover.account.locale)))
+    }
+
+    /// To the old address: what is about to happen, and the link that stops it.
+    async fn to_stop_the_change(
+        &self,
+        tx: &mut Connection,
+        change: &str,
+        owner: &AccountRecord,
+        now: Timestamp,
+        (at, browser): (i64, Option<String>),
+    ) -> Result<Decision, StoreError> {
+        let Some(change) = pending(tx, change).await? else { return Ok(Decision::Drop) };
+        let ttl = self.links.email_ttl.duration();
+        let link = self.link_of(tx, &change, AccountLinkPurpose::EmailChangeStop, now, ttl).await?;
+        let (valid_for, new_email) = (ttl.as_secs(), change.email.to_string());
+        let content = Letter::EmailChangeNotice { link, valid_for, new_email, at, browser };
+        Ok(Decision::to_owner(content, owner))
+    }
+
+    /// The letter with a fresh link, if a sign-up waits. It tells of the sign-up that caused it,
+    /// which need not be the first: somebody else's browser would make its reader disavow their own.
+    async fn activation(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+        cause: Option<(i64, Option<String>)>,
+    ) -> Result<Decision, StoreError> {
+        let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? else {
+            return Ok(Decision::Drop);
+        };
+        let SignUp { id, created_at, user_agent, locale, .. } = waiting.sign_up;
+        let ttl = self.links.activation_ttl.duration();
+        // first: it holds the row, so that nobody takes the sign-up away while its link is minted
+        if !tx.prolong_sign_up(id, now + ttl).await? {
+            return Ok(Decision::Drop);
+        }
+        let token = LinkToken::new(self.entropy.secret());
+        tx.insert_activation_link(&token.digest(), id, now, now + ttl).await?;
+        let (signed_up_at, browser) = cause.unwrap_or_else(|| {
+            let browser = user_agent.and_then(|user_agent| user_agent.describe());
+            (created_at.unix_millis(), browser)
+        });
+        let content = Letter::Activation {
+            link: self.url("activate", &token),
+            valid_for: ttl.as_secs(),
+            signed_up_at,
+            browser,
+        };
+        Ok(Decision::send(content, locale))
+    }
+
+    /// A letter to the owner of an account with a link to choose a new password. Nobody signs in to
+    /// a disabled account, so there is nothing to choose.
+    async fn to_choose_a_password(
+        &self,
+        tx: &mut Connection,
+        owner: AccountRecord,
+        now: Timestamp,
+        ttl: Duration,
+        content: impl FnOnce(String, u64) -> Letter,
+    ) -> Result<Decision, StoreError> {
+        // it holds the row: an address or a password that changes now changes before or after
+        if !tx.hold_account(owner.account.id, owner.epoch).await? {
+            return Ok(Decision::Drop);
+        }
+        let token = LinkToken::new(self.entropy.secret());
+        tx.insert_account_link(&NewAccountLink {
+            digest: &token.digest(),
+            purpose: AccountLinkPurpose::PasswordReset,
+            account: owner.account.id,
+            email_change: None,
+            now,
+            expires_at: now + ttl,
+        })
+        .await?;
+        let content = content(self.url("reset-password", &token), ttl.as_secs());
+        Ok(Decision::to_owner(content, &owner))
+    }
+
+    /// Mints a link of a change of address.
+    async fn link_of(
+        &self,
+        tx: &mut Connection,
+        change: &EmailChange,
+        purpose: AccountLinkPurpose,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<String, StoreError> {
+        let token = LinkToken::new(self.entropy.secret());
+        tx.insert_account_link(&NewAccountLink {
+            digest: &token.digest(),
+            purpose,
+            account: change.account,
+            email_change: Some(change.id),
+            now,
+            expires_at: now + ttl,
+        })
+        .await?;
+        let page = match purpose {
+            AccountLinkPurpose::EmailChangeStop => "confirm-email/stop",
+            AccountLinkPurpose::EmailChange | AccountLinkPurpose::PasswordReset => "confirm-email",
+        };
+        Ok(self.url(page, &token))
+    }
+
+    fn url(&self, page: &str, token: &LinkToken) -> String {
+        format!("{}/{page}?token={}", self.public_url.as_str(), token.reveal())
+    }
+
+    /// When the address may get its next letter, if it has had its share of this hour (R35).
+    async fn over_the_limit(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        if !self.limits.enabled {
+            return Ok(None);
+        }
+        let share = self.limits.letters_per_hour.get();
+        let sent = tx.letters_sent_since(&letter.email, now - HOUR).await?;
+        if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
+            return Ok(Some(*sent_at + HOUR));
+        }
+        // those that were claimed before this one have not left yet, but will
+        let ahead = tx.letters_on_lease_before(letter, now).await?;
+        Ok((sent.len() + ahead >= share).then(|| now + ROUND))
+    }
+}
+
+/// The change of address that a letter is about, if it still waits.
+async fn pending(tx: &mut Connection, id: &str) -> Result<Option<EmailChange>, StoreError> {
+    let Ok(id) = id.parse::<EmailChangeId>() else { return Ok(None) };
+    let change = tx.find_email_change(id).await?;
+    Ok(change.filter(|change| change.state == EmailChangeState::Pending))
+}

@@ -1,0 +1,143 @@
+//! What happened to an account, for its owner and for the operator.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::model::{AccountId, ClientId, SessionId, SignUpId, UserAgent, row_id};
+
+row_id! {
+    /// Of an event; ids sort by the time of what happened.
+    EventId
+}
+
+/// Makes an enum of words, which stand in the database and in JSON as they are.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum $name {
+            $($(#[$about])* $variant),+
+        }
+
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// As it stands in the database, in JSON, and in the names of messages.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or(UnknownWord)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+/// The database holds a word that this version does not know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a word that this version does not know")]
+pub struct UnknownWord;
+
+words! {
+    /// Whose doing it was.
+    Actor {
+        /// The person whose account it is, by token, cookie, password or link.
+        Owner = "owner",
+        /// An OAuth client.
+        Client = "client",
+        /// Whoever runs the service, by the command line.
+        Operator = "operator",
+        /// Somebody who has shown nothing.
+        Stranger = "stranger",
+        /// The service itself.
+        Service = "service",
+    }
+}
+
+words! {
+    /// What happened.
+    EventKind {
+        SignUp = "sign-up",
+        SignUpDropped = "sign-up-dropped",
+        Activation = "activation",
+        SignIn = "sign-in",
+        SignInFailed = "sign-in-failed",
+        /// The current password was asked for, and another was given.
+        PasswordRefused = "password-refused",
+        SignOut = "sign-out",
+        SignOutEverywhere = "sign-out-everywhere",
+        /// A client revoked one access token (RFC 7009).
+        AccessTokenRevoked = "access-token-revoked",
+        RefreshTokenStolen = "refresh-token-stolen",
+        ProfileChanged = "profile-changed",
+        PasswordChanged = "password-changed",
+        PasswordResetRequested = "password-reset-requested",
+        PasswordReset = "password-reset",
+        EmailChangeRequested = "email-change-requested",
+        EmailChangeStopped = "email-change-stopped",
+        EmailChanged = "email-changed",
+        DataExported = "data-exported",
+        AccountCreated = "account-created",
+        AccountDisabled = "account-disabled",
+        AccountEnabled = "account-enabled",
+        /// Of nobody any more: it says that an account was deleted, and not whose.
+        AccountDeleted = "account-deleted",
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    pub id: EventId,
+    pub kind: EventKind,
+    pub actor: Actor,
+    pub at: Timestamp,
+    #[serde(skip)]
+    pub account: Option<AccountId>,
+    #[serde(skip)]
+    pub sign_up: Option<SignUpId>,
+    pub session_id: Option<SessionId>,
+    pub client_id: Option<ClientId>,
+    /// Where the request came from, as far as that is kept.
+    pub address: Option<String>,
+    pub user_agent: Option<UserAgent>,
+    pub request_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_the_database() {
+        for kind in EventKind::ALL {
+            assert_eq!(kind.as_str().parse::<EventKind>().unwrap(), *kind);
+        }
+        for actor in Actor::ALL {
+            assert_eq!(actor.as_str().parse::<Actor>().unwrap(), *actor);
+        }
+        assert!("sign-in ".parse::<EventKind>().is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! Sign-ins at the account page: a cookie, and a token against forged requests.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq;
+
+use crate::clock::Timestamp;
+use crate::model::{AccountId, Digest, EmailAddress, Locale, Secret};
+
+/// The secret in the account page's cookie: 256 random bits in base64url, 43 characters.
+#[derive(Clone)]
+pub struct PageSessionSecret(Secret);
+
+impl PageSessionSecret {
+    pub const fn new(secret: Secret) -> Self {
+        Self(secret)
+    }
+
+    /// What somebody sent as the cookie; `None` if no cookie of ours can be so.
+    pub fn parse(text: &str) -> Option<Self> {
+        decode(text).map(Self)
+    }
+
+    /// As it stands in the cookie.
+    pub fn reveal(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.as_bytes())
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.0.digest()
+    }
+
+    /// What every form of the account page carries: it follows from the cookie's secret, which
+    /// another site cannot read, and does not give it away.
+    pub fn form_token(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.derived().as_bytes())
+    }
+
+    /// Whether a form came from a page of this very sign-in. In constant time.
+    pub fn has_form_token(&self, sent: &str) -> bool {
+        decode(sent).is_some_and(|sent| sent.as_bytes().ct_eq(self.derived().as_bytes()).into())
+    }
+
+    fn derived(&self) -> Secret {
+        self.0.derive(&[0; 32], b"form token of the account page")
+    }
+}
+
+fn decode(text: &str) -> Option<Secret> {
+    let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+    Some(Secret::new(bytes))
+}
+
+impl fmt::Debug for PageSessionSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PageSessionSecret(redacted)")
+    }
+}
+
+/// Somebody who is signed in at the account page.
+#[derive(Clone, Debug)]
+pub struct PageSession {
+    pub digest: Digest,
+    pub account: AccountId,
+    pub email: EmailAddress,
+    pub locale: Option<Locale>,
+    /// The account's epoch, which is the session's own while it lives.
+    pub epoch: i64,
+    pub idle_expires_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r46_the_form_token_belongs_to_one_cookie_and_does_not_tell_it() {
+        let mine = PageSessionSecret::new(Secret::new([1; 32]));
+        let other = PageSessionSecret::new(Secret::new([2; 32]));
+        assert!(mine.has_form_token(&mine.form_token()));
+        for wrong in [other.form_token(), mine.reveal(), String::new(), "é".to_owned()] {
+            assert!(!mine.has_form_token(&wrong));
+        }
+        assert_eq!(PageSessionSecret::parse(&mine.reveal()).unwrap().digest(), mine.digest());
+        assert!(PageSessionSecret::parse(&mine.reveal()[1..]).is_none());
+        assert!(!format!("{mine:?}").contains(&mine.reveal()));
+    }
+}

@@ -1,0 +1,157 @@
+//! The links in letters to the owners of accounts, by their digest.
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{AccountId, AccountLinkPurpose, AccountLinkState, Digest, EmailChangeId};
+
+/// A link to the owner of an account, and what became of it.
+#[derive(Clone, Debug)]
+pub struct AccountLinkRecord {
+    pub account: AccountId,
+    pub email_change: Option<EmailChangeId>,
+    pub state: AccountLinkState,
+}
+
+/// A link to be remembered.
+#[derive(Debug)]
+pub struct NewAccountLink<'a> {
+    pub digest: &'a Digest,
+    pub purpose: AccountLinkPurpose,
+    pub account: AccountId,
+    pub email_change: Option<EmailChangeId>,
+    pub now: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A link as an export tells of it.
+#[derive(Clone, Debug)]
+pub struct AccountLinkSummary {
+    pub purpose: String,
+    pub minted_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub used_at: Option<Timestamp>,
+    pub voided_at: Option<Timestamp>,
+}
+
+impl Connection {
+    pub async fn insert_account_link(
+        &mut self,
+        new: &NewAccountLink<'_>,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            INSERT INTO account_links
+                (digest, purpose, account_id, email_change_id, minted_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6)";
+        sqlx::query(SQL)
+            .bind(new.digest.as_bytes().to_vec())
+            .bind(new.purpose.as_str())
+            .bind(new.account.to_string())
+            .bind(new.email_change.map(|id| id.to_string()))
+            .bind(new.now.unix_millis())
+            .bind(new.expires_at.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// The link, if it is of this purpose, and its state at `now`.
+    pub async fn find_account_link(
+        &mut self,
+        digest: &Digest,
+        purpose: AccountLinkPurpose,
+        now: Timestamp,
+    ) -> Result<Option<AccountLinkRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT account_id, email_change_id, expires_at, used_at, voided_at
+            FROM account_links WHERE digest = $1 AND purpose = $2";
+        let row = sqlx::query(SQL)
+            .bind(digest.as_bytes().to_vec())
+            .bind(purpose.as_str())
+            .fetch_optional(self.raw())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(AccountLinkRecord {
+            account: column::parsed(&row, "account_id")?,
+            email_change: column::optional(&row, "email_change_id", str::parse)?,
+            state: AccountLinkState::at(
+                now,
+                column::instant(&row, "expires_at")?,
+                column::optional_instant(&row, "used_at")?,
+                column::optional_instant(&row, "voided_at")?,
+            ),
+        }))
+    }
+
+    /// Uses the link up. `false` if it was not live at `now`, or somebody was faster.
+    pub async fn consume_account_link(
+        &mut self,
+        digest: &Digest,
+        purpose: AccountLinkPurpose,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE account_links SET used_at = $1
+            WHERE digest = $2 AND purpose = $3
+              AND used_at IS NULL AND voided_at IS NULL AND expires_at > $1";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(digest.as_bytes().to_vec())
+            .bind(purpose.as_str())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// No other link to the owner works any more: the password or the address has changed.
+    pub async fn void_account_links(
+        &mut self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE account_links SET voided_at = $1
+            WHERE account_id = $2 AND used_at IS NULL AND voided_at IS NULL";
+        sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(account.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// All links to the owner of the account, without what they carry.
+    pub async fn find_account_links_of(
+        &mut self,
+        account: AccountId,
+    ) -> Result<Vec<AccountLinkSummary>, StoreError> {
+        const SQL: &str = "
+            SELECT purpose, minted_at, expires_at, used_at, voided_at
+            FROM account_links WHERE account_id = $1 ORDER BY minted_at";
+        let rows = sqlx::query(SQL).bind(account.to_string()).fetch_all(self.raw()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(AccountLinkSummary {
+                    purpose: column::text(row, "purpose")?,
+                    minted_at: column::instant(row, "minted_at")?,
+                    expires_at: column::instant(row, "expires_at")?,
+                    used_at: column::optional_instant(row, "used_at")?,
+                    voided_at: column::optional_instant(row, "voided_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Forgets up to `limit` links that expired before `before`; answers how many.
+    pub async fn purge_account_links(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM account_links WHERE digest IN
+                (SELECT digest FROM account_links WHERE expires_at <= $1 LIMIT $2)";
+        let done =
+            sqlx::query(SQL).bind(before.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

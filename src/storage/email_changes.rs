@@ -1,0 +1,151 @@
+//! Changes of address: one that waits for each account at most, and those that have ended.
+
+use sqlx::any::AnyRow;
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{
+    AccountId, EmailAddress, EmailChange, EmailChangeId, EmailChangeState, UserAgent,
+};
+
+/// A change of address that is to wait for its link.
+#[derive(Debug)]
+pub struct NewEmailChange<'a> {
+    pub id: EmailChangeId,
+    pub account: AccountId,
+    pub email: &'a EmailAddress,
+    pub user_agent: Option<&'a UserAgent>,
+    pub now: Timestamp,
+}
+
+fn from_row(row: &AnyRow) -> Result<EmailChange, StoreError> {
+    let confirmed = column::optional_instant(row, "confirmed_at")?;
+    let stopped = column::optional_instant(row, "stopped_at")?;
+    let voided = column::optional_instant(row, "voided_at")?;
+    let state = match (confirmed, stopped, voided) {
+        (Some(at), _, _) => EmailChangeState::Confirmed { at },
+        (None, Some(at), _) => EmailChangeState::Stopped { at },
+        (None, None, Some(at)) => EmailChangeState::Voided { at },
+        (None, None, None) => EmailChangeState::Pending,
+    };
+    Ok(EmailChange {
+        id: column::parsed(row, "id")?,
+        account: column::parsed(row, "account_id")?,
+        email: column::parsed(row, "email")?,
+        user_agent: column::some(row, "user_agent", UserAgent::parse)?,
+        requested_at: column::instant(row, "requested_at")?,
+        state,
+    })
+}
+
+impl Connection {
+    /// Lets the change wait. The account must have none that waits.
+    pub async fn insert_email_change(
+        &mut self,
+        new: &NewEmailChange<'_>,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            INSERT INTO email_changes (id, account_id, email, user_agent, requested_at)
+            VALUES ($1, $2, $3, $4, $5)";
+        sqlx::query(SQL)
+            .bind(new.id.to_string())
+            .bind(new.account.to_string())
+            .bind(new.email.as_str())
+            .bind(new.user_agent.map(UserAgent::as_str))
+            .bind(new.now.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    pub async fn find_email_change(
+        &mut self,
+        id: EmailChangeId,
+    ) -> Result<Option<EmailChange>, StoreError> {
+        const SQL: &str = "
+            SELECT id, account_id, email, user_agent, requested_at, confirmed_at, stopped_at,
+                   voided_at
+            FROM email_changes WHERE id = $1";
+        let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
+        row.as_ref().map(from_row).transpose()
+    }
+
+    /// All changes of the account's address that are remembered, oldest first.
+    pub async fn find_email_changes_of(
+        &mut self,
+        account: AccountId,
+    ) -> Result<Vec<EmailChange>, StoreError> {
+        const SQL: &str = "
+            SELECT id, account_id, email, user_agent, requested_at, confirmed_at, stopped_at,
+                   voided_at
+            FROM email_changes WHERE account_id = $1 ORDER BY id";
+        let rows = sqlx::query(SQL).bind(account.to_string()).fetch_all(self.raw()).await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// Ends a change that waits by letting it take effect. `false` if it does not wait any more.
+    pub async fn confirm_email_change(
+        &mut self,
+        id: EmailChangeId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE email_changes SET confirmed_at = $1
+            WHERE id = $2 AND confirmed_at IS NULL AND stopped_at IS NULL AND voided_at IS NULL";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends a change that waits for good. `false` if it does not wait any more.
+    pub async fn stop_email_change(
+        &mut self,
+        id: EmailChangeId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE email_changes SET stopped_at = $1
+            WHERE id = $2 AND confirmed_at IS NULL AND stopped_at IS NULL AND voided_at IS NULL";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends whatever change of the account's address waits.
+    pub async fn void_email_changes(
+        &mut self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE email_changes SET voided_at = $1
+            WHERE account_id = $2
+              AND confirmed_at IS NULL AND stopped_at IS NULL AND voided_at IS NULL";
+        sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(account.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets up to `limit` changes requested before `before`; answers how many.
+    pub async fn purge_email_changes(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM email_changes WHERE id IN
+                (SELECT id FROM email_changes WHERE requested_at <= $1 LIMIT $2)";
+        let done =
+            sqlx::query(SQL).bind(before.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

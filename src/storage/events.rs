@@ -1,0 +1,131 @@
+//! What happened: rows are added, and removed when their time is over.
+
+use sqlx::any::AnyRow;
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{
+    AccountId, Actor, ClientId, EmailAddress, Event, EventId, EventKind, SessionId, SignUpId,
+    UserAgent,
+};
+
+/// An event to be noted.
+#[derive(Debug)]
+pub struct NewEvent<'a> {
+    pub id: EventId,
+    pub kind: EventKind,
+    pub actor: Actor,
+    pub at: Timestamp,
+    pub account: Option<AccountId>,
+    /// Instead of `account`: whose address it is, if anybody's. The database looks, so the same work
+    /// is done for every address.
+    pub email: Option<&'a EmailAddress>,
+    pub sign_up: Option<SignUpId>,
+    pub session: Option<SessionId>,
+    pub client_id: Option<&'a ClientId>,
+    pub address: Option<String>,
+    pub user_agent: Option<&'a UserAgent>,
+    pub request_id: Option<&'a str>,
+}
+
+fn from_row(row: &AnyRow) -> Result<Event, StoreError> {
+    Ok(Event {
+        id: column::parsed(row, "id")?,
+        kind: column::parsed(row, "kind")?,
+        actor: column::parsed(row, "actor")?,
+        at: column::instant(row, "at")?,
+        account: column::optional(row, "account_id", str::parse)?,
+        sign_up: column::optional(row, "sign_up_id", str::parse)?,
+        session_id: column::optional(row, "session_id", str::parse)?,
+        client_id: column::optional(row, "client_id", str::parse)?,
+        address: column::optional(row, "address", |text| Ok::<_, StoreError>(text.to_owned()))?,
+        user_agent: column::some(row, "user_agent", UserAgent::parse)?,
+        request_id: column::optional(row, "request_id", |text| {
+            Ok::<_, StoreError>(text.to_owned())
+        })?,
+    })
+}
+
+impl Connection {
+    /// Notes an event. Where it is of an account that is gone by now, nothing is noted.
+    pub async fn insert_event(&mut self, new: &NewEvent<'_>) -> Result<(), StoreError> {
+        const SQL: &str = "
+            INSERT INTO events (id, kind, actor, at, account_id, sign_up_id, session_id, client_id,
+                                address, user_agent, request_id)
+            SELECT $1, $2, $3, $4,
+                   COALESCE($5, (SELECT a.id FROM accounts a WHERE a.email = $6)),
+                   $7, $8, $9, $10, $11, $12
+            WHERE $5 IS NULL OR EXISTS (SELECT 1 FROM accounts a WHERE a.id = $5)";
+        sqlx::query(SQL)
+            .bind(new.id.to_string())
+            .bind(new.kind.as_str())
+            .bind(new.actor.as_str())
+            .bind(new.at.unix_millis())
+            .bind(new.account.map(|id| id.to_string()))
+            .bind(new.email.map(EmailAddress::as_str))
+            .bind(new.sign_up.map(|id| id.to_string()))
+            .bind(new.session.map(|id| id.to_string()))
+            .bind(new.client_id.map(ClientId::as_str))
+            .bind(&new.address)
+            .bind(new.user_agent.map(UserAgent::as_str))
+            .bind(new.request_id)
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// What concerned a sign-up concerns the account from now on.
+    pub async fn attach_events(
+        &mut self,
+        sign_up: SignUpId,
+        account: AccountId,
+    ) -> Result<(), StoreError> {
+        const SQL: &str =
+            "UPDATE events SET account_id = $1 WHERE sign_up_id = $2 AND account_id IS NULL";
+        sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(sign_up.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Up to `limit` events of the account, the latest first; with `before`, those before it.
+    pub async fn find_events_of(
+        &mut self,
+        account: AccountId,
+        before: Option<EventId>,
+        limit: i64,
+    ) -> Result<Vec<Event>, StoreError> {
+        // ids are UUIDv7: they sort by time, and z comes after every digit in any collation
+        const SQL: &str = "
+            SELECT id, kind, actor, at, account_id, sign_up_id, session_id, client_id, address,
+                   user_agent, request_id
+            FROM events WHERE account_id = $1 AND id < $2
+            ORDER BY id DESC LIMIT $3";
+        let before = before.map_or_else(|| "z".to_owned(), |id| id.to_string());
+        let rows = sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(before)
+            .bind(limit)
+            .fetch_all(self.raw())
+            .await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// Forgets what happened to a sign-up that is dropped.
+    pub async fn delete_events_of_sign_up(&mut self, sign_up: SignUpId) -> Result<(), StoreError> {
+        const SQL: &str = "DELETE FROM events WHERE sign_up_id = $1 AND account_id IS NULL";
+        sqlx::query(SQL).bind(sign_up.to_string()).execute(self.raw()).await?;
+        Ok(())
+    }
+
+    /// Forgets up to `limit` events from before `before`; answers how many.
+    pub async fn purge_events(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at <= $1 LIMIT $2)";
+        let done =
+            sqlx::query(SQL).bind(before.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

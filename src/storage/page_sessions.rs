@@ -1,0 +1,179 @@
+//! Sign-ins at the account page, by the digest of their cookie's secret.
+
+use sqlx::any::AnyRow;
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{AccountId, Digest, Locale, PageSession, UserAgent};
+
+/// A sign-in at the account page.
+#[derive(Debug)]
+pub struct NewPageSession<'a> {
+    pub digest: Digest,
+    pub account: AccountId,
+    /// The account's epoch when the password was checked.
+    pub epoch: i64,
+    pub user_agent: Option<&'a UserAgent>,
+    pub now: Timestamp,
+    pub idle_expires_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A sign-in at the account page as its owner may see it.
+#[derive(Clone, Debug)]
+pub struct PageSessionSummary {
+    pub created_at: Timestamp,
+    /// The earlier of the idle and the absolute end.
+    pub expires_at: Timestamp,
+    pub user_agent: Option<UserAgent>,
+}
+
+fn from_row(row: &AnyRow) -> Result<PageSession, StoreError> {
+    Ok(PageSession {
+        digest: column::digest(row, "digest")?,
+        account: column::parsed(row, "account_id")?,
+        email: column::parsed(row, "email")?,
+        locale: column::optional(row, "locale", Locale::parse)?,
+        epoch: column::integer(row, "epoch")?,
+        idle_expires_at: column::instant(row, "idle_expires_at")?,
+        expires_at: column::instant(row, "expires_at")?,
+    })
+}
+
+impl Connection {
+    /// Whether somebody is signed in now: `false` if the account is gone, disabled, or no longer in
+    /// the epoch in which the password was checked.
+    pub async fn insert_page_session(
+        &mut self,
+        new: &NewPageSession<'_>,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            INSERT INTO page_sessions
+                (digest, account_id, epoch, user_agent, created_at, idle_expires_at, expires_at)
+            SELECT $1, a.id, a.epoch, $3, $4, $5, $6
+            FROM accounts a WHERE a.id = $2 AND a.epoch = $7 AND a.disabled_at IS NULL";
+        let done = sqlx::query(SQL)
+            .bind(new.digest.as_bytes().to_vec())
+            .bind(new.account.to_string())
+            .bind(new.user_agent.map(UserAgent::as_str))
+            .bind(new.now.unix_millis())
+            .bind(new.idle_expires_at.unix_millis())
+            .bind(new.expires_at.unix_millis())
+            .bind(new.epoch)
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The sign-in that a cookie is of, if it lives at `now`.
+    pub async fn find_page_session(
+        &mut self,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<PageSession>, StoreError> {
+        const SQL: &str = "
+            SELECT p.digest, p.account_id, p.epoch, p.idle_expires_at, p.expires_at,
+                   a.email, a.locale
+            FROM page_sessions p JOIN accounts a ON a.id = p.account_id AND a.epoch = p.epoch
+            WHERE p.digest = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2
+              AND a.disabled_at IS NULL";
+        let row = sqlx::query(SQL)
+            .bind(digest.as_bytes().to_vec())
+            .bind(now.unix_millis())
+            .fetch_optional(self.raw())
+            .await?;
+        row.as_ref().map(from_row).transpose()
+    }
+
+    /// It was used: it may idle until `idle_expires_at` from now on.
+    pub async fn prolong_page_session(
+        &mut self,
+        digest: &Digest,
+        idle_expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE page_sessions SET idle_expires_at = $1 WHERE digest = $2";
+        sqlx::query(SQL)
+            .bind(idle_expires_at.unix_millis())
+            .bind(digest.as_bytes().to_vec())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Lets the sign-in go on in the account's next epoch. `false` if it has ended.
+    pub async fn carry_page_session(
+        &mut self,
+        digest: &Digest,
+        account: AccountId,
+        from_epoch: i64,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE page_sessions SET epoch = epoch + 1
+            WHERE digest = $1 AND account_id = $2 AND epoch = $3";
+        let done = sqlx::query(SQL)
+            .bind(digest.as_bytes().to_vec())
+            .bind(account.to_string())
+            .bind(from_epoch)
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends a sign-in. `false` if it was gone.
+    pub async fn revoke_page_session(&mut self, digest: &Digest) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM page_sessions WHERE digest = $1";
+        let done = sqlx::query(SQL).bind(digest.as_bytes().to_vec()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The account's live sign-ins at its page, the latest first.
+    pub async fn find_page_sessions_of(
+        &mut self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<Vec<PageSessionSummary>, StoreError> {
+        const SQL: &str = "
+            SELECT p.created_at, p.idle_expires_at, p.expires_at, p.user_agent
+            FROM page_sessions p JOIN accounts a ON a.id = p.account_id AND a.epoch = p.epoch
+            WHERE p.account_id = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2
+            ORDER BY p.created_at DESC";
+        let rows = sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(now.unix_millis())
+            .fetch_all(self.raw())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let idle_end = column::instant(row, "idle_expires_at")?;
+                Ok(PageSessionSummary {
+                    created_at: column::instant(row, "created_at")?,
+                    expires_at: idle_end.min(column::instant(row, "expires_at")?),
+                    user_agent: column::some(row, "user_agent", UserAgent::parse)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Removes the account's sign-ins of other epochs than its present one.
+    pub async fn purge_page_sessions_of(&mut self, account: AccountId) -> Result<(), StoreError> {
+        const SQL: &str = "
+            DELETE FROM page_sessions WHERE account_id = $1
+              AND epoch <> (SELECT a.epoch FROM accounts a WHERE a.id = $1)";
+        sqlx::query(SQL).bind(account.to_string()).execute(self.raw()).await?;
+        Ok(())
+    }
+
+    /// Forgets up to `limit` sign-ins that are past one of their ends; answers how many.
+    pub async fn purge_page_sessions(
+        &mut self,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM page_sessions WHERE digest IN
+                (SELECT digest FROM page_sessions
+                 WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2)";
+        let done = sqlx::query(SQL).bind(now.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,190 @@
+//! Changing the password or the address, and leaving: each asks for the current password once more.
+
+use rocket::http::{CookieJar, Status};
+use rocket::{Route, State, get, post, routes};
+
+use super::guard::{self, AccountResult, AccountsState, Answer, PageUser, Refusal};
+use crate::accounts::{EmailChangeError, OwnSession, ProofError};
+use crate::config::Settings;
+use crate::messages::Language;
+use crate::model::{Caller, EmailAddress, Password};
+use crate::web::edge::account_views::{ChangeEmail, ChangePassword, DeleteAccount, Deleted};
+use crate::web::edge::form::{Form, FormError};
+use crate::web::edge::pages::PageState;
+use crate::web::edge::views::{FieldMessage, View};
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![password_page, change_password, email_page, change_email, deletion_page, delete]
+}
+
+/// A page of this file, in the language of whoever is signed in.
+fn page(
+    user: &PageUser,
+    status: Status,
+    view: &impl View,
+    language: Language,
+    pages: &PageState,
+) -> Answer {
+    let language = pages.language_of(user.session.locale.as_ref(), language);
+    Answer::Page(pages.page(language, status, view))
+}
+
+/// What to say of a current password that was not right; anything else is no matter of the form.
+fn wrong(error: ProofError) -> Result<Vec<FieldMessage>, Refusal> {
+    match error {
+        ProofError::Wrong => {
+            Ok(vec![FieldMessage::new("current_password", "current-password", "wrong")])
+        }
+        ProofError::Gone => Err(Refusal::SignIn),
+        ProofError::Failure(failure) => Err(failure.into()),
+    }
+}
+
+fn password_view(
+    user: &PageUser,
+    accounts: &AccountsState,
+    errors: Vec<FieldMessage>,
+) -> ChangePassword {
+    ChangePassword {
+        form_token: user.form_token(),
+        email: user.session.email.to_string(),
+        min_length: accounts.policy.min_length(),
+        errors,
+    }
+}
+
+#[get("/password")]
+fn password_page(
+    user: Result<PageUser, Refusal>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+) -> AccountResult {
+    let user = user?;
+    let view = password_view(&user, accounts, vec![]);
+    Ok(page(&user, Status::Ok, &view, language, pages))
+}
+
+#[post("/password", data = "<form>")]
+async fn change_password(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let user = user?;
+    let form = user.accept(form)?;
+    let session = &user.session;
+    let typed = form.get("new_password").unwrap_or_default();
+    let errors = match accounts.policy.judge(typed, Some(&session.email)) {
+        Err(error) => vec![FieldMessage::password("new_password", error)],
+        Ok(new) => {
+            let current = Password::new(form.get("current_password").unwrap_or_default());
+            let own = OwnSession::Page(session.digest);
+            let changed =
+                accounts.change_password(session.account, own, &current, &new, &caller).await;
+            match changed {
+                Ok(()) => {
+                    return Ok(Answer::Redirect(guard::to(settings, "/account?done=password")));
+                }
+                Err(error) => wrong(error)?,
+            }
+        }
+    };
+    let view = password_view(&user, accounts, errors);
+    Ok(page(&user, Status::UnprocessableEntity, &view, language, pages))
+}
+
+fn email_view(user: &PageUser, new_email: &str, errors: Vec<FieldMessage>) -> ChangeEmail {
+    ChangeEmail {
+        form_token: user.form_token(),
+        email: user.session.email.to_string(),
+        new_email: new_email.to_owned(),
+        errors,
+    }
+}
+
+#[get("/email")]
+fn email_page(
+    user: Result<PageUser, Refusal>,
+    language: Language,
+    pages: &PageState,
+) -> AccountResult {
+    let user = user?;
+    Ok(page(&user, Status::Ok, &email_view(&user, "", vec![]), language, pages))
+}
+
+#[post("/email", data = "<form>")]
+async fn change_email(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let user = user?;
+    let form = user.accept(form)?;
+    let typed = form.get("email").unwrap_or_default();
+    let errors = match EmailAddress::parse(typed) {
+        Err(error) => vec![FieldMessage::new("email", "email", error.code())],
+        Ok(new) => {
+            let password = Password::new(form.get("current_password").unwrap_or_default());
+            let account = user.session.account;
+            match accounts.request_email_change(account, &new, &password, &caller).await {
+                Ok(()) => {
+                    return Ok(Answer::Redirect(guard::to(settings, "/account?done=email")));
+                }
+                Err(EmailChangeError::Unchanged) => {
+                    vec![FieldMessage::new("email", "email", "unchanged")]
+                }
+                Err(EmailChangeError::Proof(error)) => wrong(error)?,
+            }
+        }
+    };
+    let view = email_view(&user, typed, errors);
+    Ok(page(&user, Status::UnprocessableEntity, &view, language, pages))
+}
+
+fn deletion_view(user: &PageUser, errors: Vec<FieldMessage>) -> DeleteAccount {
+    DeleteAccount { form_token: user.form_token(), email: user.session.email.to_string(), errors }
+}
+
+#[get("/deletion")]
+fn deletion_page(
+    user: Result<PageUser, Refusal>,
+    language: Language,
+    pages: &PageState,
+) -> AccountResult {
+    let user = user?;
+    Ok(page(&user, Status::Ok, &deletion_view(&user, vec![]), language, pages))
+}
+
+#[post("/deletion", data = "<form>")]
+async fn delete(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    jar: &CookieJar<'_>,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+) -> AccountResult {
+    let user = user?;
+    let form = user.accept(form)?;
+    let password = Password::new(form.get("current_password").unwrap_or_default());
+    match accounts.delete(user.session.account, &password, &caller).await {
+        Ok(()) => {
+            guard::forget(jar);
+            Ok(page(&user, Status::Ok, &Deleted {}, language, pages))
+        }
+        Err(error) => {
+            let view = deletion_view(&user, wrong(error)?);
+            Ok(page(&user, Status::UnprocessableEntity, &view, language, pages))
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Coming in: signing in and out, signing up, and what to do when the password is forgotten.
+
+use rocket::http::{CookieJar, Status};
+use rocket::{Route, State, get, post, routes};
+
+use super::guard::{self, AccountResult, AccountsState, Answer, OwnForm, PageUser, Refusal};
+use crate::accounts::{SignInAttempt, SignInError, SignUpRequest};
+use crate::config::Settings;
+use crate::messages::Language;
+use crate::model::{Caller, EmailAddress, Locale, Name, Password};
+use crate::web::edge::account_views::{ForgottenPassword, LetterSent, SignIn, SignUp};
+use crate::web::edge::form::{Form, FormError};
+use crate::web::edge::pages::PageState;
+use crate::web::edge::views::FieldMessage;
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![sign_in_page, sign_in, sign_out, sign_up_page, sign_up, forgotten_page, forgotten]
+}
+
+#[get("/sign-in")]
+fn sign_in_page(
+    user: Result<PageUser, Refusal>,
+    language: Language,
+    pages: &PageState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    match user {
+        Ok(_) => Ok(Answer::Redirect(guard::to(settings, "/account"))),
+        Err(Refusal::SignIn) => {
+            let view = SignIn { email: "", errors: vec![] };
+            Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+#[post("/sign-in", data = "<form>")]
+#[expect(clippy::too_many_arguments, reason = "each is a guard of the request")]
+async fn sign_in(
+    own: Result<OwnForm, Refusal>,
+    caller: Caller,
+    jar: &CookieJar<'_>,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    own?;
+    let form = form?;
+    let email = form.get("email").unwrap_or_default();
+    let password = Password::new(form.get("password").unwrap_or_default());
+    let attempt =
+        SignInAttempt { username: email, password: &password, client_id: None, caller: &caller };
+    let code = match accounts.sign_in_to_page(attempt).await {
+        Ok(secret) => {
+            guard::keep_signed_in(jar, &secret);
+            return Ok(Answer::Redirect(guard::to(settings, "/account")));
+        }
+        Err(SignInError::Refused) => "refused",
+        Err(SignInError::Unconfirmed) => "unconfirmed",
+        Err(SignInError::Failure(failure)) => return Err(failure.into()),
+    };
+    let errors = vec![FieldMessage::new("password", "sign-in", code)];
+    let view = SignIn { email, errors };
+    Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)))
+}
+
+#[post("/sign-out", data = "<form>")]
+async fn sign_out(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    jar: &CookieJar<'_>,
+    form: Result<Form, FormError>,
+    accounts: &AccountsState,
+) -> AccountResult {
+    let user = user?;
+    user.accept(form)?;
+    accounts.end_page_session(&user.session, &caller).await?;
+    guard::forget(jar);
+    Err(Refusal::SignIn)
+}
+
+#[get("/sign-up")]
+fn sign_up_page(language: Language, accounts: &AccountsState, pages: &PageState) -> AccountResult {
+    let min_length = accounts.policy.min_length();
+    let view = SignUp { email: "", name: "", min_length, errors: vec![] };
+    Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
+}
+
+#[post("/sign-up", data = "<form>")]
+async fn sign_up(
+    own: Result<OwnForm, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+) -> AccountResult {
+    own?;
+    let form = form?;
+    let text = |name| form.get(name).unwrap_or_default();
+    let mut errors = Vec::new();
+    let email = EmailAddress::parse(text("email"));
+    let judged = accounts.policy.judge(text("password"), email.as_ref().ok());
+    let name = Name::parse(text("name"));
+    errors.extend(email.as_ref().err().map(|e| FieldMessage::new("email", "email", e.code())));
+    errors.extend(name.as_ref().err().map(|e| FieldMessage::new("name", "name", e.code())));
+    errors.extend(judged.as_ref().err().map(|e| FieldMessage::password("password", *e)));
+    let (Ok(email), Ok(password), Ok(name)) = (email, judged, name) else {
+        let min_length = accounts.policy.min_length();
+        let view = SignUp { email: text("email"), name: text("name"), min_length, errors };
+        return Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)));
+    };
+    // who signs up on a page reads its language
+    let locale = Locale::parse(pages.messages().tag(language)).ok();
+    let view = LetterSent { email: &email.to_string(), is_sign_up: true };
+    accounts.sign_up(SignUpRequest { email, password, name, locale, caller }).await?;
+    Ok(Answer::Page(pages.page(language, Status::Accepted, &view)))
+}
+
+#[get("/forgotten-password")]
+fn forgotten_page(language: Language, pages: &PageState) -> AccountResult {
+    let view = ForgottenPassword { email: "", errors: vec![] };
+    Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
+}
+
+#[post("/forgotten-password", data = "<form>")]
+async fn forgotten(
+    own: Result<OwnForm, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+) -> AccountResult {
+    own?;
+    let form = form?;
+    let typed = form.get("email").unwrap_or_default();
+    let email = match EmailAddress::parse(typed) {
+        Ok(email) => email,
+        Err(error) => {
+            let errors = vec![FieldMessage::new("email", "email", error.code())];
+            let view = ForgottenPassword { email: typed, errors };
+            return Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)));
+        }
+    };
+    accounts.request_password_reset(&email, &caller).await?;
+    let view = LetterSent { email: email.as_str(), is_sign_up: false };
+    Ok(Answer::Page(pages.page(language, Status::Accepted, &view)))
+}

@@ -1,0 +1,173 @@
+//! Who is signed in at the account page, and whether a form came from one of its pages.
+
+use rocket::http::{Cookie, CookieJar, SameSite};
+use rocket::request::{FromRequest, Outcome};
+use rocket::response::{self, Redirect, Responder};
+use rocket::time::Duration;
+use rocket::{Request, State};
+
+use crate::accounts::{Accounts, PAGE_SESSION_TTL};
+use crate::config::Settings;
+use crate::model::{PageSession, PageSessionSecret};
+use crate::web::edge::form::{Form, FormError};
+use crate::web::edge::pages::{Page, PageProblem};
+use crate::web::edge::problem::Problem;
+use crate::web::edge::slug;
+
+/// The prefix makes browsers refuse it without `Secure` and `Path=/`, and from any other host
+/// (RFC 6265bis §4.1.3.2).
+const COOKIE: &str = "__Host-vestibule-account";
+
+/// A path of the service, as browsers see it.
+pub(super) fn to(settings: &Settings, path: &str) -> Redirect {
+    Redirect::to(format!("{}{path}", settings.public_url.base_path()))
+}
+
+/// Why a page of the account is not shown.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Nobody is signed in: that comes first.
+    SignIn,
+    Problem(PageProblem),
+}
+
+impl<E: Into<Problem>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Problem(PageProblem(error.into()))
+    }
+}
+
+impl<'r> Responder<'r, 'static> for Refusal {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        match self {
+            Self::Problem(problem) => problem.respond_to(request),
+            Self::SignIn => {
+                let base = request.rocket().state::<Settings>();
+                let base = base.map_or("", |settings| settings.public_url.base_path());
+                Redirect::to(format!("{base}/account/sign-in")).respond_to(request)
+            }
+        }
+    }
+}
+
+/// A page, or the way to one.
+pub(super) enum Answer {
+    Page(Page),
+    Redirect(Redirect),
+}
+
+impl<'r> Responder<'r, 'static> for Answer {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        match self {
+            Self::Page(page) => page.respond_to(request),
+            Self::Redirect(redirect) => redirect.respond_to(request),
+        }
+    }
+}
+
+pub(super) type AccountResult = Result<Answer, Refusal>;
+
+/// Somebody who is signed in at the account page.
+pub(super) struct PageUser {
+    pub session: PageSession,
+    secret: PageSessionSecret,
+}
+
+impl PageUser {
+    /// For the forms of a page.
+    pub fn form_token(&self) -> String {
+        self.secret.form_token()
+    }
+
+    /// The form, if it came from a page of this sign-in.
+    pub fn accept(&self, form: Result<Form, FormError>) -> Result<Form, Refusal> {
+        let form = form?;
+        let sent = form.get("form_token").unwrap_or_default();
+        match self.secret.has_form_token(sent) {
+            true => Ok(form),
+            false => Err(Problem::of(slug::FOREIGN_FORM).into()),
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for PageUser {
+    type Error = Refusal;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refusal> {
+        match find(request).await {
+            Ok(user) => Outcome::Success(user),
+            // routes take the `Result`, so the status is theirs
+            Err(refusal) => Outcome::Error((rocket::http::Status::Unauthorized, refusal)),
+        }
+    }
+}
+
+async fn find(request: &Request<'_>) -> Result<PageUser, Refusal> {
+    let secret = cookie(request.cookies()).ok_or(Refusal::SignIn)?;
+    let accounts = request.rocket().state::<Accounts>().ok_or(Refusal::SignIn)?;
+    let session = accounts.find_page_session(&secret).await?.ok_or(Refusal::SignIn)?;
+    Ok(PageUser { session, secret })
+}
+
+fn cookie(jar: &CookieJar<'_>) -> Option<PageSessionSecret> {
+    PageSessionSecret::parse(jar.get(COOKIE)?.value())
+}
+
+/// Lets the browser stay signed in until it is closed, and no longer than the sign-in lives.
+pub(super) fn keep_signed_in(jar: &CookieJar<'_>, secret: &PageSessionSecret) {
+    let seconds = i64::try_from(PAGE_SESSION_TTL.as_secs()).unwrap_or(0);
+    jar.add(made(secret.reveal(), Duration::seconds(seconds)));
+}
+
+pub(super) fn forget(jar: &CookieJar<'_>) {
+    jar.add(made(String::new(), Duration::ZERO));
+}
+
+fn made(value: String, max_age: Duration) -> Cookie<'static> {
+    Cookie::build((COOKIE, value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .max_age(max_age)
+        .build()
+}
+
+/// A form that was sent from a page of this service, as far as the browser tells. For forms that come
+/// before anybody is signed in, and so have no token: another site must not sign anybody in, either.
+pub(super) struct OwnForm;
+
+impl OwnForm {
+    fn is_own(request: &Request<'_>) -> bool {
+        let header = |name| request.headers().get_one(name);
+        // https://www.w3.org/TR/fetch-metadata/: what no page can set
+        if let Some(site) = header("Sec-Fetch-Site") {
+            return matches!(site, "same-origin" | "none");
+        }
+        let Some(origin) = header("Origin") else { return true };
+        let settings = request.rocket().state::<Settings>();
+        let is_public = settings.is_some_and(|settings| settings.public_url.origin() == origin);
+        // in development the service has several names
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        is_public || authority.is_some() && authority == header("Host")
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for OwnForm {
+    type Error = Refusal;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refusal> {
+        match Self::is_own(request) {
+            true => Outcome::Success(Self),
+            false => {
+                let refusal = Problem::of(slug::FOREIGN_FORM).into();
+                Outcome::Error((rocket::http::Status::Forbidden, refusal))
+            }
+        }
+    }
+}
+
+/// The renderer and the use cases, as nearly every route here needs them.
+pub(super) type AccountsState = State<Accounts>;

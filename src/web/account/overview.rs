@@ -1,0 +1,158 @@
+//! `/account`: who one is, where one is signed in, and the way to everything else.
+
+use rocket::http::{CookieJar, Status};
+use rocket::{Route, State, get, post, routes};
+
+use super::guard::{self, AccountResult, AccountsState, Answer, PageUser, Refusal};
+use crate::accounts::{ProfileChange, ProfileError};
+use crate::config::Settings;
+use crate::messages::Language;
+use crate::model::{Actor, Caller, EmailChangeState, Locale, Name, SessionSummary, UserAgent};
+use crate::oauth::OAuth;
+use crate::web::edge::account_views::{DONE, LanguageChoice, Overview, SessionView};
+use crate::web::edge::form::{Form, FormError};
+use crate::web::edge::pages::{Page, PageState};
+use crate::web::edge::views::{Chosen, FieldMessage};
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![show, change_profile, end_session, end_all]
+}
+
+#[get("/?<done>")]
+async fn show(
+    user: Result<PageUser, Refusal>,
+    done: Option<&str>,
+    language: Language,
+    accounts: &AccountsState,
+    oauth: &State<OAuth>,
+    pages: &PageState,
+) -> AccountResult {
+    let user = user?;
+    // a word that is not known says nothing
+    let done =
+        done.filter(|done| DONE.contains(done)).map(|done| Chosen::new("account-done", done));
+    let page = page(&user, Status::Ok, done, vec![], language, accounts, oauth, pages).await?;
+    Ok(Answer::Page(page))
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a page is made of")]
+async fn page(
+    user: &PageUser,
+    status: Status,
+    done: Option<Chosen>,
+    errors: Vec<FieldMessage>,
+    language: Language,
+    accounts: &AccountsState,
+    oauth: &OAuth,
+    pages: &PageState,
+) -> Result<Page, Refusal> {
+    let account = match accounts.profile(user.session.account).await {
+        Ok(account) => account,
+        Err(ProfileError::Gone) => return Err(Refusal::SignIn),
+        Err(ProfileError::Store(error)) => return Err(error.into()),
+    };
+    let sessions = oauth.sessions_of(account.id).await?;
+    let changes = accounts.email_changes_of(account.id).await?;
+    let pending = changes.into_iter().find(|change| change.state == EmailChangeState::Pending);
+    let own = account.locale.as_ref().and_then(|locale| pages.messages().best(locale));
+    let view = Overview {
+        form_token: user.form_token(),
+        email: account.email.to_string(),
+        name: account.name.as_ref().map(Name::as_str).unwrap_or_default().to_owned(),
+        created_at: account.created_at.unix_millis(),
+        pending_email: pending.map(|change| change.email.to_string()),
+        languages: languages(pages, own),
+        sessions: sessions.iter().map(session_view).collect(),
+        done,
+        errors,
+    };
+    let language = pages.language_of(account.locale.as_ref(), language);
+    Ok(pages.page(language, status, &view))
+}
+
+/// Each language that there are words in, named in itself.
+fn languages(pages: &PageState, own: Option<Language>) -> Vec<LanguageChoice> {
+    let messages = pages.messages();
+    let choice = |language: Language| LanguageChoice {
+        tag: messages.tag(language).to_owned(),
+        name: messages.own_name(language),
+        chosen: own == Some(language),
+    };
+    messages.languages().map(choice).collect()
+}
+
+fn session_view(session: &SessionSummary) -> SessionView {
+    SessionView {
+        id: session.id.to_string(),
+        app: session.client_id.to_string(),
+        browser: session.user_agent.as_ref().and_then(UserAgent::describe),
+        created_at: session.created_at.unix_millis(),
+        last_used_at: session.last_used_at.unix_millis(),
+    }
+}
+
+#[post("/profile", data = "<form>")]
+#[expect(clippy::too_many_arguments, reason = "each is a guard of the request")]
+async fn change_profile(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    oauth: &State<OAuth>,
+    pages: &PageState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let user = user?;
+    let form = user.accept(form)?;
+    let name = match Name::parse(form.get("name").unwrap_or_default()) {
+        Ok(name) => name,
+        Err(error) => {
+            let errors = vec![FieldMessage::new("name", "name", error.code())];
+            let status = Status::UnprocessableEntity;
+            let page = page(&user, status, None, errors, language, accounts, oauth, pages).await?;
+            return Ok(Answer::Page(page));
+        }
+    };
+    // only what the page offers; anything else leaves the language to the browser
+    let locale = form.get("locale").and_then(|tag| Locale::parse(tag).ok());
+    let change = ProfileChange { name: Some(name), locale: Some(locale) };
+    match accounts.change_profile(user.session.account, change, &caller).await {
+        Ok(_) => Ok(Answer::Redirect(guard::to(settings, "/account?done=saved"))),
+        Err(ProfileError::Gone) => Err(Refusal::SignIn),
+        Err(ProfileError::Store(error)) => Err(error.into()),
+    }
+}
+
+#[post("/sessions/end", data = "<form>")]
+async fn end_session(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    oauth: &State<OAuth>,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let user = user?;
+    let form = user.accept(form)?;
+    // one that is gone already is as good as ended
+    if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
+        oauth.end_session(user.session.account, id, &caller).await?;
+    }
+    Ok(Answer::Redirect(guard::to(settings, "/account?done=session")))
+}
+
+/// Everywhere means here as well.
+#[post("/sessions/end-all", data = "<form>")]
+async fn end_all(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    jar: &CookieJar<'_>,
+    form: Result<Form, FormError>,
+    accounts: &AccountsState,
+) -> AccountResult {
+    let user = user?;
+    user.accept(form)?;
+    accounts.end_sessions(user.session.account, Actor::Owner, &caller).await?;
+    guard::forget(jar);
+    Err(Refusal::SignIn)
+}

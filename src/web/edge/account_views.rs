@@ -1,0 +1,311 @@
+//! What the pages of the account are made of; see [`super::views`].
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::views::{AT, Chosen, EMAIL, FieldMessage, NEW_EMAIL, Sample, TOKEN, View, add};
+use crate::model::{Actor, EventKind};
+
+/// Samples of every page of the account.
+pub(super) fn add_all(all: &mut Vec<Sample>) {
+    add::<SignIn<'_>>(all);
+    add::<SignUp<'_>>(all);
+    add::<ForgottenPassword<'_>>(all);
+    add::<LetterSent<'_>>(all);
+    add::<Overview>(all);
+    add::<ChangePassword>(all);
+    add::<ChangeEmail>(all);
+    add::<DeleteAccount>(all);
+    add::<Deleted>(all);
+    add::<Events>(all);
+}
+
+/// What can have been done just before the overview is shown.
+pub const DONE: [&str; 4] = ["saved", "password", "email", "session"];
+
+/// Every message that these pages choose by a word: no template names them.
+pub(super) fn chosen_messages() -> Vec<FieldMessage> {
+    let said = |kind: &str, word: &str| FieldMessage {
+        field: "",
+        key: Chosen::new(kind, word).key,
+        arguments: BTreeMap::new(),
+    };
+    let mut all = field_errors();
+    all.extend(DONE.map(|done| said("account-done", done)));
+    all.extend(EventKind::ALL.iter().map(|kind| said("event", kind.as_str())));
+    all.extend(Actor::ALL.iter().map(|actor| said("actor", actor.as_str())));
+    all
+}
+
+/// What can be wrong with the fields of these pages, but for new passwords.
+fn field_errors() -> Vec<FieldMessage> {
+    let message = |kind: &str, code: &str| FieldMessage::new("email", kind, code);
+    let email = ["malformed", "too-long", "local-part", "domain", "unchanged"];
+    let name = ["too-long", "control-characters"];
+    let sign_in = ["refused", "unconfirmed"];
+    let mut all: Vec<FieldMessage> = email.map(|code| message("email", code)).into();
+    all.extend(name.map(|code| message("name", code)));
+    all.extend(sign_in.map(|code| message("sign-in", code)));
+    all.push(message("current-password", "wrong"));
+    all
+}
+
+/// The form to sign in.
+#[derive(Debug, Serialize)]
+pub struct SignIn<'a> {
+    pub email: &'a str,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for SignIn<'_> {
+    const NAME: &'static str = "account-sign-in";
+
+    fn samples() -> Vec<Self> {
+        vec![Self { email: "", errors: vec![] }, Self { email: EMAIL, errors: field_errors() }]
+    }
+}
+
+/// The form to sign up.
+#[derive(Debug, Serialize)]
+pub struct SignUp<'a> {
+    pub email: &'a str,
+    pub name: &'a str,
+    pub min_length: usize,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for SignUp<'_> {
+    const NAME: &'static str = "account-sign-up";
+
+    fn samples() -> Vec<Self> {
+        let sample = |email, errors| Self { email, name: "", min_length: 15, errors };
+        vec![sample("", vec![]), sample(EMAIL, FieldMessage::samples())]
+    }
+}
+
+/// The form for those who have forgotten their password.
+#[derive(Debug, Serialize)]
+pub struct ForgottenPassword<'a> {
+    pub email: &'a str,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for ForgottenPassword<'_> {
+    const NAME: &'static str = "account-forgotten-password";
+
+    fn samples() -> Vec<Self> {
+        let error = FieldMessage::new("email", "email", "malformed");
+        vec![Self { email: "", errors: vec![] }, Self { email: "ada", errors: vec![error] }]
+    }
+}
+
+/// A letter is on its way: the same words whoever the address belongs to.
+#[derive(Debug, Serialize)]
+pub struct LetterSent<'a> {
+    pub email: &'a str,
+    pub is_sign_up: bool,
+}
+
+impl View for LetterSent<'_> {
+    const NAME: &'static str = "account-letter-sent";
+
+    fn samples() -> Vec<Self> {
+        [true, false].map(|is_sign_up| Self { email: EMAIL, is_sign_up }).into()
+    }
+}
+
+/// A language, named in itself.
+#[derive(Debug, Serialize)]
+pub struct LanguageChoice {
+    pub tag: String,
+    pub name: String,
+    pub chosen: bool,
+}
+
+/// Where somebody is signed in.
+#[derive(Debug, Serialize)]
+pub struct SessionView {
+    pub id: String,
+    pub app: String,
+    pub browser: Option<String>,
+    pub created_at: i64,
+    pub last_used_at: i64,
+}
+
+/// The account.
+#[derive(Debug, Serialize)]
+pub struct Overview {
+    pub form_token: String,
+    pub email: String,
+    /// Empty where there is none.
+    pub name: String,
+    pub created_at: i64,
+    /// The address that waits to be confirmed.
+    pub pending_email: Option<String>,
+    pub languages: Vec<LanguageChoice>,
+    pub sessions: Vec<SessionView>,
+    /// What has just been done.
+    pub done: Option<Chosen>,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for Overview {
+    const NAME: &'static str = "account";
+
+    fn samples() -> Vec<Self> {
+        let language = |tag: &str, name: &str, chosen| LanguageChoice {
+            tag: tag.to_owned(),
+            name: name.to_owned(),
+            chosen,
+        };
+        let session = |browser: Option<&str>| SessionView {
+            id: "01890000-0000-7000-8000-000000000002".to_owned(),
+            app: "web".to_owned(),
+            browser: browser.map(str::to_owned),
+            created_at: AT,
+            last_used_at: AT,
+        };
+        let sample = |done, pending: Option<&str>, sessions, errors| Self {
+            form_token: TOKEN.to_owned(),
+            email: EMAIL.to_owned(),
+            name: "Ada Lovelace".to_owned(),
+            created_at: AT,
+            pending_email: pending.map(str::to_owned),
+            languages: vec![language("en", "English", true), language("de", "Deutsch", false)],
+            sessions,
+            done,
+            errors,
+        };
+        let mut all = vec![
+            sample(None, None, vec![], vec![]),
+            sample(
+                None,
+                Some(NEW_EMAIL),
+                vec![session(Some("Firefox (Linux)")), session(None)],
+                vec![FieldMessage::new("name", "name", "too-long")],
+            ),
+        ];
+        let done = DONE.map(|done| Some(Chosen::new("account-done", done)));
+        all.extend(done.map(|done| sample(done, None, vec![], vec![])));
+        all
+    }
+}
+
+/// The form for another password.
+#[derive(Debug, Serialize)]
+pub struct ChangePassword {
+    pub form_token: String,
+    pub email: String,
+    pub min_length: usize,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for ChangePassword {
+    const NAME: &'static str = "account-password";
+
+    fn samples() -> Vec<Self> {
+        let sample = |errors| Self {
+            form_token: TOKEN.to_owned(),
+            email: EMAIL.to_owned(),
+            min_length: 15,
+            errors,
+        };
+        vec![sample(vec![]), sample(FieldMessage::samples())]
+    }
+}
+
+/// The form for another address.
+#[derive(Debug, Serialize)]
+pub struct ChangeEmail {
+    pub form_token: String,
+    pub email: String,
+    pub new_email: String,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for ChangeEmail {
+    const NAME: &'static str = "account-email";
+
+    fn samples() -> Vec<Self> {
+        let sample = |new_email: &str, errors| Self {
+            form_token: TOKEN.to_owned(),
+            email: EMAIL.to_owned(),
+            new_email: new_email.to_owned(),
+            errors,
+        };
+        vec![sample("", vec![]), sample(NEW_EMAIL, field_errors())]
+    }
+}
+
+/// The form to leave.
+#[derive(Debug, Serialize)]
+pub struct DeleteAccount {
+    pub form_token: String,
+    pub email: String,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for DeleteAccount {
+    const NAME: &'static str = "account-deletion";
+
+    fn samples() -> Vec<Self> {
+        let sample =
+            |errors| Self { form_token: TOKEN.to_owned(), email: EMAIL.to_owned(), errors };
+        let wrong = FieldMessage::new("current_password", "current-password", "wrong");
+        vec![sample(vec![]), sample(vec![wrong])]
+    }
+}
+
+/// The account is gone.
+#[derive(Debug, Serialize)]
+pub struct Deleted {}
+
+impl View for Deleted {
+    const NAME: &'static str = "account-deleted";
+
+    fn samples() -> Vec<Self> {
+        vec![Self {}]
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize)]
+pub struct EventView {
+    pub what: Chosen,
+    pub who: Chosen,
+    pub at: i64,
+    pub browser: Option<String>,
+    pub address: Option<String>,
+    pub app: Option<String>,
+}
+
+/// What happened, the latest first.
+#[derive(Debug, Serialize)]
+pub struct Events {
+    pub events: Vec<EventView>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+impl View for Events {
+    const NAME: &'static str = "account-events";
+
+    fn samples() -> Vec<Self> {
+        let event = |kind: &EventKind, actor: Actor| EventView {
+            what: Chosen::new("event", kind.as_str()),
+            who: Chosen::new("actor", actor.as_str()),
+            at: AT,
+            browser: Some("Firefox (Linux)".to_owned()),
+            address: Some("192.0.2.0".to_owned()),
+            app: Some("web".to_owned()),
+        };
+        let mut events: Vec<_> =
+            EventKind::ALL.iter().map(|kind| event(kind, Actor::Owner)).collect();
+        events.extend(Actor::ALL.iter().map(|actor| event(&EventKind::SignIn, *actor)));
+        vec![
+            Self { events, next: Some("01890000-0000-7000-8000-000000000003".to_owned()) },
+            Self { events: vec![], next: None },
+        ]
+    }
+}

@@ -1,0 +1,90 @@
+//! The database of a running program, looked into from outside.
+
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
+use std::time::Duration;
+
+use rocket::figment::Figment;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
+use tokio::runtime::Runtime;
+use vestibule::clock::Clock;
+use vestibule::crypto::secret::Entropy;
+use vestibule::model::{AccountId, LinkToken, SignUpId};
+use vestibule::storage::{NewPageSession, Store};
+
+pub struct Database {
+    url: String,
+    runtime: Runtime,
+}
+
+impl Database {
+    pub fn at(url: String) -> Self {
+        sqlx::any::install_default_drivers();
+        Self { url, runtime: Runtime::new().unwrap() }
+    }
+
+    /// The one number that `sql` finds.
+    pub fn count(&self, sql: &str) -> i64 {
+        self.runtime.block_on(async {
+            let mut connection = AnyConnection::connect(&self.url).await.unwrap();
+            let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+            query.fetch_one(&mut connection).await.unwrap().get(0)
+        })
+    }
+
+    pub fn execute(&self, sql: &str) {
+        self.runtime.block_on(async {
+            let mut connection = AnyConnection::connect(&self.url).await.unwrap();
+            sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        });
+    }
+
+    /// Letters to this address that wait to be sent.
+    pub fn letters(&self, email: &str, kind: &str) -> i64 {
+        self.count(&format!(
+            "SELECT COUNT(*) FROM outbox WHERE email = '{email}' AND kind = '{kind}'"
+        ))
+    }
+
+    /// A sign-in at the account page, made as the page makes them.
+    pub fn sign_in_at_the_page(&self, account: AccountId, epoch: i64) {
+        let now = Clock::system().now();
+        let ends = now + Duration::from_secs(60);
+        let new = NewPageSession {
+            digest: Entropy.secret().digest(),
+            account,
+            epoch,
+            user_agent: None,
+            now,
+            idle_expires_at: ends,
+            expires_at: ends,
+        };
+        let made = self.beside(async |store| {
+            store.write(async |tx| tx.insert_page_session(&new).await).await.unwrap()
+        });
+        assert!(made);
+    }
+
+    /// The token of another link to the sign-up, made as the courier makes them.
+    pub fn mint_link(&self, sign_up: SignUpId) -> String {
+        let token = LinkToken::new(Entropy.secret());
+        let (digest, now) = (token.digest(), Clock::system().now());
+        let ends = now + Duration::from_secs(60);
+        self.beside(async |store| {
+            let insert = store
+                .write(async |tx| tx.insert_activation_link(&digest, sign_up, now, ends).await);
+            insert.await.unwrap();
+        });
+        token.reveal().to_string()
+    }
+
+    fn beside<T>(&self, work: impl AsyncFnOnce(&Store) -> T) -> T {
+        self.runtime.block_on(async {
+            let figment = Figment::new().merge(("databases.vestibule.url", &self.url));
+            let store = Store::open_as_it_is(&figment).await.unwrap();
+            let outcome = work(&store).await;
+            store.close().await;
+            outcome
+        })
+    }
+}

@@ -1,0 +1,409 @@
+//! The operator's commands beside a running service, on both engines.
+
+use serde_json::{Value, json};
+
+use crate::database::Database;
+use crate::program::{Answer, Program, Said};
+use crate::{ADA, PASSWORD, me, postgres, refresh, sign_up};
+
+const BOB: &str = "bob@example.org";
+
+/// A service whose letters wait: its mail server is not there.
+struct Desk {
+    program: Program,
+    database: Database,
+}
+
+/// Makes two tests of each of these functions: one on SQLite, one on PostgreSQL.
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[test]
+            fn $name() {
+                super::$name(&super::Desk::sqlite());
+            })+
+        }
+
+        mod on_postgres {
+            $(#[test]
+            fn $name() {
+                if let Some(desk) = super::Desk::postgres() {
+                    super::$name(&desk);
+                }
+            })+
+        }
+    };
+}
+
+on_both_engines!(
+    r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead,
+    r27_tokens_of_ended_sessions_are_dead_and_others_live,
+    a_deleted_account_is_gone_and_its_address_is_free,
+    an_account_is_made_with_a_password_or_an_invitation,
+    a_dropped_sign_up_has_no_link_any_more,
+    a_letter_with_a_link_to_choose_a_password_is_posted,
+    accounts_and_sign_ups_are_listed_page_by_page,
+);
+
+impl Desk {
+    fn sqlite() -> Self {
+        let program = Program::start(&no_mail_server());
+        let url = format!("sqlite://{}", program.path("data/vestibule.db").display());
+        Self { program, database: Database::at(url) }
+    }
+
+    /// `None` where there is no PostgreSQL.
+    fn postgres() -> Option<Self> {
+        let url = postgres::cluster()?.new_database();
+        let mut settings = no_mail_server();
+        settings.push(("DATABASE_URL", url.clone()));
+        Some(Self { program: Program::start(&settings), database: Database::at(url) })
+    }
+
+    fn tell(&self, arguments: &[&str]) -> Said {
+        self.program.tell(arguments, "")
+    }
+
+    /// The document that a command answers.
+    fn ask(&self, arguments: &[&str]) -> Value {
+        self.tell(&[arguments, &["--json"]].concat()).document()
+    }
+
+    /// What a command says that fails.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let said = self.tell(arguments);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert_eq!(said.stdout, "", "nothing was done, and nothing is said of it");
+        said.stderr
+    }
+
+    /// Makes an account with [`PASSWORD`].
+    fn create(&self, email: &str) -> Value {
+        let arguments = ["account", "create", email, "--password-stdin", "--json"];
+        self.program.tell(&arguments, &format!("{PASSWORD}\nmore\n")).document()
+    }
+
+    fn sign_in(&self, email: &str) -> Answer {
+        let fields = [
+            ("grant_type", "password"),
+            ("client_id", "web"),
+            ("username", email),
+            ("password", PASSWORD),
+        ];
+        self.program.post_form("/oauth/token", &fields, &[])
+    }
+
+    /// Tokens of a new sign-in.
+    fn tokens(&self, email: &str) -> Value {
+        let answer = self.sign_in(email);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    fn is_dead(&self, tokens: &Value) {
+        // on the first request after the command: nothing waits for a cache
+        assert_eq!(me(&self.program, &tokens["access_token"]).status, 401);
+        let answer = refresh(&self.program, &tokens["refresh_token"]);
+        assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));
+    }
+
+    /// What happened to the account and who did it, the latest first.
+    fn history(&self, email: &str) -> Vec<(String, String)> {
+        let shown = self.ask(&["account", "show", email]);
+        let text = |value: &Value| value.as_str().expect("a word").to_owned();
+        let events = shown["events"].as_array().expect("events");
+        events.iter().map(|event| (text(&event["kind"]), text(&event["actor"]))).collect()
+    }
+
+    fn activate(&self, token: &str) -> Answer {
+        self.program.post_json("/v1/activations", &json!({ "token": token }))
+    }
+
+    /// The waiting sign-up, by itself in the list.
+    fn waiting(&self, email: &str) -> Value {
+        let list = self.ask(&["sign-up", "list", "--match", email]);
+        assert_eq!(list["sign_ups"].as_array().map(Vec::len), Some(1), "{list}");
+        list["sign_ups"][0].clone()
+    }
+
+    fn mint_link(&self, waiting: &Value) -> String {
+        let id = waiting["id"].as_str().and_then(|id| id.parse().ok());
+        self.database.mint_link(id.expect("an id"))
+    }
+}
+
+fn no_mail_server() -> Vec<(&'static str, String)> {
+    vec![
+        ("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()),
+        ("VESTIBULE_MAIL__SMTP_URL", "smtp://127.0.0.1:1".to_owned()),
+    ]
+}
+
+fn word(kind: &str) -> (String, String) {
+    (kind.to_owned(), "operator".to_owned())
+}
+
+fn r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead(desk: &Desk) {
+    desk.create(ADA);
+    let before = desk.tokens(ADA);
+    let done = desk.ask(&["account", "disable", "Ada@Example.org"]);
+    assert_eq!((&done["changed"], &done["account"]["email"]), (&json!(true), &json!(ADA)));
+    assert!(done["account"]["disabled_at"].is_string(), "{done}");
+    desk.is_dead(&before);
+    let answer = desk.sign_in(ADA);
+    assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));
+    assert!(desk.refused(&["account", "send-reset", ADA]).contains("enable it first"));
+    let again = desk.ask(&["account", "disable", ADA]);
+    assert_eq!((&again["changed"], &again["account"]), (&json!(false), &done["account"]));
+    assert!(desk.tell(&["account", "disable", ADA]).stdout.contains("already"));
+
+    let id = done["account"]["id"].as_str().expect("an id");
+    let done = desk.ask(&["account", "enable", id]);
+    assert_eq!((&done["changed"], &done["account"]["disabled_at"]), (&json!(true), &Value::Null));
+    desk.is_dead(&before);
+    let after = desk.tokens(ADA);
+    assert_eq!(desk.ask(&["account", "enable", id])["changed"], false);
+    assert!(desk.tell(&["account", "enable", id]).stdout.contains("already"));
+    assert_eq!(me(&desk.program, &after["access_token"]).status, 200, "it changed nothing");
+
+    let history = desk.history(ADA);
+    let count = |kind: &str| history.iter().filter(|event| **event == word(kind)).count();
+    assert_eq!((count("account-disabled"), count("account-enabled")), (1, 1), "{history:?}");
+    // the owner reads the same
+    let bearer = format!("Bearer {}", after["access_token"].as_str().expect("a token"));
+    let events = desk.program.get("/v1/me/events", &[("Authorization", &bearer)]).json();
+    assert!(events.to_string().contains("account-disabled"), "{events}");
+}
+
+fn r27_tokens_of_ended_sessions_are_dead_and_others_live(desk: &Desk) {
+    desk.create(ADA);
+    desk.create(BOB);
+    let (first, second) = (desk.tokens(ADA), desk.tokens(ADA));
+    let others = desk.tokens(BOB);
+    let shown = desk.ask(&["account", "show", ADA]);
+    let id = shown["account"]["id"].as_str().and_then(|id| id.parse().ok());
+    desk.database.sign_in_at_the_page(id.expect("an id"), 0);
+    let places = |shown: &Value| {
+        ["sessions", "page_sessions"].map(|places| shown[places].as_array().map(Vec::len))
+    };
+    assert_eq!(places(&desk.ask(&["account", "show", ADA])), [Some(2), Some(1)]);
+    assert!(desk.tell(&["account", "show", ADA]).stdout.contains("(account page)"));
+    let done = desk.ask(&["account", "end-sessions", ADA]);
+    assert_eq!(done["ended"], 3, "{done}");
+    assert_eq!(places(&desk.ask(&["account", "show", ADA])), [Some(0), Some(0)]);
+    desk.is_dead(&first);
+    desk.is_dead(&second);
+    assert_eq!(me(&desk.program, &others["access_token"]).status, 200);
+    assert_eq!(desk.history(ADA)[0], word("sign-out-everywhere"));
+    desk.tokens(ADA);
+    assert!(desk.tell(&["account", "end-sessions", ADA]).stdout.contains("signed out everywhere"));
+}
+
+fn a_deleted_account_is_gone_and_its_address_is_free(desk: &Desk) {
+    let id = desk.create(ADA)["account"]["id"].as_str().expect("an id").to_owned();
+    let tokens = desk.tokens(ADA);
+    let refusal = desk.refused(&["account", "delete", ADA]);
+    for words in ["nothing was deleted", ADA, &id, "--yes"] {
+        assert!(refusal.contains(words), "{refusal}");
+    }
+    desk.refused(&["account", "delete", ADA, "--json"]);
+    assert_eq!(me(&desk.program, &tokens["access_token"]).status, 200);
+
+    let done = desk.ask(&["account", "delete", &id, "--yes"]);
+    assert_eq!((&done["deleted"], &done["account"]["email"]), (&json!(true), &json!(ADA)));
+    desk.is_dead(&tokens);
+    assert!(desk.refused(&["account", "show", ADA]).contains("no account for ada@example.org"));
+    assert!(desk.refused(&["account", "delete", &id, "--yes"]).contains(&id));
+    assert_eq!(desk.database.letters(ADA, "account-deleted"), 1);
+    let nameless = "SELECT COUNT(*) FROM events WHERE kind = 'account-deleted'
+                    AND actor = 'operator' AND account_id IS NULL";
+    assert_eq!(desk.database.count(nameless), 1);
+
+    sign_up(&desk.program, ADA);
+    let answer = desk.activate(&desk.mint_link(&desk.waiting(ADA)));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    desk.tokens(ADA);
+    desk.is_dead(&tokens);
+}
+
+fn an_account_is_made_with_a_password_or_an_invitation(desk: &Desk) {
+    // a sign-up that waits for the address gives way
+    sign_up(&desk.program, ADA);
+    let link = desk.mint_link(&desk.waiting(ADA));
+    let made = desk.create(ADA);
+    assert_eq!(made["letter"], Value::Null, "{made}");
+    assert_eq!(desk.activate(&link).status, 404);
+    desk.tokens(ADA);
+    assert_eq!(desk.database.letters(ADA, "invitation"), 0);
+    assert_eq!(desk.history(ADA).last(), Some(&word("account-created")));
+    assert!(desk.refused(&["account", "create", ADA]).contains("has an account already"));
+
+    let details = ["--name", "Bob B.", "--locale", "de"];
+    let made = desk.ask(&[&["account", "create", "BOB@example.org"][..], &details].concat());
+    assert_eq!(made["letter"], "invitation", "{made}");
+    assert_eq!(made["account"]["name"], "Bob B.");
+    assert_eq!(made["account"]["locale"], "de");
+    assert_eq!(desk.database.letters(BOB, "invitation"), 1);
+    assert_eq!(desk.sign_in(BOB).status, 400, "nobody knows its password");
+
+    for (typed, reason) in
+        [("short\n", "15 characters"), ("", "15 characters"), ("carl@example.org", "your address")]
+    {
+        let arguments = ["account", "create", "carl@example.org", "--password-stdin"];
+        let said = desk.program.tell(&arguments, typed);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
+        assert!(said.stderr.contains(reason), "{said:?}");
+    }
+    assert_eq!(desk.database.count("SELECT COUNT(*) FROM accounts"), 2);
+}
+
+fn a_dropped_sign_up_has_no_link_any_more(desk: &Desk) {
+    for (email, by_id) in [(ADA, false), (BOB, true)] {
+        sign_up(&desk.program, email);
+        let waiting = desk.waiting(email);
+        let link = desk.mint_link(&waiting);
+        let named = if by_id { waiting["id"].as_str().expect("an id") } else { email };
+        let done = desk.ask(&["sign-up", "drop", named]);
+        assert_eq!((&done["dropped"], &done["sign_up"]), (&json!(true), &waiting));
+        let answer = desk.activate(&link);
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert!(answer.json()["type"].as_str().expect("a type").ends_with("/link-unknown"));
+        assert!(desk.refused(&["sign-up", "drop", named]).contains(named));
+    }
+    let noted = "SELECT COUNT(*) FROM events WHERE kind = 'sign-up-dropped' AND actor = 'operator'";
+    assert_eq!(desk.database.count(noted), 2);
+    assert_eq!(desk.ask(&["sign-up", "list"]), json!({ "sign_ups": [], "next": null }));
+    assert!(desk.tell(&["sign-up", "list"]).stdout.contains("No sign-ups"));
+}
+
+fn a_letter_with_a_link_to_choose_a_password_is_posted(desk: &Desk) {
+    desk.create(ADA);
+    let tokens = desk.tokens(ADA);
+    let done = desk.ask(&["account", "send-reset", ADA]);
+    assert_eq!(done["letter"], "operator-reset");
+    assert_eq!(desk.database.letters(ADA, "operator-reset"), 1);
+    assert_eq!(desk.history(ADA)[0], word("password-reset-requested"));
+    assert_eq!(
+        me(&desk.program, &tokens["access_token"]).status,
+        200,
+        "nothing changes until then"
+    );
+    desk.tokens(ADA);
+}
+
+fn accounts_and_sign_ups_are_listed_page_by_page(desk: &Desk) {
+    for email in [ADA, BOB, "ada+2@example.org"] {
+        desk.create(email);
+    }
+    let emails = |list: &Value| -> Vec<String> {
+        let accounts = list["accounts"].as_array().expect("accounts");
+        accounts.iter().map(|one| one["email"].as_str().expect("text").to_owned()).collect()
+    };
+    let first = desk.ask(&["account", "list", "--limit", "2"]);
+    assert_eq!(emails(&first), [ADA, BOB]);
+    let next = first["next"].as_str().expect("more");
+    assert_eq!(first["accounts"][1]["id"], next);
+    let second = desk.ask(&["account", "list", "--limit", "2", "--after", next]);
+    assert_eq!(
+        (emails(&second), &second["next"]),
+        (vec!["ada+2@example.org".to_owned()], &Value::Null)
+    );
+    assert_eq!(emails(&desk.ask(&["account", "list", "--match", "ADA"])).len(), 2);
+    assert_eq!(emails(&desk.ask(&["account", "list", "--match", "a%b_"])).len(), 0);
+
+    let words = desk.tell(&["account", "list", "--limit", "2"]).stdout;
+    assert!(words.starts_with("ID ") && words.contains(&format!("--after {next}")), "{words}");
+    desk.tokens(ADA);
+    let words = desk.tell(&["account", "show", ADA]).stdout;
+    for part in [ADA, "active", "web", "sign-in", "account-created", "operator"] {
+        assert!(words.contains(part), "{part} is not in {words}");
+    }
+    let shown = desk.ask(&["account", "show", ADA]);
+    assert_eq!(shown["sessions"].as_array().map(Vec::len), Some(1));
+    assert!(!shown.to_string().contains("argon2"), "{shown}");
+
+    for email in ["eve@example.org", "fay@example.org"] {
+        sign_up(&desk.program, email);
+    }
+    let first = desk.ask(&["sign-up", "list", "--limit", "1"]);
+    let next = first["next"].as_str().expect("more");
+    let second = desk.ask(&["sign-up", "list", "--after", next]);
+    assert_eq!(second["sign_ups"][0]["email"], "fay@example.org");
+}
+
+#[test]
+fn without_a_database_that_it_knows_a_command_does_nothing() {
+    let program = Program::prepare(&[]);
+    let complaint = |program: &Program| {
+        let said = program.tell(&["account", "list", "--json"], "");
+        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "said once: {said:?}");
+        said.stderr
+    };
+    let missing = complaint(&program);
+    assert!(missing.contains("data/vestibule.db") && missing.contains("migrate"), "{missing}");
+    assert!(!program.path("data").exists(), "nothing is made");
+
+    assert_eq!(program.tell(&["migrate"], "").code, Some(0));
+    let database =
+        Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
+    assert_eq!(program.tell(&["account", "list"], "").code, Some(0));
+    database.execute(
+        "INSERT INTO _sqlx_migrations
+         SELECT 99999999999999, description, installed_on, success, checksum, execution_time
+         FROM _sqlx_migrations LIMIT 1",
+    );
+    assert!(complaint(&program).contains("another version"));
+    database.execute(
+        "DELETE FROM _sqlx_migrations WHERE version <> (SELECT MIN(version) FROM _sqlx_migrations)",
+    );
+    assert!(complaint(&program).contains("run `vestibule migrate`"));
+    database.execute("DROP TABLE _sqlx_migrations");
+    assert!(complaint(&program).contains("run `vestibule migrate`"));
+    assert_eq!(
+        database.count("SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'"),
+        0,
+        "nothing is migrated"
+    );
+}
+
+#[test]
+fn r57_a_command_is_held_to_the_settings_of_the_service() {
+    let program = Program::prepare(&[("ROCKET_PROFILE", "release".to_owned())]);
+    let said = program.tell(&["account", "list", "--json"], "");
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
+    for words in ["VESTIBULE_PUBLIC_URL", "VESTIBULE_MAIL__TRANSPORT", "clients.<id>"] {
+        assert!(said.stderr.contains(words), "{said:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_an_error_of_usage() {
+    let program = Program::prepare(&[]);
+    for arguments in [
+        &["account", "show", "nobody"][..],
+        &["account", "show", "a@b@c.example"],
+        &["account", "list", "--limit", "0"],
+        &["account", "list", "--after", "x"],
+        &["account", "create", "no-address"],
+        &["account", "create", ADA, "--name", "a\u{1b}[2Jb"],
+        &["account", "create", ADA, "--locale", "de_DE"],
+        &["sign-up", "drop"],
+        &["completions", "tcsh"],
+    ] {
+        let said = program.tell(arguments, "");
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{arguments:?}: {said:?}");
+    }
+}
+
+#[test]
+fn shells_get_their_completions() {
+    let program = Program::prepare(&[]);
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let said = program.tell(&["completions", shell], "");
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+        for words in ["account", "send-reset", "sign-up"] {
+            assert!(said.stdout.contains(words), "{shell}: {words}");
+        }
+    }
+}

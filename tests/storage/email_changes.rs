@@ -1,0 +1,222 @@
+//! Changes of address: one waits for each account, and each ends in one way.
+
+use vestibule::model::{AccountId, EmailChangeId, EmailChangeState, UserAgent};
+use vestibule::storage::{NewEmailChange, StoreError};
+
+use crate::database::{NOW, TestDatabase, after, at_once, email, new_id};
+
+on_both_engines! {
+    a_change_of_address_is_found_as_it_was_requested,
+    one_change_of_address_waits_for_each_account,
+    of_eight_changes_requested_at_once_one_waits,
+    r44_a_change_of_address_ends_in_one_way_however_many_try,
+    r44_a_change_that_has_ended_stays_so,
+    an_address_that_another_account_has_is_a_conflict,
+    of_two_accounts_that_move_to_one_address_at_once_one_gets_it,
+    an_account_that_is_gone_or_disabled_does_not_move,
+    the_deletion_of_an_account_takes_its_changes_along,
+    old_changes_of_address_are_purged_by_portions,
+}
+
+/// Has the account ask for another address; what waited before is voided.
+async fn request(db: &TestDatabase, account: AccountId, address: &str) -> EmailChangeId {
+    let (id, email) = (EmailChangeId::new(new_id()), email(address));
+    let new = NewEmailChange { id, account, email: &email, user_agent: None, now: NOW };
+    let written = db.store.write(async |tx| {
+        tx.void_email_changes(account, after(1)).await?;
+        tx.insert_email_change(&new).await
+    });
+    written.await.unwrap();
+    id
+}
+
+async fn state(db: &TestDatabase, id: EmailChangeId) -> EmailChangeState {
+    let found = db.store.read(async |tx| tx.find_email_change(id).await).await.unwrap();
+    found.unwrap().state
+}
+
+async fn a_change_of_address_is_found_as_it_was_requested(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let (id, new) = (EmailChangeId::new(new_id()), email("new@example.org"));
+    let user_agent = UserAgent::parse("Firefox on Linux").unwrap();
+    let row =
+        NewEmailChange { id, account, email: &new, user_agent: Some(&user_agent), now: after(3) };
+    db.store.write(async |tx| tx.insert_email_change(&row).await).await.unwrap();
+    let found = db.store.read(async |tx| tx.find_email_change(id).await).await.unwrap().unwrap();
+    assert_eq!((found.id, found.account, found.email), (id, account, new));
+    assert_eq!((found.user_agent, found.requested_at), (Some(user_agent), after(3)));
+    assert_eq!(found.state, EmailChangeState::Pending);
+    let nobody = EmailChangeId::new(new_id());
+    assert!(db.store.read(async |tx| tx.find_email_change(nobody).await).await.unwrap().is_none());
+}
+
+async fn one_change_of_address_waits_for_each_account(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    let bob = db.account("bob@example.org").await;
+    let first = request(&db, ada, "one@example.org").await;
+    let of_bob = request(&db, bob, "one@example.org").await;
+    let second = request(&db, ada, "two@example.org").await;
+    assert_eq!(state(&db, first).await, EmailChangeState::Voided { at: after(1) });
+    assert_eq!(state(&db, second).await, EmailChangeState::Pending);
+    assert_eq!(state(&db, of_bob).await, EmailChangeState::Pending);
+
+    // whoever forgets to void it gets a conflict
+    let third = email("three@example.org");
+    let new = NewEmailChange {
+        id: EmailChangeId::new(new_id()),
+        account: ada,
+        email: &third,
+        user_agent: None,
+        now: NOW,
+    };
+    let written = db.store.write(async |tx| tx.insert_email_change(&new).await).await;
+    assert!(written.unwrap_err().is_conflict());
+    let of_ada = db.store.read(async |tx| tx.find_email_changes_of(ada).await).await.unwrap();
+    let mut expected = [first, second];
+    expected.sort_unstable();
+    let ids: Vec<EmailChangeId> = of_ada.iter().map(|change| change.id).collect();
+    assert_eq!(ids, expected);
+}
+
+async fn of_eight_changes_requested_at_once_one_waits(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let nodes = [db.store.clone(), db.another_store().await];
+    let answers = at_once(8, |index| {
+        let store = nodes[index % 2].clone();
+        async move {
+            let new = email(&format!("new{index}@example.org"));
+            let row = NewEmailChange {
+                id: EmailChangeId::new(new_id()),
+                account,
+                email: &new,
+                user_agent: None,
+                now: NOW,
+            };
+            let written = store.write(async |tx| {
+                assert!(tx.hold_account(account, 0).await?);
+                tx.void_email_changes(account, NOW).await?;
+                tx.insert_email_change(&row).await
+            });
+            written.await.unwrap();
+        }
+    });
+    assert_eq!(answers.await.len(), 8);
+    assert_eq!(db.count("email_changes").await, 8);
+    let waiting = "SELECT COUNT(*) FROM email_changes WHERE voided_at IS NULL";
+    assert_eq!(db.integer(waiting).await, Some(1));
+}
+
+async fn r44_a_change_of_address_ends_in_one_way_however_many_try(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let nodes = [db.store.clone(), db.another_store().await];
+    for _ in 0..20 {
+        let id = request(&db, account, "new@example.org").await;
+        let answers = at_once(9, |index| {
+            let store = nodes[index % 2].clone();
+            async move {
+                let done = store.write(async |tx| match index % 3 {
+                    0 => tx.confirm_email_change(id, after(10)).await,
+                    1 => tx.stop_email_change(id, after(20)).await,
+                    _ => tx.void_email_changes(account, after(30)).await.map(|()| false),
+                });
+                done.await.unwrap()
+            }
+        });
+        let answers = answers.await;
+        let won: Vec<usize> =
+            (0..answers.len()).filter(|index| answers[*index]).map(|index| index % 3).collect();
+        let expected = match won.as_slice() {
+            [0] => EmailChangeState::Confirmed { at: after(10) },
+            [1] => EmailChangeState::Stopped { at: after(20) },
+            [] => EmailChangeState::Voided { at: after(30) },
+            more => panic!("{more:?}"),
+        };
+        assert_eq!(state(&db, id).await, expected);
+    }
+}
+
+async fn r44_a_change_that_has_ended_stays_so(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let id = request(&db, account, "new@example.org").await;
+    assert!(db.store.write(async |tx| tx.stop_email_change(id, after(5)).await).await.unwrap());
+    for now in [NOW, after(9)] {
+        let tried = db.store.write(async |tx| {
+            let stopped = tx.stop_email_change(id, now).await?;
+            tx.void_email_changes(account, now).await?;
+            Ok::<_, StoreError>(stopped || tx.confirm_email_change(id, now).await?)
+        });
+        assert!(!tried.await.unwrap());
+    }
+    assert_eq!(state(&db, id).await, EmailChangeState::Stopped { at: after(5) });
+}
+
+async fn move_to(db: &TestDatabase, account: AccountId, address: &str) -> Result<bool, StoreError> {
+    let email = email(address);
+    db.store.write(async |tx| tx.change_email(account, &email).await).await
+}
+
+async fn an_address_that_another_account_has_is_a_conflict(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    db.account("bob@example.org").await;
+    assert!(move_to(&db, ada, "bob@example.org").await.unwrap_err().is_conflict());
+    assert!(move_to(&db, ada, "new@example.org").await.unwrap());
+    // the old one is free for everybody
+    db.account("ada@example.org").await;
+    assert!(move_to(&db, ada, "ada@example.org").await.unwrap_err().is_conflict());
+    let found = db.store.read(async |tx| tx.find_account(ada).await).await.unwrap().unwrap();
+    assert_eq!(found.account.email, email("new@example.org"));
+}
+
+async fn of_two_accounts_that_move_to_one_address_at_once_one_gets_it(db: TestDatabase) {
+    for round in 0..10 {
+        let accounts = [
+            db.account(&format!("ada{round}@example.org")).await,
+            db.account(&format!("bob{round}@example.org")).await,
+        ];
+        let answers = at_once(2, |index| {
+            let (store, account) = (db.store.clone(), accounts[index]);
+            let email = email(&format!("new{round}@example.org"));
+            async move { store.write(async |tx| tx.change_email(account, &email).await).await }
+        });
+        let mut moved = 0;
+        for answer in answers.await {
+            match answer {
+                Ok(done) => moved += usize::from(done),
+                Err(error) => assert!(error.is_conflict(), "{error:?}"),
+            }
+        }
+        assert_eq!(moved, 1);
+    }
+}
+
+async fn an_account_that_is_gone_or_disabled_does_not_move(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    db.store.write(async |tx| tx.disable_account(account, NOW).await).await.unwrap();
+    assert!(!move_to(&db, account, "new@example.org").await.unwrap());
+    assert!(!move_to(&db, AccountId::new(new_id()), "new@example.org").await.unwrap());
+}
+
+async fn the_deletion_of_an_account_takes_its_changes_along(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    let bob = db.account("bob@example.org").await;
+    let gone = request(&db, ada, "one@example.org").await;
+    let kept = request(&db, bob, "two@example.org").await;
+    assert!(db.store.write(async |tx| tx.delete_account(ada, None).await).await.unwrap());
+    assert!(!db.store.write(async |tx| tx.confirm_email_change(gone, NOW).await).await.unwrap());
+    assert_eq!(state(&db, kept).await, EmailChangeState::Pending);
+    assert_eq!(db.count("email_changes").await, 1);
+}
+
+async fn old_changes_of_address_are_purged_by_portions(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    for _ in 0..5 {
+        request(&db, account, "new@example.org").await;
+    }
+    let purge = async |before| {
+        db.store.write(async |tx| tx.purge_email_changes(before, 2).await).await.unwrap()
+    };
+    assert_eq!(purge(NOW - std::time::Duration::from_millis(1)).await, 0);
+    for portion in [2, 2, 1, 0] {
+        assert_eq!(purge(NOW).await, portion);
+    }
+}

@@ -1,0 +1,198 @@
+//! What happened: noted for whom it concerns, read page by page, forgotten in time.
+
+use vestibule::clock::Timestamp;
+use vestibule::crypto::secret::Entropy;
+use vestibule::model::{
+    AccountId, Actor, EmailAddress, Event, EventId, EventKind, SessionId, SignUpId, UserAgent,
+};
+use vestibule::storage::NewEvent;
+
+use crate::database::{NOW, TestDatabase, after, at_once, client, email, new_id};
+
+on_both_engines! {
+    an_event_is_found_as_it_was_noted,
+    r47_an_event_of_an_address_is_the_accounts_if_there_is_one,
+    nothing_is_noted_of_an_account_that_is_gone,
+    what_concerned_a_sign_up_concerns_the_account_that_it_became,
+    events_are_read_page_by_page_each_once_while_more_are_noted,
+    the_deletion_of_an_account_takes_its_events_along,
+    old_events_are_purged_by_portions,
+}
+
+fn failed_at(at: Timestamp) -> NewEvent<'static> {
+    NewEvent {
+        id: EventId::new(Entropy.uuid_v7(at)),
+        kind: EventKind::SignInFailed,
+        actor: Actor::Stranger,
+        at,
+        account: None,
+        email: None,
+        sign_up: None,
+        session: None,
+        client_id: None,
+        address: None,
+        user_agent: None,
+        request_id: None,
+    }
+}
+
+async fn note(db: &TestDatabase, new: &NewEvent<'_>) {
+    db.store.write(async |tx| tx.insert_event(new).await).await.unwrap();
+}
+
+async fn of(db: &TestDatabase, account: AccountId) -> Vec<Event> {
+    db.store.read(async |tx| tx.find_events_of(account, None, 1_000).await).await.unwrap()
+}
+
+async fn an_event_is_found_as_it_was_noted(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let (client, session) = (client("web"), SessionId::new(new_id()));
+    let user_agent = UserAgent::parse("Firefox on Linux").unwrap();
+    let sign_up = SignUpId::new(new_id());
+    for kind in EventKind::ALL {
+        for actor in Actor::ALL {
+            let new = NewEvent {
+                kind: *kind,
+                actor: *actor,
+                account: Some(account),
+                sign_up: Some(sign_up),
+                session: Some(session),
+                client_id: Some(&client),
+                address: Some("192.0.2.0".to_owned()),
+                user_agent: Some(&user_agent),
+                request_id: Some("a-request"),
+                ..failed_at(NOW)
+            };
+            note(&db, &new).await;
+            let found = of(&db, account).await;
+            let event = found.iter().find(|event| event.id == new.id).unwrap();
+            assert_eq!((event.kind, event.actor, event.at), (*kind, *actor, NOW));
+            assert_eq!((event.account, event.sign_up), (Some(account), Some(sign_up)));
+            assert_eq!(
+                (event.session_id, &event.client_id),
+                (Some(session), &Some(client.clone()))
+            );
+            assert_eq!(event.address.as_deref(), Some("192.0.2.0"));
+            assert_eq!(event.user_agent.as_ref(), Some(&user_agent));
+            assert_eq!(event.request_id.as_deref(), Some("a-request"));
+        }
+    }
+}
+
+async fn r47_an_event_of_an_address_is_the_accounts_if_there_is_one(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let to = async |address: &EmailAddress| {
+        note(&db, &NewEvent { email: Some(address), ..failed_at(NOW) }).await;
+    };
+    to(&email("ada@example.org")).await;
+    to(&email("nobody@example.org")).await;
+    assert_eq!(of(&db, account).await.len(), 1);
+    // the address itself is not kept
+    assert_eq!(db.count("events").await, 2);
+    let of_nobody = "SELECT COUNT(*) FROM events WHERE account_id IS NULL AND sign_up_id IS NULL";
+    assert_eq!(db.integer(of_nobody).await, Some(1));
+}
+
+async fn nothing_is_noted_of_an_account_that_is_gone(db: TestDatabase) {
+    let nobody = AccountId::new(new_id());
+    note(&db, &NewEvent { account: Some(nobody), ..failed_at(NOW) }).await;
+    assert_eq!(db.count("events").await, 0);
+}
+
+async fn what_concerned_a_sign_up_concerns_the_account_that_it_became(db: TestDatabase) {
+    let ada = SignUpId::new(new_id());
+    let bob = SignUpId::new(new_id());
+    for sign_up in [ada, ada, bob] {
+        note(&db, &NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) }).await;
+    }
+    let account = db.account("ada@example.org").await;
+    let other = db.account("bob@example.org").await;
+    let attach = async |account| {
+        db.store.write(async |tx| tx.attach_events(ada, account).await).await.unwrap();
+    };
+    attach(account).await;
+    assert_eq!(of(&db, account).await.len(), 2);
+    // once is for good
+    attach(other).await;
+    assert_eq!(of(&db, account).await.len(), 2);
+    assert!(of(&db, other).await.is_empty());
+
+    let dropped = db.store.write(async |tx| {
+        tx.delete_events_of_sign_up(ada).await?;
+        tx.delete_events_of_sign_up(bob).await
+    });
+    dropped.await.unwrap();
+    assert_eq!(of(&db, account).await.len(), 2, "they are the account's by now");
+    assert_eq!(db.count("events").await, 2);
+}
+
+async fn events_are_read_page_by_page_each_once_while_more_are_noted(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let other = db.account("bob@example.org").await;
+    // many of them in the same millisecond, and noted in no order
+    let instants = [3, 0, 2, 0, 0, 1, 2, 2, 3, 0, 1, 3, 3, 2, 1, 0, 0, 0, 2];
+    let mut noted = Vec::new();
+    for at in instants {
+        let new = NewEvent { account: Some(account), ..failed_at(after(at)) };
+        note(&db, &new).await;
+        noted.push(new.id);
+        note(&db, &NewEvent { account: Some(other), ..failed_at(after(at)) }).await;
+    }
+    noted.sort_unstable_by(|one, another| another.cmp(one));
+    for size in [1, 4, 7, 100] {
+        let mut read: Vec<EventId> = Vec::new();
+        loop {
+            let before = read.last().copied();
+            let page = db.store.read(async |tx| tx.find_events_of(account, before, size).await);
+            let page = page.await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= usize::try_from(size).unwrap());
+            read.extend(page.iter().map(|event| event.id));
+            // what happens meanwhile is on no later page
+            note(&db, &NewEvent { account: Some(account), ..failed_at(after(99)) }).await;
+        }
+        assert_eq!(read, noted, "pages of {size}");
+        db.execute(&format!("DELETE FROM events WHERE at = {}", after(99).unix_millis())).await;
+    }
+}
+
+async fn the_deletion_of_an_account_takes_its_events_along(db: TestDatabase) {
+    for round in 0..10 {
+        let account = db.account("ada@example.org").await;
+        let bystander = db.account(&format!("bob{round}@example.org")).await;
+        note(&db, &NewEvent { account: Some(bystander), ..failed_at(NOW) }).await;
+        let answers = at_once(9, |index| {
+            let store = db.store.clone();
+            async move {
+                let new = NewEvent { account: Some(account), ..failed_at(NOW) };
+                store
+                    .write(async |tx| match index {
+                        4 => tx.delete_account(account, None).await.map(drop),
+                        _ => tx.insert_event(&new).await,
+                    })
+                    .await
+            }
+        });
+        // PostgreSQL finds out by the foreign key that the account goes while the event comes
+        for answer in answers.await {
+            assert!(answer.is_ok() || answer.unwrap_err().is_conflict());
+        }
+        assert_eq!(db.count("events").await, round + 1);
+    }
+}
+
+async fn old_events_are_purged_by_portions(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    for at in [10, 10, 10, 10, 10, 20] {
+        note(&db, &NewEvent { account: Some(account), ..failed_at(after(at)) }).await;
+    }
+    let purge =
+        async |before| db.store.write(async |tx| tx.purge_events(before, 2).await).await.unwrap();
+    assert_eq!(purge(after(9)).await, 0);
+    for portion in [2, 2, 1, 0] {
+        assert_eq!(purge(after(10)).await, portion);
+    }
+    assert_eq!(db.count("events").await, 1);
+}

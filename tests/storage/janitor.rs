@@ -1,0 +1,132 @@
+//! What the janitor removes, and when: table by table, nothing before its time.
+
+use std::time::Duration;
+
+use vestibule::clock::{Clock, Timestamp};
+use vestibule::crypto::secret::Entropy;
+use vestibule::model::{AccountLinkPurpose, Actor, EmailChangeId, EventId, EventKind, SignUpId};
+use vestibule::storage::{
+    Janitor, NewAccountLink, NewEmailChange, NewEvent, NewPageSession, StoreError,
+};
+
+use crate::database::{NOW, TestDatabase, after, digest, email, new_id};
+
+on_both_engines! {
+    each_table_is_tidied_in_its_own_time,
+    more_rows_than_a_portion_all_go_at_once,
+}
+
+const DAY: u64 = 24 * 3_600;
+const EVENTS_KEPT: Duration = Duration::from_secs(90 * DAY);
+
+/// What is over at [`NOW`] or an hour later, in every table.
+async fn everything(db: &TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    db.session(account).await; // idles until 1000 s from now
+    db.sign_up("bob@example.org").await; // waits as long
+    let (change, new) = (EmailChangeId::new(new_id()), email("new@example.org"));
+    let written = db.store.write(async |tx| {
+        let page_session = NewPageSession {
+            digest: digest("cookie"),
+            account,
+            epoch: 0,
+            user_agent: None,
+            now: NOW,
+            idle_expires_at: after(1_000),
+            expires_at: after(5_000),
+        };
+        tx.insert_page_session(&page_session).await?;
+        let row = NewEmailChange { id: change, account, email: &new, user_agent: None, now: NOW };
+        tx.insert_email_change(&row).await?;
+        let link = NewAccountLink {
+            digest: &digest("reset"),
+            purpose: AccountLinkPurpose::PasswordReset,
+            account,
+            email_change: None,
+            now: NOW,
+            expires_at: after(1_000),
+        };
+        tx.insert_account_link(&link).await?;
+        let sign_up = SignUpId::new(new_id());
+        tx.insert_activation_link(&digest("link"), sign_up, NOW, after(1_000)).await?;
+        let event = NewEvent {
+            id: EventId::new(Entropy.uuid_v7(NOW)),
+            kind: EventKind::SignIn,
+            actor: Actor::Owner,
+            at: NOW,
+            account: Some(account),
+            email: None,
+            sign_up: None,
+            session: None,
+            client_id: None,
+            address: None,
+            user_agent: None,
+            request_id: None,
+        };
+        tx.insert_event(&event).await
+    });
+    written.await.unwrap_or_else(|error: StoreError| panic!("{error:?}"));
+    db.letter("ada@example.org", NOW).await;
+    let letter = db.claim(NOW, 1).await.remove(0);
+    assert!(db.store.write(async |tx| tx.mark_sent(&letter, NOW).await).await.unwrap());
+    db.letter("ada@example.org", NOW).await; // waits for ever
+}
+
+async fn purge_at(db: &TestDatabase, now: Timestamp) -> u64 {
+    let (clock, _) = Clock::stepped(now);
+    Janitor::new(db.store.clone(), clock, EVENTS_KEPT).purge().await.unwrap()
+}
+
+async fn each_table_is_tidied_in_its_own_time(db: TestDatabase) {
+    everything(&db).await;
+    for (last_seen, gone) in [
+        (999, &["sessions", "sign_ups", "page_sessions"][..]),
+        (7 * DAY - 1, &["outbox"]),
+        (30 * DAY + 999, &["links", "account_links"]),
+        (60 * DAY - 1, &["email_changes"]),
+        (90 * DAY - 1, &["events"]),
+    ] {
+        assert_eq!(purge_at(&db, after(last_seen)).await, 0, "{gone:?} went before their time");
+        let counted = async || {
+            let mut rows = Vec::new();
+            for table in gone {
+                rows.push(db.count(table).await);
+            }
+            rows
+        };
+        let before = counted().await;
+        let purged = purge_at(&db, after(last_seen + 1)).await;
+        assert_eq!(purged, u64::try_from(gone.len()).unwrap(), "{gone:?}");
+        let expected: Vec<i64> = before.iter().map(|rows| rows - 1).collect();
+        assert_eq!(counted().await, expected, "{gone:?}");
+    }
+    // an account and a letter that nobody has sent yet have no end
+    assert_eq!(purge_at(&db, after(10_000 * DAY)).await, 0);
+    assert_eq!((db.count("accounts").await, db.count("outbox").await), (1, 1));
+}
+
+async fn more_rows_than_a_portion_all_go_at_once(db: TestDatabase) {
+    let written = db.store.write(async |tx| {
+        for index in 0..450_u64 {
+            let event = NewEvent {
+                id: EventId::new(Entropy.uuid_v7(NOW)),
+                kind: EventKind::SignInFailed,
+                actor: Actor::Stranger,
+                at: after(index),
+                account: None,
+                email: None,
+                sign_up: None,
+                session: None,
+                client_id: None,
+                address: None,
+                user_agent: None,
+                request_id: None,
+            };
+            tx.insert_event(&event).await?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    written.await.unwrap();
+    assert_eq!(purge_at(&db, after(90 * DAY + 429)).await, 430);
+    assert_eq!(db.count("events").await, 20);
+}

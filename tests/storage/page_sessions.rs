@@ -1,0 +1,186 @@
+//! Sign-ins at the account page: they end as sessions do.
+
+use vestibule::clock::Timestamp;
+use vestibule::model::{AccountId, PageSession, UserAgent};
+use vestibule::storage::NewPageSession;
+
+use crate::database::{NOW, TestDatabase, after, at_once, digest, new_id};
+
+on_both_engines! {
+    a_page_session_is_found_by_its_cookies_digest_alone,
+    r26_a_page_session_lives_to_the_earlier_of_its_ends,
+    r27_nobody_signs_in_to_the_page_of_an_account_that_is_gone_disabled_or_of_a_later_epoch,
+    r27_a_raised_epoch_or_disabling_ends_page_sessions,
+    r27_one_page_session_is_carried_into_the_next_epoch,
+    a_used_page_session_idles_anew_and_ends_no_later,
+    a_page_session_is_ended_once,
+    an_account_sees_its_live_page_sessions,
+    ended_page_sessions_are_purged_by_portions,
+}
+
+/// Signs in at [`NOW`] with the cookie that the test calls `name`.
+async fn start(
+    db: &TestDatabase,
+    name: &str,
+    account: AccountId,
+    epoch: i64,
+    (idle, absolute): (u64, u64),
+) -> bool {
+    let user_agent = UserAgent::parse("Firefox on Linux").unwrap();
+    let new = NewPageSession {
+        digest: digest(name),
+        account,
+        epoch,
+        user_agent: Some(&user_agent),
+        now: NOW,
+        idle_expires_at: after(idle),
+        expires_at: after(absolute),
+    };
+    db.store.write(async |tx| tx.insert_page_session(&new).await).await.unwrap()
+}
+
+async fn found(db: &TestDatabase, name: &str, now: Timestamp) -> Option<PageSession> {
+    let digest = digest(name);
+    db.store.read(async |tx| tx.find_page_session(&digest, now).await).await.unwrap()
+}
+
+async fn a_page_session_is_found_by_its_cookies_digest_alone(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    assert!(start(&db, "cookie", account, 0, (100, 500)).await);
+    let session = found(&db, "cookie", NOW).await.unwrap();
+    assert_eq!((session.digest, session.account), (digest("cookie"), account));
+    assert_eq!((session.email.as_str(), session.epoch), ("ada@example.org", 0));
+    assert_eq!((session.idle_expires_at, session.expires_at), (after(100), after(500)));
+    assert!(found(&db, "another", NOW).await.is_none());
+    assert_eq!(db.integer("SELECT length(digest) FROM page_sessions").await, Some(32));
+}
+
+async fn r26_a_page_session_lives_to_the_earlier_of_its_ends(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    for (name, ends) in [("idle", (100, 500)), ("absolute", (500, 100))] {
+        assert!(start(&db, name, account, 0, ends).await);
+        assert!(found(&db, name, after(99)).await.is_some());
+        assert!(found(&db, name, after(100)).await.is_none());
+    }
+}
+
+async fn r27_nobody_signs_in_to_the_page_of_an_account_that_is_gone_disabled_or_of_a_later_epoch(
+    db: TestDatabase,
+) {
+    let account = db.account("ada@example.org").await;
+    assert!(!start(&db, "gone", AccountId::new(new_id()), 0, (100, 100)).await);
+    db.store.write(async |tx| tx.raise_epoch(account).await).await.unwrap();
+    assert!(!start(&db, "late", account, 0, (100, 100)).await);
+    assert!(start(&db, "present", account, 1, (100, 100)).await);
+    db.store.write(async |tx| tx.disable_account(account, NOW).await).await.unwrap();
+    for epoch in [1, 2] {
+        assert!(!start(&db, "disabled", account, epoch, (100, 100)).await);
+    }
+    assert_eq!(db.count("page_sessions").await, 1);
+}
+
+async fn r27_a_raised_epoch_or_disabling_ends_page_sessions(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    let bob = db.account("bob@example.org").await;
+    for (name, account) in [("ada", ada), ("bob", bob)] {
+        assert!(start(&db, name, account, 0, (100, 100)).await);
+    }
+    db.store.write(async |tx| tx.raise_epoch(ada).await).await.unwrap();
+    assert!(found(&db, "ada", NOW).await.is_none());
+    assert!(found(&db, "bob", NOW).await.is_some());
+    db.store.write(async |tx| tx.purge_page_sessions_of(ada).await).await.unwrap();
+    assert_eq!(db.count("page_sessions").await, 1);
+
+    db.store.write(async |tx| tx.disable_account(bob, NOW).await).await.unwrap();
+    assert!(found(&db, "bob", NOW).await.is_none());
+    // whoever lets the person in again revives nothing
+    assert!(db.store.write(async |tx| tx.enable_account(bob).await).await.unwrap());
+    assert!(found(&db, "bob", NOW).await.is_none());
+    // and whoever disables the account by hand ends it as well
+    db.execute("UPDATE accounts SET disabled_at = 1, epoch = 0").await;
+    assert!(found(&db, "bob", NOW).await.is_none());
+}
+
+async fn r27_one_page_session_is_carried_into_the_next_epoch(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let other = db.account("bob@example.org").await;
+    for name in ["own", "other"] {
+        assert!(start(&db, name, account, 0, (100, 100)).await);
+    }
+    let carry = async |name: &str, account, epoch| {
+        let digest = digest(name);
+        let carried =
+            db.store.write(async |tx| tx.carry_page_session(&digest, account, epoch).await);
+        carried.await.unwrap()
+    };
+    assert!(!carry("own", other, 0).await);
+    assert!(!carry("own", account, 1).await);
+    assert!(!carry("gone", account, 0).await);
+    db.store.write(async |tx| tx.raise_epoch(account).await).await.unwrap();
+    assert!(carry("own", account, 0).await);
+    db.store.write(async |tx| tx.purge_page_sessions_of(account).await).await.unwrap();
+    assert_eq!(found(&db, "own", NOW).await.unwrap().epoch, 1);
+    assert!(found(&db, "other", NOW).await.is_none());
+    assert_eq!(db.count("page_sessions").await, 1);
+}
+
+async fn a_used_page_session_idles_anew_and_ends_no_later(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    assert!(start(&db, "cookie", account, 0, (100, 150)).await);
+    let digest = digest("cookie");
+    let prolonged =
+        db.store.write(async |tx| tx.prolong_page_session(&digest, after(190)).await).await;
+    prolonged.unwrap();
+    assert!(found(&db, "cookie", after(149)).await.is_some());
+    assert!(found(&db, "cookie", after(150)).await.is_none());
+}
+
+async fn a_page_session_is_ended_once(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    for name in ["own", "other"] {
+        assert!(start(&db, name, account, 0, (100, 100)).await);
+    }
+    let answers = at_once(8, |_| {
+        let (store, digest) = (db.store.clone(), digest("own"));
+        async move { store.write(async |tx| tx.revoke_page_session(&digest).await).await.unwrap() }
+    });
+    assert_eq!(answers.await.into_iter().filter(|ended| *ended).count(), 1);
+    assert!(found(&db, "own", NOW).await.is_none());
+    assert!(found(&db, "other", NOW).await.is_some());
+}
+
+async fn an_account_sees_its_live_page_sessions(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let other = db.account("bob@example.org").await;
+    assert!(start(&db, "idle", account, 0, (100, 500)).await);
+    assert!(start(&db, "over", account, 0, (50, 500)).await);
+    assert!(start(&db, "bob", other, 0, (100, 500)).await);
+    let listed = async |account| {
+        let listed = db.store.read(async |tx| tx.find_page_sessions_of(account, after(50)).await);
+        listed.await.unwrap()
+    };
+    let of_ada = listed(account).await;
+    assert_eq!(of_ada.len(), 1);
+    assert_eq!((of_ada[0].created_at, of_ada[0].expires_at), (NOW, after(100)));
+    assert_eq!(of_ada[0].user_agent, UserAgent::parse("Firefox on Linux"));
+    db.store.write(async |tx| tx.raise_epoch(account).await).await.unwrap();
+    assert!(listed(account).await.is_empty());
+    assert_eq!(listed(other).await.len(), 1);
+}
+
+async fn ended_page_sessions_are_purged_by_portions(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    for (index, ends) in
+        [(100, 500), (500, 100), (100, 100), (90, 500), (500, 90)].into_iter().enumerate()
+    {
+        assert!(start(&db, &format!("cookie{index}"), account, 0, ends).await);
+    }
+    assert!(start(&db, "live", account, 0, (500, 500)).await);
+    let purge =
+        async |now| db.store.write(async |tx| tx.purge_page_sessions(now, 2).await).await.unwrap();
+    assert_eq!(purge(after(89)).await, 0);
+    for portion in [2, 2, 1, 0] {
+        assert_eq!(purge(after(100)).await, portion);
+    }
+    assert!(found(&db, "live", after(100)).await.is_some());
+}

@@ -1,0 +1,212 @@
+//! Whatever ends sign-ins against whatever starts them, at once, again and again (R27).
+//!
+//! `TEST_ROUNDS=20 cargo test --test storage races` runs twenty times as many rounds.
+
+use std::sync::Arc;
+
+use vestibule::accounts::{ActivationError, Named};
+use vestibule::crypto::secret::Entropy;
+use vestibule::model::{Caller, LinkToken, SignUpId};
+use vestibule::oauth::{OAuth, OAuthError};
+use vestibule::storage::NewSignUp;
+use vestibule::testing::{BEGINNING, PASSWORD};
+
+use crate::database::{TestDatabase, email};
+use crate::racing::{
+    Ender, NEW_PASSWORD, Nodes, Outcome, Person, Started, Starter, dawdle, judged, page_sign_in,
+    password_grant, rounds,
+};
+
+on_both_engines! {
+    r27_deletion_leaves_no_live_token_behind,
+    r27_disabling_leaves_no_live_token_behind,
+    r27_a_changed_password_leaves_the_own_session_and_no_other,
+    r27_a_reset_leaves_no_live_token_behind,
+    r27_signing_out_everywhere_leaves_no_live_token_behind,
+    r27_a_refresh_of_the_own_session_survives_a_changed_password,
+    r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none,
+}
+
+/// For each starter.
+const ROUNDS: usize = 100;
+
+async fn r27_deletion_leaves_no_live_token_behind(db: TestDatabase) {
+    against_each_starter(&db, Ender::Deletion).await;
+}
+
+async fn r27_disabling_leaves_no_live_token_behind(db: TestDatabase) {
+    against_each_starter(&db, Ender::Disabling).await;
+}
+
+async fn r27_a_changed_password_leaves_the_own_session_and_no_other(db: TestDatabase) {
+    against_each_starter(&db, Ender::PasswordChange).await;
+}
+
+async fn r27_a_reset_leaves_no_live_token_behind(db: TestDatabase) {
+    against_each_starter(&db, Ender::PasswordReset).await;
+}
+
+async fn r27_signing_out_everywhere_leaves_no_live_token_behind(db: TestDatabase) {
+    against_each_starter(&db, Ender::SignOutEverywhere).await;
+}
+
+async fn against_each_starter(db: &TestDatabase, ender: Ender) {
+    let nodes = Nodes::on(db).await;
+    for starter in [Starter::PasswordGrant, Starter::Refresh, Starter::PageSignIn] {
+        let (mut handed_out, mut refused) = (0, 0);
+        for round in 0..rounds(ROUNDS) {
+            let mut person = nodes.person(&format!("ada{round}.{starter:?}@example.org")).await;
+            if ender == Ender::PasswordChange && round % 2 == 1 {
+                let cookie = page_sign_in(&nodes.starting, &person.email, PASSWORD).await;
+                person.own_cookie = Some(cookie.unwrap());
+            }
+            let person = Arc::new(person);
+            let outcome = nodes.race(ender, starter, &person).await;
+            match outcome.started {
+                Started::Refused => refused += 1,
+                _ => handed_out += 1,
+            }
+            check_the_race(&nodes, ender, starter, outcome).await;
+            check_the_end(&nodes, ender, &person).await;
+        }
+        println!("{ender:?} and {starter:?}: {handed_out} handed out, {refused} refused");
+        // else they did not race
+        assert!(handed_out > 0 && (refused > 0 || ender == Ender::SignOutEverywhere));
+    }
+}
+
+/// What was handed out while the end came.
+async fn check_the_race(nodes: &Nodes, ender: Ender, starter: Starter, outcome: Outcome) {
+    let opens = nodes.opens(&outcome.started).await;
+    // whoever reads the account after everybody was signed out may sign in with its password
+    let may_start_anew = ender == Ender::SignOutEverywhere && starter != Starter::Refresh;
+    if outcome.answered_before_the_end_began || !may_start_anew {
+        assert!(!opens, "{ender:?} left what a {starter:?} had handed out alive");
+    }
+    if outcome.began_after_the_end {
+        let refused = matches!(outcome.started, Started::Refused);
+        assert_eq!(refused, !may_start_anew, "a {starter:?} begun after the {ender:?}");
+    }
+}
+
+/// What was there before, and what can be had from now on.
+async fn check_the_end(nodes: &Nodes, ender: Ender, person: &Person) {
+    let goes_on = |own: bool| ender == Ender::PasswordChange && own;
+    let own = Started::Tokens(person.own.clone());
+    assert_eq!(nodes.opens(&own).await, goes_on(person.own_cookie.is_none()), "{ender:?}");
+    if let Some(cookie) = &person.own_cookie {
+        assert!(nodes.opens(&Started::Cookie(cookie.clone())).await);
+    }
+    assert!(!nodes.opens(&Started::Tokens(person.other.clone())).await);
+
+    let works = async |password| {
+        let answer = password_grant(&nodes.starting, &person.email, password).await;
+        match answer {
+            Ok(_) => true,
+            Err(OAuthError::WrongPassword) => false,
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(works(PASSWORD).await, ender == Ender::SignOutEverywhere);
+    let is_new = matches!(ender, Ender::PasswordChange | Ender::PasswordReset);
+    assert_eq!(works(NEW_PASSWORD).await, is_new);
+}
+
+async fn r27_a_refresh_of_the_own_session_survives_a_changed_password(db: TestDatabase) {
+    let nodes = Nodes::on(&db).await;
+    for round in 0..rounds(ROUNDS) {
+        let person = nodes.person(&format!("ada{round}@example.org")).await;
+        // the session that is refreshed is the one that the change is made from
+        let person = Person { other: person.own.clone(), ..person };
+        let person = Arc::new(person);
+        let outcome = nodes.race(Ender::PasswordChange, Starter::Refresh, &person).await;
+        assert!(!matches!(outcome.started, Started::Refused));
+        assert!(nodes.opens(&outcome.started).await);
+    }
+}
+
+async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db: TestDatabase) {
+    let nodes = Nodes::on(&db).await;
+    let (mut made, mut none) = (0, 0);
+    for round in 0..rounds(ROUNDS) {
+        let address = format!("ada{round}@example.org");
+        // every other time the address has an account, and somebody signs up with it all the same
+        let person = match round % 2 {
+            0 => Some(nodes.person(&address).await),
+            _ => None,
+        };
+        let token = waiting(&nodes.ending, &address).await;
+        let end = tokio::spawn({
+            let (oauth, named) = (nodes.ending.clone(), Named::Email(email(&address)));
+            async move {
+                dawdle(&oauth.store, 12).await;
+                let account = oauth.accounts.find_named(&named).await.unwrap()?;
+                assert!(oauth.accounts.delete_by_operator(account.account.id).await.unwrap());
+                Some(account.account.id)
+            }
+        });
+        let start = tokio::spawn({
+            let oauth = nodes.starting.clone();
+            async move {
+                dawdle(&oauth.store, 6).await;
+                oauth.accounts.activate(&token, None, &Caller::default()).await
+            }
+        });
+        let (deleted, activated) = (end.await.unwrap(), start.await.unwrap());
+        let named = Named::Email(email(&address));
+        let present = nodes.ending.accounts.find_named(&named).await.unwrap();
+        let present = present.map(|record| record.account.id);
+        match activated {
+            // it was made and then deleted, or it is there
+            Ok(activated) => assert!(activated.already || deleted.is_none() || present.is_none()),
+            Err(ActivationError::AddressTaken | ActivationError::Unknown) => {
+                assert_eq!(present, None);
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(present.is_none() || present != deleted);
+        match present {
+            Some(_) => made += 1,
+            None => none += 1,
+        }
+        if let Some(person) = person {
+            assert_ne!(present, Some(person.id));
+            for pair in [person.own, person.other] {
+                assert!(!nodes.opens(&Started::Tokens(pair)).await);
+            }
+        }
+        if present.is_none() {
+            let signed_in = password_grant(&nodes.starting, &email(&address), PASSWORD).await;
+            assert!(matches!(signed_in, Err(OAuthError::WrongPassword)), "{signed_in:?}");
+        }
+    }
+    println!("{made} made, {none} deleted");
+    assert!(none > 0);
+}
+
+/// A sign-up that waits for the address, whoever has it; answers the token of its link.
+async fn waiting(oauth: &OAuth, address: &str) -> String {
+    let token = LinkToken::new(Entropy.secret());
+    let (email, id) = (email(address), SignUpId::new(Entropy.uuid_v7(BEGINNING)));
+    let password = judged(oauth, PASSWORD);
+    let hasher = &oauth.accounts.hasher;
+    let purpose = vestibule::crypto::hasher::Purpose::SignUp;
+    let password_hash = hasher.hash(password.password().as_bytes(), purpose).await.unwrap();
+    let expires_at = BEGINNING + std::time::Duration::from_secs(3_600);
+    let new = NewSignUp {
+        id,
+        email: &email,
+        password_hash: &password_hash,
+        name: None,
+        locale: None,
+        user_agent: None,
+        now: BEGINNING,
+        expires_at,
+    };
+    let waits = oauth.store.write(async |tx| {
+        assert!(tx.insert_sign_up(&new).await?);
+        tx.insert_activation_link(&token.digest(), id, BEGINNING, expires_at).await
+    });
+    waits.await.unwrap();
+    token.reveal()
+}
