@@ -10,14 +10,14 @@ account-sign-up-question = Ein Konto anlegen
 account-sign-up-what =
     Sie erhalten eine E-Mail mit einem Link. Bestätigen Sie damit, dass die Adresse Ihnen gehört, und Ihr
     Konto ist bereit.
-account-name-optional = Name (wenn Sie möchten)
+account-name-optional = Name (freiwillig)
 account-forgotten = Passwort vergessen
 account-forgotten-question = Passwort vergessen?
 account-forgotten-what =
     Nennen Sie uns die Adresse Ihres Kontos, und wir senden Ihnen eine E-Mail mit einem Link, über den Sie
     ein neues Passwort wählen. Bis Sie ihn verwenden, ändert sich nichts.
 account-forgotten-send = Link senden
-account-letter-sent = Sehen Sie in Ihr Postfach
+account-letter-sent = Sehen Sie in Ihrem Postfach nach
 account-letter-sent-sign-up =
     Eine E-Mail an { $email } ist unterwegs. Öffnen Sie den Link darin, um Ihre Adresse zu bestätigen.
     Diese Seite können Sie schließen.
@@ -34,40 +34,41 @@ error-sign-in-unconfirmed =
     Wenn Sie sie nicht finden, registrieren Sie sich mit demselben Passwort noch einmal; dann kommt eine
     neue.
 error-current-password-wrong = Das ist nicht Ihr aktuelles Passwort.
-error-email-malformed = Eine Adresse hat ein @ und etwas auf jeder Seite davon.
-error-email-too-long = Eine Adresse hat höchstens 254 Zeichen, davon höchstens 64 vor dem @.
+error-email-malformed = Eine E-Mail-Adresse enthält genau ein @, mit etwas davor und etwas dahinter.
+error-email-too-long = Eine E-Mail-Adresse hat höchstens 254 Zeichen, davon höchstens 64 vor dem @.
 error-email-local-part =
-    Vor dem @ stehen in einer Adresse Buchstaben von a bis z, Ziffern, Punkte und einige andere Zeichen.
-error-email-domain = Nach dem @ steht in einer Adresse ein Domainname wie example.org.
+    Vor dem @ sind nur Buchstaben von a bis z, Ziffern, Punkte und einige andere Zeichen möglich.
+error-email-domain = Nach dem @ muss ein Domainname wie example.org stehen.
 error-email-unchanged = Diese Adresse hat Ihr Konto bereits.
-error-name-too-long = Ein Name hat höchstens 100 Zeichen.
-error-name-control-characters = Ein Name ist eine einzige Zeile Text.
+error-name-too-long = Ein Name darf höchstens 100 Zeichen haben.
+error-name-control-characters = Ein Name darf nur eine einzige Zeile Text sein.
 
 ## Das Konto
 
 account = Ihr Konto
+account-go = Zu Ihrem Konto
 account-sign-out = Abmelden
-account-since = Seit
+account-since = Angelegt
 account-pending-email = Zu bestätigen
 account-name = Name
 account-language = Sprache
-account-language-of-browser = Die Sprache des Browsers
+account-language-of-browser = Wie im Browser eingestellt
 account-save = Speichern
 account-sessions = Wo Sie angemeldet sind
 account-sessions-none = Keine App ist mit Ihrem Konto angemeldet.
-account-session-since = Angemeldet am { $date }
-account-session-used = Zuletzt verwendet am { $date }
+account-session-since = Seit dem { $date }
+account-session-used = Zuletzt: { $date }
 account-session-end = Abmelden
 account-end-all = Überall abmelden
-account-end-all-hint = Jede App muss sich neu anmelden, und auch Sie hier.
-account-more = Weiteres
+account-end-all-hint = Damit sind Sie in allen Apps abgemeldet, und auch hier.
+account-more = Was Sie noch tun können
 account-done-saved = Gespeichert.
 account-done-password =
     Ihr Passwort ist geändert. Überall sonst sind Sie abgemeldet; eine E-Mail darüber ist unterwegs.
 account-done-email =
-    Sehen Sie in das Postfach der neuen Adresse: Sie gilt, sobald Sie den Link öffnen, den wir dorthin
-    gesendet haben.
-account-done-session = Dort abgemeldet.
+    Sehen Sie im Postfach der neuen Adresse nach: Sie gilt, sobald Sie den Link in unserer E-Mail öffnen
+    und bestätigen.
+account-done-session = Dort sind Sie jetzt abgemeldet.
 
 ## Änderungen
 
@@ -77,7 +78,7 @@ account-current-password = Aktuelles Passwort
 account-change-email = Adresse ändern
 account-change-email-what =
     Ihr Konto hat die Adresse { $email }. Wir senden einen Link an die neue Adresse; sie gilt, sobald Sie
-    ihn öffnen und bestätigen. An die jetzige geht eine Mitteilung.
+    ihn öffnen und bestätigen. Die bisherige Adresse erhält eine Mitteilung.
 account-new-email = Neue Adresse
 account-change-email-send = Link senden
 
@@ -86,37 +87,35 @@ account-change-email-send = Link senden
 account-export = Alles herunterladen, was über Sie gespeichert ist
 account-delete = Konto löschen
 account-delete-what =
-    Das Konto mit der Adresse { $email } und alles, was Sie nennt, wird sofort gelöscht. Das lässt sich
-    nicht rückgängig machen.
+    Das Konto mit der Adresse { $email } und alles, was auf Sie hinweist, wird sofort gelöscht. Das lässt
+    sich nicht rückgängig machen.
 account-delete-export = Möchten Sie eine Kopie behalten?
 account-delete-for-good = Mein Konto endgültig löschen
 account-deleted = Ihr Konto ist gelöscht
 account-deleted-what =
-    Alles, was Sie nannte, ist gelöscht. Eine letzte E-Mail sagt es Ihnen; wenn sie versandt ist, vergessen
-    wir auch ihre Adresse.
+    Was auf Sie hinwies, ist gelöscht. Eine letzte E-Mail bestätigt es Ihnen; sobald sie versandt ist,
+    löschen wir auch die Adresse dafür.
 
 ## Was geschehen ist
 
-account-events = Was geschehen ist
-account-events-what =
-    Das Neueste zuerst. Wenn etwas davon nicht Sie waren, ändern Sie Ihr Passwort.
-account-events-none = Nichts, was noch festgehalten ist.
-account-events-earlier = Früheres
-account-event-app = Über { $app }
-account-event-address = Von { $address }
+account-events = Aktivitäten
+account-events-what = Das Neueste zuerst. Wenn etwas davon nicht von Ihnen stammt, ändern Sie Ihr Passwort.
+account-events-none = Es ist nichts mehr festgehalten.
+account-events-earlier = Ältere anzeigen
+account-event-app = App { $app }
 
 actor-owner = Durch Sie
 actor-client = Durch eine App
-actor-operator = Durch den Betreiber des Dienstes
-actor-stranger = Durch jemanden, der nicht angemeldet war
-actor-service = Durch den Dienst selbst
+actor-operator = Durch den Betreiber
+actor-stranger = Vielleicht nicht durch Sie
+actor-service = Automatisch
 
 event-sign-up = Registrierung
 event-sign-up-dropped = Registrierung verworfen
 event-activation = Adresse bestätigt
 event-sign-in = Anmeldung
 event-sign-in-failed = Anmeldeversuch mit falschem Passwort
-event-password-refused = Falsches aktuelles Passwort
+event-password-refused = Falsches aktuelles Passwort eingegeben
 event-sign-out = Abmeldung
 event-sign-out-everywhere = Überall abgemeldet
 event-access-token-revoked = Zugang einer App widerrufen

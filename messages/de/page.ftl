@@ -86,7 +86,7 @@ link-unknown-advice =
     Wenn das nicht hilft, beginnen Sie dort von vorn, wo Sie die E-Mail angefordert haben. Sie
     bekommen dann eine neue.
 
-new-link-sent = Sehen Sie in Ihr Postfach
+new-link-sent = Sehen Sie in Ihrem Postfach nach
 new-link-sent-what =
     Wenn die Registrierung noch wartet, ist eine neue E-Mail an die Adresse unterwegs, mit der sie
     vorgenommen wurde. Öffnen Sie den Link darin. Diese Seite können Sie schließen.

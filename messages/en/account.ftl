@@ -10,7 +10,7 @@ account-sign-up-question = Sign up for an account
 account-sign-up-what =
     You will get a letter with a link. Open it to confirm that the address is yours, and your account is
     ready.
-account-name-optional = Name (if you like)
+account-name-optional = Name (optional)
 account-forgotten = Forgotten password
 account-forgotten-question = Forgotten your password?
 account-forgotten-what =
@@ -43,27 +43,29 @@ error-name-control-characters = A name is one line of text.
 ## The account
 
 account = Your account
+account-go = Go to your account
 account-sign-out = Sign out
-account-since = Since
+account-since = Created
 account-pending-email = To be confirmed
 account-name = Name
 account-language = Language
-account-language-of-browser = The language of the browser
+account-language-of-browser = Same as the browser
 account-save = Save
 account-sessions = Where you are signed in
 account-sessions-none = No app is signed in with your account.
-account-session-since = Signed in on { $date }
-account-session-used = Last used on { $date }
+account-session-since = Since { $date }
+account-session-used = Last used { $date }
 account-session-end = Sign out
 account-end-all = Sign out everywhere
-account-end-all-hint = Every app has to sign in again, and so do you here.
-account-more = More
+account-end-all-hint = This signs you out of every app, and here as well.
+account-more = What else you can do
 account-done-saved = Saved.
 account-done-password =
     Your password is changed. Everywhere else you are signed out, and we have told you so in a letter.
 account-done-email =
-    Look in the mailbox of the new address: it takes effect once you open the link that we sent there.
-account-done-session = Signed out there.
+    Look in the mailbox of the new address: it takes effect once you open the link in our letter and
+    confirm.
+account-done-session = You are signed out there.
 
 ## Changes
 
@@ -96,13 +98,12 @@ account-events = What happened
 account-events-what = The latest first. If something here was not you, change your password.
 account-events-none = Nothing that is remembered.
 account-events-earlier = Earlier
-account-event-app = By { $app }
-account-event-address = From { $address }
+account-event-app = App { $app }
 
 actor-owner = By you
 actor-client = By an app
 actor-operator = By the people who run the service
-actor-stranger = By somebody who was not signed in
+actor-stranger = Perhaps not by you
 actor-service = By the service itself
 
 event-sign-up = Sign-up

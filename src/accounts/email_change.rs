@@ -168,7 +168,7 @@ impl Accounts {
             .store
             .write(async |tx| {
                 let purpose = AccountLinkPurpose::EmailChange;
-                let found = self.find_change(tx, &token, purpose).await?;
+                let found = self.hold_change(tx, &token, purpose).await?;
                 let Found { change, account, link } = found.ok_or(EmailLinkError::Unknown)?;
                 let done = |already| EmailChangeDone {
                     email: change.email.clone(),
@@ -185,13 +185,10 @@ impl Accounts {
                     (EmailChangeState::Pending, _) => {}
                 }
                 let (id, now) = (account.account.id, self.clock.now());
-                // the account first, as everybody does: whoever else changes it waits here
-                if !tx.change_email(id, &change.email).await? {
+                if !tx.change_email(id, &change.email).await?
+                    || !tx.confirm_email_change(change.id, now).await?
+                {
                     return Err(EmailLinkError::Unknown);
-                }
-                if !tx.confirm_email_change(change.id, now).await? {
-                    // stopped or voided since it was read
-                    return Err(EmailLinkError::Ended);
                 }
                 tx.void_account_links(id, now).await?;
                 tx.leave_letters_to(&account.account.email, id).await?;
@@ -225,7 +222,7 @@ impl Accounts {
         self.store
             .write(async |tx| {
                 let purpose = AccountLinkPurpose::EmailChangeStop;
-                let found = self.find_change(tx, &token, purpose).await?;
+                let found = self.hold_change(tx, &token, purpose).await?;
                 let Found { change, account, link } = found.ok_or(EmailLinkError::Unknown)?;
                 let done = |already| EmailChangeDone {
                     email: change.email.clone(),
@@ -241,12 +238,8 @@ impl Accounts {
                     }
                     (EmailChangeState::Pending, _) => {}
                 }
-                if !tx.lock_account(change.account).await? {
-                    return Err(EmailLinkError::Unknown);
-                }
                 if !tx.stop_email_change(change.id, self.clock.now()).await? {
-                    // it has taken effect since it was read
-                    return Err(EmailLinkError::Ended);
+                    return Err(EmailLinkError::Unknown);
                 }
                 let stopped = Happening::new(EventKind::EmailChangeStopped, Actor::Owner);
                 self.events.note(tx, stopped.to_account(change.account), caller).await?;
@@ -277,6 +270,21 @@ impl Accounts {
             .await?;
         self.outbox.wake();
         Ok(())
+    }
+
+    /// The change that a link is of, with an account that this transaction holds: the account first, as everybody does, so
+    /// that whoever else ends the change has done so before it is looked at, or waits.
+    async fn hold_change(
+        &self,
+        tx: &mut Connection,
+        token: &LinkToken,
+        purpose: AccountLinkPurpose,
+    ) -> Result<Option<Found>, StoreError> {
+        let Some(found) = self.find_change(tx, token, purpose).await? else { return Ok(None) };
+        if !tx.lock_account(found.account.account.id).await? {
+            return Ok(None);
+        }
+        self.find_change(tx, token, purpose).await
     }
 
     /// The change that a link is of; `None` where it is none of this purpose, or of an account that

@@ -34,18 +34,28 @@ impl Name {
         if name.chars().count() > 100 {
             return Err(NameError::TooLong);
         }
-        // control characters and the marks that reorder a line (UAX #9): a name shows as it is
-        let reorders = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let breaks = |c| matches!(c, '\u{2028}' | '\u{2029}');
-        if name.chars().any(|c| c.is_control() || reorders(c) || breaks(c)) {
+        if name.chars().any(is_no_letter) {
             return Err(NameError::ControlCharacters);
         }
         Ok((!name.is_empty()).then(|| Self(name.to_owned())))
     }
 
+    /// What was typed for a name, to be mended by whoever typed it: without what no name can hold.
+    pub fn shown(typed: &str) -> String {
+        typed.chars().filter(|c| !is_no_letter(*c)).collect()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Control characters, breaks of a line, and the marks that reorder one (UAX #9): a name shows as it
+/// is.
+fn is_no_letter(c: char) -> bool {
+    let reorders = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks = matches!(c, '\u{2028}' | '\u{2029}');
+    c.is_control() || reorders || breaks
 }
 
 /// A language tag of the form that BCP 47 (RFC 5646 §2.1) gives them, such as `de` or `en-GB`.

@@ -4,6 +4,7 @@ use rocket::http::{ContentType, Header, Method, Status};
 use vestibule::model::AccessToken;
 use vestibule::testing::TestApp;
 
+use crate::support;
 use crate::support::{
     ADA, basic, bearer, header, opens, problem_of, sign_in, sign_in_fields, tokens,
 };
@@ -41,7 +42,7 @@ fn authorization(value: impl Into<std::borrow::Cow<'static, str>>) -> Header<'st
 
 #[rocket::async_test]
 async fn r29_without_a_token_there_is_a_bare_challenge() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for (method, path, _) in PROTECTED {
         for headers in [vec![], vec![basic("web", "")], vec![authorization("Bearervat_x")]] {
             let (status, challenge, kind) = refusal(&app, method, path, &headers).await;
@@ -53,7 +54,7 @@ async fn r29_without_a_token_there_is_a_bare_challenge() {
 
 #[rocket::async_test]
 async fn r29_a_bad_token_is_invalid_everywhere() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
     let mut cut = pair.access.clone();
@@ -86,7 +87,7 @@ async fn r29_a_bad_token_is_invalid_everywhere() {
 
 #[rocket::async_test]
 async fn r29_too_little_scope_is_403_with_the_scope_that_is_needed() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     for (method, path, needed) in PROTECTED {
         let has = if needed == "account.read" { "account.write" } else { "account.read" };
@@ -103,7 +104,7 @@ async fn r29_too_little_scope_is_403_with_the_scope_that_is_needed() {
 
 #[rocket::async_test]
 async fn r29_a_token_in_the_query_or_twice_is_a_bad_request() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
     let query = |name: &str| format!("/v1/me?{name}={}", pair.access);
@@ -130,7 +131,7 @@ async fn r29_a_token_in_the_query_or_twice_is_a_bad_request() {
 
 #[rocket::async_test]
 async fn r29_a_token_in_a_body_is_no_token() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
     let request = app.client.patch("/v1/me").header(ContentType::Form);
@@ -141,7 +142,7 @@ async fn r29_a_token_in_a_body_is_no_token() {
 
 #[rocket::async_test]
 async fn the_scheme_is_known_in_any_case() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer "] {
@@ -153,7 +154,7 @@ async fn the_scheme_is_known_in_any_case() {
 
 #[rocket::async_test]
 async fn r30_another_sessions_id_with_ones_own_secret_opens_nothing() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     app.account("eve@example.org").await;
     let ada = AccessToken::parse(&sign_in(&app).await.access).unwrap();
@@ -165,7 +166,7 @@ async fn r30_another_sessions_id_with_ones_own_secret_opens_nothing() {
 
 #[rocket::async_test]
 async fn r30_what_a_token_opens_is_not_kept() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for path in ["/v1/me", "/v1/me/sessions"] {
         for method in [Method::Get, Method::Head] {
@@ -184,7 +185,7 @@ async fn r30_what_a_token_opens_is_not_kept() {
 
 #[rocket::async_test]
 async fn head_asks_for_a_token_and_says_nothing() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let response = app.client.head("/v1/me").dispatch().await;
     assert_eq!(response.status(), Status::Unauthorized);
@@ -197,7 +198,7 @@ async fn head_asks_for_a_token_and_says_nothing() {
 
 #[rocket::async_test]
 async fn r2_a_form_field_does_not_turn_a_post_into_a_delete() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for (path, allow) in [("/v1/me/sessions", "DELETE, GET, HEAD"), ("/v1/me", "GET, HEAD, PATCH")]
     {

@@ -4,6 +4,7 @@ use rocket::http::{Header, Status};
 use sha2::{Digest as _, Sha256};
 use vestibule::testing::{PASSWORD, TestApp};
 
+use crate::support;
 use crate::support::{
     ADA, Tokens, basic, described_error_of, error_of, invalid, post_form_with, raw_basic, tokens,
 };
@@ -27,7 +28,7 @@ fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 async fn app() -> TestApp {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     app
 }
@@ -149,7 +150,7 @@ async fn r13_headers_that_are_no_credentials_are_401() {
 #[rocket::async_test]
 async fn r14_credentials_are_form_decoded_once() {
     let digest = hex::encode(Sha256::digest(ODD_SECRET));
-    let app = TestApp::configured(&format!(
+    let app = support::configured(&format!(
         "[default.vestibule.clients.\"{ODD_ID}\"]\nsecret_sha256 = \"{digest}\"\n\
          grants = [\"password\"]\nscopes = [\"account.read\"]"
     ))
@@ -189,7 +190,7 @@ async fn r14_the_scheme_is_known_in_any_case_and_the_header_once() {
 #[rocket::async_test]
 async fn r15_refreshing_without_the_secret_leaves_the_token_unspent() {
     // without grace a token that was spent by mistake ends its session
-    let app = TestApp::configured("[default.vestibule.tokens]\nreuse_grace = \"0s\"").await;
+    let app = support::configured("[default.vestibule.tokens]\nreuse_grace = \"0s\"").await;
     app.account(ADA).await;
     let token = signed_in_to_shop(&app).await.refresh;
     let fields = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
@@ -216,7 +217,7 @@ async fn r16_a_public_client_may_send_an_empty_secret() {
 
 #[rocket::async_test]
 async fn a_default_client_serves_requests_that_name_none() {
-    let app = TestApp::configured("[default.vestibule]\ndefault_client = \"web\"").await;
+    let app = support::configured("[default.vestibule]\ndefault_client = \"web\"").await;
     app.account(ADA).await;
     assert_eq!(tokens(app.token(&anonymous()).await).await.scope, "account.read account.write");
     let named = with(&[("client_id", "kiosk")]);

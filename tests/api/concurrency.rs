@@ -1,4 +1,4 @@
-//! Many refreshes of one session at once (R24), on both engines.
+//! Many refreshes of one session at once (R24).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,24 +7,18 @@ use rocket::http::Status;
 use rocket::tokio;
 use vestibule::testing::TestApp;
 
+use crate::support;
 use crate::support::{
     ADA, error_of, invalid, opens, refresh, refreshed, sign_in, tokens, warnings,
 };
 
-#[path = "../support/postgres.rs"]
-mod postgres;
-
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 300;
 
-/// An empty PostgreSQL database; `None`, loudly, where there is no PostgreSQL.
-fn postgres_url() -> Option<String> {
-    postgres::cluster().map(postgres::Cluster::new_database)
-}
-
 /// A round ends when all have answered: all get one and the same pair.
-async fn in_rounds(app: TestApp) {
-    let app = Arc::new(app);
+#[rocket::async_test]
+async fn r24_eight_clients_in_rounds_are_one_lineage() {
+    let app = Arc::new(support::app().await);
     app.account(ADA).await;
     let mut token = sign_in(&app).await.refresh;
     for round in 0..ROUNDS {
@@ -50,8 +44,9 @@ async fn in_rounds(app: TestApp) {
 }
 
 /// Nobody waits for anybody: whoever is late may be refused, but a token has one successor.
-async fn at_random(app: TestApp) {
-    let app = Arc::new(app);
+#[rocket::async_test]
+async fn r24_eight_clients_at_random_are_one_lineage() {
+    let app = Arc::new(support::app().await);
     app.account(ADA).await;
     let first = sign_in(&app).await.refresh;
     let latest = Arc::new(Mutex::new(first.clone()));
@@ -99,26 +94,4 @@ async fn still_one_session(app: &TestApp, token: &str) {
     let listed: serde_json::Value = request.dispatch().await.into_json().await.unwrap();
     assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(1));
     assert_eq!(warnings(app).await, 0);
-}
-
-#[rocket::async_test]
-async fn r24_eight_clients_in_rounds_are_one_lineage_on_sqlite() {
-    in_rounds(TestApp::start().await).await;
-}
-
-#[rocket::async_test]
-async fn r24_eight_clients_in_rounds_are_one_lineage_on_postgres() {
-    let Some(url) = postgres_url() else { return };
-    in_rounds(TestApp::on_database(&url, "").await).await;
-}
-
-#[rocket::async_test]
-async fn r24_eight_clients_at_random_are_one_lineage_on_sqlite() {
-    at_random(TestApp::start().await).await;
-}
-
-#[rocket::async_test]
-async fn r24_eight_clients_at_random_are_one_lineage_on_postgres() {
-    let Some(url) = postgres_url() else { return };
-    at_random(TestApp::on_database(&url, "").await).await;
 }

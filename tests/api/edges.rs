@@ -8,6 +8,7 @@ use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 use vestibule::web::Readiness;
 
+use crate::support;
 use crate::support_pages::{Answer, get, submit};
 
 const METHODS: [Method; 7] = [
@@ -41,7 +42,7 @@ fn paths(app: &TestApp) -> BTreeMap<String, BTreeSet<&'static str>> {
 
 #[rocket::async_test]
 async fn every_path_answers_a_wrong_method_with_405_and_allow() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let paths = paths(&app);
     for known in ["/v1/accounts", "/v1/me", "/activate", "/oauth/token", "/health/ready"] {
         assert!(paths.contains_key(known), "{known}");
@@ -58,8 +59,8 @@ async fn every_path_answers_a_wrong_method_with_405_and_allow() {
             } else if path.starts_with("/oauth") {
                 assert_eq!(answer.json()["error"], "invalid_request", "{path}");
                 assert_eq!(answer.header("cache-control"), "no-store");
-            } else if path == "/"
-                || ["/v1", "/health", "/schemas"].iter().any(|mount| path.starts_with(mount))
+            } else if ["/v1", "/health", "/schemas"].iter().any(|mount| path.starts_with(mount))
+                || path == "/"
             {
                 answer.problem(405, "method-not-allowed");
             } else {
@@ -71,7 +72,7 @@ async fn every_path_answers_a_wrong_method_with_405_and_allow() {
 
 #[rocket::async_test]
 async fn an_unknown_path_is_404_in_the_form_that_is_asked_for() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for path in ["/nowhere", "/v1", "/v1/nowhere", "/v1/me/nowhere", "/health", "/v1/me/x/y"] {
         get(&app, path).await.problem(404, "not-found");
     }
@@ -87,7 +88,14 @@ async fn an_unknown_path_is_404_in_the_form_that_is_asked_for() {
     }
     let request = app.client.get("/v1/nowhere").header(Accept::HTML);
     Answer::of(request.dispatch().await).await.problem(404, "not-found");
-    for path in ["/activate/x", "/problems", "/dev/x"] {
+    for path in [
+        "/activate/x",
+        "/reset-password/x",
+        "/confirm-email/x",
+        "/account/x",
+        "/problems",
+        "/dev/x",
+    ] {
         get(&app, path).await.page(404, "Not found");
     }
 }
@@ -116,7 +124,7 @@ fn is_too_large(answer: &Answer) {
 
 #[rocket::async_test]
 async fn r9_a_body_that_is_too_long_is_413_whether_it_says_so_or_not() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for request in with_bodies(&app) {
         is_too_large(&Answer::of(request.body("x".repeat(33 * 1_024)).dispatch().await).await);
     }
@@ -135,7 +143,7 @@ async fn r9_a_body_that_is_too_long_is_413_whether_it_says_so_or_not() {
 
 #[rocket::async_test]
 async fn every_answer_has_a_request_id_and_a_well_formed_one_is_kept() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let longest = "x".repeat(128);
     for path in ["/health/live", "/v1/me", "/nowhere", "/activate?token=x", "/oauth/token"] {
         for id in ["abc", "0af7651916cd43dd8448eb211c80319c", "a-b_c.1", &longest] {
@@ -157,7 +165,7 @@ async fn every_answer_has_a_request_id_and_a_well_formed_one_is_kept() {
 
 #[rocket::async_test]
 async fn health_says_whether_the_service_lives_and_is_ready() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(get(&app, path).await.status, Status::Ok);
         assert_eq!(app.client.head(path).dispatch().await.status(), Status::Ok);
@@ -173,7 +181,7 @@ async fn health_says_whether_the_service_lives_and_is_ready() {
 
 #[rocket::async_test]
 async fn r2_a_form_field_never_changes_the_method_of_a_page() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for method in ["PUT", "DELETE", "PATCH", "GET", "HEAD", "OPTIONS", "put", "nonsense"] {
         app.sign_up("ada@example.org", PASSWORD).await;
         let token = app.link_token("ada@example.org").await;
@@ -189,7 +197,7 @@ async fn r2_a_form_field_never_changes_the_method_of_a_page() {
 
 #[rocket::async_test]
 async fn times_in_json_are_rfc_3339_in_utc() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in("ada@example.org").await;
     let me = Answer::of(ada.get("/v1/me").dispatch().await).await;
     assert_eq!(me.header("cache-control"), "no-store");

@@ -2,8 +2,9 @@
 //! [`error_of`], wherever it is used.
 
 use rocket::http::{ContentType, Header, Method, Status};
-use vestibule::testing::{PASSWORD, TestApp};
+use vestibule::testing::PASSWORD;
 
+use crate::support;
 use crate::support::{
     ADA, error_of, form, header, invalid, no_store, post_raw, sign_in, sign_in_fields, tokens,
 };
@@ -12,7 +13,7 @@ const ENDPOINTS: [&str; 2] = ["/oauth/token", "/oauth/revoke"];
 
 #[rocket::async_test]
 async fn r1_other_methods_are_answered_405_with_allow() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for endpoint in ENDPOINTS {
         for method in [Method::Get, Method::Put, Method::Delete, Method::Patch, Method::Options] {
             let request = app.client.req(method, endpoint).header(ContentType::Form);
@@ -30,7 +31,7 @@ async fn r1_other_methods_are_answered_405_with_allow() {
 
 #[rocket::async_test]
 async fn r2_a_field_named_method_changes_nothing() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     for method in ["PUT", "put", "Delete", "patch", "GET", "head", "nonsense", ""] {
         let body = format!("_method={method}&{}", form(&sign_in_fields()));
@@ -47,7 +48,7 @@ async fn r2_a_field_named_method_changes_nothing() {
 
 #[rocket::async_test]
 async fn r3_only_forms_are_taken() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let json = r#"{"grant_type":"password","client_id":"web"}"#;
     for endpoint in ENDPOINTS {
@@ -80,7 +81,7 @@ async fn r3_only_forms_are_taken() {
 
 #[rocket::async_test]
 async fn r4_a_known_parameter_twice_is_refused() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let with_scope = |mut fields: Vec<(&'static str, &'static str)>| {
         fields.push(("scope", "account.read"));
@@ -107,7 +108,7 @@ async fn r4_a_known_parameter_twice_is_refused() {
 
 #[rocket::async_test]
 async fn r4_unknown_parameters_are_ignored_even_twice() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let body = format!("{}&resource=a&resource=b&&audience&=&", form(&sign_in_fields()));
     tokens(post_raw(&app, body).await).await;
@@ -115,7 +116,7 @@ async fn r4_unknown_parameters_are_ignored_even_twice() {
 
 #[rocket::async_test]
 async fn r5_an_empty_scope_is_an_omitted_one() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     for scope in ["scope=", "scope"] {
         let body = format!("{}&{scope}", form(&sign_in_fields()));
@@ -126,7 +127,7 @@ async fn r5_an_empty_scope_is_an_omitted_one() {
 
 #[rocket::async_test]
 async fn r5_r7_empty_and_missing_parameters_are_invalid_requests() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let refresh =
         vec![("grant_type", "refresh_token"), ("client_id", "web"), ("refresh_token", "x")];
@@ -148,7 +149,7 @@ async fn r5_r7_empty_and_missing_parameters_are_invalid_requests() {
 
 #[rocket::async_test]
 async fn r6_nothing_is_taken_from_the_query() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let all = form(&sign_in_fields());
     let request = app.client.post(format!("/oauth/token?{all}")).header(ContentType::Form);
@@ -166,7 +167,7 @@ async fn r6_nothing_is_taken_from_the_query() {
 
 #[rocket::async_test]
 async fn r7_each_trouble_with_the_grant_type_has_its_error() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let token = sign_in(&app).await.refresh;
     for (grant_type, client, error) in [
@@ -189,7 +190,7 @@ async fn r7_each_trouble_with_the_grant_type_has_its_error() {
 
 #[rocket::async_test]
 async fn r8_bytes_that_are_no_text_are_refused() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let start = form(&sign_in_fields());
     let bodies: [&[u8]; 10] = [
@@ -222,7 +223,7 @@ async fn r8_bytes_that_are_no_text_are_refused() {
 
 #[rocket::async_test]
 async fn r9_a_body_that_is_too_long_is_refused() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let padded = |length: usize| {
         let mut body = format!("{}&x=", form(&sign_in_fields()));
@@ -247,7 +248,7 @@ async fn r9_a_body_that_is_too_long_is_refused() {
 
 #[rocket::async_test]
 async fn r10_what_is_not_there_is_an_oauth_error_too() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for path in ["/oauth", "/oauth/", "/oauth/tokens", "/oauth/token/more"] {
         for method in [Method::Get, Method::Post] {
             let response = app.client.req(method, path).dispatch().await;
@@ -259,7 +260,7 @@ async fn r10_what_is_not_there_is_an_oauth_error_too() {
 
 #[rocket::async_test]
 async fn every_answer_has_a_request_id_and_a_well_formed_one_is_kept() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for path in ["/oauth/token", "/v1/me", "/nowhere", "/health/live"] {
         let ours = Header::new("X-Request-Id", "0af7651916cd43dd-8448");
         let response = app.client.get(path).header(ours).dispatch().await;

@@ -21,6 +21,7 @@ use vestibule::model::Locale;
 use vestibule::templates::Templates;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
 
+use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, open, post, rows, submit, unescape};
 
@@ -142,7 +143,7 @@ async fn letter_after_sign_up(app: &TestApp) -> SentLetter {
 
 #[rocket::async_test]
 async fn r49_a_letter_has_the_headers_that_a_letter_needs() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.advance(Duration::from_secs(3_661));
     let letter = letter_after_sign_up(&app).await;
     let message = message(&letter.raw);
@@ -158,7 +159,7 @@ async fn r49_a_letter_has_the_headers_that_a_letter_needs() {
 
 #[rocket::async_test]
 async fn r49_a_link_stands_whole_on_a_line_of_its_own_at_seven_bits() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let letter = letter_after_sign_up(&app).await;
     let link = letter.link.clone().unwrap();
     assert!(link.len() > 76, "long enough to be wrapped by careless programs");
@@ -173,7 +174,7 @@ async fn r49_a_link_stands_whole_on_a_line_of_its_own_at_seven_bits() {
 
 #[rocket::async_test]
 async fn r49_a_name_beyond_ascii_arrives_as_it_is() {
-    let app = TestApp::configured("[default.vestibule]\nname = \"Vestíbulo 門\"").await;
+    let app = support::configured("[default.vestibule]\nname = \"Vestíbulo 門\"").await;
     let letter = letter_after_sign_up(&app).await;
     let message = message(&letter.raw);
     assert_eq!(unword(&message.headers["subject"]), "Confirm your address for Vestíbulo 門");
@@ -190,7 +191,7 @@ async fn r49_a_name_beyond_ascii_arrives_as_it_is() {
 #[rocket::async_test]
 async fn r49_a_subject_with_a_name_of_many_words_is_still_one_header() {
     let name = "Ö ".repeat(80) + "end";
-    let app = TestApp::configured(&format!("[default.vestibule]\nname = \"{name}\"")).await;
+    let app = support::configured(&format!("[default.vestibule]\nname = \"{name}\"")).await;
     let letter = letter_after_sign_up(&app).await;
     let subject = unword(&message(&letter.raw).headers["subject"]);
     assert_eq!(subject, format!("Confirm your address for {name}"));
@@ -198,7 +199,7 @@ async fn r49_a_subject_with_a_name_of_many_words_is_still_one_header() {
 
 #[rocket::async_test]
 async fn r36_a_letter_has_one_recipient_in_the_folded_spelling() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for (typed, folded) in [
         ("O'Brien+tag@Example.ORG", "o'brien+tag@example.org"),
         ("ada@bücher.example", "ada@xn--bcher-kva.example"),
@@ -224,7 +225,7 @@ async fn r37_what_a_stranger_says_of_themselves_is_in_no_letter_and_on_no_page()
         ".",
         "Ada\u{200f}adA",
     ] {
-        let app = TestApp::start().await;
+        let app = support::app().await;
         let send = async |password: &str| {
             let body = json!({ "email": ADA, "password": password, "name": name }).to_string();
             let request = app.client.post("/v1/accounts").header(ContentType::JSON).body(body);
@@ -262,7 +263,7 @@ async fn r37_what_a_stranger_says_of_themselves_is_in_no_letter_and_on_no_page()
 
 #[rocket::async_test]
 async fn r37_names_that_break_or_reorder_a_line_are_refused() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for name in ["a\r\n.\r\nb", "a\n.", "\u{202e}ada", "a\u{2066}b", "a\u{2028}b", "a\u{7f}b"] {
         let body = json!({ "email": ADA, "password": PASSWORD, "name": name });
         let answer = post(&app, "/v1/accounts", &body).await.problem(422, "invalid-fields");
@@ -274,7 +275,7 @@ async fn r37_names_that_break_or_reorder_a_line_are_refused() {
 #[rocket::async_test]
 async fn r37_a_name_comes_back_to_its_owner_as_it_was_typed() {
     for name in ["<b>{{7*7}}</b>", "O'Neil & \"Söhne\"", "."] {
-        let app = TestApp::start().await;
+        let app = support::app().await;
         let body = json!({ "email": ADA, "password": PASSWORD, "name": name });
         assert_eq!(post(&app, "/v1/accounts", &body).await.status, Status::Accepted);
         assert_eq!(app.activate(ADA).await, Status::Ok);
@@ -295,7 +296,7 @@ async fn r48_a_letter_that_fails_is_tried_again_with_its_message_id_and_a_fresh_
         "[default.vestibule.mail]\ntransport = \"file\"\ndirectory = \"{}\"",
         mail.display()
     );
-    let app = TestApp::configured(&settings).await;
+    let app = support::configured(&settings).await;
     assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
     let mut waited = 0;
     for _ in 0..5 {
@@ -324,7 +325,7 @@ async fn r49_the_file_transport_writes_private_files_that_hold_the_letter() {
         "[default.vestibule.mail]\ntransport = \"file\"\ndirectory = \"{}\"",
         mail.display()
     );
-    let app = TestApp::configured(&settings).await;
+    let app = support::configured(&settings).await;
     for email in [ADA, "bob@example.org"] {
         assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);
         let letter = app.last_letter_to(email).await;
@@ -485,7 +486,7 @@ async fn a_file_in_the_templates_folder_replaces_one_template() {
     std::fs::write(subject, "Hello\r\nBcc: eve@example.org\n from {{ service }}\n").unwrap();
     let toml =
         format!("[default.vestibule.templates]\ndirectory = \"{}\"", folder.path().display());
-    let app = TestApp::configured(&toml).await;
+    let app = support::configured(&toml).await;
     let letter = letter_after_sign_up(&app).await;
     let message = message(&letter.raw);
     assert_eq!(message.headers["subject"], "Hello Bcc: eve@example.org from Vestibule");

@@ -1,25 +1,35 @@
 //! The HTTP API over Rocket's local client, with a stepped clock and a database for each test.
+//!
+//! These modules make two test binaries: `api` is on SQLite, and `api_postgres`, which begins in
+//! `postgres.rs`, on PostgreSQL. Tests take their application from [`support`], which knows.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is how a test fails")]
 
-mod whole_path;
+pub mod letters;
+pub mod support;
+pub mod support_life;
+pub mod support_pages;
 
+mod account_page;
+mod activation;
 mod bearer;
 mod client_authentication;
 mod concurrency;
+mod deletion;
+mod edges;
+mod email_change;
+mod events;
+mod export;
 mod forms;
 mod me;
 mod outage;
+mod pages;
+mod password_change;
 mod password_grant;
+mod password_reset;
 mod refresh_grant;
 mod revocation;
 mod sessions;
-mod support;
-
-mod activation;
-mod edges;
-mod letters;
-mod pages;
 mod sign_up;
-mod support_pages;
+mod whole_path;
 mod words;

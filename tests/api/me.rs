@@ -2,8 +2,9 @@
 
 use rocket::http::{ContentType, Header, Status};
 use serde_json::{Value, json};
-use vestibule::testing::{Signed, TestApp};
+use vestibule::testing::Signed;
 
+use crate::support;
 use crate::support::{ADA, problem_of};
 
 async fn me(ada: &Signed<'_>) -> Value {
@@ -41,7 +42,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[rocket::async_test]
 async fn an_account_says_who_it_is_and_no_more() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = ada.account_id().await.to_string();
     let expected = json!({
@@ -56,7 +57,7 @@ async fn an_account_says_who_it_is_and_no_more() {
 
 #[rocket::async_test]
 async fn what_is_absent_stays_and_null_clears() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for (change, name, locale) in [
         (json!({ "name": "Ada", "locale": "en-GB" }), json!("Ada"), json!("en-GB")),
@@ -75,7 +76,7 @@ async fn what_is_absent_stays_and_null_clears() {
 
 #[rocket::async_test]
 async fn r38_members_that_nobody_knows_do_nothing() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let before = me(&ada).await;
     let change = json!({
@@ -94,7 +95,7 @@ async fn r38_members_that_nobody_knows_do_nothing() {
 
 #[rocket::async_test]
 async fn unacceptable_fields_are_all_said_at_once() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     patch(&ada, json!({ "name": "Ada", "locale": "en" })).await;
     let long = "x".repeat(101);
@@ -123,7 +124,7 @@ async fn unacceptable_fields_are_all_said_at_once() {
 
 #[rocket::async_test]
 async fn malformed_json_is_400() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let deep = "[".repeat(10_000);
     let bodies: [&[u8]; 8] = [
@@ -146,7 +147,7 @@ async fn malformed_json_is_400() {
 
 #[rocket::async_test]
 async fn r3_another_content_type_is_415() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for content_type in
         [Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("nonsense"), None]
@@ -168,7 +169,7 @@ async fn r3_another_content_type_is_415() {
 
 #[rocket::async_test]
 async fn r9_a_body_that_is_too_long_is_413() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let padded = |length: usize| {
         let padding = "x".repeat(length - r#"{"x":""}"#.len());
@@ -192,7 +193,7 @@ async fn r9_a_body_that_is_too_long_is_413() {
 
 #[rocket::async_test]
 async fn other_methods_are_answered_405_with_allow() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for request in [app.client.post("/v1/me"), app.client.delete("/v1/me")] {
         let response = request.header(ada.header()).dispatch().await;

@@ -3,8 +3,9 @@
 use rocket::http::Status;
 use rocket::local::asynchronous::LocalResponse;
 use serde_json::json;
-use vestibule::testing::{PASSWORD, TestApp};
+use vestibule::testing::PASSWORD;
 
+use crate::support;
 use crate::support::{ADA, error_of, header, sign_in};
 
 fn says_when_to_come_back(response: &LocalResponse<'_>, what: &str) {
@@ -14,7 +15,7 @@ fn says_when_to_come_back(response: &LocalResponse<'_>, what: &str) {
 
 #[rocket::async_test]
 async fn r31_without_a_database_nothing_is_acknowledged() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
     app.store().close().await;

@@ -11,6 +11,7 @@ use vestibule::templates::Templates;
 use vestibule::testing::{PASSWORD, TestApp};
 use vestibule::web::views;
 
+use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, get, open, post, submit, use_link};
 
@@ -167,7 +168,7 @@ async fn every_page(app: &TestApp) -> Vec<(&'static str, Answer)> {
 
 #[rocket::async_test]
 async fn r46_every_page_has_the_headers_and_the_structure_that_pages_have() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let pages = every_page(&app).await;
     let statuses: Vec<(&str, u16)> =
         pages.iter().map(|(name, page)| (*name, page.status.code)).collect();
@@ -206,7 +207,7 @@ async fn r46_every_page_has_the_headers_and_the_structure_that_pages_have() {
 
 #[rocket::async_test]
 async fn r46_a_page_leads_nowhere_else() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     let token = app.link_token(ADA).await;
     for extra in
@@ -225,7 +226,7 @@ async fn r46_a_page_leads_nowhere_else() {
 
 #[rocket::async_test]
 async fn r46_the_pages_of_an_error_say_what_happened_and_give_the_request_id() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let request = app.client.get("/problems/x").header(Header::new("X-Request-Id", "abc-123"));
     let page = Answer::of(request.dispatch().await).await.page(404, "Not found");
     assert!(page.body.contains("abc-123"));
@@ -235,7 +236,7 @@ async fn r46_the_pages_of_an_error_say_what_happened_and_give_the_request_id() {
 
 #[rocket::async_test]
 async fn every_problem_has_a_page_that_says_what_to_do() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for slug in SLUGS {
         let page = get(&app, &format!("/problems/{slug}")).await;
         assert_eq!(page.status.code, 200, "{slug}");
@@ -250,7 +251,7 @@ async fn every_problem_has_a_page_that_says_what_to_do() {
 
 #[rocket::async_test]
 async fn every_error_leads_to_a_page_that_exists() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     app.sign_up(ADA, OTHER).await;
     let contested = app.link_token(ADA).await;
@@ -367,7 +368,7 @@ fn every_page_template_renders() {
 
 #[rocket::async_test]
 async fn a_letter_is_shown_in_a_frame_that_can_run_nothing() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     let letter = app.last_letter_to(ADA).await;
     let part = get(&app, &format!("/dev/mail/{}/html", letter.id)).await;
@@ -382,7 +383,7 @@ async fn a_letter_is_shown_in_a_frame_that_can_run_nothing() {
 
 #[rocket::async_test]
 async fn letters_can_be_read_in_development_only_and_by_this_machine_only() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for path in ["/dev/mail", "/dev/mail/x", "/dev/mail/x/html"] {
         let request = app.client.get(path).remote("203.0.113.7:4711".parse().unwrap());
         Answer::of(request.dispatch().await).await.page(404, "Not found");

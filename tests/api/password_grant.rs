@@ -8,6 +8,7 @@ use vestibule::model::EmailAddress;
 use vestibule::storage::StoreError;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
 
+use crate::support;
 use crate::support::{
     ADA, described_error_of, error_of, invalid, opens, sign_in, sign_in_fields, tokens,
 };
@@ -37,7 +38,7 @@ async fn with_scope(app: &TestApp, scope: &str) -> Result<String, (Status, Strin
 
 #[rocket::async_test]
 async fn r17_success_has_all_that_the_standard_asks_for() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let tokens = sign_in(&app).await;
     assert_eq!(tokens.expires_in, 900);
@@ -54,7 +55,7 @@ async fn r17_success_has_all_that_the_standard_asks_for() {
 
 #[rocket::async_test]
 async fn lifetimes_are_as_configured_and_never_longer_than_the_session() {
-    let app = TestApp::configured(
+    let app = support::configured(
         "[default.vestibule.tokens]\naccess_ttl = \"20m\"\nsession_ttl = \"15m\"\n\
          refresh_idle_ttl = \"15m\"",
     )
@@ -65,7 +66,7 @@ async fn lifetimes_are_as_configured_and_never_longer_than_the_session() {
 
 #[rocket::async_test]
 async fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let mut fields = sign_in_fields();
     fields[1] = ("client_id", "kiosk");
@@ -76,7 +77,7 @@ async fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
 
 #[rocket::async_test]
 async fn r18_every_refusal_is_the_same() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let id = app.signed_in("disabled@example.org").await.account_id().await;
     let disabled: Result<bool, StoreError> =
@@ -109,7 +110,7 @@ async fn r18_every_refusal_is_the_same() {
 
 #[rocket::async_test]
 async fn r18_the_right_password_of_a_waiting_sign_up_is_told_what_to_do() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     let waiting = asking(&app, ADA, PASSWORD).await;
     assert_eq!((waiting.0, waiting.1.clone()), invalid("invalid_grant"));
@@ -121,7 +122,7 @@ async fn r18_the_right_password_of_a_waiting_sign_up_is_told_what_to_do() {
 
 #[rocket::async_test]
 async fn r18_passwords_are_compared_as_they_are() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     for password in [
         &PASSWORD.to_uppercase(),
@@ -137,7 +138,7 @@ async fn r18_passwords_are_compared_as_they_are() {
 
 #[rocket::async_test]
 async fn the_username_is_trimmed_and_folded() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     for username in [" ada@example.org ", "ADA@EXAMPLE.ORG", "\tAda@Example.org\t"] {
         let mut fields = sign_in_fields();
@@ -148,7 +149,7 @@ async fn the_username_is_trimmed_and_folded() {
 
 #[rocket::async_test]
 async fn r19_scope_is_what_was_asked_for_in_one_order_and_never_more() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let both = Ok("account.read account.write".to_owned());
     for (asked, granted) in [
@@ -170,7 +171,7 @@ async fn r19_scope_is_what_was_asked_for_in_one_order_and_never_more() {
 
 #[rocket::async_test]
 async fn what_costs_nothing_is_checked_before_the_password() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let mut fields = sign_in_fields();
     fields[3] = ("password", WRONG);
@@ -185,7 +186,7 @@ async fn r21_a_password_is_the_same_however_its_accents_are_typed() {
     const COMPOSED: &str = "fünf müde Bären träumen";
     const DECOMPOSED: &str = "fu\u{308}nf mu\u{308}de Ba\u{308}ren tra\u{308}umen";
     for (chosen, typed) in [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)] {
-        let app = TestApp::start().await;
+        let app = support::app().await;
         app.sign_up(ADA, chosen).await;
         app.activate(ADA).await;
         for typed in [chosen, typed] {
@@ -205,9 +206,8 @@ async fn stored_hash(app: &TestApp) -> String {
 
 #[rocket::async_test]
 async fn r41_a_sign_in_rehashes_when_the_parameters_have_risen() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/vestibule.db", directory.path().display());
-    let app = TestApp::on_database(&url, "").await;
+    let database = support::database().await;
+    let app = TestApp::on_database(&database.url, "").await;
     app.account(ADA).await;
     sign_in(&app).await;
     let first = stored_hash(&app).await;
@@ -217,7 +217,7 @@ async fn r41_a_sign_in_rehashes_when_the_parameters_have_risen() {
     drop(app);
 
     let dearer = "[default.vestibule.hashing]\niterations = 2";
-    let app = TestApp::on_database(&url, dearer).await;
+    let app = TestApp::on_database(&database.url, dearer).await;
     assert_eq!(asking(&app, ADA, WRONG).await.1, "invalid_grant");
     assert_eq!(stored_hash(&app).await, first, "a wrong password rehashes nothing");
     let tokens = sign_in(&app).await;

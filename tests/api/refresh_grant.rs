@@ -7,6 +7,7 @@ use rocket::http::{ContentType, Status};
 use vestibule::storage::StoreError;
 use vestibule::testing::{BEGINNING, TestApp};
 
+use crate::support;
 use crate::support::{
     ADA, Tokens, basic, error_of, form, invalid, opens, post_form_with, refresh, refresh_scope,
     refreshed, refused, sign_in, sign_in_fields, tokens, warnings,
@@ -24,7 +25,7 @@ async fn started() -> (TestApp, Tokens) {
 }
 
 async fn configured(toml: &str) -> (TestApp, Tokens) {
-    let app = TestApp::configured(toml).await;
+    let app = support::configured(toml).await;
     app.account(ADA).await;
     let tokens = sign_in(&app).await;
     (app, tokens)
@@ -99,7 +100,7 @@ async fn r22_a_narrower_scope_narrows_the_access_token_only() {
 
 #[rocket::async_test]
 async fn r22_a_wider_scope_is_refused_and_spends_nothing() {
-    let app = TestApp::configured(STRICT).await;
+    let app = support::configured(STRICT).await;
     app.account(ADA).await;
     let mut fields = sign_in_fields();
     fields.push(("scope", "account.read"));
@@ -518,18 +519,17 @@ async fn r27_signing_out_everywhere_races_no_refresh() {
 
 #[rocket::async_test]
 async fn a_client_that_is_gone_takes_its_sessions_along() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/vestibule.db", directory.path().display());
+    let database = support::database().await;
     let extra = "[default.vestibule.clients.app]\npublic = true\n\
                  grants = [\"password\", \"refresh_token\"]\nscopes = [\"account.read\"]";
-    let app = TestApp::on_database(&url, extra).await;
+    let app = TestApp::on_database(&database.url, extra).await;
     app.account(ADA).await;
     let mut fields = sign_in_fields();
     fields[1] = ("client_id", "app");
     let pair = tokens(app.token(&fields).await).await;
     assert!(opens(&app, &pair.access).await);
     drop(app);
-    let app = TestApp::on_database(&url, "").await;
+    let app = TestApp::on_database(&database.url, "").await;
     assert!(!opens(&app, &pair.access).await);
     let fields =
         [("grant_type", "refresh_token"), ("client_id", "app"), ("refresh_token", &pair.refresh)];
@@ -538,9 +538,8 @@ async fn a_client_that_is_gone_takes_its_sessions_along() {
 
 #[rocket::async_test]
 async fn r28_what_was_spent_stays_spent_after_a_restart() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/vestibule.db", directory.path().display());
-    let app = TestApp::on_database(&url, "").await;
+    let database = support::database().await;
+    let app = TestApp::on_database(&database.url, "").await;
     app.account(ADA).await;
     let (first, out) = (sign_in(&app).await, sign_in(&app).await);
     let second = refreshed(&app, &first.refresh).await;
@@ -548,7 +547,7 @@ async fn r28_what_was_spent_stays_spent_after_a_restart() {
     revoked(&app, &out.refresh).await;
     drop(app);
 
-    let app = TestApp::on_database(&url, "").await;
+    let app = TestApp::on_database(&database.url, "").await;
     assert!(!opens(&app, &second.access).await && !opens(&app, &out.access).await);
     refused(&app, &out.refresh).await;
     let again = refreshed(&app, &first.refresh).await;

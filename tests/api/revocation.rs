@@ -3,13 +3,14 @@
 use rocket::http::Status;
 use vestibule::testing::{PASSWORD, TestApp};
 
+use crate::support;
 use crate::support::{
     ADA, Tokens, basic, error_of, invalid, no_store, opens, post_form_with, refreshed, refused,
     sign_in, tokens, warnings,
 };
 
 async fn started() -> (TestApp, Tokens) {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
     (app, pair)
@@ -90,7 +91,7 @@ async fn r31_an_expired_token_is_as_good_as_revoked() {
 
 #[rocket::async_test]
 async fn r31_without_a_token_there_is_nothing_to_do() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for fields in [&[][..], &[("token", "")], &[("refresh_token", "x")]] {
         let fields = [&[("client_id", "web")], fields].concat();
         let answer = app.post_form("/oauth/revoke", &fields).await;
@@ -130,7 +131,7 @@ async fn r31_another_clients_token_is_refused_and_lives() {
 
 #[rocket::async_test]
 async fn r31_a_confidential_client_revokes_its_own() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let fields = [("grant_type", "password"), ("username", ADA), ("password", PASSWORD)];
     let header = || basic("shop", "shop secret");

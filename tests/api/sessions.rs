@@ -6,6 +6,7 @@ use rocket::http::{ContentType, Header, Status};
 use serde_json::{Value, json};
 use vestibule::testing::{Signed, TestApp};
 
+use crate::support;
 use crate::support::{
     ADA, bearer, form, opens, problem_of, refreshed, refused, sign_in, sign_in_fields, tokens,
 };
@@ -31,7 +32,7 @@ fn id_of(session: &Value) -> &str {
 
 #[rocket::async_test]
 async fn a_session_is_listed_with_all_that_its_owner_needs_to_know_it() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let request = app.client.post("/oauth/token").header(ContentType::Form);
     let request = request.header(Header::new("User-Agent", FIREFOX));
@@ -65,7 +66,7 @@ async fn a_session_is_listed_with_all_that_its_owner_needs_to_know_it() {
 
 #[rocket::async_test]
 async fn the_latest_sign_in_comes_first_and_the_current_one_is_marked() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     app.account("bob@example.org").await;
     app.sign_in("bob@example.org").await;
@@ -85,7 +86,7 @@ async fn the_latest_sign_in_comes_first_and_the_current_one_is_marked() {
 
 #[rocket::async_test]
 async fn a_session_that_is_over_is_not_listed() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let mut fields = sign_in_fields();
     fields[1] = ("client_id", "kiosk");
@@ -100,7 +101,7 @@ async fn a_session_that_is_over_is_not_listed() {
 
 #[rocket::async_test]
 async fn r27_ending_a_session_kills_its_tokens_at_once() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let there = sign_in(&app).await;
     let id = id_of(&list(&app, &there.access).await[0]).to_owned();
@@ -115,7 +116,7 @@ async fn r27_ending_a_session_kills_its_tokens_at_once() {
 
 #[rocket::async_test]
 async fn r27_one_can_end_the_session_one_is_in() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = id_of(&list(&app, &ada.access_token).await[0]).to_owned();
     assert_eq!(end(&ada, &id).await, Status::NoContent);
@@ -125,7 +126,7 @@ async fn r27_one_can_end_the_session_one_is_in() {
 
 #[rocket::async_test]
 async fn another_accounts_session_is_not_found_and_lives() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let (ada, eve) = (app.signed_in(ADA).await, app.signed_in("eve@example.org").await);
     let id = id_of(&list(&app, &ada.access_token).await[0]).to_owned();
     let theirs = eve.delete(&format!("/v1/me/sessions/{id}")).dispatch().await;
@@ -137,7 +138,7 @@ async fn another_accounts_session_is_not_found_and_lives() {
 
 #[rocket::async_test]
 async fn a_malformed_id_is_not_found() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for id in ["x", "0", "%00", "%ff", "'%20OR%201=1", &"a".repeat(5_000), "..", "%2e%2e"] {
         let response = ada.delete(&format!("/v1/me/sessions/{id}")).dispatch().await;
@@ -148,7 +149,7 @@ async fn a_malformed_id_is_not_found() {
 
 #[rocket::async_test]
 async fn r27_signing_out_everywhere_ends_every_session_of_the_account() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account(ADA).await;
     let eve = app.signed_in("eve@example.org").await;
     let (first, second) = (sign_in(&app).await, sign_in(&app).await);
@@ -165,7 +166,7 @@ async fn r27_signing_out_everywhere_ends_every_session_of_the_account() {
 
 #[rocket::async_test]
 async fn other_methods_are_answered_405_with_allow() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for (path, allow) in [
         ("/v1/me/sessions", "DELETE, GET, HEAD"),

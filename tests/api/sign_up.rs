@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use vestibule::model::EmailAddress;
 use vestibule::testing::{PASSWORD, TestApp};
 
+use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, get, open, post, rows, signs_in, submit, use_link};
 
@@ -36,7 +37,7 @@ fn token_of(link: &str) -> String {
 
 #[rocket::async_test]
 async fn r34_known_waiting_and_unknown_addresses_are_answered_alike() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account("known@example.org").await;
     sign_up(&app, "waiting@example.org").await;
     for path in ["/v1/accounts", "/v1/activation-mails"] {
@@ -56,7 +57,7 @@ async fn r34_known_waiting_and_unknown_addresses_are_answered_alike() {
 
 #[rocket::async_test]
 async fn r34_the_owner_of_a_known_address_gets_a_notice_and_nothing_stays_stored() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account("ada@example.org").await;
     let links = rows(&app, "links").await;
     assert_eq!(app.sign_up("ADA@example.org", OTHER).await, Status::Accepted);
@@ -74,7 +75,7 @@ async fn r34_the_owner_of_a_known_address_gets_a_notice_and_nothing_stays_stored
 
 #[rocket::async_test]
 async fn r34_another_letter_is_sent_only_where_a_sign_up_waits() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.account("known@example.org").await;
     sign_up(&app, "waiting@example.org").await;
     app.deliver().await;
@@ -90,7 +91,7 @@ async fn r34_another_letter_is_sent_only_where_a_sign_up_waits() {
 
 #[rocket::async_test]
 async fn r35_fifty_sign_ups_at_once_leave_one_row_and_a_share_of_letters() {
-    let app = TestApp::configured("[default.vestibule.limits]\nletters_per_hour = 3").await;
+    let app = support::configured("[default.vestibule.limits]\nletters_per_hour = 3").await;
     let body = json!({ "email": "ada@example.org", "password": PASSWORD });
     let answers = join_all((0..50).map(|_| post(&app, "/v1/accounts", &body))).await;
     for answer in answers {
@@ -119,7 +120,7 @@ async fn r35_fifty_sign_ups_at_once_leave_one_row_and_a_share_of_letters() {
 
 #[rocket::async_test]
 async fn r35_the_share_is_each_addresss_own() {
-    let app = TestApp::configured("[default.vestibule.limits]\nletters_per_hour = 1").await;
+    let app = support::configured("[default.vestibule.limits]\nletters_per_hour = 1").await;
     for _ in 0..3 {
         sign_up(&app, "ada@example.org").await;
         sign_up(&app, "bob@example.org").await;
@@ -132,7 +133,7 @@ async fn r35_the_share_is_each_addresss_own() {
 #[rocket::async_test]
 async fn r35_letters_are_not_counted_where_limits_are_switched_off() {
     let toml = "[default.vestibule.limits]\nenabled = false\nletters_per_hour = 1";
-    let app = TestApp::configured(toml).await;
+    let app = support::configured(toml).await;
     for _ in 0..12 {
         sign_up(&app, "ada@example.org").await;
     }
@@ -142,7 +143,7 @@ async fn r35_letters_are_not_counted_where_limits_are_switched_off() {
 #[rocket::async_test]
 async fn r35_the_same_password_again_is_another_letter_and_both_links_work() {
     for used in [0, 1] {
-        let app = TestApp::start().await;
+        let app = support::app().await;
         for _ in 0..2 {
             sign_up(&app, "ada@example.org").await;
             app.deliver().await;
@@ -162,7 +163,7 @@ async fn r35_the_same_password_again_is_another_letter_and_both_links_work() {
 
 /// Whoever signs up first or second, the password counts that is typed on the page of the link.
 async fn contested(first: (&str, &str), second: (&str, &str)) {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let email = "ada@example.org";
     sign_up_as(&app, email, first.0, first.1).await;
     let early = app.link_token(email).await;
@@ -217,7 +218,7 @@ async fn r35_an_attacker_after_the_owner_plants_nothing() {
 
 #[rocket::async_test]
 async fn r35_a_contested_sign_up_stays_so_whoever_signs_up_once_more() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     sign_up_as(&app, "ada@example.org", PASSWORD, "Ada").await;
     sign_up_as(&app, "ada@example.org", OTHER, "Mallory").await;
     sign_up_as(&app, "ada@example.org", PASSWORD, "Ada").await;
@@ -228,7 +229,7 @@ async fn r35_a_contested_sign_up_stays_so_whoever_signs_up_once_more() {
 
 #[rocket::async_test]
 async fn r36_what_is_no_address_is_refused_and_gets_no_letter() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let long = format!("{}@{}.example", "l".repeat(64), ["d".repeat(60).as_str(); 3].join("."));
     for (email, code) in [
         ("", "malformed"),
@@ -276,7 +277,7 @@ async fn r36_spellings_of_one_mailbox_are_one_account() {
         ("ada@bücher.example", "ADA@xn--bcher-kva.example", "ada@xn--bcher-kva.example"),
         ("ada@bu\u{308}cher.example", "ada@BÜCHER.example", "ada@xn--bcher-kva.example"),
     ] {
-        let app = TestApp::start().await;
+        let app = support::app().await;
         sign_up(&app, first).await;
         assert_eq!(app.activate(folded).await, Status::Ok);
         sign_up(&app, second).await;
@@ -294,7 +295,7 @@ async fn r36_addresses_that_only_look_alike_are_two_accounts() {
         ("a.da@example.org", "ada@example.org"),
         ("mike@g\u{131}thub.com", "mike@github.com"),
     ] {
-        let app = TestApp::start().await;
+        let app = support::app().await;
         sign_up(&app, one).await;
         sign_up_as(&app, other, OTHER, "").await;
         assert_eq!(rows(&app, "sign_ups").await, 2);
@@ -308,7 +309,7 @@ async fn r36_addresses_that_only_look_alike_are_two_accounts() {
 
 #[rocket::async_test]
 async fn r38_members_that_nobody_asked_for_do_nothing() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let body = json!({
         "email": "ada@example.org", "password": PASSWORD,
         "activated": true, "active": true, "role": "admin", "id": "1", "epoch": 7,
@@ -330,7 +331,7 @@ async fn r38_members_that_nobody_asked_for_do_nothing() {
 
 #[rocket::async_test]
 async fn all_that_is_wrong_with_the_fields_is_said_at_once_without_repeating_it() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let secret = "hunter2";
     for (body, expected) in [
         (json!({}), vec!["email: missing", "password: missing"]),
@@ -385,7 +386,7 @@ async fn all_that_is_wrong_with_the_fields_is_said_at_once_without_repeating_it(
 
 #[rocket::async_test]
 async fn bodies_that_are_no_json_object_are_refused_by_kind() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let good = json!({ "email": "ada@example.org", "password": PASSWORD }).to_string();
     let padded = format!("{{\"x\":\"{}\"}}", "x".repeat(33 * 1_024));
     let json_type = Some(ContentType::JSON);
@@ -432,7 +433,7 @@ async fn bodies_that_are_no_json_object_are_refused_by_kind() {
 
 #[rocket::async_test]
 async fn a_sign_up_carries_name_locale_and_time_into_the_account() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let body = json!({
         "email": "ada@example.org", "password": PASSWORD, "name": " Ada Lovelace ", "locale": "en-GB",
     });
@@ -445,7 +446,7 @@ async fn a_sign_up_carries_name_locale_and_time_into_the_account() {
 
 #[rocket::async_test]
 async fn the_page_says_when_and_from_what_browser_the_sign_up_was_made() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
     let body = json!({ "email": "ada@example.org", "password": PASSWORD }).to_string();
     let request = app.client.post("/v1/accounts").header(ContentType::JSON).body(body);
@@ -461,7 +462,7 @@ async fn the_page_says_when_and_from_what_browser_the_sign_up_was_made() {
 
 #[rocket::async_test]
 async fn a_right_password_is_told_that_the_address_is_yet_to_be_confirmed() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     sign_up(&app, "ada@example.org").await;
     let ask = async |password: &str| {
         let fields = [
@@ -485,7 +486,7 @@ async fn a_right_password_is_told_that_the_address_is_yet_to_be_confirmed() {
 /// A letter that told of somebody else's browser would make its reader disavow their own sign-up.
 #[rocket::async_test]
 async fn r35_each_letter_tells_of_the_sign_up_that_caused_it() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let browsers = [
         ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36", "Chrome (Windows)"),
         ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0", "Firefox (Linux)"),

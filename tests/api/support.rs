@@ -5,10 +5,65 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::LocalResponse;
+use rocket::tokio::sync::OnceCell;
 use serde_json::Value;
+use tempfile::TempDir;
 use vestibule::testing::{PASSWORD, TestApp};
 
+#[path = "../support/postgres.rs"]
+mod postgres;
+
 pub const ADA: &str = "ada@example.org";
+
+/// Whether this is the suite on PostgreSQL: the same modules make two test binaries.
+pub const ON_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"api_postgres");
+
+/// An empty database, which is a test's own.
+#[derive(Debug)]
+pub struct Database {
+    pub url: String,
+    _directory: Option<TempDir>,
+}
+
+/// A database that outlives the application on it.
+pub async fn database() -> Database {
+    if ON_POSTGRES {
+        return Database { url: on_postgres().await, _directory: None };
+    }
+    let directory = TempDir::new().expect("a temporary directory");
+    let url = format!("sqlite://{}/vestibule.db", directory.path().display());
+    Database { url, _directory: Some(directory) }
+}
+
+/// The service, on a database of its own.
+pub async fn app() -> TestApp {
+    configured("").await
+}
+
+/// The same with more settings, as they would stand in `Rocket.toml`.
+pub async fn configured(toml: &str) -> TestApp {
+    if ON_POSTGRES {
+        TestApp::on_database(&on_postgres().await, toml).await
+    } else {
+        TestApp::configured(toml).await
+    }
+}
+
+/// A new database with all tables. They are made once, since copying them takes less time.
+///
+/// Where there is no PostgreSQL nothing of this suite can run, so it ends here, after it has been
+/// said aloud; or it fails, where `TEST_REQUIRE` says so.
+async fn on_postgres() -> String {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    let Some(cluster) = postgres::cluster() else { std::process::exit(0) };
+    let template = TEMPLATE.get_or_init(async || {
+        let url = cluster.new_database();
+        // nobody may be connected to what is copied
+        TestApp::on_database(&url, "").await.store().close().await;
+        url
+    });
+    cluster.copy_of(template.await)
+}
 
 /// The one value of a header.
 pub fn header<'a>(response: &'a LocalResponse<'_>, name: &str) -> Option<&'a str> {

@@ -5,7 +5,7 @@
 use rocket::http::Status;
 use rocket::local::asynchronous::LocalResponse;
 use serde_json::{Value, json};
-use sqlx::{Connection as _, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use vestibule::storage::Engine;
 use vestibule::testing::TestApp;
 
@@ -122,42 +122,77 @@ pub async fn signs_in(app: &TestApp, email: &str, password: &str) -> bool {
     app.token(&fields).await.status() == Status::Ok
 }
 
-/// The path of the database's file.
-pub fn file(app: &TestApp) -> std::path::PathBuf {
-    match app.store().engine() {
-        Engine::Sqlite { file } => file.clone(),
-        Engine::Postgres => panic!("these tests look into a file"),
-    }
+/// A connection that owes nothing to the application.
+async fn connection(app: &TestApp) -> AnyConnection {
+    sqlx::any::install_default_drivers();
+    let url: String =
+        app.client.rocket().figment().extract_inner("databases.vestibule.url").unwrap();
+    AnyConnection::connect(&url).await.unwrap()
+}
+
+/// The first column of each row that `sql` finds, as text.
+pub async fn texts(app: &TestApp, sql: &str) -> Vec<String> {
+    let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    let rows = query.fetch_all(&mut connection(app).await).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// How many rows a table has.
 pub async fn rows(app: &TestApp, table: &str) -> i64 {
-    let url = format!("sqlite://{}", file(app).display());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let sql = format!("SELECT COUNT(*) FROM {table}");
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
-    row.get(0)
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}")));
+    query.fetch_one(&mut connection(app).await).await.unwrap().get(0)
 }
 
-/// All of the tables, as text: what one state has and another has not can be told from it.
+/// All tables of people, in an order in which rows can be told apart.
+const TABLES: [&str; 9] = [
+    "accounts",
+    "account_links",
+    "email_changes",
+    "events",
+    "links",
+    "outbox",
+    "page_sessions",
+    "sessions",
+    "sign_ups",
+];
+
+/// All rows of all tables, as text: what one state has and another has not can be told from it.
 pub async fn dump(app: &TestApp) -> Vec<String> {
-    let url = format!("sqlite://{}", file(app).display());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
     let mut all = Vec::new();
-    for sql in [
-        "SELECT id || email || password_hash || COALESCE(name, '') || COALESCE(contested_at, '')
-            || expires_at FROM sign_ups ORDER BY id",
-        "SELECT id || email || password_hash || COALESCE(name, '') || epoch FROM accounts
-            ORDER BY id",
-        "SELECT hex(digest) || sign_up_id || COALESCE(account_id, '') || expires_at
-            || COALESCE(used_at, '') || COALESCE(disavowed_at, '') FROM links ORDER BY digest",
-        "SELECT id || email || kind || due_at || COALESCE(sent_at, '') FROM outbox ORDER BY id",
-    ] {
-        for row in sqlx::query(sql).fetch_all(&mut connection).await.unwrap() {
-            all.push(row.get(0));
-        }
+    for table in TABLES {
+        all.extend(dump_of(app, table).await);
     }
     all
+}
+
+/// All rows of one table, as text.
+pub async fn dump_of(app: &TestApp, table: &str) -> Vec<String> {
+    let row = match app.store().engine() {
+        Engine::Postgres => format!("CAST({table} AS TEXT)"),
+        Engine::Sqlite { .. } => {
+            let columns =
+                format!("SELECT 'quote(' || name || ')' FROM pragma_table_info('{table}')");
+            texts(app, &columns).await.join(" || ',' || ")
+        }
+    };
+    texts(app, &format!("SELECT '{table}: ' || {row} FROM {table} ORDER BY 1")).await
+}
+
+/// All that is stored, to look for what must not be in it: of SQLite the very bytes of its files, so
+/// that what was deleted is found as well.
+pub async fn stored(app: &TestApp) -> Vec<u8> {
+    match app.store().engine() {
+        Engine::Postgres => dump(app).await.join("\n").into_bytes(),
+        Engine::Sqlite { file } => {
+            let mut bytes = Vec::new();
+            for suffix in ["", "-wal"] {
+                let mut path = file.clone().into_os_string();
+                path.push(suffix);
+                bytes.extend(std::fs::read(path).unwrap());
+            }
+            bytes
+        }
+    }
 }
 
 /// Undoes the escapes that Tera writes.

@@ -2,13 +2,14 @@
 
 use rocket::http::Status;
 use serde_json::Value;
-use vestibule::testing::{PASSWORD, TestApp};
+use vestibule::testing::PASSWORD;
 
+use crate::support;
 use crate::support::{ADA, error_of, invalid, opens, refreshed, refused, sign_in, sign_in_fields};
 
 #[rocket::async_test]
 async fn somebody_signs_up_confirms_signs_in_stays_signed_in_and_signs_out() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
 
     assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
     let early = app.token(&sign_in_fields()).await;

@@ -14,6 +14,7 @@ use vestibule::proof::Proof;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::letters::{message, unword};
+use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, open, submit};
 
@@ -34,7 +35,7 @@ async fn sign_up_in(app: &TestApp, locale: &str) -> String {
 
 #[rocket::async_test]
 async fn a_page_is_in_the_language_that_the_browser_asks_for() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for (languages, tag, heading) in [
         ("de", "de", "Dieser Link funktioniert nicht"),
         ("de-AT,de;q=0.9,en;q=0.8", "de", "Dieser Link funktioniert nicht"),
@@ -61,7 +62,7 @@ async fn a_page_is_in_the_language_that_the_browser_asks_for() {
 
 #[rocket::async_test]
 async fn r46_errors_are_explained_in_the_language_of_the_reader_and_programs_hear_english() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     for path in ["/nowhere", "/problems/x", "/dev/mail/x", "/activate/x"] {
         let page = read(&app, path, "de").await.page(404, "Nicht gefunden");
         assert!(page.body.contains("Was Sie tun können"), "{}", page.body);
@@ -81,7 +82,7 @@ async fn r46_errors_are_explained_in_the_language_of_the_reader_and_programs_hea
 
 #[rocket::async_test]
 async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let token = sign_up_in(&app, "de-AT").await;
     let letter = app.last_letter_to(ADA).await;
     let raw = message(&letter.raw);
@@ -109,7 +110,7 @@ async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
 
 #[rocket::async_test]
 async fn a_letter_is_in_the_language_of_its_reader_and_not_of_whoever_caused_it() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let sign_up = async |languages: &str, locale: Option<&str>, password: &str| {
         let mut body = json!({ "email": ADA, "password": password });
         if let Some(locale) = locale {
@@ -140,7 +141,7 @@ async fn a_letter_is_in_the_language_of_its_reader_and_not_of_whoever_caused_it(
 
 #[rocket::async_test]
 async fn a_language_that_there_are_no_words_in_is_nobodys_loss() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     let token = sign_up_in(&app, "fr").await;
     let letter = app.last_letter_to(ADA).await;
     assert_eq!(letter.subject, "Confirm your address for Vestibule");
@@ -151,7 +152,7 @@ async fn a_language_that_there_are_no_words_in_is_nobodys_loss() {
 
 #[rocket::async_test]
 async fn what_is_wrong_with_a_password_is_said_in_the_language_of_the_page() {
-    let app = TestApp::start().await;
+    let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     app.sign_up(ADA, OTHER).await;
     let token = app.link_token(ADA).await;
@@ -177,7 +178,7 @@ async fn what_is_wrong_with_a_password_is_said_in_the_language_of_the_page() {
 
 #[rocket::async_test]
 async fn the_default_language_is_a_setting() {
-    let app = TestApp::configured("[default.vestibule.messages]\ndefault_locale = \"de\"").await;
+    let app = support::configured("[default.vestibule.messages]\ndefault_locale = \"de\"").await;
     app.sign_up(ADA, PASSWORD).await;
     let letter = app.last_letter_to(ADA).await;
     assert_eq!(letter.subject, "Bestätigen Sie Ihre Adresse für Vestibule");
@@ -202,7 +203,7 @@ async fn a_message_file_replaces_one_file_and_a_folder_adds_a_language() {
     let german = german.replace("Dieser Link funktioniert nicht", "Oje, dieser Link");
     write(folder.path(), "de/page.ftl", &german);
     write(folder.path(), "fr/mots.ftl", "link-unknown = Ce lien ne fonctionne pas\n");
-    let app = TestApp::configured(&toml("messages", folder.path())).await;
+    let app = support::configured(&toml("messages", folder.path())).await;
     read(&app, "/activate?token=x", "de").await.page(404, "Oje, dieser Link");
     let page = read(&app, "/activate?token=x", "fr-CH").await;
     let page = page.page(404, "Ce lien ne fonctionne pas");

@@ -87,8 +87,9 @@ impl Driver {
         panic!("chromedriver does not start");
     }
 
-    /// Opens the browser. No page may run scripts in it: none needs to.
-    pub async fn open(&mut self, programs: &Programs, screen: Screen) -> Client {
+    /// Opens the browser of somebody who reads `language`. No page may run scripts in it: none needs
+    /// to.
+    pub async fn open(&mut self, programs: &Programs, screen: Screen, language: &str) -> Client {
         let (width, height) = screen.size();
         let mut options = json!({
             "binary": programs.chromium,
@@ -104,10 +105,12 @@ impl Driver {
                 "--disable-component-update",
                 "--no-first-run",
                 "--hide-scrollbars",
+                format!("--lang={language}"),
                 format!("--window-size={width},{height}"),
                 format!("--user-data-dir={}", self.profile.path().display()),
             ],
             "prefs": {
+                "intl.accept_languages": language,
                 // 2 is "block"
                 "profile.managed_default_content_settings.javascript": 2,
                 // no bubble about breached passwords over the page

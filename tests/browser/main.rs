@@ -2,18 +2,22 @@
 //!
 //! Every story is gone through at a desk and on a phone, with the keyboard alone, and with scripts
 //! switched off. Every page is looked at ([`Visit::look`]): it fits the screen, its buttons can be
-//! hit with a thumb, nothing is asked of other hosts, the console has no complaint. What was seen
-//! is kept in `target/browser-screenshots`, in light and in dark.
+//! hit with a thumb, nothing is asked of other hosts, the console has no complaint, axe-core finds
+//! nothing. What was seen is kept in `target/browser-screenshots`, in light and in dark.
 //!
 //! Skipped, loudly, where Chromium or chromedriver is missing; `TEST_REQUIRE=browser` makes that a
-//! failure.
+//! failure. Without axe-core, pages are looked at without it; `TEST_REQUIRE=axe` makes that one.
 
+mod axe;
+mod chapters;
 mod driver;
+mod life;
+mod look;
 #[path = "../support/service.rs"]
 mod service;
 mod visit;
 
-use driver::{Programs, Screen};
+use driver::Screen;
 use service::{PASSWORD, Service};
 use visit::Visit;
 
@@ -37,17 +41,13 @@ async fn all_stories(screen: Screen) {
         Err(reason) => return service::skip("browser", reason),
     };
     let mut service = Service::start(&[]);
-    let visit = visit(&programs, screen, &service).await;
+    let visit = Visit::start(&programs, screen, "en", service.url("")).await;
     from_the_letter_to_the_account(&visit, &service).await;
     contested_sign_up(&visit, &service).await;
     not_me(&visit, &service).await;
     pages_that_say_what_is_wrong(&visit, &service).await;
     expired_link(&visit, &mut service).await;
     visit.close().await;
-}
-
-async fn visit(programs: &Programs, screen: Screen, service: &Service) -> Visit {
-    Visit::start(programs, screen, service.url("")).await
 }
 
 /// Ada signs up, reads her letter, opens its link, and presses the button.

@@ -2,60 +2,82 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
-use std::path::{Path, PathBuf};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::key::Key;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use vestibule::messages::{Arguments, Messages};
+use vestibule::model::Locale;
 
+use crate::axe;
 use crate::driver::{Driver, Programs, Screen};
-
-/// What WCAG 2.2 (2.5.5) calls enhanced; in CSS pixels.
-const THUMB: f64 = 44.0;
 
 /// How often and how long to look for what is about to appear.
 const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: usize = 500;
 
-/// What a page says about itself.
-const MEASURES: &str = "
-    const controls = document.querySelectorAll('button, input:not([type=hidden])');
-    return {
-        lang: document.documentElement.lang,
-        title: document.title,
-        headings: document.querySelectorAll('h1').length,
-        scripts: document.scripts.length,
-        cookies: document.cookie,
-        width: window.innerWidth,
-        content: document.documentElement.scrollWidth,
-        heights: [...controls].map(control => control.getBoundingClientRect().height),
-    };";
-
 /// A browser at one service.
 #[derive(Debug)]
 pub struct Visit {
-    client: Client,
-    driver: Driver,
-    screen: Screen,
+    pub(crate) client: Client,
+    pub(crate) driver: Driver,
+    pub(crate) screen: Screen,
+    /// What the browser asks for.
+    pub(crate) language: &'static str,
+    /// What the pages are written in.
+    pages: Cell<&'static str>,
+    messages: Messages,
+    pub(crate) axe: Option<String>,
+    /// The letters that were opened.
+    opened: RefCell<BTreeSet<String>>,
     /// The service, without a slash at the end.
-    home: String,
+    pub(crate) home: String,
 }
 
 impl Visit {
-    pub async fn start(programs: &Programs, screen: Screen, home: String) -> Self {
+    pub async fn start(
+        programs: &Programs,
+        screen: Screen,
+        language: &'static str,
+        home: String,
+    ) -> Self {
         let mut driver = Driver::start(programs);
-        let client = driver.open(programs, screen).await;
-        let visit = Self { client, driver, screen, home };
+        let client = driver.open(programs, screen, language).await;
+        let messages = Messages::load(None, "en").expect("messages");
+        let pages = Cell::new(language);
+        let (axe, opened) = (axe::load(), RefCell::default());
+        let visit = Self { client, driver, screen, language, pages, messages, axe, opened, home };
         visit.set_screen();
         visit
             .open_url("data:text/html,<title>off</title><script>document.title='on'</script>")
             .await;
         assert_eq!(visit.title().await, "off", "pages may run scripts");
+        visit.wake_axe().await;
         visit
+    }
+
+    /// The language that pages are expected in.
+    pub fn tag(&self) -> &'static str {
+        self.pages.get()
+    }
+
+    /// From now on, pages are expected in this language.
+    pub fn expect_language(&self, tag: &'static str) {
+        self.pages.set(tag);
+    }
+
+    /// What the service calls `key` in the language of its pages; it can be told its own name.
+    pub fn words(&self, key: &str) -> String {
+        let locale = Locale::parse(self.tag()).expect("a tag");
+        let language = self.messages.best(&locale).expect("a language");
+        let arguments = Arguments::default().text("service", "Vestibule");
+        let words = self.messages.try_say(language, key, &arguments);
+        words.unwrap_or_else(|error| panic!("{key}: {error:?}"))
     }
 
     pub async fn close(self) {
@@ -106,6 +128,11 @@ impl Visit {
         panic!("the page does not say `{words}`, but:\n{seen}");
     }
 
+    /// The same, for words by their key.
+    pub async fn read_words(&self, key: &str) -> String {
+        self.read(&self.words(key)).await
+    }
+
     /// The same, for what only a fresh page says.
     pub async fn reload_until(&self, words: &str) {
         for _ in 0..PATIENCE {
@@ -129,7 +156,7 @@ impl Visit {
     /// Presses Tab until what `selector` means has the focus, and it shows.
     pub async fn tab_to(&self, selector: &str) {
         let reached = format!("return document.activeElement.matches({})", json!(selector));
-        for _ in 0..12 {
+        for _ in 0..40 {
             self.key(Key::Tab).await;
             if self.script(&reached).await == true {
                 let outline = "return getComputedStyle(document.activeElement).outlineStyle";
@@ -142,6 +169,27 @@ impl Visit {
 
     pub async fn enter(&self) {
         self.key(Key::Enter).await;
+    }
+
+    /// Goes to a link or a button with the keyboard, and presses it.
+    pub async fn press(&self, selector: &str) {
+        self.tab_to(selector).await;
+        self.enter().await;
+    }
+
+    /// Goes to a field with the keyboard, where the page has not done so already, and types.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        if !self.has_focus(selector).await {
+            self.tab_to(selector).await;
+        }
+        // as Tab does: what is typed replaces what was there
+        self.script("document.activeElement.select?.()").await;
+        self.enter_text(text).await;
+    }
+
+    pub async fn has_focus(&self, selector: &str) -> bool {
+        let script = format!("return document.activeElement.matches({})", json!(selector));
+        self.script(&script).await == true
     }
 
     /// Types into whatever has the focus.
@@ -158,7 +206,7 @@ impl Visit {
         text
     }
 
-    async fn enter_letter(&self) {
+    pub(crate) async fn enter_letter(&self) {
         let frame = self.client.find(Locator::Css("iframe")).await.expect("a letter");
         frame.enter_frame().await.expect("a frame");
     }
@@ -182,88 +230,60 @@ impl Visit {
         panic!("the letter's button opens nothing");
     }
 
+    /// Opens the last letter to somebody about something, once there is one that was not opened yet.
+    pub async fn open_letter(&self, to: &str, subject: &str) {
+        const FIND: &str = "
+            const [to, subject] = arguments;
+            const links = [...document.querySelectorAll('.letters a')];
+            const isIt = link => link.innerText.includes(subject) && link.innerText.includes(to);
+            return links.filter(isIt).map(link => link.href);";
+        for _ in 0..PATIENCE {
+            self.open("/dev/mail").await;
+            let found = self.client.execute(FIND, vec![json!(to), json!(subject)]).await;
+            let found = found.expect("the script runs");
+            let links = found.as_array().into_iter().flatten().filter_map(Value::as_str);
+            let unread = links.map(str::to_owned).find(|url| !self.opened.borrow().contains(url));
+            if let Some(url) = unread {
+                self.open_url(&url).await;
+                self.opened.borrow_mut().insert(url);
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("no letter to {to} about `{subject}`");
+    }
+
+    /// Presses a link that the browser keeps as a file, and answers the file's name and what is in it.
+    pub async fn download(&self, selector: &str) -> (String, String) {
+        let folder = TempDir::new().expect("a temporary directory");
+        let behavior = json!({ "behavior": "allow", "downloadPath": folder.path() });
+        self.driver.devtools("Browser.setDownloadBehavior", &behavior);
+        self.press(selector).await;
+        for _ in 0..PATIENCE {
+            let files = std::fs::read_dir(folder.path()).expect("a folder").flatten();
+            let mut kept = files.map(|file| file.path());
+            // until all of it is there, the browser gives it another name
+            if let Some(file) = kept.find(|path| path.extension().is_some_and(|e| e == "json")) {
+                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                return (name, std::fs::read_to_string(file).expect("what was kept"));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("{selector} leads to no file");
+    }
+
     /// A window is smaller inside than it was asked to be; each tab is told.
-    fn set_screen(&self) {
-        if self.screen == Screen::Desktop {
-            let (width, height) = self.screen.size();
-            let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-            self.driver.devtools("Emulation.setDeviceMetricsOverride", &metrics);
-        }
+    pub(crate) fn set_screen(&self) {
+        self.set_width(self.screen.size().0);
     }
 
-    /// Looks at the page closely, in light and in dark, and keeps what was seen as `name`.
-    pub async fn look(&self, name: &str) {
-        let page = self.script(MEASURES).await;
-        assert_eq!(page["lang"], "en", "{name}");
-        assert_eq!(page["headings"], 1, "{name}");
-        assert_eq!(page["scripts"], 0, "{name}");
-        assert_eq!(page["cookies"], "", "{name}");
-        let title = page["title"].as_str().unwrap_or_default();
-        assert!(title.ends_with(" – Vestibule"), "{name}: the title is `{title}`");
-        let (width, _) = self.screen.size();
-        assert_eq!(page["width"], width, "{name}");
-        assert!(page["content"].as_u64() <= Some(width.into()), "{name} scrolls sideways: {page}");
-        let heights = page["heights"].as_array().expect("heights");
-        for height in heights.iter().filter_map(Value::as_f64) {
-            assert!(height >= THUMB, "{name}: a control of only {height} pixels");
-        }
-        self.complain_of_the_log(name);
-
-        let light = self.photograph(name, "light");
-        let dark = self.photograph(name, "dark");
-        assert_ne!(light, dark, "{name} looks the same in light and in dark");
-        self.set_scheme("");
+    pub(crate) fn set_width(&self, width: u32) {
+        let (_, height) = self.screen.size();
+        let is_phone = self.screen == Screen::Phone;
+        let scale = if is_phone { 2 } else { 1 };
+        let metrics = json!({
+            "width": width, "height": height, "deviceScaleFactor": scale, "mobile": is_phone,
+        });
+        self.driver.devtools("Emulation.setDeviceMetricsOverride", &metrics);
     }
-
-    /// Nothing was blocked, nothing failed, and nothing was asked of anybody else.
-    fn complain_of_the_log(&self, name: &str) {
-        for entry in self.driver.log("browser") {
-            let message = entry["message"].as_str().unwrap_or_default();
-            // the page itself has the status that it should have
-            let is_own_status = message.contains("/activate")
-                && message.contains("the server responded with a status of 4");
-            assert!(is_own_status, "{name}: the console says: {message}");
-        }
-        let mut requests = 0;
-        for entry in self.driver.log("performance") {
-            let event: Value =
-                serde_json::from_str(entry["message"].as_str().unwrap_or_default()).expect("JSON");
-            let url = event["message"]["params"]["request"]["url"].as_str().unwrap_or_default();
-            let is_request = event["message"]["method"] == "Network.requestWillBeSent";
-            let own = format!("{}/", self.home);
-            // the browser's own first page is no host's
-            let is_at_home =
-                [own.as_str(), "data:", "chrome:"].iter().any(|home| url.starts_with(home));
-            assert!(!is_request || is_at_home, "{name}: asks for {url}");
-            requests += usize::from(is_request);
-        }
-        assert!(requests > 0, "{name} was loaded without a request");
-    }
-
-    fn set_scheme(&self, scheme: &str) {
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.driver.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
-    }
-
-    /// All of the page, also what is below the fold.
-    fn photograph(&self, name: &str, scheme: &str) -> Vec<u8> {
-        self.set_scheme(scheme);
-        let layout = self.driver.devtools("Page.getLayoutMetrics", &json!({}));
-        let mut clip = layout["cssContentSize"].clone();
-        clip["scale"] = json!(1);
-        let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
-        let taken = self.driver.devtools("Page.captureScreenshot", &wanted);
-        let png = STANDARD.decode(taken["data"].as_str().expect("an image")).expect("Base64");
-        let file = format!("{}-{scheme}-{name}.png", self.screen.name());
-        std::fs::write(album().join(file), &png).expect("the image can be kept");
-        png
-    }
-}
-
-/// `target/browser-screenshots`
-fn album() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target directory");
-    let album = target.join("browser-screenshots");
-    std::fs::create_dir_all(&album).expect("a place for images");
-    album
 }

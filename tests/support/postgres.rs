@@ -144,12 +144,26 @@ impl Cluster {
     ///
     /// When the server refuses.
     pub fn new_database(&self) -> String {
-        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         // From `template0`, which nobody can be connected to, so that many can be made at once.
+        self.create("template0")
+    }
+
+    /// Makes a copy of a database that nobody is connected to any more, and returns its URL.
+    ///
+    /// # Panics
+    ///
+    /// When the server refuses.
+    #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary copies one")]
+    pub fn copy_of(&self, url: &str) -> String {
+        self.create(url.rsplit('/').next().unwrap_or_default())
+    }
+
+    fn create(&self, template: &str) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let made = Command::new(&self.psql)
             .args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"])
             .arg(format!("--dbname={}", self.url("postgres")))
-            .arg(format!("--command=CREATE DATABASE {name} TEMPLATE template0"))
+            .arg(format!("--command=CREATE DATABASE {name} TEMPLATE {template}"))
             .stdin(Stdio::null())
             .output();
         match made {

@@ -114,7 +114,7 @@ fn cookie(jar: &CookieJar<'_>) -> Option<PageSessionSecret> {
     PageSessionSecret::parse(jar.get(COOKIE)?.value())
 }
 
-/// Lets the browser stay signed in until it is closed, and no longer than the sign-in lives.
+/// Lets the browser stay signed in as long as the sign-in can live, also when it is closed meanwhile.
 pub(super) fn keep_signed_in(jar: &CookieJar<'_>, secret: &PageSessionSecret) {
     let seconds = i64::try_from(PAGE_SESSION_TTL.as_secs()).unwrap_or(0);
     jar.add(made(secret.reveal(), Duration::seconds(seconds)));

@@ -31,16 +31,24 @@ async fn show(
     // a word that is not known says nothing
     let done =
         done.filter(|done| DONE.contains(done)).map(|done| Chosen::new("account-done", done));
-    let page = page(&user, Status::Ok, done, vec![], language, accounts, oauth, pages).await?;
+    let news = News { done, ..News::default() };
+    let page = page(&user, Status::Ok, news, language, accounts, oauth, pages).await?;
     Ok(Answer::Page(page))
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a page is made of")]
+/// What the page has to say of the form that led to it.
+#[derive(Default)]
+struct News<'a> {
+    done: Option<Chosen>,
+    errors: Vec<FieldMessage>,
+    /// What was typed, if it has to be typed again.
+    typed: Option<&'a Form>,
+}
+
 async fn page(
     user: &PageUser,
     status: Status,
-    done: Option<Chosen>,
-    errors: Vec<FieldMessage>,
+    news: News<'_>,
     language: Language,
     accounts: &AccountsState,
     oauth: &OAuth,
@@ -55,28 +63,37 @@ async fn page(
     let changes = accounts.email_changes_of(account.id).await?;
     let pending = changes.into_iter().find(|change| change.state == EmailChangeState::Pending);
     let own = account.locale.as_ref().and_then(|locale| pages.messages().best(locale));
+    let (name, chosen) = match news.typed {
+        Some(form) => (form.get("name").map(Name::shown), chosen_language(form, pages)),
+        None => (account.name.as_ref().map(ToString::to_string), own),
+    };
     let view = Overview {
         form_token: user.form_token(),
         email: account.email.to_string(),
-        name: account.name.as_ref().map(Name::as_str).unwrap_or_default().to_owned(),
+        name: name.unwrap_or_default(),
         created_at: account.created_at.unix_millis(),
         pending_email: pending.map(|change| change.email.to_string()),
-        languages: languages(pages, own),
+        languages: languages(pages, chosen),
         sessions: sessions.iter().map(session_view).collect(),
-        done,
-        errors,
+        done: news.done,
+        errors: news.errors,
     };
     let language = pages.language_of(account.locale.as_ref(), language);
     Ok(pages.page(language, status, &view))
 }
 
+/// The language that a form names, if there are words in it.
+fn chosen_language(form: &Form, pages: &PageState) -> Option<Language> {
+    pages.messages().best(&Locale::parse(form.get("locale")?).ok()?)
+}
+
 /// Each language that there are words in, named in itself.
-fn languages(pages: &PageState, own: Option<Language>) -> Vec<LanguageChoice> {
+fn languages(pages: &PageState, chosen: Option<Language>) -> Vec<LanguageChoice> {
     let messages = pages.messages();
     let choice = |language: Language| LanguageChoice {
         tag: messages.tag(language).to_owned(),
         name: messages.own_name(language),
-        chosen: own == Some(language),
+        chosen: chosen == Some(language),
     };
     messages.languages().map(choice).collect()
 }
@@ -110,7 +127,8 @@ async fn change_profile(
         Err(error) => {
             let errors = vec![FieldMessage::new("name", "name", error.code())];
             let status = Status::UnprocessableEntity;
-            let page = page(&user, status, None, errors, language, accounts, oauth, pages).await?;
+            let news = News { errors, typed: Some(&form), ..News::default() };
+            let page = page(&user, status, news, language, accounts, oauth, pages).await?;
             return Ok(Answer::Page(page));
         }
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::views::{AT, Chosen, EMAIL, FieldMessage, NEW_EMAIL, Sample, TOKEN, View, add};
-use crate::model::{Actor, EventKind};
+use crate::model::{Actor, EventKind, PasswordError};
 
 /// Samples of every page of the account.
 pub(super) fn add_all(all: &mut Vec<Sample>) {
@@ -211,7 +211,10 @@ impl View for ChangePassword {
             min_length: 15,
             errors,
         };
-        vec![sample(vec![]), sample(FieldMessage::samples())]
+        let wrong = FieldMessage::new("current_password", "current-password", "wrong");
+        let short = PasswordError::TooShort { min_length: 15 };
+        let errors = vec![wrong, FieldMessage::password("new_password", short)];
+        vec![sample(vec![]), sample(errors)]
     }
 }
 

@@ -1,0 +1,419 @@
+//! Another address: `POST /v1/me/email`, and the links in both mailboxes (R36, R43, R44).
+
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
+use std::time::Duration;
+
+use rocket::futures::future::join_all;
+use rocket::http::{ContentType, Header, Status};
+use serde_json::json;
+use vestibule::testing::{PASSWORD, Signed, TestApp};
+
+use crate::support::{self, ADA, opens};
+use crate::support_life::{BOB, FIREFOX, NEW, accounts, get_as, letters, post_as, token_in};
+use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+async fn ask(ada: &Signed<'_>, email: &str) -> Answer {
+    post_as(ada, "/v1/me/email", &json!({ "email": email, "password": PASSWORD })).await
+}
+
+/// Asks, and returns the tokens that confirm and stop it.
+async fn asked(app: &TestApp, ada: &Signed<'_>, old: &str, new: &str) -> (String, String) {
+    let answer = ask(ada, new).await;
+    assert_eq!(answer.status, Status::Accepted, "{answer:?}");
+    (token_in(app, "email-change", new).await, token_in(app, "email-change-notice", old).await)
+}
+
+async fn show(app: &TestApp, token: &str) -> Answer {
+    get(app, &format!("/confirm-email?token={token}")).await
+}
+
+async fn show_stop(app: &TestApp, token: &str) -> Answer {
+    get(app, &format!("/confirm-email/stop?token={token}")).await
+}
+
+async fn confirm(app: &TestApp, token: &str) -> Answer {
+    submit(app, "/confirm-email", &[("token", token)]).await
+}
+
+async fn stop(app: &TestApp, token: &str) -> Answer {
+    submit(app, "/confirm-email/stop", &[("token", token)]).await
+}
+
+async fn address_of(ada: &Signed<'_>) -> String {
+    get_as(ada, "/v1/me").await.json()["email"].as_str().unwrap().to_owned()
+}
+
+#[rocket::async_test]
+async fn r42_a_change_of_address_needs_the_password_and_the_scope() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    for wrong in [OTHER, "", "x"] {
+        let body = json!({ "email": NEW, "password": wrong });
+        let answer = post_as(&ada, "/v1/me/email", &body).await.problem(422, "invalid-fields");
+        assert_eq!(answer.errors(), ["password: wrong-password"]);
+    }
+    let reader = app.sign_in_to("kiosk", ADA).await;
+    ask(&reader, NEW).await.problem(403, "insufficient-scope");
+    let body = json!({ "email": NEW, "password": PASSWORD });
+    post(&app, "/v1/me/email", &body).await.problem(401, "no-token");
+    assert_eq!(rows(&app, "email_changes").await, 0);
+    assert!(letters(&app, NEW).await.is_empty());
+    assert_eq!(letters(&app, ADA).await, ["activation"]);
+}
+
+#[rocket::async_test]
+async fn r36_what_is_no_address_is_refused() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let long = format!("{}@{}.example", "l".repeat(64), ["d".repeat(60).as_str(); 3].join("."));
+    for (email, code) in [
+        ("", "malformed"),
+        ("ada", "malformed"),
+        ("a@b@c.example", "malformed"),
+        ("a@example.org,b@example.org", "malformed"),
+        (&long, "too-long"),
+        ("ada\r\nBcc: eve@example.org", "local-part"),
+        ("ada@example.org\r\nBcc: eve", "domain"),
+        ("ada@example.org\n", "domain"),
+        ("<ada@example.org>", "local-part"),
+        ("mi\u{212a}e@example.org", "local-part"),
+        ("m\u{131}ke@example.org", "local-part"),
+        ("\u{ff4d}ike@example.org", "local-part"),
+        ("mike@\u{ff45}xample.org", "domain"),
+        ("ada@localhost", "domain"),
+        ("ada@[127.0.0.1]", "domain"),
+        ("ada\u{0}@example.org", "nul"),
+    ] {
+        let answer = ask(&ada, email).await.problem(422, "invalid-fields");
+        assert_eq!(answer.errors(), [format!("email: {code}")], "{email:?}");
+    }
+    for same in [ADA, " ADA@Example.ORG "] {
+        let answer = ask(&ada, same).await.problem(422, "invalid-fields");
+        assert_eq!(answer.errors(), ["email: unchanged"]);
+    }
+    let answer = post_as(&ada, "/v1/me/email", &json!({})).await.problem(422, "invalid-fields");
+    assert_eq!(answer.errors(), ["email: missing", "password: missing"]);
+    assert_eq!(rows(&app, "email_changes").await, 0);
+    assert_eq!(letters(&app, ADA).await, ["activation"]);
+}
+
+#[rocket::async_test]
+async fn r34_a_free_and_a_taken_address_are_answered_alike() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    app.account(BOB).await;
+    let mut answers = vec![];
+    for email in [BOB, NEW] {
+        let (events, outbox) = (rows(&app, "events").await, rows(&app, "outbox").await);
+        let answer = ask(&ada, email).await.without_id();
+        assert_eq!(answer.status, Status::Accepted);
+        assert_eq!(answer.json(), json!({ "status": "confirmation_pending" }));
+        assert_eq!(rows(&app, "events").await, events + 1);
+        assert_eq!(rows(&app, "outbox").await, outbox + 2);
+        answers.push((answer.headers, answer.body));
+        app.deliver().await;
+    }
+    assert_eq!(answers[0], answers[1]);
+    // the owner of the address is told, and nobody gets a link that could take it
+    assert_eq!(letters(&app, BOB).await, ["activation", "address-in-use"]);
+    let told = app.last_letter_to(BOB).await;
+    assert!(told.link.is_none() && !told.text.contains("token="));
+    assert!(!told.text.contains(ADA), "and does not learn by whom");
+    assert_eq!(letters(&app, NEW).await, ["email-change"]);
+    let notices = ["activation", "email-change-notice", "email-change-notice"];
+    assert_eq!(letters(&app, ADA).await, notices);
+    let taken = app.letters_to(ADA).await[1].link.clone().unwrap();
+    assert!(taken.starts_with("https://accounts.example.org/confirm-email/stop?token="), "{taken}");
+}
+
+#[rocket::async_test]
+async fn r45_both_letters_lead_to_the_configured_address() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let request = ada.post("/v1/me/email").header(ContentType::JSON);
+    let request = request.header(Header::new("Host", "evil.example"));
+    let request = request.header(Header::new("User-Agent", FIREFOX));
+    let body = json!({ "email": NEW, "password": PASSWORD }).to_string();
+    assert_eq!(request.body(body).dispatch().await.status(), Status::Accepted);
+    for email in [ADA, NEW] {
+        let letter = app.last_letter_to(email).await;
+        let link = letter.link.unwrap();
+        assert!(link.starts_with("https://accounts.example.org/confirm-email"), "{link}");
+        assert!(letter.text.contains(&link) && letter.text.contains("Firefox (Linux)"));
+        assert!(!letter.text.contains("evil.example"));
+    }
+}
+
+#[rocket::async_test]
+async fn r43_opening_the_links_changes_nothing_however_often() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let before = dump(&app).await;
+    for _ in 0..20 {
+        let page = show(&app, &token).await.page(200, "Confirm your new address");
+        assert!(page.body.contains(NEW) && page.body.contains("action=\"/confirm-email\""));
+        let page = show_stop(&app, &stopping).await.page(200, "Stop the change");
+        assert!(page.body.contains(NEW));
+        for path in ["/confirm-email", "/confirm-email/stop"] {
+            for token in [&token, &stopping] {
+                app.client.head(format!("{path}?token={token}")).dispatch().await;
+            }
+        }
+    }
+    assert_eq!(dump(&app).await, before);
+    assert_eq!(address_of(&ada).await, ADA);
+    assert!(signs_in(&app, ADA, PASSWORD).await && !signs_in(&app, NEW, PASSWORD).await);
+}
+
+#[rocket::async_test]
+async fn the_new_address_takes_effect_once_it_is_confirmed() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let id = ada.account_id().await;
+    let page = confirm(&app, &token).await.page(200, "new address is confirmed");
+    assert!(page.body.contains(NEW) && !page.has("set-cookie"));
+    assert_eq!(address_of(&ada).await, NEW, "sessions go on");
+    assert_eq!(ada.account_id().await, id);
+    assert!(signs_in(&app, NEW, PASSWORD).await);
+    assert!(!signs_in(&app, ADA, PASSWORD).await);
+    let told = app.last_letter_to(ADA).await;
+    assert_eq!(told.name, "email-changed");
+    assert!(told.link.is_none() && told.text.contains(NEW));
+
+    // idempotent, and nothing else happens
+    let before = dump(&app).await;
+    for _ in 0..3 {
+        confirm(&app, &token).await.page(200, "already confirmed");
+        show(&app, &token).await.page(200, "already confirmed");
+    }
+    stop(&app, &stopping).await.page(410, "already changed");
+    show_stop(&app, &stopping).await.page(410, "already changed");
+    assert_eq!(dump(&app).await, before);
+
+    // letters go to the new address from here on
+    post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
+    post(&app, "/v1/password-resets", &json!({ "email": NEW })).await;
+    assert_eq!(letters(&app, NEW).await, ["email-change", "password-reset"]);
+    assert_eq!(app.last_letter_to(ADA).await.name, "email-changed");
+    // and the old one is free
+    app.account(ADA).await;
+    assert_ne!(app.sign_in(ADA).await.account_id().await, id);
+}
+
+#[rocket::async_test]
+async fn r36_spellings_of_the_new_address_are_one() {
+    for (typed, folded) in [
+        (" Ada@New.EXAMPLE ", "ada@new.example"),
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("ada@bu\u{308}cher.example", "ada@xn--bcher-kva.example"),
+    ] {
+        let app = support::app().await;
+        let ada = app.signed_in(ADA).await;
+        assert_eq!(ask(&ada, typed).await.status, Status::Accepted);
+        let token = token_in(&app, "email-change", folded).await;
+        confirm(&app, &token).await.page(200, "new address is confirmed");
+        assert!(signs_in(&app, typed, PASSWORD).await && signs_in(&app, folded, PASSWORD).await);
+        let answer = ask(&ada, typed).await.problem(422, "invalid-fields");
+        assert_eq!(answer.errors(), ["email: unchanged"]);
+    }
+}
+
+#[rocket::async_test]
+async fn an_address_that_became_an_account_meanwhile_is_left_alone() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    assert_eq!(app.sign_up(NEW, OTHER).await, Status::Accepted);
+    let activation = token_in(&app, "activation", NEW).await;
+    assert_eq!(use_link(&app, &activation).await.status, Status::Ok);
+    show(&app, &token).await.page(409, "already has an account");
+    confirm(&app, &token).await.page(409, "already has an account");
+    show_stop(&app, &stopping).await.page(409, "already has an account");
+    assert_eq!(address_of(&ada).await, ADA);
+    assert!(signs_in(&app, ADA, PASSWORD).await && signs_in(&app, NEW, OTHER).await);
+    assert!(!signs_in(&app, NEW, PASSWORD).await);
+}
+
+#[rocket::async_test]
+async fn two_accounts_that_want_one_address_do_not_both_get_it() {
+    let app = support::app().await;
+    let (ada, bob) = (app.signed_in(ADA).await, app.signed_in(BOB).await);
+    let (first, _) = asked(&app, &ada, ADA, NEW).await;
+    let (second, _) = asked(&app, &bob, BOB, NEW).await;
+    let (first, second) = rocket::tokio::join!(confirm(&app, &first), confirm(&app, &second));
+    let mut codes = [first.status.code, second.status.code];
+    codes.sort_unstable();
+    assert_eq!(codes, [200, 409], "{first:?} {second:?}");
+    let addresses = [address_of(&ada).await, address_of(&bob).await];
+    assert_eq!(addresses.iter().filter(|address| *address == NEW).count(), 1);
+}
+
+#[rocket::async_test]
+async fn a_change_that_was_stopped_takes_no_effect() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    stop(&app, &stopping).await.page(200, "The change is stopped");
+    for _ in 0..2 {
+        stop(&app, &stopping).await.page(200, "already stopped");
+        show_stop(&app, &stopping).await.page(200, "already stopped");
+        confirm(&app, &token).await.page(410, "already stopped");
+        show(&app, &token).await.page(410, "already stopped");
+    }
+    assert_eq!(address_of(&ada).await, ADA);
+    assert!(!signs_in(&app, NEW, PASSWORD).await);
+    // and no fresh link comes
+    submit(&app, "/confirm-email/new-link", &[("token", &token)]).await.page(202, "mailbox");
+    assert_eq!(letters(&app, NEW).await, ["email-change"]);
+}
+
+#[rocket::async_test]
+async fn of_confirming_and_stopping_at_once_one_counts() {
+    for _ in 0..4 {
+        let app = support::app().await;
+        let ada = app.signed_in(ADA).await;
+        let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+        let (confirmed, stopped) =
+            rocket::tokio::join!(confirm(&app, &token), stop(&app, &stopping));
+        let codes = (confirmed.status.code, stopped.status.code);
+        let address = address_of(&ada).await;
+        match codes {
+            (200, 410) => assert_eq!(address, NEW),
+            (410, 200) => assert_eq!(address, ADA),
+            _ => assert_eq!(codes, (200, 410), "{confirmed:?} {stopped:?}"),
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn eight_confirmations_at_once_are_one_change() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, _) = asked(&app, &ada, ADA, NEW).await;
+    for answer in join_all((0..8).map(|_| confirm(&app, &token))).await {
+        answer.page(200, "confirmed");
+    }
+    assert_eq!(address_of(&ada).await, NEW);
+    let told = letters(&app, ADA).await;
+    assert_eq!(told.iter().filter(|name| **name == "email-changed").count(), 1);
+}
+
+#[rocket::async_test]
+async fn r44_a_second_change_voids_the_links_of_the_first() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (first, first_stop) = asked(&app, &ada, ADA, NEW).await;
+    let (second, second_stop) = asked(&app, &ada, ADA, "ada@third.example").await;
+    for answer in [show(&app, &first).await, confirm(&app, &first).await] {
+        answer.page(404, "does not work");
+    }
+    for answer in [show_stop(&app, &first_stop).await, stop(&app, &first_stop).await] {
+        answer.page(404, "does not work");
+    }
+    show_stop(&app, &second_stop).await.page(200, "Stop the change");
+    confirm(&app, &second).await.page(200, "confirmed");
+    assert_eq!(address_of(&ada).await, "ada@third.example");
+}
+
+#[rocket::async_test]
+async fn r43_an_expired_link_says_so_and_a_new_one_can_be_had() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    app.advance(DAY * 40);
+    for answer in [
+        show(&app, &token).await,
+        confirm(&app, &token).await,
+        show_stop(&app, &stopping).await,
+        stop(&app, &stopping).await,
+    ] {
+        answer.page(410, "has expired");
+    }
+    let sent = letters(&app, NEW).await.len();
+    let mut answers = vec![];
+    for token in [token.as_str(), UNKNOWN, "x", ""] {
+        let answer = submit(&app, "/confirm-email/new-link", &[("token", token)]).await;
+        answers.push(answer.page(202, "mailbox").body);
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(letters(&app, NEW).await.len(), sent + 1);
+    let fresh = token_in(&app, "email-change", NEW).await;
+    assert_ne!(fresh, token);
+    confirm(&app, &fresh).await.page(200, "confirmed");
+    assert!(signs_in(&app, NEW, PASSWORD).await);
+}
+
+#[rocket::async_test]
+async fn r43_unknown_and_damaged_links_say_no_more_than_that() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    for damaged in [UNKNOWN, "", "x", &token[1..], "%00", &stopping] {
+        show(&app, damaged).await.page(404, "does not work");
+        confirm(&app, damaged).await.page(404, "does not work");
+    }
+    for damaged in [UNKNOWN, "", &stopping[1..], &token] {
+        show_stop(&app, damaged).await.page(404, "does not work");
+        stop(&app, damaged).await.page(404, "does not work");
+    }
+    for foreign in [&token, &stopping] {
+        use_link(&app, foreign).await.problem(404, "link-unknown");
+        let body = json!({ "token": foreign, "password": OTHER });
+        let answer = post(&app, "/v1/password-resets/confirmations", &body).await;
+        answer.problem(404, "link-unknown");
+    }
+    confirm(&app, &token).await.page(200, "confirmed");
+}
+
+#[rocket::async_test]
+async fn r44_what_was_on_its_way_to_the_old_address_lapses() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, _) = asked(&app, &ada, ADA, NEW).await;
+    post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
+    let sent = token_in(&app, "password-reset", ADA).await;
+    let before = letters(&app, ADA).await.len();
+    post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
+    confirm(&app, &token).await.page(200, "confirmed");
+    // the one that waited finds no account at that address
+    let names = letters(&app, ADA).await;
+    assert_eq!(names[before..], ["email-changed"], "{names:?}");
+    let body = json!({ "token": sent, "password": OTHER });
+    let answer = post(&app, "/v1/password-resets/confirmations", &body).await;
+    answer.problem(410, "link-used");
+    get(&app, &format!("/reset-password?token={sent}")).await.page(410, "already used");
+    assert!(signs_in(&app, NEW, PASSWORD).await);
+}
+
+#[rocket::async_test]
+async fn r44_letters_that_had_not_left_when_the_change_was_voided_never_do() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    assert_eq!(ask(&ada, NEW).await.status, Status::Accepted);
+    assert_eq!(ask(&ada, "ada@third.example").await.status, Status::Accepted);
+    assert!(letters(&app, NEW).await.is_empty());
+    assert_eq!(letters(&app, "ada@third.example").await, ["email-change"]);
+    assert_eq!(letters(&app, ADA).await, ["activation", "email-change-notice"]);
+}
+
+#[rocket::async_test]
+async fn links_of_a_disabled_account_are_unknown() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    accounts(&app).disable(ada.account_id().await).await.unwrap();
+    assert!(!opens(&app, &ada.access_token).await);
+    for answer in [show(&app, &token).await, confirm(&app, &token).await] {
+        answer.page(404, "does not work");
+    }
+    for answer in [show_stop(&app, &stopping).await, stop(&app, &stopping).await] {
+        answer.page(404, "does not work");
+    }
+    assert!(!signs_in(&app, NEW, PASSWORD).await);
+}

@@ -1,0 +1,209 @@
+//! All that is stored about somebody: `GET /v1/me/export`.
+
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
+use rocket::http::Status;
+use serde_json::{Value, json};
+use vestibule::testing::{PASSWORD, Signed, TestApp};
+
+use crate::support::{self, ADA, sign_in};
+use crate::support_life::{BOB, Browser, FIREFOX, NEW, get_as, post_as, token_in};
+use crate::support_pages::{Answer, OTHER, dump, get, post, signs_in, texts};
+
+async fn schema(app: &TestApp) -> Value {
+    let answer = get(app, "/schemas/account-export.json").await;
+    assert_eq!(answer.status, Status::Ok);
+    assert_eq!(answer.header("content-type"), "application/schema+json");
+    answer.json()
+}
+
+async fn export(app: &TestApp, ada: &Signed<'_>) -> Value {
+    let answer = get_as(ada, "/v1/me/export").await;
+    assert_eq!(answer.status, Status::Ok);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("content-disposition"), "attachment; filename=\"account.json\"");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let document = answer.json();
+    is_valid(app, &document).await;
+    document
+}
+
+/// The document has the form that it says it has.
+async fn is_valid(app: &TestApp, document: &Value) {
+    let named = document["$schema"].as_str().unwrap();
+    assert_eq!(named, "https://accounts.example.org/schemas/account-export.json");
+    let validator = jsonschema::draft202012::options()
+        .should_validate_formats(true)
+        .build(&schema(app).await)
+        .unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+fn length(document: &Value, member: &str) -> usize {
+    document[member].as_array().unwrap().len()
+}
+
+#[rocket::async_test]
+async fn an_export_needs_a_token_with_the_scope_for_it() {
+    let app = support::app().await;
+    get(&app, "/v1/me/export").await.problem(401, "no-token");
+    app.account(ADA).await;
+    let fields = [&support::sign_in_fields()[..], &[("scope", "account.write")]].concat();
+    let pair = support::tokens(app.token(&fields).await).await;
+    let request = app.client.get("/v1/me/export").header(support::bearer(&pair.access));
+    Answer::of(request.dispatch().await).await.problem(403, "insufficient-scope");
+    let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    browser.open("/v1/me/export").await.problem(401, "no-token");
+}
+
+#[rocket::async_test]
+async fn a_schema_is_there_that_is_itself_one() {
+    let app = support::app().await;
+    let schema = schema(&app).await;
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert!(jsonschema::meta::is_valid(&schema));
+    let bad = json!({ "$schema": "x" });
+    assert!(!jsonschema::is_valid(&schema, &bad), "not everything is an export");
+}
+
+#[rocket::async_test]
+async fn an_export_of_little_is_as_valid_as_one_of_much() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let document = export(&app, &ada).await;
+    assert_eq!(document["account"]["email"], ADA);
+    assert_eq!(document["account"]["password"], "argon2id v=19 m=64,t=1,p=1");
+    assert_eq!(document["exported_at"], "2026-01-01T00:00:00Z");
+    assert_eq!(document["sign_up"], Value::Null);
+    assert_eq!((length(&document, "sessions"), length(&document, "page_sessions")), (1, 0));
+}
+
+/// Somebody of whom everything is stored that can be; answers all secrets of theirs.
+async fn busy(app: &TestApp) -> (Signed<'_>, Vec<String>) {
+    app.account(ADA).await;
+    let ada = app.sign_in(ADA).await;
+    let pair = sign_in(app).await;
+    let change = json!({ "name": "Ada <b>{{7*7}}</b>", "locale": "de-AT" });
+    assert_eq!(ada.patch("/v1/me", &change).dispatch().await.status(), Status::Ok);
+    let browser = Browser::signed_in(app, ADA, PASSWORD).await;
+    assert!(!signs_in(app, ADA, OTHER).await);
+    post(app, "/v1/password-resets", &json!({ "email": ADA })).await;
+    let reset = token_in(app, "password-reset", ADA).await;
+    for email in ["ada@first.example", NEW] {
+        let body = json!({ "email": email, "password": PASSWORD });
+        assert_eq!(post_as(&ada, "/v1/me/email", &body).await.status, Status::Accepted);
+    }
+    let change = token_in(app, "email-change", NEW).await;
+    let stop = token_in(app, "email-change-notice", ADA).await;
+    let activation = token_in(app, "activation", ADA).await;
+    // a stranger's sign-up waits for the address until its letter leaves, and a letter waits
+    let request = app.client.post("/v1/accounts").header(rocket::http::ContentType::JSON);
+    let request = request.header(rocket::http::Header::new("User-Agent", FIREFOX));
+    let body = json!({ "email": ADA, "password": OTHER, "name": "Mallory" }).to_string();
+    assert_eq!(request.body(body).dispatch().await.status(), Status::Accepted);
+
+    let cookie = browser.cookie.clone().unwrap();
+    let mut secrets = vec![reset, change, stop, activation, browser.form_token().await];
+    secrets.push(cookie.split_once('=').unwrap().1.to_owned());
+    for token in [&ada.access_token, &ada.refresh_token, &pair.access, &pair.refresh] {
+        secrets.push(token[4..].to_owned());
+    }
+    secrets.extend([PASSWORD.to_owned(), OTHER.to_owned(), "$argon2".to_owned()]);
+    (ada, secrets)
+}
+
+#[rocket::async_test]
+async fn an_export_holds_all_that_is_stored_of_the_person() {
+    let app = support::app().await;
+    let (ada, _) = busy(&app).await;
+    let document = export(&app, &ada).await;
+    assert_eq!(document["account"]["name"], "Ada <b>{{7*7}}</b>");
+    assert_eq!(document["account"]["locale"], "de-AT");
+    assert_eq!((length(&document, "sessions"), length(&document, "page_sessions")), (2, 1));
+    let states: Vec<&Value> = document["email_changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| &change["state"])
+        .collect();
+    // both are of the same instant
+    assert!(states.contains(&&json!("voided")) && states.contains(&&json!("pending")));
+    assert_eq!(document["sign_up"]["name"], "Mallory");
+    assert_eq!(document["sign_up"]["user_agent"], FIREFOX);
+    let of = |list: &str, member: &str| -> Vec<String> {
+        let list = document[list].as_array().unwrap();
+        list.iter().map(|one| one[member].as_str().unwrap().to_owned()).collect()
+    };
+    for purpose in ["activation", "password-reset", "email-change", "email-change-stop"] {
+        assert!(of("links", "purpose").iter().any(|one| one == purpose), "{purpose}");
+    }
+    assert!(of("letters", "kind").iter().any(|kind| kind == "email-change"));
+    assert!(of("letters", "to").iter().any(|to| to == NEW));
+    let kinds = of("events", "kind");
+    assert!(kinds.iter().any(|kind| kind == "data-exported"), "it tells of itself: {kinds:?}");
+    for kind in ["sign-up", "activation", "sign-in", "sign-in-failed", "email-change-requested"] {
+        assert!(kinds.iter().any(|one| one == kind), "{kind}: {kinds:?}");
+    }
+}
+
+#[rocket::async_test]
+async fn r55_there_is_no_secret_in_an_export() {
+    let app = support::app().await;
+    let (ada, mut secrets) = busy(&app).await;
+    // nor the digest of one, in any spelling
+    for table in ["links", "account_links", "page_sessions"] {
+        let sql = match support::ON_POSTGRES {
+            true => format!("SELECT encode(digest, 'hex') FROM {table}"),
+            false => format!("SELECT hex(digest) FROM {table}"),
+        };
+        let digests = texts(&app, &sql).await;
+        assert!(!digests.is_empty(), "{table}");
+        secrets.extend(digests.iter().flat_map(|hex| [hex.to_lowercase(), hex.to_uppercase()]));
+    }
+    let answer = get_as(&ada, "/v1/me/export").await;
+    for secret in &secrets {
+        assert!(!answer.body.contains(secret), "{secret} in {}", answer.body);
+    }
+    let events = get_as(&ada, "/v1/me/events").await;
+    let stored = dump(&app).await.join("\n");
+    for secret in secrets.iter().filter(|secret| !secret.starts_with('$')) {
+        assert!(!events.body.contains(secret), "{secret} in {}", events.body);
+        let is_digest = secret.len() == 64;
+        assert!(is_digest || !stored.contains(secret), "{secret} is stored");
+    }
+}
+
+#[rocket::async_test]
+async fn an_export_is_of_one_person_only() {
+    let app = support::app().await;
+    let (ada, _) = busy(&app).await;
+    let bob = app.signed_in(BOB).await;
+    let theirs = get_as(&bob, "/v1/me/export").await;
+    for word in [ADA, NEW, "first.example", "Mallory", &ada.account_id().await.to_string()] {
+        assert!(!theirs.body.contains(word), "{word}: {}", theirs.body);
+    }
+    assert!(!get_as(&ada, "/v1/me/export").await.body.contains(BOB));
+}
+
+#[rocket::async_test]
+async fn the_account_page_gives_the_same_document() {
+    let app = support::app().await;
+    let (ada, _) = busy(&app).await;
+    let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let answer = browser.open("/account/export").await;
+    assert_eq!(answer.status, Status::Ok);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("content-disposition"), "attachment; filename=\"account.json\"");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let (page, token) = (answer.json(), export(&app, &ada).await);
+    is_valid(&app, &page).await;
+    for member in ["account", "sessions", "email_changes", "links", "sign_up"] {
+        assert_eq!(page[member], token[member], "{member}");
+    }
+    let answer = Browser::new(&app).open("/account/export").await;
+    assert_eq!((answer.status.code, answer.header("location")), (303, "/account/sign-in"));
+}

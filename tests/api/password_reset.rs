@@ -1,0 +1,374 @@
+//! Forgotten passwords (R47), and the links for them (R43 to R45).
+
+use std::time::Duration;
+
+use rocket::futures::future::join_all;
+use rocket::http::{Header, Status};
+use serde_json::json;
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::support::{self, ADA, opens, refused, sign_in};
+use crate::support_life::{BOB, Browser, accounts, letters, token_in};
+use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+async fn ask(app: &TestApp, email: &str) -> Answer {
+    post(app, "/v1/password-resets", &json!({ "email": email })).await
+}
+
+/// Asks for a letter and returns the token of its link.
+async fn asked(app: &TestApp, email: &str) -> String {
+    assert_eq!(ask(app, email).await.status, Status::Accepted);
+    token_in(app, "password-reset", email).await
+}
+
+async fn confirm(app: &TestApp, token: &str, password: &str) -> Answer {
+    let body = json!({ "token": token, "password": password });
+    post(app, "/v1/password-resets/confirmations", &body).await
+}
+
+async fn press(app: &TestApp, token: &str, password: &str) -> Answer {
+    submit(app, "/reset-password", &[("token", token), ("password", password)]).await
+}
+
+async fn show(app: &TestApp, token: &str) -> Answer {
+    get(app, &format!("/reset-password?token={token}")).await
+}
+
+/// What a link says that works no more.
+async fn is_used(app: &TestApp, token: &str) {
+    confirm(app, token, OTHER).await.problem(410, "link-used");
+    show(app, token).await.page(410, "already used");
+    press(app, token, OTHER).await.page(410, "already used");
+}
+
+async fn is_unknown(app: &TestApp, token: &str) {
+    confirm(app, token, OTHER).await.problem(404, "link-unknown");
+    show(app, token).await.page(404, "does not work");
+    press(app, token, OTHER).await.page(404, "does not work");
+}
+
+#[rocket::async_test]
+async fn r47_known_unknown_and_waiting_addresses_are_answered_alike() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    app.sign_up(BOB, PASSWORD).await;
+    let mut answers = vec![];
+    for email in [ADA, BOB, "nobody@example.org", " ADA@Example.org "] {
+        let events = rows(&app, "events").await;
+        let outbox = rows(&app, "outbox").await;
+        let answer = ask(&app, email).await;
+        assert_eq!(answer.status, Status::Accepted, "{email}");
+        assert_eq!(answer.json(), json!({ "status": "reset_pending" }));
+        assert_eq!(rows(&app, "events").await, events + 1, "the same work for {email}");
+        assert_eq!(rows(&app, "outbox").await, outbox + 1, "the same work for {email}");
+        let answer = answer.without_id();
+        answers.push((answer.headers, answer.body));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+
+    app.deliver().await;
+    assert_eq!(letters(&app, ADA).await, ["activation", "password-reset", "password-reset"]);
+    // both letters of a waiting sign-up are of the same kind: it has no password to be reset
+    assert_eq!(letters(&app, BOB).await, ["activation", "activation"]);
+    assert_eq!(app.activate(BOB).await, Status::Ok, "its link confirms the address");
+    assert!(letters(&app, "nobody@example.org").await.is_empty());
+}
+
+#[rocket::async_test]
+async fn r47_on_its_page_they_are_answered_alike_as_well() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    app.sign_up(BOB, PASSWORD).await;
+    for path in ["/account/forgotten-password", "/account/sign-up"] {
+        let mut answers = vec![];
+        for email in [ADA, BOB, "nobody@example.org"] {
+            let fields = [("email", email), ("password", PASSWORD)];
+            let answer = submit(&app, path, &fields).await.page(202, "Look in your mailbox");
+            assert!(!answer.has("set-cookie"));
+            let mut answer = answer.without_id();
+            answer.headers.retain(|(name, _)| name != "content-length");
+            answers.push((answer.headers, answer.body.replace(email, "…")));
+        }
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{path}: {answers:?}");
+    }
+    assert!(letters(&app, ADA).await.contains(&"password-reset"));
+}
+
+#[rocket::async_test]
+async fn r47_what_is_no_address_is_refused() {
+    let app = support::app().await;
+    for (body, error) in [
+        (json!({}), "email: missing"),
+        (json!({ "email": null }), "email: missing"),
+        (json!({ "email": 7 }), "email: not-a-text"),
+        (json!({ "email": "ada" }), "email: malformed"),
+        (json!({ "email": "a@b@c.example" }), "email: malformed"),
+        (json!({ "email": "a@example.org,b@example.org" }), "email: malformed"),
+        (json!({ "email": "mi\u{212a}e@example.org" }), "email: local-part"),
+        (json!({ "email": "ada\r\nBcc: eve@example.org" }), "email: local-part"),
+        (json!({ "email": "a\u{0}@example.org" }), "email: nul"),
+    ] {
+        let answer = post(&app, "/v1/password-resets", &body).await;
+        assert_eq!(answer.problem(422, "invalid-fields").errors(), [error]);
+    }
+    assert_eq!(rows(&app, "outbox").await, 0);
+}
+
+#[rocket::async_test]
+async fn r45_the_link_is_at_the_configured_address_whatever_host_says() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let request = app.client.post("/v1/password-resets").header(rocket::http::ContentType::JSON);
+    let request = request
+        .header(Header::new("Host", "evil.example"))
+        .header(Header::new("X-Forwarded-Host", "evil.example"))
+        .header(Header::new("X-Forwarded-Proto", "http"))
+        .header(Header::new("Forwarded", "host=evil.example"));
+    let answer = request.body(json!({ "email": ADA }).to_string()).dispatch().await;
+    assert_eq!(answer.status(), Status::Accepted);
+    let letter = app.last_letter_to(ADA).await;
+    let link = letter.link.unwrap();
+    assert!(link.starts_with("https://accounts.example.org/reset-password?token="), "{link}");
+    assert!(letter.text.contains(&link) && letter.html.contains(&link));
+    assert!(!String::from_utf8(letter.raw).unwrap().contains("evil.example"));
+}
+
+#[rocket::async_test]
+async fn r47_letters_are_capped_by_the_hour() {
+    let app = support::configured("[default.vestibule.limits]\nletters_per_hour = 3").await;
+    app.account(ADA).await;
+    app.advance(HOUR + HOUR);
+    for _ in 0..20 {
+        assert_eq!(ask(&app, ADA).await.status, Status::Accepted);
+    }
+    assert_eq!(letters(&app, ADA).await.len(), 1 + 3);
+    app.advance(HOUR + Duration::from_secs(1));
+    assert_eq!(letters(&app, ADA).await.len(), 1 + 3 + 1, "of those that waited, one says it all");
+}
+
+#[rocket::async_test]
+async fn r47_the_request_alone_changes_nothing() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let pair = sign_in(&app).await;
+    let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    for _ in 0..3 {
+        asked(&app, ADA).await;
+    }
+    assert!(opens(&app, &pair.access).await);
+    assert!(browser.is_signed_in().await);
+    assert!(signs_in(&app, ADA, PASSWORD).await);
+    support::refreshed(&app, &pair.refresh).await;
+}
+
+#[rocket::async_test]
+async fn r47_a_reset_changes_the_password_ends_every_session_and_signs_nobody_in() {
+    for by_page in [false, true] {
+        let app = support::app().await;
+        app.account(ADA).await;
+        let (one, two) = (sign_in(&app).await, sign_in(&app).await);
+        let bob = app.signed_in(BOB).await;
+        let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+        let token = asked(&app, ADA).await;
+        let answer = match by_page {
+            true => press(&app, &token, OTHER).await.page(200, "Your password is changed"),
+            false => confirm(&app, &token, OTHER).await,
+        };
+        assert_eq!(answer.status.code, if by_page { 200 } else { 204 }, "{answer:?}");
+        assert!(!answer.has("set-cookie"));
+        for secret in ["vat_", "vrt_", token.as_str(), OTHER] {
+            assert!(!answer.body.contains(secret), "{}", answer.body);
+        }
+        for pair in [&one, &two] {
+            assert!(!opens(&app, &pair.access).await);
+            refused(&app, &pair.refresh).await;
+        }
+        assert!(!browser.is_signed_in().await);
+        assert!(opens(&app, &bob.access_token).await, "nobody else is touched");
+        assert!(!signs_in(&app, ADA, PASSWORD).await);
+        assert!(signs_in(&app, ADA, OTHER).await);
+        assert_eq!(letters(&app, ADA).await, ["activation", "password-reset", "password-changed"]);
+        assert!(app.last_letter_to(ADA).await.link.is_none());
+        is_used(&app, &token).await;
+        assert!(signs_in(&app, ADA, OTHER).await);
+    }
+}
+
+#[rocket::async_test]
+async fn r44_one_reset_voids_all_other_links_of_the_kind() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let (first, second, third) =
+        (asked(&app, ADA).await, asked(&app, ADA).await, asked(&app, ADA).await);
+    assert_eq!(confirm(&app, &second, OTHER).await.status, Status::NoContent);
+    for token in [&first, &second, &third] {
+        is_used(&app, token).await;
+    }
+    let late = asked(&app, ADA).await;
+    assert_eq!(confirm(&app, &late, PASSWORD).await.status, Status::NoContent);
+}
+
+#[rocket::async_test]
+async fn r43_an_expired_link_says_so_and_offers_another() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let token = asked(&app, ADA).await;
+    app.advance(HOUR - Duration::from_secs(1));
+    show(&app, &token).await.page(200, "Choose a new password");
+    app.advance(Duration::from_secs(1));
+    confirm(&app, &token, OTHER).await.problem(410, "link-expired");
+    let page = show(&app, &token).await.page(410, "has expired");
+    assert!(page.body.contains("action=\"/reset-password/new-link\""));
+    press(&app, &token, OTHER).await.page(410, "has expired");
+    assert!(signs_in(&app, ADA, PASSWORD).await);
+
+    let sent = letters(&app, ADA).await.len();
+    let answers = [
+        submit(&app, "/reset-password/new-link", &[("token", &token)]).await,
+        submit(&app, "/reset-password/new-link", &[("token", UNKNOWN)]).await,
+        submit(&app, "/reset-password/new-link", &[("token", "x")]).await,
+        submit(&app, "/reset-password/new-link", &[]).await,
+    ];
+    let answers = answers.map(|answer| answer.page(202, "Look in your mailbox").without_id());
+    assert!(answers.windows(2).all(|pair| pair[0].body == pair[1].body));
+    assert_eq!(letters(&app, ADA).await.len(), sent + 1);
+    let fresh = token_in(&app, "password-reset", ADA).await;
+    assert_ne!(fresh, token);
+    assert_eq!(confirm(&app, &fresh, OTHER).await.status, Status::NoContent);
+
+    // one that was used brings no letter
+    let sent = letters(&app, ADA).await.len();
+    submit(&app, "/reset-password/new-link", &[("token", &fresh)]).await;
+    assert_eq!(letters(&app, ADA).await.len(), sent);
+}
+
+#[rocket::async_test]
+async fn r43_unknown_and_damaged_links_say_no_more_than_that() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let token = asked(&app, ADA).await;
+    let mut flipped = token.clone();
+    flipped.replace_range(0..1, if token.starts_with('A') { "B" } else { "A" });
+    for damaged in [UNKNOWN, "", "x", &token[1..], &flipped, "%00", "%3Cscript%3E"] {
+        is_unknown(&app, damaged).await;
+    }
+    get(&app, "/reset-password").await.page(404, "does not work");
+    submit(&app, "/reset-password", &[("password", OTHER)]).await.page(404, "does not work");
+    assert!(signs_in(&app, ADA, PASSWORD).await);
+    assert_eq!(confirm(&app, &token, OTHER).await.status, Status::NoContent);
+}
+
+#[rocket::async_test]
+async fn r47_the_password_is_judged_before_the_link() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let token = asked(&app, ADA).await;
+    for token in [token.as_str(), UNKNOWN, "x"] {
+        for (password, code) in [("hunter2", "too-short"), ("vestibulevestibule", "service-name")] {
+            let answer = confirm(&app, token, password).await.problem(422, "invalid-fields");
+            let errors = answer.errors();
+            assert!(errors[0].starts_with("password: ") && errors[0].contains(code), "{errors:?}");
+            assert!(!answer.body.contains(password));
+        }
+    }
+    let body = json!({ "token": 7 });
+    let answer = post(&app, "/v1/password-resets/confirmations", &body).await;
+    let errors = answer.problem(422, "invalid-fields").errors();
+    assert_eq!(errors, ["token: not-a-text", "password: missing"]);
+    // one's own address as a password is known for what it is once the link is known
+    let errors = confirm(&app, &token, ADA).await.problem(422, "invalid-fields").errors();
+    assert_eq!(errors, ["password: contains-address"]);
+    assert_eq!(
+        confirm(&app, &token, OTHER).await.status,
+        Status::NoContent,
+        "the link still works"
+    );
+}
+
+#[rocket::async_test]
+async fn r43_opening_the_page_changes_nothing_however_often() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let token = asked(&app, ADA).await;
+    let before = dump(&app).await;
+    for _ in 0..20 {
+        let page = show(&app, &token).await.page(200, "Choose a new password");
+        assert!(page.body.contains(ADA));
+        let path = format!("/reset-password?token={token}");
+        let head = app.client.head(path).dispatch().await;
+        assert_eq!(head.status(), Status::Ok);
+    }
+    assert_eq!(dump(&app).await, before);
+    // what is wrong is said on the page, which does not repeat it
+    let page = press(&app, &token, "short-secret").await.page(422, "Choose a new password");
+    assert!(page.body.contains("At least 15 characters") && page.body.contains("aria-invalid"));
+    assert!(!page.body.contains("short-secret"));
+    press(&app, &token, "").await.page(422, "Choose a new password");
+    press(&app, UNKNOWN, "short").await.page(404, "does not work");
+    assert_eq!(dump(&app).await, before);
+    assert_eq!(confirm(&app, &token, OTHER).await.status, Status::NoContent);
+}
+
+#[rocket::async_test]
+async fn r47_a_disabled_account_gets_no_letter_and_its_links_are_unknown() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let id = ada.account_id().await;
+    let token = asked(&app, ADA).await;
+    assert!(accounts(&app).disable(id).await.unwrap());
+    is_unknown(&app, &token).await;
+    let answer = ask(&app, ADA).await;
+    assert_eq!(answer.json(), json!({ "status": "reset_pending" }));
+    assert_eq!(letters(&app, ADA).await, ["activation", "password-reset"]);
+    accounts(&app).enable(id).await.unwrap();
+    assert!(signs_in(&app, ADA, PASSWORD).await);
+}
+
+#[rocket::async_test]
+async fn r44_a_link_serves_its_own_purpose_only() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    app.sign_up(BOB, PASSWORD).await;
+    let reset = asked(&app, ADA).await;
+    let activation = app.link_token(BOB).await;
+    is_unknown(&app, &activation).await;
+    use_link(&app, &reset).await.problem(404, "link-unknown");
+    for path in ["/activate", "/confirm-email", "/confirm-email/stop"] {
+        submit(&app, path, &[("token", &reset)]).await.page(404, "does not work");
+    }
+    assert_eq!(use_link(&app, &activation).await.status, Status::Ok);
+    is_unknown(&app, &activation).await;
+    assert_eq!(confirm(&app, &reset, OTHER).await.status, Status::NoContent);
+}
+
+#[rocket::async_test]
+async fn r47_of_eight_uses_of_one_link_at_once_one_counts() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let token = asked(&app, ADA).await;
+    let passwords: Vec<String> = (0..8).map(|n| format!("the passphrase number {n}")).collect();
+    let answers = join_all(passwords.iter().map(|password| confirm(&app, &token, password))).await;
+    let mut won = vec![];
+    for (answer, password) in answers.into_iter().zip(&passwords) {
+        match answer.status.code {
+            204 => won.push(password),
+            _ => drop(answer.problem(410, "link-used")),
+        }
+    }
+    assert_eq!(won.len(), 1);
+    assert!(signs_in(&app, ADA, won[0]).await);
+    assert_eq!(letters(&app, ADA).await, ["activation", "password-reset", "password-changed"]);
+}
+
+#[rocket::async_test]
+async fn r21_a_reset_takes_a_password_in_either_composition() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let token = asked(&app, ADA).await;
+    let decomposed = "fu\u{308}nf mu\u{308}de Ba\u{308}ren tra\u{308}umen";
+    assert_eq!(confirm(&app, &token, decomposed).await.status, Status::NoContent);
+    assert!(signs_in(&app, ADA, "fünf müde Bären träumen").await);
+}

@@ -1,0 +1,7 @@
+//! The suite of `main.rs` on PostgreSQL: a second test binary of the same modules.
+
+#[path = "main.rs"]
+mod api;
+
+// where the modules look for each other
+use api::{letters, support, support_life, support_pages};

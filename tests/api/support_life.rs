@@ -1,0 +1,174 @@
+//! What the tests of the life of an account share: changes by token, and a browser at its pages.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
+
+use rocket::http::{ContentType, Cookie, Header, Method};
+use serde_json::{Value, json};
+use vestibule::accounts::Accounts;
+use vestibule::testing::{Signed, TestApp};
+
+use crate::support::bearer;
+use crate::support_pages::Answer;
+
+pub const BOB: &str = "bob@example.org";
+pub const NEW: &str = "ada@new.example";
+pub const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+/// The use cases, for what only the operator can do.
+pub fn accounts(app: &TestApp) -> &Accounts {
+    app.client.rocket().state().unwrap()
+}
+
+/// The same person with another access token.
+pub fn with<'a>(ada: &Signed<'a>, access_token: String) -> Signed<'a> {
+    let mut other = ada.clone();
+    other.access_token = access_token;
+    other
+}
+
+pub async fn get_as(ada: &Signed<'_>, path: &str) -> Answer {
+    Answer::of(ada.get(path).dispatch().await).await
+}
+
+pub async fn post_as(ada: &Signed<'_>, path: &str, body: &Value) -> Answer {
+    let request = ada.post(path).header(ContentType::JSON).body(body.to_string());
+    Answer::of(request.dispatch().await).await
+}
+
+pub async fn put_as(app: &TestApp, token: &str, path: &str, body: &Value) -> Answer {
+    let request = app.client.put(path.to_owned()).header(bearer(token)).header(ContentType::JSON);
+    Answer::of(request.body(body.to_string()).dispatch().await).await
+}
+
+/// Changes the password with a token.
+pub async fn change_password(app: &TestApp, token: &str, current: &str, new: &str) -> Answer {
+    let body = json!({ "current_password": current, "new_password": new });
+    put_as(app, token, "/v1/me/password", &body).await
+}
+
+/// The names of the letters that somebody has got, oldest first.
+pub async fn letters(app: &TestApp, email: &str) -> Vec<&'static str> {
+    app.letters_to(email).await.iter().map(|letter| letter.name).collect()
+}
+
+/// The token in the last letter of this name to `email`.
+pub async fn token_in(app: &TestApp, name: &str, email: &str) -> String {
+    let letters = app.letters_to(email).await;
+    let letter = letters.iter().rfind(|letter| letter.name == name);
+    let letter = letter.unwrap_or_else(|| panic!("no letter {name} to {email}"));
+    let link = letter.link.as_deref().unwrap_or_else(|| panic!("no link in {name}"));
+    link.split_once("?token=").unwrap().1.to_owned()
+}
+
+/// The kinds of what happened to an account, the latest first.
+pub async fn kinds(ada: &Signed<'_>) -> Vec<String> {
+    let events = get_as(ada, "/v1/me/events").await.json();
+    let events = events["events"].as_array().unwrap();
+    events.iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A browser without script, with the one cookie that it may have.
+#[derive(Clone, Debug)]
+pub struct Browser<'a> {
+    pub app: &'a TestApp,
+    pub cookie: Option<String>,
+    pub languages: Option<&'static str>,
+}
+
+impl<'a> Browser<'a> {
+    pub fn new(app: &'a TestApp) -> Self {
+        Self { app, cookie: None, languages: None }
+    }
+
+    /// Signs in on the page.
+    pub async fn signed_in(app: &'a TestApp, email: &str, password: &str) -> Self {
+        let mut browser = Self::new(app);
+        let fields = [("email", email), ("password", password)];
+        let answer = browser.submit("/account/sign-in", &fields).await;
+        assert_eq!(answer.status.code, 303, "{answer:?}");
+        assert_eq!(answer.header("location"), "/account");
+        assert!(browser.cookie.is_some(), "{answer:?}");
+        browser
+    }
+
+    fn headers(&self) -> Vec<Header<'static>> {
+        let mut headers = vec![Header::new("Accept", "text/html")];
+        headers.extend(self.languages.map(|tags| Header::new("Accept-Language", tags)));
+        headers
+    }
+
+    pub async fn open(&self, path: &str) -> Answer {
+        self.ask(Method::Get, path).await
+    }
+
+    /// A request without a body.
+    pub async fn ask(&self, method: Method, path: &str) -> Answer {
+        let mut request = self.app.client.req(method, path.to_owned()).cookies(self.jar());
+        for header in self.headers() {
+            request.add_header(header);
+        }
+        Answer::of(request.dispatch().await).await
+    }
+
+    /// Its cookie, if it has one.
+    pub fn jar(&self) -> Option<Cookie<'static>> {
+        self.cookie.clone().map(|cookie| Cookie::parse(cookie).unwrap())
+    }
+
+    pub async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.submit_with(path, fields, vec![]).await
+    }
+
+    /// Sends a form, and does with cookies as a browser would.
+    pub async fn submit_with(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        more: Vec<Header<'static>>,
+    ) -> Answer {
+        let request = self.app.client.post(path.to_owned()).header(ContentType::Form);
+        let mut request = request.cookies(self.jar());
+        for header in self.headers().into_iter().chain(more) {
+            request.add_header(header);
+        }
+        let answer = Answer::of(request.body(crate::support::form(fields)).dispatch().await).await;
+        for (_, value) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
+            let pair = value.split(';').next().unwrap();
+            self.cookie = (!value.contains("Max-Age=0")).then(|| pair.to_owned());
+        }
+        answer
+    }
+
+    /// The token that the forms of this sign-in carry.
+    pub async fn form_token(&self) -> String {
+        let page = self.open("/account").await;
+        hidden(&page.body, "form_token")
+    }
+
+    /// Sends a form of a page of the account, with its token.
+    pub async fn send(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let token = self.form_token().await;
+        let fields = [&[("form_token", token.as_str())], fields].concat();
+        self.submit(path, &fields).await
+    }
+
+    /// Whether the account page opens.
+    pub async fn is_signed_in(&self) -> bool {
+        let page = self.open("/account").await;
+        match page.status.code {
+            200 => true,
+            303 => {
+                assert_eq!(page.header("location"), "/account/sign-in");
+                false
+            }
+            _ => panic!("{page:?}"),
+        }
+    }
+}
+
+/// The value of a hidden field.
+pub fn hidden(html: &str, name: &str) -> String {
+    let rest = html.split(&format!("type=\"hidden\" name=\"{name}\" value=\"")).nth(1);
+    let rest = rest.unwrap_or_else(|| panic!("no {name} in {html}"));
+    rest.split('"').next().unwrap().to_owned()
+}

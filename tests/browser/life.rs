@@ -1,0 +1,166 @@
+//! The whole life of an account, from the first page to its deletion: by somebody who has nothing but
+//! a browser, a keyboard and a mailbox, in each language.
+
+use serde_json::Value;
+
+use crate::FIREFOX;
+use crate::driver::{Screen, programs};
+use crate::service::{self, Service, request};
+use crate::visit::Visit;
+
+/// Whose life it is.
+pub struct Person {
+    /// Of the browser.
+    pub language: &'static str,
+    /// Another one, which they try.
+    pub other_language: &'static str,
+    /// What a person presses to find it in the list.
+    pub own_name: &'static str,
+    pub others_name: &'static str,
+    pub name: &'static str,
+    pub email: &'static str,
+    pub new_email: &'static str,
+}
+
+const ADA: Person = Person {
+    language: "en",
+    other_language: "de",
+    own_name: "English",
+    others_name: "Deutsch",
+    name: "Ada Lovelace",
+    email: "ada@example.org",
+    new_email: "ada@countess.example",
+};
+
+const ANNETTE: Person = Person {
+    language: "de",
+    other_language: "en",
+    own_name: "Deutsch",
+    others_name: "English",
+    name: "Annette von Droste-Hülshoff",
+    email: "annette.von.droste-huelshoff@example.org",
+    new_email: "annette@meersburg.example",
+};
+
+#[tokio::test]
+async fn a_life_at_a_desk() {
+    whole_life(Screen::Desktop, &ADA).await;
+}
+
+#[tokio::test]
+async fn a_life_on_a_phone() {
+    whole_life(Screen::Phone, &ADA).await;
+}
+
+#[tokio::test]
+async fn a_life_at_a_desk_in_german() {
+    whole_life(Screen::Desktop, &ANNETTE).await;
+}
+
+#[tokio::test]
+async fn a_life_on_a_phone_in_german() {
+    whole_life(Screen::Phone, &ANNETTE).await;
+}
+
+async fn whole_life(screen: Screen, person: &Person) {
+    let programs = match programs() {
+        Ok(programs) => programs,
+        Err(reason) => return service::skip("browser", reason),
+    };
+    // a life has many passwords
+    let service = Service::start(&[
+        ("VESTIBULE_HASHING__MEMORY_KIB", "64"),
+        ("VESTIBULE_HASHING__ITERATIONS", "1"),
+    ]);
+    let visit = Visit::start(&programs, screen, person.language, service.url("")).await;
+    let life = Life { visit: &visit, service: &service, person };
+    life.sign_up().await;
+    life.confirm().await;
+    life.sign_in_for_the_first_time().await;
+    life.change_name_and_language().await;
+    life.sign_out_elsewhere().await;
+    life.change_password().await;
+    life.change_address_and_stop_it().await;
+    life.change_address_and_confirm_it().await;
+    life.forget_the_password().await;
+    life.read_what_happened().await;
+    life.keep_a_copy().await;
+    life.sign_out_everywhere().await;
+    life.leave().await;
+    visit.close().await;
+}
+
+pub struct Life<'a> {
+    pub visit: &'a Visit,
+    pub service: &'a Service,
+    pub person: &'a Person,
+}
+
+impl Life<'_> {
+    pub(crate) async fn sign_in(&self, email: &str, password: &str) {
+        self.visit.open("/account/sign-in").await;
+        self.visit.fill("#email", email).await;
+        self.visit.fill("#password", password).await;
+        self.visit.enter().await;
+    }
+
+    /// Opens the last letter of a kind, and looks at it.
+    pub(crate) async fn letter(&self, kind: &str, to: &str) {
+        let subject = self.visit.words(&format!("mail-{kind}-subject"));
+        self.visit.open_letter(to, &subject).await;
+        self.visit.read_words("dev-text").await;
+        let name = format!("letter-{kind}");
+        self.visit.look(&name).await;
+        self.visit.ask_axe_about_the_letter(&name).await;
+    }
+
+    /// Presses the button of the letter, and opens the page once more, as mail scanners do: opening
+    /// changes nothing.
+    pub(crate) async fn follow(&self, button: &str) {
+        self.visit.follow_the_letters_button(&self.visit.words(button)).await;
+        self.visit.read_words("page-footer").await;
+        self.visit.reload().await;
+    }
+
+    /// The field has the focus, and says to those who do not see it what is wrong with it.
+    pub(crate) async fn complains_at(&self, field: &str) {
+        let visit = self.visit;
+        assert!(visit.title().await.starts_with(&visit.words("page-error-prefix")));
+        assert!(visit.has_focus(field).await, "{field} has the focus");
+        assert!(visit.has_focus("[aria-invalid=true][aria-describedby]").await);
+        let complaint = "
+            const ids = document.activeElement.getAttribute('aria-describedby').split(' ');
+            return ids.map(id => document.getElementById(id).className).join(' ');";
+        let told = visit.script(complaint).await;
+        assert!(told.as_str().is_some_and(|told| told.contains("error")), "{field}: {told}");
+        // nothing else is said to be wrong
+        let wrong = "return document.querySelectorAll('[aria-invalid=true]').length";
+        assert_eq!(visit.script(wrong).await, 1);
+    }
+
+    /// An access token that an app gets by this password.
+    pub(crate) fn tokens(&self, password: &str) -> String {
+        let who = [self.person.email, self.person.new_email];
+        let tokens = who.into_iter().find_map(|email| {
+            let body = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("grant_type", "password")
+                .append_pair("client_id", "web")
+                .append_pair("username", email)
+                .append_pair("password", password)
+                .finish();
+            let headers =
+                [("Content-Type", "application/x-www-form-urlencoded"), ("User-Agent", FIREFOX)];
+            let answer = request(self.service.port, "POST", "/oauth/token", &headers, &body);
+            (answer.status == 200).then(|| answer.json())
+        });
+        let token = tokens.as_ref().and_then(|tokens: &Value| tokens["access_token"].as_str());
+        token.unwrap_or_default().to_owned()
+    }
+
+    /// What an app is answered that shows this token.
+    pub(crate) fn status(&self, token: &str) -> u16 {
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str())];
+        request(self.service.port, "GET", "/v1/me", &headers, "").status
+    }
+}
