@@ -74,3 +74,12 @@ CREATE INDEX events_at ON events (at);
 -- whom a letter is about, so that it goes with the account
 ALTER TABLE outbox ADD COLUMN account_id TEXT REFERENCES accounts (id) ON DELETE CASCADE;
 CREATE INDEX outbox_account_id ON outbox (account_id);
+
+-- When letters left to an address, by its digest: for the limit of an hour, which nobody gets round by
+-- having the letters forgotten. Removed when the hour is over.
+CREATE TABLE letters_sent (
+    digest  BYTEA NOT NULL,
+    sent_at BIGINT NOT NULL
+);
+CREATE INDEX letters_sent_digest ON letters_sent (digest, sent_at);
+CREATE INDEX letters_sent_sent_at ON letters_sent (sent_at);

@@ -76,8 +76,9 @@ impl EventLog {
         caller: &Caller,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let id = EventId::new(self.entropy.uuid_v7(now));
         tx.insert_event(&NewEvent {
-            id: EventId::new(self.entropy.uuid_v7(now)),
+            id,
             kind: happening.kind,
             actor: happening.actor,
             at: now,
@@ -90,6 +91,10 @@ impl EventLog {
             user_agent: caller.user_agent.as_ref(),
             request_id: caller.request_id.as_deref(),
         })
-        .await
+        .await?;
+        match happening.actor {
+            Actor::Stranger => tx.trim_events(id, happening.kind).await,
+            Actor::Owner | Actor::Client | Actor::Operator | Actor::Service => Ok(()),
+        }
     }
 }

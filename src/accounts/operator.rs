@@ -178,6 +178,9 @@ impl Accounts {
         let sent = self
             .store
             .write(async |tx| {
+                if !tx.lock_account(id).await? {
+                    return Ok(false);
+                }
                 let owner = tx.find_account(id).await?;
                 let Some(owner) = owner.filter(|owner| owner.disabled_at.is_none()) else {
                     return Ok(false);

@@ -8,6 +8,7 @@
 
 mod address;
 mod lifetime;
+mod proxies;
 mod report;
 mod sources;
 
@@ -24,6 +25,7 @@ use url::Url;
 
 pub use address::AddressDetail;
 pub use lifetime::Lifetime;
+pub use proxies::TrustedProxies;
 pub use report::report;
 pub use sources::{Profile, SettingError, defaults, layers, rocket_defaults};
 
@@ -35,6 +37,9 @@ pub struct Settings {
     pub name: String,
     /// Where browsers reach the service; every link and the issuer come from it (R45).
     pub public_url: PublicUrl,
+    /// Proxies whose `X-Forwarded-For` counts.
+    #[serde(default, deserialize_with = "proxies")]
+    pub trusted_proxies: TrustedProxies,
     /// The client that serves token requests which name none.
     pub default_client: Option<String>,
     /// Registered clients by id.
@@ -162,6 +167,10 @@ fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
     }
 
     deserializer.deserialize_any(Visitor)
+}
+
+fn proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrustedProxies, D::Error> {
+    words(deserializer)?.try_into().map_err(serde::de::Error::custom)
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -199,10 +199,15 @@ impl Courier {
         ttl: Duration,
         content: impl FnOnce(String, u64) -> Letter,
     ) -> Result<Decision, StoreError> {
-        // it holds the row: an address or a password that changes now changes before or after
-        if !tx.hold_account(owner.account.id, owner.epoch).await? {
+        // held and read again: no link goes to an address that the account has just left
+        if !tx.lock_account(owner.account.id).await? {
             return Ok(Decision::Drop);
         }
+        let now_there = tx.find_account(owner.account.id).await?;
+        let is_theirs = |now_there: &AccountRecord| {
+            now_there.account.email == owner.account.email && now_there.disabled_at.is_none()
+        };
+        let Some(owner) = now_there.filter(is_theirs) else { return Ok(Decision::Drop) };
         let token = LinkToken::new(self.entropy.secret());
         tx.insert_account_link(&NewAccountLink {
             digest: &token.digest(),
@@ -258,12 +263,11 @@ impl Courier {
             return Ok(None);
         }
         let share = self.limits.letters_per_hour.get();
-        let sent = tx.letters_sent_since(&letter.email, now - HOUR).await?;
+        // those that were claimed before this one have not left yet, but will
+        let (sent, ahead) = tx.letters_counted(letter, now - HOUR, now).await?;
         if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
             return Ok(Some(*sent_at + HOUR));
         }
-        // those that were claimed before this one have not left yet, but will
-        let ahead = tx.letters_on_lease_before(letter, now).await?;
         Ok((sent.len() + ahead >= share).then(|| now + ROUND))
     }
 }

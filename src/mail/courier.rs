@@ -219,9 +219,12 @@ impl Courier {
         match outcome {
             Ok(()) => {
                 self.breaker.server_is_there();
-                let done = self.store.write(async |tx| match letter.kind.as_str() {
-                    Cause::FAREWELL => tx.drop_letter(letter).await,
-                    _ => tx.mark_sent(letter, now).await,
+                let done = self.store.write(async |tx| {
+                    tx.count_letter(&letter.email, now).await?;
+                    match letter.kind.as_str() {
+                        Cause::FAREWELL => tx.drop_letter(letter).await,
+                        _ => tx.mark_sent(letter, now).await,
+                    }
                 });
                 done.await?;
                 tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");

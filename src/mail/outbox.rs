@@ -53,7 +53,7 @@ impl Outbox {
         cause: &Cause,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        tx.insert_letter(&NewLetter {
+        let letter = NewLetter {
             id: LetterId::new(self.entropy.uuid_v7(now)),
             kind: cause.kind(),
             email: to.email,
@@ -61,8 +61,11 @@ impl Outbox {
             account: to.account,
             facts: serde_json::to_string(cause).map_err(StoreError::unserializable)?,
             now,
-        })
-        .await
+        };
+        match cause {
+            Cause::NewLink | Cause::PasswordReset { .. } => tx.insert_letter_once(&letter).await,
+            _ => tx.insert_letter(&letter).await,
+        }
     }
 
     /// Tells the courier of this node, once the transaction has been committed, that it need not

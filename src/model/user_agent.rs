@@ -14,11 +14,16 @@ const MAX_LENGTH: usize = 256;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserAgent(String);
 
+/// What would end or reorder a line (UAX #9) wherever this is shown.
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 impl UserAgent {
     /// `None` where nothing printable is left.
     pub fn parse(header: &str) -> Option<Self> {
         let kept: String =
-            header.chars().filter(|c| !c.is_control()).take(MAX_LENGTH).collect::<String>();
+            header.chars().filter(|c| !is_unprintable(*c)).take(MAX_LENGTH).collect::<String>();
         let kept = kept.trim();
         (!kept.is_empty()).then(|| Self(kept.to_owned()))
     }

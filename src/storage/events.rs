@@ -9,6 +9,9 @@ use crate::model::{
     UserAgent,
 };
 
+/// So many events of a kind that strangers can cause are kept about one account.
+const KEPT_OF_STRANGERS: i64 = 100;
+
 /// An event to be noted.
 #[derive(Debug)]
 pub struct NewEvent<'a> {
@@ -69,6 +72,37 @@ impl Connection {
             .bind(&new.address)
             .bind(new.user_agent.map(UserAgent::as_str))
             .bind(new.request_id)
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets all but the latest of an event's kind about the same account, and about nobody: what
+    /// strangers can cause without end is not kept without end. Both are gone through in every case,
+    /// so that the same work is done whoever the event is of.
+    pub async fn trim_events(&mut self, id: EventId, kind: EventKind) -> Result<(), StoreError> {
+        const OF_ACCOUNT: &str = "
+            DELETE FROM events
+            WHERE kind = $1 AND account_id = (SELECT account_id FROM events WHERE id = $2)
+              AND id <= (SELECT e.id FROM events e
+                         WHERE e.kind = $1
+                           AND e.account_id = (SELECT account_id FROM events WHERE id = $2)
+                         ORDER BY e.id DESC LIMIT 1 OFFSET $3)";
+        const OF_NOBODY: &str = "
+            DELETE FROM events
+            WHERE kind = $1 AND account_id IS NULL AND sign_up_id IS NULL
+              AND id <= (SELECT e.id FROM events e
+                         WHERE e.kind = $1 AND e.account_id IS NULL AND e.sign_up_id IS NULL
+                         ORDER BY e.id DESC LIMIT 1 OFFSET $2)";
+        sqlx::query(OF_ACCOUNT)
+            .bind(kind.as_str())
+            .bind(id.to_string())
+            .bind(KEPT_OF_STRANGERS)
+            .execute(self.raw())
+            .await?;
+        sqlx::query(OF_NOBODY)
+            .bind(kind.as_str())
+            .bind(KEPT_OF_STRANGERS)
             .execute(self.raw())
             .await?;
         Ok(())

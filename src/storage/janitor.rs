@@ -9,8 +9,12 @@ use crate::clock::Clock;
 const BATCH: i64 = 200;
 /// How long after its end a link is remembered, so that its page can say how it ended.
 const LINKS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// How long a letter that was sent is remembered: longer than the hour that limits count.
+/// How long a letter that was sent is remembered.
 const LETTERS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How long one that was given up is: long enough for somebody to look why.
+const DEAD_LETTERS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// What the limit of letters looks back to.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Removes expired sessions, sign-ups that nobody confirmed, links, letters and events of long ago.
 #[derive(Clone, Debug)]
@@ -53,7 +57,9 @@ impl Janitor {
                     let links = tx.purge_links(before, BATCH).await?
                         + tx.purge_account_links(before, BATCH).await?
                         + tx.purge_email_changes(before - LINKS_REMEMBERED, BATCH).await?;
-                    let letters = tx.purge_letters(now - LETTERS_REMEMBERED, BATCH).await?;
+                    let (sent, dead) = (now - LETTERS_REMEMBERED, now - DEAD_LETTERS_REMEMBERED);
+                    let letters = tx.purge_letters(sent, dead, BATCH).await?
+                        + tx.purge_letter_counts(now - HOUR, BATCH).await?;
                     let events = tx.purge_events(now - self.events_kept, BATCH).await?;
                     Ok::<_, StoreError>(sessions + sign_ups + pages + links + letters + events)
                 })

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
-use crate::model::{AccountId, EmailAddress, Locale, row_id};
+use crate::model::{AccountId, Digest, EmailAddress, Locale, row_id};
 
 row_id! {
     /// Of a letter in the outbox; its Message-ID follows from it.
@@ -45,6 +45,7 @@ pub struct ClaimedLetter {
     pub kind: String,
     pub email: EmailAddress,
     pub locale: Option<Locale>,
+    pub account: Option<AccountId>,
     pub facts: String,
     pub created_at: Timestamp,
     /// How often it was tried and failed through a fault of its own.
@@ -59,11 +60,17 @@ impl ClaimedLetter {
             kind: column::text(row, "kind")?,
             email: column::parsed(row, "email")?,
             locale: column::optional(row, "locale", Locale::parse)?,
+            account: column::optional(row, "account_id", str::parse)?,
             facts: column::text(row, "facts")?,
             created_at: column::instant(row, "created_at")?,
             tries: u32::try_from(column::integer(row, "tries")?).unwrap_or(u32::MAX),
         })
     }
+}
+
+/// Of an address that letters are counted by.
+fn digest_of(email: &EmailAddress) -> Vec<u8> {
+    Digest::of(email.as_str().as_bytes()).as_bytes().to_vec()
 }
 
 /// What a mail server said may hold anything, and PostgreSQL has no NUL in its texts.
@@ -89,6 +96,24 @@ impl Connection {
         Ok(())
     }
 
+    /// The same for a letter that says no more than one of its kind which waits for the address
+    /// already: then that one does for both, so that a flood of requests makes one letter. Something
+    /// is written in either case, so that the time tells nothing.
+    pub async fn insert_letter_once(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
+        const WAITING: &str = "
+            UPDATE outbox SET tries = tries
+            WHERE email = $1 AND kind = $2 AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
+        let waiting = sqlx::query(WAITING)
+            .bind(new.email.as_str())
+            .bind(new.kind)
+            .execute(self.raw())
+            .await?;
+        match waiting.rows_affected() {
+            0 => self.insert_letter(new).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the lease of up to `limit` letters that are due and that nobody holds.
     pub async fn claim_letters(
         &mut self,
@@ -109,7 +134,7 @@ impl Connection {
               AND sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
               AND (lease IS NULL OR leased_until <= $3)";
         const CLAIMED: &str = "
-            SELECT id, kind, email, locale, facts, created_at, tries
+            SELECT id, kind, email, locale, account_id, facts, created_at, tries
             FROM outbox WHERE lease = $1 ORDER BY due_at, id";
         let claimed = sqlx::query(CLAIM)
             .bind(lease.to_string())
@@ -136,51 +161,80 @@ impl Connection {
         Ok(row.is_some())
     }
 
-    /// When the letters that `email` got since `since` were sent, oldest first.
-    pub async fn letters_sent_since(
-        &mut self,
-        email: &EmailAddress,
-        since: Timestamp,
-    ) -> Result<Vec<Timestamp>, StoreError> {
-        const SQL: &str = "
-            SELECT sent_at FROM outbox WHERE email = $1 AND sent_at > $2 ORDER BY sent_at";
-        let rows = sqlx::query(SQL)
-            .bind(email.as_str())
-            .bind(since.unix_millis())
-            .fetch_all(self.raw())
-            .await?;
-        rows.iter().map(|row| column::instant(row, "sent_at")).collect()
-    }
-
-    /// How many letters to the same address are on their way that were posted before this one.
-    pub async fn letters_on_lease_before(
+    /// When letters left to the address of `letter` since `since`, oldest first; and how many are on
+    /// their way to it that were posted before this one. By one statement, so that none is missed
+    /// which is sent while they are counted.
+    pub async fn letters_counted(
         &mut self,
         letter: &ClaimedLetter,
+        since: Timestamp,
         now: Timestamp,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<(Vec<Timestamp>, usize), StoreError> {
         const SQL: &str = "
-            SELECT COUNT(*) AS ahead FROM outbox
-            WHERE email = $1 AND id < $2 AND sent_at IS NULL AND dead_at IS NULL
-              AND leased_until > $3";
-        let row = sqlx::query(SQL)
+            SELECT sent_at FROM letters_sent WHERE digest = $1 AND sent_at > $2
+            UNION ALL
+            SELECT CAST(NULL AS BIGINT) FROM outbox
+            WHERE email = $3 AND id < $4 AND sent_at IS NULL AND dead_at IS NULL
+              AND leased_until > $5";
+        let rows = sqlx::query(SQL)
+            .bind(digest_of(&letter.email))
+            .bind(since.unix_millis())
             .bind(letter.email.as_str())
             .bind(letter.id.to_string())
             .bind(now.unix_millis())
-            .fetch_one(self.raw())
+            .fetch_all(self.raw())
             .await?;
-        Ok(usize::try_from(column::integer(&row, "ahead")?).unwrap_or(0))
+        let instants: Vec<Option<Timestamp>> = rows
+            .iter()
+            .map(|row| column::optional_instant(row, "sent_at"))
+            .collect::<Result<_, _>>()?;
+        let mut sent: Vec<Timestamp> = instants.iter().copied().flatten().collect();
+        sent.sort_unstable();
+        let ahead = instants.len() - sent.len();
+        Ok((sent, ahead))
     }
 
-    /// Whether a later letter of the same kind waits for the same address.
+    /// Notes that a letter has left to the address, for the limit of an hour.
+    pub async fn count_letter(
+        &mut self,
+        email: &EmailAddress,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO letters_sent (digest, sent_at) VALUES ($1, $2)";
+        sqlx::query(SQL).bind(digest_of(email)).bind(now.unix_millis()).execute(self.raw()).await?;
+        Ok(())
+    }
+
+    /// Forgets up to `limit` notes of letters that left before `before`; answers how many.
+    pub async fn purge_letter_counts(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        // the rows have no key of their own, and need none
+        const SQL: &str = "
+            DELETE FROM letters_sent WHERE sent_at <=
+                (SELECT MAX(sent_at) FROM
+                    (SELECT sent_at FROM letters_sent WHERE sent_at <= $1
+                     ORDER BY sent_at LIMIT $2) AS oldest)";
+        let done =
+            sqlx::query(SQL).bind(before.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Whether a later letter of the same kind, about the same account, waits for the same address.
     pub async fn is_superseded(&mut self, letter: &ClaimedLetter) -> Result<bool, StoreError> {
         const SQL: &str = "
             SELECT 1 FROM outbox
             WHERE email = $1 AND kind = $2 AND id > $3 AND sent_at IS NULL AND dead_at IS NULL
+              AND COALESCE(account_id, '') = $4
             LIMIT 1";
+        let account = letter.account.map(|id| id.to_string()).unwrap_or_default();
         let row = sqlx::query(SQL)
             .bind(letter.email.as_str())
             .bind(&letter.kind)
             .bind(letter.id.to_string())
+            .bind(account)
             .fetch_optional(self.raw())
             .await?;
         Ok(row.is_some())
@@ -304,17 +358,25 @@ impl Connection {
             .collect()
     }
 
-    /// The account has left this address: what has not been sent to it lapses, and what was is
-    /// remembered as the account's.
+    /// The account has left this address: what would open it lapses where it has not been sent, and the
+    /// rest is remembered as the account's. Notices of what happened before go where they were to go.
     pub async fn leave_letters_to(
         &mut self,
         email: &EmailAddress,
         account: AccountId,
     ) -> Result<(), StoreError> {
-        const LAPSE: &str = "DELETE FROM outbox WHERE email = $1 AND sent_at IS NULL";
+        const LAPSE: &str = "
+            DELETE FROM outbox
+            WHERE email = $1 AND sent_at IS NULL AND (account_id IS NULL OR account_id = $2)
+              AND kind IN ('sign-up', 'new-link', 'password-reset', 'operator-reset', 'invitation',
+                           'email-change', 'email-change-notice')";
         const KEEP: &str =
             "UPDATE outbox SET account_id = $1 WHERE email = $2 AND account_id IS NULL";
-        sqlx::query(LAPSE).bind(email.as_str()).execute(self.raw()).await?;
+        sqlx::query(LAPSE)
+            .bind(email.as_str())
+            .bind(account.to_string())
+            .execute(self.raw())
+            .await?;
         sqlx::query(KEEP)
             .bind(account.to_string())
             .bind(email.as_str())
@@ -331,17 +393,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets up to `limit` letters sent before `before`; answers how many.
+    /// Forgets up to `limit` letters sent before `sent`, or given up before `dead`; answers how many.
     pub async fn purge_letters(
         &mut self,
-        before: Timestamp,
+        sent: Timestamp,
+        dead: Timestamp,
         limit: i64,
     ) -> Result<u64, StoreError> {
         const SQL: &str = "
             DELETE FROM outbox WHERE id IN
-                (SELECT id FROM outbox WHERE sent_at <= $1 LIMIT $2)";
-        let done =
-            sqlx::query(SQL).bind(before.unix_millis()).bind(limit).execute(self.raw()).await?;
+                (SELECT id FROM outbox WHERE sent_at <= $1 OR dead_at <= $2 LIMIT $3)";
+        let done = sqlx::query(SQL)
+            .bind(sent.unix_millis())
+            .bind(dead.unix_millis())
+            .bind(limit)
+            .execute(self.raw())
+            .await?;
         Ok(done.rows_affected())
     }
 }

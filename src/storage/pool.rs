@@ -1,5 +1,6 @@
 //! The connections, and all that differs between the engines but migrations.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,16 @@ pub struct Pool {
 pub enum Engine {
     Sqlite { file: PathBuf },
     Postgres,
+}
+
+/// So that nobody works on another database than they think; a URL may hold a password.
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { file } => write!(f, "the file {}", file.display()),
+            Self::Postgres => f.write_str("the PostgreSQL database of the settings"),
+        }
+    }
 }
 
 /// `[default.databases.vestibule]`

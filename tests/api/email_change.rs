@@ -417,3 +417,18 @@ async fn links_of_a_disabled_account_are_unknown() {
     }
     assert!(!signs_in(&app, NEW, PASSWORD).await);
 }
+
+#[rocket::async_test]
+async fn r35_an_address_gets_no_more_letters_because_those_who_caused_them_leave() {
+    let app = support::configured("[default.vestibule.limits]\nletters_per_hour = 3\n").await;
+    for mover in [ADA, NEW, "carol@example.org"] {
+        let ada = app.signed_in(mover).await;
+        for _ in 0..2 {
+            assert_eq!(ask(&ada, BOB).await.status, Status::Accepted);
+            app.deliver().await;
+        }
+        let gone = post_as(&ada, "/v1/me/deletion", &json!({ "password": PASSWORD })).await;
+        assert_eq!(gone.status, Status::NoContent);
+    }
+    assert_eq!(app.letters_to(BOB).await.len(), 3);
+}

@@ -79,6 +79,8 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("events", "session_id", Shown("events.session_id")),
     ("events", "sign_up_id", ROW),
     ("events", "user_agent", Shown("events.user_agent")),
+    ("letters_sent", "digest", Internal("a digest of the address, for an hour")),
+    ("letters_sent", "sent_at", Internal("how many letters an address got, for an hour")),
     ("links", "account_id", Whose),
     ("links", "digest", Secret),
     ("links", "disavowed_at", Shown("links.voided_at")),

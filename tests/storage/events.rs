@@ -17,6 +17,7 @@ on_both_engines! {
     events_are_read_page_by_page_each_once_while_more_are_noted,
     the_deletion_of_an_account_takes_its_events_along,
     old_events_are_purged_by_portions,
+    of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept,
 }
 
 fn failed_at(at: Timestamp) -> NewEvent<'static> {
@@ -195,4 +196,33 @@ async fn old_events_are_purged_by_portions(db: TestDatabase) {
         assert_eq!(purge(after(10)).await, portion);
     }
     assert_eq!(db.count("events").await, 1);
+}
+
+async fn of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    let owners = NewEvent {
+        account: Some(ada),
+        kind: EventKind::SignIn,
+        actor: Actor::Owner,
+        ..failed_at(NOW)
+    };
+    note(&db, &owners).await;
+    db.store
+        .write(async |tx| {
+            for second in 0..120 {
+                for account in [Some(ada), None] {
+                    let new = NewEvent { account, ..failed_at(after(second)) };
+                    tx.insert_event(&new).await?;
+                    tx.trim_events(new.id, new.kind).await?;
+                }
+            }
+            Ok::<_, vestibule::storage::StoreError>(())
+        })
+        .await
+        .unwrap();
+    let kept = of(&db, ada).await;
+    assert_eq!(kept.len(), 101, "a hundred failures, and what the owner did");
+    assert_eq!(kept[0].at, after(119), "the latest");
+    assert_eq!(kept[99].at, after(20));
+    assert_eq!(db.count("events").await, 201, "and as many of nobody");
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use vestibule::clock::Timestamp;
 use vestibule::crypto::secret::Entropy;
-use vestibule::model::AccountId;
+use vestibule::model::{AccountId, EmailAddress};
 use vestibule::storage::{ClaimedLetter, LetterId, NewLetter};
 
-use crate::database::{NOW, TestDatabase, after, at_once, claim, email};
+use crate::database::{NOW, TestDatabase, after, at_once, claim, email, new_id};
 
 on_both_engines! {
     a_letter_is_claimed_as_it_was_posted,
@@ -23,7 +23,9 @@ on_both_engines! {
     what_is_dead_is_never_claimed_again_and_stays_visible,
     a_dropped_letter_is_gone,
     has_due_letters_says_what_a_claim_would_find,
-    r35_the_letters_of_an_address_are_counted_by_when_they_were_sent,
+    r35_the_letters_of_an_address_are_counted_whatever_becomes_of_them,
+    a_letter_that_was_given_up_is_forgotten_in_time,
+    a_letter_that_says_nothing_more_waits_once,
     of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none,
     sent_letters_are_purged_by_portions,
     letters_about_an_account_go_with_it_and_others_stay,
@@ -217,7 +219,7 @@ async fn what_is_dead_is_never_claimed_again_and_stays_visible(db: TestDatabase)
     let letter = claim_one(&db, NOW).await;
     assert!(mark_dead(&db, &letter, after(1)).await);
     assert!(db.claim(after(1_000_000), 10).await.is_empty());
-    let purged = db.store.write(async |tx| tx.purge_letters(after(1_000_000), 10).await).await;
+    let purged = db.store.write(async |tx| tx.purge_letters(after(1_000_000), NOW, 10).await).await;
     assert_eq!(purged.unwrap(), 0);
     assert_eq!(db.integer("SELECT dead_at FROM outbox").await, Some(after(1).unix_millis()));
     assert_eq!(db.integer("SELECT tries FROM outbox").await, Some(1));
@@ -253,20 +255,73 @@ async fn has_due_letters_says_what_a_claim_would_find(db: TestDatabase) {
     assert!(!has_due(after(1_000)).await);
 }
 
-async fn r35_the_letters_of_an_address_are_counted_by_when_they_were_sent(db: TestDatabase) {
+async fn r35_the_letters_of_an_address_are_counted_whatever_becomes_of_them(db: TestDatabase) {
     for (address, sent) in [("ada", 30), ("ada", 10), ("bob", 20), ("ada", 20)] {
-        db.letter(&format!("{address}@example.org"), NOW).await;
-        let letter = claim_one(&db, NOW).await;
-        assert!(mark_sent(&db, &letter, after(sent)).await);
+        let to = email(&format!("{address}@example.org"));
+        db.store.write(async |tx| tx.count_letter(&to, after(sent)).await).await.unwrap();
     }
-    db.letter("ada@example.org", NOW).await;
-    let ada = email("ada@example.org");
-    let sent = async |since| {
-        db.store.read(async |tx| tx.letters_sent_since(&ada, since).await).await.unwrap()
+    // one on its way before this one, one behind it
+    for due in [0, 1, 2] {
+        db.letter("ada@example.org", after(due)).await;
+    }
+    let claimed = db.claim(after(2), 10).await;
+    let counted = async |since| {
+        let count = db.store.read(async |tx| tx.letters_counted(&claimed[1], since, NOW).await);
+        count.await.unwrap()
     };
-    assert_eq!(sent(NOW).await, [after(10), after(20), after(30)]);
-    assert_eq!(sent(after(10)).await, [after(20), after(30)]);
-    assert!(sent(after(30)).await.is_empty());
+    assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 1));
+    assert_eq!(counted(after(10)).await, (vec![after(20), after(30)], 1));
+    // forgetting the letters does not forget their number
+    let ada = email("ada@example.org");
+    db.store.write(async |tx| tx.delete_letters_to(&ada).await).await.unwrap();
+    assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 0));
+
+    let purge = async |before, limit| {
+        db.store.write(async |tx| tx.purge_letter_counts(before, limit).await).await.unwrap()
+    };
+    assert_eq!(purge(after(20), 1).await, 1, "the oldest");
+    assert_eq!(purge(after(20), 10).await, 2, "of both addresses");
+    assert_eq!(purge(after(20), 10).await, 0);
+    assert_eq!(counted(NOW).await, (vec![after(30)], 0));
+}
+
+async fn a_letter_that_was_given_up_is_forgotten_in_time(db: TestDatabase) {
+    db.letter("ada@example.org", NOW).await;
+    let letter = claim_one(&db, NOW).await;
+    assert!(mark_dead(&db, &letter, after(10)).await);
+    let purge = async |dead| {
+        db.store.write(async |tx| tx.purge_letters(NOW, dead, 10).await).await.unwrap()
+    };
+    assert_eq!(purge(after(9)).await, 0);
+    assert_eq!(purge(after(10)).await, 1);
+    assert_eq!(db.count("outbox").await, 0);
+}
+
+async fn a_letter_that_says_nothing_more_waits_once(db: TestDatabase) {
+    let (ada, bob) = (email("ada@example.org"), email("bob@example.org"));
+    let post = async |to: &EmailAddress, kind: &'static str| {
+        let new = NewLetter {
+            id: LetterId::new(new_id()),
+            kind,
+            email: to,
+            locale: None,
+            account: None,
+            facts: "{}".to_owned(),
+            now: NOW,
+        };
+        db.store.write(async |tx| tx.insert_letter_once(&new).await).await.unwrap();
+    };
+    for _ in 0..3 {
+        post(&ada, "password-reset").await;
+    }
+    assert_eq!(db.count("outbox").await, 1);
+    post(&ada, "new-link").await;
+    post(&bob, "password-reset").await;
+    assert_eq!(db.count("outbox").await, 3, "of another kind, and to another address");
+    // what is on its way may say too little by now
+    assert_eq!(db.claim(NOW, 10).await.len(), 3);
+    post(&ada, "password-reset").await;
+    assert_eq!(db.count("outbox").await, 4);
 }
 
 async fn of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none(db: TestDatabase) {
@@ -301,8 +356,9 @@ async fn sent_letters_are_purged_by_portions(db: TestDatabase) {
         assert!(mark_sent(&db, &letter, after(sent)).await);
     }
     db.letter("bob@example.org", NOW).await;
-    let purge =
-        async |before| db.store.write(async |tx| tx.purge_letters(before, 2).await).await.unwrap();
+    let purge = async |before| {
+        db.store.write(async |tx| tx.purge_letters(before, NOW, 2).await).await.unwrap()
+    };
     assert_eq!(purge(after(9)).await, 0);
     for portion in [2, 2, 1, 0] {
         assert_eq!(purge(after(10)).await, portion);

@@ -124,13 +124,14 @@ pub fn run(figment: Figment, arguments: AccountArguments) -> Result<(), CommandE
 
 impl Whom {
     async fn find(&self, accounts: &Accounts) -> Result<AccountRecord, CommandError> {
-        accounts.find_named(&self.named).await?.ok_or_else(|| self.not_found())
+        accounts.find_named(&self.named).await?.ok_or_else(|| self.not_found(accounts))
     }
 
-    fn not_found(&self) -> CommandError {
+    fn not_found(&self, accounts: &Accounts) -> CommandError {
+        let database = accounts.store.engine();
         CommandError::Failed(match &self.named {
-            Named::Id(id) => format!("there is no account {id}"),
-            Named::Email(email) => format!("there is no account for {email}"),
+            Named::Id(id) => format!("there is no account {id} in {database}"),
+            Named::Email(email) => format!("there is no account for {email} in {database}"),
         })
     }
 }
@@ -189,9 +190,10 @@ async fn delete(
     if !yes {
         let places = accounts.places_of(record.account.id).await?;
         return Err(CommandError::Failed(format!(
-            "nothing was deleted. It would be the account of {}, with the id {}, made on {}, which \
-             is signed in {} times; whatever names its owner would go at once, and cannot be had \
-             back. --yes does it",
+            "nothing was deleted. It would be, from {}, the account of {}, with the id {}, made on \
+             {}, which is signed in {} times; whatever names its owner would go at once, and cannot \
+             be had back. --yes does it",
+            accounts.store.engine(),
             record.account.email,
             record.account.id,
             record.account.created_at.rfc3339(),
@@ -199,7 +201,7 @@ async fn delete(
         )));
     }
     if !accounts.delete_by_operator(record.account.id).await? {
-        return Err(whom.not_found());
+        return Err(whom.not_found(accounts));
     }
     answer(json, &Deleted { account: record.into(), deleted: true }, |done| {
         format!("The account of {} is deleted; a letter tells its owner.", done.account.email)
@@ -211,7 +213,7 @@ async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<()
     let id = record.account.id;
     let places = accounts.places_of(id).await?;
     if !accounts.end_sessions(id, Actor::Operator, &Caller::operator()).await? {
-        return Err(whom.not_found());
+        return Err(whom.not_found(accounts));
     }
     let ended = places.sessions.len() + places.page_sessions.len();
     answer(json, &SignedOut { account: record.into(), ended }, |done| {

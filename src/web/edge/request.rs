@@ -1,5 +1,6 @@
 //! What is known of a request beside its content: its id, when it came, from what browser.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use rocket::fairing::{Fairing, Info, Kind};
@@ -10,6 +11,7 @@ use rocket::{Data, Request, Response};
 use super::form::Form;
 use super::language;
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::crypto::secret::Entropy;
 use crate::model::{Caller, UserAgent};
 use crate::oauth::{Credentials, OAuthError};
@@ -72,6 +74,16 @@ impl Fairing for Identified {
     }
 }
 
+/// Of the connection, or of the client behind proxies that the settings trust.
+fn address_of(request: &Request<'_>) -> Option<IpAddr> {
+    let peer = request.client_ip()?;
+    let Some(settings) = request.rocket().state::<Settings>() else { return Some(peer) };
+    // several headers are one list (RFC 9110 §5.3)
+    let hops: Vec<&str> =
+        request.headers().get("X-Forwarded-For").flat_map(|list| list.split(',')).collect();
+    Some(settings.trusted_proxies.client(peer, hops.into_iter()))
+}
+
 /// Never fails: what is not known of a request is left out.
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Caller {
@@ -80,7 +92,7 @@ impl<'r> FromRequest<'r> for Caller {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
         let id = RequestId::of(request);
         Outcome::Success(Self {
-            address: request.client_ip(),
+            address: address_of(request),
             user_agent: request.headers().get_one("User-Agent").and_then(UserAgent::parse),
             locale: language::accepted(request),
             request_id: (!id.is_empty()).then(|| id.to_owned()),
