@@ -205,6 +205,7 @@ fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -
         events: EventLog::new(clock.clone(), entropy, settings.events.address),
         policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
         turns: crate::accounts::SignUpTurns::default(),
+        email_link_ttl: settings.links.email_ttl.duration(),
     }
 }
 

@@ -8,30 +8,30 @@ mail-fact-browser = Browser
 mail-fact-app = App
 mail-fact-ended = Beendet
 mail-fact-signed-up = Registriert
-mail-fact-new-address = Neue Adresse
+mail-fact-new-address = Neue E-Mail-Adresse
 
 ## An die Person, die sich registriert hat.
 
-mail-activation-subject = Bestätigen Sie Ihre Adresse für { $service }
-mail-activation-heading = Bestätigen Sie Ihre Adresse
+mail-activation-subject = Bestätigen Sie Ihre E-Mail-Adresse für { $service }
+mail-activation-heading = Bestätigen Sie Ihre E-Mail-Adresse
 mail-activation-lead =
-    Jemand, höchstwahrscheinlich Sie selbst, hat sich mit dieser Adresse registriert. Um zu
-    bestätigen, dass die Adresse Ihnen gehört, öffnen Sie bitte diesen Link und klicken Sie auf der
-    Seite auf die Schaltfläche.
-mail-activation-button = Adresse bestätigen
+    Jemand, höchstwahrscheinlich Sie selbst, hat sich mit dieser E-Mail-Adresse registriert. Um zu
+    bestätigen, dass sie Ihnen gehört, öffnen Sie bitte diesen Link und klicken Sie auf der Seite auf
+    die Schaltfläche.
+mail-activation-button = E-Mail-Adresse bestätigen
 mail-activation-valid = Der Link ist { $span } lang gültig. Danach bietet die Seite einen neuen an.
 mail-activation-not-you = Das waren nicht Sie?
     .advice =
-        Wählen Sie auf derselben Seite „Das war ich nicht“, oder unternehmen Sie einfach nichts. Ohne
-        Bestätigung der Adresse wird kein Konto angelegt.
+        Wählen Sie auf derselben Seite „Das war ich nicht“, oder unternehmen Sie einfach nichts. Solange
+        die Adresse nicht bestätigt ist, wird kein Konto angelegt.
 
 ## An die Person, mit deren Adresse sich jemand noch einmal registrieren wollte.
 
 mail-account-exists-subject = Sie haben bereits ein Konto bei { $service }
 mail-account-exists-heading = Sie haben bereits ein Konto
 mail-account-exists-lead =
-    Jemand, vielleicht Sie selbst, wollte sich mit dieser Adresse registrieren. Zu ihr gibt es bereits
-    ein Konto; deshalb wurde nichts geändert.
+    Jemand, vielleicht Sie selbst, wollte sich mit dieser E-Mail-Adresse registrieren. Zu ihr gibt es
+    bereits ein Konto; deshalb wurde nichts geändert.
 mail-account-exists-was-you = Waren Sie es selbst?
     .advice =
         Melden Sie sich einfach mit Ihrem bestehenden Konto an. Falls Sie Ihr Passwort vergessen haben,
@@ -42,15 +42,16 @@ mail-account-exists-not-you = Das waren nicht Sie?
 
 ## An die Person, deren Adresse jemand für ein anderes Konto verwenden wollte.
 
-mail-address-in-use-subject = Zu Ihrer Adresse gibt es bereits ein Konto bei { $service }
-mail-address-in-use-heading = Zu Ihrer Adresse gibt es bereits ein Konto
+mail-address-in-use-subject =
+    Zu Ihrer E-Mail-Adresse gibt es bereits ein Konto bei { $service }
+mail-address-in-use-heading = Zu Ihrer E-Mail-Adresse gibt es bereits ein Konto
 mail-address-in-use-lead =
-    Jemand, vielleicht Sie selbst, wollte diese Adresse für ein anderes Konto verwenden. Zu ihr gibt es
-    bereits ein eigenes Konto; deshalb wurde nichts geändert.
+    Jemand, vielleicht Sie selbst, wollte diese E-Mail-Adresse für ein anderes Konto verwenden. Zu ihr
+    gibt es bereits ein eigenes Konto; deshalb wurde nichts geändert.
 mail-address-in-use-was-you = Waren Sie es selbst?
     .advice =
-        Wählen Sie für das andere Konto eine andere Adresse, oder löschen Sie zuvor das Konto, das zu
-        dieser Adresse gehört.
+        Wählen Sie für das andere Konto eine andere E-Mail-Adresse, oder löschen Sie zuvor das Konto,
+        das zu dieser gehört.
 mail-address-in-use-not-you = Das waren nicht Sie?
     .advice =
         Sie brauchen nichts zu unternehmen. Wer immer es war, hat nichts über Ihr Konto erfahren.
@@ -64,7 +65,7 @@ mail-session-ended-lead =
     neueren ersetzt war, wurde noch einmal verwendet. Das geschieht, wenn ihn jemand kopiert hat;
     manchmal wurde auch nur ein Gerät aus einer alten Sicherung wiederhergestellt.
 mail-session-ended-more =
-    Die Anmeldung kann von niemandem mehr verwendet werden. Ihr Passwort wurde nicht geändert.
+    Mit dieser Anmeldung kommt niemand mehr in Ihr Konto. Ihr Passwort wurde nicht geändert.
 mail-session-ended-was-you = Sie erkennen die Anmeldung wieder?
     .advice = Melden Sie sich einfach erneut an.
 mail-session-ended-not-you = Sie erkennen sie nicht wieder?
@@ -77,8 +78,8 @@ mail-session-ended-not-you = Sie erkennen sie nicht wieder?
 mail-password-reset-subject = Wählen Sie ein neues Passwort für { $service }
 mail-password-reset-heading = Wählen Sie ein neues Passwort
 mail-password-reset-lead =
-    Jemand, höchstwahrscheinlich Sie selbst, hat das Passwort des Kontos mit dieser Adresse vergessen.
-    Um ein neues zu wählen, öffnen Sie bitte diesen Link.
+    Jemand, höchstwahrscheinlich Sie selbst, hat das Passwort des Kontos mit dieser E-Mail-Adresse
+    vergessen. Um ein neues zu wählen, öffnen Sie bitte diesen Link.
 mail-password-reset-button = Neues Passwort wählen
 mail-password-reset-valid = Der Link ist { $span } lang gültig und funktioniert nur einmal.
 mail-password-reset-not-you = Das waren nicht Sie?
@@ -105,8 +106,8 @@ mail-operator-reset-not-you = Sie haben diese E-Mail nicht erwartet?
 mail-invitation-subject = Ihr Konto bei { $service }
 mail-invitation-heading = Für Sie wurde ein Konto angelegt
 mail-invitation-lead =
-    Der Betreiber von { $service } hat für Sie ein Konto mit dieser Adresse angelegt. Um zu beginnen,
-    öffnen Sie bitte diesen Link und wählen Sie ein Passwort.
+    Der Betreiber von { $service } hat für Sie ein Konto mit dieser E-Mail-Adresse angelegt. Um zu
+    beginnen, öffnen Sie bitte diesen Link und wählen Sie ein Passwort.
 mail-invitation-button = Passwort wählen
 mail-invitation-valid = Der Link ist { $span } lang gültig und funktioniert nur einmal.
 mail-invitation-not-you = Sie haben diese E-Mail nicht erwartet?
@@ -122,7 +123,7 @@ mail-password-changed-lead =
     Das Passwort Ihres Kontos wurde von jemandem geändert, der dort angemeldet war. Alle anderen
     Anmeldungen wurden beendet.
 mail-password-changed-lead-by-link =
-    Das Passwort Ihres Kontos wurde geändert, und zwar über einen Link, den wir an diese Adresse
+    Das Passwort Ihres Kontos wurde geändert, und zwar über einen Link, den wir an diese E-Mail-Adresse
     geschickt hatten. Alle Anmeldungen wurden beendet.
 mail-password-changed-was-you = Waren Sie es selbst?
     .advice = Dann brauchen Sie nichts weiter zu tun.
@@ -134,60 +135,60 @@ mail-password-changed-not-you = Das waren nicht Sie?
 
 ## An die neue Adresse: Gehört sie Ihnen?
 
-mail-email-change-subject = Bestätigen Sie Ihre neue Adresse für { $service }
-mail-email-change-heading = Bestätigen Sie Ihre neue Adresse
+mail-email-change-subject = Bestätigen Sie Ihre neue E-Mail-Adresse für { $service }
+mail-email-change-heading = Bestätigen Sie Ihre neue E-Mail-Adresse
 mail-email-change-lead =
-    Jemand, höchstwahrscheinlich Sie selbst, möchte diese Adresse für ein Konto bei { $service }
-    verwenden. Um zu bestätigen, dass die Adresse Ihnen gehört, öffnen Sie bitte diesen Link und
-    klicken Sie auf der Seite auf die Schaltfläche.
-mail-email-change-button = Neue Adresse bestätigen
+    Jemand, höchstwahrscheinlich Sie selbst, möchte diese E-Mail-Adresse für ein Konto bei { $service }
+    verwenden. Um zu bestätigen, dass sie Ihnen gehört, öffnen Sie bitte diesen Link und klicken Sie auf
+    der Seite auf die Schaltfläche.
+mail-email-change-button = Neue E-Mail-Adresse bestätigen
 mail-email-change-valid = Der Link ist { $span } lang gültig und funktioniert nur einmal.
 mail-email-change-not-you = Das waren nicht Sie?
-    .advice = Dann unternehmen Sie nichts. Ohne Bestätigung wird die Adresse nicht verwendet.
+    .advice =
+        Dann unternehmen Sie nichts. Solange die Adresse nicht bestätigt ist, wird sie nicht verwendet.
 
 ## An die alte Adresse: Jemand möchte sie ändern.
 
-mail-email-change-notice-subject = Ihre Adresse bei { $service } soll geändert werden
-mail-email-change-notice-heading = Ihre Adresse soll geändert werden
+mail-email-change-notice-subject = Ihre E-Mail-Adresse bei { $service } soll geändert werden
+mail-email-change-notice-heading = Ihre E-Mail-Adresse soll geändert werden
 mail-email-change-notice-lead =
-    Jemand, der bei Ihrem Konto angemeldet ist, möchte dafür eine andere Adresse verwenden. Die Adresse
+    Jemand, der bei Ihrem Konto angemeldet ist, möchte dafür eine andere E-Mail-Adresse verwenden. Sie
     ändert sich erst, wenn die neue bestätigt ist.
 mail-email-change-notice-was-you = Waren Sie es selbst?
     .advice =
         Öffnen Sie den Link in der E-Mail an Ihre neue Adresse. Hier brauchen Sie nichts zu tun.
 mail-email-change-notice-not-you = Das waren nicht Sie?
     .advice =
-        Dann halten Sie die Änderung auf: Öffnen Sie diesen Link und klicken Sie auf der Seite auf die
+        Dann stoppen Sie die Änderung: Öffnen Sie diesen Link und klicken Sie auf der Seite auf die
         Schaltfläche. Ändern Sie danach Ihr Passwort.
-mail-email-change-notice-button = Änderung aufhalten
+mail-email-change-notice-button = Änderung stoppen
 mail-email-change-notice-valid = Der Link ist { $span } lang gültig.
 
 ## An die alte Adresse: Sie ist geändert.
 
-mail-email-changed-subject = Ihre Adresse bei { $service } wurde geändert
-mail-email-changed-heading = Ihre Adresse wurde geändert
+mail-email-changed-subject = Ihre E-Mail-Adresse bei { $service } wurde geändert
+mail-email-changed-heading = Ihre E-Mail-Adresse wurde geändert
 mail-email-changed-lead =
-    Ihr Konto hat jetzt eine neue Adresse. Sie melden sich mit dieser an, und dorthin gehen auch unsere
-    E-Mails. Diese E-Mail ist die letzte an die alte Adresse.
+    Ihr Konto hat jetzt eine neue E-Mail-Adresse. Sie melden sich mit dieser an, und dorthin gehen auch
+    unsere E-Mails. Diese E-Mail ist die letzte an die alte Adresse.
 mail-email-changed-was-you = Waren Sie es selbst?
     .advice = Dann brauchen Sie nichts weiter zu tun.
 mail-email-changed-not-you = Das waren nicht Sie?
     .advice =
-        Dann hat möglicherweise jemand anderes Ihr Konto. Informieren Sie sofort den Betreiber von
-        { $service }. Falls die neue Adresse eine von Ihren eigenen ist, wählen Sie hier ein neues
+        Dann hat möglicherweise jemand anderes Zugriff auf Ihr Konto. Informieren Sie sofort den
+        Betreiber von { $service }. Falls die neue Adresse Ihnen gehört, wählen Sie hier ein neues
         Passwort:
 
 ## Das Konto gibt es nicht mehr.
 
 mail-account-deleted-subject = Ihr Konto bei { $service } wurde gelöscht
 mail-account-deleted-heading = Ihr Konto wurde gelöscht
-mail-account-deleted-lead =
-    Ihr Konto wurde gelöscht, wie es jemand verlangt hat, der dort angemeldet war.
+mail-account-deleted-lead = Jemand, der dort angemeldet war, hat Ihr Konto gelöscht.
 mail-account-deleted-lead-by-operator =
     Der Betreiber von { $service } hat Ihr Konto gelöscht.
 mail-account-deleted-more =
     Was dazu gehörte, ist gelöscht; niemand kann sich mehr bei diesem Konto anmelden, und es lässt sich
-    nicht wiederherstellen. Mit dieser Adresse können Sie sich erneut registrieren.
+    nicht wiederherstellen. Mit dieser E-Mail-Adresse können Sie sich erneut registrieren.
 mail-account-deleted-not-you = Das waren nicht Sie?
     .advice =
         Dann kannte jemand anderes Ihr Passwort. Informieren Sie den Betreiber von { $service }, und

@@ -2,13 +2,13 @@
 
 page-footer = { $service } fragt in E-Mails niemals nach Ihrem Passwort.
 page-error-prefix = Fehler:
-page-address = Adresse
+page-address = E-Mail-Adresse
 page-browser = Browser
 page-new-password = Neues Passwort
 page-password-rules =
     Mindestens { $min_length } Zeichen. Gut sind mehrere Wörter hintereinander, auch mit Leerzeichen;
-    Großbuchstaben, Ziffern und Sonderzeichen sind willkommen, aber nicht nötig. Ihre Adresse und der
-    Name { $service } werden nicht angenommen.
+    Großbuchstaben, Ziffern und Sonderzeichen sind willkommen, aber nicht nötig. Ihre E-Mail-Adresse und
+    der Name { $service } werden nicht angenommen.
 page-not-you = Das waren nicht Sie?
 page-send-new-link = Neuen Link zusenden
 page-forgotten-password = Neues Passwort wählen
@@ -21,49 +21,49 @@ error-password-too-short =
 error-password-too-long = Ein Passwort hat höchstens { $max_length } Zeichen.
 error-password-nul = Ein Passwort darf das NUL-Zeichen nicht enthalten.
 error-password-contains-address =
-    Dieses Passwort ist Ihre Adresse oder kaum mehr als sie: Es würde als Erstes erraten.
+    Dieses Passwort ist Ihre E-Mail-Adresse oder kaum mehr als sie: Es würde als Erstes erraten.
 error-password-contains-service-name =
     Dieses Passwort ist der Name dieses Dienstes oder kaum mehr als er: Es würde als Erstes erraten.
 
 ## Der Link einer Registrierung
 
-activate = Bestätigen Sie Ihre Adresse
+activate = Bestätigen Sie Ihre E-Mail-Adresse
 activate-contested =
-    Mit Ihrer Adresse wurde mehr als eine Registrierung vorgenommen, und zwar mit verschiedenen
+    Mit Ihrer E-Mail-Adresse wurde mehr als eine Registrierung vorgenommen, und zwar mit verschiedenen
     Passwörtern. Wir können nicht erkennen, welche von Ihnen stammt; deshalb gilt keines dieser
     Passwörter. Die E-Mail ging an Sie, also wählen Sie jetzt das Passwort.
 activate-waiting =
-    Eine Registrierung mit Ihrer Adresse wartet auf Bestätigung. Wenn sie von Ihnen stammt, bestätigen
-    Sie, dass die Adresse Ihnen gehört, und Ihr Konto ist bereit.
+    Eine Registrierung mit Ihrer E-Mail-Adresse wartet auf Bestätigung. Wenn sie von Ihnen stammt,
+    bestätigen Sie, dass die Adresse Ihnen gehört, und Ihr Konto ist bereit.
 activate-signed-up = Registriert
 activate-first-sign-up = Erste Registrierung
 activate-another-sign-up = Weitere Registrierung
 activate-set-password = Passwort festlegen und bestätigen
-activate-confirm = Adresse bestätigen
+activate-confirm = E-Mail-Adresse bestätigen
 activate-not-you =
     Wenn Sie sich nicht registriert haben, bestätigen Sie nicht. Verwerfen Sie stattdessen die
     Registrierung; dann wird daraus kein Konto.
 activate-disavow = Das war ich nicht
 
-activated = Ihre Adresse ist bestätigt
-    .title = Adresse bestätigt
-activated-already = Ihre Adresse war bereits bestätigt
+activated = Ihre E-Mail-Adresse ist bestätigt
+    .title = E-Mail-Adresse bestätigt
+activated-already = Ihre E-Mail-Adresse war bereits bestätigt
     .title = Bereits bestätigt
 activated-ready = Das Konto für { $email } ist bereit.
 activated-earlier = { $email } wurde bereits früher bestätigt.
 activated-some-time = Das ist bereits früher geschehen.
 activated-nothing-left = Hier ist nichts mehr zu tun.
 activated-sign-in =
-    Sie können sich jetzt anmelden: Kehren Sie zu der App zurück, in der Sie sich registriert haben, und
-    verwenden Sie Ihre Adresse und Ihr Passwort. Diese Seite können Sie schließen.
+    Sie können sich jetzt mit Ihrer E-Mail-Adresse und Ihrem Passwort anmelden, hier oder in der App, in
+    der Sie sich registriert haben.
 
-address-taken = Zu dieser Adresse gibt es bereits ein Konto
+address-taken = Zu dieser E-Mail-Adresse gibt es bereits ein Konto
     .title = Sie haben bereits ein Konto
 address-taken-why =
     Das Konto ist inzwischen auf anderem Weg entstanden; deshalb wird dieser Link nicht gebraucht. Es
     wurde nichts geändert.
 address-taken-advice =
-    Kehren Sie zur App zurück und melden Sie sich mit dem Konto an, das zu der Adresse gehört.
+    Melden Sie sich mit dem Konto an, das zu der Adresse gehört, hier oder in Ihrer App.
 
 disavowed = Die Registrierung ist verworfen
     .title = Registrierung verworfen
@@ -83,21 +83,21 @@ link-unknown-why =
     Vielleicht ist er nicht vollständig: Manche E-Mail-Programme brechen einen langen Link auf zwei
     Zeilen um. Kopieren Sie ihn ganz aus der E-Mail in die Adresszeile und versuchen Sie es noch einmal.
 link-unknown-advice =
-    Wenn das nicht hilft, beginnen Sie dort von vorn, wo Sie die E-Mail angefordert haben. Sie
-    bekommen dann eine neue.
+    Wenn das nicht hilft, fordern Sie einen neuen Link an: dort, wo Sie auch diesen angefordert haben,
+    oder hier.
 
 new-link-sent = Sehen Sie in Ihrem Postfach nach
 new-link-sent-what =
-    Wenn die Registrierung noch wartet, ist eine neue E-Mail an die Adresse unterwegs, mit der sie
-    vorgenommen wurde. Öffnen Sie den Link darin. Diese Seite können Sie schließen.
+    Wenn der alte Link noch gebraucht wird, ist eine neue E-Mail an dieselbe Adresse unterwegs. Öffnen
+    Sie den Link darin. Diese Seite können Sie schließen.
 new-link-sent-advice =
     Nach ein paar Minuten ist nichts angekommen? Sehen Sie im Spam-Ordner nach. Ist die E-Mail auch dort
-    nicht, registrieren Sie sich bitte in der App noch einmal.
+    nicht, beginnen Sie von vorn.
 
 ## Der Link eines vergessenen Passworts
 
 reset-password = Wählen Sie ein neues Passwort
-reset-password-what = Für das Konto mit der Adresse { $email }.
+reset-password-what = Für das Konto mit der E-Mail-Adresse { $email }.
 reset-password-set = Neues Passwort festlegen
 reset-password-ends =
     Sobald das Passwort geändert ist, enden alle Anmeldungen bei diesem Konto, und Sie melden sich mit
@@ -120,50 +120,83 @@ reset-link-used-why =
     Ein solcher Link ändert ein Passwort nur einmal. Wenn Sie es noch einmal ändern möchten oder den
     Link nicht selbst verwendet haben, fordern Sie einen neuen an.
 
+## Der Link einer Einladung
+
+choose-password = Wählen Sie Ihr Passwort
+choose-password-what = Für Sie wurde ein Konto mit der E-Mail-Adresse { $email } angelegt.
+choose-password-set = Passwort festlegen
+choose-password-then =
+    Danach melden Sie sich mit dieser E-Mail-Adresse und diesem Passwort an. Bis dahin kann sich niemand
+    bei dem Konto anmelden. Wenn Sie das nicht erwartet haben, schließen Sie die Seite.
+
+password-chosen = Ihr Passwort ist festgelegt
+password-chosen-sign-in =
+    Sie können sich jetzt mit Ihrer E-Mail-Adresse und diesem Passwort anmelden. Diese Seite können
+    Sie schließen.
+
 ## Die Links einer Adressänderung
 
-confirm-email = Bestätigen Sie Ihre neue Adresse
+email-change-when = Angefordert
+confirm-email-account = Konto
+confirm-email = Bestätigen Sie Ihre neue E-Mail-Adresse
 confirm-email-what =
-    { $new_email } soll die Adresse Ihres Kontos werden. Sobald Sie bestätigen, dass sie Ihnen gehört,
-    melden Sie sich mit ihr an, und unsere E-Mails gehen dorthin.
-confirm-email-confirm = Neue Adresse bestätigen
+    { $new_email } soll die E-Mail-Adresse Ihres Kontos werden. Sobald Sie bestätigen, dass sie Ihnen
+    gehört, melden Sie sich mit ihr an, und unsere E-Mails gehen dorthin.
+confirm-email-confirm = Neue E-Mail-Adresse bestätigen
 confirm-email-not-you = Bestätigen Sie nicht, und schließen Sie diese Seite. Dann ändert sich nichts.
 
-email-confirmed = Ihre neue Adresse ist bestätigt
-    .title = Adresse bestätigt
-email-confirmed-already = Ihre neue Adresse war bereits bestätigt
+email-confirmed = Ihre neue E-Mail-Adresse ist bestätigt
+    .title = E-Mail-Adresse bestätigt
+email-confirmed-already = Ihre neue E-Mail-Adresse war bereits bestätigt
     .title = Bereits bestätigt
 email-confirmed-sign-in = Sie melden sich von jetzt an mit { $email } an.
 
 email-change-expired =
-    Zu Ihrer Sicherheit sind die Links in unseren E-Mails nur begrenzte Zeit gültig. Ihre Adresse wurde
-    nicht geändert. Wenn Sie sie weiterhin ändern möchten, fordern Sie dies in Ihrem Konto erneut an.
+    Zu Ihrer Sicherheit sind die Links in unseren E-Mails nur begrenzte Zeit gültig. Ihre E-Mail-Adresse
+    wurde nicht geändert. Wir können einen neuen Link an die neue Adresse senden, oder Sie fordern die
+    Änderung in Ihrem Konto noch einmal an.
 
-stop-email-change = Halten Sie die Änderung Ihrer Adresse auf
+stop-email-change = Stoppen Sie die Änderung Ihrer E-Mail-Adresse
 stop-email-change-what =
-    Jemand, der bei Ihrem Konto angemeldet ist, möchte { $new_email } als dessen Adresse verwenden. Wenn
-    das nicht Sie waren, halten Sie die Änderung auf.
-stop-email-change-stop = Änderung aufhalten
+    Jemand, der bei Ihrem Konto angemeldet ist, möchte { $new_email } als dessen E-Mail-Adresse
+    verwenden. Wenn das nicht Sie waren, stoppen Sie die Änderung.
+stop-email-change-stop = Änderung stoppen
 stop-email-change-advice =
-    Wer immer es war, hatte Zugang zu Ihrem Konto. Ändern Sie deshalb auch Ihr Passwort.
+    Wer immer es war, hatte Zugriff auf Ihr Konto. Ändern Sie deshalb auch Ihr Passwort.
 
-email-change-stopped = Die Änderung ist aufgehalten
-    .title = Änderung aufgehalten
-email-change-stopped-already = Die Änderung war bereits aufgehalten
-    .title = Bereits aufgehalten
-email-change-stopped-what = Ihr Konto behält seine Adresse.
+email-change-stopped = Die Änderung ist gestoppt
+    .title = Änderung gestoppt
+email-change-stopped-already = Die Änderung war bereits gestoppt
+    .title = Bereits gestoppt
+email-change-stopped-what = Ihr Konto behält seine E-Mail-Adresse.
 email-change-stopped-advice =
-    Wenn nicht Sie selbst die Adresse ändern wollten, hatte jemand anderes Zugang zu Ihrem Konto. Wählen
-    Sie jetzt ein neues Passwort; damit enden alle Anmeldungen.
+    Wenn nicht Sie selbst die E-Mail-Adresse ändern wollten, hatte jemand anderes Zugriff auf Ihr Konto.
+    Wählen Sie jetzt ein neues Passwort; damit enden alle Anmeldungen.
 
-email-change-too-late = Die Adresse ist bereits geändert
-    .title = Zu spät zum Aufhalten
+email-change-taken = Diese E-Mail-Adresse gehört zu einem anderen Konto
+    .title = E-Mail-Adresse nicht geändert
+email-change-taken-why =
+    { $new_email } gehört inzwischen zu einem anderen Konto. Ihres behält seine E-Mail-Adresse.
+email-change-taken-advice =
+    Sie melden sich an wie bisher. Wenn Sie eine andere E-Mail-Adresse verwenden möchten, fordern Sie
+    die Änderung in Ihrem Konto erneut an.
+
+email-stop-expired =
+    Die Änderung wurde nicht rechtzeitig bestätigt. Es gibt nichts mehr zu stoppen: Ihr Konto behält seine
+    E-Mail-Adresse.
+email-stop-expired-advice =
+    Wenn nicht Sie selbst die E-Mail-Adresse ändern wollten, hatte jemand anderes Zugriff auf Ihr Konto.
+    Wählen Sie jetzt ein neues Passwort; damit enden alle Anmeldungen.
+
+email-change-too-late = Die E-Mail-Adresse ist bereits geändert
+    .title = Zu spät zum Stoppen
 email-change-too-late-why =
     Die neue Adresse wurde bestätigt, bevor Sie diesen Link geöffnet haben; deshalb lässt sich die
-    Änderung nicht mehr aufhalten.
+    Änderung nicht mehr stoppen.
 email-change-too-late-advice =
-    Wenn das nicht Sie waren, informieren Sie sofort den Betreiber von { $service }. Wenn die neue
-    Adresse eine von Ihren eigenen ist, brauchen Sie nichts zu tun.
+    Wenn das nicht Sie waren, hat möglicherweise jemand anderes Zugriff auf Ihr Konto: Informieren Sie
+    sofort den Betreiber von { $service }. Falls die neue Adresse Ihnen gehört, brauchen Sie nichts zu
+    tun.
 
 ## Probleme
 
@@ -178,7 +211,7 @@ dev-all-letters = Alle E-Mails
 dev-letters-kept = Während der Entwicklung bleiben E-Mails hier und gehen nirgendwohin sonst.
 dev-no-letters = Noch keine E-Mails
 dev-no-letters-advice =
-    Registrieren Sie jemanden und laden Sie diese Seite neu: Dann wartet hier die erste.
+    Registrieren Sie jemanden und laden Sie diese Seite neu: Dann finden Sie hier die erste.
 dev-letter-to = An { $to }
 dev-from = Von
 dev-to = An

@@ -8,35 +8,40 @@ account-sign-in-question = Sign in with an account that you have
 account-sign-up = Sign up
 account-sign-up-question = Sign up for an account
 account-sign-up-what =
-    You will get a letter with a link. Open it to confirm that the address is yours, and your account is
+    You will get an email with a link. Open it to confirm that the address is yours, and your account is
     ready.
 account-name-optional = Name (optional)
 account-forgotten = Forgotten password
 account-forgotten-question = Forgotten your password?
 account-forgotten-what =
-    Tell us the address of your account, and we send you a letter with a link to choose a new password.
-    Until you use it, nothing changes.
+    Tell us the email address of your account, and we send you an email with a link to choose a new
+    password. Until you use it, nothing changes.
 account-forgotten-send = Send me the link
 account-letter-sent = Look in your mailbox
 account-letter-sent-sign-up =
-    A letter is on its way to { $email }. Open the link in it to confirm your address. You may close this
-    page.
+    An email is on its way to { $email }. Open the link in it to confirm your address. You may close
+    this page.
 account-letter-sent-forgotten =
-    If there is an account at { $email }, a letter is on its way. Open the link in it to choose a new
+    If there is an account at { $email }, an email is on its way. Open the link in it to choose a new
     password. You may close this page.
 account-letter-sent-nothing =
     Nothing there after a few minutes? Look into the spam folder, and whether the address is spelled right.
+account-letter-sent-again = Enter the email address again
 
-error-sign-in-refused = Address and password do not belong together.
+error-sign-in-refused = Email address and password do not belong together.
 error-sign-in-unconfirmed =
-    The password is right, but the address has yet to be confirmed: open the link in our letter. If you
-    cannot find it, sign up again with the same password, and you get another.
+    The password is right, but the email address has yet to be confirmed: open the link in our email. If
+    you cannot find it, sign up again with the same password, and you get another.
 error-current-password-wrong = That is not your current password.
-error-email-malformed = An address has one @, with something on each side of it.
-error-email-too-long = An address has at most 254 characters, at most 64 of them before the @.
-error-email-local-part = Before the @, an address has letters a to z, digits, dots and a few other signs.
-error-email-domain = After the @, an address has a domain name such as example.org.
-error-email-unchanged = That is the address that your account has already.
+error-email-malformed =
+    An email address has one @, with something on each side of it.
+error-email-too-long =
+    An email address has at most 254 characters, at most 64 of them before the @.
+error-email-local-part =
+    Before the @, an email address has letters a to z, digits, dots and a few other signs.
+error-email-domain =
+    After the @, an email address has a domain name such as example.org.
+error-email-unchanged = That is the email address that your account has already.
 error-name-too-long = A name has at most 100 characters.
 error-name-control-characters = A name is one line of text.
 
@@ -46,13 +51,17 @@ account = Your account
 account-go = Go to your account
 account-sign-out = Sign out
 account-since = Created
-account-pending-email = To be confirmed
+account-pending-email = Not confirmed yet
+account-pending-hint = The change can be withdrawn until the new address is confirmed.
+account-withdraw = Withdraw
 account-name = Name
 account-language = Language
 account-language-of-browser = Same as the browser
 account-save = Save
 account-sessions = Where you are signed in
 account-sessions-none = No app is signed in with your account.
+account-session-page = This account page
+account-session-here = This browser
 account-session-since = Since { $date }
 account-session-used = Last used { $date }
 account-session-end = Sign out
@@ -61,22 +70,28 @@ account-end-all-hint = This signs you out of every app, and here as well.
 account-more = What else you can do
 account-done-saved = Saved.
 account-done-password =
-    Your password is changed. Everywhere else you are signed out, and we have told you so in a letter.
+    Your password is changed. Everywhere else you are signed out, and we have told you so by email.
 account-done-email =
-    Look in the mailbox of the new address: it takes effect once you open the link in our letter and
+    Look in the mailbox of the new address: it takes effect once you open the link in our email and
     confirm.
+account-done-withdrawn = Withdrawn. Your email address stays as it is.
 account-done-session = You are signed out there.
+account-done-out = You are signed out.
+account-done-everywhere = You are signed out everywhere, and here as well.
+account-done-ended =
+    You are not signed in here any more: that ends after 20 minutes without use, after two hours in any
+    case, and when you sign out from somewhere else. Sign in again to go on.
 
 ## Changes
 
 account-change-password = Change password
 account-change-password-what = You stay signed in here. Everywhere else you have to sign in again.
 account-current-password = Current password
-account-change-email = Change address
+account-change-email = Change email address
 account-change-email-what =
     Your account is at { $email }. We send a link to the new address, which takes effect when you open it
     and confirm, and a notice to the present one.
-account-new-email = New address
+account-new-email = New email address
 account-change-email-send = Send the link
 
 ## Leaving
@@ -84,19 +99,18 @@ account-change-email-send = Send the link
 account-export = Download all that is stored about you
 account-delete = Delete account
 account-delete-what =
-    The account at { $email } and all that names you is deleted at once. This cannot be undone.
+    The account at { $email } and all data about you is deleted at once. This cannot be undone.
 account-delete-export = Do you want to keep a copy?
 account-delete-for-good = Delete my account for good
 account-deleted = Your account is deleted
 account-deleted-what =
-    All that named you is gone. One last letter tells you so; once it has left, we forget its address as
-    well.
+    Your data is deleted. One last email tells you so; after that we delete this address as well.
 
 ## What happened
 
 account-events = What happened
 account-events-what = The latest first. If something here was not you, change your password.
-account-events-none = Nothing that is remembered.
+account-events-none = Nothing is recorded.
 account-events-earlier = Earlier
 account-event-app = App { $app }
 
@@ -108,9 +122,9 @@ actor-service = By the service itself
 
 event-sign-up = Sign-up
 event-sign-up-dropped = Sign-up dropped
-event-activation = Address confirmed
+event-activation = Email address confirmed
 event-sign-in = Signed in
-event-sign-in-failed = Sign-in with a wrong password
+event-sign-in-failed = Failed sign-in
 event-password-refused = Wrong current password
 event-sign-out = Signed out
 event-sign-out-everywhere = Signed out everywhere
@@ -120,9 +134,9 @@ event-profile-changed = Name or language changed
 event-password-changed = Password changed
 event-password-reset-requested = Link for a new password requested
 event-password-reset = New password chosen by a link
-event-email-change-requested = Change of address requested
-event-email-change-stopped = Change of address stopped
-event-email-changed = Address changed
+event-email-change-requested = Change of email address requested
+event-email-change-stopped = Change of email address stopped
+event-email-changed = Email address changed
 event-data-exported = Copy of your data downloaded
 event-account-created = Account created
 event-account-disabled = Account disabled

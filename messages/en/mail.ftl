@@ -8,16 +8,16 @@ mail-fact-browser = Browser
 mail-fact-app = App
 mail-fact-ended = Ended
 mail-fact-signed-up = Signed up
-mail-fact-new-address = New address
+mail-fact-new-address = New email address
 
 ## To whoever has signed up.
 
-mail-activation-subject = Confirm your address for { $service }
-mail-activation-heading = Confirm your address
+mail-activation-subject = Confirm your email address for { $service }
+mail-activation-heading = Confirm your email address
 mail-activation-lead =
-    Somebody, most likely you, signed up with this address. To confirm that the address is yours,
-    open this link and press the button on the page.
-mail-activation-button = Confirm my address
+    Somebody, most likely you, signed up with this email address. To confirm that it is yours, open this
+    link and press the button on the page.
+mail-activation-button = Confirm my email address
 mail-activation-valid = The link works for { $span }. After that, the page offers a new one.
 mail-activation-not-you = Was it not you?
     .advice =
@@ -29,8 +29,8 @@ mail-activation-not-you = Was it not you?
 mail-account-exists-subject = You already have an account with { $service }
 mail-account-exists-heading = You already have an account
 mail-account-exists-lead =
-    Somebody, perhaps you, tried to sign up with this address. It already has an account, so nothing
-    was changed.
+    Somebody, perhaps you, tried to sign up with this email address. It already has an account, so
+    nothing was changed.
 mail-account-exists-was-you = Was it you?
     .advice =
         Just sign in with the account that you have. If you have forgotten your password, you can
@@ -40,15 +40,15 @@ mail-account-exists-not-you = Was it not you?
 
 ## To the owner of an address that somebody wanted to move their account to.
 
-mail-address-in-use-subject = Your address already has an account with { $service }
-mail-address-in-use-heading = Your address already has an account
+mail-address-in-use-subject = Your email address already has an account with { $service }
+mail-address-in-use-heading = Your email address already has an account
 mail-address-in-use-lead =
-    Somebody, perhaps you, wanted to use this address for another account. It already has an account
-    of its own, so nothing was changed.
+    Somebody, perhaps you, wanted to use this email address for another account. It already has an
+    account of its own, so nothing was changed.
 mail-address-in-use-was-you = Was it you?
     .advice =
-        Choose another address for the other account, or delete the account that this address has
-        first.
+        Choose another email address for the other account, or first delete the account that this one
+        has.
 mail-address-in-use-not-you = Was it not you?
     .advice = There is nothing to do. Whoever it was has learned nothing about your account.
 
@@ -73,8 +73,8 @@ mail-session-ended-not-you = Do you not recognise it?
 mail-password-reset-subject = Choose a new password for { $service }
 mail-password-reset-heading = Choose a new password
 mail-password-reset-lead =
-    Somebody, most likely you, has forgotten the password of the account with this address. To choose
-    a new one, open this link.
+    Somebody, most likely you, has forgotten the password of the account with this email address. To
+    choose a new one, open this link.
 mail-password-reset-button = Choose a new password
 mail-password-reset-valid = The link works for { $span }, and once only.
 mail-password-reset-not-you = Was it not you?
@@ -91,7 +91,7 @@ mail-operator-reset-lead =
     your account.
 mail-operator-reset-button = Choose a new password
 mail-operator-reset-valid = The link works for { $span }, and once only.
-mail-operator-reset-not-you = Did you not expect this letter?
+mail-operator-reset-not-you = Did you not expect this email?
     .advice =
         Ask the people who run { $service } before you open the link, in a way that you know already.
 
@@ -100,11 +100,11 @@ mail-operator-reset-not-you = Did you not expect this letter?
 mail-invitation-subject = Your account with { $service }
 mail-invitation-heading = An account was made for you
 mail-invitation-lead =
-    The people who run { $service } have made an account for you, with this address. To begin, open
-    this link and choose a password.
+    The people who run { $service } have made an account for you, with this email address. To begin,
+    open this link and choose a password.
 mail-invitation-button = Choose a password
 mail-invitation-valid = The link works for { $span }, and once only.
-mail-invitation-not-you = Did you not expect this letter?
+mail-invitation-not-you = Did you not expect this email?
     .advice =
         Do nothing: nobody can sign in to an account that has no password. If you want to know more,
         ask the people who run { $service }.
@@ -117,36 +117,37 @@ mail-password-changed-lead =
     The password of your account was changed by somebody who was signed in to it. All other sign-ins
     have ended.
 mail-password-changed-lead-by-link =
-    The password of your account was changed, through a link that we had sent to this address. All
+    The password of your account was changed, through a link that we had sent to this email address. All
     sign-ins have ended.
 mail-password-changed-was-you = Was it you?
     .advice = Then there is nothing else to do.
 mail-password-changed-not-you = Was it not you?
     .advice =
-        Then somebody else knows your old password or can read your mail. Change the password of your
+        Then somebody else knows your old password or can read your email. Change the password of your
         mailbox, tell the people who run { $service }, and choose a new password here:
 
 ## To the new address: is it yours?
 
-mail-email-change-subject = Confirm your new address for { $service }
-mail-email-change-heading = Confirm your new address
+mail-email-change-subject = Confirm your new email address for { $service }
+mail-email-change-heading = Confirm your new email address
 mail-email-change-lead =
-    Somebody, most likely you, wants to use this address for an account with { $service }. To confirm
-    that the address is yours, open this link and press the button on the page.
-mail-email-change-button = Confirm my new address
+    Somebody, most likely you, wants to use this email address for an account with { $service }. To
+    confirm that it is yours, open this link and press the button on the page.
+mail-email-change-button = Confirm my new email address
 mail-email-change-valid = The link works for { $span }, and once only.
 mail-email-change-not-you = Was it not you?
     .advice = Do nothing. The address is not used unless it is confirmed.
 
 ## To the old address: somebody wants to change it.
 
-mail-email-change-notice-subject = Your address at { $service } is about to change
-mail-email-change-notice-heading = Your address is about to change
+mail-email-change-notice-subject = Your email address at { $service } is about to change
+mail-email-change-notice-heading = Your email address is about to change
 mail-email-change-notice-lead =
-    Somebody who is signed in to your account wants to use another address for it. The address changes
-    once the new one is confirmed, and not before.
+    Somebody who is signed in to your account wants to use another email address for it. It changes once
+    the new one is confirmed, and not before.
 mail-email-change-notice-was-you = Was it you?
-    .advice = Open the link in the letter to your new address. There is nothing to do here.
+    .advice =
+        Open the link in the email to your new address. There is nothing to do here.
 mail-email-change-notice-not-you = Was it not you?
     .advice =
         Then stop it: open this link and press the button on the page. After that, change your
@@ -156,29 +157,28 @@ mail-email-change-notice-valid = The link works for { $span }.
 
 ## To the old address: it is changed.
 
-mail-email-changed-subject = Your address at { $service } was changed
-mail-email-changed-heading = Your address was changed
+mail-email-changed-subject = Your email address at { $service } was changed
+mail-email-changed-heading = Your email address was changed
 mail-email-changed-lead =
-    Your account now has a new address. You sign in with that one, and letters go there. This letter
-    is the last to the old address.
+    Your account now has a new email address. You sign in with that one, and our emails go there. This
+    is the last one to the old address.
 mail-email-changed-was-you = Was it you?
     .advice = Then there is nothing else to do.
 mail-email-changed-not-you = Was it not you?
     .advice =
-        Then somebody else may have your account. Tell the people who run { $service } at once. If the
-        new address is one of yours, choose a new password here:
+        Then somebody else may have access to your account. Tell the people who run { $service } at
+        once. If the new address is yours, choose a new password here:
 
 ## The account is gone.
 
 mail-account-deleted-subject = Your account at { $service } was deleted
 mail-account-deleted-heading = Your account was deleted
-mail-account-deleted-lead =
-    Your account was deleted, as somebody asked who was signed in to it.
+mail-account-deleted-lead = Somebody who was signed in to your account has deleted it.
 mail-account-deleted-lead-by-operator =
     The people who run { $service } have deleted your account.
 mail-account-deleted-more =
     What belonged to it is gone, nobody can sign in to it any more, and it cannot be brought back. You
-    can sign up with this address again.
+    can sign up with this email address again.
 mail-account-deleted-not-you = Was it not you?
     .advice =
         Then somebody else knew your password. Tell the people who run { $service }, and change the

@@ -1,13 +1,13 @@
 ### The pages.
 
-page-footer = { $service } never asks for your password in a letter.
+page-footer = { $service } never asks for your password by email.
 page-error-prefix = Error:
-page-address = Address
+page-address = Email address
 page-browser = Browser
 page-new-password = New password
 page-password-rules =
     At least { $min_length } characters. Several words in a row do well, spaces included; capitals,
-    digits and symbols are welcome but not needed. Your address and the name { $service } are not
+    digits and symbols are welcome but not needed. Your email address and the name { $service } are not
     accepted.
 page-not-you = Was it not you?
 page-send-new-link = Send me a new link
@@ -21,47 +21,48 @@ error-password-too-short =
 error-password-too-long = A password has at most { $max_length } characters.
 error-password-nul = A password cannot hold the NUL character.
 error-password-contains-address =
-    This password is your address, or little more: it would be the first guess.
+    This password is your email address, or little more: it would be the first guess.
 error-password-contains-service-name =
     This password is the name of this service, or little more: it would be the first guess.
 
 ## The link of a sign-up
 
-activate = Confirm your address
+activate = Confirm your email address
 activate-contested =
-    More than one sign-up was made for your address, with different passwords. We cannot tell which of
-    them is yours, so none of those passwords counts. The letter came to you, so you choose the
+    More than one sign-up was made for your email address, with different passwords. We cannot tell
+    which of them is yours, so none of those passwords counts. The email came to you, so you choose the
     password now.
 activate-waiting =
-    A sign-up with your address is waiting. If you made it, confirm that the address is yours, and your
-    account is ready.
+    A sign-up with your email address is waiting. If you made it, confirm that the address is yours, and
+    your account is ready.
 activate-signed-up = Signed up
 activate-first-sign-up = First sign-up
 activate-another-sign-up = Another one
 activate-set-password = Set password and confirm
-activate-confirm = Confirm my address
+activate-confirm = Confirm my email address
 activate-not-you =
     If you did not sign up, do not confirm. Drop the sign-up instead, and no account is made from it.
 activate-disavow = This wasn’t me
 
-activated = Your address is confirmed
-    .title = Address confirmed
-activated-already = Your address was already confirmed
+activated = Your email address is confirmed
+    .title = Email address confirmed
+activated-already = Your email address was already confirmed
     .title = Already confirmed
 activated-ready = The account for { $email } is ready.
 activated-earlier = { $email } was confirmed earlier.
 activated-some-time = That was done earlier.
 activated-nothing-left = Nothing is left to do here.
 activated-sign-in =
-    You can sign in now: go back to the app where you signed up, and use your address and your
-    password. You may close this page.
+    You can sign in now, here or in the app where you signed up, with your email address and your
+    password.
 
-address-taken = This address already has an account
+address-taken = This email address already has an account
     .title = You already have an account
 address-taken-why =
     The account came to be in another way in the meantime, so this link is not needed. Nothing was
     changed.
-address-taken-advice = Go back to the app and sign in with the account that the address has.
+address-taken-advice =
+    Sign in with the account that the address has, here or in your app.
 
 disavowed = The sign-up is dropped
     .title = Sign-up dropped
@@ -72,30 +73,28 @@ disavowed-thanks =
 link-expired = This link has expired
     .title = Link expired
 link-expired-why =
-    For your safety, the links in our letters work for a limited time. We can send a new one to the
+    For your safety, the links in our emails work for a limited time. We can send a new one to the
     address that the sign-up was made with.
 
 link-unknown = This link does not work
     .title = Link not recognised
 link-unknown-why =
     It may not be whole: some mail programs break a long link over two lines. Copy all of it from the
-    letter into the address bar, and try again.
+    email into the address bar, and try again.
 link-unknown-advice =
-    If that does not help, go back to where you asked for the letter and begin again. You will get a
-    fresh one.
+    If that does not help, ask for a new link: where you asked for this one, or here.
 
 new-link-sent = Look in your mailbox
 new-link-sent-what =
-    If the sign-up is still waiting, a fresh letter is on its way to the address it was made with. Open
-    the link in it. You may close this page.
+    If the old link was still waiting to be used, a fresh email is on its way to the address that it was
+    sent to. Open the link in it. You may close this page.
 new-link-sent-advice =
-    Has nothing come after a few minutes? Look among the spam. If it is not there either, sign up again
-    in the app.
+    Has nothing come after a few minutes? Look among the spam. If it is not there either, begin again.
 
 ## The link of a forgotten password
 
 reset-password = Choose a new password
-reset-password-what = For the account with the address { $email }.
+reset-password-what = For the account with the email address { $email }.
 reset-password-set = Set the new password
 reset-password-ends =
     Once the password is changed, every sign-in to the account ends, and you sign in again with the new
@@ -106,7 +105,7 @@ password-reset-done-ended = Every sign-in to your account has ended, on all devi
 password-reset-done-sign-in = Sign in again with the new password where you want to. You may close this page.
 
 reset-link-expired =
-    For your safety, the links in our letters work for a limited time. We can send a new one to the
+    For your safety, the links in our emails work for a limited time. We can send a new one to the
     address of the account.
 
 reset-link-used = This link was already used
@@ -115,29 +114,44 @@ reset-link-used-why =
     Such a link changes a password once. If you want to change it again, or if it was not you who used
     the link, ask for a new one.
 
+## The link of an invitation
+
+choose-password = Choose your password
+choose-password-what = An account was made for you, with the email address { $email }.
+choose-password-set = Set my password
+choose-password-then =
+    Once it is set, you sign in with this email address and this password. Until then nobody can sign in
+    to the account. If you did not expect this, close the page.
+
+password-chosen = Your password is set
+password-chosen-sign-in =
+    You can sign in now, with your email address and this password. You may close this page.
+
 ## The links of a change of address
 
-confirm-email = Confirm your new address
+email-change-when = Asked for
+confirm-email-account = Account
+confirm-email = Confirm your new email address
 confirm-email-what =
-    { $new_email } is to be the address of your account. Once you confirm that it is yours, you sign in
-    with it, and our letters go there.
-confirm-email-confirm = Confirm my new address
+    { $new_email } is to be the email address of your account. Once you confirm that it is yours, you
+    sign in with it, and our emails go there.
+confirm-email-confirm = Confirm my new email address
 confirm-email-not-you = Do not confirm, and close this page. Then nothing changes.
 
-email-confirmed = Your new address is confirmed
-    .title = Address confirmed
-email-confirmed-already = Your new address was already confirmed
+email-confirmed = Your new email address is confirmed
+    .title = Email address confirmed
+email-confirmed-already = Your new email address was already confirmed
     .title = Already confirmed
 email-confirmed-sign-in = You sign in with { $email } from now on.
 
 email-change-expired =
-    For your safety, the links in our letters work for a limited time. Your address was not changed. If
-    you still want to change it, ask again in your account.
+    For your safety, the links in our emails work for a limited time. Your email address was not
+    changed. We can send a new link to the new address, or you ask for another change in your account.
 
-stop-email-change = Stop the change of your address
+stop-email-change = Stop the change of your email address
 stop-email-change-what =
-    Somebody who is signed in to your account wants to use { $new_email } as its address. If it was not
-    you, stop it.
+    Somebody who is signed in to your account wants to use { $new_email } as its email address. If it
+    was not you, stop it.
 stop-email-change-stop = Stop the change
 stop-email-change-advice =
     Whoever did it could get into your account. So change your password as well.
@@ -146,18 +160,33 @@ email-change-stopped = The change is stopped
     .title = Change stopped
 email-change-stopped-already = The change was already stopped
     .title = Already stopped
-email-change-stopped-what = Your account keeps the address that it has.
+email-change-stopped-what = Your account keeps the email address that it has.
 email-change-stopped-advice =
-    If it was not you who wanted to change the address, somebody else could get into your account.
+    If it was not you who wanted to change the email address, somebody else could get into your account.
     Choose a new password now; that ends every sign-in.
 
-email-change-too-late = The address is already changed
+email-change-taken = Another account has this email address
+    .title = Email address not changed
+email-change-taken-why =
+    { $new_email } came to another account in the meantime. Yours keeps the email address that it has.
+email-change-taken-advice =
+    You sign in as before. If you want yet another email address, ask for the change again in your
+    account.
+
+email-stop-expired =
+    The change was not confirmed in time, so there is nothing left to stop: your account keeps the email
+    address that it has.
+email-stop-expired-advice =
+    If it was not you who wanted to change the email address, somebody else could get into your account.
+    Choose a new password now; that ends every sign-in.
+
+email-change-too-late = The email address is already changed
     .title = Too late to stop it
 email-change-too-late-why =
     The new address was confirmed before you opened this link, so the change cannot be stopped any more.
 email-change-too-late-advice =
-    If it was not you, tell the people who run { $service } at once. If the new address is one of yours,
-    there is nothing to do.
+    If it was not you, somebody else may have access to your account: tell the people who run
+    { $service } at once. If the new address is yours, there is nothing to do.
 
 ## Problems
 
@@ -167,10 +196,11 @@ page-problem-ask = If you ask for help, give this number:
 
 ## Letters, while developing
 
-dev-letters = Letters
-dev-all-letters = All letters
-dev-letters-kept = During development, letters are kept here and go nowhere else.
-dev-no-letters = No letters yet
+dev-letters = Emails
+dev-all-letters = All emails
+dev-letters-kept =
+    During development, emails are kept here and go nowhere else.
+dev-no-letters = No emails yet
 dev-no-letters-advice =
     Sign somebody up, then reload this page: the first one will be waiting.
 dev-letter-to = To { $to }
@@ -178,8 +208,8 @@ dev-from = From
 dev-to = To
 dev-subject = Subject
 dev-date = Date
-dev-links = Links in this letter
+dev-links = Links in this email
 dev-html = HTML part
-dev-frame = HTML part of the letter
+dev-frame = HTML part of the email
 dev-text = Text part
 dev-footer = This page exists only while developing.

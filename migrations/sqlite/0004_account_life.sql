@@ -10,7 +10,7 @@ CREATE TABLE email_changes (
     user_agent   TEXT,
     requested_at BIGINT  NOT NULL,
     confirmed_at BIGINT,
-    -- by the link in the letter to the old address
+    -- by the link in the letter to the old address, or by the owner, signed in
     stopped_at   BIGINT,
     -- by another change, or a new password
     voided_at    BIGINT
@@ -38,6 +38,8 @@ CREATE INDEX account_links_expires_at ON account_links (expires_at);
 -- sign-ins at the account page; the cookie's secret is kept as a digest
 CREATE TABLE page_sessions (
     digest          BLOB    NOT NULL PRIMARY KEY,
+    -- by which its owner names it, and nobody can use it
+    id              TEXT    NOT NULL UNIQUE,
     account_id      TEXT    NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
     -- the account's epoch at sign-in; the session is dead when they differ
     epoch           BIGINT  NOT NULL,
@@ -55,7 +57,7 @@ CREATE INDEX page_sessions_idle_expires_at ON page_sessions (idle_expires_at);
 CREATE TABLE events (
     id         TEXT    NOT NULL PRIMARY KEY,
     kind       TEXT    NOT NULL,
-    -- owner, client, operator, or a stranger
+    -- owner, client, operator, stranger, or the service itself
     actor      TEXT    NOT NULL,
     at         BIGINT  NOT NULL,
     account_id TEXT    REFERENCES accounts (id) ON DELETE CASCADE,

@@ -2,10 +2,11 @@
 //! new mailbox, stopped by one in the old.
 
 use crate::accounts::{Accounts, Happening, ProofError};
+use crate::clock::Timestamp;
 use crate::mail::{Cause, Recipient};
 use crate::model::{
     AccountId, AccountLinkPurpose, AccountLinkState, Actor, Caller, EmailAddress, EmailChange,
-    EmailChangeId, EmailChangeState, EventKind, LinkToken, Locale, Password,
+    EmailChangeId, EmailChangeState, EventKind, LinkToken, Locale, Password, UserAgent,
 };
 use crate::storage::{AccountLinkRecord, AccountRecord, Connection, NewEmailChange, StoreError};
 
@@ -30,26 +31,52 @@ pub enum EmailChangeStanding {
     /// Its button does what the link is for.
     Pending {
         new_email: EmailAddress,
+        /// Whose account it is, as far as the new mailbox may know.
+        present: String,
+        requested_at: Timestamp,
+        user_agent: Option<UserAgent>,
         locale: Option<Locale>,
     },
     /// The new address has taken effect.
     Confirmed {
         email: EmailAddress,
+        locale: Option<Locale>,
     },
-    /// Whoever reads the old mailbox has stopped it.
-    Stopped,
-    /// Another account has the address.
-    AddressTaken,
-    Expired,
+    /// Whoever reads the old mailbox, or the owner, has stopped it.
+    Stopped {
+        locale: Option<Locale>,
+    },
+    /// Another account has the address, so it cannot be confirmed. Stopping it is not affected.
+    AddressTaken {
+        new_email: EmailAddress,
+        locale: Option<Locale>,
+    },
+    Expired {
+        locale: Option<Locale>,
+    },
     /// No such link, or one that another change or a new password has voided.
     Unknown,
+}
+
+impl EmailChangeStanding {
+    /// The language of the account's owner, if there is one and they said which.
+    pub const fn locale(&self) -> Option<&Locale> {
+        match self {
+            Self::Pending { locale, .. }
+            | Self::Confirmed { locale, .. }
+            | Self::Stopped { locale }
+            | Self::AddressTaken { locale, .. }
+            | Self::Expired { locale } => locale.as_ref(),
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// Why a link did not let a new address take effect, or did not stop it.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailLinkError {
     #[error("another account has the address")]
-    AddressTaken,
+    AddressTaken(EmailAddress),
     /// To stop it: the new address has taken effect. To confirm it: it was stopped.
     #[error("the change has ended already")]
     Ended,
@@ -65,7 +92,6 @@ pub enum EmailLinkError {
 #[derive(Debug)]
 pub struct EmailChangeDone {
     pub email: EmailAddress,
-    pub locale: Option<Locale>,
     /// Whether that was so before.
     pub already: bool,
 }
@@ -75,6 +101,48 @@ struct Found {
     change: EmailChange,
     account: AccountRecord,
     link: AccountLinkState,
+    /// Whether the change can still take effect.
+    waits: bool,
+}
+
+/// Why a link does not do any more what it is for.
+enum Closed {
+    Confirmed,
+    Stopped,
+    Expired,
+    Unknown,
+}
+
+impl From<Closed> for EmailLinkError {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Confirmed | Closed::Stopped => Self::Ended,
+            Closed::Expired => Self::Expired,
+            Closed::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl Found {
+    /// Whether the change waits, and the link is live: nothing else may end it.
+    fn is_open(&self) -> Result<(), Closed> {
+        match (self.change.state, self.link) {
+            (EmailChangeState::Pending, AccountLinkState::Live) if self.waits => Ok(()),
+            // one that is voided while its change waits had expired, and was renewed
+            (
+                EmailChangeState::Pending,
+                AccountLinkState::Live | AccountLinkState::Expired | AccountLinkState::Voided,
+            ) => Err(Closed::Expired),
+            (EmailChangeState::Confirmed { .. }, _) => Err(Closed::Confirmed),
+            (EmailChangeState::Stopped { .. }, _) => Err(Closed::Stopped),
+            (EmailChangeState::Voided { .. }, _)
+            | (EmailChangeState::Pending, AccountLinkState::Used) => Err(Closed::Unknown),
+        }
+    }
+
+    fn done(&self, already: bool) -> EmailChangeDone {
+        EmailChangeDone { email: self.change.email.clone(), already }
+    }
 }
 
 impl Accounts {
@@ -88,6 +156,11 @@ impl Accounts {
         password: &Password,
         caller: &Caller,
     ) -> Result<(), EmailChangeError> {
+        // what is refused for nothing goes before the hash; below it is compared once more
+        let before = self.store.read(async |db| db.find_account(id).await).await?;
+        if before.is_some_and(|before| before.account.email == *new) {
+            return Err(EmailChangeError::Unchanged);
+        }
         let proven = self.prove(id, password, caller).await?;
         self.store
             .write(async |tx| {
@@ -106,7 +179,7 @@ impl Accounts {
                 let owner = Recipient::owner(&account.account);
                 let link = Cause::email_change(change, now, user_agent);
                 self.outbox.post(tx, Recipient { email: new, ..owner }, &link).await?;
-                let notice = Cause::email_change_notice(change, now, caller);
+                let notice = Cause::email_change_notice(change, now, user_agent);
                 self.outbox.post(tx, owner, &notice).await?;
                 Ok(())
             })
@@ -132,25 +205,29 @@ impl Accounts {
                 let Some(found) = self.find_change(db, &token, purpose).await? else {
                     return Ok(EmailChangeStanding::Unknown);
                 };
-                let Found { change, account, link } = found;
-                Ok(match (change.state, link) {
-                    (EmailChangeState::Confirmed { .. }, _) => {
-                        EmailChangeStanding::Confirmed { email: change.email }
-                    }
-                    (EmailChangeState::Stopped { .. }, _) => EmailChangeStanding::Stopped,
-                    (EmailChangeState::Voided { .. }, _) => EmailChangeStanding::Unknown,
-                    (EmailChangeState::Pending, AccountLinkState::Expired) => {
-                        EmailChangeStanding::Expired
-                    }
-                    (EmailChangeState::Pending, _)
-                        if db.find_account_by_email(&change.email).await?.is_some() =>
+                let open = found.is_open();
+                let Found { change, account, .. } = found;
+                let locale = account.account.locale.clone();
+                Ok(match open {
+                    Ok(())
+                        if purpose == AccountLinkPurpose::EmailChange
+                            && db.find_account_by_email(&change.email).await?.is_some() =>
                     {
-                        EmailChangeStanding::AddressTaken
+                        EmailChangeStanding::AddressTaken { new_email: change.email, locale }
                     }
-                    (EmailChangeState::Pending, _) => EmailChangeStanding::Pending {
+                    Ok(()) => EmailChangeStanding::Pending {
                         new_email: change.email,
-                        locale: account.account.locale,
+                        present: account.account.email.masked(),
+                        requested_at: change.requested_at,
+                        user_agent: change.user_agent,
+                        locale,
                     },
+                    Err(Closed::Confirmed) => {
+                        EmailChangeStanding::Confirmed { email: change.email, locale }
+                    }
+                    Err(Closed::Stopped) => EmailChangeStanding::Stopped { locale },
+                    Err(Closed::Expired) => EmailChangeStanding::Expired { locale },
+                    Err(Closed::Unknown) => EmailChangeStanding::Unknown,
                 })
             })
             .await
@@ -169,23 +246,19 @@ impl Accounts {
             .write(async |tx| {
                 let purpose = AccountLinkPurpose::EmailChange;
                 let found = self.hold_change(tx, &token, purpose).await?;
-                let Found { change, account, link } = found.ok_or(EmailLinkError::Unknown)?;
-                let done = |already| EmailChangeDone {
-                    email: change.email.clone(),
-                    locale: account.account.locale.clone(),
-                    already,
-                };
-                match (change.state, link) {
-                    (EmailChangeState::Confirmed { .. }, _) => return Ok(done(true)),
-                    (EmailChangeState::Stopped { .. }, _) => return Err(EmailLinkError::Ended),
-                    (EmailChangeState::Voided { .. }, _) => return Err(EmailLinkError::Unknown),
-                    (EmailChangeState::Pending, AccountLinkState::Expired) => {
-                        return Err(EmailLinkError::Expired);
-                    }
-                    (EmailChangeState::Pending, _) => {}
+                match found.is_open() {
+                    Ok(()) => {}
+                    Err(Closed::Confirmed) => return Ok(found.done(true)),
+                    Err(closed) => return Err(closed.into()),
                 }
+                let Found { change, account, .. } = &found;
                 let (id, now) = (account.account.id, self.clock.now());
-                if !tx.change_email(id, &change.email).await?
+                // another account came to be at the address
+                let taken = |error: StoreError| match error.is_conflict() {
+                    true => EmailLinkError::AddressTaken(change.email.clone()),
+                    false => error.into(),
+                };
+                if !tx.change_email(id, &change.email).await.map_err(taken)?
                     || !tx.confirm_email_change(change.id, now).await?
                 {
                     return Err(EmailLinkError::Unknown);
@@ -196,20 +269,13 @@ impl Accounts {
                 self.events.note(tx, changed, caller).await?;
                 let notice = Cause::email_changed(now, &change.email);
                 self.outbox.post(tx, Recipient::owner(&account.account), &notice).await?;
-                Ok(done(false))
+                Ok(found.done(false))
             })
             .await;
-        match outcome {
-            // another account came to be at the address
-            Err(EmailLinkError::Store(error)) if error.is_conflict() => {
-                Err(EmailLinkError::AddressTaken)
-            }
-            Ok(done) => {
-                self.outbox.wake();
-                Ok(done)
-            }
-            other => other,
+        if outcome.is_ok() {
+            self.outbox.wake();
         }
+        outcome
     }
 
     /// Stops a change of address, by the link in the letter to the old one. Idempotent.
@@ -223,68 +289,117 @@ impl Accounts {
             .write(async |tx| {
                 let purpose = AccountLinkPurpose::EmailChangeStop;
                 let found = self.hold_change(tx, &token, purpose).await?;
-                let Found { change, account, link } = found.ok_or(EmailLinkError::Unknown)?;
-                let done = |already| EmailChangeDone {
-                    email: change.email.clone(),
-                    locale: account.account.locale.clone(),
-                    already,
-                };
-                match (change.state, link) {
-                    (EmailChangeState::Stopped { .. }, _) => return Ok(done(true)),
-                    (EmailChangeState::Confirmed { .. }, _) => return Err(EmailLinkError::Ended),
-                    (EmailChangeState::Voided { .. }, _) => return Err(EmailLinkError::Unknown),
-                    (EmailChangeState::Pending, AccountLinkState::Expired) => {
-                        return Err(EmailLinkError::Expired);
-                    }
-                    (EmailChangeState::Pending, _) => {}
+                match found.is_open() {
+                    Ok(()) => {}
+                    Err(Closed::Stopped) => return Ok(found.done(true)),
+                    Err(closed) => return Err(closed.into()),
                 }
+                let change = &found.change;
                 if !tx.stop_email_change(change.id, self.clock.now()).await? {
                     return Err(EmailLinkError::Unknown);
                 }
                 let stopped = Happening::new(EventKind::EmailChangeStopped, Actor::Owner);
                 self.events.note(tx, stopped.to_account(change.account), caller).await?;
-                Ok(done(false))
+                Ok(found.done(false))
             })
             .await
     }
 
-    /// Posts a fresh link to the new address of the change that an old link is of, if it still waits.
-    /// Says nothing about whether that was done.
-    pub async fn renew_email_link(&self, token: &str) -> Result<(), StoreError> {
-        let Some(token) = LinkToken::parse(token) else { return Ok(()) };
+    /// The change of address that waits, if there is one that can still take effect.
+    pub async fn pending_email_change(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<EmailChange>, StoreError> {
+        self.store.read(async |db| self.find_pending_change(db, account).await).await
+    }
+
+    /// Takes back the change of address that waits, for its owner, who is signed in. `false` if there
+    /// is none, or it has ended meanwhile.
+    pub async fn withdraw_email_change(
+        &self,
+        account: AccountId,
+        caller: &Caller,
+    ) -> Result<bool, StoreError> {
         self.store
             .write(async |tx| {
+                if !tx.lock_account(account).await? {
+                    return Ok(false);
+                }
+                let pending = self.find_pending_change(tx, account).await?;
+                let Some(EmailChange { id, .. }) = pending else { return Ok(false) };
+                let stopped = tx.stop_email_change(id, self.clock.now()).await?;
+                if stopped {
+                    let event = Happening::new(EventKind::EmailChangeStopped, Actor::Owner);
+                    self.events.note(tx, event.to_account(account), caller).await?;
+                }
+                Ok(stopped)
+            })
+            .await
+    }
+
+    async fn find_pending_change(
+        &self,
+        db: &mut Connection,
+        account: AccountId,
+    ) -> Result<Option<EmailChange>, StoreError> {
+        let now = self.clock.now();
+        let changes = db.find_email_changes_of(account).await?;
+        let is_pending = |change: &EmailChange| change.is_pending(now, self.email_link_ttl);
+        Ok(changes.into_iter().find(is_pending))
+    }
+
+    /// Posts a fresh link to the new address of the change that an expired link is of, if it still
+    /// waits, and the notice to the old one again. Says nothing about whether that was done.
+    ///
+    /// Each link can be renewed once: otherwise whoever has an old one could fill both mailboxes.
+    pub async fn renew_email_link(&self, token: &str) -> Result<(), StoreError> {
+        let Some(token) = LinkToken::parse(token) else { return Ok(()) };
+        let renewed = self
+            .store
+            .write(async |tx| {
                 let purpose = AccountLinkPurpose::EmailChange;
-                let Some(found) = self.find_change(tx, &token, purpose).await? else {
-                    return Ok(());
-                };
-                let Found { change, account, .. } = found;
-                if change.state != EmailChangeState::Pending {
+                let Found { change, account, link, waits } =
+                    self.hold_change(tx, &token, purpose).await?;
+                let now = self.clock.now();
+                if !waits
+                    || link != AccountLinkState::Expired
+                    || !tx.void_account_link(&token.digest(), purpose, now).await?
+                {
                     return Ok(());
                 }
-                let user_agent = change.user_agent.as_ref();
-                let cause = Cause::email_change(change.id, change.requested_at, user_agent);
-                let to = Recipient { email: &change.email, ..Recipient::owner(&account.account) };
-                self.outbox.post(tx, to, &cause).await
+                let (id, at, user_agent) =
+                    (change.id, change.requested_at, change.user_agent.as_ref());
+                let owner = Recipient::owner(&account.account);
+                let cause = Cause::email_change(id, at, user_agent);
+                self.outbox.post(tx, Recipient { email: &change.email, ..owner }, &cause).await?;
+                let notice = Cause::email_change_notice(id, at, user_agent);
+                self.outbox.post(tx, owner, &notice).await?;
+                Ok(())
             })
-            .await?;
-        self.outbox.wake();
+            .await;
+        match renewed {
+            Err(EmailLinkError::Store(error)) => return Err(error),
+            // there is nothing to renew, and nobody is told
+            Err(_) => {}
+            Ok(()) => self.outbox.wake(),
+        }
         Ok(())
     }
 
-    /// The change that a link is of, with an account that this transaction holds: the account first, as everybody does, so
-    /// that whoever else ends the change has done so before it is looked at, or waits.
+    /// The change that a link is of, with an account that this transaction holds: the account first,
+    /// as everybody does, so that whoever else ends the change has done so before it is looked at,
+    /// or waits.
     async fn hold_change(
         &self,
         tx: &mut Connection,
         token: &LinkToken,
         purpose: AccountLinkPurpose,
-    ) -> Result<Option<Found>, StoreError> {
-        let Some(found) = self.find_change(tx, token, purpose).await? else { return Ok(None) };
+    ) -> Result<Found, EmailLinkError> {
+        let found = self.find_change(tx, token, purpose).await?.ok_or(EmailLinkError::Unknown)?;
         if !tx.lock_account(found.account.account.id).await? {
-            return Ok(None);
+            return Err(EmailLinkError::Unknown);
         }
-        self.find_change(tx, token, purpose).await
+        self.find_change(tx, token, purpose).await?.ok_or(EmailLinkError::Unknown)
     }
 
     /// The change that a link is of; `None` where it is none of this purpose, or of an account that
@@ -302,6 +417,7 @@ impl Accounts {
         let Some(change) = db.find_email_change(change).await? else { return Ok(None) };
         let account = db.find_account(account).await?;
         let account = account.filter(|account| account.disabled_at.is_none());
-        Ok(account.map(|account| Found { change, account, link: state }))
+        let waits = change.is_pending(self.clock.now(), self.email_link_ttl);
+        Ok(account.map(|account| Found { change, account, link: state, waits }))
     }
 }

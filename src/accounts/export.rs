@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::accounts::{Accounts, Happening, ProfileError};
 use crate::clock::Timestamp;
 use crate::model::{
-    AccountId, Actor, Caller, ClientId, EmailAddress, Event, EventKind, Locale, Name, Scope,
-    SessionId, UserAgent,
+    AccountId, Actor, Caller, ClientId, EmailAddress, Event, EventKind, Locale, Name,
+    PageSessionId, Scope, SessionId, UserAgent,
 };
 use crate::storage::{Connection, StoreError};
 
@@ -61,6 +61,7 @@ pub struct ExportedSession {
 
 #[derive(Debug, Serialize)]
 pub struct ExportedPageSession {
+    pub id: PageSessionId,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub user_agent: Option<UserAgent>,
@@ -104,7 +105,7 @@ pub struct ExportedSignUp {
 }
 
 impl Accounts {
-    /// Everything that is stored about the owner of the account.
+    /// Everything that is stored about the owner of the account. That it was handed out is noted.
     pub async fn export(&self, id: AccountId, caller: &Caller) -> Result<Export, ProfileError> {
         let exported = Happening::new(EventKind::DataExported, Actor::Owner).to_account(id);
         self.store
@@ -113,19 +114,15 @@ impl Accounts {
                 false => Err(ProfileError::Gone),
             })
             .await?;
+        self.look_at_export(id).await
+    }
+
+    /// The same for whoever only asks how it would be answered: nothing is handed out, and nothing
+    /// noted.
+    pub async fn look_at_export(&self, id: AccountId) -> Result<Export, ProfileError> {
         let now = self.clock.now();
         let export = self.store.read(async |db| collect(db, id, now).await).await?;
         export.ok_or(ProfileError::Gone)
-    }
-
-    /// What happened to the account, the latest first: up to `limit` events before `before`.
-    pub async fn events_of(
-        &self,
-        id: AccountId,
-        before: Option<crate::model::EventId>,
-        limit: i64,
-    ) -> Result<Vec<Event>, StoreError> {
-        self.store.read(async |db| db.find_events_of(id, before, limit).await).await
     }
 }
 
@@ -194,6 +191,7 @@ async fn page_sessions_of(
 ) -> Result<Vec<ExportedPageSession>, StoreError> {
     let sessions = db.find_page_sessions_of(id, now).await?;
     let exported = sessions.into_iter().map(|session| ExportedPageSession {
+        id: session.id,
         created_at: session.created_at,
         expires_at: session.expires_at,
         user_agent: session.user_agent,

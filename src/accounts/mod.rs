@@ -8,8 +8,10 @@
 mod activation;
 mod deletion;
 mod email_change;
+mod epoch;
 mod event_log;
 mod export;
+mod history;
 mod operator;
 mod page_session;
 mod password;
@@ -32,6 +34,7 @@ pub use activation::{Activated, ActivationError, DisavowalError, LinkStanding};
 pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeStanding, EmailLinkError};
 pub use event_log::{EventLog, Happening};
 pub use export::Export;
+pub use history::EventPage;
 pub use operator::{AccountToCreate, CreateError, Named, NamedError, SignedInPlaces};
 pub use page_session::{PAGE_IDLE_TTL, PAGE_SESSION_TTL};
 pub use password::{OwnSession, ResetError, ResetStanding};
@@ -55,6 +58,8 @@ pub struct Accounts {
     pub events: EventLog,
     pub policy: PasswordPolicy,
     pub turns: SignUpTurns,
+    /// How long a link that confirms a change of address works.
+    pub email_link_ttl: Duration,
 }
 
 /// The service could not do what it would have done: nobody's fault but its own.

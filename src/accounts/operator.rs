@@ -117,7 +117,7 @@ impl Accounts {
             .write(async |tx| {
                 let disabled = tx.disable_account(id, self.clock.now()).await?;
                 if disabled {
-                    self.begin_epoch(tx, id).await?;
+                    self.clear_after_new_epoch(tx, id).await?;
                     let event = Happening::new(EventKind::AccountDisabled, Actor::Operator);
                     self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
                 }
@@ -146,28 +146,6 @@ impl Accounts {
             self.store.write(async |tx| self.forget(tx, id, None, Actor::Operator).await).await?;
         self.outbox.wake();
         Ok(deleted)
-    }
-
-    /// Signs the account out everywhere, sign-ins and refreshes included that are under way. `false`
-    /// if it is gone.
-    pub async fn end_sessions(
-        &self,
-        id: AccountId,
-        actor: Actor,
-        caller: &Caller,
-    ) -> Result<bool, StoreError> {
-        self.store
-            .write(async |tx| {
-                let raised = tx.raise_epoch(id).await?;
-                if raised {
-                    tx.purge_sessions_of(id).await?;
-                    tx.purge_page_sessions_of(id).await?;
-                    let event = Happening::new(EventKind::SignOutEverywhere, actor);
-                    self.events.note(tx, event.to_account(id), caller).await?;
-                }
-                Ok(raised)
-            })
-            .await
     }
 
     /// Posts a letter with a link to choose a new password. Until it is used nothing changes. `false`

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::accounts::{Accounts, Happening, SignInAttempt, SignInError};
-use crate::model::{Actor, Caller, EventKind, PageSession, PageSessionSecret};
-use crate::storage::{NewPageSession, StoreError};
+use crate::model::{
+    AccountId, Actor, Caller, EventKind, PageSession, PageSessionId, PageSessionSecret,
+};
+use crate::storage::{NewPageSession, PageSessionSummary, StoreError};
 
 /// How long somebody stays signed in who does nothing.
 pub const PAGE_IDLE_TTL: Duration = Duration::from_secs(20 * 60);
@@ -24,11 +26,13 @@ impl Accounts {
         let caller = attempt.caller;
         let secret = PageSessionSecret::new(self.entropy.secret());
         let now = self.clock.now();
+        let id = PageSessionId::new(self.entropy.uuid_v7(now));
         let started = self
             .store
             .write(async |tx| {
                 let started = tx
                     .insert_page_session(&NewPageSession {
+                        id,
                         digest: secret.digest(),
                         account: signed_in.account,
                         epoch: signed_in.epoch,
@@ -71,22 +75,42 @@ impl Accounts {
         Ok(Some(session))
     }
 
+    /// Where the account is signed in at its page, the latest first.
+    pub async fn page_sessions_of(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<PageSessionSummary>, StoreError> {
+        let now = self.clock.now();
+        self.store.read(async |db| db.find_page_sessions_of(account, now).await).await
+    }
+
+    /// Signs the account out at its page where it is signed in by this id. Of another's, or of one
+    /// that has ended, nothing is done.
+    pub async fn end_page_session_of(
+        &self,
+        account: AccountId,
+        id: PageSessionId,
+        caller: &Caller,
+    ) -> Result<(), StoreError> {
+        self.store
+            .write(async |tx| {
+                let ended =
+                    tx.lock_account(account).await? && tx.revoke_page_session(account, id).await?;
+                if ended {
+                    let event = Happening::new(EventKind::SignOut, Actor::Owner);
+                    self.events.note(tx, event.to_account(account), caller).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// Signs out at the account page.
     pub async fn end_page_session(
         &self,
         session: &PageSession,
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        self.store
-            .write(async |tx| {
-                let ended = tx.lock_account(session.account).await?
-                    && tx.revoke_page_session(&session.digest).await?;
-                if ended {
-                    let event = Happening::new(EventKind::SignOut, Actor::Owner);
-                    self.events.note(tx, event.to_account(session.account), caller).await?;
-                }
-                Ok(())
-            })
-            .await
+        self.end_page_session_of(session.account, session.id, caller).await
     }
 }

@@ -1,4 +1,5 @@
-//! Changing the password, and choosing a new one by a link when the old one is forgotten.
+//! Changing the password, and choosing one by a link: a new one when the old one is forgotten, or
+//! the first.
 
 use crate::accounts::{Accounts, Failure, Happening, ProofError};
 use crate::crypto::hasher::Purpose;
@@ -7,7 +8,7 @@ use crate::model::{
     AccountId, AccountLinkPurpose, AccountLinkState, Actor, Caller, Digest, EmailAddress,
     EventKind, LinkToken, Locale, NewPassword, Password, PasswordError, SessionId,
 };
-use crate::storage::{AccountRecord, Connection, StoreError};
+use crate::storage::{AccountRecord, StoreError};
 
 /// How often a change is begun again because the stored hash was made anew meanwhile.
 const ATTEMPTS: usize = 3;
@@ -27,10 +28,37 @@ pub enum ResetStanding {
     Live {
         email: EmailAddress,
         locale: Option<Locale>,
+        /// Whether the account has had no password yet that anybody knows.
+        is_first: bool,
     },
     /// It, or another one, was used, or the password was changed since.
-    Used,
-    Expired,
+    Used {
+        locale: Option<Locale>,
+    },
+    Expired {
+        locale: Option<Locale>,
+    },
+    Unknown,
+}
+
+impl ResetStanding {
+    /// The language of the account's owner, if there is one and they said which.
+    pub const fn locale(&self) -> Option<&Locale> {
+        match self {
+            Self::Live { locale, .. } | Self::Used { locale } | Self::Expired { locale } => {
+                locale.as_ref()
+            }
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// A link to choose a password, with the account that it is of.
+enum Found {
+    Live(AccountRecord, AccountLinkPurpose),
+    Used(AccountRecord),
+    Expired(AccountRecord, AccountLinkPurpose),
+    /// No such link, or one of an account that is disabled: of that no more is said than of none.
     Unknown,
 }
 
@@ -86,7 +114,7 @@ impl Accounts {
                 if !goes_on {
                     return Err(ProofError::Gone);
                 }
-                self.begin_epoch(tx, id).await?;
+                self.clear_after_new_epoch(tx, id).await?;
                 let changed = Happening::new(EventKind::PasswordChanged, Actor::Owner);
                 self.events.note(tx, changed.to_account(id), caller).await?;
                 // the row is held by now, so this is where they are reached
@@ -130,23 +158,53 @@ impl Accounts {
         Ok(())
     }
 
-    /// Posts a fresh link to the owner that an old one is of. Says nothing about whether that was done.
+    /// Posts a fresh link to the owner that an old one is of, for the same purpose. Says nothing about
+    /// whether that was done.
     pub async fn renew_reset_link(&self, token: &str, caller: &Caller) -> Result<(), StoreError> {
-        match self.inspect_reset_link(token).await? {
-            (ResetStanding::Expired, Some(owner)) => {
+        match self.find_reset_link(token).await? {
+            Found::Expired(owner, AccountLinkPurpose::Invitation) => {
+                self.invite_again(&owner, caller).await
+            }
+            Found::Expired(owner, _) => {
                 self.request_password_reset(&owner.account.email, caller).await
             }
-            _ => Ok(()),
+            Found::Live(..) | Found::Used(_) | Found::Unknown => Ok(()),
         }
+    }
+
+    async fn invite_again(&self, owner: &AccountRecord, caller: &Caller) -> Result<(), StoreError> {
+        let id = owner.account.id;
+        let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Stranger);
+        self.store
+            .write(async |tx| {
+                if tx.hold_account(id, owner.epoch).await? {
+                    self.events.note(tx, requested.to_account(id), caller).await?;
+                    let to = Recipient::owner(&owner.account);
+                    self.outbox.post(tx, to, &Cause::Invitation).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+            .await?;
+        self.outbox.wake();
+        Ok(())
     }
 
     /// What stands behind a link. Changes nothing (R43).
     pub async fn inspect_reset(&self, token: &str) -> Result<ResetStanding, StoreError> {
-        Ok(self.inspect_reset_link(token).await?.0)
+        Ok(match self.find_reset_link(token).await? {
+            Found::Live(AccountRecord { account, .. }, purpose) => ResetStanding::Live {
+                email: account.email,
+                locale: account.locale,
+                is_first: purpose == AccountLinkPurpose::Invitation,
+            },
+            Found::Used(owner) => ResetStanding::Used { locale: owner.account.locale },
+            Found::Expired(owner, _) => ResetStanding::Expired { locale: owner.account.locale },
+            Found::Unknown => ResetStanding::Unknown,
+        })
     }
 
     /// Sets the password that was typed behind a link. Every sign-in ends, nobody is signed in, and
-    /// the owner is told (R47).
+    /// the owner is told (R47), unless it is their first.
     pub async fn reset_password(
         &self,
         token: &str,
@@ -155,14 +213,11 @@ impl Accounts {
     ) -> Result<(), ResetError> {
         // by the input alone, before anything is looked up
         self.policy.judge(typed, None)?;
-        let (standing, owner) = self.inspect_reset_link(token).await?;
-        let owner = match (standing, owner) {
-            (ResetStanding::Live { .. }, Some(owner)) => owner,
-            (ResetStanding::Used, _) => return Err(ResetError::Used),
-            (ResetStanding::Expired, _) => return Err(ResetError::Expired),
-            (ResetStanding::Live { .. } | ResetStanding::Unknown, _) => {
-                return Err(ResetError::Unknown);
-            }
+        let (owner, purpose) = match self.find_reset_link(token).await? {
+            Found::Live(owner, purpose) => (owner, purpose),
+            Found::Used(_) => return Err(ResetError::Used),
+            Found::Expired(..) => return Err(ResetError::Expired),
+            Found::Unknown => return Err(ResetError::Unknown),
         };
         let new = self.policy.judge(typed, Some(&owner.account.email))?;
         self.hasher.admit(Purpose::SignUp).map_err(Failure::from)?;
@@ -176,16 +231,18 @@ impl Accounts {
                 if !tx.reset_password(id, &hash).await? {
                     return Err(ResetError::Unknown);
                 }
-                let purpose = AccountLinkPurpose::PasswordReset;
                 if !tx.consume_account_link(&digest, purpose, now).await? {
                     return Err(ResetError::Used);
                 }
-                self.begin_epoch(tx, id).await?;
+                self.clear_after_new_epoch(tx, id).await?;
                 let reset = Happening::new(EventKind::PasswordReset, Actor::Owner);
                 self.events.note(tx, reset.to_account(id), caller).await?;
-                let owner = tx.find_account(id).await?.ok_or(ResetError::Unknown)?;
-                let cause = Cause::password_changed(now, caller, true);
-                self.outbox.post(tx, Recipient::owner(&owner.account), &cause).await?;
+                // nobody's password has changed where there was none
+                if purpose != AccountLinkPurpose::Invitation {
+                    let owner = tx.find_account(id).await?.ok_or(ResetError::Unknown)?;
+                    let cause = Cause::password_changed(now, caller, true);
+                    self.outbox.post(tx, Recipient::owner(&owner.account), &cause).await?;
+                }
                 Ok(())
             })
             .await?;
@@ -193,47 +250,27 @@ impl Accounts {
         Ok(())
     }
 
-    /// What has to go once an account is in a new epoch: the rows of sessions that are dead by now,
-    /// the links in earlier letters, a change of address that somebody else may have begun.
-    pub(super) async fn begin_epoch(
-        &self,
-        tx: &mut Connection,
-        account: AccountId,
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        tx.purge_sessions_of(account).await?;
-        tx.purge_page_sessions_of(account).await?;
-        tx.void_account_links(account, now).await?;
-        tx.void_email_changes(account, now).await
-    }
-
-    async fn inspect_reset_link(
-        &self,
-        token: &str,
-    ) -> Result<(ResetStanding, Option<AccountRecord>), StoreError> {
-        let unknown = (ResetStanding::Unknown, None);
-        let Some(token) = LinkToken::parse(token) else { return Ok(unknown) };
+    async fn find_reset_link(&self, token: &str) -> Result<Found, StoreError> {
+        let Some(token) = LinkToken::parse(token) else { return Ok(Found::Unknown) };
         let (digest, now) = (token.digest(), self.clock.now());
         self.store
             .read(async |db| {
-                let purpose = AccountLinkPurpose::PasswordReset;
-                let Some(link) = db.find_account_link(&digest, purpose, now).await? else {
-                    return Ok(unknown);
-                };
+                let mut purpose = AccountLinkPurpose::PasswordReset;
+                let mut link = db.find_account_link(&digest, purpose, now).await?;
+                if link.is_none() {
+                    purpose = AccountLinkPurpose::Invitation;
+                    link = db.find_account_link(&digest, purpose, now).await?;
+                }
+                let Some(link) = link else { return Ok(Found::Unknown) };
                 let owner = db.find_account(link.account).await?;
-                // of a disabled account no more is said than of none
                 let Some(owner) = owner.filter(|owner| owner.disabled_at.is_none()) else {
-                    return Ok(unknown);
+                    return Ok(Found::Unknown);
                 };
-                let standing = match link.state {
-                    AccountLinkState::Live => ResetStanding::Live {
-                        email: owner.account.email.clone(),
-                        locale: owner.account.locale.clone(),
-                    },
-                    AccountLinkState::Used | AccountLinkState::Voided => ResetStanding::Used,
-                    AccountLinkState::Expired => ResetStanding::Expired,
-                };
-                Ok((standing, Some(owner)))
+                Ok(match link.state {
+                    AccountLinkState::Live => Found::Live(owner, purpose),
+                    AccountLinkState::Used | AccountLinkState::Voided => Found::Used(owner),
+                    AccountLinkState::Expired => Found::Expired(owner, purpose),
+                })
             })
             .await
     }

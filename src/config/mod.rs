@@ -240,7 +240,8 @@ pub struct LinkSettings {
     pub reset_ttl: Lifetime,
     /// Of the links by which people choose a password for an account that the operator made.
     pub invitation_ttl: Lifetime,
-    /// Of the links that confirm a change of address, and of those that stop it.
+    /// Of the links that confirm a change of address. Those that stop it work as long as the change
+    /// can be confirmed, by whichever link.
     pub email_ttl: Lifetime,
 }
 

@@ -63,8 +63,12 @@ impl Cause {
         Self::EmailChange { change: change.to_string(), at: at.unix_millis(), browser }
     }
 
-    pub fn email_change_notice(change: EmailChangeId, at: Timestamp, caller: &Caller) -> Self {
-        let browser = caller.browser();
+    pub fn email_change_notice(
+        change: EmailChangeId,
+        at: Timestamp,
+        user_agent: Option<&UserAgent>,
+    ) -> Self {
+        let browser = user_agent.and_then(UserAgent::describe);
         Self::EmailChangeNotice { change: change.to_string(), at: at.unix_millis(), browser }
     }
 
@@ -83,10 +87,11 @@ impl Cause {
             Self::SignUp { .. }
             | Self::NewLink
             | Self::PasswordReset { .. }
+            // by the operator, and then by whoever has an old link of it
+            | Self::Invitation
             | Self::EmailChange { .. } => true,
             Self::SessionEnded { .. }
             | Self::OperatorReset
-            | Self::Invitation
             | Self::PasswordChanged { .. }
             | Self::EmailChangeNotice { .. }
             | Self::EmailChanged { .. }
@@ -135,7 +140,7 @@ mod tests {
             Cause::Invitation,
             Cause::password_changed(at, &caller, true),
             Cause::email_change(change, at, caller.user_agent.as_ref()),
-            Cause::email_change_notice(change, at, &caller),
+            Cause::email_change_notice(change, at, caller.user_agent.as_ref()),
             Cause::email_changed(at, &EmailAddress::parse("new@example.org").unwrap()),
             Cause::account_deleted(at, false),
         ] {

@@ -9,9 +9,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::mail::courier::{Courier, HOUR, ROUND};
 use crate::mail::{Cause, Letter};
-use crate::model::{
-    AccountLinkPurpose, EmailChange, EmailChangeId, EmailChangeState, LinkToken, Locale, SignUp,
-};
+use crate::model::{AccountLinkPurpose, EmailChange, EmailChangeId, LinkToken, Locale, SignUp};
 use crate::storage::{AccountRecord, ClaimedLetter, Connection, NewAccountLink, StoreError};
 
 /// What the courier found out about a claimed letter.
@@ -62,7 +60,7 @@ impl Courier {
             });
         }
         let owner = tx.find_account_by_email(&letter.email).await?;
-        let reset_ttl = self.links.reset_ttl.duration();
+        let reset = (AccountLinkPurpose::PasswordReset, self.links.reset_ttl.duration());
         match (cause, owner) {
             (Cause::SignUp { at, browser }, Some(owner)) => {
                 if let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? {
@@ -81,16 +79,16 @@ impl Courier {
             (Cause::PasswordReset { at, browser }, Some(owner)) => {
                 let content =
                     |link, valid_for| Letter::PasswordReset { link, valid_for, at, browser };
-                self.to_choose_a_password(tx, owner, now, reset_ttl, content).await
+                self.to_choose_a_password(tx, owner, now, reset, content).await
             }
             (Cause::OperatorReset, Some(owner)) => {
                 let content = |link, valid_for| Letter::OperatorReset { link, valid_for };
-                self.to_choose_a_password(tx, owner, now, reset_ttl, content).await
+                self.to_choose_a_password(tx, owner, now, reset, content).await
             }
             (Cause::Invitation, Some(owner)) => {
-                let ttl = self.links.invitation_ttl.duration();
+                let first = (AccountLinkPurpose::Invitation, self.links.invitation_ttl.duration());
                 let content = |link, valid_for| Letter::Invitation { link, valid_for };
-                self.to_choose_a_password(tx, owner, now, ttl, content).await
+                self.to_choose_a_password(tx, owner, now, first, content).await
             }
             (Cause::EmailChange { change, at, browser }, owner) => {
                 self.to_confirm_the_address(tx, &change, owner, now, (at, browser)).await
@@ -128,13 +126,16 @@ impl Courier {
         now: Timestamp,
         (at, browser): (i64, Option<String>),
     ) -> Result<Decision, StoreError> {
-        let Some(change) = pending(tx, change).await? else { return Ok(Decision::Drop) };
+        let ttl = self.links.email_ttl.duration();
+        let Some(change) = pending(tx, change, now, ttl).await? else { return Ok(Decision::Drop) };
         if let Some(owner) = owner {
             return Ok(Decision::to_owner(Letter::AddressInUse { at, browser }, &owner));
         }
-        let ttl = self.links.email_ttl.duration();
-        let link = self.link_of(tx, &change, AccountLinkPurpose::EmailChange, now, ttl).await?;
-        let content = Letter::EmailChange { link, valid_for: ttl.as_secs(), at, browser };
+        // never beyond the links that stop it
+        let until = (now + ttl).min(change.ends_at(ttl));
+        let link = self.link_of(tx, &change, AccountLinkPurpose::EmailChange, now, until).await?;
+        let valid_for = until.since(now).as_secs();
+        let content = Letter::EmailChange { link, valid_for, at, browser };
         let mover = tx.find_account(change.account).await?;
         Ok(Decision::send(content, mover.and_then(|mover| mover.account.locale)))
     }
@@ -148,10 +149,13 @@ impl Courier {
         now: Timestamp,
         (at, browser): (i64, Option<String>),
     ) -> Result<Decision, StoreError> {
-        let Some(change) = pending(tx, change).await? else { return Ok(Decision::Drop) };
         let ttl = self.links.email_ttl.duration();
-        let link = self.link_of(tx, &change, AccountLinkPurpose::EmailChangeStop, now, ttl).await?;
-        let (valid_for, new_email) = (ttl.as_secs(), change.email.to_string());
+        let Some(change) = pending(tx, change, now, ttl).await? else { return Ok(Decision::Drop) };
+        // as long as any link can confirm it, so that nobody waits until it cannot be stopped
+        let until = change.ends_at(ttl);
+        let purpose = AccountLinkPurpose::EmailChangeStop;
+        let link = self.link_of(tx, &change, purpose, now, until).await?;
+        let (valid_for, new_email) = (until.since(now).as_secs(), change.email.to_string());
         let content = Letter::EmailChangeNotice { link, valid_for, new_email, at, browser };
         Ok(Decision::to_owner(content, owner))
     }
@@ -189,14 +193,14 @@ impl Courier {
         Ok(Decision::send(content, locale))
     }
 
-    /// A letter to the owner of an account with a link to choose a new password. Nobody signs in to
-    /// a disabled account, so there is nothing to choose.
+    /// A letter to the owner of an account with a link to choose a password. Nobody signs in to a
+    /// disabled account, so there is nothing to choose.
     async fn to_choose_a_password(
         &self,
         tx: &mut Connection,
         owner: AccountRecord,
         now: Timestamp,
-        ttl: Duration,
+        (purpose, ttl): (AccountLinkPurpose, Duration),
         content: impl FnOnce(String, u64) -> Letter,
     ) -> Result<Decision, StoreError> {
         // held and read again: no link goes to an address that the account has just left
@@ -211,7 +215,7 @@ impl Courier {
         let token = LinkToken::new(self.entropy.secret());
         tx.insert_account_link(&NewAccountLink {
             digest: &token.digest(),
-            purpose: AccountLinkPurpose::PasswordReset,
+            purpose,
             account: owner.account.id,
             email_change: None,
             now,
@@ -229,7 +233,7 @@ impl Courier {
         change: &EmailChange,
         purpose: AccountLinkPurpose,
         now: Timestamp,
-        ttl: Duration,
+        expires_at: Timestamp,
     ) -> Result<String, StoreError> {
         let token = LinkToken::new(self.entropy.secret());
         tx.insert_account_link(&NewAccountLink {
@@ -238,12 +242,13 @@ impl Courier {
             account: change.account,
             email_change: Some(change.id),
             now,
-            expires_at: now + ttl,
+            expires_at,
         })
         .await?;
         let page = match purpose {
             AccountLinkPurpose::EmailChangeStop => "confirm-email/stop",
-            AccountLinkPurpose::EmailChange | AccountLinkPurpose::PasswordReset => "confirm-email",
+            AccountLinkPurpose::EmailChange => "confirm-email",
+            AccountLinkPurpose::PasswordReset | AccountLinkPurpose::Invitation => "reset-password",
         };
         Ok(self.url(page, &token))
     }
@@ -273,8 +278,13 @@ impl Courier {
 }
 
 /// The change of address that a letter is about, if it still waits.
-async fn pending(tx: &mut Connection, id: &str) -> Result<Option<EmailChange>, StoreError> {
+async fn pending(
+    tx: &mut Connection,
+    id: &str,
+    now: Timestamp,
+    link_ttl: Duration,
+) -> Result<Option<EmailChange>, StoreError> {
     let Ok(id) = id.parse::<EmailChangeId>() else { return Ok(None) };
     let change = tx.find_email_change(id).await?;
-    Ok(change.filter(|change| change.state == EmailChangeState::Pending))
+    Ok(change.filter(|change| change.is_pending(now, link_ttl)))
 }

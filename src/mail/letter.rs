@@ -122,7 +122,7 @@ impl Letter {
             },
             Self::EmailChangeNotice {
                 link: link("confirm-email/stop"),
-                valid_for: day,
+                valid_for: 8 * day,
                 new_email: new_email(),
                 at,
                 browser: browser(),

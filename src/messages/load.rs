@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_message_that_asks_for_too_much_is_said_in_english() {
         let messages = load(&[("de/page.ftl", "page-address = Anschrift { $nobody }")]).unwrap();
-        assert_eq!(say(&messages, "de", "page-address"), "Address");
+        assert_eq!(say(&messages, "de", "page-address"), "Email address");
         assert_eq!(say(&messages, "de", "no-such-key"), "no-such-key");
     }
 

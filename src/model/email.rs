@@ -49,6 +49,13 @@ impl EmailAddress {
         &self.0
     }
 
+    /// Enough of it for its owner to recognise it, and not for anybody else to write to it:
+    /// `a…@example.org`.
+    pub fn masked(&self) -> String {
+        let (local, domain) = self.0.split_once('@').unwrap_or((&self.0, ""));
+        format!("{}…@{domain}", &local[..local.len().min(1)])
+    }
+
     /// Folds what a person typed: surrounding blanks go, ASCII case folds, a domain in
     /// Unicode becomes its A-labels (UTS #46). Comments, quoted local parts and address literals
     /// (RFC 5322 §3.4.1) are refused, and so is anything but ASCII before the `@`, which needs
@@ -133,6 +140,13 @@ mod tests {
         assert_eq!(folded("ada@xn--bcher-kva.example").unwrap(), "ada@xn--bcher-kva.example");
         // typed on a system that decomposes
         assert_eq!(folded("ada@bu\u{308}cher.example").unwrap(), "ada@xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn a_masked_address_is_recognised_by_its_owner_alone() {
+        let masked = |text: &str| EmailAddress::parse(text).unwrap().masked();
+        assert_eq!(masked("ada.lovelace@example.org"), "a…@example.org");
+        assert_eq!(masked("a@example.org"), "a…@example.org");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Changing the address of an account: it waits until the new address has been shown to be theirs.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::model::{AccountId, EmailAddress, UserAgent, row_id};
 
@@ -27,7 +29,7 @@ pub enum EmailChangeState {
     Confirmed {
         at: Timestamp,
     },
-    /// By whoever reads the mail of the old address.
+    /// By whoever reads the mail of the old address, or by the signed-in owner.
     Stopped {
         at: Timestamp,
     },
@@ -35,6 +37,23 @@ pub enum EmailChangeState {
     Voided {
         at: Timestamp,
     },
+}
+
+impl EmailChange {
+    /// How much longer than its first link a change waits. Long enough for a mail server that was
+    /// down over the weekend, and for a letter that is found late.
+    const GRACE: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+    /// When it stops waiting, where a link that confirms it works for `link_ttl`. Until then it can
+    /// be stopped, and not a moment longer be confirmed.
+    pub fn ends_at(&self, link_ttl: Duration) -> Timestamp {
+        self.requested_at + link_ttl + Self::GRACE
+    }
+
+    /// Whether it can still take effect.
+    pub fn is_pending(&self, now: Timestamp, link_ttl: Duration) -> bool {
+        self.state == EmailChangeState::Pending && now < self.ends_at(link_ttl)
+    }
 }
 
 impl EmailChangeState {

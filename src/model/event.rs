@@ -69,7 +69,8 @@ words! {
         Client = "client",
         /// Whoever runs the service, by the command line.
         Operator = "operator",
-        /// Somebody who has shown nothing.
+        /// Somebody who has not shown what they were asked for: nobody yet, or who is signed in and
+        /// does not know the password, since a session can be stolen.
         Stranger = "stranger",
         /// The service itself.
         Service = "service",

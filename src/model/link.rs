@@ -83,8 +83,10 @@ impl fmt::Display for LinkState {
 /// What a link to the owner of an account may do, and no other link may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccountLinkPurpose {
-    /// Set a new password.
+    /// Set a new password in the place of a forgotten one.
     PasswordReset,
+    /// Set the first password of an account that the operator has made.
+    Invitation,
     /// Let the new address take effect; in the letter to that address.
     EmailChange,
     /// Stop the change of address; in the letter to the old one.
@@ -96,6 +98,7 @@ impl AccountLinkPurpose {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PasswordReset => "password-reset",
+            Self::Invitation => "invitation",
             Self::EmailChange => "email-change",
             Self::EmailChangeStop => "email-change-stop",
         }

@@ -28,7 +28,7 @@ pub use email::{EmailAddress, EmailError};
 pub use email_change::{EmailChange, EmailChangeId, EmailChangeState};
 pub use event::{Actor, Event, EventId, EventKind};
 pub use link::{AccountLinkPurpose, AccountLinkState, LinkState, LinkToken};
-pub use page_session::{PageSession, PageSessionSecret};
+pub use page_session::{PageSession, PageSessionId, PageSessionSecret};
 pub use password::{NewPassword, Password, PasswordError, PasswordPolicy};
 pub use profile::{Locale, LocaleError, Name, NameError};
 pub use scope::{Scope, ScopeError};

@@ -7,7 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
 use crate::clock::Timestamp;
-use crate::model::{AccountId, Digest, EmailAddress, Locale, Secret};
+use crate::model::{AccountId, Digest, EmailAddress, Locale, Secret, row_id};
+
+row_id! {
+    /// Of a sign-in at the account page: it names the sign-in, and opens nothing.
+    PageSessionId
+}
 
 /// The secret in the account page's cookie: 256 random bits in base64url, 43 characters.
 #[derive(Clone)]
@@ -62,6 +67,7 @@ impl fmt::Debug for PageSessionSecret {
 /// Somebody who is signed in at the account page.
 #[derive(Clone, Debug)]
 pub struct PageSession {
+    pub id: PageSessionId,
     pub digest: Digest,
     pub account: AccountId,
     pub email: EmailAddress,

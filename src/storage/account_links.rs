@@ -102,6 +102,25 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
+    /// The link works no more. `false` if it was used or voided before.
+    pub async fn void_account_link(
+        &mut self,
+        digest: &Digest,
+        purpose: AccountLinkPurpose,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE account_links SET voided_at = $1
+            WHERE digest = $2 AND purpose = $3 AND used_at IS NULL AND voided_at IS NULL";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(digest.as_bytes().to_vec())
+            .bind(purpose.as_str())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// No other link to the owner works any more: the password or the address has changed.
     pub async fn void_account_links(
         &mut self,

@@ -9,6 +9,9 @@ use crate::clock::Clock;
 const BATCH: i64 = 200;
 /// How long after its end a link is remembered, so that its page can say how it ended.
 const LINKS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long after it was asked for a change of address is remembered. A change takes its links along,
+/// whose pages say how it ended: they work for some days, and are remembered for 30 more.
+const EMAIL_CHANGES_REMEMBERED: Duration = Duration::from_secs(60 * 24 * 3_600);
 /// How long a letter that was sent is remembered.
 const LETTERS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// How long one that was given up is: long enough for somebody to look why.
@@ -16,7 +19,8 @@ const DEAD_LETTERS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// What the limit of letters looks back to.
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Removes expired sessions, sign-ups that nobody confirmed, links, letters and events of long ago.
+/// Removes expired sessions, sign-ups that nobody confirmed, links, changes of address, letters and
+/// events of long ago.
 #[derive(Clone, Debug)]
 pub struct Janitor {
     store: Store,
@@ -56,7 +60,7 @@ impl Janitor {
                     let before = now - LINKS_REMEMBERED;
                     let links = tx.purge_links(before, BATCH).await?
                         + tx.purge_account_links(before, BATCH).await?
-                        + tx.purge_email_changes(before - LINKS_REMEMBERED, BATCH).await?;
+                        + tx.purge_email_changes(now - EMAIL_CHANGES_REMEMBERED, BATCH).await?;
                     let (sent, dead) = (now - LETTERS_REMEMBERED, now - DEAD_LETTERS_REMEMBERED);
                     let letters = tx.purge_letters(sent, dead, BATCH).await?
                         + tx.purge_letter_counts(now - HOUR, BATCH).await?;

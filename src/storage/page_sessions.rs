@@ -4,11 +4,12 @@ use sqlx::any::AnyRow;
 
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
-use crate::model::{AccountId, Digest, Locale, PageSession, UserAgent};
+use crate::model::{AccountId, Digest, Locale, PageSession, PageSessionId, UserAgent};
 
 /// A sign-in at the account page.
 #[derive(Debug)]
 pub struct NewPageSession<'a> {
+    pub id: PageSessionId,
     pub digest: Digest,
     pub account: AccountId,
     /// The account's epoch when the password was checked.
@@ -22,6 +23,7 @@ pub struct NewPageSession<'a> {
 /// A sign-in at the account page as its owner may see it.
 #[derive(Clone, Debug)]
 pub struct PageSessionSummary {
+    pub id: PageSessionId,
     pub created_at: Timestamp,
     /// The earlier of the idle and the absolute end.
     pub expires_at: Timestamp,
@@ -30,6 +32,7 @@ pub struct PageSessionSummary {
 
 fn from_row(row: &AnyRow) -> Result<PageSession, StoreError> {
     Ok(PageSession {
+        id: column::parsed(row, "id")?,
         digest: column::digest(row, "digest")?,
         account: column::parsed(row, "account_id")?,
         email: column::parsed(row, "email")?,
@@ -49,8 +52,8 @@ impl Connection {
     ) -> Result<bool, StoreError> {
         const SQL: &str = "
             INSERT INTO page_sessions
-                (digest, account_id, epoch, user_agent, created_at, idle_expires_at, expires_at)
-            SELECT $1, a.id, a.epoch, $3, $4, $5, $6
+                (digest, id, account_id, epoch, user_agent, created_at, idle_expires_at, expires_at)
+            SELECT $1, $8, a.id, a.epoch, $3, $4, $5, $6
             FROM accounts a WHERE a.id = $2 AND a.epoch = $7 AND a.disabled_at IS NULL";
         let done = sqlx::query(SQL)
             .bind(new.digest.as_bytes().to_vec())
@@ -60,6 +63,7 @@ impl Connection {
             .bind(new.idle_expires_at.unix_millis())
             .bind(new.expires_at.unix_millis())
             .bind(new.epoch)
+            .bind(new.id.to_string())
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
@@ -72,7 +76,7 @@ impl Connection {
         now: Timestamp,
     ) -> Result<Option<PageSession>, StoreError> {
         const SQL: &str = "
-            SELECT p.digest, p.account_id, p.epoch, p.idle_expires_at, p.expires_at,
+            SELECT p.id, p.digest, p.account_id, p.epoch, p.idle_expires_at, p.expires_at,
                    a.email, a.locale
             FROM page_sessions p JOIN accounts a ON a.id = p.account_id AND a.epoch = p.epoch
             WHERE p.digest = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2
@@ -119,10 +123,18 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends a sign-in. `false` if it was gone.
-    pub async fn revoke_page_session(&mut self, digest: &Digest) -> Result<bool, StoreError> {
-        const SQL: &str = "DELETE FROM page_sessions WHERE digest = $1";
-        let done = sqlx::query(SQL).bind(digest.as_bytes().to_vec()).execute(self.raw()).await?;
+    /// Ends the account's sign-in of this id. `false` if it was gone, or is another's.
+    pub async fn revoke_page_session(
+        &mut self,
+        account: AccountId,
+        id: PageSessionId,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM page_sessions WHERE id = $1 AND account_id = $2";
+        let done = sqlx::query(SQL)
+            .bind(id.to_string())
+            .bind(account.to_string())
+            .execute(self.raw())
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -133,10 +145,10 @@ impl Connection {
         now: Timestamp,
     ) -> Result<Vec<PageSessionSummary>, StoreError> {
         const SQL: &str = "
-            SELECT p.created_at, p.idle_expires_at, p.expires_at, p.user_agent
+            SELECT p.id, p.created_at, p.idle_expires_at, p.expires_at, p.user_agent
             FROM page_sessions p JOIN accounts a ON a.id = p.account_id AND a.epoch = p.epoch
             WHERE p.account_id = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2
-            ORDER BY p.created_at DESC";
+            ORDER BY p.created_at DESC, p.id DESC";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(now.unix_millis())
@@ -146,6 +158,7 @@ impl Connection {
             .map(|row| {
                 let idle_end = column::instant(row, "idle_expires_at")?;
                 Ok(PageSessionSummary {
+                    id: column::parsed(row, "id")?,
                     created_at: column::instant(row, "created_at")?,
                     expires_at: idle_end.min(column::instant(row, "expires_at")?),
                     user_agent: column::some(row, "user_agent", UserAgent::parse)?,

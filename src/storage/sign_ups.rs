@@ -189,12 +189,23 @@ impl Connection {
         rows.iter().map(SignUpRecord::from_row).collect()
     }
 
-    /// Forgets up to `limit` sign-ups that waited too long; answers how many.
+    /// Forgets up to `limit` sign-ups that waited too long, with what happened to them; answers how
+    /// many. Their links stay for a while: they name nobody, and their page says that they expired.
     pub async fn purge_sign_ups(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
-        const SQL: &str = "
-            DELETE FROM sign_ups WHERE id IN
-                (SELECT id FROM sign_ups WHERE expires_at <= $1 LIMIT $2)";
-        let done = sqlx::query(SQL).bind(now.unix_millis()).bind(limit).execute(self.raw()).await?;
-        Ok(done.rows_affected())
+        const OVER: &str = "SELECT id FROM sign_ups WHERE expires_at <= $1 ORDER BY id LIMIT $2";
+        const FORGET: &str = "DELETE FROM sign_ups WHERE id = $1 AND expires_at <= $2";
+        let rows =
+            sqlx::query(OVER).bind(now.unix_millis()).bind(limit).fetch_all(self.raw()).await?;
+        let mut forgotten = 0;
+        for row in &rows {
+            let id: SignUpId = column::parsed(row, "id")?;
+            let forget = sqlx::query(FORGET).bind(id.to_string()).bind(now.unix_millis());
+            // one that was made to wait longer in between, or is gone, keeps its events
+            if forget.execute(self.raw()).await?.rows_affected() == 1 {
+                self.delete_events_of_sign_up(id).await?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
     }
 }

@@ -9,12 +9,12 @@ use rocket::{State, get, post, routes};
 use super::edge::form::{Form, FormError};
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::views::{
-    AddressTaken, ConfirmEmail, EmailChangeExpired, EmailChangeStopped, EmailChangeTooLate,
-    EmailConfirmed, LinkUnknown, NewLinkSent, StopEmailChange, View,
+    ConfirmEmail, EmailChangeExpired, EmailChangeStopped, EmailChangeTaken, EmailChangeTooLate,
+    EmailConfirmed, EmailStopExpired, LinkUnknown, NewLinkSent, StopEmailChange, View,
 };
 use crate::accounts::{Accounts, EmailChangeStanding, EmailLinkError};
 use crate::messages::Language;
-use crate::model::{AccountLinkPurpose, Caller, Locale};
+use crate::model::{AccountLinkPurpose, Caller, Locale, UserAgent};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("email change", |rocket| async {
@@ -51,12 +51,22 @@ impl Answers<'_> {
         self.page(Status::Gone, &EmailChangeExpired { token: self.token })
     }
 
-    /// What has ended differently than the link would have it: `ended` is the page for that.
-    fn refused(self, error: EmailLinkError, ended: Page) -> PageResult {
+    fn taken(self, new_email: &str) -> Page {
+        self.page(Status::Conflict, &EmailChangeTaken { new_email })
+    }
+
+    /// A link that stops a change is not renewed: it works until the change is over.
+    fn stop_expired(self) -> Page {
+        self.page(Status::Gone, &EmailStopExpired {})
+    }
+
+    /// What has ended differently than the link would have it: `ended` is the page for that, and
+    /// `expired` the one for a link that is too old.
+    fn refused(self, error: EmailLinkError, ended: Page, expired: Page) -> PageResult {
         Ok(match error {
             EmailLinkError::Ended => ended,
-            EmailLinkError::AddressTaken => self.page(Status::Conflict, &AddressTaken {}),
-            EmailLinkError::Expired => self.expired(),
+            EmailLinkError::AddressTaken(new_email) => self.taken(new_email.as_str()),
+            EmailLinkError::Expired => expired,
             EmailLinkError::Unknown => self.page(Status::NotFound, &LinkUnknown {}),
             EmailLinkError::Store(error) => return Err(error.into()),
         })
@@ -71,16 +81,23 @@ async fn show(
     pages: &PageState,
 ) -> PageResult {
     let token = token.unwrap_or_default();
-    let answers = Answers { pages, language, token };
-    let purpose = AccountLinkPurpose::EmailChange;
-    Ok(match accounts.inspect_email_change(token, purpose).await? {
-        EmailChangeStanding::Pending { new_email, locale } => answers
-            .of(locale.as_ref())
-            .page(Status::Ok, &ConfirmEmail { token, new_email: new_email.as_str() }),
-        EmailChangeStanding::Confirmed { email } => answers.confirmed(email.as_str(), true),
-        EmailChangeStanding::Stopped => answers.stopped(Status::Gone, true),
-        EmailChangeStanding::AddressTaken => answers.page(Status::Conflict, &AddressTaken {}),
-        EmailChangeStanding::Expired => answers.expired(),
+    let standing = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
+    let answers = Answers { pages, language, token }.of(standing.locale());
+    Ok(match standing {
+        EmailChangeStanding::Pending { new_email, present, requested_at, user_agent, .. } => {
+            let view = ConfirmEmail {
+                token,
+                new_email: new_email.as_str(),
+                present,
+                requested_at: requested_at.unix_millis(),
+                browser: user_agent.as_ref().and_then(UserAgent::describe),
+            };
+            answers.page(Status::Ok, &view)
+        }
+        EmailChangeStanding::Confirmed { email, .. } => answers.confirmed(email.as_str(), true),
+        EmailChangeStanding::Stopped { .. } => answers.stopped(Status::Gone, true),
+        EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(new_email.as_str()),
+        EmailChangeStanding::Expired { .. } => answers.expired(),
         EmailChangeStanding::Unknown => answers.page(Status::NotFound, &LinkUnknown {}),
     })
 }
@@ -95,13 +112,14 @@ async fn confirm(
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let answers = Answers { pages, language, token };
+    // looked at first, because what comes after a button is said in the language of its page
+    let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
+    let answers = Answers { pages, language, token }.of(before.locale());
     match accounts.confirm_email_change(token, &caller).await {
-        Ok(done) => {
-            let answers = answers.of(done.locale.as_ref());
-            Ok(answers.confirmed(done.email.as_str(), done.already))
+        Ok(done) => Ok(answers.confirmed(done.email.as_str(), done.already)),
+        Err(error) => {
+            answers.refused(error, answers.stopped(Status::Gone, true), answers.expired())
         }
-        Err(error) => answers.refused(error, answers.stopped(Status::Gone, true)),
     }
 }
 
@@ -113,17 +131,23 @@ async fn show_stop(
     pages: &PageState,
 ) -> PageResult {
     let token = token.unwrap_or_default();
-    let answers = Answers { pages, language, token };
     let purpose = AccountLinkPurpose::EmailChangeStop;
-    Ok(match accounts.inspect_email_change(token, purpose).await? {
-        EmailChangeStanding::Pending { new_email, locale } => answers
-            .of(locale.as_ref())
-            .page(Status::Ok, &StopEmailChange { token, new_email: new_email.as_str() }),
+    let standing = accounts.inspect_email_change(token, purpose).await?;
+    let answers = Answers { pages, language, token }.of(standing.locale());
+    Ok(match standing {
+        EmailChangeStanding::Pending { new_email, requested_at, user_agent, .. } => {
+            let view = StopEmailChange {
+                token,
+                new_email: new_email.as_str(),
+                requested_at: requested_at.unix_millis(),
+                browser: user_agent.as_ref().and_then(UserAgent::describe),
+            };
+            answers.page(Status::Ok, &view)
+        }
         EmailChangeStanding::Confirmed { .. } => answers.page(Status::Gone, &EmailChangeTooLate {}),
-        EmailChangeStanding::Stopped => answers.stopped(Status::Ok, true),
-        // somebody else has the address, so the change cannot take effect anyway
-        EmailChangeStanding::AddressTaken => answers.page(Status::Conflict, &AddressTaken {}),
-        EmailChangeStanding::Expired => answers.expired(),
+        EmailChangeStanding::Stopped { .. } => answers.stopped(Status::Ok, true),
+        EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(new_email.as_str()),
+        EmailChangeStanding::Expired { .. } => answers.stop_expired(),
         EmailChangeStanding::Unknown => answers.page(Status::NotFound, &LinkUnknown {}),
     })
 }
@@ -138,13 +162,14 @@ async fn stop(
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let answers = Answers { pages, language, token };
+    let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChangeStop).await?;
+    let answers = Answers { pages, language, token }.of(before.locale());
     match accounts.stop_email_change(token, &caller).await {
-        Ok(done) => {
-            let answers = answers.of(done.locale.as_ref());
-            Ok(answers.stopped(Status::Ok, done.already))
+        Ok(done) => Ok(answers.stopped(Status::Ok, done.already)),
+        Err(error) => {
+            let too_late = answers.page(Status::Gone, &EmailChangeTooLate {});
+            answers.refused(error, too_late, answers.stop_expired())
         }
-        Err(error) => answers.refused(error, answers.page(Status::Gone, &EmailChangeTooLate {})),
     }
 }
 
@@ -156,6 +181,9 @@ async fn renew(
     pages: &PageState,
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
-    accounts.renew_email_link(form.get("token").unwrap_or_default()).await?;
-    Ok(pages.page(language, Status::Accepted, &NewLinkSent {}))
+    let token = form.get("token").unwrap_or_default();
+    let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
+    accounts.renew_email_link(token).await?;
+    let answers = Answers { pages, language, token }.of(before.locale());
+    Ok(answers.page(Status::Accepted, &NewLinkSent {}))
 }

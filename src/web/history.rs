@@ -1,15 +1,15 @@
 //! `/v1/me/events` and `/v1/me/export`: what happened to an account, and all that is stored of it.
 
 use rocket::fairing::AdHoc;
-use rocket::http::{ContentType, Header};
+use rocket::http::ContentType;
 use rocket::serde::json::Json;
-use rocket::{Responder, State, get, routes};
+use rocket::{State, get, head, routes};
 use serde::Serialize;
 
 use super::edge::bearer::{Bearer, Need};
-use super::edge::export::Document;
+use super::edge::export::Download;
 use super::edge::problem::Problem;
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, EventPage};
 use crate::config::Settings;
 use crate::model::{Caller, Event, EventId};
 
@@ -21,7 +21,9 @@ const SCHEMA: &str = include_str!("../../schemas/account-export.json");
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("history", |rocket| async {
-        rocket.mount("/v1/me", routes![events, export]).mount("/schemas", routes![schema])
+        rocket
+            .mount("/v1/me", routes![events, export, export_head])
+            .mount("/schemas", routes![schema])
     })
 }
 
@@ -48,17 +50,8 @@ async fn events(
     let wrong =
         |_| Problem::field_error("before", "malformed", "is the id of an event, as `next` says it");
     let before = before.map(str::parse).transpose().map_err(wrong)?;
-    let events = accounts.events_of(bearer.account(), before, PAGE).await?;
-    let is_full = i64::try_from(events.len()).is_ok_and(|count| count == PAGE);
-    let next = events.last().map(|event| event.id).filter(|_| is_full);
+    let EventPage { events, next } = accounts.events_of(bearer.account(), before, PAGE).await?;
     Ok(Json(Events { events, next }))
-}
-
-/// A file to keep, where a browser asks.
-#[derive(Responder)]
-struct Download {
-    document: Json<Document>,
-    disposition: Header<'static>,
 }
 
 #[get("/export")]
@@ -69,10 +62,18 @@ async fn export(
     settings: &State<Settings>,
 ) -> Result<Download, Problem> {
     let export = accounts.export(bearer.account(), &caller).await?;
-    Ok(Download {
-        document: Json(Document::new(settings, export)),
-        disposition: Document::disposition(),
-    })
+    Ok(Download::new(settings, export))
+}
+
+/// A route of its own, since Rocket would run the one for GET, and nothing is downloaded here.
+#[head("/export")]
+async fn export_head(
+    bearer: Bearer<ReadHistory>,
+    accounts: &State<Accounts>,
+    settings: &State<Settings>,
+) -> Result<Download, Problem> {
+    let export = accounts.look_at_export(bearer.account()).await?;
+    Ok(Download::new(settings, export))
 }
 
 #[get("/account-export.json")]

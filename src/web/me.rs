@@ -116,20 +116,15 @@ async fn change_password(
     let current = fields.required_text("current_password").map(Password::new);
     // by the input alone at first: what costs nothing if refused goes before what costs something
     let new = fields.required("new_password", |typed| accounts.policy.judge(typed, None));
-    fields.finish()?;
-    if let (Some(current), Some(_)) = (current, new) {
-        let owner = accounts.profile(bearer.account()).await?;
-        let mut fields = body.fields();
-        let judge = |typed: &str| accounts.policy.judge(typed, Some(&owner.email));
-        let new = fields.required("new_password", judge);
-        fields.finish()?;
-        if let Some(new) = new {
-            let own = OwnSession::Token(bearer.session());
-            let changed =
-                accounts.change_password(bearer.account(), own, &current, &new, &caller).await;
-            changed.map_err(|error| refused(error, "current_password"))?;
-        }
-    }
+    let (current, _) = fields.finish_with(current.zip(new))?;
+    let owner = accounts.profile(bearer.account()).await?;
+    let mut fields = body.fields();
+    let judge = |typed: &str| accounts.policy.judge(typed, Some(&owner.email));
+    let new = fields.required("new_password", judge);
+    let new = fields.finish_with(new)?;
+    let own = OwnSession::Token(bearer.session());
+    let changed = accounts.change_password(bearer.account(), own, &current, &new, &caller).await;
+    changed.map_err(|error| refused(error, "current_password"))?;
     Ok(Status::NoContent)
 }
 
@@ -144,17 +139,15 @@ async fn change_email(
     let mut fields = body.fields();
     let email = fields.required("email", EmailAddress::parse);
     let password = fields.required_text("password").map(Password::new);
-    fields.finish()?;
-    if let (Some(email), Some(password)) = (email, password) {
-        let requested =
-            accounts.request_email_change(bearer.account(), &email, &password, &caller).await;
-        requested.map_err(|error| match error {
-            EmailChangeError::Unchanged => {
-                Problem::field_error("email", "unchanged", "is the address of the account already")
-            }
-            EmailChangeError::Proof(error) => refused(error, "password"),
-        })?;
-    }
+    let (email, password) = fields.finish_with(email.zip(password))?;
+    let requested =
+        accounts.request_email_change(bearer.account(), &email, &password, &caller).await;
+    requested.map_err(|error| match error {
+        EmailChangeError::Unchanged => {
+            Problem::field_error("email", "unchanged", "is the address of the account already")
+        }
+        EmailChangeError::Proof(error) => refused(error, "password"),
+    })?;
     // the same whoever the new address belongs to
     Ok(Custom(Status::Accepted, Json(json!({ "status": "confirmation_pending" }))))
 }
@@ -169,10 +162,8 @@ async fn delete(
     let body = body?;
     let mut fields = body.fields();
     let password = fields.required_text("password").map(Password::new);
-    fields.finish()?;
-    if let Some(password) = password {
-        let deleted = accounts.delete(bearer.account(), &password, &caller).await;
-        deleted.map_err(|error| refused(error, "password"))?;
-    }
+    let password = fields.finish_with(password)?;
+    let deleted = accounts.delete(bearer.account(), &password, &caller).await;
+    deleted.map_err(|error| refused(error, "password"))?;
     Ok(Status::NoContent)
 }

@@ -1,4 +1,5 @@
-//! Forgotten passwords: asking for a letter, and choosing a new password by its link.
+//! Forgotten passwords: asking for a letter, and choosing a new password by its link. And the first
+//! password of those who were invited: it is the same form, in other words.
 //!
 //! `GET` shows and never changes anything: mail scanners open links. The button does it (R43).
 
@@ -15,8 +16,8 @@ use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::problem::Problem;
 use super::edge::slug;
 use super::edge::views::{
-    FieldMessage, LinkUnknown, NewLinkSent, PasswordResetDone, ResetLinkExpired, ResetLinkUsed,
-    ResetPassword, View,
+    ChoosePassword, FieldMessage, LinkUnknown, NewLinkSent, PasswordChosen, PasswordResetDone,
+    ResetLinkExpired, ResetLinkUsed, ResetPassword, View,
 };
 use crate::accounts::{Accounts, ResetError, ResetStanding};
 use crate::messages::Language;
@@ -40,21 +41,23 @@ struct Answers<'a> {
 }
 
 impl Answers<'_> {
+    fn of(self, standing: &ResetStanding) -> Self {
+        Self { language: self.pages.language_of(standing.locale(), self.language), ..self }
+    }
+
     /// What stands behind the link; `errors` are of the password that was typed there.
     fn standing(self, status: Status, standing: &ResetStanding, errors: Vec<FieldMessage>) -> Page {
         match standing {
-            ResetStanding::Live { email, locale } => {
-                let language = self.pages.language_of(locale.as_ref(), self.language);
-                let view = ResetPassword {
-                    token: self.token,
-                    email: email.as_str(),
-                    min_length: self.accounts.policy.min_length(),
-                    errors,
-                };
-                self.pages.page(language, status, &view)
+            ResetStanding::Live { email, is_first, .. } => {
+                let (token, email) = (self.token, email.as_str());
+                let min_length = self.accounts.policy.min_length();
+                match is_first {
+                    true => self.page(status, &ChoosePassword { token, email, min_length, errors }),
+                    false => self.page(status, &ResetPassword { token, email, min_length, errors }),
+                }
             }
-            ResetStanding::Used => self.page(Status::Gone, &ResetLinkUsed {}),
-            ResetStanding::Expired => {
+            ResetStanding::Used { .. } => self.page(Status::Gone, &ResetLinkUsed {}),
+            ResetStanding::Expired { .. } => {
                 self.page(Status::Gone, &ResetLinkExpired { token: self.token })
             }
             ResetStanding::Unknown => self.page(Status::NotFound, &LinkUnknown {}),
@@ -75,7 +78,7 @@ async fn show(
 ) -> PageResult {
     let token = token.unwrap_or_default();
     let standing = accounts.inspect_reset(token).await?;
-    let answers = Answers { pages, accounts, language, token };
+    let answers = Answers { pages, accounts, language, token }.of(&standing);
     Ok(answers.standing(Status::Ok, &standing, vec![]))
 }
 
@@ -91,15 +94,12 @@ async fn press(
     let token = form.get("token").unwrap_or_default();
     // looked at first, because what comes after a button is said in the language of its page
     let before = accounts.inspect_reset(token).await?;
-    let answers = match &before {
-        ResetStanding::Live { locale, .. } => {
-            let language = pages.language_of(locale.as_ref(), language);
-            Answers { pages, accounts, language, token }
-        }
-        _ => Answers { pages, accounts, language, token },
-    };
+    let answers = Answers { pages, accounts, language, token }.of(&before);
     let typed = form.get("password").unwrap_or_default();
     Ok(match accounts.reset_password(token, typed, &caller).await {
+        Ok(()) if matches!(before, ResetStanding::Live { is_first: true, .. }) => {
+            answers.page(Status::Ok, &PasswordChosen {})
+        }
         Ok(()) => answers.page(Status::Ok, &PasswordResetDone {}),
         Err(ResetError::Password(problem)) => {
             let errors = vec![FieldMessage::password("password", problem)];
@@ -121,8 +121,11 @@ async fn renew(
     pages: &PageState,
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
-    accounts.renew_reset_link(form.get("token").unwrap_or_default(), &caller).await?;
-    Ok(pages.page(language, Status::Accepted, &NewLinkSent {}))
+    let token = form.get("token").unwrap_or_default();
+    let before = accounts.inspect_reset(token).await?;
+    accounts.renew_reset_link(token, &caller).await?;
+    let answers = Answers { pages, accounts, language, token }.of(&before);
+    Ok(answers.page(Status::Accepted, &NewLinkSent {}))
 }
 
 #[post("/password-resets", data = "<body>")]
@@ -134,10 +137,8 @@ async fn request(
     let body = body?;
     let mut fields = body.fields();
     let email = fields.required("email", EmailAddress::parse);
-    fields.finish()?;
-    if let Some(email) = email {
-        accounts.request_password_reset(&email, &caller).await?;
-    }
+    let email = fields.finish_with(email)?;
+    accounts.request_password_reset(&email, &caller).await?;
     // the same whoever the address belongs to (R47)
     Ok(Custom(Status::Accepted, Json(json!({ "status": "reset_pending" }))))
 }

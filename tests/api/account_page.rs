@@ -7,19 +7,23 @@ use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, bearer, opens, refused, sign_in};
-use crate::support_life::{BOB, Browser, FIREFOX, NEW, hidden, letters, put_as, token_in};
-use crate::support_pages::{Answer, OTHER, dump, dump_of, rows, signs_in, unescape};
+use crate::support_life::{
+    BOB, Browser, FIREFOX, NEW, accounts, hidden, letters, put_as, token_in,
+};
+use crate::support_pages::{Answer, OTHER, dump, dump_of, rows, signs_in, texts, unescape};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PAGES: [&str; 5] =
     ["/account", "/account/password", "/account/email", "/account/deletion", "/account/events"];
 /// Forms that need a sign-in, with fields that would do something.
-const FORMS: [(&str, &[(&str, &str)]); 7] = [
+const FORMS: [(&str, &[(&str, &str)]); 9] = [
     ("/account/profile", &[("name", "Mallory"), ("locale", "de")]),
     ("/account/password", &[("current_password", PASSWORD), ("new_password", OTHER)]),
     ("/account/email", &[("current_password", PASSWORD), ("email", NEW)]),
+    ("/account/email/withdrawal", &[]),
     ("/account/deletion", &[("current_password", PASSWORD)]),
     ("/account/sessions/end", &[]),
+    ("/account/page-sessions/end", &[]),
     ("/account/sessions/end-all", &[]),
     ("/account/sign-out", &[]),
 ];
@@ -279,7 +283,7 @@ async fn signing_out_ends_this_sign_in_and_no_other() {
     let two = Browser::signed_in(&app, ADA, PASSWORD).await;
     let old = one.clone();
     let answer = one.send("/account/sign-out", &[]).await;
-    assert_eq!((answer.status.code, answer.header("location")), (303, "/account/sign-in"));
+    assert_eq!((answer.status.code, answer.header("location")), (303, "/account/sign-in?done=out"));
     let cookies = cookies(&answer);
     assert_eq!(cookies.len(), 1);
     assert!(cookies[0].starts_with("__Host-vestibule-account=;"), "{cookies:?}");
@@ -292,6 +296,46 @@ async fn signing_out_ends_this_sign_in_and_no_other() {
 }
 
 #[rocket::async_test]
+async fn whoever_was_signed_out_is_told_so_in_one_of_three_sentences() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let notice = async |browser: &Browser<'_>, path: &str| {
+        let page = browser.open(path).await.page(200, "Sign in");
+        keeps_to_the_rules(&page);
+        let notice = page.body.split("role=\"status\">").nth(1);
+        notice.map(|rest| unescape(rest.split("</p>").next().unwrap()))
+    };
+    let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let answer = browser.send("/account/sign-out", &[]).await;
+    let said = notice(&browser, answer.header("location")).await;
+    assert_eq!(said.unwrap(), "You are signed out.");
+    let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let answer = browser.send("/account/sessions/end-all", &[]).await;
+    let said = notice(&browser, answer.header("location")).await;
+    assert!(said.unwrap().starts_with("You are signed out everywhere"));
+
+    // too late, by a link or with a form
+    let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let token = browser.form_token().await;
+    app.advance(MINUTE * 20);
+    let form = browser.submit("/account/profile", &[("form_token", &token)]).await;
+    for answer in [browser.open("/account/email").await, form] {
+        assert_eq!(
+            (answer.status.code, answer.header("location")),
+            (303, "/account/sign-in?done=ended")
+        );
+        let said = notice(&browser, answer.header("location")).await;
+        assert!(said.unwrap().starts_with("You are not signed in here any more"));
+    }
+    // whoever was not signed in hears nothing, and no other word is said
+    let stranger = Browser::new(&app);
+    assert_eq!(stranger.open("/account").await.header("location"), "/account/sign-in");
+    for done in ["", "?done=", "?done=saved", "?done=x", "?done=%3Cb%3E", "?done=out%00"] {
+        assert_eq!(notice(&stranger, &format!("/account/sign-in{done}")).await, None, "{done}");
+    }
+}
+
+#[rocket::async_test]
 async fn r27_signing_out_everywhere_means_everywhere() {
     let app = support::app().await;
     app.account(ADA).await;
@@ -301,7 +345,10 @@ async fn r27_signing_out_everywhere_means_everywhere() {
     let two = Browser::signed_in(&app, ADA, PASSWORD).await;
     let old = one.clone();
     let answer = one.send("/account/sessions/end-all", &[]).await;
-    assert_eq!((answer.status.code, answer.header("location")), (303, "/account/sign-in"));
+    assert_eq!(
+        (answer.status.code, answer.header("location")),
+        (303, "/account/sign-in?done=everywhere")
+    );
     assert!(one.cookie.is_none());
     assert!(!old.is_signed_in().await && !two.is_signed_in().await);
     assert!(!opens(&app, &pair.access).await);
@@ -334,6 +381,54 @@ async fn r27_an_app_is_signed_out_from_the_page_and_only_ones_own() {
         page.body.contains("You are signed out there.")
             && page.body.contains("No app is signed in")
     );
+}
+
+#[rocket::async_test]
+async fn r27_sign_ins_at_the_page_are_listed_and_ended_one_by_one_and_only_ones_own() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    app.account(BOB).await;
+    let mut bob = Browser::signed_in(&app, BOB, PASSWORD).await;
+    Browser::signed_in(&app, BOB, PASSWORD).await;
+    let bobs = bob.open("/account").await.page(200, "Your account");
+    let theirs = hidden(&bobs.body, "id");
+
+    let mut one = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let page = one.open("/account").await.page(200, "Your account");
+    assert_eq!(page.body.matches("This account page").count(), 1);
+    assert_eq!(page.body.matches("This browser").count(), 1);
+    assert!(!page.body.contains("/account/page-sessions/end"), "it has the button to sign out");
+    let mut two = Browser::new(&app);
+    let fields = [("email", ADA), ("password", PASSWORD)];
+    let firefox = vec![Header::new("User-Agent", FIREFOX)];
+    two.submit_with("/account/sign-in", &fields, firefox).await;
+    for (browser, first) in [(&one, "This browser"), (&two, "Firefox (Linux)")] {
+        let page = browser.open("/account").await.page(200, "Your account");
+        let list = page.body.split("<ul class=\"rows sessions\">").nth(1).unwrap();
+        let list: Vec<_> = list.split("</ul>").next().unwrap().split("<li>").skip(1).collect();
+        assert_eq!(list.len(), 2, "{list:?}");
+        assert!(list[0].contains(first) && list[0].contains("This browser"), "{list:?}");
+        assert!(!list[0].contains("<button") && list[1].contains("<button"), "{list:?}");
+        assert!(list.iter().all(|item| item.contains("1 January 2026")), "{list:?}");
+    }
+    for id in [theirs.as_str(), "x", ""] {
+        let answer = one.send("/account/page-sessions/end", &[("id", id)]).await;
+        assert_eq!(answer.header("location"), "/account?done=session", "{id}");
+    }
+    assert!(two.is_signed_in().await);
+    let both = bob.send("/account/profile", &[("name", "Bob")]).await;
+    assert_eq!(both.status.code, 303, "of theirs none has ended");
+    assert!(bob.open("/account").await.body.contains("/account/page-sessions/end"));
+
+    let id = hidden(&one.open("/account").await.body, "id");
+    let answer = one.send("/account/page-sessions/end", &[("id", &id)]).await;
+    assert_eq!(answer.header("location"), "/account?done=session");
+    assert!(!two.is_signed_in().await && one.is_signed_in().await);
+    let page = one.open("/account?done=session").await.page(200, "Your account");
+    assert!(page.body.contains("You are signed out there."));
+    assert_eq!(page.body.matches("This account page").count(), 1);
+    let page = one.open("/account/events").await.page(200, "What happened");
+    assert_eq!(page.body.matches("Signed out").count(), 1);
 }
 
 #[rocket::async_test]
@@ -370,6 +465,33 @@ async fn r42_a_change_of_password_keeps_this_sign_in_and_ends_all_others() {
 }
 
 #[rocket::async_test]
+async fn each_form_that_asks_for_the_password_says_whose_it_is() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    for path in ["/account/password", "/account/email", "/account/deletion"] {
+        let page = browser.open(path).await;
+        assert_eq!(page.body.matches("autocomplete=\"current-password\"").count(), 1, "{path}");
+        let field = page.body.split("<input ").find(|input| input.contains("name=\"username\""));
+        let field = field.unwrap_or_else(|| panic!("password managers are lost on {path}"));
+        let field = field.split('>').next().unwrap();
+        for attribute in ["autocomplete=\"username\"", "readonly", &format!("value=\"{ADA}\"")] {
+            assert!(field.contains(attribute), "{path}: {field}");
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn the_first_of_several_wrong_fields_has_the_focus() {
+    let app = support::app().await;
+    let fields = [("email", "ada@@x"), ("password", "short"), ("name", "Ada")];
+    let page = Browser::new(&app).submit("/account/sign-up", &fields).await.page(422, "Sign up");
+    assert_eq!(page.body.matches("aria-invalid=\"true\"").count(), 2);
+    let focused: Vec<_> = page.body.split("<input ").filter(|i| i.contains("autofocus")).collect();
+    assert!(focused.len() == 1 && focused[0].contains("id=\"email\""), "{}", page.body);
+}
+
+#[rocket::async_test]
 async fn a_change_of_address_begins_on_the_page() {
     let app = support::app().await;
     app.account(ADA).await;
@@ -381,7 +503,7 @@ async fn a_change_of_address_begins_on_the_page() {
         ("", PASSWORD, "one @"),
     ] {
         let fields = [("email", email), ("current_password", password)];
-        let page = browser.send("/account/email", &fields).await.page(422, "Change address");
+        let page = browser.send("/account/email", &fields).await.page(422, "Change email address");
         assert!(unescape(&page.body).contains(says), "{says}: {}", page.body);
         assert!(page.body.contains(&format!("value=\"{email}\"")), "what was typed stays");
         assert!(!page.body.contains(OTHER) && !page.body.contains(PASSWORD));
@@ -390,13 +512,42 @@ async fn a_change_of_address_begins_on_the_page() {
     let answer = browser.send("/account/email", &fields).await;
     assert_eq!((answer.status.code, answer.header("location")), (303, "/account?done=email"));
     let page = browser.open("/account?done=email").await.page(200, "Your account");
-    assert!(page.body.contains(NEW) && page.body.contains("To be confirmed"));
+    assert!(page.body.contains(NEW) && page.body.contains("Not confirmed yet"));
     let token = token_in(&app, "email-change", NEW).await;
     let mut elsewhere = Browser::new(&app);
     let pressed = elsewhere.submit("/confirm-email", &[("token", &token)]).await;
     assert!(cookies(&pressed.page(200, "confirmed")).is_empty(), "no link signs anybody in");
     let page = browser.open("/account").await.page(200, "Your account");
-    assert!(page.body.contains(NEW) && !page.body.contains("To be confirmed"));
+    assert!(page.body.contains(NEW) && !page.body.contains("Not confirmed yet"));
+}
+
+#[rocket::async_test]
+async fn a_change_of_address_is_withdrawn_on_the_page() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let is_offered = async |browser: &Browser<'_>| {
+        let page = browser.open("/account").await.page(200, "Your account");
+        assert_eq!(page.body.contains("Withdraw"), page.body.contains("Not confirmed yet"));
+        page.body.contains("action=\"/account/email/withdrawal\"")
+    };
+    assert!(!is_offered(&browser).await);
+    let fields = [("email", NEW), ("current_password", PASSWORD)];
+    browser.send("/account/email", &fields).await;
+    assert!(is_offered(&browser).await);
+    let token = token_in(&app, "email-change", NEW).await;
+    let answer = browser.send("/account/email/withdrawal", &[]).await;
+    assert_eq!((answer.status.code, answer.header("location")), (303, "/account?done=withdrawn"));
+    let page = browser.open("/account?done=withdrawn").await.page(200, "Your account");
+    assert!(page.body.contains("Your email address stays as it is.") && !page.body.contains(NEW));
+    assert!(!is_offered(&browser).await);
+    let pressed = Browser::new(&app).submit("/confirm-email", &[("token", &token)]).await;
+    pressed.page(410, "already stopped");
+    // once more is no harm, and a new change can be asked for
+    let answer = browser.send("/account/email/withdrawal", &[]).await;
+    assert_eq!(answer.status.code, 303);
+    browser.send("/account/email", &fields).await;
+    assert!(is_offered(&browser).await);
 }
 
 #[rocket::async_test]
@@ -427,8 +578,18 @@ async fn r46_every_page_keeps_to_the_rules_and_r43_opening_it_changes_nothing() 
     app.account(ADA).await;
     sign_in(&app).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
-    let before = dump(&app).await;
+    // all but the one instant that opening a page may move: until when this very sign-in may idle
+    let all_else = async || {
+        let idle = texts(&app, "SELECT CAST(idle_expires_at AS TEXT) FROM page_sessions").await;
+        let before = dump(&app).await;
+        assert_eq!(idle.len(), 1);
+        let without: Vec<_> = before.iter().map(|row| row.replace(&idle[0], "…")).collect();
+        assert_eq!(before.iter().zip(&without).filter(|(a, b)| a != b).count(), 1);
+        (idle, without)
+    };
+    let (first_idle, before) = all_else().await;
     for _ in 0..3 {
+        app.advance(MINUTE);
         for path in PAGES {
             keeps_to_the_rules(&browser.open(path).await);
             let head = browser.ask(Method::Head, path).await;
@@ -441,7 +602,9 @@ async fn r46_every_page_keeps_to_the_rules_and_r43_opening_it_changes_nothing() 
         browser.open("/account/sign-out").await.page(405, "Method not allowed");
         browser.open("/account/sessions/end-all").await.page(405, "Method not allowed");
     }
-    assert_eq!(dump(&app).await, before);
+    let (idle, after) = all_else().await;
+    assert_eq!(after, before);
+    assert_ne!(idle, first_idle, "it may idle anew");
     let answer = browser.open("/").await;
     assert_eq!((answer.status.code, answer.header("location")), (303, "/account"));
 }
@@ -595,6 +758,34 @@ async fn pages_are_in_the_language_of_the_account_and_before_that_of_the_browser
 }
 
 #[rocket::async_test]
+async fn saving_the_name_leaves_a_language_alone_that_the_page_cannot_show_in_full() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let ada = app.sign_in(ADA).await;
+    let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let locale =
+        async || Answer::of(ada.get("/v1/me").dispatch().await).await.json()["locale"].clone();
+    for (own, chosen) in [("fr", ""), ("de-AT", "de"), ("en-GB", "en")] {
+        let body = json!({ "locale": own });
+        let answer = ada.patch("/v1/me", &body).dispatch().await;
+        assert_eq!(answer.status(), Status::Ok);
+        let page = browser.open("/account").await;
+        let selected = format!("<option value=\"{chosen}\" lang=\"{chosen}\" selected>");
+        assert_eq!(page.body.contains(" selected>"), !chosen.is_empty());
+        assert!(chosen.is_empty() || page.body.contains(&selected), "{}", page.body);
+        browser.send("/account/profile", &[("name", "Ada"), ("locale", chosen)]).await;
+        assert_eq!(locale().await, own);
+    }
+    // another choice counts, and so does leaving it to the browser
+    for (chosen, stored) in [("de", json!("de")), ("", json!(null)), ("en", json!("en"))] {
+        browser.send("/account/profile", &[("name", "Ada"), ("locale", chosen)]).await;
+        assert_eq!(locale().await, stored);
+    }
+    browser.send("/account/profile", &[("locale", "fr")]).await;
+    assert_eq!(locale().await, json!(null), "the page does not offer it");
+}
+
+#[rocket::async_test]
 async fn the_page_tells_where_one_is_signed_in_and_what_happened() {
     let app = support::app().await;
     app.account(ADA).await;
@@ -608,7 +799,7 @@ async fn the_page_tells_where_one_is_signed_in_and_what_happened() {
     assert!(page.body.contains("Firefox (Linux)") && page.body.contains("web"));
     assert!(page.body.contains(ADA) && !page.body.contains(BOB));
     let page = browser.open("/account/events").await.page(200, "What happened");
-    for words in ["Sign-up", "Address confirmed", "Signed in", "Firefox (Linux)", "App web"] {
+    for words in ["Sign-up", "Email address confirmed", "Signed in", "Firefox (Linux)", "App web"] {
         assert!(unescape(&page.body).contains(words), "{words}: {}", page.body);
     }
     // more than fit on one page
@@ -630,6 +821,36 @@ async fn the_page_tells_where_one_is_signed_in_and_what_happened() {
 }
 
 #[rocket::async_test]
+async fn what_happened_says_who_it_was_where_that_tells_something() {
+    let app = support::app().await;
+    app.sign_up(ADA, PASSWORD).await;
+    // the right password, too early
+    let mut browser = Browser::new(&app);
+    let fields = [("email", ADA), ("password", PASSWORD)];
+    browser.submit("/account/sign-in", &fields).await.page(422, "Sign in");
+    app.activate(ADA).await;
+    browser.submit("/account/forgotten-password", &[("email", ADA)]).await.page(202, "mailbox");
+    let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let fields = [("current_password", OTHER)];
+    browser.send("/account/deletion", &fields).await.page(422, "Delete account");
+    let ada = accounts(&app).find_named(&ADA.parse().unwrap()).await.unwrap().unwrap();
+    assert!(accounts(&app).send_reset(&ada).await.unwrap());
+    let page = browser.open("/account/events").await.page(200, "What happened");
+    let who = |what: &str| -> Vec<bool> {
+        let items = page.body.split("<li>").filter(|item| item.contains(&format!(">{what}<")));
+        items.map(|item| item.contains("Perhaps not by you")).collect()
+    };
+    assert_eq!(who("Sign-up"), [false]);
+    assert_eq!(who("Failed sign-in"), [true]);
+    assert_eq!(who("Wrong current password"), [true]);
+    assert_eq!(who("Signed in"), [false]);
+    let requested = "Link for a new password requested";
+    assert_eq!(who(requested), [false, false]);
+    assert_eq!(page.body.matches("By the people who run the service").count(), 1);
+    assert!(!page.body.contains("By you<"));
+}
+
+#[rocket::async_test]
 async fn r35_a_password_for_somebody_else_cannot_be_planted_on_the_page_either() {
     let app = support::app().await;
     let mut browser = Browser::new(&app);
@@ -639,7 +860,7 @@ async fn r35_a_password_for_somebody_else_cannot_be_planted_on_the_page_either()
     browser.submit("/account/sign-up", &fields).await.page(202, "mailbox");
     let token = app.link_token(ADA).await;
     let fields = [("token", token.as_str())];
-    browser.submit("/activate", &fields).await.page(409, "Confirm your address");
+    browser.submit("/activate", &fields).await.page(409, "Confirm your email address");
     assert_eq!(rows(&app, "accounts").await, 0);
     assert_eq!(dump_of(&app, "sign_ups").await.len(), 1);
     for (field, value) in [("email", "a@b@c"), ("password", "short"), ("name", "\u{202e}x")] {

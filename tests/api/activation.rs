@@ -62,7 +62,7 @@ async fn r43_opening_a_link_twenty_times_changes_nothing() {
     let before = dump(&app).await;
     assert!(!before.is_empty());
     let path = format!("/activate?token={token}");
-    let first = get(&app, &path).await.page(200, "Confirm your address").without_id();
+    let first = get(&app, &path).await.page(200, "Confirm your email address").without_id();
     for _ in 0..20 {
         let head = Answer::of(app.client.head(path.clone()).dispatch().await).await;
         assert_eq!((head.status, head.body.as_str()), (Status::Ok, ""));
@@ -85,7 +85,7 @@ async fn r43_the_button_makes_the_account_and_signs_nobody_in() {
     let (action, hidden) = forms(&page).remove(0);
     assert_eq!((action.as_str(), hidden.as_str()), ("/activate", token.as_str()));
     let done = submit(&app, &action, &[("token", &hidden)]).await;
-    let done = done.page(200, "Your address is confirmed");
+    let done = done.page(200, "Your email address is confirmed");
     assert!(done.body.contains(ADA));
     assert!(!done.has("set-cookie") && !done.has("location"));
     assert!(!done.body.contains("vat_") && !done.body.contains("vrt_"));
@@ -132,7 +132,7 @@ async fn r43_an_expired_link_says_so_and_offers_a_new_one() {
     let app = support::app().await;
     let token = waiting(&app).await;
     app.advance(DAY - Duration::from_secs(1));
-    open(&app, &token).await.page(200, "Confirm your address");
+    open(&app, &token).await.page(200, "Confirm your email address");
     app.advance(Duration::from_secs(1));
     let page = open(&app, &token).await.page(410, "expired");
     assert!(!page.body.contains(ADA), "a link that is no longer one tells no address");
@@ -205,20 +205,20 @@ async fn r43_an_unknown_or_damaged_link_says_no_more_than_needed() {
 async fn r43_a_contested_sign_up_asks_for_a_password_and_shows_why_it_was_refused() {
     let app = support::app().await;
     let token = contested(&app).await;
-    let page = open(&app, &token).await.page(200, "Confirm your address");
+    let page = open(&app, &token).await.page(200, "Confirm your email address");
     assert!(page.body.contains("type=\"password\"") && page.body.contains("minlength=\"15\""));
     assert!(page.body.contains("autocomplete=\"new-password\""));
-    press(&app, &token).await.page(409, "Confirm your address");
+    press(&app, &token).await.page(409, "Confirm your email address");
     let empty = submit(&app, "/activate", &[("token", &token), ("password", "")]).await;
-    empty.page(409, "Confirm your address");
+    empty.page(409, "Confirm your email address");
     use_link(&app, &token).await.problem(409, "password-needed");
     for (password, reason, code) in [
         ("tiny secret", "at least 15 characters", "too-short"),
-        ("ada@example.org 1", "is your address", "contains-address"),
+        ("ada@example.org 1", "is your email address", "contains-address"),
         ("vestibule Vestibule", "name of this service", "contains-service-name"),
     ] {
         let page = submit(&app, "/activate", &[("token", &token), ("password", password)]).await;
-        let page = page.page(422, "Confirm your address");
+        let page = page.page(422, "Confirm your email address");
         assert!(page.body.contains(reason), "{}", page.body);
         assert!(page.body.contains("role=\"alert\"") && page.body.contains("<title>Error: "));
         assert!(page.body.contains("aria-invalid=\"true\""));
@@ -231,7 +231,7 @@ async fn r43_a_contested_sign_up_asks_for_a_password_and_shows_why_it_was_refuse
     }
     assert_eq!(rows(&app, "accounts").await, 0);
     let fields = [("token", token.as_str()), ("password", "all lower case, spaces")];
-    submit(&app, "/activate", &fields).await.page(200, "Your address is confirmed");
+    submit(&app, "/activate", &fields).await.page(200, "Your email address is confirmed");
     assert!(signs_in(&app, ADA, "all lower case, spaces").await);
 }
 
@@ -344,7 +344,7 @@ async fn a_link_works_until_it_expires_even_if_its_sign_up_has_waited_long_enoug
     let token = app.link_token(ADA).await;
     app.advance(Duration::from_secs(3_600));
     app.purge().await;
-    open(&app, &token).await.page(200, "Confirm your address");
+    open(&app, &token).await.page(200, "Confirm your email address");
     assert_eq!(use_link(&app, &token).await.status, Status::Ok);
     assert!(signs_in(&app, ADA, PASSWORD).await);
 }
@@ -380,7 +380,7 @@ async fn the_lifetime_of_links_is_a_setting_and_starts_when_the_letter_leaves() 
     assert!(letter.text.contains("30 minutes") && letter.html.contains("30 minutes"));
     let token = app.link_token(ADA).await;
     app.advance(Duration::from_secs(1_799));
-    open(&app, &token).await.page(200, "Confirm your address");
+    open(&app, &token).await.page(200, "Confirm your email address");
     app.advance(Duration::from_secs(1));
     open(&app, &token).await.page(410, "expired");
 }

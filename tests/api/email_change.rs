@@ -7,10 +7,11 @@ use std::time::Duration;
 use rocket::futures::future::join_all;
 use rocket::http::{ContentType, Header, Status};
 use serde_json::json;
+use vestibule::model::Caller;
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, opens};
-use crate::support_life::{BOB, FIREFOX, NEW, accounts, get_as, letters, post_as, token_in};
+use crate::support_life::{BOB, FIREFOX, NEW, accounts, get_as, kinds, letters, post_as, token_in};
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -102,6 +103,18 @@ async fn r36_what_is_no_address_is_refused() {
 }
 
 #[rocket::async_test]
+async fn r51_ones_own_address_is_refused_before_anything_is_hashed() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let before = dump(&app).await;
+    // nobody has looked at the password, or it would be refused, and noted
+    let body = json!({ "email": ADA, "password": OTHER });
+    let answer = post_as(&ada, "/v1/me/email", &body).await.problem(422, "invalid-fields");
+    assert_eq!(answer.errors(), ["email: unchanged"]);
+    assert_eq!(dump(&app).await, before);
+}
+
+#[rocket::async_test]
 async fn r34_a_free_and_a_taken_address_are_answered_alike() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
@@ -155,7 +168,7 @@ async fn r43_opening_the_links_changes_nothing_however_often() {
     let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
     let before = dump(&app).await;
     for _ in 0..20 {
-        let page = show(&app, &token).await.page(200, "Confirm your new address");
+        let page = show(&app, &token).await.page(200, "Confirm your new email address");
         assert!(page.body.contains(NEW) && page.body.contains("action=\"/confirm-email\""));
         let page = show_stop(&app, &stopping).await.page(200, "Stop the change");
         assert!(page.body.contains(NEW));
@@ -176,7 +189,7 @@ async fn the_new_address_takes_effect_once_it_is_confirmed() {
     let ada = app.signed_in(ADA).await;
     let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
     let id = ada.account_id().await;
-    let page = confirm(&app, &token).await.page(200, "new address is confirmed");
+    let page = confirm(&app, &token).await.page(200, "new email address is confirmed");
     assert!(page.body.contains(NEW) && !page.has("set-cookie"));
     assert_eq!(address_of(&ada).await, NEW, "sessions go on");
     assert_eq!(ada.account_id().await, id);
@@ -207,6 +220,25 @@ async fn the_new_address_takes_effect_once_it_is_confirmed() {
 }
 
 #[rocket::async_test]
+async fn whoever_opens_a_link_sees_when_it_was_asked_for_and_for_which_account() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let request = ada.post("/v1/me/email").header(ContentType::JSON);
+    let request = request.header(Header::new("User-Agent", FIREFOX));
+    let body = json!({ "email": NEW, "password": PASSWORD }).to_string();
+    assert_eq!(request.body(body).dispatch().await.status(), Status::Accepted);
+    let confirming = show(&app, &token_in(&app, "email-change", NEW).await).await;
+    let stopping = show_stop(&app, &token_in(&app, "email-change-notice", ADA).await).await;
+    for page in [&confirming, &stopping] {
+        assert_eq!(page.status, Status::Ok, "{page:?}");
+        assert!(page.body.contains("1 January 2026 at 00:00 UTC"), "{}", page.body);
+        assert!(page.body.contains("Firefox (Linux)"), "{}", page.body);
+    }
+    // the new mailbox need not be its owner's
+    assert!(confirming.body.contains("a…@example.org") && !confirming.body.contains(ADA));
+}
+
+#[rocket::async_test]
 async fn r36_spellings_of_the_new_address_are_one() {
     for (typed, folded) in [
         (" Ada@New.EXAMPLE ", "ada@new.example"),
@@ -217,7 +249,7 @@ async fn r36_spellings_of_the_new_address_are_one() {
         let ada = app.signed_in(ADA).await;
         assert_eq!(ask(&ada, typed).await.status, Status::Accepted);
         let token = token_in(&app, "email-change", folded).await;
-        confirm(&app, &token).await.page(200, "new address is confirmed");
+        confirm(&app, &token).await.page(200, "new email address is confirmed");
         assert!(signs_in(&app, typed, PASSWORD).await && signs_in(&app, folded, PASSWORD).await);
         let answer = ask(&ada, typed).await.problem(422, "invalid-fields");
         assert_eq!(answer.errors(), ["email: unchanged"]);
@@ -232,10 +264,15 @@ async fn an_address_that_became_an_account_meanwhile_is_left_alone() {
     assert_eq!(app.sign_up(NEW, OTHER).await, Status::Accepted);
     let activation = token_in(&app, "activation", NEW).await;
     assert_eq!(use_link(&app, &activation).await.status, Status::Ok);
-    show(&app, &token).await.page(409, "already has an account");
-    confirm(&app, &token).await.page(409, "already has an account");
-    show_stop(&app, &stopping).await.page(409, "already has an account");
+    for answer in [show(&app, &token).await, confirm(&app, &token).await] {
+        let page = answer.page(409, "Another account has this email address");
+        assert!(page.body.contains("Yours keeps the email address"), "{}", page.body);
+    }
     assert_eq!(address_of(&ada).await, ADA);
+    // the other account may go again, so the change can still be stopped
+    show_stop(&app, &stopping).await.page(200, "Stop the change");
+    stop(&app, &stopping).await.page(200, "The change is stopped");
+    confirm(&app, &token).await.page(410, "already stopped");
     assert!(signs_in(&app, ADA, PASSWORD).await && signs_in(&app, NEW, OTHER).await);
     assert!(!signs_in(&app, NEW, PASSWORD).await);
 }
@@ -326,27 +363,104 @@ async fn r43_an_expired_link_says_so_and_a_new_one_can_be_had() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
-    app.advance(DAY * 40);
-    for answer in [
-        show(&app, &token).await,
-        confirm(&app, &token).await,
-        show_stop(&app, &stopping).await,
-        stop(&app, &stopping).await,
-    ] {
+    app.advance(DAY);
+    for answer in [show(&app, &token).await, confirm(&app, &token).await] {
         answer.page(410, "has expired");
     }
-    let sent = letters(&app, NEW).await.len();
+    let (sent, told) = (letters(&app, NEW).await.len(), letters(&app, ADA).await.len());
     let mut answers = vec![];
-    for token in [token.as_str(), UNKNOWN, "x", ""] {
+    for token in [token.as_str(), &token, &stopping, UNKNOWN, "x", ""] {
         let answer = submit(&app, "/confirm-email/new-link", &[("token", token)]).await;
         answers.push(answer.page(202, "mailbox").body);
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
-    assert_eq!(letters(&app, NEW).await.len(), sent + 1);
+    assert!(answers[0].contains("a fresh email is on its way") && !answers[0].contains("sign up"));
+    assert!(!answers[0].contains("sign-up"), "{}", answers[0]);
+    assert_eq!(letters(&app, NEW).await.len(), sent + 1, "one for each link");
+    assert_eq!(letters(&app, ADA).await.len(), told + 1, "and the old mailbox is told");
+    assert_eq!(app.last_letter_to(ADA).await.name, "email-change-notice");
+    show(&app, &token).await.page(410, "has expired");
     let fresh = token_in(&app, "email-change", NEW).await;
     assert_ne!(fresh, token);
+    // one that works need not be renewed
+    submit(&app, "/confirm-email/new-link", &[("token", &fresh)]).await.page(202, "mailbox");
+    assert_eq!(letters(&app, NEW).await.len(), sent + 1);
     confirm(&app, &fresh).await.page(200, "confirmed");
     assert!(signs_in(&app, NEW, PASSWORD).await);
+}
+
+#[rocket::async_test]
+async fn r44_whatever_can_be_confirmed_can_be_stopped_by_every_letter_that_said_so() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let step = DAY / 4;
+    assert_eq!(ask(&ada, NEW).await.status, Status::Accepted);
+    // the mail server was away for a while
+    app.advance(step);
+    let mut token = token_in(&app, "email-change", NEW).await;
+    let mut confirmable = vec![];
+    for hour in (6..24 * 12).step_by(6) {
+        let answer = show(&app, &token).await;
+        let can_be_confirmed = answer.status == Status::Ok;
+        if can_be_confirmed {
+            confirmable.push(hour); // since it was asked for
+        } else {
+            answer.page(410, "has expired");
+            submit(&app, "/confirm-email/new-link", &[("token", &token)]).await;
+            token = token_in(&app, "email-change", NEW).await;
+        }
+        let can_be_confirmed = show(&app, &token).await.status == Status::Ok;
+        for letter in app.letters_to(ADA).await {
+            if letter.name == "email-change-notice" {
+                let link = letter.link.unwrap();
+                let stopping = show_stop(&app, link.split_once("?token=").unwrap().1).await;
+                assert!(stopping.status == Status::Ok || !can_be_confirmed, "hour {hour}");
+            }
+        }
+        app.advance(step);
+    }
+    assert_eq!(confirmable.last(), Some(&(24 * 8 - 6)), "renewals end with the change");
+    assert_eq!(address_of(&app.sign_in(ADA).await).await, ADA);
+}
+
+#[rocket::async_test]
+async fn r44_a_change_that_nobody_confirmed_in_time_is_over() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    // the owner was on holiday, and somebody else renews the link as late as they can
+    app.advance(DAY * 8 - Duration::from_secs(1));
+    submit(&app, "/confirm-email/new-link", &[("token", &token)]).await.page(202, "mailbox");
+    let last = token_in(&app, "email-change", NEW).await;
+    show(&app, &last).await.page(200, "Confirm your new email address");
+    show_stop(&app, &stopping).await.page(200, "Stop the change");
+    app.advance(Duration::from_secs(1));
+    confirm(&app, &last).await.page(410, "has expired");
+    // who meant to stop it is told what to do, and is offered no letter that would not come
+    for answer in [show_stop(&app, &stopping).await, stop(&app, &stopping).await] {
+        let page = answer.page(410, "has expired");
+        assert!(page.body.contains("there is nothing left to stop"), "{}", page.body);
+        assert!(page.body.contains("href=\"/account/forgotten-password\""));
+        assert!(!page.body.contains("<form") && !page.body.contains("new-link"));
+    }
+    let sent = letters(&app, NEW).await.len();
+    submit(&app, "/confirm-email/new-link", &[("token", &last)]).await.page(202, "mailbox");
+    assert_eq!(letters(&app, NEW).await.len(), sent);
+    let ada = app.sign_in(ADA).await;
+    assert_eq!(address_of(&ada).await, ADA);
+    // another can be asked for
+    let (token, _) = asked(&app, &ada, ADA, NEW).await;
+    confirm(&app, &token).await.page(200, "confirmed");
+}
+
+#[rocket::async_test]
+async fn letters_of_a_change_that_is_over_do_not_leave() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    assert_eq!(ask(&ada, NEW).await.status, Status::Accepted);
+    app.advance(DAY * 8);
+    assert!(letters(&app, NEW).await.is_empty());
+    assert_eq!(letters(&app, ADA).await, ["activation"]);
 }
 
 #[rocket::async_test]
@@ -403,6 +517,22 @@ async fn r44_letters_that_had_not_left_when_the_change_was_voided_never_do() {
 }
 
 #[rocket::async_test]
+async fn r44_a_link_that_was_voided_ends_no_change_that_waits() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (id, now) = (ada.account_id().await, accounts(&app).clock.now());
+    let voided = app.store().write(async |tx| tx.void_account_links(id, now).await).await;
+    voided.unwrap_or_else(|error: vestibule::storage::StoreError| panic!("{error:?}"));
+    for answer in [confirm(&app, &token).await, stop(&app, &stopping).await] {
+        assert!([404, 410].contains(&answer.status.code), "{answer:?}");
+    }
+    assert_eq!(address_of(&ada).await, ADA);
+    let states: Vec<_> = accounts(&app).email_changes_of(id).await.unwrap();
+    assert_eq!(states[0].state.as_str(), "pending");
+}
+
+#[rocket::async_test]
 async fn links_of_a_disabled_account_are_unknown() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
@@ -431,4 +561,86 @@ async fn r35_an_address_gets_no_more_letters_because_those_who_caused_them_leave
         assert_eq!(gone.status, Status::NoContent);
     }
     assert_eq!(app.letters_to(BOB).await.len(), 3);
+}
+
+#[rocket::async_test]
+async fn the_signed_in_owner_takes_a_change_back() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (id, caller) = (ada.account_id().await, Caller::default());
+    let withdraw = async || accounts(&app).withdraw_email_change(id, &caller).await.unwrap();
+    let pending = async || accounts(&app).pending_email_change(id).await.unwrap();
+    assert!(pending().await.is_none() && !withdraw().await, "there is none");
+
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    assert_eq!(pending().await.unwrap().email.as_str(), NEW);
+    assert!(withdraw().await);
+    assert_eq!(kinds(&ada).await.iter().filter(|kind| *kind == "email-change-stopped").count(), 1);
+    let before = dump(&app).await;
+    assert!(pending().await.is_none() && !withdraw().await, "it is no more");
+    confirm(&app, &token).await.page(410, "already stopped");
+    stop(&app, &stopping).await.page(200, "already stopped");
+    assert_eq!(dump(&app).await, before);
+
+    // as long as a link of it can be renewed, and no longer
+    asked(&app, &ada, ADA, NEW).await;
+    app.advance(DAY * 8 - Duration::from_secs(1));
+    assert!(pending().await.is_some());
+    app.advance(Duration::from_secs(1));
+    assert!(pending().await.is_none() && !withdraw().await, "it can take effect no more");
+    let ada = app.sign_in(ADA).await;
+    let stored = accounts(&app).email_changes_of(id).await.unwrap();
+    assert!(stored.iter().any(|change| change.state.ended_at().is_none()), "as it was left");
+
+    let (token, _) = asked(&app, &ada, ADA, NEW).await;
+    confirm(&app, &token).await.page(200, "confirmed");
+    assert!(pending().await.is_none() && !withdraw().await, "it has taken effect");
+}
+
+/// What is said to whoever presses a button or opens a link is in the language of the owner.
+fn is_german(answer: Answer, status: u16) {
+    assert_eq!(answer.status.code, status, "{answer:?}");
+    assert_eq!(answer.header("content-language"), "de", "{answer:?}");
+}
+
+#[rocket::async_test]
+async fn every_page_of_a_change_speaks_the_language_of_its_owner() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    assert_eq!(
+        ada.patch("/v1/me", &json!({ "locale": "de" })).dispatch().await.status(),
+        Status::Ok
+    );
+    let (token, stopping) = asked(&app, &ada, ADA, BOB).await;
+    app.account(BOB).await;
+    for answer in [show(&app, &token).await, confirm(&app, &token).await] {
+        is_german(answer, 409);
+    }
+    is_german(show_stop(&app, &stopping).await, 200);
+    is_german(stop(&app, &stopping).await, 200);
+    for answer in [show_stop(&app, &stopping).await, stop(&app, &stopping).await] {
+        is_german(answer, 200);
+    }
+    for answer in [show(&app, &token).await, confirm(&app, &token).await] {
+        is_german(answer, 410);
+    }
+    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    app.advance(DAY * 8);
+    for answer in [
+        show(&app, &token).await,
+        confirm(&app, &token).await,
+        show_stop(&app, &stopping).await,
+        stop(&app, &stopping).await,
+    ] {
+        is_german(answer, 410);
+    }
+    is_german(submit(&app, "/confirm-email/new-link", &[("token", &token)]).await, 202);
+    let (token, stopping) = asked(&app, &app.sign_in(ADA).await, ADA, NEW).await;
+    for answer in [confirm(&app, &token).await, confirm(&app, &token).await] {
+        is_german(answer, 200);
+    }
+    is_german(show(&app, &token).await, 200);
+    for answer in [show_stop(&app, &stopping).await, stop(&app, &stopping).await] {
+        is_german(answer, 410);
+    }
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
-use rocket::http::Status;
+use rocket::http::{Method, Status};
 use serde_json::{Value, json};
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
@@ -206,4 +206,25 @@ async fn the_account_page_gives_the_same_document() {
     }
     let answer = Browser::new(&app).open("/account/export").await;
     assert_eq!((answer.status.code, answer.header("location")), (303, "/account/sign-in"));
+}
+
+#[rocket::async_test]
+async fn asking_how_an_export_would_be_answered_is_no_download() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let before = dump(&app).await;
+    let request = app.client.head("/v1/me/export").header(support::bearer(&ada.access_token));
+    let asked = Answer::of(request.dispatch().await).await;
+    for answer in [asked, browser.ask(Method::Head, "/account/export").await] {
+        assert_eq!((answer.status, answer.body.as_str()), (Status::Ok, ""), "{answer:?}");
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert_eq!(answer.header("content-disposition"), "attachment; filename=\"account.json\"");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    assert_eq!(dump(&app).await, before);
+    let nobody = app.client.head("/v1/me/export").dispatch().await;
+    assert_eq!(nobody.status(), Status::Unauthorized);
+    let nobody = Browser::new(&app).ask(Method::Head, "/account/export").await;
+    assert_eq!(nobody.status.code, 303);
 }

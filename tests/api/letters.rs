@@ -149,7 +149,7 @@ async fn r49_a_letter_has_the_headers_that_a_letter_needs() {
     let message = message(&letter.raw);
     assert_eq!(message.headers["from"], "Vestibule <no-reply@accounts.example.org>");
     assert_eq!(message.headers["to"], ADA);
-    assert_eq!(message.headers["subject"], "Confirm your address for Vestibule");
+    assert_eq!(message.headers["subject"], "Confirm your email address for Vestibule");
     let date = &message.headers["date"];
     assert!(date.starts_with("Thu, 01 Jan 2026 01:01:01"), "{date}");
     let id = format!("<{}@accounts.example.org>", letter.id);
@@ -177,7 +177,7 @@ async fn r49_a_name_beyond_ascii_arrives_as_it_is() {
     let app = support::configured("[default.vestibule]\nname = \"Vestíbulo 門\"").await;
     let letter = letter_after_sign_up(&app).await;
     let message = message(&letter.raw);
-    assert_eq!(unword(&message.headers["subject"]), "Confirm your address for Vestíbulo 門");
+    assert_eq!(unword(&message.headers["subject"]), "Confirm your email address for Vestíbulo 門");
     let from = unword(&message.headers["from"]);
     assert_eq!(from.replace('"', ""), "Vestíbulo 門 <no-reply@accounts.example.org>");
     let (text, html) = parts(&letter);
@@ -194,7 +194,7 @@ async fn r49_a_subject_with_a_name_of_many_words_is_still_one_header() {
     let app = support::configured(&format!("[default.vestibule]\nname = \"{name}\"")).await;
     let letter = letter_after_sign_up(&app).await;
     let subject = unword(&message(&letter.raw).headers["subject"]);
-    assert_eq!(subject, format!("Confirm your address for {name}"));
+    assert_eq!(subject, format!("Confirm your email address for {name}"));
 }
 
 #[rocket::async_test]
@@ -378,8 +378,8 @@ fn every_sample_renders_and_says_the_same_in_text_and_html() {
                         (3_600, _) => (60, "Minuten"),
                         (86_400, "en") => (24, "hours"),
                         (86_400, _) => (24, "Stunden"),
-                        (_, "en") => (3, "days"),
-                        _ => (3, "Tage"),
+                        (days, "en") => (days / 86_400, "days"),
+                        (days, _) => (days / 86_400, "Tage"),
                     };
                     format!("{count} {unit}")
                 }

@@ -21,6 +21,7 @@ mod email_change;
 mod events;
 mod export;
 mod forms;
+mod invitation;
 mod me;
 mod outage;
 mod pages;

@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use rocket::http::{Accept, ContentType, Header};
 use serde_json::{Value, json};
-use vestibule::messages::Messages;
+use vestibule::messages::{Language, Messages};
 use vestibule::model::Digest;
 use vestibule::templates::Templates;
 use vestibule::testing::{PASSWORD, TestApp};
@@ -85,6 +85,7 @@ fn structure_in(tag: &str, html: &str) {
     assert!(html.contains("<meta charset=\"utf-8\">"));
     let count = |needle: &str| html.matches(needle).count();
     assert_eq!((count("<h1>"), count("</h1>")), (1, 1), "{html}");
+    assert!(count(" autofocus") <= 1, "one place at most: {html}");
     assert_eq!((count("<main>"), count("<style>"), count("<title>")), (1, 1, 1));
     let title = html.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
     assert!(title.ends_with(" – Vestibule") && title.len() > " – Vestibule".len() + 3, "{title}");
@@ -205,6 +206,42 @@ async fn r46_every_page_has_the_headers_and_the_structure_that_pages_have() {
     }
 }
 
+#[test]
+fn every_page_leads_on() {
+    let messages = Messages::load(None, "en").unwrap();
+    let templates = Templates::load(None, &messages).unwrap().strict().unwrap();
+    let common = json!({ "service": "Vestibule", "base": "/id", "lang": "en", "css": "" });
+    for views::Sample { name, context } in &views::samples() {
+        let template = format!("page/{name}.html.tera");
+        let html = templates.render(Language::ENGLISH, &template, &common, context).unwrap();
+        let home = "<p class=\"service\"><a href=\"/id/account\">Vestibule</a></p>";
+        assert!(html.contains(home), "{name}");
+        let main = html.split("<main>").nth(1).unwrap().split("</main>").next().unwrap();
+        let next = match *name {
+            // the person is done there, and is told so
+            "disavowed" => continue,
+            // for programmers, who came from elsewhere
+            "problem" if context["request_id"].is_null() => continue,
+            "account-letter-sent" if context["is_sign_up"] == true => "/id/account/sign-up",
+            "account-letter-sent" => "/id/account/forgotten-password",
+            "email-change-expired" => "/id/account/email",
+            "account-deleted" => "/id/account/sign-up",
+            "new-link-sent"
+            | "address-taken"
+            | "link-unknown"
+            | "email-change-too-late"
+            | "problem" => "/id/account",
+            _ => "",
+        };
+        let links = main.matches("<a href=\"/id/").count() + main.matches("<form ").count();
+        assert!(links > 0 || name.starts_with("dev-") || *name == "account-events", "{name}");
+        assert!(
+            main.contains(&format!("<a href=\"{next}\">")) || next.is_empty(),
+            "{name}: {main}"
+        );
+    }
+}
+
 #[rocket::async_test]
 async fn r46_a_page_leads_nowhere_else() {
     let app = support::app().await;
@@ -214,13 +251,14 @@ async fn r46_a_page_leads_nowhere_else() {
         ["next=//evil.example", "next=https://evil.example", "return_to=%2F%2Fevil.example"]
     {
         let page = get(&app, &format!("/activate?token={token}&{extra}")).await;
-        let page = page.page(200, "Confirm your address");
+        let page = page.page(200, "Confirm your email address");
         assert!(!page.body.contains("evil"));
         check(&page);
     }
     let fields =
         [("next", "//evil.example"), ("token", token.as_str()), ("redirect", "//evil.example")];
-    let page = submit(&app, "/activate", &fields).await.page(200, "Your address is confirmed");
+    let page =
+        submit(&app, "/activate", &fields).await.page(200, "Your email address is confirmed");
     assert!(!page.body.contains("evil") && !page.has("location"));
 }
 
@@ -242,6 +280,8 @@ async fn every_problem_has_a_page_that_says_what_to_do() {
         assert_eq!(page.status.code, 200, "{slug}");
         check(&page);
         assert!(page.body.contains("What to do"), "{slug}");
+        let letter = page.body.split("<main>").nth(1).unwrap().contains("letter");
+        assert!(!letter || slug == "not-found", "people get emails: {}", page.body);
     }
     for slug in ["nothing", "", "not-found%00", "NOT-FOUND", "..%2f..", "not-found/x"] {
         let page = get(&app, &format!("/problems/{slug}")).await;

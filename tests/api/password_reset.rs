@@ -246,6 +246,8 @@ async fn r43_an_expired_link_says_so_and_offers_another() {
     ];
     let answers = answers.map(|answer| answer.page(202, "Look in your mailbox").without_id());
     assert!(answers.windows(2).all(|pair| pair[0].body == pair[1].body));
+    let page = &answers[0].body;
+    assert!(page.contains("a fresh email is on its way") && !page.contains("sign-up"), "{page}");
     assert_eq!(letters(&app, ADA).await.len(), sent + 1);
     let fresh = token_in(&app, "password-reset", ADA).await;
     assert_ne!(fresh, token);
@@ -383,4 +385,27 @@ async fn r21_a_reset_takes_a_password_in_either_composition() {
     let decomposed = "fu\u{308}nf mu\u{308}de Ba\u{308}ren tra\u{308}umen";
     assert_eq!(confirm(&app, &token, decomposed).await.status, Status::NoContent);
     assert!(signs_in(&app, ADA, "fünf müde Bären träumen").await);
+}
+
+#[rocket::async_test]
+async fn every_page_of_a_reset_speaks_the_language_of_its_owner() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let changed = ada.patch("/v1/me", &json!({ "locale": "de" })).dispatch().await;
+    assert_eq!(changed.status(), Status::Ok);
+    let is_german = |answer: Answer, status: u16| {
+        assert_eq!(answer.status.code, status, "{answer:?}");
+        assert_eq!(answer.header("content-language"), "de", "{answer:?}");
+    };
+    let token = asked(&app, ADA).await;
+    is_german(show(&app, &token).await, 200);
+    is_german(press(&app, &token, OTHER).await, 200);
+    is_german(show(&app, &token).await, 410);
+    is_german(press(&app, &token, OTHER).await, 410);
+    let token = asked(&app, ADA).await;
+    app.advance(HOUR);
+    is_german(show(&app, &token).await, 410);
+    is_german(press(&app, &token, OTHER).await, 410);
+    is_german(submit(&app, "/reset-password/new-link", &[("token", &token)]).await, 202);
+    assert_eq!(show(&app, UNKNOWN).await.header("content-language"), "en");
 }

@@ -174,7 +174,7 @@ async fn contested(first: (&str, &str), second: (&str, &str)) {
     for token in [&early, &late] {
         use_link(&app, token).await.problem(409, "password-needed");
         let page = submit(&app, "/activate", &[("token", token)]).await;
-        let page = page.page(409, "Confirm your address");
+        let page = page.page(409, "Confirm your email address");
         assert!(page.body.contains("type=\"password\""));
         for name in [first.1, second.1] {
             assert!(!page.body.contains(name));

@@ -9,7 +9,8 @@ use figment::providers::{Format, Toml};
 use rocket::http::{Accept, ContentType, Header, Status};
 use serde_json::json;
 use vestibule::config::{self, Settings};
-use vestibule::messages::{Language, Messages};
+use vestibule::messages::{Arguments, Language, Messages};
+use vestibule::model::Locale;
 use vestibule::proof::Proof;
 use vestibule::testing::{PASSWORD, TestApp};
 
@@ -71,6 +72,15 @@ async fn r46_errors_are_explained_in_the_language_of_the_reader_and_programs_hea
     let page = read(&app, "/problems/link-expired", "de").await.page(200, "Link abgelaufen");
     assert!(page.body.contains("Fordern Sie eine neue E-Mail an."), "{}", page.body);
     read(&app, "/problems/link-expired", "en").await.page(200, "Link expired");
+    // what the program would say more of this case, it can say in English only
+    for path in ["/account/sign-in", "/activate"] {
+        let request = app.client.post(path).header(ContentType::JSON).body("{}");
+        let request = request.header(Header::new("Accept-Language", "de"));
+        let page = Answer::of(request.dispatch().await).await;
+        let page = page.page(415, "Inhaltstyp nicht unterstützt");
+        assert!(page.body.contains("Der Inhalt der Anfrage hat nicht den Typ"), "{}", page.body);
+        assert!(!page.body.contains("A form is sent as"), "{}", page.body);
+    }
     let german = Header::new("Accept-Language", "de");
     let request = app.client.get("/v1/me").header(german.clone());
     let problem = Answer::of(request.dispatch().await).await.problem(401, "no-token").json();
@@ -89,7 +99,7 @@ async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
     assert_eq!(raw.headers["content-language"], "de");
     let subject = &raw.headers["subject"];
     assert!(subject.is_ascii() && subject.starts_with("=?utf-8?"), "RFC 2047: {subject}");
-    assert_eq!(unword(subject), "Bestätigen Sie Ihre Adresse für Vestibule");
+    assert_eq!(unword(subject), "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule");
     let link = letter.link.clone().unwrap();
     for part in raw.parts() {
         let text = part.text();
@@ -100,12 +110,12 @@ async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
     assert!(letter.html.contains("<html lang=\"de\">"));
     // whatever the browser asks for
     let page = read(&app, &format!("/activate?token={token}"), "en").await;
-    let page = page.page(200, "Bestätigen Sie Ihre Adresse");
+    let page = page.page(200, "Bestätigen Sie Ihre E-Mail-Adresse");
     assert!(page.body.contains("1. Januar 2026 um 00:00 UTC"), "{}", page.body);
     assert_eq!(page.header("content-language"), "de");
     // and after the button as before it
     let page = submit(&app, "/activate", &[("token", &token)]).await;
-    page.page(200, "Ihre Adresse ist bestätigt");
+    page.page(200, "Ihre E-Mail-Adresse ist bestätigt");
 }
 
 #[rocket::async_test]
@@ -124,7 +134,7 @@ async fn a_letter_is_in_the_language_of_its_reader_and_not_of_whoever_caused_it(
         app.advance(std::time::Duration::from_secs(3_600));
         subject
     };
-    let german = "Bestätigen Sie Ihre Adresse für Vestibule";
+    let german = "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule";
     // nothing was said, so the browser says it
     assert_eq!(sign_up("de-DE,en;q=0.5", None, PASSWORD).await, german);
     assert_eq!(sign_up("fr", Some("de"), PASSWORD).await, german);
@@ -144,10 +154,10 @@ async fn a_language_that_there_are_no_words_in_is_nobodys_loss() {
     let app = support::app().await;
     let token = sign_up_in(&app, "fr").await;
     let letter = app.last_letter_to(ADA).await;
-    assert_eq!(letter.subject, "Confirm your address for Vestibule");
+    assert_eq!(letter.subject, "Confirm your email address for Vestibule");
     let page = read(&app, &format!("/activate?token={token}"), "de").await;
-    page.page(200, "Bestätigen Sie Ihre Adresse");
-    open(&app, &token).await.page(200, "Confirm your address");
+    page.page(200, "Bestätigen Sie Ihre E-Mail-Adresse");
+    open(&app, &token).await.page(200, "Confirm your email address");
 }
 
 #[rocket::async_test]
@@ -158,7 +168,7 @@ async fn what_is_wrong_with_a_password_is_said_in_the_language_of_the_page() {
     let token = app.link_token(ADA).await;
     for (language, password, words) in [
         ("de", "kurz", "Ein Passwort hat mindestens 15 Zeichen"),
-        ("de", "ada@example.org", "Dieses Passwort ist Ihre Adresse"),
+        ("de", "ada@example.org", "Dieses Passwort ist Ihre E-Mail-Adresse"),
         ("de", "vestibulevestibule", "Dieses Passwort ist der Name dieses Dienstes"),
         ("en", "short", "A password has at least 15 characters"),
     ] {
@@ -181,7 +191,7 @@ async fn the_default_language_is_a_setting() {
     let app = support::configured("[default.vestibule.messages]\ndefault_locale = \"de\"").await;
     app.sign_up(ADA, PASSWORD).await;
     let letter = app.last_letter_to(ADA).await;
-    assert_eq!(letter.subject, "Bestätigen Sie Ihre Adresse für Vestibule");
+    assert_eq!(letter.subject, "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule");
     open(&app, "x").await.page(404, "Dieser Link funktioniert nicht");
     read(&app, "/activate?token=x", "en").await.page(404, "This link does not work");
 }
@@ -211,7 +221,10 @@ async fn a_message_file_replaces_one_file_and_a_folder_adds_a_language() {
     assert!(page.body.contains("It may not be whole"), "the rest is English: {}", page.body);
     sign_up_in(&app, "de").await;
     let letter = app.last_letter_to(ADA).await;
-    assert_eq!(letter.subject, "Bestätigen Sie Ihre Adresse für Vestibule", "of another file");
+    assert_eq!(
+        letter.subject, "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule",
+        "of another file"
+    );
 }
 
 fn proof(toml: &str) -> Result<Proof, String> {
@@ -250,11 +263,34 @@ fn every_language_has_the_same_messages_with_the_same_variables() {
     }
 }
 
+/// *Letter* is the house's word, and an address alone is where somebody lives.
+#[test]
+fn people_are_told_of_emails_and_email_addresses() {
+    let english = [
+        include_str!("../../messages/en/account.ftl"),
+        include_str!("../../messages/en/mail.ftl"),
+        include_str!("../../messages/en/page.ftl"),
+    ];
+    let words = english.join("\n");
+    let words = words.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        // an identifier is nothing that anybody reads
+        line.split_once(" =").map_or(line, |(_, words)| words).to_lowercase()
+    });
+    let letters: Vec<_> = words.filter(|line| line.contains("letter")).collect();
+    assert_eq!(letters.len(), 1, "only those from a to z: {letters:?}");
+    let messages = Messages::load(None, "en").unwrap();
+    for (tag, label) in [("en", "Email address"), ("de", "E-Mail-Adresse")] {
+        let language = messages.best(&Locale::parse(tag).unwrap()).unwrap();
+        let said = messages.try_say(language, "page-address", &Arguments::default());
+        assert_eq!(said.unwrap(), label);
+    }
+}
+
 #[test]
 fn mistakes_are_found_with_file_and_line() {
     let folder = tempfile::TempDir::new().unwrap();
     let page = include_str!("../../messages/de/page.ftl");
-    let page = page.replace("activate-confirm = Adresse bestätigen\n", "");
+    let page = page.replace("activate-confirm = E-Mail-Adresse bestätigen\n", "");
     let page = page.replace("Das Konto für { $email }", "Das Konto für { $mail }");
     write(folder.path(), "messages/de/page.ftl", &format!("{page}\nnobody-asks = Hallo\n"));
     let template = "{% extends \"page/base.html.tera\" %}\n{% block content %}\n\

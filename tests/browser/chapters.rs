@@ -94,6 +94,7 @@ impl Life<'_> {
         let (visit, person) = (self.visit, self.person);
         let own = self.tokens(PASSWORD);
         let others = self.tokens(PASSWORD);
+        self.sign_in_at_the_page_elsewhere(PASSWORD);
         visit.open("/account").await;
         let page = visit.read_words("account-session-end").await;
         assert!(page.contains("Firefox (Linux)"), "{page}");
@@ -101,6 +102,19 @@ impl Life<'_> {
         assert_eq!(self.status(&own), 200);
         assert_eq!(self.status(&others), 200);
 
+        // here, there, and the two apps
+        assert_eq!(
+            visit.script("return document.querySelectorAll('.sessions li').length").await,
+            4
+        );
+        visit.press(".sessions li:nth-child(2) button").await;
+        visit.read_words("account-done-session").await;
+        assert_eq!(
+            visit.script("return document.querySelectorAll('.sessions li').length").await,
+            3
+        );
+        visit.open("/account").await;
+        visit.read_words("account-session-end").await;
         visit.press(".rows li:last-child button").await;
         visit.read_words("account-done-session").await;
         visit.look("account-signed-out-there").await;
@@ -176,6 +190,11 @@ impl Life<'_> {
     pub(crate) async fn change_address_and_confirm_it(&self) {
         let (visit, person) = (self.visit, self.person);
         self.ask_for_another_address().await;
+        visit.press("#withdrawal button").await;
+        let page = visit.read_words("account-done-withdrawn").await;
+        assert!(!page.contains(person.new_email), "{page}");
+        visit.look("address-withdrawn").await;
+        self.ask_for_another_address().await;
         self.letter("email-change", person.new_email).await;
         self.follow("mail-email-change-button").await;
         visit.read_words("confirm-email-confirm").await;
@@ -197,7 +216,8 @@ impl Life<'_> {
         visit.open("/account").await;
         visit.read_words("account-since").await;
         visit.press(SIGN_OUT).await;
-        visit.read_words("account-sign-up-question").await;
+        visit.read_words("account-done-out").await;
+        visit.look("signed-out").await;
         visit.press("a[href$='/account/forgotten-password']").await;
         visit.read_words("account-forgotten-what").await;
         visit.look("forgotten").await;
@@ -257,7 +277,7 @@ impl Life<'_> {
         let token = self.tokens(THIRD_PASSWORD);
         assert_eq!(self.status(&token), 200);
         visit.press("#end-all").await;
-        visit.read_words("account-sign-up-question").await;
+        visit.read_words("account-done-everywhere").await;
         assert_eq!(self.status(&token), 401);
         visit.open("/account").await;
         visit.read_words("account-sign-up-question").await;

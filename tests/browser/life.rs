@@ -157,6 +157,18 @@ impl Life<'_> {
         token.unwrap_or_default().to_owned()
     }
 
+    /// Somebody signs in at the account page of another browser.
+    pub(crate) fn sign_in_at_the_page_elsewhere(&self, password: &str) {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("email", self.person.email)
+            .append_pair("password", password)
+            .finish();
+        let headers =
+            [("Content-Type", "application/x-www-form-urlencoded"), ("User-Agent", FIREFOX)];
+        let answer = request(self.service.port, "POST", "/account/sign-in", &headers, &body);
+        assert_eq!(answer.status, 303);
+    }
+
     /// What an app is answered that shows this token.
     pub(crate) fn status(&self, token: &str) -> u16 {
         let authorization = format!("Bearer {token}");

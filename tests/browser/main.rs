@@ -53,7 +53,7 @@ async fn all_stories(screen: Screen) {
 /// Ada signs up, reads her letter, opens its link, and presses the button.
 async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
     visit.open("/dev/mail").await;
-    visit.read("No letters yet").await;
+    visit.read("No emails yet").await;
     visit.look("no-letters").await;
 
     service.sign_up("ada@example.org", PASSWORD, FIREFOX);
@@ -65,16 +65,16 @@ async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
     visit.tab_to(".letters a").await;
     visit.enter().await;
 
-    visit.read("Links in this letter").await;
+    visit.read("Links in this email").await;
     visit.look("letter").await;
     let letter = visit.letter().await;
     assert!(letter.contains("Somebody, most likely you, signed up"), "{letter}");
     assert!(letter.contains("Firefox (Linux)"), "{letter}");
-    visit.follow_the_letters_button("Confirm my address").await;
+    visit.follow_the_letters_button("Confirm my email address").await;
 
     // opening the link changes nothing, however often
     for _ in 0..2 {
-        let page = visit.read("A sign-up with your address is waiting").await;
+        let page = visit.read("A sign-up with your email address is waiting").await;
         assert!(page.contains("ada@example.org"), "{page}");
         assert!(page.contains(" UTC"), "when the sign-up was: {page}");
         assert!(page.contains("Firefox (Linux)"), "from which browser: {page}");
@@ -85,14 +85,14 @@ async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
 
     visit.tab_to(CONFIRM).await;
     visit.enter().await;
-    let page = visit.read("Your address is confirmed").await;
+    let page = visit.read("Your email address is confirmed").await;
     assert!(page.contains("ada@example.org"), "{page}");
     visit.look("activated").await;
     assert_eq!(service.sign_in("ada@example.org", PASSWORD), 200);
 
     visit.back().await;
     visit.reload().await;
-    visit.read("Your address was already confirmed").await;
+    visit.read("Your email address was already confirmed").await;
     visit.look("already-active").await;
 }
 
@@ -102,7 +102,7 @@ async fn contested_sign_up(visit: &Visit, service: &Service) {
     service.sign_up(grace, planted, "curl/8.0");
     service.sign_up(grace, PASSWORD, FIREFOX);
     visit.open_url(&service.link(grace, 2)).await;
-    visit.read("More than one sign-up was made for your address").await;
+    visit.read("More than one sign-up was made for your email address").await;
     visit.look("choose-password").await;
 
     // the browser itself knows how long a password has to be
@@ -124,7 +124,7 @@ async fn contested_sign_up(visit: &Visit, service: &Service) {
 
     visit.enter_text("a battery of correct horses").await;
     visit.enter().await;
-    visit.read("Your address is confirmed").await;
+    visit.read("Your email address is confirmed").await;
     assert_eq!(service.sign_in(grace, "a battery of correct horses"), 200);
     assert_eq!(service.sign_in(grace, planted), 400);
 }
@@ -187,6 +187,6 @@ async fn expired_link(visit: &Visit, service: &mut Service) {
     visit.read("Firefox (Linux)").await;
     visit.tab_to(CONFIRM).await;
     visit.enter().await;
-    visit.read("Your address is confirmed").await;
+    visit.read("Your email address is confirmed").await;
     assert_eq!(service.sign_in(emmy, PASSWORD), 200);
 }

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use tokio::runtime::Runtime;
 use vestibule::clock::Clock;
 use vestibule::crypto::secret::Entropy;
-use vestibule::model::{AccountId, LinkToken, SignUpId};
+use vestibule::model::{AccountId, LinkToken, PageSessionId, SignUpId};
 use vestibule::storage::{NewPageSession, Store};
 
 pub struct Database {
@@ -51,6 +51,7 @@ impl Database {
         let now = Clock::system().now();
         let ends = now + Duration::from_secs(60);
         let new = NewPageSession {
+            id: PageSessionId::new(Entropy.uuid_v7(now)),
             digest: Entropy.secret().digest(),
             account,
             epoch,

@@ -93,7 +93,7 @@ fn the_whole_path_from_an_empty_folder_to_a_protected_resource() {
     let path = link.split_once(&program.port.to_string()).expect("a port").1.to_owned();
     let page = program.get(&path, &[]);
     assert_eq!(page.status, 200);
-    assert!(page.body.contains("Confirm my address"), "{page:?}");
+    assert!(page.body.contains("Confirm my email address"), "{page:?}");
     let pressed = program.post_form("/activate", &[("token", token_of(&link))], &[]);
     assert_eq!(pressed.status, 200, "{pressed:?}");
     let tokens = sign_in(&program, ADA);
@@ -116,7 +116,7 @@ fn development_logs_the_link_and_shows_the_letter() {
     let link = link_to(&program, ADA);
     wait_until("the link is logged", || program.output().contains(&link).then_some(()));
     let list = program.get("/dev/mail", &[]);
-    assert!(list.body.contains("Confirm your address"), "{list:?}");
+    assert!(list.body.contains("Confirm your email address"), "{list:?}");
     let id = list.body.split("/dev/mail/").nth(1).and_then(|rest| rest.split('"').next());
     let page = program.get(&format!("/dev/mail/{}", id.expect("a letter")), &[]);
     assert!(page.body.contains(&link), "{page:?}");
@@ -482,7 +482,7 @@ fn letters_and_pages_can_be_checked_and_looked_at() {
     let index = program.path("preview/index.html");
     assert!(output.contains("preview/index.html") && index.exists(), "{output}");
     let page = std::fs::read_to_string(program.path("preview/de/page-activate-1.html"));
-    assert!(page.expect("a page").contains("Adresse bestätigen"));
+    assert!(page.expect("a page").contains("E-Mail-Adresse bestätigen"));
 
     let folder = program.path("words");
     std::fs::create_dir_all(folder.join("de")).expect("a folder");

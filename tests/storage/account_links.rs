@@ -20,8 +20,9 @@ on_both_engines! {
     ended_account_links_are_purged_by_portions,
 }
 
-const PURPOSES: [AccountLinkPurpose; 3] = [
+const PURPOSES: [AccountLinkPurpose; 4] = [
     AccountLinkPurpose::PasswordReset,
+    AccountLinkPurpose::Invitation,
     AccountLinkPurpose::EmailChange,
     AccountLinkPurpose::EmailChangeStop,
 ];

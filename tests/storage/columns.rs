@@ -109,6 +109,7 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("page_sessions", "digest", Secret),
     ("page_sessions", "epoch", Internal("whether the sign-in lives: only those that do are shown")),
     ("page_sessions", "expires_at", Shown("page_sessions.expires_at")),
+    ("page_sessions", "id", Shown("page_sessions.id")),
     ("page_sessions", "idle_expires_at", Shown("page_sessions.expires_at")),
     ("page_sessions", "user_agent", Shown("page_sessions.user_agent")),
     ("sessions", "access_digest", Secret),

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::crypto::secret::Entropy;
-use vestibule::model::{AccountLinkPurpose, Actor, EmailChangeId, EventId, EventKind, SignUpId};
+use vestibule::model::{
+    AccountLinkPurpose, Actor, EmailChangeId, EventId, EventKind, LinkState, PageSessionId,
+    SignUpId,
+};
 use vestibule::storage::{
     Janitor, NewAccountLink, NewEmailChange, NewEvent, NewPageSession, StoreError,
 };
@@ -14,6 +17,7 @@ use crate::database::{NOW, TestDatabase, after, digest, email, new_id};
 on_both_engines! {
     each_table_is_tidied_in_its_own_time,
     more_rows_than_a_portion_all_go_at_once,
+    with_a_sign_up_that_nobody_confirmed_goes_what_happened_to_it,
 }
 
 const DAY: u64 = 24 * 3_600;
@@ -27,6 +31,7 @@ async fn everything(db: &TestDatabase) {
     let (change, new) = (EmailChangeId::new(new_id()), email("new@example.org"));
     let written = db.store.write(async |tx| {
         let page_session = NewPageSession {
+            id: PageSessionId::new(new_id()),
             digest: digest("cookie"),
             account,
             epoch: 0,
@@ -129,4 +134,40 @@ async fn more_rows_than_a_portion_all_go_at_once(db: TestDatabase) {
     written.await.unwrap();
     assert_eq!(purge_at(&db, after(90 * DAY + 429)).await, 430);
     assert_eq!(db.count("events").await, 20);
+}
+
+async fn with_a_sign_up_that_nobody_confirmed_goes_what_happened_to_it(db: TestDatabase) {
+    let over = db.sign_up("ada@example.org").await; // waits until 1000 s from now
+    let confirmed = db.sign_up("bob@example.org").await;
+    let account = db.account("bob@example.org").await;
+    let event = |sign_up, account| NewEvent {
+        id: EventId::new(Entropy.uuid_v7(NOW)),
+        kind: EventKind::SignUp,
+        actor: Actor::Stranger,
+        at: NOW,
+        account,
+        email: None,
+        sign_up: Some(sign_up),
+        session: None,
+        client_id: None,
+        address: Some("192.0.2.0".to_owned()),
+        user_agent: None,
+        request_id: None,
+    };
+    let written = db.store.write(async |tx| {
+        tx.insert_event(&event(over, None)).await?;
+        tx.insert_event(&event(confirmed, None)).await?;
+        tx.attach_events(confirmed, account).await?;
+        tx.consume_sign_up(confirmed, true).await?;
+        tx.insert_activation_link(&digest("link"), over, NOW, after(900)).await
+    });
+    written.await.unwrap_or_else(|error: StoreError| panic!("{error:?}"));
+    assert_eq!(purge_at(&db, after(999)).await, 0);
+    assert_eq!(db.count("events").await, 2);
+    assert_eq!(purge_at(&db, after(1_000)).await, 1, "events are not counted");
+    assert_eq!((db.count("sign_ups").await, db.count("events").await), (0, 1));
+    // the link names nobody, and its page can say what became of it
+    let found =
+        db.store.read(async |tx| tx.find_activation_link(&digest("link"), after(1_000)).await);
+    assert!(matches!(found.await.unwrap().unwrap().state, LinkState::Expired { .. }));
 }

@@ -1,7 +1,7 @@
 //! Sign-ins at the account page: they end as sessions do.
 
 use vestibule::clock::Timestamp;
-use vestibule::model::{AccountId, PageSession, UserAgent};
+use vestibule::model::{AccountId, PageSession, PageSessionId, UserAgent};
 use vestibule::storage::NewPageSession;
 
 use crate::database::{NOW, TestDatabase, after, at_once, digest, new_id};
@@ -14,6 +14,7 @@ on_both_engines! {
     r27_one_page_session_is_carried_into_the_next_epoch,
     a_used_page_session_idles_anew_and_ends_no_later,
     a_page_session_is_ended_once,
+    its_owner_ends_a_page_session_by_its_id_and_nobody_else_does,
     an_account_sees_its_live_page_sessions,
     ended_page_sessions_are_purged_by_portions,
 }
@@ -28,6 +29,7 @@ async fn start(
 ) -> bool {
     let user_agent = UserAgent::parse("Firefox on Linux").unwrap();
     let new = NewPageSession {
+        id: PageSessionId::new(new_id()),
         digest: digest(name),
         account,
         epoch,
@@ -140,13 +142,34 @@ async fn a_page_session_is_ended_once(db: TestDatabase) {
     for name in ["own", "other"] {
         assert!(start(&db, name, account, 0, (100, 100)).await);
     }
+    let id = found(&db, "own", NOW).await.unwrap().id;
     let answers = at_once(8, |_| {
-        let (store, digest) = (db.store.clone(), digest("own"));
-        async move { store.write(async |tx| tx.revoke_page_session(&digest).await).await.unwrap() }
+        let store = db.store.clone();
+        async move { store.write(async |tx| tx.revoke_page_session(account, id).await).await.unwrap() }
     });
     assert_eq!(answers.await.into_iter().filter(|ended| *ended).count(), 1);
     assert!(found(&db, "own", NOW).await.is_none());
     assert!(found(&db, "other", NOW).await.is_some());
+}
+
+async fn its_owner_ends_a_page_session_by_its_id_and_nobody_else_does(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    let bob = db.account("bob@example.org").await;
+    for (name, account) in [("one", ada), ("two", ada), ("bob", bob)] {
+        assert!(start(&db, name, account, 0, (100, 100)).await);
+    }
+    let id = found(&db, "one", NOW).await.unwrap().id;
+    let end = async |account, id| {
+        let ended = db.store.write(async |tx| tx.revoke_page_session(account, id).await);
+        ended.await.unwrap()
+    };
+    assert!(!end(bob, id).await && !end(ada, PageSessionId::new(new_id())).await);
+    assert!(found(&db, "one", NOW).await.is_some());
+    assert!(end(ada, id).await && !end(ada, id).await);
+    assert!(found(&db, "one", NOW).await.is_none());
+    for other in ["two", "bob"] {
+        assert!(found(&db, other, NOW).await.is_some());
+    }
 }
 
 async fn an_account_sees_its_live_page_sessions(db: TestDatabase) {
@@ -161,6 +184,7 @@ async fn an_account_sees_its_live_page_sessions(db: TestDatabase) {
     };
     let of_ada = listed(account).await;
     assert_eq!(of_ada.len(), 1);
+    assert_eq!(of_ada[0].id, found(&db, "idle", NOW).await.unwrap().id);
     assert_eq!((of_ada[0].created_at, of_ada[0].expires_at), (NOW, after(100)));
     assert_eq!(of_ada[0].user_agent, UserAgent::parse("Firefox on Linux"));
     db.store.write(async |tx| tx.raise_epoch(account).await).await.unwrap();

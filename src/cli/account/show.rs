@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vestibule::accounts::Accounts;
 use vestibule::clock::Timestamp;
-use vestibule::model::{Event, SessionSummary, UserAgent};
+use vestibule::model::{Event, PageSessionId, SessionSummary, UserAgent};
 use vestibule::storage::PageSessionSummary;
 
 use super::Whom;
@@ -25,6 +25,7 @@ struct Shown {
 
 #[derive(Serialize)]
 struct ShownPageSession {
+    id: PageSessionId,
     created_at: Timestamp,
     expires_at: Timestamp,
     user_agent: Option<UserAgent>,
@@ -32,15 +33,15 @@ struct ShownPageSession {
 
 impl From<PageSessionSummary> for ShownPageSession {
     fn from(session: PageSessionSummary) -> Self {
-        let PageSessionSummary { created_at, expires_at, user_agent } = session;
-        Self { created_at, expires_at, user_agent }
+        let PageSessionSummary { id, created_at, expires_at, user_agent } = session;
+        Self { id, created_at, expires_at, user_agent }
     }
 }
 
 pub async fn run(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let account = ShownAccount::from(whom.find(accounts).await?);
     let places = accounts.places_of(account.id).await?;
-    let events = accounts.events_of(account.id, None, LATEST).await?;
+    let events = accounts.events_of(account.id, None, LATEST).await?.events;
     let shown = Shown {
         account,
         sessions: places.sessions,

@@ -14,7 +14,15 @@ use crate::web::edge::pages::PageState;
 use crate::web::edge::views::{FieldMessage, View};
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![password_page, change_password, email_page, change_email, deletion_page, delete]
+    routes![
+        password_page,
+        change_password,
+        email_page,
+        change_email,
+        withdraw_email,
+        deletion_page,
+        delete
+    ]
 }
 
 /// A page of this file, in the language of whoever is signed in.
@@ -148,6 +156,22 @@ async fn change_email(
     };
     let view = email_view(&user, typed, errors);
     Ok(page(&user, Status::UnprocessableEntity, &view, language, pages))
+}
+
+/// Without the password: whoever may look at the account may leave it as it is.
+#[post("/email/withdrawal", data = "<form>")]
+async fn withdraw_email(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    accounts: &AccountsState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let user = user?;
+    user.accept(form)?;
+    // one that has ended already is as good as withdrawn
+    accounts.withdraw_email_change(user.session.account, &caller).await?;
+    Ok(Answer::Redirect(guard::to(settings, "/account?done=withdrawn")))
 }
 
 fn deletion_view(user: &PageUser, errors: Vec<FieldMessage>) -> DeleteAccount {

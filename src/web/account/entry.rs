@@ -8,7 +8,9 @@ use crate::accounts::{SignInAttempt, SignInError, SignUpRequest};
 use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, EmailAddress, Locale, Name, Password};
-use crate::web::edge::account_views::{ForgottenPassword, LetterSent, SignIn, SignUp};
+use crate::web::edge::account_views::{
+    ForgottenPassword, LetterSent, SIGNED_OUT, SignIn, SignUp, known,
+};
 use crate::web::edge::form::{Form, FormError};
 use crate::web::edge::pages::PageState;
 use crate::web::edge::views::FieldMessage;
@@ -17,17 +19,18 @@ pub(super) fn routes() -> Vec<Route> {
     routes![sign_in_page, sign_in, sign_out, sign_up_page, sign_up, forgotten_page, forgotten]
 }
 
-#[get("/sign-in")]
+#[get("/sign-in?<done>")]
 fn sign_in_page(
     user: Result<PageUser, Refusal>,
+    done: Option<&str>,
     language: Language,
     pages: &PageState,
     settings: &State<Settings>,
 ) -> AccountResult {
     match user {
         Ok(_) => Ok(Answer::Redirect(guard::to(settings, "/account"))),
-        Err(Refusal::SignIn) => {
-            let view = SignIn { email: "", errors: vec![] };
+        Err(Refusal::SignIn | Refusal::Ended) => {
+            let view = SignIn { email: "", done: known(done, &SIGNED_OUT), errors: vec![] };
             Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
         }
         Err(refusal) => Err(refusal),
@@ -62,7 +65,7 @@ async fn sign_in(
         Err(SignInError::Failure(failure)) => return Err(failure.into()),
     };
     let errors = vec![FieldMessage::new("password", "sign-in", code)];
-    let view = SignIn { email, errors };
+    let view = SignIn { email, done: None, errors };
     Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)))
 }
 
@@ -73,12 +76,13 @@ async fn sign_out(
     jar: &CookieJar<'_>,
     form: Result<Form, FormError>,
     accounts: &AccountsState,
+    settings: &State<Settings>,
 ) -> AccountResult {
     let user = user?;
     user.accept(form)?;
     accounts.end_page_session(&user.session, &caller).await?;
     guard::forget(jar);
-    Err(Refusal::SignIn)
+    Ok(Answer::Redirect(guard::to(settings, "/account/sign-in?done=out")))
 }
 
 #[get("/sign-up")]

@@ -28,6 +28,8 @@ pub(super) fn to(settings: &Settings, path: &str) -> Redirect {
 pub(super) enum Refusal {
     /// Nobody is signed in: that comes first.
     SignIn,
+    /// Somebody was, and the browser still has the cookie of it.
+    Ended,
     Problem(PageProblem),
 }
 
@@ -41,13 +43,17 @@ impl<'r> Responder<'r, 'static> for Refusal {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         match self {
             Self::Problem(problem) => problem.respond_to(request),
-            Self::SignIn => {
-                let base = request.rocket().state::<Settings>();
-                let base = base.map_or("", |settings| settings.public_url.base_path());
-                Redirect::to(format!("{base}/account/sign-in")).respond_to(request)
-            }
+            Self::SignIn => sign_in(request, "").respond_to(request),
+            Self::Ended => sign_in(request, "?done=ended").respond_to(request),
         }
     }
+}
+
+/// The way to the form that comes first.
+fn sign_in(request: &Request<'_>, query: &str) -> Redirect {
+    let settings = request.rocket().state::<Settings>();
+    let base = settings.map_or("", |settings| settings.public_url.base_path());
+    Redirect::to(format!("{base}/account/sign-in{query}"))
 }
 
 /// A page, or the way to one.
@@ -106,7 +112,7 @@ impl<'r> FromRequest<'r> for PageUser {
 async fn find(request: &Request<'_>) -> Result<PageUser, Refusal> {
     let secret = cookie(request.cookies()).ok_or(Refusal::SignIn)?;
     let accounts = request.rocket().state::<Accounts>().ok_or(Refusal::SignIn)?;
-    let session = accounts.find_page_session(&secret).await?.ok_or(Refusal::SignIn)?;
+    let session = accounts.find_page_session(&secret).await?.ok_or(Refusal::Ended)?;
     Ok(PageUser { session, secret })
 }
 
@@ -169,5 +175,5 @@ impl<'r> FromRequest<'r> for OwnForm {
     }
 }
 
-/// The renderer and the use cases, as nearly every route here needs them.
+/// The use cases, as nearly every route here needs them.
 pub(super) type AccountsState = State<Accounts>;

@@ -7,15 +7,18 @@ use super::guard::{self, AccountResult, AccountsState, Answer, PageUser, Refusal
 use crate::accounts::{ProfileChange, ProfileError};
 use crate::config::Settings;
 use crate::messages::Language;
-use crate::model::{Actor, Caller, EmailChangeState, Locale, Name, SessionSummary, UserAgent};
+use crate::model::{Actor, Caller, Locale, Name, PageSessionId, SessionSummary, UserAgent};
 use crate::oauth::OAuth;
-use crate::web::edge::account_views::{DONE, LanguageChoice, Overview, SessionView};
+use crate::storage::PageSessionSummary;
+use crate::web::edge::account_views::{
+    DONE, LanguageChoice, Overview, PageSessionView, SessionView, known,
+};
 use crate::web::edge::form::{Form, FormError};
 use crate::web::edge::pages::{Page, PageState};
 use crate::web::edge::views::{Chosen, FieldMessage};
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![show, change_profile, end_session, end_all]
+    routes![show, change_profile, end_session, end_page_session, end_all]
 }
 
 #[get("/?<done>")]
@@ -28,10 +31,7 @@ async fn show(
     pages: &PageState,
 ) -> AccountResult {
     let user = user?;
-    // a word that is not known says nothing
-    let done =
-        done.filter(|done| DONE.contains(done)).map(|done| Chosen::new("account-done", done));
-    let news = News { done, ..News::default() };
+    let news = News { done: known(done, &DONE), ..News::default() };
     let page = page(&user, Status::Ok, news, language, accounts, oauth, pages).await?;
     Ok(Answer::Page(page))
 }
@@ -60,8 +60,11 @@ async fn page(
         Err(ProfileError::Store(error)) => return Err(error.into()),
     };
     let sessions = oauth.sessions_of(account.id).await?;
-    let changes = accounts.email_changes_of(account.id).await?;
-    let pending = changes.into_iter().find(|change| change.state == EmailChangeState::Pending);
+    let page_sessions = accounts.page_sessions_of(account.id).await?;
+    let mut page_sessions: Vec<_> =
+        page_sessions.iter().map(|one| page_session_view(one, user.session.id)).collect();
+    page_sessions.sort_by_key(|one| !one.current);
+    let pending = accounts.pending_email_change(account.id).await?;
     let own = account.locale.as_ref().and_then(|locale| pages.messages().best(locale));
     let (name, chosen) = match news.typed {
         Some(form) => (form.get("name").map(Name::shown), chosen_language(form, pages)),
@@ -74,6 +77,7 @@ async fn page(
         created_at: account.created_at.unix_millis(),
         pending_email: pending.map(|change| change.email.to_string()),
         languages: languages(pages, chosen),
+        page_sessions,
         sessions: sessions.iter().map(session_view).collect(),
         done: news.done,
         errors: news.errors,
@@ -85,6 +89,17 @@ async fn page(
 /// The language that a form names, if there are words in it.
 fn chosen_language(form: &Form, pages: &PageState) -> Option<Language> {
     pages.messages().best(&Locale::parse(form.get("locale")?).ok()?)
+}
+
+/// What a form makes of the account's language. What the page had chosen by itself says nothing: the
+/// account's own `de-AT` or `fr` is more than the page can show, and stays.
+fn new_locale(user: &PageUser, form: &Form, pages: &PageState) -> Option<Option<Locale>> {
+    let messages = pages.messages();
+    let before = user.session.locale.as_ref().and_then(|locale| messages.best(locale));
+    // only what the page offers; anything else leaves the language to the browser
+    let chosen = chosen_language(form, pages);
+    let locale = || chosen.and_then(|language| Locale::parse(messages.tag(language)).ok());
+    (chosen != before).then(locale)
 }
 
 /// Each language that there are words in, named in itself.
@@ -105,6 +120,15 @@ fn session_view(session: &SessionSummary) -> SessionView {
         browser: session.user_agent.as_ref().and_then(UserAgent::describe),
         created_at: session.created_at.unix_millis(),
         last_used_at: session.last_used_at.unix_millis(),
+    }
+}
+
+fn page_session_view(session: &PageSessionSummary, own: PageSessionId) -> PageSessionView {
+    PageSessionView {
+        id: session.id.to_string(),
+        browser: session.user_agent.as_ref().and_then(UserAgent::describe),
+        created_at: session.created_at.unix_millis(),
+        current: session.id == own,
     }
 }
 
@@ -132,9 +156,7 @@ async fn change_profile(
             return Ok(Answer::Page(page));
         }
     };
-    // only what the page offers; anything else leaves the language to the browser
-    let locale = form.get("locale").and_then(|tag| Locale::parse(tag).ok());
-    let change = ProfileChange { name: Some(name), locale: Some(locale) };
+    let change = ProfileChange { name: Some(name), locale: new_locale(&user, &form, pages) };
     match accounts.change_profile(user.session.account, change, &caller).await {
         Ok(_) => Ok(Answer::Redirect(guard::to(settings, "/account?done=saved"))),
         Err(ProfileError::Gone) => Err(Refusal::SignIn),
@@ -159,6 +181,22 @@ async fn end_session(
     Ok(Answer::Redirect(guard::to(settings, "/account?done=session")))
 }
 
+#[post("/page-sessions/end", data = "<form>")]
+async fn end_page_session(
+    user: Result<PageUser, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    accounts: &AccountsState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let user = user?;
+    let form = user.accept(form)?;
+    if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
+        accounts.end_page_session_of(user.session.account, id, &caller).await?;
+    }
+    Ok(Answer::Redirect(guard::to(settings, "/account?done=session")))
+}
+
 /// Everywhere means here as well.
 #[post("/sessions/end-all", data = "<form>")]
 async fn end_all(
@@ -167,10 +205,11 @@ async fn end_all(
     jar: &CookieJar<'_>,
     form: Result<Form, FormError>,
     accounts: &AccountsState,
+    settings: &State<Settings>,
 ) -> AccountResult {
     let user = user?;
     user.accept(form)?;
     accounts.end_sessions(user.session.account, Actor::Owner, &caller).await?;
     guard::forget(jar);
-    Err(Refusal::SignIn)
+    Ok(Answer::Redirect(guard::to(settings, "/account/sign-in?done=everywhere")))
 }

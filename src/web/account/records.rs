@@ -1,8 +1,7 @@
 //! What happened, and a copy of all that is stored.
 
-use rocket::http::{Header, Status};
-use rocket::serde::json::Json;
-use rocket::{Responder, Route, State, get, routes};
+use rocket::http::Status;
+use rocket::{Route, State, get, head, routes};
 
 use super::guard::{AccountResult, AccountsState, Answer, PageUser, Refusal};
 use crate::accounts::ProfileError;
@@ -10,7 +9,7 @@ use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, Event, UserAgent};
 use crate::web::edge::account_views::{EventView, Events};
-use crate::web::edge::export::Document;
+use crate::web::edge::export::Download;
 use crate::web::edge::pages::PageState;
 use crate::web::edge::views::Chosen;
 
@@ -18,7 +17,7 @@ use crate::web::edge::views::Chosen;
 const ON_A_PAGE: i64 = 50;
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![events, export]
+    routes![events, export, export_head]
 }
 
 #[get("/events?<before>")]
@@ -32,10 +31,11 @@ async fn events(
     let user = user?;
     // where the page before ended; nonsense begins at the beginning
     let before = before.and_then(|id| id.parse().ok());
-    let events = accounts.events_of(user.session.account, before, ON_A_PAGE).await?;
-    let is_full = i64::try_from(events.len()).is_ok_and(|count| count == ON_A_PAGE);
-    let next = events.last().filter(|_| is_full).map(|event| event.id.to_string());
-    let view = Events { events: events.iter().map(event_view).collect(), next };
+    let page = accounts.events_of(user.session.account, before, ON_A_PAGE).await?;
+    let view = Events {
+        events: page.events.iter().map(event_view).collect(),
+        next: page.next.map(|id| id.to_string()),
+    };
     let language = pages.language_of(user.session.locale.as_ref(), language);
     Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
 }
@@ -51,14 +51,6 @@ fn event_view(event: &Event) -> EventView {
     }
 }
 
-/// A file for the browser to keep.
-#[derive(Responder)]
-struct Download {
-    document: Json<Document>,
-    disposition: Header<'static>,
-    caching: Header<'static>,
-}
-
 #[get("/export")]
 async fn export(
     user: Result<PageUser, Refusal>,
@@ -66,14 +58,24 @@ async fn export(
     accounts: &AccountsState,
     settings: &State<Settings>,
 ) -> Result<Download, Refusal> {
-    let export = match accounts.export(user?.session.account, &caller).await {
-        Ok(export) => export,
-        Err(ProfileError::Gone) => return Err(Refusal::SignIn),
-        Err(ProfileError::Store(error)) => return Err(error.into()),
-    };
-    Ok(Download {
-        document: Json(Document::new(settings, export)),
-        disposition: Document::disposition(),
-        caching: Header::new("Cache-Control", "no-store"),
-    })
+    let export = accounts.export(user?.session.account, &caller).await.map_err(refused)?;
+    Ok(Download::new(settings, export))
+}
+
+/// A route of its own, since Rocket would run the one for GET, and nothing is downloaded here.
+#[head("/export")]
+async fn export_head(
+    user: Result<PageUser, Refusal>,
+    accounts: &AccountsState,
+    settings: &State<Settings>,
+) -> Result<Download, Refusal> {
+    let export = accounts.look_at_export(user?.session.account).await.map_err(refused)?;
+    Ok(Download::new(settings, export))
+}
+
+fn refused(error: ProfileError) -> Refusal {
+    match error {
+        ProfileError::Gone => Refusal::SignIn,
+        ProfileError::Store(error) => error.into(),
+    }
 }

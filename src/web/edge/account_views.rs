@@ -22,7 +22,15 @@ pub(super) fn add_all(all: &mut Vec<Sample>) {
 }
 
 /// What can have been done just before the overview is shown.
-pub const DONE: [&str; 4] = ["saved", "password", "email", "session"];
+pub const DONE: [&str; 5] = ["saved", "password", "email", "withdrawn", "session"];
+
+/// How somebody who was signed in can have come to the form to sign in.
+pub const SIGNED_OUT: [&str; 3] = ["out", "everywhere", "ended"];
+
+/// What has just been done, if it is one of these words; any other says nothing.
+pub fn known(done: Option<&str>, words: &[&str]) -> Option<Chosen> {
+    done.filter(|done| words.contains(done)).map(|done| Chosen::new("account-done", done))
+}
 
 /// Every message that these pages choose by a word: no template names them.
 pub(super) fn chosen_messages() -> Vec<FieldMessage> {
@@ -33,6 +41,7 @@ pub(super) fn chosen_messages() -> Vec<FieldMessage> {
     };
     let mut all = field_errors();
     all.extend(DONE.map(|done| said("account-done", done)));
+    all.extend(SIGNED_OUT.map(|done| said("account-done", done)));
     all.extend(EventKind::ALL.iter().map(|kind| said("event", kind.as_str())));
     all.extend(Actor::ALL.iter().map(|actor| said("actor", actor.as_str())));
     all
@@ -55,6 +64,8 @@ fn field_errors() -> Vec<FieldMessage> {
 #[derive(Debug, Serialize)]
 pub struct SignIn<'a> {
     pub email: &'a str,
+    /// How they were signed out, if they just were.
+    pub done: Option<Chosen>,
     pub errors: Vec<FieldMessage>,
 }
 
@@ -62,7 +73,10 @@ impl View for SignIn<'_> {
     const NAME: &'static str = "account-sign-in";
 
     fn samples() -> Vec<Self> {
-        vec![Self { email: "", errors: vec![] }, Self { email: EMAIL, errors: field_errors() }]
+        let sample = |email, done, errors| Self { email, done, errors };
+        let mut all = vec![sample("", None, vec![]), sample(EMAIL, None, field_errors())];
+        all.extend(SIGNED_OUT.map(|done| sample("", known(Some(done), &SIGNED_OUT), vec![])));
+        all
     }
 }
 
@@ -133,6 +147,16 @@ pub struct SessionView {
     pub last_used_at: i64,
 }
 
+/// Where somebody is signed in at these very pages.
+#[derive(Debug, Serialize)]
+pub struct PageSessionView {
+    pub id: String,
+    pub browser: Option<String>,
+    pub created_at: i64,
+    /// Whether it is the one that the page is shown to.
+    pub current: bool,
+}
+
 /// The account.
 #[derive(Debug, Serialize)]
 pub struct Overview {
@@ -144,6 +168,8 @@ pub struct Overview {
     /// The address that waits to be confirmed.
     pub pending_email: Option<String>,
     pub languages: Vec<LanguageChoice>,
+    /// The one that the page is shown to comes first.
+    pub page_sessions: Vec<PageSessionView>,
     pub sessions: Vec<SessionView>,
     /// What has just been done.
     pub done: Option<Chosen>,
@@ -166,28 +192,38 @@ impl View for Overview {
             created_at: AT,
             last_used_at: AT,
         };
-        let sample = |done, pending: Option<&str>, sessions, errors| Self {
+        let page_session = |browser: Option<&str>, current| PageSessionView {
+            id: "01890000-0000-7000-8000-000000000004".to_owned(),
+            browser: browser.map(str::to_owned),
+            created_at: AT,
+            current,
+        };
+        let here = || page_session(Some("Firefox (Linux)"), true);
+        let elsewhere = [Some("Safari (iPhone)"), None].map(|browser| page_session(browser, false));
+        let sample = |done, pending: Option<&str>, page_sessions, sessions, errors| Self {
             form_token: TOKEN.to_owned(),
             email: EMAIL.to_owned(),
             name: "Ada Lovelace".to_owned(),
             created_at: AT,
             pending_email: pending.map(str::to_owned),
             languages: vec![language("en", "English", true), language("de", "Deutsch", false)],
+            page_sessions,
             sessions,
             done,
             errors,
         };
         let mut all = vec![
-            sample(None, None, vec![], vec![]),
+            sample(None, None, vec![here()], vec![], vec![]),
             sample(
                 None,
                 Some(NEW_EMAIL),
+                [here()].into_iter().chain(elsewhere).collect(),
                 vec![session(Some("Firefox (Linux)")), session(None)],
                 vec![FieldMessage::new("name", "name", "too-long")],
             ),
         ];
         let done = DONE.map(|done| Some(Chosen::new("account-done", done)));
-        all.extend(done.map(|done| sample(done, None, vec![], vec![])));
+        all.extend(done.map(|done| sample(done, None, vec![here()], vec![], vec![])));
         all
     }
 }
@@ -306,6 +342,7 @@ impl View for Events {
         let mut events: Vec<_> =
             EventKind::ALL.iter().map(|kind| event(kind, Actor::Owner)).collect();
         events.extend(Actor::ALL.iter().map(|actor| event(&EventKind::SignIn, *actor)));
+        events.push(event(&EventKind::SignInFailed, Actor::Stranger));
         vec![
             Self { events, next: Some("01890000-0000-7000-8000-000000000003".to_owned()) },
             Self { events: vec![], next: None },

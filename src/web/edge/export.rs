@@ -1,6 +1,8 @@
 //! An export as a document that says what form it has.
 
+use rocket::Responder;
 use rocket::http::Header;
+use rocket::serde::json::Json;
 use serde::Serialize;
 
 use crate::accounts::Export;
@@ -8,7 +10,7 @@ use crate::config::Settings;
 
 /// All that is stored about somebody, with the address of its JSON schema.
 #[derive(Debug, Serialize)]
-pub struct Document {
+struct Document {
     #[serde(rename = "$schema")]
     schema: String,
     #[serde(flatten)]
@@ -16,13 +18,27 @@ pub struct Document {
 }
 
 impl Document {
-    pub fn new(settings: &Settings, export: Export) -> Self {
+    fn new(settings: &Settings, export: Export) -> Self {
         let schema = format!("{}/schemas/account-export.json", settings.public_url.as_str());
         Self { schema, export }
     }
+}
 
-    /// A file to keep, where a browser asks.
-    pub fn disposition() -> Header<'static> {
-        Header::new("Content-Disposition", "attachment; filename=\"account.json\"")
+/// The answer: a file to keep where a browser asks, and for nobody on the way to keep.
+#[derive(Debug, Responder)]
+pub struct Download {
+    document: Json<Document>,
+    disposition: Header<'static>,
+    caching: Header<'static>,
+}
+
+impl Download {
+    pub fn new(settings: &Settings, export: Export) -> Self {
+        let disposition = "attachment; filename=\"account.json\"";
+        Self {
+            document: Json(Document::new(settings, export)),
+            disposition: Header::new("Content-Disposition", disposition),
+            caching: Header::new("Cache-Control", "no-store"),
+        }
     }
 }

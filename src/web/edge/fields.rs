@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
+use super::slug;
 use crate::model::{EmailError, LocaleError, NameError, PasswordError};
 
 /// An error of a model type, as a field's.
@@ -99,6 +100,12 @@ impl<'a> Fields<'a> {
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
     }
 
+    /// The same, with the fields that had to be there: what is missing without an error is an error.
+    pub fn finish_with<T>(self, taken: Option<T>) -> Result<T, Problem> {
+        let unread = || Problem::of(slug::SERVER_ERROR);
+        self.finish().and_then(|()| taken.ok_or_else(unread))
+    }
+
     /// `Some(None)` if there is nothing, `None` if there is something that is no text.
     fn text(&mut self, field: &'static str) -> Option<Option<&'a str>> {
         match self.object.get(field) {
@@ -126,5 +133,23 @@ impl<'a> Fields<'a> {
 
     fn wrong(&mut self, field: &'static str, code: &'static str, message: &str) {
         self.errors.push(FieldError { field, code, message: message.to_owned() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_done_with_fields_that_are_not_there() {
+        let object = Map::new();
+        let mut fields = Fields::of(&object);
+        let name = fields.required_text("name");
+        let problem = fields.finish_with(name).unwrap_err();
+        assert_eq!(problem.slug.name, "invalid-fields");
+        // whatever a parser forgets to complain of
+        let problem = Fields::of(&object).finish_with(None::<()>).unwrap_err();
+        assert_eq!(problem.slug.name, "server-error");
+        assert_eq!(Fields::of(&object).finish_with(Some(7)).unwrap(), 7);
     }
 }

@@ -104,7 +104,7 @@ impl Pages {
     }
 
     /// A kind of problem in the words of the language, and where it has none, in the program's own.
-    /// `detail` is what the program says; it may say more than the kind does.
+    /// `detail` is what the program says; it may say more than the kind does, but in English only.
     pub fn explain(
         &self,
         language: Language,
@@ -117,7 +117,7 @@ impl Pages {
             self.messages().own_words(language, &format!("problem-{}{part}", slug.name))
         };
         let title = own("");
-        let own_detail = own(".detail").filter(|_| detail == slug.detail);
+        let own_detail = own(".detail");
         let advice = own(".advice");
         let view = ProblemView {
             title: title.as_deref().unwrap_or(slug.title),

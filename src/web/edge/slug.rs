@@ -51,9 +51,9 @@ slugs! {
         "Use one of the methods in Allow.";
     LINK_UNKNOWN = "link-unknown", 404, "Link unknown",
         "Nothing is waiting behind this link.",
-        "Use the whole link from the latest letter, or begin again.";
+        "Use the whole link from the latest email, or begin again.";
     PASSWORD_NEEDED = "password-needed", 409, "Password needed",
-        "More than one sign-up was made for this address, with different passwords. So whoever has the letter chooses the password.",
+        "More than one sign-up was made for this email address, with different passwords. So whoever has the email chooses the password.",
         "Send the same request with a password.";
     ADDRESS_TAKEN = "address-taken", 409, "Address has an account",
         "The address became an account in the meantime.",
@@ -63,10 +63,10 @@ slugs! {
         "If it was not you who used it, tell the people who run the service.";
     LINK_USED = "link-used", 410, "Link used",
         "The link worked once, and it, or a later one, was used.",
-        "If that was you, sign in. If not, ask for a new letter.";
+        "If that was you, sign in. If not, ask for a new email.";
     LINK_EXPIRED = "link-expired", 410, "Link expired",
         "The link worked for a limited time, and that is over.",
-        "Ask for a new letter.";
+        "Ask for a new email.";
     CONTENT_TOO_LARGE = "content-too-large", 413, "Content too large",
         "The body is longer than 32 KiB.",
         "Send less.";
@@ -97,7 +97,7 @@ slugs! {
         "Ask the person to sign in again.";
     ADDRESS_UNCONFIRMED = "address-unconfirmed", 400, "invalid_grant: address not confirmed",
         "The password is right, but the address has yet to be confirmed.",
-        "Ask the person to open the link in the letter.";
+        "Ask the person to open the link in the email.";
     UNAUTHORIZED_CLIENT = "unauthorized-client", 400, "unauthorized_client",
         "The client is not registered for this grant.",
         "Add the grant to the client's registration, or use another.";

@@ -40,6 +40,8 @@ pub fn samples() -> Vec<Sample> {
     add::<NewLinkSent>(&mut all);
     add::<ResetPassword<'_>>(&mut all);
     add::<PasswordResetDone>(&mut all);
+    add::<ChoosePassword<'_>>(&mut all);
+    add::<PasswordChosen>(&mut all);
     add::<ResetLinkExpired<'_>>(&mut all);
     add::<ResetLinkUsed>(&mut all);
     add::<ConfirmEmail<'_>>(&mut all);
@@ -48,6 +50,8 @@ pub fn samples() -> Vec<Sample> {
     add::<StopEmailChange<'_>>(&mut all);
     add::<EmailChangeStopped>(&mut all);
     add::<EmailChangeTooLate>(&mut all);
+    add::<EmailChangeTaken<'_>>(&mut all);
+    add::<EmailStopExpired>(&mut all);
     super::account_views::add_all(&mut all);
     add::<ProblemView<'_>>(&mut all);
     add::<DevMail>(&mut all);
@@ -204,18 +208,47 @@ impl View for ResetPassword<'_> {
     }
 }
 
+/// The first password can be chosen.
+#[derive(Debug, Serialize)]
+pub struct ChoosePassword<'a> {
+    pub token: &'a str,
+    pub email: &'a str,
+    pub min_length: usize,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for ChoosePassword<'_> {
+    const NAME: &'static str = "choose-password";
+
+    fn samples() -> Vec<Self> {
+        let sample = |errors| Self { token: TOKEN, email: EMAIL, min_length: 15, errors };
+        vec![sample(vec![]), sample(FieldMessage::samples())]
+    }
+}
+
 /// The button that makes an address the account's.
 #[derive(Debug, Serialize)]
 pub struct ConfirmEmail<'a> {
     pub token: &'a str,
     pub new_email: &'a str,
+    /// The account's present address, masked: who reads the new mailbox need not be its owner.
+    pub present: String,
+    pub requested_at: i64,
+    pub browser: Option<String>,
 }
 
 impl View for ConfirmEmail<'_> {
     const NAME: &'static str = "confirm-email";
 
     fn samples() -> Vec<Self> {
-        vec![Self { token: TOKEN, new_email: NEW_EMAIL }]
+        let sample = |browser| Self {
+            token: TOKEN,
+            new_email: NEW_EMAIL,
+            present: "a…@example.org".to_owned(),
+            requested_at: AT,
+            browser,
+        };
+        vec![sample(None), sample(Some("Firefox (Linux)".to_owned()))]
     }
 }
 
@@ -239,13 +272,31 @@ impl View for EmailConfirmed<'_> {
 pub struct StopEmailChange<'a> {
     pub token: &'a str,
     pub new_email: &'a str,
+    pub requested_at: i64,
+    pub browser: Option<String>,
 }
 
 impl View for StopEmailChange<'_> {
     const NAME: &'static str = "stop-email-change";
 
     fn samples() -> Vec<Self> {
-        vec![Self { token: TOKEN, new_email: NEW_EMAIL }]
+        let sample =
+            |browser| Self { token: TOKEN, new_email: NEW_EMAIL, requested_at: AT, browser };
+        vec![sample(None), sample(Some("Firefox (Linux)".to_owned()))]
+    }
+}
+
+/// Another account has the address that was to be this one's.
+#[derive(Debug, Serialize)]
+pub struct EmailChangeTaken<'a> {
+    pub new_email: &'a str,
+}
+
+impl View for EmailChangeTaken<'_> {
+    const NAME: &'static str = "email-change-taken";
+
+    fn samples() -> Vec<Self> {
+        vec![Self { new_email: NEW_EMAIL }]
     }
 }
 
@@ -307,7 +358,7 @@ impl LetterView {
             id: "01890000-0000-7000-8000-000000000001".to_owned(),
             from: "Vestibule <no-reply@example.org>".to_owned(),
             to: EMAIL.to_owned(),
-            subject: "Confirm your address".to_owned(),
+            subject: "Confirm your email address".to_owned(),
             at: AT,
             text: "Hello".to_owned(),
         }
@@ -401,8 +452,12 @@ plain_pages! {
     NewLinkSent = "new-link-sent";
     /// The password is another.
     PasswordResetDone = "password-reset-done";
+    /// The account has its first password.
+    PasswordChosen = "password-chosen";
     /// The link for a new password has done its work.
     ResetLinkUsed = "reset-link-used";
     /// The change cannot be stopped any more.
     EmailChangeTooLate = "email-change-too-late";
+    /// The link that stops a change is too old, and so is the change.
+    EmailStopExpired = "email-stop-expired";
 }

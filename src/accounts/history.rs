@@ -1,0 +1,34 @@
+//! What happened to an account, for whoever may read it.
+
+use crate::accounts::Accounts;
+use crate::model::{AccountId, Event, EventId};
+use crate::storage::{Connection, StoreError};
+
+/// A part of what happened.
+#[derive(Debug)]
+pub struct EventPage {
+    /// The latest first.
+    pub events: Vec<Event>,
+    /// Where to go on, as `before`; `None` if there is nothing more.
+    pub next: Option<EventId>,
+}
+
+impl Accounts {
+    /// What happened to the account: up to `limit` events before `before`.
+    pub async fn events_of(
+        &self,
+        id: AccountId,
+        before: Option<EventId>,
+        limit: i64,
+    ) -> Result<EventPage, StoreError> {
+        // one more than asked for tells whether there is more
+        let read = async |db: &mut Connection| db.find_events_of(id, before, limit + 1).await;
+        let mut events = self.store.read(read).await?;
+        let is_more = i64::try_from(events.len()).is_ok_and(|count| count > limit);
+        if is_more {
+            events.pop();
+        }
+        let next = events.last().map(|event| event.id).filter(|_| is_more);
+        Ok(EventPage { events, next })
+    }
+}
