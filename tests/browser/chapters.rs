@@ -190,6 +190,10 @@ impl Life<'_> {
     pub(crate) async fn change_address_and_confirm_it(&self) {
         let (visit, person) = (self.visit, self.person);
         self.ask_for_another_address().await;
+        // its letters are read first, so that they are not taken for those of the next one
+        self.letter("email-change", person.new_email).await;
+        self.letter("email-change-notice", person.email).await;
+        visit.open("/account").await;
         visit.press("#withdrawal button").await;
         let page = visit.read_words("account-done-withdrawn").await;
         assert!(!page.contains(person.new_email), "{page}");
