@@ -15,6 +15,7 @@ RUN mkdir src \
 
 COPY messages messages
 COPY migrations migrations
+COPY schemas schemas
 COPY templates templates
 COPY build.rs ./
 COPY src src

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -187,5 +187,30 @@ fn files_stay_short() {
     for (file, code) in sources() {
         let lines = code.split("#[cfg(test)]").next().unwrap().lines().count();
         assert!(lines <= 450, "src/{file} has {lines} lines of code: does it hold one subject?");
+    }
+}
+
+/// The image is built from a copy, and a folder that is left out fails there and nowhere else.
+#[test]
+fn the_image_is_built_from_every_folder_that_the_program_is() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let (image, sent, build) = (read("Dockerfile"), read(".dockerignore"), read("build.rs"));
+    let watched =
+        build.split("rerun-if-changed=").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let mut folders: BTreeSet<String> = watched.map(str::to_owned).collect();
+    for (_, code) in sources() {
+        let included = code.split("include_str!(\"").skip(1);
+        let included = included.map(|rest| rest.trim_start_matches("../").split(['/', '"']).next());
+        folders.extend(included.map(|folder| folder.unwrap().to_owned()));
+    }
+    assert!(folders.contains("schemas") && folders.contains("messages"), "{folders:?}");
+    folders.insert("src".to_owned());
+    for folder in folders {
+        let copied = image.lines().any(|line| line == format!("COPY {folder} {folder}"));
+        assert!(copied, "Dockerfile does not copy {folder}");
+        assert!(
+            sent.lines().any(|line| line == format!("!{folder}")),
+            ".dockerignore holds back {folder}"
+        );
     }
 }
