@@ -18,7 +18,7 @@ pub fn build(figment: Figment) -> Rocket<Build> {
 /// let application = rocket::build().attach(vestibule::stage()).mount("/notes", routes![]);
 /// ```
 ///
-/// Its routes are mounted at `/oauth`, `/v1`, `/account`, `/activate`, `/reset-password`,
+/// Its routes are mounted at `/oauth`, `/.well-known`, `/v1`, `/account`, `/activate`, `/reset-password`,
 /// `/confirm-email`, `/schemas`, `/problems` and `/health`, its settings
 /// are read from `[<profile>.vestibule]` of the application's figment and from the environment, and
 /// [`crate::web::Bearer`] guards the application's own routes.

@@ -78,6 +78,10 @@ pub fn domains() -> AdHoc {
         let Some(((settings, store), clock)) = given else {
             return Err(rocket); // an earlier stage has failed, and said why
         };
+        if let Err(problem) = need_a_client(rocket.figment(), settings, store).await {
+            tracing::error!("{problem}");
+            return Err(rocket);
+        }
         match assemble(rocket.figment(), settings, store, clock) {
             Ok(parts) => Ok(rocket
                 .manage(parts.accounts)
@@ -92,6 +96,22 @@ pub fn domains() -> AdHoc {
             }
         }
     })
+}
+
+/// A release profile does not start for nobody. Only now the clients in the database are known, too.
+async fn need_a_client(
+    figment: &Figment,
+    settings: &Settings,
+    store: &Store,
+) -> Result<(), String> {
+    if Profile::of(figment) == Profile::Development || !settings.clients.is_empty() {
+        return Ok(());
+    }
+    let stored = store.read(async |db| db.find_clients().await).await;
+    match stored.map_err(|error| chain(&error))?.is_empty() {
+        true => Err(config::no_client(figment).to_string()),
+        false => Ok(()),
+    }
 }
 
 struct Parts {
@@ -132,16 +152,7 @@ fn assemble(
     let pages = Pages::new(templates, settings).map_err(|error| error.to_string())?;
     let accounts = accounts(settings, store, clock, hasher);
     let outbox = accounts.outbox.clone();
-    let oauth = OAuth {
-        store: store.clone(),
-        clock: clock.clone(),
-        entropy,
-        outbox: outbox.clone(),
-        accounts: accounts.clone(),
-        registrar,
-        lifetimes: (&settings.tokens).into(),
-        usage: crate::oauth::Usage::default(),
-    };
+    let oauth = oauth(settings, &accounts, registrar);
     let development = Profile::of(figment) == Profile::Development;
     let courier = Courier {
         store: store.clone(),
@@ -209,6 +220,19 @@ fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -
     }
 }
 
+fn oauth(settings: &Settings, accounts: &Accounts, registrar: Registrar) -> OAuth {
+    OAuth {
+        store: accounts.store.clone(),
+        clock: accounts.clock.clone(),
+        entropy: accounts.entropy,
+        outbox: accounts.outbox.clone(),
+        accounts: accounts.clone(),
+        registrar,
+        lifetimes: (&settings.tokens).into(),
+        usage: crate::oauth::Usage::default(),
+    }
+}
+
 fn hashing_parameters(settings: &Settings) -> HashingParameters {
     HashingParameters {
         memory_kib: settings.hashing.memory_kib,
@@ -243,17 +267,33 @@ pub async fn accounts_for_operator(
 ) -> Result<Accounts, OperatorError> {
     let settings = Settings::read(figment)?;
     Registrar::from_settings(&settings, figment)?;
+    open_for_operator(&settings, figment, hashing).await
+}
+
+/// The use cases around clients and tokens, alike.
+pub async fn oauth_for_operator(figment: &Figment) -> Result<OAuth, OperatorError> {
+    let settings = Settings::read(figment)?;
+    let registrar = Registrar::from_settings(&settings, figment)?;
+    let accounts = open_for_operator(&settings, figment, Hashing::Nothing).await?;
+    Ok(oauth(&settings, &accounts, registrar))
+}
+
+async fn open_for_operator(
+    settings: &Settings,
+    figment: &Figment,
+    hashing: Hashing,
+) -> Result<Accounts, OperatorError> {
     let clock = Clock::system();
     // nobody else waits for a slot here, but the machine may be busy
     let parameters =
-        HashingParameters { slots: 1, max_wait: OPERATOR_WAITS, ..hashing_parameters(&settings) };
+        HashingParameters { slots: 1, max_wait: OPERATOR_WAITS, ..hashing_parameters(settings) };
     let hasher = match hashing {
         Hashing::OnePassword => Hasher::start(parameters, clock.clone(), Entropy),
         Hashing::Nothing => Hasher::idle(&parameters, clock.clone(), Entropy),
     };
     let hasher = hasher.map_err(|error| SettingError::new(figment, "vestibule.hashing", error))?;
     let store = Store::open_as_it_is(figment).await?;
-    Ok(accounts(&settings, &store, &clock, hasher))
+    Ok(accounts(settings, &store, &clock, hasher))
 }
 
 /// Starts the workers once the service listens, and waits for what they have in hand when it stops.

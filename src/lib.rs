@@ -36,6 +36,9 @@ pub mod crypto;
 pub mod mail;
 pub mod messages;
 pub mod model;
+#[cfg(test)]
+#[path = "../tests/support/nonsense.rs"]
+mod nonsense;
 pub mod oauth;
 pub mod proof;
 pub mod storage;
@@ -45,4 +48,4 @@ pub mod testing;
 pub mod web;
 
 pub use app::{build, stage};
-pub use assembly::{Hashing, OperatorError, Workers, accounts_for_operator};
+pub use assembly::{Hashing, OperatorError, Workers, accounts_for_operator, oauth_for_operator};

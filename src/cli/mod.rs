@@ -5,6 +5,7 @@ mod client;
 mod completions;
 mod config;
 mod health;
+mod input;
 mod logging;
 mod migrate;
 mod people;
@@ -12,6 +13,7 @@ mod serve;
 mod sign_up;
 mod table;
 mod templates;
+mod token;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -37,9 +39,10 @@ enum Command {
     Config,
     /// Bring the database's schema up to date, and do nothing else
     Migrate,
-    /// Registered OAuth clients
-    #[command(subcommand)]
-    Client(client::ClientCommand),
+    /// Register OAuth clients, beside a running service
+    Client(client::ClientArguments),
+    /// Look into tokens
+    Token(token::TokenArguments),
     /// Letters and pages: look for mistakes, or look at them
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
@@ -72,7 +75,8 @@ pub fn run() -> ExitCode {
         Command::Serve => serve::run(figment),
         Command::Config => config::run(&figment),
         Command::Migrate => migrate::run(figment),
-        Command::Client(command) => client::run(&command),
+        Command::Client(arguments) => client::run(figment, arguments),
+        Command::Token(arguments) => token::run(figment, arguments),
         Command::Templates(command) => templates::run(&command, &figment),
         Command::Health => health::run(&figment),
         Command::Account(arguments) => account::run(figment, arguments),

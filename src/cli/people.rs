@@ -8,8 +8,9 @@ use serde::Serialize;
 use vestibule::accounts::Accounts;
 use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, EmailAddress, Locale, Name, UserAgent};
+use vestibule::oauth::OAuth;
 use vestibule::storage::{AccountRecord, StoreError, chain};
-use vestibule::{Hashing, OperatorError, accounts_for_operator};
+use vestibule::{Hashing, OperatorError, accounts_for_operator, oauth_for_operator};
 
 use super::{CommandError, logging, say};
 
@@ -98,10 +99,22 @@ pub fn as_text<S: serde::Serializer>(
 /// Opens the database beside the service.
 pub async fn open(figment: &Figment, hashing: Hashing) -> Result<Accounts, CommandError> {
     logging::start_aside();
-    accounts_for_operator(figment, hashing).await.map_err(|error| match error {
-        OperatorError::Setting(error) => error.into(),
-        OperatorError::Open(error) => failed(&error),
-    })
+    Ok(accounts_for_operator(figment, hashing).await?)
+}
+
+/// The same for clients and tokens.
+pub async fn open_oauth(figment: &Figment) -> Result<OAuth, CommandError> {
+    logging::start_aside();
+    Ok(oauth_for_operator(figment).await?)
+}
+
+impl From<OperatorError> for CommandError {
+    fn from(error: OperatorError) -> Self {
+        match error {
+            OperatorError::Setting(error) => error.into(),
+            OperatorError::Open(error) => failed(&error),
+        }
+    }
 }
 
 pub fn failed(error: &dyn std::error::Error) -> CommandError {

@@ -1,6 +1,7 @@
 //! Lengths of time as people write them: `15m`, `14d`, `1h 30m`.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -16,6 +17,30 @@ impl Lifetime {
 
     pub const fn duration(self) -> Duration {
         self.0
+    }
+}
+
+const WANTED: &str = "a length of time with its unit, such as 30s, 15m, 24h or 90d";
+
+/// A text that is no length of time, or one that nobody lives to see the end of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("expected {WANTED}")]
+pub struct LifetimeError;
+
+impl FromStr for Lifetime {
+    type Err = LifetimeError;
+
+    fn from_str(text: &str) -> Result<Self, LifetimeError> {
+        let duration = humantime::parse_duration(text).map_err(|_| LifetimeError)?;
+        // a century is forever, and sums of instants stay far from overflowing
+        let is_too_long = duration > Duration::from_secs(100 * 366 * 24 * 3_600);
+        if is_too_long { Err(LifetimeError) } else { Ok(Self(duration)) }
+    }
+}
+
+impl From<Duration> for Lifetime {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
     }
 }
 
@@ -45,17 +70,11 @@ impl<'de> Deserialize<'de> for Lifetime {
             type Value = Lifetime;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a length of time with its unit, such as 30s, 15m, 24h or 90d")
+                f.write_str(WANTED)
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Lifetime, E> {
-                let wrong = || E::invalid_value(serde::de::Unexpected::Str(text), &self);
-                let duration = humantime::parse_duration(text).map_err(|_| wrong())?;
-                // a century is forever, and sums of instants stay far from overflowing
-                if duration > Duration::from_secs(100 * 366 * 24 * 3_600) {
-                    return Err(wrong());
-                }
-                Ok(Lifetime(duration))
+                text.parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
             }
         }
 

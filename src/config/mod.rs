@@ -24,10 +24,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 pub use address::AddressDetail;
-pub use lifetime::Lifetime;
+pub use lifetime::{Lifetime, LifetimeError};
 pub use proxies::TrustedProxies;
 pub use report::report;
-pub use sources::{Profile, SettingError, defaults, layers, rocket_defaults};
+pub use sources::{Profile, SettingError, defaults, layers, no_client, rocket_defaults};
 
 /// Everything under `vestibule.` in force. `Debug` shows no secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,6 +128,16 @@ pub struct ClientSettings {
     /// Whose tokens the client may introspect: `own` (the default) or `all`.
     #[serde(default)]
     pub introspects: Introspects,
+    /// Origins of browser clients, such as `https://app.example.org`, whose scripts may call.
+    #[serde(default, deserialize_with = "words")]
+    pub allowed_origins: Vec<String>,
+    /// Where this client's tokens live longer or shorter than `tokens` says.
+    #[serde(default)]
+    pub access_ttl: Option<Lifetime>,
+    #[serde(default)]
+    pub refresh_idle_ttl: Option<Lifetime>,
+    #[serde(default)]
+    pub session_ttl: Option<Lifetime>,
 }
 
 impl fmt::Debug for ClientSettings {
@@ -138,7 +148,7 @@ impl fmt::Debug for ClientSettings {
             .field("grants", &self.grants)
             .field("scopes", &self.scopes)
             .field("introspects", &self.introspects)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -140,7 +140,7 @@ pub(super) fn require(figment: &Figment) -> Result<(), SettingError> {
     let is_missing = |key: &str| figment.find_value(key).is_err();
     let no_client =
         figment.extract_inner::<Dict>("vestibule.clients").is_ok_and(|clients| clients.is_empty());
-    let missing: Vec<&str> = [
+    let mut missing: Vec<&str> = [
         (
             is_missing("vestibule.public_url"),
             "vestibule.public_url (VESTIBULE_PUBLIC_URL), such as \"https://accounts.example.org\"",
@@ -149,11 +149,6 @@ pub(super) fn require(figment: &Figment) -> Result<(), SettingError> {
             is_missing("vestibule.mail.transport"),
             "vestibule.mail.transport (VESTIBULE_MAIL__TRANSPORT): \"smtp\", \"file\" or \"log\"",
         ),
-        (
-            no_client && Profile::of(figment) == Profile::Production,
-            "a client: [release.vestibule.clients.<id>] with public = true or secret_sha256, grants \
-             and scopes (or VESTIBULE_CLIENTS__<ID>__PUBLIC and so on)",
-        ),
     ]
     .into_iter()
     .filter_map(|(missing, what)| missing.then_some(what))
@@ -161,11 +156,28 @@ pub(super) fn require(figment: &Figment) -> Result<(), SettingError> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(SettingError {
+    // by itself it is no mistake here: there may be one in the database
+    if no_client && Profile::of(figment) == Profile::Production {
+        missing.push(A_CLIENT);
+    }
+    Err(not_set(figment, &missing))
+}
+
+const A_CLIENT: &str = "a client: [release.vestibule.clients.<id>] with public = true or \
+     secret_sha256, grants and scopes (or VESTIBULE_CLIENTS__<ID>__PUBLIC and so on); or one in the \
+     database, by `vestibule client add`, once `vestibule migrate` has made its tables";
+
+fn not_set(figment: &Figment, missing: &[&str]) -> SettingError {
+    SettingError {
         key: "vestibule".to_owned(),
         source: format!("nowhere, and the profile `{}` has no default", figment.profile()),
         problem: format!("not set:\n  - {}", missing.join("\n  - ")),
-    })
+    }
+}
+
+/// There is no client, neither in the settings nor in the database.
+pub fn no_client(figment: &Figment) -> SettingError {
+    not_set(figment, &[A_CLIENT])
 }
 
 /// A setting that keeps the service from starting: its key, where its value came from, and what

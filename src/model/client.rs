@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, Scope};
+use crate::clock::Timestamp;
+use crate::config::Introspects;
+use crate::model::{Digest, Origins, Scope};
 
 /// A client identifier (RFC 6749 §2.2): printable ASCII, as appendix A.1 has it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
@@ -67,7 +70,43 @@ pub enum ClientAuthentication {
     /// A public client: it cannot keep a secret, so it has none.
     Public,
     /// A confidential client; of its secret, which has at least 128 random bits, the digest is kept.
-    Confidential { secret: Digest },
+    Confidential { secret: Digest, previous: Option<PreviousSecret> },
+}
+
+/// The secret before the present one, which works for a while, so that a client can be moved to the
+/// new one without an outage.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PreviousSecret {
+    pub secret: Digest,
+    pub until: Timestamp,
+}
+
+impl ClientAuthentication {
+    /// Whether a client that presents this secret, or none, is the one that it says. In constant time.
+    pub fn is_proven_by(&self, presented: Option<&Digest>, now: Timestamp) -> bool {
+        match (self, presented) {
+            (Self::Public, None) => true,
+            (Self::Confidential { secret, previous }, Some(presented)) => {
+                let is_present = secret == presented;
+                let is_previous = previous.as_ref().is_some_and(|previous| {
+                    (previous.secret == *presented) & (now < previous.until)
+                });
+                is_present | is_previous
+            }
+            // a public client that sends a secret believes to be another kind of client
+            (Self::Public, Some(_)) | (Self::Confidential { .. }, None) => false,
+        }
+    }
+}
+
+/// How long a client's tokens live, where its registration says otherwise than the settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ClientLifetimes {
+    pub access: Option<Duration>,
+    /// Of a session that is not refreshed.
+    pub idle: Option<Duration>,
+    /// Of a session in all.
+    pub session: Option<Duration>,
 }
 
 /// A registered client (RFC 6749 §2).
@@ -78,11 +117,25 @@ pub struct Client {
     pub grants: BTreeSet<GrantType>,
     /// All that the client may ever ask for; also what it gets when it asks for nothing.
     pub scope: Scope,
+    /// Whose tokens it may introspect (RFC 7662).
+    pub introspects: Introspects,
+    /// Of browsers whose scripts may call the service for this client.
+    pub allowed_origins: Origins,
+    pub lifetimes: ClientLifetimes,
 }
 
 impl Client {
     pub fn is_public(&self) -> bool {
         self.authentication == ClientAuthentication::Public
+    }
+
+    /// What the client gets if it asks for `asked`; all that it may have if it asks for nothing.
+    pub fn grantable(&self, asked: Option<&Scope>) -> Option<Scope> {
+        match asked {
+            None => Some(self.scope.clone()),
+            Some(asked) if asked.is_within(&self.scope) => Some(asked.clone()),
+            Some(_) => None,
+        }
     }
 
     pub fn may_use(&self, grant: GrantType) -> bool {
@@ -103,6 +156,8 @@ pub enum RegistrationError {
     RefreshOnly,
     #[error("`{0}` is not a scope token (RFC 6749 section 3.3)")]
     Scope(String),
+    #[error("{0}")]
+    Origin(#[from] crate::model::OriginError),
     #[error("a client has either public = true or secret_sha256, not both")]
     PublicWithSecret,
     #[error(
@@ -111,4 +166,6 @@ pub enum RegistrationError {
     NoAuthentication,
     #[error("secret_sha256 is the SHA-256 of the secret in 64 hexadecimal digits")]
     Digest,
+    #[error("expected at least 1s")]
+    Lifetime,
 }

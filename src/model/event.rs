@@ -105,6 +105,12 @@ words! {
         AccountEnabled = "account-enabled",
         /// Of nobody any more: it says that an account was deleted, and not whose.
         AccountDeleted = "account-deleted",
+        /// Of an OAuth client, and so of nobody: here and below.
+        ClientAdded = "client-added",
+        ClientSecretRotated = "client-secret-rotated",
+        ClientDisabled = "client-disabled",
+        ClientEnabled = "client-enabled",
+        ClientRemoved = "client-removed",
     }
 }
 

@@ -11,6 +11,7 @@ mod email;
 mod email_change;
 mod event;
 mod link;
+mod origin;
 mod page_session;
 mod password;
 mod profile;
@@ -23,11 +24,15 @@ mod user_agent;
 
 pub use account::{Account, AccountId};
 pub use caller::Caller;
-pub use client::{Client, ClientAuthentication, ClientId, GrantType, RegistrationError};
+pub use client::{
+    Client, ClientAuthentication, ClientId, ClientLifetimes, GrantType, PreviousSecret,
+    RegistrationError,
+};
 pub use email::{EmailAddress, EmailError};
 pub use email_change::{EmailChange, EmailChangeId, EmailChangeState};
 pub use event::{Actor, Event, EventId, EventKind};
 pub use link::{AccountLinkPurpose, AccountLinkState, LinkState, LinkToken};
+pub use origin::{OriginError, Origins};
 pub use page_session::{PageSession, PageSessionId, PageSessionSecret};
 pub use password::{NewPassword, Password, PasswordError, PasswordPolicy};
 pub use profile::{Locale, LocaleError, Name, NameError};
@@ -35,7 +40,9 @@ pub use scope::{Scope, ScopeError};
 pub use secret::{Digest, Secret};
 pub use session::{SessionId, SessionSummary};
 pub use sign_up::{SignUp, SignUpId};
-pub use token::{AccessToken, RefreshToken, SessionTag, TokenError};
+pub use token::{
+    AccessToken, RefreshToken, SessionTag, TokenError, is_like_access_token, is_like_refresh_token,
+};
 pub use user_agent::UserAgent;
 
 /// An id made by the program: a UUIDv7 (RFC 9562 §5.7) of its own type for each kind of row.

@@ -89,7 +89,10 @@ impl<'de> Deserialize<'de> for Scope {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::nonsense;
 
     #[test]
     fn r19_scope_prints_in_one_order_without_repeats() {
@@ -111,5 +114,30 @@ mod tests {
         for text in ["a\"b", "a\\b", "a\tb", "é", "a\u{7f}", " ", "  "] {
             assert_eq!(text.parse::<Scope>(), Err(ScopeError), "{text:?}");
         }
+    }
+
+    #[test]
+    fn r19_any_scope_prints_sorted_and_reads_as_itself() {
+        nonsense::each(2_000, nonsense::text_like(nonsense::SCOPES), |text| {
+            let mut tokens: Vec<&str> = text.split(' ').filter(|token| !token.is_empty()).collect();
+            tokens.sort_unstable();
+            tokens.dedup();
+            let legal = |token: &&str| {
+                token.chars().all(|c| ('!'..='~').contains(&c) && c != '"' && c != '\\')
+            };
+            match text.parse::<Scope>() {
+                Ok(scope) => {
+                    let printed = scope.to_string();
+                    prop_assert_eq!(&printed, &tokens.join(" "));
+                    prop_assert_eq!(printed.parse::<Scope>(), Ok(scope.clone()));
+                    prop_assert!(scope.is_within(&scope));
+                }
+                Err(ScopeError) => {
+                    let blank = tokens.is_empty() && !text.is_empty();
+                    prop_assert!(blank || !tokens.iter().all(legal), "{:?}", text);
+                }
+            }
+            Ok(())
+        });
     }
 }

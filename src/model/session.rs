@@ -21,4 +21,7 @@ pub struct SessionSummary {
     /// The earlier of the idle and the absolute end.
     pub expires_at: Timestamp,
     pub user_agent: Option<UserAgent>,
+    /// Whether its client is enabled; `None` if it is not one that the database knows.
+    #[serde(skip)]
+    pub client_enabled: Option<bool>,
 }

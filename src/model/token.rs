@@ -94,6 +94,16 @@ impl RefreshToken {
     }
 }
 
+/// Whether the text begins as access tokens do, whatever comes then.
+pub fn is_like_access_token(text: &str) -> bool {
+    text.starts_with(ACCESS_PREFIX)
+}
+
+/// Whether the text begins as refresh tokens do, whatever comes then.
+pub fn is_like_refresh_token(text: &str) -> bool {
+    text.starts_with(REFRESH_PREFIX)
+}
+
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], TokenError> {
     bytes.try_into().map_err(|_| TokenError)
 }
@@ -135,7 +145,10 @@ fn open(sealed: &[u8], prefix: &str, tag: &[u8]) -> Result<(SessionId, Secret), 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::nonsense;
 
     fn refresh_token() -> RefreshToken {
         RefreshToken {
@@ -198,5 +211,53 @@ mod tests {
         let token = refresh_token();
         assert!(format!("{token:?}").contains("redacted"));
         assert!(!format!("{token:?}").contains(&token.reveal()[4..]));
+    }
+
+    fn any_token() -> impl Strategy<Value = RefreshToken> {
+        any::<([u8; 16], [u8; 32], [u8; 16])>().prop_map(|(session, secret, tag)| RefreshToken {
+            session: SessionId::new(Uuid::from_bytes(session)),
+            secret: Secret::new(secret),
+            tag: SessionTag::new(tag),
+        })
+    }
+
+    #[test]
+    fn r30_any_token_is_read_as_itself_and_no_byte_of_it_may_change() {
+        let inputs = (any_token(), any::<prop::sample::Index>(), any::<u8>());
+        nonsense::each(2_000, inputs, |(token, place, byte)| {
+            let access = AccessToken { session: token.session, secret: token.secret.clone() };
+            for text in [token.reveal(), access.reveal()] {
+                let (is_access, is_refresh) =
+                    (AccessToken::parse(&text).is_ok(), RefreshToken::parse(&text).is_ok());
+                prop_assert!(is_access != is_refresh);
+                let mut bytes = text.clone().into_bytes();
+                let place = place.index(bytes.len());
+                if bytes[place] != byte {
+                    bytes[place] = byte;
+                    let damaged = String::from_utf8_lossy(&bytes).into_owned();
+                    prop_assert!(AccessToken::parse(&damaged).is_err(), "{}", damaged);
+                    prop_assert!(RefreshToken::parse(&damaged).is_err(), "{}", damaged);
+                }
+            }
+            let read = RefreshToken::parse(&token.reveal());
+            let read = read.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(read.session, token.session);
+            prop_assert_eq!(read.secret.as_bytes(), token.secret.as_bytes());
+            prop_assert_eq!(read.tag.0, token.tag.0);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn r30_a_token_has_one_spelling() {
+        nonsense::each(3_000, nonsense::text_like(nonsense::TOKENS), |text| {
+            if let Ok(token) = AccessToken::parse(&text) {
+                prop_assert_eq!(&token.reveal(), &text);
+            }
+            if let Ok(token) = RefreshToken::parse(&text) {
+                prop_assert_eq!(&token.reveal(), &text);
+            }
+            Ok(())
+        });
     }
 }

@@ -91,7 +91,10 @@ fn is_hex(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::nonsense;
 
     fn basic(pair: impl AsRef<[u8]>) -> String {
         format!("Basic {}", STANDARD.encode(pair))
@@ -148,5 +151,42 @@ mod tests {
         assert_eq!(read(&basic("web:")).unwrap().unwrap().secret, None);
         let body = Credentials::read(None, Some("web"), Some("")).unwrap().unwrap();
         assert_eq!(body.secret, None);
+    }
+
+    #[test]
+    fn r14_any_id_and_secret_survive_basic_and_are_decoded_once() {
+        let text = "\\PC{0,20}|[%+:0-9A-F ]{0,12}|.{0,20}";
+        nonsense::each(2_000, (text, text), |(id, secret)| {
+            let encode = |text: &str| {
+                url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
+            };
+            let header = basic(format!("{}:{}", encode(&id), encode(&secret)));
+            match read(&header) {
+                Ok(Some(credentials)) => {
+                    prop_assert_eq!(credentials, Credentials::new(&id, &secret));
+                }
+                other => prop_assert!(id.is_empty(), "{:?}", other),
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn r13_whatever_is_taken_for_basic_is_so_to_another_parser() {
+        nonsense::each(2_000, nonsense::text_like(nonsense::BASIC), |header| {
+            let Ok(Some(credentials)) = read(&header) else { return Ok(()) };
+            prop_assert!(header[..6].eq_ignore_ascii_case("basic "), "{}", header);
+            let decoded = STANDARD.decode(header[6..].trim_matches(' '));
+            let pair = String::from_utf8(decoded.unwrap_or_default()).unwrap_or_default();
+            let (id, secret) = pair.split_once(':').unwrap_or_default();
+            // another decoder, which knows pairs only and forgives: `&` and `=` mean nothing in one
+            let forgive = |text: &str| {
+                let body = format!("x={}", text.replace('&', "%26"));
+                let mut pairs = url::form_urlencoded::parse(body.as_bytes());
+                pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+            };
+            prop_assert_eq!(credentials, Credentials::new(&forgive(id), &forgive(secret)));
+            Ok(())
+        });
     }
 }

@@ -52,4 +52,7 @@ pub enum ClientRefusal {
     Header,
     #[error("it is unknown, or its secret is wrong")]
     Wrong,
+    /// Where a secret is needed.
+    #[error("it is public, and this is for confidential clients")]
+    Public,
 }

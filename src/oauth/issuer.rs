@@ -8,7 +8,7 @@ use oxide_auth::primitives::grant::{Extensions, Grant as OxideGrant};
 use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
 
 use crate::accounts::SignedIn;
-use crate::model::{AccessToken, Caller, RefreshToken, Scope};
+use crate::model::{AccessToken, Caller, Client, RefreshToken, Scope};
 use crate::oauth::registrar::{NO_REDIRECT_URL, from_oxide, to_oxide};
 use crate::oauth::{Grant, OAuth, OAuthError, TokenPair, sessions};
 use crate::storage::SessionRecord;
@@ -18,7 +18,9 @@ pub(super) struct Issuer<'a> {
     oauth: &'a OAuth,
     /// Who signed in, for a flow that issues.
     pub signed_in: Option<SignedIn>,
-    /// Who asks, for a flow that hands out tokens.
+    /// The client that has authenticated, for a flow that hands out tokens.
+    pub client: Option<&'a Client>,
+    /// Who asks, for such a flow.
     pub caller: Option<&'a Caller>,
     /// What the flow recovered, so that it is read once.
     recovered: Option<(RefreshToken, SessionRecord)>,
@@ -32,6 +34,7 @@ impl<'a> Issuer<'a> {
         Self {
             oauth,
             signed_in: None,
+            client: None,
             caller: None,
             recovered: None,
             grant: None,
@@ -48,7 +51,7 @@ impl<'a> Issuer<'a> {
 
     async fn try_issue(&mut self, grant: OxideGrant) -> Result<TokenPair, OAuthError> {
         let signed_in = self.signed_in.take().ok_or(OAuthError::Flow)?;
-        let client = self.oauth.registrar.find(&grant.client_id).ok_or(OAuthError::Flow)?;
+        let client = self.client.ok_or(OAuthError::Flow)?;
         let scope = from_oxide(&grant.scope)?;
         let caller = self.caller.ok_or(OAuthError::Flow)?;
         self.oauth.start_session(&signed_in, client, scope, caller).await
@@ -58,7 +61,8 @@ impl<'a> Issuer<'a> {
         let (token, session) = self.recovered.take().ok_or(OAuthError::Flow)?;
         let scope = from_oxide(&grant.scope)?;
         let caller = self.caller.ok_or(OAuthError::Flow)?;
-        self.oauth.refresh_session(&token, session, &scope, caller).await
+        let client = self.client.ok_or(OAuthError::Flow)?;
+        self.oauth.refresh_session(client, &token, session, &scope, caller).await
     }
 
     async fn try_recover_token(&mut self, token: &str) -> Result<Option<OxideGrant>, OAuthError> {

@@ -5,8 +5,11 @@
 //! client authentication is [`Credentials`]; causes that `Err(())` loses are kept beside the flow;
 //! expiry is decided on our own clock. No HTTP and no SQL.
 
+mod clients;
 mod credentials;
 mod error;
+mod inspection;
+mod introspection;
 mod issuer;
 mod password_grant;
 mod protect;
@@ -16,6 +19,7 @@ mod revocation;
 mod sessions;
 mod usage;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::accounts::Accounts;
@@ -23,10 +27,14 @@ use crate::clock::Clock;
 use crate::config::TokenSettings;
 use crate::crypto::secret::Entropy;
 use crate::mail::Outbox;
-use crate::storage::Store;
+use crate::model::Client;
+use crate::storage::{Store, StoreError};
 
+pub use clients::{ClientError, RegisteredClient, RegisteredIn, RemovedClient, new_client_secret};
 pub use credentials::{Credentials, form_decode};
 pub use error::{ClientRefusal, OAuthError};
+pub use inspection::{InspectedSession, Inspection, TokenState};
+pub use introspection::{Introspected, Introspection, TokenKind};
 pub use password_grant::PasswordGrant;
 pub use protect::{Access, AccessDenied};
 pub use refresh_grant::RefreshGrant;
@@ -57,6 +65,43 @@ pub struct Lifetimes {
     /// How long a refresh token's predecessor answers after the pair was first seen in use; none:
     /// never.
     pub reuse_grace: Duration,
+}
+
+impl Lifetimes {
+    /// As they are for this client.
+    fn of(&self, client: &Client) -> Self {
+        let own = client.lifetimes;
+        Self {
+            access: own.access.unwrap_or(self.access),
+            idle: own.idle.unwrap_or(self.idle),
+            session: own.session.unwrap_or(self.session),
+            ..*self
+        }
+    }
+}
+
+impl OAuth {
+    /// The client that `credentials` prove.
+    pub(crate) async fn authenticate(
+        &self,
+        credentials: Option<&Credentials>,
+    ) -> Result<Arc<Client>, OAuthError> {
+        self.registrar.authenticate(&self.store, self.clock.now(), credentials).await
+    }
+
+    /// The id of the client that serves requests which name none.
+    pub fn default_client(&self) -> Option<&str> {
+        self.registrar.default_client()
+    }
+
+    /// The origin as it is registered, if the client allows it, or any client where it is not known.
+    pub async fn find_origin(
+        &self,
+        client: Option<&str>,
+        origin: &str,
+    ) -> Result<Option<String>, StoreError> {
+        self.registrar.find_origin(&self.store, client, origin).await
+    }
 }
 
 impl From<&TokenSettings> for Lifetimes {

@@ -18,7 +18,8 @@ use oxide_auth_async::primitives::{
 use crate::accounts::{SignInAttempt, SignInError};
 use crate::model::{Caller, GrantType, Password, Scope};
 use crate::oauth::issuer::Issuer;
-use crate::oauth::{Credentials, OAuth, OAuthError, Registrar, TokenPair};
+use crate::oauth::registrar::Authenticated;
+use crate::oauth::{Credentials, OAuth, OAuthError, TokenPair};
 
 /// A token request with `grant_type=password`.
 #[derive(Debug)]
@@ -33,16 +34,17 @@ pub struct PasswordGrant {
 impl OAuth {
     /// Signs the owner in and starts a session for the client.
     pub async fn password_grant(&self, request: &PasswordGrant) -> Result<TokenPair, OAuthError> {
-        let client = self.registrar.authenticate(request.client.as_ref())?;
+        let client = self.authenticate(request.client.as_ref()).await?;
         if !client.may_use(GrantType::Password) {
             return Err(OAuthError::GrantNotAllowed(GrantType::Password));
         }
         let mut endpoint = PasswordEndpoint {
-            registrar: &self.registrar,
+            registrar: Authenticated(&client),
             issuer: Issuer::new(self),
             no_codes: NoCodes,
             no_extension: (),
         };
+        endpoint.issuer.client = Some(&client);
         endpoint.issuer.caller = Some(&request.caller);
         let flow_request = FlowRequest { client_id: client.id.as_str(), request };
         let pending = client_credentials(&mut endpoint, &flow_request).await;
@@ -76,7 +78,7 @@ impl OAuth {
 }
 
 struct PasswordEndpoint<'a> {
-    registrar: &'a Registrar,
+    registrar: Authenticated<'a>,
     issuer: Issuer<'a>,
     no_codes: NoCodes,
     no_extension: (),
@@ -84,7 +86,7 @@ struct PasswordEndpoint<'a> {
 
 impl Endpoint for PasswordEndpoint<'_> {
     fn registrar(&self) -> &(dyn AsyncRegistrar + Sync) {
-        self.registrar
+        &self.registrar
     }
 
     fn authorizer(&mut self) -> &mut (dyn Authorizer + Send) {

@@ -39,10 +39,17 @@ pub enum AccessDenied {
     NoToken,
     #[error("{0}")]
     Malformed(&'static str),
+    /// What the request asks for cannot be understood; its token was not looked at.
+    #[error("{0}")]
+    MalformedScope(&'static str),
     #[error("the access token is expired, revoked, damaged, or none of this service")]
     InvalidToken,
     #[error("the access token has not the scope that is needed")]
-    InsufficientScope(Scope),
+    InsufficientScope {
+        needed: Scope,
+        /// The client that the token was issued to.
+        client_id: String,
+    },
     #[error(transparent)]
     Failure(OAuthError),
 }
@@ -59,12 +66,13 @@ impl OAuth {
         if let Some(failure) = endpoint.issuer.failure {
             return Err(AccessDenied::Failure(failure));
         }
+        let client_id = endpoint.issuer.grant.map(|grant| grant.client_id).unwrap_or_default();
         Err(match denied {
             FlowError::NoAuthentication { .. } => AccessDenied::NoToken,
             FlowError::InvalidRequest { .. } => AccessDenied::Malformed("the request is malformed"),
             FlowError::AccessDenied { failure, .. } => match failure.code {
                 Some(ErrorCode::InsufficientScope) => {
-                    AccessDenied::InsufficientScope(needed.clone())
+                    AccessDenied::InsufficientScope { needed: needed.clone(), client_id }
                 }
                 // an unknown token comes out of the flow as an invalid request
                 Some(ErrorCode::InvalidToken | ErrorCode::InvalidRequest) | None => {

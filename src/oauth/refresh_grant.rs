@@ -8,7 +8,8 @@ use oxide_auth_async::primitives::{Issuer as AsyncIssuer, Registrar as AsyncRegi
 
 use crate::model::{Caller, GrantType, Scope};
 use crate::oauth::issuer::Issuer;
-use crate::oauth::{Credentials, OAuth, OAuthError, Registrar, TokenPair};
+use crate::oauth::registrar::Authenticated;
+use crate::oauth::{Credentials, OAuth, OAuthError, TokenPair};
 
 /// A token request with `grant_type=refresh_token`.
 #[derive(Debug)]
@@ -23,12 +24,13 @@ impl OAuth {
     /// The successor of a refresh token. The client is authenticated before the token is looked
     /// at, and the flow compares the two before anything is changed.
     pub async fn refresh_grant(&self, request: &RefreshGrant) -> Result<TokenPair, OAuthError> {
-        let client = self.registrar.authenticate(request.client.as_ref())?;
+        let client = self.authenticate(request.client.as_ref()).await?;
         if !client.may_use(GrantType::RefreshToken) {
             return Err(OAuthError::GrantNotAllowed(GrantType::RefreshToken));
         }
         let mut endpoint =
-            RefreshEndpoint { registrar: &self.registrar, issuer: Issuer::new(self) };
+            RefreshEndpoint { registrar: Authenticated(&client), issuer: Issuer::new(self) };
+        endpoint.issuer.client = Some(&client);
         endpoint.issuer.caller = Some(&request.caller);
         let flow_request = FlowRequest { client_id: client.id.as_str(), request };
         let flow = refresh(&mut endpoint, &flow_request).await;
@@ -49,13 +51,13 @@ impl OAuth {
 }
 
 struct RefreshEndpoint<'a> {
-    registrar: &'a Registrar,
+    registrar: Authenticated<'a>,
     issuer: Issuer<'a>,
 }
 
 impl Endpoint for RefreshEndpoint<'_> {
     fn registrar(&self) -> &(dyn AsyncRegistrar + Sync) {
-        self.registrar
+        &self.registrar
     }
 
     fn issuer(&mut self) -> &mut (dyn AsyncIssuer + Send) {

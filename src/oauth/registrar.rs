@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use figment::Figment;
@@ -11,13 +12,15 @@ use oxide_auth::primitives::registrar::{
 };
 use oxide_auth::primitives::scope::Scope as OxideScope;
 use url::Url;
-use zeroize::Zeroizing;
 
-use crate::config::{ClientSettings, SettingError, Settings};
+use crate::clock::Timestamp;
+use crate::config::{ClientSettings, Lifetime, SettingError, Settings};
 use crate::model::{
-    Client, ClientAuthentication, ClientId, Digest, GrantType, RegistrationError, Scope,
+    Client, ClientAuthentication, ClientId, ClientLifetimes, Digest, GrantType, Origins,
+    RegistrationError, Scope,
 };
 use crate::oauth::{ClientRefusal, Credentials, OAuthError};
+use crate::storage::{Store, StoreError};
 
 /// oxide-auth wants a redirect URI for every client; the grants here never redirect, and this one
 /// (RFC 6761 §6.4) leads nowhere.
@@ -27,75 +30,117 @@ const NO_REDIRECT: &str = "https://no-redirect.invalid/";
 pub(super) static NO_REDIRECT_URL: LazyLock<Url> =
     LazyLock::new(|| NO_REDIRECT.parse().expect("a URL"));
 
-/// Knows the registered clients. Cheap to clone.
+/// Knows the registered clients: those in the settings, and those in the database, which the command
+/// line registers. Where both have one of the same id, that in the settings counts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Registrar(Arc<Registered>);
 
 #[derive(Debug)]
 struct Registered {
-    clients: BTreeMap<String, Client>,
+    declared: BTreeMap<String, Arc<Client>>,
     default_client: Option<String>,
 }
 
 impl Registrar {
     /// The clients in the settings; an error names the one that cannot be registered.
     pub fn from_settings(settings: &Settings, figment: &Figment) -> Result<Self, SettingError> {
-        let mut clients = BTreeMap::new();
+        let mut declared = BTreeMap::new();
         for (id, described) in &settings.clients {
             let client = register(id, described).map_err(|(key, problem)| {
                 let key = format!("vestibule.clients.{id}{key}");
                 SettingError::new(figment, &key, problem)
             })?;
-            clients.insert(id.clone(), client);
+            declared.insert(id.clone(), Arc::new(client));
         }
         let default_client = settings.default_client.clone();
-        let default = default_client.as_ref().and_then(|id| clients.get(id));
-        if default.is_some_and(|client: &Client| !client.is_public()) {
+        let default = default_client.as_ref().and_then(|id| declared.get(id));
+        if default.is_some_and(|client: &Arc<Client>| !client.is_public()) {
             let problem =
                 "a client that authenticates cannot be taken for granted: name a public one";
             return Err(SettingError::new(figment, "vestibule.default_client", problem));
         }
-        Ok(Self(Arc::new(Registered { clients, default_client })))
+        Ok(Self(Arc::new(Registered { declared, default_client })))
     }
 
-    pub fn find(&self, id: &str) -> Option<&Client> {
-        self.0.clients.get(id)
+    /// The clients in the settings.
+    pub fn declared(&self) -> impl Iterator<Item = &Client> {
+        self.0.declared.values().map(Arc::as_ref)
     }
 
-    /// The client that `credentials` prove; without any, the default client, if there is one and it
-    /// is public. An unknown client and a wrong secret cost and answer the same (R16).
-    pub fn authenticate(&self, credentials: Option<&Credentials>) -> Result<&Client, OAuthError> {
+    /// Whether tokens of a client count: it is in the settings, or in the database and enabled, as a
+    /// look-up of the session has found out.
+    pub(super) fn stands(&self, id: &ClientId, enabled_in_database: Option<bool>) -> bool {
+        self.declares(id) || enabled_in_database == Some(true)
+    }
+
+    /// Whether the client is in the settings: then what the database says of it does not count.
+    pub(super) fn declares(&self, id: &ClientId) -> bool {
+        self.0.declared.contains_key(id.as_str())
+    }
+
+    /// The id of the client that serves requests which name none.
+    pub(super) fn default_client(&self) -> Option<&str> {
+        self.0.default_client.as_deref()
+    }
+
+    /// The enabled client with this id. The database is asked in every case, so that the time does
+    /// not tell which ids stand in the settings (R16).
+    async fn find(&self, store: &Store, id: &str) -> Result<Option<Arc<Client>>, StoreError> {
+        // what cannot be an id is asked of no database: one of the engines takes no NUL
+        let Ok(parsed) = id.parse::<ClientId>() else { return Ok(None) };
+        let stored = store.read(async |db| db.find_client(&parsed).await).await?;
+        if let Some(declared) = self.0.declared.get(id) {
+            return Ok(Some(Arc::clone(declared)));
+        }
+        let enabled = stored.filter(|record| record.disabled_at.is_none());
+        Ok(enabled.map(|record| Arc::new(record.client)))
+    }
+
+    /// The client that `credentials` prove; without any, the default client, if there is one. An
+    /// unknown client and a wrong secret cost and answer the same (R16).
+    pub(super) async fn authenticate(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        credentials: Option<&Credentials>,
+    ) -> Result<Arc<Client>, OAuthError> {
         let Some(credentials) = credentials else {
-            let default = self.0.default_client.as_deref().and_then(|id| self.find(id));
-            return default
-                .filter(|client| client.is_public())
-                .ok_or(ClientRefusal::Missing.into());
+            let default = self.0.default_client.as_ref();
+            let default = default.and_then(|id| self.0.declared.get(id));
+            return default.cloned().ok_or(ClientRefusal::Missing.into());
         };
         let presented = credentials.secret.as_ref().map(|secret| Digest::of(secret.as_bytes()));
-        let client = self.find(&credentials.client_id);
-        let is_proven = match (client.map(|client| &client.authentication), presented) {
-            (Some(ClientAuthentication::Public), None) => true,
-            (Some(ClientAuthentication::Confidential { secret }), Some(presented)) => {
-                *secret == presented
-            }
-            // a public client that sends a secret believes to be another kind of client
-            _ => false,
-        };
-        client.filter(|_| is_proven).ok_or(ClientRefusal::Wrong.into())
+        let client = self.find(store, &credentials.client_id).await?;
+        client
+            .filter(|client| client.authentication.is_proven_by(presented.as_ref(), now))
+            .ok_or(ClientRefusal::Wrong.into())
     }
 
-    /// What the client gets if it asks for `asked`; all that it may have if it asks for nothing.
-    pub fn grantable(&self, client: &Client, asked: Option<&Scope>) -> Option<Scope> {
-        match asked {
-            None => Some(client.scope.clone()),
-            Some(asked) if asked.is_within(&client.scope) => Some(asked.clone()),
-            Some(_) => None,
+    /// The origin as it is registered, if the client allows it; if nothing is known of the client, if
+    /// any client does: browsers ask before they say which client they are (Fetch §4.8).
+    pub(super) async fn find_origin(
+        &self,
+        store: &Store,
+        client: Option<&str>,
+        origin: &str,
+    ) -> Result<Option<String>, StoreError> {
+        if let Some(id) = client {
+            let client = self.find(store, id).await?;
+            let allowed = client.as_ref().and_then(|client| client.allowed_origins.find(origin));
+            return Ok(allowed.map(str::to_owned));
         }
+        let declared = self.declared().find_map(|client| client.allowed_origins.find(origin));
+        if let Some(declared) = declared {
+            return Ok(Some(declared.to_owned()));
+        }
+        let stored = store.read(async |db| db.find_allowed_origins().await).await?;
+        Ok(stored.iter().find_map(|origins| origins.find(origin)).map(str::to_owned))
     }
 }
 
-/// A client as it is described in the settings; the error names the key below the client's.
-fn register(
+/// A client as it is described in the settings, or to the command line in the same words; the error
+/// names the key below the client's.
+pub(super) fn register(
     id: &str,
     described: &ClientSettings,
 ) -> Result<Client, (&'static str, RegistrationError)> {
@@ -105,7 +150,8 @@ fn register(
             let mut digest = [0; 32];
             hex::decode_to_slice(hex, &mut digest)
                 .map_err(|_| (".secret_sha256", RegistrationError::Digest))?;
-            ClientAuthentication::Confidential { secret: Digest::from_bytes(digest) }
+            let secret = Digest::from_bytes(digest);
+            ClientAuthentication::Confidential { secret, previous: None }
         }
         (true, Some(_)) => return Err(("", RegistrationError::PublicWithSecret)),
         (false, None) => return Err(("", RegistrationError::NoAuthentication)),
@@ -129,7 +175,24 @@ fn register(
     let scope = Scope::from_tokens(&described.scopes)
         .map_err(|_| (".scopes", RegistrationError::Scope(described.scopes.join(" "))))?;
     let id: ClientId = id.parse().map_err(|error| ("", error))?;
-    Ok(Client { id, authentication, grants, scope })
+    let allowed_origins = Origins::from_texts(&described.allowed_origins)
+        .map_err(|error| (".allowed_origins", error.into()))?;
+    for (key, ttl) in [
+        (".access_ttl", described.access_ttl),
+        (".refresh_idle_ttl", described.refresh_idle_ttl),
+        (".session_ttl", described.session_ttl),
+    ] {
+        if ttl.is_some_and(|ttl| ttl.duration() < Duration::from_secs(1)) {
+            return Err((key, RegistrationError::Lifetime));
+        }
+    }
+    let lifetimes = ClientLifetimes {
+        access: described.access_ttl.map(Lifetime::duration),
+        idle: described.refresh_idle_ttl.map(Lifetime::duration),
+        session: described.session_ttl.map(Lifetime::duration),
+    };
+    let introspects = described.introspects;
+    Ok(Client { id, authentication, grants, scope, introspects, allowed_origins, lifetimes })
 }
 
 /// To oxide-auth's kind of scope. Ours is the stricter one, so this cannot fail in practice; if it
@@ -143,13 +206,26 @@ pub(super) fn from_oxide(scope: &OxideScope) -> Result<Scope, OAuthError> {
     Scope::from_tokens(scope.iter()).map_err(|_| OAuthError::Scope)
 }
 
+/// oxide-auth's registrar for the length of one request: it knows the client that has authenticated,
+/// and no other.
+pub(super) struct Authenticated<'a>(pub &'a Client);
+
+impl Authenticated<'_> {
+    fn knows(&self, id: &str) -> Result<(), RegistrarError> {
+        match self.0.id.as_str() == id {
+            true => Ok(()),
+            false => Err(RegistrarError::Unspecified),
+        }
+    }
+}
+
 #[async_trait]
-impl oxide_auth_async::primitives::Registrar for Registrar {
+impl oxide_auth_async::primitives::Registrar for Authenticated<'_> {
     async fn bound_redirect<'a>(
         &self,
         bound: ClientUrl<'a>,
     ) -> Result<BoundClient<'a>, RegistrarError> {
-        self.find(&bound.client_id).ok_or(RegistrarError::Unspecified)?;
+        self.knows(&bound.client_id)?;
         let url =
             ExactUrl::new(NO_REDIRECT.to_owned()).map_err(|_| RegistrarError::PrimitiveError)?;
         let redirect_uri = Cow::Owned(RegisteredUrl::Exact(url));
@@ -161,10 +237,10 @@ impl oxide_auth_async::primitives::Registrar for Registrar {
         bound: BoundClient<'a>,
         scope: Option<OxideScope>,
     ) -> Result<PreGrant, RegistrarError> {
-        let client = self.find(&bound.client_id).ok_or(RegistrarError::Unspecified)?;
+        self.knows(&bound.client_id)?;
         let asked = scope.as_ref().map(from_oxide).transpose();
         let asked = asked.map_err(|_| RegistrarError::Unspecified)?;
-        let granted = self.grantable(client, asked.as_ref()).ok_or(RegistrarError::Unspecified)?;
+        let granted = self.0.grantable(asked.as_ref()).ok_or(RegistrarError::Unspecified)?;
         Ok(PreGrant {
             client_id: bound.client_id.into_owned(),
             redirect_uri: bound.redirect_uri.into_owned(),
@@ -172,17 +248,8 @@ impl oxide_auth_async::primitives::Registrar for Registrar {
         })
     }
 
-    /// oxide-auth asks again what the endpoint has asked before it began the flow.
-    async fn check(&self, id: &str, passphrase: Option<&[u8]>) -> Result<(), RegistrarError> {
-        let secret = match passphrase {
-            None | Some([]) => None,
-            Some(bytes) => {
-                let text = std::str::from_utf8(bytes).map_err(|_| RegistrarError::Unspecified)?;
-                Some(Zeroizing::new(text.to_owned()))
-            }
-        };
-        let credentials = Credentials { client_id: id.to_owned(), secret };
-        let authenticated = self.authenticate(Some(&credentials));
-        authenticated.map(drop).map_err(|_| RegistrarError::Unspecified)
+    /// The endpoint has looked at the secret before it began the flow.
+    async fn check(&self, id: &str, _: Option<&[u8]>) -> Result<(), RegistrarError> {
+        self.knows(id)
     }
 }

@@ -19,7 +19,7 @@ impl OAuth {
     /// Revokes an access token, or with a refresh token the whole session. A token that is unknown,
     /// expired or damaged is as good as revoked (RFC 7009 §2.2); one of another client is refused.
     pub async fn revoke(&self, request: &Revocation) -> Result<(), OAuthError> {
-        let client = self.registrar.authenticate(request.client.as_ref())?;
+        let client = self.authenticate(request.client.as_ref()).await?;
         if let Ok(token) = AccessToken::parse(&request.token) {
             let digest = token.secret.digest();
             let found = self.store.read(async |db| db.find_session(token.session).await).await?;

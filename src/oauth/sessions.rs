@@ -15,7 +15,7 @@ use crate::model::{
     AccessToken, AccountId, Actor, Caller, Client, Digest, EventKind, GrantType, RefreshToken,
     Scope, Secret, SessionId, SessionSummary, SessionTag,
 };
-use crate::oauth::{OAuth, OAuthError};
+use crate::oauth::{Lifetimes, OAuth, OAuthError};
 use crate::storage::{NewSession, Renewal, Rotation, SessionRecord, StoreError, StoreErrorKind};
 
 /// How often a refresh is begun again because another of the same session was faster. Each time
@@ -45,7 +45,7 @@ pub struct TokenPair {
 
 /// What a refresh token with the session's tag is to the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Standing {
+pub(super) enum Standing {
     Live,
     /// The immediate predecessor of the live one, and its rule still holds.
     Predecessor,
@@ -69,11 +69,12 @@ impl OAuth {
         let tag = SessionTag::new(self.entropy.bytes());
         let (refresh, access) = (self.entropy.secret(), self.entropy.secret());
         let refreshes = client.may_use(GrantType::RefreshToken);
-        let expires_at = now + self.lifetimes.session;
+        let lifetimes = self.lifetimes.of(client);
+        let expires_at = now + lifetimes.session;
         // a session that cannot be refreshed ends with its only access token
-        let idle = if refreshes { self.lifetimes.idle } else { self.lifetimes.access };
+        let idle = if refreshes { lifetimes.idle } else { lifetimes.access };
         let idle_expires_at = now + idle;
-        let access_expires_at = (now + self.lifetimes.access).min(idle_expires_at).min(expires_at);
+        let access_expires_at = (now + lifetimes.access).min(idle_expires_at).min(expires_at);
         let started = self
             .store
             .write(async |tx| {
@@ -82,6 +83,7 @@ impl OAuth {
                     account: signed_in.account,
                     epoch: signed_in.epoch,
                     client_id: &client.id,
+                    client_is_stored: !self.registrar.declares(&client.id),
                     scope: &scope,
                     user_agent: caller.user_agent.as_ref(),
                     now,
@@ -110,7 +112,8 @@ impl OAuth {
             other => other?,
         };
         if !started {
-            // the password was changed, or the account disabled, while this one was being checked
+            // the password was changed, or the account or the client disabled, while this one was
+            // being checked
             return Err(OAuthError::WrongPassword);
         }
         Ok(TokenPair {
@@ -139,7 +142,7 @@ impl OAuth {
     /// Whether the session's tokens count: it is live and its client still registered.
     pub(super) fn stands(&self, session: &SessionRecord) -> bool {
         session.is_live(self.clock.now())
-            && self.registrar.find(session.client_id.as_str()).is_some()
+            && self.registrar.stands(&session.client_id, session.client_enabled)
     }
 
     /// Answers a refresh token that is of the client and wide enough for `scope`, which is within
@@ -147,16 +150,18 @@ impl OAuth {
     /// the session if the token must have been stolen.
     pub(super) async fn refresh_session(
         &self,
+        client: &Client,
         token: &RefreshToken,
         mut session: SessionRecord,
         scope: &Scope,
         caller: &Caller,
     ) -> Result<TokenPair, OAuthError> {
+        let lifetimes = self.lifetimes.of(client);
         for _ in 0..ATTEMPTS {
             let presented = token.secret.digest();
             let answer = match self.standing_of(&presented, &session) {
-                Standing::Live => self.rotate(token, &session, scope).await?,
-                Standing::Predecessor => self.repeat(token, &session, scope).await?,
+                Standing::Live => self.rotate(&lifetimes, token, &session, scope).await?,
+                Standing::Predecessor => self.repeat(&lifetimes, token, &session, scope).await?,
                 Standing::Straggler => return Err(OAuthError::RefreshToken),
                 Standing::Stolen => {
                     self.end_stolen_session(&session, caller).await?;
@@ -176,7 +181,7 @@ impl OAuth {
         Err(StoreError::contended().into())
     }
 
-    fn standing_of(&self, presented: &Digest, session: &SessionRecord) -> Standing {
+    pub(super) fn standing_of(&self, presented: &Digest, session: &SessionRecord) -> Standing {
         if *presented == session.refresh_digest {
             return Standing::Live;
         }
@@ -196,21 +201,23 @@ impl OAuth {
     /// `None` if the session changed meanwhile.
     async fn rotate(
         &self,
+        lifetimes: &Lifetimes,
         token: &RefreshToken,
         session: &SessionRecord,
         scope: &Scope,
     ) -> Result<Option<TokenPair>, OAuthError> {
         let salt = self.entropy.bytes();
         let refresh = successor(&token.secret, &salt);
-        let idle_expires_at = self.clock.now() + self.lifetimes.idle;
+        let idle_expires_at = self.clock.now() + lifetimes.idle;
         let rotation = Rotation { salt, refresh_digest: refresh.digest(), idle_expires_at };
-        self.renew(token, session, scope, &salt, refresh, Some(rotation)).await
+        self.renew(lifetimes, token, session, scope, &salt, refresh, Some(rotation)).await
     }
 
     /// The same successor once more; with the same access token while that lives and fits, else
     /// with a new one. `None` if the session changed meanwhile.
     async fn repeat(
         &self,
+        lifetimes: &Lifetimes,
         token: &RefreshToken,
         session: &SessionRecord,
         scope: &Scope,
@@ -231,11 +238,13 @@ impl OAuth {
                 }));
             }
         }
-        self.renew(token, session, scope, &session.salt, refresh, None).await
+        self.renew(lifetimes, token, session, scope, &session.salt, refresh, None).await
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the one statement")]
     async fn renew(
         &self,
+        lifetimes: &Lifetimes,
         token: &RefreshToken,
         session: &SessionRecord,
         scope: &Scope,
@@ -246,12 +255,13 @@ impl OAuth {
         let now = self.clock.now();
         let access = access_secret(&token.secret, salt, session.access.serial + 1);
         let idle_end = rotation.as_ref().map_or(session.idle_expires_at, |r| r.idle_expires_at);
-        let access_expires_at = (now + self.lifetimes.access).min(idle_end).min(session.expires_at);
+        let access_expires_at = (now + lifetimes.access).min(idle_end).min(session.expires_at);
         let renewal = Renewal {
             access_digest: access.digest(),
             access_scope: scope,
             access_expires_at,
             rotation,
+            client_is_stored: !self.registrar.declares(&session.client_id),
             now,
         };
         let renewed =
@@ -305,8 +315,9 @@ impl OAuth {
     pub async fn sessions_of(&self, account: AccountId) -> Result<Vec<SessionSummary>, StoreError> {
         let now = self.clock.now();
         let sessions = self.store.read(async |db| db.find_sessions_of(account, now).await).await?;
-        let is_registered =
-            |session: &SessionSummary| self.registrar.find(session.client_id.as_str()).is_some();
+        let is_registered = |session: &SessionSummary| {
+            self.registrar.stands(&session.client_id, session.client_enabled)
+        };
         Ok(sessions.into_iter().filter(is_registered).collect())
     }
 

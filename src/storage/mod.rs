@@ -17,6 +17,7 @@
 
 mod account_links;
 mod accounts;
+mod clients;
 mod email_changes;
 mod events;
 mod janitor;
@@ -42,6 +43,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 
 pub use account_links::{AccountLinkRecord, AccountLinkSummary, NewAccountLink};
 pub use accounts::{AccountRecord, NewAccount};
+pub use clients::ClientRecord;
 pub use email_changes::NewEmailChange;
 pub use events::NewEvent;
 pub use janitor::Janitor;

@@ -17,6 +17,8 @@ pub struct AccessSlot {
     pub digest: Option<Digest>,
     pub scope: Scope,
     pub expires_at: Timestamp,
+    /// When it was issued; `None` where that was not noted yet.
+    pub issued_at: Option<Timestamp>,
 }
 
 /// A session as it stands, with what it takes from its account.
@@ -34,6 +36,9 @@ pub struct SessionRecord {
     pub expires_at: Timestamp,
     /// Whether the account is enabled and still in the epoch of the sign-in.
     pub account_stands: bool,
+    pub account_disabled: bool,
+    /// Whether its client is enabled; `None` if it is not one that the database knows.
+    pub client_enabled: Option<bool>,
     pub tag_digest: Digest,
     pub salt: [u8; 32],
     pub refresh_digest: Digest,
@@ -54,6 +59,8 @@ pub struct NewSession<'a> {
     /// The account's epoch when the password was checked.
     pub epoch: i64,
     pub client_id: &'a ClientId,
+    /// Whether the client is one of the database's, which then has to be there and enabled.
+    pub client_is_stored: bool,
     pub scope: &'a Scope,
     pub user_agent: Option<&'a UserAgent>,
     pub now: Timestamp,
@@ -73,6 +80,8 @@ pub struct Renewal<'a> {
     pub access_scope: &'a Scope,
     pub access_expires_at: Timestamp,
     pub rotation: Option<Rotation>,
+    /// As in [`NewSession`].
+    pub client_is_stored: bool,
     pub now: Timestamp,
 }
 
@@ -114,6 +123,8 @@ impl SessionRecord {
             idle_expires_at: column::instant(row, "idle_expires_at")?,
             expires_at: column::instant(row, "expires_at")?,
             account_stands: same_epoch && disabled_at.is_none(),
+            account_disabled: disabled_at.is_some(),
+            client_enabled: client_enabled(row)?,
             tag_digest: column::digest(row, "tag_digest")?,
             salt: column::bytes(row, "salt")?,
             refresh_digest: column::digest(row, "refresh_digest")?,
@@ -126,6 +137,7 @@ impl SessionRecord {
                 digest: column::optional_digest(row, "access_digest")?,
                 scope: column::parsed(row, "access_scope")?,
                 expires_at: column::instant(row, "access_expires_at")?,
+                issued_at: column::optional_instant(row, "access_issued_at")?,
             },
             previous_access: match (
                 column::optional_integer(row, "previous_access_serial")?,
@@ -137,11 +149,19 @@ impl SessionRecord {
                     digest: column::optional_digest(row, "previous_access_digest")?,
                     scope,
                     expires_at,
+                    issued_at: column::optional_instant(row, "previous_access_issued_at")?,
                 }),
                 _ => None,
             },
         })
     }
+}
+
+/// Of the client that was joined to a session.
+fn client_enabled(row: &AnyRow) -> Result<Option<bool>, StoreError> {
+    let stored = column::some(row, "stored_client", |_| Some(()))?;
+    let disabled_at = column::optional_instant(row, "client_disabled_at")?;
+    Ok(stored.map(|()| disabled_at.is_none()))
 }
 
 impl Connection {
@@ -155,25 +175,31 @@ impl Connection {
                    s.refresh_digest, s.previous_refresh_digest, s.rotated_at, s.first_used_at,
                    s.access_serial, s.rotation_serial, s.access_digest, s.access_scope,
                    s.access_expires_at, s.previous_access_serial, s.previous_access_digest,
-                   s.previous_access_scope, s.previous_access_expires_at,
-                   a.email, a.locale, a.epoch AS account_epoch, a.disabled_at
+                   s.previous_access_scope, s.previous_access_expires_at, s.access_issued_at,
+                   s.previous_access_issued_at,
+                   a.email, a.locale, a.epoch AS account_epoch, a.disabled_at,
+                   c.id AS stored_client, c.disabled_at AS client_disabled_at
             FROM sessions s JOIN accounts a ON a.id = s.account_id
+                 LEFT JOIN clients c ON c.id = s.client_id
             WHERE s.id = $1";
         let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
         row.as_ref().map(SessionRecord::from_row).transpose()
     }
 
     /// Whether the session was started: `false` if the account is gone, disabled, or no longer in
-    /// the epoch in which the password was checked.
+    /// the epoch in which the password was checked; or if the client is.
     pub async fn insert_session(&mut self, new: &NewSession<'_>) -> Result<bool, StoreError> {
         const SQL: &str = "
             INSERT INTO sessions
                 (id, account_id, client_id, scope, epoch, created_at, last_used_at, user_agent,
                  idle_expires_at, expires_at, tag_digest, salt, refresh_digest, rotated_at,
-                 access_serial, rotation_serial, access_digest, access_scope, access_expires_at)
+                 access_serial, rotation_serial, access_digest, access_scope, access_expires_at,
+                 access_issued_at)
             SELECT $1, a.id, $3, $4, a.epoch, $5, $5, $6, $7, $8, $9, $10, $11, $5,
-                   0, 0, $12, $4, $13
-            FROM accounts a WHERE a.id = $2 AND a.epoch = $14 AND a.disabled_at IS NULL";
+                   0, 0, $12, $4, $13, $5
+            FROM accounts a WHERE a.id = $2 AND a.epoch = $14 AND a.disabled_at IS NULL
+              AND ($15 IS NULL OR EXISTS (SELECT 1 FROM clients c
+                                          WHERE c.id = $15 AND c.disabled_at IS NULL))";
         let done = sqlx::query(SQL)
             .bind(new.id.to_string())
             .bind(new.account.to_string())
@@ -189,6 +215,7 @@ impl Connection {
             .bind(new.access_digest.as_bytes().to_vec())
             .bind(new.access_expires_at.unix_millis())
             .bind(new.epoch)
+            .bind(new.client_is_stored.then(|| new.client_id.as_str()))
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
@@ -208,9 +235,10 @@ impl Connection {
                 previous_access_digest = access_digest,
                 previous_access_scope = access_scope,
                 previous_access_expires_at = access_expires_at,
+                previous_access_issued_at = access_issued_at,
                 access_serial = access_serial + 1,
                 access_digest = $1, access_scope = $2, access_expires_at = $3,
-                last_used_at = $4,
+                access_issued_at = $4, last_used_at = $4,
                 previous_refresh_digest =
                     CASE WHEN $8 IS NULL THEN previous_refresh_digest ELSE refresh_digest END,
                 refresh_digest = COALESCE($8, refresh_digest),
@@ -223,7 +251,9 @@ impl Connection {
             WHERE id = $5 AND refresh_digest = $6 AND access_serial = $7
               AND idle_expires_at > $4 AND expires_at > $4
               AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id
-                          AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)";
+                          AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)
+              AND ($11 IS NULL OR EXISTS (SELECT 1 FROM clients c
+                                          WHERE c.id = $11 AND c.disabled_at IS NULL))";
         let rotation = renewal.rotation.as_ref();
         let done = sqlx::query(SQL)
             .bind(renewal.access_digest.as_bytes().to_vec())
@@ -236,6 +266,7 @@ impl Connection {
             .bind(rotation.map(|rotation| rotation.refresh_digest.as_bytes().to_vec()))
             .bind(rotation.map(|rotation| rotation.salt.to_vec()))
             .bind(rotation.map(|rotation| rotation.idle_expires_at.unix_millis()))
+            .bind(renewal.client_is_stored.then(|| read.client_id.as_str()))
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
@@ -342,8 +373,10 @@ impl Connection {
     ) -> Result<Vec<SessionSummary>, StoreError> {
         const SQL: &str = "
             SELECT s.id, s.client_id, s.scope, s.created_at, s.last_used_at, s.user_agent,
-                   s.idle_expires_at, s.expires_at
+                   s.idle_expires_at, s.expires_at,
+                   c.id AS stored_client, c.disabled_at AS client_disabled_at
             FROM sessions s JOIN accounts a ON a.id = s.account_id AND a.epoch = s.epoch
+                 LEFT JOIN clients c ON c.id = s.client_id
             WHERE s.account_id = $1 AND s.idle_expires_at > $2 AND s.expires_at > $2
               AND a.disabled_at IS NULL
             ORDER BY s.created_at DESC, s.id DESC";
@@ -363,6 +396,7 @@ impl Connection {
                     last_used_at: column::instant(row, "last_used_at")?,
                     expires_at: idle_end.min(column::instant(row, "expires_at")?),
                     user_agent: column::some(row, "user_agent", UserAgent::parse)?,
+                    client_enabled: client_enabled(row)?,
                 })
             })
             .collect()

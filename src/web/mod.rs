@@ -5,12 +5,15 @@
 
 mod account;
 mod activate;
+mod check;
 mod dev_mail;
 mod edge;
 mod email_change;
 mod health;
 mod history;
+mod introspect;
 mod me;
+mod metadata;
 mod password_reset;
 mod problems;
 mod revoke;
@@ -40,6 +43,9 @@ pub fn stage() -> AdHoc {
             .attach(edge::stage())
             .attach(token::stage())
             .attach(revoke::stage())
+            .attach(introspect::stage())
+            .attach(check::stage())
+            .attach(metadata::stage())
             .attach(sign_up::stage())
             .attach(activate::stage())
             .attach(me::stage())
@@ -55,6 +61,7 @@ pub fn stage() -> AdHoc {
             .register("/v1", edge::catchers::json())
             .register("/health", edge::catchers::json())
             .register("/schemas", edge::catchers::json())
+            .register("/.well-known", edge::catchers::json())
             .register("/activate", edge::catchers::pages())
             .register("/reset-password", edge::catchers::pages())
             .register("/confirm-email", edge::catchers::pages())

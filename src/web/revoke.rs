@@ -5,6 +5,7 @@ use rocket::http::Status;
 use rocket::{State, post, routes};
 use zeroize::Zeroizing;
 
+use super::edge::cors::Concern;
 use super::edge::form::{Form, FormError};
 use super::edge::oauth::OAuthProblem;
 use super::edge::request::Authorization;
@@ -18,6 +19,7 @@ pub fn stage() -> AdHoc {
 #[post("/revoke", data = "<form>")]
 async fn revoke(
     authorization: Authorization<'_>,
+    concern: Concern<'_>,
     caller: Caller,
     form: Result<Form, FormError>,
     oauth: &State<OAuth>,
@@ -26,6 +28,7 @@ async fn revoke(
     let token = form.get("token").ok_or(OAuthError::Malformed("token is missing"))?;
     let token = Zeroizing::new(token.to_owned());
     let client = authorization.credentials(&form)?;
+    concern.credentials(client.as_ref(), oauth);
     oauth.revoke(&Revocation { client, token, caller }).await?;
     Ok(Status::Ok)
 }

@@ -6,6 +6,7 @@ use rocket::{State, post, routes};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::edge::cors::Concern;
 use super::edge::form::{Form, FormError};
 use super::edge::oauth::OAuthProblem;
 use super::edge::request::Authorization;
@@ -43,6 +44,7 @@ impl From<TokenPair> for TokenAnswer {
 #[post("/token", data = "<form>")]
 async fn token(
     authorization: Authorization<'_>,
+    concern: Concern<'_>,
     caller: Caller,
     form: Result<Form, FormError>,
     oauth: &State<OAuth>,
@@ -53,6 +55,7 @@ async fn token(
     let grant_type = GrantType::parse(named).ok_or(OAuthError::UnknownGrantType)?;
     let scope = form.get("scope").map(str::parse).transpose().map_err(|_| OAuthError::Scope)?;
     let client = authorization.credentials(&form)?;
+    concern.credentials(client.as_ref(), oauth);
     let pair = match grant_type {
         GrantType::Password => {
             let username = form.get("username").ok_or(missing("username is missing"))?.to_owned();

@@ -1,4 +1,7 @@
-//! Many refreshes of one session at once (R24).
+//! Many refreshes of one session at once, as clients see it (R24). The ten thousand rounds are those of
+//! `tests/storage/lineage.rs`, which is below HTTP.
+//!
+//! `TEST_ROUNDS=10 cargo test --test api concurrency` runs ten times as many rounds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +16,14 @@ use crate::support::{
 };
 
 const CLIENTS: usize = 8;
-const ROUNDS: usize = 300;
+const ROUNDS: usize = 100;
+
+/// So many rounds, times `TEST_ROUNDS`.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+fn rounds() -> usize {
+    let times = std::env::var("TEST_ROUNDS").ok();
+    ROUNDS * times.map_or(1, |times| times.parse().unwrap())
+}
 
 /// A round ends when all have answered: all get one and the same pair.
 #[rocket::async_test]
@@ -21,7 +31,7 @@ async fn r24_eight_clients_in_rounds_are_one_lineage() {
     let app = Arc::new(support::app().await);
     app.account(ADA).await;
     let mut token = sign_in(&app).await.refresh;
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 let (app, token) = (Arc::clone(&app), token.clone());
@@ -56,7 +66,7 @@ async fn r24_eight_clients_at_random_are_one_lineage() {
             let (app, latest) = (Arc::clone(&app), Arc::clone(&latest));
             let successors = Arc::clone(&successors);
             tokio::spawn(async move {
-                for _ in 0..ROUNDS / CLIENTS {
+                for _ in 0..rounds() / CLIENTS {
                     let token = latest.lock().unwrap().clone();
                     let answer = refresh(&app, &token).await;
                     if answer.status() != Status::Ok {

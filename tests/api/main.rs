@@ -6,23 +6,32 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is how a test fails")]
 
 pub mod letters;
+#[path = "../support/nonsense.rs"]
+pub mod nonsense_inputs;
 pub mod support;
+pub mod support_clients;
 pub mod support_life;
 pub mod support_pages;
 
 mod account_page;
 mod activation;
 mod bearer;
+mod check;
 mod client_authentication;
+mod clients;
 mod concurrency;
+mod cors;
 mod deletion;
 mod edges;
 mod email_change;
 mod events;
 mod export;
 mod forms;
+mod introspection;
 mod invitation;
 mod me;
+mod metadata;
+mod nonsense;
 mod outage;
 mod pages;
 mod password_change;

@@ -1,123 +1,190 @@
 //! OAuth clients that others wrote, against the real program.
 //!
-//! The scripts in `python/` use Authlib and requests-oauthlib as their documentation shows, with a
-//! public client and a confidential one, and note what each operation came to; a table of that, with
-//! the number of clients in parentheses, goes to standard error. Skipped, loudly,
-//! where Python or the libraries are missing; `TEST_REQUIRE=python` makes that a failure, and
-//! `TEST_PYTHON` names the interpreter to take.
+//! Each does what it can: it signs in with a public client and with a confidential one, uses, refreshes,
+//! introspects and revokes tokens, and meets one error of each kind. Programs in `python/`, `node/`,
+//! `go/` and `java/` use their library as its documentation shows it, and print a line for each
+//! operation that went as it should; `rust.rs` returns the same. A table goes to standard error, with the
+//! number of clients in parentheses.
+//!
+//! Where a toolchain or its libraries are missing, that column is skipped, loudly; `TEST_REQUIRE` with
+//! `python`, `node`, `go` or `java` makes that a failure.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
+mod proxy;
+mod rust;
 #[path = "../support/service.rs"]
 mod service;
+mod toolchain;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::thread;
 
-use service::{PASSWORD, Service};
+use service::Service;
+use toolchain::{Go, Java, Node, Python, Toolchain};
 use vestibule::model::Digest;
 
-const EMAIL: &str = "ada@example.org";
+pub const EMAIL: &str = "ada@example.org";
 /// What `shop` authenticates with.
-const SECRET: &str = "kept-by-the-shop-and-nobody-else";
+pub const SECRET: &str = "kept-by-the-shop-and-nobody-else";
 
-/// What is tried; requests-oauthlib cannot revoke.
-const OPERATIONS: [&str; 10] = [
-    "fetch_token",
-    "protected GET",
-    "refresh_token",
+const OPERATIONS: [&str; 17] = [
+    "discovery",
+    "sign-in",
+    "use",
+    "refresh",
     "automatic refresh",
-    "revoke_token",
+    "introspection",
+    "revocation",
+    "revoked token",
     "wrong password",
     "wrong secret",
     "too much scope",
+    "unknown grant",
+    "grant not allowed",
+    "broken request",
     "spent refresh token",
     "after the theft",
+    "errors are",
 ];
 
+/// A library, and the operations that it has nothing for; docs/testing.md says more.
+struct Library {
+    name: &'static str,
+    lacks: &'static [&'static str],
+}
+
+const RUST: Library = Library { name: "oauth2 (Rust)", lacks: &["discovery", "automatic refresh"] };
+
+const PYTHON: [(Library, &str); 2] = [
+    (Library { name: "Authlib", lacks: &["discovery"] }, "authlib_client.py"),
+    (
+        Library { name: "requests-oauthlib", lacks: &["discovery", "introspection"] },
+        "requests_oauthlib_client.py",
+    ),
+];
+
+const NODE: [(Library, &str); 3] = [
+    (Library { name: "openid-client", lacks: &["automatic refresh"] }, "openid-client.mjs"),
+    (Library { name: "oauth4webapi", lacks: &["automatic refresh"] }, "oauth4webapi.mjs"),
+    (
+        Library {
+            name: "simple-oauth2",
+            lacks: &["discovery", "automatic refresh", "introspection"],
+        },
+        "simple-oauth2.mjs",
+    ),
+];
+
+const GO: [(Library, &str); 1] = [(
+    Library { name: "x/oauth2 (Go)", lacks: &["discovery", "introspection", "revocation"] },
+    "client",
+)];
+
+const JAVA: [(Library, &str); 1] =
+    [(Library { name: "Nimbus (Java)", lacks: &["automatic refresh"] }, "Nimbus")];
+
 #[test]
-fn python_clients() {
-    let python = service::setting("TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    if let Err(reason) = check_libraries(&python) {
-        return service::skip("python", &reason);
-    }
+fn clients_of_others() {
+    let service = start();
+    service.account(EMAIL);
+    let service = &service;
+    let columns: Vec<Column> = thread::scope(|scope| {
+        let others = [
+            scope.spawn(move || columns(&Python::default(), &PYTHON, service)),
+            scope.spawn(move || columns(&Node, &NODE, service)),
+            scope.spawn(move || columns(&Go, &GO, service)),
+            scope.spawn(move || columns(&Java, &JAVA, service)),
+        ];
+        let mut all = vec![Column::new(&RUST, rust::run(service))];
+        all.extend(others.into_iter().flat_map(|other| other.join().expect("a column")));
+        all
+    });
+    // straight to the stream: what a test prints with a macro is shown only if the test fails
+    let _ = std::io::stderr().write_all(table(&columns).as_bytes());
+}
+
+/// With a public client and a confidential one, and one that may not refresh.
+fn start() -> Service {
     let digest = hex::encode(Digest::of(SECRET.as_bytes()).as_bytes());
-    let service = Service::start(&[
+    Service::start(&[
         ("VESTIBULE_CLIENTS__SHOP__SECRET_SHA256", &digest),
         ("VESTIBULE_CLIENTS__SHOP__GRANTS", r#"["password", "refresh_token"]"#),
         ("VESTIBULE_CLIENTS__SHOP__SCOPES", r#"["account.read", "orders.read"]"#),
+        ("VESTIBULE_CLIENTS__KIOSK__PUBLIC", "true"),
+        ("VESTIBULE_CLIENTS__KIOSK__GRANTS", r#"["password"]"#),
+        ("VESTIBULE_CLIENTS__KIOSK__SCOPES", r#"["account.read"]"#),
         // whoever comes second with a refresh token is a thief at once
         ("VESTIBULE_TOKENS__REUSE_GRACE", "0s"),
-    ]);
-    service.account(EMAIL);
-
-    let authlib = run(&python, "authlib_client.py", &service);
-    let requests = run(&python, "requests_oauthlib_client.py", &service);
-    let mut table = format!("{:<20} {:<34} requests-oauthlib\n", "", "Authlib");
-    for operation in OPERATIONS {
-        let (left, right) = (authlib.cell(operation), requests.cell(operation));
-        let _ = writeln!(table, "{operation:<20} {left:<34} {right}");
-    }
-    // straight to the stream: what a test prints with a macro is shown only if the test fails
-    let _ = std::io::stderr().write_all(table.as_bytes());
+        // they all sign in at once, while their compilers run
+        ("VESTIBULE_HASHING__MAX_WAIT", "60s"),
+    ])
 }
 
-/// `Err` says what is missing.
-fn check_libraries(python: &str) -> Result<(), String> {
-    let output = Command::new(python)
-        .args(["-c", "import authlib.integrations.requests_client, requests_oauthlib"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("{python}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
+/// Runs the programs of one toolchain, if it is there.
+fn columns(
+    toolchain: &impl Toolchain,
+    libraries: &[(Library, &str)],
+    service: &Service,
+) -> Vec<Column> {
+    if let Err(reason) = toolchain.prepare() {
+        service::skip(toolchain.name(), &reason);
+        return Vec::new();
     }
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{python}: {}", complaint.lines().last().unwrap_or("no reason given")))
-}
-
-/// What a script saw: the client, the operation, and what it came to.
-struct Seen(Vec<[String; 3]>);
-
-impl Seen {
-    /// What an operation came to, for as many clients as it was tried with. All have to agree.
-    fn cell(&self, operation: &str) -> String {
-        let rows: Vec<_> = self.0.iter().filter(|[_, tried, _]| tried == operation).collect();
-        let Some([_, _, outcome]) = rows.first() else { return "-".to_owned() };
-        for [client, _, other] in &rows {
-            assert_eq!(other, outcome, "{client}: {operation}");
-        }
-        format!("{outcome} ({})", rows.len())
-    }
-}
-
-/// Runs a script, which fails at the first thing that is not as it should be.
-fn run(python: &str, script: &str, service: &Service) -> Seen {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/python");
-    let output = Command::new(python)
-        .arg(folder.join(script))
-        .env("VESTIBULE", service.url(""))
-        .env("EMAIL", EMAIL)
-        .env("PASSWORD", PASSWORD)
-        .env("SECRET", SECRET)
-        // both insist on TLS otherwise
-        .env("AUTHLIB_INSECURE_TRANSPORT", "1")
-        .env("OAUTHLIB_INSECURE_TRANSPORT", "1")
-        .env("NO_PROXY", "*")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::null())
-        .output()
-        .expect("Python");
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{script}:\n{said}\n{complained}");
-    let columns = |line: &str| -> [String; 3] {
-        let columns: Vec<_> = line.split('\t').map(str::to_owned).collect();
-        columns.try_into().unwrap_or_else(|_| panic!("{script} says: {line}"))
+    let run = |(library, program): &(Library, &str)| {
+        let rows = toolchain::run(toolchain.command(program), service);
+        Column::new(library, rows)
     };
-    let seen = Seen(said.lines().map(columns).collect());
-    assert!(seen.0.len() >= 24, "{script} did little:\n{said}");
-    seen
+    libraries.iter().map(run).collect()
+}
+
+/// What one library came to.
+struct Column {
+    name: &'static str,
+    cells: Vec<String>,
+}
+
+impl Column {
+    fn new(library: &Library, rows: Vec<[String; 3]>) -> Self {
+        for [_, operation, _] in &rows {
+            assert!(OPERATIONS.contains(&operation.as_str()), "{}: {operation}", library.name);
+        }
+        let cells = OPERATIONS.map(|operation| cell(library, &rows, operation));
+        Self { name: library.name, cells: cells.into() }
+    }
+}
+
+/// What an operation came to, for as many clients as it was tried with. All have to agree.
+fn cell(library: &Library, rows: &[[String; 3]], operation: &str) -> String {
+    let name = library.name;
+    let seen: Vec<_> = rows.iter().filter(|[_, tried, _]| tried == operation).collect();
+    let Some([_, _, outcome]) = seen.first() else {
+        assert!(library.lacks.contains(&operation), "{name} did not try: {operation}");
+        return "–".to_owned();
+    };
+    assert!(!library.lacks.contains(&operation), "{name} can do it after all: {operation}");
+    for [client, _, other] in &seen {
+        assert_eq!(other, outcome, "{name}, {client}: {operation}");
+    }
+    match seen.len() {
+        1 => outcome.clone(),
+        clients => format!("{outcome} ({clients})"),
+    }
+}
+
+fn table(columns: &[Column]) -> String {
+    let mut lines: Vec<String> =
+        ["", ""].into_iter().chain(OPERATIONS).map(|head| format!("{head:<20}")).collect();
+    lines[0].clear();
+    for column in columns {
+        let cells = column.cells.iter().map(String::as_str);
+        let cells: Vec<&str> = std::iter::once(column.name).chain(cells).collect();
+        let width = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or_default();
+        for (line, cell) in lines.iter_mut().skip(1).zip(cells) {
+            let _ = write!(line, "  {cell:<width$}");
+        }
+    }
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n") + "\n"
 }

@@ -4,7 +4,9 @@
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
 
 mod database;
+#[macro_use]
 mod operator;
+mod clients;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod program;

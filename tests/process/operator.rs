@@ -9,9 +9,9 @@ use crate::{ADA, PASSWORD, me, postgres, refresh, sign_up};
 const BOB: &str = "bob@example.org";
 
 /// A service whose letters wait: its mail server is not there.
-struct Desk {
-    program: Program,
-    database: Database,
+pub struct Desk {
+    pub program: Program,
+    pub database: Database,
 }
 
 /// Makes two tests of each of these functions: one on SQLite, one on PostgreSQL.
@@ -46,31 +46,31 @@ on_both_engines!(
 );
 
 impl Desk {
-    fn sqlite() -> Self {
+    pub fn sqlite() -> Self {
         let program = Program::start(&no_mail_server());
         let url = format!("sqlite://{}", program.path("data/vestibule.db").display());
         Self { program, database: Database::at(url) }
     }
 
     /// `None` where there is no PostgreSQL.
-    fn postgres() -> Option<Self> {
+    pub fn postgres() -> Option<Self> {
         let url = postgres::cluster()?.new_database();
         let mut settings = no_mail_server();
         settings.push(("DATABASE_URL", url.clone()));
         Some(Self { program: Program::start(&settings), database: Database::at(url) })
     }
 
-    fn tell(&self, arguments: &[&str]) -> Said {
+    pub fn tell(&self, arguments: &[&str]) -> Said {
         self.program.tell(arguments, "")
     }
 
     /// The document that a command answers.
-    fn ask(&self, arguments: &[&str]) -> Value {
+    pub fn ask(&self, arguments: &[&str]) -> Value {
         self.tell(&[arguments, &["--json"]].concat()).document()
     }
 
     /// What a command says that fails.
-    fn refused(&self, arguments: &[&str]) -> String {
+    pub fn refused(&self, arguments: &[&str]) -> String {
         let said = self.tell(arguments);
         assert_eq!(said.code, Some(1), "{said:?}");
         assert_eq!(said.stdout, "", "nothing was done, and nothing is said of it");
@@ -78,7 +78,7 @@ impl Desk {
     }
 
     /// Makes an account with [`PASSWORD`].
-    fn create(&self, email: &str) -> Value {
+    pub fn create(&self, email: &str) -> Value {
         let arguments = ["account", "create", email, "--password-stdin", "--json"];
         self.program.tell(&arguments, &format!("{PASSWORD}\nmore\n")).document()
     }

@@ -225,6 +225,7 @@ pub struct StartingSession {
     pub account: AccountId,
     pub epoch: i64,
     pub client: ClientId,
+    pub client_is_stored: bool,
     pub scope: Scope,
     pub now: Timestamp,
     pub idle_expires_at: Timestamp,
@@ -238,6 +239,7 @@ impl StartingSession {
             account,
             epoch: 0,
             client: client("web"),
+            client_is_stored: false,
             scope: scope("read write"),
             now: NOW,
             idle_expires_at: after(1_000),
@@ -251,6 +253,7 @@ impl StartingSession {
             account: self.account,
             epoch: self.epoch,
             client_id: &self.client,
+            client_is_stored: self.client_is_stored,
             scope: &self.scope,
             user_agent: None,
             now: self.now,
@@ -272,6 +275,7 @@ pub fn access_only(number: usize, scope: &Scope, now: Timestamp) -> Renewal<'_> 
         access_scope: scope,
         access_expires_at: now + Duration::from_secs(600),
         rotation: None,
+        client_is_stored: false,
         now,
     }
 }

@@ -30,6 +30,7 @@ macro_rules! on_both_engines {
 mod account_life;
 mod account_links;
 mod accounts;
+mod clients;
 mod columns;
 mod crowd;
 mod database;
@@ -38,6 +39,7 @@ mod errors;
 mod events;
 mod janitor;
 mod leaving;
+mod lineage;
 mod links;
 mod outbox;
 mod page_sessions;

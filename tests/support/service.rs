@@ -7,11 +7,12 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of this")]
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -120,7 +121,8 @@ impl Service {
         request(self.port, "POST", "/oauth/token", &headers, &body).status
     }
 
-    fn stop(&mut self) {
+    /// Ends it as a power cut would.
+    pub fn stop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -183,10 +185,20 @@ pub fn free_port() -> u16 {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    /// With names in lower case.
+    headers: Vec<(String, String)>,
     pub body: String,
 }
 
 impl Answer {
+    /// The values of a header, all of them, with commas between.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let name = name.to_ascii_lowercase();
+        let values = self.headers.iter().filter(|(other, _)| *other == name);
+        let values: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
     }
@@ -227,7 +239,7 @@ pub fn try_request(
     reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| broken("no status"))?;
-    let mut length = 0;
+    let mut headers = Vec::new();
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
@@ -235,15 +247,24 @@ pub fn try_request(
         }
         match line.trim_end().split_once(':') {
             None => break,
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.trim().parse().map_err(|_| broken("no length"))?;
+            Some((name, value)) => {
+                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
-            Some(_) => {}
         }
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let mut body = Vec::new();
+    match length.filter(|_| method != "HEAD") {
+        Some((_, length)) => {
+            body.resize(length.parse().map_err(|_| broken("no length"))?, 0);
+            reader.read_exact(&mut body)?;
+        }
+        // it closes the connection, as it was asked to
+        None => {
+            reader.read_to_end(&mut body)?;
+        }
+    }
+    Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 /// A setting of the tests themselves.
@@ -256,13 +277,13 @@ pub fn setting(name: &str) -> Option<String> {
 pub fn skip(what: &str, reason: &str) {
     let required = setting("TEST_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|name| name.trim() == what), "{what} is required: {reason}");
-    // one line, however many tests; straight to the stream, since what a test prints with a macro is
-    // shown only if the test fails
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    // one line for each, however many tests; straight to the stream, since what a test prints with a
+    // macro is shown only if the test fails
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned()) {
         let line = format!("SKIPPED: tests that need {what}: {reason}\n");
         let _ = io::stderr().write_all(line.as_bytes());
-    });
+    }
 }
 
 /// Where a program is installed, under the first of these names that is found.

@@ -1,18 +1,12 @@
 //! `vestibule account create`
 
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
-
 use serde::Serialize;
 use vestibule::accounts::{AccountToCreate, Accounts, CreateError, Named};
 use vestibule::mail::Cause;
 use vestibule::model::{EmailAddress, Locale, Name, NewPassword};
-use zeroize::Zeroizing;
 
 use crate::cli::people::{ShownAccount, answer, failed};
-use crate::cli::{CommandError, complain};
-
-/// Longer than any password that is taken, in bytes.
-const LONGEST_LINE: u64 = 4_096;
+use crate::cli::{CommandError, input};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -76,19 +70,7 @@ pub async fn run(
     })
 }
 
-/// From standard input, since arguments can be seen by everybody on the machine.
 fn read_password(accounts: &Accounts, owner: &EmailAddress) -> Result<NewPassword, CommandError> {
-    let input = std::io::stdin();
-    if input.is_terminal() {
-        complain(&"the password, which will be seen as it is typed:");
-    }
-    let mut line = Zeroizing::new(Vec::new());
-    BufReader::new(input.take(LONGEST_LINE))
-        .read_until(b'\n', &mut line)
-        .map_err(|error| CommandError::Failed(format!("standard input: {error}")))?;
-    let line = line.strip_suffix(b"\n").unwrap_or(&line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let typed = std::str::from_utf8(line)
-        .map_err(|_| CommandError::Failed("the password is no text in UTF-8".to_owned()))?;
-    accounts.policy.judge(typed, Some(owner)).map_err(|error| failed(&error))
+    let typed = input::first_line("the password")?;
+    accounts.policy.judge(&typed, Some(owner)).map_err(|error| failed(&error))
 }

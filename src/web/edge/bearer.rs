@@ -11,11 +11,13 @@ use rocket::outcome::IntoOutcome;
 use rocket::request::{FromRequest, Outcome};
 use rocket::{Request, Response};
 
+use super::cors::Concern;
+use super::oauth::OAuthProblem;
 use super::problem::{Problem, STORE_RETRY, retry_after};
 use super::request::{Authorization, RequestId};
 use super::slug;
 use crate::model::{AccountId, Scope, SessionId};
-use crate::oauth::{Access, AccessDenied, Grant, OAuth};
+use crate::oauth::{Access, AccessDenied, Grant, OAuth, form_decode};
 use crate::storage::chain;
 
 /// What a protected resource needs of a token. Name yours with a type of its own:
@@ -32,6 +34,41 @@ use crate::storage::chain;
 pub trait Need: Send + Sync + 'static {
     /// Scope tokens with spaces between them (RFC 6749 §3.3); all of them are needed.
     const SCOPE: &'static str;
+
+    /// The same, as it is for this request.
+    #[doc(hidden)]
+    fn of(_: &Request<'_>) -> Result<Scope, AccessDenied> {
+        let malformed = |_| AccessDenied::Failure(crate::oauth::OAuthError::Flow);
+        Self::SCOPE.parse().map_err(malformed)
+    }
+}
+
+/// The scope that the request itself asks for, by `scope` in its query: for proxies, which ask for
+/// many resources.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked;
+
+impl Need for Asked {
+    const SCOPE: &'static str = "";
+
+    fn of(request: &Request<'_>) -> Result<Scope, AccessDenied> {
+        let malformed =
+            |()| AccessDenied::MalformedScope("the scope that is asked for is malformed");
+        let query = request.uri().query().map_or("", |query| query.as_str());
+        let mut asked = Vec::new();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if form_decode(name).ok_or(()).map_err(malformed)? == "scope" {
+                asked.push(form_decode(value).ok_or(()).map_err(malformed)?);
+            }
+        }
+        // of two, whichever were dropped would let somebody pass
+        match asked.as_slice() {
+            [] => Ok(Scope::default()),
+            [scope] => scope.parse().map_err(|_| malformed(())),
+            _ => Err(AccessDenied::MalformedScope("the scope that is asked for is there twice")),
+        }
+    }
 }
 
 /// No scope in particular: any live token will do.
@@ -94,15 +131,27 @@ struct Refusal {
     challenge: Option<String>,
     retry_after: Option<Duration>,
     slug: &'static slug::Slug,
+    /// As OAuth says it: its code, and in words.
+    code: &'static str,
+    words: String,
 }
 
 impl Refusal {
     fn new(denied: &AccessDenied) -> Self {
+        let code = match denied {
+            // the challenge has none (RFC 6750 §3.1), but a body in OAuth's form needs one
+            AccessDenied::NoToken | AccessDenied::InvalidToken => "invalid_token",
+            AccessDenied::Malformed(_) | AccessDenied::MalformedScope(_) => "invalid_request",
+            AccessDenied::InsufficientScope { .. } => "insufficient_scope",
+            AccessDenied::Failure(_) => "server_error",
+        };
         let refuse = |status, challenge: Option<String>, slug| Self {
             status,
             challenge,
             retry_after: None,
             slug,
+            code,
+            words: denied.to_string(),
         };
         let with_error = |code: &str, words: &dyn fmt::Display| {
             Some(format!("Bearer error=\"{code}\", error_description=\"{words}\""))
@@ -115,11 +164,15 @@ impl Refusal {
                 let challenge = with_error("invalid_request", words);
                 refuse(Status::BadRequest, challenge, slug::TOKEN_MISPLACED)
             }
+            AccessDenied::MalformedScope(words) => {
+                let challenge = with_error("invalid_request", words);
+                refuse(Status::BadRequest, challenge, slug::INVALID_REQUEST)
+            }
             AccessDenied::InvalidToken => {
                 let challenge = with_error("invalid_token", denied);
                 refuse(Status::Unauthorized, challenge, slug::INVALID_TOKEN)
             }
-            AccessDenied::InsufficientScope(needed) => {
+            AccessDenied::InsufficientScope { needed, .. } => {
                 let challenge = with_error("insufficient_scope", denied)
                     .map(|challenge| format!("{challenge}, scope=\"{needed}\""));
                 refuse(Status::Forbidden, challenge, slug::INSUFFICIENT_SCOPE)
@@ -152,6 +205,11 @@ fn shown<'r>(request: &'r Request<'_>) -> Result<Access<'r>, AccessDenied> {
         Authorization::Several => return Err(AccessDenied::Malformed("two Authorization headers")),
         Authorization::One(header) => header,
     };
+    in_header(header)
+}
+
+/// `Bearer` and one token (RFC 6750 §2.1); any other scheme shows nothing.
+fn in_header(header: &str) -> Result<Access<'_>, AccessDenied> {
     let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Ok(Access::Nothing);
@@ -163,12 +221,11 @@ fn shown<'r>(request: &'r Request<'_>) -> Result<Access<'r>, AccessDenied> {
     Ok(Access::Token(token))
 }
 
-async fn admit(request: &Request<'_>, needed: &str) -> Result<Grant, AccessDenied> {
+async fn admit<N: Need>(request: &Request<'_>) -> Result<Grant, AccessDenied> {
     let access = shown(request)?;
     let flow = || AccessDenied::Failure(crate::oauth::OAuthError::Flow);
     let oauth = request.rocket().state::<OAuth>().ok_or_else(flow)?;
-    let needed: Scope = needed.parse().map_err(|_| flow())?;
-    oauth.protect(access, &needed).await
+    oauth.protect(access, &N::of(request)?).await
 }
 
 #[rocket::async_trait]
@@ -176,12 +233,16 @@ impl<'r, N: Need> FromRequest<'r> for Bearer<N> {
     type Error = AccessDenied;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, AccessDenied> {
-        match admit(request, N::SCOPE).await {
+        match admit::<N>(request).await {
             Ok(grant) => {
+                Concern::of(request).client(&grant.client_id);
                 decide(request, Decision::Admitted);
                 Outcome::Success(Self { grant, need: PhantomData })
             }
             Err(denied) => {
+                if let AccessDenied::InsufficientScope { client_id, .. } = &denied {
+                    Concern::of(request).client(client_id);
+                }
                 if let AccessDenied::Failure(failure) = &denied {
                     let (id, error) = (RequestId::of(request), chain(failure));
                     tracing::error!(id, error, "a token could not be checked");
@@ -208,6 +269,16 @@ fn decided<'r>(request: &'r Request<'_>) -> &'r Mutex<Decision> {
 pub(super) fn refusal(request: &Request<'_>, status: Status) -> Option<Problem> {
     match &*decided(request).lock().unwrap_or_else(PoisonError::into_inner) {
         Decision::Refused(refusal) if refusal.status == status => Some(Problem::of(refusal.slug)),
+        _ => None,
+    }
+}
+
+/// The same as OAuth's endpoints say it. What is no fault of the bearer's is for them to say.
+pub(super) fn oauth_refusal(request: &Request<'_>, status: Status) -> Option<OAuthProblem> {
+    match &*decided(request).lock().unwrap_or_else(PoisonError::into_inner) {
+        Decision::Refused(refusal) if refusal.status == status && status.code < 500 => {
+            Some(OAuthProblem::new(status, refusal.code, refusal.slug, &refusal.words))
+        }
         _ => None,
     }
 }
@@ -241,5 +312,39 @@ impl Fairing for Challenges {
         if !response.headers().contains("Cache-Control") {
             response.set_header(Header::new("Cache-Control", "no-store"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::AccessToken;
+    use crate::nonsense;
+
+    #[test]
+    fn r29_no_header_shows_two_tokens() {
+        nonsense::each(3_000, nonsense::text_like(nonsense::BEARER), |header| {
+            let words: Vec<&str> = header.split(' ').filter(|word| !word.is_empty()).collect();
+            let is_bearer = header.to_ascii_lowercase().starts_with("bearer");
+            match in_header(&header) {
+                Ok(Access::Token(token)) => {
+                    prop_assert!(is_bearer && words.len() == 2 && words[1] == token, "{}", header);
+                    // whatever else separates them, together they are none
+                    let tokens = header.matches("vat_").count();
+                    prop_assert!(tokens == 1 || AccessToken::parse(token).is_err(), "{}", header);
+                }
+                Ok(Access::Nothing) => prop_assert!(
+                    words.len() < 2
+                        || words[0].len() != 6
+                        || !words[0].eq_ignore_ascii_case("bearer")
+                        || header.starts_with(' ')
+                ),
+                Err(AccessDenied::Malformed(_)) => prop_assert!(is_bearer && words.len() != 2),
+                Err(other) => prop_assert!(false, "{}: {:?}", header, other),
+            }
+            Ok(())
+        });
     }
 }

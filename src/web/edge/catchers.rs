@@ -43,6 +43,9 @@ fn problem(status: Status, request: &Request<'_>) -> Problem {
 
 #[catch(default)]
 fn oauth_error(status: Status, request: &Request<'_>) -> OAuthProblem {
+    if let Some(refusal) = bearer::oauth_refusal(request, status) {
+        return refusal;
+    }
     match methods::allowed(request) {
         Some(allow) if status == Status::NotFound => OAuthProblem::method_not_allowed(allow),
         _ => OAuthProblem::for_status(status),

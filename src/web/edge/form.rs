@@ -106,7 +106,10 @@ impl<'r> FromData<'r> for Form {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::nonsense;
 
     fn parse(body: &str) -> Result<Form, FormError> {
         Form::parse(body.as_bytes())
@@ -152,5 +155,53 @@ mod tests {
         }
         assert!(Form::parse(b"password=\xff").is_err());
         assert!(Form::parse(b"password=a\0b").is_err());
+    }
+
+    /// What another implementation reads in the same body: one that forgives everything.
+    fn pairs_in(body: &[u8]) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(body).into_owned().collect()
+    }
+
+    #[test]
+    fn r4_r8_whatever_is_taken_for_a_form_says_the_same_to_another_parser() {
+        nonsense::each(2_000, nonsense::bytes_like(nonsense::FORMS), |body| {
+            let Ok(form) = Form::parse(&body) else { return Ok(()) };
+            let pairs = pairs_in(&body);
+            for known in KNOWN {
+                let values: Vec<&str> = pairs
+                    .iter()
+                    .filter(|(name, _)| name == known)
+                    .map(|(_, value)| value.as_str())
+                    .collect();
+                prop_assert!(values.len() <= 1, "{} is there twice, and was taken", known);
+                let value = values.first().copied().filter(|value| !value.is_empty());
+                prop_assert_eq!(form.get(known), value);
+            }
+            prop_assert!(form.0.values().all(|value| !value.contains('\0')));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn r8_what_another_encoder_writes_is_read_back() {
+        let text = "[^\0]{1,40}";
+        let fields = prop::collection::btree_map(prop::sample::select(KNOWN.to_vec()), text, 0..8);
+        nonsense::each(1_000, (fields, "[a-z]{0,3}"), |(fields, unknown)| {
+            let mut encoder = url::form_urlencoded::Serializer::new(String::new());
+            encoder.append_pair(&format!("x_{unknown}"), "1").extend_pairs(&fields);
+            encoder.append_pair(&format!("x_{unknown}"), "2");
+            let body = encoder.finish();
+            let form = Form::parse(body.as_bytes());
+            let form = form.map_err(|error| TestCaseError::fail(format!("{body}: {error:?}")))?;
+            for known in KNOWN {
+                prop_assert_eq!(form.get(known), fields.get(known).map(String::as_str));
+            }
+            // and any of them once more is too much
+            for known in fields.keys() {
+                let twice = format!("{body}&{known}=");
+                prop_assert!(Form::parse(twice.as_bytes()).is_err(), "{}", twice);
+            }
+            Ok(())
+        });
     }
 }

@@ -7,6 +7,7 @@ pub mod account_views;
 pub mod bearer;
 pub mod body;
 pub mod catchers;
+pub mod cors;
 pub mod export;
 pub mod fields;
 pub mod form;
@@ -31,6 +32,10 @@ pub fn stage() -> AdHoc {
             .attach(request::Identified)
             .attach(bearer::Challenges)
             .attach(headers::NoStore)
+            .attach(cors::Cors)
+            .mount("/oauth", cors::preflights())
+            .mount("/v1", cors::preflights())
+            .mount("/.well-known", cors::preflights())
             .attach(access_log::AccessLog)
     })
 }

@@ -31,7 +31,12 @@ pub struct OAuthProblem {
 }
 
 impl OAuthProblem {
-    fn new(status: Status, code: &'static str, slug: &'static Slug, description: &str) -> Self {
+    pub(super) fn new(
+        status: Status,
+        code: &'static str,
+        slug: &'static Slug,
+        description: &str,
+    ) -> Self {
         let description = description.to_owned();
         Self { status, code, description, slug, retry_after: None, allow: None, cause: None }
     }

@@ -11,7 +11,8 @@ from authlib.integrations.requests_client import OAuth2Session
 URL = os.environ["VESTIBULE"]
 USER = {"username": os.environ["EMAIL"], "password": os.environ["PASSWORD"]}
 SECRET = os.environ["SECRET"]
-TOKEN, REVOKE, ME = f"{URL}/oauth/token", f"{URL}/oauth/revoke", f"{URL}/v1/me"
+TOKEN, ME = f"{URL}/oauth/token", f"{URL}/v1/me"
+REVOKE, INTROSPECT = f"{URL}/oauth/revoke", f"{URL}/oauth/introspect"
 
 CLIENTS = {
     "web, public": {"client_id": "web"},
@@ -39,10 +40,12 @@ def refused(client, operation, error, attempt):
     except OAuthError as raised:
         assert raised.error == error, raised
         assert raised.description, raised
-        done(client, operation, f"OAuthError {raised.error}")
+        done(client, operation, raised.error)
     else:
         raise AssertionError(f"{client}: {operation}: nothing raised")
 
+
+done("", "errors are", "OAuthError.error")
 
 for name, client in CLIENTS.items():
     updated = []
@@ -56,11 +59,11 @@ for name, client in CLIENTS.items():
     owner = session()
     first = owner.fetch_token(TOKEN, **USER)
     assert first["token_type"] == "Bearer" and first["expires_in"] > 0, first
-    done(name, "fetch_token", "ok")
+    done(name, "sign-in", "ok")
 
     answer = owner.get(ME)
     assert answer.status_code == 200 and answer.json()["email"] == USER["username"], answer.text
-    done(name, "protected GET", "ok")
+    done(name, "use", "ok")
 
     # a token that was kept for long: the library refreshes it before it asks
     stale = session(token={**first, "expires_at": 1})
@@ -71,13 +74,24 @@ for name, client in CLIENTS.items():
     second = stale.refresh_token(TOKEN, refresh_token=updated[0]["refresh_token"])
     assert second["access_token"] not in (first["access_token"], updated[0]["access_token"])
     assert stale.get(ME).status_code == 200
-    done(name, "refresh_token", "ok")
+    done(name, "refresh", "ok")
+
+    if "client_secret" in client:
+        known = stale.introspect_token(INTROSPECT, token=second["access_token"]).json()
+        assert known["active"] and known["client_id"] == client["client_id"], known
+        assert known["scope"] == second["scope"] and known["username"] == USER["username"], known
 
     answer = stale.revoke_token(REVOKE, token=second["refresh_token"], token_type_hint="refresh_token")
     assert answer.status_code == 200, answer.text
-    again = session(token=dict(second))
-    assert again.get(ME).status_code == 401
-    done(name, "revoke_token", "ok")
+    done(name, "revocation", "ok")
+    answer = session(token=dict(second)).get(ME)
+    assert answer.status_code == 401, answer.text
+    done(name, "revoked token", answer.status_code)
+
+    if "client_secret" in client:
+        known = stale.introspect_token(INTROSPECT, token=second["access_token"]).json()
+        assert known == {"active": False}, known
+        done(name, "introspection", "ok")
 
     wrong = {**USER, "password": "not the right password"}
     refused(name, "wrong password", "invalid_grant", lambda: session().fetch_token(TOKEN, **wrong))
@@ -85,6 +99,22 @@ for name, client in CLIENTS.items():
     refused(name, "wrong secret", "invalid_client", lambda: stranger.fetch_token(TOKEN, **USER))
     greedy = session(scope="account.read admin")
     refused(name, "too much scope", "invalid_scope", lambda: greedy.fetch_token(TOKEN, **USER))
+
+    refused(
+        name,
+        "unknown grant",
+        "unsupported_grant_type",
+        lambda: session().fetch_token(TOKEN, grant_type="client_credentials"),
+    )
+    kiosk = OAuth2Session(client_id="kiosk")
+    refused(
+        name,
+        "grant not allowed",
+        "unauthorized_client",
+        lambda: kiosk.refresh_token(TOKEN, refresh_token=first["refresh_token"]),
+    )
+    broken = {**USER, "username": "a\0b"}
+    refused(name, "broken request", "invalid_request", lambda: session().fetch_token(TOKEN, **broken))
 
     # somebody has copied a refresh token, and uses it after its owner did
     owner = session()

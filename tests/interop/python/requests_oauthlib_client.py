@@ -6,18 +6,23 @@ Prints a line for each operation that went as it should: client, operation, what
 import os
 
 from oauthlib.oauth2 import (
+    BackendApplicationClient,
     InvalidClientError,
     InvalidGrantError,
     InvalidScopeError,
     LegacyApplicationClient,
+    OAuth2Error,
+    UnauthorizedClientError,
+    UnsupportedGrantTypeError,
 )
+import requests
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 URL = os.environ["VESTIBULE"]
 USER = {"username": os.environ["EMAIL"], "password": os.environ["PASSWORD"]}
 SECRET = os.environ["SECRET"]
-TOKEN, ME = f"{URL}/oauth/token", f"{URL}/v1/me"
+TOKEN, REVOKE, ME = f"{URL}/oauth/token", f"{URL}/oauth/revoke", f"{URL}/v1/me"
 
 # For each client: its id, what fetching takes, what refreshing takes, and a wrong secret.
 CLIENTS = {
@@ -59,10 +64,12 @@ def refused(client, operation, error, attempt):
         attempt()
     except error as raised:
         assert raised.description, raised
-        done(client, operation, f"{type(raised).__name__} {raised.error}")
+        done(client, operation, raised.error)
     else:
         raise AssertionError(f"{client}: {operation}: nothing raised")
 
+
+done("", "errors are", "InvalidGrantError &c.")
 
 for name, (client_id, fetching, refreshing, lying) in CLIENTS.items():
 
@@ -73,16 +80,16 @@ for name, (client_id, fetching, refreshing, lying) in CLIENTS.items():
     owner = session()
     first = owner.fetch_token(TOKEN, **USER, **fetching)
     assert first["token_type"] == "Bearer" and first["expires_in"] > 0, first
-    done(name, "fetch_token", "ok")
+    done(name, "sign-in", "ok")
 
     answer = owner.get(ME)
     assert answer.status_code == 200 and answer.json()["email"] == USER["username"], answer.text
-    done(name, "protected GET", "ok")
+    done(name, "use", "ok")
 
     second = owner.refresh_token(TOKEN, **refreshing)
     assert second["refresh_token"] != first["refresh_token"]
     assert owner.get(ME).status_code == 200
-    done(name, "refresh_token", "ok")
+    done(name, "refresh", "ok")
 
     # a token that was kept for long: the library refreshes it before it asks
     if "auth" not in refreshing:
@@ -96,6 +103,21 @@ for name, (client_id, fetching, refreshing, lying) in CLIENTS.items():
         assert stale.get(ME).status_code == 200
         assert len(updated) == 1 and updated[0]["refresh_token"] != second["refresh_token"]
         done(name, "automatic refresh", "ok")
+
+    # the session cannot revoke, but the client in it writes the request
+    owner = session()
+    last = owner.fetch_token(TOKEN, **USER, **fetching)
+    auth = refreshing.get("auth")
+    named = {name: value for name, value in refreshing.items() if name != "auth"}
+    url, headers, body = owner._client.prepare_token_revocation_request(
+        REVOKE, last["refresh_token"], "refresh_token", **named
+    )
+    answer = requests.post(url, headers=headers, data=body, auth=auth, timeout=30)
+    assert answer.status_code == 200, answer.text
+    done(name, "revocation", "ok")
+    answer = owner.get(ME)
+    assert answer.status_code == 401, answer.text
+    done(name, "revoked token", answer.status_code)
 
     wrong = {**USER, "password": "not the right password"}
     refused(
@@ -115,6 +137,31 @@ for name, (client_id, fetching, refreshing, lying) in CLIENTS.items():
         "too much scope",
         InvalidScopeError,
         lambda: session("account.read admin").fetch_token(TOKEN, **USER, **fetching),
+    )
+
+    machine = OAuth2Session(client=BackendApplicationClient(client_id=client_id))
+    refused(
+        name,
+        "unknown grant",
+        UnsupportedGrantTypeError,
+        lambda: machine.fetch_token(TOKEN, **fetching),
+    )
+    kiosk = OAuth2Session(client=LegacyApplicationClient(client_id="kiosk"))
+    refused(
+        name,
+        "grant not allowed",
+        UnauthorizedClientError,
+        lambda: kiosk.refresh_token(
+            TOKEN, refresh_token=first["refresh_token"], client_id="kiosk"
+        ),
+    )
+    broken = {**USER, "username": "a\0b"}
+    refused(
+        name,
+        "broken request",
+        # several of its errors have this code; the one that is raised says nothing more
+        OAuth2Error,
+        lambda: session().fetch_token(TOKEN, **broken, **fetching),
     )
 
     # somebody has copied a refresh token, and uses it after its owner did

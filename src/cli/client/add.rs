@@ -1,0 +1,85 @@
+//! `vestibule client add`
+
+use serde::Serialize;
+use vestibule::config::{ClientSettings, Introspects, Lifetime};
+use vestibule::model::{ClientId, Digest};
+use vestibule::oauth::{OAuth, new_client_secret};
+
+use super::{SHOWN_ONCE, ShownClient, refused};
+use crate::cli::CommandError;
+use crate::cli::people::answer;
+use crate::cli::table::printable;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The id, by which the client names itself
+    id: ClientId,
+    /// It cannot keep a secret, and gets none
+    #[arg(long)]
+    public: bool,
+    /// Grants with spaces between them: password, refresh_token
+    #[arg(long, value_name = "GRANTS", default_value = "password refresh_token")]
+    grants: Vec<String>,
+    /// All scopes that it may have, with spaces between them
+    #[arg(long, value_name = "SCOPES", required = true)]
+    scopes: Vec<String>,
+    /// Whose tokens it may introspect
+    #[arg(long, value_name = "WHOSE", default_value = "own", value_parser = ["own", "all"])]
+    introspects: String,
+    /// An origin of pages whose scripts may call, such as https://app.example.org; as often as needed
+    #[arg(long, value_name = "ORIGIN")]
+    allowed_origin: Vec<String>,
+    /// How long its access tokens live, if not as the settings say
+    #[arg(long, value_name = "TIME")]
+    access_ttl: Option<Lifetime>,
+    /// How long its sessions live that are not refreshed
+    #[arg(long, value_name = "TIME")]
+    refresh_idle_ttl: Option<Lifetime>,
+    /// How long its sessions live in all
+    #[arg(long, value_name = "TIME")]
+    session_ttl: Option<Lifetime>,
+    /// The digest of a secret that it has already, instead of a new one
+    #[arg(long, value_name = "HEX")]
+    secret_sha256: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Added {
+    client: ShownClient,
+    /// Of a confidential client that brought none along.
+    secret: Option<String>,
+}
+
+fn words(lists: &[String]) -> Vec<String> {
+    lists.iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect()
+}
+
+pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), CommandError> {
+    let needs_secret = !wanted.public && wanted.secret_sha256.is_none();
+    let secret = needs_secret.then(|| new_client_secret(oauth.entropy).to_string());
+    let digest =
+        secret.as_ref().map(|secret| hex::encode(Digest::of(secret.as_bytes()).as_bytes()));
+    let described = ClientSettings {
+        public: wanted.public,
+        secret_sha256: wanted.secret_sha256.or(digest),
+        grants: words(&wanted.grants),
+        scopes: words(&wanted.scopes),
+        introspects: match wanted.introspects.as_str() {
+            "all" => Introspects::All,
+            _ => Introspects::Own,
+        },
+        allowed_origins: words(&wanted.allowed_origin),
+        access_ttl: wanted.access_ttl,
+        refresh_idle_ttl: wanted.refresh_idle_ttl,
+        session_ttl: wanted.session_ttl,
+    };
+    let added = oauth.add_client(wanted.id.as_str(), &described).await;
+    let client = added.map_err(|error| refused(oauth, &wanted.id, error))?.into();
+    answer(json, &Added { client, secret }, |added| {
+        let id = printable(added.client.id.as_str());
+        match &added.secret {
+            Some(secret) => format!("{id} is registered.\n{SHOWN_ONCE}\nsecret = \"{secret}\""),
+            None => format!("{id} is registered."),
+        }
+    })
+}

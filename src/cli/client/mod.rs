@@ -1,0 +1,250 @@
+//! `vestibule client …`
+
+mod add;
+mod shown;
+
+use clap::{Args, Subcommand};
+use figment::Figment;
+use serde::Serialize;
+use vestibule::clock::Timestamp;
+use vestibule::config::Lifetime;
+use vestibule::crypto::secret::Entropy;
+use vestibule::model::{ClientId, Digest};
+use vestibule::oauth::{ClientError, OAuth, new_client_secret};
+
+use super::CommandError;
+use super::people::{self, answer, failed};
+use super::table::{printable, table};
+use shown::ShownClient;
+
+#[derive(Args)]
+pub struct ClientArguments {
+    #[command(subcommand)]
+    command: ClientCommand,
+    /// Print one JSON document and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum ClientCommand {
+    /// Make a client secret with 256 random bits, and print it with the digest for the settings
+    Secret,
+    /// Register a client; the secret of a confidential one is made and shown once
+    Add(add::Arguments),
+    /// List clients, those in the settings and those in the database
+    List,
+    /// Show a client, and how many sessions it has
+    Show(Which),
+    /// Give a client another secret, which is shown once; the old one works for a while
+    RotateSecret {
+        #[command(flatten)]
+        which: Which,
+        /// For how long the old secret works; 0s ends it at once
+        #[arg(long, value_name = "TIME", default_value = "24h")]
+        keep_old: Lifetime,
+    },
+    /// Let a client have no tokens; those that it has are dead at once, and for good
+    Disable(Which),
+    /// Let a client have tokens again; those from before stay dead
+    Enable(Which),
+    /// Remove a client and end its sessions
+    Remove {
+        #[command(flatten)]
+        which: Which,
+        /// Do it; without this, only say what would be removed
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args)]
+struct Which {
+    /// The id of a client
+    #[arg(value_name = "ID")]
+    id: ClientId,
+}
+
+#[derive(Serialize)]
+struct ClientList {
+    clients: Vec<ShownClient>,
+}
+
+#[derive(Serialize)]
+struct OneClient {
+    client: ShownClient,
+    /// Those that are over and not yet removed included.
+    sessions: i64,
+}
+
+#[derive(Serialize)]
+struct Rotated {
+    client: ShownClient,
+    secret: String,
+    old_secret_until: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Done {
+    client: ShownClient,
+    /// `false` if it was so already.
+    changed: bool,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    /// As it was.
+    client: ShownClient,
+    removed: bool,
+    /// How many sessions ended with it.
+    ended: u64,
+}
+
+/// What follows a secret that is printed.
+const SHOWN_ONCE: &str = "# for the client; it is not kept anywhere and not shown again";
+
+pub fn run(figment: Figment, arguments: ClientArguments) -> Result<(), CommandError> {
+    let ClientArguments { command, json } = arguments;
+    if matches!(command, ClientCommand::Secret) {
+        return secret(json);
+    }
+    rocket::execute(async move {
+        let oauth = people::open_oauth(&figment).await?;
+        let outcome = match command {
+            ClientCommand::Secret => Ok(()),
+            ClientCommand::Add(wanted) => add::run(&oauth, wanted, json).await,
+            ClientCommand::List => list(&oauth, json).await,
+            ClientCommand::Show(which) => show(&oauth, &which, json).await,
+            ClientCommand::RotateSecret { which, keep_old } => {
+                rotate(&oauth, &which, keep_old, json).await
+            }
+            ClientCommand::Disable(which) => disable(&oauth, &which, json).await,
+            ClientCommand::Enable(which) => enable(&oauth, &which, json).await,
+            ClientCommand::Remove { which, yes } => remove(&oauth, &which, yes, json).await,
+        };
+        oauth.store.close().await;
+        outcome
+    })
+}
+
+#[derive(Serialize)]
+struct NewSecret {
+    secret: String,
+    secret_sha256: String,
+}
+
+fn secret(json: bool) -> Result<(), CommandError> {
+    let secret = new_client_secret(Entropy).to_string();
+    let secret_sha256 = hex::encode(Digest::of(secret.as_bytes()).as_bytes());
+    answer(json, &NewSecret { secret, secret_sha256 }, |made| {
+        format!(
+            "{SHOWN_ONCE}\n\
+             secret        = \"{}\"\n\
+             # for [<profile>.vestibule.clients.<id>]\n\
+             secret_sha256 = \"{}\"",
+            made.secret, made.secret_sha256
+        )
+    })
+}
+
+/// Why it was not done, with the client's name.
+fn refused(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
+    let id = printable(id.as_str());
+    CommandError::Failed(match error {
+        ClientError::Unknown => format!("there is no client {id} in {}", oauth.store.engine()),
+        ClientError::Taken => format!("there is a client {id} already"),
+        ClientError::InSettings | ClientError::Public => format!("{id}: {error}"),
+        ClientError::Registration { .. } => format!("{id} cannot be registered: {error}"),
+        ClientError::Store(error) => return failed(&error),
+    })
+}
+
+async fn find(oauth: &OAuth, which: &Which) -> Result<OneClient, CommandError> {
+    let found = oauth.find_registered_client(&which.id).await;
+    let (client, sessions) = found.map_err(|error| refused(oauth, &which.id, error))?;
+    Ok(OneClient { client: client.into(), sessions })
+}
+
+async fn list(oauth: &OAuth, json: bool) -> Result<(), CommandError> {
+    let clients = oauth.list_clients().await?.into_iter().map(ShownClient::from).collect();
+    answer(json, &ClientList { clients }, |list| {
+        if list.clients.is_empty() {
+            return "No clients.".to_owned();
+        }
+        let rows: Vec<_> = list.clients.iter().map(ShownClient::row).collect();
+        table(["ID", "STATE", "FROM", "KIND", "GRANTS", "SCOPES"], &rows)
+    })
+}
+
+async fn show(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandError> {
+    answer(json, &find(oauth, which).await?, |found| {
+        format!("{}\nsessions    {}", found.client.in_words(), found.sessions)
+    })
+}
+
+async fn rotate(
+    oauth: &OAuth,
+    which: &Which,
+    keep_old: Lifetime,
+    json: bool,
+) -> Result<(), CommandError> {
+    let secret = new_client_secret(oauth.entropy);
+    let digest = Digest::of(secret.as_bytes());
+    let rotated = oauth.rotate_client_secret(&which.id, &digest, keep_old.duration()).await;
+    let old_secret_until = rotated.map_err(|error| refused(oauth, &which.id, error))?;
+    let OneClient { client, .. } = find(oauth, which).await?;
+    let rotated = Rotated { client, secret: secret.to_string(), old_secret_until };
+    answer(json, &rotated, |rotated| {
+        format!(
+            "{} has a new secret; the old one works until {}.\n{SHOWN_ONCE}\nsecret = \"{}\"",
+            printable(rotated.client.id.as_str()),
+            rotated.old_secret_until.rfc3339(),
+            rotated.secret,
+        )
+    })
+}
+
+async fn disable(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandError> {
+    let disabled = oauth.disable_client(&which.id).await;
+    let changed = disabled.map_err(|error| refused(oauth, &which.id, error))?;
+    let OneClient { client, .. } = find(oauth, which).await?;
+    answer(json, &Done { client, changed }, |done| {
+        let id = printable(done.client.id.as_str());
+        match done.changed {
+            true => format!("{id} is disabled, and its tokens are dead."),
+            false => format!("{id} was disabled already."),
+        }
+    })
+}
+
+async fn enable(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandError> {
+    let enabled = oauth.enable_client(&which.id).await;
+    let changed = enabled.map_err(|error| refused(oauth, &which.id, error))?;
+    let OneClient { client, .. } = find(oauth, which).await?;
+    answer(json, &Done { client, changed }, |done| {
+        let id = printable(done.client.id.as_str());
+        match done.changed {
+            true => format!("{id} is enabled: people can sign in through it."),
+            false => format!("{id} was enabled already."),
+        }
+    })
+}
+
+async fn remove(oauth: &OAuth, which: &Which, yes: bool, json: bool) -> Result<(), CommandError> {
+    if !yes {
+        let OneClient { client, sessions } = find(oauth, which).await?;
+        return Err(CommandError::Failed(format!(
+            "nothing was removed. It would be, from {}, the client {}, through which people are \
+             signed in {sessions} times; they would be signed out. --yes does it",
+            oauth.store.engine(),
+            printable(client.id.as_str()),
+        )));
+    }
+    let removed = oauth.remove_client(&which.id).await;
+    let removed = removed.map_err(|error| refused(oauth, &which.id, error))?;
+    let removed = Removed { client: removed.client.into(), removed: true, ended: removed.ended };
+    answer(json, &removed, |removed| {
+        let id = printable(removed.client.id.as_str());
+        format!("{id} is removed; people were signed in through it {} times.", removed.ended)
+    })
+}

@@ -1,0 +1,28 @@
+//! Secrets that a command is told: from standard input, since arguments can be seen by everybody on the
+//! machine, and are kept by shells.
+
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
+
+use zeroize::Zeroizing;
+
+use super::{CommandError, complain};
+
+/// Longer than any password or token that is taken, in bytes.
+const LONGEST_LINE: u64 = 4_096;
+
+/// The first line of standard input, without its end. `what` tells whoever types it.
+pub fn first_line(what: &str) -> Result<Zeroizing<String>, CommandError> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        complain(&format!("{what}, which will be seen as it is typed:"));
+    }
+    let mut line = Zeroizing::new(Vec::new());
+    BufReader::new(input.take(LONGEST_LINE))
+        .read_until(b'\n', &mut line)
+        .map_err(|error| CommandError::Failed(format!("standard input: {error}")))?;
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let typed = std::str::from_utf8(line)
+        .map_err(|_| CommandError::Failed(format!("{what} is no text in UTF-8")))?;
+    Ok(Zeroizing::new(typed.to_owned()))
+}

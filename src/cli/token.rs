@@ -1,0 +1,116 @@
+//! `vestibule token …`
+
+use clap::{Args, Subcommand};
+use figment::Figment;
+use serde::Serialize;
+use vestibule::clock::Timestamp;
+use vestibule::model::{AccountId, ClientId, EmailAddress, Scope, SessionId};
+use vestibule::oauth::{Inspection, TokenKind};
+
+use super::people::{self, answer, as_text, or_dash};
+use super::table::printable;
+use super::{CommandError, input};
+
+#[derive(Args)]
+pub struct TokenArguments {
+    #[command(subcommand)]
+    command: TokenCommand,
+    /// Print one JSON document and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Say of the token on the first line of standard input what it is, and why it is dead
+    Inspect,
+}
+
+/// What is said of a token; its members are documented in `docs/operating.md`.
+#[derive(Serialize)]
+struct Shown {
+    kind: Option<&'static str>,
+    /// Whether length, characters and checksum are right.
+    checksum: bool,
+    live: bool,
+    state: &'static str,
+    #[serde(skip)]
+    in_words: &'static str,
+    session_id: Option<SessionId>,
+    account: Option<ShownOwner>,
+    client_id: Option<ClientId>,
+    scope: Option<Scope>,
+    issued_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct ShownOwner {
+    id: AccountId,
+    #[serde(serialize_with = "as_text")]
+    email: EmailAddress,
+}
+
+impl From<Inspection> for Shown {
+    fn from(inspection: Inspection) -> Self {
+        let kind = inspection.kind.map(|kind| match kind {
+            TokenKind::Access => "access",
+            TokenKind::Refresh => "refresh",
+        });
+        let mut shown = Self {
+            kind,
+            checksum: inspection.is_whole,
+            live: inspection.state.is_live(),
+            state: inspection.state.as_str(),
+            in_words: inspection.state.in_words(),
+            session_id: inspection.session,
+            account: None,
+            client_id: None,
+            scope: None,
+            issued_at: None,
+            expires_at: None,
+        };
+        if let Some(owner) = inspection.owner {
+            shown.account = Some(ShownOwner { id: owner.account, email: owner.email });
+            shown.client_id = Some(owner.client_id);
+            shown.scope = Some(owner.scope);
+            shown.issued_at = owner.issued_at;
+            shown.expires_at = owner.expires_at;
+        }
+        shown
+    }
+}
+
+pub fn run(figment: Figment, arguments: TokenArguments) -> Result<(), CommandError> {
+    let TokenArguments { command: TokenCommand::Inspect, json } = arguments;
+    let token = input::first_line("the token")?;
+    rocket::execute(async move {
+        let oauth = people::open_oauth(&figment).await?;
+        let inspection = oauth.inspect(token.trim()).await;
+        oauth.store.close().await;
+        answer(json, &Shown::from(inspection?), in_words)
+    })
+}
+
+fn in_words(shown: &Shown) -> String {
+    let kind = match shown.kind {
+        Some("access") => "an access token",
+        Some(_) => "a refresh token",
+        None => "no token of this service",
+    };
+    let checksum = if shown.checksum { "right" } else { "wrong" };
+    let account = shown.account.as_ref().map(|owner| format!("{} ({})", owner.id, owner.email));
+    let instant = |at: Option<Timestamp>| or_dash(at.map(Timestamp::rfc3339));
+    [
+        format!("kind      {kind}"),
+        format!("checksum  {checksum}"),
+        format!("state     {}", shown.in_words),
+        format!("session   {}", or_dash(shown.session_id)),
+        format!("account   {}", or_dash(account)),
+        format!("client    {}", printable(&or_dash(shown.client_id.as_ref()))),
+        format!("scope     {}", or_dash(shown.scope.as_ref())),
+        format!("issued    {}", instant(shown.issued_at)),
+        format!("expires   {}", instant(shown.expires_at)),
+    ]
+    .join("\n")
+}

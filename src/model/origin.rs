@@ -1,0 +1,101 @@
+//! Origins of web pages (RFC 6454), as a client's registration allows them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+/// A set of origins such as `https://app.example.org`, compared exactly, as browsers spell them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Origins(BTreeSet<String>);
+
+/// A text that is no origin.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not an origin: a scheme and a host such as https://app.example.org, with nothing \
+     behind it"
+)]
+pub struct OriginError(String);
+
+impl Origins {
+    /// Each has to be spelled as browsers send it: folded, without a default port, without a path.
+    /// `*` and `null` are no origins.
+    pub fn from_texts<I: IntoIterator<Item = S>, S: AsRef<str>>(
+        texts: I,
+    ) -> Result<Self, OriginError> {
+        let check = |text: S| {
+            let text = text.as_ref();
+            let wrong = || OriginError(text.to_owned());
+            let url = Url::parse(text).map_err(|_| wrong())?;
+            let is_web = matches!(url.scheme(), "http" | "https");
+            match is_web && url.origin().ascii_serialization() == text {
+                true => Ok(text.to_owned()),
+                false => Err(wrong()),
+            }
+        };
+        texts.into_iter().map(check).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The origin as it is registered, if `sent` is exactly that.
+    pub fn find(&self, sent: &str) -> Option<&str> {
+        self.0.get(sent).map(String::as_str)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl FromStr for Origins {
+    type Err = OriginError;
+
+    /// With spaces between them; an empty text is no origin at all.
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        Self::from_texts(text.split_whitespace())
+    }
+}
+
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_spelled_as_browsers_send_them() {
+        let origins: Origins = "https://app.example.org http://localhost:3000".parse().unwrap();
+        assert_eq!(origins.find("https://app.example.org"), Some("https://app.example.org"));
+        for other in [
+            "https://app.example.org/",
+            "https://app.example.org.evil.example",
+            "http://app.example.org",
+            "https://APP.example.org",
+            "null",
+            "*",
+        ] {
+            assert_eq!(origins.find(other), None, "{other}");
+        }
+        for wrong in [
+            "*",
+            "null",
+            "https://app.example.org/",
+            "https://app.example.org:443",
+            "https://App.example.org",
+            "https://a@app.example.org",
+            "ftp://app.example.org",
+            "app.example.org",
+            "https://bücher.example",
+        ] {
+            assert!(Origins::from_texts([wrong]).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What the operator does with registered clients, by the command line.
+//!
+//! All of it is safe while the service runs, on any node: clients are read at each request. Those in
+//! the settings are shown here and changed there.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use crate::accounts::Happening;
+use crate::clock::Timestamp;
+use crate::config::ClientSettings;
+use crate::crypto::secret::Entropy;
+use crate::model::{Actor, Caller, Client, ClientId, Digest, EventKind, RegistrationError};
+use crate::oauth::OAuth;
+use crate::oauth::registrar::register;
+use crate::storage::{ClientRecord, Connection, StoreError};
+
+/// A client secret with 256 random bits, in unreserved characters only: not every library encodes
+/// what it sends (RFC 6749 §2.3.1).
+pub fn new_client_secret(entropy: Entropy) -> Zeroizing<String> {
+    Zeroizing::new(URL_SAFE_NO_PAD.encode(entropy.bytes::<32>()))
+}
+
+/// Where a client is registered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RegisteredIn {
+    Settings,
+    Database {
+        created_at: Timestamp,
+        disabled_at: Option<Timestamp>,
+        /// One of the same id stands in the settings, and that is the one which counts.
+        is_shadowed: bool,
+    },
+}
+
+/// A client, wherever it is registered.
+#[derive(Clone, Debug)]
+pub struct RegisteredClient {
+    pub client: Client,
+    pub registered_in: RegisteredIn,
+}
+
+/// What became of a removed client.
+#[derive(Debug)]
+pub struct RemovedClient {
+    /// As it was.
+    pub client: RegisteredClient,
+    /// How many sessions ended with it.
+    pub ended: u64,
+}
+
+/// Why nothing was done to a client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("there is no such client")]
+    Unknown,
+    #[error("there is such a client already")]
+    Taken,
+    #[error("it stands in the settings, and those count: change it there")]
+    InSettings,
+    #[error("it is a public client, and has no secret")]
+    Public,
+    /// With the name of the setting that is wrong; none, if it is the whole.
+    #[error("{}{error}", if key.is_empty() { String::new() } else { format!("{key}: ") })]
+    Registration { key: &'static str, error: RegistrationError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OAuth {
+    /// All clients, in the order of their ids.
+    pub async fn list_clients(&self) -> Result<Vec<RegisteredClient>, StoreError> {
+        let stored = self.store.read(async |db| db.find_clients().await).await?;
+        let mut all: Vec<_> = self.registrar.declared().map(in_settings).collect();
+        all.extend(stored.into_iter().map(|record| self.in_database(record)));
+        // the one that counts before the one that does not
+        all.sort_by(|a, b| a.client.id.cmp(&b.client.id));
+        Ok(all)
+    }
+
+    /// The client that counts, with how many sessions it has.
+    pub async fn find_registered_client(
+        &self,
+        id: &ClientId,
+    ) -> Result<(RegisteredClient, i64), ClientError> {
+        let declared = self.registrar.declared().find(|client| client.id == *id);
+        let (stored, sessions) = self
+            .store
+            .read(async |db| {
+                Ok::<_, StoreError>((
+                    db.find_client(id).await?,
+                    db.count_sessions_of_client(id).await?,
+                ))
+            })
+            .await?;
+        let client = declared.map(in_settings);
+        let client = client.or_else(|| stored.map(|record| self.in_database(record)));
+        Ok((client.ok_or(ClientError::Unknown)?, sessions))
+    }
+
+    /// Registers a client, described as it would be in the settings and held to the same.
+    pub async fn add_client(
+        &self,
+        id: &str,
+        described: &ClientSettings,
+    ) -> Result<RegisteredClient, ClientError> {
+        let client = register(id, described).map_err(|(key, error)| ClientError::Registration {
+            key: key.trim_start_matches('.'),
+            error,
+        })?;
+        if self.registrar.declares(&client.id) {
+            return Err(ClientError::InSettings);
+        }
+        let now = self.clock.now();
+        self.store
+            .write(async |tx| {
+                if !tx.insert_client(&client, now).await? {
+                    return Err(ClientError::Taken);
+                }
+                // of one that had the id before, if a sign-in was under way when it was removed
+                tx.purge_sessions_of_client(&client.id).await?;
+                self.note_client(tx, EventKind::ClientAdded, &client.id).await?;
+                Ok(())
+            })
+            .await?;
+        let registered_in =
+            RegisteredIn::Database { created_at: now, disabled_at: None, is_shadowed: false };
+        Ok(RegisteredClient { client, registered_in })
+    }
+
+    /// Gives a client another secret. The one before works on for `keep_old`; one that was before
+    /// that does not. Answers until when.
+    pub async fn rotate_client_secret(
+        &self,
+        id: &ClientId,
+        secret: &Digest,
+        keep_old: Duration,
+    ) -> Result<Timestamp, ClientError> {
+        let until = self.clock.now() + keep_old;
+        self.store
+            .write(async |tx| {
+                let record = self.stored(tx, id).await?;
+                if record.client.is_public() || !tx.rotate_client_secret(id, secret, until).await? {
+                    return Err(ClientError::Public);
+                }
+                self.note_client(tx, EventKind::ClientSecretRotated, id).await?;
+                Ok(until)
+            })
+            .await
+    }
+
+    /// The client gets no tokens from now on, and those that it has are dead for good. `false` if it
+    /// was disabled before.
+    pub async fn disable_client(&self, id: &ClientId) -> Result<bool, ClientError> {
+        self.store
+            .write(async |tx| {
+                self.stored(tx, id).await?;
+                let disabled = tx.disable_client(id, self.clock.now()).await?;
+                if disabled {
+                    tx.purge_sessions_of_client(id).await?;
+                    self.note_client(tx, EventKind::ClientDisabled, id).await?;
+                }
+                Ok(disabled)
+            })
+            .await
+    }
+
+    /// The client may get tokens again; what was dead stays dead. `false` if it was not disabled.
+    pub async fn enable_client(&self, id: &ClientId) -> Result<bool, ClientError> {
+        self.store
+            .write(async |tx| {
+                self.stored(tx, id).await?;
+                let enabled = tx.enable_client(id).await?;
+                if enabled {
+                    // of a sign-in that was under way when it was disabled
+                    tx.purge_sessions_of_client(id).await?;
+                    self.note_client(tx, EventKind::ClientEnabled, id).await?;
+                }
+                Ok(enabled)
+            })
+            .await
+    }
+
+    /// Removes the client and ends its sessions. One of the same id in the settings is left alone,
+    /// with its sessions.
+    pub async fn remove_client(&self, id: &ClientId) -> Result<RemovedClient, ClientError> {
+        self.store
+            .write(async |tx| {
+                let is_declared = self.registrar.declares(id);
+                let Some(record) = tx.find_client(id).await? else {
+                    return Err(match is_declared {
+                        true => ClientError::InSettings,
+                        false => ClientError::Unknown,
+                    });
+                };
+                if !tx.delete_client(id).await? {
+                    return Err(ClientError::Unknown);
+                }
+                let ended = if is_declared { 0 } else { tx.purge_sessions_of_client(id).await? };
+                self.note_client(tx, EventKind::ClientRemoved, id).await?;
+                Ok(RemovedClient { client: self.in_database(record), ended })
+            })
+            .await
+    }
+
+    /// The client of the database that is to be changed.
+    async fn stored(
+        &self,
+        tx: &mut Connection,
+        id: &ClientId,
+    ) -> Result<ClientRecord, ClientError> {
+        if self.registrar.declares(id) {
+            return Err(ClientError::InSettings);
+        }
+        tx.find_client(id).await?.ok_or(ClientError::Unknown)
+    }
+
+    fn in_database(&self, record: ClientRecord) -> RegisteredClient {
+        let ClientRecord { client, created_at, disabled_at } = record;
+        let is_shadowed = self.registrar.declares(&client.id);
+        let registered_in = RegisteredIn::Database { created_at, disabled_at, is_shadowed };
+        RegisteredClient { client, registered_in }
+    }
+
+    async fn note_client(
+        &self,
+        tx: &mut Connection,
+        kind: EventKind,
+        id: &ClientId,
+    ) -> Result<(), StoreError> {
+        let event = Happening::new(kind, Actor::Operator).through(Some(id));
+        self.accounts.events.note(tx, event, &Caller::operator()).await
+    }
+}
+
+fn in_settings(client: &Client) -> RegisteredClient {
+    RegisteredClient { client: client.clone(), registered_in: RegisteredIn::Settings }
+}

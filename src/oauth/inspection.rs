@@ -1,0 +1,218 @@
+//! What a token is and why it is dead, for the operator. Free of effects: it is not even a use.
+
+use crate::clock::Timestamp;
+use crate::model::{
+    AccessToken, AccountId, ClientId, EmailAddress, RefreshToken, Scope, SessionId,
+    is_like_access_token, is_like_refresh_token,
+};
+use crate::oauth::sessions::Standing;
+use crate::oauth::{OAuth, TokenKind};
+use crate::storage::{SessionRecord, StoreError};
+
+/// Whether a token counts, and if not, why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenState {
+    Live,
+    /// A spent refresh token that still gets the same answer as when it was spent.
+    Predecessor,
+    /// Neither a whole access token nor a whole refresh token.
+    Damaged,
+    /// Signed out, ended for theft, over and removed, or never there.
+    SessionUnknown,
+    /// The checksum is right and the session is there, and never had such a token.
+    Forged,
+    AccountDisabled,
+    /// By a new password, or by signing out everywhere.
+    SessionEnded,
+    ClientDisabled,
+    ClientUnknown,
+    SessionOver,
+    SessionIdle,
+    /// An access token that is not one of the latest two, or was revoked.
+    RevokedOrReplaced,
+    Expired,
+    /// A spent refresh token, just now: it is refused.
+    Straggler,
+    /// A spent refresh token: whoever presents it ends the session.
+    Stolen,
+}
+
+impl TokenState {
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Live | Self::Predecessor)
+    }
+
+    /// As programs read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Predecessor => "predecessor",
+            Self::Damaged => "damaged",
+            Self::SessionUnknown => "session-unknown",
+            Self::Forged => "forged",
+            Self::AccountDisabled => "account-disabled",
+            Self::SessionEnded => "session-ended",
+            Self::ClientDisabled => "client-disabled",
+            Self::ClientUnknown => "client-unknown",
+            Self::SessionOver => "session-over",
+            Self::SessionIdle => "session-idle",
+            Self::RevokedOrReplaced => "revoked-or-replaced",
+            Self::Expired => "expired",
+            Self::Straggler => "straggler",
+            Self::Stolen => "stolen",
+        }
+    }
+
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Predecessor => "spent, and still answered: its successor was not long in use",
+            Self::Damaged => "dead: damaged, or none of this service",
+            Self::SessionUnknown => "dead: its session has ended, or never was",
+            Self::Forged => "dead: its session never had such a token",
+            Self::AccountDisabled => "dead: the account is disabled",
+            Self::SessionEnded => {
+                "dead: its session was ended by a new password or by signing out everywhere"
+            }
+            Self::ClientDisabled => "dead: the client is disabled",
+            Self::ClientUnknown => "dead: the client is not registered",
+            Self::SessionOver => "dead: its session has reached its end",
+            Self::SessionIdle => "dead: its session was not refreshed for too long",
+            Self::RevokedOrReplaced => "dead: revoked, or replaced by two newer ones",
+            Self::Expired => "dead: expired",
+            Self::Straggler => "dead: spent, a moment ago; presenting it ends nothing yet",
+            Self::Stolen => "dead: spent; whoever presents it ends the session",
+        }
+    }
+}
+
+/// What there is to say of a token. Never the token.
+#[derive(Debug)]
+pub struct Inspection {
+    /// As far as its first characters tell.
+    pub kind: Option<TokenKind>,
+    /// Whether its length, its characters and its checksum are right.
+    pub is_whole: bool,
+    /// As a whole token says it.
+    pub session: Option<SessionId>,
+    pub state: TokenState,
+    /// Of the session, if it is there and the token may be of it.
+    pub owner: Option<InspectedSession>,
+}
+
+/// What is known of a token's session.
+#[derive(Debug)]
+pub struct InspectedSession {
+    pub account: AccountId,
+    pub email: EmailAddress,
+    pub client_id: ClientId,
+    /// Of the token, where it is known; else of the session.
+    pub scope: Scope,
+    pub issued_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+}
+
+impl OAuth {
+    /// What the text is, if it is a token, and whether it counts.
+    pub async fn inspect(&self, text: &str) -> Result<Inspection, StoreError> {
+        let kind = if is_like_access_token(text) {
+            Some(TokenKind::Access)
+        } else {
+            is_like_refresh_token(text).then_some(TokenKind::Refresh)
+        };
+        let (access, refresh) = (AccessToken::parse(text).ok(), RefreshToken::parse(text).ok());
+        let session = access.as_ref().map(|token| token.session);
+        let session = session.or(refresh.as_ref().map(|token| token.session));
+        let Some(id) = session else {
+            let state = TokenState::Damaged;
+            return Ok(Inspection { kind, is_whole: false, session, state, owner: None });
+        };
+        let found = self.store.read(async |db| db.find_session(id).await).await?;
+        let (state, owner) = match (found, access, refresh) {
+            (Some(record), Some(token), _) => {
+                let (state, owner) = self.inspect_access(&record, &token);
+                (state, Some(owner))
+            }
+            (Some(record), None, Some(token)) => self.inspect_refresh(&record, &token),
+            _ => (TokenState::SessionUnknown, None),
+        };
+        Ok(Inspection { kind, is_whole: true, session, state, owner })
+    }
+
+    fn inspect_access(
+        &self,
+        record: &SessionRecord,
+        token: &AccessToken,
+    ) -> (TokenState, InspectedSession) {
+        let slot = record.access_with(&token.secret.digest());
+        let state = match (self.end_of(record), slot) {
+            (Some(end), _) => end,
+            (None, None) => TokenState::RevokedOrReplaced,
+            (None, Some(slot)) if slot.expires_at <= self.clock.now() => TokenState::Expired,
+            (None, Some(_)) => TokenState::Live,
+        };
+        let owner = InspectedSession {
+            scope: slot.map_or_else(|| record.scope.clone(), |slot| slot.scope.clone()),
+            issued_at: slot.and_then(|slot| slot.issued_at),
+            expires_at: slot.map(|slot| slot.expires_at),
+            ..owner_of(record)
+        };
+        (state, owner)
+    }
+
+    fn inspect_refresh(
+        &self,
+        record: &SessionRecord,
+        token: &RefreshToken,
+    ) -> (TokenState, Option<InspectedSession>) {
+        if record.tag_digest != token.tag.digest() {
+            return (TokenState::Forged, None);
+        }
+        let standing = self.standing_of(&token.secret.digest(), record);
+        let is_present = standing == Standing::Live;
+        let state = self.end_of(record).unwrap_or(match standing {
+            Standing::Live => TokenState::Live,
+            Standing::Predecessor => TokenState::Predecessor,
+            Standing::Straggler => TokenState::Straggler,
+            Standing::Stolen => TokenState::Stolen,
+        });
+        let owner = InspectedSession {
+            issued_at: is_present.then_some(record.rotated_at),
+            expires_at: is_present.then(|| record.idle_expires_at.min(record.expires_at)),
+            ..owner_of(record)
+        };
+        (state, Some(owner))
+    }
+
+    /// Why none of the session's tokens counts.
+    fn end_of(&self, record: &SessionRecord) -> Option<TokenState> {
+        let now = self.clock.now();
+        if record.account_disabled {
+            Some(TokenState::AccountDisabled)
+        } else if !record.account_stands {
+            Some(TokenState::SessionEnded)
+        } else if !self.registrar.stands(&record.client_id, record.client_enabled) {
+            Some(match record.client_enabled {
+                Some(_) => TokenState::ClientDisabled,
+                None => TokenState::ClientUnknown,
+            })
+        } else if now >= record.expires_at {
+            Some(TokenState::SessionOver)
+        } else if now >= record.idle_expires_at {
+            Some(TokenState::SessionIdle)
+        } else {
+            None
+        }
+    }
+}
+
+fn owner_of(record: &SessionRecord) -> InspectedSession {
+    InspectedSession {
+        account: record.account,
+        email: record.email.clone(),
+        client_id: record.client_id.clone(),
+        scope: record.scope.clone(),
+        issued_at: None,
+        expires_at: None,
+    }
+}

@@ -1,0 +1,119 @@
+//! Token introspection (RFC 7662): what a token is, for those whom it is shown to.
+
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::config::Introspects;
+use crate::model::{AccessToken, AccountId, Client, ClientId, EmailAddress, RefreshToken, Scope};
+use crate::oauth::sessions::{self, Standing};
+use crate::oauth::{ClientRefusal, Credentials, OAuth, OAuthError};
+use crate::storage::{SessionRecord, StoreError};
+
+/// An introspection request. `token_type_hint` is not here: a token says itself what it is.
+#[derive(Debug)]
+pub struct Introspection {
+    pub client: Option<Credentials>,
+    pub token: Zeroizing<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenKind {
+    Access,
+    Refresh,
+}
+
+/// A token that counts at this moment (RFC 7662 §2.2).
+#[derive(Debug)]
+pub struct Introspected {
+    pub kind: TokenKind,
+    pub scope: Scope,
+    pub client_id: ClientId,
+    pub account: AccountId,
+    pub username: EmailAddress,
+    pub issued_at: Option<Timestamp>,
+    pub expires_at: Timestamp,
+}
+
+impl OAuth {
+    /// What the token is, if it counts and the client may know. Unknown, expired, revoked and foreign
+    /// tokens are all the same to it: `None`.
+    ///
+    /// # Errors
+    /// A client that has no secret cannot show that a protected resource asks (§2.1).
+    pub async fn introspect(
+        &self,
+        request: &Introspection,
+    ) -> Result<Option<Introspected>, OAuthError> {
+        let client = self.authenticate(request.client.as_ref()).await?;
+        if client.is_public() {
+            return Err(ClientRefusal::Public.into());
+        }
+        let found = match AccessToken::parse(&request.token) {
+            Ok(token) => self.introspect_access(&client, &token).await?,
+            Err(_) => match RefreshToken::parse(&request.token) {
+                Ok(token) => self.introspect_refresh(&client, &token).await?,
+                Err(_) => None,
+            },
+        };
+        Ok(found)
+    }
+
+    async fn introspect_access(
+        &self,
+        client: &Client,
+        token: &AccessToken,
+    ) -> Result<Option<Introspected>, StoreError> {
+        let found = self.store.read(async |db| db.find_session(token.session).await).await?;
+        let Some(session) = found.filter(|session| self.may_know(client, session)) else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let slot = session.access_with(&token.secret.digest());
+        let Some(slot) = slot.filter(|slot| slot.expires_at > now) else { return Ok(None) };
+        // whoever is asked about a token accepts it
+        if sessions::is_news(&session, slot.serial, now) {
+            self.usage.note(session.id, slot.serial, now);
+        }
+        Ok(Some(Introspected {
+            kind: TokenKind::Access,
+            scope: slot.scope.clone(),
+            client_id: session.client_id.clone(),
+            account: session.account,
+            username: session.email.clone(),
+            issued_at: slot.issued_at,
+            expires_at: slot.expires_at,
+        }))
+    }
+
+    /// The live one, and its immediate predecessor while that still answers.
+    async fn introspect_refresh(
+        &self,
+        client: &Client,
+        token: &RefreshToken,
+    ) -> Result<Option<Introspected>, StoreError> {
+        let found = self.store.read(async |db| db.find_session(token.session).await).await?;
+        let session = found.filter(|session| {
+            self.may_know(client, session) && session.tag_digest == token.tag.digest()
+        });
+        let Some(session) = session else { return Ok(None) };
+        match self.standing_of(&token.secret.digest(), &session) {
+            Standing::Live | Standing::Predecessor => Ok(Some(Introspected {
+                kind: TokenKind::Refresh,
+                expires_at: session.idle_expires_at.min(session.expires_at),
+                issued_at: Some(session.rotated_at),
+                scope: session.scope,
+                client_id: session.client_id,
+                account: session.account,
+                username: session.email,
+            })),
+            Standing::Straggler | Standing::Stolen => Ok(None),
+        }
+    }
+
+    /// Whether the session counts, and is the client's own or one that it may ask about.
+    fn may_know(&self, client: &Client, session: &SessionRecord) -> bool {
+        let is_its_business =
+            client.introspects == Introspects::All || client.id == session.client_id;
+        is_its_business && self.stands(session)
+    }
+}

@@ -1,0 +1,197 @@
+//! OAuth clients that were registered by the command line.
+
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::config::Introspects;
+use crate::model::{
+    Client, ClientAuthentication, ClientId, ClientLifetimes, GrantType, Origins, PreviousSecret,
+};
+
+/// A client with what only its registration knows.
+#[derive(Clone, Debug)]
+pub struct ClientRecord {
+    pub client: Client,
+    pub created_at: Timestamp,
+    pub disabled_at: Option<Timestamp>,
+}
+
+fn from_row(row: &AnyRow) -> Result<ClientRecord, StoreError> {
+    let authentication = match column::optional_digest(row, "secret_digest")? {
+        None => ClientAuthentication::Public,
+        Some(secret) => {
+            let previous = column::optional_digest(row, "previous_secret_digest")?;
+            let until = column::optional_instant(row, "previous_secret_until")?;
+            let previous =
+                previous.zip(until).map(|(secret, until)| PreviousSecret { secret, until });
+            ClientAuthentication::Confidential { secret, previous }
+        }
+    };
+    let lifetime = |name| -> Result<Option<Duration>, StoreError> {
+        let millis = column::optional_integer(row, name)?;
+        Ok(millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))))
+    };
+    let unknown = |word: &str| StoreError::corrupt("grants", format!("unknown grant {word}"));
+    let grants = column::text(row, "grants")?;
+    let grants = grants.split_whitespace().map(|word| GrantType::parse(word).ok_or(unknown(word)));
+    Ok(ClientRecord {
+        client: Client {
+            id: column::parsed(row, "id")?,
+            authentication,
+            grants: grants.collect::<Result<_, _>>()?,
+            scope: column::parsed(row, "scope")?,
+            introspects: match column::text(row, "introspects")?.as_str() {
+                "all" => Introspects::All,
+                _ => Introspects::Own,
+            },
+            allowed_origins: column::parsed(row, "allowed_origins")?,
+            lifetimes: ClientLifetimes {
+                access: lifetime("access_ttl")?,
+                idle: lifetime("refresh_idle_ttl")?,
+                session: lifetime("session_ttl")?,
+            },
+        },
+        created_at: column::instant(row, "created_at")?,
+        disabled_at: column::optional_instant(row, "disabled_at")?,
+    })
+}
+
+/// What stands in the database of a length of time.
+fn millis(lifetime: Option<Duration>) -> Option<i64> {
+    lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl Connection {
+    /// Whether the client is registered now: `false` if one with its id is already.
+    pub async fn insert_client(
+        &mut self,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            INSERT INTO clients
+                (id, grants, scope, introspects, allowed_origins, secret_digest, access_ttl,
+                 refresh_idle_ttl, session_ttl, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            ON CONFLICT (id) DO NOTHING";
+        let secret = match &client.authentication {
+            ClientAuthentication::Public => None,
+            ClientAuthentication::Confidential { secret, .. } => Some(secret.as_bytes().to_vec()),
+        };
+        let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
+        let done = sqlx::query(SQL)
+            .bind(client.id.as_str())
+            .bind(grants.join(" "))
+            .bind(client.scope.to_string())
+            .bind(match client.introspects {
+                Introspects::Own => "own",
+                Introspects::All => "all",
+            })
+            .bind(client.allowed_origins.to_string())
+            .bind(secret)
+            .bind(millis(client.lifetimes.access))
+            .bind(millis(client.lifetimes.idle))
+            .bind(millis(client.lifetimes.session))
+            .bind(now.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    pub async fn find_client(&mut self, id: &ClientId) -> Result<Option<ClientRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, grants, scope, introspects, allowed_origins, secret_digest,
+                   previous_secret_digest, previous_secret_until, access_ttl, refresh_idle_ttl,
+                   session_ttl, created_at, disabled_at
+            FROM clients WHERE id = $1";
+        let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(self.raw()).await?;
+        row.as_ref().map(from_row).transpose()
+    }
+
+    /// All of them, in the order of their ids.
+    pub async fn find_clients(&mut self) -> Result<Vec<ClientRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, grants, scope, introspects, allowed_origins, secret_digest,
+                   previous_secret_digest, previous_secret_until, access_ttl, refresh_idle_ttl,
+                   session_ttl, created_at, disabled_at
+            FROM clients ORDER BY id";
+        let rows = sqlx::query(SQL).fetch_all(self.raw()).await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// The origins that any enabled client allows.
+    pub async fn find_allowed_origins(&mut self) -> Result<Vec<Origins>, StoreError> {
+        const SQL: &str = "
+            SELECT allowed_origins FROM clients WHERE disabled_at IS NULL AND allowed_origins <> ''";
+        let rows = sqlx::query(SQL).fetch_all(self.raw()).await?;
+        rows.iter().map(|row| column::parsed(row, "allowed_origins")).collect()
+    }
+
+    /// Gives a confidential client another secret; the one before works until `previous_until`.
+    /// `false` if there is no such client, or it is public.
+    pub async fn rotate_client_secret(
+        &mut self,
+        id: &ClientId,
+        secret: &crate::model::Digest,
+        previous_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE clients
+            SET previous_secret_digest = secret_digest, previous_secret_until = $1,
+                secret_digest = $2
+            WHERE id = $3 AND secret_digest IS NOT NULL";
+        let done = sqlx::query(SQL)
+            .bind(previous_until.unix_millis())
+            .bind(secret.as_bytes().to_vec())
+            .bind(id.as_str())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// A disabled client gets no tokens, and those that it has are dead. `false` if there is no such
+    /// client, or it was disabled before.
+    pub async fn disable_client(
+        &mut self,
+        id: &ClientId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str =
+            "UPDATE clients SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL";
+        let done =
+            sqlx::query(SQL).bind(now.unix_millis()).bind(id.as_str()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// `false` if there is no such client, or it was not disabled.
+    pub async fn enable_client(&mut self, id: &ClientId) -> Result<bool, StoreError> {
+        const SQL: &str =
+            "UPDATE clients SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
+        let done = sqlx::query(SQL).bind(id.as_str()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// How many sessions of a client there are, those included that are over and not yet removed.
+    pub async fn count_sessions_of_client(&mut self, id: &ClientId) -> Result<i64, StoreError> {
+        const SQL: &str = "SELECT COUNT(*) AS sessions FROM sessions WHERE client_id = $1";
+        let row = sqlx::query(SQL).bind(id.as_str()).fetch_one(self.raw()).await?;
+        column::integer(&row, "sessions")
+    }
+
+    /// Removes the client. `false` if there is none such.
+    pub async fn delete_client(&mut self, id: &ClientId) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM clients WHERE id = $1";
+        let done = sqlx::query(SQL).bind(id.as_str()).execute(self.raw()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends every session of a client; answers how many.
+    pub async fn purge_sessions_of_client(&mut self, id: &ClientId) -> Result<u64, StoreError> {
+        const SQL: &str = "DELETE FROM sessions WHERE client_id = $1";
+        let done = sqlx::query(SQL).bind(id.as_str()).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+}

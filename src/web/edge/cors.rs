@@ -1,0 +1,141 @@
+//! Scripts of web pages from elsewhere (CORS, Fetch §3.2): a client says in its registration from which
+//! origins its scripts come, and only those may read answers.
+//!
+//! What is answered is the origin as it is registered, never what was sent. Credentials of the browser
+//! are never let in: tokens are sent by the script, and the account page's cookie is for no script.
+
+use std::sync::{Mutex, PoisonError};
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::{Header, Status};
+use rocket::request::{FromRequest, Outcome};
+use rocket::{Request, Response, Route, options, routes};
+
+use super::methods;
+use crate::oauth::{Credentials, OAuth};
+use crate::storage::chain;
+
+/// The mounts that scripts may call.
+const OPEN: [&str; 4] = ["oauth", "v1", ".well-known", "openapi.json"];
+
+/// What scripts may read beside the body and the headers that every script may.
+const EXPOSED: &str = "WWW-Authenticate, Retry-After, X-Request-Id";
+
+/// For how many seconds a browser need not ask again.
+const REMEMBERED: &str = "600";
+
+/// The client that a request concerns, as far as it has said so by now.
+#[derive(Debug, Default)]
+struct Concerned(Mutex<Option<String>>);
+
+/// Notes which client a request concerns.
+#[derive(Clone, Copy)]
+pub struct Concern<'r>(&'r Concerned);
+
+impl<'r> Concern<'r> {
+    pub(super) fn of(request: &'r Request<'_>) -> Self {
+        Self(request.local_cache(Concerned::default))
+    }
+
+    pub fn client(self, id: &str) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+    }
+
+    /// The client that is named; where none is, the one that serves such requests.
+    pub fn credentials(self, credentials: Option<&Credentials>, oauth: &OAuth) {
+        let named = credentials.map(|credentials| credentials.client_id.as_str());
+        if let Some(client) = named.or_else(|| oauth.default_client()) {
+            self.client(client);
+        }
+    }
+
+    fn get(self) -> Option<String> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Concern<'r> {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+        Outcome::Success(Self::of(request))
+    }
+}
+
+/// A browser asks whether a script may send a request (Fetch §4.8).
+struct Preflight;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Preflight {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+        let header = |name| request.headers().get_one(name);
+        let asks = header("Origin").is_some() && header("Access-Control-Request-Method").is_some();
+        // only for what there is: the rest is 404, as without
+        match asks && methods::allowed(request).is_some() {
+            true => Outcome::Success(Self),
+            false => Outcome::Forward(Status::NotFound),
+        }
+    }
+}
+
+/// For each of the mounts that scripts may call.
+pub fn preflights() -> Vec<Route> {
+    routes![preflight]
+}
+
+#[options("/<_..>")]
+fn preflight(_asked: Preflight) -> Status {
+    Status::NoContent
+}
+
+/// Says on each answer whether the script that asked may read it.
+#[derive(Debug)]
+pub(super) struct Cors;
+
+impl Cors {
+    /// The origin as it is registered, if it may.
+    async fn allowed(request: &Request<'_>, origin: &str) -> Option<String> {
+        let oauth = request.rocket().state::<OAuth>()?;
+        let client = Concern::of(request).get();
+        match oauth.find_origin(client.as_deref(), origin).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "allowed origins cannot be read");
+                None
+            }
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl Fairing for Cors {
+    fn info(&self) -> Info {
+        Info { name: "cross-origin requests", kind: Kind::Response }
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        let mount = request.uri().path().segments().next();
+        if !mount.is_some_and(|mount| OPEN.contains(&mount)) {
+            return;
+        }
+        // caches must not hand to one origin what was answered to another
+        response.adjoin_header(Header::new("Vary", "Origin"));
+        let Some(origin) = request.headers().get_one("Origin") else { return };
+        let Some(allowed) = Self::allowed(request, origin).await else { return };
+        response.set_header(Header::new("Access-Control-Allow-Origin", allowed));
+        let is_preflight = request.method() == rocket::http::Method::Options;
+        if !is_preflight {
+            response.set_header(Header::new("Access-Control-Expose-Headers", EXPOSED));
+            return;
+        }
+        if let Some(allow) = methods::allowed(request) {
+            response.set_header(Header::new("Access-Control-Allow-Methods", allow));
+            let headers = "Authorization, Content-Type, X-Request-Id";
+            response.set_header(Header::new("Access-Control-Allow-Headers", headers));
+            response.set_header(Header::new("Access-Control-Max-Age", REMEMBERED));
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Scripts of web pages from elsewhere: who may read which answer.
+
+use rocket::http::{ContentType, Header, Method, Status};
+use rocket::local::asynchronous::LocalResponse;
+use vestibule::config::ClientSettings;
+use vestibule::testing::TestApp;
+
+use crate::support::{self, ADA, bearer, form, header, sign_in_fields};
+use crate::support_clients::{add, id, public};
+
+const WEB: &str = "https://app.example.org";
+const OTHER: &str = "http://localhost:3000";
+
+const SETTINGS: &str = "[default.vestibule.clients.web]\n\
+    allowed_origins = [\"https://app.example.org\"]\n\
+    [default.vestibule.clients.kiosk]\n\
+    allowed_origins = \"http://localhost:3000\"\n";
+
+async fn app() -> TestApp {
+    let app = support::configured(SETTINGS).await;
+    app.account(ADA).await;
+    app
+}
+
+fn origin(origin: &str) -> Header<'static> {
+    Header::new("Origin", origin.to_owned())
+}
+
+/// The headers that CORS knows, of whatever answer.
+fn cors(response: &LocalResponse<'_>) -> Vec<(String, String)> {
+    let headers = response.headers().iter();
+    let of_cors =
+        headers.filter(|h| h.name().as_str().to_lowercase().starts_with("access-control-"));
+    of_cors.map(|h| (h.name().to_string(), h.value().to_owned())).collect()
+}
+
+/// Whether a script from there may read the answer; nothing is ever reflected or let in by cookie.
+fn readable(response: &LocalResponse<'_>, from: &str) -> bool {
+    let all = cors(response);
+    assert!(
+        !all.iter().any(|(name, _)| name.eq_ignore_ascii_case("Access-Control-Allow-Credentials"))
+    );
+    assert!(!all.iter().any(|(_, value)| value.contains('*')), "{all:?}");
+    match header(response, "Access-Control-Allow-Origin") {
+        Some(allowed) => {
+            assert_eq!(allowed, from);
+            assert_eq!(header(response, "Vary"), Some("Origin"));
+            true
+        }
+        None => {
+            assert_eq!(all, [], "{from}");
+            false
+        }
+    }
+}
+
+async fn preflight<'a>(
+    app: &'a TestApp,
+    path: &str,
+    from: &str,
+    method: &str,
+) -> LocalResponse<'a> {
+    let request = app.client.req(Method::Options, path.to_owned()).header(origin(from));
+    let request = request.header(Header::new("Access-Control-Request-Method", method.to_owned()));
+    let wanted = "authorization, content-type";
+    request.header(Header::new("Access-Control-Request-Headers", wanted)).dispatch().await
+}
+
+/// Ada signs in through `client`, by a script from there.
+async fn signs_in<'a>(app: &'a TestApp, client: &str, from: &str) -> LocalResponse<'a> {
+    let mut fields = sign_in_fields();
+    fields.retain(|(name, _)| *name != "client_id");
+    let fields = [&fields[..], &[("client_id", client)]].concat();
+    let request = app.client.post("/oauth/token").header(ContentType::Form).header(origin(from));
+    request.body(form(&fields)).dispatch().await
+}
+
+#[rocket::async_test]
+async fn a_preflight_is_answered_for_what_there_is() {
+    let app = app().await;
+    for (path, methods) in [
+        ("/oauth/token", "POST"),
+        ("/oauth/revoke", "POST"),
+        ("/oauth/introspect", "POST"),
+        ("/oauth/check", "GET, HEAD"),
+        ("/v1/me", "GET, HEAD, PATCH"),
+        ("/v1/me/password", "PUT"),
+        ("/v1/me/sessions", "DELETE, GET, HEAD"),
+        ("/v1/me/sessions/01912345-6789-7abc-8def-0123456789ab", "DELETE"),
+        ("/.well-known/oauth-authorization-server", "GET, HEAD"),
+    ] {
+        let response = preflight(&app, path, WEB, "POST").await;
+        assert_eq!(response.status(), Status::NoContent, "{path}");
+        assert!(readable(&response, WEB), "{path}");
+        assert_eq!(header(&response, "Access-Control-Allow-Methods"), Some(methods), "{path}");
+        let headers = header(&response, "Access-Control-Allow-Headers").unwrap();
+        for wanted in ["Authorization", "Content-Type"] {
+            assert!(headers.contains(wanted), "{headers}");
+        }
+        assert!(header(&response, "Access-Control-Max-Age").is_some());
+        assert_eq!(header(&response, "Access-Control-Expose-Headers"), None);
+    }
+}
+
+#[rocket::async_test]
+async fn a_preflight_makes_no_path_and_no_method() {
+    let app = app().await;
+    for path in ["/oauth/nothing", "/v1/nothing", "/.well-known/nothing", "/nothing"] {
+        let response = preflight(&app, path, WEB, "POST").await;
+        assert_eq!(response.status(), Status::NotFound, "{path}");
+        assert_eq!(header(&response, "Access-Control-Allow-Methods"), None, "{path}");
+    }
+    // what is no preflight is a method that the path has not
+    for headers in
+        [vec![], vec![origin(WEB)], vec![Header::new("Access-Control-Request-Method", "POST")]]
+    {
+        let mut request = app.client.req(Method::Options, "/oauth/token");
+        for header in headers {
+            request.add_header(header);
+        }
+        let response = request.dispatch().await;
+        assert_eq!(response.status(), Status::MethodNotAllowed);
+        assert_eq!(header(&response, "Allow"), Some("POST"));
+    }
+}
+
+#[rocket::async_test]
+async fn other_origins_get_no_word_of_it() {
+    let app = app().await;
+    for from in [
+        "https://evil.example",
+        "null",
+        "*",
+        "",
+        "http://app.example.org",
+        "https://app.example.org/",
+        "https://app.example.org:443",
+        "https://app.example.org:8443",
+        "https://APP.example.org",
+        "https://app.example.org.evil.example",
+        "https://evil.example#https://app.example.org",
+        "https://sub.app.example.org",
+        "https://app.example.org https://evil.example",
+        "https://accounts.example.org",
+    ] {
+        for path in ["/oauth/token", "/v1/me"] {
+            let response = preflight(&app, path, from, "POST").await;
+            assert!(!readable(&response, from), "{from} {path}");
+            assert_eq!(header(&response, "Vary"), Some("Origin"), "{from} {path}");
+        }
+        assert!(!readable(&signs_in(&app, "web", from).await, from), "{from}");
+        let response = app.client.get("/v1/me").header(origin(from)).dispatch().await;
+        assert!(!readable(&response, from), "{from}");
+    }
+    // who sends no origin is no script, and caches are told all the same
+    let response = app.client.get("/v1/me").dispatch().await;
+    assert_eq!((cors(&response), header(&response, "Vary")), (vec![], Some("Origin")));
+}
+
+#[rocket::async_test]
+async fn one_clients_scripts_do_not_read_anothers_answers() {
+    let app = app().await;
+    for (client, from, may) in [
+        ("web", WEB, true),
+        ("web", OTHER, false),
+        ("kiosk", OTHER, true),
+        ("kiosk", WEB, false),
+        // has none
+        ("shop", WEB, false),
+        ("nobody", WEB, false),
+    ] {
+        let response = signs_in(&app, client, from).await;
+        assert_eq!(readable(&response, from), may, "{client} {from}");
+    }
+    let signed = app.sign_in_to("web", ADA).await;
+    for path in
+        ["/v1/me", "/v1/me/sessions", "/v1/me/export", "/oauth/check", "/oauth/check?scope=x"]
+    {
+        for (from, may) in [(WEB, true), (OTHER, false)] {
+            let response = signed.get(path).header(origin(from)).dispatch().await;
+            assert_eq!(readable(&response, from), may, "{path} {from}");
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn a_default_clients_scripts_read_what_is_answered_to_it() {
+    let toml = format!("{SETTINGS}[default.vestibule]\ndefault_client = \"web\"\n");
+    let app = support::configured(&toml).await;
+    app.account(ADA).await;
+    for (from, may) in [(WEB, true), (OTHER, false)] {
+        let mut fields = sign_in_fields();
+        fields.retain(|(name, _)| *name != "client_id");
+        let request =
+            app.client.post("/oauth/token").header(ContentType::Form).header(origin(from));
+        let response = request.body(form(&fields)).dispatch().await;
+        assert_eq!(response.status(), Status::Ok);
+        assert_eq!(readable(&response, from), may, "{from}");
+    }
+}
+
+#[rocket::async_test]
+async fn a_script_can_read_what_went_wrong() {
+    let app = app().await;
+    let exposed = |response: &LocalResponse<'_>| {
+        let exposed = header(response, "Access-Control-Expose-Headers").unwrap_or_default();
+        exposed.contains("WWW-Authenticate") && exposed.contains("Retry-After")
+    };
+    let response = app.client.get("/v1/me").header(origin(WEB)).dispatch().await;
+    assert_eq!(response.status(), Status::Unauthorized);
+    assert!(readable(&response, WEB) && exposed(&response));
+    assert_eq!(header(&response, "WWW-Authenticate"), Some("Bearer"));
+
+    let request = app.client.get("/v1/me").header(origin(WEB)).header(bearer("vat_x"));
+    let response = request.dispatch().await;
+    assert_eq!(response.status(), Status::Unauthorized);
+    assert!(readable(&response, WEB) && exposed(&response));
+
+    let request = app.client.post("/oauth/token").header(ContentType::Form).header(origin(WEB));
+    let response = request.body("grant_type=password&client_id=web&username=a&username=b");
+    let response = response.dispatch().await;
+    assert_eq!(response.status(), Status::BadRequest);
+    assert!(readable(&response, WEB) && exposed(&response));
+
+    let mut fields = sign_in_fields();
+    fields.retain(|(name, _)| *name != "password");
+    fields.push(("password", "a wrong one"));
+    let request = app.client.post("/oauth/token").header(ContentType::Form).header(origin(WEB));
+    let response = request.body(form(&fields)).dispatch().await;
+    assert_eq!(response.status(), Status::BadRequest);
+    assert!(readable(&response, WEB) && exposed(&response));
+
+    let response = app.client.get("/v1/nothing").header(origin(WEB)).dispatch().await;
+    assert_eq!(response.status(), Status::NotFound);
+    assert!(readable(&response, WEB));
+}
+
+#[rocket::async_test]
+async fn pages_are_for_no_script() {
+    let app = app().await;
+    for path in [
+        "/account",
+        "/account/sign-in",
+        "/activate",
+        "/reset-password",
+        "/confirm-email",
+        "/problems/no-token",
+        "/health/live",
+    ] {
+        let response = app.client.get(path).header(origin(WEB)).dispatch().await;
+        assert!(!readable(&response, WEB), "{path}");
+        let response = preflight(&app, path, WEB, "POST").await;
+        assert!(!readable(&response, WEB), "{path}");
+        assert_ne!(response.status(), Status::NoContent, "{path}");
+    }
+}
+
+#[rocket::async_test]
+async fn clients_of_the_database_allow_origins_alike_until_they_are_disabled() {
+    let app = app().await;
+    let desk = "https://desk.example";
+    assert!(!readable(&preflight(&app, "/oauth/token", desk, "POST").await, desk));
+    let described = ClientSettings { allowed_origins: vec![desk.to_owned()], ..public() };
+    add(&app, "desk", &described).await;
+    assert!(readable(&preflight(&app, "/oauth/token", desk, "POST").await, desk));
+    assert!(readable(&signs_in(&app, "desk", desk).await, desk));
+    assert!(!readable(&signs_in(&app, "web", desk).await, desk));
+    let signed = app.sign_in_to("desk", ADA).await;
+    assert!(readable(&signed.get("/v1/me").header(origin(desk)).dispatch().await, desk));
+    assert!(!readable(&signed.get("/v1/me").header(origin(WEB)).dispatch().await, WEB));
+
+    assert!(app.oauth().disable_client(&id("desk")).await.unwrap());
+    assert!(!readable(&preflight(&app, "/oauth/token", desk, "POST").await, desk));
+    assert!(!readable(&signs_in(&app, "desk", desk).await, desk));
+}

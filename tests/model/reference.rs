@@ -1,0 +1,484 @@
+//! The reference: accounts, clients, sessions and tokens, as the HTTP contract tells of them.
+//!
+//! Written from the contract and not from the program: no digests, no salts, no rows. A token is the
+//! place of its issue in [`Model::tokens`]; whether two answers hold the same token is whether the
+//! places are equal. Each operation says what may be answered; where the contract leaves a choice,
+//! that is more than one thing.
+
+/// Seconds since 1970.
+pub type Instant = i64;
+/// A set of scope tokens, a bit each.
+pub type Scopes = u8;
+pub type TokenId = usize;
+
+pub const READ: Scopes = 0b001;
+pub const WRITE: Scopes = 0b010;
+
+/// How long things live, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Lives {
+    pub access: i64,
+    pub idle: i64,
+    pub session: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    pub confidential: bool,
+    pub refreshes: bool,
+    pub scope: Scopes,
+    pub introspects_all: bool,
+    pub lives: Lives,
+    pub enabled: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Account {
+    /// Which of its passwords is the present one.
+    pub password: u32,
+    pub disabled: bool,
+    pub deleted: bool,
+    /// How many letters of theft wait for the owner.
+    pub warned: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Session {
+    account: usize,
+    client: usize,
+    scope: Scopes,
+    /// Signed out, revoked, stolen, or swept away: for good.
+    ended: bool,
+    idle_end: Instant,
+    end: Instant,
+    rotated_at: Instant,
+    /// When an access token that was issued since the last rotation was first seen in use.
+    first_used: Option<Instant>,
+    /// In the order of their issue: the last is the live one, the one before it its predecessor.
+    refresh: Vec<TokenId>,
+    /// In the order of their issue: only the last two count.
+    access: Vec<TokenId>,
+    /// So many access tokens had been issued before the last rotation.
+    before_rotation: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Token {
+    Refresh { session: usize },
+    Access { session: usize, scope: Scopes, issued: Instant, expires: Instant, revoked: bool },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Access,
+    Refresh,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// 401 `invalid_client`.
+    Client,
+    /// `unauthorized_client`.
+    GrantNotAllowed,
+    /// `invalid_scope`.
+    Scope,
+    /// `invalid_grant`: address and password.
+    Password,
+    /// `invalid_grant`: the refresh token.
+    RefreshToken,
+    /// A token of another client.
+    ForeignToken,
+    /// 401 `invalid_token`.
+    AccessToken,
+    /// 403 `insufficient_scope`.
+    InsufficientScope,
+    /// The current password was not the right one.
+    Proof,
+    /// There is no such link, account or session.
+    NotFound,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Tokens {
+        access: TokenId,
+        refresh: Option<TokenId>,
+        scope: Scopes,
+        expires_in: i64,
+    },
+    Passed {
+        session: usize,
+        account: usize,
+        client: usize,
+        scope: Scopes,
+    },
+    Active {
+        access: bool,
+        account: usize,
+        client: usize,
+        scope: Scopes,
+        issued: Instant,
+        expires: Instant,
+    },
+    Inactive,
+    Done,
+    Refused(Refusal),
+}
+
+use Answer::{Done, Inactive, Refused};
+
+/// Who asks, and whether they can show that they are it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asks {
+    pub client: usize,
+    pub proven: bool,
+}
+
+#[derive(Debug)]
+pub struct Model {
+    pub now: Instant,
+    pub grace: i64,
+    pub accounts: Vec<Account>,
+    pub clients: Vec<Client>,
+    pub sessions: Vec<Session>,
+    pub tokens: Vec<Token>,
+}
+
+impl Model {
+    pub fn is_live(&self, session: usize) -> bool {
+        let it = &self.sessions[session];
+        !it.ended && self.now < it.idle_end && self.now < it.end && self.clients[it.client].enabled
+    }
+
+    /// How many sessions the account's owner sees.
+    pub fn listed(&self, account: usize) -> usize {
+        let own = |&n: &usize| self.sessions[n].account == account && self.is_live(n);
+        (0..self.sessions.len()).filter(own).count()
+    }
+
+    pub fn client_of(&self, token: TokenId) -> usize {
+        let (Token::Access { session, .. } | Token::Refresh { session }) = self.tokens[token];
+        self.sessions[session].client
+    }
+
+    pub fn kind_of(&self, token: TokenId) -> Kind {
+        match self.tokens[token] {
+            Token::Access { .. } => Kind::Access,
+            Token::Refresh { .. } => Kind::Refresh,
+        }
+    }
+
+    /// The present one of whom the token is of.
+    pub fn password_of(&self, token: TokenId) -> u32 {
+        let (Token::Access { session, .. } | Token::Refresh { session }) = self.tokens[token];
+        self.accounts[self.sessions[session].account].password
+    }
+
+    fn authenticate(&self, asks: Asks) -> Result<Client, Answer> {
+        let client = self.clients[asks.client];
+        if client.enabled && asks.proven { Ok(client) } else { Err(Refused(Refusal::Client)) }
+    }
+
+    fn issue_access(&mut self, session: usize, scope: Scopes) -> TokenId {
+        let it = &mut self.sessions[session];
+        let lives = self.clients[it.client].lives;
+        let expires = (self.now + lives.access).min(it.idle_end).min(it.end);
+        let id = self.tokens.len();
+        it.access.push(id);
+        let issued = self.now;
+        self.tokens.push(Token::Access { session, scope, issued, expires, revoked: false });
+        id
+    }
+
+    fn issue_refresh(&mut self, session: usize) -> TokenId {
+        let id = self.tokens.len();
+        self.tokens.push(Token::Refresh { session });
+        self.sessions[session].refresh.push(id);
+        id
+    }
+
+    fn hand_out(&self, access: TokenId, refresh: Option<TokenId>) -> Answer {
+        let Token::Access { scope, expires, .. } = self.tokens[access] else { unreachable!() };
+        Answer::Tokens { access, refresh, scope, expires_in: (expires - self.now).max(0) }
+    }
+
+    pub fn sign_in(
+        &mut self,
+        asks: Asks,
+        account: usize,
+        password: u32,
+        asked: Option<Scopes>,
+    ) -> Answer {
+        let client = match self.authenticate(asks) {
+            Ok(client) => client,
+            Err(refused) => return refused,
+        };
+        let scope = asked.unwrap_or(client.scope);
+        if scope & !client.scope != 0 {
+            return Refused(Refusal::Scope);
+        }
+        let owner = self.accounts[account];
+        if owner.deleted || owner.disabled || owner.password != password {
+            return Refused(Refusal::Password);
+        }
+        // a session that cannot be refreshed ends with its only access token
+        let idle = if client.refreshes { client.lives.idle } else { client.lives.access };
+        self.sessions.push(Session {
+            account,
+            client: asks.client,
+            scope,
+            ended: false,
+            idle_end: self.now + idle,
+            end: self.now + client.lives.session,
+            rotated_at: self.now,
+            first_used: None,
+            refresh: vec![],
+            access: vec![],
+            before_rotation: 0,
+        });
+        let session = self.sessions.len() - 1;
+        let access = self.issue_access(session, scope);
+        let refresh = client.refreshes.then(|| self.issue_refresh(session));
+        self.hand_out(access, refresh)
+    }
+
+    pub fn refresh(&mut self, asks: Asks, token: TokenId, asked: Option<Scopes>) -> Answer {
+        let client = match self.authenticate(asks) {
+            Ok(client) => client,
+            Err(refused) => return refused,
+        };
+        if !client.refreshes {
+            return Refused(Refusal::GrantNotAllowed);
+        }
+        let Token::Refresh { session } = self.tokens[token] else {
+            return Refused(Refusal::RefreshToken);
+        };
+        if self.sessions[session].client != asks.client || !self.is_live(session) {
+            return Refused(Refusal::RefreshToken);
+        }
+        let it = &self.sessions[session];
+        let scope = asked.unwrap_or(it.scope);
+        if scope & !it.scope != 0 {
+            return Refused(Refusal::Scope);
+        }
+        if it.refresh.last() == Some(&token) {
+            let it = &mut self.sessions[session];
+            it.rotated_at = self.now;
+            it.first_used = None;
+            it.idle_end = self.now + client.lives.idle;
+            it.before_rotation = it.access.len();
+            let access = self.issue_access(session, scope);
+            let refresh = self.issue_refresh(session);
+            return self.hand_out(access, Some(refresh));
+        }
+        if self.answers_as_predecessor(session, token) {
+            let successor = self.sessions[session].refresh.last().copied();
+            let fits = |&&id: &&TokenId| self.grants(id) == Some(scope);
+            let again = self.of_live_pair(session).rev().find(fits).copied();
+            let access = again.unwrap_or_else(|| self.issue_access(session, scope));
+            return self.hand_out(access, successor);
+        }
+        if self.now >= self.sessions[session].rotated_at + self.grace {
+            self.sessions[session].ended = true;
+            let owner = self.sessions[session].account;
+            self.accounts[owner].warned += 1;
+        }
+        Refused(Refusal::RefreshToken)
+    }
+
+    /// The predecessor rule.
+    fn answers_as_predecessor(&self, session: usize, token: TokenId) -> bool {
+        let it = &self.sessions[session];
+        let is_predecessor = it.refresh.iter().rev().nth(1) == Some(&token);
+        let in_time = it.first_used.is_none_or(|first| self.now < first + self.grace);
+        is_predecessor && in_time && self.grace > 0
+    }
+
+    /// The access tokens that count and were issued since the last rotation.
+    fn of_live_pair(&self, session: usize) -> std::slice::Iter<'_, TokenId> {
+        let it = &self.sessions[session];
+        it.access[it.before_rotation.max(it.access.len().saturating_sub(2))..].iter()
+    }
+
+    /// What an access token grants at this moment.
+    fn grants(&self, token: TokenId) -> Option<Scopes> {
+        let Token::Access { session, scope, expires, revoked, .. } = self.tokens[token] else {
+            return None;
+        };
+        let counts = self.sessions[session].access.iter().rev().take(2).any(|id| *id == token);
+        (counts && !revoked && self.now < expires && self.is_live(session)).then_some(scope)
+    }
+
+    fn see_in_use(&mut self, session: usize, token: TokenId) {
+        if self.of_live_pair(session).any(|id| *id == token) {
+            let now = self.now;
+            self.sessions[session].first_used.get_or_insert(now);
+        }
+    }
+
+    /// At a protected resource that needs `needed`.
+    pub fn use_access(&mut self, token: TokenId, needed: Scopes) -> Answer {
+        let (Some(scope), Token::Access { session, .. }) = (self.grants(token), self.tokens[token])
+        else {
+            return Refused(Refusal::AccessToken);
+        };
+        self.see_in_use(session, token);
+        if needed & !scope != 0 {
+            return Refused(Refusal::InsufficientScope);
+        }
+        let Session { account, client, .. } = self.sessions[session];
+        Answer::Passed { session, account, client, scope }
+    }
+
+    pub fn introspect(&mut self, asks: Asks, token: TokenId) -> Answer {
+        let asking = match self.authenticate(asks) {
+            Ok(client) => client,
+            Err(refused) => return refused,
+        };
+        if !asking.confidential {
+            return Refused(Refusal::Client);
+        }
+        let (Token::Access { session, .. } | Token::Refresh { session }) = self.tokens[token];
+        let Session { account, client, .. } = self.sessions[session];
+        if !self.is_live(session) || !(asking.introspects_all || client == asks.client) {
+            return Inactive;
+        }
+        match self.tokens[token] {
+            Token::Access { issued, expires, .. } => {
+                let Some(scope) = self.grants(token) else { return Inactive };
+                self.see_in_use(session, token);
+                Answer::Active { access: true, account, client, scope, issued, expires }
+            }
+            Token::Refresh { .. } => {
+                let it = &self.sessions[session];
+                let is_live = it.refresh.last() == Some(&token);
+                if !is_live && !self.answers_as_predecessor(session, token) {
+                    return Inactive;
+                }
+                let (issued, expires) = (it.rotated_at, it.idle_end.min(it.end));
+                Answer::Active { access: false, account, client, scope: it.scope, issued, expires }
+            }
+        }
+    }
+
+    pub fn revoke(&mut self, asks: Asks, token: TokenId) -> Vec<Answer> {
+        if let Err(refused) = self.authenticate(asks) {
+            return vec![refused];
+        }
+        let (Token::Access { session, .. } | Token::Refresh { session }) = self.tokens[token];
+        let it = &self.sessions[session];
+        if it.client != asks.client {
+            let is_access = matches!(self.tokens[token], Token::Access { .. });
+            let counts =
+                if is_access { self.grants(token).is_some() } else { self.is_live(session) };
+            // of a token that is dead already, either may be said
+            return match counts {
+                true => vec![Refused(Refusal::ForeignToken)],
+                false => vec![Refused(Refusal::ForeignToken), Done],
+            };
+        }
+        match &mut self.tokens[token] {
+            Token::Access { revoked, .. } => *revoked = true,
+            Token::Refresh { .. } => self.sessions[session].ended = true,
+        }
+        vec![Done]
+    }
+
+    /// Ends all sessions of an account but one.
+    fn end_sessions(&mut self, account: usize, but: Option<usize>) {
+        for (number, session) in self.sessions.iter_mut().enumerate() {
+            if session.account == account && Some(number) != but {
+                session.ended = true;
+            }
+        }
+    }
+
+    pub fn sign_out(&mut self, token: TokenId, target: usize) -> Vec<Answer> {
+        let (session, account) = match self.use_access(token, WRITE) {
+            Answer::Passed { account, .. } => (target, account),
+            refused => return vec![refused],
+        };
+        let live = self.is_live(session);
+        let it = &mut self.sessions[session];
+        if it.account != account || it.ended {
+            return vec![Refused(Refusal::NotFound)];
+        }
+        it.ended = true;
+        // one that nobody sees any more may be swept away already, or not
+        if live { vec![Done] } else { vec![Done, Refused(Refusal::NotFound)] }
+    }
+
+    pub fn sign_out_everywhere(&mut self, token: TokenId) -> Answer {
+        match self.use_access(token, WRITE) {
+            Answer::Passed { account, .. } => {
+                self.end_sessions(account, None);
+                Done
+            }
+            refused => refused,
+        }
+    }
+
+    pub fn change_password(&mut self, token: TokenId, current: u32, new: u32) -> Answer {
+        let (session, account) = match self.use_access(token, WRITE) {
+            Answer::Passed { session, account, .. } => (session, account),
+            refused => return refused,
+        };
+        if self.accounts[account].password != current {
+            return Refused(Refusal::Proof);
+        }
+        self.accounts[account].password = new;
+        self.end_sessions(account, Some(session));
+        Done
+    }
+
+    pub fn delete(&mut self, token: TokenId, password: u32) -> Answer {
+        let account = match self.use_access(token, WRITE) {
+            Answer::Passed { account, .. } => account,
+            refused => return refused,
+        };
+        if self.accounts[account].password != password {
+            return Refused(Refusal::Proof);
+        }
+        self.end_sessions(account, None);
+        // the letters go with the account
+        self.accounts[account].deleted = true;
+        self.accounts[account].warned = 0;
+        Done
+    }
+
+    /// By a link that is fresh.
+    pub fn reset(&mut self, account: usize, new: u32) -> Answer {
+        if self.accounts[account].deleted || self.accounts[account].disabled {
+            return Refused(Refusal::NotFound);
+        }
+        self.accounts[account].password = new;
+        self.end_sessions(account, None);
+        Done
+    }
+
+    pub fn set_disabled(&mut self, account: usize, disabled: bool) -> Answer {
+        let owner = &mut self.accounts[account];
+        if owner.deleted || owner.disabled == disabled {
+            return Refused(Refusal::NotFound);
+        }
+        owner.disabled = disabled;
+        self.end_sessions(account, None);
+        Done
+    }
+
+    pub fn set_enabled(&mut self, client: usize, enabled: bool) -> Answer {
+        let client = &mut self.clients[client];
+        if client.enabled == enabled {
+            return Refused(Refusal::NotFound);
+        }
+        client.enabled = enabled;
+        Done
+    }
+
+    /// What is past one of its ends is swept away, and no clock brings it back.
+    pub fn purge(&mut self) {
+        for session in &mut self.sessions {
+            session.ended |= session.idle_end <= self.now || session.end <= self.now;
+        }
+    }
+}

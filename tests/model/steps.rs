@@ -1,0 +1,328 @@
+//! What may happen, and how it is done on both sides.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use crate::reference::{Answer, Asks, Kind, Model, READ, Refusal, Scopes, TokenId, WRITE};
+use crate::service::{CLIENTS, RESOURCE, Service};
+
+/// A token is named by how many were issued after it.
+#[derive(Clone, Copy, Debug)]
+pub enum Back {
+    /// Of the kind that belongs there.
+    Own(usize),
+    Any(usize),
+}
+
+/// Something that happens, at either node.
+#[derive(Clone, Debug)]
+pub enum Step {
+    SignIn { client: usize, proven: bool, account: usize, right: bool, scope: Option<Scopes> },
+    Use { token: Back, needed: Scopes },
+    Refresh { by: By, proven: bool, token: Back, scope: Option<Scopes> },
+    Introspect { by: By, proven: bool, kind: Kind, token: Back },
+    Revoke { by: By, proven: bool, kind: Kind, token: Back },
+    SignOut { token: Back, session: usize },
+    SignOutEverywhere { token: Back },
+    ChangePassword { token: Back, right: bool },
+    Reset { account: usize },
+    Disable { account: usize },
+    Enable { account: usize },
+    Delete { token: Back, right: bool },
+    DisableClient { client: usize },
+    EnableClient { client: usize },
+    Advance { seconds: i64 },
+    SetBack { seconds: i64 },
+    Settle,
+    Purge,
+}
+
+/// Which client presents a token.
+#[derive(Clone, Copy, Debug)]
+pub enum By {
+    /// The one that it was issued to.
+    Its,
+    Client(usize),
+}
+
+pub fn step() -> impl Strategy<Value = (usize, Step)> {
+    let client = || prop_oneof![3 => Just(0_usize), 2 => 0..CLIENTS];
+    let account = || prop_oneof![4 => Just(0_usize), 1 => Just(1_usize)];
+    let usually = || prop::bool::weighted(0.95);
+    let back = || {
+        prop_oneof![
+            8 => (0..3_usize).prop_map(Back::Own),
+            4 => (0..12_usize).prop_map(Back::Own),
+            1 => (0..60_usize).prop_map(Back::Any),
+        ]
+    };
+    let by = || prop_oneof![12 => Just(By::Its), 1 => (0..CLIENTS).prop_map(By::Client)];
+    let scope =
+        || prop_oneof![4 => Just(None), 2 => Just(Some(READ)), 1 => (1..8_u8).prop_map(Some)];
+    let asking = prop_oneof![
+        3 => Just(By::Client(RESOURCE)),
+        1 => Just(By::Its),
+        1 => (0..CLIENTS).prop_map(By::Client),
+    ];
+    let kind = |refresh| {
+        prop::bool::weighted(refresh).prop_map(|it| if it { Kind::Refresh } else { Kind::Access })
+    };
+    let forward = prop_oneof![
+        12 => prop::sample::select(vec![1, 5, 29, 30, 31]),
+        4 => prop::sample::select(vec![59, 60, 61, 299, 300, 899, 900]),
+        1 => prop::sample::select(vec![3_600, 86_400, 14 * 86_400 - 1, 14 * 86_400, 40 * 86_400]),
+    ];
+    let what = prop_oneof![
+        10 => (client(), usually(), account(), usually(), scope()).prop_map(
+            |(client, proven, account, right, scope)| {
+                Step::SignIn { client, proven, account, right, scope }
+            }
+        ),
+        18 => (back(), prop::sample::select(vec![0, READ, READ | WRITE])).prop_map(|(token, needed)| Step::Use { token, needed }),
+        40 => (by(), usually(), back(), scope()).prop_map(|(by, proven, token, scope)| {
+            Step::Refresh { by, proven, token, scope }
+        }),
+        10 => (asking, usually(), kind(0.5), back())
+            .prop_map(|(by, proven, kind, token)| Step::Introspect { by, proven, kind, token }),
+        4 => (prop_oneof![3 => Just(By::Its), 1 => (0..CLIENTS).prop_map(By::Client)], usually(), kind(0.3), back())
+            .prop_map(|(by, proven, kind, token)| Step::Revoke { by, proven, kind, token }),
+        2 => (back(), 0..6_usize).prop_map(|(token, session)| Step::SignOut { token, session }),
+        1 => back().prop_map(|token| Step::SignOutEverywhere { token }),
+        3 => (back(), usually())
+            .prop_map(|(token, right)| Step::ChangePassword { token, right }),
+        1 => account().prop_map(|account| Step::Reset { account }),
+        1 => account().prop_map(|account| Step::Disable { account }),
+        6 => account().prop_map(|account| Step::Enable { account }),
+        1 => (back(), prop::bool::weighted(0.3))
+            .prop_map(|(token, right)| Step::Delete { token, right }),
+        1 => client().prop_map(|client| Step::DisableClient { client }),
+        6 => client().prop_map(|client| Step::EnableClient { client }),
+        16 => forward.prop_map(|seconds| Step::Advance { seconds }),
+        2 => prop::sample::select(vec![1, 30, 900, 86_400])
+            .prop_map(|seconds| Step::SetBack { seconds }),
+        4 => Just(Step::Settle),
+        1 => Just(Step::Purge),
+    ];
+    (0..2_usize, what)
+}
+
+/// A sequence under way, on both sides.
+pub struct Case<'a> {
+    service: Service<'a>,
+    model: Model,
+    passwords: u32,
+    /// What was answered how often.
+    pub met: BTreeMap<String, usize>,
+}
+
+impl<'a> Case<'a> {
+    pub fn new(service: Service<'a>) -> Self {
+        Self { model: service.model(), service, passwords: 0, met: BTreeMap::new() }
+    }
+
+    /// The error says at which step they parted, and in what.
+    pub async fn run(&mut self, steps: &[(usize, Step)]) -> Result<(), String> {
+        for (number, (node, step)) in steps.iter().enumerate() {
+            self.service.node = *node;
+            let parted = |what| format!("step {number}, {step:?}: {what}");
+            self.one(step).await.map_err(parted)?;
+            self.compare_what_owners_see().await.map_err(parted)?;
+        }
+        self.try_every_token().await
+    }
+
+    async fn one(&mut self, step: &Step) -> Result<(), String> {
+        let issued_before = self.model.tokens.len();
+        let warned_before: i64 = self.model.accounts.iter().map(|owner| owner.warned).sum();
+        let Some((expected, answer)) = self.both(step).await else { return Ok(()) };
+        if !expected.contains(&answer) {
+            return Err(format!("the service says {answer:?}, the reference {expected:?}"));
+        }
+        let warned: i64 = self.model.accounts.iter().map(|owner| owner.warned).sum();
+        let name = format!("{step:?}");
+        let name = name.split([' ', '{']).next().unwrap_or_default();
+        let mut met = match &answer {
+            Answer::Tokens { refresh: Some(again), .. } if *again < issued_before => {
+                vec!["the same again".to_owned()]
+            }
+            Answer::Refused(refusal) => vec![format!("Refused({refusal:?})")],
+            other => vec![format!("{other:?}").split(' ').next().unwrap_or_default().to_owned()],
+        };
+        if warned > warned_before {
+            met.push("theft".to_owned());
+        }
+        for what in met {
+            *self.met.entry(format!("{name}: {what}")).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn token(&self, kind: Kind, back: Back) -> Option<TokenId> {
+        let (back, any) = match back {
+            Back::Own(back) => (back, false),
+            Back::Any(back) => (back, true),
+        };
+        let is_meant = |token: &TokenId| any || self.model.kind_of(*token) == kind;
+        let meant: Vec<TokenId> = (0..self.model.tokens.len()).filter(is_meant).collect();
+        meant.iter().rev().cycle().nth(back).copied()
+    }
+
+    fn asks(&self, by: By, proven: bool, token: TokenId) -> Asks {
+        let client = match by {
+            By::Its => self.model.client_of(token),
+            By::Client(client) => client,
+        };
+        Asks { client, proven }
+    }
+
+    fn next_password(&mut self) -> u32 {
+        self.passwords += 1;
+        self.passwords
+    }
+
+    /// What the reference expects, and what the service says; `None` if there is nothing to be asked.
+    async fn both(&mut self, step: &Step) -> Option<(Vec<Answer>, Answer)> {
+        let (service, model) = (&mut self.service, &mut self.model);
+        let done = (vec![Answer::Done], Answer::Done);
+        Some(match *step {
+            Step::SignIn { client, proven, account, right, scope } => {
+                let asks = Asks { client, proven };
+                let password = model.accounts[account].password;
+                let password = if right { password } else { password + 1_000 };
+                let expected = model.sign_in(asks, account, password, scope);
+                (vec![expected], service.sign_in(asks, account, password, scope).await)
+            }
+            Step::Use { token, needed } => {
+                let token = self.token(Kind::Access, token)?;
+                let expected = self.model.use_access(token, needed);
+                (vec![expected], self.service.use_access(token, needed).await)
+            }
+            Step::Refresh { by, proven, token, scope } => {
+                let token = self.token(Kind::Refresh, token)?;
+                let asks = self.asks(by, proven, token);
+                let expected = self.model.refresh(asks, token, scope);
+                (vec![expected], self.service.refresh(asks, token, scope).await)
+            }
+            Step::Introspect { by, proven, kind, token } => {
+                let token = self.token(kind, token)?;
+                let asks = self.asks(by, proven, token);
+                let expected = self.model.introspect(asks, token);
+                (vec![expected], self.service.introspect(asks, token).await)
+            }
+            Step::Revoke { by, proven, kind, token } => {
+                let token = self.token(kind, token)?;
+                let asks = self.asks(by, proven, token);
+                let expected = self.model.revoke(asks, token);
+                (expected, self.service.revoke(asks, token).await)
+            }
+            Step::SignOut { token, session } => {
+                let token = self.token(Kind::Access, token)?;
+                let session = self.model.sessions.len() - 1 - session % self.model.sessions.len();
+                let expected = self.model.sign_out(token, session);
+                (expected, self.service.sign_out(token, session).await)
+            }
+            Step::SignOutEverywhere { token } => {
+                let token = self.token(Kind::Access, token)?;
+                let expected = self.model.sign_out_everywhere(token);
+                (vec![expected], self.service.sign_out_everywhere(token).await)
+            }
+            Step::ChangePassword { token, right } => {
+                let token = self.token(Kind::Access, token)?;
+                let new = self.next_password();
+                let current = self.model.password_of(token) + if right { 0 } else { 1_000 };
+                let expected = self.model.change_password(token, current, new);
+                (vec![expected], self.service.change_password(token, current, new).await)
+            }
+            Step::Reset { account } => {
+                if self.model.accounts[account].deleted {
+                    return None; // nobody has sent a letter
+                }
+                let new = self.next_password();
+                let expected = self.model.reset(account, new);
+                (vec![expected], self.service.reset(account, new).await)
+            }
+            Step::Disable { account } => {
+                let expected = model.set_disabled(account, true);
+                (vec![expected], service.set_disabled(account, true).await)
+            }
+            Step::Enable { account } => {
+                let expected = model.set_disabled(account, false);
+                (vec![expected], service.set_disabled(account, false).await)
+            }
+            Step::Delete { token, right } => {
+                let token = self.token(Kind::Access, token)?;
+                let password = self.model.password_of(token) + if right { 0 } else { 1_000 };
+                let expected = self.model.delete(token, password);
+                (vec![expected], self.service.delete(token, password).await)
+            }
+            Step::DisableClient { client } => {
+                let expected = model.set_enabled(client, false);
+                (vec![expected], service.set_enabled(client, false).await)
+            }
+            Step::EnableClient { client } => {
+                let expected = model.set_enabled(client, true);
+                (vec![expected], service.set_enabled(client, true).await)
+            }
+            Step::Advance { seconds } => {
+                service.advance(seconds).await;
+                model.now += seconds;
+                done
+            }
+            Step::SetBack { seconds } => {
+                service.advance(-seconds).await;
+                model.now -= seconds;
+                done
+            }
+            Step::Settle => {
+                service.settle().await;
+                done
+            }
+            Step::Purge => {
+                service.purge().await;
+                model.purge();
+                done
+            }
+        })
+    }
+
+    async fn compare_what_owners_see(&self) -> Result<(), String> {
+        for (account, owner) in self.model.accounts.iter().enumerate() {
+            let (listed, expected) =
+                (self.service.listed(account).await, self.model.listed(account));
+            if listed != expected {
+                return Err(format!("{listed} sessions are listed, expected are {expected}"));
+            }
+            let (warned, expected) = (self.service.warned(account).await, owner.warned);
+            if warned != expected {
+                return Err(format!("{warned} letters of theft, expected are {expected}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all that was ever issued is in the end what the reference has it to be, and the bearer
+    /// guard and introspection are of one mind (R32).
+    async fn try_every_token(&mut self) -> Result<(), String> {
+        let everyone = Asks { client: RESOURCE, proven: true };
+        let may_ask = self.model.clients[everyone.client].enabled;
+        for token in 0..self.model.tokens.len() {
+            let expected = self.model.use_access(token, 0);
+            let answer = self.service.use_access(token, 0).await;
+            if answer != expected {
+                return Err(format!("in the end, {token}: {answer:?}, expected is {expected:?}"));
+            }
+            let expected = self.model.introspect(everyone, token);
+            let introspected = self.service.introspect(everyone, token).await;
+            if introspected != expected {
+                return Err(format!("in the end, {token}: {introspected:?}, not {expected:?}"));
+            }
+            let passes = answer != Answer::Refused(Refusal::AccessToken);
+            let active = matches!(introspected, Answer::Active { access: true, .. });
+            if may_ask && passes != active {
+                return Err(format!("in the end, {token}: the guard and introspection differ"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! The operator's commands about clients and tokens beside a running service, on both engines.
+
+use serde_json::{Value, json};
+
+use crate::operator::Desk;
+use crate::program::{Answer, Program};
+use crate::{ADA, PASSWORD, me};
+
+on_both_engines!(
+    r27_a_client_lives_from_add_to_remove,
+    r11_an_old_secret_works_for_a_while,
+    clients_of_both_places_are_listed_and_the_settings_count,
+    a_token_is_looked_into_and_never_printed,
+);
+
+fn sign_in(desk: &Desk, client: &str, secret: &str) -> Answer {
+    let fields = [
+        ("grant_type", "password"),
+        ("client_id", client),
+        ("client_secret", secret),
+        ("username", ADA),
+        ("password", PASSWORD),
+    ];
+    desk.program.post_form("/oauth/token", &fields, &[])
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("text")
+}
+
+fn r27_a_client_lives_from_add_to_remove(desk: &Desk) {
+    desk.create(ADA);
+    let added = desk.ask(&[
+        "client",
+        "add",
+        "desk",
+        "--scopes",
+        "account.read orders.read",
+        "--allowed-origin",
+        "https://desk.example",
+        "--access-ttl",
+        "5m",
+    ]);
+    let secret = text(&added["secret"]).to_owned();
+    let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    assert!(secret.len() == 43 && secret.chars().all(unreserved), "{secret}");
+    let client = &added["client"];
+    assert_eq!((&client["id"], &client["public"]), (&json!("desk"), &json!(false)));
+    assert_eq!((&client["origin"], &client["access_ttl"]), (&json!("database"), &json!("5m")));
+    // with the next request, and shown once
+    let pair = sign_in(desk, "desk", &secret).json();
+    assert_eq!(
+        (&pair["scope"], &pair["expires_in"]),
+        (&json!("account.read orders.read"), &json!(300))
+    );
+    assert_eq!(sign_in(desk, "desk", "wrong").status, 401);
+    let shown = desk.tell(&["client", "show", "desk"]).stdout;
+    assert!(shown.contains("https://desk.example") && !shown.contains(&secret), "{shown}");
+    let shown = desk.ask(&["client", "show", "desk"]);
+    assert_eq!((&shown["sessions"], &shown["client"]), (&json!(1), client));
+    assert!(desk.refused(&["client", "add", "desk", "--scopes", "a"]).contains("already"));
+
+    assert_eq!(desk.ask(&["client", "disable", "desk"])["changed"], true);
+    assert_eq!(desk.ask(&["client", "disable", "desk"])["changed"], false);
+    assert_eq!(me(&desk.program, &pair["access_token"]).status, 401);
+    assert_eq!(sign_in(desk, "desk", &secret).status, 401);
+    assert_eq!(desk.ask(&["client", "enable", "desk"])["changed"], true);
+    assert_eq!(me(&desk.program, &pair["access_token"]).status, 401, "what was dead stays dead");
+    let pair = sign_in(desk, "desk", &secret).json();
+
+    let refusal = desk.refused(&["client", "remove", "desk"]);
+    for words in ["nothing was removed", "desk", "1 times", "--yes"] {
+        assert!(refusal.contains(words), "{refusal}");
+    }
+    assert_eq!(me(&desk.program, &pair["access_token"]).status, 200);
+    let removed = desk.ask(&["client", "remove", "desk", "--yes"]);
+    assert_eq!((&removed["removed"], &removed["ended"]), (&json!(true), &json!(1)));
+    assert_eq!(me(&desk.program, &pair["access_token"]).status, 401);
+    assert!(desk.refused(&["client", "remove", "desk", "--yes"]).contains("no client desk"));
+    for kind in ["added", "disabled", "enabled", "removed"] {
+        let noted = format!(
+            "SELECT COUNT(*) FROM events WHERE kind = 'client-{kind}' AND actor = 'operator'
+             AND client_id = 'desk' AND account_id IS NULL"
+        );
+        assert_eq!(desk.database.count(&noted), 1, "{kind}");
+    }
+}
+
+fn r11_an_old_secret_works_for_a_while(desk: &Desk) {
+    desk.create(ADA);
+    // one that the client has already
+    let digest = "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5";
+    let wanted = ["client", "add", "desk", "--scopes", "account.read", "--secret-sha256", digest];
+    assert_eq!(desk.ask(&wanted)["secret"], Value::Null);
+    let works = |secret: &str| sign_in(desk, "desk", secret).status == 200;
+    assert!(works("shop secret"));
+    let rotated = desk.ask(&["client", "rotate-secret", "desk"]);
+    let second = text(&rotated["secret"]).to_owned();
+    assert!(works("shop secret") && works(&second));
+    assert!(rotated["old_secret_until"].is_string(), "{rotated}");
+    let rotated = desk.ask(&["client", "rotate-secret", "desk", "--keep-old", "0s"]);
+    let third = text(&rotated["secret"]);
+    assert!(!works("shop secret") && !works(&second) && works(third));
+    let words = desk.tell(&["client", "rotate-secret", "desk"]).stdout;
+    assert!(words.contains("not shown again") && words.contains("secret = \""), "{words}");
+    assert_eq!(desk.tell(&["client", "add", "till", "--public", "--scopes", "a"]).code, Some(0));
+    assert!(desk.refused(&["client", "rotate-secret", "till"]).contains("public"));
+    assert_eq!(desk.tell(&["client", "rotate-secret", "desk", "--keep-old", "1"]).code, Some(2));
+}
+
+fn clients_of_both_places_are_listed_and_the_settings_count(desk: &Desk) {
+    desk.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
+    let list = desk.ask(&["client", "list"]);
+    let rows: Vec<_> = list["clients"].as_array().expect("clients").iter().collect();
+    let found: Vec<_> = rows.iter().map(|row| (text(&row["id"]), text(&row["origin"]))).collect();
+    assert_eq!(found, [("till", "database"), ("web", "settings")]);
+    let words = desk.tell(&["client", "list"]).stdout;
+    assert!(words.contains("settings") && words.contains("database"), "{words}");
+    for arguments in [
+        &["client", "add", "web", "--public", "--scopes", "a"][..],
+        &["client", "disable", "web"],
+        &["client", "enable", "web"],
+        &["client", "rotate-secret", "web"],
+        &["client", "remove", "web", "--yes"],
+    ] {
+        let said = desk.refused(arguments);
+        assert!(said.contains("web") && said.contains("settings"), "{said}");
+    }
+    for (more, reason) in [
+        (&["--scopes", "a\"b"][..], "scope token"),
+        (&["--scopes", "a", "--grants", "magic"], "unknown grant"),
+        (&["--scopes", "a", "--grants", "refresh_token"], "nothing to refresh"),
+        (&["--scopes", "a", "--allowed-origin", "*"], "not an origin"),
+        (&["--scopes", "a", "--access-ttl", "0s"], "at least 1s"),
+        (&["--scopes", "a", "--secret-sha256", "x"], "64 hexadecimal"),
+        (&["--scopes", "a", "--public", "--secret-sha256", "x"], "not both"),
+    ] {
+        let said = desk.refused(&[&["client", "add", "desk"], more].concat());
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+fn a_token_is_looked_into_and_never_printed(desk: &Desk) {
+    desk.create(ADA);
+    desk.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
+    let inspect = |token: &str| {
+        let said = desk.program.tell(&["token", "inspect", "--json"], &format!("{token}\n"));
+        assert!(token.len() < 20 || !said.stdout.contains(token), "{said:?}");
+        said.document()
+    };
+    let pair = sign_in(desk, "till", "").json();
+    for (member, kind) in [("access_token", "access"), ("refresh_token", "refresh")] {
+        let token = text(&pair[member]);
+        let told = inspect(token);
+        assert_eq!((&told["kind"], &told["checksum"]), (&json!(kind), &json!(true)), "{told}");
+        assert_eq!((&told["live"], &told["state"]), (&json!(true), &json!("live")), "{told}");
+        assert_eq!((&told["client_id"], &told["account"]["email"]), (&json!("till"), &json!(ADA)));
+        assert!(told["expires_at"].is_string() && told["issued_at"].is_string(), "{told}");
+        let words = desk.program.tell(&["token", "inspect"], token);
+        assert_eq!((words.code, words.stderr.as_str()), (Some(0), ""), "{words:?}");
+        assert!(words.stdout.contains("live") && !words.stdout.contains(token), "{words:?}");
+    }
+    for damaged in ["", "x", &text(&pair["access_token"])[..30]] {
+        let told = inspect(damaged);
+        assert_eq!((&told["state"], &told["checksum"]), (&json!("damaged"), &json!(false)));
+    }
+    desk.tell(&["client", "disable", "till"]);
+    let told = inspect(text(&pair["access_token"]));
+    assert_eq!((&told["live"], &told["state"]), (&json!(false), &json!("session-unknown")));
+}
+
+#[test]
+fn a_release_profile_starts_with_a_client_of_the_database() {
+    let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
+    let settings = [
+        ("ROCKET_PROFILE", "release"),
+        ("VESTIBULE_PUBLIC_URL", "https://accounts.example.org"),
+        ("VESTIBULE_MAIL__TRANSPORT", "log"),
+    ];
+    let mut program = Program::prepare(&settings.map(owned));
+    let output = program.expect_failure();
+    assert!(output.contains("vestibule client add") && output.contains("clients.<id>"), "{output}");
+    // the failed start has made the tables, and `migrate` would have
+    assert_eq!(program.tell(&["migrate"], "").code, Some(0));
+    let said = program.tell(&["client", "add", "web", "--public", "--scopes", "account.read"], "");
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
+    program.start_again();
+    program.stop();
+}
