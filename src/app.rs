@@ -19,7 +19,7 @@ pub fn build(figment: Figment) -> Rocket<Build> {
 /// ```
 ///
 /// Its routes are mounted at `/oauth`, `/.well-known`, `/v1`, `/account`, `/activate`, `/reset-password`,
-/// `/confirm-email`, `/schemas`, `/problems` and `/health`, its settings
+/// `/confirm-email`, `/schemas`, `/problems`, `/health`, `/openapi.json` and `/docs`, its settings
 /// are read from `[<profile>.vestibule]` of the application's figment and from the environment, and
 /// [`crate::web::Bearer`] guards the application's own routes.
 pub fn stage() -> AdHoc {

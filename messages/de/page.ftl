@@ -222,3 +222,25 @@ dev-html = HTML-Teil
 dev-frame = HTML-Teil der E-Mail
 dev-text = Textteil
 dev-footer = Diese Seite gibt es nur während der Entwicklung.
+
+## Die Beschreibung des Dienstes, für Entwickler
+
+docs = API-Referenz
+docs-of = Die API von { $service }
+docs-lead = Jeder Aufruf mit seinen Feldern und Antworten, auf Englisch. Dies ist Version { $version }.
+docs-document = Dasselbe für Programme (OpenAPI 3.1)
+docs-contents = Inhalt
+docs-needs-token = Braucht ein Zugriffstoken.
+docs-needs-scope = Braucht ein Zugriffstoken mit dem Scope { $scope }.
+docs-needs-client = Ein vertraulicher Client weist sich durch HTTP Basic aus, oder durch Id und Geheimnis im Body.
+docs-needs-cookie = Für jemanden, der auf der Kontoseite angemeldet ist, durch deren Cookie.
+docs-parameters = Parameter
+docs-body = Body: { $kind }
+docs-name = Name
+docs-kind = Typ
+docs-what = Bedeutung
+docs-required = nötig
+docs-answers = Antworten
+docs-status = Status
+docs-answer-fields = Felder der Antwort
+docs-example = Beispiel

@@ -213,3 +213,25 @@ dev-html = HTML part
 dev-frame = HTML part of the email
 dev-text = Text part
 dev-footer = This page exists only while developing.
+
+## The description of the service, for developers
+
+docs = API reference
+docs-of = The API of { $service }
+docs-lead = Every call with its fields and answers. This is version { $version }.
+docs-document = The same for programs (OpenAPI 3.1)
+docs-contents = Contents
+docs-needs-token = Needs an access token.
+docs-needs-scope = Needs an access token with the scope { $scope }.
+docs-needs-client = A confidential client shows who it is by HTTP Basic, or by id and secret in the body.
+docs-needs-cookie = For somebody who is signed in at the account page, by its cookie.
+docs-parameters = Parameters
+docs-body = Body: { $kind }
+docs-name = Name
+docs-kind = Type
+docs-what = What it is
+docs-required = needed
+docs-answers = Answers
+docs-status = Status
+docs-answer-fields = Fields of the answer
+docs-example = Example

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId, SessionId, SignUpId, UserAgent, row_id};
@@ -52,6 +54,16 @@ macro_rules! words {
                 serializer.serialize_str(self.as_str())
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let words = Self::ALL.iter().map(|one| one.as_str());
+                let schema = ObjectBuilder::new().schema_type(Type::String);
+                RefOr::T(schema.enum_values(Some(words)).into())
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
@@ -115,21 +127,28 @@ words! {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Event {
+    #[schema(value_type = String, format = "uuid")]
     pub id: EventId,
     pub kind: EventKind,
     pub actor: Actor,
+    #[schema(value_type = String, format = "date-time")]
     pub at: Timestamp,
     #[serde(skip)]
     pub account: Option<AccountId>,
     #[serde(skip)]
     pub sign_up: Option<SignUpId>,
+    #[schema(value_type = Option<String>, required = true, format = "uuid")]
     pub session_id: Option<SessionId>,
+    #[schema(value_type = Option<String>, required = true)]
     pub client_id: Option<ClientId>,
     /// Where the request came from, as far as that is kept.
+    #[schema(required = true)]
     pub address: Option<String>,
+    #[schema(value_type = Option<String>, required = true)]
     pub user_agent: Option<UserAgent>,
+    #[schema(required = true)]
     pub request_id: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Sessions: one for each sign-in.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::model::{ClientId, Scope, UserAgent, row_id};
@@ -11,15 +12,24 @@ row_id! {
 }
 
 /// A session as the account's owner may see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionSummary {
+    #[schema(value_type = String, format = "uuid")]
     pub id: SessionId,
+    /// The client that signed in.
+    #[schema(value_type = String, example = "web")]
     pub client_id: ClientId,
+    #[schema(value_type = String, example = "account.read account.write")]
     pub scope: Scope,
+    #[schema(value_type = String, format = "date-time")]
     pub created_at: Timestamp,
+    #[schema(value_type = String, format = "date-time")]
     pub last_used_at: Timestamp,
     /// The earlier of the idle and the absolute end.
+    #[schema(value_type = String, format = "date-time")]
     pub expires_at: Timestamp,
+    #[schema(value_type = Option<String>, required = true)]
     pub user_agent: Option<UserAgent>,
     /// Whether its client is enabled; `None` if it is not one that the database knows.
     #[serde(skip)]

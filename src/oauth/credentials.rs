@@ -68,6 +68,10 @@ impl Credentials {
         let pair = std::str::from_utf8(&decoded).ok()?;
         let (id, secret) = pair.split_once(':')?;
         let (id, secret) = (form_decode(id)?, Zeroizing::new(form_decode(secret)?));
+        // as in forms: one of the engines cannot even be asked for an id with NUL in it (R8)
+        if id.contains('\0') || secret.contains('\0') {
+            return None;
+        }
         (!id.is_empty()).then(|| Self::new(&id, &secret))
     }
 }
@@ -127,6 +131,9 @@ mod tests {
             &basic("web:%zz"),
             &basic("web:%f"),
             &basic("web:%ff"),
+            &basic("w\0b:"),
+            &basic("w%00b:"),
+            &basic("web:%00"),
             &basic(":secret"),
         ] {
             assert!(
@@ -165,7 +172,10 @@ mod tests {
                 Ok(Some(credentials)) => {
                     prop_assert_eq!(credentials, Credentials::new(&id, &secret));
                 }
-                other => prop_assert!(id.is_empty(), "{:?}", other),
+                other => {
+                    let has_nul = id.contains('\0') || secret.contains('\0');
+                    prop_assert!(id.is_empty() || has_nul, "{:?}", other);
+                }
             }
             Ok(())
         });

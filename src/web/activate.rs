@@ -6,8 +6,9 @@ use rocket::fairing::AdHoc;
 use rocket::http::Status;
 use rocket::serde::json::Json;
 use rocket::{State, get, post, routes};
-use serde_json::{Value, json};
 
+use super::edge::bodies::{ActivationBody, LinkBody, Progress};
+use super::edge::contract::{described, tag};
 use super::edge::form::{Form, FormError};
 use super::edge::json::JsonObject;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
@@ -29,6 +30,8 @@ pub fn stage() -> AdHoc {
             .mount("/v1", routes![activate_json, disavow_json])
     })
 }
+
+described!(show, press, disavow, renew, activate_json, disavow_json);
 
 /// Pages in the language of whoever signed up, else of the request.
 #[derive(Clone, Copy)]
@@ -98,6 +101,18 @@ impl<'a> Answers<'a> {
     }
 }
 
+/// The page behind the link of a sign-up
+#[utoipa::path(
+    tag = tag::PAGES,
+    operation_id = "activatePage",
+    params(("token" = Option<String>, Query, description = "The token of the link.", example = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M")),
+    responses(
+        (status = 200, description = "A page with one button, or that the account is active already."),
+        (status = 404, description = "No such link, or a sign-up that was dropped."),
+        (status = 409, description = "The address has come to an account by another way."),
+        (status = 410, description = "The link has expired; there is a button for another."),
+    ),
+)]
 #[get("/activate?<token>")]
 async fn show(
     token: Option<&str>,
@@ -116,6 +131,19 @@ async fn show(
     })
 }
 
+/// Confirm the address of a sign-up
+#[utoipa::path(
+    tag = tag::PAGES,
+    operation_id = "pressActivate",
+    request_body(content = ActivationBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The account is active."),
+        (status = 404, description = "No such link, or a sign-up that was dropped."),
+        (status = 409, description = "A password is needed, or the address has an account by now."),
+        (status = 410, description = "The link has expired."),
+        (status = 422, description = "The password cannot be taken; the page says why."),
+    ),
+)]
 #[post("/activate", data = "<form>")]
 async fn press(
     caller: Caller,
@@ -148,6 +176,19 @@ async fn press(
     })
 }
 
+/// Drop a sign-up that was not one's own
+#[utoipa::path(
+    tag = tag::PAGES,
+    operation_id = "pressDisavow",
+    request_body(content = LinkBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The sign-up is gone."),
+        (status = 404, description = "No such link."),
+        (status = 409, description = "The account is there already."),
+        (status = 410, description = "The link has expired."),
+    ),
+    extensions(("x-problems" = json!([slug::ALREADY_ACTIVE]))),
+)]
 #[post("/activate/disavowal", data = "<form>")]
 async fn disavow(
     caller: Caller,
@@ -168,6 +209,15 @@ async fn disavow(
     })
 }
 
+/// Ask for another link instead of an expired one
+#[utoipa::path(
+    tag = tag::PAGES,
+    operation_id = "renewActivation",
+    request_body(content = LinkBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 202, description = "If there is anything to send, it is on its way."),
+    ),
+)]
 #[post("/activate/new-link", data = "<form>")]
 async fn renew(
     caller: Caller,
@@ -182,19 +232,32 @@ async fn renew(
     Ok(pages.page(language, Status::Accepted, &NewLinkSent {}))
 }
 
+/// Activate an account
+///
+/// Uses the link of a letter; doing it again says the same.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::SIGN_UP,
+    operation_id = "activate",
+    request_body = ActivationBody,
+    responses(
+        (status = 200, description = "The account is `active`.", body = Progress),
+    ),
+    extensions(("x-problems" = json!([slug::PASSWORD_NEEDED, slug::ADDRESS_TAKEN, slug::LINK_EXPIRED, slug::LINK_UNKNOWN]))),
+)]
 #[post("/activations", data = "<body>")]
 async fn activate_json(
     caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Progress>, Problem> {
     let body = body?;
     let mut fields = body.fields();
     let token = fields.required_text("token").unwrap_or_default();
     let password = fields.text_of("password");
     fields.finish()?;
     match accounts.activate(token, password, &caller).await {
-        Ok(_) => Ok(Json(json!({ "status": "active" }))),
+        Ok(_) => Ok(Json(Progress::ACTIVE)),
         Err(ActivationError::PasswordNeeded(_)) => Err(Problem::of(slug::PASSWORD_NEEDED)),
         Err(ActivationError::Password { problem, .. }) => Err(Problem::field("password", &problem)),
         Err(ActivationError::AddressTaken) => Err(Problem::of(slug::ADDRESS_TAKEN)),
@@ -206,6 +269,19 @@ async fn activate_json(
     }
 }
 
+/// Drop a sign-up
+///
+/// For whoever got a letter and did not sign up: no account is made from it.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::SIGN_UP,
+    operation_id = "disavow",
+    request_body = LinkBody,
+    responses(
+        (status = 204, description = "The sign-up is gone."),
+    ),
+    extensions(("x-problems" = json!([slug::ALREADY_ACTIVE, slug::ADDRESS_TAKEN, slug::LINK_EXPIRED, slug::LINK_UNKNOWN]))),
+)]
 #[post("/activations/disavowals", data = "<body>")]
 async fn disavow_json(
     caller: Caller,

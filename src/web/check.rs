@@ -7,6 +7,8 @@ use rocket::http::{Header, Status};
 use rocket::{Responder, get, routes};
 
 use super::edge::bearer::{Asked, Bearer};
+use super::edge::contract::{described, tag};
+use super::edge::slug;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("check", |rocket| async { rocket.mount("/oauth", routes![check]) })
@@ -15,6 +17,8 @@ pub fn stage() -> AdHoc {
 /// What a header can hold of a name: visible ASCII, as it is but for `%`. The rest is percent-encoded
 /// (RFC 3986 §2.1), which clients named as usual have no use for.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+described!(check);
 
 /// Who it is, for the proxy to hand on.
 #[derive(Responder)]
@@ -25,7 +29,21 @@ struct Passed {
     scope: Header<'static>,
 }
 
-/// `?scope=` asks for scope; any live token passes without it.
+/// Ask whether a request may pass
+///
+/// For reverse proxies that ask before they let a request through: nginx `auth_request`, Caddy
+/// `forward_auth`, Traefik ForwardAuth. Any live token passes; `scope` asks for more.
+#[utoipa::path(
+    context_path = "/oauth",
+    tag = tag::OAUTH,
+    operation_id = "check",
+    security(("bearer" = [])),
+    params(("scope" = Option<String>, Query, description = "The scope that the token needs, tokens with spaces between them.", example = "account.read")),
+    responses(
+        (status = 200, description = "It may pass. The body is empty.", headers(("X-Vestibule-Account" = String, description = "The id of the account."), ("X-Vestibule-Client" = String, description = "The client that the token was issued to."), ("X-Vestibule-Scope" = String, description = "All that the token may be used for."))),
+    ),
+    extensions(("x-problems" = json!([slug::INSUFFICIENT_SCOPE, slug::INVALID_REQUEST]))),
+)]
 #[get("/check")]
 fn check(bearer: Bearer<Asked>) -> (Status, Passed) {
     let client = utf8_percent_encode(bearer.client_id(), ENCODED).to_string();

@@ -6,6 +6,8 @@ use rocket::fairing::AdHoc;
 use rocket::http::Status;
 use rocket::{State, get, post, routes};
 
+use super::edge::bodies::LinkBody;
+use super::edge::contract::{described, tag};
 use super::edge::form::{Form, FormError};
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::views::{
@@ -21,6 +23,8 @@ pub fn stage() -> AdHoc {
         rocket.mount("/confirm-email", routes![show, confirm, show_stop, stop, renew])
     })
 }
+
+described!(show, confirm, show_stop, stop, renew);
 
 /// Pages in the language of the account's owner, else of the request.
 #[derive(Clone, Copy)]
@@ -73,6 +77,19 @@ impl Answers<'_> {
     }
 }
 
+/// The page behind the link that confirms a new address
+#[utoipa::path(
+    context_path = "/confirm-email",
+    tag = tag::PAGES,
+    operation_id = "confirmEmailPage",
+    params(("token" = Option<String>, Query, description = "The token of the link.", example = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M")),
+    responses(
+        (status = 200, description = "A page with one button, or that it is confirmed already."),
+        (status = 404, description = "No such link."),
+        (status = 409, description = "The address has come to another account."),
+        (status = 410, description = "The change was stopped, or the link has expired."),
+    ),
+)]
 #[get("/?<token>")]
 async fn show(
     token: Option<&str>,
@@ -102,6 +119,19 @@ async fn show(
     })
 }
 
+/// Confirm a new address
+#[utoipa::path(
+    context_path = "/confirm-email",
+    tag = tag::PAGES,
+    operation_id = "pressConfirmEmail",
+    request_body(content = LinkBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The new address counts."),
+        (status = 404, description = "No such link."),
+        (status = 409, description = "The address has come to another account."),
+        (status = 410, description = "The change was stopped, or the link has expired."),
+    ),
+)]
 #[post("/", data = "<form>")]
 async fn confirm(
     caller: Caller,
@@ -123,6 +153,19 @@ async fn confirm(
     }
 }
 
+/// The page behind the link that stops a change of address
+#[utoipa::path(
+    context_path = "/confirm-email",
+    tag = tag::PAGES,
+    operation_id = "stopEmailChangePage",
+    params(("token" = Option<String>, Query, description = "The token of the link.", example = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M")),
+    responses(
+        (status = 200, description = "A page with one button, or that it is stopped already."),
+        (status = 404, description = "No such link."),
+        (status = 409, description = "The address has come to another account."),
+        (status = 410, description = "Too late, or the link has expired."),
+    ),
+)]
 #[get("/stop?<token>")]
 async fn show_stop(
     token: Option<&str>,
@@ -152,6 +195,19 @@ async fn show_stop(
     })
 }
 
+/// Stop a change of address
+#[utoipa::path(
+    context_path = "/confirm-email",
+    tag = tag::PAGES,
+    operation_id = "pressStopEmailChange",
+    request_body(content = LinkBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The change is stopped."),
+        (status = 404, description = "No such link."),
+        (status = 409, description = "The address has come to another account."),
+        (status = 410, description = "Too late, or the link has expired."),
+    ),
+)]
 #[post("/stop", data = "<form>")]
 async fn stop(
     caller: Caller,
@@ -173,6 +229,16 @@ async fn stop(
     }
 }
 
+/// Ask for another link instead of an expired one
+#[utoipa::path(
+    context_path = "/confirm-email",
+    tag = tag::PAGES,
+    operation_id = "renewEmailLink",
+    request_body(content = LinkBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 202, description = "If there is anything to send, it is on its way."),
+    ),
+)]
 #[post("/new-link", data = "<form>")]
 async fn renew(
     form: Result<Form, FormError>,

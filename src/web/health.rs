@@ -7,8 +7,9 @@ use std::time::Duration;
 use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
 use rocket::{State, get, routes};
-use serde_json::{Value, json};
 
+use super::edge::bodies::Progress;
+use super::edge::contract::{described, tag};
 use super::edge::problem::Problem;
 use crate::storage::{Store, chain};
 
@@ -21,6 +22,8 @@ pub fn stage() -> AdHoc {
         rocket.mount("/health", routes![live, ready])
     })
 }
+
+described!(live, ready);
 
 /// Whether new requests are welcome. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -37,19 +40,42 @@ impl Readiness {
     }
 }
 
+/// Whether the process serves
+#[utoipa::path(
+    context_path = "/health",
+    tag = tag::OPERATIONS,
+    operation_id = "live",
+    responses(
+        (status = 200, description = "It does: `live`.", body = Progress),
+    ),
+)]
 #[get("/live")]
-fn live() -> Json<Value> {
-    Json(json!({ "status": "live" }))
+fn live() -> Json<Progress> {
+    Json(Progress::LIVE)
 }
 
+/// Whether requests are welcome
+///
+/// Whether database and migrations are good, and no shutdown has begun.
+#[utoipa::path(
+    context_path = "/health",
+    tag = tag::OPERATIONS,
+    operation_id = "ready",
+    responses(
+        (status = 200, description = "They are: `ready`.", body = Progress),
+    ),
+)]
 #[get("/ready")]
-async fn ready(readiness: &State<Readiness>, store: &State<Store>) -> Result<Json<Value>, Problem> {
+async fn ready(
+    readiness: &State<Readiness>,
+    store: &State<Store>,
+) -> Result<Json<Progress>, Problem> {
     let later = Problem::unavailable(Duration::from_secs(1));
     if readiness.is_shutting_down() {
         return Err(later.detail("The service is shutting down."));
     }
     match store.check().await {
-        Ok(()) => Ok(Json(json!({ "status": "ready" }))),
+        Ok(()) => Ok(Json(Progress::READY)),
         Err(error) => {
             tracing::warn!(error = chain(&error), "not ready");
             Err(later.detail(format!("The database is not good: {error}.")))

@@ -5,19 +5,19 @@ use rocket::http::ContentType;
 use rocket::serde::json::Json;
 use rocket::{State, get, head, routes};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::edge::bearer::{Bearer, Need};
-use super::edge::export::Download;
+use super::edge::contract::{described, tag};
+use super::edge::export::{AccountExport, Download, SCHEMA};
 use super::edge::problem::Problem;
+use super::edge::slug;
 use crate::accounts::{Accounts, EventPage};
 use crate::config::Settings;
 use crate::model::{Caller, Event, EventId};
 
 /// Events in one answer, at most and by default.
 const PAGE: i64 = 100;
-
-/// The form of an export (JSON Schema 2020-12).
-const SCHEMA: &str = include_str!("../../schemas/account-export.json");
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("history", |rocket| async {
@@ -27,20 +27,37 @@ pub fn stage() -> AdHoc {
     })
 }
 
+described!(events, export, schema);
+
 struct ReadHistory;
 
 impl Need for ReadHistory {
     const SCOPE: &'static str = "account.read";
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Events {
     /// The latest first.
     events: Vec<Event>,
     /// Where to go on, as `before`, if there is more.
+    #[schema(value_type = Option<String>, required = true, format = "uuid")]
     next: Option<EventId>,
 }
 
+/// What happened to the account
+///
+/// A hundred events in an answer, the latest first.
+#[utoipa::path(
+    context_path = "/v1/me",
+    tag = tag::ACCOUNT,
+    operation_id = "listEvents",
+    security(("bearer" = ["account.read"])),
+    params(("before" = Option<String>, Query, description = "Go on where an earlier answer ended: its `next`.", example = "01890000-0000-7000-8000-000000000002")),
+    responses(
+        (status = 200, description = "The events.", body = Events),
+    ),
+    extensions(("x-problems" = json!([slug::INVALID_FIELDS]))),
+)]
 #[get("/events?<before>")]
 async fn events(
     bearer: Bearer<ReadHistory>,
@@ -54,6 +71,18 @@ async fn events(
     Ok(Json(Events { events, next }))
 }
 
+/// Take along all that is stored
+///
+/// One document, as a file to keep; its form is the schema that it names.
+#[utoipa::path(
+    context_path = "/v1/me",
+    tag = tag::ACCOUNT,
+    operation_id = "exportAccount",
+    security(("bearer" = ["account.read"])),
+    responses(
+        (status = 200, description = "All that is stored about the person.", body = AccountExport, headers(("Content-Disposition" = String, description = "A name for the file."))),
+    ),
+)]
 #[get("/export")]
 async fn export(
     bearer: Bearer<ReadHistory>,
@@ -76,6 +105,15 @@ async fn export_head(
     Ok(Download::new(settings, export))
 }
 
+/// The form of an export, as a JSON schema
+#[utoipa::path(
+    context_path = "/schemas",
+    tag = tag::OPERATIONS,
+    operation_id = "accountExportSchema",
+    responses(
+        (status = 200, description = "A JSON schema of 2020-12.", body = serde_json::Value, content_type = "application/schema+json"),
+    ),
+)]
 #[get("/account-export.json")]
 fn schema() -> (ContentType, &'static str) {
     (ContentType::new("application", "schema+json"), SCHEMA)

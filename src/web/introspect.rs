@@ -1,11 +1,17 @@
 //! `POST /oauth/introspect`: the introspection endpoint (RFC 7662).
 
+use std::borrow::Cow;
+
 use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
 use rocket::{State, post, routes};
 use serde::Serialize;
+use utoipa::openapi::{AllOfBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use zeroize::Zeroizing;
 
+use super::edge::bodies::IntrospectionForm;
+use super::edge::contract::{described, tag};
 use super::edge::cors::Concern;
 use super::edge::form::{Form, FormError};
 use super::edge::oauth::OAuthProblem;
@@ -18,6 +24,8 @@ pub fn stage() -> AdHoc {
     AdHoc::on_ignite("introspect", |rocket| async { rocket.mount("/oauth", routes![introspect]) })
 }
 
+described!(introspect);
+
 /// RFC 7662 §2.2. A token that does not count has `active` and nothing else.
 #[derive(Serialize)]
 struct Answer {
@@ -26,18 +34,50 @@ struct Answer {
     token: Option<Active>,
 }
 
-#[derive(Serialize)]
+impl PartialSchema for Answer {
+    fn schema() -> RefOr<Schema> {
+        let active = |is_active: bool| {
+            let schema = ObjectBuilder::new().schema_type(Type::Boolean);
+            let schema = schema.enum_values(Some([is_active]));
+            ObjectBuilder::new().property("active", schema).required("active")
+        };
+        let live = AllOfBuilder::new().item(Ref::from_schema_name("Active")).item(active(true));
+        RefOr::T(OneOfBuilder::new().item(active(false)).item(live).into())
+    }
+}
+
+impl ToSchema for Answer {
+    fn name() -> Cow<'static, str> {
+        "Introspection".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Active::name().into_owned(), Active::schema()));
+        Active::schemas(schemas);
+    }
+}
+
+#[derive(Serialize, ToSchema)]
 struct Active {
+    #[schema(value_type = String, example = "account.read")]
     scope: Scope,
+    #[schema(value_type = String, example = "web")]
     client_id: ClientId,
+    /// The address of the account.
+    #[schema(example = "ada@example.org")]
     username: String,
     /// Of access tokens, as the token endpoint says it (RFC 6749 §5.1).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "Bearer")]
     token_type: Option<&'static str>,
     /// In seconds since 1970 (RFC 7519 §2), as is `iat`.
+    #[schema(example = 1_795_426_860)]
     exp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, example = 1_795_425_960)]
     iat: Option<i64>,
+    /// The id of the account.
+    #[schema(value_type = String, format = "uuid")]
     sub: AccountId,
     iss: String,
 }
@@ -57,6 +97,20 @@ impl Active {
     }
 }
 
+/// Ask what a token is
+///
+/// RFC 7662, for confidential clients. A client sees the tokens that were issued to it, or, registered
+/// with `introspects = "all"`, everyone's.
+#[utoipa::path(
+    context_path = "/oauth",
+    tag = tag::OAUTH,
+    operation_id = "introspect",
+    security(("client" = []), ()),
+    request_body(content = IntrospectionForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "What the token is; of one that does not count, `active` alone.", body = Answer),
+    ),
+)]
 #[post("/introspect", data = "<form>")]
 async fn introspect(
     authorization: Authorization<'_>,

@@ -6,9 +6,13 @@ use rocket::response::status::Custom;
 use rocket::serde::json::Json;
 use rocket::{State, get, patch, post, put, routes};
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::edge::bearer::{Bearer, Need};
+use super::edge::bodies::{
+    EmailChangeBody, PasswordBody, PasswordChangeBody, ProfileBody, Progress,
+};
+use super::edge::contract::{described, tag};
 use super::edge::json::JsonObject;
 use super::edge::problem::Problem;
 use super::edge::slug;
@@ -24,6 +28,8 @@ pub fn stage() -> AdHoc {
     })
 }
 
+described!(show, change, change_password, change_email, delete);
+
 /// Reading one's account.
 struct ReadAccount;
 
@@ -38,12 +44,18 @@ impl Need for WriteAccount {
     const SCOPE: &'static str = "account.write";
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Me {
+    #[schema(value_type = String, format = "uuid")]
     id: AccountId,
+    #[schema(example = "ada@example.org")]
     email: String,
+    #[schema(value_type = Option<String>, required = true, example = "Ada Lovelace")]
     name: Option<Name>,
+    /// A language tag (BCP 47).
+    #[schema(value_type = Option<String>, required = true, example = "en")]
     locale: Option<Locale>,
+    #[schema(value_type = String, format = "date-time")]
     created_at: Timestamp,
 }
 
@@ -68,6 +80,16 @@ impl From<ProfileError> for Problem {
     }
 }
 
+/// Read the account
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::ACCOUNT,
+    operation_id = "readAccount",
+    security(("bearer" = ["account.read"])),
+    responses(
+        (status = 200, description = "The account.", body = Me),
+    ),
+)]
 #[get("/me")]
 async fn show(
     bearer: Bearer<ReadAccount>,
@@ -76,6 +98,19 @@ async fn show(
     Ok(Json(accounts.profile(bearer.account()).await?.into()))
 }
 
+/// Change name or language
+///
+/// What is not sent stays as it is; null takes it away.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::ACCOUNT,
+    operation_id = "changeAccount",
+    security(("bearer" = ["account.write"])),
+    request_body = ProfileBody,
+    responses(
+        (status = 200, description = "The account as it is now.", body = Me),
+    ),
+)]
 #[patch("/me", data = "<body>")]
 async fn change(
     bearer: Bearer<WriteAccount>,
@@ -104,6 +139,19 @@ fn refused(error: ProofError, field: &'static str) -> Problem {
     }
 }
 
+/// Change the password
+///
+/// Every other session ends, and a notice is mailed.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::ACCOUNT,
+    operation_id = "changePassword",
+    security(("bearer" = ["account.write"])),
+    request_body = PasswordChangeBody,
+    responses(
+        (status = 204, description = "The password is changed."),
+    ),
+)]
 #[put("/me/password", data = "<body>")]
 async fn change_password(
     bearer: Bearer<WriteAccount>,
@@ -128,13 +176,27 @@ async fn change_password(
     Ok(Status::NoContent)
 }
 
+/// Change the address
+///
+/// Sends a link to the new address and a notice to the old one. The new address counts once its link
+/// is used.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::ACCOUNT,
+    operation_id = "changeEmail",
+    security(("bearer" = ["account.write"])),
+    request_body = EmailChangeBody,
+    responses(
+        (status = 202, description = "The change waits: `confirmation_pending`.", body = Progress),
+    ),
+)]
 #[post("/me/email", data = "<body>")]
 async fn change_email(
     bearer: Bearer<WriteAccount>,
     caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
-) -> Result<Custom<Json<Value>>, Problem> {
+) -> Result<Custom<Json<Progress>>, Problem> {
     let body = body?;
     let mut fields = body.fields();
     let email = fields.required("email", EmailAddress::parse);
@@ -149,9 +211,22 @@ async fn change_email(
         EmailChangeError::Proof(error) => refused(error, "password"),
     })?;
     // the same whoever the new address belongs to
-    Ok(Custom(Status::Accepted, Json(json!({ "status": "confirmation_pending" }))))
+    Ok(Custom(Status::Accepted, Json(Progress::CONFIRMATION_PENDING)))
 }
 
+/// Delete the account
+///
+/// Account, sessions and personal data are gone at once; a notice is mailed.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::ACCOUNT,
+    operation_id = "deleteAccount",
+    security(("bearer" = ["account.write"])),
+    request_body = PasswordBody,
+    responses(
+        (status = 204, description = "The account is gone."),
+    ),
+)]
 #[post("/me/deletion", data = "<body>")]
 async fn delete(
     bearer: Bearer<WriteAccount>,

@@ -1,11 +1,14 @@
 //! `GET /.well-known/oauth-authorization-server`: what this server can do (RFC 8414).
 
 use rocket::fairing::AdHoc;
-use rocket::http::uri::Origin;
+use rocket::http::uri::fmt::Path;
+use rocket::http::uri::{Origin, Segments};
 use rocket::serde::json::Json;
 use rocket::{State, get, routes};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::edge::contract::{described, tag};
 use super::edge::problem::Problem;
 use super::edge::slug;
 use crate::config::Settings;
@@ -17,19 +20,29 @@ pub fn stage() -> AdHoc {
     })
 }
 
+described!(metadata, metadata_below);
+
 /// RFC 8414 §2. Only what works is there.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Metadata {
     issuer: String,
     token_endpoint: String,
     revocation_endpoint: String,
     introspection_endpoint: String,
+    /// Those of this service. Operators make others for their own APIs.
+    #[schema(value_type = Vec<String>)]
+    scopes_supported: [&'static str; 2],
     grant_types_supported: Vec<&'static str>,
     /// Needed by RFC 8414; there is no authorization endpoint that could answer one.
+    #[schema(value_type = Vec<String>)]
     response_types_supported: [&'static str; 0],
+    #[schema(value_type = Vec<String>)]
     token_endpoint_auth_methods_supported: [&'static str; 3],
+    #[schema(value_type = Vec<String>)]
     revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    #[schema(value_type = Vec<String>)]
     introspection_endpoint_auth_methods_supported: [&'static str; 2],
+    service_documentation: String,
 }
 
 impl Metadata {
@@ -40,6 +53,7 @@ impl Metadata {
             token_endpoint: format!("{issuer}/oauth/token"),
             revocation_endpoint: format!("{issuer}/oauth/revoke"),
             introspection_endpoint: format!("{issuer}/oauth/introspect"),
+            scopes_supported: ["account.read", "account.write"],
             grant_types_supported: GrantType::ALL.map(GrantType::as_str).into(),
             response_types_supported: [],
             token_endpoint_auth_methods_supported: all,
@@ -48,20 +62,50 @@ impl Metadata {
                 "client_secret_basic",
                 "client_secret_post",
             ],
+            service_documentation: format!("{issuer}/docs"),
             issuer: issuer.to_owned(),
         }
     }
 }
 
+/// What this authorization server can do
+///
+/// RFC 8414. Only what works is there.
+#[utoipa::path(
+    context_path = "/.well-known",
+    tag = tag::OAUTH,
+    operation_id = "metadata",
+    responses(
+        (status = 200, description = "The metadata.", body = Metadata),
+    ),
+)]
 #[get("/oauth-authorization-server")]
 fn metadata(settings: &State<Settings>) -> Json<Metadata> {
     Json(Metadata::new(settings))
 }
 
+/// The same, below the path of an issuer
+///
 /// Of an issuer with a path, the metadata is at the well-known address of its host with that path
-/// behind it (§3.1).
-#[get("/oauth-authorization-server/<_..>")]
-fn metadata_below(uri: &Origin<'_>, settings: &State<Settings>) -> Result<Json<Metadata>, Problem> {
+/// behind it (RFC 8414 §3.1).
+#[utoipa::path(
+    context_path = "/.well-known",
+    tag = tag::OAUTH,
+    operation_id = "metadataOfPath",
+    params(("path" = String, Path, description = "The path of the issuer.", example = "accounts")),
+    responses(
+        (status = 200, description = "The metadata.", body = Metadata),
+    ),
+    extensions(("x-problems" = json!([slug::NOT_FOUND]))),
+)]
+#[get("/oauth-authorization-server/<path..>")]
+fn metadata_below(
+    path: Segments<'_, Path>,
+    uri: &Origin<'_>,
+    settings: &State<Settings>,
+) -> Result<Json<Metadata>, Problem> {
+    // compared as it stands, and segments are decoded
+    let _ = path;
     let own = settings.public_url.base_path();
     let below = uri.path().as_str().strip_prefix("/.well-known/oauth-authorization-server");
     match !own.is_empty() && below == Some(own) {

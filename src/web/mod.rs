@@ -14,6 +14,7 @@ mod history;
 mod introspect;
 mod me;
 mod metadata;
+mod openapi;
 mod password_reset;
 mod problems;
 mod revoke;
@@ -22,6 +23,7 @@ mod sign_up;
 mod token;
 
 use rocket::fairing::AdHoc;
+use utoipa::openapi::OpenApi;
 
 use edge::slug::Slug;
 
@@ -34,6 +36,31 @@ pub use health::Readiness;
 /// Everything that `/problems/<slug>` explains.
 pub(crate) fn problem_kinds() -> impl Iterator<Item = &'static Slug> {
     edge::slug::ALL.iter().copied()
+}
+
+/// What every route says of itself, but for those of developers.
+fn described() -> OpenApi {
+    let mut all = token::described();
+    for one in [
+        revoke::described(),
+        introspect::described(),
+        check::described(),
+        metadata::described(),
+        sign_up::described(),
+        activate::described(),
+        me::described(),
+        sessions::described(),
+        history::described(),
+        password_reset::described(),
+        email_change::described(),
+        account::all_described(),
+        problems::described(),
+        health::described(),
+        openapi::described(),
+    ] {
+        all.merge(one);
+    }
+    all
 }
 
 /// All routes, with the catchers of their mounts.
@@ -56,12 +83,15 @@ pub fn stage() -> AdHoc {
             .attach(account::stage())
             .attach(problems::stage())
             .attach(health::stage())
+            .attach(openapi::stage(described))
             .attach(dev_mail::stage())
             .register("/oauth", edge::catchers::oauth())
             .register("/v1", edge::catchers::json())
             .register("/health", edge::catchers::json())
             .register("/schemas", edge::catchers::json())
             .register("/.well-known", edge::catchers::json())
+            .register("/openapi.json", edge::catchers::json())
+            .register("/docs", edge::catchers::pages())
             .register("/activate", edge::catchers::pages())
             .register("/reset-password", edge::catchers::pages())
             .register("/confirm-email", edge::catchers::pages())

@@ -8,8 +8,9 @@ use rocket::http::Status;
 use rocket::response::status::Custom;
 use rocket::serde::json::Json;
 use rocket::{State, get, post, routes};
-use serde_json::{Value, json};
 
+use super::edge::bodies::{EmailBody, LinkBody, NewPasswordBody, Progress};
+use super::edge::contract::{described, tag};
 use super::edge::form::{Form, FormError};
 use super::edge::json::JsonObject;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
@@ -30,6 +31,8 @@ pub fn stage() -> AdHoc {
             .mount("/v1", routes![request, confirm])
     })
 }
+
+described!(show, press, renew, request, confirm);
 
 /// Pages in the language of the account's owner, else of the request.
 #[derive(Clone, Copy)]
@@ -69,6 +72,18 @@ impl Answers<'_> {
     }
 }
 
+/// The page behind the link of a forgotten password
+#[utoipa::path(
+    context_path = "/reset-password",
+    tag = tag::PAGES,
+    operation_id = "resetPasswordPage",
+    params(("token" = Option<String>, Query, description = "The token of the link.", example = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M")),
+    responses(
+        (status = 200, description = "A page with a form."),
+        (status = 404, description = "No such link."),
+        (status = 410, description = "The link was used, or has expired."),
+    ),
+)]
 #[get("/?<token>")]
 async fn show(
     token: Option<&str>,
@@ -82,6 +97,19 @@ async fn show(
     Ok(answers.standing(Status::Ok, &standing, vec![]))
 }
 
+/// Choose a new password by a link
+#[utoipa::path(
+    context_path = "/reset-password",
+    tag = tag::PAGES,
+    operation_id = "pressResetPassword",
+    request_body(content = NewPasswordBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The password is changed."),
+        (status = 404, description = "No such link."),
+        (status = 410, description = "The link was used, or has expired."),
+        (status = 422, description = "The password cannot be taken; the page says why."),
+    ),
+)]
 #[post("/", data = "<form>")]
 async fn press(
     caller: Caller,
@@ -112,6 +140,16 @@ async fn press(
     })
 }
 
+/// Ask for another link instead of an expired one
+#[utoipa::path(
+    context_path = "/reset-password",
+    tag = tag::PAGES,
+    operation_id = "renewReset",
+    request_body(content = LinkBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 202, description = "If there is anything to send, it is on its way."),
+    ),
+)]
 #[post("/new-link", data = "<form>")]
 async fn renew(
     caller: Caller,
@@ -128,21 +166,46 @@ async fn renew(
     Ok(answers.page(Status::Accepted, &NewLinkSent {}))
 }
 
+/// Ask for a new password
+///
+/// Sends a letter with a link if the address has an account; the answer is the same for every address.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::PASSWORDS,
+    operation_id = "requestPasswordReset",
+    request_body = EmailBody,
+    responses(
+        (status = 202, description = "If there is an account, a letter is on its way: `reset_pending`.", body = Progress),
+    ),
+)]
 #[post("/password-resets", data = "<body>")]
 async fn request(
     caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
-) -> Result<Custom<Json<Value>>, Problem> {
+) -> Result<Custom<Json<Progress>>, Problem> {
     let body = body?;
     let mut fields = body.fields();
     let email = fields.required("email", EmailAddress::parse);
     let email = fields.finish_with(email)?;
     accounts.request_password_reset(&email, &caller).await?;
     // the same whoever the address belongs to (R47)
-    Ok(Custom(Status::Accepted, Json(json!({ "status": "reset_pending" }))))
+    Ok(Custom(Status::Accepted, Json(Progress::RESET_PENDING)))
 }
 
+/// Choose a new password
+///
+/// Uses the link of a letter. Every session ends, and none begins.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::PASSWORDS,
+    operation_id = "resetPassword",
+    request_body = NewPasswordBody,
+    responses(
+        (status = 204, description = "The password is changed."),
+    ),
+    extensions(("x-problems" = json!([slug::LINK_USED, slug::LINK_EXPIRED, slug::LINK_UNKNOWN]))),
+)]
 #[post("/password-resets/confirmations", data = "<body>")]
 async fn confirm(
     caller: Caller,

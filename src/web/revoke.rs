@@ -5,10 +5,13 @@ use rocket::http::Status;
 use rocket::{State, post, routes};
 use zeroize::Zeroizing;
 
+use super::edge::bodies::RevocationForm;
+use super::edge::contract::{described, tag};
 use super::edge::cors::Concern;
 use super::edge::form::{Form, FormError};
 use super::edge::oauth::OAuthProblem;
 use super::edge::request::Authorization;
+use super::edge::slug;
 use crate::model::Caller;
 use crate::oauth::{OAuth, OAuthError, Revocation};
 
@@ -16,6 +19,23 @@ pub fn stage() -> AdHoc {
     AdHoc::on_ignite("revoke", |rocket| async { rocket.mount("/oauth", routes![revoke]) })
 }
 
+described!(revoke);
+
+/// Revoke a token
+///
+/// RFC 7009. Revoking an access token ends that token, revoking a refresh token ends the session. A
+/// token that is not known is as good as revoked.
+#[utoipa::path(
+    context_path = "/oauth",
+    tag = tag::OAUTH,
+    operation_id = "revoke",
+    security(("client" = []), ()),
+    request_body(content = RevocationForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The token does not work any more. The body is empty."),
+    ),
+    extensions(("x-problems" = json!([slug::INVALID_GRANT]))),
+)]
 #[post("/revoke", data = "<form>")]
 async fn revoke(
     authorization: Authorization<'_>,

@@ -5,8 +5,10 @@ use rocket::http::Status;
 use rocket::serde::json::Json;
 use rocket::{State, delete, get, routes};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::edge::bearer::{Bearer, Need};
+use super::edge::contract::{described, tag};
 use super::edge::problem::Problem;
 use super::edge::slug;
 use crate::accounts::Accounts;
@@ -18,6 +20,8 @@ pub fn stage() -> AdHoc {
         rocket.mount("/v1/me", routes![list, end_one, end_all])
     })
 }
+
+described!(list, end_one, end_all);
 
 struct ReadSessions;
 
@@ -31,12 +35,13 @@ impl Need for EndSessions {
     const SCOPE: &'static str = "account.write";
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Sessions {
     sessions: Vec<Listed>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedSession)]
 struct Listed {
     #[serde(flatten)]
     session: SessionSummary,
@@ -44,6 +49,16 @@ struct Listed {
     current: bool,
 }
 
+/// List where one is signed in
+#[utoipa::path(
+    context_path = "/v1/me",
+    tag = tag::ACCOUNT,
+    operation_id = "listSessions",
+    security(("bearer" = ["account.read"])),
+    responses(
+        (status = 200, description = "The sessions.", body = Sessions),
+    ),
+)]
 #[get("/sessions")]
 async fn list(
     bearer: Bearer<ReadSessions>,
@@ -57,6 +72,18 @@ async fn list(
     Ok(Json(Sessions { sessions: sessions.into_iter().map(listed).collect() }))
 }
 
+/// Sign out there
+#[utoipa::path(
+    context_path = "/v1/me",
+    tag = tag::ACCOUNT,
+    operation_id = "endSession",
+    security(("bearer" = ["account.write"])),
+    params(("id" = String, Path, description = "The id of the session.", example = "01890000-0000-7000-8000-000000000002")),
+    responses(
+        (status = 204, description = "The session has ended."),
+    ),
+    extensions(("x-problems" = json!([slug::NOT_FOUND]))),
+)]
 #[delete("/sessions/<id>")]
 async fn end_one(
     bearer: Bearer<EndSessions>,
@@ -72,6 +99,18 @@ async fn end_one(
     }
 }
 
+/// Sign out everywhere
+///
+/// Every session ends, and so does that of the token which asks.
+#[utoipa::path(
+    context_path = "/v1/me",
+    tag = tag::ACCOUNT,
+    operation_id = "endSessions",
+    security(("bearer" = ["account.write"])),
+    responses(
+        (status = 204, description = "Every session has ended."),
+    ),
+)]
 #[delete("/sessions")]
 async fn end_all(
     bearer: Bearer<EndSessions>,

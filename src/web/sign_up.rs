@@ -5,8 +5,9 @@ use rocket::http::Status;
 use rocket::response::status::Custom;
 use rocket::serde::json::Json;
 use rocket::{State, post, routes};
-use serde_json::{Value, json};
 
+use super::edge::bodies::{EmailBody, Progress, SignUpBody};
+use super::edge::contract::{described, tag};
 use super::edge::json::JsonObject;
 use super::edge::problem::Problem;
 use crate::accounts::{Accounts, SignUpRequest};
@@ -18,17 +19,32 @@ pub fn stage() -> AdHoc {
     })
 }
 
+described!(sign_up, activation_mail);
+
 /// The same whoever the address belongs to (R34).
-fn accepted() -> Custom<Json<Value>> {
-    Custom(Status::Accepted, Json(json!({ "status": "activation_pending" })))
+fn accepted() -> Custom<Json<Progress>> {
+    Custom(Status::Accepted, Json(Progress::ACTIVATION_PENDING))
 }
 
+/// Sign up
+///
+/// Sends a letter with a link, and answers the same whether or not the address is known. The account
+/// exists once the link is used.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::SIGN_UP,
+    operation_id = "signUp",
+    request_body = SignUpBody,
+    responses(
+        (status = 202, description = "A letter is on its way: `activation_pending`.", body = Progress),
+    ),
+)]
 #[post("/accounts", data = "<body>")]
 async fn sign_up(
     caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
-) -> Result<Custom<Json<Value>>, Problem> {
+) -> Result<Custom<Json<Progress>>, Problem> {
     let body = body?;
     let mut fields = body.fields();
     let email = fields.required("email", EmailAddress::parse);
@@ -43,12 +59,24 @@ async fn sign_up(
     Ok(accepted())
 }
 
+/// Ask for another letter
+///
+/// Sends a fresh link if a sign-up waits for the address; the answer is the same for every address.
+#[utoipa::path(
+    context_path = "/v1",
+    tag = tag::SIGN_UP,
+    operation_id = "sendActivationMail",
+    request_body = EmailBody,
+    responses(
+        (status = 202, description = "If a sign-up waits, a letter is on its way: `activation_pending`.", body = Progress),
+    ),
+)]
 #[post("/activation-mails", data = "<body>")]
 async fn activation_mail(
     caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
-) -> Result<Custom<Json<Value>>, Problem> {
+) -> Result<Custom<Json<Progress>>, Problem> {
     let body = body?;
     let mut fields = body.fields();
     let email = fields.required("email", EmailAddress::parse);

@@ -4,12 +4,16 @@ use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
 use rocket::{State, post, routes};
 use serde::Serialize;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use super::edge::bodies::TokenForm;
+use super::edge::contract::{described, tag};
 use super::edge::cors::Concern;
 use super::edge::form::{Form, FormError};
 use super::edge::oauth::OAuthProblem;
 use super::edge::request::Authorization;
+use super::edge::slug;
 use crate::model::{Caller, GrantType, Password, RefreshToken, Scope};
 use crate::oauth::{OAuth, OAuthError, PasswordGrant, RefreshGrant, TokenPair};
 
@@ -17,15 +21,24 @@ pub fn stage() -> AdHoc {
     AdHoc::on_ignite("token", |rocket| async { rocket.mount("/oauth", routes![token]) })
 }
 
+described!(token);
+
 /// A successful answer (RFC 6749 §5.1).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TokenAnswer {
+    #[schema(example = "vat_AZAAAAAAcAC…")]
     access_token: String,
+    #[schema(example = "Bearer")]
     token_type: &'static str,
     /// In seconds.
+    #[schema(example = 900)]
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of a client that is registered for the refresh grant.
+    #[schema(value_type = String, required = false, example = "vrt_AZAAAAAAcAC…")]
     refresh_token: Option<String>,
+    /// What the tokens may be used for.
+    #[schema(value_type = String, example = "account.read account.write")]
     scope: Scope,
 }
 
@@ -41,6 +54,22 @@ impl From<TokenPair> for TokenAnswer {
     }
 }
 
+/// Get tokens
+///
+/// The password grant (RFC 6749 §4.3) signs somebody in and begins a session; the refresh grant (§6)
+/// replaces the tokens of a session by new ones. Confidential clients show who they are by HTTP
+/// Basic or in the body, public clients send their `client_id` alone.
+#[utoipa::path(
+    context_path = "/oauth",
+    tag = tag::OAUTH,
+    operation_id = "token",
+    security(("client" = []), ()),
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The tokens.", body = TokenAnswer),
+    ),
+    extensions(("x-problems" = json!([slug::INVALID_GRANT, slug::ADDRESS_UNCONFIRMED, slug::UNAUTHORIZED_CLIENT, slug::UNSUPPORTED_GRANT_TYPE, slug::INVALID_SCOPE]))),
+)]
 #[post("/token", data = "<form>")]
 async fn token(
     authorization: Authorization<'_>,

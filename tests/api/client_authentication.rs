@@ -140,6 +140,8 @@ async fn r13_headers_that_are_no_credentials_are_401() {
         raw_basic("shop:%ff"),
         raw_basic("shop:%zz"),
         raw_basic("shop:\0"),
+        raw_basic("sh\0op:shop+secret"),
+        raw_basic("sh%00op:"),
         raw_basic("x".repeat(65_536)),
     ] {
         let described = format!("{header:?}");

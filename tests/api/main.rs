@@ -20,6 +20,7 @@ mod check;
 mod client_authentication;
 mod clients;
 mod concurrency;
+mod contract;
 mod cors;
 mod deletion;
 mod edges;

@@ -60,6 +60,21 @@ async fn r33_what_the_rfc_needs_is_there_and_what_there_is_not_is_not() {
     assert_eq!(answer["grant_types_supported"], grants);
 }
 
+#[rocket::async_test]
+async fn r33_the_scopes_and_the_page_to_read_are_real() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let answer = metadata(&app, PLAIN).await;
+    // the shipped client may have all that is named, and gets all of it if it names none
+    let tokens = app.token(&support::sign_in_fields()).await.into_json::<Value>().await.unwrap();
+    let scopes: Vec<&str> = tokens["scope"].as_str().unwrap().split(' ').collect();
+    assert_eq!(answer["scopes_supported"], json!(scopes));
+    let page = answer["service_documentation"].as_str().unwrap();
+    let path = page.strip_prefix(answer["issuer"].as_str().unwrap()).unwrap().to_owned();
+    let response = app.client.get(path).dispatch().await;
+    assert_eq!((response.status(), response.content_type()), (Status::Ok, Some(ContentType::HTML)));
+}
+
 /// A request as a client that authenticates in one of the ways that the metadata names.
 async fn authenticated(
     app: &TestApp,

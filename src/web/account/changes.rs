@@ -9,8 +9,11 @@ use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, EmailAddress, Password};
 use crate::web::edge::account_views::{ChangeEmail, ChangePassword, DeleteAccount, Deleted};
+use crate::web::edge::bodies::{DeletionForm, EmailChangeForm, PageForm, PasswordChangeForm};
+use crate::web::edge::contract::{described, tag};
 use crate::web::edge::form::{Form, FormError};
 use crate::web::edge::pages::PageState;
+use crate::web::edge::slug;
 use crate::web::edge::views::{FieldMessage, View};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -24,6 +27,16 @@ pub(super) fn routes() -> Vec<Route> {
         delete
     ]
 }
+
+described!(
+    password_page,
+    change_password,
+    email_page,
+    change_email,
+    withdraw_email,
+    deletion_page,
+    delete
+);
 
 /// A page of this file, in the language of whoever is signed in.
 fn page(
@@ -61,6 +74,17 @@ fn password_view(
     }
 }
 
+/// The form for another password
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "passwordPage",
+    security(("cookie" = [])),
+    responses(
+        (status = 200, description = "The form."),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
 #[get("/password")]
 fn password_page(
     user: Result<PageUser, Refusal>,
@@ -73,6 +97,19 @@ fn password_page(
     Ok(page(&user, Status::Ok, &view, language, pages))
 }
 
+/// Change the password on the page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressPassword",
+    security(("cookie" = [])),
+    request_body(content = PasswordChangeForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+        (status = 422, description = "The current password is wrong, or the new one cannot be taken."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/password", data = "<form>")]
 async fn change_password(
     user: Result<PageUser, Refusal>,
@@ -115,6 +152,17 @@ fn email_view(user: &PageUser, new_email: &str, errors: Vec<FieldMessage>) -> Ch
     }
 }
 
+/// The form for another address
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "emailPage",
+    security(("cookie" = [])),
+    responses(
+        (status = 200, description = "The form."),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
 #[get("/email")]
 fn email_page(
     user: Result<PageUser, Refusal>,
@@ -125,6 +173,19 @@ fn email_page(
     Ok(page(&user, Status::Ok, &email_view(&user, "", vec![]), language, pages))
 }
 
+/// Change the address on the page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressEmail",
+    security(("cookie" = [])),
+    request_body(content = EmailChangeForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+        (status = 422, description = "The current password is wrong, or the address cannot be taken."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/email", data = "<form>")]
 async fn change_email(
     user: Result<PageUser, Refusal>,
@@ -158,7 +219,20 @@ async fn change_email(
     Ok(page(&user, Status::UnprocessableEntity, &view, language, pages))
 }
 
+/// Take a change of address back on the page
+///
 /// Without the password: whoever may look at the account may leave it as it is.
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressWithdrawEmail",
+    security(("cookie" = [])),
+    request_body(content = PageForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/email/withdrawal", data = "<form>")]
 async fn withdraw_email(
     user: Result<PageUser, Refusal>,
@@ -178,6 +252,17 @@ fn deletion_view(user: &PageUser, errors: Vec<FieldMessage>) -> DeleteAccount {
     DeleteAccount { form_token: user.form_token(), email: user.session.email.to_string(), errors }
 }
 
+/// The form to leave
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "deletionPage",
+    security(("cookie" = [])),
+    responses(
+        (status = 200, description = "The form."),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
 #[get("/deletion")]
 fn deletion_page(
     user: Result<PageUser, Refusal>,
@@ -188,6 +273,20 @@ fn deletion_page(
     Ok(page(&user, Status::Ok, &deletion_view(&user, vec![]), language, pages))
 }
 
+/// Delete the account on the page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressDeletion",
+    security(("cookie" = [])),
+    request_body(content = DeletionForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The account is gone."),
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+        (status = 422, description = "The current password is wrong."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/deletion", data = "<form>")]
 async fn delete(
     user: Result<PageUser, Refusal>,

@@ -11,14 +11,30 @@ use crate::model::{Caller, EmailAddress, Locale, Name, Password};
 use crate::web::edge::account_views::{
     ForgottenPassword, LetterSent, SIGNED_OUT, SignIn, SignUp, known,
 };
+use crate::web::edge::bodies::{AddressForm, PageForm, SignInForm, SignUpForm};
+use crate::web::edge::contract::{described, tag};
 use crate::web::edge::form::{Form, FormError};
 use crate::web::edge::pages::PageState;
+use crate::web::edge::slug;
 use crate::web::edge::views::FieldMessage;
 
 pub(super) fn routes() -> Vec<Route> {
     routes![sign_in_page, sign_in, sign_out, sign_up_page, sign_up, forgotten_page, forgotten]
 }
 
+described!(sign_in_page, sign_in, sign_out, sign_up_page, sign_up, forgotten_page, forgotten);
+
+/// The form to sign in
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "signInPage",
+    params(("done" = Option<String>, Query, description = "What has just been done, for a notice.", example = "out")),
+    responses(
+        (status = 200, description = "The form."),
+        (status = 303, description = "Somebody is signed in already: to the account."),
+    ),
+)]
 #[get("/sign-in?<done>")]
 fn sign_in_page(
     user: Result<PageUser, Refusal>,
@@ -37,6 +53,18 @@ fn sign_in_page(
     }
 }
 
+/// Sign in at the account page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressSignIn",
+    request_body(content = SignInForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "Signed in, by a cookie: to the account."),
+        (status = 422, description = "Address and password do not belong together, or the address has yet to be confirmed."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/sign-in", data = "<form>")]
 #[expect(clippy::too_many_arguments, reason = "each is a guard of the request")]
 async fn sign_in(
@@ -69,6 +97,18 @@ async fn sign_in(
     Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)))
 }
 
+/// Sign out of the account page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressSignOut",
+    security(("cookie" = [])),
+    request_body(content = PageForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To the sign-in."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/sign-out", data = "<form>")]
 async fn sign_out(
     user: Result<PageUser, Refusal>,
@@ -85,6 +125,15 @@ async fn sign_out(
     Ok(Answer::Redirect(guard::to(settings, "/account/sign-in?done=out")))
 }
 
+/// The form to sign up
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "signUpPage",
+    responses(
+        (status = 200, description = "The form."),
+    ),
+)]
 #[get("/sign-up")]
 fn sign_up_page(language: Language, accounts: &AccountsState, pages: &PageState) -> AccountResult {
     let min_length = accounts.policy.min_length();
@@ -92,6 +141,18 @@ fn sign_up_page(language: Language, accounts: &AccountsState, pages: &PageState)
     Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
 }
 
+/// Sign up at the account page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressSignUp",
+    request_body(content = SignUpForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 202, description = "A letter is on its way, whoever the address belongs to."),
+        (status = 422, description = "Something cannot be taken; the page says what."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/sign-up", data = "<form>")]
 async fn sign_up(
     own: Result<OwnForm, Refusal>,
@@ -123,12 +184,33 @@ async fn sign_up(
     Ok(Answer::Page(pages.page(language, Status::Accepted, &view)))
 }
 
+/// The form for a forgotten password
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "forgottenPasswordPage",
+    responses(
+        (status = 200, description = "The form."),
+    ),
+)]
 #[get("/forgotten-password")]
 fn forgotten_page(language: Language, pages: &PageState) -> AccountResult {
     let view = ForgottenPassword { email: "", errors: vec![] };
     Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
 }
 
+/// Ask for a letter to choose a new password
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressForgottenPassword",
+    request_body(content = AddressForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 202, description = "If there is an account, a letter is on its way."),
+        (status = 422, description = "That is no address."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/forgotten-password", data = "<form>")]
 async fn forgotten(
     own: Result<OwnForm, Refusal>,

@@ -14,8 +14,10 @@ mod records;
 use rocket::fairing::AdHoc;
 use rocket::response::Redirect;
 use rocket::{State, get, routes};
+use utoipa::openapi::OpenApi;
 
 use crate::config::Settings;
+use crate::web::edge::contract::{FrontDoor, described, tag};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("account page", |rocket| async {
@@ -27,11 +29,34 @@ pub fn stage() -> AdHoc {
     })
 }
 
-/// Where a browser begins that knows no more than the host.
-pub fn front_door() -> AdHoc {
-    AdHoc::on_ignite("front door", |rocket| async { rocket.mount("/", routes![home]) })
+described!(home);
+
+/// What these pages are, with the front door.
+pub fn all_described() -> OpenApi {
+    let mut all = described();
+    for one in
+        [entry::described(), overview::described(), changes::described(), records::described()]
+    {
+        all.merge(one);
+    }
+    all
 }
 
+/// Where a browser begins that knows no more than the host.
+pub fn front_door() -> AdHoc {
+    AdHoc::on_ignite("front door", |rocket| async {
+        rocket.mount("/", routes![home]).manage(FrontDoor)
+    })
+}
+
+/// The front door
+#[utoipa::path(
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "home",
+    responses(
+        (status = 303, description = "To the account."),
+    ),
+)]
 #[get("/")]
 fn home(settings: &State<Settings>) -> Redirect {
     guard::to(settings, "/account")

@@ -13,14 +13,31 @@ use crate::storage::PageSessionSummary;
 use crate::web::edge::account_views::{
     DONE, LanguageChoice, Overview, PageSessionView, SessionView, known,
 };
+use crate::web::edge::bodies::{PageForm, ProfileForm, SessionForm};
+use crate::web::edge::contract::{described, tag};
 use crate::web::edge::form::{Form, FormError};
 use crate::web::edge::pages::{Page, PageState};
+use crate::web::edge::slug;
 use crate::web::edge::views::{Chosen, FieldMessage};
 
 pub(super) fn routes() -> Vec<Route> {
     routes![show, change_profile, end_session, end_page_session, end_all]
 }
 
+described!(show, change_profile, end_session, end_page_session, end_all);
+
+/// The account, as a page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "accountPage",
+    security(("cookie" = [])),
+    params(("done" = Option<String>, Query, description = "What has just been done; other words say nothing.", example = "saved")),
+    responses(
+        (status = 200, description = "The page."),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
 #[get("/?<done>")]
 async fn show(
     user: Result<PageUser, Refusal>,
@@ -132,6 +149,19 @@ fn page_session_view(session: &PageSessionSummary, own: PageSessionId) -> PageSe
     }
 }
 
+/// Change name or language on the page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressProfile",
+    security(("cookie" = [])),
+    request_body(content = ProfileForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+        (status = 422, description = "The name cannot be taken; the page says why."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/profile", data = "<form>")]
 #[expect(clippy::too_many_arguments, reason = "each is a guard of the request")]
 async fn change_profile(
@@ -164,6 +194,18 @@ async fn change_profile(
     }
 }
 
+/// Sign out one session on the page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressEndSession",
+    security(("cookie" = [])),
+    request_body(content = SessionForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/sessions/end", data = "<form>")]
 async fn end_session(
     user: Result<PageUser, Refusal>,
@@ -181,6 +223,18 @@ async fn end_session(
     Ok(Answer::Redirect(guard::to(settings, "/account?done=session")))
 }
 
+/// Sign out another sign-in at the account page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressEndPageSession",
+    security(("cookie" = [])),
+    request_body(content = SessionForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/page-sessions/end", data = "<form>")]
 async fn end_page_session(
     user: Result<PageUser, Refusal>,
@@ -197,7 +251,18 @@ async fn end_page_session(
     Ok(Answer::Redirect(guard::to(settings, "/account?done=session")))
 }
 
-/// Everywhere means here as well.
+/// Sign out everywhere, here as well
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressEndSessions",
+    security(("cookie" = [])),
+    request_body(content = PageForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
 #[post("/sessions/end-all", data = "<form>")]
 async fn end_all(
     user: Result<PageUser, Refusal>,

@@ -9,7 +9,8 @@ use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, Event, UserAgent};
 use crate::web::edge::account_views::{EventView, Events};
-use crate::web::edge::export::Download;
+use crate::web::edge::contract::{described, tag};
+use crate::web::edge::export::{AccountExport, Download};
 use crate::web::edge::pages::PageState;
 use crate::web::edge::views::Chosen;
 
@@ -20,6 +21,20 @@ pub(super) fn routes() -> Vec<Route> {
     routes![events, export, export_head]
 }
 
+described!(events, export);
+
+/// What happened to the account, as a page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "eventsPage",
+    security(("cookie" = [])),
+    params(("before" = Option<String>, Query, description = "Go on where an earlier page ended.", example = "01890000-0000-7000-8000-000000000002")),
+    responses(
+        (status = 200, description = "The page."),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
 #[get("/events?<before>")]
 async fn events(
     user: Result<PageUser, Refusal>,
@@ -51,6 +66,17 @@ fn event_view(event: &Event) -> EventView {
     }
 }
 
+/// All that is stored, as a file
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "exportFile",
+    security(("cookie" = [])),
+    responses(
+        (status = 200, description = "All that is stored about the person.", body = AccountExport, headers(("Content-Disposition" = String, description = "A name for the file."))),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
 #[get("/export")]
 async fn export(
     user: Result<PageUser, Refusal>,

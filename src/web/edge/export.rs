@@ -4,9 +4,26 @@ use rocket::Responder;
 use rocket::http::Header;
 use rocket::serde::json::Json;
 use serde::Serialize;
+use utoipa::openapi::{Object, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::accounts::Export;
 use crate::config::Settings;
+
+/// The form of an export (JSON Schema 2020-12).
+pub const SCHEMA: &str = include_str!("../../../schemas/account-export.json");
+
+/// Stands for [`SCHEMA`] in the description of the service, where that takes its place.
+#[derive(Debug)]
+pub struct AccountExport;
+
+impl PartialSchema for AccountExport {
+    fn schema() -> RefOr<Schema> {
+        RefOr::T(Object::new().into())
+    }
+}
+
+impl ToSchema for AccountExport {}
 
 /// All that is stored about somebody, with the address of its JSON schema.
 #[derive(Debug, Serialize)]

@@ -39,7 +39,7 @@ pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
 pub(super) struct OverrideUndone;
 
 /// The mounts of this crate.
-const OURS: [&str; 11] = [
+const OURS: [&str; 13] = [
     "oauth",
     "v1",
     "activate",
@@ -50,6 +50,8 @@ const OURS: [&str; 11] = [
     ".well-known",
     "problems",
     "health",
+    "openapi.json",
+    "docs",
     "dev",
 ];
 

@@ -5,9 +5,13 @@
 pub mod access_log;
 pub mod account_views;
 pub mod bearer;
+pub mod bodies;
 pub mod body;
 pub mod catchers;
+pub mod components;
+pub mod contract;
 pub mod cors;
+pub mod docs_views;
 pub mod export;
 pub mod fields;
 pub mod form;

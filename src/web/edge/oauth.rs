@@ -68,7 +68,7 @@ impl OAuthProblem {
     pub(super) fn for_status(status: Status) -> Self {
         match status.code {
             503 => Self::unavailable(STORE_RETRY),
-            429 => Self { status, ..Self::unavailable(STORE_RETRY) },
+            429 => Self { status, slug: slug::RATE_LIMITED, ..Self::unavailable(STORE_RETRY) },
             404 => {
                 let slug = slug::NOT_FOUND;
                 Self::new(status, "invalid_request", slug, "there is no such endpoint")

@@ -1,5 +1,7 @@
 //! All kinds of problems there are, as `/problems/<slug>` explains them.
 
+use serde::{Serialize, Serializer};
+
 /// A kind of problem: what `/problems/<slug>` explains.
 #[derive(Debug)]
 pub struct Slug {
@@ -10,6 +12,13 @@ pub struct Slug {
     pub detail: &'static str,
     /// What to do about it.
     pub advice: &'static str,
+}
+
+/// As its name: so the description of the service says which kinds a route can answer.
+impl Serialize for Slug {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
 }
 
 macro_rules! slugs {

@@ -53,6 +53,7 @@ pub fn samples() -> Vec<Sample> {
     add::<EmailChangeTaken<'_>>(&mut all);
     add::<EmailStopExpired>(&mut all);
     super::account_views::add_all(&mut all);
+    add::<super::docs_views::Docs>(&mut all);
     add::<ProblemView<'_>>(&mut all);
     add::<DevMail>(&mut all);
     add::<DevLetter>(&mut all);
