@@ -155,6 +155,10 @@ async fn pages_that_say_what_is_wrong(visit: &Visit, service: &Service) {
     visit.read("What to do").await;
     visit.look("problem").await;
 
+    visit.open("/docs").await;
+    visit.read("/oauth/introspect").await;
+    visit.look("docs").await;
+
     // a button that comes too late
     let rosa = "rosa@example.org";
     service.sign_up(rosa, PASSWORD, FIREFOX);
