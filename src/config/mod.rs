@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use figment::Figment;
@@ -189,6 +190,26 @@ pub enum Introspects {
     #[default]
     Own,
     All,
+}
+
+impl Introspects {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::All => "all",
+        }
+    }
+}
+
+impl FromStr for Introspects {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Own, Self::All]
+            .into_iter()
+            .find(|known| known.as_str() == word)
+            .ok_or("expected own or all")
+    }
 }
 
 /// `[vestibule.mail]`

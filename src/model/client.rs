@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::config::Introspects;
 use crate::model::{Digest, Origins, Scope};
 
-/// A client identifier (RFC 6749 §2.2): printable ASCII, as appendix A.1 has it.
+/// A client identifier (RFC 6749 §2.2): 1 to 128 characters, none of them a control character.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 pub struct ClientId(String);
 
@@ -26,8 +26,9 @@ impl FromStr for ClientId {
     type Err = RegistrationError;
 
     fn from_str(text: &str) -> Result<Self, RegistrationError> {
-        // é and the like are not VSCHAR, but people do name clients so, and clients encode them
-        if text.is_empty() || text.len() > 128 || text.chars().any(char::is_control) {
+        // é and the like are not VSCHAR (appendix A.1), but people do name clients so, and clients
+        // encode them
+        if text.is_empty() || text.chars().count() > 128 || text.chars().any(char::is_control) {
             return Err(RegistrationError::Id);
         }
         Ok(Self(text.to_owned()))
@@ -153,7 +154,7 @@ pub enum RegistrationError {
     Id,
     #[error("unknown grant `{0}`; known are password and refresh_token")]
     Grant(String),
-    #[error("a client needs at least one grant")]
+    #[error("a public client needs at least one grant")]
     NoGrant,
     #[error("a client that signs nobody in has nothing to refresh: add the grant password")]
     RefreshOnly,

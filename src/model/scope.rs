@@ -30,6 +30,11 @@ impl Scope {
         self.0.is_subset(&other.0)
     }
 
+    /// What both have.
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).cloned().collect())
+    }
+
     /// Scope with exactly these tokens.
     pub fn from_tokens<I: IntoIterator<Item = S>, S: AsRef<str>>(
         tokens: I,

@@ -132,13 +132,13 @@ impl OAuth {
     }
 
     /// Gives a client another secret. The one before works on for `keep_old`; one that was before
-    /// that does not. Answers until when.
+    /// that does not. Answers until when, with the client.
     pub async fn rotate_client_secret(
         &self,
         id: &ClientId,
         secret: &Digest,
         keep_old: Duration,
-    ) -> Result<Timestamp, ClientError> {
+    ) -> Result<(RegisteredClient, Timestamp), ClientError> {
         let until = self.clock.now() + keep_old;
         self.store
             .write(async |tx| {
@@ -147,7 +147,7 @@ impl OAuth {
                     return Err(ClientError::Public);
                 }
                 self.note_client(tx, EventKind::ClientSecretRotated, id).await?;
-                Ok(until)
+                Ok((self.in_database(record), until))
             })
             .await
     }

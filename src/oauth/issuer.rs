@@ -147,8 +147,15 @@ impl oxide_auth_async::primitives::Issuer for Issuer<'_> {
         match self.oauth.find_by_refresh_token(token).await {
             Ok(None) => Ok(None),
             Ok(Some((token, session))) => {
-                let grant =
-                    oxide_grant(&session, &session.scope).or_else(|error| self.fail(error))?;
+                // the registration may have been narrowed since the sign-in
+                let scope = match self.client {
+                    Some(client) => session.scope.intersection(&client.scope),
+                    None => session.scope.clone(),
+                };
+                if scope.is_empty() && !session.scope.is_empty() {
+                    return Ok(None);
+                }
+                let grant = oxide_grant(&session, &scope).or_else(|error| self.fail(error))?;
                 self.recovered = Some((token, session));
                 Ok(Some(grant))
             }

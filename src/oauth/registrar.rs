@@ -162,10 +162,11 @@ pub(super) fn register(
         .map(|name| GrantType::parse(name).ok_or_else(|| RegistrationError::Grant(name.clone())))
         .collect::<Result<_, _>>()
         .map_err(|error| (".grants", error))?;
-    if grants.is_empty() {
+    // a resource server that only asks about others' tokens (RFC 7662) signs nobody in
+    if grants.is_empty() && described.public {
         return Err((".grants", RegistrationError::NoGrant));
     }
-    if !grants.contains(&GrantType::Password) {
+    if !grants.is_empty() && !grants.contains(&GrantType::Password) {
         return Err((".grants", RegistrationError::RefreshOnly));
     }
     for token in &described.scopes {

@@ -6,7 +6,6 @@ use sqlx::any::AnyRow;
 
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
-use crate::config::Introspects;
 use crate::model::{
     Client, ClientAuthentication, ClientId, ClientLifetimes, GrantType, Origins, PreviousSecret,
 };
@@ -32,7 +31,8 @@ fn from_row(row: &AnyRow) -> Result<ClientRecord, StoreError> {
     };
     let lifetime = |name| -> Result<Option<Duration>, StoreError> {
         let millis = column::optional_integer(row, name)?;
-        Ok(millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))))
+        let lifetime = |millis| u64::try_from(millis).map(Duration::from_millis);
+        millis.map(lifetime).transpose().map_err(|error| StoreError::corrupt(name, error))
     };
     let unknown = |word: &str| StoreError::corrupt("grants", format!("unknown grant {word}"));
     let grants = column::text(row, "grants")?;
@@ -43,10 +43,7 @@ fn from_row(row: &AnyRow) -> Result<ClientRecord, StoreError> {
             authentication,
             grants: grants.collect::<Result<_, _>>()?,
             scope: column::parsed(row, "scope")?,
-            introspects: match column::text(row, "introspects")?.as_str() {
-                "all" => Introspects::All,
-                _ => Introspects::Own,
-            },
+            introspects: column::parsed(row, "introspects")?,
             allowed_origins: column::parsed(row, "allowed_origins")?,
             lifetimes: ClientLifetimes {
                 access: lifetime("access_ttl")?,
@@ -86,10 +83,7 @@ impl Connection {
             .bind(client.id.as_str())
             .bind(grants.join(" "))
             .bind(client.scope.to_string())
-            .bind(match client.introspects {
-                Introspects::Own => "own",
-                Introspects::All => "all",
-            })
+            .bind(client.introspects.as_str())
             .bind(client.allowed_origins.to_string())
             .bind(secret)
             .bind(millis(client.lifetimes.access))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rocket::http::Status;
 use rocket::local::asynchronous::LocalResponse;
 use serde_json::Value;
-use vestibule::config::{ClientSettings, Lifetime};
+use vestibule::config::{ClientSettings, Introspects, Lifetime};
 use vestibule::model::{Digest, RegistrationError};
 use vestibule::oauth::{ClientError, RegisteredIn, TokenKind, TokenState};
 use vestibule::testing::{PASSWORD, TestApp};
@@ -186,6 +186,25 @@ async fn r26_lifetimes_of_a_client_are_its_own() {
     }
     // others live as everybody
     assert_eq!(sign_in_with(&app, basic("shop", SECRET)).await.expires_in, 900);
+}
+
+#[rocket::async_test]
+async fn a_resource_server_asks_about_tokens_and_gets_none() {
+    let app = app().await;
+    let described = ClientSettings {
+        grants: vec![],
+        scopes: vec![],
+        introspects: Introspects::All,
+        ..confidential()
+    };
+    add(&app, "notes", &described).await;
+    let ada = sign_in(&app).await;
+    assert_eq!(introspect(&app, "notes", &ada.access).await["active"], true);
+    assert_eq!(introspect(&app, "notes", &ada.refresh).await["active"], true);
+    let unauthorized = invalid("unauthorized_client");
+    assert_eq!(error_of(asks(&app, "notes", SECRET).await).await, unauthorized);
+    let answer = refresh_with(&app, basic("notes", SECRET), &ada.refresh).await;
+    assert_eq!(error_of(answer).await, unauthorized);
 }
 
 #[rocket::async_test]

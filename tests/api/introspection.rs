@@ -239,6 +239,26 @@ async fn r32_r23_to_introspect_a_token_is_to_see_it_in_use() {
     assert!(!is_active(&app, &second.refresh).await);
 }
 
+/// RFC 7662 §2.2: `iat` is when this token was issued, and `exp` when it ends.
+#[rocket::async_test]
+async fn r32_a_predecessor_is_not_described_as_its_successor() {
+    let app = app().await;
+    let first = sign_in(&app).await;
+    let live = introspect(&app, "api", &first.refresh).await;
+    app.advance(MINUTE);
+    let second = refreshed(&app, &first.refresh).await;
+    let spent = introspect(&app, "api", &first.refresh).await;
+    assert_eq!((&spent["active"], spent.get("iat")), (&json!(true), None), "{spent}");
+    let successor = introspect(&app, "api", &second.refresh).await;
+    assert_eq!(successor["iat"], json!(live["iat"].as_i64().unwrap() + 60));
+
+    // from when the new pair was seen in use, for as long as it still answers
+    assert!(opens(&app, &second.access).await);
+    app.settle().await;
+    let spent = introspect(&app, "api", &first.refresh).await;
+    assert_eq!(spent["exp"], json!(live["iat"].as_i64().unwrap() + 60 + 30), "{spent}");
+}
+
 #[rocket::async_test]
 async fn r32_to_introspect_is_no_way_to_end_a_session() {
     let app = app().await;

@@ -537,6 +537,33 @@ async fn a_client_that_is_gone_takes_its_sessions_along() {
 }
 
 #[rocket::async_test]
+async fn r19_a_client_that_may_have_less_gets_less_at_the_next_refresh() {
+    let database = support::database().await;
+    let web = |scopes: &str| format!("[default.vestibule.clients.web]\nscopes = \"{scopes}\"");
+    let app = TestApp::on_database(&database.url, &web("a b c")).await;
+    app.account(ADA).await;
+    let first = sign_in(&app).await;
+    assert_eq!(first.scope, "a b c");
+    drop(app);
+
+    let app = TestApp::on_database(&database.url, &web("b c d")).await;
+    let answer = refresh_scope(&app, &first.refresh, "a").await;
+    assert_eq!(error_of(answer).await, invalid("invalid_scope"));
+    let answer = refresh_scope(&app, &first.refresh, "d").await;
+    assert_eq!(error_of(answer).await, invalid("invalid_scope"), "more than at sign-in");
+    let second = refreshed(&app, &first.refresh).await;
+    assert_eq!(second.scope, "b c");
+    drop(app);
+
+    // nothing is left, and the session is not spent by asking
+    let app = TestApp::on_database(&database.url, &web("d")).await;
+    refused(&app, &second.refresh).await;
+    drop(app);
+    let app = TestApp::on_database(&database.url, &web("a b c")).await;
+    assert_eq!(refreshed(&app, &second.refresh).await.scope, "a b c");
+}
+
+#[rocket::async_test]
 async fn r28_what_was_spent_stays_spent_after_a_restart() {
     let database = support::database().await;
     let app = TestApp::on_database(&database.url, "").await;

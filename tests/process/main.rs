@@ -140,6 +140,15 @@ fn a_release_profile_shows_no_letters_and_logs_no_links() {
 }
 
 #[test]
+fn a_public_address_without_tls_is_warned_about() {
+    let mut settings = release();
+    settings.retain(|(name, _)| *name != "VESTIBULE_PUBLIC_URL");
+    settings.push(("VESTIBULE_PUBLIC_URL", "http://accounts.example.org".to_owned()));
+    let log = Program::start(&settings).stop();
+    assert!(log.contains("public_url is not https"), "{log}");
+}
+
+#[test]
 fn r55_no_secret_is_in_the_log() {
     let mut settings = release();
     settings.push(("VESTIBULE_LOG__LEVEL", "debug".to_owned()));

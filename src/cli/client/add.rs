@@ -17,15 +17,16 @@ pub struct Arguments {
     /// It cannot keep a secret, and gets none
     #[arg(long)]
     public: bool,
-    /// Grants with spaces between them: password, refresh_token
+    /// Grants with spaces between them: password, refresh_token. None ("") for a resource server, which
+    /// signs nobody in
     #[arg(long, value_name = "GRANTS", default_value = "password refresh_token")]
     grants: Vec<String>,
-    /// All scopes that it may have, with spaces between them
-    #[arg(long, value_name = "SCOPES", required = true)]
+    /// All scopes that its tokens may have, with spaces between them
+    #[arg(long, value_name = "SCOPES", required_unless_present = "introspects")]
     scopes: Vec<String>,
     /// Whose tokens it may introspect
-    #[arg(long, value_name = "WHOSE", default_value = "own", value_parser = ["own", "all"])]
-    introspects: String,
+    #[arg(long, value_name = "WHOSE", default_value = "own")]
+    introspects: Introspects,
     /// An origin of pages whose scripts may call, such as https://app.example.org; as often as needed
     #[arg(long, value_name = "ORIGIN")]
     allowed_origin: Vec<String>,
@@ -64,10 +65,7 @@ pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), Com
         secret_sha256: wanted.secret_sha256.or(digest),
         grants: words(&wanted.grants),
         scopes: words(&wanted.scopes),
-        introspects: match wanted.introspects.as_str() {
-            "all" => Introspects::All,
-            _ => Introspects::Own,
-        },
+        introspects: wanted.introspects,
         allowed_origins: words(&wanted.allowed_origin),
         access_ttl: wanted.access_ttl,
         refresh_idle_ttl: wanted.refresh_idle_ttl,

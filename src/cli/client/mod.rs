@@ -191,9 +191,8 @@ async fn rotate(
     let secret = new_client_secret(oauth.entropy);
     let digest = Digest::of(secret.as_bytes());
     let rotated = oauth.rotate_client_secret(&which.id, &digest, keep_old.duration()).await;
-    let old_secret_until = rotated.map_err(|error| refused(oauth, &which.id, error))?;
-    let OneClient { client, .. } = find(oauth, which).await?;
-    let rotated = Rotated { client, secret: secret.to_string(), old_secret_until };
+    let (client, old_secret_until) = rotated.map_err(|error| refused(oauth, &which.id, error))?;
+    let rotated = Rotated { client: client.into(), secret: secret.to_string(), old_secret_until };
     answer(json, &rotated, |rotated| {
         format!(
             "{} has a new secret; the old one works until {}.\n{SHOWN_ONCE}\nsecret = \"{}\"",

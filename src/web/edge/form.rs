@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 use super::body::{self, BodyError};
 use crate::oauth::form_decode;
 
-/// The parameters that any form here knows; all others are ignored.
-const KNOWN: [&str; 16] = [
+/// The parameters that the endpoints under /oauth know; all others are ignored.
+const OF_OAUTH: [&str; 9] = [
     "grant_type",
     "username",
     "password",
@@ -24,8 +24,13 @@ const KNOWN: [&str; 16] = [
     "client_secret",
     "token",
     "token_type_hint",
-    // of pages
+];
+
+/// The fields that the forms of pages know.
+const OF_PAGES: [&str; 9] = [
     "form_token",
+    "token",
+    "password",
     "current_password",
     "new_password",
     "email",
@@ -53,7 +58,7 @@ impl Form {
         self.0.get(name).map(|value| value.as_str())
     }
 
-    fn parse(body: &[u8]) -> Result<Self, FormError> {
+    fn parse(body: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
         let malformed = FormError::Malformed;
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
         let mut fields = BTreeMap::new();
@@ -66,7 +71,7 @@ impl Form {
             if name.contains('\0') || value.contains('\0') {
                 return Err(malformed("a parameter holds the NUL character"));
             }
-            let Some(known) = KNOWN.into_iter().find(|known| *known == name) else { continue };
+            let Some(known) = known.iter().copied().find(|known| *known == name) else { continue };
             if seen.contains(&known) {
                 return Err(malformed("a parameter is there twice"));
             }
@@ -76,6 +81,13 @@ impl Form {
             }
         }
         Ok(Self(fields))
+    }
+}
+
+fn known_at(request: &Request<'_>) -> &'static [&'static str] {
+    match request.uri().path().segments().next() {
+        Some("oauth") => &OF_OAUTH,
+        _ => &OF_PAGES,
     }
 }
 
@@ -89,7 +101,7 @@ impl<'r> FromData<'r> for Form {
             return Outcome::Error((Status::BadRequest, FormError::ContentType));
         }
         match body::read(request, data).await {
-            Ok(body) => match Self::parse(&body) {
+            Ok(body) => match Self::parse(&body, known_at(request)) {
                 Ok(form) => Outcome::Success(form),
                 Err(error) => Outcome::Error((Status::BadRequest, error)),
             },
@@ -112,7 +124,7 @@ mod tests {
     use crate::nonsense;
 
     fn parse(body: &str) -> Result<Form, FormError> {
-        Form::parse(body.as_bytes())
+        Form::parse(body.as_bytes(), &OF_OAUTH)
     }
 
     #[test]
@@ -131,6 +143,8 @@ mod tests {
             );
         }
         assert!(parse("x=1&x=2&scope=a").is_ok(), "unknown parameters are ignored");
+        assert!(parse("id=1&id=2&email=a&email=b").is_ok(), "and so are those of pages");
+        assert!(Form::parse(b"email=a&email=a", &OF_PAGES).is_err());
     }
 
     #[test]
@@ -153,8 +167,8 @@ mod tests {
         ] {
             assert!(matches!(parse(body), Err(FormError::Malformed(_))), "{body}");
         }
-        assert!(Form::parse(b"password=\xff").is_err());
-        assert!(Form::parse(b"password=a\0b").is_err());
+        assert!(Form::parse(b"password=\xff", &OF_OAUTH).is_err());
+        assert!(Form::parse(b"password=a\0b", &OF_OAUTH).is_err());
     }
 
     /// What another implementation reads in the same body: one that forgives everything.
@@ -165,9 +179,9 @@ mod tests {
     #[test]
     fn r4_r8_whatever_is_taken_for_a_form_says_the_same_to_another_parser() {
         nonsense::each(2_000, nonsense::bytes_like(nonsense::FORMS), |body| {
-            let Ok(form) = Form::parse(&body) else { return Ok(()) };
+            let Ok(form) = Form::parse(&body, &OF_OAUTH) else { return Ok(()) };
             let pairs = pairs_in(&body);
-            for known in KNOWN {
+            for known in OF_OAUTH {
                 let values: Vec<&str> = pairs
                     .iter()
                     .filter(|(name, _)| name == known)
@@ -185,21 +199,22 @@ mod tests {
     #[test]
     fn r8_what_another_encoder_writes_is_read_back() {
         let text = "[^\0]{1,40}";
-        let fields = prop::collection::btree_map(prop::sample::select(KNOWN.to_vec()), text, 0..8);
+        let fields =
+            prop::collection::btree_map(prop::sample::select(OF_OAUTH.to_vec()), text, 0..8);
         nonsense::each(1_000, (fields, "[a-z]{0,3}"), |(fields, unknown)| {
             let mut encoder = url::form_urlencoded::Serializer::new(String::new());
             encoder.append_pair(&format!("x_{unknown}"), "1").extend_pairs(&fields);
             encoder.append_pair(&format!("x_{unknown}"), "2");
             let body = encoder.finish();
-            let form = Form::parse(body.as_bytes());
+            let form = Form::parse(body.as_bytes(), &OF_OAUTH);
             let form = form.map_err(|error| TestCaseError::fail(format!("{body}: {error:?}")))?;
-            for known in KNOWN {
+            for known in OF_OAUTH {
                 prop_assert_eq!(form.get(known), fields.get(known).map(String::as_str));
             }
             // and any of them once more is too much
             for known in fields.keys() {
                 let twice = format!("{body}&{known}=");
-                prop_assert!(Form::parse(twice.as_bytes()).is_err(), "{}", twice);
+                prop_assert!(Form::parse(twice.as_bytes(), &OF_OAUTH).is_err(), "{}", twice);
             }
             Ok(())
         });

@@ -33,8 +33,9 @@ pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
 /// Rocket lets a first form field `_method=PUT` turn a POST into a PUT (R2): this turns it back.
 ///
 /// What was rewritten has the method that the field names, and Rocket rewrites nothing but POST. So
-/// the one request that is taken for another is a PUT, PATCH or DELETE with a form in it that names
-/// its own method; there is no route here that takes one.
+/// the one request that is taken for another is one that carries a form which names the request's own
+/// method: it is answered as the POST that it might be, and can do no more than that POST. No page and
+/// no library sends one (docs/decisions/0015-strict-forms.md).
 #[derive(Debug)]
 pub(super) struct OverrideUndone;
 
