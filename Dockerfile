@@ -1,15 +1,22 @@
-# The program, built.
-FROM rust:1.95-bookworm AS build
+# The service as an image: the program and the C library it is linked with, and neither shell nor package
+# manager beside them. docs/operating.md says how to run it, docs/decisions/0025-the-image.md why it is so.
+#
+# Both bases are of one Debian release, since the program is linked with the first one's C library and runs
+# with the second one's. To build the same image twice, give both with their digests (NAME@sha256:…).
+ARG BUILD_BASE=docker.io/library/rust:1.95.0-trixie
+ARG BASE=gcr.io/distroless/cc-debian13:nonroot
+
+FROM ${BUILD_BASE} AS build
 WORKDIR /build
 
 # The dependencies first, in a layer that changes only with them. (The manifest names a benchmark and
 # an example; nothing of them goes into the program.)
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+RUN mkdir src benches examples \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
- && mkdir benches examples \
- && echo 'fn main() {}' | tee benches/ratios.rs > examples/notes.rs \
+ && cp src/main.rs benches/ratios.rs \
+ && cp src/main.rs examples/notes.rs \
  && cargo build --release --locked --bin vestibule \
  && rm -r src
 
@@ -21,21 +28,32 @@ COPY build.rs ./
 COPY src src
 # The copies may be older than what was built above, and cargo goes by age.
 RUN touch src/main.rs src/lib.rs \
- && cargo build --release --locked --bin vestibule
+ && cargo build --release --locked --bin vestibule \
+ && mkdir /data
 
-# The program, alone: no compiler, no sources, no root.
-FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin vestibule \
- && install --directory --mode=0700 --owner=vestibule --group=vestibule /data
+FROM ${BASE}
+ARG VERSION=0.1.0
+# Where this copy of the sources comes from; whoever publishes the image says so.
+ARG SOURCE
+ARG REVISION
+LABEL org.opencontainers.image.title="Vestibule" \
+      org.opencontainers.image.description="An account service in one binary: sign-up with a confirmed address, OAuth 2 tokens, protected resources" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.revision="${REVISION}"
+
 COPY --from=build /build/target/release/vestibule /usr/local/bin/vestibule
+# A new volume takes its owner and its mode from here.
+COPY --from=build --chown=65532:65532 --chmod=0700 /data /data
 
-USER vestibule
-WORKDIR /data
+USER 65532:65532
+# By default the database is at data/vestibule.db, and letters in files go to data/mail.
+WORKDIR /
 VOLUME /data
 ENV ROCKET_PROFILE=release \
     ROCKET_ADDRESS=0.0.0.0 \
-    ROCKET_PORT=8000 \
-    DATABASE_URL=sqlite:///data/vestibule.db
+    ROCKET_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["vestibule", "health"]
 ENTRYPOINT ["vestibule"]

@@ -46,9 +46,10 @@ pub fn settings() -> AdHoc {
         if rocket.state::<Settings>().is_some() {
             return Ok(rocket); // a test has made its own
         }
-        let figment = config::layers(rocket.figment().clone());
-        match Settings::read(&figment) {
-            Ok(settings) => {
+        let read = config::layers(rocket.figment().clone())
+            .and_then(|figment| Ok((Settings::read(&figment)?, figment)));
+        match read {
+            Ok((settings, figment)) => {
                 warn_of_the_unusual(&settings, Profile::of(&figment));
                 let clock = rocket.state::<Clock>().cloned();
                 let rocket = rocket.configure(figment).manage(settings);

@@ -217,7 +217,6 @@ fn every_test_that_the_page_of_conformance_names_exists() {
 /// The image is built from a copy, and a folder that is left out fails there and nowhere else.
 #[test]
 fn the_image_is_built_from_every_folder_that_the_program_is() {
-    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
     let (image, sent, build) = (read("Dockerfile"), read(".dockerignore"), read("build.rs"));
     let watched =
         build.split("rerun-if-changed=").skip(1).map(|rest| rest.split('"').next().unwrap());
@@ -236,5 +235,101 @@ fn the_image_is_built_from_every_folder_that_the_program_is() {
             sent.lines().any(|line| line == format!("!{folder}")),
             ".dockerignore holds back {folder}"
         );
+    }
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap()
+}
+
+/// Cargo wants every target of the manifest to be there, also of those that are not built.
+#[test]
+fn the_image_is_built_from_the_manifest_as_it_is() {
+    let (image, manifest) = (read("Dockerfile"), read("Cargo.toml"));
+    let value = |part: &str, key: &str| {
+        let line = part.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")))?;
+        Some(line.trim_matches('"').to_owned())
+    };
+    let mut targets = 0;
+    for (kind, folder) in
+        [("test", "tests"), ("example", "examples"), ("bench", "benches"), ("bin", "src/bin")]
+    {
+        for part in manifest.split(&format!("\n[[{kind}]]\n")).skip(1) {
+            let part = part.split("\n[").next().unwrap();
+            // cargo looks only for those whose place it has to guess
+            if value(part, "path").is_none() {
+                let file = format!("{folder}/{}.rs", value(part, "name").unwrap());
+                assert!(image.contains(&file), "Dockerfile makes no {file}");
+                targets += 1;
+            }
+        }
+    }
+    assert!(targets > 0);
+    let version = value(&manifest, "version").unwrap();
+    assert!(image.contains(&format!("\nARG VERSION={version}\n")), "the label has another version");
+}
+
+/// `VESTIBULE_MAIL__FROM` and the like, in this text.
+fn variables(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
+    words.filter_map(|word| word.strip_prefix("VESTIBULE_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_shipped_to_run_it_names_settings_that_exist() {
+    // sections and keys of Rocket.toml, also of those that are shown as comments
+    let mut known = BTreeSet::new();
+    let mut section = String::new();
+    for line in read("Rocket.toml").lines().map(|line| line.trim_start_matches(['#', ' '])) {
+        if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            let path: Vec<&str> = header.split('.').skip(2).collect();
+            section = match path.first() {
+                Some(&"clients") => "CLIENTS__*__".to_owned(),
+                Some(name) => format!("{}__", name.to_uppercase()),
+                None => String::new(),
+            };
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            known.insert(format!("{section}{}", key.to_uppercase()));
+        }
+    }
+    assert!(known.contains("MAIL__SMTP_URL") && known.contains("PUBLIC_URL"), "{known:?}");
+    let mut seen = 0;
+    for file in ["compose.yaml", ".env.example", "Dockerfile", "deploy/systemd/vestibule.service"] {
+        for name in variables(&read(file)) {
+            let parts: Vec<&str> = name.split("__").collect();
+            let key = match parts[..] {
+                ["CLIENTS", _, key] => format!("CLIENTS__*__{key}"),
+                _ => name.clone(),
+            };
+            // what is secret may stand in a file
+            let is_known = known.contains(&key)
+                || key.strip_suffix("_FILE").is_some_and(|key| known.contains(key));
+            assert!(is_known, "{file}: there is no setting VESTIBULE_{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 8, "{seen}");
+}
+
+#[test]
+fn what_compose_asks_the_environment_for_is_in_the_example() {
+    let (compose, example) = (read("compose.yaml"), read(".env.example"));
+    let asked: BTreeSet<&str> = compose
+        .split("${")
+        .skip(1)
+        .map(|rest| rest.split([':', '}']).next().unwrap())
+        .filter(|name| *name != "COMPOSE_PROJECT_NAME") // Compose sets it
+        .collect();
+    let shown: BTreeSet<&str> = example
+        .lines()
+        .filter_map(|line| line.trim_start_matches("# ").split_once('='))
+        .map(|(name, _)| name)
+        .filter(|name| *name != "COMPOSE_PROFILES") // and asks for this one itself
+        .collect();
+    assert_eq!(asked, shown);
+    let proxies = read("deploy/caddy/vestibule.Caddyfile") + &read("deploy/compose/Caddyfile");
+    for rest in proxies.split("{$").skip(1) {
+        let name = rest.split([':', '}']).next().unwrap();
+        assert!(compose.contains(&format!("\n      {name}: ")), "compose.yaml sets no {name}");
     }
 }

@@ -70,8 +70,19 @@ enum CommandError {
 
 /// Runs the command that the program was called with.
 pub fn run() -> ExitCode {
-    let figment = layers(rocket_defaults());
-    let outcome = match Arguments::parse().command.unwrap_or(Command::Serve) {
+    let command = Arguments::parse().command.unwrap_or(Command::Serve);
+    let figment = layers(rocket_defaults()).map_err(CommandError::from);
+    match figment.and_then(|figment| carry_out(command, figment)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(command: Command, figment: Figment) -> Result<(), CommandError> {
+    match command {
         Command::Serve => serve::run(figment),
         Command::Config => config::run(&figment),
         Command::Migrate => migrate::run(figment),
@@ -84,13 +95,6 @@ pub fn run() -> ExitCode {
         Command::Completions { shell } => {
             completions::run(shell);
             Ok(())
-        }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error);
-            ExitCode::FAILURE
         }
     }
 }

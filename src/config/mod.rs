@@ -1,7 +1,8 @@
 //! Typed settings: what can be set, what it is by default, and where each value came from.
 //!
 //! Lowest layer first: the defaults of this file, then `[<profile>.vestibule]` in `Rocket.toml`,
-//! then `VESTIBULE_…` in the environment with `__` between levels. [`layers`] stacks them,
+//! then `VESTIBULE_…` in the environment with `__` between levels, and the files that it names for
+//! secrets. [`layers`] stacks them,
 //! [`Settings::read`] checks the whole and refuses what it does not know. Text that has a type of
 //! its own further up (addresses, scopes) is parsed there, with errors of the same kind:
 //! [`SettingError`].
@@ -10,6 +11,7 @@ mod address;
 mod lifetime;
 mod proxies;
 mod report;
+mod secret_files;
 mod sources;
 
 use std::collections::BTreeMap;

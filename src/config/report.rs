@@ -83,7 +83,7 @@ mod tests {
     use figment::providers::{Format, Toml};
 
     fn development(toml: &str) -> Figment {
-        layers(Figment::new().merge(Toml::string(toml).nested()).select("debug"))
+        layers(Figment::new().merge(Toml::string(toml).nested()).select("debug")).unwrap()
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn r57_a_release_profile_says_all_that_is_missing() {
-        let error = Settings::read(&layers(Figment::new().select("release"))).unwrap_err();
+        let error = Settings::read(&layers(Figment::new().select("release")).unwrap()).unwrap_err();
         let error = error.to_string();
         for needed in ["VESTIBULE_PUBLIC_URL", "VESTIBULE_MAIL__TRANSPORT", "clients.<id>"] {
             assert!(error.contains(needed), "{error}");
@@ -146,7 +146,7 @@ mod tests {
             [default.vestibule.clients.web]\npublic = true\ngrants = [\"password\"]\nscopes = []\n";
         let release = |more: &str| {
             let toml = Toml::string(&format!("{toml}{more}")).nested();
-            Settings::read(&layers(Figment::new().merge(toml).select("release")))
+            Settings::read(&layers(Figment::new().merge(toml).select("release")).unwrap())
         };
         assert!(release("").is_ok());
         let weak = release("[default.vestibule.hashing]\nmemory_kib = 1024\n").unwrap_err();

@@ -7,8 +7,13 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Metadata, Source};
 
+use super::secret_files;
+
 /// Keys whose value is never shown.
 pub(super) const SECRET_KEYS: [&str; 4] = ["smtp_url", "secret_sha256", "secret_key", "url"];
+
+/// The database's key, in Rocket's part of the settings.
+pub(super) const DATABASE_URL: &str = "databases.vestibule.url";
 
 /// What the service runs for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,17 +56,21 @@ pub fn rocket_defaults() -> Figment {
         .select(figment::Profile::from_env_or("ROCKET_PROFILE", rocket::Config::DEFAULT_PROFILE))
 }
 
-/// Puts this crate's defaults below `figment`, and the environment on top of it.
-pub fn layers(figment: Figment) -> Figment {
-    defaults(with_environment(figment))
+/// Puts this crate's defaults below `figment`, and on top of it the environment and the secrets in
+/// files that it names.
+///
+/// # Errors
+/// When such a file cannot be read, or is named beside the secret itself.
+pub fn layers(figment: Figment) -> Result<Figment, SettingError> {
+    secret_files::layer(with_environment(figment)).map(defaults)
 }
 
 fn with_environment(figment: Figment) -> Figment {
     let environment = Env::prefixed("VESTIBULE_")
+        .filter(|key| !secret_files::is_for_a_file(&key.as_str().to_lowercase()))
         .map(|key| format!("vestibule.{}", key.as_str().replace("__", ".")).into())
         .global();
-    let database =
-        Env::raw().only(&["DATABASE_URL"]).map(|_| "databases.vestibule.url".into()).global();
+    let database = Env::raw().only(&["DATABASE_URL"]).map(|_| DATABASE_URL.into()).global();
     figment.merge(environment).merge(database)
 }
 
@@ -102,7 +111,7 @@ fn development_url(figment: &Figment) -> String {
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let defaults: [(&str, Value); 27] = [
-        ("databases.vestibule.url", "sqlite://data/vestibule.db".into()),
+        (DATABASE_URL, "sqlite://data/vestibule.db".into()),
         ("vestibule.name", "Vestibule".into()),
         ("vestibule.clients", Dict::new().into()),
         ("vestibule.mail.directory", "data/mail".into()),
@@ -202,6 +211,11 @@ impl SettingError {
         Self { key: key.to_owned(), source, problem: problem.to_string() }
     }
 
+    /// A problem with a value that is in no figment.
+    pub(super) fn at(key: &str, place: String, problem: impl fmt::Display) -> Self {
+        Self { key: key.to_owned(), source: format!("from {place}"), problem: problem.to_string() }
+    }
+
     pub(super) fn from_figment(error: figment::Error, figment: &Figment) -> Self {
         // the figment is focused on `vestibule`, and errors name keys below it
         let mut path = error.path.clone();
@@ -243,18 +257,23 @@ fn unknown_key(field: &str, known: &[&str]) -> String {
 
 /// In what file or variable the value of `key` stands.
 pub(super) fn place(metadata: &Metadata, key: &str) -> String {
-    if let Some(Source::File(path)) = &metadata.source {
-        return path.display().to_string();
+    match &metadata.source {
+        Some(Source::File(path)) => path.display().to_string(),
+        Some(Source::Custom(place)) => place.clone(),
+        _ if metadata.name.contains("environment variable") => {
+            format!("the environment variable {}", variable(key))
+        }
+        _ => "the defaults".to_owned(),
     }
-    if metadata.name.contains("environment variable") {
-        let variable = match key.strip_prefix("vestibule.") {
-            Some(below) => format!("VESTIBULE_{}", below.replace('.', "__").to_uppercase()),
-            None if key == "databases.vestibule.url" => "DATABASE_URL".to_owned(),
-            None => format!("ROCKET_{}", key.to_uppercase()),
-        };
-        return format!("the environment variable {variable}");
+}
+
+/// The variable that sets `key`.
+pub(super) fn variable(key: &str) -> String {
+    match key.strip_prefix("vestibule.") {
+        Some(below) => format!("VESTIBULE_{}", below.replace('.', "__").to_uppercase()),
+        None if key == DATABASE_URL => "DATABASE_URL".to_owned(),
+        None => format!("ROCKET_{}", key.to_uppercase()),
     }
-    "the defaults".to_owned()
 }
 
 impl fmt::Display for SettingError {

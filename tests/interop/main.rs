@@ -11,6 +11,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
+mod front;
 mod proxy;
 mod rust;
 #[path = "../support/service.rs"]

@@ -17,17 +17,25 @@ const SECRET: &str = "for members only";
 
 #[test]
 fn protected_sites() {
+    with_each(
+        |nginx| visit(|site, service| Proxy::nginx(nginx, site, service)),
+        |caddy| visit(|site, service| Proxy::caddy(caddy, site, service)),
+    );
+}
+
+/// Does this with nginx and that with Caddy, as far as they are installed.
+pub fn with_each(with_nginx: impl FnOnce(&Path), with_caddy: impl FnOnce(&Path)) {
     let nginx = service::program(&["nginx"]).or_else(|| {
         // Debian keeps it where only root's path leads
         Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.is_file())
     });
     let caddy = service::program(&["caddy"]);
     match nginx {
-        Some(program) => visit(|site, service| Proxy::nginx(&program, site, service)),
+        Some(program) => with_nginx(&program),
         None => service::skip("nginx", "it is not installed"),
     }
     match caddy {
-        Some(program) => visit(|site, service| Proxy::caddy(&program, site, service)),
+        Some(program) => with_caddy(&program),
         None => service::skip("caddy", "it is not installed"),
     }
 }
@@ -55,7 +63,7 @@ impl Site {
 }
 
 /// Answers each request with what it was. Ends with the test.
-fn echo() -> u16 {
+pub fn echo() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("its address").port();
     thread::spawn(move || {
@@ -87,10 +95,10 @@ fn echo() -> u16 {
 }
 
 /// A running proxy, killed when this is dropped.
-struct Proxy {
-    name: &'static str,
+pub struct Proxy {
+    pub name: &'static str,
     process: Child,
-    port: u16,
+    pub port: u16,
     log: PathBuf,
 }
 
@@ -101,7 +109,7 @@ impl Drop for Proxy {
     }
 }
 
-fn shipped(path: &str) -> PathBuf {
+pub fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
 }
 
@@ -120,6 +128,11 @@ impl Proxy {
             assert_eq!(configuration.matches(shown).count(), 1, "{shown}");
             configuration = configuration.replace(shown, &here);
         }
+        Self::run_nginx(program, &configuration, port, folder)
+    }
+
+    /// nginx with this in its `http` block, and all that it writes in `folder`.
+    pub fn run_nginx(program: &Path, configuration: &str, port: u16, folder: &Path) -> Self {
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.display()))
             .concat();
@@ -140,17 +153,31 @@ impl Proxy {
         let import = shipped("caddy/protected-site.Caddyfile");
         let main = format!("{{\n\tadmin off\n}}\nimport {}\n", import.display());
         std::fs::write(folder.join("Caddyfile"), main).expect("a file");
+        let settings = [
+            ("VESTIBULE", format!("127.0.0.1:{}", service.port)),
+            ("APPLICATION", format!("127.0.0.1:{}", site.application)),
+            ("ROOT", site.root().display().to_string()),
+        ];
+        Self::run_caddy(program, &folder.join("Caddyfile"), &settings, port, folder)
+    }
+
+    /// Caddy with this file, which these settings are for, and all that it writes in `folder`.
+    pub fn run_caddy(
+        program: &Path,
+        file: &Path,
+        settings: &[(&str, String)],
+        port: u16,
+        folder: &Path,
+    ) -> Self {
         let mut command = Command::new(program);
         command
             .args(["run", "--adapter", "caddyfile", "--config"])
-            .arg(folder.join("Caddyfile"))
+            .arg(file)
             .env("HOME", folder)
             .env("XDG_DATA_HOME", folder.join("data"))
             .env("XDG_CONFIG_HOME", folder.join("config"))
             .env("SITE", format!("http://127.0.0.1:{port}"))
-            .env("VESTIBULE", format!("127.0.0.1:{}", service.port))
-            .env("APPLICATION", format!("127.0.0.1:{}", site.application))
-            .env("ROOT", site.root());
+            .envs(settings.iter().map(|(name, value)| (name, value)));
         Self::start("Caddy", command, port, folder)
     }
 
@@ -174,7 +201,7 @@ impl Proxy {
         proxy
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 

@@ -362,6 +362,31 @@ fn the_settings_in_force_are_shown_with_their_places_and_without_secrets() {
 }
 
 #[test]
+fn r55_r57_secrets_may_stand_in_files() {
+    let mut program = Program::prepare(&release());
+    let (database, smtp) = (program.path("database-secret"), program.path("smtp-secret"));
+    std::fs::write(&database, "sqlite://elsewhere.db\n").unwrap();
+    std::fs::write(&smtp, format!("smtp://me:{SMTP_SECRET}@mail.example\n")).unwrap();
+    program.set("DATABASE_URL_FILE", database.to_str().unwrap());
+    program.set("VESTIBULE_MAIL__SMTP_URL_FILE", smtp.to_str().unwrap());
+    program.start_again();
+    assert!(program.path("elsewhere.db").is_file());
+    let (code, output) = program.run(&["config"]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("smtp-secret, named by VESTIBULE_MAIL__SMTP_URL_FILE"), "{output}");
+    assert!(!output.contains(SMTP_SECRET), "{output}");
+
+    std::fs::write(&smtp, SMTP_SECRET.repeat(2) + "\n\n").unwrap();
+    let (code, output) = program.run(&["config"]);
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("`vestibule.mail.smtp_url` (from "), "{output}");
+    assert!(output.contains("more than one line") && !output.contains(SMTP_SECRET), "{output}");
+    program.set("DATABASE_URL", "sqlite://another.db");
+    let (_, output) = program.run(&["health"]);
+    assert!(output.contains("DATABASE_URL is set as well"), "{output}");
+}
+
+#[test]
 fn r53_sigterm_turns_ready_off_keeps_listening_and_ends_well() {
     let settings = [("VESTIBULE_SHUTDOWN__DELAY", "3s".to_owned())];
     let mut program = Program::start(&settings);

@@ -153,7 +153,8 @@ impl Program {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if ["VESTIBULE_", "ROCKET_"].iter().any(|prefix| text.starts_with(prefix))
-                || ["DATABASE_URL", "RUST_LOG"].contains(&&*text)
+                || text.starts_with("DATABASE_")
+                || text == "RUST_LOG"
             {
                 command.env_remove(&name);
             }

@@ -1,0 +1,257 @@
+//! The real nginx and the real Caddy in front of the service, with the configurations in `deploy/` that are for
+//! it: who sends slowly is sent away, nobody says where they come from but the proxy, links stay out of its log,
+//! and a node that is gone is not missed.
+
+#![expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::proxy::{Proxy, echo, shipped, with_each};
+use crate::service::{self, PASSWORD, Service, patiently};
+
+/// No connection is held for longer by who does not get on.
+const BOUND: Duration = Duration::from_secs(30);
+const TOKEN: &str = "marked-link-token-4c1e";
+
+/// A proxy, and the folder with what it writes.
+struct Front {
+    proxy: Proxy,
+    folder: TempDir,
+}
+
+impl Front {
+    fn nginx(program: &Path, nodes: &[u16]) -> Self {
+        let folder = TempDir::new().expect("a temporary directory");
+        let port = service::free_port();
+        let shipped = std::fs::read_to_string(shipped("nginx/vestibule.conf"));
+        let mut configuration = shipped.expect("the configuration");
+        let servers: String = nodes
+            .iter()
+            .map(|node| format!("    server 127.0.0.1:{node} max_fails=1 fail_timeout=5s;\n"))
+            .collect();
+        let log = |name: &str| folder.path().join(name).display().to_string();
+        for (shown, here) in [
+            ("    server 127.0.0.1:8000 max_fails=1 fail_timeout=5s;\n", servers),
+            ("listen 80;", format!("listen 127.0.0.1:{};", service::free_port())),
+            // without its certificate
+            ("listen 443 ssl ", format!("listen 127.0.0.1:{port} ")),
+            ("    ssl_certificate     /etc/ssl/accounts.example.org.pem;\n", String::new()),
+            ("    ssl_certificate_key /etc/ssl/accounts.example.org.key;\n", String::new()),
+            ("/var/log/nginx/vestibule.log", log("access.log")),
+            ("/var/log/nginx/vestibule-error.log", log("error.log")),
+        ] {
+            assert_eq!(configuration.matches(shown).count(), 1, "{shown}");
+            configuration = configuration.replace(shown, &here);
+        }
+        Self { proxy: Proxy::run_nginx(program, &configuration, port, folder.path()), folder }
+    }
+
+    fn caddy(program: &Path, nodes: &[u16]) -> Self {
+        let folder = TempDir::new().expect("a temporary directory");
+        let nodes: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{node}")).collect();
+        let mut file = shipped("caddy/vestibule.Caddyfile");
+        if version(program).starts_with("2.6.") {
+            let text = std::fs::read_to_string(&file).expect("the configuration");
+            let unknown = "\t\trequest_buffers 33KB\n";
+            assert_eq!(text.matches(unknown).count(), 1);
+            file = folder.path().join("Caddyfile");
+            std::fs::write(&file, text.replace(unknown, "")).expect("a file");
+        }
+        let settings = [("VESTIBULE", nodes.join(" "))];
+        let port = service::free_port();
+        Self { proxy: Proxy::run_caddy(program, &file, &settings, port, folder.path()), folder }
+    }
+
+    fn port(&self) -> u16 {
+        self.proxy.port
+    }
+
+    /// Everything that it has written, in whatever file.
+    fn logs(&self) -> String {
+        let files = ["access.log", "error.log"].map(|name| self.folder.path().join(name));
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        files.map(read).concat() + &self.proxy.log()
+    }
+}
+
+/// Such as `2.6.2`; those that were built from source may say nothing useful.
+fn version(caddy: &Path) -> String {
+    let output = Command::new(caddy).arg("version").output().expect("Caddy's version");
+    String::from_utf8_lossy(&output.stdout).trim_start_matches('v').to_owned()
+}
+
+/// The same with both, side by side: most of the time they wait.
+fn visit(test: impl Fn(&dyn Fn(&[u16]) -> Front) + Send + Sync) {
+    let test = &test;
+    thread::scope(|scope| {
+        with_each(
+            |nginx| {
+                let nginx = nginx.to_owned();
+                scope.spawn(move || test(&|nodes| Front::nginx(&nginx, nodes)));
+            },
+            |caddy| {
+                let caddy = caddy.to_owned();
+                scope.spawn(move || test(&|nodes| Front::caddy(&caddy, nodes)));
+            },
+        );
+    });
+}
+
+#[test]
+fn whoever_sends_slowly_is_sent_away() {
+    let service = Service::start(&[]);
+    visit(|start| {
+        let front = start(&[service.port]);
+        let port = front.port();
+        let body = "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=";
+        // a letter of the header each second; the beginning of a body, and no more; and nothing at all
+        let senders = [
+            ("header", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ", true),
+            ("body", body, false),
+            ("silence", "", false),
+        ];
+        let slow: Vec<_> = senders
+            .into_iter()
+            .map(|(what, begin, drips)| (what, thread::spawn(move || held(port, begin, drips))))
+            .collect();
+        while slow.iter().any(|(_, sender)| !sender.is_finished()) {
+            let answer = service::request(port, "GET", "/docs", &[], "");
+            assert_eq!(answer.status, 200, "{}: {answer:?}", front.proxy.name);
+            thread::sleep(Duration::from_millis(200));
+        }
+        for (what, sender) in slow {
+            let held = sender.join().expect("a sender");
+            assert!(held < BOUND, "{}: slow {what} is held for {held:?}", front.proxy.name);
+        }
+        // none of that is a reason to take the node for a bad one
+        let answer = service::request(port, "GET", "/docs", &[], "");
+        assert_eq!(answer.status, 200, "{}: {answer:?}", front.proxy.name);
+    });
+}
+
+/// How long the other side keeps a connection on which nothing else comes than this beginning, and then
+/// perhaps a letter each second.
+fn held(port: u16, begin: &str, drips: bool) -> Duration {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    let pause = Some(Duration::from_secs(1));
+    stream.set_read_timeout(pause).expect("a socket");
+    stream.write_all(begin.as_bytes()).expect("the beginning");
+    let start = Instant::now();
+    let mut answer = [0; 1_024];
+    while start.elapsed() < BOUND {
+        match stream.read(&mut answer) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+        if drips && stream.write_all(b"x").is_err() {
+            break;
+        }
+    }
+    start.elapsed()
+}
+
+#[test]
+fn nobody_says_where_they_come_from() {
+    let settings =
+        [("VESTIBULE_TRUSTED_PROXIES", "127.0.0.1"), ("VESTIBULE_EVENTS__ADDRESS", "full")];
+    let forged = [("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")];
+    visit(|start| {
+        let front = start(&[echo()]);
+        let seen = service::request(front.port(), "GET", "/", &forged, "").body;
+        let told: Vec<_> =
+            seen.lines().filter(|line| line.starts_with("x-forwarded-for:")).collect();
+        assert_eq!(told, ["x-forwarded-for: 127.0.0.1"], "{}: {seen}", front.proxy.name);
+
+        let service = Service::start(&settings);
+        service.account("ada@example.org");
+        let front = start(&[service.port]);
+        let form = "grant_type=password&client_id=web&scope=account.read&username=ada@example.org";
+        let form = format!("{form}&password={}", PASSWORD.replace(' ', "+"));
+        let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+        let headers = [kind.as_slice(), &forged].concat();
+        let answer = service::request(front.port(), "POST", "/oauth/token", &headers, &form).json();
+        let bearer = format!("Bearer {}", answer["access_token"].as_str().expect("a token"));
+        let headers = [("Authorization", bearer.as_str())];
+        let events = service::request(front.port(), "GET", "/v1/me/events", &headers, "").body;
+        assert!(events.contains("\"127.0.0.1\""), "{}: {events}", front.proxy.name);
+        assert!(!events.contains("203.0.113.9"), "{}: {events}", front.proxy.name);
+    });
+}
+
+#[test]
+fn r55_links_are_in_no_log_of_the_proxy() {
+    visit(|start| {
+        let mut service = Service::start(&[]);
+        let front = start(&[service.port]);
+        let link = format!("/activate?token={TOKEN}");
+        let referer = format!("http://127.0.0.1{link}");
+        let headers = [("Referer", referer.as_str()), ("Cookie", TOKEN)];
+        service::request(front.port(), "GET", &link, &headers, "");
+        // what goes wrong is written down in other places
+        service::request(front.port(), "GET", "/docs", &[("X-Large", &"x".repeat(40_000))], "");
+        service.stop();
+        let answer = service::request(front.port(), "GET", &link, &headers, "");
+        assert!((500..600).contains(&answer.status), "{answer:?}");
+        service::request(front.port(), "POST", &link, &headers, &"x".repeat(50_000));
+
+        let written = patiently(|| front.logs().contains("/activate").then_some(()));
+        let logs = front.logs();
+        assert!(written.is_some(), "{}: {logs}", front.proxy.name);
+        assert!(!logs.contains(TOKEN), "{}: {logs}", front.proxy.name);
+    });
+}
+
+#[test]
+fn r9_bodies_and_paths_that_are_not_for_everybody() {
+    let service = Service::start(&[]);
+    visit(|start| {
+        let front = start(&[service.port]);
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        let body = "a".repeat(40_000);
+        for _ in 0..2 {
+            let answer = service::request(front.port(), "POST", "/oauth/token", &form, &body);
+            assert_eq!(answer.status, 413, "{}: {answer:?}", front.proxy.name);
+        }
+        // one that does not say how long it is
+        let mut stream = TcpStream::connect(("127.0.0.1", front.port())).expect("a connection");
+        let head = "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n";
+        write!(stream, "{head}9c40\r\n{body}\r\n0\r\n\r\n").expect("a request");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).expect("an answer");
+        assert_eq!(&status, b"HTTP/1.1 413", "{}", front.proxy.name);
+
+        let answer = service::request(front.port(), "GET", "/health/ready", &[], "");
+        assert_eq!(answer.status, 404, "{}: {answer:?}", front.proxy.name);
+        let answer = service::request(front.port(), "GET", "/docs", &[], "");
+        let secure = answer.header("Strict-Transport-Security");
+        assert_eq!(secure.as_deref(), Some("max-age=31536000"), "{}", front.proxy.name);
+    });
+}
+
+#[test]
+fn a_node_that_is_gone_is_not_missed() {
+    visit(|start| {
+        let mut nodes = [Service::start(&[]), Service::start(&[])];
+        let front = start(&nodes.each_ref().map(|node| node.port));
+        let ask = || service::request(front.port(), "GET", "/docs", &[], "").status;
+        assert!((0..8).all(|_| ask() == 200), "{}", front.proxy.name);
+        nodes[0].stop();
+        assert!((0..8).all(|_| ask() == 200), "{}", front.proxy.name);
+        // bodies as well: Caddy 2.6 sends none of them twice, and may need to notice first
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        let post = || service::request(front.port(), "POST", "/oauth/revoke", &form, "a=b").status;
+        let taken = patiently(|| (0..8).all(|_| post() < 500).then_some(()));
+        assert!(taken.is_some(), "{}:\n{}", front.proxy.name, front.proxy.log());
+    });
+}
