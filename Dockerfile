@@ -20,6 +20,7 @@ RUN mkdir src benches examples \
  && cargo build --release --locked --bin vestibule \
  && rm -r src
 
+COPY blocklist blocklist
 COPY messages messages
 COPY migrations migrations
 COPY schemas schemas
@@ -44,8 +45,8 @@ LABEL org.opencontainers.image.title="Vestibule" \
       org.opencontainers.image.revision="${REVISION}"
 
 COPY --from=build /build/target/release/vestibule /usr/local/bin/vestibule
-# A new volume takes its owner and its mode from here.
-COPY --from=build --chown=65532:65532 --chmod=0700 /data /data
+# A new volume takes its owner from here. What the service writes into it is for its owner alone.
+COPY --from=build --chown=65532:65532 /data /data
 
 USER 65532:65532
 # By default the database is at data/vestibule.db, and letters in files go to data/mail.

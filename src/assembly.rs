@@ -4,16 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use figment::Figment;
+use futures_util::future::BoxFuture;
 use rocket::fairing::AdHoc;
 use rocket::{Orbit, Rocket};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::accounts::{Accounts, EventLog};
+use crate::accounts::{Accounts, EventLog, Limits};
 use crate::clock::Clock;
 use crate::config::{self, Profile, SettingError, Settings};
 use crate::crypto::hasher::{Hasher, HashingParameters};
 use crate::crypto::secret::Entropy;
-use crate::mail::{Courier, Mailbox, Outbox, Renderer, Transport};
+use crate::mail::{Courier, Desk, Mailbox, Outbox, Renderer, Transport, Trial};
 use crate::messages::{MessageError, Messages};
 use crate::model::PasswordPolicy;
 use crate::oauth::{OAuth, Registrar};
@@ -138,15 +140,9 @@ fn assemble(
         .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
     let templates = words(settings, figment).map_err(|error| error.to_string())?;
     proof_read(settings, figment, &templates)?;
-    let from = &settings.mail.from;
-    let renderer = Renderer::new(templates.clone(), &settings.name, &settings.public_url, from)
-        .map_err(|_| {
-            let wanted = "expected an address such as Vestibule <no-reply@example.org>";
-            setting("vestibule.mail.from", wanted.to_owned())
-        })?;
+    let renderer = renderer(settings, figment, &templates).map_err(|error| error.to_string())?;
     let mailbox = Mailbox::default();
-    let transport = Transport::from_settings(&settings.mail, &mailbox)
-        .map_err(|error| setting("vestibule.mail.smtp_url", error.to_string()))?;
+    let transport = transport(settings, figment, &mailbox).map_err(|error| error.to_string())?;
     let registrar =
         Registrar::from_settings(settings, figment).map_err(|error| error.to_string())?;
 
@@ -162,6 +158,7 @@ fn assemble(
         outbox,
         renderer,
         transport,
+        timeout: settings.mail.timeout.duration(),
         public_url: settings.public_url.clone(),
         links: settings.links.clone(),
         limits: settings.limits.clone(),
@@ -170,6 +167,27 @@ fn assemble(
     };
     let janitor = Janitor::new(store.clone(), clock.clone(), settings.events.keep.duration());
     Ok(Parts { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
+}
+
+fn renderer(
+    settings: &Settings,
+    figment: &Figment,
+    templates: &Templates,
+) -> Result<Renderer, SettingError> {
+    let from = &settings.mail.from;
+    Renderer::new(templates.clone(), &settings.name, &settings.public_url, from).map_err(|_| {
+        let wanted = "expected an address such as Vestibule <no-reply@example.org>";
+        SettingError::new(figment, "vestibule.mail.from", wanted)
+    })
+}
+
+fn transport(
+    settings: &Settings,
+    figment: &Figment,
+    mailbox: &Mailbox,
+) -> Result<Transport, SettingError> {
+    Transport::from_settings(&settings.mail, mailbox)
+        .map_err(|error| SettingError::new(figment, error.key(), chain(&error)))
 }
 
 /// The letters and pages with their words, in all languages.
@@ -208,6 +226,9 @@ fn key_of(error: &MessageError) -> &'static str {
 
 fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -> Accounts {
     let entropy = Entropy;
+    let hashing = &settings.hashing;
+    let limits =
+        Limits::new(store.clone(), clock.clone(), hasher.clone(), &settings.limits, hashing);
     Accounts {
         store: store.clone(),
         clock: clock.clone(),
@@ -216,6 +237,7 @@ fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -
         outbox: Outbox::new(clock.clone(), entropy),
         events: EventLog::new(clock.clone(), entropy, settings.events.address),
         policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
+        limits,
         turns: crate::accounts::SignUpTurns::default(),
         email_link_ttl: settings.links.email_ttl.duration(),
     }
@@ -279,6 +301,25 @@ pub async fn oauth_for_operator(figment: &Figment) -> Result<OAuth, OperatorErro
     Ok(oauth(&settings, &accounts, registrar))
 }
 
+/// What the operator does with letters, on the database as it is.
+pub async fn desk_for_operator(figment: &Figment) -> Result<Desk, OperatorError> {
+    Settings::read(figment)?;
+    let store = Store::open_as_it_is(figment).await?;
+    Ok(Desk { store, clock: Clock::system() })
+}
+
+/// A letter by which the operator tries the settings; it needs no database.
+pub fn trial_for_operator(figment: &Figment) -> Result<Trial, SettingError> {
+    let settings = Settings::read(figment)?;
+    let templates = words(&settings, figment)?;
+    Ok(Trial {
+        clock: Clock::system(),
+        entropy: Entropy,
+        renderer: renderer(&settings, figment, &templates)?,
+        transport: transport(&settings, figment, &Mailbox::default())?,
+    })
+}
+
 async fn open_for_operator(
     settings: &Settings,
     figment: &Figment,
@@ -316,16 +357,34 @@ pub fn workers() -> AdHoc {
     })
 }
 
-#[derive(Default)]
-struct Running(Mutex<Vec<JoinHandle<()>>>);
+/// The workers that run, and how they are told to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    workers: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
 
 impl Running {
-    fn add(&self, worker: JoinHandle<()>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    fn add<F>(&self, work: impl FnOnce(BoxFuture<'static, ()>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut stop = self.stop.subscribe();
+        let stopped = Box::pin(async move {
+            // an error says that nobody is left who could tell it to stop
+            let _ = stop.wait_for(|stop| *stop).await;
+        });
+        let worker = tokio::spawn(work(stopped));
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
-    async fn finish(&self) {
-        let workers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Stops them, and waits a while for what they have in hand. Rocket accepts no connection while it
+    /// waits for this at a shutdown, and does not refuse any either; so whoever begins a shutdown
+    /// does this first.
+    pub async fn finish(&self) {
+        self.stop.send_replace(true);
+        let workers =
+            std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         let all = futures_util::future::join_all(workers);
         let _ = tokio::time::timeout(FINISH_WITHIN, all).await;
     }
@@ -337,21 +396,18 @@ fn start_workers(rocket: &Rocket<Orbit>) {
     }
     let Some(running) = rocket.state::<Running>() else { return };
     if let Some(courier) = rocket.state::<Arc<Courier>>().cloned() {
-        let stop = rocket.shutdown();
-        running.add(tokio::spawn(courier.run(stop)));
+        running.add(|stop| courier.run(stop));
     }
     if let Some(oauth) = rocket.state::<OAuth>().cloned() {
-        let stop = rocket.shutdown();
-        running.add(tokio::spawn(async move {
+        running.add(|stop| async move {
             tokio::select! { () = write_usage(&oauth) => {}, () = stop => {} }
             note_usage(&oauth).await;
-        }));
+        });
     }
     if let Some(janitor) = rocket.state::<Janitor>().cloned() {
-        let stop = rocket.shutdown();
-        running.add(tokio::spawn(async move {
+        running.add(|stop| async move {
             tokio::select! { () = janitor.run(JANITOR_ROUND) => {}, () = stop => {} }
-        }));
+        });
     }
 }
 

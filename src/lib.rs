@@ -48,4 +48,7 @@ pub mod testing;
 pub mod web;
 
 pub use app::{build, stage};
-pub use assembly::{Hashing, OperatorError, Workers, accounts_for_operator, oauth_for_operator};
+pub use assembly::{
+    Hashing, OperatorError, Running, Workers, accounts_for_operator, desk_for_operator,
+    oauth_for_operator, trial_for_operator,
+};

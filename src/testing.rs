@@ -173,6 +173,12 @@ impl TestApp {
         while courier.deliver_due().await.expect("the outbox can be read") != Default::default() {}
     }
 
+    /// Lets the courier begin, as it does when the service starts.
+    pub async fn courier_begins(&self) {
+        let courier: &Arc<Courier> = self.state();
+        courier.remember_refusals().await.expect("the outbox can be read");
+    }
+
     /// Lets what is written behind be written.
     pub async fn settle(&self) {
         self.oauth().flush_usage().await.expect("the use of sessions can be noted");

@@ -222,11 +222,14 @@ fn the_image_is_built_from_every_folder_that_the_program_is() {
         build.split("rerun-if-changed=").skip(1).map(|rest| rest.split('"').next().unwrap());
     let mut folders: BTreeSet<String> = watched.map(str::to_owned).collect();
     for (_, code) in sources() {
-        let included = code.split("include_str!(\"").skip(1);
+        let text = code.split("include_str!(\"").skip(1);
+        let included = text.chain(code.split("include_bytes!(\"").skip(1));
         let included = included.map(|rest| rest.trim_start_matches("../").split(['/', '"']).next());
         folders.extend(included.map(|folder| folder.unwrap().to_owned()));
     }
-    assert!(folders.contains("schemas") && folders.contains("messages"), "{folders:?}");
+    for seen in ["blocklist", "messages", "schemas"] {
+        assert!(folders.contains(seen), "{folders:?}");
+    }
     folders.insert("src".to_owned());
     for folder in folders {
         let copied = image.lines().any(|line| line == format!("COPY {folder} {folder}"));

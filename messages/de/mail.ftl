@@ -195,3 +195,12 @@ mail-account-deleted-not-you = Das waren nicht Sie?
         ändern Sie das Passwort überall, wo Sie es sonst noch verwenden.
 mail-account-deleted-by-operator = Sie wissen nicht, warum?
     .advice = Fragen Sie den Betreiber von { $service }.
+
+## Vom Betreiber: eine Probe des Mailservers.
+
+mail-trial-subject = Eine Probe von { $service }
+mail-trial-heading = Es funktioniert
+mail-trial-lead =
+    Der Betreiber von { $service } prüft mit dieser E-Mail, ob seine E-Mails ankommen. Diese ist
+    angekommen.
+mail-trial-more = Sie müssen nichts tun, und kein Konto hat damit zu tun.

@@ -7,8 +7,8 @@ page-browser = Browser
 page-new-password = Neues Passwort
 page-password-rules =
     Mindestens { $min_length } Zeichen. Gut sind mehrere Wörter hintereinander, auch mit Leerzeichen;
-    Großbuchstaben, Ziffern und Sonderzeichen sind willkommen, aber nicht nötig. Ihre E-Mail-Adresse und
-    der Name { $service } werden nicht angenommen.
+    Großbuchstaben, Ziffern und Sonderzeichen sind willkommen, aber nicht nötig. Passwörter, die viele
+    Leute haben, Ihre E-Mail-Adresse, Ihr Name und der Name { $service } werden nicht angenommen.
 page-not-you = Das waren nicht Sie?
 page-send-new-link = Neuen Link zusenden
 page-forgotten-password = Neues Passwort wählen
@@ -21,9 +21,24 @@ error-password-too-short =
 error-password-too-long = Ein Passwort hat höchstens { $max_length } Zeichen.
 error-password-nul = Ein Passwort darf das NUL-Zeichen nicht enthalten.
 error-password-contains-address =
-    Dieses Passwort ist Ihre E-Mail-Adresse oder kaum mehr als sie: Es würde als Erstes erraten.
+    Dieses Passwort ist Ihre E-Mail-Adresse oder kaum mehr als sie: Es würde als Erstes erraten. Nehmen
+    Sie vier oder mehr Wörter, die weder miteinander noch mit Ihnen zu tun haben, oder lassen Sie einen
+    Passwortmanager eines erzeugen.
+error-password-contains-name =
+    Dieses Passwort ist Ihr Name oder kaum mehr als er: Es würde als Erstes erraten. Nehmen Sie vier oder
+    mehr Wörter, die weder miteinander noch mit Ihnen zu tun haben, oder lassen Sie einen Passwortmanager
+    eines erzeugen.
 error-password-contains-service-name =
     Dieses Passwort ist der Name dieses Dienstes oder kaum mehr als er: Es würde als Erstes erraten.
+    Nehmen Sie vier oder mehr Wörter, die weder miteinander noch mit Ihnen zu tun haben, oder lassen Sie
+    einen Passwortmanager eines erzeugen.
+error-password-common =
+    Dieses Passwort haben viele Leute, oder es ist kaum mehr als ein solches: Es würde bald erraten. Nehmen Sie vier oder mehr Wörter, die weder miteinander noch mit Ihnen zu tun haben,
+    oder lassen Sie einen Passwortmanager eines erzeugen.
+error-password-pattern =
+    Dieses Passwort ist eine Reihe von Tasten oder wiederholt etwas Kurzes: Es würde bald erraten. Nehmen
+    Sie vier oder mehr Wörter, die weder miteinander noch mit Ihnen zu tun haben, oder lassen Sie einen
+    Passwortmanager eines erzeugen.
 
 ## Der Link einer Registrierung
 

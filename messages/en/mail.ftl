@@ -185,3 +185,11 @@ mail-account-deleted-not-you = Was it not you?
         password wherever else you use it.
 mail-account-deleted-by-operator = Do you not know why?
     .advice = Ask the people who run { $service }.
+
+## From the operator: a test of the mail server.
+
+mail-trial-subject = A test from { $service }
+mail-trial-heading = It works
+mail-trial-lead =
+    The people who run { $service } sent this email to see whether its emails arrive. This one did.
+mail-trial-more = There is nothing to do, and no account has to do with it.

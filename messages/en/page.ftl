@@ -7,8 +7,8 @@ page-browser = Browser
 page-new-password = New password
 page-password-rules =
     At least { $min_length } characters. Several words in a row do well, spaces included; capitals,
-    digits and symbols are welcome but not needed. Your email address and the name { $service } are not
-    accepted.
+    digits and symbols are welcome but not needed. Passwords that many people have, your email address,
+    your name and the name { $service } are not accepted.
 page-not-you = Was it not you?
 page-send-new-link = Send me a new link
 page-forgotten-password = Choose a new password
@@ -21,9 +21,20 @@ error-password-too-short =
 error-password-too-long = A password has at most { $max_length } characters.
 error-password-nul = A password cannot hold the NUL character.
 error-password-contains-address =
-    This password is your email address, or little more: it would be the first guess.
+    This password is your email address, or little more: it would be the first guess. Take four or more
+    words that have nothing to do with each other or with you, or let a password manager make one.
+error-password-contains-name =
+    This password is your name, or little more: it would be the first guess. Take four or more words that
+    have nothing to do with each other or with you, or let a password manager make one.
 error-password-contains-service-name =
-    This password is the name of this service, or little more: it would be the first guess.
+    This password is the name of this service, or little more: it would be the first guess. Take four or
+    more words that have nothing to do with each other or with you, or let a password manager make one.
+error-password-common =
+    This password is one that many people have, or little more than one: it would be guessed soon. Take four or more words that have nothing to do with each other or with you, or let a password
+    manager make one.
+error-password-pattern =
+    This password is a row of keys, or something short repeated: it would be guessed soon. Take four or
+    more words that have nothing to do with each other or with you, or let a password manager make one.
 
 ## The link of a sign-up
 

@@ -3,7 +3,7 @@
 use crate::accounts::{Accounts, Failure, Happening};
 use crate::crypto::hasher::{PasswordHash, Purpose};
 use crate::model::{
-    AccountId, Actor, Caller, EmailAddress, EventKind, LinkState, LinkToken, Locale, NewPassword,
+    AccountId, Actor, Caller, EmailAddress, EventKind, LinkState, LinkToken, NewPassword, Owner,
     PasswordError, SignUp,
 };
 use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreError};
@@ -182,12 +182,8 @@ impl Accounts {
     }
 
     /// Posts a fresh link to the address of the sign-up that an old link is of. Says nothing about
-    /// whether it still waits. The letter is in the language `accepted` if the sign-up has none.
-    pub async fn renew_link(
-        &self,
-        token: &str,
-        accepted: Option<&Locale>,
-    ) -> Result<(), StoreError> {
+    /// whether it still waits. The letter is in the caller's language if the sign-up has none.
+    pub async fn renew_link(&self, token: &str, caller: &Caller) -> Result<(), Failure> {
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
         let now = self.clock.now();
         let waiting = self
@@ -199,7 +195,8 @@ impl Accounts {
             .await?;
         match waiting {
             Some(SignUpRecord { sign_up, .. }) => {
-                self.send_new_link(&sign_up.email, sign_up.locale.as_ref().or(accepted)).await
+                let locale = sign_up.locale.as_ref().or(caller.locale.as_ref());
+                self.send_new_link(&sign_up.email, locale, caller).await
             }
             None => Ok(()),
         }
@@ -213,9 +210,10 @@ impl Accounts {
         let Some(typed) = password.filter(|typed| !typed.is_empty()) else {
             return Err(ActivationError::PasswordNeeded(sign_up.clone()));
         };
+        let owner = Owner { email: Some(&sign_up.email), name: sign_up.name.as_ref() };
         let judged: NewPassword = self
             .policy
-            .judge(typed, Some(&sign_up.email))
+            .judge(typed, owner)
             .map_err(|problem| ActivationError::Password { sign_up: sign_up.clone(), problem })?;
         let hashed = self.hasher.hash(judged.password().as_bytes(), Purpose::SignUp).await;
         hashed.map_err(|error| ActivationError::Failure(error.into()))

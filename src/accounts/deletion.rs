@@ -14,7 +14,7 @@ impl Accounts {
         caller: &Caller,
     ) -> Result<(), ProofError> {
         let proven = self.prove(id, password, caller).await?;
-        let epoch = Some(proven.epoch);
+        let epoch = Some(proven.account.epoch);
         let deleted =
             self.store.write(async |tx| self.forget(tx, id, epoch, Actor::Owner).await).await?;
         if !deleted {
@@ -49,10 +49,14 @@ impl Accounts {
         if account.account.email != before.account.email {
             return Err(StoreError::contended());
         }
-        if !tx.delete_account(id, epoch).await? {
+        if epoch.is_some_and(|epoch| epoch != account.epoch) {
             return Ok(false);
         }
         let email = &account.account.email;
+        self.limits.forgive(tx, id, email).await?;
+        if !tx.delete_account(id, epoch).await? {
+            return Ok(false);
+        }
         self.forget_sign_up(tx, email).await?;
         tx.delete_letters_to(email).await?;
         let deleted = Happening::new(EventKind::AccountDeleted, actor);

@@ -1,7 +1,7 @@
 //! Moving an account to another address: asked for with the password, confirmed by a link in the
 //! new mailbox, stopped by one in the old.
 
-use crate::accounts::{Accounts, Happening, ProofError};
+use crate::accounts::{Accounts, Failure, Happening, ProofError};
 use crate::clock::Timestamp;
 use crate::mail::{Cause, Recipient};
 use crate::model::{
@@ -161,7 +161,7 @@ impl Accounts {
         if before.is_some_and(|before| before.account.email == *new) {
             return Err(EmailChangeError::Unchanged);
         }
-        let proven = self.prove(id, password, caller).await?;
+        let proven = self.prove(id, password, caller).await?.account;
         self.store
             .write(async |tx| {
                 let now = self.clock.now();
@@ -265,6 +265,8 @@ impl Accounts {
                 }
                 tx.void_account_links(id, now).await?;
                 tx.leave_letters_to(&account.account.email, id).await?;
+                // both are of the old address
+                self.limits.forgive(tx, id, &account.account.email).await?;
                 let changed = Happening::new(EventKind::EmailChanged, Actor::Owner).to_account(id);
                 self.events.note(tx, changed, caller).await?;
                 let notice = Cause::email_changed(now, &change.email);
@@ -352,7 +354,8 @@ impl Accounts {
     /// waits, and the notice to the old one again. Says nothing about whether that was done.
     ///
     /// Each link can be renewed once: otherwise whoever has an old one could fill both mailboxes.
-    pub async fn renew_email_link(&self, token: &str) -> Result<(), StoreError> {
+    pub async fn renew_email_link(&self, token: &str, caller: &Caller) -> Result<(), Failure> {
+        self.limits.count_request(caller)?;
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
         let renewed = self
             .store
@@ -378,7 +381,7 @@ impl Accounts {
             })
             .await;
         match renewed {
-            Err(EmailLinkError::Store(error)) => return Err(error),
+            Err(EmailLinkError::Store(error)) => return Err(error.into()),
             // there is nothing to renew, and nobody is told
             Err(_) => {}
             Ok(()) => self.outbox.wake(),

@@ -28,7 +28,8 @@ impl Accounts {
     }
 
     /// What has to go once an account is in a new epoch: the rows of sessions that are dead by now,
-    /// the links in earlier letters, a change of address that somebody else may have begun.
+    /// the links in earlier letters, a change of address that somebody else may have begun, the places
+    /// that somebody else may have signed in from, and what was guessed before.
     pub(super) async fn clear_after_new_epoch(
         &self,
         tx: &mut Connection,
@@ -38,6 +39,10 @@ impl Accounts {
         tx.purge_sessions_of(account).await?;
         tx.purge_page_sessions_of(account).await?;
         tx.void_account_links(account, now).await?;
-        tx.void_email_changes(account, now).await
+        tx.void_email_changes(account, now).await?;
+        match tx.find_account(account).await? {
+            Some(owner) => self.limits.forgive(tx, account, &owner.account.email).await,
+            None => Ok(()),
+        }
     }
 }

@@ -12,6 +12,7 @@ mod epoch;
 mod event_log;
 mod export;
 mod history;
+mod limits;
 mod operator;
 mod page_session;
 mod password;
@@ -35,6 +36,7 @@ pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeStanding, E
 pub use event_log::{EventLog, Happening};
 pub use export::Export;
 pub use history::EventPage;
+pub use limits::{Limits, Pass};
 pub use operator::{AccountToCreate, CreateError, Named, NamedError, SignedInPlaces};
 pub use page_session::{PAGE_IDLE_TTL, PAGE_SESSION_TTL};
 pub use password::{OwnSession, ResetError, ResetStanding};
@@ -57,6 +59,7 @@ pub struct Accounts {
     pub outbox: Outbox,
     pub events: EventLog,
     pub policy: PasswordPolicy,
+    pub limits: Limits,
     pub turns: SignUpTurns,
     /// How long a link that confirms a change of address works.
     pub email_link_ttl: Duration,
@@ -68,6 +71,9 @@ pub enum Failure {
     /// Passwords are being hashed to capacity (R51).
     #[error("too many passwords are being hashed")]
     Busy { retry_after: Duration },
+    /// Too much of the kind came from there, or was tried for that name (R20).
+    #[error("too many requests of this kind")]
+    Limited { retry_after: Duration },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the password hash failed")]

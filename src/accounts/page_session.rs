@@ -45,6 +45,7 @@ impl Accounts {
                 if started {
                     let event = Happening::new(EventKind::SignIn, Actor::Owner);
                     self.events.note(tx, event.to_account(signed_in.account), caller).await?;
+                    signed_in.pass.note_success(tx, signed_in.account, now).await?;
                 }
                 Ok::<_, StoreError>(started)
             })

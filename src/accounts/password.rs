@@ -1,12 +1,13 @@
 //! Changing the password, and choosing one by a link: a new one when the old one is forgotten, or
 //! the first.
 
+use crate::accounts::proof::Proven;
 use crate::accounts::{Accounts, Failure, Happening, ProofError};
 use crate::crypto::hasher::Purpose;
 use crate::mail::{Cause, Recipient};
 use crate::model::{
     AccountId, AccountLinkPurpose, AccountLinkState, Actor, Caller, Digest, EmailAddress,
-    EventKind, LinkToken, Locale, NewPassword, Password, PasswordError, SessionId,
+    EventKind, LinkToken, Locale, NewPassword, Owner, Password, PasswordError, SessionId,
 };
 use crate::storage::{AccountRecord, StoreError};
 
@@ -95,7 +96,7 @@ impl Accounts {
         caller: &Caller,
     ) -> Result<(), ProofError> {
         for _ in 0..ATTEMPTS {
-            let account = self.prove(id, current, caller).await?;
+            let Proven { account, pass } = self.prove(id, current, caller).await?;
             let hash = self.hasher.hash(new.password().as_bytes(), Purpose::SignIn).await;
             let hash = hash.map_err(Failure::from)?;
             let changed = self.store.write(async |tx| {
@@ -115,6 +116,7 @@ impl Accounts {
                     return Err(ProofError::Gone);
                 }
                 self.clear_after_new_epoch(tx, id).await?;
+                pass.keep_place(tx, id, self.clock.now()).await?;
                 let changed = Happening::new(EventKind::PasswordChanged, Actor::Owner);
                 self.events.note(tx, changed.to_account(id), caller).await?;
                 // the row is held by now, so this is where they are reached
@@ -137,7 +139,8 @@ impl Accounts {
         &self,
         email: &EmailAddress,
         caller: &Caller,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), Failure> {
+        self.limits.count_request(caller)?;
         let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Stranger);
         let cause = Cause::password_reset(self.clock.now(), caller);
         let ask = async || {
@@ -160,7 +163,7 @@ impl Accounts {
 
     /// Posts a fresh link to the owner that an old one is of, for the same purpose. Says nothing about
     /// whether that was done.
-    pub async fn renew_reset_link(&self, token: &str, caller: &Caller) -> Result<(), StoreError> {
+    pub async fn renew_reset_link(&self, token: &str, caller: &Caller) -> Result<(), Failure> {
         match self.find_reset_link(token).await? {
             Found::Expired(owner, AccountLinkPurpose::Invitation) => {
                 self.invite_again(&owner, caller).await
@@ -172,7 +175,8 @@ impl Accounts {
         }
     }
 
-    async fn invite_again(&self, owner: &AccountRecord, caller: &Caller) -> Result<(), StoreError> {
+    async fn invite_again(&self, owner: &AccountRecord, caller: &Caller) -> Result<(), Failure> {
+        self.limits.count_request(caller)?;
         let id = owner.account.id;
         let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Stranger);
         self.store
@@ -212,14 +216,14 @@ impl Accounts {
         caller: &Caller,
     ) -> Result<(), ResetError> {
         // by the input alone, before anything is looked up
-        self.policy.judge(typed, None)?;
+        self.policy.judge(typed, Owner::default())?;
         let (owner, purpose) = match self.find_reset_link(token).await? {
             Found::Live(owner, purpose) => (owner, purpose),
             Found::Used(_) => return Err(ResetError::Used),
             Found::Expired(..) => return Err(ResetError::Expired),
             Found::Unknown => return Err(ResetError::Unknown),
         };
-        let new = self.policy.judge(typed, Some(&owner.account.email))?;
+        let new = self.policy.judge(typed, Owner::of(&owner.account))?;
         self.hasher.admit(Purpose::SignUp).map_err(Failure::from)?;
         let hash = self.hasher.hash(new.password().as_bytes(), Purpose::SignUp).await;
         let hash = hash.map_err(Failure::from)?;

@@ -1,6 +1,6 @@
 //! Showing once more, by the current password, that an account is one's own.
 
-use crate::accounts::{Accounts, Failure, Happening};
+use crate::accounts::{Accounts, Failure, Happening, Pass};
 use crate::crypto::hasher::{Purpose, Verdict};
 use crate::model::{AccountId, Actor, Caller, EventKind, Password};
 use crate::storage::{AccountRecord, Connection, StoreError, chain};
@@ -23,27 +23,41 @@ impl From<StoreError> for ProofError {
     }
 }
 
+/// An account whose current password somebody has just shown to know.
+#[derive(Debug)]
+pub(super) struct Proven {
+    pub account: AccountRecord,
+    pub pass: Pass,
+}
+
 impl Accounts {
-    /// The account, if `current` is its password. What is then done has to be done on the condition
-    /// that the account is still in the same epoch.
+    /// The account, if `current` is its password; limited as sign-in is (R42). What is then done has to
+    /// be done on the condition that the account is still in the same epoch.
     pub(super) async fn prove(
         &self,
         id: AccountId,
         current: &Password,
         caller: &Caller,
-    ) -> Result<AccountRecord, ProofError> {
+    ) -> Result<Proven, ProofError> {
         self.hasher.admit(Purpose::SignIn).map_err(Failure::from)?;
         let found = self.store.read(async |db| db.find_account(id).await).await?;
         let account = found.filter(|account| account.disabled_at.is_none());
         let account = account.ok_or(ProofError::Gone)?;
+        let mut pass = self.limits.admit(account.account.email.as_str(), caller).await?;
         let verdict =
             self.hasher.verify(current.as_bytes(), &account.password_hash, Purpose::SignIn).await;
         match verdict.map_err(Failure::from)? {
-            Verdict::Right { .. } => Ok(account),
+            Verdict::Right { .. } => {
+                if pass.has_news() {
+                    let now = self.clock.now();
+                    self.store.write(async |tx| pass.note_success(tx, id, now).await).await?;
+                }
+                Ok(Proven { account, pass })
+            }
             Verdict::Wrong => {
                 let refused =
                     Happening::new(EventKind::PasswordRefused, Actor::Stranger).to_account(id);
-                self.note_alone(refused, caller).await;
+                self.note_wrong_password(&mut pass, refused, caller).await?;
                 Err(ProofError::Wrong)
             }
         }
@@ -60,6 +74,29 @@ impl Accounts {
         match tx.hold_account(id, proven.epoch).await? {
             true => tx.find_account(id).await?.ok_or(ProofError::Gone),
             false => Err(ProofError::Gone),
+        }
+    }
+
+    /// Notes a wrong password, before anybody hears that it was. If it cannot be counted, nobody does.
+    pub(super) async fn note_wrong_password(
+        &self,
+        pass: &mut Pass,
+        happening: Happening<'_>,
+        caller: &Caller,
+    ) -> Result<(), Failure> {
+        let now = self.clock.now();
+        pass.has_failed();
+        let pass = &*pass;
+        let noted = self.store.write(async |tx| {
+            self.events.note(tx, happening, caller).await?;
+            pass.note_failure(tx, now).await
+        });
+        match noted.await {
+            // the account was deleted meanwhile, and has taken its events along
+            Err(error) if error.is_conflict() => {
+                Ok(self.store.write(async |tx| pass.note_failure(tx, now).await).await?)
+            }
+            noted => Ok(noted?),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Signing in: an address and a password against what is known of them.
 
-use crate::accounts::{Accounts, Failure, Happening};
+use crate::accounts::{Accounts, Failure, Happening, Pass};
 use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
 use crate::model::{AccountId, Actor, Caller, ClientId, EmailAddress, EventKind, Password};
-use crate::storage::{AccountRecord, StoreError, chain};
+use crate::storage::{CredentialsOf, PasswordCredentials, StoreError, chain};
 
 /// Somebody has shown to be the owner of an account.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct SignedIn {
     pub account: AccountId,
     /// The account's epoch when the password was checked: a session of an older one is dead.
     pub epoch: i64,
+    /// To be told in the transaction that lets them in.
+    pub pass: Pass,
 }
 
 /// Why nobody was signed in.
@@ -44,68 +46,58 @@ pub struct SignInAttempt<'a> {
 }
 
 impl Accounts {
-    /// Checks an address and a password. One hash is computed in every case, and a failure is noted
-    /// in every case, so that the time says nothing (R18).
+    /// Checks an address and a password, unless too many were wrong (R20). One hash is computed in
+    /// every case, and a failure is noted in every case, so that the time says nothing (R18).
     pub async fn sign_in(&self, attempt: SignInAttempt<'_>) -> Result<SignedIn, SignInError> {
         self.hasher.admit(Purpose::SignIn).map_err(Failure::from)?;
         let typed = attempt.password.as_bytes();
-        let (account, waiting) = match EmailAddress::parse(attempt.username) {
-            Err(_) => (None, None),
-            Ok(email) => {
-                self.store
-                    .read(async |db| {
-                        let account = db.find_account_by_email(&email).await?;
-                        let waiting = db.find_sign_up_by_email(&email).await?;
-                        Ok((account, waiting))
-                    })
-                    .await?
+        let email = EmailAddress::parse(attempt.username).ok();
+        let name = email.as_ref().map_or(attempt.username.trim(), EmailAddress::as_str);
+        let mut pass = self.limits.admit(name, attempt.caller).await?;
+        // of every address the same is read, and checked
+        let decoy = self.hasher.decoy().map_err(Failure::from)?;
+        let found = match email {
+            None => PasswordCredentials { of: CredentialsOf::Nobody, hash: decoy },
+            Some(email) => {
+                self.store.read(async |db| db.find_credentials(&email, &decoy).await).await?
             }
         };
+        let verdict = self.hasher.verify(typed, &found.hash, Purpose::SignIn).await;
+        let verdict = verdict.map_err(Failure::from)?;
         let failed = Happening::new(EventKind::SignInFailed, Actor::Stranger);
-        let (failed, error) = match (account, waiting) {
-            (Some(account), _) => {
-                let id = account.account.id;
-                let verdict = self.verify(typed, &account.password_hash).await?;
-                if let Verdict::Right { outdated } = verdict
-                    && account.disabled_at.is_none()
-                {
-                    if outdated {
-                        self.rehash(&account, typed).await;
-                    }
-                    return Ok(SignedIn { account: id, epoch: account.epoch });
+        let (failed, error) = match (found.of, verdict) {
+            (
+                CredentialsOf::Account { id, epoch, is_disabled: false },
+                Verdict::Right { outdated },
+            ) => {
+                if outdated {
+                    self.rehash(id, &found.hash, typed).await;
                 }
-                (failed.to_account(id), SignInError::Refused)
+                return Ok(SignedIn { account: id, epoch, pass });
             }
-            (None, Some(waiting)) => {
-                let verdict = self.verify(typed, &waiting.password_hash).await?;
-                // of a contested sign-up nobody's password counts
-                let is_theirs = verdict != Verdict::Wrong && waiting.sign_up.contested_at.is_none();
-                let error = if is_theirs { SignInError::Unconfirmed } else { SignInError::Refused };
-                (failed.to_sign_up(waiting.sign_up.id), error)
+            (CredentialsOf::Account { id, .. }, _) => (failed.to_account(id), SignInError::Refused),
+            // of a contested sign-up nobody's password counts
+            (CredentialsOf::SignUp { id, is_contested: false }, Verdict::Right { .. }) => {
+                (failed.to_sign_up(id), SignInError::Unconfirmed)
             }
-            (None, None) => {
-                let spent = self.hasher.verify_nothing(typed, Purpose::SignIn).await;
-                spent.map_err(Failure::from)?;
-                (failed, SignInError::Refused)
-            }
+            (CredentialsOf::SignUp { id, .. }, _) => (failed.to_sign_up(id), SignInError::Refused),
+            (CredentialsOf::Nobody, _) => (failed, SignInError::Refused),
         };
-        self.note_alone(failed.through(attempt.client_id), attempt.caller).await;
+        let failed = failed.through(attempt.client_id);
+        match error {
+            // nobody guesses who has it right
+            SignInError::Unconfirmed => self.note_alone(failed, attempt.caller).await,
+            _ => self.note_wrong_password(&mut pass, failed, attempt.caller).await?,
+        }
         Err(error)
-    }
-
-    async fn verify(&self, typed: &[u8], hash: &PasswordHash) -> Result<Verdict, Failure> {
-        Ok(self.hasher.verify(typed, hash, Purpose::SignIn).await?)
     }
 
     /// The parameters have risen since the password was set (R41). Not worth failing a sign-in for:
     /// the next one tries again.
-    async fn rehash(&self, account: &AccountRecord, typed: &[u8]) {
+    async fn rehash(&self, id: AccountId, outdated: &PasswordHash, typed: &[u8]) {
         let Ok(hash) = self.hasher.hash(typed, Purpose::SignIn).await else { return };
-        let id = account.account.id;
-        let upgraded = self
-            .store
-            .write(async |tx| tx.upgrade_password_hash(id, &account.password_hash, &hash).await)
-            .await;
+        let upgraded =
+            self.store.write(async |tx| tx.upgrade_password_hash(id, outdated, &hash).await).await;
         if let Err(error) = upgraded {
             tracing::warn!(error = chain(&error), "a password hash stays as it was");
         }

@@ -36,6 +36,7 @@ impl Accounts {
     /// the sign-up contested, so that nobody plants a password for somebody else (R35).
     pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
         self.hasher.admit(Purpose::SignUp)?;
+        self.limits.count_sign_up(&request.caller)?;
         let turn = self.turns.take(&request.email).await;
         let _turn = turn.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
         loop {
@@ -54,7 +55,9 @@ impl Accounts {
         &self,
         email: &EmailAddress,
         locale: Option<&Locale>,
-    ) -> Result<(), StoreError> {
+        caller: &Caller,
+    ) -> Result<(), Failure> {
+        self.limits.count_request(caller)?;
         self.store
             .write(async |tx| {
                 self.outbox.post(tx, Recipient::unknown(email, locale), &Cause::NewLink).await

@@ -4,9 +4,11 @@ mod account;
 mod client;
 mod completions;
 mod config;
+mod db;
 mod health;
 mod input;
 mod logging;
+mod mail;
 mod migrate;
 mod people;
 mod serve;
@@ -39,6 +41,8 @@ enum Command {
     Config,
     /// Bring the database's schema up to date, and do nothing else
     Migrate,
+    /// Keep the database, move it to another, or look whether it is sound
+    Db(db::DbArguments),
     /// Register OAuth clients, beside a running service
     Client(client::ClientArguments),
     /// Look into tokens
@@ -52,6 +56,8 @@ enum Command {
     Account(account::AccountArguments),
     /// Sign-ups that wait for their link to be used
     SignUp(sign_up::SignUpArguments),
+    /// Letters that wait or were given up, and whether letters leave at all
+    Mail(mail::MailArguments),
     /// Print a script for a shell that completes this program's commands
     Completions { shell: Shell },
 }
@@ -86,12 +92,14 @@ fn carry_out(command: Command, figment: Figment) -> Result<(), CommandError> {
         Command::Serve => serve::run(figment),
         Command::Config => config::run(&figment),
         Command::Migrate => migrate::run(figment),
+        Command::Db(arguments) => db::run(figment, arguments),
         Command::Client(arguments) => client::run(figment, arguments),
         Command::Token(arguments) => token::run(figment, arguments),
         Command::Templates(command) => templates::run(&command, &figment),
         Command::Health => health::run(&figment),
         Command::Account(arguments) => account::run(figment, arguments),
         Command::SignUp(arguments) => sign_up::run(figment, arguments),
+        Command::Mail(arguments) => mail::run(figment, arguments),
         Command::Completions { shell } => {
             completions::run(shell);
             Ok(())

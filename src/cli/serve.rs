@@ -6,6 +6,7 @@ use figment::Figment;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::{Ignite, Orbit, Rocket, Shutdown};
+use vestibule::Running;
 use vestibule::config::{Profile, Settings};
 use vestibule::oauth::OAuth;
 use vestibule::storage::{Store, chain};
@@ -29,6 +30,7 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
     tokio::spawn(stop_on_signal(
         rocket.shutdown(),
         readiness(&rocket),
+        rocket.state::<Running>().cloned().unwrap_or_default(),
         settings.shutdown.delay.duration(),
     ));
     let endpoint = format!("{}, port {}", rocket.config().address, port(rocket.figment()));
@@ -62,14 +64,23 @@ fn readiness(rocket: &Rocket<Ignite>) -> Readiness {
 
 /// Hears SIGTERM and SIGINT: first not ready, then, after the delay or at a second signal, not
 /// listening; what was accepted is answered.
-async fn stop_on_signal(shutdown: Shutdown, readiness: Readiness, delay: Duration) {
+async fn stop_on_signal(
+    shutdown: Shutdown,
+    readiness: Readiness,
+    running: Running,
+    delay: Duration,
+) {
     if let Err(error) = signal().await {
         tracing::error!(%error, "signals cannot be heard");
         return;
     }
     tracing::info!("stopping");
     readiness.begin_shutdown();
-    tokio::select! { () = tokio::time::sleep(delay) => {}, _ = signal() => {} }
+    let last = async {
+        tokio::time::sleep(delay).await;
+        running.finish().await;
+    };
+    tokio::select! { () = last => {}, _ = signal() => {} }
     shutdown.notify();
 }
 

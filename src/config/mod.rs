@@ -9,9 +9,11 @@
 
 mod address;
 mod lifetime;
+mod limits;
 mod proxies;
 mod report;
 mod secret_files;
+mod smtp;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -28,8 +30,10 @@ use url::Url;
 
 pub use address::AddressDetail;
 pub use lifetime::{Lifetime, LifetimeError};
+pub use limits::LimitSettings;
 pub use proxies::TrustedProxies;
 pub use report::report;
+pub use smtp::{Encryption, Login, SmtpServer, SmtpUrlError};
 pub use sources::{Profile, SettingError, defaults, layers, no_client, rocket_defaults};
 
 /// Everything under `vestibule.` in force. `Debug` shows no secret.
@@ -225,6 +229,12 @@ pub struct MailSettings {
     pub directory: PathBuf,
     /// `smtp://user:password@host:port?tls=required` or `smtps://…`; needed by `smtp`.
     pub smtp_url: Option<String>,
+    /// How long the mail server may take for one letter, all in all.
+    pub timeout: Lifetime,
+    /// Certificates, as PEM, of authorities that mail servers are trusted by besides the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// What the service calls itself in `EHLO`; by default the name of the machine.
+    pub hello_name: Option<String>,
 }
 
 impl fmt::Debug for MailSettings {
@@ -234,6 +244,9 @@ impl fmt::Debug for MailSettings {
             .field("from", &self.from)
             .field("directory", &self.directory)
             .field("smtp_url", &self.smtp_url.as_ref().map(|_| "redacted"))
+            .field("timeout", &self.timeout)
+            .field("ca_file", &self.ca_file)
+            .field("hello_name", &self.hello_name)
             .finish()
     }
 }
@@ -297,16 +310,6 @@ pub struct HashingSettings {
     pub slots: NonZeroUsize,
     /// A request that would wait longer for a slot is refused with 503.
     pub max_wait: Lifetime,
-}
-
-/// `[vestibule.limits]`
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitSettings {
-    /// `false` switches all limits off; for tests, and for those who limit elsewhere.
-    pub enabled: bool,
-    /// Letters that one address gets in an hour; further ones wait.
-    pub letters_per_hour: NonZeroUsize,
 }
 
 /// `[vestibule.events]`: what happened to accounts, as their owners and the operator can read it.
@@ -389,14 +392,7 @@ impl Settings {
         {
             return Err(("default_client", format!("no client `{default}` is registered")));
         }
-        if self.mail.transport == TransportKind::Smtp && self.mail.smtp_url.is_none() {
-            let wanted = "the transport smtp needs it: smtp://user:password@host:587?tls=required";
-            return Err(("mail.smtp_url", wanted.to_owned()));
-        }
-        // it would swallow every letter
-        if self.mail.transport == TransportKind::Memory && profile != Profile::Development {
-            return Err(("mail.transport", "expected smtp, file or log".to_owned()));
-        }
+        self.mail.check(profile)?;
         for (key, ttl) in [
             ("tokens.access_ttl", self.tokens.access_ttl),
             ("tokens.refresh_idle_ttl", self.tokens.refresh_idle_ttl),
@@ -414,7 +410,46 @@ impl Settings {
         if self.password.min_length < 8 || self.password.min_length > 128 {
             return Err(("password.min_length", "expected 8 to 128 characters".to_owned()));
         }
+        self.limits.check()?;
         self.hashing.check(profile)
+    }
+}
+
+impl MailSettings {
+    fn check(&self, profile: Profile) -> Result<(), (&'static str, String)> {
+        match self.transport {
+            TransportKind::Smtp => self.check_smtp(),
+            // it would swallow every letter
+            TransportKind::Memory if profile != Profile::Development => {
+                Err(("mail.transport", "expected smtp, file or log".to_owned()))
+            }
+            TransportKind::Memory | TransportKind::File | TransportKind::Log => Ok(()),
+        }
+    }
+
+    fn check_smtp(&self) -> Result<(), (&'static str, String)> {
+        let Some(url) = &self.smtp_url else {
+            let wanted = "the transport smtp needs it: smtp://user:password@host:587?tls=required";
+            return Err(("mail.smtp_url", wanted.to_owned()));
+        };
+        let server =
+            SmtpServer::parse(url).map_err(|error| ("mail.smtp_url", error.to_string()))?;
+        if self.ca_file.is_some() && !server.encryption.is_verified() {
+            let wanted =
+                "nothing is verified by it: mail.smtp_url has neither tls=required nor smtps";
+            return Err(("mail.ca_file", wanted.to_owned()));
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&self.timeout.duration()) {
+            return Err(("mail.timeout", "expected 1s to 10m".to_owned()));
+        }
+        // it becomes a part of a command (RFC 5321 §4.1.1.1)
+        let is_word =
+            |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+        if !self.hello_name.as_ref().is_none_or(is_word) {
+            let wanted = "expected the name of a machine, such as accounts.example.org";
+            return Err(("mail.hello_name", wanted.to_owned()));
+        }
+        Ok(())
     }
 }
 

@@ -104,10 +104,31 @@ mod tests {
             ("[default.vestibule.tokens]\naccess_tll = \"5m\"", "did you mean `access_ttl`"),
             ("[default.vestibule.tokens]\naccess_ttl = 900", "with its unit, such as 30s"),
             ("[default.vestibule.password]\nmin_length = 7", "expected 8 to 128"),
+            ("[default.vestibule.limits]\nfailures_in_a_row = 101", "expected 1 to 100"),
+            ("[default.vestibule.limits]\nfree_failures = 101", "no more than failures_in_a_row"),
+            ("[default.vestibule.limits]\nlongest_delay = \"0s\"", "expected 1s to 24h"),
+            ("[default.vestibule.limits]\nsign_ups_in_all = 2000000", "expected 1 to 1000000"),
+            ("[default.vestibule.limits]\nfailures_per_address = 0", "nonzero"),
             ("[default.vestibule]\npublic_url = \"example.org\"", "absolute http or https URL"),
             ("[default.vestibule]\ndefault_client = \"nobody\"", "no client `nobody`"),
             ("[default.vestibule.mail]\ntransport = \"smtp\"", "vestibule.mail.smtp_url"),
             ("[default.vestibule.mail]\ntransport = \"pigeon\"", "`smtp`"),
+            (
+                "[default.vestibule.mail]\ntransport = \"smtp\"\nsmtp_url = \"smtp://h?tls=maybe\"",
+                "`vestibule.mail.smtp_url`",
+            ),
+            (
+                "[default.vestibule.mail]\ntransport = \"smtp\"\nsmtp_url = \"smtp://h\"\nca_file = \"f\"",
+                "`vestibule.mail.ca_file`",
+            ),
+            (
+                "[default.vestibule.mail]\ntransport = \"smtp\"\nsmtp_url = \"smtp://h\"\ntimeout = \"0s\"",
+                "`vestibule.mail.timeout`",
+            ),
+            (
+                "[default.vestibule.mail]\ntransport = \"smtp\"\nsmtp_url = \"smtp://h\"\nhello_name = \"a b\"",
+                "`vestibule.mail.hello_name`",
+            ),
             (
                 "[default.vestibule.clients.web]\npublic = true\nscopes = []",
                 "vestibule.clients.web.grants",

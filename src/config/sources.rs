@@ -110,11 +110,12 @@ fn development_url(figment: &Figment) -> String {
 /// The defaults that hold in every profile.
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults: [(&str, Value); 27] = [
+    let defaults: [(&str, Value); 38] = [
         (DATABASE_URL, "sqlite://data/vestibule.db".into()),
         ("vestibule.name", "Vestibule".into()),
         ("vestibule.clients", Dict::new().into()),
         ("vestibule.mail.directory", "data/mail".into()),
+        ("vestibule.mail.timeout", "30s".into()),
         ("vestibule.tokens.access_ttl", "15m".into()),
         ("vestibule.tokens.refresh_idle_ttl", "14d".into()),
         ("vestibule.tokens.session_ttl", "90d".into()),
@@ -131,6 +132,16 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.hashing.max_wait", "1s".into()),
         ("vestibule.limits.enabled", true.into()),
         ("vestibule.limits.letters_per_hour", 6.into()),
+        ("vestibule.limits.free_failures", 10.into()),
+        ("vestibule.limits.failures_in_a_row", 100.into()),
+        ("vestibule.limits.longest_delay", "15m".into()),
+        ("vestibule.limits.failures_per_address", 200.into()),
+        ("vestibule.limits.failures_in_all", 3_000.into()),
+        ("vestibule.limits.sign_ups_per_address", 1_000.into()),
+        ("vestibule.limits.sign_ups_in_all", 20_000.into()),
+        ("vestibule.limits.requests_per_address", 500.into()),
+        ("vestibule.limits.requests_in_all", 20_000.into()),
+        ("vestibule.limits.unknown_links_per_address", 500.into()),
         ("vestibule.events.keep", "90d".into()),
         ("vestibule.events.address", "shortened".into()),
         ("vestibule.messages.default_locale", "en".into()),

@@ -171,14 +171,7 @@ impl Hasher {
         let params = &self.0.shared.params;
         let salt = self.fresh_salt();
         let tag = self.derive(password, salt, params.clone(), purpose).await?;
-        let phc = phc::PasswordHash {
-            algorithm: ARGON2ID_IDENT,
-            version: Some(Version::V0x13.into()),
-            params: params.try_into().map_err(|_| HashError::Malformed("parameters"))?,
-            salt: Some(salt),
-            hash: Some(tag),
-        };
-        Ok(PasswordHash(phc.to_string()))
+        self.phc(salt, tag)
     }
 
     /// Hashes a password as `against` was hashed, and compares the two in constant time.
@@ -203,14 +196,29 @@ impl Hasher {
         Ok(if same { Verdict::Right { outdated } } else { Verdict::Wrong })
     }
 
-    /// Spends on an address without an account what [`Hasher::verify`] spends on one with an
-    /// account, so that the time of an answer does not tell them apart (OWASP, Authentication).
+    /// A hash of the present parameters that no password is known to fit. Verified against where an
+    /// address has no account, it costs what one with an account costs, so that the time of an answer
+    /// does not tell them apart (OWASP, Authentication).
     ///
     /// # Errors
-    /// As [`Hasher::hash`].
-    pub async fn verify_nothing(&self, password: &[u8], purpose: Purpose) -> Result<(), HashError> {
-        let params = self.0.shared.params.clone();
-        self.derive(password, self.fresh_salt(), params, purpose).await.map(drop)
+    /// [`HashError::Malformed`] when the parameters have no PHC string.
+    pub fn decoy(&self) -> Result<PasswordHash, HashError> {
+        let tag = self.0.entropy.bytes::<{ Params::DEFAULT_OUTPUT_LEN }>();
+        let tag = phc::Output::new(&tag).map_err(|_| HashError::Malformed("tag"))?;
+        self.phc(self.fresh_salt(), tag)
+    }
+
+    fn phc(&self, salt: phc::Salt, tag: phc::Output) -> Result<PasswordHash, HashError> {
+        let phc = phc::PasswordHash {
+            algorithm: ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: (&self.0.shared.params)
+                .try_into()
+                .map_err(|_| HashError::Malformed("parameters"))?,
+            salt: Some(salt),
+            hash: Some(tag),
+        };
+        Ok(PasswordHash(phc.to_string()))
     }
 
     /// How busy it is at this moment.
@@ -447,7 +455,10 @@ mod tests {
             let verdict = hasher.verify(wrong, &hash, Purpose::SignIn).await.unwrap();
             assert_eq!(verdict, Verdict::Wrong);
         }
-        hasher.verify_nothing(PASSWORD, Purpose::SignIn).await.unwrap();
+        let decoy = hasher.decoy().unwrap();
+        assert_eq!(decoy.costs(), hash.costs());
+        let verdict = hasher.verify(PASSWORD, &decoy, Purpose::SignIn).await.unwrap();
+        assert_eq!(verdict, Verdict::Wrong);
         assert_eq!(format!("{hash:?}"), "PasswordHash(redacted)");
     }
 
@@ -506,7 +517,7 @@ mod tests {
         for refused in [
             hasher.admit(Purpose::SignUp),
             hasher.hash(PASSWORD, Purpose::SignUp).await.map(drop),
-            hasher.verify_nothing(PASSWORD, Purpose::SignUp).await,
+            hasher.verify(PASSWORD, &hasher.decoy().unwrap(), Purpose::SignUp).await.map(drop),
         ] {
             let Err(HashError::Busy { retry_after }) = refused else { panic!("{refused:?}") };
             assert_eq!(retry_after, Duration::from_secs(3));

@@ -6,31 +6,30 @@
 //! was.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::{LimitSettings, LinkSettings, PublicUrl};
 use crate::crypto::secret::Entropy;
 use crate::mail::content::Decision;
-use crate::mail::transport::SEND_TIMEOUT;
 use crate::mail::{
-    Cause, Envelope, Mailbox, Outbox, RenderError, Renderer, SendError, SentLetter, Transport,
+    Breaker, Cause, Envelope, Failure, Fault, Letter, Mailbox, Outbox, RenderError, Renderer,
+    SentLetter, Transport,
 };
 use crate::storage::{ClaimedLetter, Store, StoreError, chain};
 
 /// Letters on their way at once.
-const AT_ONCE: i64 = 8;
-/// Longer than any delivery can take, and short enough that a letter which was on its way when its
-/// courier was killed is on its way again within the minute.
-const LEASE: Duration = SEND_TIMEOUT.saturating_add(Duration::from_secs(15));
+const AT_ONCE: usize = 8;
+/// What a delivery takes besides the mail server's time. Leases are longer by so much than that time:
+/// longer than a delivery can take, and no longer, so that a letter which was on its way when its
+/// courier was killed is soon on its way again.
+const MARGIN: Duration = Duration::from_secs(15);
 /// After this many failures of its own a letter is given up; that is after about two days.
-const MAX_TRIES: u32 = 12;
-/// The longest pause between two probes of a server that is down.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_TRIES: u32 = 17;
 /// How often the outbox is looked at even if nobody says that there is something in it: another
 /// node may have posted it.
 pub(super) const ROUND: Duration = Duration::from_secs(1);
@@ -45,6 +44,8 @@ pub struct Courier {
     pub outbox: Outbox,
     pub renderer: Renderer,
     pub transport: Transport,
+    /// How long the transport may take for one letter.
+    pub timeout: Duration,
     pub public_url: PublicUrl,
     /// How long the links in letters work, from when the letter is made ready to leave.
     pub links: LinkSettings,
@@ -60,50 +61,6 @@ pub struct Delivered {
     pub sent: usize,
     /// Claimed and not sent: dropped, postponed or given up.
     pub kept: usize,
-}
-
-/// Whether the mail server was there when it was last tried.
-#[derive(Debug, Default)]
-pub struct Breaker(Mutex<Option<Outage>>);
-
-#[derive(Clone, Copy, Debug)]
-struct Outage {
-    pause: Duration,
-    next_probe: Timestamp,
-}
-
-impl Breaker {
-    /// How many letters may be tried now.
-    fn allowance(&self, now: Timestamp) -> i64 {
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            None => AT_ONCE,
-            Some(outage) if outage.next_probe <= now => 1,
-            Some(_) => 0,
-        }
-    }
-
-    /// Answers when the next probe is.
-    fn server_is_down(&self, now: Timestamp) -> Timestamp {
-        let mut outage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = match *outage {
-            None => {
-                tracing::warn!("the mail server is not to be had; letters wait");
-                Duration::from_secs(1)
-            }
-            // letters of one batch fail together: that is one failure
-            Some(Outage { pause, next_probe }) if next_probe > now => pause,
-            Some(Outage { pause, .. }) => (pause * 2).min(LONGEST_PAUSE),
-        };
-        let next_probe = now + pause;
-        *outage = Some(Outage { pause, next_probe });
-        next_probe
-    }
-
-    fn server_is_there(&self) {
-        if self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            tracing::info!("the mail server is back");
-        }
-    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -122,9 +79,11 @@ impl Courier {
     pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let mut on_their_way = JoinSet::new();
+        if let Err(error) = self.remember_refusals().await {
+            tracing::warn!(error = chain(&error), "the outbox cannot be read");
+        }
         loop {
-            let free = AT_ONCE - i64::try_from(on_their_way.len()).unwrap_or(AT_ONCE);
-            match self.claim(free).await {
+            match self.claim(AT_ONCE.saturating_sub(on_their_way.len())).await {
                 Ok(letters) => {
                     for letter in letters {
                         let courier = Arc::clone(&self);
@@ -152,17 +111,39 @@ impl Courier {
         Ok(Delivered { sent, kept: outcomes.len() - sent })
     }
 
-    /// Takes the lease of up to `free` letters that are due.
-    async fn claim(&self, free: i64) -> Result<Vec<ClaimedLetter>, StoreError> {
+    /// Which letters were refused for now before this courier began: the server may have recovered
+    /// since.
+    pub async fn remember_refusals(&self) -> Result<(), StoreError> {
+        let refused = self.store.read(async |db| db.find_refused_letters().await).await?;
         let now = self.clock.now();
-        let allowance = self.breaker.allowance(now).min(free);
-        if allowance <= 0 || !self.store.read(async |db| db.has_due_letters(now).await).await? {
+        for letter in refused {
+            self.breaker.refused_for_now(letter, now);
+        }
+        Ok(())
+    }
+
+    /// Takes the lease of up to `free` letters that are due, or that are to be tried ahead of that.
+    async fn claim(&self, free: usize) -> Result<Vec<ClaimedLetter>, StoreError> {
+        let now = self.clock.now();
+        let allowance = self.breaker.allowance(now, free);
+        if allowance == 0 {
+            return Ok(Vec::new());
+        }
+        let probes = self.breaker.probes(now, allowance);
+        let is_due = self.store.read(async |db| db.has_due_letters(now).await).await?;
+        if probes.is_empty() && !is_due {
             return Ok(Vec::new());
         }
         let lease = self.entropy.uuid_v7(now);
-        self.store
-            .write_behind(async |tx| tx.claim_letters(lease, now, now + LEASE, allowance).await)
-            .await
+        let until = now + self.timeout + MARGIN;
+        let limit = i64::try_from(allowance - probes.len()).unwrap_or(i64::MAX);
+        let claim = self.store.write_behind(async |tx| {
+            for probe in &probes {
+                tx.claim_letter_early(*probe, lease, now, until).await?;
+            }
+            tx.claim_letters(lease, now, until, limit).await
+        });
+        claim.await
     }
 
     /// Whether the letter left. Whatever went wrong is in the log and, where it can be written, in
@@ -187,6 +168,7 @@ impl Courier {
         let (content, locale) = match decision {
             Decision::Send { content, locale } => (content, locale.or(letter.locale.clone())),
             Decision::Drop => {
+                self.breaker.forget(letter.id);
                 self.store.write(async |tx| tx.drop_letter(letter).await).await?;
                 return Ok(false);
             }
@@ -202,67 +184,82 @@ impl Courier {
         let locale = locale.as_ref();
         let envelope = Envelope { id: letter.id, to: &letter.email, locale, now };
         let rendered = self.renderer.render(&content, envelope)?;
-        let sent = SentLetter {
-            id: letter.id,
-            name: content.name(),
-            at: now,
-            from: self.renderer.sender(),
-            to: letter.email.to_string(),
-            subject: rendered.subject.clone(),
-            text: rendered.text.clone(),
-            html: rendered.html.clone(),
-            link: content.link().map(str::to_owned),
-            raw: rendered.message.formatted(),
-        };
+        let sent =
+            SentLetter::new(letter.id, now, &self.renderer, &letter.email, &content, &rendered);
         let outcome = self.transport.send(&sent, rendered).await;
-        let now = self.clock.now();
+        if !matches!(&outcome, Err(failure) if failure.fault() == Fault::Server) {
+            self.breaker.server_is_there();
+        }
         match outcome {
             Ok(()) => {
-                self.breaker.server_is_there();
-                let done = self.store.write(async |tx| {
-                    tx.count_letter(&letter.email, now).await?;
-                    match letter.kind.as_str() {
-                        Cause::FAREWELL => tx.drop_letter(letter).await,
-                        _ => tx.mark_sent(letter, now).await,
-                    }
-                });
-                done.await?;
-                tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
+                self.has_left(letter, &content).await?;
                 self.show(sent);
                 Ok(true)
             }
-            Err(SendError::ServerDown(words)) => {
-                let probe = self.breaker.server_is_down(now);
-                self.store
-                    .write(async |tx| {
-                        tx.postpone_letter(letter, probe, letter.tries, Some(&words)).await
-                    })
-                    .await?;
-                Ok(false)
-            }
-            Err(SendError::Transient(words)) => {
-                self.breaker.server_is_there();
-                self.fail(letter, &words).await?;
-                Ok(false)
-            }
-            Err(SendError::Permanent(words)) => {
-                self.breaker.server_is_there();
-                tracing::warn!(letter = %letter.id, "a letter was refused for good");
-                self.give_up(letter, &words).await?;
+            Err(failure) => {
+                self.is_refused(letter, &failure).await?;
                 Ok(false)
             }
         }
     }
 
-    /// The letter failed by its own fault: later again, or never.
+    async fn has_left(&self, letter: &ClaimedLetter, content: &Letter) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let done = self.store.write(async |tx| {
+            tx.count_letter(&letter.email, now).await?;
+            match letter.kind.as_str() {
+                Cause::FAREWELL => tx.drop_letter(letter).await,
+                _ => tx.mark_sent(letter, now).await,
+            }
+        });
+        done.await?;
+        tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
+        let others = self.breaker.taken(letter.id);
+        if !others.is_empty() {
+            self.store.write(async |tx| tx.bring_letters_forward(&others, now).await).await?;
+        }
+        Ok(())
+    }
+
+    async fn is_refused(
+        &self,
+        letter: &ClaimedLetter,
+        failure: &Failure,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (stage, code, words) = (failure.stage.as_str(), failure.code, failure.words.as_str());
+        match failure.fault() {
+            Fault::Server => {
+                let probe = self.breaker.server_is_down(now, failure);
+                let postponed = self.store.write(async |tx| {
+                    tx.postpone_letter(letter, probe, letter.tries, Some(words)).await
+                });
+                postponed.await.map(|_| ())
+            }
+            Fault::ForNow => {
+                self.breaker.refused_for_now(letter.id, now);
+                tracing::info!(letter = %letter.id, stage, code, "a letter was refused for now");
+                self.fail(letter, words).await
+            }
+            Fault::ForGood => {
+                tracing::warn!(letter = %letter.id, stage, code, "a letter was refused for good");
+                self.give_up(letter, words).await
+            }
+        }
+    }
+
+    /// The letter failed by its own fault: later again, or never. What was tried ahead of its time
+    /// has not been tried.
     async fn fail(&self, letter: &ClaimedLetter, words: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let tries = letter.tries + 1;
+        let (due_at, tries) = match letter.due_at > now {
+            true => (letter.due_at, letter.tries),
+            false => (now + self.backoff(letter.tries + 1), letter.tries + 1),
+        };
         if tries >= MAX_TRIES {
             tracing::error!(letter = %letter.id, tries, "a letter was given up");
             return self.give_up(letter, words).await;
         }
-        let due_at = now + self.backoff(tries);
         self.store
             .write(async |tx| tx.postpone_letter(letter, due_at, tries, Some(words)).await)
             .await?;
@@ -272,6 +269,7 @@ impl Courier {
     /// A dead letter stays visible with what the server said, but for one to somebody who has left.
     async fn give_up(&self, letter: &ClaimedLetter, words: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
+        self.breaker.forget(letter.id);
         self.store
             .write(async |tx| match letter.kind.as_str() {
                 Cause::FAREWELL => tx.drop_letter(letter).await,
@@ -281,10 +279,10 @@ impl Courier {
         Ok(())
     }
 
-    /// 30 s, doubled with each try up to 12 h, and up to a quarter more, so that letters which
+    /// 5 s, doubled with each try up to 12 h, and up to a quarter more, so that letters which
     /// failed together are not tried together.
     fn backoff(&self, tries: u32) -> Duration {
-        let pause = Duration::from_secs(30 << (tries - 1).min(11)).min(HOUR * 12);
+        let pause = Duration::from_secs(5 << (tries - 1).min(14)).min(HOUR * 12);
         let [random] = self.entropy.bytes();
         pause + pause * u32::from(random) / 1_024
     }

@@ -38,6 +38,8 @@ pub enum Letter {
     EmailChanged { new_email: String, at: i64 },
     /// The account is gone.
     AccountDeleted { at: i64, by_operator: bool },
+    /// The operator tries the settings.
+    Trial { at: i64 },
 }
 
 impl Letter {
@@ -56,6 +58,7 @@ impl Letter {
             Self::EmailChangeNotice { .. } => "email-change-notice",
             Self::EmailChanged { .. } => "email-changed",
             Self::AccountDeleted { .. } => "account-deleted",
+            Self::Trial { .. } => "trial",
         }
     }
 
@@ -73,7 +76,8 @@ impl Letter {
             | Self::SessionEnded { .. }
             | Self::PasswordChanged { .. }
             | Self::EmailChanged { .. }
-            | Self::AccountDeleted { .. } => None,
+            | Self::AccountDeleted { .. }
+            | Self::Trial { .. } => None,
         }
     }
 
@@ -130,6 +134,7 @@ impl Letter {
             Self::EmailChanged { new_email: new_email(), at },
             Self::AccountDeleted { at, by_operator: false },
             Self::AccountDeleted { at, by_operator: true },
+            Self::Trial { at },
         ]
     }
 }

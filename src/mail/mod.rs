@@ -5,17 +5,26 @@
 //! renders it and hands it to a [`Transport`]. Nothing here waits for a mail server while a request
 //! is being answered, and no live link is ever stored.
 
+mod breaker;
 mod cause;
 mod content;
 mod courier;
+mod desk;
+mod failure;
 mod letter;
 mod outbox;
 mod render;
+mod smtp;
 mod transport;
+mod trial;
 
+pub use breaker::Breaker;
 pub use cause::Cause;
-pub use courier::{Breaker, Courier, Delivered};
+pub use courier::{Courier, Delivered};
+pub use desk::{Desk, Done, NotDone};
+pub use failure::{Failure, Fault, Stage};
 pub use letter::Letter;
 pub use outbox::{Outbox, Recipient};
 pub use render::{Envelope, RenderError, Rendered, Renderer};
-pub use transport::{Mailbox, SendError, SentLetter, Transport, TransportError};
+pub use transport::{Mailbox, SentLetter, Transport, TransportError};
+pub use trial::{Trial, TrialError};

@@ -6,26 +6,21 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use crate::clock::Timestamp;
-use crate::config::{MailSettings, TransportKind};
-use crate::mail::Rendered;
+use crate::config::{MailSettings, SmtpUrlError, TransportKind};
+use crate::mail::failure::{Failure, Stage};
+use crate::mail::smtp::Smtp;
+use crate::mail::{Letter, Rendered, Renderer};
+use crate::model::EmailAddress;
 use crate::storage::LetterId;
-
-/// How long a mail server may take for one letter, all commands together; leases are longer.
-pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it may take for one command.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How letters leave.
 #[derive(Clone, Debug)]
 pub enum Transport {
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    Smtp(Smtp),
     /// One `.eml` file each, readable by the service's own user only.
     File(PathBuf),
     /// Nowhere: a line in the log says that there was one.
@@ -33,25 +28,27 @@ pub enum Transport {
     Memory(Mailbox),
 }
 
-/// Why a letter did not leave, and whose fault that is.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// The server cannot be reached, or takes nothing from us now: no letter is at fault.
-    #[error("the mail server is not to be had: {0}")]
-    ServerDown(String),
-    /// This letter was refused for now (4yz, RFC 5321 §4.2.1).
-    #[error("the mail server refused the letter for now: {0}")]
-    Transient(String),
-    /// This letter was refused for good (5yz).
-    #[error("the mail server refused the letter: {0}")]
-    Permanent(String),
-}
-
 /// Why the transport in the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    #[error("expected smtp://user:password@host:port?tls=required or smtps://user:password@host")]
-    SmtpUrl,
+    #[error(transparent)]
+    SmtpUrl(#[from] SmtpUrlError),
+    #[error("it cannot be read: {0}")]
+    CaFile(#[source] io::Error),
+    #[error("expected certificates as PEM: -----BEGIN CERTIFICATE-----")]
+    NoCertificate,
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
+impl TransportError {
+    /// The setting that is to be mended.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::SmtpUrl(_) | Self::Tls(_) => "vestibule.mail.smtp_url",
+            Self::CaFile(_) | Self::NoCertificate => "vestibule.mail.ca_file",
+        }
+    }
 }
 
 impl Transport {
@@ -60,13 +57,7 @@ impl Transport {
         mailbox: &Mailbox,
     ) -> Result<Self, TransportError> {
         Ok(match settings.transport {
-            TransportKind::Smtp => {
-                let url = settings.smtp_url.as_deref().unwrap_or_default();
-                // the cause is left out: it may repeat the password in the URL
-                let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-                    .map_err(|_| TransportError::SmtpUrl)?;
-                Self::Smtp(builder.timeout(Some(COMMAND_TIMEOUT)).build())
-            }
+            TransportKind::Smtp => Self::Smtp(Smtp::from_settings(settings)?),
             TransportKind::File => Self::File(settings.directory.clone()),
             TransportKind::Log => Self::Log,
             TransportKind::Memory => Self::Memory(mailbox.clone()),
@@ -74,19 +65,9 @@ impl Transport {
     }
 
     /// Hands the letter over; it has left once this answers `Ok`.
-    pub async fn send(&self, letter: &SentLetter, rendered: Rendered) -> Result<(), SendError> {
-        let late = |_| SendError::ServerDown("it took too long".to_owned());
-        timeout(SEND_TIMEOUT, self.hand_over(letter, rendered))
-            .await
-            .unwrap_or_else(|e| Err(late(e)))
-    }
-
-    async fn hand_over(&self, letter: &SentLetter, rendered: Rendered) -> Result<(), SendError> {
+    pub async fn send(&self, letter: &SentLetter, rendered: Rendered) -> Result<(), Failure> {
         match self {
-            Self::Smtp(smtp) => match smtp.send(rendered.message).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(classify(&error)),
-            },
+            Self::Smtp(smtp) => smtp.send(&rendered.message).await,
             Self::File(folder) => {
                 let (folder, name) = (folder.clone(), letter.id.to_string());
                 let bytes = rendered.message.formatted();
@@ -94,7 +75,7 @@ impl Transport {
                 written
                     .map_err(io::Error::other)
                     .and_then(|result| result)
-                    .map_err(|error| SendError::ServerDown(error.to_string()))
+                    .map_err(|error| Failure::new(Stage::File, &error.to_string()))
             }
             Self::Log => {
                 tracing::info!(letter = %letter.id, kind = letter.name, "a letter was sent to the log");
@@ -105,17 +86,6 @@ impl Transport {
                 Ok(())
             }
         }
-    }
-}
-
-fn classify(error: &lettre::transport::smtp::Error) -> SendError {
-    let words = crate::storage::chain(error);
-    match error.status().map(|code| code.to_string()).as_deref() {
-        // going down, or not believing that we are who we say: that is between the server and us
-        Some("421" | "454" | "530" | "534" | "535" | "538") => SendError::ServerDown(words),
-        _ if error.is_permanent() => SendError::Permanent(words),
-        _ if error.is_transient() => SendError::Transient(words),
-        _ => SendError::ServerDown(words),
     }
 }
 
@@ -155,6 +125,30 @@ pub struct SentLetter {
     pub link: Option<String>,
     /// The message as it goes over the wire (RFC 5322).
     pub raw: Vec<u8>,
+}
+
+impl SentLetter {
+    pub(super) fn new(
+        id: LetterId,
+        at: Timestamp,
+        renderer: &Renderer,
+        to: &EmailAddress,
+        letter: &Letter,
+        rendered: &Rendered,
+    ) -> Self {
+        Self {
+            id,
+            name: letter.name(),
+            at,
+            from: renderer.sender(),
+            to: to.to_string(),
+            subject: rendered.subject.clone(),
+            text: rendered.text.clone(),
+            html: rendered.html.clone(),
+            link: letter.link().map(str::to_owned),
+            raw: rendered.message.formatted(),
+        }
+    }
 }
 
 impl fmt::Debug for SentLetter {

@@ -96,20 +96,15 @@ impl OAuth {
             self.may_know(client, session) && session.tag_digest == token.tag.digest()
         });
         let Some(session) = session else { return Ok(None) };
-        let end = session.idle_expires_at.min(session.expires_at);
-        let (issued_at, expires_at) = match self.standing_of(&token.secret.digest(), &session) {
-            Standing::Live => (Some(session.rotated_at), end),
-            Standing::Predecessor => {
-                let grace = self.lifetimes.reuse_grace;
-                let answers_until = session.first_used_at.map(|first_used| first_used + grace);
-                // when it was issued is not kept
-                (None, answers_until.map_or(end, |until| until.min(end)))
-            }
+        let issued_at = match self.standing_of(&token.secret.digest(), &session) {
+            Standing::Live => Some(session.rotated_at),
+            // when that was is not kept
+            Standing::Predecessor => None,
             Standing::Straggler | Standing::Stolen => return Ok(None),
         };
         Ok(Some(Introspected {
             kind: TokenKind::Refresh,
-            expires_at,
+            expires_at: session.idle_expires_at.min(session.expires_at),
             issued_at,
             scope: session.scope,
             client_id: session.client_id,

@@ -102,6 +102,7 @@ impl OAuth {
                         .in_session(id)
                         .through(Some(&client.id));
                     self.accounts.events.note(tx, event, caller).await?;
+                    signed_in.pass.note_success(tx, signed_in.account, now).await?;
                 }
                 Ok::<_, StoreError>(started)
             })

@@ -16,11 +16,14 @@ const EMAIL_CHANGES_REMEMBERED: Duration = Duration::from_secs(60 * 24 * 3_600);
 const LETTERS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// How long one that was given up is: long enough for somebody to look why.
 const DEAD_LETTERS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long after the last of them wrong passwords in a row are remembered, and places after the last
+/// sign-in.
+pub const GUESSES_REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3_600);
 /// What the limit of letters looks back to.
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Removes expired sessions, sign-ups that nobody confirmed, links, changes of address, letters and
-/// events of long ago.
+/// Removes expired sessions, sign-ups that nobody confirmed, links, changes of address, letters,
+/// events and wrong passwords of long ago.
 #[derive(Clone, Debug)]
 pub struct Janitor {
     store: Store,
@@ -65,7 +68,9 @@ impl Janitor {
                     let letters = tx.purge_letters(sent, dead, BATCH).await?
                         + tx.purge_letter_counts(now - HOUR, BATCH).await?;
                     let events = tx.purge_events(now - self.events_kept, BATCH).await?;
-                    Ok::<_, StoreError>(sessions + sign_ups + pages + links + letters + events)
+                    let guesses = tx.purge_guesses(now - GUESSES_REMEMBERED, now, BATCH).await?;
+                    let rest = pages + links + letters + events + guesses;
+                    Ok::<_, StoreError>(sessions + sign_ups + rest)
                 })
                 .await?;
             if batch == 0 {

@@ -1,14 +1,30 @@
 //! Bringing the schema up to date, once at each start, one node at a time.
+//!
+//! Expand, then contract: a migration adds, and only that of a later version takes away what no
+//! program uses any more. So a program goes on, and can start, while the schema is ahead of it. A
+//! migration that takes something away ends its name in `needs_NNNN`, the last migration that a
+//! program has to know to do without; one that does not know it neither starts nor is ready.
 
 use std::io;
+use std::sync::LazyLock;
 
+use sqlx::any::AnyRow;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::{AnyConnection, Connection, Row};
 
+use super::StoreError;
 use super::pool::{self, Engine, Pool};
-use super::{StoreError, StoreErrorKind};
 
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+static SQLITE: LazyLock<Migrator> =
+    LazyLock::new(|| past_unknown_ones(sqlx::migrate!("migrations/sqlite")));
+static POSTGRES: LazyLock<Migrator> =
+    LazyLock::new(|| past_unknown_ones(sqlx::migrate!("migrations/postgres")));
+
+/// [`inspect`] judges those that the program does not know.
+fn past_unknown_ones(mut migrator: Migrator) -> Migrator {
+    migrator.set_ignore_missing(true);
+    migrator
+}
 
 /// Why the schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +33,10 @@ pub enum MigrationError {
     Lock(#[from] io::Error),
     #[error("a migration failed")]
     Migrate(#[from] MigrateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the schema is of another version than this program, which cannot work with it")]
+    OtherSchema,
 }
 
 /// Runs what has not run yet. Each migration is a transaction of its own.
@@ -35,7 +55,18 @@ pub(super) async fn run(pool: &Pool) -> Result<(), MigrationError> {
         }
         Engine::Postgres => None,
     };
-    Ok(migrator(pool.engine()).run(pool.writer()).await?)
+    let mut connection = pool.connect_aside().await.map_err(StoreError::from)?;
+    match inspect(pool).await? {
+        Schema::Other => return Err(MigrationError::OtherSchema),
+        Schema::Newer => tracing::warn!(
+            "the schema is ahead of this program, as in an upgrade; the program goes on with it"
+        ),
+        Schema::Known | Schema::Older => {
+            migrator(pool.engine()).run_direct(None, &mut connection, false).await?;
+        }
+    }
+    connection.close().await.map_err(StoreError::from)?;
+    Ok(())
 }
 
 /// How the schema of a database stands to the one that this binary was built for.
@@ -44,14 +75,19 @@ pub(super) enum Schema {
     Known,
     /// Migrations of this binary have not run yet, or none has.
     Older,
-    /// Migrations have run that this binary does not know, or others under the same number.
+    /// All have run, and later ones, which have taken nothing away that this binary uses.
+    Newer,
+    /// Others have run under the same numbers, or later ones that have taken something away.
     Other,
 }
 
 /// Looks at the schema and changes nothing.
 pub(super) async fn inspect(pool: &Pool) -> Result<Schema, StoreError> {
-    let mut connection = pool.reader().acquire().await?;
+    let mut connection = pool.reader().await?;
     let migrator = migrator(pool.engine());
+    let Some(last_known) = migrator.iter().map(|known| known.version).max() else {
+        return Ok(Schema::Known);
+    };
     let applied = match connection.list_applied_migrations(&migrator.table_name).await {
         Ok(applied) => applied,
         Err(MigrateError::Execute(sqlx::Error::Database(error)))
@@ -60,37 +96,49 @@ pub(super) async fn inspect(pool: &Pool) -> Result<Schema, StoreError> {
             return Ok(Schema::Older);
         }
         Err(MigrateError::Execute(error)) => return Err(error.into()),
-        Err(other) => return Err(internal(other.to_string())),
+        Err(other) => return Err(StoreError::internal(other.to_string())),
     };
     let is_known = |version, checksum: &[u8]| {
         migrator.iter().any(|known| known.version == version && *known.checksum == *checksum)
     };
-    if !applied.iter().all(|migration| is_known(migration.version, &migration.checksum)) {
+    let (later, ours): (Vec<_>, Vec<_>) =
+        applied.iter().partition(|migration| migration.version > last_known);
+    if !ours.iter().all(|migration| is_known(migration.version, &migration.checksum)) {
         return Ok(Schema::Other);
     }
-    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
-    let is_whole = migrator.iter().all(|migration| is_applied(migration.version));
-    Ok(if is_whole { Schema::Known } else { Schema::Older })
+    let is_whole = ours.len() == migrator.iter().count();
+    Ok(match (is_whole, later.is_empty()) {
+        (true, true) => Schema::Known,
+        (false, true) => Schema::Older,
+        (true, false) if is_usable(&mut connection, last_known).await? => Schema::Newer,
+        (_, false) => Schema::Other,
+    })
 }
 
-/// Whether every migration that this binary knows has run.
-pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
-    let mut connection = pool.reader().acquire().await?;
-    let migrator = migrator(pool.engine());
-    let applied = connection.list_applied_migrations(&migrator.table_name).await;
-    let applied = applied.map_err(|error| match error {
-        MigrateError::Execute(error) => error.into(),
-        other => internal(other.to_string()),
-    })?;
-    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
-    match migrator.iter().find(|migration| !is_applied(migration.version)) {
-        Some(missing) => Err(internal(format!("migration {} has not run", missing.version))),
-        None => Ok(()),
+/// Whether the migrations after ours have left all that we use.
+async fn is_usable(connection: &mut AnyConnection, last_known: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT description FROM _sqlx_migrations WHERE version > $1";
+    let later = sqlx::query(sql).bind(last_known).fetch_all(connection).await?;
+    let needed = |row: &AnyRow| {
+        let description: String = row.try_get("description")?;
+        let needed = description.rsplit_once("needs ").and_then(|(_, number)| number.parse().ok());
+        Ok::<i64, StoreError>(needed.unwrap_or(0))
+    };
+    for row in &later {
+        if needed(row)? > last_known {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
 
-fn internal(problem: String) -> StoreError {
-    StoreError { kind: StoreErrorKind::Internal, source: problem.into() }
+/// Whether the schema is one that this binary can work with.
+pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
+    match inspect(pool).await? {
+        Schema::Known | Schema::Newer => Ok(()),
+        Schema::Older => Err(StoreError::internal("a migration has not run".to_owned())),
+        Schema::Other => Err(StoreError::internal("the schema is of another version".to_owned())),
+    }
 }
 
 fn migrator(engine: &Engine) -> &'static Migrator {

@@ -3,7 +3,7 @@
 //! [`Store::read`] and [`Store::write`] are the only ways in. Both lend a [`Connection`], whose
 //! methods are the statements, grouped by table in the files beside this one; `write` wraps them in
 //! one transaction and answers only once that is durable. Statements are one text for both
-//! engines; only `pool` and `migrate` know which one it is.
+//! engines; only `pool`, `migrate` and what is about databases as such know which one it is.
 //!
 //! Rows are held in one order, or two requests on PostgreSQL wait for each other until one of them
 //! fails: the row of a sign-up, the row of an account, and only then what belongs to the account. A
@@ -17,36 +17,51 @@
 
 mod account_links;
 mod accounts;
+mod backup;
 mod clients;
+mod column;
+mod copy;
+mod credentials;
 mod email_changes;
 mod events;
+mod examine;
+mod guesses;
 mod janitor;
+mod letters;
 mod links;
 mod migrate;
 mod outbox;
 mod page_sessions;
 mod pool;
+mod server;
 mod sessions;
 mod sign_ups;
+mod tables;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::Serialized;
 use rocket::fairing::{AdHoc, Fairing};
 use rocket::{Build, Rocket};
 use rocket_db_pools::Database;
-use sqlx::any::AnyRow;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Transaction};
 
 pub use account_links::{AccountLinkRecord, AccountLinkSummary, NewAccountLink};
 pub use accounts::{AccountRecord, NewAccount};
+pub use backup::BackupError;
 pub use clients::ClientRecord;
+pub use copy::{CopiedTable, CopyError, copy};
+pub use credentials::{CredentialsOf, PasswordCredentials};
 pub use email_changes::NewEmailChange;
 pub use events::NewEvent;
-pub use janitor::Janitor;
+pub use examine::Examination;
+pub use guesses::{Failures, Guesses};
+pub use janitor::{GUESSES_REMEMBERED, Janitor};
+pub use letters::{LetterRecord, LetterState};
 pub use links::LinkRecord;
 pub use migrate::MigrationError;
 use migrate::Schema;
@@ -55,6 +70,8 @@ pub use page_sessions::{NewPageSession, PageSessionSummary};
 pub use pool::{Db, Engine, Pool, PoolError};
 pub use sessions::{AccessSlot, NewSession, Renewal, Rotation, SessionRecord};
 pub use sign_ups::{NewSignUp, SignUpRecord};
+
+use crate::crypto::secret::Entropy;
 
 /// Connects to the database, at once: a wrong setting stops the start and not the first request.
 pub fn connect() -> impl Fairing {
@@ -119,18 +136,22 @@ impl Store {
     /// an older service would not know the schema any more.
     ///
     /// # Errors
-    /// When there is no database, or its schema is not the one that this binary was built for.
+    /// When there is no database, or its schema is not one that this binary can work with.
     pub async fn open_as_it_is(figment: &Figment) -> Result<Self, OpenError> {
+        let store = Self::open_whatever_it_is(figment).await?;
+        match migrate::inspect(&store.pool).await? {
+            Schema::Known | Schema::Newer => Ok(store),
+            Schema::Older => Err(OpenError::OlderSchema),
+            Schema::Other => Err(OpenError::OtherSchema),
+        }
+    }
+
+    async fn open_whatever_it_is(figment: &Figment) -> Result<Self, OpenError> {
         let figment = figment
             .focus("databases.vestibule")
             .merge(Serialized::global("max_connections", 1))
             .join(Serialized::default("connect_timeout", 5));
-        let pool = Pool::open_existing(&figment).await?;
-        match migrate::inspect(&pool).await? {
-            Schema::Known => Ok(Self { pool }),
-            Schema::Older => Err(OpenError::OlderSchema),
-            Schema::Other => Err(OpenError::OtherSchema),
-        }
+        Ok(Self { pool: Pool::open_existing(&figment).await? })
     }
 
     /// Closes the connections; nothing goes through afterwards.
@@ -148,19 +169,38 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let connection = self.pool.reader().acquire().await?;
-        work(&mut Connection(Lent::Pooled(connection))).await
+        let connection = self.pool.reader().await?;
+        patiently(work(&mut Connection(Lent::Pooled(connection)))).await
     }
 
     /// Runs `work` in one transaction and commits it if it succeeds; what it did is durable once
     /// this answers `Ok`. On SQLite writers take turns; on both engines an `Err` from `work`, or a
     /// request that is dropped halfway, leaves no trace.
-    pub async fn write<T, E: From<StoreError>>(
+    ///
+    /// Where the database undid the transaction because of others (a deadlock, say), `work` is run
+    /// once more, and so it has to be all that is done. A commit that failed is never tried again:
+    /// nobody knows whether it counts.
+    pub async fn write<T, E>(
         &self,
-        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
+        work: impl Clone + AsyncFnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + StdError + 'static,
+    {
+        for _ in 1..TRIES {
+            let transaction = self.pool.begin().await.map_err(StoreError::from)?;
+            let mut connection = Connection(Lent::Transaction(transaction));
+            match patiently(work.clone()(&mut connection)).await {
+                Err(error) if was_undone(&error) => drop(connection),
+                outcome => return connection.commit(outcome?).await.map_err(E::from),
+            }
+            let [random] = Entropy.bytes::<1>();
+            tokio::time::sleep(Duration::from_millis(u64::from(random) / 8)).await;
+        }
         let transaction = self.pool.begin().await.map_err(StoreError::from)?;
-        Self::finish(transaction, work).await
+        let mut connection = Connection(Lent::Transaction(transaction));
+        let outcome = patiently(work(&mut connection)).await?;
+        connection.commit(outcome).await.map_err(E::from)
     }
 
     /// As [`Store::write`], for work that nobody waits for. Where it would wait for others' rows it
@@ -171,25 +211,44 @@ impl Store {
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         let transaction = self.pool.begin_patiently().await.map_err(StoreError::from)?;
-        Self::finish(transaction, work).await
-    }
-
-    async fn finish<T, E: From<StoreError>>(
-        transaction: Transaction<'static, Any>,
-        work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
         let mut connection = Connection(Lent::Transaction(transaction));
-        let outcome = work(&mut connection).await?;
-        if let Lent::Transaction(transaction) = connection.0 {
-            transaction.commit().await.map_err(StoreError::from)?;
-        }
-        Ok(outcome)
+        let outcome = patiently(work(&mut connection)).await?;
+        connection.commit(outcome).await.map_err(E::from)
     }
 
-    /// Whether the database answers and has the schema that this binary was built for.
+    /// Whether the database answers and has a schema that this binary can work with.
     pub async fn check(&self) -> Result<(), StoreError> {
         migrate::check(&self.pool).await
     }
+}
+
+/// How often a transaction is begun that others undo.
+const TRIES: usize = 4;
+
+/// How long the database may take over what it was lent for. No statement takes so long; a peer that
+/// is gone, and has not said so, takes for ever. PostgreSQL ends what takes that long by itself, and
+/// SQLite has stopped waiting for others.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+async fn patiently<T, E: From<StoreError>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(StoreError::unavailable("it takes too long").into()),
+    }
+}
+
+/// Whether, at the bottom of it, the database undid the transaction because of others.
+fn was_undone(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(sqlx::Error::Database(database)) = error.downcast_ref() {
+            return database.code().is_some_and(|code| pool::is_undone(&code));
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Why a database cannot be used.
@@ -202,7 +261,8 @@ pub enum OpenError {
     #[error("the schema is not up to date: run `vestibule migrate`")]
     OlderSchema,
     #[error(
-        "the schema is of another version than this program: use the one that the service runs"
+        "the schema is of another version than this program, which cannot work with it: use the \
+         one that the service runs"
     )]
     OtherSchema,
     #[error(transparent)]
@@ -225,6 +285,13 @@ impl Connection {
             Lent::Pooled(connection) => connection,
             Lent::Transaction(transaction) => transaction,
         }
+    }
+
+    async fn commit<T>(self, outcome: T) -> Result<T, StoreError> {
+        if let Lent::Transaction(transaction) = self.0 {
+            patiently(async { Ok::<_, StoreError>(transaction.commit().await?) }).await?;
+        }
+        Ok(outcome)
     }
 }
 
@@ -260,7 +327,15 @@ impl StoreError {
 
     /// Others changed the same row so often that this request gave up.
     pub(crate) fn contended() -> Self {
-        Self { kind: StoreErrorKind::Unavailable, source: "the row changed too often".into() }
+        Self::unavailable("the row changed too often")
+    }
+
+    fn unavailable(why: &'static str) -> Self {
+        Self { kind: StoreErrorKind::Unavailable, source: why.into() }
+    }
+
+    fn internal(problem: String) -> Self {
+        Self { kind: StoreErrorKind::Internal, source: problem.into() }
     }
 
     /// A row holds what this program never writes.
@@ -317,99 +392,5 @@ impl fmt::Display for StoreError {
 impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.source)
-    }
-}
-
-/// Reading columns into model types.
-mod column {
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    use sqlx::Row;
-
-    use super::{AnyRow, StoreError};
-    use crate::clock::Timestamp;
-    use crate::model::Digest;
-
-    pub fn text(row: &AnyRow, column: &'static str) -> Result<String, StoreError> {
-        Ok(row.try_get(column)?)
-    }
-
-    pub fn parsed<T: FromStr<Err: Display>>(
-        row: &AnyRow,
-        column: &'static str,
-    ) -> Result<T, StoreError> {
-        text(row, column)?.parse().map_err(|error: T::Err| corrupt(column, &error))
-    }
-
-    /// A nullable text, through a parser that may find nothing in it.
-    pub fn optional<T, E: Display>(
-        row: &AnyRow,
-        column: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<Option<T>, StoreError> {
-        let text: Option<String> = row.try_get(column)?;
-        text.map(|text| parse(&text).map_err(|error| corrupt(column, &error))).transpose()
-    }
-
-    /// A nullable text, as far as the parser makes anything of it.
-    pub fn some<T>(
-        row: &AnyRow,
-        column: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let text: Option<String> = row.try_get(column)?;
-        Ok(text.and_then(|text| parse(&text)))
-    }
-
-    pub fn integer(row: &AnyRow, column: &'static str) -> Result<i64, StoreError> {
-        Ok(row.try_get(column)?)
-    }
-
-    pub fn optional_integer(row: &AnyRow, column: &'static str) -> Result<Option<i64>, StoreError> {
-        Ok(row.try_get(column)?)
-    }
-
-    pub fn instant(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
-        integer(row, column).map(Timestamp::from_unix_millis)
-    }
-
-    pub fn optional_instant(
-        row: &AnyRow,
-        column: &'static str,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        Ok(optional_integer(row, column)?.map(Timestamp::from_unix_millis))
-    }
-
-    pub fn bytes<const N: usize>(
-        row: &AnyRow,
-        column: &'static str,
-    ) -> Result<[u8; N], StoreError> {
-        optional_bytes(row, column)?.ok_or_else(|| corrupt(column, &"null"))
-    }
-
-    pub fn optional_bytes<const N: usize>(
-        row: &AnyRow,
-        column: &'static str,
-    ) -> Result<Option<[u8; N]>, StoreError> {
-        let bytes: Option<Vec<u8>> = row.try_get(column)?;
-        let array = |bytes: Vec<u8>| bytes.try_into().map_err(|_| corrupt(column, &"wrong length"));
-        bytes.map(array).transpose()
-    }
-
-    pub fn digest(row: &AnyRow, column: &'static str) -> Result<Digest, StoreError> {
-        bytes(row, column).map(Digest::from_bytes)
-    }
-
-    pub fn optional_digest(
-        row: &AnyRow,
-        column: &'static str,
-    ) -> Result<Option<Digest>, StoreError> {
-        Ok(optional_bytes(row, column)?.map(Digest::from_bytes))
-    }
-
-    /// The value is left out: it may be personal.
-    fn corrupt(column: &'static str, error: &dyn Display) -> StoreError {
-        StoreError::corrupt(column, error.to_string())
     }
 }

@@ -1,5 +1,7 @@
 //! The outbox: letters that are to be sent, and how that went.
 
+use std::collections::BTreeSet;
+
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
@@ -48,6 +50,8 @@ pub struct ClaimedLetter {
     pub account: Option<AccountId>,
     pub facts: String,
     pub created_at: Timestamp,
+    /// Later than now if it was claimed early.
+    pub due_at: Timestamp,
     /// How often it was tried and failed through a fault of its own.
     pub tries: u32,
 }
@@ -63,6 +67,7 @@ impl ClaimedLetter {
             account: column::optional(row, "account_id", str::parse)?,
             facts: column::text(row, "facts")?,
             created_at: column::instant(row, "created_at")?,
+            due_at: column::instant(row, "due_at")?,
             tries: u32::try_from(column::integer(row, "tries")?).unwrap_or(u32::MAX),
         })
     }
@@ -114,7 +119,8 @@ impl Connection {
         }
     }
 
-    /// Takes the lease of up to `limit` letters that are due and that nobody holds.
+    /// Takes the lease of up to `limit` letters that are due and that nobody holds. Answers those and
+    /// whatever was claimed early under the same lease.
     pub async fn claim_letters(
         &mut self,
         lease: Uuid,
@@ -134,20 +140,66 @@ impl Connection {
               AND sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
               AND (lease IS NULL OR leased_until <= $3)";
         const CLAIMED: &str = "
-            SELECT id, kind, email, locale, account_id, facts, created_at, tries
+            SELECT id, kind, email, locale, account_id, facts, created_at, due_at, tries
             FROM outbox WHERE lease = $1 ORDER BY due_at, id";
-        let claimed = sqlx::query(CLAIM)
+        sqlx::query(CLAIM)
             .bind(lease.to_string())
             .bind(until.unix_millis())
             .bind(now.unix_millis())
             .bind(limit)
             .execute(self.raw())
             .await?;
-        if claimed.rows_affected() == 0 {
-            return Ok(Vec::new());
-        }
         let rows = sqlx::query(CLAIMED).bind(lease.to_string()).fetch_all(self.raw()).await?;
         rows.iter().map(|row| ClaimedLetter::from_row(row, lease)).collect()
+    }
+
+    /// Takes the lease of a letter that waits, due or not, if nobody holds it.
+    pub async fn claim_letter_early(
+        &mut self,
+        id: LetterId,
+        lease: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE outbox SET lease = $1, leased_until = $2
+            WHERE id = $3 AND sent_at IS NULL AND dead_at IS NULL
+              AND (lease IS NULL OR leased_until <= $4)";
+        sqlx::query(SQL)
+            .bind(lease.to_string())
+            .bind(until.unix_millis())
+            .bind(id.to_string())
+            .bind(now.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(())
+    }
+
+    /// Letters that wait and were refused for now at least once.
+    pub async fn find_refused_letters(&mut self) -> Result<Vec<LetterId>, StoreError> {
+        const SQL: &str = "
+            SELECT id FROM outbox WHERE sent_at IS NULL AND dead_at IS NULL AND tries > 0";
+        let rows = sqlx::query(SQL).fetch_all(self.raw()).await?;
+        rows.iter().map(|row| column::parsed(row, "id")).collect()
+    }
+
+    /// These letters are due at once, if they still wait and nobody holds them.
+    pub async fn bring_letters_forward(
+        &mut self,
+        letters: &BTreeSet<LetterId>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE outbox SET due_at = $1
+            WHERE id = $2 AND due_at > $1 AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
+        for id in letters {
+            sqlx::query(SQL)
+                .bind(now.unix_millis())
+                .bind(id.to_string())
+                .execute(self.raw())
+                .await?;
+        }
+        Ok(())
     }
 
     /// Whether anything is due, so that an idle courier writes nothing.

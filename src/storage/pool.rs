@@ -14,8 +14,11 @@ use serde::Deserialize;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyPool, ConnectOptions, Connection, Executor, Transaction};
+use sqlx::{
+    Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, SqlStr, Transaction,
+};
 
+use super::server::Server;
 use crate::config::SettingError;
 
 /// The pool as Rocket manages it; configured at `databases.vestibule`.
@@ -28,8 +31,13 @@ pub struct Db(pub(super) Pool);
 #[derive(Clone, Debug)]
 pub struct Pool {
     engine: Engine,
-    readers: AnyPool,
-    writers: AnyPool,
+    connections: Connections,
+}
+
+#[derive(Clone, Debug)]
+enum Connections {
+    Sqlite { readers: AnyPool, writers: AnyPool },
+    Postgres(Server),
 }
 
 /// Which database it is.
@@ -90,19 +98,28 @@ impl Pool {
         &self.engine
     }
 
-    pub(super) fn reader(&self) -> &AnyPool {
-        &self.readers
-    }
-
-    pub(super) fn writer(&self) -> &AnyPool {
-        &self.writers
+    /// A connection for statements that only read.
+    pub(super) async fn reader(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
+        match &self.connections {
+            Connections::Sqlite { readers, .. } => readers.acquire().await,
+            Connections::Postgres(server) => server.acquire().await,
+        }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        match self.engine {
+        match &self.connections {
             // a deferred transaction would find out only at its first write that another is ahead
-            Engine::Sqlite { .. } => self.writers.begin_with("BEGIN IMMEDIATE").await,
-            Engine::Postgres => self.writers.begin().await,
+            Connections::Sqlite { writers, .. } => writers.begin_with("BEGIN IMMEDIATE").await,
+            Connections::Postgres(server) => {
+                let begun = Transaction::begin(server.acquire().await?, None::<SqlStr>).await;
+                match begun {
+                    // it died since it was last seen alive, and nothing was done yet
+                    Err(sqlx::Error::Io(_)) => {
+                        Transaction::begin(server.acquire().await?, None::<SqlStr>).await
+                    }
+                    begun => begun,
+                }
+            }
         }
     }
 
@@ -117,14 +134,37 @@ impl Pool {
         Ok(transaction)
     }
 
+    /// A connection for work that may take its time, beside the pool.
+    pub(super) async fn connect_aside(&self) -> Result<AnyConnection, sqlx::Error> {
+        let pool = match &self.connections {
+            Connections::Sqlite { writers, .. } => writers,
+            Connections::Postgres(server) => server.pool(),
+        };
+        let mut connection = pool.connect_options().connect().await?;
+        if let Engine::Sqlite { .. } = self.engine {
+            prepare(&mut connection, "PRAGMA query_only = OFF").await?;
+        }
+        Ok(connection)
+    }
+
     pub(super) async fn close_connections(&self) {
-        self.readers.close().await;
-        self.writers.close().await;
+        match &self.connections {
+            Connections::Sqlite { readers, writers } => {
+                readers.close().await;
+                writers.close().await;
+            }
+            Connections::Postgres(server) => server.pool().close().await,
+        }
     }
 
     /// Connects to a database that is there already. Nothing is logged: who asks is told.
     pub(super) async fn open_existing(figment: &Figment) -> Result<Self, PoolError> {
         Self::open(figment, Absent::IsAnError).await
+    }
+
+    /// Connects to a database, and makes the file where there is none.
+    pub(super) async fn open_or_create(figment: &Figment) -> Result<Self, PoolError> {
+        Self::open(figment, Absent::IsCreated).await
     }
 
     async fn open(figment: &Figment, absent: Absent) -> Result<Self, PoolError> {
@@ -167,22 +207,17 @@ impl Pool {
                 let writers = sqlite(1, timeout, "PRAGMA query_only = OFF");
                 let readers =
                     sqlite(settings.max_connections.min(8), timeout, "PRAGMA query_only = ON");
+                // the writer first: it turns the file into one with a write-ahead log
+                let writers = writers.connect_with(options.clone()).await?;
+                let readers = readers.connect_with(options).await?;
                 Ok(Self {
                     engine: Engine::Sqlite { file },
-                    // the writer first: it turns the file into one with a write-ahead log
-                    writers: writers.connect_with(options.clone()).await?,
-                    readers: readers.connect_with(options).await?,
+                    connections: Connections::Sqlite { readers, writers },
                 })
             }
             "postgres" | "postgresql" => {
-                // a pool would only say that it took too long
-                options.connect().await?.close().await?;
-                let pool = AnyPoolOptions::new()
-                    .max_connections(settings.max_connections)
-                    .acquire_timeout(timeout)
-                    .connect_with(options)
-                    .await?;
-                Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writers: pool })
+                let server = Server::connect(options, settings.max_connections, timeout).await?;
+                Ok(Self { engine: Engine::Postgres, connections: Connections::Postgres(server) })
             }
             other => {
                 Err(wrong(format!("unknown database `{other}`; known are sqlite and postgres")))
@@ -192,24 +227,33 @@ impl Pool {
 }
 
 fn sqlite(connections: u32, timeout: Duration, last_pragma: &'static str) -> AnyPoolOptions {
-    AnyPoolOptions::new().max_connections(connections).acquire_timeout(timeout).after_connect(
-        move |connection, _| {
-            Box::pin(async move {
-                for pragma in [
-                    "PRAGMA busy_timeout = 5000",
-                    "PRAGMA journal_mode = WAL",
-                    "PRAGMA synchronous = FULL",
-                    "PRAGMA foreign_keys = ON",
-                    // deleted rows leave nothing readable behind in the file
-                    "PRAGMA secure_delete = ON",
-                    last_pragma,
-                ] {
-                    connection.execute(pragma).await?;
-                }
-                Ok(())
-            })
-        },
-    )
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(timeout)
+        // SQLite ends a transaction by itself where the disk fails, and the driver, whose rollback is
+        // then refused, takes it for open ever after
+        .before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        })
+        .after_connect(move |connection, _| Box::pin(prepare(connection, last_pragma)))
+}
+
+async fn prepare(
+    connection: &mut AnyConnection,
+    last_pragma: &'static str,
+) -> Result<(), sqlx::Error> {
+    for pragma in [
+        "PRAGMA busy_timeout = 5000",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+        // deleted rows leave nothing readable behind in the file
+        "PRAGMA secure_delete = ON",
+        last_pragma,
+    ] {
+        connection.execute(pragma).await?;
+    }
+    Ok(())
 }
 
 /// Creates the file, and the folder around it, for its owner alone.
@@ -244,6 +288,13 @@ pub(super) fn is_transient(code: &str) -> bool {
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
 }
 
+/// Whether a database's error code means that the transaction was undone because of others, and would
+/// most likely go through now. Where SQLite is busy it has waited already, and stays so.
+pub(super) fn is_undone(code: &str) -> bool {
+    // SQLSTATE serialization_failure, deadlock_detected
+    matches!(code, "40001" | "40P01")
+}
+
 /// Whether a database's error code means that a table is not there.
 pub(super) fn is_missing_table(code: &str) -> bool {
     // SQLSTATE undefined_table; SQLite has its general code for it
@@ -257,7 +308,7 @@ impl rocket_db_pools::Pool for Pool {
 
     /// Connects at once, so that a wrong setting stops the start and not the first request.
     async fn init(figment: &Figment) -> Result<Self, PoolError> {
-        let pool = Self::open(figment, Absent::IsCreated).await;
+        let pool = Self::open_or_create(figment).await;
         if let Err(error) = &pool {
             // Rocket's own log of it is off
             tracing::error!("{error}");
@@ -266,7 +317,7 @@ impl rocket_db_pools::Pool for Pool {
     }
 
     async fn get(&self) -> Result<PoolConnection<Any>, PoolError> {
-        Ok(self.readers.acquire().await?)
+        Ok(self.reader().await?)
     }
 
     /// Asked for when a shutdown begins; but then requests are still being answered. The program

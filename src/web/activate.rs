@@ -11,6 +11,7 @@ use super::edge::bodies::{ActivationBody, LinkBody, Progress};
 use super::edge::contract::{described, tag};
 use super::edge::form::{Form, FormError};
 use super::edge::json::JsonObject;
+use super::edge::link_tries::LinkTry;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::problem::Problem;
 use super::edge::slug;
@@ -112,9 +113,11 @@ impl<'a> Answers<'a> {
         (status = 409, description = "The address has come to an account by another way."),
         (status = 410, description = "The link has expired; there is a button for another."),
     ),
+    extensions(("x-problems" = json!([slug::RATE_LIMITED]))),
 )]
 #[get("/activate?<token>")]
 async fn show(
+    _try: LinkTry,
     token: Option<&str>,
     language: Language,
     accounts: &State<Accounts>,
@@ -146,6 +149,7 @@ async fn show(
 )]
 #[post("/activate", data = "<form>")]
 async fn press(
+    _try: LinkTry,
     caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
@@ -191,6 +195,7 @@ async fn press(
 )]
 #[post("/activate/disavowal", data = "<form>")]
 async fn disavow(
+    _try: LinkTry,
     caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
@@ -220,6 +225,7 @@ async fn disavow(
 )]
 #[post("/activate/new-link", data = "<form>")]
 async fn renew(
+    _try: LinkTry,
     caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
@@ -228,7 +234,7 @@ async fn renew(
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    accounts.renew_link(token, caller.locale.as_ref()).await?;
+    accounts.renew_link(token, &caller).await?;
     Ok(pages.page(language, Status::Accepted, &NewLinkSent {}))
 }
 
@@ -247,6 +253,7 @@ async fn renew(
 )]
 #[post("/activations", data = "<body>")]
 async fn activate_json(
+    _try: LinkTry,
     caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
@@ -284,6 +291,7 @@ async fn activate_json(
 )]
 #[post("/activations/disavowals", data = "<body>")]
 async fn disavow_json(
+    _try: LinkTry,
     caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,

@@ -9,7 +9,9 @@ use rocket::{State, get, post, routes};
 use super::edge::bodies::LinkBody;
 use super::edge::contract::{described, tag};
 use super::edge::form::{Form, FormError};
+use super::edge::link_tries::LinkTry;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
+use super::edge::slug;
 use super::edge::views::{
     ConfirmEmail, EmailChangeExpired, EmailChangeStopped, EmailChangeTaken, EmailChangeTooLate,
     EmailConfirmed, EmailStopExpired, LinkUnknown, NewLinkSent, StopEmailChange, View,
@@ -89,9 +91,11 @@ impl Answers<'_> {
         (status = 409, description = "The address has come to another account."),
         (status = 410, description = "The change was stopped, or the link has expired."),
     ),
+    extensions(("x-problems" = json!([slug::RATE_LIMITED]))),
 )]
 #[get("/?<token>")]
 async fn show(
+    _try: LinkTry,
     token: Option<&str>,
     language: Language,
     accounts: &State<Accounts>,
@@ -134,6 +138,7 @@ async fn show(
 )]
 #[post("/", data = "<form>")]
 async fn confirm(
+    _try: LinkTry,
     caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
@@ -165,9 +170,11 @@ async fn confirm(
         (status = 409, description = "The address has come to another account."),
         (status = 410, description = "Too late, or the link has expired."),
     ),
+    extensions(("x-problems" = json!([slug::RATE_LIMITED]))),
 )]
 #[get("/stop?<token>")]
 async fn show_stop(
+    _try: LinkTry,
     token: Option<&str>,
     language: Language,
     accounts: &State<Accounts>,
@@ -210,6 +217,7 @@ async fn show_stop(
 )]
 #[post("/stop", data = "<form>")]
 async fn stop(
+    _try: LinkTry,
     caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
@@ -241,6 +249,8 @@ async fn stop(
 )]
 #[post("/new-link", data = "<form>")]
 async fn renew(
+    _try: LinkTry,
+    caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -249,7 +259,7 @@ async fn renew(
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
-    accounts.renew_email_link(token).await?;
+    accounts.renew_email_link(token, &caller).await?;
     let answers = Answers { pages, language, token }.of(before.locale());
     Ok(answers.page(Status::Accepted, &NewLinkSent {}))
 }

@@ -20,7 +20,7 @@ use crate::accounts::{
     Accounts, EmailChangeError, OwnSession, ProfileChange, ProfileError, ProofError,
 };
 use crate::clock::Timestamp;
-use crate::model::{Account, AccountId, Caller, EmailAddress, Locale, Name, Password};
+use crate::model::{Account, AccountId, Caller, EmailAddress, Locale, Name, Owner, Password};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("me", |rocket| async {
@@ -163,11 +163,12 @@ async fn change_password(
     let mut fields = body.fields();
     let current = fields.required_text("current_password").map(Password::new);
     // by the input alone at first: what costs nothing if refused goes before what costs something
-    let new = fields.required("new_password", |typed| accounts.policy.judge(typed, None));
+    let new =
+        fields.required("new_password", |typed| accounts.policy.judge(typed, Owner::default()));
     let (current, _) = fields.finish_with(current.zip(new))?;
     let owner = accounts.profile(bearer.account()).await?;
     let mut fields = body.fields();
-    let judge = |typed: &str| accounts.policy.judge(typed, Some(&owner.email));
+    let judge = |typed: &str| accounts.policy.judge(typed, Owner::of(&owner));
     let new = fields.required("new_password", judge);
     let new = fields.finish_with(new)?;
     let own = OwnSession::Token(bearer.session());

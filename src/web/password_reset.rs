@@ -13,6 +13,7 @@ use super::edge::bodies::{EmailBody, LinkBody, NewPasswordBody, Progress};
 use super::edge::contract::{described, tag};
 use super::edge::form::{Form, FormError};
 use super::edge::json::JsonObject;
+use super::edge::link_tries::LinkTry;
 use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
 use super::edge::problem::Problem;
 use super::edge::slug;
@@ -83,9 +84,11 @@ impl Answers<'_> {
         (status = 404, description = "No such link."),
         (status = 410, description = "The link was used, or has expired."),
     ),
+    extensions(("x-problems" = json!([slug::RATE_LIMITED]))),
 )]
 #[get("/?<token>")]
 async fn show(
+    _try: LinkTry,
     token: Option<&str>,
     language: Language,
     accounts: &State<Accounts>,
@@ -112,6 +115,7 @@ async fn show(
 )]
 #[post("/", data = "<form>")]
 async fn press(
+    _try: LinkTry,
     caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
@@ -152,6 +156,7 @@ async fn press(
 )]
 #[post("/new-link", data = "<form>")]
 async fn renew(
+    _try: LinkTry,
     caller: Caller,
     form: Result<Form, FormError>,
     language: Language,
@@ -208,6 +213,7 @@ async fn request(
 )]
 #[post("/password-resets/confirmations", data = "<body>")]
 async fn confirm(
+    _try: LinkTry,
     caller: Caller,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,

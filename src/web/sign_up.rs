@@ -11,7 +11,7 @@ use super::edge::contract::{described, tag};
 use super::edge::json::JsonObject;
 use super::edge::problem::Problem;
 use crate::accounts::{Accounts, SignUpRequest};
-use crate::model::{Caller, EmailAddress, Locale, Name};
+use crate::model::{Caller, EmailAddress, Locale, Name, Owner};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("sign-up", |rocket| async {
@@ -48,9 +48,9 @@ async fn sign_up(
     let body = body?;
     let mut fields = body.fields();
     let email = fields.required("email", EmailAddress::parse);
-    let judge = |typed: &str| accounts.policy.judge(typed, email.as_ref());
-    let password = fields.required("password", judge);
     let name = fields.optional("name", Name::parse).flatten();
+    let owner = Owner { email: email.as_ref(), name: name.as_ref() };
+    let password = fields.required("password", |typed| accounts.policy.judge(typed, owner));
     let locale = fields.optional("locale", Locale::parse);
     fields.finish()?;
     if let (Some(email), Some(password)) = (email, password) {
@@ -82,7 +82,7 @@ async fn activation_mail(
     let email = fields.required("email", EmailAddress::parse);
     fields.finish()?;
     if let Some(email) = email {
-        accounts.send_new_link(&email, caller.locale.as_ref()).await?;
+        accounts.send_new_link(&email, caller.locale.as_ref(), &caller).await?;
     }
     Ok(accepted())
 }

@@ -216,6 +216,8 @@ async fn r43_a_contested_sign_up_asks_for_a_password_and_shows_why_it_was_refuse
         ("tiny secret", "at least 15 characters", "too-short"),
         ("ada@example.org 1", "is your email address", "contains-address"),
         ("vestibule Vestibule", "name of this service", "contains-service-name"),
+        ("P@ssw0rd-P@ssw0rd", "many people have", "common"),
+        ("zxy zxy zxy zxy zxy", "something short repeated", "pattern"),
     ] {
         let page = submit(&app, "/activate", &[("token", &token), ("password", password)]).await;
         let page = page.page(422, "Confirm your email address");

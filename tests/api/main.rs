@@ -8,6 +8,8 @@
 pub mod letters;
 #[path = "../support/nonsense.rs"]
 pub mod nonsense_inputs;
+#[path = "../support/smtp.rs"]
+pub mod smtp;
 pub mod support;
 pub mod support_clients;
 pub mod support_life;
@@ -25,11 +27,15 @@ mod cors;
 mod deletion;
 mod edges;
 mod email_change;
+mod enumeration;
 mod events;
 mod export;
 mod forms;
+mod guessable_passwords;
+mod guessing;
 mod introspection;
 mod invitation;
+mod mail_server;
 mod me;
 mod metadata;
 mod nonsense;

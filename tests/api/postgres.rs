@@ -4,4 +4,4 @@
 mod api;
 
 // where the modules look for each other
-use api::{letters, nonsense_inputs, support, support_clients, support_life, support_pages};
+use api::{letters, nonsense_inputs, smtp, support, support_clients, support_life, support_pages};

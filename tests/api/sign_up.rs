@@ -341,8 +341,8 @@ async fn all_that_is_wrong_with_the_fields_is_said_at_once_without_repeating_it(
             json!({ "email": "x", "password": secret, "name": "a\nb", "locale": "de_DE" }),
             vec![
                 "email: malformed",
-                "password: too-short",
                 "name: control-characters",
+                "password: too-short",
                 "locale: malformed",
             ],
         ),
@@ -350,8 +350,8 @@ async fn all_that_is_wrong_with_the_fields_is_said_at_once_without_repeating_it(
             json!({ "email": 1, "password": [secret], "name": { "a": 1 }, "locale": true }),
             vec![
                 "email: not-a-text",
-                "password: not-a-text",
                 "name: not-a-text",
+                "password: not-a-text",
                 "locale: not-a-text",
             ],
         ),
@@ -366,6 +366,10 @@ async fn all_that_is_wrong_with_the_fields_is_said_at_once_without_repeating_it(
         (
             json!({ "email": "ada@example.org", "password": "VestibuleVestibule" }),
             vec!["password: contains-service-name"],
+        ),
+        (
+            json!({ "email": "ada@example.org", "password": "KingAugusta1815", "name": "Augusta King" }),
+            vec!["password: contains-name"],
         ),
         (
             json!({ "email": "ada@example.org", "password": secret.repeat(100) }),

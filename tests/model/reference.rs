@@ -117,7 +117,8 @@ pub enum Answer {
         account: usize,
         client: usize,
         scope: Scopes,
-        issued: Instant,
+        /// Not known of a predecessor.
+        issued: Option<Instant>,
         expires: Instant,
     },
     Inactive,
@@ -347,6 +348,7 @@ impl Model {
             Token::Access { issued, expires, .. } => {
                 let Some(scope) = self.grants(token) else { return Inactive };
                 self.see_in_use(session, token);
+                let issued = Some(issued);
                 Answer::Active { access: true, account, client, scope, issued, expires }
             }
             Token::Refresh { .. } => {
@@ -355,7 +357,7 @@ impl Model {
                 if !is_live && !self.answers_as_predecessor(session, token) {
                     return Inactive;
                 }
-                let (issued, expires) = (it.rotated_at, it.idle_end.min(it.end));
+                let (issued, expires) = (is_live.then_some(it.rotated_at), it.idle_end.min(it.end));
                 Answer::Active { access: false, account, client, scope: it.scope, issued, expires }
             }
         }

@@ -10,8 +10,8 @@ use vestibule::config::Introspects;
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{
     AccountId, AccountLinkPurpose, Actor, Caller, Client, ClientAuthentication, ClientId,
-    ClientLifetimes, Digest, EmailAddress, GrantType, LinkToken, NewPassword, Origins, Password,
-    Scope, SessionId,
+    ClientLifetimes, Digest, EmailAddress, GrantType, LinkToken, NewPassword, Origins, Owner,
+    Password, Scope, SessionId,
 };
 use vestibule::oauth::{
     Access, AccessDenied, Credentials, Grant, Introspection, OAuth, OAuthError, PasswordGrant,
@@ -242,7 +242,7 @@ impl<'a> Service<'a> {
                 account: self.account_number(found.account),
                 client: self.client_number(found.client_id.as_str()),
                 scope: bits(&found.scope),
-                issued: found.issued_at.unwrap().unix_millis() / 1_000,
+                issued: found.issued_at.map(|at| at.unix_millis() / 1_000),
                 expires: found.expires_at.unix_millis() / 1_000,
             },
             Err(error) => Answer::Refused(refusal(&error)),
@@ -407,7 +407,7 @@ fn refusal(error: &OAuthError) -> Refusal {
 }
 
 fn judged(oauth: &OAuth, number: u32) -> NewPassword {
-    oauth.accounts.policy.judge(&password(number), None).unwrap()
+    oauth.accounts.policy.judge(&password(number), Owner::default()).unwrap()
 }
 
 fn tokens_of(scopes: Scopes) -> Scope {

@@ -4,12 +4,18 @@
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
 
 mod database;
+mod gate;
+mod keeping;
 #[macro_use]
 mod operator;
 mod clients;
+mod letters;
+mod outage;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod program;
+#[path = "../support/smtp.rs"]
+mod smtp;
 
 use program::{Program, SMTP_SECRET, has_exited_with, wait_until};
 use serde_json::{Value, json};
@@ -214,6 +220,14 @@ fn r55_no_secret_is_in_the_log() {
 }
 
 #[test]
+fn r20_limits_that_are_switched_off_are_told_of() {
+    let mut off = release();
+    off.push(("VESTIBULE_LIMITS__ENABLED", "false".to_owned()));
+    assert!(Program::start(&off).stop().contains("limits.enabled = false"));
+    assert!(!Program::start(&release()).stop().contains("limits.enabled"));
+}
+
+#[test]
 fn log_lines_are_json_with_what_operators_need() {
     let program = Program::start(&release());
     let answer = program.get("/health/live", &[("X-Request-Id", "trace-me-1")]);
@@ -405,8 +419,21 @@ fn r53_sigterm_turns_ready_off_keeps_listening_and_ends_well() {
 }
 
 #[test]
-fn r28_kill_and_restart_keep_accounts_and_sessions_and_what_was_spent() {
-    let settings = [("VESTIBULE_TOKENS__REUSE_GRACE", "0s".to_owned())];
+fn r28_kill_and_restart_keep_accounts_and_sessions_and_what_was_spent_on_sqlite() {
+    kill_and_restart_keep_accounts_and_sessions_and_what_was_spent(None);
+}
+
+#[test]
+fn r28_kill_and_restart_keep_accounts_and_sessions_and_what_was_spent_on_postgres() {
+    if let Some(cluster) = postgres::cluster() {
+        let url = cluster.new_database();
+        kill_and_restart_keep_accounts_and_sessions_and_what_was_spent(Some(url));
+    }
+}
+
+fn kill_and_restart_keep_accounts_and_sessions_and_what_was_spent(database: Option<String>) {
+    let mut settings = vec![("VESTIBULE_TOKENS__REUSE_GRACE", "0s".to_owned())];
+    settings.extend(database.map(|url| ("DATABASE_URL", url)));
     let mut program = Program::start(&settings);
     sign_up(&program, ADA);
     activate(&program, ADA);

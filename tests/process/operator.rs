@@ -350,8 +350,13 @@ fn without_a_database_that_it_knows_a_command_does_nothing() {
     assert_eq!(program.tell(&["account", "list"], "").code, Some(0));
     database.execute(
         "INSERT INTO _sqlx_migrations
-         SELECT 99999999999999, description, installed_on, success, checksum, execution_time
+         SELECT 99999999999999, 'more', installed_on, success, checksum, execution_time
          FROM _sqlx_migrations LIMIT 1",
+    );
+    assert_eq!(program.tell(&["account", "list"], "").code, Some(0), "nothing was taken away");
+    database.execute(
+        "UPDATE _sqlx_migrations SET description = 'less needs 99999999999998'
+         WHERE version = 99999999999999",
     );
     assert!(complaint(&program).contains("another version"));
     database.execute(

@@ -220,6 +220,7 @@ impl WaitingSignUp {
 }
 
 /// Owns what a [`NewSession`] borrows.
+#[derive(Clone)]
 pub struct StartingSession {
     pub id: SessionId,
     pub account: AccountId,

@@ -81,6 +81,7 @@ async fn r55_an_error_tells_no_value_that_was_to_be_stored(db: TestDatabase) {
         "account_links",
         "email_changes",
         "page_sessions",
+        "places",
         "events",
         "outbox",
         "accounts",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vestibule::accounts::{AccountToCreate, OwnSession, SignInAttempt, SignInError};
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{
-    AccountId, AccountLinkPurpose, Actor, Caller, EmailAddress, LinkToken, NewPassword,
+    AccountId, AccountLinkPurpose, Actor, Caller, EmailAddress, LinkToken, NewPassword, Owner,
     PageSessionSecret, Password,
 };
 use vestibule::oauth::{
@@ -106,8 +106,11 @@ pub struct Outcome {
 
 impl Nodes {
     pub async fn on(db: &TestDatabase) -> Self {
+        // all of it comes from one address, and half of it is refused
+        let toml = "[default.vestibule.limits]\n\
+                    failures_per_address = 1000000\nfailures_in_all = 1000000";
         let apps =
-            [TestApp::on_database(&db.url, "").await, TestApp::on_database(&db.url, "").await];
+            [TestApp::on_database(&db.url, toml).await, TestApp::on_database(&db.url, toml).await];
         let [starting, ending] = [apps[0].oauth().clone(), apps[1].oauth().clone()];
         Self { _apps: apps, starting, ending }
     }
@@ -194,7 +197,7 @@ impl Nodes {
 }
 
 pub fn judged(oauth: &OAuth, typed: &str) -> NewPassword {
-    oauth.accounts.policy.judge(typed, None).unwrap()
+    oauth.accounts.policy.judge(typed, Owner::default()).unwrap()
 }
 
 fn web() -> Option<Credentials> {

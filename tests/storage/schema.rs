@@ -13,7 +13,8 @@ on_both_engines! {
     the_first_start_creates_the_schema,
     a_second_start_changes_nothing,
     a_schema_that_lacks_a_migration_is_noticed,
-    a_schema_from_a_later_version_stops_the_start,
+    r56_a_node_goes_on_and_starts_again_while_the_schema_is_ahead,
+    r56_what_a_later_version_took_away_stops_a_program_that_uses_it,
     a_migration_that_was_edited_stops_the_start,
     a_command_opens_only_the_schema_that_it_knows_and_changes_nothing,
 }
@@ -53,15 +54,47 @@ async fn a_schema_that_lacks_a_migration_is_noticed(db: TestDatabase) {
     assert!(db.store.check().await.is_err());
 }
 
-async fn a_schema_from_a_later_version_stops_the_start(db: TestDatabase) {
-    db.execute(
+/// As the next version of the program leaves the schema.
+async fn add_migration(db: &TestDatabase, version: i64, description: &str) {
+    db.execute(&format!(
         "INSERT INTO _sqlx_migrations
              (version, description, installed_on, success, checksum, execution_time)
-         SELECT 9999, description, installed_on, success, checksum, execution_time
+         SELECT {version}, '{description}', installed_on, success, checksum, execution_time
          FROM _sqlx_migrations WHERE version = 1",
-    )
+    ))
     .await;
+}
+
+async fn last_migration(db: &TestDatabase) -> i64 {
+    db.integer("SELECT MAX(version) FROM _sqlx_migrations").await.unwrap()
+}
+
+/// A rolling upgrade: the first node of the next version has brought the schema up to date.
+async fn r56_a_node_goes_on_and_starts_again_while_the_schema_is_ahead(db: TestDatabase) {
+    let last = last_migration(&db).await;
+    add_migration(&db, last + 1, "something more").await;
+    add_migration(&db, last + 2, &format!("something less needs {last:04}")).await;
+    db.execute("ALTER TABLE accounts ADD COLUMN shoe_size BIGINT").await;
+
+    db.store.check().await.unwrap();
+    let again = open(&db.url).await.unwrap();
+    again.check().await.unwrap();
+    let id = db.account("ada@example.org").await;
+    assert!(again.read(async |db| db.find_account(id).await).await.unwrap().is_some());
+    let figment = Figment::new().merge(("databases.vestibule.url", &db.url));
+    Store::open_as_it_is(&figment).await.unwrap().close().await;
+    assert_eq!(last_migration(&db).await, last + 2);
+}
+
+async fn r56_what_a_later_version_took_away_stops_a_program_that_uses_it(db: TestDatabase) {
+    let last = last_migration(&db).await;
+    add_migration(&db, last + 1, "something more").await;
+    add_migration(&db, last + 2, &format!("something less needs {:04}", last + 1)).await;
+    assert!(db.store.check().await.is_err());
     assert!(open(&db.url).await.is_err());
+    let figment = Figment::new().merge(("databases.vestibule.url", &db.url));
+    let error = Store::open_as_it_is(&figment).await.unwrap_err();
+    assert!(matches!(error, OpenError::OtherSchema), "{error}");
 }
 
 async fn a_migration_that_was_edited_stops_the_start(db: TestDatabase) {

@@ -118,26 +118,28 @@ async fn sign_in_during(db: &TestDatabase, account: AccountId, ending: Ending) -
     let new = StartingSession::of(account);
     let id = new.id;
     let store = db.store.clone();
-    let sign_in = async move { store.write(async |tx| tx.insert_session(&new.row()).await).await };
+    let sign_in = async move || store.write(async |tx| tx.insert_session(&new.row()).await).await;
     match (db.store.engine(), ending) {
         // the sign-in does not wait for the other transaction: it commits in the midst of it
         (Engine::Postgres, Ending::RaisedEpoch) => {
             let ended = db.store.write(async |tx| {
                 tx.raise_epoch(account).await?;
-                sign_in.await
+                sign_in().await
             });
             assert!(ended.await.unwrap());
         }
         (_, Ending::RaisedEpoch) => {
             let ended = db.store.write(async |tx| {
-                let sign_in = tokio::spawn(sign_in);
+                let sign_in = sign_in.clone();
+                let sign_in = tokio::spawn(async move { sign_in().await });
                 tx.raise_epoch(account).await.map(|_| sign_in)
             });
             assert!(!ended.await.unwrap().await.unwrap().unwrap());
         }
         (_, Ending::Deletion) => {
             let deletion = db.execute("DELETE FROM accounts");
-            let (_, signed_in) = tokio::join!(deletion, tokio::spawn(sign_in));
+            let (_, signed_in) =
+                tokio::join!(deletion, tokio::spawn(async move { sign_in().await }));
             if let Err(error) = signed_in.unwrap() {
                 assert!(error.is_conflict(), "{error:?}");
             }

@@ -1,7 +1,9 @@
 //! `read` and `write`: all or nothing, however a write ends.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use tokio::sync::{Barrier, Notify};
 use vestibule::storage::{Connection, Engine, NewLetter, StoreError, StoreErrorKind};
 
 use crate::database::{NOW, TestDatabase, WaitingSignUp, at_once, cut_short, email, new_id};
@@ -16,10 +18,14 @@ on_both_engines! {
     a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed,
     work_that_nobody_waits_for_gives_way,
     r28_what_was_written_is_there_after_a_restart,
+    r52_a_write_that_others_undid_is_done_again_and_counts_once,
 }
 
 /// A sign-up and its letter: two rows that belong together.
-async fn sign_up_with_letter(tx: &mut Connection, new: &WaitingSignUp) -> Result<(), StoreError> {
+pub async fn sign_up_with_letter(
+    tx: &mut Connection,
+    new: &WaitingSignUp,
+) -> Result<(), StoreError> {
     tx.insert_sign_up(&new.row()).await?;
     tx.insert_letter(&NewLetter {
         id: vestibule::storage::LetterId::new(new_id()),
@@ -69,9 +75,11 @@ async fn a_write_that_fails_leaves_no_trace(db: TestDatabase) {
 }
 
 async fn a_write_refused_by_the_domain_leaves_no_trace(db: TestDatabase) {
-    #[derive(Debug)]
+    #[derive(Debug, thiserror::Error)]
     enum Refusal {
+        #[error("not today")]
         NotToday,
+        #[error("the store")]
         Store,
     }
     impl From<StoreError> for Refusal {
@@ -96,16 +104,16 @@ async fn a_write_refused_by_the_domain_leaves_no_trace(db: TestDatabase) {
 async fn a_write_that_waits_forever_leaves_no_trace_when_dropped(db: TestDatabase) {
     let new = WaitingSignUp::of("ada@example.org");
     {
-        let (written, is_written) = tokio::sync::oneshot::channel::<()>();
+        let written = Notify::new();
         let hanging = db.store.write(async |tx| {
             sign_up_with_letter(tx, &new).await?;
-            let _ = written.send(());
+            written.notify_one();
             pending::<Result<(), StoreError>>().await
         });
         tokio::select! {
             biased;
             _ = hanging => panic!("it waits forever"),
-            () = async { is_written.await.unwrap() } => {}
+            () = written.notified() => {}
         }
     }
     assert_usable(&db, "ada@example.org").await;
@@ -197,4 +205,32 @@ async fn r28_what_was_written_is_there_after_a_restart(db: TestDatabase) {
         .unwrap();
     assert!(matches!(found, (None, Some(_))), "{found:?}");
     drop(folder);
+}
+
+/// Two that take the same rows in opposite order: PostgreSQL undoes one of them. On SQLite they take
+/// turns.
+async fn r52_a_write_that_others_undid_is_done_again_and_counts_once(db: TestDatabase) {
+    let [first, second] =
+        [db.account("ada@example.org").await, db.account("bob@example.org").await];
+    let tries = AtomicUsize::new(0);
+    let both = Barrier::new(2);
+    let raise = async |one, other| {
+        let first_try = AtomicBool::new(true);
+        let write = db.store.write(async |tx| {
+            tries.fetch_add(1, Ordering::SeqCst);
+            tx.raise_epoch(one).await?;
+            if first_try.swap(false, Ordering::SeqCst) && *db.store.engine() == Engine::Postgres {
+                both.wait().await;
+            }
+            tx.raise_epoch(other).await?;
+            Ok::<_, StoreError>(())
+        });
+        write.await
+    };
+    let (one, other) = tokio::join!(raise(first, second), raise(second, first));
+    one.unwrap();
+    other.unwrap();
+    let expected = if *db.store.engine() == Engine::Postgres { 3 } else { 2 };
+    assert_eq!(tries.load(Ordering::SeqCst), expected);
+    assert_eq!(db.integer("SELECT COUNT(*) FROM accounts WHERE epoch = 2").await, Some(2));
 }

@@ -11,15 +11,16 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// How many ports to try. Another process may take a free port before the server does.
 const PORTS: usize = 8;
 
-/// Makes a cluster, starts it on each port it reads until one answers, and undoes all of it when its input ends.
-/// The arguments are the directory with PostgreSQL's programs and the directory to work below.
+/// Makes a cluster, starts it on the ports and stops it in the ways that it reads, and undoes all of it when its
+/// input ends. The arguments are the directory with PostgreSQL's programs, the directory to work below, and one
+/// with files for the cluster: a `more.conf`, and what that names.
 const KEEPER: &str = r#"
 set -u
 trap '' HUP INT TERM PIPE
@@ -78,13 +79,22 @@ full_page_writes = off
 max_wal_size = 128MB
 END
 then
+    if [ -n "${3:-}" ]; then
+        cat "$3/more.conf" >>data/postgresql.conf
+        cp "$3"/* data
+        if [ "$(id -u)" = 0 ]; then chown -R "$owner" data; fi
+        chmod 600 data/*.key
+    fi
     state=ready
 fi
 echo $state
 
-while read -r port; do
-    if as_owner "$programs/pg_ctl" start --pgdata=data --wait --timeout=60 --silent \
-        --log=log -o "-p $port" </dev/null >>log; then
+while read -r command argument; do
+    if [ "$command" = stop ]; then
+        as_owner "$programs/pg_ctl" stop --pgdata=data --mode="$argument" --silent </dev/null >>log
+        state=stopped
+    elif as_owner "$programs/pg_ctl" start --pgdata=data --wait --timeout=60 --silent \
+        --log=log -o "-p $argument" </dev/null >>log; then
         state=started
     else
         state=failed
@@ -92,8 +102,10 @@ while read -r port; do
     echo $state
 done
 
-if [ $state != started ]; then
+if [ $state = failed ]; then
     tail -n 5 log
+elif [ $state = stopped ]; then
+    :
 elif ! as_owner "$programs/pg_ctl" stop --pgdata=data --mode=immediate --silent </dev/null >>log; then
     kill -KILL "$(head -n 1 data/postmaster.pid)"
 fi
@@ -108,7 +120,7 @@ pub struct Cluster {
     port: u16,
     databases: AtomicU32,
     /// Held open for as long as the server is wanted.
-    _keeper: ChildStdin,
+    keeper: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
 }
 
 /// This process's cluster, started by the first who asks.
@@ -116,17 +128,16 @@ pub struct Cluster {
 /// # Panics
 ///
 /// When `TEST_REQUIRE` contains `postgres` and there is no PostgreSQL, or it does not start.
+#[allow(dead_code, clippy::allow_attributes, reason = "not every test binary shares one")]
 pub fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
 
     let started = CLUSTER.get_or_init(|| {
-        let started = programs().and_then(|programs| Cluster::start(&programs));
+        let started = programs().and_then(|programs| Cluster::start(&programs, None, &[]));
         if let Err(reason) = &started
             && !required()
         {
-            // Straight to the stream: what a test prints with a macro is shown only if the test fails.
-            let line = format!("SKIPPED: tests that need PostgreSQL: {reason}\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            say_skipped(reason);
         }
         started
     });
@@ -135,6 +146,50 @@ pub fn cluster() -> Option<&'static Cluster> {
         Err(reason) if required() => fail(&format!("PostgreSQL is required: {reason}")),
         Err(_) => None,
     }
+}
+
+/// A cluster for one test alone, which may stop it; `more` holds a `more.conf` and what that names.
+///
+/// # Panics
+///
+/// When it does not start although that of the process does.
+#[allow(dead_code, clippy::allow_attributes, reason = "not every test binary stops one")]
+pub fn own_cluster(more: Option<&Path>) -> Option<Cluster> {
+    cluster()?;
+    match programs().and_then(|programs| Cluster::start(&programs, more, &[])) {
+        Ok(cluster) => Some(cluster),
+        Err(reason) => fail(&format!("another cluster: {reason}")),
+    }
+}
+
+/// One that keeps what it has acknowledged, whatever is done to it, as one in service does and the others
+/// here do not. Its programs get this environment.
+///
+/// # Panics
+///
+/// As [`cluster`] does.
+#[allow(dead_code, clippy::allow_attributes, reason = "few tests break one")]
+pub fn lasting_cluster(environment: &[(&str, &str)]) -> Option<Cluster> {
+    match programs().and_then(|programs| Cluster::start(&programs, None, environment)) {
+        Ok(cluster) => {
+            for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+                cluster.ask("postgres", &format!("ALTER SYSTEM SET {setting} = on"));
+            }
+            cluster.ask("postgres", "SELECT pg_reload_conf()");
+            Some(cluster)
+        }
+        Err(reason) if required() => fail(&format!("PostgreSQL is required: {reason}")),
+        Err(reason) => {
+            say_skipped(&reason);
+            None
+        }
+    }
+}
+
+fn say_skipped(reason: &str) {
+    // Straight to the stream: what a test prints with a macro is shown only if the test fails.
+    let line = format!("SKIPPED: tests that need PostgreSQL: {reason}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 impl Cluster {
@@ -160,19 +215,74 @@ impl Cluster {
 
     fn create(&self, template: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let made = Command::new(&self.psql)
-            .args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"])
-            .arg(format!("--dbname={}", self.url("postgres")))
-            .arg(format!("--command=CREATE DATABASE {name} TEMPLATE {template}"))
+        self.ask("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        self.url(&name)
+    }
+
+    /// What a statement answers, one row in each line.
+    fn ask(&self, database: &str, sql: &str) -> String {
+        self.try_to_ask(database, sql).unwrap_or_else(|reason| fail(&format!("{sql}: {reason}")))
+    }
+
+    /// The same on a server that may not be there.
+    pub fn try_to_ask(&self, database: &str, sql: &str) -> Result<String, String> {
+        let output = Command::new(&self.psql)
+            .args([
+                "--no-psqlrc",
+                "--quiet",
+                "--tuples-only",
+                "--no-align",
+                "--set=ON_ERROR_STOP=1",
+            ])
+            .arg(format!("--dbname={}", self.url(database)))
+            .arg(format!("--command={sql}"))
             .stdin(Stdio::null())
-            .output();
-        match made {
-            Ok(output) if output.status.success() => self.url(&name),
-            Ok(output) => fail(&format!(
-                "CREATE DATABASE {name}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            )),
-            Err(error) => fail(&format!("{}: {error}", self.psql.display())),
+            .output()
+            .map_err(|error| format!("{}: {error}", self.psql.display()))?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// Stops the server, `fast` or `immediate`; who is connected is cut off.
+    #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary stops one")]
+    pub fn stop(&self, mode: &str) {
+        assert_eq!(self.tell(&format!("stop {mode}")), "stopped\n");
+    }
+
+    /// Starts it on the port that it had, unless it recovers by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start however often it is asked.
+    #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary stops one")]
+    pub fn start_again(&self) {
+        // what served connections when the first process was killed may still hold its memory
+        let started = (0..100).any(|_| {
+            let started = self.tell(&format!("start {}", self.port)) == "started\n"
+                || self.try_to_ask("postgres", "SELECT 1").is_ok();
+            if !started {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            started
+        });
+        assert!(started, "PostgreSQL does not start again");
+    }
+
+    #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary asks")]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn tell(&self, command: &str) -> String {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answer = String::new();
+        let told = writeln!(keeper.0, "{command}").and_then(|()| keeper.1.read_line(&mut answer));
+        match told {
+            Ok(_) => answer,
+            Err(error) => fail(&format!("the keeper of the cluster: {error}")),
         }
     }
 
@@ -180,13 +290,19 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    fn start(programs: &Path) -> Result<Self, String> {
+    fn start(
+        programs: &Path,
+        more: Option<&Path>,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let told = |error: std::io::Error| format!("the keeper of the cluster: {error}");
 
         let mut command = Command::new("sh");
         command
             .args(["-c", KEEPER, "keeper"])
             .args([programs, &std::env::temp_dir()])
+            .args(more)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
@@ -204,7 +320,7 @@ impl Cluster {
         if answer == "ready\n" {
             for _ in 0..PORTS {
                 let port = free_port().map_err(told)?;
-                keeper.write_all(format!("{port}\n").as_bytes()).map_err(told)?;
+                keeper.write_all(format!("start {port}\n").as_bytes()).map_err(told)?;
                 answer.clear();
                 answers.read_line(&mut answer).map_err(told)?;
                 if answer == "started\n" {
@@ -212,7 +328,7 @@ impl Cluster {
                         psql: programs.join("psql"),
                         port,
                         databases: AtomicU32::new(0),
-                        _keeper: keeper,
+                        keeper: Mutex::new((keeper, answers)),
                     });
                 }
             }

@@ -56,7 +56,8 @@ impl Service {
     pub fn restart(&mut self, environment: &[(&str, &str)]) {
         self.stop();
         self.process = launch(&self.directory, self.port, environment);
-        assert!(is_up(&mut self.process, self.port), "the service does not start again");
+        let is_up = is_up(&mut self.process, self.port);
+        assert!(is_up, "the service does not start again:\n{}", self.log());
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -121,6 +122,25 @@ impl Service {
         request(self.port, "POST", "/oauth/token", &headers, &body).status
     }
 
+    /// Asks it to end (SIGTERM).
+    #[cfg(unix)]
+    pub fn terminate(&self) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill");
+        assert!(sent.success(), "there is no process {id}");
+    }
+
+    /// Waits until it has ended, and answers its exit code; `None` is a signal.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let ended = patiently(|| self.process.try_wait().expect("a child"));
+        ended.expect("it does not end").code()
+    }
+
+    /// What it has said, also before it was started again.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
     /// Ends it as a power cut would.
     pub fn stop(&mut self) {
         let _ = self.process.kill();
@@ -135,7 +155,8 @@ impl Drop for Service {
 }
 
 fn launch(directory: &TempDir, port: u16, environment: &[(&str, &str)]) -> Child {
-    let log = std::fs::File::create(directory.path().join("log")).expect("a log");
+    let mut options = std::fs::File::options();
+    let log = options.create(true).append(true).open(directory.path().join("log")).expect("a log");
     Command::new(env!("CARGO_BIN_EXE_vestibule"))
         .current_dir(directory.path())
         .env_clear()
@@ -224,47 +245,107 @@ pub fn try_request(
     headers: &[(&str, &str)],
     body: &str,
 ) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n");
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str(&format!("Connection: close\r\nContent-Length: {}\r\n\r\n", body.len()));
-    stream.write_all(format!("{head}{body}").as_bytes())?;
+    let mut headers = headers.to_vec();
+    headers.push(("Connection", "close"));
+    connect(port)?.exchange(method, path, &headers, body)
+}
 
-    let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| broken("no status"))?;
-    let mut headers = Vec::new();
-    loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Err(broken("half a head"));
+/// A connection that is open for one request after another.
+#[derive(Debug)]
+pub struct Connection {
+    reader: BufReader<TcpStream>,
+}
+
+/// Connects to a server on this machine.
+pub fn connect(port: u16) -> io::Result<Connection> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_nodelay(true)?;
+    Ok(Connection { reader: BufReader::new(stream) })
+}
+
+impl Connection {
+    /// One request whose body comes in two parts, with `between` done between them.
+    pub fn exchange_haltingly(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+        between: impl FnOnce(),
+    ) -> io::Result<Answer> {
+        let (start, rest) = body.split_at(body.len() / 2);
+        let length = body.len().to_string();
+        let headers = [headers, &[("Content-Length", length.as_str())]].concat();
+        self.send("POST", path, &headers, start)?;
+        between();
+        self.reader.get_mut().write_all(rest.as_bytes())?;
+        self.receive("POST")
+    }
+
+    /// One request and its answer.
+    pub fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<Answer> {
+        let length = body.len().to_string();
+        let headers = [headers, &[("Content-Length", length.as_str())]].concat();
+        self.send(method, path, &headers, body)?;
+        self.receive(method)
+    }
+
+    fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<()> {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
-        match line.trim_end().split_once(':') {
-            None => break,
-            Some((name, value)) => {
-                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        head.push_str("\r\n");
+        self.reader.get_mut().write_all(format!("{head}{body}").as_bytes())
+    }
+
+    fn receive(&mut self, method: &str) -> io::Result<Answer> {
+        let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        let reader = &mut self.reader;
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| broken("no status"))?;
+        let mut headers = Vec::new();
+        loop {
+            line.clear();
+            if reader.read_line(&mut line)? == 0 {
+                return Err(broken("half a head"));
+            }
+            match line.trim_end().split_once(':') {
+                None => break,
+                Some((name, value)) => {
+                    headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+                }
             }
         }
-    }
-    let length = headers.iter().find(|(name, _)| name == "content-length");
-    let mut body = Vec::new();
-    match length.filter(|_| method != "HEAD") {
-        Some((_, length)) => {
-            body.resize(length.parse().map_err(|_| broken("no length"))?, 0);
-            reader.read_exact(&mut body)?;
+        let length = headers.iter().find(|(name, _)| name == "content-length");
+        let mut body = Vec::new();
+        match length.filter(|_| method != "HEAD") {
+            Some((_, length)) => {
+                body.resize(length.parse().map_err(|_| broken("no length"))?, 0);
+                reader.read_exact(&mut body)?;
+            }
+            // it closes the connection, as it was asked to
+            None if method != "HEAD" && status != 204 => {
+                reader.read_to_end(&mut body)?;
+            }
+            None => {}
         }
-        // it closes the connection, as it was asked to
-        None => {
-            reader.read_to_end(&mut body)?;
-        }
+        Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
     }
-    Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 /// A setting of the tests themselves.

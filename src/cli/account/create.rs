@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vestibule::accounts::{AccountToCreate, Accounts, CreateError, Named};
 use vestibule::mail::Cause;
-use vestibule::model::{EmailAddress, Locale, Name, NewPassword};
+use vestibule::model::{EmailAddress, Locale, Name, NewPassword, Owner};
 
 use crate::cli::people::{ShownAccount, answer, failed};
 use crate::cli::{CommandError, input};
@@ -41,7 +41,7 @@ pub async fn run(
     json: bool,
 ) -> Result<(), CommandError> {
     let password = match arguments.password_stdin {
-        true => Some(read_password(accounts, &arguments.email)?),
+        true => Some(read_password(accounts, &arguments)?),
         false => None,
     };
     let letter = password.is_none().then(|| Cause::Invitation.kind());
@@ -70,7 +70,8 @@ pub async fn run(
     })
 }
 
-fn read_password(accounts: &Accounts, owner: &EmailAddress) -> Result<NewPassword, CommandError> {
+fn read_password(accounts: &Accounts, wanted: &Arguments) -> Result<NewPassword, CommandError> {
     let typed = input::first_line("the password")?;
-    accounts.policy.judge(&typed, Some(owner)).map_err(|error| failed(&error))
+    let owner = Owner { email: Some(&wanted.email), name: wanted.name.as_ref() };
+    accounts.policy.judge(&typed, owner).map_err(|error| failed(&error))
 }

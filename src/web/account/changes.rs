@@ -7,7 +7,7 @@ use super::guard::{self, AccountResult, AccountsState, Answer, PageUser, Refusal
 use crate::accounts::{EmailChangeError, OwnSession, ProofError};
 use crate::config::Settings;
 use crate::messages::Language;
-use crate::model::{Caller, EmailAddress, Password};
+use crate::model::{Caller, EmailAddress, Owner, Password};
 use crate::web::edge::account_views::{ChangeEmail, ChangePassword, DeleteAccount, Deleted};
 use crate::web::edge::bodies::{DeletionForm, EmailChangeForm, PageForm, PasswordChangeForm};
 use crate::web::edge::contract::{described, tag};
@@ -124,7 +124,8 @@ async fn change_password(
     let form = user.accept(form)?;
     let session = &user.session;
     let typed = form.get("new_password").unwrap_or_default();
-    let errors = match accounts.policy.judge(typed, Some(&session.email)) {
+    let owner = accounts.profile(session.account).await.map_err(guard::no_profile)?;
+    let errors = match accounts.policy.judge(typed, Owner::of(&owner)) {
         Err(error) => vec![FieldMessage::password("new_password", error)],
         Ok(new) => {
             let current = Password::new(form.get("current_password").unwrap_or_default());

@@ -7,7 +7,7 @@ use super::guard::{self, AccountResult, AccountsState, Answer, OwnForm, PageUser
 use crate::accounts::{SignInAttempt, SignInError, SignUpRequest};
 use crate::config::Settings;
 use crate::messages::Language;
-use crate::model::{Caller, EmailAddress, Locale, Name, Password};
+use crate::model::{Caller, EmailAddress, Locale, Name, Owner, Password};
 use crate::web::edge::account_views::{
     ForgottenPassword, LetterSent, SIGNED_OUT, SignIn, SignUp, known,
 };
@@ -167,8 +167,10 @@ async fn sign_up(
     let text = |name| form.get(name).unwrap_or_default();
     let mut errors = Vec::new();
     let email = EmailAddress::parse(text("email"));
-    let judged = accounts.policy.judge(text("password"), email.as_ref().ok());
     let name = Name::parse(text("name"));
+    let called = name.as_ref().ok().and_then(Option::as_ref);
+    let owner = Owner { email: email.as_ref().ok(), name: called };
+    let judged = accounts.policy.judge(text("password"), owner);
     errors.extend(email.as_ref().err().map(|e| FieldMessage::new("email", "email", e.code())));
     errors.extend(name.as_ref().err().map(|e| FieldMessage::new("name", "name", e.code())));
     errors.extend(judged.as_ref().err().map(|e| FieldMessage::password("password", *e)));

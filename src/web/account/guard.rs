@@ -6,7 +6,7 @@ use rocket::response::{self, Redirect, Responder};
 use rocket::time::Duration;
 use rocket::{Request, State};
 
-use crate::accounts::{Accounts, PAGE_SESSION_TTL};
+use crate::accounts::{Accounts, PAGE_SESSION_TTL, ProfileError};
 use crate::config::Settings;
 use crate::model::{PageSession, PageSessionSecret};
 use crate::web::edge::form::{Form, FormError};
@@ -36,6 +36,14 @@ pub(super) enum Refusal {
 impl<E: Into<Problem>> From<E> for Refusal {
     fn from(error: E) -> Self {
         Self::Problem(PageProblem(error.into()))
+    }
+}
+
+/// What becomes of somebody whose account could not be read.
+pub(super) fn no_profile(error: ProfileError) -> Refusal {
+    match error {
+        ProfileError::Gone => Refusal::SignIn,
+        ProfileError::Store(error) => error.into(),
     }
 }
 

@@ -4,7 +4,7 @@ use rocket::http::{CookieJar, Status};
 use rocket::{Route, State, get, post, routes};
 
 use super::guard::{self, AccountResult, AccountsState, Answer, PageUser, Refusal};
-use crate::accounts::{ProfileChange, ProfileError};
+use crate::accounts::ProfileChange;
 use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Actor, Caller, Locale, Name, PageSessionId, SessionSummary, UserAgent};
@@ -71,11 +71,7 @@ async fn page(
     oauth: &OAuth,
     pages: &PageState,
 ) -> Result<Page, Refusal> {
-    let account = match accounts.profile(user.session.account).await {
-        Ok(account) => account,
-        Err(ProfileError::Gone) => return Err(Refusal::SignIn),
-        Err(ProfileError::Store(error)) => return Err(error.into()),
-    };
+    let account = accounts.profile(user.session.account).await.map_err(guard::no_profile)?;
     let sessions = oauth.sessions_of(account.id).await?;
     let page_sessions = accounts.page_sessions_of(account.id).await?;
     let mut page_sessions: Vec<_> =
@@ -189,8 +185,7 @@ async fn change_profile(
     let change = ProfileChange { name: Some(name), locale: new_locale(&user, &form, pages) };
     match accounts.change_profile(user.session.account, change, &caller).await {
         Ok(_) => Ok(Answer::Redirect(guard::to(settings, "/account?done=saved"))),
-        Err(ProfileError::Gone) => Err(Refusal::SignIn),
-        Err(ProfileError::Store(error)) => Err(error.into()),
+        Err(error) => Err(guard::no_profile(error)),
     }
 }
 

@@ -3,8 +3,7 @@
 use rocket::http::Status;
 use rocket::{Route, State, get, head, routes};
 
-use super::guard::{AccountResult, AccountsState, Answer, PageUser, Refusal};
-use crate::accounts::ProfileError;
+use super::guard::{AccountResult, AccountsState, Answer, PageUser, Refusal, no_profile};
 use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, Event, UserAgent};
@@ -84,7 +83,7 @@ async fn export(
     accounts: &AccountsState,
     settings: &State<Settings>,
 ) -> Result<Download, Refusal> {
-    let export = accounts.export(user?.session.account, &caller).await.map_err(refused)?;
+    let export = accounts.export(user?.session.account, &caller).await.map_err(no_profile)?;
     Ok(Download::new(settings, export))
 }
 
@@ -95,13 +94,6 @@ async fn export_head(
     accounts: &AccountsState,
     settings: &State<Settings>,
 ) -> Result<Download, Refusal> {
-    let export = accounts.look_at_export(user?.session.account).await.map_err(refused)?;
+    let export = accounts.look_at_export(user?.session.account).await.map_err(no_profile)?;
     Ok(Download::new(settings, export))
-}
-
-fn refused(error: ProfileError) -> Refusal {
-    match error {
-        ProfileError::Gone => Refusal::SignIn,
-        ProfileError::Store(error) => error.into(),
-    }
 }

@@ -5,6 +5,7 @@ use rocket::response::{self, Responder};
 use rocket::{Catcher, Request, catch, catchers};
 
 use super::bearer;
+use super::link_tries;
 use super::methods;
 use super::oauth::OAuthProblem;
 use super::pages::PageProblem;
@@ -34,6 +35,9 @@ pub fn anywhere() -> Vec<Catcher> {
 fn problem(status: Status, request: &Request<'_>) -> Problem {
     if let Some(refusal) = bearer::refusal(request, status) {
         return refusal;
+    }
+    if let Some(wait) = link_tries::wait(request) {
+        return Problem::rate_limited(wait);
     }
     match methods::allowed(request) {
         Some(allow) if status == Status::NotFound => Problem::method_not_allowed(allow),

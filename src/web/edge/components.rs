@@ -48,6 +48,7 @@ pub(super) fn problem_schema() -> Value {
                         "field": { "type": "string" },
                         "code": { "type": "string", "description": "Stable, for programs." },
                         "message": { "type": "string", "description": "For people." },
+                        "suggestion": { "type": "string", "description": "What to do instead, where there is advice to give." },
                     },
                 },
             },

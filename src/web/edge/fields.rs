@@ -10,6 +10,17 @@ use crate::model::{EmailError, LocaleError, NameError, PasswordError};
 pub trait FieldProblem: std::fmt::Display {
     /// A stable code for programs.
     fn code(&self) -> &'static str;
+
+    /// What to do instead, where there is advice to give.
+    fn suggestion(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The same, of `field`.
+    fn of(&self, field: &'static str) -> FieldError {
+        let (code, message) = (self.code(), self.to_string());
+        FieldError { field, code, message, suggestion: self.suggestion() }
+    }
 }
 
 macro_rules! field_problem {
@@ -21,7 +32,17 @@ macro_rules! field_problem {
         })+
     };
 }
-field_problem!(EmailError, PasswordError, NameError, LocaleError);
+field_problem!(EmailError, NameError, LocaleError);
+
+impl FieldProblem for PasswordError {
+    fn code(&self) -> &'static str {
+        Self::code(*self)
+    }
+
+    fn suggestion(&self) -> Option<&'static str> {
+        Self::suggestion(*self)
+    }
+}
 
 /// Takes fields out of an object and remembers what was wrong with them. Members that nobody asks
 /// for are ignored (R38).
@@ -91,8 +112,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn refuse(&mut self, field: &'static str, problem: &impl FieldProblem) {
-        let (code, message) = (problem.code(), problem.to_string());
-        self.errors.push(FieldError { field, code, message });
+        self.errors.push(problem.of(field));
     }
 
     /// Answers with all that was wrong, if anything was.
@@ -132,7 +152,8 @@ impl<'a> Fields<'a> {
     }
 
     fn wrong(&mut self, field: &'static str, code: &'static str, message: &str) {
-        self.errors.push(FieldError { field, code, message: message.to_owned() });
+        let message = message.to_owned();
+        self.errors.push(FieldError { field, code, message, suggestion: None });
     }
 }
 

@@ -18,6 +18,7 @@ pub mod form;
 pub mod headers;
 pub mod json;
 pub mod language;
+pub mod link_tries;
 pub mod methods;
 pub mod oauth;
 pub mod pages;
@@ -35,6 +36,7 @@ pub fn stage() -> AdHoc {
             .attach(methods::OverrideUndone)
             .attach(request::Identified)
             .attach(bearer::Challenges)
+            .attach(link_tries::UnknownLinks)
             .attach(headers::NoStore)
             .attach(cors::Cors)
             .mount("/oauth", cors::preflights())

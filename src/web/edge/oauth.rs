@@ -52,6 +52,13 @@ impl OAuthProblem {
         Self { retry_after: Some(after), ..problem }
     }
 
+    fn rate_limited(after: Duration) -> Self {
+        let description = "too many requests of this kind; try again later";
+        let (status, slug) = (Status::TooManyRequests, slug::RATE_LIMITED);
+        let problem = Self::new(status, "temporarily_unavailable", slug, description);
+        Self { retry_after: Some(after), ..problem }
+    }
+
     fn server_error() -> Self {
         let description = "something went wrong here";
         let status = Status::InternalServerError;
@@ -68,7 +75,7 @@ impl OAuthProblem {
     pub(super) fn for_status(status: Status) -> Self {
         match status.code {
             503 => Self::unavailable(STORE_RETRY),
-            429 => Self { status, slug: slug::RATE_LIMITED, ..Self::unavailable(STORE_RETRY) },
+            429 => Self::rate_limited(STORE_RETRY),
             404 => {
                 let slug = slug::NOT_FOUND;
                 Self::new(status, "invalid_request", slug, "there is no such endpoint")
@@ -139,6 +146,9 @@ impl From<OAuthError> for OAuthProblem {
             }
             OAuthError::ForeignToken => invalid_grant("the token was issued to another client"),
             OAuthError::Failure(Failure::Busy { retry_after }) => Self::unavailable(retry_after),
+            OAuthError::Failure(Failure::Limited { retry_after }) => {
+                Self::rate_limited(retry_after)
+            }
             OAuthError::Failure(Failure::Store(ref store))
                 if store.kind() == StoreErrorKind::Unavailable =>
             {

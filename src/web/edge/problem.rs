@@ -23,6 +23,9 @@ pub struct FieldError {
     pub field: &'static str,
     pub code: &'static str,
     pub message: String,
+    /// What to do instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<&'static str>,
 }
 
 /// A problem, ready to be answered; logs its cause, if it has one, when it is.
@@ -53,12 +56,13 @@ impl Problem {
 
     /// One field that cannot be taken.
     pub fn field(field: &'static str, problem: &impl FieldProblem) -> Self {
-        Self::field_error(field, problem.code(), &problem.to_string())
+        Self::invalid(vec![problem.of(field)])
     }
 
     /// The same, in words of its own.
     pub fn field_error(field: &'static str, code: &'static str, message: &str) -> Self {
-        Self::invalid(vec![FieldError { field, code, message: message.to_owned() }])
+        let message = message.to_owned();
+        Self::invalid(vec![FieldError { field, code, message, suggestion: None }])
     }
 
     pub(super) fn method_not_allowed(allow: String) -> Self {
@@ -67,6 +71,10 @@ impl Problem {
 
     pub fn unavailable(retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::of(slug::UNAVAILABLE) }
+    }
+
+    pub(super) fn rate_limited(retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::of(slug::RATE_LIMITED) }
     }
 
     pub fn status(&self) -> Status {
@@ -135,6 +143,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Busy { retry_after } => Self::unavailable(retry_after),
+            Failure::Limited { retry_after } => Self::rate_limited(retry_after),
             Failure::Store(error) => error.into(),
             Failure::Hash(error) => {
                 Self { cause: Some(Box::new(error)), ..Self::of(slug::SERVER_ERROR) }

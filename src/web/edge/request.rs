@@ -76,7 +76,8 @@ impl Fairing for Identified {
 
 /// Of the connection, or of the client behind proxies that the settings trust.
 fn address_of(request: &Request<'_>) -> Option<IpAddr> {
-    let peer = request.client_ip()?;
+    // not `client_ip`: an application around this one may have left Rocket to believe `X-Real-IP`
+    let peer = request.remote()?.ip();
     let Some(settings) = request.rocket().state::<Settings>() else { return Some(peer) };
     // several headers are one list (RFC 9110 §5.3)
     let hops: Vec<&str> =

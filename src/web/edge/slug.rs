@@ -87,7 +87,7 @@ slugs! {
         "Look at errors: each names its field and says what would be right.";
     RATE_LIMITED = "rate-limited", 429, "Too many requests",
         "There were too many requests of this kind.",
-        "Wait as long as Retry-After says.";
+        "Wait as long as Retry-After says. If you cannot sign in: a new password, asked for as a forgotten one, works at once.";
     SERVER_ERROR = "server-error", 500, "Internal error",
         "Something went wrong here.",
         "Try again; if it stays, tell the operator the request id.";

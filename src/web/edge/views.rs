@@ -91,7 +91,12 @@ impl FieldMessage {
         match error {
             PasswordError::TooShort { min_length } => message.with("min_length", min_length),
             PasswordError::TooLong => message.with("max_length", PasswordError::MAX_LENGTH),
-            PasswordError::Nul | PasswordError::Address | PasswordError::Service => message,
+            PasswordError::Nul
+            | PasswordError::Address
+            | PasswordError::Name
+            | PasswordError::Service
+            | PasswordError::Common
+            | PasswordError::Pattern => message,
         }
     }
 
@@ -102,7 +107,10 @@ impl FieldMessage {
             PasswordError::TooLong,
             PasswordError::Nul,
             PasswordError::Address,
+            PasswordError::Name,
             PasswordError::Service,
+            PasswordError::Common,
+            PasswordError::Pattern,
         ]
         .into_iter()
         .map(|error| Self::password("password", error))

@@ -1,0 +1,309 @@
+//! Guessing at passwords (R20; NIST SP 800-63B-4 §3.2.2).
+//!
+//! Every place where a password is checked asks [`Limits::admit`] first, before anything is hashed,
+//! and says afterwards how it went. Names that belong to nobody are treated as all others.
+//!
+//! Where somebody has signed in by a name before, wrong passwords for that name from there are counted
+//! by themselves: so strangers elsewhere lock nobody out who is at home.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::hourly::Hourly;
+use super::lines::{InLine, Permit};
+use super::{Limits, Shared};
+use crate::accounts::Failure;
+use crate::clock::Timestamp;
+use crate::model::{AccountId, Caller, Tried};
+use crate::storage::{Connection, Failures, GUESSES_REMEMBERED, Guesses, StoreError};
+
+/// The first wait once the free tries are used up. It doubles with each further failure.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// A failure that lies further ahead than this was written before the clock was set back, and has
+/// nobody wait. One that is nearer was written by a node whose clock is a little ahead.
+const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(60);
+/// How old the note of a sign-in from a place may be before another is written.
+const PLACE_NOTED_EVERY: Duration = Duration::from_secs(24 * 3_600);
+
+/// Leave to try a password. While it is held, others have fewer tries.
+#[derive(Debug)]
+pub struct Pass(Option<Held>);
+
+#[derive(Debug)]
+struct Held {
+    tried: Tried,
+    /// Whether somebody has signed in by this name from there.
+    at_known_place: bool,
+    /// What is to be written if the password is right.
+    on_success: OnSuccess,
+    per_address: Hourly,
+    in_all: Option<InAll>,
+    _permits: Vec<Permit>,
+    // after the permits: a line is left when nothing of it is held any more
+    _lines: [InLine; 3],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OnSuccess {
+    /// The place is new, or was not noted for long.
+    keep_place: bool,
+    /// There are failures to be forgotten.
+    forget_name: bool,
+    forget_place: bool,
+}
+
+/// A try that counts for the whole node, unless it turns out to be none of guessing.
+#[derive(Debug)]
+struct InAll {
+    shared: Arc<Shared>,
+    failed: bool,
+}
+
+impl Drop for InAll {
+    fn drop(&mut self) {
+        if !self.failed {
+            let mut spent = self.shared.failures_in_all();
+            *spent = spent.map(|until| until - self.shared.in_all.interval());
+        }
+    }
+}
+
+/// How many permits of each line a try needs.
+#[derive(Clone, Copy)]
+struct Weights {
+    place: usize,
+    name: usize,
+    network: usize,
+}
+
+impl Limits {
+    /// Leave to try a password for a name: an address as it is stored, or whatever was typed instead.
+    ///
+    /// # Errors
+    /// [`Failure::Limited`] when there were too many wrong ones; [`Failure::Busy`] when too many
+    /// tries are under way.
+    pub(in crate::accounts) async fn admit(
+        &self,
+        name: &str,
+        caller: &Caller,
+    ) -> Result<Pass, Failure> {
+        if !self.shared.enabled {
+            return Ok(Pass(None));
+        }
+        let longest = self.shared.longest_line(self.shared.hasher.load().mean);
+        let waited = self.stand_in_line(Tried::of(name, caller.address), longest);
+        match tokio::time::timeout(self.shared.max_wait, waited).await {
+            Ok(passed) => passed.map(|held| Pass(Some(held))),
+            Err(_) => Err(busy()),
+        }
+    }
+
+    async fn stand_in_line(&self, tried: Tried, longest: usize) -> Result<Held, Failure> {
+        let shared = &self.shared;
+        let most = shared.free_failures;
+        let place_line = shared.lines.enter(&tried.place, most);
+        let name_line = shared.lines.enter(&tried.name, most);
+        let network_line = shared.lines.enter(&tried.network, shared.per_address.most());
+        let mut weights = Weights { place: 1, name: 1, network: 1 };
+        // whoever is at a known place waits for nobody elsewhere, and so it is looked at first
+        let mut waits = false;
+        loop {
+            let place = place_line.take(weights.place, longest).await.ok_or_else(busy)?;
+            let elsewhere = if waits {
+                let name = name_line.take(weights.name, longest).await.ok_or_else(busy)?;
+                let network = network_line.take(weights.network, longest).await;
+                Some((name, network.ok_or_else(busy)?))
+            } else {
+                name_line.try_take(weights.name).zip(network_line.try_take(weights.network))
+            };
+            // read while the permits are held: whoever gave theirs back has written what became of it
+            let found = self.store.read(async |db| db.find_guesses(&tried).await).await?;
+            let now = self.clock.now();
+            let at_known_place = found.place_used_at.is_some();
+            let needed = shared.weights(&found, now)?;
+            let is_enough = if at_known_place {
+                weights.place >= needed.place
+            } else {
+                elsewhere.is_some()
+                    && weights.name >= needed.name
+                    && weights.network >= needed.network
+            };
+            if is_enough {
+                let in_all = if at_known_place { None } else { Some(InAll::spend(shared, now)?) };
+                let permits = match elsewhere {
+                    Some((name, network)) if !at_known_place => vec![place, name, network],
+                    _ => vec![place],
+                };
+                return Ok(Held {
+                    tried,
+                    at_known_place,
+                    on_success: OnSuccess::of(&found, now),
+                    per_address: shared.per_address,
+                    in_all,
+                    _permits: permits,
+                    _lines: [place_line, name_line, network_line],
+                });
+            }
+            (weights, waits) = (needed, !at_known_place);
+        }
+    }
+}
+
+fn busy() -> Failure {
+    Failure::Busy { retry_after: Duration::from_secs(1) }
+}
+
+impl Shared {
+    /// So many may wait in a line as can be hashed while the first of them waits.
+    fn longest_line(&self, mean: Duration) -> usize {
+        let each = mean.as_secs_f64().max(1e-5);
+        (self.max_wait.as_secs_f64() * self.slots as f64 / each) as usize
+    }
+
+    fn failures_in_all(&self) -> std::sync::MutexGuard<'_, Option<Timestamp>> {
+        self.failures_in_all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many permits a try needs after what was wrong before it.
+    ///
+    /// # Errors
+    /// [`Failure::Limited`] when none would be enough.
+    fn weights(&self, found: &Guesses, now: Timestamp) -> Result<Weights, Failure> {
+        let limited = |retry_after| Failure::Limited { retry_after };
+        if found.place_used_at.is_some() {
+            let place = self.in_a_row(found.place, now).map_err(limited)?;
+            return Ok(Weights { place, name: 1, network: 1 });
+        }
+        let name = self.in_a_row(found.name, now);
+        let spent = found.network_spent_until;
+        let network = match self.per_address.wait(spent, now) {
+            Some(wait) => Err(wait),
+            None => Ok(self.per_address.outstanding(spent, now) + 1),
+        };
+        match (name, network) {
+            (Ok(name), Ok(network)) => Ok(Weights { place: 1, name, network }),
+            (Err(wait), Ok(_)) | (Ok(_), Err(wait)) => Err(limited(wait)),
+            (Err(one), Err(other)) => Err(limited(one.max(other))),
+        }
+    }
+
+    /// How many permits a try needs after so many failures: one more than those, and all of them once
+    /// there is a delay, so that then there is one try at a time.
+    ///
+    /// # Errors
+    /// How long there is no further try.
+    fn in_a_row(&self, failures: Failures, now: Timestamp) -> Result<usize, Duration> {
+        let Some(last_at) = failures.last_at else { return Ok(1) };
+        let count = usize::try_from(failures.count).unwrap_or(usize::MAX);
+        let (due, is_known) = if count >= self.failures_in_a_row {
+            (last_at + GUESSES_REMEMBERED, true)
+        } else if count >= self.free_failures {
+            let doublings = u32::try_from(count - self.free_failures).unwrap_or(u32::MAX);
+            let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings));
+            let is_known = last_at <= now + CLOCKS_DIFFER_BY;
+            (last_at + delay.min(self.longest_delay), is_known)
+        } else {
+            return Ok(count + 1);
+        };
+        match due.since(now) {
+            Duration::ZERO => Ok(self.free_failures),
+            _ if !is_known => Ok(self.free_failures),
+            wait => Err(wait),
+        }
+    }
+}
+
+impl InAll {
+    fn spend(shared: &Arc<Shared>, now: Timestamp) -> Result<Self, Failure> {
+        let mut spent = shared.failures_in_all();
+        if let Some(retry_after) = shared.in_all.wait(*spent, now) {
+            return Err(Failure::Limited { retry_after });
+        }
+        *spent = Some(shared.in_all.spend(*spent, now));
+        drop(spent);
+        Ok(Self { shared: Arc::clone(shared), failed: false })
+    }
+}
+
+impl OnSuccess {
+    fn of(found: &Guesses, now: Timestamp) -> Self {
+        let is_fresh =
+            |used_at: Timestamp| used_at <= now && now.since(used_at) < PLACE_NOTED_EVERY;
+        Self {
+            keep_place: !found.place_used_at.is_some_and(is_fresh),
+            forget_name: found.name.count > 0,
+            forget_place: found.place.count > 0,
+        }
+    }
+}
+
+impl Pass {
+    /// The password was wrong: the try counts for the whole node.
+    pub(in crate::accounts) fn has_failed(&mut self) {
+        if let Some(Held { in_all: Some(in_all), .. }) = &mut self.0 {
+            in_all.failed = true;
+        }
+    }
+
+    /// What is written of a wrong password. It is the same for every name, and has to be durable before
+    /// anybody hears of it.
+    pub(in crate::accounts) async fn note_failure(
+        &self,
+        tx: &mut Connection,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(held) = &self.0 else { return Ok(()) };
+        let tried = &held.tried;
+        let digest = if held.at_known_place { &tried.place } else { &tried.name };
+        tx.insert_failure(digest, now).await?;
+        // what is wrong at a known place is no matter of whoever else is on that network
+        let spent = if held.at_known_place { Duration::ZERO } else { held.per_address.interval() };
+        let millis = i64::try_from(spent.as_millis()).unwrap_or(i64::MAX);
+        tx.spend_of_network(&tried.network, millis, now, Hourly::doubtful(now)).await
+    }
+
+    /// Whether there is anything to write if the password is right.
+    pub(in crate::accounts) fn has_news(&self) -> bool {
+        self.0.as_ref().is_some_and(|held| {
+            let OnSuccess { keep_place, forget_name, forget_place } = held.on_success;
+            keep_place || forget_name || forget_place
+        })
+    }
+
+    /// The password was right, and its owner is let in: what was wrong in a row counts no more, and
+    /// the place is known from now on.
+    pub async fn note_success(
+        &self,
+        tx: &mut Connection,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(Held { tried, on_success, .. }) = &self.0 else { return Ok(()) };
+        if on_success.keep_place {
+            tx.keep_place(&tried.place, account, now).await?;
+        }
+        if on_success.forget_name {
+            tx.delete_failures(&tried.name).await?;
+        }
+        if on_success.forget_place {
+            tx.delete_failures(&tried.place).await?;
+        }
+        Ok(())
+    }
+
+    /// As [`Pass::note_success`], after all places of the account were forgotten.
+    pub(in crate::accounts) async fn keep_place(
+        &self,
+        tx: &mut Connection,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match &self.0 {
+            Some(held) => tx.keep_place(&held.tried.place, account, now).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// A mutex, since it is looked at and changed in one go.
+pub(super) type FailuresInAll = Mutex<Option<Timestamp>>;

@@ -1,0 +1,71 @@
+//! `vestibule db copy`
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use serde::Serialize;
+use vestibule::storage::{CopiedTable, copy};
+
+use super::super::CommandError;
+use super::super::people::{answer, failed};
+use super::super::table::table;
+use super::Counted;
+
+/// A URL that holds a password is given in a file: what stands on a command line, everybody on the
+/// machine can read.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The database to copy; that of the settings if nothing is said
+    #[arg(long, value_name = "URL", conflicts_with = "from_file")]
+    from: Option<String>,
+    /// A file whose first line is the URL of the database to copy
+    #[arg(long, value_name = "FILE")]
+    from_file: Option<PathBuf>,
+    /// The database to copy into
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "to_file",
+        required_unless_present = "to_file"
+    )]
+    to: Option<String>,
+    /// A file whose first line is the URL of the database to copy into
+    #[arg(long, value_name = "FILE")]
+    to_file: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Copied {
+    tables: Vec<Counted>,
+}
+
+pub async fn run(figment: &Figment, arguments: Arguments, json: bool) -> Result<(), CommandError> {
+    let from = match url(arguments.from, arguments.from_file.as_deref())? {
+        Some(from) => from,
+        None => {
+            let own = figment.extract_inner::<String>("databases.vestibule.url");
+            own.map_err(|error| failed(&error))?
+        }
+    };
+    let to = url(arguments.to, arguments.to_file.as_deref())?.unwrap_or_default();
+    let copied = copy(&from, &to, progress).await.map_err(|error| failed(&error))?;
+    let counted = |CopiedTable { name, rows }| Counted { name, rows: rows.cast_signed() };
+    let copied = Copied { tables: copied.into_iter().map(counted).collect() };
+    answer(json, &copied, |copied| {
+        let row = |counted: &Counted| [counted.name.clone(), counted.rows.to_string()];
+        let rows: Vec<_> = copied.tables.iter().map(row).collect();
+        format!("All is copied, and was read back.\n\n{}", table(["TABLE", "ROWS"], &rows))
+    })
+}
+
+fn url(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, CommandError> {
+    let Some(file) = file else { return Ok(given) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CommandError::Failed(format!("{}: {error}", file.display())))?;
+    Ok(text.lines().next().map(|line| line.trim().to_owned()))
+}
+
+#[expect(clippy::print_stderr, reason = "standard output is for what came of it")]
+fn progress(table: &str, rows: u64) {
+    eprintln!("{table}: {rows}");
+}

@@ -1,0 +1,133 @@
+//! `vestibule db …`: keeping the database, moving it, and looking whether it is sound.
+
+mod copy;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use figment::Figment;
+use serde::Serialize;
+use vestibule::storage::{Examination, Store, StoreError};
+
+use super::people::{answer, failed};
+use super::table::table;
+use super::{CommandError, logging};
+
+#[derive(Args)]
+pub struct DbArguments {
+    #[command(subcommand)]
+    command: DbCommand,
+    /// Print one JSON document and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum DbCommand {
+    /// Copy an SQLite database into one file; the service can go on meanwhile
+    Backup {
+        /// Where to; a folder on the same machine
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Replace the file if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Look whether all that is stored is sound, and count it
+    Check,
+    /// Copy everything into another database, which has to be empty: all of it, or nothing
+    Copy(copy::Arguments),
+    /// Sign everybody out, as is due after a backup was restored
+    EndSessions {
+        /// Do it; without this, do nothing
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct BackedUp {
+    file: PathBuf,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    /// How many sign-ins.
+    ended: u64,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    schema: &'static str,
+    tables: Vec<Counted>,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Counted {
+    name: String,
+    rows: i64,
+}
+
+pub fn run(figment: Figment, arguments: DbArguments) -> Result<(), CommandError> {
+    let DbArguments { command, json } = arguments;
+    logging::start_aside();
+    rocket::execute(async move {
+        match command {
+            DbCommand::Backup { file, force } => back_up(&figment, file, force, json).await,
+            DbCommand::Check => check(&figment, json).await,
+            DbCommand::Copy(arguments) => copy::run(&figment, arguments, json).await,
+            DbCommand::EndSessions { yes } => end_sessions(&figment, yes, json).await,
+        }
+    })
+}
+
+async fn back_up(
+    figment: &Figment,
+    file: PathBuf,
+    force: bool,
+    json: bool,
+) -> Result<(), CommandError> {
+    let store = open(figment).await?;
+    let outcome = store.back_up(&file, force).await;
+    store.close().await;
+    outcome.map_err(|error| failed(&error))?;
+    let bytes = std::fs::metadata(&file).map_err(|error| failed(&error))?.len();
+    answer(json, &BackedUp { file, bytes }, |done| {
+        format!("{} is a copy, of {} bytes.", done.file.display(), done.bytes)
+    })
+}
+
+async fn check(figment: &Figment, json: bool) -> Result<(), CommandError> {
+    let found = Store::examine(figment).await.map_err(|error| failed(&error))?;
+    let Examination { schema, tables, problems } = found;
+    let tables = tables.into_iter().map(|(name, rows)| Counted { name, rows }).collect();
+    let checked = Checked { schema, tables, problems };
+    answer(json, &checked, |found| {
+        let row = |counted: &Counted| [counted.name.clone(), counted.rows.to_string()];
+        let rows: Vec<_> = found.tables.iter().map(row).collect();
+        format!("The schema is {}.\n\n{}", found.schema, table(["TABLE", "ROWS"], &rows))
+    })?;
+    if checked.problems.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::Failed(format!("not all is well: {}", checked.problems.join("; "))))
+}
+
+async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), CommandError> {
+    if !yes {
+        let problem = "nobody was signed out. --yes signs out everybody, everywhere";
+        return Err(CommandError::Failed(problem.to_owned()));
+    }
+    let store = open(figment).await?;
+    let ended: Result<u64, StoreError> = store.write(async |tx| tx.end_all_sessions().await).await;
+    store.close().await;
+    answer(json, &Ended { ended: ended? }, |done| {
+        format!("Everybody is signed out; there were {} sign-ins.", done.ended)
+    })
+}
+
+async fn open(figment: &Figment) -> Result<Store, CommandError> {
+    Store::open_as_it_is(figment).await.map_err(|error| failed(&error))
+}

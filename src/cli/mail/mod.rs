@@ -1,0 +1,191 @@
+//! `vestibule mail …`: letters that wait or were given up, and whether letters leave at all.
+
+mod shown;
+mod test;
+
+use clap::{Args, Subcommand};
+use figment::Figment;
+use serde::Serialize;
+use vestibule::desk_for_operator;
+use vestibule::mail::{Desk, NotDone};
+use vestibule::storage::{LetterId, LetterState};
+
+use self::shown::ShownLetter;
+use super::people::{Page, answer};
+use super::table::table;
+use super::{CommandError, logging};
+
+#[derive(Args)]
+pub struct MailArguments {
+    #[command(subcommand)]
+    command: MailCommand,
+    /// Print one JSON document and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum MailCommand {
+    #[command(flatten)]
+    AtTheDesk(DeskCommand),
+    /// Send a letter at once, as the settings say, and tell how far it got
+    Test(test::Arguments),
+}
+
+/// What is done with the letters in the outbox.
+#[derive(Subcommand)]
+enum DeskCommand {
+    /// List letters that have not left, in the order of their posting
+    List {
+        #[command(flatten)]
+        states: States,
+        #[command(flatten)]
+        page: Page,
+        /// Go on behind the letter with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<LetterId>,
+    },
+    /// Show a letter: how often it was tried, when it is tried next, and what the mail server said
+    Show {
+        #[arg(value_name = "LETTER")]
+        id: LetterId,
+    },
+    /// Try a letter at once that waits or was given up
+    Retry {
+        #[arg(value_name = "LETTER", required_unless_present = "all_dead")]
+        id: Option<LetterId>,
+        /// All that were given up
+        #[arg(long, conflicts_with = "id")]
+        all_dead: bool,
+    },
+    /// Forget a letter that waits or was given up
+    Drop {
+        #[arg(value_name = "LETTER")]
+        id: LetterId,
+    },
+}
+
+/// Which letters are listed; without any of these, those that wait and those that were given up.
+#[derive(Args)]
+struct States {
+    /// Those that wait, or are on their way
+    #[arg(long)]
+    waiting: bool,
+    /// Those that were given up
+    #[arg(long)]
+    dead: bool,
+    /// Those that have left in the last seven days
+    #[arg(long)]
+    sent: bool,
+}
+
+impl States {
+    fn wanted(&self) -> Vec<LetterState> {
+        let none = !(self.waiting || self.dead || self.sent);
+        [
+            (self.waiting || none, LetterState::Waiting),
+            (self.waiting || none, LetterState::OnItsWay),
+            (self.dead || none, LetterState::Dead),
+            (self.sent, LetterState::Sent),
+        ]
+        .into_iter()
+        .filter_map(|(wanted, state)| wanted.then_some(state))
+        .collect()
+    }
+}
+
+#[derive(Serialize)]
+struct LetterList {
+    letters: Vec<ShownLetter>,
+    /// Where to go on, as `--after`, if there is more.
+    next: Option<LetterId>,
+}
+
+#[derive(Serialize)]
+struct Retried {
+    /// How many letters are tried at once.
+    retried: u64,
+}
+
+#[derive(Serialize)]
+struct Dropped {
+    /// As it was.
+    letter: ShownLetter,
+    dropped: bool,
+}
+
+pub fn run(figment: Figment, arguments: MailArguments) -> Result<(), CommandError> {
+    let MailArguments { command, json } = arguments;
+    logging::start_aside();
+    rocket::execute(async move {
+        let command = match command {
+            MailCommand::Test(arguments) => return test::run(&figment, &arguments, json).await,
+            MailCommand::AtTheDesk(command) => command,
+        };
+        let desk = desk_for_operator(&figment).await?;
+        let outcome = match command {
+            DeskCommand::List { states, page, after } => {
+                list(&desk, &states, &page, after, json).await
+            }
+            DeskCommand::Show { id } => show(&desk, id, json).await,
+            DeskCommand::Retry { id: Some(id), .. } => retry(&desk, id, json).await,
+            DeskCommand::Retry { id: None, .. } => retry_all_dead(&desk, json).await,
+            DeskCommand::Drop { id } => drop(&desk, id, json).await,
+        };
+        desk.store.close().await;
+        outcome
+    })
+}
+
+fn not_done(id: LetterId, desk: &Desk, reason: NotDone) -> CommandError {
+    CommandError::Failed(match reason {
+        NotDone::Unknown => format!("there is no letter {id} in {}", desk.store.engine()),
+        reason => format!("nothing was done: {reason}"),
+    })
+}
+
+async fn list(
+    desk: &Desk,
+    states: &States,
+    page: &Page,
+    after: Option<LetterId>,
+    json: bool,
+) -> Result<(), CommandError> {
+    let found = desk.list(&states.wanted(), after, &page.r#match, page.look_for()).await;
+    let mut found = found?;
+    let is_more = page.cut(&mut found);
+    let next = found.last().map(|last| last.id).filter(|_| is_more);
+    let letters = found.into_iter().map(ShownLetter::from).collect();
+    answer(json, &LetterList { letters, next }, |list| {
+        let rows: Vec<_> = list.letters.iter().map(ShownLetter::row).collect();
+        page.in_words(&table(ShownLetter::HEAD, &rows), "letters", rows.len(), list.next)
+    })
+}
+
+async fn show(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {
+    let letter = desk.find(id).await?.ok_or_else(|| not_done(id, desk, NotDone::Unknown))?;
+    answer(json, &ShownLetter::from(letter), ShownLetter::in_words)
+}
+
+async fn retry(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {
+    let letter = desk.retry(id).await?.map_err(|reason| not_done(id, desk, reason))?;
+    answer(json, &Retried { retried: 1 }, |_| {
+        format!("The letter to {} is tried at once.", letter.email)
+    })
+}
+
+async fn retry_all_dead(desk: &Desk, json: bool) -> Result<(), CommandError> {
+    let retried = desk.retry_all_dead().await?;
+    answer(json, &Retried { retried }, |done| match done.retried {
+        0 => "No letter was given up.".to_owned(),
+        1 => "One letter is tried at once.".to_owned(),
+        more => format!("{more} letters are tried at once."),
+    })
+}
+
+async fn drop(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {
+    let letter = desk.drop(id).await?.map_err(|reason| not_done(id, desk, reason))?;
+    answer(json, &Dropped { letter: letter.into(), dropped: true }, |done| {
+        format!("The letter to {} is forgotten.", done.letter.email)
+    })
+}

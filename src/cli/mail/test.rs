@@ -1,0 +1,78 @@
+//! `vestibule mail test`
+
+use figment::Figment;
+use serde::Serialize;
+use vestibule::mail::{Failure, TrialError};
+use vestibule::model::{EmailAddress, Locale};
+use vestibule::storage::LetterId;
+use vestibule::trial_for_operator;
+
+use crate::cli::CommandError;
+use crate::cli::people::{answer, as_text, failed};
+use crate::cli::table::printable;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where the letter goes
+    #[arg(value_name = "ADDRESS")]
+    email: EmailAddress,
+    /// The language of the letter, such as de
+    #[arg(long, value_parser = Locale::parse)]
+    locale: Option<Locale>,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    #[serde(serialize_with = "as_text")]
+    email: EmailAddress,
+    /// The mail server has taken the letter.
+    taken: bool,
+    /// Its Message-ID begins with it.
+    letter: Option<String>,
+    /// How far it got, if it was not taken.
+    stage: Option<&'static str>,
+    /// What the mail server answered.
+    code: Option<u16>,
+    words: Option<String>,
+}
+
+pub async fn run(figment: &Figment, wanted: &Arguments, json: bool) -> Result<(), CommandError> {
+    let trial = trial_for_operator(figment)?;
+    match trial.send(&wanted.email, wanted.locale.as_ref()).await {
+        Ok(letter) => taken(wanted, letter, json),
+        Err(TrialError::Send(failure)) => {
+            let problem = format!("no letter has left: {}", printable(&failure.to_string()));
+            if json {
+                not_taken(wanted, failure)?;
+            }
+            Err(CommandError::Failed(problem))
+        }
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+fn taken(wanted: &Arguments, letter: LetterId, json: bool) -> Result<(), CommandError> {
+    let verdict = Verdict {
+        email: wanted.email.clone(),
+        taken: true,
+        letter: Some(letter.to_string()),
+        stage: None,
+        code: None,
+        words: None,
+    };
+    answer(json, &verdict, |verdict| {
+        format!("A letter to {} has left, with the id {letter}.", verdict.email)
+    })
+}
+
+fn not_taken(wanted: &Arguments, failure: Failure) -> Result<(), CommandError> {
+    let verdict = Verdict {
+        email: wanted.email.clone(),
+        taken: false,
+        letter: None,
+        stage: Some(failure.stage.as_str()),
+        code: failure.code,
+        words: Some(failure.words),
+    };
+    answer(true, &verdict, |_| String::new())
+}

@@ -1,0 +1,195 @@
+//! `[vestibule.mail]` of a mail server: where it is, and how the way to it is protected.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+/// The mail server that letters are handed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpServer {
+    /// A name, or an address without brackets.
+    pub host: String,
+    pub port: u16,
+    pub encryption: Encryption,
+    pub login: Option<Login>,
+}
+
+/// How the way to the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Not at all.
+    None,
+    /// By STARTTLS where the server offers it, whatever certificate it shows (RFC 7435): against those
+    /// who listen, and not against those who intercept.
+    Opportunistic,
+    /// By STARTTLS, with a certificate that is good, or no letter leaves (RFC 3207).
+    StartTls,
+    /// By TLS from the first byte, with a certificate that is good (RFC 8314 §3.3).
+    Implicit,
+}
+
+impl Encryption {
+    /// Whether the server has to show who it is.
+    pub fn is_verified(self) -> bool {
+        matches!(self, Self::StartTls | Self::Implicit)
+    }
+}
+
+/// What the service signs in to the mail server with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    pub user: String,
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(redacted)")
+    }
+}
+
+/// Why a text is no URL of a mail server. Never says what stands in it: that may be a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SmtpUrlError {
+    #[error("expected smtp://user:password@host:587?tls=required or smtps://user:password@host")]
+    Form,
+    #[error(
+        "expected tls=required, tls=opportunistic or tls=none behind the `?`, and nothing else"
+    )]
+    Parameter,
+    #[error("smtps:// is encrypted from the first byte, and takes no other tls than required")]
+    ImplicitTls,
+    #[error("expected nothing behind the host; the name for EHLO is mail.hello_name")]
+    Path,
+    #[error("expected a user and a password, or neither")]
+    HalfALogin,
+    #[error(
+        "with tls=opportunistic somebody on the way could ask for the password: say tls=required, or \
+         tls=none if the way is safe"
+    )]
+    ExposedPassword,
+}
+
+impl SmtpServer {
+    /// Where the URL does not say how the way is protected: a password goes over a verified
+    /// connection only, unless the server is on this machine; without one, encryption is taken where
+    /// it is offered.
+    pub fn parse(url: &str) -> Result<Self, SmtpUrlError> {
+        let url = Url::parse(url).map_err(|_| SmtpUrlError::Form)?;
+        let host = url.host().ok_or(SmtpUrlError::Form)?;
+        // a scheme that `url` does not know leaves its host as it was written
+        let (host, is_near) = match host {
+            Host::Domain(name) => match name.parse::<IpAddr>() {
+                Ok(address) => (address.to_string(), address.is_loopback()),
+                Err(_) => (decoded(name)?, name.eq_ignore_ascii_case("localhost")),
+            },
+            Host::Ipv4(address) => (address.to_string(), address.is_loopback()),
+            Host::Ipv6(address) => (address.to_string(), address.is_loopback()),
+        };
+        if host.is_empty() || url.fragment().is_some() {
+            return Err(SmtpUrlError::Form);
+        }
+        if !matches!(url.path(), "" | "/") {
+            return Err(SmtpUrlError::Path);
+        }
+        let login = match (url.username(), url.password()) {
+            ("", None) => None,
+            ("", Some(_)) | (_, None | Some("")) => return Err(SmtpUrlError::HalfALogin),
+            (user, Some(password)) => {
+                Some(Login { user: decoded(user)?, password: decoded(password)? })
+            }
+        };
+        let parameters: Vec<(_, _)> = url.query_pairs().collect();
+        let tls = match parameters.as_slice() {
+            [] => None,
+            [(name, value)] if name == "tls" => Some(value.as_ref()),
+            _ => return Err(SmtpUrlError::Parameter),
+        };
+        let encryption = match (url.scheme(), tls) {
+            ("smtps", None | Some("required")) => Encryption::Implicit,
+            ("smtps", Some(_)) => return Err(SmtpUrlError::ImplicitTls),
+            ("smtp", Some("required")) => Encryption::StartTls,
+            ("smtp", Some("none")) => Encryption::None,
+            ("smtp", Some("opportunistic")) if login.is_some() && !is_near => {
+                return Err(SmtpUrlError::ExposedPassword);
+            }
+            ("smtp", None) if login.is_some() && !is_near => Encryption::StartTls,
+            ("smtp", None | Some("opportunistic")) => Encryption::Opportunistic,
+            ("smtp", Some(_)) => return Err(SmtpUrlError::Parameter),
+            _ => return Err(SmtpUrlError::Form),
+        };
+        let port = url.port().unwrap_or(match encryption {
+            Encryption::Implicit => 465,
+            Encryption::StartTls => 587,
+            Encryption::None | Encryption::Opportunistic => 25,
+        });
+        Ok(Self { host, port, encryption, login })
+    }
+}
+
+fn decoded(text: &str) -> Result<String, SmtpUrlError> {
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| SmtpUrlError::Form)?;
+    match text.chars().any(char::is_control) {
+        true => Err(SmtpUrlError::Form),
+        false => Ok(text.into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_is_as_safe_as_the_url_says_and_a_password_makes_it_safe_by_itself() {
+        for (url, host, port, encryption) in [
+            ("smtp://mail.example", "mail.example", 25, Encryption::Opportunistic),
+            ("smtp://mail.example:2525/", "mail.example", 2525, Encryption::Opportunistic),
+            ("smtp://mail.example?tls=required", "mail.example", 587, Encryption::StartTls),
+            ("smtp://mail.example?tls=none", "mail.example", 25, Encryption::None),
+            ("smtp://u:p@mail.example", "mail.example", 587, Encryption::StartTls),
+            ("smtp://u:p@mail.example:25?tls=none", "mail.example", 25, Encryption::None),
+            ("smtp://u:p@localhost", "localhost", 25, Encryption::Opportunistic),
+            ("smtp://u:p@127.0.0.1:2525", "127.0.0.1", 2525, Encryption::Opportunistic),
+            ("smtp://u:p@[::1]", "::1", 25, Encryption::Opportunistic),
+            ("smtps://mail.example", "mail.example", 465, Encryption::Implicit),
+            ("smtps://mail.example?tls=required", "mail.example", 465, Encryption::Implicit),
+        ] {
+            let server = SmtpServer::parse(url).unwrap();
+            let found = (server.host.as_str(), server.port, server.encryption);
+            assert_eq!(found, (host, port, encryption), "{url}");
+            assert_eq!(server.login.is_some(), url.contains('@'), "{url}");
+        }
+    }
+
+    #[test]
+    fn r57_what_would_weaken_the_way_by_mistake_is_refused() {
+        for (url, error) in [
+            ("mail.example:25", SmtpUrlError::Form),
+            ("https://mail.example", SmtpUrlError::Form),
+            ("smtp://", SmtpUrlError::Form),
+            ("smtp://mail.example?tls=requierd", SmtpUrlError::Parameter),
+            ("smtp://mail.example?TLS=required", SmtpUrlError::Parameter),
+            ("smtp://mail.example?tls=none&tls=required", SmtpUrlError::Parameter),
+            ("smtp://mail.example?starttls=yes", SmtpUrlError::Parameter),
+            ("smtps://mail.example?tls=none", SmtpUrlError::ImplicitTls),
+            ("smtp://mail.example/accounts.example", SmtpUrlError::Path),
+            ("smtp://user@mail.example?tls=required", SmtpUrlError::HalfALogin),
+            ("smtp://:word@mail.example?tls=required", SmtpUrlError::HalfALogin),
+            ("smtp://u:p@mail.example?tls=opportunistic", SmtpUrlError::ExposedPassword),
+            ("smtp://u:p%0d%0aQUIT@mail.example?tls=required", SmtpUrlError::Form),
+        ] {
+            assert_eq!(SmtpServer::parse(url), Err(error), "{url}");
+        }
+    }
+
+    #[test]
+    fn r55_a_login_is_decoded_and_never_shown() {
+        let server = SmtpServer::parse("smtp://me%40example.org:hunter%3a2@mail.example").unwrap();
+        let login = server.login.clone().unwrap();
+        let found = (login.user.as_str(), login.password.as_str());
+        assert_eq!(found, ("me@example.org", "hunter:2"));
+        assert!(!format!("{server:?}").contains("hunter"));
+    }
+}

@@ -1,0 +1,214 @@
+//! Handing letters to a mail server (RFC 5321).
+//!
+//! The conversation is held here, step by step, with lettre's connections and commands. lettre's own
+//! pool takes a connection back in the middle of a conversation if its user was not patient enough;
+//! whoever gets it next takes the late answer for that to its own command, and in the end a refusal
+//! for a letter that was taken.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lettre::Message;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, TlsParameters, TlsParametersBuilder,
+};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::{Error, response::Response};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
+
+use crate::config::{Encryption, MailSettings, SmtpServer};
+use crate::mail::failure::{Failure, Stage};
+use crate::mail::transport::TransportError;
+use crate::storage::chain;
+
+/// How long one of several addresses may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection that was not used for a while may take to say that it is still there, and
+/// one that is to be used again to forget a letter.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// A connection that has been idle for so long is not used again.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A mail server, and the connections to it. Cheap to clone.
+#[derive(Clone)]
+pub struct Smtp(Arc<Inner>);
+
+struct Inner {
+    server: SmtpServer,
+    /// How TLS is spoken, where it is.
+    tls: Option<TlsParameters>,
+    hello_name: ClientId,
+    timeout: Duration,
+    /// With when they were used last, by the time that the network keeps.
+    idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
+}
+
+impl fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smtp").field("server", &self.0.server).finish_non_exhaustive()
+    }
+}
+
+impl Smtp {
+    pub fn from_settings(settings: &MailSettings) -> Result<Self, TransportError> {
+        let url = settings.smtp_url.as_deref().unwrap_or_default();
+        let server = SmtpServer::parse(url)?;
+        let tls = match server.encryption {
+            Encryption::None => None,
+            _ => Some(tls(&server, settings)?),
+        };
+        let hello_name = settings.hello_name.clone().map(ClientId::Domain).unwrap_or_default();
+        let timeout = settings.timeout.duration();
+        Ok(Self(Arc::new(Inner { server, tls, hello_name, timeout, idle: Mutex::default() })))
+    }
+
+    /// Hands the letter over; the server has taken it once this answers `Ok`.
+    pub async fn send(&self, message: &Message) -> Result<(), Failure> {
+        let mut stage = Stage::Connection;
+        let handed_over = timeout(self.0.timeout, self.0.hand_over(message, &mut stage)).await;
+        handed_over.unwrap_or_else(|_| Err(Failure::new(stage, "it took too long")))
+    }
+}
+
+fn tls(server: &SmtpServer, settings: &MailSettings) -> Result<TlsParameters, TransportError> {
+    let mut builder = TlsParametersBuilder::new(server.host.clone());
+    if let Some(path) = &settings.ca_file {
+        let pem = std::fs::read(path).map_err(TransportError::CaFile)?;
+        let has_one = pem.windows(b"BEGIN CERTIFICATE".len()).any(|w| w == b"BEGIN CERTIFICATE");
+        let certificate = Certificate::from_pem(&pem).ok().filter(|_| has_one);
+        builder = builder.add_root_certificate(certificate.ok_or(TransportError::NoCertificate)?);
+    }
+    if !server.encryption.is_verified() {
+        builder =
+            builder.dangerous_accept_invalid_certs(true).dangerous_accept_invalid_hostnames(true);
+    }
+    builder.build().map_err(|error| TransportError::Tls(error.to_string()))
+}
+
+impl Inner {
+    /// `stage` is always how far it got, even if nobody waits for the end.
+    async fn hand_over(&self, message: &Message, stage: &mut Stage) -> Result<(), Failure> {
+        let mut connection = match self.idle_connection().await {
+            Some(connection) => connection,
+            None => self.connect(stage).await?,
+        };
+        let sent = converse(&mut connection, message, stage).await;
+        let sent = sent.map_err(|error| failure(*stage, &error));
+        let is_usable = match &sent {
+            Ok(_) => true,
+            // it has answered, so it is there; and it has to forget the letter that it did not want
+            Err(Failure { code: Some(code), .. }) if *code != 421 => {
+                let forgotten = timeout(ANSWER_WITHIN, connection.command(Rset)).await;
+                forgotten.is_ok_and(|answer| answer.is_ok())
+            }
+            Err(_) => false,
+        };
+        if is_usable {
+            self.idle().push((connection, Instant::now()));
+        }
+        sent.map(|_| ())
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(AsyncSmtpConnection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that was used lately, and is still there.
+    async fn idle_connection(&self) -> Option<AsyncSmtpConnection> {
+        loop {
+            let (mut connection, since) = self.idle().pop()?;
+            let is_there = since.elapsed() < IDLE
+                && timeout(ANSWER_WITHIN, connection.test_connected()).await == Ok(true);
+            if is_there {
+                return Some(connection);
+            }
+        }
+    }
+
+    async fn connect(&self, stage: &mut Stage) -> Result<AsyncSmtpConnection, Failure> {
+        let Self { server, tls, hello_name, .. } = self;
+        *stage = Stage::Lookup;
+        let addresses = self.addresses().await?;
+        // whoever is too slow for our patience from here on was reached
+        *stage = Stage::Greeting;
+        let implicit = tls.clone().filter(|_| server.encryption == Encryption::Implicit);
+        let connected = AsyncSmtpConnection::connect_tokio1(
+            addresses.as_slice(),
+            Some(CONNECT_WITHIN.min(self.timeout / 2)),
+            hello_name,
+            implicit,
+            None,
+        );
+        let mut connection = connected.await.map_err(|error| {
+            let stage = match () {
+                () if is_about_tls(&error) => Stage::Encryption,
+                () if error.status().is_some() || error.is_response() => Stage::Greeting,
+                () => Stage::Connection,
+            };
+            failure(stage, &error)
+        })?;
+        if let Some(tls) = tls.clone().filter(|_| server.encryption != Encryption::Implicit) {
+            *stage = Stage::Encryption;
+            if connection.can_starttls() {
+                let encrypted = connection.starttls(tls, hello_name).await;
+                encrypted.map_err(|error| failure(Stage::Encryption, &error))?;
+            } else if server.encryption == Encryption::StartTls {
+                return Err(Failure::new(Stage::Encryption, "the server offers no STARTTLS"));
+            }
+        }
+        if let Some(login) = &server.login {
+            *stage = Stage::Authentication;
+            let credentials = Credentials::new(login.user.clone(), login.password.clone());
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            let signed_in = connection.auth(&mechanisms, &credentials).await;
+            signed_in.map_err(|error| failure(Stage::Authentication, &error))?;
+        }
+        Ok(connection)
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let place = (self.server.host.clone(), self.server.port);
+        let found = spawn_blocking(move || place.to_socket_addrs().map(Iterator::collect)).await;
+        let found = found.map_err(io::Error::other).and_then(|found| found);
+        found.map_err(|error| Failure::new(Stage::Lookup, &error.to_string()))
+    }
+}
+
+async fn converse(
+    connection: &mut AsyncSmtpConnection,
+    message: &Message,
+    stage: &mut Stage,
+) -> Result<Response, Error> {
+    let envelope = message.envelope();
+    *stage = Stage::Sender;
+    connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await?;
+    *stage = Stage::Recipient;
+    for recipient in envelope.to() {
+        connection.command(Rcpt::new(recipient.clone(), Vec::new())).await?;
+    }
+    *stage = Stage::Content;
+    connection.command(Data).await?;
+    connection.message(&message.formatted()).await
+}
+
+/// A failed handshake is told as a failed connection; what was read was then no TLS, or no good one.
+fn is_about_tls(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::InvalidData)
+}
+
+fn failure(stage: Stage, error: &Error) -> Failure {
+    let code = error.status().and_then(|code| code.to_string().parse().ok());
+    match (code, std::error::Error::source(error)) {
+        (Some(code), Some(words)) => Failure::answered(stage, code, &words.to_string()),
+        (Some(code), None) => Failure::answered(stage, code, ""),
+        (None, Some(cause)) => Failure::new(stage, &chain(cause)),
+        (None, None) => Failure::new(stage, &error.to_string()),
+    }
+}

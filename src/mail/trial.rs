@@ -1,0 +1,41 @@
+//! A letter that tries the settings.
+
+use crate::clock::Clock;
+use crate::crypto::secret::Entropy;
+use crate::mail::{Envelope, Failure, Letter, RenderError, Renderer, SentLetter, Transport};
+use crate::model::{EmailAddress, Locale};
+use crate::storage::LetterId;
+
+/// Sends a letter at once, past the outbox, as the service would send it.
+#[derive(Debug)]
+pub struct Trial {
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub renderer: Renderer,
+    pub transport: Transport,
+}
+
+/// Why the letter did not leave.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error(transparent)]
+    Send(#[from] Failure),
+}
+
+impl Trial {
+    pub async fn send(
+        &self,
+        to: &EmailAddress,
+        locale: Option<&Locale>,
+    ) -> Result<LetterId, TrialError> {
+        let now = self.clock.now();
+        let id = LetterId::new(self.entropy.uuid_v7(now));
+        let letter = Letter::Trial { at: now.unix_millis() };
+        let rendered = self.renderer.render(&letter, Envelope { id, to, locale, now })?;
+        let sent = SentLetter::new(id, now, &self.renderer, to, &letter, &rendered);
+        self.transport.send(&sent, rendered).await?;
+        Ok(id)
+    }
+}

@@ -1,0 +1,292 @@
+//! Which passwords are guessed first: those on the blocklist, and those that are made of an entry of it
+//! and little else.
+//!
+//! NIST SP 800-63B-4 §3.1.1.2 has the whole password compared, and not words that happen to be in it.
+//! So every character has to be accounted for before one is refused. What counts as accounted for is
+//! what programs that guess try after the bare list: repetitions, what the owner is called, rows of the
+//! keyboard, and digits and signs around it all.
+
+use zeroize::Zeroizing;
+
+use super::blocklist::{entries_at, fold, holds, lower};
+
+/// Nothing longer is looked at, in characters: guesses of that kind end long before.
+const LONGEST: usize = 64;
+
+/// This many characters are more than a little.
+pub(super) const LITTLE: usize = 8;
+
+/// How many entries make one guess. Two would be too many guesses to try, and are what honest people
+/// put together.
+const ENTRIES: usize = 1;
+
+/// Shorter ones are part of everything.
+const SHORTEST_ENTRY: usize = 3;
+
+/// In characters.
+const SHORTEST_ROW: usize = 3;
+
+/// What people type along, in either direction.
+const ROWS: [&str; 23] = [
+    "01234567890",
+    "abcdefghijklmnopqrstuvwxyz",
+    // QWERTY, QWERTZ and AZERTY, and the digits with the shift key held
+    "qwertyuiop[]",
+    "qwertzuiopü+",
+    "azertyuiop",
+    "asdfghjkl;'",
+    "asdfghjklöä",
+    "qsdfghjklm",
+    "zxcvbnm,./",
+    "yxcvbnm,.-",
+    "wxcvbn,;:!",
+    "!@#$%^&*()",
+    "!\"§$%&/()=",
+    // downwards
+    "1qaz",
+    "2wsx",
+    "3edc",
+    "4rfv",
+    "5tgb",
+    "6yhn",
+    "7ujm",
+    "1qay",
+    // two rows by turns
+    "1q2w3e4r5t6y7u8i9o0p",
+    "q1w2e3r4t5y6u7i8o9p0",
+];
+
+/// How a password is guessed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Guess {
+    /// By the list.
+    Listed,
+    /// By rows of the keyboard and repetitions alone.
+    Pattern,
+}
+
+/// A text, character by character, as it was typed (but for case) and as it is looked up.
+pub(super) struct Text {
+    typed: Zeroizing<Vec<char>>,
+    folded: Zeroizing<Vec<char>>,
+}
+
+impl Text {
+    pub(super) fn new(text: &str) -> Self {
+        Self::of(text.chars().map(lower).collect())
+    }
+
+    fn of(typed: Vec<char>) -> Self {
+        let folded = typed.iter().map(|c| fold(*c)).collect();
+        Self { typed: Zeroizing::new(typed), folded: Zeroizing::new(folded) }
+    }
+
+    pub(super) fn folded(&self) -> &[char] {
+        &self.folded
+    }
+
+    fn without_separators(&self) -> Self {
+        let is_kept = |c: &char| !matches!(c, ' ' | '-' | '_' | '.' | ',');
+        Self::of(self.typed.iter().copied().filter(is_kept).collect())
+    }
+
+    /// What a text of repetitions repeats, the last time perhaps in part. Only of characters that
+    /// every keyboard has: there are too many others to go through.
+    fn unit(&self) -> Option<Self> {
+        let typed = &self.typed;
+        let repeats = |length: &usize| typed[*length..] == typed[..typed.len() - length];
+        let unit = &typed[..(1..=typed.len() / 2).find(repeats)?];
+        unit.iter().all(char::is_ascii).then(|| Self::of(unit.to_vec()))
+    }
+}
+
+/// How `text` is guessed, if it is. `words`, folded, are what its owner is called, and go with any
+/// entry.
+pub(super) fn guess(text: &Text, words: &[Vec<char>]) -> Option<Guess> {
+    if text.typed.len() > LONGEST {
+        return None;
+    }
+    if holds(&text.folded) {
+        return Some(Guess::Listed);
+    }
+    let covered = cover(text, words).or_else(|| cover(&text.without_separators(), words));
+    covered.or_else(|| {
+        let unit = text.unit()?;
+        if unit.typed.len() < LITTLE { Some(Guess::Pattern) } else { cover(&unit, words) }
+    })
+}
+
+/// Accounts for every character, by the fewest that are neither of an entry nor of a row.
+fn cover(text: &Text, words: &[Vec<char>]) -> Option<Guess> {
+    let end = text.typed.len();
+    let little = LITTLE.min(end / 2 + 1);
+    // for each place, by the number of entries before it: how many other characters are there
+    let mut left = vec![[little; ENTRIES + 1]; end + 1];
+    left[0][0] = 0;
+    for at in 0..end {
+        let here = left[at];
+        if here.iter().all(|others| *others >= little) {
+            continue;
+        }
+        let (typed, folded) = (&text.typed[at..], &text.folded[at..]);
+        let loose = usize::from(!typed[0].is_alphabetic());
+        // a row is as good as one character, and may end early where something else begins
+        for length in (1..=loose).chain(SHORTEST_ROW..=row_at(typed)) {
+            for (used, others) in here.iter().enumerate() {
+                let there = &mut left[at + length][used];
+                *there = (*there).min(others + 1);
+            }
+        }
+        let own = words.iter().filter(|word| folded.starts_with(word)).map(Vec::len);
+        // a short number is in every long one
+        let is_long = |length: &usize| {
+            let has_letter = typed[..*length].iter().any(|c| c.is_alphabetic());
+            *length >= if has_letter { SHORTEST_ENTRY } else { LITTLE }
+        };
+        let listed = entries_at(folded).filter(is_long).map(|length| (length, 1));
+        for (length, entries) in listed.chain(own.map(|length| (length, 0))) {
+            let times = folded.chunks_exact(length).take_while(|part| *part == &folded[..length]);
+            for to in (1..=times.count()).map(|times| at + times * length) {
+                for (used, others) in here[..=ENTRIES - entries].iter().enumerate() {
+                    let there = &mut left[to][used + entries];
+                    *there = (*there).min(*others);
+                }
+            }
+        }
+    }
+    let [rows_alone, entries @ ..] = left[end];
+    if rows_alone < little {
+        Some(Guess::Pattern)
+    } else {
+        entries.iter().any(|others| *others < little).then_some(Guess::Listed)
+    }
+}
+
+/// How far a text goes along a row, or stays where it is.
+fn row_at(typed: &[char]) -> usize {
+    let along = |row: &mut dyn Iterator<Item = char>| {
+        typed.iter().zip(row).take_while(|(typed, next)| **typed == *next).count()
+    };
+    let stays = match typed.first() {
+        Some(first) if first.is_ascii() => along(&mut std::iter::repeat(*first)),
+        _ => 0,
+    };
+    let rows = ROWS.iter().flat_map(|row| {
+        let places = row.char_indices().filter(|(_, c)| typed.first() == Some(c));
+        places.flat_map(move |(place, c)| {
+            let onwards = &row[place..];
+            let back = &row[..place + c.len_utf8()];
+            [along(&mut onwards.chars()), along(&mut back.chars().rev())]
+        })
+    });
+    rows.max().unwrap_or(0).max(stays)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guessed(typed: &str) -> Option<Guess> {
+        guess(&Text::new(typed), &[])
+    }
+
+    #[test]
+    fn r40_common_passwords_are_guessed_in_every_spelling() {
+        for typed in [
+            "password",
+            "passwordpassword",
+            "P@ssw0rdP@ssw0rd",
+            "Password123!!!!!",
+            "!!!1234 PassWord",
+            "pässwörd pässwörd",
+            "p a s s w o r d 1 2 3 4",
+            "letmein letmein letmein",
+            "Passwort!Passwort!",
+            "1q2w3e4r5t6y7u8i",
+            "123456789012345",
+            "qwertyuiopasdfg",
+        ] {
+            assert_eq!(guessed(typed), Some(Guess::Listed), "{typed}");
+        }
+    }
+
+    #[test]
+    fn r40_rows_and_repetitions_are_guessed() {
+        for typed in [
+            "aaaaaaaaaaaaaaa",
+            "111111111111111",
+            "ZYXWVUTSRQPONMLKJIHG",
+            "abcdefghijklmno!",
+            "987654321098765",
+            "qwertz123456789",
+            "zaq12wsxcde34rfv",
+            "asdfghjkl;'12345",
+            "abcabcabcabcabc",
+            "xq7xq7xq7xq7xq7",
+            "x-x-x-x-x-x-x-x",
+        ] {
+            assert_eq!(guessed(typed), Some(Guess::Pattern), "{typed}");
+        }
+    }
+
+    #[test]
+    fn r40_words_in_a_row_are_no_guess() {
+        for typed in [
+            "correct horse battery staple",
+            "correcthorsebatterystaple",
+            "correct horse battery",
+            "horse tree lakes",
+            "princess sunshine",
+            "another-password-1",
+            "password manager rhubarb",
+            "twenty-three purple bicycles",
+            "das pferd frisst keinen gurkensalat",
+            "пароль пароль не угадать",
+            "password 83714920561738",
+            "83714920561374",
+            "Tr0ub4dor&3 xkcd",
+            "kX3#mq9!vT",
+        ] {
+            assert_eq!(guessed(typed), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn r39_what_is_long_or_of_no_keyboard_is_never_a_guess() {
+        assert_eq!(guessed(&"x".repeat(LONGEST)), Some(Guess::Pattern));
+        assert_eq!(guessed(&"x".repeat(LONGEST + 1)), None);
+        for typed in ["\u{1f40e}", "é", "字"] {
+            assert_eq!(guessed(&typed.repeat(15)), None, "{typed}");
+        }
+    }
+
+    /// Every phrase of three of these words, joined in four ways: none of them may be refused, for
+    /// each is one of thousands.
+    #[test]
+    fn r40_no_honest_passphrase_is_taken_for_a_guess() {
+        // common words on purpose, most of them on the list by themselves
+        let words = [
+            "apple", "battery", "bridge", "candle", "copper", "correct", "dragon", "engine",
+            "flower", "garden", "guitar", "hammer", "horse", "island", "jacket", "kitchen",
+            "ladder", "marble", "monkey", "needle", "orange", "pepper", "purple", "river",
+            "silver", "staple", "sunshine", "thunder", "velvet", "window",
+        ];
+        for (at, first) in words.iter().enumerate() {
+            for second in &words[..at] {
+                for third in words.iter().filter(|third| *third != first && *third != second) {
+                    let separator = [" ", "-", "", "1"][third.len() % 4];
+                    let phrase = [*first, *second, *third].join(separator);
+                    assert_eq!(guessed(&phrase), None, "{phrase}");
+                }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        /// What a password manager makes.
+        #[test]
+        fn r40_nothing_random_is_taken_for_a_guess(typed in "[a-zA-Z0-9]{14,80}|[ -~]{14,80}") {
+            proptest::prop_assert_eq!(guessed(&typed), None);
+        }
+    }
+}

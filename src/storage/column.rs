@@ -1,0 +1,87 @@
+//! Reading columns into model types.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::StoreError;
+use crate::clock::Timestamp;
+use crate::model::Digest;
+
+pub fn text(row: &AnyRow, column: &'static str) -> Result<String, StoreError> {
+    Ok(row.try_get(column)?)
+}
+
+pub fn parsed<T: FromStr<Err: Display>>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    text(row, column)?.parse().map_err(|error: T::Err| corrupt(column, &error))
+}
+
+/// A nullable text, through a parser that may find nothing in it.
+pub fn optional<T, E: Display>(
+    row: &AnyRow,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| parse(&text).map_err(|error| corrupt(column, &error))).transpose()
+}
+
+/// A nullable text, as far as the parser makes anything of it.
+pub fn some<T>(
+    row: &AnyRow,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    Ok(text.and_then(|text| parse(&text)))
+}
+
+pub fn integer(row: &AnyRow, column: &'static str) -> Result<i64, StoreError> {
+    Ok(row.try_get(column)?)
+}
+
+pub fn optional_integer(row: &AnyRow, column: &'static str) -> Result<Option<i64>, StoreError> {
+    Ok(row.try_get(column)?)
+}
+
+pub fn instant(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
+    integer(row, column).map(Timestamp::from_unix_millis)
+}
+
+pub fn optional_instant(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<Timestamp>, StoreError> {
+    Ok(optional_integer(row, column)?.map(Timestamp::from_unix_millis))
+}
+
+pub fn bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
+    optional_bytes(row, column)?.ok_or_else(|| corrupt(column, &"null"))
+}
+
+pub fn optional_bytes<const N: usize>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<[u8; N]>, StoreError> {
+    let bytes: Option<Vec<u8>> = row.try_get(column)?;
+    let array = |bytes: Vec<u8>| bytes.try_into().map_err(|_| corrupt(column, &"wrong length"));
+    bytes.map(array).transpose()
+}
+
+pub fn digest(row: &AnyRow, column: &'static str) -> Result<Digest, StoreError> {
+    bytes(row, column).map(Digest::from_bytes)
+}
+
+pub fn optional_digest(row: &AnyRow, column: &'static str) -> Result<Option<Digest>, StoreError> {
+    Ok(optional_bytes(row, column)?.map(Digest::from_bytes))
+}
+
+/// The value is left out: it may be personal.
+fn corrupt(column: &'static str, error: &dyn Display) -> StoreError {
+    StoreError::corrupt(column, error.to_string())
+}

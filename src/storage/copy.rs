@@ -1,0 +1,214 @@
+//! All rows of one database into another that has none, of either engine.
+
+use figment::Figment;
+use figment::providers::Serialized;
+use futures_util::TryStreamExt;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
+
+use super::migrate::{self, Schema};
+use super::pool::{Engine, Pool};
+use super::tables::{self, Table, Value};
+use super::{OpenError, StoreError};
+use crate::model::Digest;
+
+/// Rows that are held in memory, and written by one statement.
+const BATCH: usize = 100;
+
+/// What was copied of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiedTable {
+    pub name: String,
+    pub rows: u64,
+}
+
+/// Why nothing was copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    #[error("the database to copy from")]
+    From(#[source] OpenError),
+    #[error("the database to copy to")]
+    To(#[source] OpenError),
+    #[error("both are the same database")]
+    Same,
+    #[error("the database to copy to is not empty: there are rows in {table}")]
+    NotEmpty { table: String },
+    #[error("the two databases have not the same tables and columns")]
+    OtherTables,
+    #[error("what was written of {table} is not what was read; nothing was kept")]
+    Differs { table: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Copies all rows, as they were at one moment, in one transaction; reads them back, and keeps them
+/// if they are the same. `progress` is told of each table after so many rows.
+pub async fn copy(
+    from: &str,
+    to: &str,
+    mut progress: impl FnMut(&str, u64),
+) -> Result<Vec<CopiedTable>, CopyError> {
+    let source = Pool::open_existing(&settings(from)).await;
+    let source = source.map_err(|error| CopyError::From(error.into()))?;
+    expect_known(&source).await.map_err(CopyError::From)?;
+    let target = Pool::open_or_create(&settings(to)).await;
+    let target = target.map_err(|error| CopyError::To(error.into()))?;
+    let mut writing = target.connect_aside().await.map_err(StoreError::from)?;
+    // before anything is done to it
+    if from == to || is_same_file(source.engine(), target.engine()) {
+        return Err(CopyError::Same);
+    }
+    expect_empty(&mut writing, target.engine()).await?;
+    migrate::run(&target).await.map_err(|error| CopyError::To(error.into()))?;
+    expect_known(&target).await.map_err(CopyError::To)?;
+
+    let mut reading = source.connect_aside().await.map_err(StoreError::from)?;
+    let (snapshot, alone) = (snapshot(source.engine()), alone(target.engine()));
+    let mut reading = reading.begin_with(snapshot).await.map_err(StoreError::from)?;
+    let mut writing = writing.begin_with(alone).await.map_err(StoreError::from)?;
+    let tables = tables::all(&mut writing, target.engine()).await?;
+    if !are_alike(&tables, &tables::all(&mut reading, source.engine()).await?) {
+        return Err(CopyError::OtherTables);
+    }
+    if *target.engine() == Engine::Postgres {
+        let list: Vec<String> = tables.iter().map(|table| format!(r#""{}""#, table.name)).collect();
+        let lock = format!("LOCK TABLE {} IN EXCLUSIVE MODE", list.join(", "));
+        writing.execute(AssertSqlSafe(lock)).await.map_err(StoreError::from)?;
+    }
+    expect_empty(&mut writing, target.engine()).await?;
+
+    let mut copied = Vec::new();
+    for table in &tables {
+        let sent = send(table, &mut reading, &mut writing, &mut progress).await?;
+        if sum(table, &mut writing).await? != sent {
+            return Err(CopyError::Differs { table: table.name.clone() });
+        }
+        progress(&table.name, sent.rows);
+        copied.push(CopiedTable { name: table.name.clone(), rows: sent.rows });
+    }
+    writing.commit().await.map_err(StoreError::from)?;
+    Ok(copied)
+}
+
+fn settings(url: &str) -> Figment {
+    Figment::from(Serialized::default("url", url))
+        .join(Serialized::default("max_connections", 1))
+        .join(Serialized::default("connect_timeout", 5))
+}
+
+/// One moment of the database, whatever is written meanwhile.
+fn snapshot(engine: &Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite { .. } => "BEGIN",
+        Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    }
+}
+
+fn alone(engine: &Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite { .. } => "BEGIN IMMEDIATE",
+        Engine::Postgres => "BEGIN",
+    }
+}
+
+async fn expect_known(pool: &Pool) -> Result<(), OpenError> {
+    match migrate::inspect(pool).await? {
+        Schema::Known => Ok(()),
+        Schema::Older => Err(OpenError::OlderSchema),
+        Schema::Newer | Schema::Other => Err(OpenError::OtherSchema),
+    }
+}
+
+async fn expect_empty(connection: &mut AnyConnection, engine: &Engine) -> Result<(), CopyError> {
+    for table in tables::names(connection, engine).await? {
+        if tables::count(connection, &table).await? > 0 {
+            return Err(CopyError::NotEmpty { table });
+        }
+    }
+    Ok(())
+}
+
+/// Two names of one PostgreSQL database are not found out here; it is not empty, or nothing is lost.
+fn is_same_file(one: &Engine, other: &Engine) -> bool {
+    match (one, other) {
+        (Engine::Sqlite { file: one }, Engine::Sqlite { file: other }) => {
+            one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+        }
+        _ => false,
+    }
+}
+
+fn are_alike(some: &[Table], others: &[Table]) -> bool {
+    let shape = |tables: &[Table]| -> Vec<_> {
+        tables.iter().map(|table| (table.name.clone(), table.select())).collect()
+    };
+    shape(some) == shape(others)
+}
+
+/// So many rows, and a sum of their digests, in which their order does not matter.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Sum {
+    rows: u64,
+    digests: [u64; 4],
+}
+
+impl Sum {
+    fn add(&mut self, row: &[Value]) {
+        let mut bytes = Vec::new();
+        row.iter().for_each(|value| value.write_to(&mut bytes));
+        let digest = Digest::of(&bytes);
+        let (words, _) = digest.as_bytes().as_chunks::<8>();
+        for (sum, word) in self.digests.iter_mut().zip(words) {
+            *sum = sum.wrapping_add(u64::from_be_bytes(*word));
+        }
+        self.rows += 1;
+    }
+}
+
+async fn send(
+    table: &Table,
+    reading: &mut AnyConnection,
+    writing: &mut AnyConnection,
+    progress: &mut impl FnMut(&str, u64),
+) -> Result<Sum, StoreError> {
+    let mut sum = Sum::default();
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut rows = sqlx::query(AssertSqlSafe(table.select())).fetch(reading);
+    while let Some(row) = rows.try_next().await? {
+        let row = table.read(&row)?;
+        sum.add(&row);
+        batch.push(row);
+        if batch.len() == BATCH {
+            write(table, &mut batch, writing).await?;
+            if sum.rows.is_multiple_of(10_000) {
+                progress(&table.name, sum.rows);
+            }
+        }
+    }
+    write(table, &mut batch, writing).await?;
+    Ok(sum)
+}
+
+async fn write(
+    table: &Table,
+    batch: &mut Vec<Vec<Value>>,
+    writing: &mut AnyConnection,
+) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let mut insert = sqlx::query(AssertSqlSafe(table.insert(batch.len())));
+    for value in batch.drain(..).flatten() {
+        insert = value.bind(insert);
+    }
+    insert.execute(writing).await?;
+    Ok(())
+}
+
+async fn sum(table: &Table, connection: &mut AnyConnection) -> Result<Sum, StoreError> {
+    let mut sum = Sum::default();
+    let mut rows = sqlx::query(AssertSqlSafe(table.select())).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        sum.add(&table.read(&row)?);
+    }
+    Ok(sum)
+}

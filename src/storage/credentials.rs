@@ -1,0 +1,69 @@
+//! What a password is checked against, by the address that was typed.
+
+use super::{Connection, StoreError, column};
+use crate::crypto::hasher::PasswordHash;
+use crate::model::{AccountId, EmailAddress, SignUpId};
+
+/// Whose password it would be.
+#[derive(Clone, Copy, Debug)]
+pub enum CredentialsOf {
+    Account {
+        id: AccountId,
+        epoch: i64,
+        is_disabled: bool,
+    },
+    SignUp {
+        id: SignUpId,
+        is_contested: bool,
+    },
+    /// Nobody's: a hash that nothing fits.
+    Nobody,
+}
+
+/// There is a hash for every address, so that the same is done for each.
+#[derive(Clone, Debug)]
+pub struct PasswordCredentials {
+    pub of: CredentialsOf,
+    pub hash: PasswordHash,
+}
+
+impl Connection {
+    /// The hash that a password for this address is checked against; `decoy` where there is none. An
+    /// account's goes before that of a sign-up. One row in every case, with as much in it, so that the
+    /// time does not tell them apart (R18).
+    pub async fn find_credentials(
+        &mut self,
+        email: &EmailAddress,
+        decoy: &PasswordHash,
+    ) -> Result<PasswordCredentials, StoreError> {
+        const SQL: &str = "
+            SELECT CASE WHEN a.id IS NOT NULL THEN 'account'
+                        WHEN s.id IS NOT NULL THEN 'sign-up' ELSE 'nobody' END AS owner,
+                   COALESCE(a.id, s.id, $2) AS id,
+                   COALESCE(a.password_hash, s.password_hash, $3) AS password_hash,
+                   COALESCE(a.epoch, 0) AS epoch,
+                   CASE WHEN a.id IS NOT NULL THEN a.disabled_at ELSE s.contested_at END AS closed_at
+            FROM (SELECT 1 AS one) asked
+            LEFT JOIN accounts a ON a.email = $1 LEFT JOIN sign_ups s ON s.email = $1";
+        let nobody = AccountId::new(uuid::Uuid::nil()).to_string();
+        let row = sqlx::query(SQL)
+            .bind(email.as_str())
+            .bind(nobody)
+            .bind(decoy.as_str())
+            .fetch_one(self.raw())
+            .await?;
+        let (id, epoch) = (column::parsed(&row, "id")?, column::integer(&row, "epoch")?);
+        let is_closed = column::optional_instant(&row, "closed_at")?.is_some();
+        let of = match column::text(&row, "owner")?.as_str() {
+            "account" => CredentialsOf::Account { id, epoch, is_disabled: is_closed },
+            "sign-up" => {
+                CredentialsOf::SignUp { id: SignUpId::new(id.uuid()), is_contested: is_closed }
+            }
+            _ => CredentialsOf::Nobody,
+        };
+        Ok(PasswordCredentials {
+            of,
+            hash: PasswordHash::new(column::text(&row, "password_hash")?),
+        })
+    }
+}

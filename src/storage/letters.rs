@@ -1,0 +1,158 @@
+//! The outbox as the operator sees it.
+
+use sqlx::any::AnyRow;
+
+use super::accounts::pattern_for;
+use super::{Connection, LetterId, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{AccountId, EmailAddress, Locale};
+
+/// What has become of a letter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LetterState {
+    Waiting,
+    /// A courier holds its lease.
+    OnItsWay,
+    Sent,
+    /// Given up.
+    Dead,
+}
+
+/// A letter in the outbox.
+#[derive(Clone, Debug)]
+pub struct LetterRecord {
+    pub id: LetterId,
+    pub kind: String,
+    pub email: EmailAddress,
+    pub locale: Option<Locale>,
+    /// Whom it is about.
+    pub account: Option<AccountId>,
+    pub state: LetterState,
+    pub created_at: Timestamp,
+    /// Not to be tried before.
+    pub due_at: Timestamp,
+    /// How often it failed through a fault of its own.
+    pub tries: i64,
+    pub sent_at: Option<Timestamp>,
+    /// When it was given up.
+    pub dead_at: Option<Timestamp>,
+    /// What the mail server said last, or what else went wrong.
+    pub last_error: Option<String>,
+}
+
+impl LetterRecord {
+    fn from_row(row: &AnyRow, now: Timestamp) -> Result<Self, StoreError> {
+        let sent_at = column::optional_instant(row, "sent_at")?;
+        let dead_at = column::optional_instant(row, "dead_at")?;
+        let leased_until = column::optional_instant(row, "leased_until")?;
+        Ok(Self {
+            id: column::parsed(row, "id")?,
+            kind: column::text(row, "kind")?,
+            email: column::parsed(row, "email")?,
+            locale: column::optional(row, "locale", Locale::parse)?,
+            account: column::optional(row, "account_id", str::parse)?,
+            state: match (sent_at, dead_at) {
+                (Some(_), _) => LetterState::Sent,
+                (None, Some(_)) => LetterState::Dead,
+                (None, None) if leased_until > Some(now) => LetterState::OnItsWay,
+                (None, None) => LetterState::Waiting,
+            },
+            created_at: column::instant(row, "created_at")?,
+            due_at: column::instant(row, "due_at")?,
+            tries: column::integer(row, "tries")?,
+            sent_at,
+            dead_at,
+            last_error: column::some(row, "last_error", |words| Some(words.to_owned()))?,
+        })
+    }
+}
+
+impl Connection {
+    pub async fn find_letter(
+        &mut self,
+        id: LetterId,
+        now: Timestamp,
+    ) -> Result<Option<LetterRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, kind, email, locale, account_id, created_at, due_at, tries, leased_until,
+                   sent_at, dead_at, last_error
+            FROM outbox WHERE id = $1";
+        let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
+        row.map(|row| LetterRecord::from_row(&row, now)).transpose()
+    }
+
+    /// Up to `limit` letters in one of these states, in the order of their posting, those after
+    /// `after`, to addresses that hold `part`.
+    pub async fn find_letters(
+        &mut self,
+        states: &[LetterState],
+        after: Option<LetterId>,
+        part: &str,
+        limit: i64,
+        now: Timestamp,
+    ) -> Result<Vec<LetterRecord>, StoreError> {
+        const SQL: &str = "
+            SELECT id, kind, email, locale, account_id, created_at, due_at, tries, leased_until,
+                   sent_at, dead_at, last_error
+            FROM outbox
+            WHERE id > $1 AND email LIKE $2 ESCAPE '!'
+              AND CASE WHEN sent_at IS NOT NULL THEN $3
+                       WHEN dead_at IS NOT NULL THEN $4
+                       WHEN leased_until > $5 THEN $6
+                       ELSE $7 END = 1
+            ORDER BY id LIMIT $8";
+        let wanted = |state| i64::from(states.contains(&state));
+        let rows = sqlx::query(SQL)
+            .bind(after.map_or_else(String::new, |id| id.to_string()))
+            .bind(pattern_for(part))
+            .bind(wanted(LetterState::Sent))
+            .bind(wanted(LetterState::Dead))
+            .bind(now.unix_millis())
+            .bind(wanted(LetterState::OnItsWay))
+            .bind(wanted(LetterState::Waiting))
+            .bind(limit)
+            .fetch_all(self.raw())
+            .await?;
+        rows.iter().map(|row| LetterRecord::from_row(row, now)).collect()
+    }
+
+    /// Lets a letter that waits or is dead be tried at once, as if it had never been. `false` if it is
+    /// sent, or on its way.
+    pub async fn retry_letter(&mut self, id: LetterId, now: Timestamp) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL, lease = NULL, leased_until = NULL
+            WHERE id = $2 AND sent_at IS NULL AND (lease IS NULL OR leased_until <= $1)";
+        let done = sqlx::query(SQL)
+            .bind(now.unix_millis())
+            .bind(id.to_string())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The same for all dead letters; answers how many.
+    pub async fn retry_dead_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL
+            WHERE dead_at IS NOT NULL AND sent_at IS NULL";
+        let done = sqlx::query(SQL).bind(now.unix_millis()).execute(self.raw()).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Removes a letter that waits or is dead. `false` if it is sent, or on its way.
+    pub async fn remove_letter(
+        &mut self,
+        id: LetterId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            DELETE FROM outbox
+            WHERE id = $1 AND sent_at IS NULL AND (lease IS NULL OR leased_until <= $2)";
+        let done = sqlx::query(SQL)
+            .bind(id.to_string())
+            .bind(now.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

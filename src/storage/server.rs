@@ -1,0 +1,122 @@
+//! Connections to a PostgreSQL server, which may be gone, and come back, or say nothing any more.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a connection may take to say that it is alive.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// How long a request waits for a connection before somebody looks whether the server is there.
+const SUSPICION: Duration = Duration::from_millis(250);
+/// For how long nobody looks again.
+const REASSURANCE: Duration = Duration::from_secs(1);
+
+/// For each connection of the service. Where a node vanishes in the midst of its work, its rows are
+/// free after the second; with both the server ends what no request waits for any more.
+const LIMITS: &str =
+    "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '15s'";
+
+/// A pool of connections to one server.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pool: AnyPool,
+    options: AnyConnectOptions,
+    /// When the server was last seen by somebody who had waited.
+    seen: Arc<tokio::sync::Mutex<Option<Instant>>>,
+}
+
+impl Server {
+    /// Connects at once. `patience` is for that, and for each time a connection is wanted.
+    pub async fn connect(
+        options: AnyConnectOptions,
+        max_connections: u32,
+        patience: Duration,
+    ) -> Result<Self, sqlx::Error> {
+        // a pool would only say that it took too long
+        let first = timeout(patience, options.connect()).await;
+        first.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
+
+        let silence = Arc::new(Silence::default());
+        let on_release = Arc::clone(&silence);
+        let pool = AnyPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(patience)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(LIMITS).await.map(drop) })
+            })
+            // the pool's own test would wait for an answer for ever
+            .test_before_acquire(false)
+            .before_acquire(move |connection, known| {
+                let silence = Arc::clone(&silence);
+                Box::pin(async move { Ok(silence.spares(connection, &known).await) })
+            })
+            // and so would the one with which it takes a connection back
+            .after_release(move |connection, _| {
+                let silence = Arc::clone(&on_release);
+                Box::pin(async move { Ok(silence.lets_live(connection).await) })
+            })
+            .connect_with(options.clone())
+            .await?;
+        Ok(Self { pool, options, seen: Arc::default() })
+    }
+
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// A connection of the pool. While the server refuses connections the pool would go on asking
+    /// until its time is over; requests are told at once.
+    pub async fn acquire(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
+        tokio::select! {
+            biased;
+            acquired = self.pool.acquire() => acquired,
+            refusal = self.refusal() => Err(refusal),
+        }
+    }
+
+    /// Ends when the server refuses a connection. One request looks for all that wait: they may be
+    /// waiting because the pool is full, and the server be busy as it is.
+    async fn refusal(&self) -> sqlx::Error {
+        loop {
+            sleep(SUSPICION).await;
+            let mut seen = self.seen.lock().await;
+            if seen.is_some_and(|seen| seen.elapsed() < REASSURANCE) {
+                continue;
+            }
+            match self.options.connect().await {
+                Ok(connection) => {
+                    *seen = Some(Instant::now());
+                    let _ = connection.close().await;
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+/// When a connection was found to be silent: its peer is gone and has not said so. Whatever was not
+/// used since then has most likely lost its peer as well, and nobody waits to find out.
+#[derive(Debug, Default)]
+struct Silence(Mutex<Option<Instant>>);
+
+impl Silence {
+    async fn spares(&self, connection: &mut AnyConnection, known: &PoolConnectionMetadata) -> bool {
+        let noticed = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_suspect = noticed.is_some_and(|noticed| noticed.elapsed() < known.idle_for);
+        !is_suspect && self.lets_live(connection).await
+    }
+
+    async fn lets_live(&self, connection: &mut AnyConnection) -> bool {
+        match timeout(SIGN_OF_LIFE, connection.ping()).await {
+            Ok(answer) => answer.is_ok(),
+            Err(_) => {
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What is known here cannot be told from how long an answer takes (R16, R18, R34, R47).
+//!
+//! Two kinds of requests are sent in pairs, one after the other, in an order that is drawn for each
+//! pair. The area under the ROC curve is the probability that one of the first kind takes longer than
+//! one of the second: 0.5 if the time tells nothing. Hashing costs next to nothing here, so that it
+//! hides nothing either.
+//!
+//! `TEST_PAIRS=10000 cargo test --test api enumeration -- --test-threads=1 --nocapture` holds all of it
+//! to the goal, within 0.05 of 0.5. A plain run has other tests beside it and few pairs; it finds what
+//! a whole statement or hash makes. `TEST_HASHING=real` hashes as the service does by default.
+
+#![expect(clippy::print_stdout, reason = "the areas are for whoever wants to see")]
+
+use std::time::Duration;
+
+use rocket::http::{ContentType, Status};
+use rocket::local::asynchronous::LocalRequest;
+use serde_json::json;
+use vestibule::accounts::AccountToCreate;
+use vestibule::clock::Clock;
+use vestibule::crypto::secret::Entropy;
+use vestibule::model::{AccountId, EmailAddress, NewPassword, Owner};
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::support::{self, basic, form};
+use crate::support_clients::{SECRET, id, public, sha256};
+use crate::support_life::accounts;
+
+const WRONG: &str = "incorrect horse battery staple";
+/// Pairs of a plain run, and the least that the goal is held to.
+const FEW: usize = 150;
+const MANY: usize = 10_000;
+/// Pairs at the beginning that are not counted: caches fill, plans are made.
+const WARM_UP: usize = 25;
+/// Nobody is limited who comes so seldom.
+const BETWEEN: Duration = Duration::from_secs(20);
+/// So many wrong passwords for one account are free.
+const TRIES: usize = 8;
+
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+fn pairs() -> usize {
+    std::env::var("TEST_PAIRS").map_or(FEW, |pairs| pairs.parse().unwrap()) + WARM_UP
+}
+
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+async fn service() -> TestApp {
+    match std::env::var("TEST_HASHING").as_deref() {
+        Ok("real") => {
+            let toml = "[default.vestibule.hashing]\nmemory_kib = 19456\niterations = 2";
+            support::configured(toml).await
+        }
+        _ => support::app().await,
+    }
+}
+
+fn password() -> NewPassword {
+    vestibule::model::PasswordPolicy::new(8, "test").judge(PASSWORD, Owner::default()).unwrap()
+}
+
+fn address(kind: &str, number: usize) -> String {
+    // of one length, whatever the number
+    format!("{kind}-{number:06}@example.org")
+}
+
+/// So many accounts at `known-…`, and some are enough where each is tried several times.
+async fn known(app: &TestApp, count: usize) -> Vec<AccountId> {
+    let mut ids = vec![];
+    for number in 0..count {
+        let new = AccountToCreate {
+            email: EmailAddress::parse(&address("known", number)).unwrap(),
+            name: None,
+            locale: None,
+            password: Some(password()),
+        };
+        ids.push(accounts(app).create(&new).await.unwrap());
+    }
+    ids
+}
+
+fn token<'a>(app: &'a TestApp, username: &str, password: &str) -> LocalRequest<'a> {
+    let fields = [
+        ("grant_type", "password"),
+        ("client_id", "web"),
+        ("username", username),
+        ("password", password),
+    ];
+    app.client.post("/oauth/token").header(ContentType::Form).body(form(&fields))
+}
+
+fn json<'a>(app: &'a TestApp, path: &'static str, email: &str) -> LocalRequest<'a> {
+    let body = json!({ "email": email, "password": PASSWORD });
+    app.client.post(path).header(ContentType::JSON).body(body.to_string())
+}
+
+/// How long an answer takes, which has to be this one.
+async fn measure(
+    app: &TestApp,
+    clock: &Clock,
+    request: LocalRequest<'_>,
+    status: Status,
+) -> Duration {
+    app.advance(BETWEEN);
+    let began = clock.instant();
+    let response = request.dispatch().await;
+    let took = clock.instant() - began;
+    assert_eq!(response.status(), status);
+    took
+}
+
+/// The probability that one of the first takes longer than one of the second.
+fn roc_area(first: &[Duration], second: &[Duration]) -> f64 {
+    let mut all: Vec<(Duration, bool)> = first
+        .iter()
+        .map(|took| (*took, true))
+        .chain(second.iter().map(|took| (*took, false)))
+        .collect();
+    all.sort_unstable();
+    let (mut area, mut below, mut at) = (0.0, 0.0, 0);
+    while at < all.len() {
+        let mut ties = (0.0, 0.0);
+        let value = all[at].0;
+        while at < all.len() && all[at].0 == value {
+            if all[at].1 {
+                ties.0 += 1.0;
+            } else {
+                ties.1 += 1.0;
+            }
+            at += 1;
+        }
+        area += ties.0 * (below + ties.1 / 2.0);
+        below += ties.1;
+    }
+    area / (first.len() as f64 * second.len() as f64)
+}
+
+/// Sends both kinds in pairs and judges how well the time tells them apart. Each is asked for its
+/// request by the number of the pair.
+async fn compare<'a>(
+    app: &'a TestApp,
+    what: &str,
+    status: Status,
+    first: impl Fn(usize) -> LocalRequest<'a>,
+    second: impl Fn(usize) -> LocalRequest<'a>,
+) {
+    let (clock, pairs) = (Clock::system(), pairs());
+    let (mut of_first, mut of_second) = (vec![], vec![]);
+    for number in 0..pairs {
+        let [coin] = Entropy.bytes::<1>();
+        if coin % 2 == 0 {
+            of_first.push(measure(app, &clock, first(number), status).await);
+            of_second.push(measure(app, &clock, second(number), status).await);
+        } else {
+            of_second.push(measure(app, &clock, second(number), status).await);
+            of_first.push(measure(app, &clock, first(number), status).await);
+        }
+    }
+    let area = roc_area(&of_first[WARM_UP..], &of_second[WARM_UP..]);
+    let counted = (pairs - WARM_UP) as f64;
+    // if both are alike: of the Mann-Whitney statistic
+    let deviation = ((2.0 * counted + 1.0) / (12.0 * counted * counted)).sqrt();
+    let engine = if support::ON_POSTGRES { "PostgreSQL" } else { "SQLite" };
+    let margin = 1.96 * deviation;
+    println!("{what}, {engine}, {counted} pairs: ROC area {area:.4} ± {margin:.4}");
+    let off = (area - 0.5).abs();
+    let allowed = if pairs >= MANY { 0.05 } else { 0.1 + 4.0 * deviation };
+    assert!(off <= allowed, "{what}: the time tells, with a ROC area of {area:.4}");
+}
+
+#[test]
+fn the_area_is_what_it_should_be() {
+    let of =
+        |numbers: &[u64]| numbers.iter().copied().map(Duration::from_micros).collect::<Vec<_>>();
+    assert_eq!(roc_area(&of(&[1, 2, 3]), &of(&[1, 2, 3])), 0.5);
+    assert_eq!(roc_area(&of(&[4, 5, 6]), &of(&[1, 2, 3])), 1.0);
+    assert_eq!(roc_area(&of(&[1, 2, 3]), &of(&[4, 5, 6])), 0.0);
+    assert_eq!(roc_area(&of(&[1, 4]), &of(&[2, 3])), 0.5);
+    assert_eq!(roc_area(&of(&[2, 4]), &of(&[1, 3])), 0.75);
+}
+
+#[rocket::async_test]
+async fn r18_the_time_does_not_tell_whether_a_name_is_known() {
+    let app = service().await;
+    known(&app, pairs().div_ceil(TRIES)).await;
+    let refused = Status::BadRequest;
+    compare(
+        &app,
+        "wrong password, known and unknown address",
+        refused,
+        |number| token(&app, &address("known", number / TRIES), WRONG),
+        |number| token(&app, &address("other", number / TRIES), WRONG),
+    )
+    .await;
+}
+
+#[rocket::async_test]
+async fn r18_the_time_does_not_tell_of_a_disabled_account() {
+    let app = service().await;
+    for account in known(&app, pairs().div_ceil(TRIES)).await {
+        assert!(accounts(&app).disable(account).await.unwrap());
+    }
+    compare(
+        &app,
+        "right password of a disabled account, and unknown address",
+        Status::BadRequest,
+        |number| token(&app, &address("known", number / TRIES), PASSWORD),
+        |number| token(&app, &address("other", number / TRIES), PASSWORD),
+    )
+    .await;
+}
+
+#[rocket::async_test]
+async fn r18_the_time_does_not_tell_of_a_waiting_sign_up() {
+    let app = service().await;
+    for number in 0..pairs().div_ceil(TRIES) {
+        app.advance(BETWEEN);
+        let signed_up = app.sign_up(&address("known", number), PASSWORD).await;
+        assert_eq!(signed_up, Status::Accepted);
+    }
+    compare(
+        &app,
+        "wrong password, waiting sign-up and unknown address",
+        Status::BadRequest,
+        |number| token(&app, &address("known", number / TRIES), WRONG),
+        |number| token(&app, &address("other", number / TRIES), WRONG),
+    )
+    .await;
+}
+
+#[rocket::async_test]
+async fn r16_the_time_does_not_tell_whether_a_client_is_known() {
+    let app = service().await;
+    let mut stored = public();
+    stored.public = false;
+    stored.secret_sha256 = Some(sha256(SECRET));
+    app.oauth().add_client(id("stck").as_str(), &stored).await.unwrap();
+    let fields = form(&[("grant_type", "refresh_token"), ("refresh_token", "vrt_x")]);
+    let ask = |client| {
+        let request = app.client.post("/oauth/token").header(ContentType::Form);
+        request.header(basic(client, "wrong secret")).body(fields.clone())
+    };
+    for (what, client) in [("in the settings", "shop"), ("in the database", "stck")] {
+        let what = format!("wrong secret of a client {what}, and unknown client");
+        compare(&app, &what, Status::Unauthorized, |_| ask(client), |_| ask("shoq")).await;
+    }
+}
+
+#[rocket::async_test]
+async fn r34_the_time_does_not_tell_whether_somebody_has_signed_up() {
+    let app = service().await;
+    known(&app, pairs()).await;
+    compare(
+        &app,
+        "sign-up, known and unknown address",
+        Status::Accepted,
+        |number| json(&app, "/v1/accounts", &address("known", number)),
+        |number| json(&app, "/v1/accounts", &address("other", number)),
+    )
+    .await;
+    compare(
+        &app,
+        "another letter, waiting sign-up and unknown address",
+        Status::Accepted,
+        |number| json(&app, "/v1/activation-mails", &address("other", number)),
+        |number| json(&app, "/v1/activation-mails", &address("third", number)),
+    )
+    .await;
+}
+
+#[rocket::async_test]
+async fn r47_the_time_does_not_tell_whose_password_is_forgotten() {
+    let app = service().await;
+    known(&app, pairs().div_ceil(TRIES)).await;
+    compare(
+        &app,
+        "forgotten password, known and unknown address",
+        Status::Accepted,
+        |number| json(&app, "/v1/password-resets", &address("known", number / TRIES)),
+        |number| json(&app, "/v1/password-resets", &address("other", number / TRIES)),
+    )
+    .await;
+}

@@ -1,0 +1,570 @@
+//! What happens to letters, whatever the mail server does (R48), and how they look when it has taken
+//! them (R49).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rocket::http::Status;
+use rocket::tokio::time::Instant;
+use serde_json::json;
+use vestibule::storage::{LetterRecord, LetterState};
+use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
+
+use crate::smtp::{Act, Authority, Letter, SmtpServer, Step};
+use crate::support::{self, ADA, Database};
+
+const BOB: &str = "bob@example.org";
+const ALL: [LetterState; 4] =
+    [LetterState::Waiting, LetterState::OnItsWay, LetterState::Dead, LetterState::Sent];
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The service with this mail server, which it waits for no longer than two seconds.
+async fn app_on(server: &SmtpServer) -> TestApp {
+    app_with(&server.url(), "").await
+}
+
+async fn app_with(url: &str, more: &str) -> TestApp {
+    support::configured(&settings(url, more)).await
+}
+
+fn settings(url: &str, more: &str) -> String {
+    let mail = "[default.vestibule.mail]\ntransport = \"smtp\"\ntimeout = \"2s\"\n";
+    format!("{mail}smtp_url = \"{url}\"\n{more}")
+}
+
+/// Somebody signs up, which is acknowledged whatever the mail server does.
+async fn sign_up(app: &TestApp, email: &str) {
+    assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);
+}
+
+/// The letters in the outbox.
+async fn outbox(app: &TestApp) -> Vec<LetterRecord> {
+    let now = BEGINNING;
+    let store = app.store();
+    store.read(async |db| db.find_letters(&ALL, None, "", 1_000, now).await).await.unwrap()
+}
+
+async fn letter_to(app: &TestApp, email: &str) -> LetterRecord {
+    let mut letters = outbox(app).await;
+    letters.retain(|letter| letter.email.as_str() == email);
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    letters.remove(0)
+}
+
+/// Lets a minute pass in steps, with the courier at work, and nothing else.
+async fn within_a_minute(app: &TestApp) {
+    for _ in 0..12 {
+        app.advance(seconds(5));
+        app.deliver().await;
+    }
+}
+
+/// Each of these people has got one letter.
+fn each_got_one(server: &SmtpServer, people: &[String]) {
+    for email in people {
+        assert_eq!(server.letters_to(email).len(), 1, "{email}");
+    }
+    assert_eq!(server.letters().len(), people.len());
+}
+
+fn people(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("person{number}@example.org")).collect()
+}
+
+/// People sign up while the server plays this for a day; then it behaves, and within a minute each has
+/// their letter, and none was counted as at fault if it was not.
+async fn outlasts_a_day(plays: impl Fn(&SmtpServer), ends: impl Fn(&SmtpServer), hours: u64) {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    plays(&server);
+    let people = people(12);
+    for email in &people {
+        sign_up(&app, email).await;
+    }
+    for _ in 0..hours * 4 {
+        app.deliver().await;
+        app.advance(seconds(15 * 60));
+    }
+    app.deliver().await;
+    assert!(server.letters().is_empty());
+    ends(&server);
+    within_a_minute(&app).await;
+    each_got_one(&server, &people);
+}
+
+#[rocket::async_test]
+async fn r48_letters_outlast_a_server_that_refuses_connections() {
+    outlasts_a_day(SmtpServer::close, SmtpServer::open, 24).await;
+}
+
+#[rocket::async_test]
+async fn r48_letters_outlast_a_server_that_greets_with_421() {
+    let closing = |step: Step<'_>| match step {
+        Step::Connected => Act::Say("421 4.3.2 closing"),
+        _ => Act::Behave,
+    };
+    outlasts_a_day(|server| server.plays(closing), SmtpServer::behaves, 24).await;
+}
+
+#[rocket::async_test]
+async fn r48_letters_outlast_a_server_that_says_later_to_everybody() {
+    let later = |step: Step<'_>| match step {
+        Step::Recipient(_) => Act::Say("450 4.2.0 greylisted"),
+        _ => Act::Behave,
+    };
+    outlasts_a_day(|server| server.plays(later), SmtpServer::behaves, 24).await;
+}
+
+#[rocket::async_test]
+async fn r48_letters_outlast_a_server_that_refuses_us_as_the_sender() {
+    let refuse = |step: Step<'_>| match step {
+        Step::Sender(_) => Act::Say("550 5.7.1 not from you"),
+        _ => Act::Behave,
+    };
+    outlasts_a_day(|server| server.plays(refuse), SmtpServer::behaves, 24).await;
+}
+
+#[rocket::async_test]
+async fn r48_an_outage_costs_no_letter_a_try() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    for (play, words) in [
+        (None, "refused"),
+        (Some("connected"), "421 4.3.2 down"),
+        (Some("EHLO"), "421 4.3.2 down"),
+        (Some("MAIL"), "421 4.3.2 down"),
+        (Some("RCPT"), "421 4.3.2 down"),
+        (Some("DATA"), "421 4.3.2 down"),
+    ] {
+        // what is connected already would not notice
+        server.close();
+        server.open();
+        match play {
+            None => server.close(),
+            Some(at) => server.plays(move |step| match step.name() == at {
+                true => Act::Say("421 4.3.2 down"),
+                false => Act::Behave,
+            }),
+        }
+        sign_up(&app, ADA).await;
+        for _ in 0..30 {
+            app.deliver().await;
+            app.advance(seconds(60));
+        }
+        let letter = outbox(&app).await.pop().unwrap();
+        assert_eq!((letter.state, letter.tries), (LetterState::Waiting, 0), "{letter:?}");
+        assert!(letter.last_error.unwrap().contains(words));
+        server.open();
+        server.behaves();
+        within_a_minute(&app).await;
+        assert!(outbox(&app).await.iter().all(|letter| letter.state == LetterState::Sent));
+        // and so that the limit of letters in an hour does not matter
+        app.advance(seconds(3_600));
+    }
+}
+
+#[rocket::async_test]
+async fn r48_one_bad_recipient_delays_no_other() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    server.plays(|step| match step {
+        Step::Recipient("person3@example.org") => Act::Say("450 4.2.2 mailbox full"),
+        Step::Recipient("person5@example.org") => Act::Say("550 5.1.1 no such user\tgo\x1b[2Jaway"),
+        Step::Recipient("person7@example.org") => Act::HangUp,
+        _ => Act::Behave,
+    });
+    let people = people(30);
+    for email in &people {
+        sign_up(&app, email).await;
+    }
+    app.deliver().await;
+    assert_eq!(server.letters().len(), 27);
+    let full = letter_to(&app, "person3@example.org").await;
+    // at most once more than its own tries, when the server took others
+    assert!(full.state == LetterState::Waiting && full.tries <= 2, "{full:?}");
+    assert_eq!(full.last_error.as_deref(), Some("450 4.2.2 mailbox full"));
+    let unknown = letter_to(&app, "person5@example.org").await;
+    assert_eq!(unknown.state, LetterState::Dead);
+    assert_eq!(unknown.last_error.as_deref(), Some("550 5.1.1 no such user go [2Jaway"));
+    assert_eq!(letter_to(&app, "person7@example.org").await.state, LetterState::Waiting);
+
+    // and so it stays
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    assert_eq!(server.letters_to(ADA).len(), 1);
+    app.advance(seconds(60));
+    app.deliver().await;
+    assert!(letter_to(&app, "person3@example.org").await.tries > 1);
+    server.behaves();
+    app.advance(seconds(300));
+    app.deliver().await;
+    assert_eq!(server.letters_to("person3@example.org").len(), 1);
+    assert_eq!(server.letters_to("person7@example.org").len(), 1);
+    assert!(server.letters_to("person5@example.org").is_empty());
+}
+
+#[rocket::async_test]
+async fn r48_a_letter_that_is_refused_for_now_again_and_again_is_given_up_after_two_days() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    server.plays(|step| match step {
+        Step::Recipient(to) if to == ADA => Act::Say("452 4.2.2 over quota"),
+        _ => Act::Behave,
+    });
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    sign_up(&app, BOB).await;
+    app.deliver().await;
+    let mut pauses = Vec::new();
+    let mut waited = Duration::ZERO;
+    let mut tries = 1;
+    loop {
+        app.advance(seconds(5));
+        waited += seconds(5);
+        app.deliver().await;
+        let letter = letter_to(&app, ADA).await;
+        if letter.tries > tries || letter.state == LetterState::Dead {
+            tries = letter.tries;
+            pauses.push(std::mem::take(&mut waited));
+        }
+        if letter.state == LetterState::Dead {
+            break;
+        }
+        // far from the next try, time flies
+        if waited > seconds(600) {
+            app.advance(seconds(600));
+            waited += seconds(600);
+        }
+    }
+    assert_eq!(tries, 17);
+    let total: Duration = pauses.iter().sum();
+    assert!(total > seconds(44 * 3_600) && total < seconds(60 * 3_600), "{total:?}");
+    // the second is not shorter than the first, whatever the dice say, and so on
+    assert!(pauses[2..12].is_sorted(), "{pauses:?}");
+}
+
+#[rocket::async_test]
+async fn r48_a_connection_that_is_lost_before_the_letter_was_taken_makes_no_duplicate() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    let lost = AtomicUsize::new(0);
+    server.plays(move |step| match step {
+        Step::Letter(_) if lost.fetch_add(1, Ordering::SeqCst) == 0 => Act::HangUp,
+        _ => Act::Behave,
+    });
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    assert!(server.letters().is_empty());
+    within_a_minute(&app).await;
+    assert_eq!(server.letters_to(ADA).len(), 1);
+}
+
+#[rocket::async_test]
+async fn r48_a_lost_answer_makes_a_duplicate_with_the_same_message_id() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    let lost = AtomicUsize::new(0);
+    server.plays(move |step| match step {
+        Step::Letter(_) if lost.fetch_add(1, Ordering::SeqCst) == 0 => Act::LoseTheAnswer,
+        _ => Act::Behave,
+    });
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    assert_eq!(server.letters_to(ADA).len(), 1);
+    within_a_minute(&app).await;
+    let letters = server.letters_to(ADA);
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[0].message_id, letters[1].message_id);
+    assert_eq!([letters[0].answer_lost, letters[1].answer_lost], [true, false]);
+    // each has a link of its own, and both work
+    for letter in &letters {
+        let body = json!({ "token": token_in(letter) });
+        assert_eq!(app.post_json("/v1/activations", &body).await.status(), Status::Ok);
+    }
+}
+
+/// The token in the link of a letter's text, which stands on a line of its own.
+fn token_in(letter: &Letter) -> String {
+    let line = letter.raw.lines().find(|line| line.contains("/activate?token="));
+    let link = line.expect("a link in one piece");
+    assert!(link.starts_with("https://"), "{link}");
+    link.split_once("token=").expect("a token").1.to_owned()
+}
+
+#[rocket::async_test]
+async fn r48_a_server_that_hangs_holds_nobody_up_for_longer_than_the_time_out() {
+    for at in ["connected", "MAIL", "RCPT", "DATA"] {
+        let server = SmtpServer::start();
+        let app = app_on(&server).await;
+        let hung = AtomicUsize::new(0);
+        server.plays(move |step| {
+            let is_there = step.name() == at;
+            match is_there && hung.fetch_add(1, Ordering::SeqCst) == 0 {
+                true => Act::Hang,
+                false => Act::Behave,
+            }
+        });
+        let people = people(9);
+        for email in &people {
+            sign_up(&app, email).await;
+        }
+        let begun = Instant::now();
+        app.deliver().await;
+        assert!(begun.elapsed() < seconds(8), "{:?}", begun.elapsed());
+        assert!(server.letters().len() >= 7, "only one waits");
+        within_a_minute(&app).await;
+        each_got_one(&server, &people);
+    }
+}
+
+#[rocket::async_test]
+async fn r48_an_answer_that_comes_too_late_is_not_taken_for_another_ones() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    // the first answer takes longer than the service waits; the recipient behind it does not exist
+    let slow = AtomicUsize::new(0);
+    server.plays(move |step| match step {
+        Step::Sender(_) if slow.fetch_add(1, Ordering::SeqCst) == 0 => {
+            Act::Slowly(Duration::from_millis(150))
+        }
+        Step::Recipient(to) if to == BOB => Act::Say("550 5.1.1 no such user"),
+        _ => Act::Behave,
+    });
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    sign_up(&app, BOB).await;
+    std::thread::sleep(seconds(1));
+    within_a_minute(&app).await;
+    assert_eq!(letter_to(&app, BOB).await.state, LetterState::Dead);
+    assert_eq!(server.letters_to(ADA).len(), 1);
+}
+
+#[rocket::async_test]
+async fn r48_slow_bytes_are_waited_for() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    server.plays(|_| Act::Slowly(Duration::from_millis(1)));
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    assert_eq!(server.letters_to(ADA).len(), 1);
+    assert_eq!(letter_to(&app, ADA).await.tries, 0);
+}
+
+#[rocket::async_test]
+async fn r48_connections_are_used_again_and_replaced_when_they_are_gone() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    for email in people(5) {
+        sign_up(&app, &email).await;
+        app.deliver().await;
+    }
+    assert_eq!(server.connected(), 1);
+    // the server restarts between two letters: nobody notices
+    server.close();
+    server.open();
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    assert_eq!(server.letters_to(ADA).len(), 1);
+    assert_eq!(server.letters().len(), 6);
+}
+
+#[rocket::async_test]
+async fn r48_a_courier_that_lost_its_lease_while_it_was_sending_changes_nothing() {
+    let database = support::database().await;
+    let server = SmtpServer::start();
+    let one = node(&database, &server).await;
+    sign_up(&one, ADA).await;
+    // the answer to the final dot comes when the lease is over, and another node has the letter
+    let other = node(&database, &server).await;
+    let first = AtomicUsize::new(0);
+    server.plays(move |step| match step {
+        Step::Letter(_) if first.fetch_add(1, Ordering::SeqCst) == 0 => {
+            Act::Slowly(Duration::from_millis(40))
+        }
+        _ => Act::Behave,
+    });
+    let lease_runs_out = async {
+        server_has(&server, 1).await;
+        other.advance(seconds(60));
+        other.deliver().await;
+    };
+    rocket::futures::future::join(one.deliver(), lease_runs_out).await;
+    let letters = server.letters_to(ADA);
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[0].message_id, letters[1].message_id);
+    let letter = letter_to(&one, ADA).await;
+    assert_eq!((letter.state, letter.tries), (LetterState::Sent, 0));
+    // by the one that had the lease
+    assert_eq!(letter.sent_at, Some(BEGINNING + seconds(60)));
+    one.advance(seconds(600));
+    one.deliver().await;
+    assert_eq!(server.letters().len(), 2);
+}
+
+/// One of several on a database.
+async fn node(database: &Database, server: &SmtpServer) -> TestApp {
+    TestApp::on_database(&database.url, &settings(&server.url(), "")).await
+}
+
+async fn server_has(server: &SmtpServer, count: usize) {
+    while server.letters().len() < count {
+        rocket::tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[rocket::async_test]
+async fn r48_a_new_courier_soon_tries_what_was_refused_before_it_began() {
+    let database = support::database().await;
+    let server = SmtpServer::start();
+    let app = node(&database, &server).await;
+    server.plays(|step| match step {
+        Step::Recipient(_) => Act::Say("450 4.2.0 later"),
+        _ => Act::Behave,
+    });
+    sign_up(&app, ADA).await;
+    for _ in 0..20 {
+        app.deliver().await;
+        app.advance(seconds(600));
+    }
+    let due_at = letter_to(&app, ADA).await.due_at;
+    drop(app);
+    server.behaves();
+    let app = node(&database, &server).await;
+    app.advance(seconds(20 * 600));
+    assert!(due_at > BEGINNING + seconds(20 * 600 + 60), "else this shows nothing");
+    app.courier_begins().await;
+    within_a_minute(&app).await;
+    assert_eq!(server.letters_to(ADA).len(), 1);
+}
+
+#[rocket::async_test]
+async fn letters_go_over_starttls_to_a_server_with_a_good_certificate_only() {
+    let (authority, stranger) = (Authority::create(), Authority::create());
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = directory.path().join("ca.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let trusting = format!("ca_file = \"{}\"\n", file.display());
+    let cases = [
+        (SmtpServer::start_tls(&authority, "localhost"), "smtp", None),
+        (SmtpServer::implicit_tls(&authority, "localhost"), "smtps", None),
+        (SmtpServer::start_tls(&stranger, "localhost"), "smtp", Some("invalid peer certificate")),
+        (
+            SmtpServer::implicit_tls(&stranger, "localhost"),
+            "smtps",
+            Some("invalid peer certificate"),
+        ),
+        (
+            SmtpServer::start_tls(&authority, "elsewhere.example"),
+            "smtp",
+            Some("not valid for name"),
+        ),
+        (SmtpServer::start(), "smtp", Some("no STARTTLS")),
+    ];
+    for (server, scheme, problem) in cases {
+        let url = format!("{scheme}://ada:pass%20word@localhost:{}?tls=required", server.port());
+        let app = app_with(&url, &trusting).await;
+        sign_up(&app, ADA).await;
+        app.deliver().await;
+        let letter = letter_to(&app, ADA).await;
+        match problem {
+            None => {
+                assert_eq!(server.letters_to(ADA).len(), 1, "{letter:?}");
+                let logins = server.logins();
+                assert_eq!(logins.len(), 1);
+                assert!(logins[0].encrypted);
+                assert_eq!((&*logins[0].user, &*logins[0].password), ("ada", "pass word"));
+            }
+            Some(words) => {
+                assert!(server.letters().is_empty() && server.logins().is_empty());
+                assert_eq!((letter.state, letter.tries), (LetterState::Waiting, 0));
+                let said = letter.last_error.unwrap();
+                assert!(said.contains(words), "{said}");
+            }
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn opportunistic_encryption_takes_what_there_is() {
+    let authority = Authority::create();
+    for server in [SmtpServer::start_tls(&authority, "elsewhere.example"), SmtpServer::start()] {
+        let app = app_on(&server).await;
+        sign_up(&app, ADA).await;
+        app.deliver().await;
+        assert_eq!(server.letters_to(ADA).len(), 1, "{:?}", outbox(&app).await);
+        let commands = server.commands();
+        let offered = server.offers_starttls();
+        assert_eq!(commands.iter().any(|command| command == "STARTTLS"), offered);
+        // and a password, where the server is on this machine
+        let none = app_with(&format!("{}?tls=none", server.url()), "").await;
+        sign_up(&none, BOB).await;
+        none.deliver().await;
+        assert_eq!(server.letters_to(BOB).len(), 1);
+        assert_eq!(
+            server.commands().iter().filter(|said| *said == "STARTTLS").count(),
+            usize::from(offered)
+        );
+    }
+}
+
+#[rocket::async_test]
+async fn r48_a_refused_password_is_nobodys_letters_fault() {
+    let server = SmtpServer::start();
+    server.plays(|step| match step {
+        Step::Auth { password: "right", .. } => Act::Behave,
+        Step::Auth { .. } => Act::Say("535 5.7.8 no"),
+        _ => Act::Behave,
+    });
+    let url = server.url().replace("://", "://ada:wrong@");
+    let app = app_with(&url, "hello_name = \"accounts.example.org\"\n").await;
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    let letter = letter_to(&app, ADA).await;
+    assert_eq!((letter.state, letter.tries), (LetterState::Waiting, 0));
+    assert_eq!(letter.last_error.as_deref(), Some("535 5.7.8 no"));
+    assert_eq!(server.commands()[0], "EHLO accounts.example.org");
+}
+
+#[rocket::async_test]
+async fn r37_r49_a_dot_on_a_line_arrives_as_it_is() {
+    let server = SmtpServer::start();
+    let name = "[default.vestibule]\nname = \".\"\n";
+    let mail = settings(&server.url(), "from = \"no-reply@accounts.example.org\"\n");
+    let app = support::configured(&format!("{name}{mail}")).await;
+    sign_up(&app, ADA).await;
+    sign_up(&app, BOB).await;
+    app.deliver().await;
+    for to in [ADA, BOB] {
+        let letter = &server.letters_to(to)[0];
+        // the service's name ends the text, on a line of its own
+        assert!(letter.raw.contains("\r\n.\r\nhttps://accounts.example.org\r\n"), "{}", letter.raw);
+        assert!(letter.raw.contains("</html>"));
+    }
+}
+
+#[rocket::async_test]
+async fn r49_letters_arrive_with_their_headers_and_their_links_in_one_piece() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    let letter = &server.letters_to(ADA)[0];
+    assert_eq!(
+        (letter.from.as_str(), letter.to.as_slice()),
+        ("no-reply@accounts.example.org", [ADA.to_owned()].as_slice())
+    );
+    assert!(letter.message_id.ends_with("@accounts.example.org>"));
+    let head = letter.raw.split_once("\r\n\r\n").unwrap().0;
+    for header in
+        ["Date: ", "Auto-Submitted: auto-generated", "MIME-Version: 1.0", "Content-Language: en"]
+    {
+        assert_eq!(head.matches(header).count(), 1, "{header}");
+    }
+    assert!(letter.raw.is_ascii());
+    assert!(letter.raw.lines().all(|line| line.len() <= 998));
+    let body = json!({ "token": token_in(letter) });
+    assert_eq!(app.post_json("/v1/activations", &body).await.status(), Status::Ok);
+}

@@ -1,0 +1,407 @@
+//! One account as the client that owns it knows it, and the ledger of how it came to know that.
+
+mod replay;
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+use crate::postbox::Postbox;
+use crate::service::Answer;
+use crate::wire::{Figures, Reply, Wire};
+
+/// Why the service broke its word.
+pub type Broken = String;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The sign-up is not acknowledged yet.
+    Asking,
+    /// It is; a letter has to come.
+    Waiting,
+    Active,
+    /// The answer to a deletion was lost.
+    Leaving,
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Live,
+    /// The answer to its revocation was lost.
+    Ending,
+    Ended,
+}
+
+/// One sign-in.
+#[derive(Debug)]
+struct Session {
+    access: String,
+    refresh: String,
+    /// Refresh tokens before that, oldest first. The last is the predecessor.
+    spent: Vec<String>,
+    fate: Fate,
+}
+
+#[derive(Debug)]
+pub struct Account {
+    pub email: String,
+    pub stage: Stage,
+    password: String,
+    /// A password that may be in force: the answer to its change was lost.
+    wanted: Option<(String, usize)>,
+    former: Vec<String>,
+    sessions: Vec<Session>,
+    /// Changes of the password that have happened.
+    changes: usize,
+    began: Instant,
+    ledger: Vec<String>,
+}
+
+/// What a client has to hand.
+pub struct Hands<'a> {
+    pub wire: Wire<'a>,
+    pub chance: Chance,
+    pub postbox: &'a Postbox,
+    pub figures: &'a Figures,
+}
+
+const CLIENT: (&str, &str) = ("client_id", "web");
+
+fn new_password(chance: &mut Chance) -> String {
+    format!("quiet harbour {:016x}", chance.next())
+}
+
+fn text(value: &Value) -> Result<String, Broken> {
+    value.as_str().map(str::to_owned).ok_or_else(|| format!("no token in {value}"))
+}
+
+impl Account {
+    pub fn new(email: String, began: Instant, chance: &mut Chance) -> Self {
+        Self {
+            email,
+            stage: Stage::Asking,
+            password: new_password(chance),
+            wanted: None,
+            former: Vec::new(),
+            sessions: Vec::new(),
+            changes: 0,
+            began,
+            ledger: Vec::new(),
+        }
+    }
+
+    /// What was asked and answered, for whoever has to find out what went wrong.
+    pub fn ledger(&self) -> String {
+        let lines: String = self.ledger.iter().map(|line| format!("    {line}\n")).collect();
+        format!("{} is {:?}\n{lines}", self.email, self.stage)
+    }
+
+    /// Writes down what became of a request; `None` if that is not known, or if it was never sent.
+    fn note(&mut self, what: &str, reply: Reply) -> Result<Option<Answer>, Broken> {
+        let words = match &reply {
+            Reply::Answered(answer) => answer.status.to_string(),
+            Reply::Lost(why) => format!("lost ({why})"),
+            Reply::NotSent => "not sent".to_owned(),
+        };
+        let at = self.began.elapsed().as_secs_f64();
+        self.ledger.push(format!("{at:>9.3}  {what}: {words}"));
+        match reply {
+            Reply::Answered(answer) if answer.status >= 500 => {
+                Err(format!("{what} was answered {} {}", answer.status, answer.body))
+            }
+            Reply::Answered(answer) => Ok(Some(answer)),
+            Reply::Lost(_) | Reply::NotSent => {
+                // it would wait a moment, too
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Something that a client would do next.
+    pub fn step(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+        match self.stage {
+            Stage::Asking => self.sign_up(hands),
+            Stage::Waiting => self.activate(hands).map(drop),
+            Stage::Leaving => self.has_it_left(hands),
+            Stage::Gone => Ok(()),
+            Stage::Active if self.wanted.is_some() => self.which_password(hands),
+            Stage::Active => self.live(hands),
+        }
+    }
+
+    /// Whether there is nothing to do before its letter comes.
+    pub fn waits(&self, postbox: &Postbox) -> bool {
+        self.stage == Stage::Waiting && postbox.activation(&self.email).is_none()
+    }
+
+    fn live(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+        if let Some(at) = self.sessions.iter().position(|session| session.fate == Fate::Ending) {
+            return self.revoke(hands, at);
+        }
+        let live: Vec<usize> =
+            (0..self.sessions.len()).filter(|&at| self.sessions[at].fate == Fate::Live).collect();
+        if live.is_empty() {
+            return self.sign_in(hands);
+        }
+        let at = live[hands.chance.below(live.len())];
+        match hands.chance.below(100) {
+            0..10 if live.len() < 3 => self.sign_in(hands),
+            0..25 => self.use_access(hands, at),
+            25..72 => self.refresh(hands, at),
+            72..77 => self.use_spent(hands, at),
+            77..87 => self.revoke(hands, at),
+            87..97 => self.change_password(hands, at),
+            _ => self.leave(hands, at),
+        }
+    }
+
+    fn sign_up(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+        let body = json!({ "email": self.email, "password": self.password });
+        let reply = hands.wire.json("POST", "/v1/accounts", None, &body);
+        match self.note("sign up", reply)? {
+            None => Ok(()),
+            Some(answer) if answer.status == 202 => {
+                hands.figures.count("acknowledged sign-ups");
+                self.stage = Stage::Waiting;
+                Ok(())
+            }
+            Some(answer) => Err(format!("a sign-up was refused: {answer:?}")),
+        }
+    }
+
+    /// Whether the letter is there.
+    pub fn activate(&mut self, hands: &mut Hands<'_>) -> Result<bool, Broken> {
+        let Some(token) = hands.postbox.activation(&self.email) else { return Ok(false) };
+        let body = json!({ "token": token });
+        let reply = hands.wire.json("POST", "/v1/activations", None, &body);
+        match self.note("activate", reply)? {
+            None => {}
+            Some(answer) if answer.status == 200 => {
+                hands.figures.count("acknowledged activations");
+                self.stage = Stage::Active;
+            }
+            Some(answer) => return Err(format!("a link was refused: {answer:?}")),
+        }
+        Ok(true)
+    }
+
+    /// Signs in with this password; `None` if nobody knows, `Some(None)` if it is wrong.
+    fn try_password(
+        &mut self,
+        hands: &mut Hands<'_>,
+        password: &str,
+    ) -> Result<Option<Option<Session>>, Broken> {
+        let fields = [
+            ("grant_type", "password"),
+            CLIENT,
+            ("username", &self.email),
+            ("password", password),
+            ("scope", "account.read account.write"),
+        ];
+        let reply = hands.wire.form("/oauth/token", &fields);
+        let what = format!("sign in with {password:?}");
+        let Some(answer) = self.note(&what, reply)? else { return Ok(None) };
+        match answer.status {
+            200 => {
+                hands.figures.count("acknowledged sign-ins");
+                let pair = answer.json();
+                let (access, refresh) =
+                    (text(&pair["access_token"])?, text(&pair["refresh_token"])?);
+                Ok(Some(Some(Session { access, refresh, spent: Vec::new(), fate: Fate::Live })))
+            }
+            400 => Ok(Some(None)),
+            status => Err(format!("a sign-in was answered {status}: {}", answer.body)),
+        }
+    }
+
+    fn sign_in(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+        let password = self.password.clone();
+        match self.try_password(hands, &password)? {
+            None => {}
+            Some(Some(session)) => self.sessions.push(session),
+            Some(None) => return Err("the password that is in force is refused".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn use_access(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+        let reply = hands.wire.get("/v1/me", &self.sessions[at].access);
+        match self.note(&format!("use the access token of {at}"), reply)? {
+            Some(answer) if answer.status != 200 => {
+                Err(format!("session {at} was ended by nobody: {}", answer.body))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is answered to this refresh token; `None` if nobody knows.
+    fn try_refresh(
+        &mut self,
+        hands: &mut Hands<'_>,
+        what: &str,
+        token: &str,
+    ) -> Result<Option<Answer>, Broken> {
+        let fields = [("grant_type", "refresh_token"), CLIENT, ("refresh_token", token)];
+        let reply = hands.wire.form("/oauth/token", &fields);
+        self.note(what, reply)
+    }
+
+    /// Nobody is signed out by an answer that was lost: the token whose answer was lost is the
+    /// predecessor at worst. Now and then it is presented though the answer came, as a second tab
+    /// does: then the successor has to be the same.
+    fn refresh(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+        let old = self.sessions[at].refresh.clone();
+        let Some(answer) = self.try_refresh(hands, &format!("refresh {at}"), &old)? else {
+            return Ok(());
+        };
+        if answer.status != 200 {
+            return Err(format!("session {at} was signed out at a refresh: {}", answer.body));
+        }
+        hands.figures.count("acknowledged refreshes");
+        let pair = answer.json();
+        let session = &mut self.sessions[at];
+        session.access = text(&pair["access_token"])?;
+        session.refresh = text(&pair["refresh_token"])?;
+        session.spent.push(old.clone());
+        if hands.chance.below(4) == 0 {
+            let expected = session.refresh.clone();
+            let again = self.try_refresh(hands, &format!("refresh {at} once more"), &old)?;
+            let Some(again) = again else { return Ok(()) };
+            if again.status != 200 || text(&again.json()["refresh_token"])? != expected {
+                return Err(format!("the predecessor has another successor: {}", again.body));
+            }
+            self.sessions[at].access = text(&again.json()["access_token"])?;
+        }
+        Ok(())
+    }
+
+    /// What was spent stays spent (R28); within the grace of the settings it ends nothing.
+    fn use_spent(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+        let spent = &self.sessions[at].spent;
+        let Some(older) = spent.len().checked_sub(1).filter(|&older| older > 0) else {
+            return Ok(());
+        };
+        let token = spent[hands.chance.below(older)].clone();
+        match self.try_refresh(hands, &format!("present a spent token of {at}"), &token)? {
+            Some(answer) if answer.status != 400 => Err(format!(
+                "a refresh token of session {at} that was spent long ago is answered {}",
+                answer.status
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn revoke(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+        let fields = [CLIENT, ("token", &self.sessions[at].refresh)];
+        let reply = hands.wire.form("/oauth/revoke", &fields);
+        // whether it was sent matters little: it is asked for until it is acknowledged
+        self.sessions[at].fate = Fate::Ending;
+        match self.note(&format!("revoke {at}"), reply)? {
+            None => Ok(()),
+            Some(answer) if answer.status == 200 => {
+                hands.figures.count("acknowledged revocations");
+                self.sessions[at].fate = Fate::Ended;
+                Ok(())
+            }
+            Some(answer) => Err(format!("a revocation was refused: {answer:?}")),
+        }
+    }
+
+    fn change_password(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+        let new = new_password(&mut hands.chance);
+        let body = json!({ "current_password": self.password, "new_password": new });
+        let bearer = self.sessions[at].access.clone();
+        let reply = hands.wire.json("PUT", "/v1/me/password", Some(&bearer), &body);
+        if matches!(reply, Reply::Lost(_)) {
+            self.wanted = Some((new.clone(), at));
+        }
+        match self.note(&format!("change the password to {new:?} in {at}"), reply)? {
+            None => Ok(()),
+            Some(answer) if answer.status == 204 => {
+                hands.figures.count("acknowledged changes of a password");
+                self.has_changed(new, at);
+                Ok(())
+            }
+            Some(answer) => Err(format!("a change of the password was refused: {answer:?}")),
+        }
+    }
+
+    /// The password is another, and of the sessions only this one is left.
+    fn has_changed(&mut self, new: String, kept: usize) {
+        self.former.push(std::mem::replace(&mut self.password, new));
+        self.wanted = None;
+        self.changes += 1;
+        for (at, session) in self.sessions.iter_mut().enumerate() {
+            if at != kept {
+                session.fate = Fate::Ended;
+            }
+        }
+    }
+
+    /// After a lost answer exactly one of the two passwords is right.
+    fn which_password(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+        let Some((new, kept)) = self.wanted.clone() else { return Ok(()) };
+        let Some(by_new) = self.try_password(hands, &new)? else { return Ok(()) };
+        let old = self.password.clone();
+        let Some(by_old) = self.try_password(hands, &old)? else { return Ok(()) };
+        match (by_new, by_old) {
+            (Some(session), None) => {
+                hands
+                    .figures
+                    .count("changes of a password that had happened though the answer was lost");
+                self.has_changed(new, kept);
+                self.sessions.push(session);
+                Ok(())
+            }
+            (None, Some(session)) => {
+                self.former.push(new);
+                self.wanted = None;
+                self.sessions.push(session);
+                Ok(())
+            }
+            (Some(_), Some(_)) => Err("both passwords work".to_owned()),
+            (None, None) => Err("neither password works".to_owned()),
+        }
+    }
+
+    fn leave(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+        let body = json!({ "password": self.password });
+        let bearer = self.sessions[at].access.clone();
+        let reply = hands.wire.json("POST", "/v1/me/deletion", Some(&bearer), &body);
+        if matches!(reply, Reply::Lost(_)) {
+            self.stage = Stage::Leaving;
+        }
+        match self.note("delete the account", reply)? {
+            None => Ok(()),
+            Some(answer) if answer.status == 204 => {
+                hands.figures.count("acknowledged deletions");
+                self.is_gone();
+                Ok(())
+            }
+            Some(answer) => Err(format!("a deletion was refused: {answer:?}")),
+        }
+    }
+
+    fn is_gone(&mut self) {
+        self.stage = Stage::Gone;
+        for session in &mut self.sessions {
+            session.fate = Fate::Ended;
+        }
+    }
+
+    fn has_it_left(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+        let password = self.password.clone();
+        match self.try_password(hands, &password)? {
+            None => {}
+            Some(None) => self.is_gone(),
+            Some(Some(session)) => {
+                self.stage = Stage::Active;
+                self.sessions.push(session);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! What the ledger of an account promises, held against a service that is well again.
+
+use super::{Account, Broken, Fate, Hands, Stage};
+use crate::postbox::{Kind, Postbox};
+use crate::service::Answer;
+
+impl Account {
+    /// Whether nothing about it is unknown any more.
+    pub fn is_settled(&self) -> bool {
+        let asked = self.sessions.iter().all(|session| session.fate != Fate::Ending);
+        self.stage != Stage::Leaving && self.wanted.is_none() && asked
+    }
+
+    /// Whether all letters that have to come have come, and none too many.
+    pub fn letters(&self, postbox: &Postbox) -> Result<(), Broken> {
+        let expected = match self.stage {
+            Stage::Asking => return Ok(()),
+            Stage::Waiting => vec![(Kind::Activation, None)],
+            // of its notices, those that waited have gone with the account
+            Stage::Gone => vec![(Kind::Activation, None), (Kind::Farewell, Some(1))],
+            Stage::Active | Stage::Leaving => vec![
+                (Kind::Activation, None),
+                (Kind::PasswordChanged, Some(self.changes)),
+                (Kind::Farewell, Some(0)),
+            ],
+        };
+        for (kind, count) in expected {
+            let found = postbox.count(&self.email, kind);
+            if count.map_or(found == 0, |count| count != found) {
+                return Err(format!("letters of the kind {kind:?}: {found}, expected {count:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays what was acknowledged against a service that is well.
+    pub fn replay(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+        let known = |answer: Option<Answer>| answer.ok_or("a service that is well does not answer");
+        match self.stage {
+            Stage::Asking => return Ok(()),
+            Stage::Active => self.sign_in(hands)?,
+            _ => {
+                let password = self.password.clone();
+                if self.try_password(hands, &password)?.flatten().is_some() {
+                    return Err("an account that is gone can sign in".to_owned());
+                }
+            }
+        }
+        // the last few: one hash each
+        for password in self.former.clone().iter().rev().take(3) {
+            if self.try_password(hands, password)?.flatten().is_some() {
+                return Err(format!("the former password {password:?} works"));
+            }
+        }
+        for at in 0..self.sessions.len() {
+            let access = self.sessions[at].access.clone();
+            let reply = hands.wire.get("/v1/me", &access);
+            let used = known(self.note(&format!("use the access token of {at}"), reply)?)?;
+            let token = self.sessions[at].refresh.clone();
+            let what = format!("refresh {at} at the end");
+            let refreshed = known(self.try_refresh(hands, &what, &token)?)?;
+            let expected = match self.sessions[at].fate {
+                Fate::Live => (200, 200),
+                _ => (401, 400),
+            };
+            if (used.status, refreshed.status) != expected {
+                return Err(format!(
+                    "session {at} is {:?}, and its tokens are answered {} and {}",
+                    self.sessions[at].fate, used.status, refreshed.status
+                ));
+            }
+            // all but the one that was refreshed just now, which is the predecessor
+            for spent in self.sessions[at].spent.clone() {
+                let what = format!("present a spent token of {at} at the end");
+                if known(self.try_refresh(hands, &what, &spent)?)?.status != 400 {
+                    return Err(format!("a spent token of session {at} lives again"));
+                }
+                hands.figures.count("spent tokens that stayed spent");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! SIGTERM with many clients at work (R53).
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::postbox::Postbox;
+use crate::postgres::lasting_cluster;
+use crate::service::{PASSWORD, connect, patiently, try_request};
+use crate::site::{Data, Site};
+
+const CLIENTS: usize = 16;
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
+const DELAY: Duration = Duration::from_secs(2);
+
+/// What clients saw.
+#[derive(Debug, Default)]
+struct Seen {
+    statuses: BTreeMap<u16, u64>,
+    /// Never answered, though sent as a whole: by those who heed readiness, and by those who do not.
+    dropped: [Vec<String>; 2],
+    /// When connections began to be refused.
+    refused: Option<Instant>,
+}
+
+impl Seen {
+    fn answered(&self) -> u64 {
+        self.statuses.values().sum()
+    }
+}
+
+/// A client that signs people up. One that heeds readiness stops, as a balancer does, when it is told
+/// that the node is going; the others go on until nobody listens. Half of them keep their connections.
+fn client(port: u16, number: usize, heeds: bool, leave: &AtomicBool, seen: &Mutex<Seen>) {
+    let seen = || seen.lock().expect("no client failed");
+    let mut kept = None;
+    for round in 0.. {
+        if heeds && leave.load(Ordering::Acquire) {
+            break;
+        }
+        let is_fresh = kept.is_none();
+        let Ok(mut connection) = kept.take().map_or_else(|| connect(port), Ok) else {
+            seen().refused.get_or_insert_with(Instant::now);
+            break;
+        };
+        let (email, body) = sign_up(round, number);
+        match connection.exchange("POST", "/v1/accounts", &JSON, &body) {
+            Ok(answer) => {
+                *seen().statuses.entry(answer.status).or_default() += 1;
+                let ends = answer.header("connection").is_some_and(|value| value == "close");
+                kept = (number % 4 < 2 && !ends).then_some(connection);
+            }
+            // a connection that was idle may be closed while the next request is on its way to it:
+            // HTTP/1.1 knows no better (RFC 9112 §9.5)
+            Err(_) if !is_fresh => {}
+            Err(error) => seen().dropped[usize::from(!heeds)].push(format!("{email}: {error}")),
+        }
+    }
+}
+
+fn sign_up(round: usize, client: usize) -> (String, String) {
+    let email = format!("n{round}@c{client}.example");
+    let body = json!({ "email": email, "password": PASSWORD }).to_string();
+    (email, body)
+}
+
+/// A request that is accepted before the listener closes, and whole only afterwards.
+fn straddling_request(port: u16, number: usize, signal: Instant) {
+    let (email, body) = sign_up(number, CLIENTS);
+    sleep((DELAY - Duration::from_millis(400)).saturating_sub(signal.elapsed()));
+    let mut connection = connect(port).expect("it still listens");
+    let answer = connection.exchange_haltingly("/v1/accounts", &JSON, &body, || {
+        patiently(|| connect(port).is_err().then_some(())).expect("it stops listening");
+    });
+    let answer = answer.unwrap_or_else(|error| panic!("{email} was accepted and dropped: {error}"));
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
+/// Ready says 503 at once, the listener stays for as long as was asked for, whatever was accepted is
+/// answered, and the exit code is 0.
+fn drains(data: Data) {
+    let postbox = Postbox::open();
+    let mut site = Site::start(data, &postbox, &[("VESTIBULE_SHUTDOWN__DELAY", "2s")]);
+    let port = site.service.port;
+    let (leave, seen) = (AtomicBool::new(false), Mutex::new(Seen::default()));
+    let listened = thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let (leave, seen) = (&leave, &seen);
+            scope.spawn(move || client(port, number, number % 2 == 0, leave, seen));
+        }
+        let at_work = || (seen.lock().expect("no client failed").answered() > 50).then_some(());
+        patiently(at_work).expect("clients at work");
+        site.service.terminate();
+        let signal = Instant::now();
+        for number in 0..4 {
+            scope.spawn(move || straddling_request(port, number, signal));
+        }
+        let unready = patiently(|| {
+            let answer = try_request(port, "GET", "/health/ready", &[], "").ok()?;
+            (answer.status == 503).then_some(answer)
+        });
+        assert!(unready.expect("503 while it listens").header("retry-after").is_some());
+        assert!(signal.elapsed() < DELAY, "ready said so only after {:?}", signal.elapsed());
+        leave.store(true, Ordering::Release);
+        assert_eq!(site.service.exit_code(), Some(0), "{}", site.service.log());
+        signal
+    });
+    let seen = seen.into_inner().expect("no client failed");
+    let listened = seen.refused.map(|refused| refused - listened).expect("it stopped listening");
+    println!("SIGTERM: listened for {listened:?}: {:?}", seen.statuses);
+    assert!(listened >= DELAY - Duration::from_millis(50), "it closed after {listened:?}");
+    let [heeding, stubborn] = seen.dropped;
+    assert!(heeding.is_empty(), "dropped: {heeding:?}");
+    // whoever comes in the very moment in which the listener closes finds a connection that nobody
+    // has accepted; if all do, it was more than a moment
+    assert!(stubborn.len() <= CLIENTS / 4, "dropped: {stubborn:?}");
+    println!("SIGTERM: {} came in the moment of closing", stubborn.len());
+    assert!(seen.statuses.keys().all(|status| *status == 202), "{:?}", seen.statuses);
+    assert!(!site.service.log().contains("outstanding"), "{}", site.service.log());
+}
+
+#[test]
+fn r53_sigterm_under_load_drops_nothing_on_sqlite() {
+    drains(Data::File(tempfile::TempDir::new().expect("a temporary directory")));
+}
+
+#[test]
+fn r53_sigterm_under_load_drops_nothing_on_postgresql() {
+    let Some(cluster) = lasting_cluster(&[]) else { return };
+    let url = cluster.new_database();
+    drains(Data::Server(cluster, url));
+}

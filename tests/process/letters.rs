@@ -1,0 +1,204 @@
+//! Letters and the real program: the operator's commands for them, on both engines, and letters that
+//! were on their way when it was killed.
+
+use serde_json::{Value, json};
+
+use crate::program::{Program, Said, wait_until};
+use crate::smtp::{Act, Authority, SmtpServer, Step};
+use crate::{ADA, postgres, sign_up};
+
+const BOB: &str = "bob@example.org";
+const EVE: &str = "eve@example.org";
+
+/// What a service needs that hands its letters to this server.
+fn settings(server: &SmtpServer) -> Vec<(&'static str, String)> {
+    mail(&server.url())
+}
+
+fn mail(url: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()),
+        ("VESTIBULE_MAIL__SMTP_URL", url.to_owned()),
+        ("VESTIBULE_MAIL__TIMEOUT", "2s".to_owned()),
+    ]
+}
+
+/// The document that a command answers.
+fn ask(program: &Program, arguments: &[&str]) -> Value {
+    program.tell(&[arguments, &["--json"]].concat(), "").document()
+}
+
+/// What a command says that does nothing.
+fn refused(program: &Program, arguments: &[&str]) -> String {
+    let Said { code, stdout, stderr } = program.tell(arguments, "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    stderr
+}
+
+#[test]
+fn the_operator_sees_to_letters_on_sqlite() {
+    let server = SmtpServer::start();
+    sees_to_letters(&server, &Program::start(&settings(&server)));
+}
+
+#[test]
+fn the_operator_sees_to_letters_on_postgres() {
+    let Some(cluster) = postgres::cluster() else { return };
+    let server = SmtpServer::start();
+    let mut settings = settings(&server);
+    settings.push(("DATABASE_URL", cluster.new_database()));
+    sees_to_letters(&server, &Program::start(&settings));
+}
+
+fn sees_to_letters(server: &SmtpServer, program: &Program) {
+    server.plays(|step| match step {
+        Step::Recipient(ADA) => Act::Say("550 5.1.1 \u{1b}[31mno such user"),
+        Step::Recipient(BOB) => Act::Say("550 5.7.1 not you"),
+        _ => Act::Behave,
+    });
+    for email in [ADA, BOB, EVE] {
+        sign_up(program, email);
+    }
+    let dead = wait_until("two letters are dead", || {
+        let dead = ask(program, &["mail", "list", "--dead"]);
+        (dead["letters"].as_array().map(Vec::len) == Some(2)).then_some(dead)
+    });
+    let id_of = |email: &str| {
+        let letters = dead["letters"].as_array().expect("letters");
+        let letter = letters.iter().find(|letter| letter["email"] == email).expect("a letter");
+        letter["id"].as_str().expect("an id").to_owned()
+    };
+    let (ada, bob) = (id_of(ADA), id_of(BOB));
+    server.wait_for(1);
+
+    // one page, and what a terminal would act upon is not there
+    let first = ask(program, &["mail", "list", "--limit", "1"]);
+    assert_eq!(first["next"], ada.as_str());
+    let second = ask(program, &["mail", "list", "--after", &ada]);
+    assert_eq!(second["letters"][0]["id"], bob.as_str());
+    let words = program.tell(&["mail", "list"], "").stdout;
+    assert!(
+        words.starts_with("ID ") && !words.contains(EVE) && !words.contains('\u{1b}'),
+        "{words}"
+    );
+    assert_eq!(ask(program, &["mail", "list", "--match", "bob"])["letters"][0]["email"], BOB);
+    assert_eq!(ask(program, &["mail", "list", "--waiting"])["letters"], json!([]));
+
+    let shown = ask(program, &["mail", "show", &ada]);
+    assert_eq!((&shown["state"], &shown["tries"]), (&json!("dead"), &json!(1)));
+    assert_eq!(shown["last_words"], "550 5.1.1  [31mno such user");
+    assert!(!shown.to_string().contains("token"), "{shown}");
+    let words = program.tell(&["mail", "show", &ada], "").stdout;
+    for part in [ADA, "sign-up", "dead", "given up", "no such user"] {
+        assert!(words.contains(part), "{part} is not in {words}");
+    }
+
+    let dropped = ask(program, &["mail", "drop", &bob]);
+    assert_eq!((&dropped["dropped"], &dropped["letter"]["email"]), (&json!(true), &json!(BOB)));
+    assert!(refused(program, &["mail", "drop", &bob]).contains("there is no letter"));
+    assert!(refused(program, &["mail", "retry", &bob]).contains("there is no letter"));
+
+    server.behaves();
+    assert_eq!(ask(program, &["mail", "retry", &ada]), json!({ "retried": 1 }));
+    server.wait_for(2);
+    assert_eq!(server.letters_to(ADA)[0].message_id.split('@').next(), Some(&*format!("<{ada}")));
+    wait_until("it is noted", || {
+        let sent = ask(program, &["mail", "list", "--sent"]);
+        (sent["letters"].as_array().map(Vec::len) == Some(2)).then_some(())
+    });
+    assert!(refused(program, &["mail", "drop", &ada]).contains("has left already"));
+    assert!(refused(program, &["mail", "retry", &ada]).contains("has left already"));
+
+    // a letter that is on its way is left alone
+    server.plays(|step| match step {
+        Step::Data => Act::Hang,
+        _ => Act::Behave,
+    });
+    sign_up(program, BOB);
+    let id = wait_until("a letter is on its way", || {
+        let waiting = ask(program, &["mail", "list", "--waiting"]);
+        let letter = &waiting["letters"][0];
+        (letter["state"] == "on-its-way").then(|| letter["id"].as_str().map(str::to_owned))?
+    });
+    assert!(refused(program, &["mail", "drop", &id]).contains("on its way"));
+    server.plays(|step| match step {
+        Step::Recipient(_) => Act::Say("550 5.1.1 no"),
+        _ => Act::Behave,
+    });
+    wait_until("all is over", || {
+        let dead = ask(program, &["mail", "list", "--dead"]);
+        (dead["letters"].as_array().map(Vec::len) == Some(1)).then_some(())
+    });
+    server.behaves();
+    assert_eq!(ask(program, &["mail", "retry", "--all-dead"]), json!({ "retried": 1 }));
+    server.wait_for(3);
+}
+
+#[test]
+fn mail_test_says_how_far_a_letter_got() {
+    let authority = Authority::create();
+    let (plain, encrypted) = (SmtpServer::start(), SmtpServer::start_tls(&authority, "localhost"));
+    plain.plays(|step| match step {
+        Step::Auth { password: "right", .. } => Act::Behave,
+        Step::Auth { .. } => Act::Say("535 5.7.8 \u{1b}]0;no"),
+        Step::Recipient(BOB) => Act::Say("550 5.1.1 no such user"),
+        Step::Sender(_) | Step::Recipient(_) => Act::Behave,
+        Step::Letter(letter) if letter.to == [EVE] => Act::HangUp,
+        _ => Act::Behave,
+    });
+    let verdict = |url: &str, to: &str| {
+        let program = Program::prepare(&mail(url));
+        let said = program.tell(&["mail", "test", to], "");
+        let document = program.tell(&["mail", "test", to, "--json"], "");
+        assert_eq!(said.code, document.code);
+        assert!(!said.stderr.contains('\u{1b}'), "{said:?}");
+        let document: Value = serde_json::from_str(&document.stdout).expect("JSON");
+        let words = said.stdout + &said.stderr;
+        (said.code, words, document)
+    };
+    let near = |user: &str| format!("smtp://{user}127.0.0.1:{}", plain.port());
+    let tls = format!("smtp://localhost:{}?tls=required", encrypted.port());
+    let gone = SmtpServer::start();
+    gone.close();
+    for (url, to, stage, code, words) in [
+        ("smtp://nobody.invalid".to_owned(), ADA, "lookup", None, "name was not found"),
+        (gone.url(), ADA, "connection", None, "cannot be reached"),
+        (format!("{}?tls=required", plain.url()), ADA, "encryption", None, "no STARTTLS"),
+        (tls, ADA, "encryption", None, "certificate"),
+        (near("ada:wrong@"), ADA, "authentication", Some(535), "the user or the password"),
+        (near(""), BOB, "recipient", Some(550), "refuses the recipient: 550 5.1.1 no such user"),
+        (near(""), EVE, "content", None, "did not take the letter"),
+    ] {
+        let (exit, said, document) = verdict(&url, to);
+        assert_eq!(exit, Some(1), "{said}");
+        assert!(said.contains(words), "{said}");
+        let found = (&document["taken"], &document["stage"], &document["code"]);
+        assert_eq!(found, (&json!(false), &json!(stage), &json!(code)), "{document}");
+    }
+    assert!(plain.letters().is_empty() && encrypted.letters().is_empty());
+    let (exit, said, document) = verdict(&near("ada:right@"), ADA);
+    assert_eq!((exit, &document["taken"]), (Some(0), &json!(true)), "{said}");
+    let letters = plain.letters_to(ADA);
+    assert_eq!(letters.len(), 2);
+    assert!(letters[0].raw.contains("Subject: A test from Vestibule"), "{}", letters[0].raw);
+}
+
+#[test]
+fn r48_a_letter_that_was_on_its_way_when_the_service_was_killed_arrives() {
+    let server = SmtpServer::start();
+    server.plays(|step| match step {
+        Step::Data => Act::Hang,
+        _ => Act::Behave,
+    });
+    let mut program = Program::start(&settings(&server));
+    sign_up(&program, ADA);
+    wait_until("the letter is on its way", || {
+        server.commands().iter().any(|command| command == "DATA").then_some(())
+    });
+    program.signal("KILL");
+    crate::has_exited_with(&mut program, None);
+    server.behaves();
+    program.start_again();
+    // once the lease has run out: the time-out and a quarter of a minute
+    assert_eq!(server.wait_for(1)[0].to, [ADA]);
+}

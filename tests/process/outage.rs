@@ -1,0 +1,224 @@
+//! The database goes and comes back, and the service stays (R52): meanwhile 503 with `Retry-After`,
+//! at once or after a bounded time, and afterwards all is well within five seconds.
+
+#![expect(clippy::disallowed_methods, reason = "a process lives in real time")]
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+use tokio::runtime::Runtime;
+
+use crate::gate::Gate;
+use crate::program::{Answer, Program, wait_until};
+use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
+
+/// So soon after its database the service is well again.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+fn started(url: &str) -> (Program, Value) {
+    let program = Program::start(&[("DATABASE_URL", url.to_owned())]);
+    sign_up(&program, ADA);
+    activate(&program, ADA);
+    let tokens = sign_in(&program, ADA);
+    (program, tokens)
+}
+
+fn timed(ask: impl FnOnce() -> Answer) -> (Answer, Duration) {
+    let start = Instant::now();
+    let answer = ask();
+    (answer, start.elapsed())
+}
+
+/// That a request is told to come back, and is told so in time.
+fn is_put_off(what: &str, limit: Duration, ask: impl FnOnce() -> Answer) {
+    let (answer, took) = timed(ask);
+    assert_eq!(answer.status, 503, "{what}: {answer:?}");
+    assert!(answer.header("Retry-After").is_some(), "{what}: {answer:?}");
+    assert_eq!(answer.header("WWW-Authenticate"), None, "{what}: the token is not to blame");
+    assert!(took < limit, "{what} took {took:?}");
+}
+
+fn all_are_put_off(program: &Program, tokens: &Value, limit: Duration) {
+    is_put_off("a token", limit, || me(program, &tokens["access_token"]));
+    is_put_off("a refresh", limit, || refresh(program, &tokens["refresh_token"]));
+    is_put_off("readiness", limit, || program.get("/health/ready", &[]));
+    assert_eq!(program.get("/health/live", &[]).status, 200);
+}
+
+/// That it is well again soon: it is ready, and reads and writes.
+fn is_well_again(program: &Program, tokens: &Value) {
+    let start = Instant::now();
+    wait_until("tokens open again", || {
+        (me(program, &tokens["access_token"]).status == 200).then_some(())
+    });
+    assert_eq!(program.get("/health/ready", &[]).status, 200);
+    assert_eq!(refresh(program, &tokens["refresh_token"]).status, 200);
+    let took = start.elapsed();
+    assert!(took < RECOVERY, "{took:?}");
+}
+
+fn restarted(mode: &str) {
+    // others' clusters may lose what was committed last when they crash
+    let more = tempfile::tempdir().expect("a folder");
+    let durable = "fsync = on\nsynchronous_commit = on\n";
+    std::fs::write(more.path().join("more.conf"), durable).expect("a file");
+    let Some(cluster) = postgres::own_cluster(Some(more.path())) else { return };
+    let (program, tokens) = started(&cluster.new_database());
+    cluster.stop(mode);
+    // connections that are idle and dead, then none that could be made
+    for _ in 0..3 {
+        all_are_put_off(&program, &tokens, Duration::from_secs(2));
+    }
+    cluster.start_again();
+    is_well_again(&program, &tokens);
+    // nobody asked anything while it was away
+    cluster.stop(mode);
+    cluster.start_again();
+    is_well_again(&program, &sign_in(&program, ADA));
+    assert!(!program.stop().contains("panic"));
+}
+
+#[test]
+fn r52_postgres_is_shut_down_and_started_again() {
+    restarted("fast");
+}
+
+#[test]
+fn r52_postgres_crashes_and_is_started_again() {
+    restarted("immediate");
+}
+
+#[test]
+fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
+    let Some(cluster) = postgres::cluster() else { return };
+    let gate = Gate::to(cluster.port());
+    let direct = cluster.new_database();
+    let url = direct.replace(&cluster.port().to_string(), &gate.port.to_string());
+    let (program, tokens) = started(&url);
+    // more connections than one
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(me(&program, &tokens["access_token"]).status, 200));
+        }
+    });
+    gate.fall_silent();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let limit = Duration::from_secs(8);
+                is_put_off("a token", limit, || me(&program, &tokens["access_token"]));
+            });
+        }
+    });
+    assert_eq!(program.get("/health/live", &[]).status, 200);
+    is_put_off("readiness", Duration::from_secs(8), || program.get("/health/ready", &[]));
+    gate.open();
+    is_well_again(&program, &tokens);
+
+    // in the midst of a transaction
+    let tokens = sign_in(&program, ADA);
+    let holder = Holder::of(&direct, &["BEGIN", "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"]);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            is_put_off("a refresh", Duration::from_secs(20), || {
+                refresh(&program, &tokens["refresh_token"])
+            });
+        });
+        holder.has_kept_waiting(1);
+        gate.fall_silent();
+        holder.let_go();
+        assert!(waiting.join().is_ok());
+    });
+    gate.open();
+    // whether the silent one was committed, nobody knows; the old token leads on in any case
+    is_well_again(&program, &sign_in(&program, ADA));
+}
+
+#[test]
+fn r52_a_full_pool_puts_off_and_a_lock_is_not_waited_for_for_ever() {
+    let Some(cluster) = postgres::cluster() else { return };
+    let url = cluster.new_database();
+    let settings = format!("{{vestibule={{url=\"{url}\",max_connections=2,connect_timeout=1}}}}");
+    let program = Program::start(&[("ROCKET_DATABASES", settings)]);
+    sign_up(&program, ADA);
+    activate(&program, ADA);
+    let tokens = sign_in(&program, ADA);
+    let holder = Holder::of(&url, &["BEGIN", "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"]);
+    std::thread::scope(|scope| {
+        let ask = || {
+            is_put_off("who waits", Duration::from_secs(15), || {
+                me(&program, &tokens["access_token"])
+            });
+        };
+        let two = [scope.spawn(ask), scope.spawn(ask)];
+        holder.has_kept_waiting(2);
+        is_put_off("who comes late", Duration::from_secs(3), || {
+            me(&program, &tokens["access_token"])
+        });
+        is_put_off("readiness", Duration::from_secs(3), || program.get("/health/ready", &[]));
+        assert_eq!(program.get("/health/live", &[]).status, 200);
+        for one in two {
+            assert!(one.join().is_ok());
+        }
+    });
+    holder.let_go();
+    is_well_again(&program, &tokens);
+}
+
+#[test]
+fn r52_sqlite_is_locked_by_another_process() {
+    let program = Program::start(&[]);
+    sign_up(&program, ADA);
+    activate(&program, ADA);
+    let tokens = sign_in(&program, ADA);
+    let url = format!("sqlite://{}", program.path("data/vestibule.db").display());
+    let holder = Holder::of(&url, &["BEGIN EXCLUSIVE"]);
+    is_put_off("a refresh", Duration::from_secs(10), || {
+        refresh(&program, &tokens["refresh_token"])
+    });
+    let answer = me(&program, &tokens["access_token"]);
+    assert_eq!(answer.status, 200, "what only reads does not wait: {answer:?}");
+    holder.let_go();
+    is_well_again(&program, &tokens);
+}
+
+/// Somebody else at the database who holds on to it.
+struct Holder {
+    runtime: Runtime,
+    connection: AnyConnection,
+    url: String,
+}
+
+impl Holder {
+    fn of(url: &str, statements: &[&'static str]) -> Self {
+        sqlx::any::install_default_drivers();
+        let runtime = Runtime::new().expect("a runtime");
+        let connection = runtime.block_on(async {
+            let mut connection = AnyConnection::connect(url).await.expect("a connection");
+            for statement in statements {
+                connection.execute(*statement).await.expect("a lock");
+            }
+            connection
+        });
+        Self { runtime, connection, url: url.to_owned() }
+    }
+
+    /// Waits until so many wait for it.
+    fn has_kept_waiting(&self, count: i64) {
+        let database = crate::database::Database::at(self.url.clone());
+        wait_until("they wait for the lock", || {
+            let waiting = database.count(
+                "SELECT COUNT(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            );
+            (waiting >= count).then_some(())
+        });
+    }
+
+    fn let_go(mut self) {
+        self.runtime.block_on(async {
+            self.connection.execute("COMMIT").await.expect("an end");
+        });
+    }
+}
