@@ -9,13 +9,14 @@ ARG BASE=gcr.io/distroless/cc-debian13:nonroot
 FROM ${BUILD_BASE} AS build
 WORKDIR /build
 
-# The dependencies first, in a layer that changes only with them. (The manifest names a benchmark and
+# The dependencies first, in a layer that changes only with them. (The manifest names benchmarks and
 # an example; nothing of them goes into the program.)
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches examples \
+RUN mkdir -p src benches/overload examples \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
  && cp src/main.rs benches/ratios.rs \
+ && cp src/main.rs benches/overload/main.rs \
  && cp src/main.rs examples/notes.rs \
  && cargo build --release --locked --bin vestibule \
  && rm -r src

@@ -18,7 +18,7 @@ use crate::crypto::secret::Entropy;
 use crate::mail::{Courier, Desk, Mailbox, Outbox, Renderer, Transport, Trial};
 use crate::messages::{MessageError, Messages};
 use crate::model::PasswordPolicy;
-use crate::oauth::{OAuth, Registrar};
+use crate::oauth::{OAuth, Registrar, VerifiedTokens};
 use crate::proof::Proof;
 use crate::storage::{Janitor, OpenError, Store, chain};
 use crate::templates::Templates;
@@ -164,6 +164,7 @@ fn assemble(
         limits: settings.limits.clone(),
         development: development.then(|| mailbox.clone()),
         breaker: crate::mail::Breaker::default(),
+        metrics: crate::metrics::Letters::default(),
     };
     let janitor = Janitor::new(store.clone(), clock.clone(), settings.events.keep.duration());
     Ok(Parts { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
@@ -253,6 +254,7 @@ fn oauth(settings: &Settings, accounts: &Accounts, registrar: Registrar) -> OAut
         registrar,
         lifetimes: (&settings.tokens).into(),
         usage: crate::oauth::Usage::default(),
+        verified: VerifiedTokens::new(accounts.clock.clone(), accounts.store.changes().clone()),
     }
 }
 

@@ -12,12 +12,12 @@
 //! | Floor | Modules | What they own |
 //! |---|---|---|
 //! | 6 | `main`, `cli` | the command line: running the service, and the operator's commands |
-//! | 5 | `app`, `assembly`, [`proof`], `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together; proof-reading |
+//! | 5 | `app`, `assembly`, `observation`, [`proof`], `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together; proof-reading |
 //! | 4 | [`web`] | routes, request guards, catchers, pages: one file for each resource |
 //! | 3 | [`oauth`], [`accounts`] | the two domains: what is allowed, what happens |
 //! | 2 | [`storage`], [`mail`], [`crypto`], [`messages`], [`templates`] | every SQL statement; every letter; every hash and random bit; every word |
 //! | 1 | [`model`] | plain types, parsed once and then trusted |
-//! | 0 | [`config`], [`clock`] | typed settings; the only source of time |
+//! | 0 | [`config`], [`clock`], [`metrics`] | typed settings; the only source of time; what is counted |
 //!
 //! # Where to begin reading
 //!
@@ -35,11 +35,13 @@ pub mod config;
 pub mod crypto;
 pub mod mail;
 pub mod messages;
+pub mod metrics;
 pub mod model;
 #[cfg(test)]
 #[path = "../tests/support/nonsense.rs"]
 mod nonsense;
 pub mod oauth;
+mod observation;
 pub mod proof;
 pub mod storage;
 pub mod templates;

@@ -46,6 +46,7 @@ use crate::mail::{Courier, Mailbox, SentLetter};
 use crate::model::AccountId;
 use crate::oauth::OAuth;
 use crate::storage::{Janitor, Store};
+use crate::web::metrics::Observatory;
 
 /// The password of everybody here who is not given one.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -171,6 +172,18 @@ impl TestApp {
     pub async fn deliver(&self) {
         let courier: &Arc<Courier> = self.state();
         while courier.deliver_due().await.expect("the outbox can be read") != Default::default() {}
+    }
+
+    /// What Prometheus would read; with `[default.vestibule.metrics]` and an address set.
+    pub fn metrics(&self) -> String {
+        self.state::<Arc<Observatory>>().render().expect("metrics can be written")
+    }
+
+    /// Lets what metrics tell of the database be counted.
+    pub async fn count(&self) {
+        let observatory = self.state::<Arc<Observatory>>();
+        observatory.count_waiting().await.expect("letters can be counted");
+        observatory.count_all().await.expect("sessions can be counted");
     }
 
     /// Lets the courier begin, as it does when the service starts.

@@ -9,21 +9,23 @@ use std::path::{Path, PathBuf};
 
 /// The floors, lowest first, with the modules on each.
 const FLOORS: [&[&str]; 7] = [
-    &["config", "clock"],
+    &["config", "clock", "metrics"],
     &["model"],
     &["storage", "mail", "crypto", "messages", "templates"],
     &["oauth", "accounts"],
     &["web"],
-    &["app", "assembly", "proof", "testing", "lib"],
+    &["app", "assembly", "observation", "proof", "testing", "lib"],
     &["cli", "main"],
 ];
 
 /// Libraries that only some modules may know.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("sqlx", &["storage"]),
     ("rocket_db_pools", &["storage"]),
     ("argon2", &["crypto"]),
     ("getrandom", &["crypto"]),
+    ("rustix", &["crypto"]),
+    ("prometheus", &["metrics"]),
     ("lettre", &["mail"]),
     ("tera", &["templates"]),
     ("fluent_bundle", &["messages"]),
@@ -33,7 +35,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("utoipa", &["web", "model"]),
     ("oxide_auth", &["oauth"]),
     ("oxide_auth_async", &["oauth"]),
-    ("rocket", &["web", "app", "assembly", "testing", "cli", "storage", "config"]),
+    ("rocket", &["web", "app", "assembly", "observation", "testing", "cli", "storage", "config"]),
 ];
 
 fn root() -> PathBuf {

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::AddressDetail;
 use crate::crypto::secret::Entropy;
+use crate::metrics::Happenings;
 use crate::model::{
     AccountId, Actor, Caller, ClientId, EmailAddress, EventId, EventKind, SessionId, SignUpId,
 };
@@ -14,6 +15,7 @@ pub struct EventLog {
     clock: Clock,
     entropy: Entropy,
     address: AddressDetail,
+    metrics: Happenings,
 }
 
 /// Something that happens, before the log adds when and from where. Never holds a secret.
@@ -65,7 +67,12 @@ impl<'a> Happening<'a> {
 
 impl EventLog {
     pub fn new(clock: Clock, entropy: Entropy, address: AddressDetail) -> Self {
-        Self { clock, entropy, address }
+        Self { clock, entropy, address, metrics: Happenings::default() }
+    }
+
+    /// What is counted beside what is noted.
+    pub fn metrics(&self) -> &Happenings {
+        &self.metrics
     }
 
     /// Notes it: either both it and the note are committed, or neither.
@@ -92,6 +99,7 @@ impl EventLog {
             request_id: caller.request_id.as_deref(),
         })
         .await?;
+        self.metrics.event(happening.kind.as_str());
         match happening.actor {
             Actor::Stranger => tx.trim_events(id, happening.kind).await,
             Actor::Owner | Actor::Client | Actor::Operator | Actor::Service => Ok(()),

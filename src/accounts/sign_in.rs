@@ -49,6 +49,25 @@ impl Accounts {
     /// Checks an address and a password, unless too many were wrong (R20). One hash is computed in
     /// every case, and a failure is noted in every case, so that the time says nothing (R18).
     pub async fn sign_in(&self, attempt: SignInAttempt<'_>) -> Result<SignedIn, SignInError> {
+        let outcome = self.judge_sign_in(attempt).await;
+        self.events.metrics().sign_in(match &outcome {
+            Ok(_) => "success",
+            Err(SignInError::Refused) => "refused",
+            Err(SignInError::Unconfirmed) => "unconfirmed",
+            Err(SignInError::Failure(Failure::Busy { .. })) => "busy",
+            Err(SignInError::Failure(_)) => "failed",
+        });
+        outcome
+    }
+
+    /// Whether a sign-in would be taken on now: asked before any work is done for one (R51).
+    pub fn admit_sign_in(&self) -> Result<(), Failure> {
+        Ok(self.hasher.admit(Purpose::SignIn).inspect_err(|_| {
+            self.events.metrics().sign_in("busy");
+        })?)
+    }
+
+    async fn judge_sign_in(&self, attempt: SignInAttempt<'_>) -> Result<SignedIn, SignInError> {
         self.hasher.admit(Purpose::SignIn).map_err(Failure::from)?;
         let typed = attempt.password.as_bytes();
         let email = EmailAddress::parse(attempt.username).ok();

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use crate::model::EmailAddress;
 
@@ -28,8 +30,9 @@ pub(super) struct Turn {
 }
 
 impl SignUpTurns {
-    /// Waits for the address. `None` if too many do already.
-    pub(super) async fn take(&self, email: &EmailAddress) -> Option<Turn> {
+    /// Waits for the address, for as long as `patience`. `None` if too many do already, or if that
+    /// is over.
+    pub(super) async fn take(&self, email: &EmailAddress, patience: Duration) -> Option<Turn> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let turn = turns.entry(email.clone()).or_default();
@@ -41,7 +44,7 @@ impl SignUpTurns {
         };
         // made first: a request that goes away while it waits cleans up as well
         let mut mine = Turn { turns: self.clone(), email: email.clone(), guard: None };
-        mine.guard = Some(turn.lock_owned().await);
+        mine.guard = Some(timeout(patience, turn.lock_owned()).await.ok()?);
         Some(mine)
     }
 }
@@ -62,14 +65,16 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn r35_turns_are_taken_one_after_the_other_and_forgotten() {
         let turns = SignUpTurns::default();
         let email = EmailAddress::parse("ada@example.org").unwrap();
-        let first = turns.take(&email).await.unwrap();
+        let first = turns.take(&email, PATIENCE).await.unwrap();
         let second = tokio::spawn({
             let (turns, email) = (turns.clone(), email.clone());
-            async move { turns.take(&email).await.is_some() }
+            async move { turns.take(&email, PATIENCE).await.is_some() }
         });
         tokio::task::yield_now().await;
         assert!(!second.is_finished());
@@ -79,18 +84,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn r51_nobody_waits_for_a_turn_without_an_end() {
+        let turns = SignUpTurns::default();
+        let email = EmailAddress::parse("ada@example.org").unwrap();
+        let first = turns.take(&email, PATIENCE).await.unwrap();
+        assert!(turns.take(&email, Duration::ZERO).await.is_none());
+        drop(first);
+        assert!(turns.take(&email, Duration::ZERO).await.is_some());
+        assert!(turns.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
     async fn a_flood_for_one_address_is_refused() {
         let turns = SignUpTurns::default();
         let email = EmailAddress::parse("ada@example.org").unwrap();
-        let _first = turns.take(&email).await.unwrap();
+        let _first = turns.take(&email, PATIENCE).await.unwrap();
         let mut waiting: Vec<_> =
-            (1..WAITING_AT_MOST).map(|_| Box::pin(turns.take(&email))).collect();
+            (1..WAITING_AT_MOST).map(|_| Box::pin(turns.take(&email, PATIENCE))).collect();
         for turn in &mut waiting {
             assert!(turn.as_mut().now_or_never().is_none());
         }
-        assert!(turns.take(&email).await.is_none());
+        assert!(turns.take(&email, PATIENCE).await.is_none());
         drop(waiting);
         let other = EmailAddress::parse("bob@example.org").unwrap();
-        assert!(turns.take(&other).await.is_some());
+        assert!(turns.take(&other, PATIENCE).await.is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! The log of the service: text on a terminal, JSON otherwise; and panics as lines of it. Beside a
 //! command it is only what goes wrong.
 
+use std::any::Any;
 use std::io::IsTerminal;
 
 use figment::Figment;
@@ -47,9 +48,12 @@ pub fn start_aside() {
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let words = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or_default();
-        tracing::error!(place, words, "panic");
+        tracing::error!(place, words = constant(panic.payload()), "panic");
     }));
+}
+
+fn constant(payload: &dyn Any) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or_default()
 }
 
 /// Hears what is logged with the `log` crate, and that is Rocket: it repeats whole URIs, and there
@@ -64,4 +68,17 @@ impl log::Log for Deaf {
     fn log(&self, _: &log::Record<'_>) {}
 
     fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r55_a_panic_tells_constants_and_nothing_that_was_made_of_data() {
+        let words = |panic: fn()| constant(&*std::panic::catch_unwind(panic).unwrap_err());
+        assert_eq!(words(|| panic!("a constant")), "a constant");
+        let made: fn() = || std::panic::panic_any(format!("password {}", "hunter2"));
+        assert_eq!(words(made), "");
+    }
 }

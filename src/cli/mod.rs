@@ -5,6 +5,7 @@ mod client;
 mod completions;
 mod config;
 mod db;
+mod hash;
 mod health;
 mod input;
 mod logging;
@@ -50,6 +51,8 @@ enum Command {
     /// Letters and pages: look for mistakes, or look at them
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
+    /// How much a password hash should cost here
+    Hash(hash::HashArguments),
     /// Ask a running service on this machine whether it is ready
     Health,
     /// Help people with their accounts, beside a running service
@@ -96,6 +99,7 @@ fn carry_out(command: Command, figment: Figment) -> Result<(), CommandError> {
         Command::Client(arguments) => client::run(figment, arguments),
         Command::Token(arguments) => token::run(figment, arguments),
         Command::Templates(command) => templates::run(&command, &figment),
+        Command::Hash(arguments) => hash::run(&figment, &arguments),
         Command::Health => health::run(&figment),
         Command::Account(arguments) => account::run(figment, arguments),
         Command::SignUp(arguments) => sign_up::run(figment, arguments),

@@ -10,6 +10,7 @@
 mod address;
 mod lifetime;
 mod limits;
+mod load;
 mod proxies;
 mod report;
 mod secret_files;
@@ -31,6 +32,7 @@ use url::Url;
 pub use address::AddressDetail;
 pub use lifetime::{Lifetime, LifetimeError};
 pub use limits::LimitSettings;
+pub use load::{AdmissionSettings, MetricsSettings};
 pub use proxies::TrustedProxies;
 pub use report::report;
 pub use smtp::{Encryption, Login, SmtpServer, SmtpUrlError};
@@ -57,6 +59,8 @@ pub struct Settings {
     pub password: PasswordSettings,
     pub hashing: HashingSettings,
     pub limits: LimitSettings,
+    pub admission: AdmissionSettings,
+    pub metrics: MetricsSettings,
     pub events: EventSettings,
     pub messages: MessageSettings,
     pub templates: TemplateSettings,

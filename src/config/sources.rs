@@ -110,7 +110,7 @@ fn development_url(figment: &Figment) -> String {
 /// The defaults that hold in every profile.
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults: [(&str, Value); 38] = [
+    let defaults: [(&str, Value); 40] = [
         (DATABASE_URL, "sqlite://data/vestibule.db".into()),
         ("vestibule.name", "Vestibule".into()),
         ("vestibule.clients", Dict::new().into()),
@@ -129,9 +129,11 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.hashing.iterations", 2.into()),
         ("vestibule.hashing.parallelism", 1.into()),
         ("vestibule.hashing.slots", cores.into()),
-        ("vestibule.hashing.max_wait", "1s".into()),
+        ("vestibule.hashing.max_wait", "1500ms".into()),
         ("vestibule.limits.enabled", true.into()),
         ("vestibule.limits.letters_per_hour", 6.into()),
+        ("vestibule.admission.in_flight", 1_024.into()),
+        ("vestibule.metrics", Dict::new().into()),
         ("vestibule.limits.free_failures", 10.into()),
         ("vestibule.limits.failures_in_a_row", 100.into()),
         ("vestibule.limits.longest_delay", "15m".into()),

@@ -27,12 +27,17 @@ use crate::clock::Clock;
 use crate::crypto::queue::{Answer, Job, Receiver, State, Task};
 pub use crate::crypto::queue::{HashError, Purpose};
 use crate::crypto::secret::Entropy;
+use crate::metrics::Hashing;
 
 /// A stored hash may need this many times the configured memory, and no more: the memory of a slot
 /// grows to what a hash needs, and stays so.
 const MEMORY_CEILING: u32 = 8;
 /// A stored hash may ask for this many passes, or for the configured number if that is higher.
 const ITERATIONS_CEILING: u32 = 16;
+/// A third of the share of a thread that has none, by the kernel's table of weights.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
+
 /// What a hash costs and how many run at a time.
 #[derive(Clone, Debug)]
 pub struct HashingParameters {
@@ -104,6 +109,8 @@ pub struct Load {
     pub queued: usize,
     /// Slots at work.
     pub running: usize,
+    /// Slots in all.
+    pub slots: usize,
     /// How long a hash takes, smoothed over the last few.
     pub mean: Duration,
 }
@@ -123,7 +130,10 @@ impl Hasher {
         let hasher = Self::with(&of, clock, entropy, State::default())?;
         for slot in 0..of.slots {
             let shared = Arc::clone(&hasher.0.shared);
-            thread::Builder::new().name(format!("hash-{slot}")).spawn(move || shared.serve())?;
+            thread::Builder::new().name(format!("hash-{slot}")).spawn(move || {
+                step_back();
+                shared.serve();
+            })?;
         }
         Ok(hasher)
     }
@@ -225,7 +235,17 @@ impl Hasher {
     pub fn load(&self) -> Load {
         let state = self.0.shared.lock();
         let queued = state.sign_ins.len() + state.sign_ups.len();
-        Load { queued, running: state.running, mean: state.mean }
+        Load { queued, running: state.running, slots: state.slots, mean: state.mean }
+    }
+
+    /// How long a password waits at most.
+    pub fn max_wait(&self) -> Duration {
+        self.0.shared.lock().max_wait
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> Hashing {
+        self.0.shared.lock().metrics.clone()
     }
 
     #[expect(clippy::expect_used, reason = "a salt may have 8 to 48 bytes, and this has 16")]
@@ -253,8 +273,7 @@ impl Hasher {
             return Err(HashError::Lost);
         }
         state.admit(purpose)?;
-        let job = Job { task, reply, deadline: shared.clock.instant() + state.max_wait };
-        state.queue(purpose).push_back(job);
+        state.push(Job { task, reply, purpose, since: shared.clock.instant() });
         drop(state);
         shared.work.notify_one();
         Ok(receiver)
@@ -281,6 +300,14 @@ impl Drop for Owner {
     }
 }
 
+/// On Linux: while others want a processor, this thread has a smaller share of it. A hash takes a
+/// little longer, and whoever waits for none does not feel the sign-ins of others (R51).
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    // not worth a word where it is not allowed
+    let _ = rustix::process::nice(NICENESS);
+}
+
 fn take_apart(
     hash: &PasswordHash,
     current: &Params,
@@ -300,7 +327,12 @@ fn take_apart(
     Ok((params, salt, tag))
 }
 
-fn argon2id(password: &[u8], salt: &[u8], params: &Params, memory: &mut Vec<Block>) -> Answer {
+pub(super) fn argon2id(
+    password: &[u8],
+    salt: &[u8],
+    params: &Params,
+    memory: &mut Vec<Block>,
+) -> Answer {
     let missing = params.block_count().saturating_sub(memory.len());
     // `resize` alone would double a memory that lacks one block.
     memory.reserve_exact(missing);
@@ -363,7 +395,6 @@ impl Shared {
                 return None;
             }
             if let Some(job) = state.next(self.clock.instant()) {
-                state.running += 1;
                 return Some(job);
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -512,7 +543,7 @@ mod tests {
         let gate = occupy(&hasher);
         hasher.0.shared.lock().mean = Duration::from_millis(1_400);
         let waiting = queue(&hasher, Purpose::SignUp, || ());
-        // One runs and one waits: a sign-in has 1.4 s before it, and a sign-up 2.8 s of 1.5 s.
+        // One runs and one waits: a sign-in has 1.4 s before it, and a sign-up 2.8 s of 2 s.
         hasher.admit(Purpose::SignIn).unwrap();
         for refused in [
             hasher.admit(Purpose::SignUp),

@@ -9,11 +9,23 @@ use argon2::Block;
 use argon2::password_hash::phc;
 use tokio::sync::oneshot;
 
+use crate::metrics::Hashing;
+
 /// What a password is hashed for; sign-in goes before sign-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
     SignIn,
     SignUp,
+}
+
+impl Purpose {
+    /// As it stands in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::SignUp => "sign-up",
+        }
+    }
 }
 
 /// Why there is no hash.
@@ -45,7 +57,8 @@ pub(super) struct Job {
     pub(super) task: Task,
     /// Closed when nobody waits for the answer any more.
     pub(super) reply: oneshot::Sender<Answer>,
-    pub(super) deadline: Instant,
+    pub(super) purpose: Purpose,
+    pub(super) since: Instant,
 }
 
 #[derive(Default)]
@@ -61,10 +74,12 @@ pub(super) struct State {
     /// its deadline.
     pub(super) mean: Duration,
     pub(super) stopped: bool,
+    pub(super) metrics: Hashing,
 }
 
 impl State {
     pub(super) fn measured(&mut self, took: Duration) {
+        self.metrics.took(took);
         let first = self.mean.is_zero();
         self.mean = if first { took } else { (self.mean * (SMOOTHING - 1) + took) / SMOOTHING };
     }
@@ -82,14 +97,20 @@ impl State {
     }
 
     /// Refuses what would probably pass its deadline: a refusal should come at once, not after
-    /// `max_wait`. The expectation is only that, so a quarter is left for hashes that turn out
-    /// slower; and sign-ins yet to come will overtake, so a sign-up is held to half of the rest.
+    /// `max_wait`. The expectation is only that: half is left for hashes that turn out slower, since
+    /// others want the processors too, and for sign-ins yet to come that overtake a sign-up.
     pub(super) fn admit(&self, purpose: Purpose) -> Result<(), HashError> {
-        let limit = match purpose {
-            Purpose::SignIn => self.max_wait * 3 / 4,
-            Purpose::SignUp => self.max_wait * 3 / 8,
-        };
-        if self.expected_wait(purpose) <= limit { Ok(()) } else { Err(self.busy(purpose)) }
+        let limit = self.max_wait / 2;
+        if self.expected_wait(purpose) <= limit {
+            return Ok(());
+        }
+        self.metrics.refused_on_arrival(purpose.as_str());
+        Err(self.busy(purpose))
+    }
+
+    pub(super) fn push(&mut self, job: Job) {
+        self.metrics.admitted(job.purpose.as_str());
+        self.queue(job.purpose).push_back(job);
     }
 
     pub(super) fn busy(&self, purpose: Purpose) -> HashError {
@@ -100,8 +121,19 @@ impl State {
     /// The job whose turn it is. Those whose caller went away, or whose deadline has passed, are
     /// dropped on the way without work: their clients have given up by then.
     pub(super) fn next(&mut self, now: Instant) -> Option<Job> {
+        let job = self.pick(now)?;
+        self.metrics.waited(job.purpose.as_str(), now - job.since);
+        self.running += 1;
+        Some(job)
+    }
+
+    fn pick(&mut self, now: Instant) -> Option<Job> {
+        let max_wait = self.max_wait;
         for purpose in [Purpose::SignIn, Purpose::SignUp] {
-            while let Some(late) = self.queue(purpose).pop_front_if(|job| job.is_over(now)) {
+            while let Some(late) =
+                self.queue(purpose).pop_front_if(|job| job.is_over(now, max_wait))
+            {
+                self.metrics.refused_in_queue(purpose.as_str());
                 let _ = late.reply.send(Err(self.busy(purpose)));
             }
         }
@@ -115,7 +147,7 @@ impl State {
         self.sign_ins.pop_front()
     }
 
-    pub(super) fn queue(&mut self, purpose: Purpose) -> &mut VecDeque<Job> {
+    fn queue(&mut self, purpose: Purpose) -> &mut VecDeque<Job> {
         match purpose {
             Purpose::SignIn => &mut self.sign_ins,
             Purpose::SignUp => &mut self.sign_ups,
@@ -124,7 +156,7 @@ impl State {
 }
 
 impl Job {
-    fn is_over(&self, now: Instant) -> bool {
-        self.reply.is_closed() || self.deadline <= now
+    fn is_over(&self, now: Instant, max_wait: Duration) -> bool {
+        self.reply.is_closed() || now - self.since >= max_wait
     }
 }

@@ -52,6 +52,11 @@ impl Breaker {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether letters wait for the mail server.
+    pub fn is_open(&self) -> bool {
+        self.state().outage.is_some()
+    }
+
     /// How many letters may be tried now, of `most`.
     pub(super) fn allowance(&self, now: Timestamp, most: usize) -> usize {
         match self.state().outage {

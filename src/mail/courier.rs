@@ -20,6 +20,7 @@ use crate::mail::{
     Breaker, Cause, Envelope, Failure, Fault, Letter, Mailbox, Outbox, RenderError, Renderer,
     SentLetter, Transport,
 };
+use crate::metrics::Letters;
 use crate::storage::{ClaimedLetter, Store, StoreError, chain};
 
 /// Letters on their way at once.
@@ -53,6 +54,7 @@ pub struct Courier {
     /// In development: where letters can be read as their recipients see them; links are logged.
     pub development: Option<Mailbox>,
     pub breaker: Breaker,
+    pub metrics: Letters,
 }
 
 /// What one round of the courier did.
@@ -213,6 +215,7 @@ impl Courier {
             }
         });
         done.await?;
+        self.metrics.tried("sent");
         tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
         let others = self.breaker.taken(letter.id);
         if !others.is_empty() {
@@ -230,6 +233,7 @@ impl Courier {
         let (stage, code, words) = (failure.stage.as_str(), failure.code, failure.words.as_str());
         match failure.fault() {
             Fault::Server => {
+                self.metrics.tried("postponed");
                 let probe = self.breaker.server_is_down(now, failure);
                 let postponed = self.store.write(async |tx| {
                     tx.postpone_letter(letter, probe, letter.tries, Some(words)).await
@@ -260,6 +264,7 @@ impl Courier {
             tracing::error!(letter = %letter.id, tries, "a letter was given up");
             return self.give_up(letter, words).await;
         }
+        self.metrics.tried("retried");
         self.store
             .write(async |tx| tx.postpone_letter(letter, due_at, tries, Some(words)).await)
             .await?;
@@ -270,6 +275,7 @@ impl Courier {
     async fn give_up(&self, letter: &ClaimedLetter, words: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.breaker.forget(letter.id);
+        self.metrics.tried("dead");
         self.store
             .write(async |tx| match letter.kind.as_str() {
                 Cause::FAREWELL => tx.drop_letter(letter).await,

@@ -3,12 +3,14 @@
 //! Its methods can only fail with `()` and can only hand out strings, so the adapter keeps the real
 //! error and the real pair for whoever runs the flow.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use oxide_auth::primitives::grant::{Extensions, Grant as OxideGrant};
 use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
 
 use crate::accounts::SignedIn;
-use crate::model::{AccessToken, Caller, Client, RefreshToken, Scope};
+use crate::model::{AccessToken, AccountId, Caller, Client, Digest, RefreshToken, Scope};
 use crate::oauth::registrar::{NO_REDIRECT_URL, from_oxide, to_oxide};
 use crate::oauth::{Grant, OAuth, OAuthError, TokenPair, sessions};
 use crate::storage::SessionRecord;
@@ -24,7 +26,7 @@ pub(super) struct Issuer<'a> {
     pub caller: Option<&'a Caller>,
     /// What the flow recovered, so that it is read once.
     recovered: Option<(RefreshToken, SessionRecord)>,
-    pub grant: Option<Grant>,
+    pub grant: Option<Arc<Grant>>,
     pub pair: Option<TokenPair>,
     pub failure: Option<OAuthError>,
 }
@@ -67,33 +69,58 @@ impl<'a> Issuer<'a> {
 
     async fn try_recover_token(&mut self, token: &str) -> Result<Option<OxideGrant>, OAuthError> {
         let Ok(token) = AccessToken::parse(token) else { return Ok(None) };
-        let found = self.oauth.store.read(async |db| db.find_session(token.session).await).await?;
+        let digest = token.secret.digest();
+        let grant = match self.oauth.verified.find(token.session, &digest) {
+            Some(grant) => grant,
+            None => match self.look_up(&token, digest).await? {
+                Some(grant) => grant,
+                None => return Ok(None),
+            },
+        };
+        let recovered = oxide_grant(grant.owner.id, &grant.client_id, &grant.scope)?;
+        self.grant = Some(grant);
+        Ok(Some(recovered))
+    }
+
+    async fn look_up(
+        &self,
+        token: &AccessToken,
+        digest: Digest,
+    ) -> Result<Option<Arc<Grant>>, OAuthError> {
+        let OAuth { store, verified, usage, .. } = self.oauth;
+        let read = verified.begin();
+        let found = store.read(async |db| db.find_session(token.session).await).await?;
         let Some(session) = found.filter(|session| self.oauth.stands(session)) else {
             return Ok(None);
         };
         let now = self.oauth.clock.now();
-        let slot = session.access_with(&token.secret.digest());
+        let slot = session.access_with(&digest);
         let Some(slot) = slot.filter(|slot| slot.expires_at > now) else { return Ok(None) };
         if sessions::is_news(&session, slot.serial, now) {
-            self.oauth.usage.note(session.id, slot.serial, now);
+            usage.note(session.id, slot.serial, now);
         }
-        let recovered = oxide_grant(&session, &slot.scope)?;
-        self.grant = Some(Grant {
-            account: session.account,
+        let grant = Arc::new(Grant {
+            owner: session.owner(),
             session: session.id,
             client_id: session.client_id.to_string(),
             scope: slot.scope.clone(),
         });
-        Ok(Some(recovered))
+        let expires_at = slot.expires_at.min(session.idle_expires_at).min(session.expires_at);
+        verified.put(read, digest, Arc::clone(&grant), expires_at);
+        Ok(Some(grant))
     }
 }
 
 /// A session in oxide-auth's terms. It reads the machine's clock to see whether a grant is over;
 /// ours has decided that already, so this one never is.
-fn oxide_grant(session: &SessionRecord, scope: &Scope) -> Result<OxideGrant, OAuthError> {
+fn oxide_grant(
+    account: AccountId,
+    client_id: &str,
+    scope: &Scope,
+) -> Result<OxideGrant, OAuthError> {
     Ok(OxideGrant {
-        owner_id: session.account.to_string(),
-        client_id: session.client_id.to_string(),
+        owner_id: account.to_string(),
+        client_id: client_id.to_owned(),
         scope: to_oxide(scope).map_err(|_| OAuthError::Flow)?,
         redirect_uri: NO_REDIRECT_URL.clone(),
         until: chrono::DateTime::<chrono::Utc>::MAX_UTC,
@@ -155,7 +182,8 @@ impl oxide_auth_async::primitives::Issuer for Issuer<'_> {
                 if scope.is_empty() && !session.scope.is_empty() {
                     return Ok(None);
                 }
-                let grant = oxide_grant(&session, &scope).or_else(|error| self.fail(error))?;
+                let grant = oxide_grant(session.account, session.client_id.as_str(), &scope)
+                    .or_else(|error| self.fail(error))?;
                 self.recovered = Some((token, session));
                 Ok(Some(grant))
             }

@@ -18,6 +18,7 @@ mod registrar;
 mod revocation;
 mod sessions;
 mod usage;
+mod verified;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub use registrar::Registrar;
 pub use revocation::Revocation;
 pub use sessions::{Grant, TokenPair};
 pub use usage::Usage;
+pub use verified::VerifiedTokens;
 
 /// The use cases around tokens. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -54,6 +56,7 @@ pub struct OAuth {
     pub registrar: Registrar,
     pub lifetimes: Lifetimes,
     pub usage: Usage,
+    pub verified: VerifiedTokens,
 }
 
 /// How long things live.

@@ -2,8 +2,8 @@
 //!
 //! oxide-auth has no flow for it. Its client credentials flow is the same but for who owns the
 //! grant: so that one authenticates the client and settles the scope, and then the owner's
-//! password decides who the owner is. The password is hashed last, when all that costs nothing has
-//! been checked.
+//! password decides who the owner is. Where there would be no slot for the password, nothing is done
+//! at all; it is hashed last, when all that costs nothing has been checked.
 
 use std::borrow::Cow;
 
@@ -34,6 +34,7 @@ pub struct PasswordGrant {
 impl OAuth {
     /// Signs the owner in and starts a session for the client.
     pub async fn password_grant(&self, request: &PasswordGrant) -> Result<TokenPair, OAuthError> {
+        self.accounts.admit_sign_in()?;
         let client = self.authenticate(request.client.as_ref()).await?;
         if !client.may_use(GrantType::Password) {
             return Err(OAuthError::GrantNotAllowed(GrantType::Password));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use oxide_auth::code_grant::resource::{Error as FlowError, ErrorCode, Request};
 use oxide_auth::primitives::scope::Scope as OxideScope;
@@ -56,7 +57,11 @@ pub enum AccessDenied {
 
 impl OAuth {
     /// What the access token grants, if it is live and has at least `needed`.
-    pub async fn protect(&self, access: Access<'_>, needed: &Scope) -> Result<Grant, AccessDenied> {
+    pub async fn protect(
+        &self,
+        access: Access<'_>,
+        needed: &Scope,
+    ) -> Result<Arc<Grant>, AccessDenied> {
         let scopes = [to_oxide(needed).map_err(|_| AccessDenied::Failure(OAuthError::Flow))?];
         let mut endpoint = ResourceEndpoint { issuer: Issuer::new(self), scopes };
         let flow = protect(&mut endpoint, &access).await;
@@ -66,7 +71,8 @@ impl OAuth {
         if let Some(failure) = endpoint.issuer.failure {
             return Err(AccessDenied::Failure(failure));
         }
-        let client_id = endpoint.issuer.grant.map(|grant| grant.client_id).unwrap_or_default();
+        let grant = endpoint.issuer.grant;
+        let client_id = grant.map(|grant| grant.client_id.clone()).unwrap_or_default();
         Err(match denied {
             FlowError::NoAuthentication { .. } => AccessDenied::NoToken,
             FlowError::InvalidRequest { .. } => AccessDenied::Malformed("the request is malformed"),

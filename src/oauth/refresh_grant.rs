@@ -24,6 +24,16 @@ impl OAuth {
     /// The successor of a refresh token. The client is authenticated before the token is looked
     /// at, and the flow compares the two before anything is changed.
     pub async fn refresh_grant(&self, request: &RefreshGrant) -> Result<TokenPair, OAuthError> {
+        let outcome = self.refresh_for(request).await;
+        self.accounts.events.metrics().refresh(match &outcome {
+            Ok(_) => "success",
+            Err(OAuthError::Failure(_)) => "failed",
+            Err(_) => "refused",
+        });
+        outcome
+    }
+
+    async fn refresh_for(&self, request: &RefreshGrant) -> Result<TokenPair, OAuthError> {
         let client = self.authenticate(request.client.as_ref()).await?;
         if !client.may_use(GrantType::RefreshToken) {
             return Err(OAuthError::GrantNotAllowed(GrantType::RefreshToken));

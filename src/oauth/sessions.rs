@@ -12,8 +12,8 @@ use crate::accounts::{Happening, SignedIn};
 use crate::clock::Timestamp;
 use crate::mail::{Cause, Recipient};
 use crate::model::{
-    AccessToken, AccountId, Actor, Caller, Client, Digest, EventKind, GrantType, RefreshToken,
-    Scope, Secret, SessionId, SessionSummary, SessionTag,
+    AccessToken, Account, AccountId, Actor, Caller, Client, Digest, EventKind, GrantType,
+    RefreshToken, Scope, Secret, SessionId, SessionSummary, SessionTag,
 };
 use crate::oauth::{Lifetimes, OAuth, OAuthError};
 use crate::storage::{NewSession, Renewal, Rotation, SessionRecord, StoreError, StoreErrorKind};
@@ -26,7 +26,8 @@ const ATTEMPTS: usize = 16;
 /// What a token lets its bearer do, and for whom.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    pub account: AccountId,
+    /// The account as it was when the token was looked up.
+    pub owner: Account,
     pub session: SessionId,
     pub client_id: String,
     pub scope: Scope,

@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::{Connection, StoreError, column};
+use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::crypto::hasher::PasswordHash;
 use crate::model::{Account, AccountId, EmailAddress, Locale, Name};
@@ -98,6 +98,7 @@ impl Connection {
             SET name = CASE WHEN $1 = 1 THEN $2 ELSE name END,
                 locale = CASE WHEN $3 = 1 THEN $4 ELSE locale END
             WHERE id = $5";
+        self.pending.add(Change::Account(id));
         let done = sqlx::query(SQL)
             .bind(i64::from(name.is_some()))
             .bind(name.flatten().map(Name::as_str))
@@ -130,6 +131,7 @@ impl Connection {
     /// Ends every session of the account, those included that are being made or refreshed now.
     pub async fn raise_epoch(&mut self, id: AccountId) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE accounts SET epoch = epoch + 1 WHERE id = $1";
+        self.pending.add(Change::Account(id));
         let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -144,6 +146,7 @@ impl Connection {
         const SQL: &str = "
             UPDATE accounts SET disabled_at = $1, epoch = epoch + 1
             WHERE id = $2 AND disabled_at IS NULL";
+        self.pending.add(Change::Account(id));
         let done = sqlx::query(SQL)
             .bind(now.unix_millis())
             .bind(id.to_string())
@@ -170,6 +173,7 @@ impl Connection {
         const SQL: &str = "
             UPDATE accounts SET password_hash = $1, epoch = epoch + 1
             WHERE id = $2 AND password_hash = $3 AND epoch = $4 AND disabled_at IS NULL";
+        self.pending.add(Change::Account(read.account.id));
         let done = sqlx::query(SQL)
             .bind(new.as_str())
             .bind(read.account.id.to_string())
@@ -190,6 +194,7 @@ impl Connection {
         const SQL: &str = "
             UPDATE accounts SET password_hash = $1, epoch = epoch + 1
             WHERE id = $2 AND disabled_at IS NULL";
+        self.pending.add(Change::Account(id));
         let done =
             sqlx::query(SQL).bind(new.as_str()).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
@@ -223,6 +228,7 @@ impl Connection {
         email: &EmailAddress,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE accounts SET email = $1 WHERE id = $2 AND disabled_at IS NULL";
+        self.pending.add(Change::Account(id));
         let done =
             sqlx::query(SQL).bind(email.as_str()).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
@@ -236,6 +242,7 @@ impl Connection {
         epoch: Option<i64>,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM accounts WHERE id = $1 AND epoch = COALESCE($2, epoch)";
+        self.pending.add(Change::Account(id));
         let done = sqlx::query(SQL).bind(id.to_string()).bind(epoch).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyRow;
 
-use super::{Connection, StoreError, column};
+use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{
     Client, ClientAuthentication, ClientId, ClientLifetimes, GrantType, Origins, PreviousSecret,
@@ -166,6 +166,7 @@ impl Connection {
     ) -> Result<bool, StoreError> {
         const SQL: &str =
             "UPDATE clients SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL";
+        self.pending.add(Change::Everything);
         let done =
             sqlx::query(SQL).bind(now.unix_millis()).bind(id.as_str()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
@@ -189,6 +190,7 @@ impl Connection {
     /// Removes the client. `false` if there is none such.
     pub async fn delete_client(&mut self, id: &ClientId) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM clients WHERE id = $1";
+        self.pending.add(Change::Everything);
         let done = sqlx::query(SQL).bind(id.as_str()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -196,6 +198,7 @@ impl Connection {
     /// Ends every session of a client; answers how many.
     pub async fn purge_sessions_of_client(&mut self, id: &ClientId) -> Result<u64, StoreError> {
         const SQL: &str = "DELETE FROM sessions WHERE client_id = $1";
+        self.pending.add(Change::Everything);
         let done = sqlx::query(SQL).bind(id.as_str()).execute(self.raw()).await?;
         Ok(done.rows_affected())
     }

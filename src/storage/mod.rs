@@ -18,6 +18,7 @@
 mod account_links;
 mod accounts;
 mod backup;
+mod changes;
 mod clients;
 mod column;
 mod copy;
@@ -50,9 +51,13 @@ use rocket_db_pools::Database;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Transaction};
 
+use crate::metrics::{Connections, PoolLoad};
+
 pub use account_links::{AccountLinkRecord, AccountLinkSummary, NewAccountLink};
 pub use accounts::{AccountRecord, NewAccount};
 pub use backup::BackupError;
+use changes::{Change, Pending};
+pub use changes::{Changes, Moment};
 pub use clients::ClientRecord;
 pub use copy::{CopiedTable, CopyError, copy};
 pub use credentials::{CredentialsOf, PasswordCredentials};
@@ -65,7 +70,7 @@ pub use letters::{LetterRecord, LetterState};
 pub use links::LinkRecord;
 pub use migrate::MigrationError;
 use migrate::Schema;
-pub use outbox::{ClaimedLetter, LetterId, LetterSummary, NewLetter};
+pub use outbox::{Backlog, ClaimedLetter, LetterId, LetterSummary, NewLetter};
 pub use page_sessions::{NewPageSession, PageSessionSummary};
 pub use pool::{Db, Engine, Pool, PoolError};
 pub use sessions::{AccessSlot, NewSession, Renewal, Rotation, SessionRecord};
@@ -89,7 +94,7 @@ async fn open(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
         tracing::error!(error = %chain(&error), "the database could not be brought up to date");
         return Err(rocket);
     }
-    let store = Store::new(db);
+    let store = Store::over(db.0.clone());
     Ok(rocket.manage(store))
 }
 
@@ -112,11 +117,13 @@ pub fn chain(error: &dyn StdError) -> String {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
+    changes: Changes,
+    metrics: Connections,
 }
 
 impl Store {
-    fn new(db: &Db) -> Self {
-        Self { pool: db.0.clone() }
+    fn over(pool: Pool) -> Self {
+        Self { pool, changes: Changes::default(), metrics: Connections::default() }
     }
 
     /// Opens the database at `databases.vestibule` of `figment` and brings its schema up to date,
@@ -128,7 +135,7 @@ impl Store {
             .join(Serialized::default("connect_timeout", 5));
         let pool = <Pool as rocket_db_pools::Pool>::init(&figment).await?;
         migrate::run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self::over(pool))
     }
 
     /// Opens the database at `databases.vestibule` of `figment` as it is, with one connection that
@@ -151,7 +158,7 @@ impl Store {
             .focus("databases.vestibule")
             .merge(Serialized::global("max_connections", 1))
             .join(Serialized::default("connect_timeout", 5));
-        Ok(Self { pool: Pool::open_existing(&figment).await? })
+        Ok(Self::over(Pool::open_existing(&figment).await?))
     }
 
     /// Closes the connections; nothing goes through afterwards.
@@ -164,13 +171,22 @@ impl Store {
         self.pool.engine()
     }
 
+    /// What was changed through this store.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    fn lend(&self, lent: Lent) -> Connection {
+        Connection { lent, pending: Pending::new(&self.changes) }
+    }
+
     /// Lends a connection for statements that only read.
     pub async fn read<T>(
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let connection = self.pool.reader().await?;
-        patiently(work(&mut Connection(Lent::Pooled(connection)))).await
+        let connection = self.pool.reader().await.map_err(|error| self.without(error))?;
+        patiently(work(&mut self.lend(Lent::Pooled(connection)))).await
     }
 
     /// Runs `work` in one transaction and commits it if it succeeds; what it did is durable once
@@ -188,19 +204,19 @@ impl Store {
         E: From<StoreError> + StdError + 'static,
     {
         for _ in 1..TRIES {
-            let transaction = self.pool.begin().await.map_err(StoreError::from)?;
-            let mut connection = Connection(Lent::Transaction(transaction));
+            let transaction = self.pool.begin().await.map_err(|error| self.without(error))?;
+            let mut connection = self.lend(Lent::Transaction(transaction));
             match patiently(work.clone()(&mut connection)).await {
                 Err(error) if was_undone(&error) => drop(connection),
-                outcome => return connection.commit(outcome?).await.map_err(E::from),
+                outcome => return connection.end(outcome).await,
             }
             let [random] = Entropy.bytes::<1>();
             tokio::time::sleep(Duration::from_millis(u64::from(random) / 8)).await;
         }
-        let transaction = self.pool.begin().await.map_err(StoreError::from)?;
-        let mut connection = Connection(Lent::Transaction(transaction));
-        let outcome = patiently(work(&mut connection)).await?;
-        connection.commit(outcome).await.map_err(E::from)
+        let transaction = self.pool.begin().await.map_err(|error| self.without(error))?;
+        let mut connection = self.lend(Lent::Transaction(transaction));
+        let outcome = patiently(work(&mut connection)).await;
+        connection.end(outcome).await
     }
 
     /// As [`Store::write`], for work that nobody waits for. Where it would wait for others' rows it
@@ -210,10 +226,29 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let transaction = self.pool.begin_patiently().await.map_err(StoreError::from)?;
-        let mut connection = Connection(Lent::Transaction(transaction));
-        let outcome = patiently(work(&mut connection)).await?;
-        connection.commit(outcome).await.map_err(E::from)
+        let transaction = self.pool.begin_patiently().await;
+        let transaction = transaction.map_err(|error| self.without(error))?;
+        let mut connection = self.lend(Lent::Transaction(transaction));
+        let outcome = patiently(work(&mut connection)).await;
+        connection.end(outcome).await
+    }
+
+    /// Why there is no connection.
+    fn without(&self, error: sqlx::Error) -> StoreError {
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            self.metrics.timed_out();
+        }
+        error.into()
+    }
+
+    /// How its connections are used at this moment.
+    pub fn load(&self) -> Vec<PoolLoad> {
+        self.pool.load()
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Connections {
+        &self.metrics
     }
 
     /// Whether the database answers and has a schema that this binary can work with.
@@ -271,7 +306,11 @@ pub enum OpenError {
 
 /// A connection lent by a [`Store`].
 #[derive(Debug)]
-pub struct Connection(Lent);
+pub struct Connection {
+    lent: Lent,
+    /// Dropped, and so counted, when the transaction is over.
+    pending: Pending,
+}
 
 #[derive(Debug)]
 enum Lent {
@@ -281,17 +320,24 @@ enum Lent {
 
 impl Connection {
     fn raw(&mut self) -> &mut AnyConnection {
-        match &mut self.0 {
+        match &mut self.lent {
             Lent::Pooled(connection) => connection,
             Lent::Transaction(transaction) => transaction,
         }
     }
 
-    async fn commit<T>(self, outcome: T) -> Result<T, StoreError> {
-        if let Lent::Transaction(transaction) = self.0 {
-            patiently(async { Ok::<_, StoreError>(transaction.commit().await?) }).await?;
-        }
-        Ok(outcome)
+    /// Commits what was done if it succeeded, and undoes it otherwise.
+    async fn end<T, E: From<StoreError>>(self, outcome: Result<T, E>) -> Result<T, E> {
+        let Self { lent, pending } = self;
+        let ended = match lent {
+            Lent::Transaction(transaction) if outcome.is_ok() => {
+                patiently(async { Ok(transaction.commit().await?) }).await
+            }
+            Lent::Transaction(_) | Lent::Pooled(_) => Ok(()),
+        };
+        drop(pending);
+        ended?;
+        outcome
     }
 }
 
@@ -351,9 +397,14 @@ impl From<sqlx::Error> for StoreError {
         use sqlx::error::ErrorKind;
 
         let kind = match &error {
-            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
-                StoreErrorKind::Unavailable
-            }
+            // the last two: a server that went away in the midst of an answer, or of a beginning
+            E::Io(_)
+            | E::Tls(_)
+            | E::PoolTimedOut
+            | E::PoolClosed
+            | E::WorkerCrashed
+            | E::Protocol(_)
+            | E::BeginFailed => StoreErrorKind::Unavailable,
             E::Database(database) => match database.kind() {
                 ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => {
                     StoreErrorKind::Conflict

@@ -73,6 +73,14 @@ impl ClaimedLetter {
     }
 }
 
+/// The letters that have not left yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Backlog {
+    pub waiting: i64,
+    /// Since when the one that has been due for longest is.
+    pub oldest_due: Option<Timestamp>,
+}
+
 /// Of an address that letters are counted by.
 fn digest_of(email: &EmailAddress) -> Vec<u8> {
     Digest::of(email.as_str().as_bytes()).as_bytes().to_vec()
@@ -211,6 +219,27 @@ impl Connection {
             LIMIT 1";
         let row = sqlx::query(SQL).bind(now.unix_millis()).fetch_optional(self.raw()).await?;
         Ok(row.is_some())
+    }
+
+    /// What waits in the outbox; a small index has it.
+    pub async fn count_outbox(&mut self, now: Timestamp) -> Result<Backlog, StoreError> {
+        const SQL: &str = "
+            SELECT
+                (SELECT COUNT(*) FROM outbox WHERE sent_at IS NULL AND dead_at IS NULL) AS waiting,
+                (SELECT MIN(due_at) FROM outbox
+                 WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= $1) AS oldest_due";
+        let row = sqlx::query(SQL).bind(now.unix_millis()).fetch_one(self.raw()).await?;
+        Ok(Backlog {
+            waiting: column::integer(&row, "waiting")?,
+            oldest_due: column::optional_instant(&row, "oldest_due")?,
+        })
+    }
+
+    /// How many letters were given up; looks at all that are kept.
+    pub async fn count_dead_letters(&mut self) -> Result<i64, StoreError> {
+        const SQL: &str = "SELECT COUNT(*) AS n FROM outbox WHERE dead_at IS NOT NULL";
+        let row = sqlx::query(SQL).fetch_one(self.raw()).await?;
+        column::integer(&row, "n")
     }
 
     /// When letters left to the address of `letter` since `since`, oldest first; and how many are on

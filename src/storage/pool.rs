@@ -14,12 +14,11 @@ use serde::Deserialize;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{
-    Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, SqlStr, Transaction,
-};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
 use super::server::Server;
 use crate::config::SettingError;
+use crate::metrics::PoolLoad;
 
 /// The pool as Rocket manages it; configured at `databases.vestibule`.
 #[derive(Database, Debug)]
@@ -106,20 +105,26 @@ impl Pool {
         }
     }
 
+    pub(super) fn load(&self) -> Vec<PoolLoad> {
+        let load = |name, pool: &AnyPool| PoolLoad {
+            name,
+            open: pool.size(),
+            idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
+            max: pool.options().get_max_connections(),
+        };
+        match &self.connections {
+            Connections::Sqlite { readers, writers } => {
+                vec![load("readers", readers), load("writer", writers)]
+            }
+            Connections::Postgres(server) => vec![load("all", server.pool())],
+        }
+    }
+
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match &self.connections {
             // a deferred transaction would find out only at its first write that another is ahead
             Connections::Sqlite { writers, .. } => writers.begin_with("BEGIN IMMEDIATE").await,
-            Connections::Postgres(server) => {
-                let begun = Transaction::begin(server.acquire().await?, None::<SqlStr>).await;
-                match begun {
-                    // it died since it was last seen alive, and nothing was done yet
-                    Err(sqlx::Error::Io(_)) => {
-                        Transaction::begin(server.acquire().await?, None::<SqlStr>).await
-                    }
-                    begun => begun,
-                }
-            }
+            Connections::Postgres(server) => server.begin().await,
         }
     }
 
@@ -230,6 +235,8 @@ fn sqlite(connections: u32, timeout: Duration, last_pragma: &'static str) -> Any
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(timeout)
+        // there is no server that could be gone
+        .test_before_acquire(false)
         // SQLite ends a transaction by itself where the disk fails, and the driver, whose rollback is
         // then refused, takes it for open ever after
         .before_acquire(|connection, _| {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
-use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor};
+use sqlx::{
+    Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, SqlStr, Transaction,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a connection may take to say that it is alive.
@@ -75,6 +77,17 @@ impl Server {
             biased;
             acquired = self.pool.acquire() => acquired,
             refusal = self.refusal() => Err(refusal),
+        }
+    }
+
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let begun = Transaction::begin(self.acquire().await?, None::<SqlStr>).await;
+        match begun {
+            // it died since it was last seen alive, and nothing was done yet
+            Err(sqlx::Error::Io(_)) => {
+                Transaction::begin(self.acquire().await?, None::<SqlStr>).await
+            }
+            begun => begun,
         }
     }
 

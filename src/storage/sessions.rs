@@ -2,10 +2,11 @@
 
 use sqlx::any::AnyRow;
 
-use super::{Connection, StoreError, column};
+use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{
-    AccountId, ClientId, Digest, EmailAddress, Locale, Scope, SessionId, SessionSummary, UserAgent,
+    Account, AccountId, ClientId, Digest, EmailAddress, Locale, Name, Scope, SessionId,
+    SessionSummary, UserAgent,
 };
 
 /// An access token of a session, live or the one before.
@@ -27,7 +28,9 @@ pub struct SessionRecord {
     pub id: SessionId,
     pub account: AccountId,
     pub email: EmailAddress,
+    pub name: Option<Name>,
     pub locale: Option<Locale>,
+    pub account_created_at: Timestamp,
     pub client_id: ClientId,
     pub scope: Scope,
     pub last_used_at: Timestamp,
@@ -100,6 +103,17 @@ impl SessionRecord {
         self.account_stands && now < self.idle_expires_at && now < self.expires_at
     }
 
+    /// The account, as its owner may see it.
+    pub fn owner(&self) -> Account {
+        Account {
+            id: self.account,
+            email: self.email.clone(),
+            name: self.name.clone(),
+            locale: self.locale.clone(),
+            created_at: self.account_created_at,
+        }
+    }
+
     /// The live or preceding access token with this digest, expired or not.
     pub fn access_with(&self, digest: &Digest) -> Option<&AccessSlot> {
         std::iter::once(&self.access)
@@ -115,7 +129,9 @@ impl SessionRecord {
             id: column::parsed(row, "id")?,
             account: column::parsed(row, "account_id")?,
             email: column::parsed(row, "email")?,
+            name: column::optional(row, "name", Name::parse)?.flatten(),
             locale: column::optional(row, "locale", Locale::parse)?,
+            account_created_at: column::instant(row, "account_created_at")?,
             client_id: column::parsed(row, "client_id")?,
             scope: column::parsed(row, "scope")?,
             last_used_at: column::instant(row, "last_used_at")?,
@@ -177,7 +193,8 @@ impl Connection {
                    s.access_expires_at, s.previous_access_serial, s.previous_access_digest,
                    s.previous_access_scope, s.previous_access_expires_at, s.access_issued_at,
                    s.previous_access_issued_at,
-                   a.email, a.locale, a.epoch AS account_epoch, a.disabled_at,
+                   a.email, a.name, a.locale, a.created_at AS account_created_at,
+                   a.epoch AS account_epoch, a.disabled_at,
                    c.id AS stored_client, c.disabled_at AS client_disabled_at
             FROM sessions s JOIN accounts a ON a.id = s.account_id
                  LEFT JOIN clients c ON c.id = s.client_id
@@ -254,6 +271,7 @@ impl Connection {
                           AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)
               AND ($11 IS NULL OR EXISTS (SELECT 1 FROM clients c
                                           WHERE c.id = $11 AND c.disabled_at IS NULL))";
+        self.pending.add(Change::Session(read.id));
         let rotation = renewal.rotation.as_ref();
         let done = sqlx::query(SQL)
             .bind(renewal.access_digest.as_bytes().to_vec())
@@ -308,6 +326,7 @@ impl Connection {
                 previous_access_digest =
                     CASE WHEN previous_access_digest = $1 THEN NULL ELSE previous_access_digest END
             WHERE id = $2 AND (access_digest = $1 OR previous_access_digest = $1)";
+        self.pending.add(Change::Session(id));
         sqlx::query(SQL)
             .bind(digest.as_bytes().to_vec())
             .bind(id.to_string())
@@ -319,6 +338,7 @@ impl Connection {
     /// Ends a session with all its tokens. `false` if it was gone.
     pub async fn revoke_session(&mut self, id: SessionId) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM sessions WHERE id = $1";
+        self.pending.add(Change::Session(id));
         let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -330,6 +350,7 @@ impl Connection {
         id: SessionId,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM sessions WHERE id = $1 AND account_id = $2";
+        self.pending.add(Change::Session(id));
         let done = sqlx::query(SQL)
             .bind(id.to_string())
             .bind(account.to_string())
@@ -402,11 +423,18 @@ impl Connection {
             .collect()
     }
 
+    /// How many there are, with those that are over and not removed yet.
+    pub async fn count_sessions(&mut self) -> Result<i64, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) AS n FROM sessions").fetch_one(self.raw()).await?;
+        column::integer(&row, "n")
+    }
+
     /// Forgets up to `limit` sessions that are past one of their ends; answers how many.
     pub async fn purge_sessions(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
         const SQL: &str = "
             DELETE FROM sessions WHERE id IN
                 (SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2)";
+        self.pending.add(Change::Everything);
         let done = sqlx::query(SQL).bind(now.unix_millis()).bind(limit).execute(self.raw()).await?;
         Ok(done.rows_affected())
     }

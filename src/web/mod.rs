@@ -14,6 +14,7 @@ mod history;
 mod introspect;
 mod me;
 mod metadata;
+pub mod metrics;
 mod openapi;
 mod password_reset;
 mod problems;

@@ -38,6 +38,7 @@ mod invitation;
 mod mail_server;
 mod me;
 mod metadata;
+mod metrics;
 mod nonsense;
 mod outage;
 mod pages;

@@ -71,7 +71,7 @@ fn sign_up(round: usize, client: usize) -> (String, String) {
 /// A request that is accepted before the listener closes, and whole only afterwards.
 fn straddling_request(port: u16, number: usize, signal: Instant) {
     let (email, body) = sign_up(number, CLIENTS);
-    sleep((DELAY - Duration::from_millis(400)).saturating_sub(signal.elapsed()));
+    sleep((DELAY - Duration::from_secs(1)).saturating_sub(signal.elapsed()));
     let mut connection = connect(port).expect("it still listens");
     let answer = connection.exchange_haltingly("/v1/accounts", &JSON, &body, || {
         patiently(|| connect(port).is_err().then_some(())).expect("it stops listening");

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
 use tokio::runtime::Runtime;
+use vestibule::storage::Store;
 use vestibule::testing::TestApp;
 
 use service::Service;
@@ -62,11 +63,12 @@ fn compare(runtime: &Runtime, app: &TestApp) {
         max_shrink_iters: 3_000,
         ..Config::default()
     });
+    let other = runtime.block_on(Store::open(app.client.rocket().figment())).unwrap();
     let met = RefCell::new(BTreeMap::<String, usize>::new());
     let sequences = (proptest::bool::weighted(0.8), vec(step(), STEPS));
     let outcome = runner.run(&sequences, |(graceful, steps)| {
         runtime.block_on(async {
-            let service = Service::start(app, if graceful { 30 } else { 0 }).await;
+            let service = Service::start(app, &other, if graceful { 30 } else { 0 }).await;
             let mut case = Case::new(service);
             let compared = case.run(&steps).await;
             for (what, times) in case.met {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection as _, Row};
-use vestibule::accounts::{AccountToCreate, OwnSession, ProofError, ResetError};
+use vestibule::accounts::{AccountToCreate, Accounts, OwnSession, ProofError, ResetError};
 use vestibule::config::Introspects;
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{
@@ -15,9 +16,9 @@ use vestibule::model::{
 };
 use vestibule::oauth::{
     Access, AccessDenied, Credentials, Grant, Introspection, OAuth, OAuthError, PasswordGrant,
-    RefreshGrant, Revocation, TokenKind, TokenPair, Usage,
+    RefreshGrant, Revocation, TokenKind, TokenPair, Usage, VerifiedTokens,
 };
-use vestibule::storage::NewAccountLink;
+use vestibule::storage::{NewAccountLink, Store};
 use vestibule::testing::TestApp;
 
 use crate::reference::{
@@ -53,10 +54,10 @@ fn registrations() -> [reference::Client; CLIENTS] {
 
 pub struct Service<'a> {
     app: &'a TestApp,
-    /// Each with what it has seen in use and not yet written down.
+    /// Each with what it has seen in use and not yet written down, and with what it has verified.
     nodes: [OAuth; 2],
     /// Where the next thing happens.
-    pub node: usize,
+    node: usize,
     raw: tokio::sync::Mutex<AnyConnection>,
     clients: Vec<ClientId>,
     accounts: Vec<(AccountId, EmailAddress)>,
@@ -73,11 +74,14 @@ const SECRET: &str = "a secret that no client should have";
 
 impl<'a> Service<'a> {
     /// With clients and accounts of its own: many cases share one application.
-    pub async fn start(app: &'a TestApp, grace: u64) -> Self {
+    pub async fn start(app: &'a TestApp, other: &Store, grace: u64) -> Self {
         let oauth = app.oauth();
         let case = Entropy.uuid_v7(oauth.clock.now()).simple().to_string();
-        let node = || {
-            let mut node = OAuth { usage: Usage::default(), ..oauth.clone() };
+        let node = |store: &Store| {
+            let accounts = Accounts { store: store.clone(), ..oauth.accounts.clone() };
+            let verified = VerifiedTokens::new(oauth.clock.clone(), store.changes().clone());
+            let (store, usage) = (store.clone(), Usage::default());
+            let mut node = OAuth { store, accounts, usage, verified, ..oauth.clone() };
             node.lifetimes.reuse_grace = Duration::from_secs(grace);
             node
         };
@@ -106,7 +110,7 @@ impl<'a> Service<'a> {
         let raw = AnyConnection::connect(&url.unwrap()).await.unwrap();
         Self {
             app,
-            nodes: [node(), node()],
+            nodes: [node(app.store()), node(other)],
             node: 0,
             raw: raw.into(),
             clients,
@@ -127,6 +131,16 @@ impl<'a> Service<'a> {
             sessions: vec![],
             tokens: vec![],
         }
+    }
+
+    pub fn is_at(&self, node: usize) -> bool {
+        self.node == node
+    }
+
+    /// Goes on at another node, when it knows what has ended at the one before: a second later.
+    pub async fn go_to(&mut self, node: usize) {
+        self.advance(1).await;
+        self.node = node;
     }
 
     fn oauth(&self) -> &OAuth {
@@ -209,7 +223,7 @@ impl<'a> Service<'a> {
         self.handed_out(answer)
     }
 
-    async fn passed(&self, token: TokenId, needed: Scopes) -> Result<Grant, Answer> {
+    async fn passed(&self, token: TokenId, needed: Scopes) -> Result<Arc<Grant>, Answer> {
         let access = Access::Token(&self.tokens[token]);
         self.oauth().protect(access, &tokens_of(needed)).await.map_err(|denied| {
             Answer::Refused(match denied {
@@ -224,7 +238,7 @@ impl<'a> Service<'a> {
         match self.passed(token, needed).await {
             Ok(grant) => Answer::Passed {
                 session: self.session_number(grant.session),
-                account: self.account_number(grant.account),
+                account: self.account_number(grant.owner.id),
                 client: self.client_number(&grant.client_id),
                 scope: bits(&grant.scope),
             },
@@ -265,7 +279,7 @@ impl<'a> Service<'a> {
     async fn with<F: Future<Output = Answer>>(
         &self,
         token: TokenId,
-        act: impl FnOnce(Grant) -> F,
+        act: impl FnOnce(Arc<Grant>) -> F,
     ) -> Answer {
         match self.passed(token, WRITE).await {
             Ok(grant) => act(grant).await,
@@ -275,8 +289,8 @@ impl<'a> Service<'a> {
 
     pub async fn sign_out(&self, token: TokenId, session: usize) -> Answer {
         let (oauth, caller) = (self.oauth(), Caller::default());
-        let act = async |grant: Grant| {
-            let ended = oauth.end_session(grant.account, self.sessions[session], &caller).await;
+        let act = async |grant: Arc<Grant>| {
+            let ended = oauth.end_session(grant.owner.id, self.sessions[session], &caller).await;
             done_or_not_found(ended.unwrap())
         };
         self.with(token, act).await
@@ -284,8 +298,8 @@ impl<'a> Service<'a> {
 
     pub async fn sign_out_everywhere(&self, token: TokenId) -> Answer {
         let (accounts, caller) = (&self.oauth().accounts, Caller::default());
-        let act = async |grant: Grant| {
-            let ended = accounts.end_sessions(grant.account, Actor::Owner, &caller).await;
+        let act = async |grant: Arc<Grant>| {
+            let ended = accounts.end_sessions(grant.owner.id, Actor::Owner, &caller).await;
             done_or_not_found(ended.unwrap())
         };
         self.with(token, act).await
@@ -294,19 +308,19 @@ impl<'a> Service<'a> {
     pub async fn change_password(&self, token: TokenId, current: u32, new: u32) -> Answer {
         let (accounts, caller) = (&self.oauth().accounts, Caller::default());
         let new = judged(self.oauth(), new);
-        let act = async |grant: Grant| {
+        let act = async |grant: Arc<Grant>| {
             let current = Password::new(&password(current));
             let own = OwnSession::Token(grant.session);
-            proven(accounts.change_password(grant.account, own, &current, &new, &caller).await)
+            proven(accounts.change_password(grant.owner.id, own, &current, &new, &caller).await)
         };
         self.with(token, act).await
     }
 
     pub async fn delete(&self, token: TokenId, number: u32) -> Answer {
         let (accounts, caller) = (&self.oauth().accounts, Caller::default());
-        let act = async |grant: Grant| {
+        let act = async |grant: Arc<Grant>| {
             let typed = Password::new(&password(number));
-            proven(accounts.delete(grant.account, &typed, &caller).await)
+            proven(accounts.delete(grant.owner.id, &typed, &caller).await)
         };
         self.with(token, act).await
     }

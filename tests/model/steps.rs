@@ -124,12 +124,22 @@ impl<'a> Case<'a> {
     /// The error says at which step they parted, and in what.
     pub async fn run(&mut self, steps: &[(usize, Step)]) -> Result<(), String> {
         for (number, (node, step)) in steps.iter().enumerate() {
-            self.service.node = *node;
+            if !self.service.is_at(*node) {
+                self.go_to(*node).await;
+            }
             let parted = |what| format!("step {number}, {step:?}: {what}");
             self.one(step).await.map_err(parted)?;
             self.compare_what_owners_see().await.map_err(parted)?;
         }
+        self.try_every_token().await?;
+        let other = usize::from(self.service.is_at(0));
+        self.go_to(other).await;
         self.try_every_token().await
+    }
+
+    async fn go_to(&mut self, node: usize) {
+        self.service.go_to(node).await;
+        self.model.now += 1;
     }
 
     async fn one(&mut self, step: &Step) -> Result<(), String> {

@@ -10,10 +10,12 @@ mod keeping;
 mod operator;
 mod clients;
 mod letters;
+mod metrics;
 mod outage;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod program;
+mod secrets;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
@@ -83,6 +85,11 @@ fn refresh(program: &Program, token: &Value) -> program::Answer {
     let token = token.as_str().expect("a refresh token");
     let fields = [("grant_type", "refresh_token"), ("client_id", "web"), ("refresh_token", token)];
     program.post_form("/oauth/token", &fields, &[])
+}
+
+/// What the command line ends is over in the service within a second, for which that remembers tokens.
+fn dies_soon(program: &Program, access_token: &Value) {
+    wait_until("the token is dead", || (me(program, access_token).status == 401).then_some(()));
 }
 
 fn me(program: &Program, token: &Value) -> program::Answer {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::database::Database;
 use crate::program::{Answer, Program, Said};
-use crate::{ADA, PASSWORD, me, postgres, refresh, sign_up};
+use crate::{ADA, PASSWORD, dies_soon, me, postgres, refresh, sign_up};
 
 const BOB: &str = "bob@example.org";
 
@@ -102,7 +102,7 @@ impl Desk {
 
     fn is_dead(&self, tokens: &Value) {
         // on the first request after the command: nothing waits for a cache
-        assert_eq!(me(&self.program, &tokens["access_token"]).status, 401);
+        dies_soon(&self.program, &tokens["access_token"]);
         let answer = refresh(&self.program, &tokens["refresh_token"]);
         assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));
     }

@@ -103,6 +103,9 @@ fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
         }
     });
     gate.fall_silent();
+    // for a second it is remembered that the token lives
+    let is_asked_for = || (me(&program, &tokens["access_token"]).status != 200).then_some(());
+    wait_until("the token is asked for", is_asked_for);
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {

@@ -149,7 +149,8 @@ enum End {
 }
 
 /// Eight refresh and never stop, or sign in again where the end is one of those, too; in the midst of it the session ends. What is handed out by then, or
-/// afterwards, opens nothing once the end was acknowledged, on either node.
+/// afterwards, opens nothing on that node once the end was acknowledged, and a second
+/// later on the other.
 async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let ends = [End::Deletion, End::Revocation, End::PasswordChange, End::SignOut];
@@ -202,6 +203,10 @@ async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestData
         do_end(&nodes.ending, end, &person, &latest).await;
         // acknowledged: from here on nothing of it is alive
         let by_then = handed_out.lock().unwrap().clone();
+        for (access, _) in by_then.iter().rev().take(3) {
+            assert!(!opens(&nodes.ending, access).await, "{end:?}: alive after its end");
+        }
+        nodes.let_a_second_pass();
         for (access, _) in by_then.iter().rev().take(3) {
             assert!(!opens(&nodes.starting, access).await, "{end:?}: alive after its end");
         }

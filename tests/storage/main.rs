@@ -57,3 +57,4 @@ mod sqlite;
 mod tls;
 mod transactions;
 mod values;
+mod verified;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use vestibule::accounts::{AccountToCreate, OwnSession, SignInAttempt, SignInError};
 use vestibule::crypto::secret::Entropy;
@@ -73,7 +74,7 @@ pub enum Started {
 
 /// Two nodes: sign-ins start on the one and end on the other.
 pub struct Nodes {
-    _apps: [TestApp; 2],
+    apps: [TestApp; 2],
     pub starting: OAuth,
     pub ending: OAuth,
 }
@@ -112,7 +113,7 @@ impl Nodes {
         let apps =
             [TestApp::on_database(&db.url, toml).await, TestApp::on_database(&db.url, toml).await];
         let [starting, ending] = [apps[0].oauth().clone(), apps[1].oauth().clone()];
-        Self { _apps: apps, starting, ending }
+        Self { apps, starting, ending }
     }
 
     pub async fn person(&self, address: &str) -> Person {
@@ -132,7 +133,7 @@ impl Nodes {
             account: id,
             email_change: None,
             now: BEGINNING,
-            expires_at: BEGINNING + std::time::Duration::from_secs(1_800),
+            expires_at: BEGINNING + Duration::from_secs(1_800),
         };
         let minted = self.ending.store.write(async |tx| tx.insert_account_link(&link).await);
         minted.await.unwrap();
@@ -143,6 +144,13 @@ impl Nodes {
             own_cookie: None,
             email,
             reset: token.reveal(),
+        }
+    }
+
+    /// After which what has ended on one node has ended on the other as well (R27).
+    pub fn let_a_second_pass(&self) {
+        for app in &self.apps {
+            app.advance(Duration::from_secs(1));
         }
     }
 
@@ -177,10 +185,14 @@ impl Nodes {
         outcome.unwrap()
     }
 
-    /// Whether what was handed out opens anything, on either node: both have to agree.
+    /// Whether what was handed out opens anything: at once on the node that ended it, and within a
+    /// second on the other. Both have to agree.
     pub async fn opens(&self, started: &Started) -> bool {
         let mut answers = Vec::new();
         for oauth in [&self.ending, &self.starting] {
+            if answers.len() == 1 {
+                self.let_a_second_pass();
+            }
             match started {
                 Started::Refused => answers.push(false),
                 Started::Tokens(pair) => answers.push(is_accepted(oauth, pair).await),

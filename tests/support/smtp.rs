@@ -19,6 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, Stream};
+use socket2::{Domain, Socket, Type};
 
 /// Where a conversation has got to: what the client just said, and what is about to be answered.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +134,13 @@ impl Shared {
 pub struct SmtpServer {
     address: SocketAddr,
     shared: Arc<Shared>,
-    listening: Mutex<Option<JoinHandle<()>>>,
+    port: Mutex<Port>,
+}
+
+/// While the server is closed nobody else gets its port.
+enum Port {
+    Open(JoinHandle<()>),
+    Closed(Socket),
 }
 
 impl fmt::Debug for SmtpServer {
@@ -172,8 +179,8 @@ impl SmtpServer {
         };
         let state = Mutex::new(state);
         let shared = Arc::new(Shared { encryption, state, taken: Condvar::new() });
-        let listening = Mutex::new(Some(listen(listener, &shared)));
-        Self { address, shared, listening }
+        let port = Mutex::new(Port::Open(listen(listener, &shared)));
+        Self { address, shared, port }
     }
 
     pub fn port(&self) -> u16 {
@@ -196,12 +203,18 @@ impl SmtpServer {
 
     /// Hangs up on everybody, and refuses connections from now on.
     pub fn close(&self) {
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(thread) = listening.take() else { return };
+        let mut port = self.port.lock().unwrap_or_else(PoisonError::into_inner);
+        let Port::Open(thread) = &*port else { return };
         self.shared.state().is_open = false;
         // wakes the thread, which then sees that it is to end
         let _ = TcpStream::connect(self.address);
-        thread.join().expect("the listener ends");
+        while !thread.is_finished() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("an option of it");
+        socket.bind(&self.address.into()).expect("the same port once more");
+        *port = Port::Closed(socket);
         for connection in self.shared.state().connections.values() {
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -209,20 +222,12 @@ impl SmtpServer {
 
     /// Listens again, on the same port.
     pub fn open(&self) {
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        if listening.is_some() {
-            return;
-        }
-        // somebody may connect from the port just now
-        let listener = (0..200).find_map(|_| match TcpListener::bind(self.address) {
-            Ok(listener) => Some(listener),
-            Err(_) => {
-                thread::sleep(Duration::from_millis(50));
-                None
-            }
-        });
+        let mut port = self.port.lock().unwrap_or_else(PoisonError::into_inner);
+        let Port::Closed(socket) = &*port else { return };
+        let socket = socket.try_clone().expect("the socket");
+        socket.listen(128).expect("the same port once more");
         self.shared.state().is_open = true;
-        *listening = Some(listen(listener.expect("the same port once more"), &self.shared));
+        *port = Port::Open(listen(socket.into(), &self.shared));
     }
 
     /// What was taken so far, in that order.

@@ -1,4 +1,4 @@
-//! One line for each request.
+//! One line for each request, and its place in the metrics.
 //!
 //! The route is logged as it is written in the code, never the path or the query of the request:
 //! there are tokens in links.
@@ -6,8 +6,10 @@
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::{Request, Response};
 
+use super::admission;
 use super::request::{Arrival, RequestId};
 use crate::clock::Clock;
+use crate::metrics::Requests;
 
 #[derive(Debug)]
 pub(super) struct AccessLog;
@@ -22,12 +24,17 @@ impl Fairing for AccessLog {
         let clock = request.rocket().state::<Clock>();
         let arrival = request.local_cache(|| Arrival(None)).0;
         let took = clock.zip(arrival).map(|(clock, at)| clock.instant().duration_since(at));
-        let route = request.route().map(|route| route.uri.path());
+        let route = request.route().map_or("-", |route| route.uri.path());
+        let method = admission::refused(request).unwrap_or(request.method());
+        let status = response.status().code;
+        if let Some(requests) = request.rocket().state::<Requests>() {
+            requests.answered(route, method.as_str(), status, took);
+        }
         tracing::info!(
             target: "vestibule::request",
-            method = %request.method(),
-            route = route.unwrap_or("-"),
-            status = response.status().code,
+            %method,
+            route,
+            status,
             duration_ms = took.map_or(0.0, |took| took.as_secs_f64() * 1_000.0),
             id = RequestId::of(request),
             "answered"

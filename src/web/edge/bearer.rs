@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rocket::fairing::{Fairing, Info, Kind};
@@ -16,7 +16,7 @@ use super::oauth::OAuthProblem;
 use super::problem::{Problem, STORE_RETRY, retry_after};
 use super::request::{Authorization, RequestId};
 use super::slug;
-use crate::model::{AccountId, Scope, SessionId};
+use crate::model::{Account, AccountId, Scope, SessionId};
 use crate::oauth::{Access, AccessDenied, Grant, OAuth, form_decode};
 use crate::storage::chain;
 
@@ -82,14 +82,19 @@ impl Need for SignedIn {
 /// Somebody with a live access token that has at least the scope of `N`. A route that takes one is
 /// closed to everybody else; the refusal carries the challenge that RFC 6750 §3 asks for.
 pub struct Bearer<N: Need = SignedIn> {
-    grant: Grant,
+    grant: Arc<Grant>,
     need: PhantomData<N>,
 }
 
 impl<N: Need> Bearer<N> {
     /// Whose token it is.
     pub fn account(&self) -> AccountId {
-        self.grant.account
+        self.grant.owner.id
+    }
+
+    /// The account itself, as its owner may see it.
+    pub fn owner(&self) -> &Account {
+        &self.grant.owner
     }
 
     /// The session that the token is of.
@@ -221,7 +226,7 @@ fn in_header(header: &str) -> Result<Access<'_>, AccessDenied> {
     Ok(Access::Token(token))
 }
 
-async fn admit<N: Need>(request: &Request<'_>) -> Result<Grant, AccessDenied> {
+async fn admit<N: Need>(request: &Request<'_>) -> Result<Arc<Grant>, AccessDenied> {
     let access = shown(request)?;
     let flow = || AccessDenied::Failure(crate::oauth::OAuthError::Flow);
     let oauth = request.rocket().state::<OAuth>().ok_or_else(flow)?;

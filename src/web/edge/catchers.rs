@@ -4,12 +4,13 @@ use rocket::http::{MediaType, Status};
 use rocket::response::{self, Responder};
 use rocket::{Catcher, Request, catch, catchers};
 
+use super::admission;
 use super::bearer;
 use super::link_tries;
 use super::methods;
 use super::oauth::OAuthProblem;
 use super::pages::PageProblem;
-use super::problem::Problem;
+use super::problem::{Problem, STORE_RETRY};
 use super::slug;
 
 /// Under `/oauth`.
@@ -33,6 +34,9 @@ pub fn anywhere() -> Vec<Catcher> {
 }
 
 fn problem(status: Status, request: &Request<'_>) -> Problem {
+    if admission::refused(request).is_some() {
+        return Problem::unavailable(STORE_RETRY);
+    }
     if let Some(refusal) = bearer::refusal(request, status) {
         return refusal;
     }
@@ -47,6 +51,9 @@ fn problem(status: Status, request: &Request<'_>) -> Problem {
 
 #[catch(default)]
 fn oauth_error(status: Status, request: &Request<'_>) -> OAuthProblem {
+    if admission::refused(request).is_some() {
+        return OAuthProblem::for_status(Status::ServiceUnavailable);
+    }
     if let Some(refusal) = bearer::oauth_refusal(request, status) {
         return refusal;
     }

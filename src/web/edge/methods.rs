@@ -56,6 +56,10 @@ const OURS: [&str; 13] = [
     "dev",
 ];
 
+pub(super) fn is_ours(request: &Request<'_>) -> bool {
+    request.uri().path().segments().next().is_some_and(|first| OURS.contains(&first))
+}
+
 #[rocket::async_trait]
 impl Fairing for OverrideUndone {
     fn info(&self) -> Info {
@@ -65,9 +69,7 @@ impl Fairing for OverrideUndone {
     async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
         let is_form = request.content_type().is_some_and(|kind| kind.is_form());
         // an application around this one may count on Rocket's ways
-        let is_ours =
-            request.uri().path().segments().next().is_some_and(|first| OURS.contains(&first));
-        if !is_form || !is_ours || request.method() == Method::Post {
+        if !is_form || !is_ours(request) || request.method() == Method::Post {
             return;
         }
         // what Rocket looks at, and how

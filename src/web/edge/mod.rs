@@ -4,6 +4,7 @@
 
 pub mod access_log;
 pub mod account_views;
+mod admission;
 pub mod bearer;
 pub mod bodies;
 pub mod body;
@@ -27,14 +28,20 @@ pub mod request;
 pub mod slug;
 pub mod views;
 
+use std::num::NonZeroUsize;
+
 use rocket::fairing::AdHoc;
+
+use crate::config::Settings;
 
 /// Request ids, the log of requests, challenges, and the headers that a whole path needs.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("web edge", |rocket| async {
+        let in_flight = rocket.state::<Settings>().map(|settings| settings.admission.in_flight);
         rocket
             .attach(methods::OverrideUndone)
             .attach(request::Identified)
+            .attach(admission::Admission::of(in_flight.map_or(usize::MAX, NonZeroUsize::get)))
             .attach(bearer::Challenges)
             .attach(link_tries::UnknownLinks)
             .attach(headers::NoStore)

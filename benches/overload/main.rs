@@ -1,0 +1,223 @@
+//! Ten times as many sign-ins as can be hashed (R51): `cargo bench --bench overload`.
+//!
+//! Starts the release binary, measures how many sign-ins a second it manages when 16 clients wait
+//! for their answers, and then sends ten times as many, whether or not they are answered. Meanwhile
+//! somebody who is signed in asks for `GET /v1/me` fifty times a second. Load generator and server
+//! share the machine.
+//!
+//! | Argument | |
+//! |---|---|
+//! | `--seconds 600` | how long the flood lasts; a minute if nothing is said |
+//! | `--binary PATH` | another program than the one that Cargo has built |
+//! | `--plot PATH` | where the time line goes; `target/overload.svg` if nothing is said |
+//! | `--check` | fails where any goal of R51 is missed; without it, where one is missed that no busy machine explains |
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark that cannot run says so"
+)]
+#![expect(clippy::print_stdout, reason = "this is its result")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
+mod load;
+mod plot;
+mod server;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use load::{Kind, Sample, closed_loop, open_loop, probe};
+use server::{Cpu, Server};
+
+/// Clients that wait for their answer before they ask again, where the peak is measured.
+const CLIENTS: usize = 16;
+const ACCOUNTS: usize = 100;
+const PEAK: Duration = Duration::from_secs(10);
+const OVERLOAD: f64 = 10.0;
+/// How long is looked on after the flood.
+const AFTERWARDS: Duration = Duration::from_secs(10);
+/// What the flood may add to the memory of the slots, which are all in use before it, too.
+const GROWTH_MB: f64 = 20.0;
+const BETWEEN_PROBES: Duration = Duration::from_millis(20);
+
+struct Arguments {
+    flood: Duration,
+    binary: PathBuf,
+    plot: PathBuf,
+    check: bool,
+}
+
+impl Arguments {
+    /// `None` for `cargo test --benches` and the like, which only want to know that it builds.
+    fn read() -> Option<Self> {
+        let mut arguments = Self {
+            flood: Duration::from_secs(60),
+            binary: env!("CARGO_BIN_EXE_vestibule").into(),
+            plot: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("overload.svg"),
+            check: false,
+        };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--test" => return None,
+                "--seconds" => {
+                    let seconds = words.next().and_then(|word| word.parse().ok());
+                    arguments.flood = Duration::from_secs(seconds.expect("a number of seconds"));
+                }
+                "--binary" => arguments.binary = words.next().expect("a path").into(),
+                "--plot" => arguments.plot = words.next().expect("a path").into(),
+                "--check" => arguments.check = true,
+                // Cargo's own
+                "--bench" => {}
+                other => panic!("unknown: {other}"),
+            }
+        }
+        Some(arguments)
+    }
+}
+
+fn main() -> ExitCode {
+    let Some(arguments) = Arguments::read() else { return ExitCode::SUCCESS };
+    let server = Server::start(&arguments.binary);
+    let sign_ins: Arc<[Vec<u8>]> = server.make_accounts(ACCOUNTS).into();
+    let token = server.sign_in(&sign_ins[0]);
+    let port = server.port;
+
+    let began = Instant::now();
+    let (stop_probing, stopped) = std::sync::mpsc::channel::<()>();
+    let prober = thread::spawn(move || probe(port, &token, BETWEEN_PROBES, began, &stopped));
+    let (stop_weighing, no_more) = std::sync::mpsc::channel::<()>();
+    let process = server.id();
+    let scales = thread::spawn(move || server::weigh(process, began, &no_more));
+
+    let calm = Cpu::now(server.id());
+    thread::sleep(Duration::from_secs(5));
+    let before = closed_loop(port, CLIENTS, &sign_ins, PEAK);
+    println!("peak before: {before:.1} sign-ins/s; {}", calm.since(server.id()));
+
+    let offered = before * OVERLOAD;
+    let flood_began = began.elapsed();
+    let cpu = Cpu::now(server.id());
+    let samples = open_loop(port, &sign_ins, offered, arguments.flood, began);
+    println!("flood of {offered:.0}/s for {:?}: {}", arguments.flood, cpu.since(server.id()));
+
+    let recovered = load::recovery(port, &sign_ins[1], AFTERWARDS);
+    let after = closed_loop(port, CLIENTS, &sign_ins, PEAK);
+    println!("peak after: {after:.1} sign-ins/s");
+    drop((stop_probing, stop_weighing));
+    let (bearer, weights) = (prober.join().unwrap(), scales.join().unwrap());
+
+    let run = Run {
+        began: flood_began,
+        lasted: arguments.flood,
+        peak: f64::midpoint(before, after),
+        samples,
+        bearer,
+        weights,
+        recovered,
+    };
+    let met = run.report();
+    plot::draw(&run, &arguments.plot);
+    println!("time line: {}", arguments.plot.display());
+    if met.sound && (met.all || !arguments.check) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Which goals were met: all of them, and those that do not depend on what else the machine does.
+struct Met {
+    all: bool,
+    sound: bool,
+}
+
+/// What was seen.
+struct Run {
+    /// When the flood began and how long it lasted, on the clock of the samples.
+    began: Duration,
+    lasted: Duration,
+    peak: f64,
+    samples: Vec<Sample>,
+    bearer: Vec<Sample>,
+    /// Resident MB, and when.
+    weights: Vec<(Duration, f64)>,
+    recovered: Option<Duration>,
+}
+
+impl Run {
+    fn took(&self, kind: Kind) -> Vec<f64> {
+        self.samples.iter().filter(|s| s.kind == kind).map(Sample::millis).collect()
+    }
+
+    fn during(&self, at: Duration) -> bool {
+        (self.began..self.began + self.lasted).contains(&at)
+    }
+
+    fn report(&self) -> Met {
+        let (admitted, refused) = (self.took(Kind::Answered), self.took(Kind::Refused));
+        let other = self.took(Kind::Other).len();
+        let goodput = admitted.len() as f64 / self.lasted.as_secs_f64();
+        let calm: Vec<f64> = self
+            .bearer
+            .iter()
+            .filter(|s| s.at < Duration::from_secs(5))
+            .map(Sample::millis)
+            .collect();
+        let bearer: Vec<f64> =
+            self.bearer.iter().filter(|s| self.during(s.at)).map(Sample::millis).collect();
+        let failed = self.bearer.iter().filter(|s| s.kind != Kind::Answered).count();
+        let heaviest = |during: bool| {
+            let weights = self.weights.iter().filter(|(at, _)| self.during(*at) == during);
+            weights.map(|(_, mb)| *mb).fold(0.0, f64::max)
+        };
+        println!(
+            "answered {}, refused {}, anything else {other}; bearer requests that failed: {failed}",
+            admitted.len(),
+            refused.len()
+        );
+        println!(
+            "bearer before the flood: p50 {:.1} ms, p99 {:.1} ms",
+            percentile(&calm, 0.5),
+            percentile(&calm, 0.99)
+        );
+        println!("memory outside the flood: at most {:.1} MB\n", heaviest(false));
+        println!("| | measured | goal | |\n|---|---|---|---|");
+        let mut all = other == 0 && failed == 0;
+        let mut row = |what: &str, measured: f64, unit: &str, goal: f64, at_least: bool| {
+            let met = if at_least { measured >= goal } else { measured <= goal };
+            all &= met;
+            let bound = if at_least { "at least" } else { "at most" };
+            let verdict = if met { "met" } else { "missed" };
+            println!("| {what} | {measured:.1} {unit} | {bound} {goal:.0} {unit} | {verdict} |");
+        };
+        let of_peak = 100.0 * goodput / self.peak;
+        row("goodput, of a peak measured before and after", of_peak, "%", 90.0, true);
+        row("admitted sign-ins, p99", percentile(&admitted, 0.99), "ms", 2_000.0, false);
+        row("refusals, p99", percentile(&refused, 0.99), "ms", 100.0, false);
+        row("bearer requests, p50", percentile(&bearer, 0.5), "ms", 50.0, false);
+        row("bearer requests, p99", percentile(&bearer, 0.99), "ms", 50.0, false);
+        row("memory in the flood", heaviest(true), "MB", heaviest(false) + GROWTH_MB, false);
+        let recovered = self.recovered.map_or(f64::INFINITY, |after| after.as_secs_f64());
+        row("recovered after", recovered, "s", 5.0, false);
+        println!(
+            "\npeak {:.1}/s; goodput {goodput:.1}/s; admitted p50 {:.0} ms; refusals p50 {:.1} ms, longest {:.0} ms",
+            self.peak,
+            percentile(&admitted, 0.5),
+            percentile(&refused, 0.5),
+            percentile(&refused, 1.0)
+        );
+        let is_bounded = heaviest(true) <= heaviest(false) + GROWTH_MB;
+        Met { all, sound: other == 0 && failed == 0 && is_bounded && self.recovered.is_some() }
+    }
+}
+
+/// Zero of nothing.
+fn percentile(values: &[f64], of: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((of * last as f64).round() as usize).copied().unwrap_or(0.0)
+}

@@ -1,0 +1,91 @@
+//! `vestibule hash …`
+
+use std::num::NonZeroUsize;
+
+use clap::{Args, Subcommand};
+use figment::Figment;
+use serde::Serialize;
+use vestibule::clock::Clock;
+use vestibule::config::Lifetime;
+use vestibule::crypto::calibration::{Calibrated, LEAST_ITERATIONS, LEAST_MEMORY_KIB, calibrate};
+
+use super::CommandError;
+use super::people::{answer, failed};
+
+#[derive(Args)]
+pub struct HashArguments {
+    #[command(subcommand)]
+    command: HashCommand,
+    /// Print one JSON document and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum HashCommand {
+    /// Measure which costs make a password hash take a given time on this machine
+    Calibrate {
+        /// How long a hash may take while every slot is at work
+        #[arg(long, value_name = "TIME", default_value = "250ms")]
+        target: Lifetime,
+        /// Memory of one hash at most, in KiB; each slot holds it for good
+        #[arg(long, value_name = "KIB", default_value_t = 65_536)]
+        memory: u32,
+    },
+}
+
+/// What is recommended; its members are documented in `docs/operating.md`.
+#[derive(Serialize)]
+struct Recommended {
+    memory_kib: u32,
+    iterations: u32,
+    parallelism: u32,
+    slots: usize,
+    /// Of one hash while every slot is at work.
+    hash_ms: f64,
+    /// By all slots together.
+    hashes_per_second: f64,
+    /// By all slots together, for good.
+    memory_held_kib: u64,
+    /// Whether the target was met. The floor is recommended even where it takes longer.
+    within_target: bool,
+}
+
+pub fn run(figment: &Figment, arguments: &HashArguments) -> Result<(), CommandError> {
+    let HashCommand::Calibrate { target, memory } = arguments.command;
+    let slots: NonZeroUsize =
+        figment.extract_inner("vestibule.hashing.slots").map_err(|error| failed(&error))?;
+    let slots = slots.get();
+    let calibrated = calibrate(target.duration(), memory, slots, &Clock::system());
+    let Calibrated { memory_kib, iterations, took } = calibrated.map_err(|error| failed(&error))?;
+    let recommended = Recommended {
+        memory_kib,
+        iterations,
+        parallelism: 1,
+        slots,
+        hash_ms: took.as_secs_f64() * 1e3,
+        hashes_per_second: slots as f64 / took.as_secs_f64().max(1e-9),
+        memory_held_kib: slots as u64 * u64::from(memory_kib),
+        within_target: took <= target.duration(),
+    };
+    answer(arguments.json, &recommended, |recommended| in_words(recommended, target))
+}
+
+fn in_words(recommended: &Recommended, target: Lifetime) -> String {
+    let Recommended { memory_kib, iterations, parallelism, slots, .. } = recommended;
+    let mut text = format!(
+        "[default.vestibule.hashing]\nmemory_kib = {memory_kib}\niterations = {iterations}\n\
+         parallelism = {parallelism}\nslots = {slots}\n\
+         # a hash takes {:.0} ms with {slots} at a time: {:.1} sign-ins a second, {} MiB held",
+        recommended.hash_ms,
+        recommended.hashes_per_second,
+        recommended.memory_held_kib / 1_024
+    );
+    if !recommended.within_target {
+        text.push_str(&format!(
+            "\n# longer than {target}, but this is the least: {LEAST_MEMORY_KIB} KiB and \
+             {LEAST_ITERATIONS} iterations"
+        ));
+    }
+    text
+}

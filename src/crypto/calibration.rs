@@ -1,0 +1,135 @@
+//! Which costs of Argon2id make a hash take a given time on this machine (RFC 9106 §4).
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use argon2::{Block, Params};
+
+use super::hasher::{HashingParameters, argon2id};
+use crate::clock::Clock;
+
+/// Nothing below this is recommended (R41; OWASP, Password Storage).
+pub const LEAST_MEMORY_KIB: u32 = 19_456;
+pub const LEAST_ITERATIONS: u32 = 2;
+/// The settings take no more.
+const MOST_ITERATIONS: u32 = 16;
+/// The time of costs is the median of so many hashes in each slot.
+const HASHES: usize = 5;
+/// Memory is recommended in steps of a mebibyte.
+const STEP_KIB: u32 = 1_024;
+
+/// Costs, and how long a hash takes with them.
+#[derive(Clone, Debug)]
+pub struct Calibrated {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    /// Of one hash while all slots are at work.
+    pub took: Duration,
+}
+
+/// The costs that come closest to `target` from below, with as much memory as `most_memory_kib`
+/// allows, since memory is what an attacker pays for; passes are added when that is used up. Never
+/// below the floor, even where the floor takes longer than `target`. Runs for some seconds.
+///
+/// # Errors
+/// When Argon2 does not take the parameters.
+pub fn calibrate(
+    target: Duration,
+    most_memory_kib: u32,
+    slots: usize,
+    clock: &Clock,
+) -> Result<Calibrated, argon2::Error> {
+    choose(target, most_memory_kib, |memory_kib, iterations| {
+        let max_wait = Duration::MAX;
+        let of = HashingParameters { memory_kib, iterations, parallelism: 1, slots, max_wait };
+        Ok(median(&of.argon2()?, slots, clock))
+    })
+}
+
+/// As [`calibrate`], with the time of a hash told by `measure`.
+fn choose<E>(
+    target: Duration,
+    most_memory_kib: u32,
+    measure: impl Fn(u32, u32) -> Result<Duration, E>,
+) -> Result<Calibrated, E> {
+    let try_with = |memory_kib: u32, iterations: u32| {
+        let memory_kib = memory_kib.max(LEAST_MEMORY_KIB);
+        let iterations = iterations.clamp(LEAST_ITERATIONS, MOST_ITERATIONS);
+        let took = measure(memory_kib, iterations)?;
+        Ok(Calibrated { memory_kib, iterations, took })
+    };
+    let share = |of: &Calibrated| target.as_secs_f64() / of.took.as_secs_f64().max(1e-9);
+    let mut best = try_with(LEAST_MEMORY_KIB, LEAST_ITERATIONS)?;
+    // the time grows with memory times passes, but for caches: so the first guess is looked at again
+    for _ in 0..2 {
+        let wanted = (f64::from(best.memory_kib) * share(&best)) as u32 / STEP_KIB * STEP_KIB;
+        best = try_with(wanted.min(most_memory_kib), LEAST_ITERATIONS)?;
+    }
+    for _ in 0..2 {
+        let wanted = (f64::from(best.iterations) * share(&best)) as u32;
+        if wanted.clamp(LEAST_ITERATIONS, MOST_ITERATIONS) != best.iterations {
+            best = try_with(best.memory_kib, wanted)?;
+        }
+    }
+    Ok(best)
+}
+
+/// With every slot at work: they share caches and the way to memory.
+fn median(params: &Params, slots: usize, clock: &Clock) -> Duration {
+    let mut times: Vec<Duration> = thread::scope(|scope| {
+        let slots: Vec<_> =
+            (0..slots).map(|_| scope.spawn(|| times_of_one(params, clock))).collect();
+        slots.into_iter().filter_map(|slot| slot.join().ok()).flatten().collect()
+    });
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn times_of_one(params: &Params, clock: &Clock) -> Vec<Duration> {
+    let mut memory = vec![Block::new(); params.block_count()];
+    let mut time = || {
+        let began: Instant = clock.instant();
+        let _ = argon2id(b"", &[0; 16], params, &mut memory);
+        clock.instant() - began
+    };
+    // the first one meets memory that the system has yet to give
+    time();
+    (0..HASHES).map(|_| time()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// A machine on which a pass over a mebibyte takes so many microseconds.
+    fn chosen(micros: u64, target: u64, most_kib: u32) -> (u32, u32, u128) {
+        let measure = |memory: u32, passes: u32| {
+            let took = u64::from(memory) * u64::from(passes) * micros / 1_024;
+            Ok::<_, Infallible>(Duration::from_micros(took))
+        };
+        let Ok(best) = choose(Duration::from_millis(target), most_kib, measure);
+        (best.memory_kib, best.iterations, best.took.as_millis())
+    }
+
+    #[test]
+    fn r41_memory_grows_first_and_then_passes() {
+        // at 500 µs the floor takes 19 ms
+        assert_eq!(chosen(500, 50, 1 << 20), (50 * 1_024, 2, 50));
+        assert_eq!(chosen(500, 100, 64 * 1_024), (64 * 1_024, 3, 96));
+        assert_eq!(chosen(500, 60_000, 64 * 1_024), (64 * 1_024, 16, 512));
+    }
+
+    #[test]
+    fn r41_nothing_below_the_floor_is_recommended() {
+        assert_eq!(chosen(5_000, 50, 1 << 20), (19_456, 2, 190));
+        assert_eq!(chosen(500, 1, 1_024), (19_456, 2, 19));
+    }
+
+    #[test]
+    fn real_hashes_are_measured() {
+        let params = Params::new(64, 1, 1, None).unwrap();
+        assert!(median(&params, 2, &Clock::system()) > Duration::ZERO);
+    }
+}

@@ -1,0 +1,116 @@
+//! All groups as one text, in Prometheus' text format 0.0.4.
+
+use std::fs;
+
+use prometheus::{Encoder, Registry, TextEncoder};
+
+use super::groups::{Group, Moment};
+use crate::clock::Clock;
+
+/// What is true of the parts at the moment of a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Present {
+    pub hashes_queued: usize,
+    pub hashes_running: usize,
+    pub hash_slots: usize,
+    pub pools: Vec<PoolLoad>,
+    pub mail_is_down: bool,
+}
+
+/// Connections of one pool: `open` of `max`, and `idle` of those.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLoad {
+    pub name: &'static str,
+    pub open: u32,
+    pub idle: u32,
+    pub max: u32,
+}
+
+/// The groups of all parts.
+#[derive(Debug)]
+pub struct Exposition {
+    registry: Registry,
+    moment: Moment,
+}
+
+impl Exposition {
+    /// `Content-Type` of [`Exposition::render`].
+    pub const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+    /// # Errors
+    /// When two instruments have one name.
+    pub fn of(groups: &[&dyn Group], clock: &Clock) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let moment = Moment::default();
+        moment.began(clock.now().unix_millis() / 1_000);
+        for instrument in groups.iter().copied().chain([&moment as &dyn Group]) {
+            for instrument in instrument.instruments() {
+                registry.register(instrument)?;
+            }
+        }
+        Ok(Self { registry, moment })
+    }
+
+    /// # Errors
+    /// When an instrument has no sample, which none of ours is without for long.
+    pub fn render(&self, present: &Present) -> Result<String, prometheus::Error> {
+        self.moment.set(present);
+        if let Some((resident, files)) = process() {
+            self.moment.set_process(resident, files);
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// Resident memory in bytes, and open files, as Linux tells them.
+fn process() -> Option<(i64, i64)> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: i64 = resident.split_whitespace().next()?.parse().ok()?;
+    let files = fs::read_dir("/proc/self/fd").ok()?.count();
+    Some((kib * 1_024, i64::try_from(files).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Connections, Happenings, Hashing, Letters, Requests, Tally};
+    use super::*;
+
+    #[test]
+    fn every_instrument_has_a_name_of_its_own_and_is_shown() {
+        let (requests, hashing) = (Requests::default(), Hashing::default());
+        let (happenings, letters) = (Happenings::default(), Letters::default());
+        let (connections, tally) = (Connections::default(), Tally::default());
+        let groups: [&dyn Group; 6] =
+            [&requests, &hashing, &happenings, &letters, &connections, &tally];
+        let exposition = Exposition::of(&groups, &Clock::system()).unwrap();
+
+        requests.answered("/v1/me", "GET", 200, Some(Duration::from_millis(3)));
+        hashing.refused_on_arrival("sign-in");
+        letters.tried("sent");
+        tally.waiting(3, Duration::from_secs(90));
+        tally.all(5, 1);
+        let pool = PoolLoad { name: "writer", open: 1, idle: 0, max: 1 };
+        let present = Present { hashes_queued: 7, pools: vec![pool], ..Present::default() };
+        let text = exposition.render(&present).unwrap();
+        for line in [
+            r#"vestibule_requests_total{method="GET",route="/v1/me",status="200"} 1"#,
+            r#"vestibule_request_seconds_bucket{route="/v1/me",le="0.0025"} 0"#,
+            r#"vestibule_request_seconds_bucket{route="/v1/me",le="0.005"} 1"#,
+            r#"vestibule_hashes_refused_total{purpose="sign-in",where="arrival"} 1"#,
+            r#"vestibule_letters_total{outcome="sent"} 1"#,
+            r#"vestibule_outbox_letters{state="dead"} 1"#,
+            "vestibule_outbox_oldest_seconds 90",
+            "vestibule_hash_queue_length 7",
+            r#"vestibule_pool_connections{pool="writer",state="busy"} 1"#,
+            "# TYPE vestibule_pool_timeouts_total counter",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} in {text}");
+        }
+        assert!(text.contains("vestibule_build_info{version="));
+    }
+}

@@ -1,0 +1,316 @@
+//! The groups of instruments, each owned by the part that it tells of.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+};
+
+/// Instruments that belong together. A clone is the same instruments.
+pub trait Group {
+    fn instruments(&self) -> Vec<Box<dyn Collector>>;
+}
+
+/// Seconds: what people wait for without noticing, up to what the service may take at most.
+const REQUEST_SECONDS: [f64; 12] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+const HASH_SECONDS: [f64; 12] =
+    [0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.0, 5.0];
+
+#[expect(clippy::expect_used, reason = "names and labels are constants, and a test makes them all")]
+fn made<T>(instrument: prometheus::Result<T>) -> T {
+    instrument.expect("a good name")
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    made(IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn histograms(name: &str, help: &str, seconds: &[f64], labels: &[&str]) -> HistogramVec {
+    made(HistogramVec::new(HistogramOpts::new(name, help).buckets(seconds.to_vec()), labels))
+}
+
+macro_rules! group {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty = $made:expr),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            $($field: $kind),+
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $made),+ }
+            }
+        }
+
+        impl Group for $name {
+            fn instruments(&self) -> Vec<Box<dyn Collector>> {
+                vec![$(Box::new(self.$field.clone())),+]
+            }
+        }
+    };
+}
+
+group! {
+    /// Of the edge: what was answered, and how soon.
+    Requests {
+        answered: IntCounterVec = counters(
+            "vestibule_requests_total",
+            "Requests answered, by route as it stands in the code, method and status.",
+            &["route", "method", "status"],
+        ),
+        took: HistogramVec = histograms(
+            "vestibule_request_seconds",
+            "From a request's head to its answer's head.",
+            &REQUEST_SECONDS,
+            &["route"],
+        ),
+        crowded: IntCounter = made(IntCounter::new(
+            "vestibule_requests_crowded_out_total",
+            "Requests refused because admission.in_flight were being answered.",
+        )),
+    }
+}
+
+impl Requests {
+    /// `route` is a pattern, such as `/v1/me/sessions/<id>`.
+    pub fn answered(&self, route: &str, method: &str, status: u16, took: Option<Duration>) {
+        // without a text made for each request
+        let mut digits = [0; 3];
+        for (n, digit) in digits.iter_mut().enumerate() {
+            *digit = b'0' + (status / [100, 10, 1][n] % 10) as u8;
+        }
+        let status = std::str::from_utf8(&digits).unwrap_or_default();
+        self.answered.with_label_values(&[route, method, status]).inc();
+        if let Some(took) = took {
+            self.took.with_label_values(&[route]).observe(took.as_secs_f64());
+        }
+    }
+
+    pub fn crowded_out(&self) {
+        self.crowded.inc();
+    }
+}
+
+group! {
+    /// Of the hasher: who was let in, who was not, and what it took.
+    Hashing {
+        admitted: IntCounterVec = counters(
+            "vestibule_hashes_admitted_total",
+            "Passwords that were queued for hashing, by purpose.",
+            &["purpose"],
+        ),
+        refused: IntCounterVec = counters(
+            "vestibule_hashes_refused_total",
+            "Passwords that were not hashed: refused on arrival, or late in the queue.",
+            &["purpose", "where"],
+        ),
+        waited: HistogramVec = histograms(
+            "vestibule_hash_wait_seconds",
+            "How long a password waited for a slot.",
+            &HASH_SECONDS,
+            &["purpose"],
+        ),
+        took: Histogram = made(Histogram::with_opts(
+            HistogramOpts::new("vestibule_hash_seconds", "How long a hash took in its slot.")
+                .buckets(HASH_SECONDS.to_vec()),
+        )),
+    }
+}
+
+impl Hashing {
+    pub fn admitted(&self, purpose: &str) {
+        self.admitted.with_label_values(&[purpose]).inc();
+    }
+
+    pub fn refused_on_arrival(&self, purpose: &str) {
+        self.refused.with_label_values(&[purpose, "arrival"]).inc();
+    }
+
+    pub fn refused_in_queue(&self, purpose: &str) {
+        self.refused.with_label_values(&[purpose, "queue"]).inc();
+    }
+
+    pub fn waited(&self, purpose: &str, wait: Duration) {
+        self.waited.with_label_values(&[purpose]).observe(wait.as_secs_f64());
+    }
+
+    pub fn took(&self, took: Duration) {
+        self.took.observe(took.as_secs_f64());
+    }
+}
+
+group! {
+    /// Of the store: connections that were not to be had.
+    Connections {
+        timed_out: IntCounter = made(IntCounter::new(
+            "vestibule_pool_timeouts_total",
+            "Requests that waited for a database connection in vain.",
+        )),
+    }
+}
+
+impl Connections {
+    pub fn timed_out(&self) {
+        self.timed_out.inc();
+    }
+}
+
+group! {
+    /// Of the courier: what became of letters when they were tried.
+    Letters {
+        tried: IntCounterVec = counters(
+            "vestibule_letters_total",
+            "Letters that were tried: sent, retried (refused for now), dead (given up), \
+             postponed (the mail server is away).",
+            &["outcome"],
+        ),
+    }
+}
+
+impl Letters {
+    pub fn tried(&self, outcome: &str) {
+        self.tried.with_label_values(&[outcome]).inc();
+    }
+}
+
+group! {
+    /// Of the two domains: what happened, never to whom.
+    Happenings {
+        events: IntCounterVec = counters(
+            "vestibule_events_total",
+            "What happened, by kind, as it is noted for the owners of accounts. What a failing \
+             database undoes is counted all the same.",
+            &["kind"],
+        ),
+        sign_ins: IntCounterVec = counters(
+            "vestibule_sign_ins_total",
+            "Attempts to sign in with a password, by outcome.",
+            &["outcome"],
+        ),
+        refreshes: IntCounterVec = counters(
+            "vestibule_refreshes_total",
+            "Refresh grants, by outcome.",
+            &["outcome"],
+        ),
+    }
+}
+
+impl Happenings {
+    pub fn event(&self, kind: &str) {
+        self.events.with_label_values(&[kind]).inc();
+    }
+
+    pub fn sign_in(&self, outcome: &str) {
+        self.sign_ins.with_label_values(&[outcome]).inc();
+    }
+
+    pub fn refresh(&self, outcome: &str) {
+        self.refreshes.with_label_values(&[outcome]).inc();
+    }
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    made(IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    made(IntGauge::new(name, help))
+}
+
+group! {
+    /// What is counted in the database every now and then, since it costs a statement.
+    Tally {
+        letters: IntGaugeVec = gauges(
+            "vestibule_outbox_letters",
+            "Letters in the outbox when last counted: waiting, or dead.",
+            &["state"],
+        ),
+        oldest: IntGauge = gauge(
+            "vestibule_outbox_oldest_seconds",
+            "Age of the oldest letter that was due when last counted; 0 if none was.",
+        ),
+        sessions: IntGauge = gauge(
+            "vestibule_sessions",
+            "Sessions in the database when last counted; those that ended in the last minutes may \
+             be among them.",
+        ),
+    }
+}
+
+impl Tally {
+    pub fn waiting(&self, letters: i64, oldest: Duration) {
+        self.letters.with_label_values(&["waiting"]).set(letters);
+        self.oldest.set(i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    pub fn all(&self, sessions: i64, dead_letters: i64) {
+        self.sessions.set(sessions);
+        self.letters.with_label_values(&["dead"]).set(dead_letters);
+    }
+}
+
+group! {
+    /// What is true at the moment of the scrape.
+    Moment {
+        queued: IntGauge = gauge(
+            "vestibule_hash_queue_length",
+            "Passwords that wait for a slot.",
+        ),
+        running: IntGauge = gauge("vestibule_hash_slots_busy", "Slots at work."),
+        slots: IntGauge = gauge("vestibule_hash_slots", "Slots in all."),
+        connections: IntGaugeVec = gauges(
+            "vestibule_pool_connections",
+            "Database connections, by pool: busy, idle, and as many as may be.",
+            &["pool", "state"],
+        ),
+        mail_down: IntGauge = gauge(
+            "vestibule_mail_breaker_open",
+            "1 while the mail server is not to be had and letters wait.",
+        ),
+        resident: IntGauge = gauge(
+            "process_resident_memory_bytes",
+            "Resident memory size in bytes.",
+        ),
+        files: IntGauge = gauge("process_open_fds", "Number of open file descriptors."),
+        started: IntGauge = gauge(
+            "process_start_time_seconds",
+            "Start time of the process since unix epoch in seconds.",
+        ),
+        build: IntGaugeVec = gauges(
+            "vestibule_build_info",
+            "Always 1; the version is in the label.",
+            &["version"],
+        ),
+    }
+}
+
+impl Moment {
+    pub(super) fn began(&self, unix_seconds: i64) {
+        self.started.set(unix_seconds);
+        self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    }
+
+    pub(super) fn set(&self, present: &super::Present) {
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.queued.set(whole(present.hashes_queued));
+        self.running.set(whole(present.hashes_running));
+        self.slots.set(whole(present.hash_slots));
+        self.mail_down.set(i64::from(present.mail_is_down));
+        for pool in &present.pools {
+            let set = |state, count: u32| {
+                self.connections.with_label_values(&[pool.name, state]).set(i64::from(count));
+            };
+            set("busy", pool.open.saturating_sub(pool.idle));
+            set("idle", pool.idle);
+            set("max", pool.max);
+        }
+    }
+
+    pub(super) fn set_process(&self, resident_bytes: i64, open_files: i64) {
+        self.resident.set(resident_bytes);
+        self.files.set(open_files);
+    }
+}

@@ -1,0 +1,155 @@
+//! What is counted, and how many requests are let in at once.
+
+use futures_util::FutureExt as _;
+use rocket::http::{Header, Method, Status};
+use serde_json::json;
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::support;
+use crate::support::{ADA, error_of, header, problem_of};
+
+const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
+
+/// The value of a series as it is written.
+fn value(app: &TestApp, series: &str) -> f64 {
+    let text = app.metrics();
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.expect(series).parse().unwrap()
+}
+
+#[rocket::async_test]
+async fn what_happened_is_counted() {
+    let app = support::configured(SERVED).await;
+    let ada = app.signed_in(ADA).await;
+    let mut fields = [("grant_type", "password"), ("client_id", "web"), ("username", ADA)].to_vec();
+    fields.push(("password", "another long password"));
+    assert_eq!(app.token(&fields).await.status(), Status::BadRequest);
+    let refresh = [("grant_type", "refresh_token"), ("client_id", "web")];
+    for (token, status) in [(ada.refresh_token.as_str(), 200), ("vrt_nonsense", 400)] {
+        let fields = [&refresh[..], &[("refresh_token", token)]].concat();
+        assert_eq!(app.token(&fields).await.status().code, status);
+    }
+    for (series, expected) in [
+        (r#"vestibule_requests_total{method="POST",route="/v1/accounts",status="202"}"#, 1.0),
+        (r#"vestibule_requests_total{method="POST",route="/oauth/token",status="200"}"#, 2.0),
+        (r#"vestibule_requests_total{method="POST",route="/oauth/token",status="400"}"#, 2.0),
+        (r#"vestibule_request_seconds_count{route="/oauth/token"}"#, 4.0),
+        (r#"vestibule_sign_ins_total{outcome="success"}"#, 1.0),
+        (r#"vestibule_sign_ins_total{outcome="refused"}"#, 1.0),
+        (r#"vestibule_refreshes_total{outcome="success"}"#, 1.0),
+        (r#"vestibule_refreshes_total{outcome="refused"}"#, 1.0),
+        (r#"vestibule_events_total{kind="sign-up"}"#, 1.0),
+        (r#"vestibule_events_total{kind="activation"}"#, 1.0),
+        (r#"vestibule_events_total{kind="sign-in-failed"}"#, 1.0),
+        (r#"vestibule_letters_total{outcome="sent"}"#, 1.0),
+        (r#"vestibule_hashes_admitted_total{purpose="sign-in"}"#, 2.0),
+        (r#"vestibule_hash_wait_seconds_count{purpose="sign-up"}"#, 1.0),
+        ("vestibule_hash_queue_length", 0.0),
+        ("vestibule_mail_breaker_open", 0.0),
+    ] {
+        assert_eq!(value(&app, series), expected, "{series}");
+    }
+    assert!(value(&app, "process_resident_memory_bytes") > 1e6);
+}
+
+#[rocket::async_test]
+async fn what_costs_a_statement_is_counted_now_and_then() {
+    let app = support::configured(SERVED).await;
+    app.signed_in(ADA).await;
+    app.sign_up("bob@example.org", PASSWORD).await;
+    app.advance(std::time::Duration::from_secs(90));
+    app.count().await;
+    assert_eq!(value(&app, r#"vestibule_outbox_letters{state="waiting"}"#), 1.0);
+    assert_eq!(value(&app, r#"vestibule_outbox_letters{state="dead"}"#), 0.0);
+    assert_eq!(value(&app, "vestibule_outbox_oldest_seconds"), 90.0);
+    assert_eq!(value(&app, "vestibule_sessions"), 1.0);
+}
+
+#[rocket::async_test]
+async fn r55_no_label_comes_from_a_request_and_their_number_is_bounded() {
+    let app = support::configured(SERVED).await;
+    let lines = |app: &TestApp| app.metrics().lines().count();
+    app.client.get("/marked/one").dispatch().await;
+    app.client.get("/v1/me/sessions/marked").dispatch().await;
+    let before = lines(&app);
+    for n in 0..50 {
+        let marked = Header::new("User-Agent", format!("marked-{n}"));
+        app.client.get(format!("/marked/{n}?marked={n}")).header(marked).dispatch().await;
+        app.client.get(format!("/v1/me/sessions/marked{n}")).dispatch().await;
+    }
+    assert_eq!(lines(&app), before);
+    for kept in ["marked", ADA] {
+        assert!(!app.metrics().contains(kept));
+    }
+    assert!(app.metrics().contains(r#"route="-""#), "paths that no route has are one");
+}
+
+#[rocket::async_test]
+async fn r51_more_requests_than_may_be_in_flight_are_refused_in_the_words_of_their_mount() {
+    let settings = format!("{SERVED}[default.vestibule.admission]\nin_flight = 1\n");
+    let app = support::configured(&settings).await;
+    let body = json!({ "email": ADA, "password": PASSWORD });
+    let mut first = Box::pin(app.post_json("/v1/accounts", &body));
+    // it has a place, and waits for its hash
+    assert!(first.as_mut().now_or_never().is_none());
+
+    let refused = app.token(&[("grant_type", "password")]).await;
+    assert_eq!(header(&refused, "Retry-After"), Some("1"));
+    let busy = (Status::ServiceUnavailable, "temporarily_unavailable".to_owned());
+    assert_eq!(error_of(refused).await, busy);
+    for method in [Method::Get, Method::Patch] {
+        let refused = app.client.req(method, "/v1/me").dispatch().await;
+        assert_eq!(header(&refused, "Retry-After"), Some("1"));
+        assert_eq!(problem_of(refused).await.0, Status::ServiceUnavailable);
+    }
+    let page = app.client.get("/account").dispatch().await;
+    assert_eq!(page.status(), Status::ServiceUnavailable);
+    assert_eq!(header(&page, "Content-Type"), Some("text/html; charset=utf-8"));
+    drop(page);
+    // whoever watches over it is told the truth
+    assert_eq!(app.client.get("/health/ready").dispatch().await.status(), Status::Ok);
+
+    assert_eq!(first.await.status(), Status::Accepted);
+    assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
+    assert_eq!(value(&app, "vestibule_requests_crowded_out_total"), 4.0);
+    let series = r#"vestibule_requests_total{method="PATCH",route="-",status="503"}"#;
+    assert_eq!(value(&app, series), 1.0, "the method that it had is told");
+}
+
+#[rocket::async_test]
+async fn r51_whoever_goes_away_leaves_their_place() {
+    let app = support::configured("[default.vestibule.admission]\nin_flight = 1\n").await;
+    let body = json!({ "email": ADA, "password": PASSWORD });
+    let mut gone = Box::pin(app.post_json("/v1/accounts", &body));
+    assert!(gone.as_mut().now_or_never().is_none());
+    drop(gone);
+    assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
+}
+
+/// Every series that a rule or a panel asks for is one that the service has.
+#[rocket::async_test]
+async fn rules_and_dashboard_ask_for_what_there_is() {
+    let app = support::configured(SERVED).await;
+    let known = vestibule::metrics::names();
+    let shown = app.metrics();
+    let shown = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for name in shown {
+        assert!(known.iter().any(|known| known == name), "{name}");
+    }
+    for file in ["deploy/prometheus/vestibule.rules.yaml", "deploy/grafana/vestibule.json"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let asked = std::fs::read_to_string(path).unwrap();
+        let words = asked.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let asked: std::collections::BTreeSet<&str> =
+            words.filter(|word| word.starts_with("vestibule_")).collect();
+        assert!(asked.len() >= 8, "{file} asks for {}", asked.len());
+        for name in asked {
+            let family = ["_bucket", "_count", "_sum"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .unwrap_or(name);
+            let is_known = known.iter().any(|known| [family, name].contains(&known.as_str()));
+            assert!(is_known, "{file}: {name}");
+        }
+    }
+}
