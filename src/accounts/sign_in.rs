@@ -55,6 +55,7 @@ impl Accounts {
             Err(SignInError::Refused) => "refused",
             Err(SignInError::Unconfirmed) => "unconfirmed",
             Err(SignInError::Failure(Failure::Busy { .. })) => "busy",
+            Err(SignInError::Failure(Failure::Limited { .. })) => "limited",
             Err(SignInError::Failure(_)) => "failed",
         });
         outcome

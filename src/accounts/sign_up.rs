@@ -37,7 +37,7 @@ impl Accounts {
     pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
         self.hasher.admit(Purpose::SignUp)?;
         self.limits.count_sign_up(&request.caller)?;
-        let turn = self.turns.take(&request.email, self.hasher.max_wait()).await;
+        let turn = self.turns.take(&request.email).await;
         let _turn = turn.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
         loop {
             let finding = self.compare(&request).await?;

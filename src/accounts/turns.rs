@@ -12,6 +12,10 @@ use tokio::time::timeout;
 
 use crate::model::EmailAddress;
 
+/// How long a sign-up waits for its turn: fifty for one address, one hash after the other, take some
+/// seconds on a busy machine, and all of them are to be answered (R35).
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Sign-ups that may wait for their turn at one address; more are refused.
 const WAITING_AT_MOST: usize = 100;
 
@@ -30,9 +34,12 @@ pub(super) struct Turn {
 }
 
 impl SignUpTurns {
-    /// Waits for the address, for as long as `patience`. `None` if too many do already, or if that
-    /// is over.
-    pub(super) async fn take(&self, email: &EmailAddress, patience: Duration) -> Option<Turn> {
+    /// Waits for the address. `None` if too many do already, or if it takes too long.
+    pub(super) async fn take(&self, email: &EmailAddress) -> Option<Turn> {
+        self.take_within(email, PATIENCE).await
+    }
+
+    async fn take_within(&self, email: &EmailAddress, patience: Duration) -> Option<Turn> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let turn = turns.entry(email.clone()).or_default();
@@ -65,16 +72,14 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
-
     #[tokio::test]
     async fn r35_turns_are_taken_one_after_the_other_and_forgotten() {
         let turns = SignUpTurns::default();
         let email = EmailAddress::parse("ada@example.org").unwrap();
-        let first = turns.take(&email, PATIENCE).await.unwrap();
+        let first = turns.take(&email).await.unwrap();
         let second = tokio::spawn({
             let (turns, email) = (turns.clone(), email.clone());
-            async move { turns.take(&email, PATIENCE).await.is_some() }
+            async move { turns.take(&email).await.is_some() }
         });
         tokio::task::yield_now().await;
         assert!(!second.is_finished());
@@ -87,10 +92,10 @@ mod tests {
     async fn r51_nobody_waits_for_a_turn_without_an_end() {
         let turns = SignUpTurns::default();
         let email = EmailAddress::parse("ada@example.org").unwrap();
-        let first = turns.take(&email, PATIENCE).await.unwrap();
-        assert!(turns.take(&email, Duration::ZERO).await.is_none());
+        let first = turns.take(&email).await.unwrap();
+        assert!(turns.take_within(&email, Duration::ZERO).await.is_none());
         drop(first);
-        assert!(turns.take(&email, Duration::ZERO).await.is_some());
+        assert!(turns.take_within(&email, Duration::ZERO).await.is_some());
         assert!(turns.0.lock().unwrap().is_empty());
     }
 
@@ -98,15 +103,15 @@ mod tests {
     async fn a_flood_for_one_address_is_refused() {
         let turns = SignUpTurns::default();
         let email = EmailAddress::parse("ada@example.org").unwrap();
-        let _first = turns.take(&email, PATIENCE).await.unwrap();
+        let _first = turns.take(&email).await.unwrap();
         let mut waiting: Vec<_> =
-            (1..WAITING_AT_MOST).map(|_| Box::pin(turns.take(&email, PATIENCE))).collect();
+            (1..WAITING_AT_MOST).map(|_| Box::pin(turns.take(&email))).collect();
         for turn in &mut waiting {
             assert!(turn.as_mut().now_or_never().is_none());
         }
-        assert!(turns.take(&email, PATIENCE).await.is_none());
+        assert!(turns.take(&email).await.is_none());
         drop(waiting);
         let other = EmailAddress::parse("bob@example.org").unwrap();
-        assert!(turns.take(&other, PATIENCE).await.is_some());
+        assert!(turns.take(&other).await.is_some());
     }
 }

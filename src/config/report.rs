@@ -65,15 +65,26 @@ fn shown(key: &str, value: &Value) -> String {
     }
 }
 
-/// A database URL as it may be shown: without the password in it.
+/// A database URL as it may be shown: without the password in it, wherever it stands.
 fn without_password(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            let _ = parsed.set_password(Some("***"));
-            parsed.to_string()
-        }
-        _ => url.to_owned(),
+    let Ok(mut parsed) = url::Url::parse(url) else { return "(set, not shown)".to_owned() };
+    let is_password = |name: &str| name.eq_ignore_ascii_case("password");
+    let query: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
+    let in_query = query.iter().any(|(name, _)| is_password(name));
+    if parsed.password().is_none() && !in_query {
+        return url.to_owned();
     }
+    if parsed.password().is_some() {
+        let _ = parsed.set_password(Some("***"));
+    }
+    if in_query {
+        let shown = query.iter().map(|(name, value)| match is_password(name) {
+            true => (name.as_str(), "***"),
+            false => (name.as_str(), value.as_str()),
+        });
+        parsed.query_pairs_mut().clear().extend_pairs(shown);
+    }
+    parsed.to_string()
 }
 
 #[cfg(test)]
@@ -149,6 +160,20 @@ mod tests {
         let wrong = development("[default.vestibule.clients.web]\ngrants = 1\nscopes = []");
         let error = Settings::read(&wrong).unwrap_err().to_string();
         assert!(error.contains("expected a list of words"), "{error}");
+    }
+
+    #[test]
+    fn r55_a_databases_password_is_not_shown_wherever_it_stands() {
+        for url in [
+            "postgres://ada:sesame@db/name",
+            "postgres:///name?host=/run/postgresql&user=ada&Password=sesame&sslmode=require",
+            "postgres://ada:ses/ame@db/name",
+        ] {
+            let shown = without_password(url);
+            assert!(!shown.contains("sesame") && !shown.contains("ses/ame"), "{shown}");
+        }
+        let plain = "postgres:///name?host=/run/postgresql";
+        assert_eq!(without_password(plain), plain);
     }
 
     #[test]

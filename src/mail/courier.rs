@@ -34,6 +34,8 @@ const MAX_TRIES: u32 = 17;
 /// How often the outbox is looked at even if nobody says that there is something in it: another
 /// node may have posted it.
 pub(super) const ROUND: Duration = Duration::from_secs(1);
+/// So often it is tried again to note that a letter was taken.
+const MARKED_AGAIN: usize = 8;
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Delivers letters. One for each node; any number may share a database.
@@ -155,6 +157,11 @@ impl Courier {
             Ok(left) => return left,
             Err(error) => error,
         };
+        if let DeliveryError::Store(error) = &error {
+            // no fault of the letter's, which is there again when its lease has run out
+            tracing::warn!(letter = %letter.id, error = chain(error), "a letter waits");
+            return false;
+        }
         tracing::error!(letter = %letter.id, error = chain(&error), "a letter failed");
         // a broken template or a row of a later version: its own fault, tried again
         if let Err(error) = self.fail(letter, &error.to_string()).await {
@@ -207,14 +214,25 @@ impl Courier {
 
     async fn has_left(&self, letter: &ClaimedLetter, content: &Letter) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let done = self.store.write(async |tx| {
-            tx.count_letter(&letter.email, now).await?;
-            match letter.kind.as_str() {
-                Cause::FAREWELL => tx.drop_letter(letter).await,
-                _ => tx.mark_sent(letter, now).await,
+        let mark = || {
+            self.store.write(async |tx| {
+                tx.count_letter(&letter.email, now).await?;
+                match letter.kind.as_str() {
+                    Cause::FAREWELL => tx.drop_letter(letter).await,
+                    _ => tx.mark_sent(letter, now).await,
+                }
+            })
+        };
+        // once it is taken, a database that is away for a moment is no reason to send it again
+        let mut marked = mark().await;
+        for _ in 0..MARKED_AGAIN {
+            if marked.is_ok() {
+                break;
             }
-        });
-        done.await?;
+            tokio::time::sleep(ROUND).await;
+            marked = mark().await;
+        }
+        marked?;
         self.metrics.tried("sent");
         tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
         let others = self.breaker.taken(letter.id);

@@ -287,9 +287,11 @@ pub(super) fn open_private(file: &Path) -> io::Result<File> {
 /// Whether a database's error code means that the same may go through later.
 pub(super) fn is_transient(code: &str) -> bool {
     if code.len() == 5 {
-        // SQLSTATE classes: connection exception, transaction rollback, insufficient resources,
-        // a lock that is not to be had, operator intervention, system error
-        return ["08", "40", "53", "55P03", "57", "58"].iter().any(|class| code.starts_with(class));
+        // SQLSTATE classes: connection exception, a transaction that was idle for too long, transaction
+        // rollback, insufficient resources, a lock that is not to be had, operator intervention,
+        // system error
+        let transient = ["08", "25P03", "40", "53", "55P03", "57", "58"];
+        return transient.iter().any(|class| code.starts_with(class));
     }
     // SQLite's primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))

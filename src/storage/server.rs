@@ -105,6 +105,10 @@ impl Server {
                     *seen = Some(Instant::now());
                     let _ = connection.close().await;
                 }
+                // too many connections: it is there
+                Err(sqlx::Error::Database(error)) if error.code().is_some_and(|c| c == "53300") => {
+                    *seen = Some(Instant::now());
+                }
                 Err(error) => return error,
             }
         }

@@ -434,8 +434,11 @@ impl Connection {
         const SQL: &str = "
             DELETE FROM sessions WHERE id IN
                 (SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2)";
-        self.pending.add(Change::Everything);
         let done = sqlx::query(SQL).bind(now.unix_millis()).bind(limit).execute(self.raw()).await?;
+        // a batch without any forgets nothing that is remembered
+        if done.rows_affected() > 0 {
+            self.pending.add(Change::Everything);
+        }
         Ok(done.rows_affected())
     }
 }

@@ -14,7 +14,7 @@ use super::lines::{InLine, Permit};
 use super::{Limits, Shared};
 use crate::accounts::Failure;
 use crate::clock::Timestamp;
-use crate::model::{AccountId, Caller, Tried};
+use crate::model::{Account, AccountId, Caller, Tried};
 use crate::storage::{Connection, Failures, GUESSES_REMEMBERED, Guesses, StoreError};
 
 /// The first wait once the free tries are used up. It doubles with each further failure.
@@ -96,6 +96,21 @@ impl Limits {
             Ok(passed) => passed.map(|held| Pass(Some(held))),
             Err(_) => Err(busy()),
         }
+    }
+
+    /// Somebody has shown by a link that the account is theirs: the place is known from now on.
+    pub(in crate::accounts) async fn know_place(
+        &self,
+        tx: &mut Connection,
+        account: &Account,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if !self.shared.enabled {
+            return Ok(());
+        }
+        let tried = Tried::of(account.email.as_str(), caller.address);
+        tx.keep_place(&tried.place, account.id, now).await
     }
 
     async fn stand_in_line(&self, tried: Tried, longest: usize) -> Result<Held, Failure> {
