@@ -1,6 +1,7 @@
 //! The outbox: letters that are to be sent, and how that went.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sqlx::any::AnyRow;
 use uuid::Uuid;
@@ -110,15 +111,17 @@ impl Connection {
     }
 
     /// The same for a letter that says no more than one of its kind which waits for the address
-    /// already: then that one does for both, so that a flood of requests makes one letter. Something
-    /// is written in either case, so that the time tells nothing.
+    /// already: then that one does for both, so that a flood of requests makes one letter, and is tried
+    /// within a minute, however long it was to wait. Something is written in either case, so that the
+    /// time tells nothing.
     pub async fn insert_letter_once(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
         const WAITING: &str = "
-            UPDATE outbox SET tries = tries
+            UPDATE outbox SET due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END
             WHERE email = $1 AND kind = $2 AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
         let waiting = sqlx::query(WAITING)
             .bind(new.email.as_str())
             .bind(new.kind)
+            .bind((new.now + Duration::from_secs(60)).unix_millis())
             .execute(self.raw())
             .await?;
         match waiting.rows_affected() {

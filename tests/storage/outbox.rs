@@ -322,6 +322,12 @@ async fn a_letter_that_says_nothing_more_waits_once(db: TestDatabase) {
     assert_eq!(db.claim(NOW, 10).await.len(), 3);
     post(&ada, "password-reset").await;
     assert_eq!(db.count("outbox").await, 4);
+    // whoever asks again does not wait for a retry of hours
+    let letter = claim_one(&db, NOW).await;
+    assert!(postpone(&db, &letter, after(36_000), 12, None).await);
+    post(&ada, "password-reset").await;
+    assert_eq!(db.count("outbox").await, 4);
+    assert!(ids(&db.claim(after(61), 10).await).contains(&letter.id));
 }
 
 async fn of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none(db: TestDatabase) {
