@@ -367,7 +367,7 @@ pub struct Running {
 }
 
 impl Running {
-    fn add<F>(&self, work: impl FnOnce(BoxFuture<'static, ()>) -> F)
+    pub(crate) fn add<F>(&self, work: impl FnOnce(BoxFuture<'static, ()>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {

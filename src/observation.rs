@@ -7,7 +7,7 @@ use rocket::fairing::AdHoc;
 use rocket::{Build, Orbit, Rocket, Shutdown};
 
 use crate::accounts::Accounts;
-use crate::assembly::Workers;
+use crate::assembly::{Running, Workers};
 use crate::config::{SettingError, Settings};
 use crate::mail::Courier;
 use crate::metrics::Requests;
@@ -69,9 +69,9 @@ impl Observed {
 }
 
 fn begin(rocket: &Rocket<Orbit>) {
-    if let Some(observatory) = rocket.state::<Arc<Observatory>>().cloned() {
-        let stop = rocket.shutdown();
-        tokio::spawn(async move {
+    let parts = rocket.state::<Running>().zip(rocket.state::<Arc<Observatory>>().cloned());
+    if let Some((running, observatory)) = parts {
+        running.add(|stop| async move {
             tokio::select! { () = count(&observatory) => {}, () = stop => {} }
         });
     }

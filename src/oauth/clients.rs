@@ -1,7 +1,8 @@
 //! What the operator does with registered clients, by the command line.
 //!
-//! All of it is safe while the service runs, on any node: clients are read at each request. Those in
-//! the settings are shown here and changed there.
+//! All of it is safe while the service runs, on any node: clients are read at each request, and access
+//! tokens that were found live are remembered for a second. Clients in the settings are shown here and
+//! changed there.
 
 use std::time::Duration;
 

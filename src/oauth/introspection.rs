@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::config::Introspects;
 use crate::model::{AccessToken, AccountId, Client, ClientId, EmailAddress, RefreshToken, Scope};
-use crate::oauth::sessions::{self, Standing};
+use crate::oauth::sessions::Standing;
 use crate::oauth::{ClientRefusal, Credentials, OAuth, OAuthError};
 use crate::storage::{SessionRecord, StoreError};
 
@@ -67,13 +67,8 @@ impl OAuth {
         let Some(session) = found.filter(|session| self.may_know(client, session)) else {
             return Ok(None);
         };
-        let now = self.clock.now();
-        let slot = session.access_with(&token.secret.digest());
-        let Some(slot) = slot.filter(|slot| slot.expires_at > now) else { return Ok(None) };
-        // whoever is asked about a token accepts it
-        if sessions::is_news(&session, slot.serial, now) {
-            self.usage.note(session.id, slot.serial, now);
-        }
+        let slot = self.accept(&session, &token.secret.digest());
+        let Some(slot) = slot else { return Ok(None) };
         Ok(Some(Introspected {
             kind: TokenKind::Access,
             scope: slot.scope.clone(),

@@ -12,7 +12,7 @@ use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
 use crate::accounts::SignedIn;
 use crate::model::{AccessToken, AccountId, Caller, Client, Digest, RefreshToken, Scope};
 use crate::oauth::registrar::{NO_REDIRECT_URL, from_oxide, to_oxide};
-use crate::oauth::{Grant, OAuth, OAuthError, TokenPair, sessions};
+use crate::oauth::{Grant, OAuth, OAuthError, TokenPair};
 use crate::storage::SessionRecord;
 
 /// Issues, refreshes and recognises tokens for one request.
@@ -87,18 +87,13 @@ impl<'a> Issuer<'a> {
         token: &AccessToken,
         digest: Digest,
     ) -> Result<Option<Arc<Grant>>, OAuthError> {
-        let OAuth { store, verified, usage, .. } = self.oauth;
+        let OAuth { store, verified, .. } = self.oauth;
         let read = verified.begin();
         let found = store.read(async |db| db.find_session(token.session).await).await?;
         let Some(session) = found.filter(|session| self.oauth.stands(session)) else {
             return Ok(None);
         };
-        let now = self.oauth.clock.now();
-        let slot = session.access_with(&digest);
-        let Some(slot) = slot.filter(|slot| slot.expires_at > now) else { return Ok(None) };
-        if sessions::is_news(&session, slot.serial, now) {
-            usage.note(session.id, slot.serial, now);
-        }
+        let Some(slot) = self.oauth.accept(&session, &digest) else { return Ok(None) };
         let grant = Arc::new(Grant {
             owner: session.owner(),
             session: session.id,

@@ -105,6 +105,15 @@ impl OAuth {
     ) -> Result<Option<String>, StoreError> {
         self.registrar.find_origin(&self.store, client, origin).await
     }
+
+    /// The origin as it is registered, if the client that a live token was issued to allows it.
+    pub async fn find_origin_of(
+        &self,
+        client: &str,
+        origin: &str,
+    ) -> Result<Option<String>, StoreError> {
+        self.registrar.find_origin_of(&self.store, client, origin).await
+    }
 }
 
 impl From<&TokenSettings> for Lifetimes {

@@ -116,6 +116,21 @@ impl Registrar {
             .ok_or(ClientRefusal::Wrong.into())
     }
 
+    /// The origin as it is registered, if the client that a live token was issued to allows it. Which
+    /// clients stand in the settings is no secret from its bearer, and the database is asked for none of
+    /// them.
+    pub(super) async fn find_origin_of(
+        &self,
+        store: &Store,
+        client: &str,
+        origin: &str,
+    ) -> Result<Option<String>, StoreError> {
+        match self.0.declared.get(client) {
+            Some(declared) => Ok(declared.allowed_origins.find(origin).map(str::to_owned)),
+            None => self.find_origin(store, Some(client), origin).await,
+        }
+    }
+
     /// The origin as it is registered, if the client allows it; if nothing is known of the client, if
     /// any client does: browsers ask before they say which client they are (Fetch §4.8).
     pub(super) async fn find_origin(

@@ -16,7 +16,9 @@ use crate::model::{
     RefreshToken, Scope, Secret, SessionId, SessionSummary, SessionTag,
 };
 use crate::oauth::{Lifetimes, OAuth, OAuthError};
-use crate::storage::{NewSession, Renewal, Rotation, SessionRecord, StoreError, StoreErrorKind};
+use crate::storage::{
+    AccessSlot, NewSession, Renewal, Rotation, SessionRecord, StoreError, StoreErrorKind,
+};
 
 /// How often a refresh is begun again because another of the same session was faster. Each time
 /// one of them got through, so this many in a row need as many racing requests with different
@@ -145,6 +147,21 @@ impl OAuth {
     pub(super) fn stands(&self, session: &SessionRecord) -> bool {
         session.is_live(self.clock.now())
             && self.registrar.stands(&session.client_id, session.client_enabled)
+    }
+
+    /// What a session that stands knows of one of its live access tokens. Whoever asks accepts the token,
+    /// and so it is seen in use.
+    pub(super) fn accept<'a>(
+        &self,
+        session: &'a SessionRecord,
+        token: &Digest,
+    ) -> Option<&'a AccessSlot> {
+        let now = self.clock.now();
+        let slot = session.access_with(token).filter(|slot| slot.expires_at > now)?;
+        if is_news(session, slot.serial, now) {
+            self.usage.note(session.id, slot.serial, now);
+        }
+        Some(slot)
     }
 
     /// Answers a refresh token that is of the client and wide enough for `scope`, which is within
@@ -381,7 +398,7 @@ fn access_secret(secret: &Secret, salt: &[u8; 32], serial: i64) -> Secret {
 }
 
 /// Whether noting that the session was used now would tell anything new.
-pub(super) fn is_news(session: &SessionRecord, serial: i64, now: Timestamp) -> bool {
+fn is_news(session: &SessionRecord, serial: i64, now: Timestamp) -> bool {
     let pair_was_unused = session.first_used_at.is_none() && serial >= session.rotation_serial;
     pair_was_unused || now.since(session.last_used_at) >= Duration::from_secs(60)
 }

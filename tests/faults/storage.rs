@@ -41,9 +41,10 @@ fn activate(service: &Service, postbox: &Postbox, email: &str) {
     assert_eq!(request(service.port, "POST", "/v1/activations", &kind, &body).status, 200);
 }
 
-fn me(service: &Service, access: &str) -> u16 {
+/// Of a path whose answer is read from the database each time.
+fn sessions(service: &Service, access: &str) -> u16 {
     let bearer = format!("Bearer {access}");
-    request(service.port, "GET", "/v1/me", &[("Authorization", &bearer)], "").status
+    request(service.port, "GET", "/v1/me/sessions", &[("Authorization", &bearer)], "").status
 }
 
 fn is_unavailable(service: &Service, answer: &Answer) {
@@ -70,7 +71,7 @@ fn writes_wait_and_reads_go_on(order: Order) {
         is_unavailable(service, &sign_in(service, "ada@example.org"));
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
         is_unavailable(service, &token(service, &fields));
-        assert_eq!(me(service, &access), 200, "reads go on");
+        assert_eq!(sessions(service, &access), 200, "reads go on");
     }
     disk.recover(order);
     let back = Instant::now();
@@ -91,7 +92,7 @@ fn writes_wait_and_reads_go_on(order: Order) {
     site.restart();
     let renewed = renewed.json();
     let access = renewed["access_token"].as_str().expect("a token");
-    assert_eq!(me(&site.service, access), 200);
+    assert_eq!(sessions(&site.service, access), 200);
     assert_eq!(sign_in(&site.service, "bob0@example.org").status, 200);
 }
 

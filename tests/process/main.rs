@@ -19,6 +19,8 @@ mod secrets;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+use std::time::{Duration, Instant};
+
 use program::{Program, SMTP_SECRET, has_exited_with, wait_until};
 use serde_json::{Value, json};
 
@@ -88,8 +90,12 @@ fn refresh(program: &Program, token: &Value) -> program::Answer {
 }
 
 /// What the command line ends is over in the service within a second, for which that remembers tokens.
+#[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 fn dies_soon(program: &Program, access_token: &Value) {
+    let ended = Instant::now();
     wait_until("the token is dead", || (me(program, access_token).status == 401).then_some(()));
+    // with room for a busy machine
+    assert!(ended.elapsed() < Duration::from_secs(5), "only after {:?}", ended.elapsed());
 }
 
 fn me(program: &Program, token: &Value) -> program::Answer {

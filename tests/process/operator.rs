@@ -101,7 +101,6 @@ impl Desk {
     }
 
     fn is_dead(&self, tokens: &Value) {
-        // on the first request after the command: nothing waits for a cache
         dies_soon(&self.program, &tokens["access_token"]);
         let answer = refresh(&self.program, &tokens["refresh_token"]);
         assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));

@@ -123,11 +123,22 @@ impl Program {
     /// Runs it and waits until it is ready.
     pub fn start(settings: &[(&str, String)]) -> Self {
         let mut program = Self::prepare(settings);
-        program.start_again();
-        program
+        // another process may take a free port before it does
+        for _ in 0..8 {
+            if program.comes_up() {
+                return program;
+            }
+            program.port = free_port();
+        }
+        panic!("it does not start:\n{}", program.output());
     }
 
     pub fn start_again(&mut self) {
+        assert!(self.comes_up(), "its port is taken:\n{}", self.output());
+    }
+
+    /// Starts it, and waits until it is ready. `false` if somebody else has its port.
+    fn comes_up(&mut self) -> bool {
         let log = |name: &str| {
             let mut options = File::options();
             Stdio::from(
@@ -137,12 +148,15 @@ impl Program {
         let mut command = self.command(&[]);
         self.child = Some(command.stdout(log("stdout")).stderr(log("stderr")).spawn().unwrap());
         wait_until("it is ready", || {
-            let exit = self.child.as_mut().unwrap().try_wait().unwrap();
-            assert!(exit.is_none(), "it ended with {exit:?}:\n{}", self.output());
+            if let Some(exit) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                let output = self.output();
+                assert!(output.contains("cannot listen on"), "it ended with {exit:?}:\n{output}");
+                return Some(false);
+            }
             let answer =
                 self.try_raw("GET /health/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-            answer.filter(|answer| answer.status == 200)
-        });
+            answer.filter(|answer| answer.status == 200).map(|_| true)
+        })
     }
 
     /// What it says when it does not start, as it should not; its exit code is checked.

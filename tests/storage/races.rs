@@ -54,7 +54,14 @@ async fn against_each_starter(db: &TestDatabase, ender: Ender) {
     let nodes = Nodes::on(db).await;
     for starter in [Starter::PasswordGrant, Starter::Refresh, Starter::PageSignIn] {
         let (mut handed_out, mut refused) = (0, 0);
-        for round in 0..rounds(ROUNDS) {
+        // else they did not race; on a busy machine that takes more rounds
+        let has_raced = |handed_out: usize, refused: usize| {
+            handed_out > 0 && (refused > 0 || ender == Ender::SignOutEverywhere)
+        };
+        for round in 0..rounds(ROUNDS) * 10 {
+            if round >= rounds(ROUNDS) && has_raced(handed_out, refused) {
+                break;
+            }
             let mut person = nodes.person(&format!("ada{round}.{starter:?}@example.org")).await;
             if ender == Ender::PasswordChange && round % 2 == 1 {
                 let cookie = page_sign_in(&nodes.starting, &person.email, PASSWORD).await;
@@ -70,8 +77,7 @@ async fn against_each_starter(db: &TestDatabase, ender: Ender) {
             check_the_end(&nodes, ender, &person).await;
         }
         println!("{ender:?} and {starter:?}: {handed_out} handed out, {refused} refused");
-        // else they did not race
-        assert!(handed_out > 0 && (refused > 0 || ender == Ender::SignOutEverywhere));
+        assert!(has_raced(handed_out, refused));
     }
 }
 

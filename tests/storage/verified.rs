@@ -18,8 +18,8 @@ on_both_engines! {
     r27_what_ends_elsewhere_is_over_within_a_second,
     r27_a_clock_that_is_set_back_prolongs_nothing,
     r27_a_token_of_the_same_session_is_not_taken_for_the_remembered_one,
-    r23_expiry_is_asked_of_the_clock_at_each_use,
-    r28_what_is_remembered_dies_while_the_database_is_away,
+    r26_expiry_is_asked_of_the_clock_at_each_use,
+    r52_what_is_remembered_dies_while_the_database_is_away,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -194,7 +194,7 @@ async fn r27_a_token_of_the_same_session_is_not_taken_for_the_remembered_one(db:
     assert!(!opens(&nodes.ending, &forged).await);
 }
 
-async fn r23_expiry_is_asked_of_the_clock_at_each_use(db: TestDatabase) {
+async fn r26_expiry_is_asked_of_the_clock_at_each_use(db: TestDatabase) {
     let app =
         TestApp::on_database(&db.url, "[default.vestibule.tokens]\naccess_ttl = \"2s\"").await;
     app.account("ada@example.org").await;
@@ -206,7 +206,7 @@ async fn r23_expiry_is_asked_of_the_clock_at_each_use(db: TestDatabase) {
     assert!(!opens(app.oauth(), &pair).await);
 }
 
-async fn r28_what_is_remembered_dies_while_the_database_is_away(db: TestDatabase) {
+async fn r52_what_is_remembered_dies_while_the_database_is_away(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
     let oauth = &nodes.ending;

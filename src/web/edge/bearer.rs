@@ -52,20 +52,19 @@ impl Need for Asked {
     const SCOPE: &'static str = "";
 
     fn of(request: &Request<'_>) -> Result<Scope, AccessDenied> {
-        let malformed =
-            |()| AccessDenied::MalformedScope("the scope that is asked for is malformed");
+        let malformed = || AccessDenied::MalformedScope("the scope that is asked for is malformed");
         let query = request.uri().query().map_or("", |query| query.as_str());
         let mut asked = Vec::new();
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if form_decode(name).ok_or(()).map_err(malformed)? == "scope" {
-                asked.push(form_decode(value).ok_or(()).map_err(malformed)?);
+            if form_decode(name).ok_or_else(malformed)? == "scope" {
+                asked.push(form_decode(value).ok_or_else(malformed)?);
             }
         }
         // of two, whichever were dropped would let somebody pass
         match asked.as_slice() {
             [] => Ok(Scope::default()),
-            [scope] => scope.parse().map_err(|_| malformed(())),
+            [scope] => scope.parse().map_err(|_| malformed()),
             _ => Err(AccessDenied::MalformedScope("the scope that is asked for is there twice")),
         }
     }
@@ -240,13 +239,13 @@ impl<'r, N: Need> FromRequest<'r> for Bearer<N> {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, AccessDenied> {
         match admit::<N>(request).await {
             Ok(grant) => {
-                Concern::of(request).client(&grant.client_id);
+                Concern::of(request).owner_of_token(&grant.client_id);
                 decide(request, Decision::Admitted);
                 Outcome::Success(Self { grant, need: PhantomData })
             }
             Err(denied) => {
                 if let AccessDenied::InsufficientScope { client_id, .. } = &denied {
-                    Concern::of(request).client(client_id);
+                    Concern::of(request).owner_of_token(client_id);
                 }
                 if let AccessDenied::Failure(failure) = &denied {
                     let (id, error) = (RequestId::of(request), chain(failure));

@@ -26,7 +26,16 @@ const REMEMBERED: &str = "600";
 
 /// The client that a request concerns, as far as it has said so by now.
 #[derive(Debug, Default)]
-struct Concerned(Mutex<Option<String>>);
+struct Concerned(Mutex<Option<(String, Known)>>);
+
+/// How it is known which client a request concerns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Known {
+    /// The request names it, whether or not there is one.
+    Named,
+    /// The request's token was issued to it.
+    ByToken,
+}
 
 /// Notes which client a request concerns.
 #[derive(Clone, Copy)]
@@ -37,19 +46,24 @@ impl<'r> Concern<'r> {
         Self(request.local_cache(Concerned::default))
     }
 
-    pub fn client(self, id: &str) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+    /// The client that the request's token was issued to.
+    pub(super) fn owner_of_token(self, id: &str) {
+        self.set(id, Known::ByToken);
+    }
+
+    fn set(self, id: &str, known: Known) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.to_owned(), known));
     }
 
     /// The client that is named; where none is, the one that serves such requests.
     pub fn credentials(self, credentials: Option<&Credentials>, oauth: &OAuth) {
         let named = credentials.map(|credentials| credentials.client_id.as_str());
         if let Some(client) = named.or_else(|| oauth.default_client()) {
-            self.client(client);
+            self.set(client, Known::Named);
         }
     }
 
-    fn get(self) -> Option<String> {
+    fn get(self) -> Option<(String, Known)> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -99,8 +113,12 @@ impl Cors {
     /// The origin as it is registered, if it may.
     async fn allowed(request: &Request<'_>, origin: &str) -> Option<String> {
         let oauth = request.rocket().state::<OAuth>()?;
-        let client = Concern::of(request).get();
-        match oauth.find_origin(client.as_deref(), origin).await {
+        let found = match Concern::of(request).get() {
+            Some((client, Known::ByToken)) => oauth.find_origin_of(&client, origin).await,
+            Some((client, Known::Named)) => oauth.find_origin(Some(&client), origin).await,
+            None => oauth.find_origin(None, origin).await,
+        };
+        match found {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "allowed origins cannot be read");
