@@ -57,11 +57,12 @@ impl Breaker {
         self.state().outage.is_some()
     }
 
-    /// How many letters may be tried now, of `most`.
-    pub(super) fn allowance(&self, now: Timestamp, most: usize) -> usize {
+    /// How many letters may be tried now, of `at_once`, while so many are on their way. A probe goes
+    /// alone: a server that hangs is not given another one before it has been given up on.
+    pub(super) fn allowance(&self, now: Timestamp, on_their_way: usize, at_once: usize) -> usize {
         match self.state().outage {
-            None => most,
-            Some(outage) if outage.next_probe <= now => most.min(1),
+            None => at_once.saturating_sub(on_their_way),
+            Some(outage) if outage.next_probe <= now && on_their_way == 0 => at_once.min(1),
             Some(_) => 0,
         }
     }
@@ -166,19 +167,21 @@ mod tests {
     fn r48_a_server_that_is_down_is_probed_with_growing_pauses_that_have_an_end() {
         let breaker = Breaker::default();
         let failure = Failure::new(Stage::Connection, "refused");
-        assert_eq!(breaker.allowance(NOW, 8), 8);
+        assert_eq!(breaker.allowance(NOW, 0, 8), 8);
+        assert_eq!(breaker.allowance(NOW, 3, 8), 5);
         let mut now = NOW;
         for pause in [1, 2, 4, 8, 16, 20, 20] {
             let probe = breaker.server_is_down(now, &failure);
             assert_eq!(probe, now + Duration::from_secs(pause));
             // others of the same batch
             assert_eq!(breaker.server_is_down(now, &failure), probe);
-            assert_eq!(breaker.allowance(now, 8), 0);
-            assert_eq!(breaker.allowance(probe, 8), 1);
+            assert_eq!(breaker.allowance(now, 0, 8), 0);
+            assert_eq!(breaker.allowance(probe, 1, 8), 0);
+            assert_eq!(breaker.allowance(probe, 0, 8), 1);
             now = probe;
         }
         breaker.server_is_there();
-        assert_eq!(breaker.allowance(now, 8), 8);
+        assert_eq!(breaker.allowance(now, 0, 8), 8);
     }
 
     #[test]

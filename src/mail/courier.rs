@@ -87,7 +87,7 @@ impl Courier {
             tracing::warn!(error = chain(&error), "the outbox cannot be read");
         }
         loop {
-            match self.claim(AT_ONCE.saturating_sub(on_their_way.len())).await {
+            match self.claim(on_their_way.len()).await {
                 Ok(letters) => {
                     for letter in letters {
                         let courier = Arc::clone(&self);
@@ -109,7 +109,7 @@ impl Courier {
 
     /// Delivers what is due, once.
     pub async fn deliver_due(&self) -> Result<Delivered, StoreError> {
-        let letters = self.claim(AT_ONCE).await?;
+        let letters = self.claim(0).await?;
         let outcomes = join_all(letters.iter().map(|letter| self.try_to_deliver(letter))).await;
         let sent = outcomes.iter().filter(|&&left| left).count();
         Ok(Delivered { sent, kept: outcomes.len() - sent })
@@ -126,10 +126,11 @@ impl Courier {
         Ok(())
     }
 
-    /// Takes the lease of up to `free` letters that are due, or that are to be tried ahead of that.
-    async fn claim(&self, free: usize) -> Result<Vec<ClaimedLetter>, StoreError> {
+    /// Takes the lease of letters that are due, or that are to be tried ahead of that: as many as may
+    /// go while so many are on their way.
+    async fn claim(&self, on_their_way: usize) -> Result<Vec<ClaimedLetter>, StoreError> {
         let now = self.clock.now();
-        let allowance = self.breaker.allowance(now, free);
+        let allowance = self.breaker.allowance(now, on_their_way, AT_ONCE);
         if allowance == 0 {
             return Ok(Vec::new());
         }
@@ -195,6 +196,11 @@ impl Courier {
         let rendered = self.renderer.render(&content, envelope)?;
         let sent =
             SentLetter::new(letter.id, now, &self.renderer, &letter.email, &content, &rendered);
+        // whoever was held up since the claim, such as by a machine that slept, would be sending
+        // when the lease has passed to another
+        if letter.leased_until < self.clock.now() + self.timeout {
+            return Ok(false);
+        }
         let outcome = self.transport.send(&sent, rendered).await;
         if !matches!(&outcome, Err(failure) if failure.fault() == Fault::Server) {
             self.breaker.server_is_there();

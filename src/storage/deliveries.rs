@@ -14,6 +14,7 @@ use crate::model::{AccountId, Digest, EmailAddress, Locale};
 pub struct ClaimedLetter {
     pub id: LetterId,
     pub lease: Uuid,
+    pub leased_until: Timestamp,
     pub kind: String,
     pub email: EmailAddress,
     pub locale: Option<Locale>,
@@ -31,6 +32,7 @@ impl ClaimedLetter {
         Ok(Self {
             id: column::parsed(row, "id")?,
             lease,
+            leased_until: column::instant(row, "leased_until")?,
             kind: column::text(row, "kind")?,
             email: column::parsed(row, "email")?,
             locale: column::optional(row, "locale", Locale::parse)?,
@@ -75,7 +77,8 @@ impl Connection {
               AND sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
               AND (lease IS NULL OR leased_until <= $3)";
         const CLAIMED: &str = "
-            SELECT id, kind, email, locale, account_id, facts, created_at, due_at, tries
+            SELECT id, leased_until, kind, email, locale, account_id, facts, created_at, due_at,
+                   tries
             FROM outbox WHERE lease = $1 ORDER BY due_at, id";
         sqlx::query(CLAIM)
             .bind(lease.to_string())

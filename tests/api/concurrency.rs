@@ -1,19 +1,23 @@
-//! Many refreshes of one session at once, as clients see it (R24). The ten thousand rounds are those of
-//! `tests/storage/lineage.rs`, which is below HTTP.
+//! Many refreshes of one session at once, on two nodes, as clients see them (R24), and ends of sessions
+//! among them (R27). The ten thousand rounds are those of `tests/storage/lineage.rs`, which is below HTTP.
 //!
 //! `TEST_ROUNDS=10 cargo test --test api concurrency` runs ten times as many rounds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rocket::http::Status;
 use rocket::tokio;
-use vestibule::testing::TestApp;
+use serde_json::json;
+use vestibule::testing::{PASSWORD, TestApp};
 
-use crate::support;
 use crate::support::{
-    ADA, error_of, invalid, opens, refresh, refreshed, sign_in, tokens, warnings,
+    self, ADA, Database, Tokens, error_of, invalid, opens, refresh, refreshed, refused, sign_in,
+    tokens, warnings,
 };
+use crate::support_life::{change_password, post_as};
+use crate::support_pages::OTHER;
 
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 100;
@@ -25,16 +29,37 @@ fn rounds() -> usize {
     ROUNDS * times.map_or(1, |times| times.parse().unwrap())
 }
 
+/// Two nodes on a database.
+struct Nodes {
+    one: Arc<TestApp>,
+    two: Arc<TestApp>,
+    _database: Database,
+}
+
+impl Nodes {
+    async fn start() -> Self {
+        let database = support::database().await;
+        let one = Arc::new(TestApp::on_database(&database.url, "").await);
+        let two = Arc::new(TestApp::on_database(&database.url, "").await);
+        Self { one, two, _database: database }
+    }
+
+    /// Every other client is on the other node.
+    fn of(&self, client: usize) -> Arc<TestApp> {
+        Arc::clone(if client.is_multiple_of(2) { &self.one } else { &self.two })
+    }
+}
+
 /// A round ends when all have answered: all get one and the same pair.
 #[rocket::async_test]
 async fn r24_eight_clients_in_rounds_are_one_lineage() {
-    let app = Arc::new(support::app().await);
-    app.account(ADA).await;
-    let mut token = sign_in(&app).await.refresh;
+    let nodes = Nodes::start().await;
+    nodes.one.account(ADA).await;
+    let mut token = sign_in(&nodes.one).await.refresh;
     for round in 0..rounds() {
         let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| {
-                let (app, token) = (Arc::clone(&app), token.clone());
+            .map(|client| {
+                let (app, token) = (nodes.of(client), token.clone());
                 tokio::spawn(async move { refreshed(&app, &token).await })
             })
             .collect();
@@ -47,23 +72,24 @@ async fn r24_eight_clients_in_rounds_are_one_lineage() {
         assert_ne!(pairs[0].refresh, token);
         token.clone_from(&pairs[0].refresh);
         if round % 50 == 0 {
-            assert!(opens(&app, &pairs[0].access).await);
+            assert!(opens(&nodes.one, &pairs[0].access).await);
+            assert!(opens(&nodes.two, &pairs[0].access).await);
         }
     }
-    still_one_session(&app, &token).await;
+    still_one_session(&nodes.two, &token).await;
 }
 
 /// Nobody waits for anybody: whoever is late may be refused, but a token has one successor.
 #[rocket::async_test]
 async fn r24_eight_clients_at_random_are_one_lineage() {
-    let app = Arc::new(support::app().await);
-    app.account(ADA).await;
-    let first = sign_in(&app).await.refresh;
+    let nodes = Nodes::start().await;
+    nodes.one.account(ADA).await;
+    let first = sign_in(&nodes.two).await.refresh;
     let latest = Arc::new(Mutex::new(first.clone()));
     let successors = Arc::new(Mutex::new(HashMap::<String, String>::new()));
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| {
-            let (app, latest) = (Arc::clone(&app), Arc::clone(&latest));
+        .map(|client| {
+            let (app, latest) = (nodes.of(client), Arc::clone(&latest));
             let successors = Arc::clone(&successors);
             tokio::spawn(async move {
                 for _ in 0..rounds() / CLIENTS {
@@ -95,7 +121,7 @@ async fn r24_eight_clients_at_random_are_one_lineage() {
         (last, length) = (next, length + 1);
     }
     assert_eq!(length, successors.len(), "all of them are one line");
-    still_one_session(&app, last).await;
+    still_one_session(&nodes.one, last).await;
 }
 
 async fn still_one_session(app: &TestApp, token: &str) {
@@ -104,4 +130,79 @@ async fn still_one_session(app: &TestApp, token: &str) {
     let listed: serde_json::Value = request.dispatch().await.into_json().await.unwrap();
     assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(1));
     assert_eq!(warnings(app).await, 0);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Revocation,
+    NewPassword,
+    Deletion,
+}
+
+/// Whoever refreshes on both nodes while a session ends holds nothing that lives when the end has been
+/// acknowledged.
+#[rocket::async_test]
+async fn r27_no_refresh_on_another_node_outlives_an_end_that_was_acknowledged() {
+    let nodes = Nodes::start().await;
+    let mut refreshed = 0;
+    for round in 0..rounds() / 20 {
+        for end in [End::Revocation, End::NewPassword, End::Deletion] {
+            let email = format!("person{round}@{end:?}.example").to_lowercase();
+            nodes.one.account(&email).await;
+            let session = nodes.one.sign_in(&email).await.refresh_token;
+            let refreshing =
+                tokio::spawn(refresh_until_refused([nodes.of(1), nodes.of(0)], session.clone()));
+            acknowledged(&nodes.one, end, &email, &session).await;
+            let pairs = refreshing.await.unwrap();
+            refreshed += pairs.len();
+            for pair in &pairs {
+                assert!(!opens(&nodes.one, &pair.access).await, "{end:?}, round {round}");
+                refused(&nodes.one, &pair.refresh).await;
+                refused(&nodes.two, &pair.refresh).await;
+            }
+            // what the other node had looked up it may believe for a second
+            nodes.one.advance(Duration::from_secs(1));
+            nodes.two.advance(Duration::from_secs(1));
+            for pair in &pairs {
+                assert!(!opens(&nodes.two, &pair.access).await, "{end:?}, round {round}");
+            }
+        }
+    }
+    assert!(refreshed > 0, "nobody was ever in time");
+}
+
+/// Answers all pairs that the nodes gave, in turns.
+async fn refresh_until_refused(nodes: [Arc<TestApp>; 2], first: String) -> Vec<Tokens> {
+    let (mut token, mut pairs) = (first, vec![]);
+    for app in nodes.iter().cycle() {
+        let answer = refresh(app, &token).await;
+        if answer.status() != Status::Ok {
+            assert_eq!(error_of(answer).await, invalid("invalid_grant"));
+            break;
+        }
+        let pair = tokens(answer).await;
+        opens(app, &pair.access).await; // or not any more
+        token.clone_from(&pair.refresh);
+        pairs.push(pair);
+    }
+    pairs
+}
+
+async fn acknowledged(app: &TestApp, end: End, email: &str, session: &str) {
+    match end {
+        End::Revocation => {
+            let fields = [("token", session), ("client_id", "web")];
+            assert_eq!(app.post_form("/oauth/revoke", &fields).await.status(), Status::Ok);
+        }
+        End::NewPassword => {
+            let ada = app.sign_in(email).await;
+            let answer = change_password(app, &ada.access_token, PASSWORD, OTHER).await;
+            assert_eq!(answer.status, Status::NoContent);
+        }
+        End::Deletion => {
+            let ada = app.sign_in(email).await;
+            let answer = post_as(&ada, "/v1/me/deletion", &json!({ "password": PASSWORD })).await;
+            assert_eq!(answer.status, Status::NoContent);
+        }
+    }
 }

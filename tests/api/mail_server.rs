@@ -404,6 +404,32 @@ async fn r48_a_courier_that_lost_its_lease_while_it_was_sending_changes_nothing(
     assert_eq!(server.letters().len(), 2);
 }
 
+#[rocket::async_test]
+async fn r48_a_courier_that_was_held_up_leaves_the_letter_to_whoever_has_its_lease_next() {
+    let server = SmtpServer::start();
+    // whoever writes takes turns
+    let one = "[default.databases.vestibule]\nmax_connections = 1";
+    let app = app_with(&server.url(), one).await;
+    sign_up(&app, ADA).await;
+    // the lease is of 17 seconds, of which the mail server may take two
+    let held_up = async {
+        while !is_on_its_way(&app).await {}
+        app.advance(seconds(16));
+    };
+    rocket::futures::future::join(app.deliver(), held_up).await;
+    assert!(server.letters().is_empty());
+    app.advance(seconds(1));
+    app.deliver().await;
+    assert_eq!(server.letters_to(ADA).len(), 1);
+    assert_eq!(letter_to(&app, ADA).await.tries, 0);
+}
+
+/// As somebody finds who writes.
+async fn is_on_its_way(app: &TestApp) -> bool {
+    let find = app.store().write(async |tx| tx.find_letters(&ALL, None, "", 9, BEGINNING).await);
+    find.await.unwrap().iter().any(|letter| letter.state == LetterState::OnItsWay)
+}
+
 /// One of several on a database.
 async fn node(database: &Database, server: &SmtpServer) -> TestApp {
     TestApp::on_database(&database.url, &settings(&server.url(), "")).await

@@ -1,6 +1,9 @@
 //! Letters and the real program: the operator's commands for them, on both engines, and letters that
 //! were on their way when it was killed.
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::program::{Program, Said, wait_until};
@@ -181,6 +184,40 @@ fn mail_test_says_how_far_a_letter_got() {
     let letters = plain.letters_to(ADA);
     assert_eq!(letters.len(), 2);
     assert!(letters[0].raw.contains("Subject: A test from Vestibule"), "{}", letters[0].raw);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
+fn r48_a_server_that_hangs_is_probed_by_one_letter_at_a_time() {
+    let server = SmtpServer::start();
+    let probes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&probes);
+    server.plays(move |step| match step {
+        Step::Connected => {
+            let mut seen = seen.lock().expect("no test panics here");
+            seen.push(Instant::now());
+            // the first finds out that the server is down
+            if seen.len() == 1 { Act::Say("421 4.3.2 not now") } else { Act::Hang }
+        }
+        _ => Act::Behave,
+    });
+    let program = Program::start(&settings(&server));
+    sign_up(&program, ADA);
+    wait_until("the first has failed", || {
+        let waiting = ask(&program, &["mail", "list", "--waiting"]);
+        waiting["letters"][0]["last_words"].is_string().then_some(())
+    });
+    for email in [BOB, EVE] {
+        sign_up(&program, email);
+    }
+    wait_until("two probes", || {
+        (probes.lock().expect("no test panics here").len() >= 3).then_some(())
+    });
+    let probes = probes.lock().expect("no test panics here");
+    for pair in probes[1..].windows(2) {
+        let between = pair[1] - pair[0];
+        assert!(between >= Duration::from_secs(2), "a second one after {between:?}");
+    }
 }
 
 #[test]
