@@ -11,6 +11,7 @@ mod operator;
 mod clients;
 mod letters;
 mod metrics;
+mod nodes;
 mod outage;
 #[path = "../support/postgres.rs"]
 mod postgres;
