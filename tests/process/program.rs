@@ -96,12 +96,17 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The metrics that are served at a port of this machine, if they are.
-pub fn scrape(port: u16) -> Option<Answer> {
+/// Sends these bytes to a port of this machine, on a connection of their own.
+fn exchange(port: u16, request: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
     Program::read(&mut stream)
+}
+
+/// The metrics that are served at a port of this machine, if they are.
+pub fn scrape(port: u16) -> Option<Answer> {
+    exchange(port, "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 }
 
 impl Program {
@@ -154,7 +159,7 @@ impl Program {
                 return Some(false);
             }
             let answer =
-                self.try_raw("GET /health/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+                self.raw("GET /health/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             answer.filter(|answer| answer.status == 200).map(|_| true)
         })
     }
@@ -244,13 +249,6 @@ impl Program {
         self.output()
     }
 
-    fn try_raw(&self, request: &str) -> Option<Answer> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(request.as_bytes()).ok()?;
-        Self::read(&mut stream)
-    }
-
     /// Reads until the answer is whole: the server may well keep the connection.
     fn read(stream: &mut TcpStream) -> Option<Answer> {
         let mut bytes = Vec::new();
@@ -274,7 +272,7 @@ impl Program {
 
     /// Sends these bytes on a connection of their own.
     pub fn raw(&self, request: &str) -> Option<Answer> {
-        self.try_raw(request)
+        exchange(self.port, request)
     }
 
     /// Sends a body in chunks for as long as the server listens.
@@ -305,7 +303,7 @@ impl Program {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-        self.try_raw(&request).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+        self.raw(&request).unwrap_or_else(|| panic!("no answer to {method} {path}"))
     }
 
     pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

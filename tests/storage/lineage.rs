@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
 use vestibule::accounts::{Failure, OwnSession};
 use vestibule::model::{Caller, Password, Scope};
-use vestibule::oauth::{
-    Access, AccessDenied, Credentials, OAuth, OAuthError, RefreshGrant, Revocation, TokenPair,
-};
+use vestibule::oauth::{OAuth, OAuthError, RefreshGrant, Revocation, TokenPair};
 use vestibule::testing::PASSWORD;
 
 use crate::database::{TestDatabase, scope};
-use crate::racing::{NEW_PASSWORD, Nodes, Person, dawdle, judged, password_grant, rounds};
+use crate::racing::{
+    NEW_PASSWORD, Nodes, Person, dawdle, judged, opens, password_grant, rounds, web,
+};
 
 on_both_engines! {
     r24_eight_tasks_in_rounds_are_one_lineage,
@@ -30,10 +30,6 @@ const ROUNDS: usize = 200;
 /// Each with a person of its own.
 const ENDS: usize = 40;
 
-fn web() -> Option<Credentials> {
-    Some(Credentials { client_id: "web".to_owned(), secret: None })
-}
-
 async fn present(
     oauth: &OAuth,
     token: &str,
@@ -42,14 +38,6 @@ async fn present(
     let refresh_token = token.to_owned().into();
     let request = RefreshGrant { client: web(), refresh_token, scope, caller: Caller::default() };
     oauth.refresh_grant(&request).await
-}
-
-async fn opens(oauth: &OAuth, access: &str) -> bool {
-    match oauth.protect(Access::Token(access), &Scope::empty()).await {
-        Ok(_) => true,
-        Err(AccessDenied::InvalidToken) => false,
-        Err(other) => panic!("{other:?}"),
-    }
 }
 
 /// Access and refresh token, as the client gets them.

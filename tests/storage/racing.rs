@@ -212,7 +212,7 @@ pub fn judged(oauth: &OAuth, typed: &str) -> NewPassword {
     oauth.accounts.policy.judge(typed, Owner::default()).unwrap()
 }
 
-fn web() -> Option<Credentials> {
+pub fn web() -> Option<Credentials> {
     Some(Credentials { client_id: "web".to_owned(), secret: None })
 }
 
@@ -256,14 +256,17 @@ pub async fn page_sign_in(
     oauth.accounts.sign_in_to_page(attempt).await
 }
 
-/// Whether the access token opens anything. Then the refresh token has to work as well, else not.
-pub async fn is_accepted(oauth: &OAuth, pair: &TokenPair) -> bool {
-    let token = pair.access.reveal();
-    let opens = match oauth.protect(Access::Token(&token), &scope("account.read")).await {
+pub async fn opens(oauth: &OAuth, access: &str) -> bool {
+    match oauth.protect(Access::Token(access), &scope("account.read")).await {
         Ok(_) => true,
         Err(AccessDenied::InvalidToken) => false,
         Err(other) => panic!("{other:?}"),
-    };
+    }
+}
+
+/// Whether the access token opens anything. Then the refresh token has to work as well, else not.
+pub async fn is_accepted(oauth: &OAuth, pair: &TokenPair) -> bool {
+    let opens = opens(oauth, &pair.access.reveal()).await;
     match refresh(oauth, pair).await {
         Ok(_) => assert!(opens, "a refresh token outlives its session"),
         Err(OAuthError::RefreshToken) => assert!(!opens, "an access token outlives its session"),

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use vestibule::accounts::{OwnSession, ProfileChange};
 use vestibule::model::{Actor, Caller, Name, Password, Scope};
-use vestibule::oauth::{
-    Access, AccessDenied, Credentials, Grant, OAuth, RefreshGrant, Revocation, TokenPair,
-};
+use vestibule::oauth::{Access, AccessDenied, Grant, OAuth, RefreshGrant, Revocation, TokenPair};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::database::TestDatabase;
-use crate::racing::{NEW_PASSWORD, Nodes, Person, judged, password_grant, refresh};
+use crate::racing::{self, NEW_PASSWORD, Nodes, Person, judged, password_grant, refresh, web};
 
 on_both_engines! {
     r27_a_token_that_is_remembered_dies_with_every_act_that_ends_it,
@@ -29,15 +27,7 @@ async fn passed(oauth: &OAuth, pair: &TokenPair) -> Result<std::sync::Arc<Grant>
 }
 
 async fn opens(oauth: &OAuth, pair: &TokenPair) -> bool {
-    match passed(oauth, pair).await {
-        Ok(_) => true,
-        Err(AccessDenied::InvalidToken) => false,
-        Err(other) => panic!("{other:?}"),
-    }
-}
-
-fn web() -> Option<Credentials> {
-    Some(Credentials { client_id: "web".to_owned(), secret: None })
+    racing::opens(oauth, &pair.access.reveal()).await
 }
 
 #[derive(Clone, Copy, Debug)]
