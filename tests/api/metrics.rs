@@ -1,8 +1,11 @@
 //! What is counted, and how many requests are let in at once.
 
 use futures_util::FutureExt as _;
+use futures_util::future::join;
 use rocket::http::{Header, Method, Status};
+use rocket::tokio::sync::Notify;
 use serde_json::json;
+use vestibule::storage::StoreError;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support;
@@ -84,14 +87,26 @@ async fn r55_no_label_comes_from_a_request_and_their_number_is_bounded() {
     assert!(app.metrics().contains(r#"route="-""#), "paths that no route has are one");
 }
 
+/// One request at a time, and one connection to the database.
+const ONE_AT_A_TIME: &str = "[default.vestibule.admission]
+in_flight = 1
+[default.databases.vestibule]
+max_connections = 1
+";
+
 #[rocket::async_test]
 async fn r51_more_requests_than_may_be_in_flight_are_refused_in_the_words_of_their_mount() {
-    let settings = format!("{SERVED}[default.vestibule.admission]\nin_flight = 1\n");
-    let app = support::configured(&settings).await;
+    let app = support::configured(&format!("{SERVED}{ONE_AT_A_TIME}")).await;
     let body = json!({ "email": ADA, "password": PASSWORD });
     let mut first = Box::pin(app.post_json("/v1/accounts", &body));
-    // it has a place, and waits for its hash
-    assert!(first.as_mut().now_or_never().is_none());
+    let (held, let_go) = (Notify::new(), Notify::new());
+    let takes_the_place = async {
+        held.notified().await;
+        assert!(first.as_mut().now_or_never().is_none());
+        let_go.notify_one();
+    };
+    // from then on it is in flight, since nobody lets it go on
+    join(hold_the_writer(&app, &held, &let_go), takes_the_place).await;
 
     let refused = app.token(&[("grant_type", "password")]).await;
     assert_eq!(header(&refused, "Retry-After"), Some("1"));
@@ -107,9 +122,9 @@ async fn r51_more_requests_than_may_be_in_flight_are_refused_in_the_words_of_the
     assert_eq!(header(&page, "Content-Type"), Some("text/html; charset=utf-8"));
     drop(page);
     // whoever watches over it is told the truth
-    assert_eq!(app.client.get("/health/ready").dispatch().await.status(), Status::Ok);
-
-    assert_eq!(first.await.status(), Status::Accepted);
+    let (first, ready) = join(first, app.client.get("/health/ready").dispatch()).await;
+    assert_eq!((first.status(), ready.status()), (Status::Accepted, Status::Ok));
+    drop((first, ready));
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
     assert_eq!(value(&app, "vestibule_requests_crowded_out_total"), 4.0);
     let series = r#"vestibule_requests_total{method="PATCH",route="-",status="503"}"#;
@@ -118,12 +133,28 @@ async fn r51_more_requests_than_may_be_in_flight_are_refused_in_the_words_of_the
 
 #[rocket::async_test]
 async fn r51_whoever_goes_away_leaves_their_place() {
-    let app = support::configured("[default.vestibule.admission]\nin_flight = 1\n").await;
+    let app = support::configured(ONE_AT_A_TIME).await;
     let body = json!({ "email": ADA, "password": PASSWORD });
     let mut gone = Box::pin(app.post_json("/v1/accounts", &body));
-    assert!(gone.as_mut().now_or_never().is_none());
-    drop(gone);
+    let (held, let_go) = (Notify::new(), Notify::new());
+    let goes_away = async {
+        held.notified().await;
+        assert!(gone.as_mut().now_or_never().is_none());
+        drop(gone);
+        let_go.notify_one();
+    };
+    join(hold_the_writer(&app, &held, &let_go), goes_away).await;
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
+}
+
+/// Whoever wants to write waits until it is let go.
+async fn hold_the_writer(app: &TestApp, held: &Notify, let_go: &Notify) {
+    let holding = app.store().write(async |_| {
+        held.notify_one();
+        let_go.notified().await;
+        Ok::<_, StoreError>(())
+    });
+    holding.await.unwrap();
 }
 
 /// Every series that a rule or a panel asks for is one that the service has.
