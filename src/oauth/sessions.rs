@@ -283,8 +283,7 @@ impl OAuth {
             client_is_stored: !self.registrar.declares(&session.client_id),
             now,
         };
-        let renewed =
-            self.store.write(async |tx| tx.renew_session(session, &renewal).await).await?;
+        let renewed = self.store.renew_session(session, &renewal).await?;
         Ok(renewed.then(|| TokenPair {
             access: AccessToken { session: session.id, secret: access },
             refresh: Some(RefreshToken { secret: refresh, ..token.clone() }),

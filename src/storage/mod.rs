@@ -1,8 +1,9 @@
 //! The database: every SQL statement of the service, and nothing else of it.
 //!
-//! [`Store::read`] and [`Store::write`] are the only ways in. Both lend a [`Connection`], whose
-//! methods are the statements, grouped by table in the files beside this one; `write` wraps them in
-//! one transaction and answers only once that is durable. Statements are one text for both
+//! [`Store::read`] and [`Store::write`] are the ways in. Both lend a [`Connection`], whose methods are
+//! the statements, grouped by table in the files beside this one; `write` wraps them in one
+//! transaction and answers only once that is durable. What many wait for and is one statement is a
+//! method of [`Store`] itself, and a transaction by itself. Statements are one text for both
 //! engines; only `pool`, `migrate` and what is about databases as such know which one it is.
 //!
 //! Rows are held in one order, or two requests on PostgreSQL wait for each other until one of them
@@ -25,6 +26,7 @@ mod copy;
 mod credentials;
 mod deliveries;
 mod email_changes;
+mod error;
 mod events;
 mod examine;
 mod guesses;
@@ -38,10 +40,10 @@ mod pool;
 mod server;
 mod sessions;
 mod sign_ups;
+mod statement;
 mod tables;
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::time::Duration;
 
 use figment::Figment;
@@ -64,6 +66,7 @@ pub use copy::{CopiedTable, CopyError, copy};
 pub use credentials::{CredentialsOf, PasswordCredentials};
 pub use deliveries::ClaimedLetter;
 pub use email_changes::NewEmailChange;
+pub use error::{StoreError, StoreErrorKind};
 pub use events::NewEvent;
 pub use examine::Examination;
 pub use guesses::{Failures, Guesses};
@@ -77,6 +80,7 @@ pub use page_sessions::{NewPageSession, PageSessionSummary};
 pub use pool::{Db, Engine, Pool, PoolError};
 pub use sessions::{AccessSlot, NewSession, Renewal, Rotation, SessionRecord};
 pub use sign_ups::{NewSignUp, SignUpRecord};
+use statement::Statement;
 
 use crate::crypto::secret::Entropy;
 
@@ -235,6 +239,15 @@ impl Store {
         connection.end(outcome).await
     }
 
+    /// Runs one statement as a transaction of its own, in one trip to the database; answers how many
+    /// rows it has touched once that is durable. It may count even if the request is dropped halfway.
+    async fn run(&self, statement: Statement, change: Change) -> Result<u64, StoreError> {
+        let mut pending = Pending::new(&self.changes);
+        pending.add(change);
+        let run = async { self.pool.run(statement, pending).await.map_err(|e| self.without(e)) };
+        patiently(run).await
+    }
+
     /// Why there is no connection.
     fn without(&self, error: sqlx::Error) -> StoreError {
         if matches!(error, sqlx::Error::PoolTimedOut) {
@@ -340,110 +353,5 @@ impl Connection {
         drop(pending);
         ended?;
         outcome
-    }
-}
-
-/// The database did not do what it was asked to.
-pub struct StoreError {
-    kind: StoreErrorKind,
-    source: Box<dyn StdError + Send + Sync>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreErrorKind {
-    /// A row like it exists already, or one that it needs does not.
-    Conflict,
-    /// Out of reach, overloaded, locked or out of space; may go through later.
-    Unavailable,
-    /// Anything else: a bug, or a database that somebody changed.
-    Internal,
-}
-
-impl StoreError {
-    pub fn kind(&self) -> StoreErrorKind {
-        self.kind
-    }
-
-    pub fn is_conflict(&self) -> bool {
-        self.kind == StoreErrorKind::Conflict
-    }
-
-    /// What was to be stored has no JSON.
-    pub(crate) fn unserializable(error: serde_json::Error) -> Self {
-        Self { kind: StoreErrorKind::Internal, source: Box::new(error) }
-    }
-
-    /// Others changed the same row so often that this request gave up.
-    pub(crate) fn contended() -> Self {
-        Self::unavailable("the row changed too often")
-    }
-
-    fn unavailable(why: &'static str) -> Self {
-        Self { kind: StoreErrorKind::Unavailable, source: why.into() }
-    }
-
-    fn internal(problem: String) -> Self {
-        Self { kind: StoreErrorKind::Internal, source: problem.into() }
-    }
-
-    /// A row holds what this program never writes.
-    fn corrupt(column: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        let source = format!("column {column}: {}", source.into());
-        Self { kind: StoreErrorKind::Internal, source: source.into() }
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error as E;
-        use sqlx::error::ErrorKind;
-
-        let kind = match &error {
-            // the last two: a server that went away in the midst of an answer, or of a beginning
-            E::Io(_)
-            | E::Tls(_)
-            | E::PoolTimedOut
-            | E::PoolClosed
-            | E::WorkerCrashed
-            | E::Protocol(_)
-            | E::BeginFailed => StoreErrorKind::Unavailable,
-            E::Database(database) => match database.kind() {
-                ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => {
-                    StoreErrorKind::Conflict
-                }
-                _ if database.code().is_some_and(|code| pool::is_transient(&code)) => {
-                    StoreErrorKind::Unavailable
-                }
-                _ => StoreErrorKind::Internal,
-            },
-            _ => StoreErrorKind::Internal,
-        };
-        Self { kind, source: Box::new(error) }
-    }
-}
-
-/// Without the driver's own `Debug`, in which PostgreSQL repeats keys and whole rows.
-impl fmt::Debug for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreError")
-            .field("kind", &self.kind)
-            .field("source", &format_args!("{}", self.source))
-            .finish()
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            StoreErrorKind::Conflict => "the row conflicts with another",
-            StoreErrorKind::Unavailable => "the database is unavailable",
-            StoreErrorKind::Internal => "the database failed",
-        })
-    }
-}
-
-impl StdError for StoreError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
     }
 }

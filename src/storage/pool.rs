@@ -16,7 +16,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
+use super::changes::Pending;
 use super::server::Server;
+use super::statement::{Line, Statement};
 use crate::config::SettingError;
 use crate::metrics::PoolLoad;
 
@@ -35,7 +37,7 @@ pub struct Pool {
 
 #[derive(Clone, Debug)]
 enum Connections {
-    Sqlite { readers: AnyPool, writers: AnyPool },
+    Sqlite { readers: AnyPool, writers: AnyPool, line: Line },
     Postgres(Server),
 }
 
@@ -113,7 +115,7 @@ impl Pool {
             max: pool.options().get_max_connections(),
         };
         match &self.connections {
-            Connections::Sqlite { readers, writers } => {
+            Connections::Sqlite { readers, writers, .. } => {
                 vec![load("readers", readers), load("writer", writers)]
             }
             Connections::Postgres(server) => vec![load("all", server.pool())],
@@ -125,6 +127,23 @@ impl Pool {
             // a deferred transaction would find out only at its first write that another is ahead
             Connections::Sqlite { writers, .. } => writers.begin_with("BEGIN IMMEDIATE").await,
             Connections::Postgres(server) => server.begin().await,
+        }
+    }
+
+    /// Runs the statement as a transaction of its own; answers how many rows it has touched.
+    pub(super) async fn run(
+        &self,
+        statement: Statement,
+        pending: Pending,
+    ) -> Result<u64, sqlx::Error> {
+        match &self.connections {
+            Connections::Sqlite { line, .. } => line.run(statement, pending).await,
+            Connections::Postgres(server) => {
+                let mut connection = server.acquire().await?;
+                let done = statement.execute(&mut *connection).await;
+                drop(pending);
+                Ok(done?.rows_affected())
+            }
         }
     }
 
@@ -154,7 +173,7 @@ impl Pool {
 
     pub(super) async fn close_connections(&self) {
         match &self.connections {
-            Connections::Sqlite { readers, writers } => {
+            Connections::Sqlite { readers, writers, .. } => {
                 readers.close().await;
                 writers.close().await;
             }
@@ -217,7 +236,11 @@ impl Pool {
                 let readers = readers.connect_with(options).await?;
                 Ok(Self {
                     engine: Engine::Sqlite { file },
-                    connections: Connections::Sqlite { readers, writers },
+                    connections: Connections::Sqlite {
+                        readers,
+                        line: Line::before(writers.clone()),
+                        writers,
+                    },
                 })
             }
             "postgres" | "postgresql" => {
@@ -231,7 +254,11 @@ impl Pool {
     }
 }
 
-fn sqlite(connections: u32, timeout: Duration, last_pragma: &'static str) -> AnyPoolOptions {
+pub(super) fn sqlite(
+    connections: u32,
+    timeout: Duration,
+    last_pragma: &'static str,
+) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(timeout)

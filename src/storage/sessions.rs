@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::{Change, Connection, StoreError, column};
+use super::{Change, Connection, Store, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{
     Account, AccountId, ClientId, Digest, EmailAddress, Locale, Name, Scope, SessionId,
@@ -180,6 +180,57 @@ fn client_enabled(row: &AnyRow) -> Result<Option<bool>, StoreError> {
     Ok(stored.map(|()| disabled_at.is_none()))
 }
 
+impl Store {
+    /// Renews the session if it still stands as `read` found it and is live: a compare-and-swap on
+    /// the refresh token and the count of access tokens. The live access token becomes the
+    /// preceding one as it stands now, so a revocation in between is not undone.
+    pub async fn renew_session(
+        &self,
+        read: &SessionRecord,
+        renewal: &Renewal<'_>,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE sessions
+            SET previous_access_serial = access_serial,
+                previous_access_digest = access_digest,
+                previous_access_scope = access_scope,
+                previous_access_expires_at = access_expires_at,
+                previous_access_issued_at = access_issued_at,
+                access_serial = access_serial + 1,
+                access_digest = $1, access_scope = $2, access_expires_at = $3,
+                access_issued_at = $4, last_used_at = $4,
+                previous_refresh_digest =
+                    CASE WHEN $8 IS NULL THEN previous_refresh_digest ELSE refresh_digest END,
+                refresh_digest = COALESCE($8, refresh_digest),
+                salt = COALESCE($9, salt),
+                idle_expires_at = COALESCE($10, idle_expires_at),
+                rotation_serial =
+                    CASE WHEN $8 IS NULL THEN rotation_serial ELSE access_serial + 1 END,
+                rotated_at = CASE WHEN $8 IS NULL THEN rotated_at ELSE $4 END,
+                first_used_at = CASE WHEN $8 IS NULL THEN first_used_at END
+            WHERE id = $5 AND refresh_digest = $6 AND access_serial = $7
+              AND idle_expires_at > $4 AND expires_at > $4
+              AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id
+                          AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)
+              AND ($11 IS NULL OR EXISTS (SELECT 1 FROM clients c
+                                          WHERE c.id = $11 AND c.disabled_at IS NULL))";
+        let rotation = renewal.rotation.as_ref();
+        let statement = sqlx::query(SQL)
+            .bind(renewal.access_digest.as_bytes().to_vec())
+            .bind(renewal.access_scope.to_string())
+            .bind(renewal.access_expires_at.unix_millis())
+            .bind(renewal.now.unix_millis())
+            .bind(read.id.to_string())
+            .bind(read.refresh_digest.as_bytes().to_vec())
+            .bind(read.access.serial)
+            .bind(rotation.map(|rotation| rotation.refresh_digest.as_bytes().to_vec()))
+            .bind(rotation.map(|rotation| rotation.salt.to_vec()))
+            .bind(rotation.map(|rotation| rotation.idle_expires_at.unix_millis()))
+            .bind(renewal.client_is_stored.then(|| read.client_id.to_string()));
+        Ok(self.run(statement, Change::Session(read.id)).await? == 1)
+    }
+}
+
 impl Connection {
     pub async fn find_session(
         &mut self,
@@ -233,58 +284,6 @@ impl Connection {
             .bind(new.access_expires_at.unix_millis())
             .bind(new.epoch)
             .bind(new.client_is_stored.then(|| new.client_id.as_str()))
-            .execute(self.raw())
-            .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Renews the session if it still stands as `read` found it and is live: a compare-and-swap on
-    /// the refresh token and the count of access tokens. The live access token becomes the
-    /// preceding one as it stands now, so a revocation in between is not undone.
-    pub async fn renew_session(
-        &mut self,
-        read: &SessionRecord,
-        renewal: &Renewal<'_>,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "
-            UPDATE sessions
-            SET previous_access_serial = access_serial,
-                previous_access_digest = access_digest,
-                previous_access_scope = access_scope,
-                previous_access_expires_at = access_expires_at,
-                previous_access_issued_at = access_issued_at,
-                access_serial = access_serial + 1,
-                access_digest = $1, access_scope = $2, access_expires_at = $3,
-                access_issued_at = $4, last_used_at = $4,
-                previous_refresh_digest =
-                    CASE WHEN $8 IS NULL THEN previous_refresh_digest ELSE refresh_digest END,
-                refresh_digest = COALESCE($8, refresh_digest),
-                salt = COALESCE($9, salt),
-                idle_expires_at = COALESCE($10, idle_expires_at),
-                rotation_serial =
-                    CASE WHEN $8 IS NULL THEN rotation_serial ELSE access_serial + 1 END,
-                rotated_at = CASE WHEN $8 IS NULL THEN rotated_at ELSE $4 END,
-                first_used_at = CASE WHEN $8 IS NULL THEN first_used_at END
-            WHERE id = $5 AND refresh_digest = $6 AND access_serial = $7
-              AND idle_expires_at > $4 AND expires_at > $4
-              AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = sessions.account_id
-                          AND a.epoch = sessions.epoch AND a.disabled_at IS NULL)
-              AND ($11 IS NULL OR EXISTS (SELECT 1 FROM clients c
-                                          WHERE c.id = $11 AND c.disabled_at IS NULL))";
-        self.pending.add(Change::Session(read.id));
-        let rotation = renewal.rotation.as_ref();
-        let done = sqlx::query(SQL)
-            .bind(renewal.access_digest.as_bytes().to_vec())
-            .bind(renewal.access_scope.to_string())
-            .bind(renewal.access_expires_at.unix_millis())
-            .bind(renewal.now.unix_millis())
-            .bind(read.id.to_string())
-            .bind(read.refresh_digest.as_bytes().to_vec())
-            .bind(read.access.serial)
-            .bind(rotation.map(|rotation| rotation.refresh_digest.as_bytes().to_vec()))
-            .bind(rotation.map(|rotation| rotation.salt.to_vec()))
-            .bind(rotation.map(|rotation| rotation.idle_expires_at.unix_millis()))
-            .bind(renewal.client_is_stored.then(|| read.client_id.as_str()))
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)

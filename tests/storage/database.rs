@@ -150,7 +150,7 @@ impl TestDatabase {
     }
 
     pub async fn renew(&self, read: &SessionRecord, renewal: &Renewal<'_>) -> bool {
-        self.store.write(async |tx| tx.renew_session(read, renewal).await).await.unwrap()
+        self.store.renew_session(read, renewal).await.unwrap()
     }
 
     /// Posts a letter that is due from `due` on.

@@ -265,8 +265,8 @@ async fn r24_of_eight_renewals_of_one_read_one_goes_through(db: TestDatabase) {
                     0 => rotating(number, &read.scope, NOW),
                     _ => access_only(number, &read.scope, NOW),
                 };
-                let renewed = store.write(async |tx| tx.renew_session(&read, &renewal).await);
-                renewed.await.unwrap().then_some(number)
+                let renewed = store.renew_session(&read, &renewal).await.unwrap();
+                renewed.then_some(number)
             }
         });
         let winners: Vec<usize> = answers.await.into_iter().flatten().collect();
@@ -281,18 +281,11 @@ async fn r24_of_eight_renewals_of_one_read_one_goes_through(db: TestDatabase) {
 
 async fn r24_a_lineage_of_a_thousand_refreshes_stays_one_row(db: TestDatabase) {
     let (_, first) = started(&db).await;
-    let last = db
-        .store
-        .write(async |tx| {
-            let mut read = first.clone();
-            for number in 1..=1_000 {
-                assert!(tx.renew_session(&read, &rotating(number, &first.scope, NOW)).await?);
-                read = tx.find_session(first.id).await?.unwrap();
-            }
-            Ok::<_, vestibule::storage::StoreError>(read)
-        })
-        .await
-        .unwrap();
+    let mut last = first.clone();
+    for number in 1..=1_000 {
+        assert!(db.renew(&last, &rotating(number, &first.scope, NOW)).await);
+        last = db.find_session(first.id).await.unwrap();
+    }
     assert_eq!((last.access.serial, last.refresh_digest), (1_000, digest("r1000")));
     assert_eq!(db.count("sessions").await, 1);
 }
@@ -327,11 +320,11 @@ async fn r27_a_renewal_that_races_a_raised_epoch_leaves_no_live_session(db: Test
             let (store, read) = (db.store.clone(), read.clone());
             async move {
                 let renewal = rotating(index, &read.scope, NOW);
-                let written = store.write(async |tx| match index {
-                    0 => tx.raise_epoch(account).await,
-                    _ => tx.renew_session(&read, &renewal).await,
-                });
-                written.await.unwrap()
+                let written = match index {
+                    0 => store.write(async |tx| tx.raise_epoch(account).await).await,
+                    _ => store.renew_session(&read, &renewal).await,
+                };
+                written.unwrap()
             }
         })
         .await;
@@ -411,11 +404,11 @@ async fn r31_revocations_and_renewals_at_once_leave_no_revoked_token(db: TestDat
             let (store, read, revoked) = (db.store.clone(), read.clone(), digest(&revoked));
             async move {
                 let renewal = rotating(round + 1, &read.scope, NOW);
-                let written = store.write(async |tx| match index {
-                    0 => tx.revoke_access(read.id, &revoked).await.map(|()| true),
-                    _ => tx.renew_session(&read, &renewal).await,
-                });
-                written.await.unwrap()
+                let revoked = store.write(async |tx| tx.revoke_access(read.id, &revoked).await);
+                match index {
+                    0 => revoked.await.map(|()| true).unwrap(),
+                    _ => store.renew_session(&read, &renewal).await.unwrap(),
+                }
             }
         });
         assert_eq!(answers.await, [true, true]);

@@ -1,0 +1,114 @@
+//! What can go wrong with the database, as the rest of the service tells it apart.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::pool;
+
+/// The database did not do what it was asked to.
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// A row like it exists already, or one that it needs does not.
+    Conflict,
+    /// Out of reach, overloaded, locked or out of space; may go through later.
+    Unavailable,
+    /// Anything else: a bug, or a database that somebody changed.
+    Internal,
+}
+
+impl StoreError {
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    pub fn is_conflict(&self) -> bool {
+        self.kind == StoreErrorKind::Conflict
+    }
+
+    /// What was to be stored has no JSON.
+    pub(crate) fn unserializable(error: serde_json::Error) -> Self {
+        Self { kind: StoreErrorKind::Internal, source: Box::new(error) }
+    }
+
+    /// Others changed the same row so often that this request gave up.
+    pub(crate) fn contended() -> Self {
+        Self::unavailable("the row changed too often")
+    }
+
+    pub(super) fn unavailable(why: &'static str) -> Self {
+        Self { kind: StoreErrorKind::Unavailable, source: why.into() }
+    }
+
+    pub(super) fn internal(problem: String) -> Self {
+        Self { kind: StoreErrorKind::Internal, source: problem.into() }
+    }
+
+    /// A row holds what this program never writes.
+    pub(super) fn corrupt(
+        column: &'static str,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let source = format!("column {column}: {}", source.into());
+        Self { kind: StoreErrorKind::Internal, source: source.into() }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        use sqlx::error::ErrorKind;
+
+        let kind = match &error {
+            // the last two: a server that went away in the midst of an answer, or of a beginning
+            E::Io(_)
+            | E::Tls(_)
+            | E::PoolTimedOut
+            | E::PoolClosed
+            | E::WorkerCrashed
+            | E::Protocol(_)
+            | E::BeginFailed => StoreErrorKind::Unavailable,
+            E::Database(database) => match database.kind() {
+                ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => {
+                    StoreErrorKind::Conflict
+                }
+                _ if database.code().is_some_and(|code| pool::is_transient(&code)) => {
+                    StoreErrorKind::Unavailable
+                }
+                _ => StoreErrorKind::Internal,
+            },
+            _ => StoreErrorKind::Internal,
+        };
+        Self { kind, source: Box::new(error) }
+    }
+}
+
+/// Without the driver's own `Debug`, in which PostgreSQL repeats keys and whole rows.
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("source", &format_args!("{}", self.source))
+            .finish()
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            StoreErrorKind::Conflict => "the row conflicts with another",
+            StoreErrorKind::Unavailable => "the database is unavailable",
+            StoreErrorKind::Internal => "the database failed",
+        })
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
