@@ -227,9 +227,7 @@ fn key_of(error: &MessageError) -> &'static str {
 
 fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -> Accounts {
     let entropy = Entropy;
-    let hashing = &settings.hashing;
-    let limits =
-        Limits::new(store.clone(), clock.clone(), hasher.clone(), &settings.limits, hashing);
+    let limits = Limits::new(store.clone(), clock.clone(), hasher.clone(), settings);
     Accounts {
         store: store.clone(),
         clock: clock.clone(),

@@ -37,12 +37,21 @@ impl Accounts {
     pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
         self.hasher.admit(Purpose::SignUp)?;
         self.limits.count_sign_up(&request.caller)?;
+        let outcome = self.sign_up_counted(&request).await;
+        // said, and not by dropping something: who goes away has had the work done
+        if matches!(outcome, Err(Failure::Busy { .. })) {
+            self.limits.give_sign_up_back(&request.caller);
+        }
+        outcome
+    }
+
+    async fn sign_up_counted(&self, request: &SignUpRequest) -> Result<(), Failure> {
         let turn = self.turns.take(&request.email).await;
         let _turn = turn.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
         loop {
-            let finding = self.compare(&request).await?;
+            let finding = self.compare(request).await?;
             // the row that was compared may be gone by now, or one may have come: then once more
-            if self.store.write(async |tx| self.keep(tx, &request, &finding).await).await? {
+            if self.store.write(async |tx| self.keep(tx, request, &finding).await).await? {
                 self.outbox.wake();
                 return Ok(());
             }

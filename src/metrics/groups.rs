@@ -143,6 +143,23 @@ impl Hashing {
 }
 
 group! {
+    /// Of the limits: who was refused, and by which.
+    Limiting {
+        refused: IntCounterVec = counters(
+            "vestibule_limited_total",
+            "Requests that a limit refused, by its setting; waiting: too many that wait for a try.",
+            &["limit"],
+        ),
+    }
+}
+
+impl Limiting {
+    pub fn limited(&self, limit: &str) {
+        self.refused.with_label_values(&[limit]).inc();
+    }
+}
+
+group! {
     /// Of the store: connections that were not to be had.
     Connections {
         timed_out: IntCounter = made(IntCounter::new(

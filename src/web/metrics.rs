@@ -40,8 +40,9 @@ impl Observatory {
     ) -> Result<Self, String> {
         let tally = Tally::default();
         let (hashing, connections) = (accounts.hasher.metrics(), accounts.store.metrics());
+        let (limiting, happenings) = (accounts.limits.metrics(), accounts.events.metrics());
         let exposition = Exposition::of(
-            &[requests, &hashing, connections, &courier.metrics, accounts.events.metrics(), &tally],
+            &[requests, &hashing, limiting, connections, &courier.metrics, happenings, &tally],
             &accounts.clock,
         );
         Ok(Self {

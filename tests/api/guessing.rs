@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::{LocalRequest, LocalResponse};
 use rocket::tokio;
@@ -260,6 +261,41 @@ async fn r20_many_right_passwords_at_once_are_no_guessing() {
             assert!(one.await.unwrap());
         }
     }
+}
+
+/// Half of what may be under way may wait for tries, and half of that for those of one name.
+#[rocket::async_test]
+async fn r51_those_who_wait_to_try_a_password_leave_room_for_others() {
+    let toml = "[default.vestibule.admission]\nin_flight = 16\n\
+                [default.vestibule.limits]\nfree_failures = 1";
+    let app = support::configured(toml).await;
+    let begin = |name: &str| {
+        let fields = [("email", name), ("password", WRONG)];
+        let request = app.client.post("/account/sign-in").header(ContentType::Form);
+        let mut response = Box::pin(from(request, STRANGER).body(form(&fields)).dispatch());
+        match response.as_mut().now_or_never() {
+            Some(answer) => {
+                Err((answer.status(), header(&answer, "Retry-After").map(str::to_owned)))
+            }
+            None => Ok(response),
+        }
+    };
+    let put_off = |name: &str| {
+        let expected = (Status::ServiceUnavailable, Some("1".to_owned()));
+        assert_eq!(begin(name).err(), Some(expected), "{name}");
+    };
+    // each name has one try at a time, which the first has; four wait
+    let under_way = |name: &str| (0..5).map(|_| begin(name).unwrap()).collect::<Vec<_>>();
+    let ada = under_way("ada@example.org");
+    put_off("ada@example.org");
+    let bob = under_way("bob@example.org");
+    // whoever has to wait for nobody is let in, and nobody else by now
+    let cyd = begin("cyd@example.org").unwrap();
+    put_off("cyd@example.org");
+    drop(ada);
+    let waiting = begin("cyd@example.org").unwrap();
+    drop((bob, cyd, waiting));
+    assert_eq!(begin("ada@example.org").unwrap().await.status(), Status::UnprocessableEntity);
 }
 
 #[rocket::async_test]
@@ -595,6 +631,36 @@ async fn sign_ups_and_requests_for_letters_are_limited_by_address() {
     assert_eq!(refused.problem(429, "rate-limited").header("retry-after"), "1200");
     app.advance(Duration::from_secs(1_800));
     assert_eq!(post("/v1/password-resets", STRANGER, "ada").await.status, Status::Accepted);
+}
+
+/// So many wait for their turn at one address, and all that are more are put off.
+const TURNS: usize = 100;
+
+#[rocket::async_test]
+async fn sign_ups_that_are_put_off_are_not_counted() {
+    let app = support::configured("[default.vestibule.limits]\nsign_ups_per_address = 105").await;
+    let post = |name: &str| {
+        let body = json!({ "email": format!("{name}@example.org"), "password": PASSWORD });
+        let request = app.client.post("/v1/accounts").header(ContentType::JSON);
+        Box::pin(from(request, STRANGER).body(body.to_string()).dispatch())
+    };
+    let mut waiting = vec![];
+    for _ in 0..TURNS {
+        let mut request = post("ada");
+        assert!(request.as_mut().now_or_never().is_none());
+        waiting.push(request);
+    }
+    for _ in 0..50 {
+        let put_off = post("ada").await;
+        assert_eq!(put_off.status(), Status::ServiceUnavailable);
+    }
+    for request in waiting {
+        assert_eq!(request.await.status(), Status::Accepted);
+    }
+    for name in ["one", "two", "three", "four", "five"] {
+        assert_eq!(post(name).await.status(), Status::Accepted, "{name}");
+    }
+    assert_eq!(post("six").await.status(), Status::TooManyRequests);
 }
 
 #[rocket::async_test]

@@ -1,8 +1,11 @@
 //! What is counted, and how many requests are let in at once.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use futures_util::FutureExt as _;
 use futures_util::future::join;
-use rocket::http::{Header, Method, Status};
+use rocket::http::{ContentType, Header, Method, Status};
 use rocket::tokio::sync::Notify;
 use serde_json::json;
 use vestibule::storage::StoreError;
@@ -56,11 +59,61 @@ async fn what_happened_is_counted() {
 }
 
 #[rocket::async_test]
+async fn what_a_limit_refuses_is_counted_by_its_name() {
+    let settings = format!(
+        "{SERVED}[default.vestibule.limits]\nfree_failures = 1\nfailures_in_a_row = 2\n\
+         failures_per_address = 4\nfailures_in_all = 6\nsign_ups_per_address = 1\n\
+         requests_per_address = 1\nunknown_links_per_address = 1\n"
+    );
+    let app = support::configured(&settings).await;
+    let guess = async |name: &str, address: &str, status: u16| {
+        let fields = [("grant_type", "password"), ("client_id", "web"), ("username", name)];
+        let fields = [&fields[..], &[("password", "another long password")]].concat();
+        let request = app.client.post("/oauth/token").header(ContentType::Form);
+        let address = SocketAddr::new(address.parse().unwrap(), 4711);
+        let answer = request.remote(address).body(support::form(&fields)).dispatch().await;
+        assert_eq!(answer.status().code, status, "{name} from {address}");
+    };
+    let (here, there) = ("192.0.2.1", "192.0.2.2");
+    guess("ada", here, 400).await;
+    guess("ada", here, 429).await;
+    app.advance(Duration::from_secs(1));
+    guess("ada", here, 400).await;
+    guess("ada", here, 429).await;
+    guess("bob", here, 400).await;
+    guess("cyd", here, 400).await;
+    guess("dan", here, 429).await;
+    guess("eve", there, 400).await;
+    guess("fay", there, 400).await;
+    guess("gus", there, 429).await;
+    for (path, body) in [
+        ("/v1/accounts", json!({ "email": ADA, "password": PASSWORD })),
+        ("/v1/password-resets", json!({ "email": ADA })),
+        ("/v1/activations", json!({ "token": "unknown" })),
+    ] {
+        app.post_json(path, &body).await;
+        assert_eq!(app.post_json(path, &body).await.status(), Status::TooManyRequests, "{path}");
+    }
+    for limit in [
+        "free_failures",
+        "failures_in_a_row",
+        "failures_per_address",
+        "failures_in_all",
+        "sign_ups_per_address",
+        "requests_per_address",
+        "unknown_links_per_address",
+    ] {
+        let series = format!("vestibule_limited_total{{limit=\"{limit}\"}}");
+        assert_eq!(value(&app, &series), 1.0, "{limit}");
+    }
+}
+
+#[rocket::async_test]
 async fn what_costs_a_statement_is_counted_now_and_then() {
     let app = support::configured(SERVED).await;
     app.signed_in(ADA).await;
     app.sign_up("bob@example.org", PASSWORD).await;
-    app.advance(std::time::Duration::from_secs(90));
+    app.advance(Duration::from_secs(90));
     app.count().await;
     assert_eq!(value(&app, r#"vestibule_outbox_letters{state="waiting"}"#), 1.0);
     assert_eq!(value(&app, r#"vestibule_outbox_letters{state="dead"}"#), 0.0);

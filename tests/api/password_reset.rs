@@ -5,6 +5,7 @@ use std::time::Duration;
 use rocket::futures::future::join_all;
 use rocket::http::{Header, Status};
 use serde_json::json;
+use vestibule::model::EmailAddress;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, opens, refused, sign_in};
@@ -48,6 +49,34 @@ async fn is_unknown(app: &TestApp, token: &str) {
     confirm(app, token, OTHER).await.problem(404, "link-unknown");
     show(app, token).await.page(404, "does not work");
     press(app, token, OTHER).await.page(404, "does not work");
+}
+
+/// Django sent the link of an account to whoever's address became its own by upper case (CVE-2019-19844).
+#[rocket::async_test]
+async fn r36_who_only_looks_alike_gets_no_link_of_anothers_account() {
+    let app = support::app().await;
+    let owner = "mike.king@example.org";
+    app.account(owner).await;
+    let before = letters(&app, owner).await;
+    for alike in [
+        "m\u{131}ke.king@example.org",
+        "mi\u{212a}e.king@example.org",
+        "m\u{456}ke.king@example.org",
+        "\u{ff4d}ike.king@example.org",
+        "mike.king@examp\u{29f}e.org",
+        "mike.k\u{2139}ng@example.org",
+    ] {
+        let status = ask(&app, alike).await.status;
+        assert!([202, 422].contains(&status.code), "{alike}: {status}");
+        app.deliver().await;
+        assert_eq!(letters(&app, owner).await, before, "{alike}");
+        let folded = EmailAddress::parse(alike).map_or(alike.to_owned(), |email| email.to_string());
+        assert!(letters(&app, &folded).await.is_empty(), "{alike}");
+    }
+    // in another case it is the same address
+    assert_eq!(ask(&app, "MIKE.King@Example.org").await.status, Status::Accepted);
+    app.deliver().await;
+    assert_eq!(letters(&app, owner).await, [before, vec!["password-reset"]].concat());
 }
 
 #[rocket::async_test]

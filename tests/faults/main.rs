@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "processes live in real time")]
 
 mod account;
+#[path = "../support/chance.rs"]
 mod chance;
 mod disk;
 mod postbox;

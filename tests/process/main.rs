@@ -8,7 +8,10 @@ mod gate;
 mod keeping;
 #[macro_use]
 mod operator;
+#[path = "../support/chance.rs"]
+mod chance;
 mod clients;
+mod fuzz;
 mod letters;
 mod metrics;
 mod nodes;

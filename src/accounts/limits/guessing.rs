@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::hourly::Hourly;
-use super::lines::{InLine, Permit};
-use super::{Limits, Shared};
+use super::lines::{InLine, Permit, Room};
+use super::{Limit, Limits, Refusal, Shared};
 use crate::accounts::Failure;
 use crate::clock::Timestamp;
 use crate::model::{Account, AccountId, Caller, Tried};
@@ -90,11 +90,11 @@ impl Limits {
         if !self.shared.enabled {
             return Ok(Pass(None));
         }
-        let longest = self.shared.longest_line(self.shared.hasher.load().mean);
-        let waited = self.stand_in_line(Tried::of(name, caller.address), longest);
+        let room = self.shared.room(self.shared.hasher.load().mean);
+        let waited = self.stand_in_line(Tried::of(name, caller.address), room);
         match tokio::time::timeout(self.shared.max_wait, waited).await {
             Ok(passed) => passed.map(|held| Pass(Some(held))),
-            Err(_) => Err(busy()),
+            Err(_) => Err(self.shared.busy()),
         }
     }
 
@@ -113,8 +113,9 @@ impl Limits {
         tx.keep_place(&tried.place, account.id, now).await
     }
 
-    async fn stand_in_line(&self, tried: Tried, longest: usize) -> Result<Held, Failure> {
+    async fn stand_in_line(&self, tried: Tried, room: Room) -> Result<Held, Failure> {
         let shared = &self.shared;
+        let busy = || shared.busy();
         let most = shared.free_failures;
         let place_line = shared.lines.enter(&tried.place, most);
         let name_line = shared.lines.enter(&tried.name, most);
@@ -123,10 +124,10 @@ impl Limits {
         // whoever is at a known place waits for nobody elsewhere, and so it is looked at first
         let mut waits = false;
         loop {
-            let place = place_line.take(weights.place, longest).await.ok_or_else(busy)?;
+            let place = place_line.take(weights.place, room).await.ok_or_else(busy)?;
             let elsewhere = if waits {
-                let name = name_line.take(weights.name, longest).await.ok_or_else(busy)?;
-                let network = network_line.take(weights.network, longest).await;
+                let name = name_line.take(weights.name, room).await.ok_or_else(busy)?;
+                let network = network_line.take(weights.network, room).await;
                 Some((name, network.ok_or_else(busy)?))
             } else {
                 name_line.try_take(weights.name).zip(network_line.try_take(weights.network))
@@ -164,15 +165,20 @@ impl Limits {
     }
 }
 
-fn busy() -> Failure {
-    Failure::Busy { retry_after: Duration::from_secs(1) }
-}
-
 impl Shared {
-    /// So many may wait in a line as can be hashed while the first of them waits.
-    fn longest_line(&self, mean: Duration) -> usize {
+    /// So many may wait as can be hashed while the first of them waits, and no more than half of the
+    /// requests that may be under way; half of them for one name, place or network.
+    fn room(&self, mean: Duration) -> Room {
         let each = mean.as_secs_f64().max(1e-5);
-        (self.max_wait.as_secs_f64() * self.slots as f64 / each) as usize
+        let hashed = (self.max_wait.as_secs_f64() * self.slots as f64 / each) as usize;
+        let in_all = hashed.min(self.in_flight / 2);
+        Room { in_each: in_all.div_ceil(2), in_all }
+    }
+
+    /// No room to wait, or waited for too long.
+    fn busy(&self) -> Failure {
+        self.metrics.limited(Limit::Waiting.name());
+        Failure::Busy { retry_after: Duration::from_secs(1) }
     }
 
     fn failures_in_all(&self) -> std::sync::MutexGuard<'_, Option<Timestamp>> {
@@ -184,7 +190,7 @@ impl Shared {
     /// # Errors
     /// [`Failure::Limited`] when none would be enough.
     fn weights(&self, found: &Guesses, now: Timestamp) -> Result<Weights, Failure> {
-        let limited = |retry_after| Failure::Limited { retry_after };
+        let limited = |refusal: Refusal| self.limited(refusal);
         if found.place_used_at.is_some() {
             let place = self.in_a_row(found.place, now).map_err(limited)?;
             return Ok(Weights { place, name: 1, network: 1 });
@@ -192,13 +198,13 @@ impl Shared {
         let name = self.in_a_row(found.name, now);
         let spent = found.network_spent_until;
         let network = match self.per_address.wait(spent, now) {
-            Some(wait) => Err(wait),
+            Some(wait) => Err(Refusal { limit: Limit::FailuresPerAddress, wait }),
             None => Ok(self.per_address.outstanding(spent, now) + 1),
         };
         match (name, network) {
             (Ok(name), Ok(network)) => Ok(Weights { place: 1, name, network }),
-            (Err(wait), Ok(_)) | (Ok(_), Err(wait)) => Err(limited(wait)),
-            (Err(one), Err(other)) => Err(limited(one.max(other))),
+            (Err(refusal), Ok(_)) | (Ok(_), Err(refusal)) => Err(limited(refusal)),
+            (Err(one), Err(other)) => Err(limited(one.longer(other))),
         }
     }
 
@@ -207,10 +213,12 @@ impl Shared {
     ///
     /// # Errors
     /// How long there is no further try.
-    fn in_a_row(&self, failures: Failures, now: Timestamp) -> Result<usize, Duration> {
+    fn in_a_row(&self, failures: Failures, now: Timestamp) -> Result<usize, Refusal> {
         let Some(last_at) = failures.last_at else { return Ok(1) };
         let count = usize::try_from(failures.count).unwrap_or(usize::MAX);
+        let mut limit = Limit::FreeFailures;
         let (due, is_known) = if count >= self.failures_in_a_row {
+            limit = Limit::FailuresInARow;
             (last_at + GUESSES_REMEMBERED, true)
         } else if count >= self.free_failures {
             let doublings = u32::try_from(count - self.free_failures).unwrap_or(u32::MAX);
@@ -223,7 +231,7 @@ impl Shared {
         match due.since(now) {
             Duration::ZERO => Ok(self.free_failures),
             _ if !is_known => Ok(self.free_failures),
-            wait => Err(wait),
+            wait => Err(Refusal { limit, wait }),
         }
     }
 }
@@ -231,8 +239,8 @@ impl Shared {
 impl InAll {
     fn spend(shared: &Arc<Shared>, now: Timestamp) -> Result<Self, Failure> {
         let mut spent = shared.failures_in_all();
-        if let Some(retry_after) = shared.in_all.wait(*spent, now) {
-            return Err(Failure::Limited { retry_after });
+        if let Some(wait) = shared.in_all.wait(*spent, now) {
+            return Err(shared.limited(Refusal { limit: Limit::FailuresInAll, wait }));
         }
         *spent = Some(shared.in_all.spend(*spent, now));
         drop(spent);

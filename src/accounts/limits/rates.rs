@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::hourly::Hourly;
+use super::{Limit, Refusal};
 use crate::clock::Timestamp;
 use crate::model::Digest;
 
@@ -20,6 +21,8 @@ const NETWORKS_AT_MOST: usize = 50_000;
 pub(super) struct Rate {
     each: Hourly,
     all: Option<Hourly>,
+    /// What they are called.
+    limits: (Limit, Limit),
     spent: Mutex<Spent>,
 }
 
@@ -31,26 +34,39 @@ struct Spent {
 }
 
 impl Rate {
-    pub(super) fn new(each: NonZeroU32, all: Option<NonZeroU32>) -> Self {
-        let (each, all) = (Hourly::new(each), all.map(Hourly::new));
-        Self { each, all, spent: Mutex::default() }
+    pub(super) fn new(each: (Limit, NonZeroU32), all: Option<(Limit, NonZeroU32)>) -> Self {
+        let limits = (each.0, all.map_or(each.0, |(limit, _)| limit));
+        let (each, all) = (Hourly::new(each.1), all.map(|(_, most)| Hourly::new(most)));
+        Self { each, all, limits, spent: Mutex::default() }
     }
 
     /// Counts one.
     ///
     /// # Errors
     /// How long no more may happen; then nothing is counted.
-    pub(super) fn spend(&self, network: &Digest, now: Timestamp) -> Result<(), Duration> {
+    pub(super) fn spend(&self, network: &Digest, now: Timestamp) -> Result<(), Refusal> {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         let of_network = spent.of(network);
-        let wait = self.each.wait(of_network, now);
-        let wait_of_all = self.all.and_then(|all| all.wait(spent.all, now));
-        if let Some(wait) = wait.max(wait_of_all) {
-            return Err(wait);
+        let refusal = |limit| move |wait| Refusal { limit, wait };
+        let of_each = self.each.wait(of_network, now).map(refusal(self.limits.0));
+        let of_all = self.all.and_then(|all| all.wait(spent.all, now)).map(refusal(self.limits.1));
+        match (of_each, of_all) {
+            (Some(one), Some(other)) => return Err(one.longer(other)),
+            (Some(refusal), None) | (None, Some(refusal)) => return Err(refusal),
+            (None, None) => {}
         }
         spent.set(network, self.each.spend(of_network, now), now);
         spent.all = self.all.map(|all| all.spend(spent.all, now));
         Ok(())
+    }
+
+    /// One that was counted has come to nothing.
+    pub(super) fn give_back(&self, network: &Digest, now: Timestamp) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = spent.of(network) {
+            spent.set(network, until - self.each.interval(), now);
+        }
+        spent.all = self.all.and_then(|all| Some(spent.all? - all.interval()));
     }
 
     /// How long no more may happen; `None` if something may.
@@ -93,7 +109,8 @@ mod tests {
     }
 
     fn rate(each: u32, all: Option<u32>) -> Rate {
-        Rate::new(NonZeroU32::new(each).unwrap(), all.and_then(NonZeroU32::new))
+        let all = all.and_then(NonZeroU32::new).map(|all| (Limit::SignUpsInAll, all));
+        Rate::new((Limit::SignUpsPerAddress, NonZeroU32::new(each).unwrap()), all)
     }
 
     #[test]
@@ -102,12 +119,28 @@ mod tests {
         for _ in 0..3 {
             assert!(rate.spend(&network(1), NOW).is_ok());
         }
-        let wait = rate.spend(&network(1), NOW).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(1_200));
+        let Refusal { limit, wait } = rate.spend(&network(1), NOW).unwrap_err();
+        assert_eq!((limit, wait), (Limit::SignUpsPerAddress, Duration::from_secs(1_200)));
         assert!(rate.spend(&network(2), NOW).is_ok());
         assert!(rate.spend(&network(2), NOW).is_ok());
-        assert_eq!(rate.spend(&network(3), NOW).unwrap_err(), Duration::from_secs(720));
+        let Refusal { limit, wait: soon } = rate.spend(&network(3), NOW).unwrap_err();
+        assert_eq!((limit, soon), (Limit::SignUpsInAll, Duration::from_secs(720)));
         assert!(rate.spend(&network(1), NOW + wait).is_ok());
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_had_again_and_no_more() {
+        let rate = rate(2, Some(3));
+        for _ in 0..10 {
+            assert!(rate.spend(&network(1), NOW).is_ok());
+            rate.give_back(&network(1), NOW);
+        }
+        for _ in 0..2 {
+            assert!(rate.spend(&network(1), NOW).is_ok());
+        }
+        assert!(rate.spend(&network(1), NOW).is_err());
+        assert!(rate.spend(&network(2), NOW).is_ok());
+        assert!(rate.spend(&network(2), NOW).is_err());
     }
 
     #[test]

@@ -1,0 +1,273 @@
+//! Raw bytes over sockets for the running program (R54): requests for every operation of its own
+//! description, as they are and spoilt in many ways. Whatever comes, it answers with none of its own
+//! errors, lives, and says no secret.
+//!
+//! `FUZZ_REQUESTS=1000000 cargo test --test process r54_ -- --nocapture` sends a million. What a
+//! request is follows from the seed and its number: `FUZZ_SEED` is told by each run, and another one
+//! is chosen each time.
+
+#![expect(clippy::print_stdout, reason = "the seed and the figures of a run")]
+#![expect(clippy::panic, reason = "this is how a test fails")]
+#![expect(clippy::disallowed_methods, reason = "a process lives in real time")]
+
+mod calls;
+mod spoil;
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use calls::{Keys, Operation};
+use vestibule::crypto::secret::Entropy;
+
+use crate::chance::Chance;
+use crate::program::{Program, free_port, scrape, wait_until};
+use crate::{CLIENT_SECRET, PASSWORD, WRONG, activate, postgres, sign_up};
+
+/// Requests of a plain run.
+const FEW: u64 = 4_000;
+/// From here on memory is looked at, too: before, caches still fill.
+const MANY: u64 = 1_000_000;
+const CLIENTS: u64 = 4;
+/// Requests signs people out, among other things: so many later they sign in again.
+const RENEWED_AFTER: u64 = 50;
+/// What is known of one account, and is exported all at once, is not to grow without end.
+const SOMEBODY_NEW_AFTER: u64 = 10_000;
+/// So soon it answers who asks how it is, on a machine that has other work.
+const HEALTHY: Duration = Duration::from_secs(5);
+/// So long an answer is waited for before the connection is closed: more is not to come from half a
+/// request.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+struct Fuzz {
+    program: Program,
+    metrics: u16,
+    operations: Vec<Operation>,
+    seed: u64,
+    requests: u64,
+    next: AtomicU64,
+    /// How often each status was seen.
+    statuses: Mutex<BTreeMap<u16, u64>>,
+    /// Memory when half was sent, in KiB: caches are full by then.
+    resident: Mutex<u64>,
+    /// All the tokens that there were: none may be in the log.
+    secrets: Mutex<Vec<String>>,
+}
+
+impl Fuzz {
+    fn start(mut settings: Vec<(&'static str, String)>) -> Self {
+        let metrics = free_port();
+        let digest = vestibule::model::Digest::of(CLIENT_SECRET.as_bytes());
+        settings.extend([
+            ("VESTIBULE_HASHING__MEMORY_KIB", "8".to_owned()),
+            ("VESTIBULE_HASHING__ITERATIONS", "1".to_owned()),
+            ("VESTIBULE_LIMITS__ENABLED", "false".to_owned()),
+            ("VESTIBULE_METRICS__ADDRESS", format!("127.0.0.1:{metrics}")),
+            ("VESTIBULE_CLIENTS__SHOP__SECRET_SHA256", hex::encode(digest.as_bytes())),
+            ("VESTIBULE_CLIENTS__SHOP__GRANTS", "[\"password\",\"refresh_token\"]".to_owned()),
+            ("VESTIBULE_CLIENTS__SHOP__SCOPES", "[\"account.read\"]".to_owned()),
+        ]);
+        let program = Program::start(&settings);
+        let operations = calls::operations(&program);
+        let seed =
+            number("FUZZ_SEED").unwrap_or_else(|| u64::from(u32::from_le_bytes(Entropy.bytes())));
+        let requests = number("FUZZ_REQUESTS").unwrap_or(FEW);
+        println!("FUZZ_SEED={seed} FUZZ_REQUESTS={requests}");
+        Self {
+            program,
+            metrics,
+            operations,
+            seed,
+            requests,
+            next: AtomicU64::new(0),
+            statuses: Mutex::default(),
+            resident: Mutex::default(),
+            secrets: Mutex::default(),
+        }
+    }
+
+    /// Sends all of them, and judges what is left.
+    fn run(self) {
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let fuzz = &self;
+                scope.spawn(move || fuzz.be_client(client));
+            }
+        });
+        let took = began.elapsed();
+        let resident = [*self.resident.lock().expect("memory"), self.resident()];
+        let statuses = self.statuses.into_inner().expect("statuses");
+        println!("{} requests in {took:.1?}, KiB {resident:?}: {statuses:?}", self.requests);
+        for status in [200, 202, 204, 303, 400, 401, 404, 405, 413, 415, 422] {
+            assert!(statuses.contains_key(&status), "no {status}: {statuses:?}");
+        }
+        // also of requests whose answers nobody waited for
+        let counted = scrape(self.metrics).expect("metrics").body;
+        let failed = counted.lines().find(|line| {
+            line.starts_with("vestibule_requests_total") && line.contains("status=\"500\"")
+        });
+        assert_eq!(failed, None, "FUZZ_SEED={}", self.seed);
+        let log = self.program.stop();
+        let seed = self.seed;
+        for said in ["panic", PASSWORD, WRONG, CLIENT_SECRET] {
+            let line = log.lines().find(|line| line.contains(said));
+            assert_eq!(line, None, "FUZZ_SEED={seed}: {said} is in the log");
+        }
+        // one search for all, since they are many
+        let tokens = self.secrets.into_inner().expect("secrets");
+        let planted: std::collections::HashSet<&str> =
+            tokens.iter().map(|token| &token[..24]).collect();
+        let words = log.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+        let told = words.filter(|word| word.len() >= 24).find(|word| planted.contains(&word[..24]));
+        assert_eq!(told, None, "FUZZ_SEED={seed}: a token is in the log");
+        let [early, late] = resident;
+        let has_grown = early > 0 && late > early + early / 20;
+        assert!(
+            !has_grown || self.requests < MANY,
+            "memory grew from {early} to {late} KiB in the second half"
+        );
+    }
+
+    fn be_client(&self, client: u64) {
+        let (mut email, mut keys) = (String::new(), Keys::default());
+        for sent in 0.. {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.requests {
+                break;
+            }
+            if number == self.requests / 2 {
+                *self.resident.lock().expect("memory") = self.resident();
+            }
+            if sent % SOMEBODY_NEW_AFTER == 0 {
+                email = format!("client-{client}-{sent}@example.org");
+                sign_up(&self.program, &email);
+                activate(&self.program, &email);
+            }
+            if sent % RENEWED_AFTER == 0 {
+                keys = self.keys_of(&email);
+                self.is_healthy();
+            }
+            let bytes = self.request(number, &keys);
+            let answers = exchange(self.program.port, &bytes);
+            self.judge(number, &bytes, &answers);
+        }
+    }
+
+    /// The same for each seed and number, but for what the keys are.
+    fn request(&self, number: u64, keys: &Keys) -> Vec<u8> {
+        let mut chance = Chance::new(self.seed.wrapping_mul(1 << 32).wrapping_add(number));
+        let mut call = || {
+            let operation = &self.operations[chance.below(self.operations.len())];
+            operation.call(keys, &mut chance)
+        };
+        let (call, other) = (call(), call());
+        spoil::spoilt(call, &other, &mut chance)
+    }
+
+    fn judge(&self, number: u64, bytes: &[u8], answers: &[u8]) {
+        let text = String::from_utf8_lossy(answers);
+        for answer in text.split("HTTP/1.1 ").skip(1) {
+            let status: u16 = answer.get(..3).and_then(|status| status.parse().ok()).unwrap_or(0);
+            *self.statuses.lock().expect("statuses").entry(status).or_default() += 1;
+            // whoever is put off is told for how long
+            let is_put_off = status == 503 && answer.to_lowercase().contains("retry-after:");
+            let sent = &bytes[..bytes.len().min(4_000)];
+            assert!(
+                (100..500).contains(&status) || is_put_off,
+                "FUZZ_SEED={}, request {number}, {} bytes:\n{}\n\nanswered with\n{answer}",
+                self.seed,
+                bytes.len(),
+                sent.escape_ascii(),
+            );
+        }
+    }
+
+    fn is_healthy(&self) {
+        let asked = Instant::now();
+        assert_eq!(self.program.get("/health/ready", &[]).status, 200);
+        assert!(asked.elapsed() < HEALTHY, "FUZZ_SEED={}: {:?}", self.seed, asked.elapsed());
+    }
+
+    fn resident(&self) -> u64 {
+        let counted = scrape(self.metrics).expect("metrics").body;
+        let line =
+            counted.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+        line.and_then(|bytes| bytes.parse::<u64>().ok()).unwrap_or_default() / 1_024
+    }
+
+    fn keys_of(&self, email: &str) -> Keys {
+        let fields = [
+            ("grant_type", "password"),
+            ("client_id", "web"),
+            ("username", email),
+            ("password", PASSWORD),
+        ];
+        // what was sent last may still sign out everywhere, and whoever signs in just then is none of us
+        let tokens = wait_until("it lets in", || {
+            let answer = self.program.post_form("/oauth/token", &fields, &[]);
+            (answer.status == 200).then(|| answer.json())
+        });
+        let text = |name: &str| tokens[name].as_str().expect(name).to_owned();
+        let form = [("email", email), ("password", PASSWORD)];
+        let (cookie, form_token) = wait_until("it lets in at the page", || {
+            let answer = self.program.post_form("/account/sign-in", &form, &[]);
+            let cookie = answer.header("Set-Cookie")?.split(';').next()?.to_owned();
+            let page = self.program.get("/account", &[("Cookie", &cookie)]).body;
+            let token = page.split("name=\"form_token\" value=\"").nth(1)?.split('"').next()?;
+            Some((cookie, token.to_owned()))
+        });
+        let keys = Keys {
+            email: email.to_owned(),
+            access: text("access_token"),
+            refresh: text("refresh_token"),
+            cookie,
+            form_token,
+        };
+        let value = keys.cookie.split_once('=').expect("a value").1;
+        let secrets =
+            [&keys.access, &keys.refresh, value, &keys.form_token].map(ToString::to_string);
+        self.secrets.lock().expect("secrets").extend(secrets);
+        keys
+    }
+}
+
+/// Sends the bytes on a connection of their own, and answers all that comes.
+fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    // it may well hang up before it has everything
+    let _ = stream.write_all(bytes);
+    let (mut answers, mut buffer) = (Vec::new(), [0; 4_096]);
+    let mut is_over = false;
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return answers,
+            Ok(count) => answers.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && !is_over => {
+                is_over = true;
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+            Err(_) => return answers,
+        }
+    }
+}
+
+#[test]
+fn r54_nothing_that_is_sent_makes_it_fail_on_sqlite() {
+    Fuzz::start(vec![]).run();
+}
+
+#[test]
+fn r54_nothing_that_is_sent_makes_it_fail_on_postgresql() {
+    let Some(cluster) = postgres::cluster() else { return };
+    Fuzz::start(vec![("DATABASE_URL", cluster.new_database())]).run();
+}
