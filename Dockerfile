@@ -12,10 +12,10 @@ WORKDIR /build
 # The dependencies first, in a layer that changes only with them. (The manifest names benchmarks and
 # an example; nothing of them goes into the program.)
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/overload examples \
+RUN mkdir -p src benches/overload benches/ratios examples \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
- && cp src/main.rs benches/ratios.rs \
+ && cp src/main.rs benches/ratios/main.rs \
  && cp src/main.rs benches/overload/main.rs \
  && cp src/main.rs examples/notes.rs \
  && cargo build --release --locked --bin vestibule \

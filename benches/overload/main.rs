@@ -10,6 +10,7 @@
 //! | `--seconds 600` | how long the flood lasts; a minute if nothing is said |
 //! | `--binary PATH` | another program than the one that Cargo has built |
 //! | `--plot PATH` | where the time line goes; `target/overload.svg` if nothing is said |
+//! | `--loads` | instead of the flood, less and more than can be hashed, with a plot of the latencies |
 //! | `--check` | fails where any goal of R51 is missed; without it, where one is missed that no busy machine explains |
 
 #![expect(
@@ -21,7 +22,10 @@
 #![expect(clippy::print_stdout, reason = "this is its result")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
+#[path = "../chart.rs"]
+mod chart;
 mod load;
+mod loads;
 mod plot;
 mod server;
 mod wire;
@@ -51,6 +55,7 @@ struct Arguments {
     binary: PathBuf,
     plot: PathBuf,
     check: bool,
+    loads: bool,
 }
 
 impl Arguments {
@@ -61,6 +66,7 @@ impl Arguments {
             binary: env!("CARGO_BIN_EXE_vestibule").into(),
             plot: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("overload.svg"),
             check: false,
+            loads: false,
         };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
@@ -73,6 +79,7 @@ impl Arguments {
                 "--binary" => arguments.binary = words.next().expect("a path").into(),
                 "--plot" => arguments.plot = words.next().expect("a path").into(),
                 "--check" => arguments.check = true,
+                "--loads" => arguments.loads = true,
                 // Cargo's own
                 "--bench" => {}
                 other => panic!("unknown: {other}"),
@@ -88,6 +95,10 @@ fn main() -> ExitCode {
     let sign_ins: Arc<[Vec<u8>]> = server.make_accounts(ACCOUNTS).into();
     let token = server.sign_in(&sign_ins[0]);
     let port = server.port;
+    if arguments.loads {
+        loads::run(&server, &sign_ins, &token, &arguments.plot);
+        return ExitCode::SUCCESS;
+    }
 
     let began = Instant::now();
     let (stop_probing, stopped) = std::sync::mpsc::channel::<()>();

@@ -1,0 +1,128 @@
+//! The service under load, and the framework that it is compared with.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::fill::{self, Rows};
+use crate::wire::Connection;
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn wait_until_serving(port: u16, request: &str, child: &mut Child) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+            let answer = Connection::over(stream).try_send(request);
+            if matches!(answer, Ok((200, _))) {
+                return;
+            }
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the server ended");
+        assert!(Instant::now() < deadline, "the server does not answer");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A directory for the service to run in, whose database has its tables and these rows.
+pub fn migrated(rows: Rows) -> TempDir {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let status = program(directory.path()).arg("migrate").stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "the database cannot be made");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(fill::fill(&directory.path().join("data/vestibule.db"), rows));
+    directory
+}
+
+/// The release binary with the settings of production, but for what would keep one machine from
+/// playing all clients: how long a password may wait for its turn, and how many may sign up from one
+/// address. The limits on guessing stand as they are.
+fn program(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command
+        .current_dir(directory)
+        .env_clear()
+        .env("ROCKET_PROFILE", "release")
+        .env("VESTIBULE_PUBLIC_URL", "https://accounts.example.org")
+        .env("VESTIBULE_MAIL__TRANSPORT", "file")
+        // nobody should be refused here: what is measured is the rate, not the waiting
+        .env("VESTIBULE_HASHING__MAX_WAIT", "60s")
+        .env("VESTIBULE_LIMITS__SIGN_UPS_PER_ADDRESS", "1000000")
+        .env("VESTIBULE_LIMITS__SIGN_UPS_IN_ALL", "1000000")
+        .env("VESTIBULE_CLIENTS__WEB__PUBLIC", "true")
+        .env("VESTIBULE_CLIENTS__WEB__GRANTS", "[password, refresh_token]")
+        .env("VESTIBULE_CLIENTS__WEB__SCOPES", "[account.read, account.write]")
+        .stderr(Stdio::inherit());
+    command
+}
+
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    /// From exec to the first 200.
+    pub started_in: Duration,
+}
+
+impl Server {
+    pub fn start_in(directory: &Path) -> Self {
+        let port = free_port();
+        let began = Instant::now();
+        let mut child = program(directory)
+            .env("ROCKET_PORT", port.to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until_serving(port, "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n", &mut child);
+        Self { child, port, started_in: began.elapsed() }
+    }
+
+    pub fn resident_mb(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+        let kib: f64 = line.split_whitespace().nth(1).unwrap_or("0").parse().unwrap();
+        kib / 1_024.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Rocket with one route that does nothing: what the framework itself can do.
+pub struct EmptyRoute {
+    child: Child,
+    pub port: u16,
+}
+
+impl EmptyRoute {
+    pub fn start() -> Self {
+        let port = free_port();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .arg("empty-route")
+            .env("ROCKET_PORT", port.to_string())
+            .env("ROCKET_LOG_LEVEL", "off")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until_serving(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", &mut child);
+        Self { child, port }
+    }
+}
+
+impl Drop for EmptyRoute {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
