@@ -3,7 +3,8 @@
 //! A hash costs tens of milliseconds of a core and megabytes of memory by intent (RFC 9106), so it
 //! is the one thing here that a stranger can make the service spend. [`Hasher`] owns what may be
 //! spent: a fixed number of slots, each a thread with memory of its own that is reused for every
-//! hash, since allocating for each one made the service grow to many times the size of its slots.
+//! hash, since allocating for each one made the service grow to many times the size of its slots. A
+//! slot without work gives its memory back after a while.
 //!
 //! Whoever would wait too long is told so at once ([`HashError::Busy`]), before any work. Sign-in
 //! goes before sign-up, and of the jobs taken while a sign-up waits at least every eighth is the
@@ -32,6 +33,11 @@ use crate::metrics::Hashing;
 /// A stored hash may need this many times the configured memory, and no more: the memory of a slot
 /// grows to what a hash needs, and stays so.
 const MEMORY_CEILING: u32 = 8;
+/// For so long a slot without work keeps its memory. Having it made anew costs a few milliseconds.
+const IDLE: Duration = Duration::from_secs(10);
+/// A slot asks for so many blocks of 1 KiB at least, and touches only those that it needs. Of more than
+/// 32 MiB glibc gives all back that is freed; what is less it may keep for good, and soon does.
+const FEWEST_BLOCKS: usize = 33 * 1_024;
 /// A stored hash may ask for this many passes, or for the configured number if that is higher.
 const ITERATIONS_CEILING: u32 = 16;
 /// A third of the share of a thread that has none, by the kernel's table of weights.
@@ -126,13 +132,22 @@ impl Hasher {
     /// # Errors
     /// When Argon2 does not take the parameters, or the system gives no thread.
     pub fn start(of: HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
+        Self::start_with_patience(of, clock, entropy, IDLE)
+    }
+
+    fn start_with_patience(
+        of: HashingParameters,
+        clock: Clock,
+        entropy: Entropy,
+        idle: Duration,
+    ) -> io::Result<Self> {
         // The owner comes first, so that a thread that cannot be had ends those before it.
         let hasher = Self::with(&of, clock, entropy, State::default())?;
         for slot in 0..of.slots {
             let shared = Arc::clone(&hasher.0.shared);
             thread::Builder::new().name(format!("hash-{slot}")).spawn(move || {
                 step_back();
-                shared.serve();
+                shared.serve(idle);
             })?;
         }
         Ok(hasher)
@@ -333,10 +348,10 @@ pub(super) fn argon2id(
     params: &Params,
     memory: &mut Vec<Block>,
 ) -> Answer {
-    let missing = params.block_count().saturating_sub(memory.len());
+    let blocks = params.block_count().max(memory.len());
     // `resize` alone would double a memory that lacks one block.
-    memory.reserve_exact(missing);
-    memory.resize(memory.len() + missing, Block::new());
+    memory.reserve_exact(blocks.max(FEWEST_BLOCKS) - memory.len());
+    memory.resize(blocks, Block::new());
     let mut tag = [0; phc::Output::MAX_LENGTH];
     let tag = &mut tag[..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
@@ -360,13 +375,13 @@ impl Shared {
     }
 
     /// A slot: its thread runs this until the hasher is dropped.
-    fn serve(&self) {
-        let mut memory = vec![Block::new(); self.params.block_count()];
+    fn serve(&self, idle: Duration) {
+        let mut memory = Vec::new();
         let began = self.clock.instant();
         if argon2id(b"", &[0; 16], &self.params, &mut memory).is_ok() {
             self.lock().measured(self.clock.instant() - began);
         }
-        while let Some(Job { task, reply, .. }) = self.take() {
+        while let Some(Job { task, reply, .. }) = self.take(&mut memory, idle) {
             let began = self.clock.instant();
             // A panic leaves nothing in the memory that the next hash would not overwrite.
             let answer = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
@@ -385,7 +400,8 @@ impl Shared {
         }
     }
 
-    fn take(&self) -> Option<Job> {
+    /// The next job, for a slot with this memory, which is empty if it was long in coming.
+    fn take(&self, memory: &mut Vec<Block>, idle: Duration) -> Option<Job> {
         let mut state = self.lock();
         loop {
             if state.stopped {
@@ -397,7 +413,16 @@ impl Shared {
             if let Some(job) = state.next(self.clock.instant()) {
                 return Some(job);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if memory.is_empty() {
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.work.wait_timeout(state, idle);
+            let (locked, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = locked;
+            if timeout.timed_out() {
+                *memory = Vec::new();
+            }
         }
     }
 }
@@ -453,11 +478,11 @@ mod tests {
         queue(hasher, of, move || log.send(of).unwrap())
     }
 
-    /// Where the memory of the slot is, and for how many blocks.
+    /// Where the memory of the slot is, and how many blocks it has.
     async fn memory(hasher: &Hasher) -> (usize, usize) {
         let (seen, look) = mpsc::channel();
         let task: Task = Box::new(move |memory| {
-            seen.send((memory.as_ptr() as usize, memory.capacity())).unwrap();
+            seen.send((memory.as_ptr() as usize, memory.len())).unwrap();
             Err(HashError::Lost)
         });
         let _ = hasher.enqueue(Purpose::SignIn, task).unwrap().await;
@@ -595,8 +620,8 @@ mod tests {
     #[tokio::test]
     async fn a_slot_keeps_its_memory_and_grows_it_only_for_a_hash_that_needs_more() {
         let hasher = start(tiny());
-        let (at_start, capacity) = memory(&hasher).await;
-        assert_eq!(capacity, 64);
+        let (at_start, blocks) = memory(&hasher).await;
+        assert_eq!(blocks, 64);
         for _ in 0..3 {
             hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
         }
@@ -605,6 +630,18 @@ mod tests {
         let stored = costly.hash(PASSWORD, Purpose::SignUp).await.unwrap();
         hasher.verify(PASSWORD, &stored, Purpose::SignIn).await.unwrap();
         assert_eq!(memory(&hasher).await.1, 80);
+    }
+
+    #[tokio::test]
+    async fn a_slot_without_work_gives_its_memory_back_and_has_it_again_when_it_is_needed() {
+        let idle = Duration::from_millis(1);
+        let hasher = Hasher::start_with_patience(tiny(), Clock::system(), Entropy, idle).unwrap();
+        let stored = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        while memory(&hasher).await.1 > 0 {
+            thread::sleep(idle * 2);
+        }
+        let verdict = hasher.verify(PASSWORD, &stored, Purpose::SignIn).await.unwrap();
+        assert_eq!(verdict, Verdict::Right { outdated: false });
     }
 
     #[tokio::test]
