@@ -213,10 +213,13 @@ async fn r20_a_reset_unlocks_and_ends_the_places_that_were_known() {
     assert!(is_let_in(&app, HOME, OTHER).await);
 }
 
+/// For all that a test sends at once.
+const ROOM_TO_WAIT: &str = "[default.vestibule.admission]\nin_flight = 4_000\n";
+
 #[rocket::async_test]
 async fn r20_many_at_once_get_no_further_than_one_after_the_other() {
     const AT_ONCE: usize = 200;
-    let app = Arc::new(support::app().await);
+    let app = Arc::new(support::configured(ROOM_TO_WAIT).await);
     app.account(ADA).await;
     // one name from many addresses, and one of nobody
     for (name, first) in [(ADA, "203.0.113"), ("nobody@example.org", "198.51.100")] {
@@ -248,7 +251,7 @@ async fn r20_many_at_once_get_no_further_than_one_after_the_other() {
 
 #[rocket::async_test]
 async fn r20_many_right_passwords_at_once_are_no_guessing() {
-    let app = Arc::new(support::app().await);
+    let app = Arc::new(support::configured(ROOM_TO_WAIT).await);
     app.account(ADA).await;
     for _ in 0..3 {
         let all: Vec<_> = (0..100)
