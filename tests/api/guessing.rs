@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::join;
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::{LocalRequest, LocalResponse};
 use rocket::tokio;
+use rocket::tokio::sync::Notify;
 use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 
-use crate::support::{self, ADA, error_of, form, header};
+use crate::support::{self, ADA, error_of, form, header, hold_the_writer};
 use crate::support_life::{BOB, NEW, accounts, post_as, put_as};
 use crate::support_pages::{Answer, OTHER, dump_of, submit, texts};
 
@@ -270,12 +272,16 @@ async fn r20_many_right_passwords_at_once_are_no_guessing() {
 #[rocket::async_test]
 async fn r51_those_who_wait_to_try_a_password_leave_room_for_others() {
     let toml = "[default.vestibule.admission]\nin_flight = 16\n\
-                [default.vestibule.limits]\nfree_failures = 1";
+                [default.vestibule.limits]\nfree_failures = 1\n\
+                [default.databases.vestibule]\nmax_connections = 1";
     let app = support::configured(toml).await;
-    let begin = |name: &str| {
+    let guess_on_the_page = |name: &str| {
         let fields = [("email", name), ("password", WRONG)];
         let request = app.client.post("/account/sign-in").header(ContentType::Form);
-        let mut response = Box::pin(from(request, STRANGER).body(form(&fields)).dispatch());
+        from(request, STRANGER).body(form(&fields))
+    };
+    let begin = |name: &str| {
+        let mut response = Box::pin(guess_on_the_page(name).dispatch());
         match response.as_mut().now_or_never() {
             Some(answer) => {
                 Err((answer.status(), header(&answer, "Retry-After").map(str::to_owned)))
@@ -287,18 +293,26 @@ async fn r51_those_who_wait_to_try_a_password_leave_room_for_others() {
         let expected = (Status::ServiceUnavailable, Some("1".to_owned()));
         assert_eq!(begin(name).err(), Some(expected), "{name}");
     };
-    // each name has one try at a time, which the first has; four wait
-    let under_way = |name: &str| (0..5).map(|_| begin(name).unwrap()).collect::<Vec<_>>();
-    let ada = under_way("ada@example.org");
-    put_off("ada@example.org");
-    let bob = under_way("bob@example.org");
-    // whoever has to wait for nobody is let in, and nobody else by now
-    let cyd = begin("cyd@example.org").unwrap();
-    put_off("cyd@example.org");
-    drop(ada);
-    let waiting = begin("cyd@example.org").unwrap();
-    drop((bob, cyd, waiting));
-    assert_eq!(begin("ada@example.org").unwrap().await.status(), Status::UnprocessableEntity);
+    let (held, let_go) = (Notify::new(), Notify::new());
+    let crowd = async {
+        held.notified().await;
+        // each name has one try at a time, which the first has; four wait
+        let under_way = |name: &str| (0..5).map(|_| begin(name).unwrap()).collect::<Vec<_>>();
+        let ada = under_way("ada@example.org");
+        put_off("ada@example.org");
+        let bob = under_way("bob@example.org");
+        // whoever has to wait for nobody is let in, and nobody else by now
+        let cyd = begin("cyd@example.org").unwrap();
+        put_off("cyd@example.org");
+        drop(ada);
+        let waiting = begin("cyd@example.org").unwrap();
+        drop((bob, cyd, waiting));
+        let_go.notify_one();
+    };
+    // nobody's failure can be noted, and so nobody is done
+    join(hold_the_writer(&app, &held, &let_go), crowd).await;
+    let ada = guess_on_the_page("ada@example.org").dispatch().await;
+    assert_eq!(ada.status(), Status::UnprocessableEntity);
 }
 
 #[rocket::async_test]

@@ -8,11 +8,10 @@ use futures_util::future::join;
 use rocket::http::{ContentType, Header, Method, Status};
 use rocket::tokio::sync::Notify;
 use serde_json::json;
-use vestibule::storage::StoreError;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support;
-use crate::support::{ADA, error_of, header, problem_of};
+use crate::support::{ADA, error_of, header, hold_the_writer, problem_of};
 
 const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 
@@ -198,16 +197,6 @@ async fn r51_whoever_goes_away_leaves_their_place() {
     };
     join(hold_the_writer(&app, &held, &let_go), goes_away).await;
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
-}
-
-/// Whoever wants to write waits until it is let go.
-async fn hold_the_writer(app: &TestApp, held: &Notify, let_go: &Notify) {
-    let holding = app.store().write(async |_| {
-        held.notify_one();
-        let_go.notified().await;
-        Ok::<_, StoreError>(())
-    });
-    holding.await.unwrap();
 }
 
 /// Every series that a rule or a panel asks for is one that the service has.

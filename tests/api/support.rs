@@ -5,9 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::LocalResponse;
-use rocket::tokio::sync::OnceCell;
+use rocket::tokio::sync::{Notify, OnceCell};
 use serde_json::Value;
 use tempfile::TempDir;
+use vestibule::storage::StoreError;
 use vestibule::testing::{PASSWORD, TestApp};
 
 #[path = "../support/postgres.rs"]
@@ -254,4 +255,15 @@ pub async fn opens(app: &TestApp, access_token: &str) -> bool {
 pub async fn warnings(app: &TestApp) -> usize {
     let letters = app.letters_to(ADA).await;
     letters.iter().filter(|letter| letter.name == "session-ended").count()
+}
+
+/// Whoever wants to write waits until it is let go, and on PostgreSQL, with one connection, whoever wants
+/// to read as well.
+pub async fn hold_the_writer(app: &TestApp, held: &Notify, let_go: &Notify) {
+    let holding = app.store().write(async |_| {
+        held.notify_one();
+        let_go.notified().await;
+        Ok::<_, StoreError>(())
+    });
+    holding.await.unwrap();
 }
