@@ -31,7 +31,7 @@ use crate::crypto::secret::Entropy;
 use crate::metrics::Hashing;
 
 /// A stored hash may need this many times the configured memory, and no more: the memory of a slot
-/// grows to what a hash needs, and stays so.
+/// grows to what a hash needs, and stays so while there is work.
 const MEMORY_CEILING: u32 = 8;
 /// For so long a slot without work keeps its memory. Having it made anew costs a few milliseconds.
 const IDLE: Duration = Duration::from_secs(10);
@@ -132,10 +132,10 @@ impl Hasher {
     /// # Errors
     /// When Argon2 does not take the parameters, or the system gives no thread.
     pub fn start(of: HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
-        Self::start_with_patience(of, clock, entropy, IDLE)
+        Self::start_keeping_memory(of, clock, entropy, IDLE)
     }
 
-    fn start_with_patience(
+    fn start_keeping_memory(
         of: HashingParameters,
         clock: Clock,
         entropy: Entropy,
@@ -635,7 +635,7 @@ mod tests {
     #[tokio::test]
     async fn a_slot_without_work_gives_its_memory_back_and_has_it_again_when_it_is_needed() {
         let idle = Duration::from_millis(1);
-        let hasher = Hasher::start_with_patience(tiny(), Clock::system(), Entropy, idle).unwrap();
+        let hasher = Hasher::start_keeping_memory(tiny(), Clock::system(), Entropy, idle).unwrap();
         let stored = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
         while memory(&hasher).await.1 > 0 {
             thread::sleep(idle * 2);

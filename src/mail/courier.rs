@@ -199,6 +199,7 @@ impl Courier {
         // whoever was held up since the claim, such as by a machine that slept, would be sending
         // when the lease has passed to another
         if letter.leased_until < self.clock.now() + self.timeout {
+            tracing::warn!(letter = %letter.id, "a letter waits: its courier was held up");
             return Ok(false);
         }
         let outcome = self.transport.send(&sent, rendered).await;

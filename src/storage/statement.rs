@@ -51,7 +51,7 @@ impl Line {
     pub fn before(writers: AnyPool) -> Self {
         let (line, mut waiting) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            let mut batch = Vec::with_capacity(MOST);
+            let mut batch = Vec::new();
             while waiting.recv_many(&mut batch, MOST).await > 0 {
                 let writer = writers.acquire().await;
                 // while another had the connection, more have come
@@ -101,13 +101,14 @@ async fn run_together(
     statements: Vec<Statement>,
 ) -> Result<Vec<Result<u64, Error>>, Error> {
     const BEGIN: SqlStr = SqlStr::from_static("BEGIN IMMEDIATE");
-    let mut outcomes = Vec::with_capacity(statements.len());
-    if statements.len() == 1 {
-        for statement in statements {
-            outcomes.push(statement.execute(&mut *writer).await.map(|done| done.rows_affected()));
+    let statements = match <[Statement; 1]>::try_from(statements) {
+        Ok([alone]) => {
+            let outcome = alone.execute(&mut *writer).await;
+            return Ok(vec![outcome.map(|done| done.rows_affected())]);
         }
-        return Ok(outcomes);
-    }
+        Err(several) => several,
+    };
+    let mut outcomes = Vec::with_capacity(statements.len());
     let mut transaction = Transaction::begin(writer, Some(BEGIN)).await?;
     for statement in statements {
         match statement.execute(&mut *transaction).await {

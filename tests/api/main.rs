@@ -33,6 +33,7 @@ mod export;
 mod forms;
 mod guessable_passwords;
 mod guessing;
+mod hourly_limits;
 mod introspection;
 mod invitation;
 mod mail_server;

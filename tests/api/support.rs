@@ -1,10 +1,12 @@
 //! What tests of several subjects share. Whoever reads an answer with these checks its form, too:
 //! every error under `/oauth` goes through [`error_of`], every problem through [`problem_of`].
 
+use std::net::SocketAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rocket::http::{ContentType, Header, Status};
-use rocket::local::asynchronous::LocalResponse;
+use rocket::local::asynchronous::{LocalRequest, LocalResponse};
 use rocket::tokio::sync::{Notify, OnceCell};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -91,6 +93,11 @@ pub fn bearer(token: &str) -> Header<'static> {
 
 pub fn form(fields: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// The same request as one that comes from this address.
+pub fn from<'a>(request: LocalRequest<'a>, address: &str) -> LocalRequest<'a> {
+    request.remote(SocketAddr::new(address.parse().unwrap(), 4711))
 }
 
 /// Posts a form with one more header.
