@@ -37,7 +37,10 @@ pub fn migrated(rows: Rows) -> TempDir {
     let status = program(directory.path()).arg("migrate").stdout(Stdio::null()).status().unwrap();
     assert!(status.success(), "the database cannot be made");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(fill::fill(&directory.path().join("data/vestibule.db"), rows));
+    let file = directory.path().join("data/vestibule.db");
+    runtime.block_on(fill::fill(&file, rows));
+    // or the first sync of the service waits for all that was filled in
+    fs::File::open(&file).unwrap().sync_all().unwrap();
     directory
 }
 
