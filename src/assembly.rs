@@ -252,7 +252,7 @@ fn oauth(settings: &Settings, accounts: &Accounts, registrar: Registrar) -> OAut
         registrar,
         lifetimes: (&settings.tokens).into(),
         usage: crate::oauth::Usage::default(),
-        verified: VerifiedTokens::new(accounts.clock.clone(), accounts.store.changes().clone()),
+        verified: VerifiedTokens::new(accounts.clock.clone(), accounts.store.clone()),
     }
 }
 

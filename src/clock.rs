@@ -108,10 +108,31 @@ impl Clock {
         }
     }
 
+    /// What it shows, by both clocks.
+    pub fn read(&self) -> Reading {
+        Reading { at: self.now(), instant: self.instant() }
+    }
+
     /// A monotonic instant, for measuring how long work took; never stepped.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
     pub fn instant(&self) -> Instant {
         Instant::now()
+    }
+}
+
+/// What a [`Clock`] and the monotonic clock showed, for what may not last longer whatever the clock is
+/// set to.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    pub at: Timestamp,
+    pub instant: Instant,
+}
+
+impl Reading {
+    /// Whether by both clocks less than `life` has passed since this reading, and no clock went back.
+    pub fn is_within(&self, life: Duration, now: &Self) -> bool {
+        let by_the_clock = now.at >= self.at && now.at < self.at + life;
+        by_the_clock && now.instant.duration_since(self.instant) < life
     }
 }
 

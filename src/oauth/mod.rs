@@ -17,6 +17,7 @@ mod refresh_grant;
 mod registrar;
 mod revocation;
 mod sessions;
+mod standstill;
 mod usage;
 mod verified;
 

@@ -34,6 +34,7 @@ mod janitor;
 mod letters;
 mod links;
 mod migrate;
+mod others;
 mod outbox;
 mod page_sessions;
 mod pool;
@@ -75,6 +76,7 @@ pub use letters::{LetterRecord, LetterState};
 pub use links::LinkRecord;
 pub use migrate::MigrationError;
 use migrate::Schema;
+pub use others::OthersMark;
 pub use outbox::{Backlog, LetterId, LetterSummary, NewLetter};
 pub use page_sessions::{NewPageSession, PageSessionSummary};
 pub use pool::{Db, Engine, Pool, PoolError};
@@ -180,6 +182,12 @@ impl Store {
     /// What was changed through this store.
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// A mark that stays the same for as long as nothing is written to the database but through this
+    /// store; `None` where that cannot be told.
+    pub async fn mark_of_others(&self) -> Result<Option<OthersMark>, StoreError> {
+        patiently(async { self.pool.mark_of_others().await.map_err(|e| self.without(e)) }).await
     }
 
     fn lend(&self, lent: Lent) -> Connection {

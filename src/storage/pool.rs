@@ -17,6 +17,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
 use super::changes::Pending;
+use super::others::{self, Opened, OthersMark};
 use super::server::Server;
 use super::statement::{Line, Statement};
 use crate::config::SettingError;
@@ -37,7 +38,7 @@ pub struct Pool {
 
 #[derive(Clone, Debug)]
 enum Connections {
-    Sqlite { readers: AnyPool, writers: AnyPool, line: Line },
+    Sqlite { readers: AnyPool, writers: AnyPool, opened: Opened, line: Line },
     Postgres(Server),
 }
 
@@ -147,6 +148,17 @@ impl Pool {
         }
     }
 
+    /// What stays the same for as long as nobody but this pool writes; `None` on PostgreSQL, where any
+    /// number may.
+    pub(super) async fn mark_of_others(&self) -> Result<Option<OthersMark>, sqlx::Error> {
+        match &self.connections {
+            Connections::Sqlite { writers, opened, .. } => {
+                others::mark(writers, opened).await.map(Some)
+            }
+            Connections::Postgres(_) => Ok(None),
+        }
+    }
+
     /// A transaction that gives up where others hold what it wants. On SQLite writers take turns
     /// anyway.
     pub(super) async fn begin_patiently(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
@@ -228,9 +240,10 @@ impl Pool {
                     Absent::IsAnError if file.try_exists().unwrap_or(true) => {}
                     Absent::IsAnError => return Err(PoolError::NoFile { file }),
                 }
-                let writers = sqlite(1, timeout, "PRAGMA query_only = OFF");
-                let readers =
-                    sqlite(settings.max_connections.min(8), timeout, "PRAGMA query_only = ON");
+                let opened = Opened::default();
+                let writers = sqlite(1, timeout, "PRAGMA query_only = OFF", &opened);
+                let count = settings.max_connections.min(8);
+                let readers = sqlite(count, timeout, "PRAGMA query_only = ON", &Opened::default());
                 // the writer first: it turns the file into one with a write-ahead log
                 let writers = writers.connect_with(options.clone()).await?;
                 let readers = readers.connect_with(options).await?;
@@ -240,6 +253,7 @@ impl Pool {
                         readers,
                         line: Line::before(writers.clone()),
                         writers,
+                        opened,
                     },
                 })
             }
@@ -258,7 +272,9 @@ pub(super) fn sqlite(
     connections: u32,
     timeout: Duration,
     last_pragma: &'static str,
+    opened: &Opened,
 ) -> AnyPoolOptions {
+    let opened = opened.clone();
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(timeout)
@@ -269,7 +285,10 @@ pub(super) fn sqlite(
         .before_acquire(|connection, _| {
             Box::pin(async move { Ok(!connection.is_in_transaction()) })
         })
-        .after_connect(move |connection, _| Box::pin(prepare(connection, last_pragma)))
+        .after_connect(move |connection, _| {
+            opened.count();
+            Box::pin(prepare(connection, last_pragma))
+        })
 }
 
 async fn prepare(

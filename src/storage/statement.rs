@@ -146,6 +146,7 @@ mod tests {
 
     use super::*;
     use crate::storage::changes::Changes;
+    use crate::storage::others::Opened;
     use crate::storage::pool::sqlite;
 
     /// A line, the connection that it waits for, and a table of numbers that are there once.
@@ -161,7 +162,8 @@ mod tests {
             let folder = TempDir::new().unwrap();
             let url = format!("sqlite://{}/a.db?mode=rwc", folder.path().display());
             let options: AnyConnectOptions = url.parse().unwrap();
-            let writers = sqlite(1, Duration::from_secs(5), "PRAGMA query_only = OFF");
+            let opened = Opened::default();
+            let writers = sqlite(1, Duration::from_secs(5), "PRAGMA query_only = OFF", &opened);
             let writers = writers.connect_with(options).await.unwrap();
             let table = "CREATE TABLE numbers (n BIGINT PRIMARY KEY)";
             sqlx::query(table).execute(&writers).await.unwrap();

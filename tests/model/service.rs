@@ -79,7 +79,7 @@ impl<'a> Service<'a> {
         let case = Entropy.uuid_v7(oauth.clock.now()).simple().to_string();
         let node = |store: &Store| {
             let accounts = Accounts { store: store.clone(), ..oauth.accounts.clone() };
-            let verified = VerifiedTokens::new(oauth.clock.clone(), store.changes().clone());
+            let verified = VerifiedTokens::new(oauth.clock.clone(), store.clone());
             let (store, usage) = (store.clone(), Usage::default());
             let mut node = OAuth { store, accounts, usage, verified, ..oauth.clone() };
             node.lifetimes.reuse_grace = Duration::from_secs(grace);

@@ -1,5 +1,7 @@
 //! The operator's commands beside a running service, on both engines.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::database::Database;
@@ -38,6 +40,7 @@ macro_rules! on_both_engines {
 on_both_engines!(
     r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead,
     r27_tokens_of_ended_sessions_are_dead_and_others_live,
+    r27_a_token_that_is_used_all_the_time_is_ended_all_the_same,
     a_deleted_account_is_gone_and_its_address_is_free,
     an_account_is_made_with_a_password_or_an_invitation,
     a_dropped_sign_up_has_no_link_any_more,
@@ -196,6 +199,19 @@ fn r27_tokens_of_ended_sessions_are_dead_and_others_live(desk: &Desk) {
     assert_eq!(desk.history(ADA)[0], word("sign-out-everywhere"));
     desk.tokens(ADA);
     assert!(desk.tell(&["account", "end-sessions", ADA]).stdout.contains("signed out everywhere"));
+}
+
+/// Such a one is not looked up every second on SQLite.
+#[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
+fn r27_a_token_that_is_used_all_the_time_is_ended_all_the_same(desk: &Desk) {
+    desk.create(ADA);
+    let tokens = desk.tokens(ADA);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(2) {
+        assert_eq!(me(&desk.program, &tokens["access_token"]).status, 200);
+    }
+    desk.ask(&["account", "end-sessions", ADA]);
+    desk.is_dead(&tokens);
 }
 
 fn a_deleted_account_is_gone_and_its_address_is_free(desk: &Desk) {
