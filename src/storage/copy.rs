@@ -77,7 +77,7 @@ pub async fn copy(
     expect_empty(&mut writing, target.engine()).await?;
 
     let mut copied = Vec::new();
-    for table in &tables {
+    for table in tables.iter().filter(|table| !tables::is_filled_by_migrations(&table.name)) {
         let sent = send(table, &mut reading, &mut writing, &mut progress).await?;
         if sum(table, &mut writing).await? != sent {
             return Err(CopyError::Differs { table: table.name.clone() });
@@ -120,7 +120,8 @@ async fn expect_known(pool: &Pool) -> Result<(), OpenError> {
 
 async fn expect_empty(connection: &mut AnyConnection, engine: &Engine) -> Result<(), CopyError> {
     for table in tables::names(connection, engine).await? {
-        if tables::count(connection, &table).await? > 0 {
+        if !tables::is_filled_by_migrations(&table) && tables::count(connection, &table).await? > 0
+        {
             return Err(CopyError::NotEmpty { table });
         }
     }

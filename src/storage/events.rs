@@ -11,6 +11,9 @@ use crate::model::{
 
 /// So many events of a kind that strangers can cause are kept about one account.
 const KEPT_OF_STRANGERS: i64 = 100;
+/// The row that an event refers to instead of an account. What is referred to is looked up, and on
+/// PostgreSQL locked: so that takes the same time whether or not there is an account (R18).
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// An event to be noted.
 #[derive(Debug)]
@@ -50,15 +53,16 @@ fn from_row(row: &AnyRow) -> Result<Event, StoreError> {
 }
 
 impl Connection {
-    /// Notes an event. Where it is of an account that is gone by now, nothing is noted.
+    /// Notes an event. Where it is of an account that is gone by now, nothing is noted. An account is
+    /// looked for in every case, so that the same work is done whoever the event is of.
     pub async fn insert_event(&mut self, new: &NewEvent<'_>) -> Result<(), StoreError> {
         const SQL: &str = "
-            INSERT INTO events (id, kind, actor, at, account_id, sign_up_id, session_id, client_id,
-                                address, user_agent, request_id)
-            SELECT $1, $2, $3, $4,
-                   COALESCE($5, (SELECT a.id FROM accounts a WHERE a.email = $6)),
+            INSERT INTO events (id, kind, actor, at, account_id, nobody_id, sign_up_id, session_id,
+                                client_id, address, user_agent, request_id)
+            SELECT $1, $2, $3, $4, owner.id, CASE WHEN owner.id IS NULL THEN $13 END,
                    $7, $8, $9, $10, $11, $12
-            WHERE $5 IS NULL OR EXISTS (SELECT 1 FROM accounts a WHERE a.id = $5)";
+            FROM (SELECT COALESCE($5, (SELECT a.id FROM accounts a WHERE a.email = $6)) AS id) owner
+            WHERE EXISTS (SELECT 1 FROM accounts a WHERE a.id = COALESCE($5, $13)) OR $5 IS NULL";
         sqlx::query(SQL)
             .bind(new.id.to_string())
             .bind(new.kind.as_str())
@@ -72,6 +76,7 @@ impl Connection {
             .bind(&new.address)
             .bind(new.user_agent.map(UserAgent::as_str))
             .bind(new.request_id)
+            .bind(NOBODY)
             .execute(self.raw())
             .await?;
         Ok(())
@@ -114,8 +119,9 @@ impl Connection {
         sign_up: SignUpId,
         account: AccountId,
     ) -> Result<(), StoreError> {
-        const SQL: &str =
-            "UPDATE events SET account_id = $1 WHERE sign_up_id = $2 AND account_id IS NULL";
+        const SQL: &str = "
+            UPDATE events SET account_id = $1, nobody_id = NULL
+            WHERE sign_up_id = $2 AND account_id IS NULL";
         sqlx::query(SQL)
             .bind(account.to_string())
             .bind(sign_up.to_string())

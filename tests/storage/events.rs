@@ -5,13 +5,14 @@ use vestibule::crypto::secret::Entropy;
 use vestibule::model::{
     AccountId, Actor, EmailAddress, Event, EventId, EventKind, SessionId, SignUpId, UserAgent,
 };
-use vestibule::storage::NewEvent;
+use vestibule::storage::{Engine, NewEvent};
 
 use crate::database::{NOW, TestDatabase, after, at_once, client, email, new_id};
 
 on_both_engines! {
     an_event_is_found_as_it_was_noted,
     r47_an_event_of_an_address_is_the_accounts_if_there_is_one,
+    r18_an_event_of_nobody_refers_to_a_row_as_one_of_an_account_does,
     nothing_is_noted_of_an_account_that_is_gone,
     what_concerned_a_sign_up_concerns_the_account_that_it_became,
     events_are_read_page_by_page_each_once_while_more_are_noted,
@@ -92,6 +93,39 @@ async fn r47_an_event_of_an_address_is_the_accounts_if_there_is_one(db: TestData
     assert_eq!(db.count("events").await, 2);
     let of_nobody = "SELECT COUNT(*) FROM events WHERE account_id IS NULL AND sign_up_id IS NULL";
     assert_eq!(db.integer(of_nobody).await, Some(1));
+}
+
+/// What is referred to is looked up and locked, and that can be timed.
+async fn r18_an_event_of_nobody_refers_to_a_row_as_one_of_an_account_does(db: TestDatabase) {
+    let of_whom = async || {
+        let (accounts, nobody) = (
+            "SELECT COUNT(*) FROM events WHERE account_id IS NOT NULL AND nobody_id IS NULL",
+            "SELECT COUNT(*) FROM events WHERE account_id IS NULL AND nobody_id IS NOT NULL",
+        );
+        (db.integer(accounts).await, db.integer(nobody).await)
+    };
+    let account = db.account("ada@example.org").await;
+    let (ada, bob) = (email("ada@example.org"), email("bob@example.org"));
+    let sign_up = SignUpId::new(new_id());
+    note(&db, &NewEvent { account: Some(account), ..failed_at(NOW) }).await;
+    note(&db, &NewEvent { email: Some(&ada), ..failed_at(NOW) }).await;
+    assert_eq!(of_whom().await, (Some(2), Some(0)));
+    note(&db, &failed_at(NOW)).await;
+    note(&db, &NewEvent { email: Some(&bob), ..failed_at(NOW) }).await;
+    note(&db, &NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) }).await;
+    assert_eq!(of_whom().await, (Some(2), Some(3)));
+
+    let attached = db.store.write(async |tx| tx.attach_events(sign_up, account).await);
+    attached.await.unwrap();
+    assert_eq!(of_whom().await, (Some(3), Some(2)));
+    let elsewhere = "UPDATE events SET nobody_id = 'elsewhere'";
+    sqlx::query(elsewhere).execute(&mut db.raw().await).await.unwrap_err();
+    if *db.store.engine() == Engine::Postgres {
+        for table in ["accounts", "nobody"] {
+            let locks = format!("SELECT COUNT(*) FROM {table} WHERE CAST(xmax AS TEXT) <> '0'");
+            assert_eq!(db.integer(&locks).await, Some(1), "{table}");
+        }
+    }
 }
 
 async fn nothing_is_noted_of_an_account_that_is_gone(db: TestDatabase) {
