@@ -17,6 +17,7 @@ RUN mkdir -p src benches/overload benches/ratios examples \
  && touch src/lib.rs \
  && cp src/main.rs benches/ratios/main.rs \
  && cp src/main.rs benches/overload/main.rs \
+ && cp src/main.rs benches/pieces.rs \
  && cp src/main.rs examples/notes.rs \
  && cargo build --release --locked --bin vestibule \
  && rm -r src

@@ -30,6 +30,10 @@ use edge::slug::Slug;
 
 pub use account::front_door;
 pub use edge::bearer::{Bearer, Need, SignedIn};
+// For benches/pieces.rs, which measures the parser without a request around it.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub use edge::form::{Form, FormError, OF_OAUTH};
 pub use edge::pages::Pages;
 pub use edge::views;
 pub use health::Readiness;

@@ -14,7 +14,7 @@ use super::body::{self, BodyError};
 use crate::oauth::form_decode;
 
 /// The parameters that the endpoints under /oauth know; all others are ignored.
-const OF_OAUTH: [&str; 9] = [
+pub const OF_OAUTH: [&str; 9] = [
     "grant_type",
     "username",
     "password",
@@ -58,7 +58,8 @@ impl Form {
         self.0.get(name).map(|value| value.as_str())
     }
 
-    fn parse(body: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
+    /// Reads the fields that are `known`.
+    pub fn parse(body: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
         let malformed = FormError::Malformed;
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
         let mut fields = BTreeMap::new();
