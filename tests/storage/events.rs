@@ -1,11 +1,14 @@
 //! What happened: noted for whom it concerns, read page by page, forgotten in time.
 
+use vestibule::accounts::Happening;
 use vestibule::clock::Timestamp;
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{
-    AccountId, Actor, EmailAddress, Event, EventId, EventKind, SessionId, SignUpId, UserAgent,
+    AccountId, Actor, Caller, EmailAddress, Event, EventId, EventKind, SessionId, SignUpId,
+    UserAgent,
 };
 use vestibule::storage::{Engine, NewEvent};
+use vestibule::testing::TestApp;
 
 use crate::database::{NOW, TestDatabase, after, at_once, client, email, new_id};
 
@@ -19,6 +22,7 @@ on_both_engines! {
     the_deletion_of_an_account_takes_its_events_along,
     old_events_are_purged_by_portions,
     of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept,
+    what_strangers_do_without_end_is_trimmed_now_and_then,
 }
 
 fn failed_at(at: Timestamp) -> NewEvent<'static> {
@@ -259,4 +263,20 @@ async fn of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept(db: TestData
     assert_eq!(kept[0].at, after(119), "the latest");
     assert_eq!(kept[99].at, after(20));
     assert_eq!(db.count("events").await, 201, "and as many of nobody");
+}
+
+/// By chance not for a while, but a thousand times in a row once in 10¹³ runs.
+async fn what_strangers_do_without_end_is_trimmed_now_and_then(db: TestDatabase) {
+    let app = TestApp::on_database(&db.url, "").await;
+    let happening = Happening::new(EventKind::SignInFailed, Actor::Stranger);
+    let log = &app.oauth().accounts.events;
+    let noted = db.store.write(async |tx| {
+        for _ in 0..1_500 {
+            log.note(tx, happening, &Caller::default()).await?;
+        }
+        Ok::<_, vestibule::storage::StoreError>(())
+    });
+    noted.await.unwrap();
+    let kept = db.count("events").await;
+    assert!((100..1_100).contains(&kept), "{kept}");
 }
