@@ -29,7 +29,7 @@ use vestibule::web::views::{Activate, View};
 use vestibule::web::{Form, OF_OAUTH, Pages};
 
 const EMAIL: &str = "ada.lovelace@example.org";
-/// As long as a token counts as verified.
+/// A token counts as verified no longer than that while nobody asks about others.
 const VERIFIED: Duration = Duration::from_secs(1);
 /// As much of a form as is read.
 const LARGEST_FORM: usize = 32 * 1_024;
@@ -61,7 +61,7 @@ fn bearer(criterion: &mut Criterion) {
     group.bench_function("parse", |b| b.iter(|| AccessToken::parse(black_box(token))));
     // SHA-256 of the secret, and the comparison with what is stored, in constant time.
     group.bench_function("compare", |b| b.iter(|| black_box(&parsed).secret.digest() == stored));
-    // With the token among those that were verified within the last second, as it mostly is.
+    // With the token among those that were verified lately, as it mostly is.
     group.bench_function("remembered", |b| {
         b.to_async(&runtime).iter(async || {
             oauth.protect(Access::Token(black_box(token)), &scope).await.unwrap();

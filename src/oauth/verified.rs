@@ -97,12 +97,16 @@ impl VerifiedTokens {
         let session = grant.session;
         let verified = Verified { token, grant, expires_at, read };
         let mut shard = self.shard(session);
-        if shard.len() >= CAPACITY {
+        // what is over makes room before a shard grows
+        if shard.len() >= shard.capacity().min(CAPACITY) {
             let now = self.clock.read();
             shard.retain(|_, kept| self.counts(&kept.grant, &kept.read, &now));
             if shard.len() >= CAPACITY {
                 shard.clear();
             }
+            // else the next one looks through all of them again
+            let as_many = shard.len();
+            shard.reserve(as_many);
         }
         shard.insert(session, verified);
     }
@@ -243,6 +247,18 @@ mod tests {
             assert!(place.knows(&grant));
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_over_makes_room() {
+        let place = Place::open().await;
+        for number in 0..2_000 {
+            place.put(&grant(number * 256));
+            place.stepper.advance(LIFE / 10);
+        }
+        let shards = place.cache.shards.iter();
+        let kept: usize = shards.map(|shard| shard.lock().unwrap().len()).sum();
+        assert!(kept < 100, "{kept}, of which ten count");
     }
 
     #[tokio::test]
