@@ -67,7 +67,7 @@ fn bearer(criterion: &mut Criterion) {
             oauth.protect(Access::Token(black_box(token)), &scope).await.unwrap();
         });
     });
-    // With a read of the database: what remembering saves.
+    // With a read of the database, and a question beside it whether others have written.
     group.bench_function("looked up", |b| {
         b.to_async(&runtime).iter(async || {
             app.advance(VERIFIED);

@@ -19,8 +19,7 @@ const EXPIRED: usize = 1_000_000;
 const ROUNDS: usize = 5;
 /// Requests of each kind in one round.
 const REQUESTS: usize = 200;
-/// Between two requests with tokens: those of a round go round in more than the second that a verified
-/// token is remembered.
+/// Between two requests with tokens. None is called with twice, so none is remembered.
 const BETWEEN: Duration = Duration::from_millis(2);
 /// Live sessions that are called and refreshed while others are removed.
 const CALLED: usize = 20_000;

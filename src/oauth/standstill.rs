@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Reading};
-use crate::storage::{OthersMark, Store};
+use crate::storage::{OthersMark, Store, StoreError};
 
 /// An answer is asked for again after this time.
 const FRESH: Duration = Duration::from_millis(500);
@@ -50,33 +50,33 @@ impl Standstill {
 
     /// Sees to it that there is a fresh answer soon.
     pub fn keep_up(&self, now: &Reading) {
-        let is_fresh = self.seen().is_some_and(|seen| seen.asked.is_within(FRESH, now));
-        if is_fresh || self.known.is_asked.swap(true, Ordering::SeqCst) {
+        let is_asked = &self.known.is_asked;
+        let is_fresh = || self.seen().is_some_and(|seen| seen.asked.is_within(FRESH, now));
+        if is_asked.load(Ordering::SeqCst) || is_fresh() || is_asked.swap(true, Ordering::SeqCst) {
             return;
         }
         let this = self.clone();
         tokio::spawn(async move {
-            let can_be_told = this.ask().await;
-            // else nobody asks again
-            this.known.is_asked.store(!can_be_told, Ordering::SeqCst);
+            match this.ask().await {
+                // who cannot tell is not asked again
+                Ok(false) => return,
+                Ok(true) => {}
+                // what is known grows old meanwhile
+                Err(_) => tokio::time::sleep(FRESH).await,
+            }
+            this.known.is_asked.store(false, Ordering::SeqCst);
         });
     }
 
     /// Answers whether this database can tell.
-    pub(super) async fn ask(&self) -> bool {
+    pub(super) async fn ask(&self) -> Result<bool, StoreError> {
         let asked = self.clock.read();
-        match self.store.mark_of_others().await {
-            Ok(Some(mark)) => {
-                let before = self.seen().filter(|seen| seen.mark == mark);
-                let since = before.map_or_else(|| self.clock.instant(), |seen| seen.since);
-                let mut seen = self.known.seen.write().unwrap_or_else(PoisonError::into_inner);
-                *seen = Some(Seen { mark, since, asked });
-                true
-            }
-            Ok(None) => false,
-            // what is known grows old, and is asked for again
-            Err(_) => true,
-        }
+        let Some(mark) = self.store.mark_of_others().await? else { return Ok(false) };
+        let before = self.seen().filter(|seen| seen.mark == mark);
+        let since = before.map_or_else(|| self.clock.instant(), |seen| seen.since);
+        let mut seen = self.known.seen.write().unwrap_or_else(PoisonError::into_inner);
+        *seen = Some(Seen { mark, since, asked });
+        Ok(true)
     }
 
     pub(super) fn seen(&self) -> Option<Seen> {

@@ -9,7 +9,7 @@ use crate::model::{
     UserAgent,
 };
 
-/// So many events of a kind that strangers can cause are kept about one account.
+/// So many events of a kind that strangers can cause are left about one account when they are trimmed.
 const KEPT_OF_STRANGERS: i64 = 100;
 /// The row that an event refers to instead of an account. What is referred to is looked up, and on
 /// PostgreSQL locked: so that takes the same time whether or not there is an account (R18).
@@ -62,7 +62,8 @@ impl Connection {
             SELECT $1, $2, $3, $4, owner.id, CASE WHEN owner.id IS NULL THEN $13 END,
                    $7, $8, $9, $10, $11, $12
             FROM (SELECT COALESCE($5, (SELECT a.id FROM accounts a WHERE a.email = $6)) AS id) owner
-            WHERE EXISTS (SELECT 1 FROM accounts a WHERE a.id = COALESCE($5, $13)) OR $5 IS NULL";
+            WHERE (SELECT COUNT(*) FROM accounts a WHERE a.id = COALESCE($5, $13))
+                  >= CASE WHEN $5 IS NULL THEN 0 ELSE 1 END";
         sqlx::query(SQL)
             .bind(new.id.to_string())
             .bind(new.kind.as_str())

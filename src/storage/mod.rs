@@ -184,10 +184,11 @@ impl Store {
         &self.changes
     }
 
-    /// A mark that stays the same for as long as nothing is written to the database but through this
-    /// store; `None` where that cannot be told.
+    /// A mark that is the same as before only if nothing was written to the database meanwhile but
+    /// through this store; `None` where that cannot be told. No request waits for it, so a wait in vain
+    /// is not counted.
     pub async fn mark_of_others(&self) -> Result<Option<OthersMark>, StoreError> {
-        patiently(async { self.pool.mark_of_others().await.map_err(|e| self.without(e)) }).await
+        patiently(async { Ok(self.pool.mark_of_others().await?) }).await
     }
 
     fn lend(&self, lent: Lent) -> Connection {
@@ -349,17 +350,22 @@ impl Connection {
         }
     }
 
-    /// Commits what was done if it succeeded, and undoes it otherwise.
+    /// Commits what was done if it succeeded, and undoes it otherwise. A commit that takes too long is
+    /// not waited for; but it goes on, and what it has changed is counted when it is over.
     async fn end<T, E: From<StoreError>>(self, outcome: Result<T, E>) -> Result<T, E> {
         let Self { lent, pending } = self;
-        let ended = match lent {
-            Lent::Transaction(transaction) if outcome.is_ok() => {
-                patiently(async { Ok(transaction.commit().await?) }).await
-            }
-            Lent::Transaction(_) | Lent::Pooled(_) => Ok(()),
+        let Lent::Transaction(transaction) = lent else { return outcome };
+        let done = outcome?;
+        let commit = tokio::spawn(async move {
+            let committed = transaction.commit().await;
+            drop(pending);
+            committed
+        });
+        let committed = async {
+            let lost = |_| StoreError::unavailable("nobody knows what became of it");
+            Ok::<_, StoreError>(commit.await.map_err(lost)??)
         };
-        drop(pending);
-        ended?;
-        outcome
+        patiently(committed).await?;
+        Ok(done)
     }
 }
