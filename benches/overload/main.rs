@@ -68,10 +68,10 @@ impl Arguments {
             check: false,
             loads: false,
         };
+        let mut is_asked_for = false;
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
-                "--test" => return None,
                 "--seconds" => {
                     let seconds = words.next().and_then(|word| word.parse().ok());
                     arguments.flood = Duration::from_secs(seconds.expect("a number of seconds"));
@@ -80,12 +80,12 @@ impl Arguments {
                 "--plot" => arguments.plot = words.next().expect("a path").into(),
                 "--check" => arguments.check = true,
                 "--loads" => arguments.loads = true,
-                // Cargo's own
-                "--bench" => {}
+                // of `cargo bench`
+                "--bench" => is_asked_for = true,
                 other => panic!("unknown: {other}"),
             }
         }
-        Some(arguments)
+        is_asked_for.then_some(arguments)
     }
 }
 

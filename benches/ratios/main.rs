@@ -47,12 +47,12 @@ const REFRESHING: usize = 64;
 
 fn main() {
     let has = |word: &str| std::env::args().any(|argument| argument == word);
-    // `cargo test --benches` and the like only want to know that it builds
-    if has("--test") {
-        return;
-    }
     if has("empty-route") {
         return serve_empty_route();
+    }
+    // `cargo test --benches` and the like only want to know that it builds
+    if !has("--bench") {
+        return;
     }
     if has("--scale") {
         return scale::run();
