@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{AnyPool, Error};
 
-/// The same for as long as nobody else has written.
+/// The same as before only if nobody else has written meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OthersMark {
     /// What one connection has counted says nothing of what the next one does.

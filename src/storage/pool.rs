@@ -148,8 +148,8 @@ impl Pool {
         }
     }
 
-    /// What stays the same for as long as nobody but this pool writes; `None` on PostgreSQL, where any
-    /// number may.
+    /// What is the same as before only if nobody but this pool has written; `None` on PostgreSQL, where
+    /// any number may.
     pub(super) async fn mark_of_others(&self) -> Result<Option<OthersMark>, sqlx::Error> {
         match &self.connections {
             Connections::Sqlite { writers, opened, .. } => {
