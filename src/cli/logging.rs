@@ -5,12 +5,14 @@ use std::any::Any;
 use std::io::IsTerminal;
 
 use figment::Figment;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use vestibule::config::{LogFormat, LogSettings, SettingError};
 
 /// Starts logging to standard output.
 pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingError> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|_| {
+    let filter: Targets = settings.level.parse().map_err(|_| {
         let wanted = "expected error, warn, info, debug, or a filter such as info,sqlx=warn";
         SettingError::new(figment, "vestibule.log.level", wanted)
     })?;
@@ -20,12 +22,14 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal);
+    // the filter alone says what is heard
+    let all = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(is_terminal);
     // an error here is another subscriber, and then that one logs
     let _ = if json {
-        builder.json().flatten_event(true).with_current_span(false).try_init()
+        let lines = all.json().flatten_event(true).with_current_span(false).finish();
+        lines.with(filter).try_init()
     } else {
-        builder.try_init()
+        all.finish().with(filter).try_init()
     };
     // an error here is another logger, and then that one hears Rocket
     let _ = log::set_boxed_logger(Box::new(Deaf));

@@ -32,6 +32,7 @@ impl Messages {
             replace(&mut sources, folder, &compiled_in)?;
         }
         let english = sources.remove("en").unwrap_or_default();
+        let last_resort = compiled_in.get("en").filter(|ours| **ours != english).cloned();
         let mut languages = vec![Tongue::read("en", english, true)?];
         for (tag, files) in sources {
             let is_compiled_in = compiled_in.contains_key(&tag);
@@ -42,11 +43,10 @@ impl Messages {
         let Some(default) = negotiate::best(default_locale, &tags) else {
             return Err(MessageError::NoSuchLanguage { known });
         };
-        let last_resort = compiled_in.get("en").cloned().unwrap_or_default();
         Ok(Self(Arc::new(Inner {
             languages,
             tags,
-            last_resort: Tongue::read("en", last_resort, true)?,
+            last_resort: Tongue::read("en", last_resort.unwrap_or_default(), true)?,
             default: Language(default),
             complained: Mutex::default(),
         })))

@@ -31,7 +31,7 @@ struct Inner {
     /// English is the first.
     languages: Vec<Tongue>,
     tags: Vec<LanguageIdentifier>,
-    /// What English lacks, where somebody replaced a file of it.
+    /// What English lacks, where somebody replaced a file of it; else empty.
     last_resort: Tongue,
     default: Language,
     /// What was complained about already.
@@ -52,11 +52,6 @@ pub struct Language(usize);
 
 impl Language {
     pub const ENGLISH: Self = Self(0);
-
-    /// Counted from 0, as in [`Messages::languages`].
-    pub fn position(self) -> usize {
-        self.0
-    }
 }
 
 /// Why the messages cannot be used.
@@ -128,8 +123,9 @@ impl Messages {
     }
 
     fn tongue(&self, language: Language) -> &Tongue {
+        let tongues = &self.0.languages;
         // a language of other messages than these
-        self.0.languages.get(language.0).unwrap_or(&self.0.last_resort)
+        tongues.get(language.0).or_else(|| tongues.first()).unwrap_or(&self.0.last_resort)
     }
 }
 

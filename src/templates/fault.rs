@@ -14,7 +14,7 @@ pub(super) fn located(error: tera::Error, sources: &BTreeMap<String, Source>) ->
             Some((report.filename().to_owned(), line, report.message().to_owned()))
         }
         ErrorKind::MissingParent { current, parent } => {
-            let text = sources.get(current).map_or("", |source| source.text.as_str());
+            let text = sources.get(current).map_or("", |source| &source.text);
             let line = text.lines().position(|line| line.contains("extends"));
             let problem = format!("there is no template {parent}");
             Some((current.clone(), line.unwrap_or(0) + 1, problem))

@@ -1,5 +1,6 @@
 //! What templates say their words with: `t`, `rich`, `message`, `date` and `span`.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use tera::{Kwargs, State, Tera, TeraResult, Value};
@@ -21,19 +22,31 @@ pub enum Strictness {
     Strict,
 }
 
+thread_local! {
+    /// The language of what is being rendered: a function in a component is told nothing of the
+    /// context, and an engine for each language would hold all templates once more.
+    static SPOKEN: Cell<Language> = const { Cell::new(Language::ENGLISH) };
+}
+
+/// Renders in the language.
+pub(super) fn speaking<R>(language: Language, render: impl FnOnce() -> R) -> R {
+    SPOKEN.set(language);
+    render()
+}
+
 #[derive(Clone)]
 struct Speaker {
     messages: Messages,
-    language: Language,
     strictness: Strictness,
 }
 
 impl Speaker {
     fn say(&self, key: &str, arguments: &Arguments) -> TeraResult<String> {
+        let language = SPOKEN.get();
         match self.strictness {
-            Strictness::Lenient => Ok(self.messages.say(self.language, key, arguments)),
+            Strictness::Lenient => Ok(self.messages.say(language, key, arguments)),
             Strictness::Strict => {
-                let said = self.messages.try_say(self.language, key, arguments);
+                let said = self.messages.try_say(language, key, arguments);
                 said.map_err(|fault: Unsaid| tera::Error::message(fault))
             }
         }
@@ -114,14 +127,9 @@ impl Speaker {
     }
 }
 
-/// Lets the templates of `tera` speak the language.
-pub(super) fn register(
-    tera: &mut Tera,
-    messages: &Messages,
-    language: Language,
-    strictness: Strictness,
-) {
-    let speaker = Speaker { messages: messages.clone(), language, strictness };
+/// Lets the templates of `tera` speak, in the language of [`speaking`].
+pub(super) fn register(tera: &mut Tera, messages: &Messages, strictness: Strictness) {
+    let speaker = Speaker { messages: messages.clone(), strictness };
     let by = speaker.clone();
     tera.register_function("t", move |given: Kwargs, _: &State<'_>| by.t(&given));
     let by = speaker.clone();

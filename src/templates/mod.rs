@@ -1,10 +1,11 @@
 //! The templates of letters and pages: compiled in, and each one replaceable by a file.
 //!
-//! Their words are [`Messages`]; there is an engine for each language, whose functions speak it.
+//! Their words are [`Messages`], in the language that is rendered in.
 
 mod fault;
 mod functions;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub struct Templates(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    engines: Vec<Tera>,
+    tera: Tera,
     messages: Messages,
     sources: BTreeMap<String, Source>,
 }
@@ -37,7 +38,7 @@ struct Inner {
 pub struct Source {
     /// What errors call it: the path of the operator's file, or where it stands in this repository.
     pub file: String,
-    pub text: String,
+    pub text: Cow<'static, str>,
     pub is_override: bool,
 }
 
@@ -61,7 +62,10 @@ impl Templates {
         let mut sources = BTreeMap::new();
         for name in Embedded::iter() {
             let Some(file) = Embedded::get(&name) else { continue };
-            let text = String::from_utf8_lossy(&file.data).into_owned();
+            let text = match file.data {
+                Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+                Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+            };
             let file = format!("templates/{name}");
             sources.insert(name.into_owned(), Source { file, text, is_override: false });
         }
@@ -83,16 +87,10 @@ impl Templates {
     ) -> Result<Self, TemplateError> {
         let mut tera = Tera::new();
         tera.autoescape_on([".html.tera"]);
-        functions::register(&mut tera, messages, Language::ENGLISH, strictness);
+        functions::register(&mut tera, messages, strictness);
         tera.add_raw_templates(sources.iter().map(|(name, source)| (name, &source.text)))
             .map_err(|error| fault::located(error, &sources))?;
-        let speaking = |language| {
-            let mut tera = tera.clone();
-            functions::register(&mut tera, messages, language, strictness);
-            tera
-        };
-        let engines = messages.languages().map(speaking).collect();
-        Ok(Self(Arc::new(Inner { engines, messages: messages.clone(), sources })))
+        Ok(Self(Arc::new(Inner { tera, messages: messages.clone(), sources })))
     }
 
     /// Renders a template with the members of `common` and `context`; the latter win.
@@ -105,19 +103,13 @@ impl Templates {
     ) -> Result<String, TemplateError> {
         let mut merged = Context::from_serialize(common)?;
         merged.extend(Context::from_serialize(context)?);
-        let engine = self.engine(language)?;
-        engine.render(template, &merged).map_err(|error| fault::located(error, &self.0.sources))
+        functions::speaking(language, || self.0.tera.render(template, &merged))
+            .map_err(|error| fault::located(error, &self.0.sources))
     }
 
     /// The stylesheet of the pages, as it stands in each of them.
     pub fn stylesheet(&self) -> Result<String, TemplateError> {
-        Ok(self.engine(Language::ENGLISH)?.render("style.css", &Context::new())?)
-    }
-
-    fn engine(&self, language: Language) -> Result<&Tera, TemplateError> {
-        let english = || self.0.engines.first();
-        let engine = self.0.engines.get(language.position()).or_else(english);
-        engine.ok_or_else(|| tera::Error::message("there is no language").into())
+        Ok(self.0.tera.render("style.css", &Context::new())?)
     }
 
     /// The words that the templates are rendered with.
@@ -161,7 +153,8 @@ fn replace(
             return Err(TemplateError::Name { file: path, problem });
         };
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-        *source = Source { file: path.display().to_string(), text, is_override: true };
+        let file = path.display().to_string();
+        *source = Source { file, text: text.into(), is_override: true };
     }
     Ok(())
 }

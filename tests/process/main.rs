@@ -23,6 +23,8 @@ mod secrets;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use program::{Program, SMTP_SECRET, has_exited_with, wait_until};
@@ -511,6 +513,25 @@ fn r9_an_endless_body_is_refused_at_once() {
         let answer = program.raw(&(head + start)).expect(path);
         assert_eq!(answer.status, 413, "{answer:?}");
     }
+}
+
+/// Requests in flight are counted, and Rocket bounds neither the streams of an HTTP/2 connection nor
+/// their headers.
+#[test]
+fn r9_http_2_is_not_spoken() {
+    let program = Program::start(&[]);
+    let mut stream = TcpStream::connect(("127.0.0.1", program.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut answer = Vec::new();
+    // it hangs up, and may do so without having read everything
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:?}");
+
+    let upgrade = "GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+                   Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+    assert_eq!(program.raw(upgrade).expect("an answer").status, 200);
 }
 
 /// Rocket answers a method that it does not know without asking any fairing.

@@ -188,6 +188,8 @@ impl Program {
         }
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
         command.env("ROCKET_PORT", self.port.to_string());
+        // of an optimized build, too
+        command.env("ROCKET_PROFILE", "debug");
         // tests run side by side on few cores
         command.env("VESTIBULE_HASHING__MAX_WAIT", "60s");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
