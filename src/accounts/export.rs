@@ -5,16 +5,13 @@
 
 use serde::Serialize;
 
-use crate::accounts::{Accounts, Happening, ProfileError};
+use crate::accounts::{Accounts, EventPage, Happening, ProfileError};
 use crate::clock::Timestamp;
 use crate::model::{
-    AccountId, Actor, Caller, ClientId, EmailAddress, Event, EventKind, Locale, Name,
+    AccountId, Actor, Caller, ClientId, EmailAddress, Event, EventId, EventKind, Locale, Name,
     PageSessionId, Scope, SessionId, UserAgent,
 };
 use crate::storage::{Connection, StoreError};
-
-/// Events are read so many at a time.
-const BATCH: i64 = 500;
 
 /// Everything that is stored about one person, without secrets: of those only digests are stored,
 /// which say nothing about anybody.
@@ -29,8 +26,11 @@ pub struct Export {
     pub letters: Vec<ExportedLetter>,
     /// A sign-up that waits for the same address, whoever made it.
     pub sign_up: Option<ExportedSignUp>,
-    /// The latest first.
+    /// The latest first, and no more than [`Export::EVENTS`].
     pub events: Vec<Event>,
+    /// Before which [`Accounts::events_of`] has the others, if there are more.
+    #[serde(skip)]
+    pub next: Option<EventId>,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,6 +104,11 @@ pub struct ExportedSignUp {
     pub user_agent: Option<UserAgent>,
 }
 
+impl Export {
+    /// So many events are held at a time: there is no end to how many somebody may have.
+    pub const EVENTS: i64 = 500;
+}
+
 impl Accounts {
     /// Everything that is stored about the owner of the account. That it was handed out is noted.
     pub async fn export(&self, id: AccountId, caller: &Caller) -> Result<Export, ProfileError> {
@@ -135,6 +140,7 @@ async fn collect(
     let email = record.account.email;
     let mut links = db.find_activation_links_of(id).await?;
     links.extend(db.find_account_links_of(id).await?);
+    let EventPage { events, next } = EventPage::read(db, id, None, Export::EVENTS).await?;
     Ok(Some(Export {
         exported_at: now,
         sessions: sessions_of(db, id, now).await?,
@@ -152,7 +158,8 @@ async fn collect(
             .collect(),
         letters: letters_about(db, id, &email).await?,
         sign_up: sign_up_of(db, &email).await?,
-        events: all_events_of(db, id).await?,
+        events,
+        next,
         account: ExportedAccount {
             id,
             email: email.to_string(),
@@ -243,16 +250,4 @@ async fn sign_up_of(
         contested_at: record.sign_up.contested_at,
         user_agent: record.sign_up.user_agent,
     }))
-}
-
-async fn all_events_of(db: &mut Connection, id: AccountId) -> Result<Vec<Event>, StoreError> {
-    let mut events: Vec<Event> = Vec::new();
-    loop {
-        let before = events.last().map(|event| event.id);
-        let more = db.find_events_of(id, before, BATCH).await?;
-        if more.is_empty() {
-            return Ok(events);
-        }
-        events.extend(more);
-    }
 }

@@ -13,6 +13,25 @@ pub struct EventPage {
     pub next: Option<EventId>,
 }
 
+impl EventPage {
+    /// Reads up to `limit` events of the account, before `before`.
+    pub(super) async fn read(
+        db: &mut Connection,
+        id: AccountId,
+        before: Option<EventId>,
+        limit: i64,
+    ) -> Result<Self, StoreError> {
+        // one more than asked for tells whether there is more
+        let mut events = db.find_events_of(id, before, limit + 1).await?;
+        let is_more = i64::try_from(events.len()).is_ok_and(|count| count > limit);
+        if is_more {
+            events.pop();
+        }
+        let next = events.last().map(|event| event.id).filter(|_| is_more);
+        Ok(Self { events, next })
+    }
+}
+
 impl Accounts {
     /// What happened to the account: up to `limit` events before `before`.
     pub async fn events_of(
@@ -21,14 +40,6 @@ impl Accounts {
         before: Option<EventId>,
         limit: i64,
     ) -> Result<EventPage, StoreError> {
-        // one more than asked for tells whether there is more
-        let read = async |db: &mut Connection| db.find_events_of(id, before, limit + 1).await;
-        let mut events = self.store.read(read).await?;
-        let is_more = i64::try_from(events.len()).is_ok_and(|count| count > limit);
-        if is_more {
-            events.pop();
-        }
-        let next = events.last().map(|event| event.id).filter(|_| is_more);
-        Ok(EventPage { events, next })
+        self.store.read(async |db| EventPage::read(db, id, before, limit).await).await
     }
 }

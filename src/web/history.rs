@@ -91,7 +91,7 @@ async fn export(
     settings: &State<Settings>,
 ) -> Result<Download, Problem> {
     let export = accounts.export(bearer.account(), &caller).await?;
-    Ok(Download::new(settings, export))
+    Ok(Download::new(settings, accounts, export))
 }
 
 /// A route of its own, since Rocket would run the one for GET, and nothing is downloaded here.
@@ -102,7 +102,7 @@ async fn export_head(
     settings: &State<Settings>,
 ) -> Result<Download, Problem> {
     let export = accounts.look_at_export(bearer.account()).await?;
-    Ok(Download::new(settings, export))
+    Ok(Download::new(settings, accounts, export))
 }
 
 /// The form of an export, as a JSON schema

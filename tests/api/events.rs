@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use rocket::http::{ContentType, Header, Status};
 use serde_json::{Value, json};
-use vestibule::accounts::Happening;
-use vestibule::model::{Actor, Caller, EventKind};
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, form, opens, refresh, refreshed, sign_in, sign_in_fields, tokens};
 use crate::support_life::{
-    BOB, Browser, FIREFOX, NEW, accounts, change_password, get_as, kinds, post_as, token_in, with,
+    BOB, Browser, FIREFOX, NEW, change_password, get_as, kinds, post_as, sign_outs_happen,
+    token_in, with,
 };
 use crate::support_pages::{OTHER, get, post, rows, signs_in, submit};
 
@@ -210,25 +209,11 @@ async fn as_much_of_an_address_is_kept_as_the_setting_says() {
     }
 }
 
-/// Notes `count` sign-outs of hers, one each second.
-async fn many(app: &TestApp, ada: &Signed<'_>, count: usize) {
-    let id = ada.account_id().await;
-    let accounts = accounts(app);
-    for _ in 0..count {
-        app.advance(Duration::from_millis(100));
-        let happening = Happening::new(EventKind::SignOut, Actor::Owner).to_account(id);
-        let noted = accounts
-            .store
-            .write(async |tx| accounts.events.note(tx, happening, &Caller::default()).await);
-        noted.await.unwrap();
-    }
-}
-
 #[rocket::async_test]
 async fn events_come_a_hundred_at_a_time() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    many(&app, &ada, 247).await;
+    sign_outs_happen(&app, &ada, 247).await;
     let mut all: Vec<Value> = vec![];
     let mut lengths = vec![];
     let mut query = String::new();
@@ -247,7 +232,7 @@ async fn events_come_a_hundred_at_a_time() {
     let first = all.last().unwrap()["kind"].as_str().unwrap();
     assert!(["sign-up", "activation", "sign-in"].contains(&first), "to the very first: {first}");
     // a full last page leads nowhere
-    many(&app, &ada, 50).await;
+    sign_outs_happen(&app, &ada, 50).await;
     let (_, next) = page(&ada, "").await;
     let (_, next) = page(&ada, &format!("?before={}", next.unwrap())).await;
     let (last, next) = page(&ada, &format!("?before={}", next.unwrap())).await;
@@ -354,12 +339,12 @@ async fn a_page_that_is_just_full_leads_nowhere_if_it_is_the_last() {
     let ada = app.sign_in(ADA).await;
     assert_eq!(rows(&app, "events").await, 4);
     for (more, leads_on) in [(46, false), (1, true)] {
-        many(&app, &ada, more).await;
+        sign_outs_happen(&app, &ada, more).await;
         let page = browser.open("/account/events").await;
         assert_eq!(page.body.contains("/account/events?before="), leads_on);
     }
     for (more, leads_on) in [(49, false), (1, true)] {
-        many(&app, &ada, more).await;
+        sign_outs_happen(&app, &ada, more).await;
         let (events, next) = page(&ada, "").await;
         assert_eq!((events.len(), next.is_some()), (100, leads_on));
     }

@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use rocket::http::{Method, Status};
+use rocket::tokio::io::AsyncReadExt as _;
 use serde_json::{Value, json};
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, sign_in};
-use crate::support_life::{BOB, Browser, FIREFOX, NEW, get_as, post_as, token_in};
+use crate::support_life::{
+    BOB, Browser, FIREFOX, NEW, get_as, post_as, sign_outs_happen, token_in,
+};
 use crate::support_pages::{Answer, OTHER, dump, get, post, signs_in, texts};
 
 async fn schema(app: &TestApp) -> Value {
@@ -148,6 +151,42 @@ async fn an_export_holds_all_that_is_stored_of_the_person() {
     for kind in ["sign-up", "activation", "sign-in", "sign-in-failed", "email-change-requested"] {
         assert!(kinds.iter().any(|one| one == kind), "{kind}: {kinds:?}");
     }
+}
+
+/// It is sent in parts, each read when it is its turn, so that nobody's history fills the memory (R51).
+#[rocket::async_test]
+async fn r51_an_export_of_many_events_has_them_all() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let mut before = length(&export(&app, &ada).await, "events");
+    // one less than are held at a time, as many, one more; and the same of two times as many
+    for all in [499, 500, 501, 999, 1_000, 1_001] {
+        // the export is an event itself
+        sign_outs_happen(&app, &ada, all - before - 1).await;
+        let document = export(&app, &ada).await;
+        let events = document["events"].as_array().unwrap();
+        let ids: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), all);
+        assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the latest first, none twice");
+        let has_the_first = events.iter().any(|event| event["kind"] == "sign-up");
+        assert!(has_the_first, "to the very first");
+        before = all;
+    }
+}
+
+#[rocket::async_test]
+async fn an_export_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    sign_outs_happen(&app, &ada, 1_200).await;
+    let mut answer = ada.get("/v1/me/export").dispatch().await;
+    let mut text = vec![0; 1_000];
+    answer.read_exact(&mut text).await.unwrap();
+    app.store().close().await;
+    answer.read_to_end(&mut text).await.unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("{\"$schema\"") && text.matches("\"sign-out\"").count() >= 400);
+    assert!(serde_json::from_str::<Value>(&text).is_err(), "it ends in the midst");
 }
 
 #[rocket::async_test]

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 
+use std::time::Duration;
+
 use rocket::http::{ContentType, Cookie, Header, Method};
 use serde_json::{Value, json};
-use vestibule::accounts::Accounts;
+use vestibule::accounts::{Accounts, Happening};
+use vestibule::model::{Actor, Caller, EventKind};
+use vestibule::storage::StoreError;
 use vestibule::testing::{Signed, TestApp};
 
 use crate::support::bearer;
@@ -17,6 +21,21 @@ pub const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100
 /// The use cases, for what only the operator can do.
 pub fn accounts(app: &TestApp) -> &Accounts {
     app.client.rocket().state().unwrap()
+}
+
+/// Notes `count` sign-outs of hers, one after the other.
+pub async fn sign_outs_happen(app: &TestApp, ada: &Signed<'_>, count: usize) {
+    let id = ada.account_id().await;
+    let accounts = accounts(app);
+    let noted = accounts.store.write(async |tx| {
+        for _ in 0..count {
+            app.advance(Duration::from_millis(1));
+            let happening = Happening::new(EventKind::SignOut, Actor::Owner).to_account(id);
+            accounts.events.note(tx, happening, &Caller::default()).await?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    noted.await.unwrap();
 }
 
 /// The same person with another access token.

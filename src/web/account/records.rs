@@ -84,7 +84,7 @@ async fn export(
     settings: &State<Settings>,
 ) -> Result<Download, Refusal> {
     let export = accounts.export(user?.session.account, &caller).await.map_err(no_profile)?;
-    Ok(Download::new(settings, export))
+    Ok(Download::new(settings, accounts, export))
 }
 
 /// A route of its own, since Rocket would run the one for GET, and nothing is downloaded here.
@@ -95,5 +95,5 @@ async fn export_head(
     settings: &State<Settings>,
 ) -> Result<Download, Refusal> {
     let export = accounts.look_at_export(user?.session.account).await.map_err(no_profile)?;
-    Ok(Download::new(settings, export))
+    Ok(Download::new(settings, accounts, export))
 }
