@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::PASSWORD;
 
@@ -21,23 +22,38 @@ pub fn argon2() -> impl FnMut() -> bool {
     }
 }
 
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS one (id BIGINT PRIMARY KEY, n BIGINT)";
+const ROW: &str = "INSERT INTO one VALUES (1, 0) ON CONFLICT DO NOTHING";
+const UPDATE: &str = "UPDATE one SET n = n + 1 WHERE id = 1";
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 /// Commits of one row with a write-ahead log and `synchronous=FULL`, on the disk that the service
 /// uses.
-pub fn commits(directory: &Path) -> impl FnMut() -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+pub fn sqlite_commits(directory: &Path) -> impl FnMut() -> bool {
+    let runtime = runtime();
     let url = format!("sqlite://{}/bare.db?mode=rwc", directory.display());
     let mut connection = runtime.block_on(async {
-        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"] {
-            connection.execute(pragma).await.unwrap();
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        for sql in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", TABLE, ROW] {
+            connection.execute(sql).await.unwrap();
         }
-        let table = "CREATE TABLE IF NOT EXISTS one (id BIGINT PRIMARY KEY, n BIGINT)";
-        connection.execute(table).await.unwrap();
-        connection.execute("INSERT OR IGNORE INTO one VALUES (1, 0)").await.unwrap();
         connection
     });
-    move || {
-        let update = "UPDATE one SET n = n + 1 WHERE id = 1";
-        runtime.block_on(connection.execute(update)).is_ok()
-    }
+    move || runtime.block_on(sqlx::query(UPDATE).execute(&mut connection)).is_ok()
+}
+
+/// Commits of one row on the server that the service uses, in the database at `url`.
+pub fn postgres_commits(url: &str) -> impl FnMut() -> bool + use<> {
+    let runtime = runtime();
+    let mut connection = runtime.block_on(async {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        for sql in [TABLE, ROW] {
+            connection.execute(sql).await.unwrap();
+        }
+        connection
+    });
+    move || runtime.block_on(sqlx::query(UPDATE).execute(&mut connection)).is_ok()
 }

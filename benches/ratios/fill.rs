@@ -4,13 +4,12 @@
 //! All accounts have one password, and all sessions the same secrets, which nobody could tell from
 //! outside: a session is found by its id, and what the tokens carry is compared afterwards.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use sqlx::{Connection as _, Executor as _, SqliteConnection};
+use sqlx::{AnyConnection, Connection as _, Executor as _, SqliteConnection};
 use vestibule::model::{AccessToken, RefreshToken, Secret, SessionId, SessionTag};
 
 use crate::PASSWORD;
@@ -51,19 +50,29 @@ pub struct Rows {
     pub expired: usize,
 }
 
+/// The id of row `n` in SQL, as [`session`] writes it.
+fn id(n: &str, is_sqlite: bool) -> String {
+    let (high, low) = (format!("($1 + {n}) >> 16"), format!("($1 + {n}) & 65535"));
+    if is_sqlite {
+        return format!("printf('%08x-%04x-7000-8000-%012x', {high}, {low}, {n})");
+    }
+    let hex = |number: &str, digits: u8| format!("lpad(to_hex({number}), {digits}, '0')");
+    format!("{} || '-' || {} || '-7000-8000-' || {}", hex(&high, 8), hex(&low, 4), hex(n, 12))
+}
+
 /// Writes them into a database that has its tables and nothing else.
-pub async fn fill(database: &Path, rows: Rows) {
-    let url = format!("sqlite://{}", database.display());
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    // it is thrown away if the machine fails
-    connection.execute("PRAGMA synchronous = OFF").await.unwrap();
+pub async fn fill(url: &str, rows: Rows) {
+    sqlx::any::install_default_drivers();
+    let is_sqlite = url.starts_with("sqlite:");
+    let mut connection = AnyConnection::connect(url).await.unwrap();
+    if is_sqlite {
+        // it is thrown away if the machine fails
+        connection.execute("PRAGMA synchronous = OFF").await.unwrap();
+    }
     let mut tx = connection.begin().await.unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
 
-    let id = |n: &str| {
-        format!("printf('%08x-%04x-7000-8000-%012x', ($1 + {n}) >> 16, ($1 + {n}) & 65535, {n})")
-    };
-    let (own_id, account_id) = (id("n"), id("(n % $12)"));
+    let (own_id, account_id) = (id("n", is_sqlite), id("(n % $12)", is_sqlite));
     let accounts = format!(
         "INSERT INTO accounts (id, email, password_hash, epoch, created_at)
          {COUNT} SELECT {own_id}, 'person' || n || '@example.org', $4, 0, $1 + n FROM c"
@@ -110,8 +119,10 @@ pub async fn fill(database: &Path, rows: Rows) {
             .unwrap();
     }
     tx.commit().await.unwrap();
-    // the service starts with a log of ordinary length
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+    if is_sqlite {
+        // the service starts with a log of ordinary length
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+    }
     connection.close().await.unwrap();
 }
 

@@ -1,5 +1,6 @@
-//! What the figures in docs/performance.md come from: `cargo bench --bench ratios`, and with
-//! `-- --scale` whether it matters how many accounts there are.
+//! What the figures in docs/performance.md come from: `cargo bench --bench ratios`, the same on
+//! PostgreSQL with `-- --postgres`, and with `-- --scale` whether it matters how many accounts there
+//! are.
 //!
 //! Starts the release binary on a database of its own, drives it over sockets, and measures the
 //! bare limits in the same run, since machines differ and are noisy: what counts are the ratios.
@@ -13,6 +14,8 @@ mod bare;
 #[path = "../chart.rs"]
 mod chart;
 mod fill;
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
 mod scale;
 mod server;
 mod wire;
@@ -26,7 +29,7 @@ use rocket::{get, routes};
 use serde_json::Value;
 
 use fill::{Rows, access_token, email, refresh_token};
-use server::{EmptyRoute, Server, migrated};
+use server::{EmptyRoute, Server, Site};
 use wire::Connection;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -57,12 +60,20 @@ fn main() {
     if has("--scale") {
         return scale::run();
     }
-    ratios();
+    ratios(has("--postgres"));
 }
 
-fn ratios() {
-    let directory = migrated(Rows { live: ACCOUNTS + REFRESHING, expired: 0 });
-    let server = Server::start_in(directory.path());
+fn ratios(on_postgres: bool) {
+    let rows = Rows { live: ACCOUNTS + REFRESHING, expired: 0 };
+    let cluster = on_postgres
+        .then(|| postgres::lasting_cluster(&[]).expect("what is measured is PostgreSQL"));
+    let (site, bare_url) = match &cluster {
+        None => (Site::on_sqlite(rows), None),
+        Some(cluster) => {
+            (Site::on_postgres(cluster.new_database(), rows), Some(cluster.new_database()))
+        }
+    };
+    let server = Server::start_in(&site);
     println!("time from exec to first 200: {:.0} ms", server.started_in.as_secs_f64() * 1e3);
     // hashing gives its memory back after ten
     thread::sleep(Duration::from_secs(12));
@@ -133,7 +144,7 @@ fn ratios() {
         "sign-in, 16 clients",
         "sign-in, 256 clients",
         "sign-up, 16 clients",
-        "one-row SQLite commits, one thread",
+        "bare one-row commits, one thread",
         "refresh, 1 client",
         "refresh, 16 clients",
         "refresh, 64 clients",
@@ -149,7 +160,10 @@ fn ratios() {
         let hashes =
             [measure(cores, |_| bare::argon2()), sign_in(CLIENTS), sign_in(256), sign_up()];
         peak = peak.max(server.resident_mb());
-        let bare_commits = measure(1, |_| bare::commits(directory.path()));
+        let bare_commits = match &bare_url {
+            None => measure(1, |_| bare::sqlite_commits(site.path())),
+            Some(url) => measure(1, |_| bare::postgres_commits(url)),
+        };
         let commits = [bare_commits, refresh(1), refresh(CLIENTS), refresh(REFRESHING)];
         let all = calls.into_iter().chain(hashes).chain(commits);
         for (series, measured) in series.iter_mut().zip(all) {

@@ -1,6 +1,6 @@
 //! Whether it matters how much stands in the database: `cargo bench --bench ratios -- --scale`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use sqlx::Connection as _;
 
 use crate::chart::{Axis, Panel, svg};
 use crate::fill::{self, Rows};
-use crate::server::{Server, migrated};
+use crate::server::{Server, Site};
 use crate::wire::Connection;
 use crate::{get_me, percentile, refresh_request, sign_in_request};
 
@@ -26,15 +26,15 @@ const CALLED: usize = 20_000;
 const PURGE_GOAL_MS: f64 = 50.0;
 
 pub fn run() {
-    let directories = SIZES.map(|live| migrated(Rows { live, expired: 0 }));
+    let sites = SIZES.map(|live| Site::on_sqlite(Rows { live, expired: 0 }));
     let mut sides = SIZES.map(Side::new);
     for _ in 0..ROUNDS {
-        for (directory, side) in directories.iter().zip(&mut sides) {
-            let server = Server::start_in(directory.path());
+        for (site, side) in sites.iter().zip(&mut sides) {
+            let server = Server::start_in(site);
             side.starts.push(server.started_in.as_secs_f64() * 1e3);
         }
     }
-    let servers = directories.each_ref().map(|directory| Server::start_in(directory.path()));
+    let servers = sites.each_ref().map(Server::start_in);
     for round in 0..ROUNDS {
         for (side, server) in sides.iter_mut().zip(&servers) {
             side.round(round, server.port);
@@ -64,7 +64,7 @@ pub fn run() {
     let title = "Milliseconds, by how many accounts and sessions stand in the database";
     std::fs::write(&path, svg(title, &axis, &panels)).unwrap();
     println!("\nplot: {}", path.display());
-    drop((servers, directories));
+    drop((servers, sites));
     purge();
 }
 
@@ -121,12 +121,10 @@ fn took(connection: &mut Connection, request: &str) -> f64 {
 /// A service that starts with a million expired sessions removes them, while somebody signed in calls
 /// it and others refresh.
 fn purge() {
-    let directory = migrated(Rows { live: CALLED, expired: EXPIRED });
-    let server = Server::start_in(directory.path());
+    let site = Site::on_sqlite(Rows { live: CALLED, expired: EXPIRED });
+    let server = Server::start_in(&site);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let path: PathBuf = directory.path().join("data/vestibule.db");
-    let url = format!("sqlite://{}", path.display());
-    let mut database = runtime.block_on(sqlx::SqliteConnection::connect(&url)).unwrap();
+    let mut database = runtime.block_on(sqlx::SqliteConnection::connect(&site.url)).unwrap();
     let began = Instant::now();
     let (mut calls, mut refreshes) = (vec![], vec![]);
     let mut connection = Connection::open(server.port);

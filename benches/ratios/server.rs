@@ -31,39 +31,66 @@ fn wait_until_serving(port: u16, request: &str, child: &mut Child) {
     }
 }
 
-/// A directory for the service to run in, whose database has its tables and these rows.
-pub fn migrated(rows: Rows) -> TempDir {
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let status = program(directory.path()).arg("migrate").stdout(Stdio::null()).status().unwrap();
-    assert!(status.success(), "the database cannot be made");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let file = directory.path().join("data/vestibule.db");
-    runtime.block_on(fill::fill(&file, rows));
-    // or the first sync of the service waits for all that was filled in
-    fs::File::open(&file).unwrap().sync_all().unwrap();
-    directory
+/// Where the service runs: a directory, and a database that has its tables and some rows.
+pub struct Site {
+    directory: TempDir,
+    /// The file in the directory, or one of a server.
+    pub url: String,
 }
 
-/// The release binary with the settings of production, but for what would keep one machine from
-/// playing all clients: how long a password may wait for its turn, and how many may sign up from one
-/// address. The limits on guessing stand as they are.
-fn program(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-    command
-        .current_dir(directory)
-        .env_clear()
-        .env("ROCKET_PROFILE", "release")
-        .env("VESTIBULE_PUBLIC_URL", "https://accounts.example.org")
-        .env("VESTIBULE_MAIL__TRANSPORT", "file")
-        // nobody should be refused here: what is measured is the rate, not the waiting
-        .env("VESTIBULE_HASHING__MAX_WAIT", "60s")
-        .env("VESTIBULE_LIMITS__SIGN_UPS_PER_ADDRESS", "1000000")
-        .env("VESTIBULE_LIMITS__SIGN_UPS_IN_ALL", "1000000")
-        .env("VESTIBULE_CLIENTS__WEB__PUBLIC", "true")
-        .env("VESTIBULE_CLIENTS__WEB__GRANTS", "[password, refresh_token]")
-        .env("VESTIBULE_CLIENTS__WEB__SCOPES", "[account.read, account.write]")
-        .stderr(Stdio::inherit());
-    command
+impl Site {
+    pub fn on_sqlite(rows: Rows) -> Self {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        fs::create_dir(directory.path().join("data")).unwrap();
+        let file = directory.path().join("data/vestibule.db");
+        let site = Self { url: format!("sqlite://{}", file.display()), directory };
+        site.fill(rows);
+        // or the first sync of the service waits for all that was filled in
+        fs::File::open(&file).unwrap().sync_all().unwrap();
+        site
+    }
+
+    /// With an empty database of a server.
+    pub fn on_postgres(url: String, rows: Rows) -> Self {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let site = Self { url, directory };
+        site.fill(rows);
+        site
+    }
+
+    fn fill(&self, rows: Rows) {
+        let status = self.program().arg("migrate").stdout(Stdio::null()).status().unwrap();
+        assert!(status.success(), "the database cannot be made");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(fill::fill(&self.url, rows));
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The release binary with the settings of production, but for what would keep one machine from
+    /// playing all clients: how long a password may wait for its turn, and how many may sign up from
+    /// one address. The limits on guessing stand as they are.
+    fn program(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        command
+            .current_dir(self.path())
+            .env_clear()
+            .env("DATABASE_URL", &self.url)
+            .env("ROCKET_PROFILE", "release")
+            .env("VESTIBULE_PUBLIC_URL", "https://accounts.example.org")
+            .env("VESTIBULE_MAIL__TRANSPORT", "file")
+            // nobody should be refused here: what is measured is the rate, not the waiting
+            .env("VESTIBULE_HASHING__MAX_WAIT", "60s")
+            .env("VESTIBULE_LIMITS__SIGN_UPS_PER_ADDRESS", "1000000")
+            .env("VESTIBULE_LIMITS__SIGN_UPS_IN_ALL", "1000000")
+            .env("VESTIBULE_CLIENTS__WEB__PUBLIC", "true")
+            .env("VESTIBULE_CLIENTS__WEB__GRANTS", "[password, refresh_token]")
+            .env("VESTIBULE_CLIENTS__WEB__SCOPES", "[account.read, account.write]")
+            .stderr(Stdio::inherit());
+        command
+    }
 }
 
 pub struct Server {
@@ -74,10 +101,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start_in(directory: &Path) -> Self {
+    pub fn start_in(site: &Site) -> Self {
         let port = free_port();
         let began = Instant::now();
-        let mut child = program(directory)
+        let mut child = site
+            .program()
             .env("ROCKET_PORT", port.to_string())
             .stdout(Stdio::null())
             .spawn()
