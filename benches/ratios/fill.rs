@@ -119,9 +119,13 @@ pub async fn fill(url: &str, rows: Rows) {
             .unwrap();
     }
     tx.commit().await.unwrap();
-    if is_sqlite {
-        // the service starts with a log of ordinary length
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+    // the service starts with a log of ordinary length
+    let done: &[&str] = match is_sqlite {
+        true => &["PRAGMA wal_checkpoint(TRUNCATE)"],
+        false => &["VACUUM ANALYZE", "CHECKPOINT"],
+    };
+    for statement in done {
+        connection.execute(*statement).await.unwrap();
     }
     connection.close().await.unwrap();
 }

@@ -6,7 +6,12 @@
 //! bare limits in the same run, since machines differ and are noisy: what counts are the ratios.
 //! Load generator and server share the machine on both sides of each ratio.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot run says so")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark that cannot run says so"
+)]
 #![expect(clippy::print_stdout, reason = "this is its result")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
@@ -57,10 +62,11 @@ fn main() {
     if !has("--bench") {
         return;
     }
-    if has("--scale") {
-        return scale::run();
+    match (has("--scale"), has("--postgres")) {
+        (true, true) => panic!("the scale is measured on SQLite only"),
+        (true, false) => scale::run(),
+        (false, on_postgres) => ratios(on_postgres),
     }
-    ratios(has("--postgres"));
 }
 
 fn ratios(on_postgres: bool) {

@@ -34,7 +34,7 @@ fn wait_until_serving(port: u16, request: &str, child: &mut Child) {
 /// Where the service runs: a directory, and a database that has its tables and some rows.
 pub struct Site {
     directory: TempDir,
-    /// The file in the directory, or one of a server.
+    /// Of the database.
     pub url: String,
 }
 

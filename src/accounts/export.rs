@@ -26,11 +26,17 @@ pub struct Export {
     pub letters: Vec<ExportedLetter>,
     /// A sign-up that waits for the same address, whoever made it.
     pub sign_up: Option<ExportedSignUp>,
-    /// The latest first, and no more than [`Export::EVENTS`].
+    /// The latest first, and no more than [`Export::EVENTS`]. The last member: where it is written, the
+    /// others follow.
     pub events: Vec<Event>,
     /// Before which [`Accounts::events_of`] has the others, if there are more.
     #[serde(skip)]
     pub next: Option<EventId>,
+}
+
+impl Export {
+    /// So many events are held at a time: there is no end to how many somebody may have.
+    pub const EVENTS: i64 = 500;
 }
 
 #[derive(Debug, Serialize)]
@@ -102,11 +108,6 @@ pub struct ExportedSignUp {
     pub created_at: Timestamp,
     pub contested_at: Option<Timestamp>,
     pub user_agent: Option<UserAgent>,
-}
-
-impl Export {
-    /// So many events are held at a time: there is no end to how many somebody may have.
-    pub const EVENTS: i64 = 500;
 }
 
 impl Accounts {

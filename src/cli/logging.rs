@@ -6,13 +6,14 @@ use std::io::IsTerminal;
 
 use figment::Figment;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, registry};
 use vestibule::config::{LogFormat, LogSettings, SettingError};
 
 /// Starts logging to standard output.
 pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingError> {
-    let filter: Targets = settings.level.parse().map_err(|_| {
+    let filter = filter(&settings.level).ok_or_else(|| {
         let wanted = "expected error, warn, info, debug, or a filter such as info,sqlx=warn";
         SettingError::new(figment, "vestibule.log.level", wanted)
     })?;
@@ -22,14 +23,13 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    // the filter alone says what is heard
-    let all = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(is_terminal);
+    let lines = fmt::layer().with_ansi(is_terminal);
     // an error here is another subscriber, and then that one logs
     let _ = if json {
-        let lines = all.json().flatten_event(true).with_current_span(false).finish();
-        lines.with(filter).try_init()
+        let lines = lines.json().flatten_event(true).with_current_span(false);
+        registry().with(lines).with(filter).try_init()
     } else {
-        all.finish().with(filter).try_init()
+        registry().with(lines).with(filter).try_init()
     };
     // an error here is another logger, and then that one hears Rocket
     let _ = log::set_boxed_logger(Box::new(Deaf));
@@ -39,12 +39,32 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
 
 /// Starts logging beside a command: warnings, on standard error, away from what was asked for.
 pub fn start_aside() {
-    let _ = tracing_subscriber::fmt()
+    let _ = fmt()
         .with_max_level(tracing::Level::WARN)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
     let _ = log::set_boxed_logger(Box::new(Deaf));
+}
+
+/// Levels, for all or for a target each, between commas. `None` for anything else: what is misspelt
+/// would hear nothing.
+fn filter(level: &str) -> Option<Targets> {
+    let mut filter = Targets::new();
+    for part in level.split(',').map(str::trim) {
+        filter = match part.split_once('=') {
+            None if part.is_empty() => return None,
+            None => filter.with_default(part.parse::<LevelFilter>().ok()?),
+            Some((target, level)) => {
+                let is_path = |b: u8| b.is_ascii_alphanumeric() || b"_:-".contains(&b);
+                if target.is_empty() || !target.bytes().all(is_path) || level.is_empty() {
+                    return None;
+                }
+                filter.with_target(target, level.parse::<LevelFilter>().ok()?)
+            }
+        };
+    }
+    Some(filter)
 }
 
 /// A panic is a line in the log that says where. What it says is left out unless it is a constant:
@@ -77,6 +97,37 @@ impl log::Log for Deaf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_levels_and_targets_and_nothing_else() {
+        let hears = |level: &str, target: &str, of: tracing::Level| {
+            filter(level).unwrap().would_enable(target, &of)
+        };
+        use tracing::Level;
+        assert!(
+            hears("info", "vestibule", Level::INFO) && !hears("info", "vestibule", Level::DEBUG)
+        );
+        assert!(hears("info, other=warn", "vestibule", Level::INFO));
+        assert!(!hears("info, other=warn", "other::part", Level::INFO));
+        assert!(hears("other=debug,WARN", "other::part", Level::DEBUG));
+        assert!(!hears("vestibule::request=info", "other", Level::ERROR));
+        assert!(!hears("off", "vestibule", Level::ERROR));
+        for wrong in [
+            "",
+            "loud",
+            "info,",
+            ",info",
+            "vestibule=loud",
+            "x=",
+            "=info",
+            "[span]=debug",
+            "info,x[y]=debug",
+            "a b=info",
+            "info;other=warn",
+        ] {
+            assert!(filter(wrong).is_none(), "{wrong}");
+        }
+    }
 
     #[test]
     fn r55_a_panic_tells_constants_and_nothing_that_was_made_of_data() {

@@ -198,6 +198,13 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_can_say_without_a_gap_is_said_with_one() {
+        let messages = load(&[("pt-BR/page.ftl", "page-address = E-mail")]).unwrap();
+        let english = "The account for {$email} is ready.";
+        assert_eq!(say(&messages, "pt-BR", "activated-ready"), english);
+    }
+
+    #[test]
     fn a_default_language_has_to_be_there() {
         for (tag, is_there) in [("de", true), ("de-AT", true), ("fr", false), ("no tag", false)] {
             assert_eq!(Messages::load(None, tag).is_ok(), is_there, "{tag}");

@@ -124,8 +124,8 @@ impl Messages {
 
     fn tongue(&self, language: Language) -> &Tongue {
         let tongues = &self.0.languages;
-        // a language of other messages than these
-        tongues.get(language.0).or_else(|| tongues.first()).unwrap_or(&self.0.last_resort)
+        // a language of other messages than these is taken for English
+        tongues.get(language.0).unwrap_or(&tongues[0])
     }
 }
 

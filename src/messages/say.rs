@@ -86,7 +86,8 @@ impl Messages {
             .find_map(|tongue| tongue.say(key, arguments)?.ok());
         // with a gap rather than not at all
         english.unwrap_or_else(|| {
-            let tongues = [self.tongue(language), &self.0.last_resort];
+            let tongues =
+                [self.tongue(language), self.tongue(Language::ENGLISH), &self.0.last_resort];
             let gap = tongues.into_iter().find_map(|tongue| tongue.say(key, arguments));
             gap.map_or_else(|| key.to_owned(), |said| said.unwrap_or_else(|(text, _)| text))
         })

@@ -30,8 +30,10 @@ thread_local! {
 
 /// Renders in the language.
 pub(super) fn speaking<R>(language: Language, render: impl FnOnce() -> R) -> R {
-    SPOKEN.set(language);
-    render()
+    let before = SPOKEN.replace(language);
+    let rendered = render();
+    SPOKEN.set(before);
+    rendered
 }
 
 #[derive(Clone)]

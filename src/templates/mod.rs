@@ -109,7 +109,8 @@ impl Templates {
 
     /// The stylesheet of the pages, as it stands in each of them.
     pub fn stylesheet(&self) -> Result<String, TemplateError> {
-        Ok(self.0.tera.render("style.css", &Context::new())?)
+        let render = || self.0.tera.render("style.css", &Context::new());
+        Ok(functions::speaking(Language::ENGLISH, render)?)
     }
 
     /// The words that the templates are rendered with.

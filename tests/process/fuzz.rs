@@ -39,7 +39,7 @@ const MANY_CLIENTS: u64 = 16;
 const LOOKS: u64 = 10;
 /// Requests signs people out, among other things: so many later they sign in again.
 const RENEWED_AFTER: u64 = 50;
-/// What is known of one account, and is exported all at once, is not to grow without end.
+/// What is known of one account is exported again and again: it would take longer and longer.
 const SOMEBODY_NEW_AFTER: u64 = 10_000;
 /// So soon it answers who asks how it is, on a machine that has other work.
 const HEALTHY: Duration = Duration::from_secs(5);
@@ -103,14 +103,15 @@ impl Fuzz {
     fn run(self) {
         let began = Instant::now();
         std::thread::scope(|scope| {
-            for client in 0..if self.requests < MANY { CLIENTS } else { MANY_CLIENTS } {
+            let clients = if self.requests < MANY { CLIENTS } else { MANY_CLIENTS };
+            for client in 0..clients {
                 let fuzz = &self;
                 scope.spawn(move || fuzz.be_client(client));
             }
         });
         let took = began.elapsed();
-        let mut resident = self.resident.lock().expect("memory").split_off(0);
-        resident.push(self.resident());
+        self.weigh();
+        let resident = self.resident.into_inner().expect("memory");
         let statuses = self.statuses.into_inner().expect("statuses");
         println!("{} requests in {took:.1?}, KiB {resident:?}: {statuses:?}", self.requests);
         for status in [200, 202, 204, 303, 400, 401, 404, 405, 413, 415, 422] {
@@ -151,7 +152,7 @@ impl Fuzz {
                 break;
             }
             if number.is_multiple_of((self.requests / LOOKS).max(1)) {
-                self.resident.lock().expect("memory").push(self.resident());
+                self.weigh();
             }
             if sent % SOMEBODY_NEW_AFTER == 0 {
                 email = format!("client-{client}-{sent}@example.org");
@@ -203,11 +204,12 @@ impl Fuzz {
         assert!(asked.elapsed() < HEALTHY, "FUZZ_SEED={}: {:?}", self.seed, asked.elapsed());
     }
 
-    fn resident(&self) -> u64 {
+    fn weigh(&self) {
         let counted = scrape(self.metrics).expect("metrics").body;
         let line =
             counted.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
-        line.and_then(|bytes| bytes.parse::<u64>().ok()).unwrap_or_default() / 1_024
+        let bytes = line.and_then(|bytes| bytes.parse::<u64>().ok()).unwrap_or_default();
+        self.resident.lock().expect("memory").push(bytes / 1_024);
     }
 
     fn keys_of(&self, email: &str) -> Keys {

@@ -15,6 +15,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::accounts::{Accounts, Export};
 use crate::config::Settings;
 use crate::model::{AccountId, EventId};
+use crate::storage::{StoreError, chain};
+use crate::web::edge::request::RequestId;
 
 /// The form of an export (JSON Schema 2020-12).
 pub const SCHEMA: &str = include_str!("../../../schemas/account-export.json");
@@ -67,8 +69,10 @@ impl<'r> Responder<'r, 'static> for Download {
         let mut response = match document.export.next {
             None => Json(document).respond_to(request)?,
             Some(next) => {
-                let parts =
-                    parts(&document, accounts, next).map_err(|_| Status::InternalServerError)?;
+                let start = start_of(&document).ok_or(Status::InternalServerError)?;
+                let account = document.export.account.id;
+                let rest = Rest { accounts, account, request: RequestId::of(request).to_owned() };
+                let parts = stream::iter([start]).chain(rest.from(next));
                 let body = ReaderStream::from(parts.map(Cursor::new));
                 Response::build().streamed_body(body).finalize()
             }
@@ -83,38 +87,60 @@ impl<'r> Responder<'r, 'static> for Download {
 /// What stands after the last event.
 const END: &str = "]}";
 
-/// The document, and the events that it lacks, which are read as they are sent.
-fn parts(
-    document: &Document,
-    accounts: Accounts,
-    next: EventId,
-) -> serde_json::Result<impl Stream<Item = Vec<u8>> + use<>> {
-    let account = document.export.account.id;
-    let mut start = serde_json::to_vec(document)?;
-    start.truncate(start.len() - END.len());
-    let others = stream::unfold((accounts, Some(next)), move |(accounts, next)| async move {
-        // where this fails the document breaks off, and is none
-        let (text, next) = further(&accounts, account, next?).await?;
-        Some((text, (accounts, next)))
-    });
-    Ok(stream::iter([start]).chain(others))
+/// The document up to the last of the events that it has.
+fn start_of(document: &Document) -> Option<Vec<u8>> {
+    let text = serde_json::to_vec(document).ok()?;
+    text.strip_suffix(END.as_bytes()).map(<[u8]>::to_vec)
 }
 
-/// The events before `next`, with the end of the document if they are the last, and where to go on.
-async fn further(
-    accounts: &Accounts,
+/// The events that a document lacks, and its end.
+struct Rest {
+    accounts: Accounts,
     account: AccountId,
-    next: EventId,
-) -> Option<(Vec<u8>, Option<EventId>)> {
-    let page = accounts.events_of(account, Some(next), Export::EVENTS).await;
-    let page = page.inspect_err(|error| tracing::error!(%error, "an export breaks off")).ok()?;
-    let mut text = Vec::new();
-    for event in &page.events {
-        text.push(b',');
-        serde_json::to_writer(&mut text, event).ok()?;
+    request: String,
+}
+
+/// Why there are no further events, although there were.
+#[derive(Debug, thiserror::Error)]
+enum BreakOff {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("the account is gone, or its events are")]
+    Gone,
+}
+
+impl Rest {
+    /// Reads them as they are sent. Where that fails the document breaks off, and is none: all that
+    /// can be told of it once the status has been sent.
+    fn from(self, next: EventId) -> impl Stream<Item = Vec<u8>> {
+        stream::unfold((self, Some(next)), |(rest, next)| async move {
+            match rest.part(next?).await {
+                Ok((text, next)) => Some((text, (rest, next))),
+                Err(error) => {
+                    let (id, error) = (&rest.request, chain(&error));
+                    tracing::error!(id, error, "an export breaks off");
+                    None
+                }
+            }
+        })
     }
-    if page.next.is_none() {
-        text.extend(END.as_bytes());
+
+    /// The events before `next`, with the end of the document if they are the last, and where to go on.
+    async fn part(&self, next: EventId) -> Result<(Vec<u8>, Option<EventId>), BreakOff> {
+        let page = self.accounts.events_of(self.account, Some(next), Export::EVENTS).await?;
+        if page.events.is_empty() {
+            return Err(BreakOff::Gone);
+        }
+        let mut text = Vec::new();
+        for event in &page.events {
+            text.push(b',');
+            serde_json::to_writer(&mut text, event)?;
+        }
+        if page.next.is_none() {
+            text.extend(END.as_bytes());
+        }
+        Ok((text, page.next))
     }
-    Some((text, page.next))
 }
