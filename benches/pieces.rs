@@ -20,8 +20,8 @@ use vestibule::crypto::hasher::{Hasher, HashingParameters, Purpose, Verdict};
 use vestibule::crypto::secret::Entropy;
 use vestibule::mail::{Envelope, Letter, Renderer};
 use vestibule::messages::Messages;
-use vestibule::model::{AccessToken, Digest, EmailAddress, Locale, Owner, PasswordPolicy, Scope};
-use vestibule::oauth::Access;
+use vestibule::model::{AccessToken, Digest, EmailAddress, Locale, Owner, PasswordPolicy};
+use vestibule::oauth::{Access, Needed};
 use vestibule::storage::LetterId;
 use vestibule::templates::Templates;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
@@ -52,7 +52,8 @@ fn bearer(criterion: &mut Criterion) {
     let app = runtime.block_on(TestApp::configured(lives_long));
     let ada = runtime.block_on(app.signed_in(EMAIL));
     let oauth = app.oauth();
-    let (token, scope): (&str, Scope) = (&ada.access_token, "account.read".parse().unwrap());
+    let token: &str = &ada.access_token;
+    let needed = Needed::by_route("account.read").unwrap();
     let parsed = AccessToken::parse(token).unwrap();
     let stored = parsed.secret.digest();
 
@@ -64,14 +65,14 @@ fn bearer(criterion: &mut Criterion) {
     // With the token among those that were verified lately, as it mostly is.
     group.bench_function("remembered", |b| {
         b.to_async(&runtime).iter(async || {
-            oauth.protect(Access::Token(black_box(token)), &scope).await.unwrap();
+            oauth.protect(Access::Token(black_box(token)), &needed).await.unwrap();
         });
     });
     // With a read of the database, and a question beside it whether others have written.
     group.bench_function("looked up", |b| {
         b.to_async(&runtime).iter(async || {
             app.advance(VERIFIED);
-            oauth.protect(Access::Token(black_box(token)), &scope).await.unwrap();
+            oauth.protect(Access::Token(black_box(token)), &needed).await.unwrap();
         });
     });
     // All that is around it, but for the network: what a goal per request has to be met with.

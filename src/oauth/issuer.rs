@@ -72,7 +72,8 @@ impl<'a> Issuer<'a> {
         let digest = token.secret.digest();
         let grant = match self.oauth.verified.find(token.session, &digest) {
             Some(grant) => grant,
-            None => match self.look_up(&token, digest).await? {
+            // in a box: few tokens are looked up, and what waits for that is large
+            None => match Box::pin(self.look_up(&token, digest)).await? {
                 Some(grant) => grant,
                 None => return Ok(None),
             },

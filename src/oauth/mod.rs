@@ -38,7 +38,7 @@ pub use error::{ClientRefusal, OAuthError};
 pub use inspection::{InspectedSession, Inspection, TokenState};
 pub use introspection::{Introspected, Introspection, TokenKind};
 pub use password_grant::PasswordGrant;
-pub use protect::{Access, AccessDenied};
+pub use protect::{Access, AccessDenied, Needed};
 pub use refresh_grant::RefreshGrant;
 pub use registrar::Registrar;
 pub use revocation::Revocation;

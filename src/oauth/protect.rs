@@ -1,8 +1,9 @@
 //! Whether a bearer may use a protected resource (RFC 6750), by oxide-auth's resource flow.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use oxide_auth::code_grant::resource::{Error as FlowError, ErrorCode, Request};
 use oxide_auth::primitives::scope::Scope as OxideScope;
@@ -55,15 +56,40 @@ pub enum AccessDenied {
     Failure(OAuthError),
 }
 
+/// The scope that a token has to have, as we and as oxide-auth write it.
+#[derive(Debug)]
+pub struct Needed {
+    scope: Scope,
+    oxide: [OxideScope; 1],
+}
+
+impl Needed {
+    pub fn new(scope: Scope) -> Result<Self, AccessDenied> {
+        let oxide = to_oxide(&scope).map_err(|_| AccessDenied::Failure(OAuthError::Flow))?;
+        Ok(Self { scope, oxide: [oxide] })
+    }
+
+    /// The scope that a route is written with: read once, and not for each request.
+    pub fn by_route(scope: &'static str) -> Result<Arc<Self>, AccessDenied> {
+        static READ: RwLock<BTreeMap<&str, Arc<Needed>>> = RwLock::new(BTreeMap::new());
+        if let Some(needed) = READ.read().unwrap_or_else(PoisonError::into_inner).get(scope) {
+            return Ok(Arc::clone(needed));
+        }
+        let parsed = scope.parse().map_err(|_| AccessDenied::Failure(OAuthError::Flow))?;
+        let needed = Arc::new(Self::new(parsed)?);
+        READ.write().unwrap_or_else(PoisonError::into_inner).insert(scope, Arc::clone(&needed));
+        Ok(needed)
+    }
+}
+
 impl OAuth {
     /// What the access token grants, if it is live and has at least `needed`.
     pub async fn protect(
         &self,
         access: Access<'_>,
-        needed: &Scope,
+        needed: &Needed,
     ) -> Result<Arc<Grant>, AccessDenied> {
-        let scopes = [to_oxide(needed).map_err(|_| AccessDenied::Failure(OAuthError::Flow))?];
-        let mut endpoint = ResourceEndpoint { issuer: Issuer::new(self), scopes };
+        let mut endpoint = ResourceEndpoint { issuer: Issuer::new(self), scopes: &needed.oxide };
         let flow = protect(&mut endpoint, &access).await;
         let Err(denied) = flow else {
             return endpoint.issuer.grant.ok_or(AccessDenied::Failure(OAuthError::Flow));
@@ -78,7 +104,7 @@ impl OAuth {
             FlowError::InvalidRequest { .. } => AccessDenied::Malformed("the request is malformed"),
             FlowError::AccessDenied { failure, .. } => match failure.code {
                 Some(ErrorCode::InsufficientScope) => {
-                    AccessDenied::InsufficientScope { needed: needed.clone(), client_id }
+                    AccessDenied::InsufficientScope { needed: needed.scope.clone(), client_id }
                 }
                 // an unknown token comes out of the flow as an invalid request
                 Some(ErrorCode::InvalidToken | ErrorCode::InvalidRequest) | None => {
@@ -92,12 +118,12 @@ impl OAuth {
 
 struct ResourceEndpoint<'a> {
     issuer: Issuer<'a>,
-    scopes: [OxideScope; 1],
+    scopes: &'a [OxideScope],
 }
 
 impl Endpoint for ResourceEndpoint<'_> {
     fn scopes(&mut self) -> &[OxideScope] {
-        &self.scopes
+        self.scopes
     }
 
     fn issuer(&mut self) -> &mut (dyn AsyncIssuer + Send) {

@@ -15,8 +15,8 @@ use vestibule::model::{
     Password, Scope, SessionId,
 };
 use vestibule::oauth::{
-    Access, AccessDenied, Credentials, Grant, Introspection, OAuth, OAuthError, PasswordGrant,
-    RefreshGrant, Revocation, TokenKind, TokenPair, Usage, VerifiedTokens,
+    Access, AccessDenied, Credentials, Grant, Introspection, Needed, OAuth, OAuthError,
+    PasswordGrant, RefreshGrant, Revocation, TokenKind, TokenPair, Usage, VerifiedTokens,
 };
 use vestibule::storage::{NewAccountLink, Store};
 use vestibule::testing::TestApp;
@@ -225,13 +225,15 @@ impl<'a> Service<'a> {
 
     async fn passed(&self, token: TokenId, needed: Scopes) -> Result<Arc<Grant>, Answer> {
         let access = Access::Token(&self.tokens[token]);
-        self.oauth().protect(access, &tokens_of(needed)).await.map_err(|denied| {
-            Answer::Refused(match denied {
-                AccessDenied::InvalidToken => Refusal::AccessToken,
-                AccessDenied::InsufficientScope { .. } => Refusal::InsufficientScope,
-                other => panic!("{other:?}"),
-            })
-        })
+        self.oauth().protect(access, &Needed::new(tokens_of(needed)).unwrap()).await.map_err(
+            |denied| {
+                Answer::Refused(match denied {
+                    AccessDenied::InvalidToken => Refusal::AccessToken,
+                    AccessDenied::InsufficientScope { .. } => Refusal::InsufficientScope,
+                    other => panic!("{other:?}"),
+                })
+            },
+        )
     }
 
     pub async fn use_access(&mut self, token: TokenId, needed: Scopes) -> Answer {

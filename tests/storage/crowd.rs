@@ -13,7 +13,7 @@ use vestibule::accounts::ProfileChange;
 use vestibule::clock::Clock;
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{AccountLinkPurpose, Caller, EmailChangeId, LinkToken, Name, Password};
-use vestibule::oauth::{Access, Credentials, OAuth, Revocation};
+use vestibule::oauth::{Access, Credentials, Needed, OAuth, Revocation};
 use vestibule::storage::{Janitor, NewAccountLink, NewEmailChange};
 use vestibule::testing::{BEGINNING, PASSWORD};
 
@@ -137,7 +137,9 @@ fn everything(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
         meanwhile!("note the use", |oauth, m| async {
             for pair in [&m.person.own, &m.person.other] {
                 let token = pair.access.reveal();
-                let _ = oauth.protect(Access::Token(&token), &scope("account.read")).await;
+                let _ = oauth
+                    .protect(Access::Token(&token), &Needed::new(scope("account.read")).unwrap())
+                    .await;
             }
             oauth.flush_usage().await
         });

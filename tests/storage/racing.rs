@@ -11,7 +11,8 @@ use vestibule::model::{
     PageSessionSecret, Password,
 };
 use vestibule::oauth::{
-    Access, AccessDenied, Credentials, OAuth, OAuthError, PasswordGrant, RefreshGrant, TokenPair,
+    Access, AccessDenied, Credentials, Needed, OAuth, OAuthError, PasswordGrant, RefreshGrant,
+    TokenPair,
 };
 use vestibule::storage::{NewAccountLink, Store};
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
@@ -257,7 +258,7 @@ pub async fn page_sign_in(
 }
 
 pub async fn opens(oauth: &OAuth, access: &str) -> bool {
-    match oauth.protect(Access::Token(access), &scope("account.read")).await {
+    match oauth.protect(Access::Token(access), &Needed::new(scope("account.read")).unwrap()).await {
         Ok(_) => true,
         Err(AccessDenied::InvalidToken) => false,
         Err(other) => panic!("{other:?}"),

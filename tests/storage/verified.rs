@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use vestibule::accounts::{OwnSession, ProfileChange};
 use vestibule::model::{Actor, Caller, Name, Password, Scope};
-use vestibule::oauth::{Access, AccessDenied, Grant, OAuth, RefreshGrant, Revocation, TokenPair};
+use vestibule::oauth::{
+    Access, AccessDenied, Grant, Needed, OAuth, RefreshGrant, Revocation, TokenPair,
+};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::database::TestDatabase;
@@ -23,7 +25,7 @@ on_both_engines! {
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn passed(oauth: &OAuth, pair: &TokenPair) -> Result<std::sync::Arc<Grant>, AccessDenied> {
-    oauth.protect(Access::Token(&pair.access.reveal()), &Scope::empty()).await
+    oauth.protect(Access::Token(&pair.access.reveal()), &Needed::new(Scope::empty()).unwrap()).await
 }
 
 async fn opens(oauth: &OAuth, pair: &TokenPair) -> bool {

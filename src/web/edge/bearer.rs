@@ -17,7 +17,7 @@ use super::problem::{Problem, STORE_RETRY, retry_after};
 use super::request::{Authorization, RequestId};
 use super::slug;
 use crate::model::{Account, AccountId, Scope, SessionId};
-use crate::oauth::{Access, AccessDenied, Grant, OAuth, form_decode};
+use crate::oauth::{Access, AccessDenied, Grant, Needed, OAuth, form_decode};
 use crate::storage::chain;
 
 /// What a protected resource needs of a token. Name yours with a type of its own:
@@ -37,9 +37,8 @@ pub trait Need: Send + Sync + 'static {
 
     /// The same, as it is for this request.
     #[doc(hidden)]
-    fn of(_: &Request<'_>) -> Result<Scope, AccessDenied> {
-        let malformed = |_| AccessDenied::Failure(crate::oauth::OAuthError::Flow);
-        Self::SCOPE.parse().map_err(malformed)
+    fn of(_: &Request<'_>) -> Result<Arc<Needed>, AccessDenied> {
+        Needed::by_route(Self::SCOPE)
     }
 }
 
@@ -51,7 +50,7 @@ pub struct Asked;
 impl Need for Asked {
     const SCOPE: &'static str = "";
 
-    fn of(request: &Request<'_>) -> Result<Scope, AccessDenied> {
+    fn of(request: &Request<'_>) -> Result<Arc<Needed>, AccessDenied> {
         let malformed = || AccessDenied::MalformedScope("the scope that is asked for is malformed");
         let query = request.uri().query().map_or("", |query| query.as_str());
         let mut asked = Vec::new();
@@ -62,11 +61,15 @@ impl Need for Asked {
             }
         }
         // of two, whichever were dropped would let somebody pass
-        match asked.as_slice() {
-            [] => Ok(Scope::default()),
-            [scope] => scope.parse().map_err(|_| malformed()),
-            _ => Err(AccessDenied::MalformedScope("the scope that is asked for is there twice")),
-        }
+        let scope = match asked.as_slice() {
+            [] => Scope::default(),
+            [scope] => scope.parse().map_err(|_| malformed())?,
+            _ => {
+                let twice = "the scope that is asked for is there twice";
+                return Err(AccessDenied::MalformedScope(twice));
+            }
+        };
+        Ok(Arc::new(Needed::new(scope)?))
     }
 }
 
@@ -229,7 +232,7 @@ async fn admit<N: Need>(request: &Request<'_>) -> Result<Arc<Grant>, AccessDenie
     let access = shown(request)?;
     let flow = || AccessDenied::Failure(crate::oauth::OAuthError::Flow);
     let oauth = request.rocket().state::<OAuth>().ok_or_else(flow)?;
-    oauth.protect(access, &N::of(request)?).await
+    oauth.protect(access, N::of(request)?.as_ref()).await
 }
 
 #[rocket::async_trait]

@@ -37,13 +37,14 @@ enum Known {
     ByToken,
 }
 
-/// Notes which client a request concerns.
+/// Notes which client a request concerns, if a script has sent it.
 #[derive(Clone, Copy)]
-pub struct Concern<'r>(&'r Concerned);
+pub struct Concern<'r>(Option<&'r Concerned>);
 
 impl<'r> Concern<'r> {
     pub(super) fn of(request: &'r Request<'_>) -> Self {
-        Self(request.local_cache(Concerned::default))
+        let is_of_script = request.headers().contains("Origin");
+        Self(is_of_script.then(|| request.local_cache(Concerned::default)))
     }
 
     /// The client that the request's token was issued to.
@@ -52,7 +53,9 @@ impl<'r> Concern<'r> {
     }
 
     fn set(self, id: &str, known: Known) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.to_owned(), known));
+        if let Some(Concerned(noted)) = self.0 {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.to_owned(), known));
+        }
     }
 
     /// The client that is named; where none is, the one that serves such requests.
@@ -64,7 +67,7 @@ impl<'r> Concern<'r> {
     }
 
     fn get(self) -> Option<(String, Known)> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0?.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -142,7 +145,8 @@ impl Fairing for Cors {
         // caches must not hand to one origin what was answered to another
         response.adjoin_header(Header::new("Vary", "Origin"));
         let Some(origin) = request.headers().get_one("Origin") else { return };
-        let Some(allowed) = Self::allowed(request, origin).await else { return };
+        // in a box: most requests are of no script, and what waits here is large
+        let Some(allowed) = Box::pin(Self::allowed(request, origin)).await else { return };
         response.set_header(Header::new("Access-Control-Allow-Origin", allowed));
         let is_preflight = request.method() == rocket::http::Method::Options;
         if !is_preflight {
