@@ -34,7 +34,7 @@ pub(super) struct Seen {
     /// After the first answer with this mark.
     since: Instant,
     /// Before the latest question.
-    asked: Reading,
+    pub(super) asked: Reading,
 }
 
 impl Standstill {

@@ -67,10 +67,13 @@ impl VerifiedTokens {
         Self { clock, changes, standstill, shards }
     }
 
-    /// Dates a read that is about to begin.
+    /// Dates a read that is about to begin. What is read from now on will be asked for, and so it is
+    /// asked already whether it stands.
     pub(super) fn begin(&self) -> Begun {
         let moment = self.changes.moment();
-        Begun { clocks: self.clock.read(), moment }
+        let clocks = self.clock.read();
+        self.standstill.keep_up(&clocks);
+        Begun { clocks, moment }
     }
 
     /// What the token grants, if that is known.
@@ -248,11 +251,17 @@ mod tests {
 
     /// What requests set off by themselves.
     #[tokio::test]
-    async fn whoever_finds_an_entry_sees_to_it_that_somebody_asks() {
+    async fn whoever_reads_or_finds_an_entry_sees_to_it_that_somebody_asks() {
         let place = Place::open().await;
-        let grant = grant(1);
-        while place.cache.standstill.seen().is_none() {
-            place.put(&grant);
+        let asked = || place.cache.standstill.seen().map(|seen| seen.asked.instant);
+        while asked().is_none() {
+            place.cache.begin();
+            tokio::task::yield_now().await;
+        }
+        let (grant, first) = (grant(1), asked());
+        place.put(&grant);
+        place.stepper.advance(NEARLY);
+        while asked() == first {
             assert!(place.knows(&grant));
             tokio::task::yield_now().await;
         }
