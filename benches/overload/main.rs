@@ -47,7 +47,7 @@ const OVERLOAD: f64 = 10.0;
 /// How long is looked on after the flood.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 /// What the flood may add to the memory of the slots, which are all in use before it, too.
-const GROWTH_MB: f64 = 20.0;
+const GROWTH_MIB: f64 = 20.0;
 const BETWEEN_PROBES: Duration = Duration::from_millis(20);
 
 struct Arguments {
@@ -153,7 +153,7 @@ struct Run {
     peak: f64,
     samples: Vec<Sample>,
     bearer: Vec<Sample>,
-    /// Resident MB, and when.
+    /// Resident MiB, and when.
     weights: Vec<(Duration, f64)>,
     recovered: Option<Duration>,
 }
@@ -194,7 +194,7 @@ impl Run {
             percentile(&calm, 0.5),
             percentile(&calm, 0.99)
         );
-        println!("memory outside the flood: at most {:.1} MB\n", heaviest(false));
+        println!("memory outside the flood: at most {:.1} MiB\n", heaviest(false));
         println!("| | measured | goal | |\n|---|---|---|---|");
         let mut all = other == 0 && failed == 0;
         let mut row = |what: &str, measured: f64, unit: &str, goal: f64, at_least: bool| {
@@ -210,7 +210,7 @@ impl Run {
         row("refusals, p99", percentile(&refused, 0.99), "ms", 100.0, false);
         row("bearer requests, p50", percentile(&bearer, 0.5), "ms", 50.0, false);
         row("bearer requests, p99", percentile(&bearer, 0.99), "ms", 50.0, false);
-        row("memory in the flood", heaviest(true), "MB", heaviest(false) + GROWTH_MB, false);
+        row("memory in the flood", heaviest(true), "MiB", heaviest(false) + GROWTH_MIB, false);
         let recovered = self.recovered.map_or(f64::INFINITY, |after| after.as_secs_f64());
         row("recovered after", recovered, "s", 5.0, false);
         println!(
@@ -220,7 +220,7 @@ impl Run {
             percentile(&refused, 0.5),
             percentile(&refused, 1.0)
         );
-        let is_bounded = heaviest(true) <= heaviest(false) + GROWTH_MB;
+        let is_bounded = heaviest(true) <= heaviest(false) + GROWTH_MIB;
         Met { all, sound: other == 0 && failed == 0 && is_bounded && self.recovered.is_some() }
     }
 }

@@ -32,7 +32,7 @@ pub fn draw(run: &Run, path: &Path) {
             goal: Some(50.0),
             curves: vec![("GET /v1/me", run.each_second(&bearer, p99))],
         },
-        Panel { title: "resident memory in MB", goal: None, curves: vec![("memory", weights)] },
+        Panel { title: "resident memory in MiB", goal: None, curves: vec![("memory", weights)] },
     ];
     let refusals = refused.len() as f64 / run.lasted.as_secs_f64();
     let lasted = run.lasted.as_secs_f64();

@@ -133,7 +133,7 @@ impl Drop for Server {
 pub fn weigh(process: u32, zero: Instant, stop: &Receiver<()>) -> Vec<(Duration, f64)> {
     let mut weights = Vec::new();
     loop {
-        weights.push((zero.elapsed(), resident_mb(process)));
+        weights.push((zero.elapsed(), resident_mib(process)));
         let waited = stop.recv_timeout(Duration::from_millis(500));
         if waited == Err(RecvTimeoutError::Disconnected) {
             return weights;
@@ -141,7 +141,7 @@ pub fn weigh(process: u32, zero: Instant, stop: &Receiver<()>) -> Vec<(Duration,
     }
 }
 
-fn resident_mb(process: u32) -> f64 {
+fn resident_mib(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
     let kib: f64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0.0);

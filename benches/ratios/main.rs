@@ -83,7 +83,7 @@ fn ratios(on_postgres: bool) {
     println!("time from exec to first 200: {:.0} ms", server.started_in.as_secs_f64() * 1e3);
     // hashing gives its memory back after ten
     thread::sleep(Duration::from_secs(12));
-    println!("memory idle: {:.1} MB", server.resident_mb());
+    println!("memory idle: {:.1} MiB", server.resident_mib());
     let program = std::fs::metadata(env!("CARGO_BIN_EXE_vestibule")).unwrap().len();
     println!("the program: {:.1} MB", program as f64 / 1e6);
 
@@ -165,7 +165,7 @@ fn ratios(on_postgres: bool) {
         let calls = [nothing, call(1), call(ACCOUNTS)];
         let hashes =
             [measure(cores, |_| bare::argon2()), sign_in(CLIENTS), sign_in(256), sign_up()];
-        peak = peak.max(server.resident_mb());
+        peak = peak.max(server.resident_mib());
         let bare_commits = match &bare_url {
             None => measure(1, |_| bare::sqlite_commits(site.path())),
             Some(url) => measure(1, |_| bare::postgres_commits(url)),
@@ -176,7 +176,7 @@ fn ratios(on_postgres: bool) {
             series.push(measured);
         }
     }
-    println!("memory at most: {peak:.1} MB; what was refused or failed does not count\n");
+    println!("memory at most: {peak:.1} MiB; what was refused or failed does not count\n");
     println!("| | per second | ratio | to | p50 | p99 | failed |\n|---|---|---|---|---|---|---|");
     let rates = series
         .each_ref()

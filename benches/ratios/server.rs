@@ -114,7 +114,7 @@ impl Server {
         Self { child, port, started_in: began.elapsed() }
     }
 
-    pub fn resident_mb(&self) -> f64 {
+    pub fn resident_mib(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();

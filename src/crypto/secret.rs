@@ -48,7 +48,7 @@ impl Entropy {
     fn id_bits(&self) -> IdBits {
         FOR_IDS.with_borrow_mut(|drawn| {
             if drawn.is_empty() {
-                let bytes: [u8; 640] = self.bytes();
+                let bytes: [u8; 64 * size_of::<IdBits>()] = self.bytes();
                 drawn.extend(bytes.as_chunks().0);
             }
             drawn.pop().unwrap_or_else(|| self.bytes())

@@ -165,6 +165,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::Locale;
 
     fn load(files: &[(&str, &str)]) -> Result<Templates, TemplateError> {
         let folder = tempfile::TempDir::new().unwrap();
@@ -179,6 +180,21 @@ mod tests {
     fn render(body: &str, context: &serde_json::Value) -> Result<String, TemplateError> {
         let templates = load(&[("page/disavowed.html.tera", body)])?.strict()?;
         templates.render(Language::ENGLISH, "page/disavowed.html.tera", &json!({}), context)
+    }
+
+    #[test]
+    fn each_rendering_is_in_its_own_language_in_whatever_order() {
+        let body = "{{ t(key=\"page-address\") }}";
+        let templates = load(&[("page/disavowed.html.tera", body)]).unwrap();
+        let messages = templates.messages();
+        let german = messages.best(&Locale::parse("de").unwrap()).unwrap();
+        for language in [german, Language::ENGLISH, german] {
+            let name = "page/disavowed.html.tera";
+            let html = templates.render(language, name, &json!({}), &json!({})).unwrap();
+            assert_eq!(Some(html), messages.own_words(language, "page-address"));
+        }
+        let said = [german, Language::ENGLISH].map(|one| messages.own_words(one, "page-address"));
+        assert_ne!(said[0], said[1]);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl<'r> Responder<'r, 'static> for Download {
                 let start = start_of(&document).ok_or(Status::InternalServerError)?;
                 let account = document.export.account.id;
                 let rest = Rest { accounts, account, request: RequestId::of(request).to_owned() };
-                let parts = stream::iter([start]).chain(rest.from(next));
+                let parts = stream::iter([start]).chain(rest.in_parts(next));
                 let body = ReaderStream::from(parts.map(Cursor::new));
                 Response::build().streamed_body(body).finalize()
             }
@@ -114,7 +114,7 @@ enum BreakOff {
 impl Rest {
     /// Reads them as they are sent. Where that fails the document breaks off, and is none: all that
     /// can be told of it once the status has been sent.
-    fn from(self, next: EventId) -> impl Stream<Item = Vec<u8>> {
+    fn in_parts(self, next: EventId) -> impl Stream<Item = Vec<u8>> {
         stream::unfold((self, Some(next)), |(rest, next)| async move {
             match rest.part(next?).await {
                 Ok((text, next)) => Some((text, (rest, next))),
