@@ -7,7 +7,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,18 +15,19 @@ use tempfile::TempDir;
 use crate::proxy::{Proxy, echo, shipped, with_each};
 use crate::service::{self, PASSWORD, Service, patiently};
 
-/// No connection is held for longer by who does not get on.
-const BOUND: Duration = Duration::from_secs(30);
+/// No connection is held for longer by who does not get on: 15 seconds for a body, and then, with Caddy 2.11, the 30
+/// of an idle connection.
+const BOUND: Duration = Duration::from_secs(50);
 const TOKEN: &str = "marked-link-token-4c1e";
 
-/// A proxy, and the folder with what it writes.
-struct Front {
-    proxy: Proxy,
+/// A proxy in front of the service, and the folder with what it writes.
+pub struct Front {
+    pub proxy: Proxy,
     folder: TempDir,
 }
 
 impl Front {
-    fn nginx(program: &Path, nodes: &[u16]) -> Self {
+    pub fn nginx(program: &Path, nodes: &[u16]) -> Self {
         let folder = TempDir::new().expect("a temporary directory");
         let port = service::free_port();
         let shipped = std::fs::read_to_string(shipped("nginx/vestibule.conf"));
@@ -53,23 +53,16 @@ impl Front {
         Self { proxy: Proxy::run_nginx(program, &configuration, port, folder.path()), folder }
     }
 
-    fn caddy(program: &Path, nodes: &[u16]) -> Self {
+    pub fn caddy(program: &Path, nodes: &[u16]) -> Self {
         let folder = TempDir::new().expect("a temporary directory");
         let nodes: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{node}")).collect();
-        let mut file = shipped("caddy/vestibule.Caddyfile");
-        if version(program).starts_with("2.6.") {
-            let text = std::fs::read_to_string(&file).expect("the configuration");
-            let unknown = "\t\trequest_buffers 33KB\n";
-            assert_eq!(text.matches(unknown).count(), 1);
-            file = folder.path().join("Caddyfile");
-            std::fs::write(&file, text.replace(unknown, "")).expect("a file");
-        }
         let settings = [("VESTIBULE", nodes.join(" "))];
         let port = service::free_port();
+        let file = shipped("caddy/vestibule.Caddyfile");
         Self { proxy: Proxy::run_caddy(program, &file, &settings, port, folder.path()), folder }
     }
 
-    fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.proxy.port
     }
 
@@ -81,13 +74,7 @@ impl Front {
     }
 }
 
-/// Such as `2.6.2`; those that were built from source may say nothing useful.
-fn version(caddy: &Path) -> String {
-    let output = Command::new(caddy).arg("version").output().expect("Caddy's version");
-    String::from_utf8_lossy(&output.stdout).trim_start_matches('v').to_owned()
-}
-
-/// The same with both, side by side: most of the time they wait.
+/// The same with each, side by side: most of the time they wait.
 fn visit(test: impl Fn(&dyn Fn(&[u16]) -> Front) + Send + Sync) {
     let test = &test;
     thread::scope(|scope| {

@@ -12,6 +12,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
 mod front;
+mod mixups;
 mod proxy;
 mod rust;
 #[path = "../support/service.rs"]

@@ -1,7 +1,8 @@
 //! Real reverse proxies with the configurations in `deploy/`, in front of a static file and an
 //! application: they ask the service before they let anybody in.
 //!
-//! nginx and Caddy are taken where they are installed; `TEST_REQUIRE=nginx,caddy` wants both.
+//! nginx and Caddy are taken where they are installed, and the Caddy of `compose.yaml` where `scripts/caddy`
+//! has built it; `TEST_REQUIRE=nginx,caddy,pinned-caddy` wants all three.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -23,21 +24,49 @@ fn protected_sites() {
     );
 }
 
-/// Does this with nginx and that with Caddy, as far as they are installed.
-pub fn with_each(with_nginx: impl FnOnce(&Path), with_caddy: impl FnOnce(&Path)) {
-    let nginx = service::program(&["nginx"]).or_else(|| {
-        // Debian keeps it where only root's path leads
-        Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.is_file())
-    });
-    let caddy = service::program(&["caddy"]);
-    match nginx {
-        Some(program) => with_nginx(&program),
-        None => service::skip("nginx", "it is not installed"),
+/// Does this with nginx and that with each Caddy, as far as they are installed.
+pub fn with_each(with_nginx: impl FnOnce(&Path), with_caddy: impl Fn(&Path)) {
+    if let Some(program) = nginx() {
+        with_nginx(&program);
     }
-    match caddy {
-        Some(program) => with_caddy(&program),
-        None => service::skip("caddy", "it is not installed"),
+    for program in [caddy(), pinned_caddy()].into_iter().flatten() {
+        with_caddy(&program);
     }
+}
+
+/// The installed nginx.
+pub fn nginx() -> Option<PathBuf> {
+    // Debian keeps it where only root's path leads
+    let elsewhere = || Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.is_file());
+    let found = service::program(&["nginx"]).or_else(elsewhere);
+    found.or_else(|| skip("nginx", "it is not installed"))
+}
+
+/// The installed Caddy.
+pub fn caddy() -> Option<PathBuf> {
+    service::program(&["caddy"]).or_else(|| skip("caddy", "it is not installed"))
+}
+
+/// The Caddy of the version in `compose.yaml`, which `scripts/caddy` builds.
+pub fn pinned_caddy() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/interop/caddy");
+    let built = folder.join(pinned_version()).join("caddy");
+    let reason = "`bash scripts/caddy` builds it";
+    Some(built).filter(|path| path.is_file()).or_else(|| skip("pinned-caddy", reason))
+}
+
+/// The version of Caddy in `compose.yaml`, such as `2.11.9`.
+pub fn pinned_version() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose.yaml");
+    let compose = std::fs::read_to_string(file).expect("compose.yaml");
+    let (_, tag) = compose.split_once("image: docker.io/library/caddy:").expect("Caddy's image");
+    let (version, _) = tag.split_once('-').expect("a version, and the image's base");
+    version.to_owned()
+}
+
+fn skip(what: &str, reason: &str) -> Option<PathBuf> {
+    service::skip(what, reason);
+    None
 }
 
 /// What is behind the proxy.
@@ -96,7 +125,7 @@ pub fn echo() -> u16 {
 
 /// A running proxy, killed when this is dropped.
 pub struct Proxy {
-    pub name: &'static str,
+    pub name: String,
     process: Child,
     pub port: u16,
     log: PathBuf,
@@ -178,10 +207,10 @@ impl Proxy {
             .env("XDG_CONFIG_HOME", folder.join("config"))
             .env("SITE", format!("http://127.0.0.1:{port}"))
             .envs(settings.iter().map(|(name, value)| (name, value)));
-        Self::start("Caddy", command, port, folder)
+        Self::start(&format!("Caddy ({})", program.display()), command, port, folder)
     }
 
-    fn start(name: &'static str, mut command: Command, port: u16, folder: &Path) -> Self {
+    fn start(name: &str, mut command: Command, port: u16, folder: &Path) -> Self {
         let log = folder.join("log");
         let file = std::fs::File::create(&log).expect("a log");
         let process = command
@@ -190,7 +219,7 @@ impl Proxy {
             .stderr(file)
             .spawn()
             .expect("the proxy's program");
-        let mut proxy = Self { name, process, port, log };
+        let mut proxy = Self { name: name.to_owned(), process, port, log };
         let up = service::patiently(|| {
             let ended = proxy.process.try_wait().expect("a child").is_some();
             assert!(!ended, "{name} does not start:\n{}", proxy.log());

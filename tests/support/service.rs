@@ -8,8 +8,9 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 /// The password of everybody here who is not given one.
@@ -196,10 +198,13 @@ pub fn patiently<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago. It is below the ports that the system gives to connections (from 32768 on, on
+/// Linux): a connection cannot take the port of a service that is to be started there again.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+    let start = RandomState::new().build_hasher().finish();
+    let mut ports = (0..12_000_u64).map(|step| 20_000 + (start.wrapping_add(step) % 12_000) as u16);
+    let free = ports.find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok());
+    free.expect("a free port")
 }
 
 /// What came back.
@@ -258,7 +263,17 @@ pub struct Connection {
 
 /// Connects to a server on this machine.
 pub fn connect(port: u16) -> io::Result<Connection> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    connect_from(Ipv4Addr::LOCALHOST, port)
+}
+
+/// Connects to a server on this machine from one of the addresses that it has (all of 127.0.0.0/8 on Linux).
+pub fn connect_from(client: Ipv4Addr, port: u16) -> io::Result<Connection> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    if client != Ipv4Addr::LOCALHOST {
+        socket.bind(&SocketAddr::from((client, 0)).into())?;
+    }
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.set_nodelay(true)?;
     Ok(Connection { reader: BufReader::new(stream) })
