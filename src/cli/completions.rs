@@ -3,11 +3,11 @@
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Arguments, say};
+use super::{Arguments, CommandError, say};
 
-pub fn run(shell: Shell) {
+pub fn run(shell: Shell) -> Result<(), CommandError> {
     // into memory first: what writes it takes a closed pipe for a failure
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "vestibule", &mut script);
-    say(String::from_utf8_lossy(&script).trim_end());
+    say(String::from_utf8_lossy(&script).trim_end())
 }

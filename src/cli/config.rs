@@ -7,7 +7,7 @@ use vestibule::oauth::Registrar;
 use super::{CommandError, say};
 
 pub fn run(figment: &Figment) -> Result<(), CommandError> {
-    say(report(figment).trim_end());
+    say(report(figment).trim_end())?;
     let settings = Settings::read(figment)?;
     Registrar::from_settings(&settings, figment)?;
     Ok(())

@@ -10,7 +10,8 @@ use vestibule::config::Lifetime;
 use vestibule::crypto::calibration::{Calibrated, LEAST_ITERATIONS, LEAST_MEMORY_KIB, calibrate};
 
 use super::CommandError;
-use super::people::{answer, failed};
+use super::output::answer;
+use super::people::failed;
 
 #[derive(Args)]
 pub struct HashArguments {

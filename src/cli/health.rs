@@ -1,7 +1,7 @@
 //! `vestibule health`: for container engines, which have no other client at hand.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use figment::Figment;
@@ -13,27 +13,46 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 pub fn run(figment: &Figment) -> Result<(), CommandError> {
     let address: IpAddr =
         figment.extract_inner("address").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let address = if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address };
-    let target = SocketAddr::new(address, port(figment));
-    if figment.find_value("tls").is_ok_and(|tls| tls.as_dict().is_some()) {
-        // without a TLS client here, that it listens is all that can be said
-        let connected = TcpStream::connect_timeout(&target, TIMEOUT);
-        connected.map_err(|error| CommandError::Failed(format!("{target}: {error}")))?;
-        say("listening");
-        return Ok(());
-    }
-    let answer = ask(target).map_err(|error| CommandError::Failed(format!("{target}: {error}")))?;
-    match answer.split(' ').nth(1) {
-        Some("200") => {
-            say("ready");
-            Ok(())
+    let has_tls = figment.find_value("tls").is_ok_and(|tls| tls.as_dict().is_some());
+    let mut problems = Vec::new();
+    for address in reachable_at(address) {
+        let target = SocketAddr::new(address, port(figment));
+        let stream = match TcpStream::connect_timeout(&target, TIMEOUT) {
+            Ok(stream) => stream,
+            Err(error) => {
+                problems.push(format!("{target}: {error}"));
+                continue;
+            }
+        };
+        if has_tls {
+            // without a TLS client here, that it listens is all that can be said
+            return say("listening");
         }
-        _ => Err(CommandError::Failed(format!("{target} is not ready"))),
+        let answer = ask(stream);
+        let answer = answer.map_err(|error| CommandError::Failed(format!("{target}: {error}")))?;
+        return match answer.split(' ').nth(1) {
+            Some("200") => say("ready"),
+            _ => Err(CommandError::Failed(format!("{target} is not ready"))),
+        };
     }
+    Err(CommandError::Failed(problems.join("; ")))
 }
 
-fn ask(target: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&target, TIMEOUT)?;
+/// Where a service on this machine is found that listens at `address`. One at `::` may take IPv6 alone
+/// (net.ipv6.bindv6only), or the machine may have no `::1`.
+fn reachable_at(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+    let candidates = match address {
+        IpAddr::V4(address) if address.is_unspecified() => [Some(IPV4), None],
+        IpAddr::V6(address) if address.is_unspecified() => [Some(IPV6), Some(IPV4)],
+        address => [Some(address), None],
+    };
+    candidates.into_iter().flatten()
+}
+
+fn ask(mut stream: TcpStream) -> std::io::Result<String> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream
         .write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;

@@ -8,8 +8,7 @@ use super::{CommandError, say};
 pub fn run(figment: Figment) -> Result<(), CommandError> {
     rocket::execute(async move {
         let opened = Store::open(&figment).await;
-        opened.map_err(|error| CommandError::Failed(chain(&error)))?;
-        say("The schema is up to date.");
-        Ok(())
+        opened.map_err(|error| CommandError::Failed(chain(&error)))?.close().await;
+        say("The schema is up to date.")
     })
 }

@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod account;
+mod arguments;
 mod client;
 mod completions;
 mod config;
@@ -11,20 +12,25 @@ mod input;
 mod logging;
 mod mail;
 mod migrate;
+mod on_database;
+mod output;
 mod people;
 mod serve;
 mod sign_up;
+mod signals;
 mod table;
 mod templates;
 mod token;
 
-use std::io::Write;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use figment::Figment;
 use vestibule::config::{SettingError, layers, rocket_defaults};
+
+use self::output::say;
 
 /// An account service: sign-up with a confirmed address, OAuth 2 tokens, protected resources.
 #[derive(Parser)]
@@ -75,18 +81,60 @@ enum CommandError {
     /// The reasons were logged.
     #[error("the service did not start")]
     NotStarted,
+    #[error("cannot write to standard output: {0}")]
+    Output(#[source] io::Error),
+    #[error("nothing has changed: cannot write to standard output: {0}")]
+    NotShown(#[source] io::Error),
+    /// What was not complete by then was undone.
+    #[error("interrupted; what was not complete is undone")]
+    Interrupted { signal: u8 },
 }
+
+impl CommandError {
+    /// 1, or what shells say of a command that a signal has ended.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Interrupted { signal } => ExitCode::from(128_u8.saturating_add(*signal)),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// What shells expect of a command that was called in a wrong way.
+const USAGE: u8 = 2;
 
 /// Runs the command that the program was called with.
 pub fn run() -> ExitCode {
-    let command = Arguments::parse().command.unwrap_or(Command::Serve);
+    if let Some(instead) = arguments::secret_among(std::env::args_os()) {
+        complain(&format!(
+            "nothing was done: every user of this machine can read a secret among the arguments; \
+             {instead}"
+        ));
+        return ExitCode::from(USAGE);
+    }
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command.unwrap_or(Command::Serve),
+        Err(answer) => return tell(&answer),
+    };
     let figment = layers(rocket_defaults()).map_err(CommandError::from);
     match figment.and_then(|figment| carry_out(command, figment)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            error.exit_code()
         }
+    }
+}
+
+/// Says what the parser of the arguments has to say: help and version, or what is wrong with them.
+fn tell(answer: &clap::Error) -> ExitCode {
+    match answer.print().and_then(|()| io::stdout().flush()) {
+        Err(error) if !answer.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            let error = CommandError::Output(error);
+            complain(&error);
+            error.exit_code()
+        }
+        _ => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(USAGE)),
     }
 }
 
@@ -104,21 +152,13 @@ fn carry_out(command: Command, figment: Figment) -> Result<(), CommandError> {
         Command::Account(arguments) => account::run(figment, arguments),
         Command::SignUp(arguments) => sign_up::run(figment, arguments),
         Command::Mail(arguments) => mail::run(figment, arguments),
-        Command::Completions { shell } => {
-            completions::run(shell);
-            Ok(())
-        }
+        Command::Completions { shell } => completions::run(shell),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "this is how a command says why it failed")]
+/// Says on standard error why a command failed; where that is closed, nothing else can be done.
 fn complain(error: &dyn std::fmt::Display) {
-    eprintln!("vestibule: {error}");
-}
-
-/// Prints what a command was asked for. Whoever closes the pipe has seen enough.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(io::stderr(), "vestibule: {error}");
 }
 
 /// The port that the service listens on.

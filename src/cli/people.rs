@@ -1,5 +1,5 @@
 //! What the commands about people have in common: the use cases, on the database that a service may
-//! be at work on, and the two forms in which they say what came of it.
+//! be at work on, and how accounts are shown.
 
 use std::fmt::Display;
 
@@ -12,7 +12,7 @@ use vestibule::oauth::OAuth;
 use vestibule::storage::{AccountRecord, StoreError, chain};
 use vestibule::{Hashing, OperatorError, accounts_for_operator, oauth_for_operator};
 
-use super::{CommandError, logging, say};
+use super::{CommandError, logging};
 
 /// So much of a browser's name is shown that is not known here.
 const UNKNOWN_BROWSER: usize = 40;
@@ -125,21 +125,6 @@ impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         failed(&error)
     }
-}
-
-/// Prints what came of a command: one JSON document and nothing else, or words.
-pub fn answer<T: Serialize>(
-    json: bool,
-    outcome: &T,
-    words: impl FnOnce(&T) -> String,
-) -> Result<(), CommandError> {
-    if json {
-        let document = serde_json::to_string_pretty(outcome).map_err(|error| failed(&error))?;
-        say(&document);
-    } else {
-        say(&words(outcome));
-    }
-    Ok(())
 }
 
 pub fn or_dash(value: Option<impl Display>) -> String {

@@ -12,7 +12,7 @@ use vestibule::oauth::OAuth;
 use vestibule::storage::{Store, chain};
 use vestibule::web::Readiness;
 
-use super::{CommandError, logging, port, say};
+use super::{CommandError, logging, port, say, signals};
 
 pub fn run(figment: Figment) -> Result<(), CommandError> {
     let settings = Settings::read(&figment)?;
@@ -35,6 +35,19 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
     ));
     let endpoint = format!("{}, port {}", rocket.config().address, port(rocket.figment()));
     let parts = rocket.state::<Store>().cloned().zip(rocket.state::<OAuth>().cloned());
+    let outcome = launch(rocket, &endpoint).await;
+    if let Some((store, oauth)) = parts {
+        // of the requests that were answered last
+        if let Err(error) = oauth.flush_usage().await {
+            tracing::warn!(error = chain(&error), "the use of sessions was not noted");
+        }
+        store.close().await;
+    }
+    outcome
+}
+
+/// Serves until the end, good or bad.
+async fn launch(rocket: Rocket<Ignite>, endpoint: &str) -> Result<(), CommandError> {
     match rocket.launch().await {
         Ok(_) => tracing::info!("stopped"),
         Err(error) => match error.kind() {
@@ -47,13 +60,6 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
             }
             _ => return Err(explain(error)),
         },
-    }
-    if let Some((store, oauth)) = parts {
-        // of the requests that were answered last
-        if let Err(error) = oauth.flush_usage().await {
-            tracing::warn!(error = chain(&error), "the use of sessions was not noted");
-        }
-        store.close().await;
     }
     Ok(())
 }
@@ -70,7 +76,7 @@ async fn stop_on_signal(
     running: Running,
     delay: Duration,
 ) {
-    if let Err(error) = signal().await {
+    if let Err(error) = signals::asked_to_end().await {
         tracing::error!(%error, "signals cannot be heard");
         return;
     }
@@ -80,23 +86,8 @@ async fn stop_on_signal(
         tokio::time::sleep(delay).await;
         running.finish().await;
     };
-    tokio::select! { () = last => {}, _ = signal() => {} }
+    tokio::select! { () = last => {}, _ = signals::asked_to_end() => {} }
     shutdown.notify();
-}
-
-#[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }
 
 /// Rocket's errors panic when nobody has looked at them.
@@ -123,7 +114,8 @@ fn greet(rocket: &Rocket<Orbit>, public_url: &str, is_first_start: bool) {
     tracing::info!(%address, port, public_url, "listening");
     let has_web = rocket.figment().find_value("vestibule.clients.web").is_ok();
     if is_first_start && has_web && Profile::of(rocket.figment()) == Profile::Development {
-        say(&walk(public_url));
+        // a service whose log goes nowhere serves all the same
+        let _ = say(&walk(public_url));
     }
 }
 

@@ -9,7 +9,9 @@ use vestibule::clock::Timestamp;
 use vestibule::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
 
 use super::CommandError;
-use super::people::{self, Page, answer, as_text, browser, or_dash};
+use super::on_database;
+use super::output::answer;
+use super::people::{self, Page, as_text, browser, or_dash};
 use super::table::table;
 
 #[derive(Args)]
@@ -76,12 +78,11 @@ pub fn run(figment: Figment, arguments: SignUpArguments) -> Result<(), CommandEr
     let SignUpArguments { command, json } = arguments;
     rocket::execute(async move {
         let accounts = people::open(&figment, Hashing::Nothing).await?;
-        let outcome = match command {
-            SignUpCommand::List { page, after } => list(&accounts, &page, after, json).await,
-            SignUpCommand::Drop { named } => drop(&accounts, &named, json).await,
+        let work = async |accounts: &Accounts| match command {
+            SignUpCommand::List { page, after } => list(accounts, &page, after, json).await,
+            SignUpCommand::Drop { named } => drop(accounts, &named, json).await,
         };
-        accounts.store.close().await;
-        outcome
+        on_database::run(accounts, work).await
     })
 }
 

@@ -32,7 +32,7 @@ pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandE
         TemplatesCommand::Check => {
             let findings = proof.check()?;
             for finding in &findings {
-                say(&finding.to_string());
+                say(&finding.to_string())?;
             }
             match findings.len() {
                 0 => Ok(()),
@@ -44,8 +44,7 @@ pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandE
         }
         TemplatesCommand::Preview { directory, locale } => {
             let index = proof.preview(directory, locale.as_deref())?;
-            say(&format!("written; begin with {}", index.display()));
-            Ok(())
+            say(&format!("written; begin with {}", index.display()))
         }
     }
 }

@@ -5,11 +5,12 @@ use figment::Figment;
 use serde::Serialize;
 use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, ClientId, EmailAddress, Scope, SessionId};
-use vestibule::oauth::{Inspection, TokenKind};
+use vestibule::oauth::{Inspection, OAuth, TokenKind};
 
-use super::people::{self, answer, as_text, or_dash};
+use super::output::answer;
+use super::people::{self, as_text, or_dash};
 use super::table::printable;
-use super::{CommandError, input};
+use super::{CommandError, input, on_database};
 
 #[derive(Args)]
 pub struct TokenArguments {
@@ -86,9 +87,10 @@ pub fn run(figment: Figment, arguments: TokenArguments) -> Result<(), CommandErr
     let token = input::first_line("the token")?;
     rocket::execute(async move {
         let oauth = people::open_oauth(&figment).await?;
-        let inspection = oauth.inspect(token.trim()).await;
-        oauth.store.close().await;
-        answer(json, &Shown::from(inspection?), in_words)
+        let work = async |oauth: &OAuth| {
+            answer(json, &Shown::from(oauth.inspect(token.trim()).await?), in_words)
+        };
+        on_database::run(oauth, work).await
     })
 }
 

@@ -14,7 +14,10 @@ use crate::accounts::Happening;
 use crate::clock::Timestamp;
 use crate::config::ClientSettings;
 use crate::crypto::secret::Entropy;
-use crate::model::{Actor, Caller, Client, ClientId, Digest, EventKind, RegistrationError};
+use crate::model::{
+    Actor, Caller, Client, ClientAuthentication, ClientId, Digest, EventKind, PreviousSecret,
+    RegistrationError,
+};
 use crate::oauth::OAuth;
 use crate::oauth::registrar::register;
 use crate::storage::{ClientRecord, Connection, StoreError};
@@ -42,6 +45,35 @@ pub enum RegisteredIn {
 pub struct RegisteredClient {
     pub client: Client,
     pub registered_in: RegisteredIn,
+}
+
+/// A client that can be registered, and is not yet: its secret is shown first.
+#[derive(Clone, Debug)]
+pub struct PreparedClient {
+    client: Client,
+    created_at: Timestamp,
+}
+
+impl PreparedClient {
+    /// The client as it will be.
+    pub fn registered(&self) -> RegisteredClient {
+        let registered_in = RegisteredIn::Database {
+            created_at: self.created_at,
+            disabled_at: None,
+            is_shadowed: false,
+        };
+        RegisteredClient { client: self.client.clone(), registered_in }
+    }
+}
+
+/// Another secret for a client that does not count yet: it is shown first.
+#[derive(Clone, Debug)]
+pub struct PreparedRotation {
+    /// As it will be.
+    pub client: RegisteredClient,
+    secret: Digest,
+    /// Until when the present secret will work.
+    pub old_secret_until: Timestamp,
 }
 
 /// What became of a removed client.
@@ -102,12 +134,13 @@ impl OAuth {
         Ok((client.ok_or(ClientError::Unknown)?, sessions))
     }
 
-    /// Registers a client, described as it would be in the settings and held to the same.
-    pub async fn add_client(
+    /// The client that [`OAuth::add_client`] would register: described as it would be in the settings,
+    /// and held to the same. Nothing is written yet.
+    pub async fn prepare_client(
         &self,
         id: &str,
         described: &ClientSettings,
-    ) -> Result<RegisteredClient, ClientError> {
+    ) -> Result<PreparedClient, ClientError> {
         let client = register(id, described).map_err(|(key, error)| ClientError::Registration {
             key: key.trim_start_matches('.'),
             error,
@@ -115,40 +148,62 @@ impl OAuth {
         if self.registrar.declares(&client.id) {
             return Err(ClientError::InSettings);
         }
-        let now = self.clock.now();
+        if self.store.read(async |db| db.find_client(&client.id).await).await?.is_some() {
+            return Err(ClientError::Taken);
+        }
+        Ok(PreparedClient { client, created_at: self.clock.now() })
+    }
+
+    /// Registers a client.
+    pub async fn add_client(&self, prepared: &PreparedClient) -> Result<(), ClientError> {
+        let PreparedClient { client, created_at } = prepared;
         self.store
             .write(async |tx| {
-                if !tx.insert_client(&client, now).await? {
+                if !tx.insert_client(client, *created_at).await? {
                     return Err(ClientError::Taken);
                 }
                 // of one that had the id before, if a sign-in was under way when it was removed
                 tx.purge_sessions_of_client(&client.id).await?;
-                self.note_client(tx, EventKind::ClientAdded, &client.id).await?;
-                Ok(())
+                Ok(self.note_client(tx, EventKind::ClientAdded, &client.id).await?)
             })
-            .await?;
-        let registered_in =
-            RegisteredIn::Database { created_at: now, disabled_at: None, is_shadowed: false };
-        Ok(RegisteredClient { client, registered_in })
+            .await
     }
 
-    /// Gives a client another secret. The one before works on for `keep_old`; one that was before
-    /// that does not. Answers until when, with the client.
-    pub async fn rotate_client_secret(
+    /// The client as [`OAuth::rotate_client_secret`] would leave it, with another secret, and the
+    /// present one until `keep_old` from now. Nothing is written yet.
+    pub async fn prepare_rotation(
         &self,
         id: &ClientId,
-        secret: &Digest,
+        secret: Digest,
         keep_old: Duration,
-    ) -> Result<(RegisteredClient, Timestamp), ClientError> {
-        let until = self.clock.now() + keep_old;
+    ) -> Result<PreparedRotation, ClientError> {
+        let found = self.store.read(async |db| Ok(self.stored(db, id).await)).await?;
+        let mut record = found?;
+        let old_secret_until = self.clock.now() + keep_old;
+        let ClientAuthentication::Confidential { secret: old, .. } = record.client.authentication
+        else {
+            return Err(ClientError::Public);
+        };
+        let previous = Some(PreviousSecret { secret: old, until: old_secret_until });
+        record.client.authentication = ClientAuthentication::Confidential { secret, previous };
+        Ok(PreparedRotation { client: self.in_database(record), secret, old_secret_until })
+    }
+
+    /// Gives a client another secret. The one before works on for as long as was prepared; one that was
+    /// before that does not.
+    pub async fn rotate_client_secret(
+        &self,
+        prepared: &PreparedRotation,
+    ) -> Result<(), ClientError> {
+        let id = &prepared.client.client.id;
         self.store
             .write(async |tx| {
-                let record = self.stored(tx, id).await?;
-                if record.client.is_public() || !tx.rotate_client_secret(id, secret, until).await? {
+                self.stored(tx, id).await?;
+                let until = prepared.old_secret_until;
+                if !tx.rotate_client_secret(id, &prepared.secret, until).await? {
                     return Err(ClientError::Public);
                 }
-                self.note_client(tx, EventKind::ClientSecretRotated, id).await?;
-                Ok((self.in_database(record), until))
+                Ok(self.note_client(tx, EventKind::ClientSecretRotated, id).await?)
             })
             .await
     }

@@ -32,7 +32,10 @@ use crate::mail::Outbox;
 use crate::model::Client;
 use crate::storage::{Store, StoreError};
 
-pub use clients::{ClientError, RegisteredClient, RegisteredIn, RemovedClient, new_client_secret};
+pub use clients::{
+    ClientError, PreparedClient, PreparedRotation, RegisteredClient, RegisteredIn, RemovedClient,
+    new_client_secret,
+};
 pub use credentials::{Credentials, form_decode};
 pub use error::{ClientRefusal, OAuthError};
 pub use inspection::{InspectedSession, Inspection, TokenState};

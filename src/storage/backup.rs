@@ -4,8 +4,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sqlx::AnyConnection;
+
 use super::pool::Engine;
-use super::{Connection, Store, StoreError};
+use super::{Connection, Store, StoreError, files};
 use crate::crypto::secret::Entropy;
 
 const END_SESSIONS: &str = "DELETE FROM sessions";
@@ -18,8 +20,10 @@ pub enum BackupError {
     NotAFile,
     #[error("{} is there already", file.display())]
     Exists { file: PathBuf },
-    #[error("{} is the database itself", file.display())]
+    #[error("{} belongs to the database itself", file.display())]
     Itself { file: PathBuf },
+    #[error("{} is no file: give the name of one", file.display())]
+    NotReplaceable { file: PathBuf },
     #[error("cannot write {}", file.display())]
     File { file: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -28,17 +32,25 @@ pub enum BackupError {
 
 impl Store {
     /// Copies the database, as it is at one moment, into `file`, for its owner alone. Whoever writes
-    /// meanwhile does not wait. The file is there when all of it is on the disk, or not at all.
+    /// meanwhile does not wait. The file is there when all of it is on the disk, or not at all. If this
+    /// future is dropped, nothing is left behind; what a killed process left behind in the same folder
+    /// is removed.
     pub async fn back_up(&self, file: &Path, overwrite: bool) -> Result<(), BackupError> {
         let Engine::Sqlite { file: own } = self.engine() else {
             return Err(BackupError::NotAFile);
         };
         let wrong = |source| BackupError::File { file: file.to_owned(), source };
-        if is_same(own, file) {
+        if files::is_of(own, file) {
             return Err(BackupError::Itself { file: file.to_owned() });
         }
+        match fs::metadata(file) {
+            Ok(there) if !there.is_file() => {
+                return Err(BackupError::NotReplaceable { file: file.to_owned() });
+            }
+            _ => {}
+        }
         // said early; that nothing is overwritten is seen to below
-        if !overwrite && file.try_exists().map_err(wrong)? {
+        if !overwrite && fs::symlink_metadata(file).is_ok() {
             return Err(BackupError::Exists { file: file.to_owned() });
         }
         let folder = match file.parent() {
@@ -46,17 +58,19 @@ impl Store {
             _ => Path::new("."),
         };
         let unfinished = Unfinished::beside(folder).map_err(wrong)?;
-        let Some(target) = unfinished.0.to_str() else {
+        let Some(target) = unfinished.path.to_str() else {
             return Err(wrong(io::Error::other("its folder has a name that is no text")));
         };
-        let mut connection = self.pool.connect_aside().await.map_err(StoreError::from)?;
-        let copy = sqlx::query("VACUUM INTO $1").bind(target.to_owned());
-        copy.execute(&mut connection).await.map_err(StoreError::from)?;
-        File::open(&unfinished.0).and_then(|copy| copy.sync_all()).map_err(wrong)?;
+        let copy = async |connection: &mut AnyConnection| {
+            let copy = sqlx::query("VACUUM INTO $1").bind(target.to_owned());
+            Ok::<_, StoreError>(copy.execute(connection).await?)
+        };
+        self.pool.aside(copy).await?;
+        unfinished.file.sync_all().map_err(wrong)?;
         let kept = if overwrite {
-            fs::rename(&unfinished.0, file)
+            fs::rename(&unfinished.path, file)
         } else {
-            fs::hard_link(&unfinished.0, file)
+            fs::hard_link(&unfinished.path, file)
         };
         kept.map_err(wrong)?;
         drop(unfinished);
@@ -75,29 +89,67 @@ impl Connection {
     }
 }
 
-fn is_same(own: &Path, file: &Path) -> bool {
-    own.canonicalize().is_ok_and(|own| file.canonicalize().is_ok_and(|file| own == file))
-}
+/// What the names of unfinished copies begin with.
+const UNFINISHED: &str = ".vestibule-backup-";
 
-/// A new file without anything in it, removed when this is dropped.
-struct Unfinished(PathBuf);
+/// A new file without anything in it, removed when this is dropped. It is locked for as long, by which
+/// others tell it from one that a killed process left behind.
+struct Unfinished {
+    path: PathBuf,
+    file: File,
+}
 
 impl Unfinished {
     fn beside(folder: &Path) -> io::Result<Self> {
-        let name = format!(".vestibule-backup-{}", hex::encode(Entropy.bytes::<8>()));
-        let file = folder.join(name);
+        // one process after the other, so that none finds the new file of another before its lock;
+        // where a folder cannot be locked, nothing is removed
+        let turn = File::open(folder)?;
+        if turn.lock().is_ok() {
+            remove_left_behind(folder)?;
+        }
+        let name = format!("{UNFINISHED}{}", hex::encode(Entropy.bytes::<8>()));
+        let path = folder.join(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&file)?;
-        Ok(Self(file))
+        let unfinished = Self { file: options.open(&path)?, path };
+        // where there are no locks, others find none either, and remove nothing
+        let _ = unfinished.file.try_lock();
+        Ok(unfinished)
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
         // it may have another name by now
-        let _ = fs::remove_file(&self.0);
+        remove(&self.path);
+    }
+}
+
+/// The copies of processes that are gone.
+fn remove_left_behind(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(random) = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)) else {
+            continue;
+        };
+        let is_ours = random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_ours || !entry.file_type()?.is_file() {
+            continue;
+        }
+        let is_left = File::open(entry.path()).and_then(|file| Ok(file.try_lock()?)).is_ok();
+        if is_left {
+            remove(&entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Removes a copy and what SQLite may keep beside it while it writes.
+fn remove(copy: &Path) {
+    for path in [copy.to_owned(), files::with_ending(copy, "-journal")] {
+        let _ = fs::remove_file(path);
     }
 }

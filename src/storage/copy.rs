@@ -6,9 +6,9 @@ use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 
 use super::migrate::{self, Schema};
-use super::pool::{Engine, Pool};
+use super::pool::{self, Engine, Pool};
 use super::tables::{self, Table, Value};
-use super::{OpenError, StoreError};
+use super::{OpenError, StoreError, files};
 use crate::model::Digest;
 
 /// Rows that are held in memory, and written by one statement.
@@ -28,6 +28,7 @@ pub enum CopyError {
     From(#[source] OpenError),
     #[error("the database to copy to")]
     To(#[source] OpenError),
+    /// Two names of one PostgreSQL database are not found out here; it is not empty, or nothing is lost.
     #[error("both are the same database")]
     Same,
     #[error("the database to copy to is not empty: there are rows in {table}")]
@@ -41,44 +42,82 @@ pub enum CopyError {
 }
 
 /// Copies all rows, as they were at one moment, in one transaction; reads them back, and keeps them
-/// if they are the same. `progress` is told of each table after so many rows.
+/// if they are the same. `progress` is told of each table after so many rows. The connections to both
+/// are closed at the end, so that an SQLite file is whole by itself.
 pub async fn copy(
     from: &str,
     to: &str,
-    mut progress: impl FnMut(&str, u64),
+    progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
-    let source = Pool::open_existing(&settings(from)).await;
-    let source = source.map_err(|error| CopyError::From(error.into()))?;
-    expect_known(&source).await.map_err(CopyError::From)?;
-    let target = Pool::open_or_create(&settings(to)).await;
-    let target = target.map_err(|error| CopyError::To(error.into()))?;
-    let mut writing = target.connect_aside().await.map_err(StoreError::from)?;
-    // before anything is done to it
-    if from == to || is_same_file(source.engine(), target.engine()) {
+    // before anything is done to either
+    let is_same_file = match (pool::file_of(from), pool::file_of(to)) {
+        (Some(from), Some(to)) => files::is_of(&from, &to) || files::is_of(&to, &from),
+        _ => false,
+    };
+    if from == to || is_same_file {
         return Err(CopyError::Same);
     }
-    expect_empty(&mut writing, target.engine()).await?;
-    migrate::run(&target).await.map_err(|error| CopyError::To(error.into()))?;
-    expect_known(&target).await.map_err(CopyError::To)?;
+    let source = Pool::open_existing(&settings(from)).await;
+    let source = source.map_err(|error| CopyError::From(error.into()))?;
+    let copied = copy_from(&source, to, progress).await;
+    source.close_connections().await;
+    copied
+}
 
-    let mut reading = source.connect_aside().await.map_err(StoreError::from)?;
-    let (snapshot, alone) = (snapshot(source.engine()), alone(target.engine()));
-    let mut reading = reading.begin_with(snapshot).await.map_err(StoreError::from)?;
-    let mut writing = writing.begin_with(alone).await.map_err(StoreError::from)?;
-    let tables = tables::all(&mut writing, target.engine()).await?;
-    if !are_alike(&tables, &tables::all(&mut reading, source.engine()).await?) {
+async fn copy_from(
+    source: &Pool,
+    to: &str,
+    progress: impl FnMut(&str, u64),
+) -> Result<Vec<CopiedTable>, CopyError> {
+    expect_known(source).await.map_err(CopyError::From)?;
+    let target = Pool::open_or_create(&settings(to)).await;
+    let target = target.map_err(|error| CopyError::To(error.into()))?;
+    let copied = copy_between(source, &target, progress).await;
+    target.close_connections().await;
+    copied
+}
+
+async fn copy_between(
+    source: &Pool,
+    target: &Pool,
+    mut progress: impl FnMut(&str, u64),
+) -> Result<Vec<CopiedTable>, CopyError> {
+    target.aside(async |writing| expect_empty(writing, target.engine()).await).await?;
+    migrate::run(target).await.map_err(|error| CopyError::To(error.into()))?;
+    expect_known(target).await.map_err(CopyError::To)?;
+    source
+        .aside(async |reading| {
+            target
+                .aside(async |writing| {
+                    let reading = (reading, source.engine());
+                    copy_rows(reading, (writing, target.engine()), &mut progress).await
+                })
+                .await
+        })
+        .await
+}
+
+async fn copy_rows(
+    (reading, from): (&mut AnyConnection, &Engine),
+    (writing, to): (&mut AnyConnection, &Engine),
+    progress: &mut impl FnMut(&str, u64),
+) -> Result<Vec<CopiedTable>, CopyError> {
+    let mut reading = reading.begin_with(snapshot(from)).await.map_err(StoreError::from)?;
+    let mut writing = writing.begin_with(alone(to)).await.map_err(StoreError::from)?;
+    let tables = tables::all(&mut writing, to).await?;
+    if !are_alike(&tables, &tables::all(&mut reading, from).await?) {
         return Err(CopyError::OtherTables);
     }
-    if *target.engine() == Engine::Postgres {
+    if *to == Engine::Postgres {
         let list: Vec<String> = tables.iter().map(|table| format!(r#""{}""#, table.name)).collect();
         let lock = format!("LOCK TABLE {} IN EXCLUSIVE MODE", list.join(", "));
         writing.execute(AssertSqlSafe(lock)).await.map_err(StoreError::from)?;
     }
-    expect_empty(&mut writing, target.engine()).await?;
+    expect_empty(&mut writing, to).await?;
 
     let mut copied = Vec::new();
     for table in tables.iter().filter(|table| !tables::is_filled_by_migrations(&table.name)) {
-        let sent = send(table, &mut reading, &mut writing, &mut progress).await?;
+        let sent = send(table, &mut reading, &mut writing, progress).await?;
         if sum(table, &mut writing).await? != sent {
             return Err(CopyError::Differs { table: table.name.clone() });
         }
@@ -126,16 +165,6 @@ async fn expect_empty(connection: &mut AnyConnection, engine: &Engine) -> Result
         }
     }
     Ok(())
-}
-
-/// Two names of one PostgreSQL database are not found out here; it is not empty, or nothing is lost.
-fn is_same_file(one: &Engine, other: &Engine) -> bool {
-    match (one, other) {
-        (Engine::Sqlite { file: one }, Engine::Sqlite { file: other }) => {
-            one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
-        }
-        _ => false,
-    }
 }
 
 fn are_alike(some: &[Table], others: &[Table]) -> bool {

@@ -44,40 +44,52 @@ impl Store {
     /// changes nothing.
     pub async fn examine(figment: &Figment) -> Result<Examination, OpenError> {
         let store = Self::open_whatever_it_is(figment).await?;
-        let engine = store.engine();
-        let schema = migrate::inspect(&store.pool).await?;
-        let mut connection = store.pool.connect_aside().await.map_err(StoreError::from)?;
-        let mut found = Examination { schema: "", tables: Vec::new(), problems: Vec::new() };
-        found.schema = match schema {
-            Schema::Known => "this program's",
-            Schema::Newer => "a later one, with which this program works",
-            Schema::Older => "an earlier one: `vestibule migrate` brings it up to date",
-            Schema::Other => "another one, with which this program cannot work",
-        };
-        if matches!(schema, Schema::Older | Schema::Other) {
-            found.problems.push(format!("the schema is {}", found.schema));
-        }
-        found.problems.extend(damages(&mut connection, engine).await?);
-        let tables = match schema {
-            Schema::Known | Schema::Newer => tables::all(&mut connection, engine).await?,
-            Schema::Older | Schema::Other => Vec::new(),
-        };
-        for table in &tables {
-            found.problems.extend(orphans(&mut connection, table).await?);
-            let rows = tables::count(&mut connection, &table.name).await?;
-            found.tables.push((table.name.clone(), rows));
-        }
-        if !tables.is_empty() {
-            for (what, sql) in IMPOSSIBLE {
-                let number = tables::number(&mut connection, sql.to_owned()).await?;
-                if number > 0 {
-                    found.problems.push(format!("{what}: {number}"));
-                }
+        let found = store.find_problems().await;
+        store.close().await;
+        Ok(found?)
+    }
+
+    async fn find_problems(&self) -> Result<Examination, StoreError> {
+        let engine = self.engine();
+        let schema = migrate::inspect(&self.pool).await?;
+        self.pool.aside(async |connection| examine(connection, engine, schema).await).await
+    }
+}
+
+async fn examine(
+    connection: &mut AnyConnection,
+    engine: &Engine,
+    schema: Schema,
+) -> Result<Examination, StoreError> {
+    let mut found = Examination { schema: "", tables: Vec::new(), problems: Vec::new() };
+    found.schema = match schema {
+        Schema::Known => "this program's",
+        Schema::Newer => "a later one, with which this program works",
+        Schema::Older => "an earlier one: `vestibule migrate` brings it up to date",
+        Schema::Other => "another one, with which this program cannot work",
+    };
+    if matches!(schema, Schema::Older | Schema::Other) {
+        found.problems.push(format!("the schema is {}", found.schema));
+    }
+    found.problems.extend(damages(connection, engine).await?);
+    let tables = match schema {
+        Schema::Known | Schema::Newer => tables::all(connection, engine).await?,
+        Schema::Older | Schema::Other => Vec::new(),
+    };
+    for table in &tables {
+        found.problems.extend(orphans(connection, table).await?);
+        let rows = tables::count(connection, &table.name).await?;
+        found.tables.push((table.name.clone(), rows));
+    }
+    if !tables.is_empty() {
+        for (what, sql) in IMPOSSIBLE {
+            let number = tables::number(connection, sql.to_owned()).await?;
+            if number > 0 {
+                found.problems.push(format!("{what}: {number}"));
             }
         }
-        store.close().await;
-        Ok(found)
     }
+    Ok(found)
 }
 
 /// What the engine itself finds.

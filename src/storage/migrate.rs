@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use sqlx::any::AnyRow;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::{AnyConnection, Connection, Row};
+use sqlx::{AnyConnection, Row};
 
 use super::StoreError;
 use super::pool::{self, Engine, Pool};
@@ -55,17 +55,30 @@ pub(super) async fn run(pool: &Pool) -> Result<(), MigrationError> {
         }
         Engine::Postgres => None,
     };
-    let mut connection = pool.connect_aside().await.map_err(StoreError::from)?;
     match inspect(pool).await? {
-        Schema::Other => return Err(MigrationError::OtherSchema),
-        Schema::Newer => tracing::warn!(
-            "the schema is ahead of this program, as in an upgrade; the program goes on with it"
-        ),
+        Schema::Other => Err(MigrationError::OtherSchema),
+        Schema::Newer => {
+            tracing::warn!(
+                "the schema is ahead of this program, as in an upgrade; the program goes on with it"
+            );
+            Ok(())
+        }
         Schema::Known | Schema::Older => {
-            migrator(pool.engine()).run_direct(None, &mut connection, false).await?;
+            pool.aside(async |connection| migrate(connection, pool.engine()).await).await
         }
     }
-    connection.close().await.map_err(StoreError::from)?;
+}
+
+async fn migrate(connection: &mut AnyConnection, engine: &Engine) -> Result<(), MigrationError> {
+    migrator(engine).run_direct(None, connection, false).await?;
+    if let Engine::Sqlite { .. } = engine {
+        // the file has its tables even if this process ends without closing it, as a start does that
+        // fails later; PASSIVE waits for no other connection
+        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+            .execute(connection)
+            .await
+            .map_err(StoreError::from)?;
+    }
     Ok(())
 }
 

@@ -29,6 +29,7 @@ mod email_changes;
 mod error;
 mod events;
 mod examine;
+mod files;
 mod guesses;
 mod janitor;
 mod letters;
@@ -100,6 +101,7 @@ async fn open(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
     let Some(db) = Db::fetch(&rocket) else { return Err(rocket) };
     if let Err(error) = migrate::run(&db.0).await {
         tracing::error!(error = %chain(&error), "the database could not be brought up to date");
+        db.0.close_connections().await;
         return Err(rocket);
     }
     let store = Store::over(db.0.clone());
@@ -142,8 +144,11 @@ impl Store {
             .join(Serialized::default("max_connections", 8))
             .join(Serialized::default("connect_timeout", 5));
         let pool = <Pool as rocket_db_pools::Pool>::init(&figment).await?;
-        migrate::run(&pool).await?;
-        Ok(Self::over(pool))
+        let store = Self::over(pool);
+        match migrate::run(&store.pool).await {
+            Ok(()) => Ok(store),
+            Err(error) => store.close_after(error.into()).await,
+        }
     }
 
     /// Opens the database at `databases.vestibule` of `figment` as it is, with one connection that
@@ -154,11 +159,17 @@ impl Store {
     /// When there is no database, or its schema is not one that this binary can work with.
     pub async fn open_as_it_is(figment: &Figment) -> Result<Self, OpenError> {
         let store = Self::open_whatever_it_is(figment).await?;
-        match migrate::inspect(&store.pool).await? {
-            Schema::Known | Schema::Newer => Ok(store),
-            Schema::Older => Err(OpenError::OlderSchema),
-            Schema::Other => Err(OpenError::OtherSchema),
+        match migrate::inspect(&store.pool).await {
+            Ok(Schema::Known | Schema::Newer) => Ok(store),
+            Ok(Schema::Older) => store.close_after(OpenError::OlderSchema).await,
+            Ok(Schema::Other) => store.close_after(OpenError::OtherSchema).await,
+            Err(error) => store.close_after(error.into()).await,
         }
+    }
+
+    async fn close_after(self, error: OpenError) -> Result<Self, OpenError> {
+        self.close().await;
+        Err(error)
     }
 
     async fn open_whatever_it_is(figment: &Figment) -> Result<Self, OpenError> {
@@ -169,7 +180,8 @@ impl Store {
         Ok(Self::over(Pool::open_existing(&figment).await?))
     }
 
-    /// Closes the connections; nothing goes through afterwards.
+    /// Closes the connections; nothing goes through afterwards. On SQLite, if no other process has the
+    /// database open, the file is whole by itself then: nothing is left in a write-ahead log.
     pub async fn close(&self) {
         self.pool.close_connections().await;
     }

@@ -16,6 +16,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
+use super::StoreError;
 use super::changes::Pending;
 use super::others::{self, Opened, OthersMark};
 use super::server::Server;
@@ -85,6 +86,10 @@ pub enum PoolError {
     Settings(Box<figment::Error>),
     #[error("cannot create the database file {}: {source}", file.display())]
     File { file: PathBuf, source: io::Error },
+    #[error("cannot write to the database file {}, which is there: {source}", file.display())]
+    FileThere { file: PathBuf, source: io::Error },
+    #[error("{} is a folder: the URL of the database names a file", file.display())]
+    Folder { file: PathBuf },
     #[error(
         "there is no database file {}: the first start of the service, or `vestibule migrate`, \
          makes it",
@@ -170,8 +175,21 @@ impl Pool {
         Ok(transaction)
     }
 
-    /// A connection for work that may take its time, beside the pool.
-    pub(super) async fn connect_aside(&self) -> Result<AnyConnection, sqlx::Error> {
+    /// Runs `work` on a connection beside the pool, which may take its time, and closes that whatever
+    /// comes of it.
+    pub(super) async fn aside<T, E: From<StoreError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.connect_aside().await.map_err(StoreError::from)?;
+        let outcome = work(&mut connection).await;
+        let closed = connection.close().await.map_err(StoreError::from);
+        let done = outcome?;
+        closed?;
+        Ok(done)
+    }
+
+    async fn connect_aside(&self) -> Result<AnyConnection, sqlx::Error> {
         let pool = match &self.connections {
             Connections::Sqlite { writers, .. } => writers,
             Connections::Postgres(server) => server.pool(),
@@ -234,8 +252,13 @@ impl Pool {
                     return Err(wrong("expected a file: sqlite://path".to_owned()));
                 }
                 match absent {
-                    Absent::IsCreated => create_private(&file)
-                        .map_err(|source| PoolError::File { file: file.clone(), source })?,
+                    _ if file.is_dir() => return Err(PoolError::Folder { file }),
+                    Absent::IsCreated => {
+                        create_private(&file).map_err(|source| match file.exists() {
+                            true => PoolError::FileThere { file: file.clone(), source },
+                            false => PoolError::File { file: file.clone(), source },
+                        })?;
+                    }
                     // one that may not be looked at is the connection's business
                     Absent::IsAnError if file.try_exists().unwrap_or(true) => {}
                     Absent::IsAnError => return Err(PoolError::NoFile { file }),
@@ -266,6 +289,13 @@ impl Pool {
             }
         }
     }
+}
+
+/// The file that an SQLite URL names; `None` for every other URL.
+pub(super) fn file_of(url: &str) -> Option<PathBuf> {
+    let options =
+        SqliteConnectOptions::from_str(url).ok().filter(|_| url.starts_with("sqlite:"))?;
+    Some(options.get_filename().to_path_buf())
 }
 
 pub(super) fn sqlite(

@@ -16,7 +16,8 @@ use crate::support::{
     refreshed, sign_in, tokens,
 };
 use crate::support_clients::{
-    SECRET, add, confidential, id, introspect, public, refresh_with, sha256, sign_in_with,
+    SECRET, add, confidential, id, introspect, public, refresh_with, rotate, sha256, sign_in_with,
+    try_to_add,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -116,7 +117,7 @@ async fn r11_both_secrets_work_until_the_end_and_then_the_new_one() {
     add(&app, "desk", &confidential()).await;
     let oauth = app.oauth();
     let digest = |secret: &str| Digest::of(secret.as_bytes());
-    oauth.rotate_client_secret(&id("desk"), &digest("second"), 24 * HOUR).await.unwrap();
+    rotate(oauth, &id("desk"), &digest("second"), 24 * HOUR).await.unwrap();
     assert!(is_client(&app, "desk", SECRET).await && is_client(&app, "desk", "second").await);
     assert!(!is_client(&app, "desk", "third").await);
     app.advance(24 * HOUR - SECOND);
@@ -125,14 +126,14 @@ async fn r11_both_secrets_work_until_the_end_and_then_the_new_one() {
     assert!(!is_client(&app, "desk", SECRET).await && is_client(&app, "desk", "second").await);
 
     // one before that does not come back
-    oauth.rotate_client_secret(&id("desk"), &digest("third"), HOUR).await.unwrap();
+    rotate(oauth, &id("desk"), &digest("third"), HOUR).await.unwrap();
     assert!(!is_client(&app, "desk", SECRET).await);
-    oauth.rotate_client_secret(&id("desk"), &digest("fourth"), HOUR).await.unwrap();
+    rotate(oauth, &id("desk"), &digest("fourth"), HOUR).await.unwrap();
     assert!(!is_client(&app, "desk", "second").await, "only the immediate predecessor works");
     assert!(is_client(&app, "desk", "third").await && is_client(&app, "desk", "fourth").await);
 
     // at once
-    oauth.rotate_client_secret(&id("desk"), &digest("fifth"), Duration::ZERO).await.unwrap();
+    rotate(oauth, &id("desk"), &digest("fifth"), Duration::ZERO).await.unwrap();
     assert!(!is_client(&app, "desk", "fourth").await && is_client(&app, "desk", "fifth").await);
 }
 
@@ -142,7 +143,7 @@ async fn a_new_secret_leaves_sessions_as_they_are() {
     add(&app, "desk", &confidential()).await;
     let pair = sign_in_with(&app, basic("desk", SECRET)).await;
     let digest = Digest::of(b"second");
-    app.oauth().rotate_client_secret(&id("desk"), &digest, Duration::ZERO).await.unwrap();
+    rotate(app.oauth(), &id("desk"), &digest, Duration::ZERO).await.unwrap();
     assert!(opens(&app, &pair.access).await);
     assert_eq!(refresh_with(&app, basic("desk", SECRET), &pair.refresh).await.status().code, 401);
     tokens(refresh_with(&app, basic("desk", "second"), &pair.refresh).await).await;
@@ -257,7 +258,7 @@ async fn one_rule_for_clients_wherever_they_are_registered() {
             "session_ttl",
         ),
     ] {
-        let error = app.oauth().add_client("desk", &described).await.unwrap_err();
+        let error = try_to_add(app.oauth(), "desk", &described).await.unwrap_err();
         match error {
             ClientError::Registration { key: named, error } => {
                 assert_eq!((error, named), (wrong, key));
@@ -267,12 +268,12 @@ async fn one_rule_for_clients_wherever_they_are_registered() {
     }
     for origin in ["*", "null", "https://a.example/", "https://a.example:443", "ftp://a.example"] {
         let described = ClientSettings { allowed_origins: words(&[origin]), ..all() };
-        let error = app.oauth().add_client("desk", &described).await.unwrap_err();
+        let error = try_to_add(app.oauth(), "desk", &described).await.unwrap_err();
         let is_origin = matches!(&error, ClientError::Registration { key: "allowed_origins", .. });
         assert!(is_origin, "{origin}: {error:?}");
     }
     for wrong in ["", "a\nb", &"x".repeat(129)] {
-        let error = app.oauth().add_client(wrong, &all()).await.unwrap_err();
+        let error = try_to_add(app.oauth(), wrong, &all()).await.unwrap_err();
         assert!(matches!(error, ClientError::Registration { key: "", .. }), "{wrong}: {error:?}");
     }
     assert!(app.oauth().list_clients().await.unwrap().iter().all(|c| c.client.id != id("desk")));
@@ -284,12 +285,12 @@ async fn the_settings_count() {
     let oauth = app.oauth();
     let web = id("web");
     let is_in_settings = |error: ClientError| assert!(matches!(error, ClientError::InSettings));
-    is_in_settings(oauth.add_client("web", &public()).await.unwrap_err());
+    is_in_settings(try_to_add(oauth, "web", &public()).await.unwrap_err());
     is_in_settings(oauth.disable_client(&web).await.unwrap_err());
     is_in_settings(oauth.enable_client(&web).await.unwrap_err());
     is_in_settings(oauth.remove_client(&web).await.unwrap_err());
     let digest = Digest::of(b"x");
-    is_in_settings(oauth.rotate_client_secret(&web, &digest, HOUR).await.unwrap_err());
+    is_in_settings(rotate(oauth, &web, &digest, HOUR).await.unwrap_err());
 
     // one that was there before the settings had it, disabled at that
     let now = vestibule::testing::BEGINNING;
@@ -328,11 +329,11 @@ async fn what_is_not_there_cannot_be_changed_and_what_is_there_not_added() {
     is_unknown(oauth.disable_client(&nobody).await.unwrap_err());
     is_unknown(oauth.enable_client(&nobody).await.unwrap_err());
     is_unknown(oauth.remove_client(&nobody).await.unwrap_err());
-    is_unknown(oauth.rotate_client_secret(&nobody, &digest, HOUR).await.unwrap_err());
+    is_unknown(rotate(oauth, &nobody, &digest, HOUR).await.unwrap_err());
     add(&app, "till", &public()).await;
-    let error = oauth.add_client("till", &public()).await.unwrap_err();
+    let error = try_to_add(oauth, "till", &public()).await.unwrap_err();
     assert!(matches!(error, ClientError::Taken));
-    let error = oauth.rotate_client_secret(&id("till"), &digest, HOUR).await.unwrap_err();
+    let error = rotate(oauth, &id("till"), &digest, HOUR).await.unwrap_err();
     assert!(matches!(error, ClientError::Public));
     assert!(!oauth.enable_client(&id("till")).await.unwrap());
     assert!(oauth.disable_client(&id("till")).await.unwrap());
@@ -401,7 +402,7 @@ async fn what_is_done_to_clients_is_noted_and_concerns_no_account() {
     let oauth = app.oauth();
     let desk = id("desk");
     add(&app, "desk", &confidential()).await;
-    oauth.rotate_client_secret(&desk, &Digest::of(b"x"), HOUR).await.unwrap();
+    rotate(oauth, &desk, &Digest::of(b"x"), HOUR).await.unwrap();
     oauth.disable_client(&desk).await.unwrap();
     oauth.disable_client(&desk).await.unwrap();
     oauth.enable_client(&desk).await.unwrap();

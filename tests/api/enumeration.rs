@@ -23,7 +23,7 @@ use vestibule::model::{AccountId, EmailAddress, NewPassword, Owner};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, basic, form};
-use crate::support_clients::{SECRET, id, public, sha256};
+use crate::support_clients::{SECRET, add, id, public, sha256};
 use crate::support_life::accounts;
 
 const WRONG: &str = "incorrect horse battery staple";
@@ -232,7 +232,7 @@ async fn r16_the_time_does_not_tell_whether_a_client_is_known() {
     let mut stored = public();
     stored.public = false;
     stored.secret_sha256 = Some(sha256(SECRET));
-    app.oauth().add_client(id("stck").as_str(), &stored).await.unwrap();
+    add(&app, id("stck").as_str(), &stored).await;
     let fields = form(&[("grant_type", "refresh_token"), ("refresh_token", "vrt_x")]);
     let ask = |client| {
         let request = app.client.post("/oauth/token").header(ContentType::Form);

@@ -1,10 +1,13 @@
 //! What the tests of clients share: registering them while the service runs, and asking about tokens.
 
+use std::time::Duration;
+
 use rocket::http::{Header, Status};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use vestibule::config::{ClientSettings, Introspects};
-use vestibule::model::ClientId;
+use vestibule::model::{ClientId, Digest};
+use vestibule::oauth::{ClientError, OAuth};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{ADA, Tokens, basic, no_store, post_form_with, tokens};
@@ -46,7 +49,25 @@ pub fn confidential() -> ClientSettings {
 }
 
 pub async fn add(app: &TestApp, id: &str, described: &ClientSettings) {
-    app.oauth().add_client(id, described).await.expect("a client that can be registered");
+    try_to_add(app.oauth(), id, described).await.expect("a client that can be registered");
+}
+
+pub async fn try_to_add(
+    oauth: &OAuth,
+    id: &str,
+    described: &ClientSettings,
+) -> Result<(), ClientError> {
+    oauth.add_client(&oauth.prepare_client(id, described).await?).await
+}
+
+/// Gives the client another secret; the old one works for `keep_old`.
+pub async fn rotate(
+    oauth: &OAuth,
+    id: &ClientId,
+    secret: &Digest,
+    keep_old: Duration,
+) -> Result<(), ClientError> {
+    oauth.rotate_client_secret(&oauth.prepare_rotation(id, *secret, keep_old).await?).await
 }
 
 /// Ada signs in through a client that shows itself so.

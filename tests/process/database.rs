@@ -8,9 +8,10 @@ use rocket::figment::Figment;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use tokio::runtime::Runtime;
 use vestibule::clock::Clock;
+use vestibule::crypto::hasher::PasswordHash;
 use vestibule::crypto::secret::Entropy;
-use vestibule::model::{AccountId, LinkToken, PageSessionId, SignUpId};
-use vestibule::storage::{NewPageSession, Store};
+use vestibule::model::{AccountId, EmailAddress, LinkToken, PageSessionId, SignUpId};
+use vestibule::storage::{LetterId, NewAccount, NewLetter, NewPageSession, NewSignUp, Store};
 
 pub struct Database {
     url: String,
@@ -77,6 +78,65 @@ impl Database {
             insert.await.unwrap();
         });
         token.reveal().to_string()
+    }
+
+    /// An account that was never signed in to.
+    pub fn account(&self, email: &str) -> AccountId {
+        let (now, email) = (Clock::system().now(), EmailAddress::parse(email).unwrap());
+        let id = AccountId::new(Entropy.uuid_v7(now));
+        let password_hash = PasswordHash::new("$argon2id$v=19$m=8,t=1,p=1$x".to_owned());
+        let new = NewAccount {
+            id,
+            email: &email,
+            password_hash: &password_hash,
+            name: None,
+            locale: None,
+            now,
+        };
+        let made = self.beside(async |store| {
+            store.write(async |tx| tx.insert_account(&new).await).await.unwrap()
+        });
+        assert!(made);
+        id
+    }
+
+    /// A sign-up that waits.
+    pub fn sign_up(&self, email: &str) {
+        let (now, email) = (Clock::system().now(), EmailAddress::parse(email).unwrap());
+        let password_hash = PasswordHash::new("$argon2id$v=19$m=8,t=1,p=1$x".to_owned());
+        let new = NewSignUp {
+            id: SignUpId::new(Entropy.uuid_v7(now)),
+            email: &email,
+            password_hash: &password_hash,
+            name: None,
+            locale: None,
+            user_agent: None,
+            now,
+            expires_at: now + Duration::from_secs(1_000),
+        };
+        let made = self.beside(async |store| {
+            store.write(async |tx| tx.insert_sign_up(&new).await).await.unwrap()
+        });
+        assert!(made);
+    }
+
+    /// A letter that waits.
+    pub fn letter(&self, email: &str) -> LetterId {
+        let (now, email) = (Clock::system().now(), EmailAddress::parse(email).unwrap());
+        let id = LetterId::new(Entropy.uuid_v7(now));
+        let new = NewLetter {
+            id,
+            kind: "sign-up",
+            email: &email,
+            locale: None,
+            account: None,
+            facts: "{}".to_owned(),
+            now,
+        };
+        self.beside(async |store| {
+            store.write(async |tx| tx.insert_letter(&new).await).await.unwrap();
+        });
+        id
     }
 
     fn beside<T>(&self, work: impl AsyncFnOnce(&Store) -> T) -> T {

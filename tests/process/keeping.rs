@@ -1,6 +1,11 @@
 //! `vestibule db …` beside a running service.
 
-use crate::program::{Program, Said};
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::database::Database;
+use crate::program::{Program, Said, wait_until};
 use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
 
 fn done(said: &Said) {
@@ -69,4 +74,152 @@ fn a_check_fails_when_something_is_wrong() {
     let said = program.tell(&["db", "check", "--json"], "");
     assert_eq!(said.code, Some(1));
     assert!(said.stderr.contains("not all is well"), "{said:?}");
+}
+
+/// What lies in the folder of the program, without what lies in folders below.
+fn names(program: &Program) -> Vec<String> {
+    let entries = fs::read_dir(program.path(".")).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn s16_an_interrupted_backup_leaves_nothing_behind() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let database =
+        Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
+    // so much that a copy takes its time
+    database.execute("CREATE TABLE filler (n BLOB)");
+    database.execute(
+        "INSERT INTO filler
+         WITH RECURSIVE rows (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows WHERE n < 40000)
+         SELECT zeroblob(4000) FROM rows",
+    );
+    let before = names(&program);
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("KILL", 0)] {
+        let mut backup = program.begin(&["db", "backup", "backup.db"]);
+        let is_unfinished = |name: &String| name.starts_with(".vestibule-backup-");
+        wait_until("the copy begins", || names(&program).iter().any(is_unfinished).then_some(()));
+        let id = backup.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status();
+        assert!(sent.expect("kill").success());
+        let ended = wait_until("it ends", || backup.try_wait().expect("a process"));
+        if signal == "KILL" {
+            assert_ne!(names(&program), before, "no process can tidy up after that");
+        } else {
+            assert_eq!(ended.code(), Some(code), "{signal}");
+            assert_eq!(names(&program), before, "{signal}");
+        }
+    }
+    // the next run does, and leaves alone what another process is at, and what only looks alike
+    let live = program.path(".vestibule-backup-00112233445566aa");
+    let alike = program.path(".vestibule-backup-notes");
+    let held = File::create(&live).expect("a file");
+    held.lock().expect("a lock");
+    fs::write(&alike, "x").expect("a file");
+    fs::write(program.path(".vestibule-backup-0011223344556677-journal"), "x").expect("a file");
+    fs::write(program.path(".vestibule-backup-0011223344556677"), "x").expect("a file");
+    done(&program.tell(&["db", "backup", "backup.db"], ""));
+    let mut expected = before;
+    expected.extend(
+        [".vestibule-backup-00112233445566aa", ".vestibule-backup-notes", "backup.db"]
+            .map(str::to_owned),
+    );
+    expected.sort();
+    assert_eq!(names(&program), expected);
+    let copied = Database::at(format!("sqlite://{}", program.path("backup.db").display()));
+    assert_eq!(copied.count("SELECT COUNT(*) FROM filler"), 40_000);
+}
+
+#[test]
+fn s16_no_command_writes_over_a_file_of_the_live_database() {
+    let program = Program::start(&[]);
+    sign_up(&program, ADA);
+    let data = |name: &str| program.path("data").join(name);
+    symlink("data/vestibule.db", program.path("link")).expect("a link");
+    symlink("data/vestibule.db-journal", program.path("dangling")).expect("a link");
+    fs::hard_link(data("vestibule.db-wal"), program.path("hard")).expect("a link");
+    let path = program.path("data").join("vestibule.db-wal");
+    let absolute = path.to_str().expect("text");
+    for file in [
+        "data/vestibule.db",
+        "./data/../data/vestibule.db",
+        "data/vestibule.db-wal",
+        absolute,
+        "data/vestibule.db-shm",
+        "data/vestibule.db-journal",
+        "data/vestibule.db.migrating",
+        "link",
+        "dangling",
+        "hard",
+    ] {
+        for arguments in [&["db", "backup", file, "--force"][..], &["db", "backup", file]] {
+            let said = program.tell(arguments, "");
+            assert_eq!(said.code, Some(1), "{file}: {said:?}");
+            assert!(said.stderr.contains("belongs to the database itself"), "{file}: {said:?}");
+        }
+        let url = format!("sqlite://{file}");
+        let said = program.tell(&["db", "copy", "--to", &url], "");
+        assert_eq!(said.code, Some(1), "{file}: {said:?}");
+        assert!(said.stderr.contains("the same database"), "{file}: {said:?}");
+    }
+    for (file, words) in
+        [("data", "is no file"), ("/dev/null", "is no file"), ("data/", "is no file")]
+    {
+        let said = program.tell(&["db", "backup", file, "--force"], "");
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+    }
+    let said = program.tell(&["db", "copy", "--to", "sqlite://data"], "");
+    assert!(said.code == Some(1) && said.stderr.contains("is a folder"), "{said:?}");
+    // and all the while it serves
+    sign_up(&program, "bob@example.org");
+    let database = Database::at(format!("sqlite://{}", data("vestibule.db").display()));
+    assert_eq!(database.count("SELECT COUNT(*) FROM sign_ups"), 2);
+    program.stop();
+}
+
+#[test]
+fn s16_a_secret_among_the_arguments_is_refused_and_not_repeated() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let token = format!("vat_{}", "marked".repeat(12));
+    for (arguments, way) in [
+        (&["db", "copy", "--to", "postgres://u:marked-1@127.0.0.1:1/x"][..], "--to-file"),
+        (&["db", "copy", "--from=postgres://u@127.0.0.1:1/x?password=marked-1"], "--from-file"),
+        (&["mail", "test", "smtp://robot:marked-1@mail.example"], "VESTIBULE_MAIL__SMTP_URL_FILE"),
+        (&["token", "inspect", &token], "standard input"),
+        (&["account", "create", ADA, "--password", "marked-1"], "--password-stdin"),
+        (&["client", "add", "desk", "--scopes", "a", "--secret=marked-1"], "--secret-sha256"),
+        (&["client", "rotate-secret", "desk", "--secret", "marked-1"], "--secret-sha256"),
+    ] {
+        let said = program.tell(arguments, "");
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{arguments:?}: {said:?}");
+        assert!(said.stderr.contains(way), "{arguments:?}: {said:?}");
+        assert!(!said.stderr.contains("marked"), "{said:?}");
+    }
+    // as the same is told without
+    let url = format!("sqlite://{}\n", program.path("copy.db").display());
+    done(&program.tell(&["db", "copy", "--to-file", "/dev/stdin"], &url));
+}
+
+#[test]
+fn f20_what_is_wrong_with_the_database_file_is_said_as_it_is() {
+    let mut program = Program::prepare(&[("DATABASE_URL", "sqlite://folder".to_owned())]);
+    fs::create_dir(program.path("folder")).expect("a folder");
+    assert!(program.expect_failure().contains("folder is a folder"));
+    // a path through a file
+    fs::write(program.path("file"), "").expect("a file");
+    program.set("DATABASE_URL", "sqlite://file/x.db");
+    assert!(program.expect_failure().contains("cannot create the database file file/x.db"));
+    // one that is there and cannot be written to: not even root writes to a program that runs
+    fs::copy("/bin/sleep", program.path("busy.db")).expect("a program");
+    let mut busy = Command::new(program.path("busy.db")).arg("60").spawn().expect("a process");
+    program.set("DATABASE_URL", "sqlite://busy.db");
+    let said = program.expect_failure();
+    busy.kill().and_then(|()| busy.wait()).expect("an end");
+    assert!(said.contains("cannot write to the database file busy.db, which is there"), "{said}");
 }

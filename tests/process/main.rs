@@ -11,6 +11,7 @@ mod operator;
 #[path = "../support/chance.rs"]
 mod chance;
 mod clients;
+mod commands;
 mod fuzz;
 mod letters;
 mod metrics;

@@ -196,6 +196,21 @@ impl Program {
         command
     }
 
+    /// Starts a command and lets it run; standard output goes nowhere.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Runs a command to its end whose reader closes standard output before anything comes.
+    pub fn tell_nobody(&self, arguments: &[&str]) -> Option<i32> {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(arguments);
+        let mut child = command.stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("the command ends", || child.try_wait().unwrap()).code()
+    }
+
     /// Runs a command to its end; answers its exit code and all that it said.
     pub fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = self.command(arguments);
@@ -211,7 +226,17 @@ impl Program {
     /// Runs a command to its end with `input` on its standard input.
     pub fn tell(&self, arguments: &[&str], input: &str) -> Said {
         // files take whatever is written, whoever reads when
-        let [given, stdout, stderr] = [(); 3].map(|()| tempfile::tempfile().unwrap());
+        self.tell_to(arguments, input, tempfile::tempfile().unwrap())
+    }
+
+    /// Runs a command whose standard output has no room for anything.
+    pub fn tell_a_full_disk(&self, arguments: &[&str], input: &str) -> Said {
+        let full = File::options().read(true).write(true).open("/dev/full").unwrap();
+        self.tell_to(arguments, input, full)
+    }
+
+    fn tell_to(&self, arguments: &[&str], input: &str, stdout: File) -> Said {
+        let [given, stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
         let mut start = given.try_clone().unwrap();
         start.write_all(input.as_bytes()).unwrap();
         start.rewind().unwrap();
@@ -221,8 +246,11 @@ impl Program {
         let status = wait_until("the command ends", || child.try_wait().unwrap());
         let text = |mut file: File| {
             let mut text = String::new();
-            file.rewind().unwrap();
-            file.read_to_string(&mut text).unwrap();
+            // a device without end is no file
+            if file.metadata().unwrap().is_file() {
+                file.rewind().unwrap();
+                file.read_to_string(&mut text).unwrap();
+            }
             text
         };
         Said { code: status.code(), stdout: text(stdout), stderr: text(stderr) }

@@ -5,7 +5,8 @@ use vestibule::accounts::{AccountToCreate, Accounts, CreateError, Named};
 use vestibule::mail::Cause;
 use vestibule::model::{EmailAddress, Locale, Name, NewPassword, Owner};
 
-use crate::cli::people::{ShownAccount, answer, failed};
+use crate::cli::output::answer;
+use crate::cli::people::{ShownAccount, failed};
 use crate::cli::{CommandError, input};
 
 #[derive(clap::Args)]

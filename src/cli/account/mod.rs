@@ -13,7 +13,9 @@ use vestibule::model::{AccountId, Actor, Caller};
 use vestibule::storage::AccountRecord;
 
 use super::CommandError;
-use super::people::{self, Page, ShownAccount, answer, or_dash};
+use super::on_database;
+use super::output::answer;
+use super::people::{self, Page, ShownAccount, or_dash};
 use super::table::table;
 
 #[derive(Args)]
@@ -107,18 +109,17 @@ pub fn run(figment: Figment, arguments: AccountArguments) -> Result<(), CommandE
     };
     rocket::execute(async move {
         let accounts = people::open(&figment, hashing).await?;
-        let outcome = match command {
-            AccountCommand::List { page, after } => list(&accounts, &page, after, json).await,
-            AccountCommand::Show(whom) => show::run(&accounts, &whom, json).await,
-            AccountCommand::Disable(whom) => disable(&accounts, &whom, json).await,
-            AccountCommand::Enable(whom) => enable(&accounts, &whom, json).await,
-            AccountCommand::Delete { whom, yes } => delete(&accounts, &whom, yes, json).await,
-            AccountCommand::EndSessions(whom) => end_sessions(&accounts, &whom, json).await,
-            AccountCommand::SendReset(whom) => send_reset(&accounts, &whom, json).await,
-            AccountCommand::Create(wanted) => create::run(&accounts, wanted, json).await,
+        let work = async |accounts: &Accounts| match command {
+            AccountCommand::List { page, after } => list(accounts, &page, after, json).await,
+            AccountCommand::Show(whom) => show::run(accounts, &whom, json).await,
+            AccountCommand::Disable(whom) => disable(accounts, &whom, json).await,
+            AccountCommand::Enable(whom) => enable(accounts, &whom, json).await,
+            AccountCommand::Delete { whom, yes } => delete(accounts, &whom, yes, json).await,
+            AccountCommand::EndSessions(whom) => end_sessions(accounts, &whom, json).await,
+            AccountCommand::SendReset(whom) => send_reset(accounts, &whom, json).await,
+            AccountCommand::Create(wanted) => create::run(accounts, wanted, json).await,
         };
-        accounts.store.close().await;
-        outcome
+        on_database::run(accounts, work).await
     })
 }
 

@@ -8,7 +8,8 @@ use vestibule::storage::PageSessionSummary;
 
 use super::Whom;
 use crate::cli::CommandError;
-use crate::cli::people::{ShownAccount, answer, browser, or_dash};
+use crate::cli::output::answer;
+use crate::cli::people::{ShownAccount, browser, or_dash};
 use crate::cli::table::{printable, table};
 
 /// Of what happened, so much is shown.

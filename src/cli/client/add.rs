@@ -5,9 +5,9 @@ use vestibule::config::{ClientSettings, Introspects, Lifetime};
 use vestibule::model::{ClientId, Digest};
 use vestibule::oauth::{OAuth, new_client_secret};
 
-use super::{SHOWN_ONCE, ShownClient, refused};
+use super::{SHOWN_ONCE, ShownClient, refused, shown_in_vain};
 use crate::cli::CommandError;
-use crate::cli::people::answer;
+use crate::cli::output::show_once;
 use crate::cli::table::printable;
 
 #[derive(clap::Args)]
@@ -71,13 +71,17 @@ pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), Com
         refresh_idle_ttl: wanted.refresh_idle_ttl,
         session_ttl: wanted.session_ttl,
     };
-    let added = oauth.add_client(wanted.id.as_str(), &described).await;
-    let client = added.map_err(|error| refused(oauth, &wanted.id, error))?.into();
-    answer(json, &Added { client, secret }, |added| {
+    let prepared = oauth.prepare_client(wanted.id.as_str(), &described).await;
+    let prepared = prepared.map_err(|error| refused(oauth, &wanted.id, error))?;
+    let added = Added { client: prepared.registered().into(), secret };
+    // shown before it counts: a secret that is not shown now is lost
+    show_once(json, &added, |added| {
         let id = printable(added.client.id.as_str());
         match &added.secret {
             Some(secret) => format!("{id} is registered.\n{SHOWN_ONCE}\nsecret = \"{secret}\""),
             None => format!("{id} is registered."),
         }
-    })
+    })?;
+    let done = oauth.add_client(&prepared).await;
+    done.map_err(|error| shown_in_vain(refused(oauth, &wanted.id, error)))
 }

@@ -13,7 +13,9 @@ use vestibule::model::{ClientId, Digest};
 use vestibule::oauth::{ClientError, OAuth, new_client_secret};
 
 use super::CommandError;
-use super::people::{self, answer, failed};
+use super::on_database;
+use super::output::{answer, show_once};
+use super::people::{self, failed};
 use super::table::{printable, table};
 use shown::ShownClient;
 
@@ -110,20 +112,19 @@ pub fn run(figment: Figment, arguments: ClientArguments) -> Result<(), CommandEr
     }
     rocket::execute(async move {
         let oauth = people::open_oauth(&figment).await?;
-        let outcome = match command {
+        let work = async |oauth: &OAuth| match command {
             ClientCommand::Secret => Ok(()),
-            ClientCommand::Add(wanted) => add::run(&oauth, wanted, json).await,
-            ClientCommand::List => list(&oauth, json).await,
-            ClientCommand::Show(which) => show(&oauth, &which, json).await,
+            ClientCommand::Add(wanted) => add::run(oauth, wanted, json).await,
+            ClientCommand::List => list(oauth, json).await,
+            ClientCommand::Show(which) => show(oauth, &which, json).await,
             ClientCommand::RotateSecret { which, keep_old } => {
-                rotate(&oauth, &which, keep_old, json).await
+                rotate(oauth, &which, keep_old, json).await
             }
-            ClientCommand::Disable(which) => disable(&oauth, &which, json).await,
-            ClientCommand::Enable(which) => enable(&oauth, &which, json).await,
-            ClientCommand::Remove { which, yes } => remove(&oauth, &which, yes, json).await,
+            ClientCommand::Disable(which) => disable(oauth, &which, json).await,
+            ClientCommand::Enable(which) => enable(oauth, &which, json).await,
+            ClientCommand::Remove { which, yes } => remove(oauth, &which, yes, json).await,
         };
-        oauth.store.close().await;
-        outcome
+        on_database::run(oauth, work).await
     })
 }
 
@@ -136,7 +137,7 @@ struct NewSecret {
 fn secret(json: bool) -> Result<(), CommandError> {
     let secret = new_client_secret(Entropy).to_string();
     let secret_sha256 = hex::encode(Digest::of(secret.as_bytes()).as_bytes());
-    answer(json, &NewSecret { secret, secret_sha256 }, |made| {
+    show_once(json, &NewSecret { secret, secret_sha256 }, |made| {
         format!(
             "{SHOWN_ONCE}\n\
              secret        = \"{}\"\n\
@@ -157,6 +158,11 @@ fn refused(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
         ClientError::Registration { .. } => format!("{id} cannot be registered: {error}"),
         ClientError::Store(error) => return failed(&error),
     })
+}
+
+/// The secret was shown, and then could not be stored.
+fn shown_in_vain(error: CommandError) -> CommandError {
+    CommandError::Failed(format!("{error}; nothing has changed, and the secret is of no use"))
 }
 
 async fn find(oauth: &OAuth, which: &Which) -> Result<OneClient, CommandError> {
@@ -190,17 +196,24 @@ async fn rotate(
 ) -> Result<(), CommandError> {
     let secret = new_client_secret(oauth.entropy);
     let digest = Digest::of(secret.as_bytes());
-    let rotated = oauth.rotate_client_secret(&which.id, &digest, keep_old.duration()).await;
-    let (client, old_secret_until) = rotated.map_err(|error| refused(oauth, &which.id, error))?;
-    let rotated = Rotated { client: client.into(), secret: secret.to_string(), old_secret_until };
-    answer(json, &rotated, |rotated| {
+    let prepared = oauth.prepare_rotation(&which.id, digest, keep_old.duration()).await;
+    let prepared = prepared.map_err(|error| refused(oauth, &which.id, error))?;
+    let rotated = Rotated {
+        client: prepared.client.clone().into(),
+        secret: secret.to_string(),
+        old_secret_until: prepared.old_secret_until,
+    };
+    // shown before it counts: a secret that is not shown now is lost
+    show_once(json, &rotated, |rotated| {
         format!(
             "{} has a new secret; the old one works until {}.\n{SHOWN_ONCE}\nsecret = \"{}\"",
             printable(rotated.client.id.as_str()),
             rotated.old_secret_until.rfc3339(),
             rotated.secret,
         )
-    })
+    })?;
+    let done = oauth.rotate_client_secret(&prepared).await;
+    done.map_err(|error| shown_in_vain(refused(oauth, &which.id, error)))
 }
 
 async fn disable(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandError> {

@@ -1,5 +1,6 @@
 //! `vestibule db copy`
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -7,18 +8,18 @@ use serde::Serialize;
 use vestibule::storage::{CopiedTable, copy};
 
 use super::super::CommandError;
-use super::super::people::{answer, failed};
+use super::super::output::answer;
+use super::super::people::failed;
 use super::super::table::table;
 use super::Counted;
 
-/// A URL that holds a password is given in a file: what stands on a command line, everybody on the
-/// machine can read.
+/// A URL with a password in it is refused among the arguments, and given in a file.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The database to copy; that of the settings if nothing is said
     #[arg(long, value_name = "URL", conflicts_with = "from_file")]
     from: Option<String>,
-    /// A file whose first line is the URL of the database to copy
+    /// A file whose first line is the URL of the database to copy, such as /dev/stdin
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
     /// The database to copy into
@@ -29,7 +30,7 @@ pub struct Arguments {
         required_unless_present = "to_file"
     )]
     to: Option<String>,
-    /// A file whose first line is the URL of the database to copy into
+    /// A file whose first line is the URL of the database to copy into, such as /dev/stdin
     #[arg(long, value_name = "FILE")]
     to_file: Option<PathBuf>,
 }
@@ -65,7 +66,7 @@ fn url(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, Com
     Ok(text.lines().next().map(|line| line.trim().to_owned()))
 }
 
-#[expect(clippy::print_stderr, reason = "standard output is for what came of it")]
+/// Standard output is for what came of it.
 fn progress(table: &str, rows: u64) {
-    eprintln!("{table}: {rows}");
+    let _ = writeln!(std::io::stderr(), "{table}: {rows}");
 }

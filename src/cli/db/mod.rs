@@ -9,9 +9,10 @@ use figment::Figment;
 use serde::Serialize;
 use vestibule::storage::{Examination, Store, StoreError};
 
-use super::people::{answer, failed};
+use super::output::answer;
+use super::people::failed;
 use super::table::table;
-use super::{CommandError, logging};
+use super::{CommandError, logging, on_database};
 
 #[derive(Args)]
 pub struct DbArguments {
@@ -76,8 +77,10 @@ pub fn run(figment: Figment, arguments: DbArguments) -> Result<(), CommandError>
     rocket::execute(async move {
         match command {
             DbCommand::Backup { file, force } => back_up(&figment, file, force, json).await,
-            DbCommand::Check => check(&figment, json).await,
-            DbCommand::Copy(arguments) => copy::run(&figment, arguments, json).await,
+            DbCommand::Check => on_database::until_asked_to_end(check(&figment, json)).await,
+            DbCommand::Copy(arguments) => {
+                on_database::until_asked_to_end(copy::run(&figment, arguments, json)).await
+            }
             DbCommand::EndSessions { yes } => end_sessions(&figment, yes, json).await,
         }
     })
@@ -89,14 +92,14 @@ async fn back_up(
     force: bool,
     json: bool,
 ) -> Result<(), CommandError> {
-    let store = open(figment).await?;
-    let outcome = store.back_up(&file, force).await;
-    store.close().await;
-    outcome.map_err(|error| failed(&error))?;
-    let bytes = std::fs::metadata(&file).map_err(|error| failed(&error))?.len();
-    answer(json, &BackedUp { file, bytes }, |done| {
-        format!("{} is a copy, of {} bytes.", done.file.display(), done.bytes)
-    })
+    let work = async |store: &Store| {
+        store.back_up(&file, force).await.map_err(|error| failed(&error))?;
+        let bytes = std::fs::metadata(&file).map_err(|error| failed(&error))?.len();
+        answer(json, &BackedUp { file, bytes }, |done| {
+            format!("{} is a copy, of {} bytes.", done.file.display(), done.bytes)
+        })
+    };
+    on_database::run(open(figment).await?, work).await
 }
 
 async fn check(figment: &Figment, json: bool) -> Result<(), CommandError> {
@@ -120,12 +123,14 @@ async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
         let problem = "nobody was signed out. --yes signs out everybody, everywhere";
         return Err(CommandError::Failed(problem.to_owned()));
     }
-    let store = open(figment).await?;
-    let ended: Result<u64, StoreError> = store.write(async |tx| tx.end_all_sessions().await).await;
-    store.close().await;
-    answer(json, &Ended { ended: ended? }, |done| {
-        format!("Everybody is signed out; there were {} sign-ins.", done.ended)
-    })
+    let work = async |store: &Store| {
+        let ended = store.write(async |tx| tx.end_all_sessions().await).await;
+        let ended = ended.map_err(|error: StoreError| failed(&error))?;
+        answer(json, &Ended { ended }, |done| {
+            format!("Everybody is signed out; there were {} sign-ins.", done.ended)
+        })
+    };
+    on_database::run(open(figment).await?, work).await
 }
 
 async fn open(figment: &Figment) -> Result<Store, CommandError> {

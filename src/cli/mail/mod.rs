@@ -11,9 +11,10 @@ use vestibule::mail::{Desk, NotDone};
 use vestibule::storage::{LetterId, LetterState};
 
 use self::shown::ShownLetter;
-use super::people::{Page, answer};
+use super::output::answer;
+use super::people::Page;
 use super::table::table;
-use super::{CommandError, logging};
+use super::{CommandError, logging, on_database};
 
 #[derive(Args)]
 pub struct MailArguments {
@@ -123,17 +124,16 @@ pub fn run(figment: Figment, arguments: MailArguments) -> Result<(), CommandErro
             MailCommand::AtTheDesk(command) => command,
         };
         let desk = desk_for_operator(&figment).await?;
-        let outcome = match command {
+        let work = async |desk: &Desk| match command {
             DeskCommand::List { states, page, after } => {
-                list(&desk, &states, &page, after, json).await
+                list(desk, &states, &page, after, json).await
             }
-            DeskCommand::Show { id } => show(&desk, id, json).await,
-            DeskCommand::Retry { id: Some(id), .. } => retry(&desk, id, json).await,
-            DeskCommand::Retry { id: None, .. } => retry_all_dead(&desk, json).await,
-            DeskCommand::Drop { id } => drop(&desk, id, json).await,
+            DeskCommand::Show { id } => show(desk, id, json).await,
+            DeskCommand::Retry { id: Some(id), .. } => retry(desk, id, json).await,
+            DeskCommand::Retry { id: None, .. } => retry_all_dead(desk, json).await,
+            DeskCommand::Drop { id } => drop(desk, id, json).await,
         };
-        desk.store.close().await;
-        outcome
+        on_database::run(desk, work).await
     })
 }
 

@@ -8,7 +8,8 @@ use vestibule::storage::LetterId;
 use vestibule::trial_for_operator;
 
 use crate::cli::CommandError;
-use crate::cli::people::{answer, as_text, failed};
+use crate::cli::output::answer;
+use crate::cli::people::{as_text, failed};
 use crate::cli::table::printable;
 
 #[derive(clap::Args)]

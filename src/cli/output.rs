@@ -1,0 +1,71 @@
+//! Standard output, and how a command answers: one JSON document and nothing else, or words.
+//!
+//! An error of standard output is an error of the command. Where a reader closes its pipe it has seen
+//! enough, and that is none; but a secret that no reader got is lost, so [`show_once`] counts that too.
+
+use std::io::{self, ErrorKind, Write as _};
+
+use serde::Serialize;
+
+use super::CommandError;
+use super::people::failed;
+
+/// Prints a line, or several.
+pub fn say(text: &str) -> Result<(), CommandError> {
+    match print(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints what came of a command.
+pub fn answer<T: Serialize>(
+    json: bool,
+    outcome: &T,
+    words: impl FnOnce(&T) -> String,
+) -> Result<(), CommandError> {
+    say(&in_form(json, outcome, words)?)
+}
+
+/// Prints a secret that is shown this once, before it counts: all of it is written, and on the disk
+/// where standard output is a file, or this fails and the caller changes nothing.
+pub fn show_once<T: Serialize>(
+    json: bool,
+    outcome: &T,
+    words: impl FnOnce(&T) -> String,
+) -> Result<(), CommandError> {
+    let text = in_form(json, outcome, words)?;
+    print(&text).and_then(|()| sync()).map_err(CommandError::NotShown)
+}
+
+fn in_form<T: Serialize>(
+    json: bool,
+    outcome: &T,
+    words: impl FnOnce(&T) -> String,
+) -> Result<String, CommandError> {
+    if json {
+        return serde_json::to_string_pretty(outcome).map_err(|error| failed(&error));
+    }
+    Ok(words(outcome))
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{text}")?;
+    output.flush()
+}
+
+/// Some file systems find out only now that they have no room.
+#[cfg(unix)]
+fn sync() -> io::Result<()> {
+    use std::fs::File;
+    use std::os::fd::AsFd as _;
+
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    if output.metadata()?.is_file() { output.sync_all() } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn sync() -> io::Result<()> {
+    Ok(())
+}

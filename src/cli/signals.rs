@@ -1,0 +1,25 @@
+//! The signals that ask a process to end.
+
+/// The number of SIGINT.
+#[cfg(not(unix))]
+const INTERRUPT: u8 = 2;
+
+/// Waits for SIGTERM or SIGINT; answers its number. From the first call on neither ends the process by
+/// itself.
+#[cfg(unix)]
+pub async fn asked_to_end() -> std::io::Result<u8> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let kind = tokio::select! {
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = interrupt.recv() => SignalKind::interrupt(),
+    };
+    Ok(u8::try_from(kind.as_raw_value()).unwrap_or(u8::MAX))
+}
+
+#[cfg(not(unix))]
+pub async fn asked_to_end() -> std::io::Result<u8> {
+    tokio::signal::ctrl_c().await.map(|()| INTERRUPT)
+}

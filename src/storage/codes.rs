@@ -1,0 +1,117 @@
+//! What the error codes of both databases mean to the service, in one place.
+
+/// What a database's error code means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Meaning {
+    /// The transaction was undone because of others, and would most likely go through now.
+    Undone,
+    /// The same may go through later: 503.
+    NotNow,
+    /// The same may go through later, on another connection: this one leads to a server that takes no
+    /// writes. 503.
+    ReadOnly,
+    /// A table is not there.
+    MissingTable,
+    /// Anything else: a fault of this program, or a database that was tampered with.
+    Fault,
+}
+
+/// SQLSTATEs of PostgreSQL, or the classes that they begin with (PostgreSQL, appendix A); the first that
+/// fits counts.
+const SQLSTATES: [(&str, Meaning); 14] = [
+    // connection exception: the peer is gone
+    ("08", Meaning::NotNow),
+    // read_only_sql_transaction: a standby, after a failover; or an operator has said so
+    ("25006", Meaning::ReadOnly),
+    // idle_in_transaction_session_timeout
+    ("25P03", Meaning::NotNow),
+    // serialization_failure, deadlock_detected; other rollbacks
+    ("40001", Meaning::Undone),
+    ("40P01", Meaning::Undone),
+    ("40", Meaning::NotNow),
+    ("42P01", Meaning::MissingTable),
+    // disk_full, out_of_memory, too_many_connections and the rest of insufficient resources
+    ("53", Meaning::NotNow),
+    // object_in_use, lock_not_available
+    ("55006", Meaning::NotNow),
+    ("55P03", Meaning::NotNow),
+    // operator intervention: query_canceled, admin_shutdown, crash_shutdown, cannot_connect_now,
+    // database_dropped, idle_session_timeout
+    ("57", Meaning::NotNow),
+    // system error: io_error
+    ("58", Meaning::NotNow),
+    // snapshot_too_old
+    ("72", Meaning::NotNow),
+    ("", Meaning::Fault),
+];
+
+/// Primary result codes of SQLite. Where it is busy it has waited already, and stays so.
+const SQLITE: [(u32, Meaning); 8] = [
+    (1, Meaning::MissingTable),
+    // BUSY, LOCKED
+    (5, Meaning::NotNow),
+    (6, Meaning::NotNow),
+    // NOMEM
+    (7, Meaning::NotNow),
+    // READONLY: a file system that was remounted after an error of its disk
+    (8, Meaning::NotNow),
+    // IOERR, FULL, CANTOPEN
+    (10, Meaning::NotNow),
+    (13, Meaning::NotNow),
+    (14, Meaning::NotNow),
+];
+
+/// What an error code means. SQLSTATEs have five characters, and SQLite's codes are shorter numbers.
+pub(super) fn meaning(code: &str) -> Meaning {
+    if code.len() == 5 {
+        let fits = |(class, _): &&(&str, Meaning)| code.starts_with(class);
+        return SQLSTATES.iter().find(fits).map_or(Meaning::Fault, |(_, meaning)| *meaning);
+    }
+    let primary = code.parse::<u32>().map(|code| code & 0xff);
+    let fits = |(code, _): &&(u32, Meaning)| primary == Ok(*code);
+    SQLITE.iter().find(fits).map_or(Meaning::Fault, |(_, meaning)| *meaning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f1_codes_mean_what_their_databases_say_of_them() {
+        for (code, expected) in [
+            ("25006", Meaning::ReadOnly),
+            ("40001", Meaning::Undone),
+            ("40P01", Meaning::Undone),
+            ("40002", Meaning::NotNow),
+            ("08006", Meaning::NotNow),
+            ("25P03", Meaning::NotNow),
+            ("53100", Meaning::NotNow),
+            ("53200", Meaning::NotNow),
+            ("53300", Meaning::NotNow),
+            ("55006", Meaning::NotNow),
+            ("55P03", Meaning::NotNow),
+            ("57014", Meaning::NotNow),
+            ("57P01", Meaning::NotNow),
+            ("57P02", Meaning::NotNow),
+            ("57P03", Meaning::NotNow),
+            ("58030", Meaning::NotNow),
+            ("42P01", Meaning::MissingTable),
+            ("25P02", Meaning::Fault),
+            ("42703", Meaning::Fault),
+            ("55000", Meaning::Fault),
+            ("XX000", Meaning::Fault),
+            // SQLITE_ERROR, BUSY, BUSY_SNAPSHOT, READONLY_DBMOVED, IOERR_FSYNC, FULL, CANTOPEN, CORRUPT
+            ("1", Meaning::MissingTable),
+            ("5", Meaning::NotNow),
+            ("517", Meaning::NotNow),
+            ("1032", Meaning::NotNow),
+            ("1034", Meaning::NotNow),
+            ("13", Meaning::NotNow),
+            ("14", Meaning::NotNow),
+            ("11", Meaning::Fault),
+            ("", Meaning::Fault),
+        ] {
+            assert_eq!(meaning(code), expected, "{code}");
+        }
+    }
+}
