@@ -118,6 +118,54 @@ async fn the_cookie_opens_the_account_page_and_a_token_the_api_and_neither_the_o
 }
 
 #[rocket::async_test]
+async fn r46_s6_planted_cookie_signs_nobody_in() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let cookie = browser.cookie.clone().unwrap();
+    let secret = cookie.split_once('=').unwrap().1;
+    let opens = async |lines: &[String]| {
+        let mut request = app.client.get("/account");
+        for line in lines {
+            request = request.header(Header::new("Cookie", line.clone()));
+        }
+        let answer = Answer::of(request.dispatch().await).await;
+        assert!([200, 303].contains(&answer.status.code), "{answer:?}");
+        answer.status.code == 200
+    };
+    for planted in [
+        "%5F%5FHost-vestibule-account",
+        "%5f%5fHost-vestibule-account",
+        "__Host%2Dvestibule-account",
+        "__Host-vestibule%2Daccount",
+        "__Hos%74-vestibule-account",
+        "__host-vestibule-account",
+        "__HOST-vestibule-account",
+        "__Host-vestibule-account ",
+        "\"__Host-vestibule-account\"",
+    ] {
+        assert!(!opens(&[format!("{planted}={secret}")]).await, "{planted}");
+        // beside the right one it changes nothing
+        assert!(opens(&[cookie.clone(), format!("{planted}=x")]).await, "{planted}");
+        assert!(opens(&[format!("{planted}=x; {cookie}")]).await, "{planted}");
+    }
+    // twice, neither counts
+    for other in [secret, "x", ""] {
+        let other = format!("__Host-vestibule-account={other}");
+        assert!(!opens(&[format!("{cookie}; {other}")]).await, "{other}");
+        assert!(!opens(&[format!("{other};{cookie}")]).await, "{other}");
+        assert!(!opens(&[cookie.clone(), other.clone()]).await, "{other}");
+        assert!(!opens(&[other.clone(), cookie.clone()]).await, "{other}");
+    }
+    // the value counts as it was sent
+    for value in [format!("\"{secret}\""), format!("%{:02X}{}", secret.as_bytes()[0], &secret[1..])]
+    {
+        assert!(!opens(&[format!("__Host-vestibule-account={value}")]).await, "{value}");
+    }
+    assert!(opens(&[format!("a=b; {cookie} ;c=d")]).await);
+}
+
+#[rocket::async_test]
 async fn a_failed_sign_in_keeps_the_address_and_never_the_password() {
     let app = support::app().await;
     app.account(ADA).await;
@@ -189,7 +237,7 @@ async fn r46_every_form_needs_the_token_of_this_very_sign_in() {
         assert_eq!(browser.submit(path, &twice).await.status, Status::BadRequest, "{path}");
         // and another content type is none
         let request = app.client.post(path).header(ContentType::JSON);
-        let request = request.cookies(browser.jar());
+        let request = request.header(browser.cookie_header().unwrap());
         let body = json!({ "form_token": own, "current_password": PASSWORD }).to_string();
         let status = request.body(body).dispatch().await.status().code;
         assert!((400..500).contains(&status), "{path}: {status}");
@@ -888,7 +936,7 @@ async fn the_token_for_programs_works_beside_the_cookie_as_if_it_were_not_there(
     )
     .await;
     let request = app.client.get("/v1/me").header(bearer(&ada.access_token));
-    let request = request.cookies(bob.jar());
+    let request = request.header(bob.cookie_header().unwrap());
     let me = Answer::of(request.dispatch().await).await.json();
     assert_eq!(me["email"], ADA);
     let body = json!({ "current_password": PASSWORD, "new_password": OTHER });

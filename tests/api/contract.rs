@@ -224,7 +224,7 @@ async fn answers_are_those_that_are_described() {
                 request.add_header(header);
             }
             if needs_cookie {
-                request = request.cookies(browser.jar());
+                request.add_header(browser.cookie_header().unwrap());
             }
             let answer = Answer::of(request.dispatch().await).await;
             judge.judge(id, &answer);

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use rocket::http::{ContentType, Cookie, Header, Method};
+use rocket::http::{ContentType, Header, Method};
 use serde_json::{Value, json};
 use vestibule::accounts::{Accounts, Happening};
 use vestibule::model::{Actor, Caller, EventKind};
@@ -113,6 +113,7 @@ impl<'a> Browser<'a> {
     fn headers(&self) -> Vec<Header<'static>> {
         let mut headers = vec![Header::new("Accept", "text/html")];
         headers.extend(self.languages.map(|tags| Header::new("Accept-Language", tags)));
+        headers.extend(self.cookie_header());
         headers
     }
 
@@ -122,16 +123,16 @@ impl<'a> Browser<'a> {
 
     /// A request without a body.
     pub async fn ask(&self, method: Method, path: &str) -> Answer {
-        let mut request = self.app.client.req(method, path.to_owned()).cookies(self.jar());
+        let mut request = self.app.client.req(method, path.to_owned());
         for header in self.headers() {
             request.add_header(header);
         }
         Answer::of(request.dispatch().await).await
     }
 
-    /// Its cookie, if it has one.
-    pub fn jar(&self) -> Option<Cookie<'static>> {
-        self.cookie.clone().map(|cookie| Cookie::parse(cookie).unwrap())
+    /// Its cookie, if it has one, as it is sent: the service reads the raw header.
+    pub fn cookie_header(&self) -> Option<Header<'static>> {
+        self.cookie.clone().map(|cookie| Header::new("Cookie", cookie))
     }
 
     pub async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -145,8 +146,7 @@ impl<'a> Browser<'a> {
         fields: &[(&str, &str)],
         more: Vec<Header<'static>>,
     ) -> Answer {
-        let request = self.app.client.post(path.to_owned()).header(ContentType::Form);
-        let mut request = request.cookies(self.jar());
+        let mut request = self.app.client.post(path.to_owned()).header(ContentType::Form);
         for header in self.headers().into_iter().chain(more) {
             request.add_header(header);
         }

@@ -9,6 +9,7 @@ use rocket::{Request, State};
 use crate::accounts::{Accounts, PAGE_SESSION_TTL, ProfileError};
 use crate::config::Settings;
 use crate::model::{PageSession, PageSessionSecret};
+use crate::web::edge::cookies;
 use crate::web::edge::form::{Form, FormError};
 use crate::web::edge::pages::{Page, PageProblem};
 use crate::web::edge::problem::Problem;
@@ -118,14 +119,14 @@ impl<'r> FromRequest<'r> for PageUser {
 }
 
 async fn find(request: &Request<'_>) -> Result<PageUser, Refusal> {
-    let secret = cookie(request.cookies()).ok_or(Refusal::SignIn)?;
+    let secret = cookie(request).ok_or(Refusal::SignIn)?;
     let accounts = request.rocket().state::<Accounts>().ok_or(Refusal::SignIn)?;
     let session = accounts.find_page_session(&secret).await?.ok_or(Refusal::Ended)?;
     Ok(PageUser { session, secret })
 }
 
-fn cookie(jar: &CookieJar<'_>) -> Option<PageSessionSecret> {
-    PageSessionSecret::parse(jar.get(COOKIE)?.value())
+fn cookie(request: &Request<'_>) -> Option<PageSessionSecret> {
+    PageSessionSecret::parse(cookies::find(request, COOKIE)?)
 }
 
 /// Lets the browser stay signed in as long as the sign-in can live, also when it is closed meanwhile.

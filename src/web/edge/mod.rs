@@ -11,6 +11,7 @@ pub mod body;
 pub mod catchers;
 pub mod components;
 pub mod contract;
+pub mod cookies;
 pub mod cors;
 pub mod docs_views;
 pub mod export;

@@ -1,0 +1,93 @@
+//! Cookies by their raw names (RFC 6265 §4.2.1).
+//!
+//! Rocket's jar percent-decodes names and values. A browser guards the prefix `__Host-` in the raw
+//! name only (RFC 6265bis §4.1.3), so a decoded name proves nothing: a sibling domain may set
+//! `%5F%5FHost-…`. The jar is for setting cookies; `clippy.toml` bans reading from it.
+
+use rocket::Request;
+
+/// The value of the cookie that is called exactly `name`, as it was sent; `None` where two have the
+/// name. A browser has one of them, so the other was planted, and which one is not to be seen.
+pub fn find<'r>(request: &'r Request<'_>, name: &str) -> Option<&'r str> {
+    only(request.headers().get("Cookie"), name)
+}
+
+/// Header by header: HTTP/2 may split the list (RFC 9113 §8.2.3). No blank is forgiven in front of
+/// the `=`, no case is folded, and quotes are a part of the value, as they are for browsers.
+fn only<'h>(headers: impl Iterator<Item = &'h str>, name: &str) -> Option<&'h str> {
+    let pairs = headers.flat_map(|header| header.split(';'));
+    let pairs = pairs.filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='));
+    let mut values = pairs.filter(|(given, _)| *given == name).map(|(_, value)| value);
+    values.next().filter(|_| values.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "__Host-vestibule-account";
+
+    fn value<'h>(headers: &[&'h str]) -> Option<&'h str> {
+        only(headers.iter().copied(), NAME)
+    }
+
+    #[test]
+    fn s6_cookie_is_found_by_its_raw_name() {
+        for header in [
+            "__Host-vestibule-account=v",
+            "a=b; __Host-vestibule-account=v; c=d",
+            "a=b;__Host-vestibule-account=v",
+            "a;\t__Host-vestibule-account=v \t;",
+            "__Host-vestibule-account=v; %5F%5FHost-vestibule-account=w",
+            "__Host-vestibule-account=v; __host-vestibule-account=w",
+        ] {
+            assert_eq!(value(&[header]), Some("v"), "{header}");
+        }
+        assert_eq!(value(&["a=b", "__Host-vestibule-account=v"]), Some("v"));
+        // as it was sent
+        for sent in ["%76", "\"v\"", "v=w", "", "v w"] {
+            assert_eq!(value(&[&format!("{NAME}={sent}")]), Some(sent));
+        }
+    }
+
+    #[test]
+    fn s6_name_in_another_spelling_is_another_name() {
+        for header in [
+            "%5F%5FHost-vestibule-account=v",
+            "%5f_Host-vestibule-account=v",
+            "__Host%2Dvestibule-account=v",
+            "__Host-vestibule%2daccount=v",
+            "__Host-vestibule-accoun%74=v",
+            "__host-vestibule-account=v",
+            "__HOST-VESTIBULE-ACCOUNT=v",
+            "__Host-vestibule-account =v",
+            "__Host-vestibule-account\t=v",
+            "__Host-vestibule-account\u{a0}=v",
+            "\u{a0}__Host-vestibule-account=v",
+            "\u{b}__Host-vestibule-account=v",
+            "\"__Host-vestibule-account\"=v",
+            "a __Host-vestibule-account=v",
+            "a=b, __Host-vestibule-account=v",
+            "=__Host-vestibule-account=v",
+            "__Host-vestibule-account",
+            "__Host-vestibule-account%3Dv",
+            "+_Host-vestibule-account=v",
+            "",
+        ] {
+            assert_eq!(value(&[header]), None, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn s6_name_that_is_there_twice_counts_for_nothing() {
+        for header in [
+            "__Host-vestibule-account=v; __Host-vestibule-account=w",
+            "__Host-vestibule-account=v; __Host-vestibule-account=v",
+            "__Host-vestibule-account=; a=b; __Host-vestibule-account=v",
+            "__Host-vestibule-account=v; __Host-vestibule-account=",
+        ] {
+            assert_eq!(value(&[header]), None, "{header}");
+        }
+        assert_eq!(value(&[&format!("{NAME}=v"), &format!("{NAME}=w")]), None);
+    }
+}
