@@ -10,9 +10,6 @@ use zeroize::Zeroizing;
 
 use super::blocklist::{entries_at, fold, holds, lower};
 
-/// Nothing longer is looked at, in characters: guesses of that kind end long before.
-const LONGEST: usize = 64;
-
 /// This many characters are more than a little.
 pub(super) const LITTLE: usize = 8;
 
@@ -100,12 +97,9 @@ impl Text {
     }
 }
 
-/// How `text` is guessed, if it is. `words`, folded, are what its owner is called, and go with any
-/// entry.
+/// How `text` is guessed, if it is, at any length that a password may have. `words`, folded, are what
+/// its owner is called, and go with any entry.
 pub(super) fn guess(text: &Text, words: &[Vec<char>]) -> Option<Guess> {
-    if text.typed.len() > LONGEST {
-        return None;
-    }
     if holds(&text.folded) {
         return Some(Guess::Listed);
     }
@@ -251,10 +245,51 @@ mod tests {
         }
     }
 
+    /// Repeats `unit` to exactly `length` characters, the last time perhaps in part.
+    fn periodic(unit: &str, length: usize) -> String {
+        unit.chars().cycle().take(length).collect()
+    }
+
     #[test]
-    fn r39_what_is_long_or_of_no_keyboard_is_never_a_guess() {
-        assert_eq!(guessed(&"x".repeat(LONGEST)), Some(Guess::Pattern));
-        assert_eq!(guessed(&"x".repeat(LONGEST + 1)), None);
+    fn r40_s19_patterns_are_guessed_at_every_length() {
+        for length in [22, 63, 64, 65, 66, 127, 200, 511, crate::model::PasswordError::MAX_LENGTH] {
+            for unit in ["a", "1", "Zz", "x-", "xq7", "aaaaaab", "9081726"] {
+                let typed = periodic(unit, length);
+                assert_eq!(guessed(&typed), Some(Guess::Pattern), "{unit} to {length}");
+            }
+            for unit in ["password", "P@ssw0rd", "letmein ", "Passwort!", "sunshine123", "dragon "]
+            {
+                assert!(guessed(&periodic(unit, length)).is_some(), "{unit} to {length}");
+            }
+            // with little around it
+            for typed in [
+                format!("{}1!", "a".repeat(length - 2)),
+                format!("!{}", "a".repeat(length - 1)),
+                format!("{}{}", "a".repeat(length / 2), "b".repeat(length - length / 2)),
+            ] {
+                assert_eq!(guessed(&typed), Some(Guess::Pattern), "{typed}");
+            }
+        }
+        for typed in [
+            "abcdefghijklmnopqrstuvwxyz".repeat(3),
+            "qwertyuiop".repeat(50),
+            "01234567890".repeat(40),
+            format!("{}{}", "password".repeat(60), "1234567890".repeat(3)),
+        ] {
+            assert!(guessed(&typed).is_some(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn r39_long_and_honest_is_never_a_guess() {
+        let phrase = "the long way home goes past seven green doors, and none of them is mine; ";
+        for length in [15, 40, 64, 65, 100, 300, 512] {
+            assert_eq!(guessed(&periodic(phrase, length)), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn r39_what_is_of_no_keyboard_is_never_a_guess() {
         for typed in ["\u{1f40e}", "é", "字"] {
             assert_eq!(guessed(&typed.repeat(15)), None, "{typed}");
         }
@@ -285,7 +320,7 @@ mod tests {
     proptest::proptest! {
         /// What a password manager makes.
         #[test]
-        fn r40_nothing_random_is_taken_for_a_guess(typed in "[a-zA-Z0-9]{14,80}|[ -~]{14,80}") {
+        fn r40_nothing_random_is_taken_for_a_guess(typed in "[a-zA-Z0-9]{14,80}|[ -~]{14,80}|[ -~]{200,512}") {
             proptest::prop_assert_eq!(guessed(&typed), None);
         }
     }

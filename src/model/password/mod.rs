@@ -244,8 +244,9 @@ mod tests {
         assert_eq!(judge("fourteen chars").unwrap_err(), short);
         assert_eq!(judge(&"\u{1f40e}".repeat(14)).unwrap_err().code(), "too-short");
         assert!(judge_at(8, "fourteen chars").is_ok());
-        assert!(judge(&"x".repeat(512)).is_ok());
-        assert_eq!(judge(&"x".repeat(513)).unwrap_err(), PasswordError::TooLong);
+        let long = "no two of these words have to do with each other ".repeat(11);
+        assert!(judge(&long[..512]).is_ok());
+        assert_eq!(judge(&long[..513]).unwrap_err(), PasswordError::TooLong);
         // decomposed letters are counted as they are hashed: composed
         assert!(judge(&"e\u{301}".repeat(14)).is_err());
         assert!(judge(&"e\u{301}".repeat(15)).is_ok());
@@ -288,6 +289,24 @@ mod tests {
         let nobody =
             PasswordPolicy::new(15, "Vestibule").judge("augusta-ada-king", Owner::default());
         assert!(nobody.is_ok(), "of somebody else it is as good as any");
+    }
+
+    #[test]
+    fn r40_s19_every_check_holds_up_to_the_greatest_length() {
+        for (typed, expected) in [
+            ("a".repeat(64), PasswordError::Pattern),
+            ("a".repeat(65), PasswordError::Pattern),
+            ("a".repeat(512), PasswordError::Pattern),
+            ("xq".repeat(256), PasswordError::Pattern),
+            ("qwerty123 ".repeat(51), PasswordError::Common),
+            ("password".repeat(64), PasswordError::Common),
+            ("ada.lovelace".repeat(42), PasswordError::Address),
+            ("ada.lovelace@engine.example.org".repeat(16), PasswordError::Address),
+            ("Augusta King ".repeat(39), PasswordError::Pattern),
+            ("vestibule".repeat(56), PasswordError::Service),
+        ] {
+            assert_eq!(judge(&typed).unwrap_err(), expected, "{typed}");
+        }
     }
 
     #[test]
