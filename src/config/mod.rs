@@ -8,6 +8,7 @@
 //! [`SettingError`].
 
 mod address;
+mod forwarded;
 mod lifetime;
 mod limits;
 mod load;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 pub use address::AddressDetail;
+pub use forwarded::ForwardedFault;
 pub use lifetime::{Lifetime, LifetimeError};
 pub use limits::LimitSettings;
 pub use load::{AdmissionSettings, MetricsSettings};

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
+
+use super::forwarded::{self, ForwardedFault};
 
 /// Networks such as `127.0.0.1` or `10.0.0.0/8` that forwarded addresses are taken from. None by
 /// default: `X-Forwarded-For` from anybody would be believed.
@@ -14,24 +16,42 @@ pub struct TrustedProxies(Vec<IpNet>);
 impl TrustedProxies {
     /// Where a request really comes from that arrived from `peer` with this `X-Forwarded-For`: each
     /// proxy adds whom it was asked by at the end, so the list is read from there, as long as it was
-    /// a trusted one who wrote. What cannot be read ends it: nobody gets anywhere by nonsense.
+    /// a trusted one who wrote. An element that cannot be read ends it, at the proxy that wrote the
+    /// element: the client gets nowhere by nonsense. Then there is a fault to be said.
     pub fn client<'a>(
         &self,
         peer: IpAddr,
         forwarded: impl DoubleEndedIterator<Item = &'a str>,
-    ) -> IpAddr {
+    ) -> (IpAddr, Option<ForwardedFault>) {
         let mut client = peer.to_canonical();
-        for hop in forwarded.rev() {
-            if !self.0.iter().any(|network| network.contains(&client)) {
+        let mut hops = forwarded.rev().peekable();
+        if hops.peek().is_none() && self.contain(client) {
+            return (client, Some(ForwardedFault::Missing));
+        }
+        for hop in hops {
+            if !self.contain(client) {
                 break;
             }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(address) => client = address.to_canonical(),
-                Err(_) => break,
+            match forwarded::address(hop) {
+                Ok(address) => client = address,
+                Err(fault) => return (client, Some(fault)),
             }
         }
-        client
+        (client, None)
     }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// Addresses are compared in canonical form, so a network of IPv4 addresses in IPv6 clothing (RFC
+/// 4291 §2.5.5.2) is the IPv4 network.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else { return network };
+    let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    let v4 = v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
+    v4.map_or(network, IpNet::V4)
 }
 
 impl TryFrom<Vec<String>> for TrustedProxies {
@@ -41,7 +61,9 @@ impl TryFrom<Vec<String>> for TrustedProxies {
         let parse = |text: &String| {
             let network = text.parse::<IpNet>();
             let network = network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-            network.map_err(|_| format!("`{text}` is no address and no network such as 10.0.0.0/8"))
+            network
+                .map(canonical)
+                .map_err(|_| format!("`{text}` is no address and no network such as 10.0.0.0/8"))
         };
         texts.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
@@ -57,10 +79,15 @@ impl From<TrustedProxies> for Vec<String> {
 mod tests {
     use super::*;
 
-    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+    fn read(trusted: &[&str], peer: &str, forwarded: &[&str]) -> (String, Option<ForwardedFault>) {
         let trusted: Vec<String> = trusted.iter().map(|text| (*text).to_owned()).collect();
         let proxies = TrustedProxies::try_from(trusted).unwrap();
-        proxies.client(peer.parse().unwrap(), forwarded.iter().copied()).to_string()
+        let (client, fault) = proxies.client(peer.parse().unwrap(), forwarded.iter().copied());
+        (client.to_string(), fault)
+    }
+
+    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+        read(trusted, peer, forwarded).0
     }
 
     #[test]
@@ -79,10 +106,36 @@ mod tests {
             // nonsense ends it at whoever was known to be there
             (&[near, far], "127.0.0.1", &["203.0.113.9", "unknown", "10.1.2.3"], "10.1.2.3"),
             (&[near], "127.0.0.1", &["203.0.113.9", ""], "127.0.0.1"),
-            (&[near], "127.0.0.1", &["203.0.113.9:4711"], "127.0.0.1"),
+            (&[near], "127.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
+            (&[near], "127.0.0.1", &["1.1.1.1", " \"[2001:db8::9]:4711\""], "2001:db8::9"),
+            // a proxy in every clothing
+            (&[near, far], "127.0.0.1", &["203.0.113.9", "[::ffff:10.1.2.3]:80"], "203.0.113.9"),
+            (&["::ffff:127.0.0.1"], "127.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+            (&["::ffff:10.0.0.0/104"], "10.1.2.3", &["203.0.113.9"], "203.0.113.9"),
+            (&["::ffff:10.0.0.0/104"], "11.1.2.3", &["203.0.113.9"], "11.1.2.3"),
         ] {
             assert_eq!(client(trusted, peer, forwarded), expected, "{trusted:?} {forwarded:?}");
         }
         assert!(TrustedProxies::try_from(vec!["proxy.example".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn f2_only_what_a_trusted_proxy_wrote_is_a_fault() {
+        use ForwardedFault as F;
+
+        for (peer, forwarded, fault) in [
+            ("127.0.0.1", &["203.0.113.9"][..], None),
+            ("127.0.0.1", &["nonsense", "203.0.113.9"], None),
+            ("127.0.0.1", &["203.0.113.9", "unknown"], Some(F::Unknown)),
+            ("127.0.0.1", &["203.0.113.9", "_hidden"], Some(F::Obfuscated)),
+            ("127.0.0.1", &["203.0.113.9", ""], Some(F::Malformed)),
+            ("127.0.0.1", &[], Some(F::Missing)),
+            // the client is not asked
+            ("192.0.2.1", &["nonsense"], None),
+            ("192.0.2.1", &[], None),
+        ] {
+            assert_eq!(read(&["127.0.0.1"], peer, forwarded).1, fault, "{peer} {forwarded:?}");
+        }
+        assert_eq!(read(&[], "127.0.0.1", &[]).1, None, "no proxy is trusted");
     }
 }

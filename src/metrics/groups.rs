@@ -71,6 +71,12 @@ group! {
             "vestibule_requests_crowded_out_total",
             "Requests refused because admission.in_flight were being answered.",
         )),
+        not_forwarded: IntCounterVec = counters(
+            "vestibule_forwarded_faults_total",
+            "Requests of trusted proxies that count as the proxy's own, since X-Forwarded-For gave no \
+             address: unknown, obfuscated, malformed, missing, other-header.",
+            &["kind"],
+        ),
     }
 }
 
@@ -91,6 +97,10 @@ impl Requests {
 
     pub fn crowded_out(&self) {
         self.crowded.inc();
+    }
+
+    pub fn not_forwarded(&self, kind: &str) {
+        self.not_forwarded.with_label_values(&[kind]).inc();
     }
 }
 

@@ -390,15 +390,63 @@ async fn r20_one_network_is_one_whatever_it_says_of_itself() {
 
     // what cannot be read, or is not there, is one and the same
     let app = support::configured(toml).await;
-    for nonsense in ["", "unknown", "192.0.2.1:80", "a, b"] {
+    for nonsense in ["", "unknown", "192.0.2.1:port", "a, b"] {
         assert_eq!(tried(&app, Some("10.0.0.1"), &[("X-Forwarded-For", nonsense)]).await, 400);
     }
-    assert_eq!(tried(&app, Some("10.0.0.1"), &[("X-Forwarded-For", "[::1]")]).await, 429);
+    assert_eq!(tried(&app, Some("10.0.0.1"), &[("X-Forwarded-For", "[::1")]).await, 429);
     assert_eq!(tried(&app, Some("10.0.0.1"), &[]).await, 429);
     for _ in 0..4 {
         assert_eq!(tried(&app, None, &[]).await, 400);
     }
     assert_eq!(tried(&app, None, &[("X-Forwarded-For", "192.0.2.7")]).await, 429);
+}
+
+#[rocket::async_test]
+async fn r20_f2_limits_count_the_client_in_every_form_of_its_address() {
+    let toml = "[default.vestibule]\ntrusted_proxies = [\"10.0.0.1\", \"2001:db8:ff::/48\"]\n\
+                [default.vestibule.limits]\nfailures_per_address = 6";
+    let app = support::configured(toml).await;
+    let mut number = 0;
+    let mut tried = async |peer: &str, lines: &[&str]| {
+        number += 1;
+        let mut request = sign_in_request(&app, peer, &format!("{number}@example.org"), WRONG);
+        for line in lines {
+            request = request.header(Header::new("X-Forwarded-For", (*line).to_owned()));
+        }
+        judged(request.dispatch().await).await.0
+    };
+    for (used, other) in [
+        (
+            [
+                &["203.0.113.9"][..],
+                &["203.0.113.9:1111"],
+                &["\"203.0.113.9:2222\""],
+                &["[::ffff:203.0.113.9]:3333"],
+                &["198.51.100.1, 203.0.113.9:4444,[2001:db8:ff::1]:80"],
+                &["198.51.100.1:1", " 203.0.113.9:5555 ", "10.0.0.1:80"],
+            ],
+            "203.0.113.10:1111",
+        ),
+        (
+            [
+                &["2001:db8::9"][..],
+                &["[2001:db8::9]"],
+                &["[2001:db8::a]:4711"],
+                &["\"[2001:db8::9]:4711\""],
+                &["\"[2001:DB8:0:0:1::9]:_port\", [2001:db8:ff::1]"],
+                &["[2001:db8::9]:1", "\"10.0.0.1:80\""],
+            ],
+            "[2001:db8:0:1::9]:4711",
+        ),
+    ] {
+        for lines in used {
+            assert_eq!(tried("10.0.0.1", lines).await, 400, "{lines:?}");
+        }
+        for lines in used {
+            assert_eq!(tried("10.0.0.1", lines).await, 429, "{lines:?}");
+        }
+        assert_eq!(tried("10.0.0.1", &[other]).await, 400, "{other}");
+    }
 }
 
 #[rocket::async_test]

@@ -108,6 +108,43 @@ async fn what_a_limit_refuses_is_counted_by_its_name() {
 }
 
 #[rocket::async_test]
+async fn f2_unread_forwarded_addresses_are_counted_by_kind() {
+    let toml = format!("{SERVED}[default.vestibule]\ntrusted_proxies = [\"10.0.0.1\"]\n");
+    let app = support::configured(&toml).await;
+    let ask = async |peer: &str, headers: &[(&'static str, &'static str)]| {
+        let request = app.client.post("/v1/password-resets").header(ContentType::JSON);
+        let mut request = request.body(json!({ "email": ADA }).to_string());
+        for (name, value) in headers {
+            request.add_header(Header::new(*name, *value));
+        }
+        let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
+        assert_eq!(request.remote(peer).dispatch().await.status(), Status::Accepted);
+    };
+    const LIST: &str = "X-Forwarded-For";
+    ask("10.0.0.1", &[(LIST, "203.0.113.9:1111")]).await;
+    ask("192.0.2.1", &[(LIST, "nonsense")]).await;
+    ask("192.0.2.1", &[]).await;
+    assert!(!app.metrics().contains("vestibule_forwarded_faults_total{"));
+    ask("10.0.0.1", &[(LIST, "203.0.113.9"), (LIST, "unknown")]).await;
+    ask("10.0.0.1", &[(LIST, "203.0.113.9, _hidden")]).await;
+    ask("10.0.0.1", &[(LIST, "nonsense")]).await;
+    ask("10.0.0.1", &[(LIST, "")]).await;
+    ask("10.0.0.1", &[("Forwarded", "for=203.0.113.9")]).await;
+    ask("10.0.0.1", &[("X-Real-IP", "203.0.113.9")]).await;
+    ask("10.0.0.1", &[]).await;
+    for (kind, count) in [
+        ("unknown", 1.0),
+        ("obfuscated", 1.0),
+        ("malformed", 2.0),
+        ("other-header", 2.0),
+        ("missing", 1.0),
+    ] {
+        let series = format!("vestibule_forwarded_faults_total{{kind=\"{kind}\"}}");
+        assert_eq!(value(&app, &series), count, "{kind}");
+    }
+}
+
+#[rocket::async_test]
 async fn what_costs_a_statement_is_counted_now_and_then() {
     let app = support::configured(SERVED).await;
     app.signed_in(ADA).await;

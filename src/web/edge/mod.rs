@@ -42,6 +42,7 @@ pub fn stage() -> AdHoc {
         rocket
             .attach(methods::OverrideUndone)
             .attach(request::Identified)
+            .manage(request::LoggedFaults::default())
             .attach(admission::Admission::of(in_flight.map_or(usize::MAX, NonZeroUsize::get)))
             .attach(bearer::Challenges)
             .attach(link_tries::UnknownLinks)
