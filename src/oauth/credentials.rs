@@ -9,12 +9,21 @@ use zeroize::Zeroizing;
 
 use crate::oauth::{ClientRefusal, OAuthError};
 
+/// Where a client said who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShownIn {
+    /// The `Authorization` header: a refusal carries the challenge (RFC 6749 §5.2).
+    Header,
+    Body,
+}
+
 /// A client id and, from confidential clients, a secret. An empty secret is none: `web:` by Basic
 /// is how common libraries send a public client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub client_id: String,
     pub secret: Option<Zeroizing<String>>,
+    pub shown_in: ShownIn,
 }
 
 impl fmt::Debug for Credentials {
@@ -36,7 +45,9 @@ impl Credentials {
         let client_secret = client_secret.filter(|secret| !secret.is_empty());
         let Some(header) = authorization else {
             return match (client_id, client_secret) {
-                (Some(id), secret) => Ok(Some(Self::new(id, secret.unwrap_or_default()))),
+                (Some(id), secret) => {
+                    Ok(Some(Self::new(id, secret.unwrap_or_default(), ShownIn::Body)))
+                }
                 (None, Some(_)) => Err(OAuthError::Malformed("client_secret without client_id")),
                 (None, None) => Ok(None),
             };
@@ -53,9 +64,17 @@ impl Credentials {
         Ok(Some(basic))
     }
 
-    fn new(client_id: &str, secret: &str) -> Self {
+    fn new(client_id: &str, secret: &str, shown_in: ShownIn) -> Self {
         let secret = (!secret.is_empty()).then(|| Zeroizing::new(secret.to_owned()));
-        Self { client_id: client_id.to_owned(), secret }
+        Self { client_id: client_id.to_owned(), secret, shown_in }
+    }
+
+    /// Why a client with these credentials is refused: the same for every client (R16).
+    pub(super) fn refusal(&self) -> ClientRefusal {
+        match (self.shown_in, &self.secret) {
+            (ShownIn::Body, None) => ClientRefusal::NoSecret,
+            (ShownIn::Header, _) | (ShownIn::Body, Some(_)) => ClientRefusal::Wrong,
+        }
     }
 
     /// RFC 7617 §2, with id and secret form-encoded inside (RFC 6749 §2.3.1). Decoded once.
@@ -72,7 +91,7 @@ impl Credentials {
         if id.contains('\0') || secret.contains('\0') {
             return None;
         }
-        (!id.is_empty()).then(|| Self::new(&id, &secret))
+        (!id.is_empty()).then(|| Self::new(&id, &secret, ShownIn::Header))
     }
 }
 
@@ -115,7 +134,10 @@ mod tests {
         assert_eq!(**credentials.secret.as_ref().unwrap(), *"a b+cé%41");
         for scheme in ["basic", "BASIC", "bAsIc"] {
             let header = format!("{scheme} {}", STANDARD.encode("web:"));
-            assert_eq!(read(&header).unwrap().unwrap(), Credentials::new("web", ""));
+            assert_eq!(
+                read(&header).unwrap().unwrap(),
+                Credentials::new("web", "", ShownIn::Header)
+            );
         }
     }
 
@@ -170,7 +192,7 @@ mod tests {
             let header = basic(format!("{}:{}", encode(&id), encode(&secret)));
             match read(&header) {
                 Ok(Some(credentials)) => {
-                    prop_assert_eq!(credentials, Credentials::new(&id, &secret));
+                    prop_assert_eq!(credentials, Credentials::new(&id, &secret, ShownIn::Header));
                 }
                 other => {
                     let has_nul = id.contains('\0') || secret.contains('\0');
@@ -195,7 +217,10 @@ mod tests {
                 let mut pairs = url::form_urlencoded::parse(body.as_bytes());
                 pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
             };
-            prop_assert_eq!(credentials, Credentials::new(&forgive(id), &forgive(secret)));
+            prop_assert_eq!(
+                credentials,
+                Credentials::new(&forgive(id), &forgive(secret), ShownIn::Header)
+            );
             Ok(())
         });
     }

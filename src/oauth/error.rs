@@ -48,11 +48,25 @@ impl From<StoreError> for OAuthError {
 pub enum ClientRefusal {
     #[error("it did not say who it is")]
     Missing,
+    /// In the body, without a secret: the client is unknown, disabled, or has to show one.
+    #[error("it showed no secret, and is not known as a public client")]
+    NoSecret,
     #[error("its Authorization header is no Basic one")]
     Header,
     #[error("it is unknown, or its secret is wrong")]
     Wrong,
-    /// Where a secret is needed.
-    #[error("it is public, and this is for confidential clients")]
-    Public,
+    /// Where only a client with a secret may ask: introspection.
+    #[error("it showed no secret, and this is for confidential clients")]
+    SecretNeeded,
+}
+
+impl ClientRefusal {
+    /// Whether the answer carries a challenge (RFC 6749 §5.2). A client that showed no secret gets
+    /// none: a Basic challenge raises the browser's own dialog on pages of the same origin.
+    pub const fn is_challenged(self) -> bool {
+        match self {
+            Self::Missing | Self::NoSecret => false,
+            Self::Header | Self::Wrong | Self::SecretNeeded => true,
+        }
+    }
 }

@@ -39,14 +39,19 @@ impl OAuth {
     /// tokens are all the same to it: `None`.
     ///
     /// # Errors
-    /// A client that has no secret cannot show that a protected resource asks (§2.1).
+    /// A client that shows no secret cannot show that a protected resource asks (§2.1).
     pub async fn introspect(
         &self,
         request: &Introspection,
     ) -> Result<Option<Introspected>, OAuthError> {
-        let client = self.authenticate(request.client.as_ref()).await?;
+        let client = match self.authenticate(request.client.as_ref()).await {
+            Err(OAuthError::Client(ClientRefusal::Missing | ClientRefusal::NoSecret)) => {
+                return Err(ClientRefusal::SecretNeeded.into());
+            }
+            authenticated => authenticated?,
+        };
         if client.is_public() {
-            return Err(ClientRefusal::Public.into());
+            return Err(ClientRefusal::SecretNeeded.into());
         }
         let found = match AccessToken::parse(&request.token) {
             Ok(token) => self.introspect_access(&client, &token).await?,

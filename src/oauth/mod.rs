@@ -36,7 +36,7 @@ pub use clients::{
     ClientError, PreparedClient, PreparedRotation, RegisteredClient, RegisteredIn, RemovedClient,
     new_client_secret,
 };
-pub use credentials::{Credentials, form_decode};
+pub use credentials::{Credentials, ShownIn, form_decode};
 pub use error::{ClientRefusal, OAuthError};
 pub use inspection::{InspectedSession, Inspection, TokenState};
 pub use introspection::{Introspected, Introspection, TokenKind};

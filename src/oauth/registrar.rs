@@ -117,7 +117,7 @@ impl Registrar {
             return Ok(Arc::clone(declared));
         }
         let client = self.find(store, &credentials.client_id).await?;
-        client.filter(|client| is_proven(&client)).ok_or(ClientRefusal::Wrong.into())
+        client.filter(|client| is_proven(&client)).ok_or(credentials.refusal().into())
     }
 
     /// The origin as it is registered, if the client that a live token was issued to allows it. Which

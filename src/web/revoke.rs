@@ -24,7 +24,7 @@ described!(revoke);
 /// Revoke a token
 ///
 /// RFC 7009. Revoking an access token ends that token, revoking a refresh token ends the session. A
-/// token that is not known is as good as revoked.
+/// token that is not known is as good as revoked. Clients are refused as at the token endpoint.
 #[utoipa::path(
     context_path = "/oauth",
     tag = tag::OAUTH,
@@ -34,7 +34,7 @@ described!(revoke);
     responses(
         (status = 200, description = "The token does not work any more. The body is empty."),
     ),
-    extensions(("x-problems" = json!([slug::INVALID_GRANT]))),
+    extensions(("x-problems" = json!([slug::CLIENT_WITHOUT_SECRET, slug::INVALID_GRANT]))),
 )]
 #[post("/revoke", data = "<form>")]
 async fn revoke(

@@ -58,7 +58,9 @@ impl From<TokenPair> for TokenAnswer {
 ///
 /// The password grant (RFC 6749 §4.3) signs somebody in and begins a session; the refresh grant (§6)
 /// replaces the tokens of a session by new ones. Confidential clients show who they are by HTTP
-/// Basic or in the body, public clients send their `client_id` alone.
+/// Basic or in the body, public clients send their `client_id` alone. A client that is refused and
+/// sent neither an `Authorization` header nor a secret gets 400 `invalid_client` without a challenge,
+/// any other 401 with one.
 #[utoipa::path(
     context_path = "/oauth",
     tag = tag::OAUTH,
@@ -68,7 +70,7 @@ impl From<TokenPair> for TokenAnswer {
     responses(
         (status = 200, description = "The tokens.", body = TokenAnswer),
     ),
-    extensions(("x-problems" = json!([slug::INVALID_GRANT, slug::ADDRESS_UNCONFIRMED, slug::UNAUTHORIZED_CLIENT, slug::UNSUPPORTED_GRANT_TYPE, slug::INVALID_SCOPE]))),
+    extensions(("x-problems" = json!([slug::CLIENT_WITHOUT_SECRET, slug::INVALID_GRANT, slug::ADDRESS_UNCONFIRMED, slug::UNAUTHORIZED_CLIENT, slug::UNSUPPORTED_GRANT_TYPE, slug::INVALID_SCOPE]))),
 )]
 #[post("/token", data = "<form>")]
 async fn token(

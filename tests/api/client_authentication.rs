@@ -8,6 +8,7 @@ use crate::support;
 use crate::support::{
     ADA, Tokens, basic, described_error_of, error_of, invalid, post_form_with, raw_basic, tokens,
 };
+use crate::support_clients;
 
 const SECRET: &str = "shop secret";
 /// All that Basic separates, and form encoding encodes.
@@ -16,6 +17,12 @@ const ODD_SECRET: &str = "a b+c:é%41&=";
 
 fn invalid_client() -> (Status, String) {
     (Status::Unauthorized, "invalid_client".to_owned())
+}
+
+/// Of a client that sent neither an `Authorization` header nor a secret: [`error_of`] checks that
+/// there is no challenge.
+fn unchallenged() -> (Status, String) {
+    invalid("invalid_client")
 }
 
 /// A password grant without a word about the client.
@@ -55,15 +62,15 @@ async fn r11_the_right_secret_is_taken_by_header_and_in_the_body() {
 
 #[rocket::async_test]
 async fn r11_r16_whoever_is_not_proven_gets_one_and_the_same_401() {
-    let app = app().await;
+    let app = app_with_disabled_clients().await;
     let mut answers = vec![];
     for (id, secret) in [
         ("shop", "wrong"),
-        ("shop", ""),
         ("shop", "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5"),
         ("nobody", "wrong"),
-        ("nobody", ""),
         ("web", "a public client has none"),
+        ("gone-shop", support_clients::SECRET),
+        ("gone-web", "a public client has none"),
         ("SHOP", SECRET),
         ("shop ", SECRET),
     ] {
@@ -72,25 +79,101 @@ async fn r11_r16_whoever_is_not_proven_gets_one_and_the_same_401() {
         let body = with(&[("client_id", id), ("client_secret", secret)]);
         answers.push(described_error_of(app.token(&body).await).await);
     }
-    answers.push(described_error_of(app.token(&with(&[("client_id", "shop")])).await).await);
-    answers.push(described_error_of(app.token(&anonymous()).await).await);
+    // by the header without a secret
+    for id in ["shop", "nobody", "gone-shop", "gone-web"] {
+        let by_header = post_form_with(&app, "/oauth/token", basic(id, ""), &anonymous()).await;
+        answers.push(described_error_of(by_header).await);
+    }
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!((answers[0].0, answers[0].1.clone()), invalid_client());
 }
 
+/// Beside the clients of the settings, one public and one confidential client that are disabled.
+async fn app_with_disabled_clients() -> TestApp {
+    let app = app().await;
+    for (name, registration) in
+        [("gone-web", support_clients::public()), ("gone-shop", support_clients::confidential())]
+    {
+        support_clients::add(&app, name, &registration).await;
+        assert!(app.oauth().disable_client(&support_clients::id(name)).await.unwrap());
+    }
+    app
+}
+
+/// What a client sends that names itself, or not even that, and shows no secret.
+const WITHOUT_SECRET: [&[(&str, &str)]; 9] = [
+    &[],
+    &[("client_id", "")],
+    &[("client_id", ""), ("client_secret", "")],
+    &[("client_id", "nobody")],
+    &[("client_id", "nobody"), ("client_secret", "")],
+    &[("client_id", "shop")],
+    &[("client_id", "shop"), ("client_secret", "")],
+    &[("client_id", "gone-web")],
+    &[("client_id", "gone-shop"), ("client_secret", "")],
+];
+
+#[rocket::async_test]
+async fn r11_r15_f9_client_without_secret_gets_400_and_no_challenge() {
+    let app = app_with_disabled_clients().await;
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", "vrt_x")];
+    let mut answers = vec![];
+    for more in WITHOUT_SECRET {
+        for (path, fields) in [
+            ("/oauth/token", &anonymous()[..]),
+            ("/oauth/token", &refresh),
+            ("/oauth/revoke", &[("token", "x")]),
+        ] {
+            let answer = app.post_form(path, &[fields, more].concat()).await;
+            let answer = described_error_of(answer).await;
+            assert_eq!((answer.0, answer.1.clone()), unchallenged(), "{path} {more:?}");
+            answers.push(answer);
+        }
+        // a page's script sends its cookies and where it comes from, too
+        let headers = Header::new("Origin", "https://accounts.example.org");
+        let fields = with(more);
+        let answer = post_form_with(&app, "/oauth/token", headers, &fields).await;
+        assert_eq!(error_of(answer).await, unchallenged(), "{more:?}");
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+#[rocket::async_test]
+async fn r11_f9_authorization_header_that_fails_gets_the_challenge() {
+    let app = app_with_disabled_clients().await;
+    for header in [
+        basic("shop", "wrong"),
+        basic("shop", ""),
+        basic("nobody", ""),
+        basic("gone-web", ""),
+        raw_basic(""),
+        Header::new("Authorization", ""),
+        Header::new("Authorization", "Bearer vat_x"),
+    ] {
+        for (path, fields) in
+            [("/oauth/token", anonymous()), ("/oauth/revoke", vec![("token", "x")])]
+        {
+            let described = format!("{path} {header:?}");
+            let answer = post_form_with(&app, path, header.clone(), &fields).await;
+            assert_eq!(error_of(answer).await, invalid_client(), "{described}");
+            // whatever the body says beside it
+            let fields = [&fields[..], &[("client_id", "web")]].concat();
+            let answer = post_form_with(&app, path, header.clone(), &fields).await;
+            let (status, error) = error_of(answer).await;
+            let refused = [invalid_client(), invalid("invalid_request")];
+            assert!(refused.contains(&(status, error)), "{described}");
+        }
+    }
+}
+
 #[rocket::async_test]
 async fn r11_the_revocation_endpoint_asks_the_same() {
     let app = app().await;
-    for fields in [
-        &[("token", "x")][..],
-        &[("token", "x"), ("client_id", "nobody")],
-        &[("token", "x"), ("client_id", "shop")],
-        &[("token", "x"), ("client_id", "shop"), ("client_secret", "wrong")],
-    ] {
-        let answer = app.post_form("/oauth/revoke", fields).await;
-        assert_eq!(error_of(answer).await, invalid_client(), "{fields:?}");
-    }
+    let fields = [("token", "x"), ("client_id", "shop"), ("client_secret", "wrong")];
+    let answer = app.post_form("/oauth/revoke", &fields).await;
+    assert_eq!(error_of(answer).await, invalid_client());
     let answer =
         post_form_with(&app, "/oauth/revoke", basic("shop", "wrong"), &[("token", "x")]).await;
     assert_eq!(error_of(answer).await, invalid_client());
@@ -196,14 +279,14 @@ async fn r15_refreshing_without_the_secret_leaves_the_token_unspent() {
     app.account(ADA).await;
     let token = signed_in_to_shop(&app).await.refresh;
     let fields = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
-    for more in [
-        &[][..],
-        &[("client_id", "shop")],
-        &[("client_id", "shop"), ("client_secret", "")],
-        &[("client_id", "shop"), ("client_secret", "wrong")],
+    for (more, expected) in [
+        (&[][..], unchallenged()),
+        (&[("client_id", "shop")], unchallenged()),
+        (&[("client_id", "shop"), ("client_secret", "")], unchallenged()),
+        (&[("client_id", "shop"), ("client_secret", "wrong")], invalid_client()),
     ] {
         let fields = [&fields[..], more].concat();
-        assert_eq!(error_of(app.token(&fields).await).await, invalid_client(), "{more:?}");
+        assert_eq!(error_of(app.token(&fields).await).await, expected, "{more:?}");
     }
     let header = basic("shop", SECRET);
     tokens(post_form_with(&app, "/oauth/token", header, &fields).await).await;
@@ -225,5 +308,5 @@ async fn a_default_client_serves_requests_that_name_none() {
     let named = with(&[("client_id", "kiosk")]);
     assert_eq!(tokens(app.token(&named).await).await.scope, "account.read");
     let unknown = with(&[("client_id", "nobody")]);
-    assert_eq!(error_of(app.token(&unknown).await).await, invalid_client());
+    assert_eq!(error_of(app.token(&unknown).await).await, unchallenged());
 }

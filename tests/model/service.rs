@@ -16,7 +16,7 @@ use vestibule::model::{
 };
 use vestibule::oauth::{
     Access, AccessDenied, Credentials, Grant, Introspection, Needed, OAuth, OAuthError,
-    PasswordGrant, RefreshGrant, Revocation, TokenKind, TokenPair, Usage, VerifiedTokens,
+    PasswordGrant, RefreshGrant, Revocation, ShownIn, TokenKind, TokenPair, Usage, VerifiedTokens,
 };
 use vestibule::storage::{NewAccountLink, Store};
 use vestibule::testing::TestApp;
@@ -150,7 +150,11 @@ impl<'a> Service<'a> {
     fn credentials(&self, asks: Asks) -> Option<Credentials> {
         let secret = registrations()[asks.client].confidential == asks.proven;
         let client_id = self.clients[asks.client].to_string();
-        Some(Credentials { client_id, secret: secret.then(|| SECRET.to_owned().into()) })
+        Some(Credentials {
+            client_id,
+            secret: secret.then(|| SECRET.to_owned().into()),
+            shown_in: ShownIn::Body,
+        })
     }
 
     fn client_number(&self, id: &str) -> usize {

@@ -13,7 +13,7 @@ use vestibule::accounts::ProfileChange;
 use vestibule::clock::Clock;
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{AccountLinkPurpose, Caller, EmailChangeId, LinkToken, Name, Password};
-use vestibule::oauth::{Access, Credentials, Needed, OAuth, Revocation};
+use vestibule::oauth::{Access, Credentials, Needed, OAuth, Revocation, ShownIn};
 use vestibule::storage::{Janitor, NewAccountLink, NewEmailChange};
 use vestibule::testing::{BEGINNING, PASSWORD};
 
@@ -93,7 +93,11 @@ fn everything(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
     });
     meanwhile!("revoke", |oauth, m| async {
         let refresh = m.person.other.refresh.as_ref().unwrap();
-        let client = Some(Credentials { client_id: "web".to_owned(), secret: None });
+        let client = Some(Credentials {
+            client_id: "web".to_owned(),
+            secret: None,
+            shown_in: ShownIn::Body,
+        });
         let request = Revocation { client, token: refresh.reveal().into(), caller: caller() };
         oauth.revoke(&request).await
     });

@@ -11,7 +11,7 @@ use vestibule::model::{
     AccountId, AccountLinkPurpose, Caller, EmailChangeId, LinkToken, Locale, Name, Password,
     UserAgent,
 };
-use vestibule::oauth::{Credentials, OAuth, PasswordGrant};
+use vestibule::oauth::{Credentials, OAuth, PasswordGrant, ShownIn};
 use vestibule::storage::NewAccountLink;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
 
@@ -174,7 +174,11 @@ async fn send_all_but_one(accounts: &Accounts, marks: &Marks) {
 async fn sign_in(oauth: &OAuth, marks: &Marks) {
     let grant = async |password: &str| {
         let request = PasswordGrant {
-            client: Some(Credentials { client_id: marks.client_id.to_owned(), secret: None }),
+            client: Some(Credentials {
+                client_id: marks.client_id.to_owned(),
+                secret: None,
+                shown_in: ShownIn::Body,
+            }),
             username: marks.present.to_owned(),
             password: Password::new(password),
             scope: None,

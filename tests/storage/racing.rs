@@ -12,7 +12,7 @@ use vestibule::model::{
 };
 use vestibule::oauth::{
     Access, AccessDenied, Credentials, Needed, OAuth, OAuthError, PasswordGrant, RefreshGrant,
-    TokenPair,
+    ShownIn, TokenPair,
 };
 use vestibule::storage::{NewAccountLink, Store};
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
@@ -214,7 +214,7 @@ pub fn judged(oauth: &OAuth, typed: &str) -> NewPassword {
 }
 
 pub fn web() -> Option<Credentials> {
-    Some(Credentials { client_id: "web".to_owned(), secret: None })
+    Some(Credentials { client_id: "web".to_owned(), secret: None, shown_in: ShownIn::Body })
 }
 
 pub async fn password_grant(

@@ -325,7 +325,7 @@ impl Finish<'_> {
 /// The `error` member that goes with a kind of problem under `/oauth`.
 fn code(slug: &Slug) -> &'static str {
     match slug.name {
-        "invalid-client" => "invalid_client",
+        "invalid-client" | "client-without-secret" => "invalid_client",
         "invalid-grant" | "address-unconfirmed" => "invalid_grant",
         "unauthorized-client" => "unauthorized_client",
         "unsupported-grant-type" => "unsupported_grant_type",

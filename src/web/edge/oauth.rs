@@ -115,7 +115,13 @@ impl From<OAuthError> for OAuthProblem {
                 slug::UNSUPPORTED_GRANT_TYPE,
                 "grant_type has to be password or refresh_token",
             ),
-            // which of them it was, is nobody's business (R16)
+            // the answer depends on what was sent and not on what is registered (R11, R16)
+            OAuthError::Client(refusal) if !refusal.is_challenged() => Self::new(
+                Status::BadRequest,
+                "invalid_client",
+                slug::CLIENT_WITHOUT_SECRET,
+                "client authentication failed: the request names no public client and holds no secret",
+            ),
             OAuthError::Client(_) => Self::new(
                 Status::Unauthorized,
                 "invalid_client",

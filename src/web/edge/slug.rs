@@ -101,6 +101,9 @@ slugs! {
     INVALID_CLIENT = "invalid-client", 401, "invalid_client",
         "The client is not registered, or its secret is wrong, missing, or sent although it has none.",
         "Send client id and secret by HTTP Basic or in the body; a public client sends its id alone.";
+    CLIENT_WITHOUT_SECRET = "client-without-secret", 400, "invalid_client: no secret",
+        "The request holds no client secret, and names no client that is known as a public one.",
+        "A public client sends its id alone: check that it is registered and enabled. A confidential client sends its secret, too.";
     INVALID_GRANT = "invalid-grant", 400, "invalid_grant",
         "The username and password do not belong together, or the refresh token is expired, revoked, used up, or of another client.",
         "Ask the person to sign in again.";
