@@ -1,25 +1,23 @@
-//! What the courier knows of the mail server: whether it is there, and whether it takes anything.
+//! Circuit breaker: what the courier knows of the mail server.
 //!
-//! Two kinds of bad days are told apart. In an *outage* the server cannot be had at all: everything
-//! pauses, and one letter at a time probes. In a *spell* it is there and says "later" to whatever it is
-//! given. A single letter that is refused for now may have a bad recipient, or be the first of a spell;
-//! which, is known as soon as the server takes another. So letters that were refused since it last took
-//! one are probed ahead of their time, a few at once, and when it takes one they are all due again
-//! (R48). Those that are refused once more after that are at fault themselves, and wait as long as
-//! their own tries say.
+//! Two kinds of bad days are told apart:
+//!
+//! - In an *outage* the server cannot be had, or says no before a recipient is named. Everything pauses,
+//!   and one letter at a time probes.
+//! - At RCPT and DATA no answer stops other letters, since one recipient may be the cause of it (S17).
+//!   The letters that were refused wait by themselves, see [`refusals`](crate::mail::refusals). When the
+//!   server takes a letter, all of them are due again; those that are refused once more after that are
+//!   at fault themselves, and wait as long as their own tries say (R48).
 
 use std::collections::BTreeSet;
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::mail::Failure;
-use crate::storage::LetterId;
-
-/// The longest pause between two probes of a server that is down, and that between two rounds of
-/// probes of one that says "later".
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+use crate::mail::failure::Refusal;
+use crate::mail::refusals::{PROBE_INTERVAL, Recovered, Refusals, Verdict};
+use crate::mail::{Cause, Failure};
+use crate::storage::{ClaimedLetter, LetterId, RefusedLetter};
 
 /// Whether the mail server was there when it was last tried, and whether it took anything.
 #[derive(Debug, Default)]
@@ -28,8 +26,8 @@ pub struct Breaker(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     outage: Option<Outage>,
-    spell: Option<Spell>,
-    /// Refused for now once more, after the server had taken others.
+    refusals: Option<Refusals>,
+    /// Refused once more, after the server had taken others.
     at_fault: BTreeSet<LetterId>,
 }
 
@@ -37,14 +35,6 @@ struct State {
 struct Outage {
     pause: Duration,
     next_probe: Timestamp,
-}
-
-/// Nothing was taken since these letters were refused.
-#[derive(Debug)]
-struct Spell {
-    letters: BTreeSet<LetterId>,
-    next_probe: Timestamp,
-    last_probed: Option<LetterId>,
 }
 
 impl Breaker {
@@ -57,34 +47,16 @@ impl Breaker {
         self.state().outage.is_some()
     }
 
-    /// How many letters may be tried now, of `at_once`, while so many are on their way. A probe goes
-    /// alone: a server that hangs is not given another one before it has been given up on.
-    pub(super) fn allowance(&self, now: Timestamp, on_their_way: usize, at_once: usize) -> usize {
-        match self.state().outage {
-            None => at_once.saturating_sub(on_their_way),
-            Some(outage) if outage.next_probe <= now && on_their_way == 0 => at_once.min(1),
-            Some(_) => 0,
-        }
+    /// Whether a letter may probe now, during an outage; `None` without one. A probe goes alone: a
+    /// server that hangs is not given another one before it has been given up on.
+    pub(super) fn may_probe(&self, now: Timestamp, on_their_way: usize) -> Option<bool> {
+        self.state().outage.map(|outage| outage.next_probe <= now && on_their_way == 0)
     }
 
-    /// Letters to be tried ahead of their time, up to `most`, in turns.
+    /// Letters to be tried ahead of their time, up to `most`.
     pub(super) fn probes(&self, now: Timestamp, most: usize) -> Vec<LetterId> {
         let mut state = self.state();
-        match &mut state.spell {
-            Some(spell) if spell.next_probe <= now && most > 0 => {
-                spell.next_probe = now + LONGEST_PAUSE;
-                let behind = spell.last_probed.map_or(Unbounded, Excluded);
-                let rest = spell.letters.range((behind, Unbounded));
-                let probes: Vec<LetterId> = rest
-                    .chain(&spell.letters)
-                    .take(most.min(spell.letters.len()))
-                    .copied()
-                    .collect();
-                spell.last_probed = probes.last().copied();
-                probes
-            }
-            _ => Vec::new(),
-        }
+        state.refusals.as_mut().map(|refusals| refusals.probes(now, most)).unwrap_or_default()
     }
 
     /// Answers when the next probe is.
@@ -99,7 +71,7 @@ impl Breaker {
             }
             // letters of one batch fail together: that is one failure
             Some(Outage { pause, next_probe }) if next_probe > now => pause,
-            Some(Outage { pause, .. }) => (pause * 2).min(LONGEST_PAUSE),
+            Some(Outage { pause, .. }) => (pause * 2).min(PROBE_INTERVAL),
         };
         let next_probe = now + pause;
         state.outage = Some(Outage { pause, next_probe });
@@ -113,38 +85,95 @@ impl Breaker {
         }
     }
 
-    /// The letter was refused for now.
-    pub(super) fn refused_for_now(&self, letter: LetterId, now: Timestamp) {
+    /// Learns which letters were refused before this courier began, and not followed by one that was
+    /// taken.
+    pub(super) fn remember(&self, refused: &[RefusedLetter], now: Timestamp) {
         let mut state = self.state();
-        if state.at_fault.contains(&letter) {
-            return;
+        for letter in refused {
+            let refusals = state.refusals.get_or_insert_with(|| Refusals::new(now));
+            let refusal = letter.last_error.as_deref().and_then(Refusal::read);
+            let refusal = refusal.filter(|refusal| refusal.is_for_good());
+            if let Some(refusal) = refusal {
+                refusals.note(refusal, &letter.email);
+            }
+            match letter.is_dead {
+                true => refusals.insert_dead(letter.id, refusal),
+                false => refusals.insert_waiting(letter.id, letter.tries, refusal),
+            }
         }
-        let begin = || Spell {
-            letters: BTreeSet::new(),
-            next_probe: now + LONGEST_PAUSE,
-            last_probed: None,
-        };
-        state.spell.get_or_insert_with(begin).letters.insert(letter);
     }
 
-    /// The server took this letter. Answers which others it may take now as well.
-    pub(super) fn taken(&self, letter: LetterId) -> BTreeSet<LetterId> {
+    /// The letter was refused for now.
+    pub(super) fn refused_for_now(&self, letter: &ClaimedLetter, now: Timestamp) {
+        let mut state = self.state();
+        if !state.at_fault.contains(&letter.id) {
+            let refusals = state.refusals.get_or_insert_with(|| Refusals::new(now));
+            refusals.insert_waiting(letter.id, letter.tries + 1, None);
+        }
+    }
+
+    /// The letter was refused for good; answers whether that is believed. It is not if another
+    /// recipient was refused alike since the server last took a letter, unless the refusal is
+    /// about the address itself. Nothing is kept of a farewell that is given up, so its first
+    /// refusal is not believed either.
+    pub(super) fn refused_for_good(
+        &self,
+        letter: &ClaimedLetter,
+        refusal: Refusal,
+        now: Timestamp,
+    ) -> Verdict {
+        let mut state = self.state();
+        if state.at_fault.remove(&letter.id) {
+            return Verdict::Dies;
+        }
+        let refusals = state.refusals.get_or_insert_with(|| Refusals::new(now));
+        let is_about_us = !refusal.is_about_the_address();
+        if refusals.note(refusal, &letter.email) && is_about_us {
+            tracing::warn!("the mail server refuses several recipients alike; their letters wait");
+        }
+        if is_about_us && (refusals.is_common(refusal) || letter.kind == Cause::FAREWELL) {
+            refusals.insert_waiting(letter.id, letter.tries + 1, Some(refusal));
+            return Verdict::Waits;
+        }
+        refusals.insert_dead(letter.id, Some(refusal));
+        Verdict::Dies
+    }
+
+    /// Letters that were given up before the same refusal met another recipient. They are to wait
+    /// again; asking twice does no harm.
+    pub(super) fn wrongly_dead(&self) -> Vec<LetterId> {
+        self.state().refusals.as_ref().map(Refusals::wrongly_dead).unwrap_or_default()
+    }
+
+    /// The letter was given up after all of its tries.
+    pub(super) fn exhausted(&self, letter: LetterId) {
+        let mut state = self.state();
+        if !state.at_fault.remove(&letter)
+            && let Some(refusals) = &mut state.refusals
+        {
+            refusals.insert_dead(letter, None);
+        }
+    }
+
+    /// The server took this letter. Answers which others go again.
+    pub(super) fn taken(&self, letter: LetterId) -> Recovered {
         let mut state = self.state();
         state.at_fault.remove(&letter);
-        let Some(Spell { mut letters, .. }) = state.spell.take() else { return BTreeSet::new() };
-        letters.remove(&letter);
-        state.at_fault.extend(&letters);
-        letters
+        let Some(mut refusals) = state.refusals.take() else { return Recovered::default() };
+        refusals.remove(letter);
+        let recovered = refusals.recovered();
+        state.at_fault.extend(recovered.waiting.iter().chain(&recovered.dead));
+        recovered
     }
 
-    /// The letter waits no more.
+    /// The letter is no longer in the outbox.
     pub(super) fn forget(&self, letter: LetterId) {
         let mut state = self.state();
         state.at_fault.remove(&letter);
-        if let Some(spell) = &mut state.spell {
-            spell.letters.remove(&letter);
+        if let Some(refusals) = &mut state.refusals {
+            refusals.remove(letter);
         }
-        state.spell.take_if(|spell| spell.letters.is_empty());
+        state.refusals.take_if(|refusals| refusals.is_empty());
     }
 }
 
@@ -159,59 +188,168 @@ mod tests {
         NOW + Duration::from_secs(seconds)
     }
 
-    fn letter(number: u128) -> LetterId {
+    fn id(number: u128) -> LetterId {
         LetterId::new(uuid::Uuid::from_u128(number))
+    }
+
+    /// Each has its own recipient.
+    fn letter(number: u128) -> ClaimedLetter {
+        ClaimedLetter {
+            id: id(number),
+            lease: uuid::Uuid::nil(),
+            leased_until: NOW,
+            kind: "sign-up".to_owned(),
+            email: format!("person{number}@example.org").parse().unwrap(),
+            locale: None,
+            account: None,
+            facts: String::new(),
+            created_at: NOW,
+            due_at: NOW,
+            tries: 0,
+        }
+    }
+
+    fn for_good(breaker: &Breaker, letter: &ClaimedLetter, words: &str) -> Verdict {
+        breaker.refused_for_good(letter, Refusal::read(words).unwrap(), NOW)
     }
 
     #[test]
     fn r48_a_server_that_is_down_is_probed_with_growing_pauses_that_have_an_end() {
         let breaker = Breaker::default();
         let failure = Failure::new(Stage::Connection, "refused");
-        assert_eq!(breaker.allowance(NOW, 0, 8), 8);
-        assert_eq!(breaker.allowance(NOW, 3, 8), 5);
+        assert_eq!(breaker.may_probe(NOW, 0), None);
         let mut now = NOW;
         for pause in [1, 2, 4, 8, 16, 20, 20] {
             let probe = breaker.server_is_down(now, &failure);
             assert_eq!(probe, now + Duration::from_secs(pause));
             // others of the same batch
             assert_eq!(breaker.server_is_down(now, &failure), probe);
-            assert_eq!(breaker.allowance(now, 0, 8), 0);
-            assert_eq!(breaker.allowance(probe, 1, 8), 0);
-            assert_eq!(breaker.allowance(probe, 0, 8), 1);
+            assert_eq!(breaker.may_probe(now, 0), Some(false));
+            assert_eq!(breaker.may_probe(probe, 1), Some(false));
+            assert_eq!(breaker.may_probe(probe, 0), Some(true));
             now = probe;
         }
         breaker.server_is_there();
-        assert_eq!(breaker.allowance(now, 0, 8), 8);
+        assert_eq!(breaker.may_probe(now, 0), None);
     }
 
     #[test]
-    fn r48_in_a_spell_letters_are_probed_in_turns_and_all_are_due_when_one_is_taken() {
+    fn r48_refused_letters_are_probed_in_turns_and_all_are_due_when_one_is_taken() {
         let breaker = Breaker::default();
         for number in 1..=5 {
-            breaker.refused_for_now(letter(number), NOW);
+            breaker.refused_for_now(&letter(number), NOW);
         }
         assert!(breaker.probes(after(19), 2).is_empty());
-        assert_eq!(breaker.probes(after(20), 2), [1, 2].map(letter));
+        assert_eq!(breaker.probes(after(20), 2), [1, 2].map(id));
         assert!(breaker.probes(after(20), 2).is_empty());
         assert!(breaker.probes(after(40), 0).is_empty());
-        assert_eq!(breaker.probes(after(40), 2), [3, 4].map(letter));
-        assert_eq!(breaker.probes(after(60), 2), [5, 1].map(letter));
-        assert_eq!(breaker.probes(after(80), 9), [2, 3, 4, 5, 1].map(letter));
-        breaker.forget(letter(5));
-        assert_eq!(breaker.taken(letter(4)), [1, 2, 3].map(letter).into());
+        assert_eq!(breaker.probes(after(40), 2), [3, 4].map(id));
+        assert_eq!(breaker.probes(after(60), 2), [5, 1].map(id));
+        breaker.forget(id(5));
+        let recovered = Recovered { waiting: [1, 2, 3].map(id).to_vec(), dead: Vec::new() };
+        assert_eq!(breaker.taken(id(4)), recovered);
         assert!(breaker.probes(after(1_000), 9).is_empty());
+    }
+
+    #[test]
+    fn s17_the_letter_that_failed_least_is_probed_first() {
+        let breaker = Breaker::default();
+        for _ in 0..3 {
+            breaker.refused_for_now(&letter(1), NOW);
+            breaker.refused_for_now(&letter(2), NOW);
+        }
+        breaker.refused_for_now(&ClaimedLetter { tries: 9, ..letter(3) }, NOW);
+        breaker.refused_for_now(&letter(4), NOW);
+        assert_eq!(breaker.probes(after(20), 3), [4, 1, 2].map(id));
+        // probes that fail count as failures, too
+        breaker.refused_for_now(&letter(4), NOW);
+        assert_eq!(breaker.probes(after(40), 1), [4].map(id));
+        breaker.refused_for_now(&letter(4), NOW);
+        assert_eq!(breaker.probes(after(60), 4), [1, 2, 4, 3].map(id));
     }
 
     #[test]
     fn a_letter_that_is_refused_while_others_are_taken_is_not_probed() {
         let breaker = Breaker::default();
-        breaker.refused_for_now(letter(1), NOW);
-        assert_eq!(breaker.taken(letter(2)), [letter(1)].into());
-        breaker.refused_for_now(letter(1), NOW);
+        breaker.refused_for_now(&letter(1), NOW);
+        assert_eq!(breaker.taken(id(2)).waiting, [id(1)]);
+        breaker.refused_for_now(&letter(1), NOW);
         assert!(breaker.probes(after(20), 9).is_empty());
-        assert!(breaker.taken(letter(3)).is_empty());
+        assert_eq!(breaker.taken(id(3)), Recovered::default());
         // another one is, and it by itself
-        breaker.refused_for_now(letter(4), NOW);
-        assert_eq!(breaker.probes(after(20), 9), [letter(4)]);
+        breaker.refused_for_now(&letter(4), NOW);
+        assert_eq!(breaker.probes(after(20), 9), [id(4)]);
+    }
+
+    #[test]
+    fn f12_a_refusal_for_good_is_believed_until_it_meets_another_recipient() {
+        let breaker = Breaker::default();
+        assert_eq!(for_good(&breaker, &letter(1), "554 quota"), Verdict::Dies);
+        // the same recipient once more is no evidence, nor is another refusal
+        let again = ClaimedLetter { id: id(11), ..letter(1) };
+        assert_eq!(for_good(&breaker, &again, "554 quota"), Verdict::Dies);
+        assert_eq!(for_good(&breaker, &letter(2), "550 5.7.1 no"), Verdict::Dies);
+        assert!(breaker.wrongly_dead().is_empty());
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), Verdict::Waits);
+        assert_eq!(breaker.wrongly_dead(), [1, 11].map(id));
+        // one probe is enough, and the dead are none
+        assert_eq!(breaker.probes(after(20), 9), [id(3)]);
+        let recovered = breaker.taken(id(4));
+        assert_eq!(recovered.waiting, [id(3)]);
+        assert_eq!(recovered.dead, [1, 11].map(id), "and not 2, which was refused like no other");
+        // once others are taken, the letter is at fault
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), Verdict::Dies);
+        assert_eq!(for_good(&breaker, &letter(1), "554 quota"), Verdict::Dies);
+        assert!(breaker.wrongly_dead().is_empty());
+    }
+
+    #[test]
+    fn f12_unknown_addresses_are_given_up_and_tried_once_more_if_they_were_several() {
+        let breaker = Breaker::default();
+        for number in 1..=2 {
+            assert_eq!(for_good(&breaker, &letter(number), "550 5.1.1 who?"), Verdict::Dies);
+        }
+        assert!(breaker.wrongly_dead().is_empty());
+        assert!(breaker.probes(after(20), 9).is_empty());
+        assert_eq!(breaker.taken(id(3)).dead, [1, 2].map(id));
+        // a single one is not
+        assert_eq!(for_good(&breaker, &letter(4), "550 5.1.1 who?"), Verdict::Dies);
+        assert_eq!(breaker.taken(id(5)), Recovered::default());
+    }
+
+    #[test]
+    fn f12_a_letter_that_ran_out_of_tries_meanwhile_goes_again() {
+        let breaker = Breaker::default();
+        breaker.refused_for_now(&letter(1), NOW);
+        breaker.exhausted(id(1));
+        assert!(breaker.probes(after(20), 9).is_empty());
+        assert_eq!(breaker.taken(id(2)).dead, [id(1)]);
+        breaker.exhausted(id(1));
+        assert_eq!(breaker.taken(id(2)), Recovered::default());
+    }
+
+    #[test]
+    fn f12_a_farewell_waits_since_nothing_is_kept_of_it() {
+        let breaker = Breaker::default();
+        let farewell = ClaimedLetter { kind: Cause::FAREWELL.to_owned(), ..letter(1) };
+        assert_eq!(for_good(&breaker, &farewell, "554 quota"), Verdict::Waits);
+        assert_eq!(for_good(&breaker, &farewell, "550 5.1.1 who?"), Verdict::Dies);
+    }
+
+    #[test]
+    fn f12_what_died_before_a_restart_is_remembered() {
+        let dead = |number, words: &str| RefusedLetter {
+            id: id(number),
+            email: letter(number).email,
+            tries: 1,
+            is_dead: true,
+            last_error: Some(words.to_owned()),
+        };
+        let breaker = Breaker::default();
+        breaker.remember(&[dead(1, "554 quota"), dead(2, "it took too long")], NOW);
+        assert!(breaker.wrongly_dead().is_empty());
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), Verdict::Waits);
+        assert_eq!(breaker.wrongly_dead(), [id(1)]);
+        assert_eq!(breaker.taken(id(4)).dead, [1, 2].map(id));
     }
 }

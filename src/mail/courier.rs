@@ -1,30 +1,29 @@
 //! Delivering what is in the outbox.
 //!
 //! A letter's own faults (a recipient that is refused) cost it tries, with growing pauses, and in
-//! the end make it a dead letter that stays visible. A mail server that is down costs no letter
-//! anything: the courier pauses as a whole, probes with one letter at a time, and goes on where it
-//! was.
+//! the end make it a dead letter that stays visible. No other letter waits for it. A mail server that
+//! is down costs no letter anything: the courier pauses as a whole, probes with one letter at a time,
+//! and goes on where it was. The [`Breaker`] tells the two apart.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{LimitSettings, LinkSettings, PublicUrl};
 use crate::crypto::secret::Entropy;
 use crate::mail::content::Decision;
+use crate::mail::in_flight::InFlight;
+use crate::mail::refusals::Verdict;
 use crate::mail::{
     Breaker, Cause, Envelope, Failure, Fault, Letter, Mailbox, Outbox, RenderError, Renderer,
     SentLetter, Transport,
 };
 use crate::metrics::Letters;
-use crate::storage::{ClaimedLetter, Store, StoreError, chain};
+use crate::storage::{ClaimLimit, ClaimedLetter, LetterId, Store, StoreError, chain};
 
-/// Letters on their way at once.
-const AT_ONCE: usize = 8;
 /// What a delivery takes besides the mail server's time. Leases are longer by so much than that time:
 /// longer than a delivery can take, and no longer, so that a letter which was on its way when its
 /// courier was killed is soon on its way again.
@@ -82,16 +81,18 @@ impl Courier {
     /// holds up no other.
     pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut on_their_way = JoinSet::new();
+        let mut in_flight = InFlight::default();
         if let Err(error) = self.remember_refusals().await {
             tracing::warn!(error = chain(&error), "the outbox cannot be read");
         }
         loop {
-            match self.claim(on_their_way.len()).await {
+            match self.claim(in_flight.len(), in_flight.room()).await {
                 Ok(letters) => {
                     for letter in letters {
                         let courier = Arc::clone(&self);
-                        on_their_way.spawn(async move { courier.try_to_deliver(&letter).await });
+                        in_flight.start(letter.tries > 0, async move {
+                            courier.try_to_deliver(&letter).await
+                        });
                     }
                 }
                 Err(error) => tracing::warn!(error = chain(&error), "the outbox cannot be read"),
@@ -99,54 +100,65 @@ impl Courier {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(_) = on_their_way.join_next() => {}
+                Some(()) = in_flight.ended() => {}
                 () = self.outbox.woken() => {}
                 () = tokio::time::sleep(ROUND) => {}
             }
         }
-        while on_their_way.join_next().await.is_some() {}
+        while in_flight.ended().await.is_some() {}
     }
 
     /// Delivers what is due, once.
     pub async fn deliver_due(&self) -> Result<Delivered, StoreError> {
-        let letters = self.claim(0).await?;
+        let letters = self.claim(0, InFlight::default().room()).await?;
         let outcomes = join_all(letters.iter().map(|letter| self.try_to_deliver(letter))).await;
         let sent = outcomes.iter().filter(|&&left| left).count();
         Ok(Delivered { sent, kept: outcomes.len() - sent })
     }
 
-    /// Which letters were refused for now before this courier began: the server may have recovered
-    /// since.
+    /// Which letters were refused before this courier began: the server may have recovered since.
     pub async fn remember_refusals(&self) -> Result<(), StoreError> {
         let refused = self.store.read(async |db| db.find_refused_letters().await).await?;
-        let now = self.clock.now();
-        for letter in refused {
-            self.breaker.refused_for_now(letter, now);
-        }
+        self.breaker.remember(&refused, self.clock.now());
         Ok(())
     }
 
-    /// Takes the lease of letters that are due, or that are to be tried ahead of that: as many as may
-    /// go while so many are on their way.
-    async fn claim(&self, on_their_way: usize) -> Result<Vec<ClaimedLetter>, StoreError> {
+    /// Takes the lease of letters that are due, or that are to be tried ahead of that: as many as
+    /// `room` has. During an outage that is one, a letter that was never refused if there is one.
+    async fn claim(
+        &self,
+        on_their_way: usize,
+        room: ClaimLimit,
+    ) -> Result<Vec<ClaimedLetter>, StoreError> {
         let now = self.clock.now();
-        let allowance = self.breaker.allowance(now, on_their_way, AT_ONCE);
-        if allowance == 0 {
+        let outage = self.breaker.may_probe(now, on_their_way);
+        if outage == Some(false) {
             return Ok(Vec::new());
         }
-        let probes = self.breaker.probes(now, allowance);
+        let probes = match outage {
+            None => self.breaker.probes(now, room.refused),
+            Some(_) => Vec::new(),
+        };
         let is_due = self.store.read(async |db| db.has_due_letters(now).await).await?;
         if probes.is_empty() && !is_due {
             return Ok(Vec::new());
         }
         let lease = self.entropy.uuid_v7(now);
         let until = now + self.timeout + MARGIN;
-        let limit = i64::try_from(allowance - probes.len()).unwrap_or(i64::MAX);
         let claim = self.store.write_behind(async |tx| {
+            if outage.is_some() {
+                let (fresh, refused) = (ClaimLimit::fresh(1), ClaimLimit::refused(1));
+                let claimed = tx.claim_letters(lease, now, until, fresh).await?;
+                return match claimed.is_empty() {
+                    true => tx.claim_letters(lease, now, until, refused).await,
+                    false => Ok(claimed),
+                };
+            }
             for probe in &probes {
                 tx.claim_letter_early(*probe, lease, now, until).await?;
             }
-            tx.claim_letters(lease, now, until, limit).await
+            let refused = room.refused.saturating_sub(probes.len());
+            tx.claim_letters(lease, now, until, ClaimLimit { refused, ..room }).await
         });
         claim.await
     }
@@ -243,8 +255,13 @@ impl Courier {
         self.metrics.tried("sent");
         tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
         let others = self.breaker.taken(letter.id);
-        if !others.is_empty() {
-            self.store.write(async |tx| tx.bring_letters_forward(&others, now).await).await?;
+        if !others.waiting.is_empty() || !others.dead.is_empty() {
+            self.store
+                .write(async |tx| {
+                    tx.bring_letters_forward(&others.waiting, now).await?;
+                    tx.revive_letters(&others.dead, now).await
+                })
+                .await?;
         }
         Ok(())
     }
@@ -266,15 +283,31 @@ impl Courier {
                 postponed.await.map(|_| ())
             }
             Fault::ForNow => {
-                self.breaker.refused_for_now(letter.id, now);
+                self.breaker.refused_for_now(letter, now);
                 tracing::info!(letter = %letter.id, stage, code, "a letter was refused for now");
                 self.fail(letter, words).await
             }
             Fault::ForGood => {
                 tracing::warn!(letter = %letter.id, stage, code, "a letter was refused for good");
-                self.give_up(letter, words).await
+                let verdict = failure
+                    .refusal()
+                    .map(|refusal| self.breaker.refused_for_good(letter, refusal, now));
+                match verdict {
+                    Some(Verdict::Waits) => self.fail(letter, words).await?,
+                    Some(Verdict::Dies) | None => self.give_up(letter, words).await?,
+                }
+                self.revive(&self.breaker.wrongly_dead()).await
             }
         }
+    }
+
+    /// Letters that were given up, and others were refused alike: they wait like those.
+    async fn revive(&self, letters: &[LetterId]) -> Result<(), StoreError> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let due_at = self.clock.now() + self.backoff(1);
+        self.store.write(async |tx| tx.revive_letters(letters, due_at).await).await
     }
 
     /// The letter failed by its own fault: later again, or never. What was tried ahead of its time
@@ -287,6 +320,7 @@ impl Courier {
         };
         if tries >= MAX_TRIES {
             tracing::error!(letter = %letter.id, tries, "a letter was given up");
+            self.breaker.exhausted(letter.id);
             return self.give_up(letter, words).await;
         }
         self.metrics.tried("retried");
@@ -299,7 +333,6 @@ impl Courier {
     /// A dead letter stays visible with what the server said, but for one to somebody who has left.
     async fn give_up(&self, letter: &ClaimedLetter, words: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.breaker.forget(letter.id);
         self.metrics.tried("dead");
         self.store
             .write(async |tx| match letter.kind.as_str() {

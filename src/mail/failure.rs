@@ -57,15 +57,47 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Whose fault it is that a letter did not leave.
+/// Whose fault it is that a letter did not leave, as far as one answer tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The server's, or that of our settings: no letter would leave.
     Server,
-    /// The letter's, for now (4yz, RFC 5321 §4.2.1).
+    /// The letter's, for now (4yz, RFC 5321 §4.2.1), unless other recipients fare alike.
     ForNow,
-    /// The letter's, for good (5yz).
+    /// The letter's, for good (5yz), unless other recipients are refused alike.
     ForGood,
+}
+
+/// A refusal without its words, so that two can be compared: words name recipients and queue ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refusal {
+    /// The reply code (RFC 5321 §4.2.1).
+    code: u16,
+    /// The enhanced status code (RFC 3463 §2), where the server gave one.
+    status: Option<(u16, u16, u16)>,
+}
+
+impl Refusal {
+    /// Reads the refusal at the beginning of a server's words, as they stand in the outbox.
+    pub(super) fn read(words: &str) -> Option<Self> {
+        let (code, rest) = words.split_at_checked(3)?;
+        let code = code.parse().ok().filter(|code| (200..600).contains(code))?;
+        let mut numbers = rest.split_whitespace().next().unwrap_or_default().split('.');
+        let mut number = || numbers.next().and_then(|number| number.parse().ok());
+        let status = number().zip(number()).zip(number()).map(|((a, b), c)| (a, b, c));
+        Some(Self { code, status: status.filter(|_| numbers.next().is_none()) })
+    }
+
+    /// Whether the server says that there is no use in another try (5yz).
+    pub(super) fn is_for_good(self) -> bool {
+        self.code >= 500
+    }
+
+    /// Whether the status code says that the recipient's address is at fault (RFC 3463 §3.2, and
+    /// X.1.10 of RFC 7505 §5): no such mailbox, no such domain, moved, takes no mail.
+    pub(super) fn is_about_the_address(self) -> bool {
+        matches!(self.status, Some((5, 1, 1..=4 | 6 | 10)))
+    }
 }
 
 /// A letter that did not leave.
@@ -90,18 +122,31 @@ impl Failure {
     }
 
     /// Until the recipient is named, all letters are alike to the server: whatever it says, it says
-    /// to us, and no letter is at fault. From there on it is this letter that it does not like, unless
-    /// it is going down (421) or does not believe that we are who we say. If it says nothing it may be
-    /// gone, or this letter may be what it cannot bear; so it is the letter that waits, and not all.
+    /// to us, and no letter is at fault. From there on the recipient may be the cause of any answer,
+    /// of 421 and of a hang-up as well, since relays pass on what the recipient's server says. Whether
+    /// others fare alike is for the [`Breaker`](crate::mail::Breaker) to know. A server that does not
+    /// believe who we are (454, 530, 534, 535, 538) says nothing final about a letter.
     pub fn fault(&self) -> Fault {
         match (self.stage, self.code) {
-            (Stage::Recipient | Stage::Content, Some(421 | 454 | 530 | 534 | 535 | 538)) => {
-                Fault::Server
-            }
+            (Stage::Recipient | Stage::Content, Some(530 | 534 | 535 | 538)) => Fault::ForNow,
             (Stage::Recipient | Stage::Content, Some(500..)) => Fault::ForGood,
             (Stage::Recipient | Stage::Content, _) => Fault::ForNow,
             _ => Fault::Server,
         }
+    }
+
+    /// Whether it may be the fault of a connection that was used before, and the letter was certainly
+    /// not taken: a refusal for now, or a connection that was lost before the letter went over it.
+    pub(super) fn may_be_the_connections(&self) -> bool {
+        match self.code {
+            Some(code) => code < 500,
+            None => matches!(self.stage, Stage::Sender | Stage::Recipient),
+        }
+    }
+
+    /// The server's refusal, if the server answered.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.code.and_then(|_| Refusal::read(&self.words))
     }
 }
 
@@ -117,22 +162,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r48_no_letter_is_at_fault_for_what_the_server_says_to_all() {
+    fn r48_s17_f12_what_is_said_before_the_recipient_is_named_is_said_to_all() {
         let fault = |stage, code| Failure::answered(stage, code, "no").fault();
-        for stage in [Stage::Greeting, Stage::Authentication, Stage::Sender] {
-            for code in [421, 450, 550, 554] {
+        for stage in [Stage::Greeting, Stage::Encryption, Stage::Authentication, Stage::Sender] {
+            for code in [421, 450, 454, 530, 534, 535, 550, 552, 554] {
                 assert_eq!(fault(stage, code), Fault::Server, "{stage:?} {code}");
             }
+            assert_eq!(Failure::new(stage, "hung up").fault(), Fault::Server);
         }
         for stage in [Stage::Recipient, Stage::Content] {
-            for code in [421, 454, 530, 535] {
-                assert_eq!(fault(stage, code), Fault::Server, "{stage:?} {code}");
+            for code in [421, 450, 451, 452, 454, 530, 534, 535, 538] {
+                assert_eq!(fault(stage, code), Fault::ForNow, "{stage:?} {code}");
             }
-            assert_eq!(fault(stage, 450), Fault::ForNow);
-            assert_eq!(fault(stage, 550), Fault::ForGood);
+            for code in [501, 550, 552, 553, 554] {
+                assert_eq!(fault(stage, code), Fault::ForGood, "{stage:?} {code}");
+            }
             assert_eq!(Failure::new(stage, "hung up").fault(), Fault::ForNow);
         }
         assert_eq!(Failure::new(Stage::Connection, "refused").fault(), Fault::Server);
+    }
+
+    #[test]
+    fn f12_refusals_are_compared_by_their_codes_alone() {
+        let read = |words: &str| Refusal::read(words);
+        assert_eq!(read("554 5.7.1 ada: no"), read("554 5.7.1 bob: no"));
+        assert_eq!(read("554 no, ada"), read("554"));
+        assert_ne!(read("554 5.7.1 no"), read("554 5.2.2 no"));
+        assert_ne!(read("554 5.7.1 no"), read("554 no"));
+        assert_ne!(read("550 no"), read("554 no"));
+        assert_eq!(read("550 5.7.1.2 no"), read("550 no"));
+        for words in ["", "5", "5ü0 no", "it took too long", "999 no"] {
+            assert_eq!(read(words), None, "{words}");
+        }
+        for (words, is_about_the_address) in [
+            ("550 5.1.1 no such user", true),
+            ("556 5.1.10 null MX", true),
+            // of the sender, and of what may be ours
+            ("550 5.1.8 bad sender", false),
+            ("550 5.1.7 bad sender", false),
+            ("550 5.7.1 relay access denied", false),
+            ("552 5.2.2 over quota", false),
+            ("550 no such user", false),
+        ] {
+            let refusal = read(words).unwrap();
+            assert_eq!(refusal.is_about_the_address(), is_about_the_address, "{words}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, Certificate, TlsParameters, TlsParametersBuilder,
 };
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{Error, response::Response};
 use tokio::task::spawn_blocking;
@@ -30,7 +30,7 @@ use crate::storage::chain;
 /// How long one of several addresses may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a connection that was not used for a while may take to say that it is still there, and
-/// one that is to be used again to forget a letter.
+/// one that is not used again to say goodbye.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A connection that has been idle for so long is not used again.
 const IDLE: Duration = Duration::from_secs(60);
@@ -93,26 +93,38 @@ fn tls(server: &SmtpServer, settings: &MailSettings) -> Result<TlsParameters, Tr
 
 impl Inner {
     /// `stage` is always how far it got, even if nobody waits for the end.
+    ///
+    /// A connection that was used before may be at fault itself: servers take only so many letters and
+    /// mistakes by one. So only what a new connection shows counts against a letter or the server.
     async fn hand_over(&self, message: &Message, stage: &mut Stage) -> Result<(), Failure> {
-        let mut connection = match self.idle_connection().await {
-            Some(connection) => connection,
-            None => self.connect(stage).await?,
-        };
-        let sent = converse(&mut connection, message, stage).await;
-        let sent = sent.map_err(|error| failure(*stage, &error));
-        let is_usable = match &sent {
-            Ok(_) => true,
-            // it has answered, so it is there; and it has to forget the letter that it did not want
-            Err(Failure { code: Some(code), .. }) if *code != 421 => {
-                let forgotten = timeout(ANSWER_WITHIN, connection.command(Rset)).await;
-                forgotten.is_ok_and(|answer| answer.is_ok())
+        if let Some(connection) = self.idle_connection().await {
+            match self.hand_over_by(connection, message, stage).await {
+                Err(failure) if failure.may_be_the_connections() => {}
+                outcome => return outcome,
             }
-            Err(_) => false,
-        };
-        if is_usable {
-            self.idle().push((connection, Instant::now()));
         }
-        sent.map(|_| ())
+        let connection = self.connect(stage).await?;
+        self.hand_over_by(connection, message, stage).await
+    }
+
+    /// A connection that saw a refusal is not used again: what it says next may be about that.
+    async fn hand_over_by(
+        &self,
+        mut connection: AsyncSmtpConnection,
+        message: &Message,
+        stage: &mut Stage,
+    ) -> Result<(), Failure> {
+        match converse(&mut connection, message, stage).await {
+            Ok(_) => {
+                self.idle().push((connection, Instant::now()));
+                Ok(())
+            }
+            Err(error) => {
+                // politely, and behind the back of the letter
+                tokio::spawn(async move { timeout(ANSWER_WITHIN, connection.quit()).await });
+                Err(failure(*stage, &error))
+            }
+        }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(AsyncSmtpConnection, Instant)>> {

@@ -1,7 +1,5 @@
 //! The outbox as the couriers see it: leases, and how a delivery went.
 
-use std::collections::BTreeSet;
-
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
@@ -45,6 +43,37 @@ impl ClaimedLetter {
     }
 }
 
+/// A letter that was refused, and has not left.
+#[derive(Clone, Debug)]
+pub struct RefusedLetter {
+    pub id: LetterId,
+    pub email: EmailAddress,
+    pub tries: u32,
+    /// It was given up.
+    pub is_dead: bool,
+    pub last_error: Option<String>,
+}
+
+/// How many letters a courier takes: those that were never refused, and those that were. So letters
+/// that fail again and again hold up no fresh one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClaimLimit {
+    pub fresh: usize,
+    pub refused: usize,
+}
+
+impl ClaimLimit {
+    /// Letters that were never refused, and no others.
+    pub const fn fresh(fresh: usize) -> Self {
+        Self { fresh, refused: 0 }
+    }
+
+    /// Letters that were refused, and no others.
+    pub const fn refused(refused: usize) -> Self {
+        Self { fresh: 0, refused }
+    }
+}
+
 /// Of an address that letters are counted by.
 fn digest_of(email: &EmailAddress) -> Vec<u8> {
     Digest::of(email.as_str().as_bytes()).as_bytes().to_vec()
@@ -56,14 +85,14 @@ fn without_nul(words: &str) -> String {
 }
 
 impl Connection {
-    /// Takes the lease of up to `limit` letters that are due and that nobody holds. Answers those and
+    /// Takes the lease of letters that are due and that nobody holds, up to `limit`. Answers those and
     /// whatever was claimed early under the same lease.
     pub async fn claim_letters(
         &mut self,
         lease: Uuid,
         now: Timestamp,
         until: Timestamp,
-        limit: i64,
+        limit: ClaimLimit,
     ) -> Result<Vec<ClaimedLetter>, StoreError> {
         // the outer WHERE repeats the inner one: under READ COMMITTED two couriers may have found
         // the same rows, and the second to lock them must see that they are taken
@@ -72,21 +101,26 @@ impl Connection {
             WHERE id IN (
                 SELECT id FROM outbox
                 WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
-                  AND (lease IS NULL OR leased_until <= $3)
-                ORDER BY due_at, id LIMIT $4)
+                  AND (lease IS NULL OR leased_until <= $3) AND (tries > 0) = ($4 = 1)
+                ORDER BY due_at, id LIMIT $5)
               AND sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
               AND (lease IS NULL OR leased_until <= $3)";
         const CLAIMED: &str = "
             SELECT id, leased_until, kind, email, locale, account_id, facts, created_at, due_at,
                    tries
             FROM outbox WHERE lease = $1 ORDER BY due_at, id";
-        sqlx::query(CLAIM)
-            .bind(lease.to_string())
-            .bind(until.unix_millis())
-            .bind(now.unix_millis())
-            .bind(limit)
-            .execute(self.raw())
-            .await?;
+        for (was_refused, limit) in [(0_i64, limit.fresh), (1, limit.refused)] {
+            if limit > 0 {
+                sqlx::query(CLAIM)
+                    .bind(lease.to_string())
+                    .bind(until.unix_millis())
+                    .bind(now.unix_millis())
+                    .bind(was_refused)
+                    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                    .execute(self.raw())
+                    .await?;
+            }
+        }
         let rows = sqlx::query(CLAIMED).bind(lease.to_string()).fetch_all(self.raw()).await?;
         rows.iter().map(|row| ClaimedLetter::from_row(row, lease)).collect()
     }
@@ -113,26 +147,64 @@ impl Connection {
         Ok(())
     }
 
-    /// Letters that wait and were refused for now at least once.
-    pub async fn find_refused_letters(&mut self) -> Result<Vec<LetterId>, StoreError> {
-        const SQL: &str = "
-            SELECT id FROM outbox WHERE sent_at IS NULL AND dead_at IS NULL AND tries > 0";
-        let rows = sqlx::query(SQL).fetch_all(self.raw()).await?;
-        rows.iter().map(|row| column::parsed(row, "id")).collect()
+    /// Letters that wait and were refused at least once, and up to 1000 that were given up since a
+    /// letter last left.
+    pub async fn find_refused_letters(&mut self) -> Result<Vec<RefusedLetter>, StoreError> {
+        const WAITING: &str = "
+            SELECT id, email, tries, dead_at, last_error FROM outbox
+            WHERE sent_at IS NULL AND dead_at IS NULL AND tries > 0";
+        const DEAD: &str = "
+            SELECT id, email, tries, dead_at, last_error FROM outbox
+            WHERE dead_at > COALESCE((SELECT MAX(sent_at) FROM outbox), 0)
+            ORDER BY dead_at DESC LIMIT 1000";
+        let mut rows = sqlx::query(WAITING).fetch_all(self.raw()).await?;
+        rows.extend(sqlx::query(DEAD).fetch_all(self.raw()).await?);
+        rows.iter()
+            .map(|row| {
+                Ok(RefusedLetter {
+                    id: column::parsed(row, "id")?,
+                    email: column::parsed(row, "email")?,
+                    tries: u32::try_from(column::integer(row, "tries")?).unwrap_or(u32::MAX),
+                    is_dead: column::optional_instant(row, "dead_at")?.is_some(),
+                    last_error: column::some(row, "last_error", |words| Some(words.to_owned()))?,
+                })
+            })
+            .collect()
     }
 
     /// These letters are due at once, if they still wait and nobody holds them.
     pub async fn bring_letters_forward(
         &mut self,
-        letters: &BTreeSet<LetterId>,
+        letters: &[LetterId],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const SQL: &str = "
             UPDATE outbox SET due_at = $1
             WHERE id = $2 AND due_at > $1 AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
+        self.of_each(SQL, letters, now).await
+    }
+
+    /// These letters are due at `due_at`, if they are given up. They keep their tries.
+    pub async fn revive_letters(
+        &mut self,
+        letters: &[LetterId],
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE outbox SET due_at = $1, dead_at = NULL
+            WHERE id = $2 AND dead_at IS NOT NULL AND sent_at IS NULL";
+        self.of_each(SQL, letters, due_at).await
+    }
+
+    async fn of_each(
+        &mut self,
+        sql: &'static str,
+        letters: &[LetterId],
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
         for id in letters {
-            sqlx::query(SQL)
-                .bind(now.unix_millis())
+            sqlx::query(sql)
+                .bind(due_at.unix_millis())
                 .bind(id.to_string())
                 .execute(self.raw())
                 .await?;

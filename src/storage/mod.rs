@@ -66,7 +66,7 @@ pub use changes::{Changes, Moment};
 pub use clients::ClientRecord;
 pub use copy::{CopiedTable, CopyError, copy};
 pub use credentials::{CredentialsOf, PasswordCredentials};
-pub use deliveries::ClaimedLetter;
+pub use deliveries::{ClaimLimit, ClaimedLetter, RefusedLetter};
 pub use email_changes::NewEmailChange;
 pub use error::{StoreError, StoreErrorKind};
 pub use events::NewEvent;

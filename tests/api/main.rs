@@ -36,6 +36,7 @@ mod guessing;
 mod hourly_limits;
 mod introspection;
 mod invitation;
+mod mail_faults;
 mod mail_server;
 mod me;
 mod metadata;

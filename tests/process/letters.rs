@@ -239,3 +239,45 @@ fn r48_a_letter_that_was_on_its_way_when_the_service_was_killed_arrives() {
     // once the lease has run out: the time-out and a quarter of a minute
     assert_eq!(server.wait_for(1)[0].to, [ADA]);
 }
+
+/// How long honest letters take, beside recipients that a mail server answers like this. What it prints
+/// stands in `docs/performance.md`.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
+#[expect(clippy::print_stderr, reason = "figures are read by people")]
+fn r48_s17_honest_mail_beside_poisoned_recipients_leaves_promptly() {
+    const POISONED: usize = 12;
+    const HONEST: usize = 20;
+    let plays = [
+        ("none", Act::Behave),
+        ("421 at RCPT", Act::Say("421 4.3.2 closing")),
+        ("450 at RCPT", Act::Say("450 4.2.0 later")),
+        ("hang-up at RCPT", Act::HangUp),
+        ("silence at RCPT", Act::Hang),
+    ];
+    for (name, act) in plays {
+        let server = SmtpServer::start();
+        server.plays(move |step| match step {
+            Step::Recipient(to) if to.ends_with("@poison.example") => act,
+            _ => Act::Behave,
+        });
+        let mut settings = settings(&server);
+        settings.retain(|(key, _)| !key.ends_with("TIMEOUT"));
+        let program = Program::start(&settings);
+        for number in 0..POISONED {
+            sign_up(&program, &format!("p{number}@poison.example"));
+        }
+        let mut times: Vec<Duration> = Vec::new();
+        for number in 0..HONEST {
+            let email = format!("person{number}@example.org");
+            sign_up(&program, &email);
+            let signed_up = Instant::now();
+            let letter = wait_until("the letter", || server.letters_to(&email).pop());
+            times.push(letter.at.saturating_duration_since(signed_up));
+        }
+        times.sort_unstable();
+        let (median, most) = (times[HONEST / 2], times[HONEST - 1]);
+        eprintln!("poisoned: {name}; honest letters leave after {median:.1?}, at most {most:.1?}");
+        assert!(most < Duration::from_secs(10), "{name}: {most:?}");
+    }
+}

@@ -14,7 +14,7 @@ use vestibule::clock::Clock;
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{AccountLinkPurpose, Caller, EmailChangeId, LinkToken, Name, Password};
 use vestibule::oauth::{Access, Credentials, Needed, OAuth, Revocation, ShownIn};
-use vestibule::storage::{Janitor, NewAccountLink, NewEmailChange};
+use vestibule::storage::{ClaimLimit, Janitor, NewAccountLink, NewEmailChange};
 use vestibule::testing::{BEGINNING, PASSWORD};
 
 use crate::database::{TestDatabase, email, scope};
@@ -150,9 +150,9 @@ fn everything(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
     }
     meanwhile!("claim letters", |oauth, _m| async {
         let (lease, until) = (Entropy.uuid_v7(BEGINNING), BEGINNING + Duration::from_secs(60));
-        let claim = oauth
-            .store
-            .write_behind(async |tx| tx.claim_letters(lease, BEGINNING, until, 10).await);
+        let claim = oauth.store.write_behind(async |tx| {
+            tx.claim_letters(lease, BEGINNING, until, ClaimLimit::fresh(10)).await
+        });
         claim.await
     });
     meanwhile!("tidy up", |oauth, _m| async {

@@ -16,8 +16,8 @@ use vestibule::crypto::hasher::PasswordHash;
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{AccountId, ClientId, Digest, EmailAddress, Scope, SessionId, SignUpId};
 use vestibule::storage::{
-    ClaimedLetter, LetterId, NewAccount, NewLetter, NewSession, NewSignUp, OpenError, Renewal,
-    Rotation, SessionRecord, Store,
+    ClaimLimit, ClaimedLetter, LetterId, NewAccount, NewLetter, NewSession, NewSignUp, OpenError,
+    Renewal, Rotation, SessionRecord, Store,
 };
 
 /// When every test begins.
@@ -171,13 +171,15 @@ impl TestDatabase {
     }
 
     /// Claims as a courier does: with a new lease, here of 60 seconds.
-    pub async fn claim(&self, now: Timestamp, limit: i64) -> Vec<ClaimedLetter> {
+    pub async fn claim(&self, now: Timestamp, limit: usize) -> Vec<ClaimedLetter> {
         claim(&self.store, now, limit).await
     }
 }
 
-pub async fn claim(store: &Store, now: Timestamp, limit: i64) -> Vec<ClaimedLetter> {
+/// Up to `limit` of those that were never refused, and as many of those that were.
+pub async fn claim(store: &Store, now: Timestamp, limit: usize) -> Vec<ClaimedLetter> {
     let (lease, until) = (new_id(), now + Duration::from_secs(60));
+    let limit = ClaimLimit { fresh: limit, refused: limit };
     store.write(async |tx| tx.claim_letters(lease, now, until, limit).await).await.unwrap()
 }
 

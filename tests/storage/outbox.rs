@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use vestibule::clock::Timestamp;
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{AccountId, EmailAddress};
-use vestibule::storage::{ClaimedLetter, LetterId, NewLetter};
+use vestibule::storage::{ClaimLimit, ClaimedLetter, LetterId, NewLetter};
 
 use crate::database::{NOW, TestDatabase, after, at_once, claim, email, new_id};
 
@@ -33,6 +33,8 @@ on_both_engines! {
     claims_and_deletions_at_once_do_not_wait_for_each_other,
     an_account_that_leaves_an_address_takes_what_was_sent_along,
     letters_to_an_address_are_forgotten_sent_or_not,
+    s17_letters_that_were_refused_take_no_place_of_fresh_ones,
+    f12_letters_that_died_since_the_last_one_left_are_found_and_revived,
 }
 
 fn ids(letters: &[ClaimedLetter]) -> Vec<LetterId> {
@@ -445,7 +447,9 @@ async fn claims_and_deletions_at_once_do_not_wait_for_each_other(db: TestDatabas
                     return Vec::new();
                 }
                 let claimed = store
-                    .write_behind(async |tx| tx.claim_letters(lease, NOW, after(60), 4).await)
+                    .write_behind(async |tx| {
+                        tx.claim_letters(lease, NOW, after(60), ClaimLimit::fresh(4)).await
+                    })
                     .await;
                 claimed.unwrap_or_default()
             }
@@ -499,4 +503,57 @@ async fn letters_to_an_address_are_forgotten_sent_or_not(db: TestDatabase) {
     let ada = email("Ada@Example.org");
     db.store.write(async |tx| tx.delete_letters_to(&ada).await).await.unwrap();
     assert_eq!(ids(&db.claim(NOW, 10).await), [bystander]);
+}
+
+async fn s17_letters_that_were_refused_take_no_place_of_fresh_ones(db: TestDatabase) {
+    for number in 0..5 {
+        db.letter(&format!("poison{number}@example.org"), NOW).await;
+        let letter = claim_one(&db, NOW).await;
+        assert!(postpone(&db, &letter, after(1), 1, Some("421 no")).await);
+    }
+    let fresh = db.letter("ada@example.org", after(1)).await;
+    let take = async |limit: ClaimLimit| {
+        let claim = db.store.write(async |tx| {
+            tx.claim_letters(Entropy.uuid_v7(NOW), after(2), after(60), limit).await
+        });
+        claim.await.unwrap()
+    };
+    assert_eq!(ids(&take(ClaimLimit::fresh(3)).await), [fresh]);
+    assert!(take(ClaimLimit::fresh(3)).await.is_empty());
+    let refused = take(ClaimLimit { fresh: 3, refused: 2 }).await;
+    assert_eq!(refused.iter().map(|letter| letter.tries).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(take(ClaimLimit::refused(9)).await.len(), 3);
+}
+
+async fn f12_letters_that_died_since_the_last_one_left_are_found_and_revived(db: TestDatabase) {
+    let die = async |address: &str, at: Timestamp| {
+        let id = db.letter(address, NOW).await;
+        assert!(mark_dead(&db, &claim_one(&db, at).await, at).await);
+        id
+    };
+    let found = async || db.store.read(async |db| db.find_refused_letters().await).await.unwrap();
+    let before = die("before@example.org", after(1)).await;
+    assert_eq!(found().await.len(), 1, "nothing has left yet");
+    db.letter("ada@example.org", NOW).await;
+    assert!(mark_sent(&db, &claim_one(&db, after(2)).await, after(2)).await);
+    assert!(found().await.is_empty());
+    let after_it = die("after@example.org", after(3)).await;
+    db.letter("later@example.org", NOW).await;
+    let later = claim_one(&db, after(4)).await;
+    assert!(postpone(&db, &later, after(9), 3, Some("450 later")).await);
+    let letters = found().await;
+    let facts = |id: LetterId| {
+        let letter = letters.iter().find(|letter| letter.id == id).unwrap();
+        (letter.is_dead, letter.tries, letter.last_error.as_deref())
+    };
+    assert_eq!(letters.len(), 2);
+    assert_eq!(facts(after_it), (true, 1, Some("550 no such user")));
+    assert_eq!(facts(later.id), (false, 3, Some("450 later")));
+    let revive =
+        db.store.write(async |tx| tx.revive_letters(&[after_it, later.id], after(5)).await);
+    revive.await.unwrap();
+    let claimed = db.claim(after(5), 9).await;
+    assert_eq!(ids(&claimed), [after_it], "and one that waits does so as before");
+    assert_eq!(claimed[0].tries, 1);
+    assert_ne!(before, after_it);
 }

@@ -1,0 +1,188 @@
+//! Letters that the mail server refused since it last took one.
+//!
+//! A refusal at RCPT or DATA may be the recipient's fault, the server's or ours. What happens to other
+//! recipients tells them apart:
+//!
+//! - The server takes another letter: the refused ones are tried once more, and are at fault if they
+//!   are refused again.
+//! - The server refuses a second recipient with the same codes: the server or we are at fault, and
+//!   letters wait that would have been given up (F12).
+//! - Until then the letters are probed in turns, those with the fewest failures first (S17).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::mail::failure::Refusal;
+use crate::model::EmailAddress;
+use crate::storage::LetterId;
+
+/// The pause between two rounds of probes.
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(20);
+/// So many letters that were given up are remembered, and no more: they are tried again if the server
+/// turns out to have been at fault.
+const MAX_DEAD: usize = 1_000;
+
+/// What becomes of a letter that was refused for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The letter waits: other recipients were refused alike.
+    Waits,
+    /// The letter is given up.
+    Dies,
+}
+
+/// What goes again when the server takes a letter.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Letters that wait, and are due at once.
+    pub waiting: Vec<LetterId>,
+    /// Letters that were given up meanwhile, and are tried once more.
+    pub dead: Vec<LetterId>,
+}
+
+/// The letters that were refused since the server last took one.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    letters: BTreeMap<LetterId, Refused>,
+    /// Of each refusal for good: its first recipient, and whether another one was refused alike.
+    recipients: BTreeMap<Refusal, (EmailAddress, bool)>,
+    dead: usize,
+    next_probe: Timestamp,
+    /// How many probes there were.
+    probes: u64,
+}
+
+#[derive(Debug)]
+struct Refused {
+    state: State,
+    /// How often it was refused, as a probe or by its own time.
+    failures: u32,
+    /// Its last refusal, if that was for good.
+    refusal: Option<Refusal>,
+    /// The number of its last probe.
+    last_probe: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    /// Given up at a refusal for good that was the first of its kind.
+    Dead,
+    /// Given up after all of its tries.
+    Exhausted,
+}
+
+impl Refusals {
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            letters: BTreeMap::new(),
+            recipients: BTreeMap::new(),
+            dead: 0,
+            next_probe: now + PROBE_INTERVAL,
+            probes: 0,
+        }
+    }
+
+    /// The letter waits after `failures` refusals.
+    pub fn insert_waiting(&mut self, letter: LetterId, failures: u32, refusal: Option<Refusal>) {
+        self.insert(letter, State::Waiting, failures, refusal);
+    }
+
+    /// A letter was given up; whether by its first refusal, or after all of its tries.
+    pub fn insert_dead(&mut self, letter: LetterId, refusal: Option<Refusal>) {
+        let state = if refusal.is_some() { State::Dead } else { State::Exhausted };
+        if self.dead < MAX_DEAD || self.letters.contains_key(&letter) {
+            self.insert(letter, state, 1, refusal);
+        }
+    }
+
+    fn insert(&mut self, letter: LetterId, state: State, failures: u32, refusal: Option<Refusal>) {
+        let before = self.letters.get(&letter);
+        let last_probe = before.map_or(0, |refused| refused.last_probe);
+        // probes count here, and not as tries
+        let failures = before.map_or(failures, |refused| failures.max(refused.failures + 1));
+        let was_dead = before.is_some_and(|refused| refused.state != State::Waiting);
+        self.dead += usize::from(state != State::Waiting);
+        self.dead -= usize::from(was_dead);
+        self.letters.insert(letter, Refused { state, failures, refusal, last_probe });
+    }
+
+    /// Notes that the recipient was refused like this; answers whether that is news: the second
+    /// recipient that is refused alike.
+    pub fn note(&mut self, refusal: Refusal, recipient: &EmailAddress) -> bool {
+        let (first, is_common) =
+            self.recipients.entry(refusal).or_insert_with(|| (recipient.clone(), false));
+        let is_news = !*is_common && first != recipient;
+        *is_common |= is_news;
+        is_news
+    }
+
+    /// Whether several recipients were refused like this.
+    pub fn is_common(&self, refusal: Refusal) -> bool {
+        self.recipients.get(&refusal).is_some_and(|(_, is_common)| *is_common)
+    }
+
+    /// Letters that were given up at the first refusal of a kind that has since met others.
+    pub fn wrongly_dead(&self) -> Vec<LetterId> {
+        let is_wrong = |refused: &Refused| {
+            refused.state == State::Dead
+                && refused.refusal.is_some_and(|refusal| {
+                    self.is_common(refusal) && !refusal.is_about_the_address()
+                })
+        };
+        let wrong = self.letters.iter().filter(|(_, refused)| is_wrong(refused));
+        wrong.map(|(letter, _)| *letter).collect()
+    }
+
+    /// Letters to be tried ahead of their time, up to `most`: those that failed least, in turns. One is
+    /// enough where every answer was for good.
+    pub fn probes(&mut self, now: Timestamp, most: usize) -> Vec<LetterId> {
+        let waiting = || self.letters.iter().filter(|(_, refused)| refused.state == State::Waiting);
+        if self.next_probe > now || most == 0 || waiting().next().is_none() {
+            return Vec::new();
+        }
+        let most = if waiting().all(|(_, refused)| refused.refusal.is_some()) { 1 } else { most };
+        let mut order: Vec<_> = waiting()
+            .map(|(letter, refused)| (refused.failures, refused.last_probe, *letter))
+            .collect();
+        order.sort_unstable();
+        let probes: Vec<LetterId> =
+            order.into_iter().map(|(.., letter)| letter).take(most).collect();
+        self.next_probe = now + PROBE_INTERVAL;
+        self.probes += 1;
+        for letter in &probes {
+            if let Some(refused) = self.letters.get_mut(letter) {
+                refused.last_probe = self.probes;
+            }
+        }
+        probes
+    }
+
+    /// The letter is no longer in the outbox, or was taken.
+    pub fn remove(&mut self, letter: LetterId) {
+        let removed = self.letters.remove(&letter);
+        self.dead -= usize::from(removed.is_some_and(|refused| refused.state != State::Waiting));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    /// The server takes letters: what goes again. A letter that was given up stays so if no other
+    /// recipient was refused like its own.
+    pub fn recovered(self) -> Recovered {
+        let mut recovered = Recovered::default();
+        for (letter, refused) in &self.letters {
+            match refused.state {
+                State::Waiting => recovered.waiting.push(*letter),
+                State::Exhausted => recovered.dead.push(*letter),
+                State::Dead if refused.refusal.is_some_and(|refusal| self.is_common(refusal)) => {
+                    recovered.dead.push(*letter);
+                }
+                State::Dead => {}
+            }
+        }
+        recovered
+    }
+}

@@ -1,0 +1,289 @@
+//! Whose fault it is that a letter does not leave: the recipient's, the mail server's or ours (R48).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rocket::http::Status;
+use serde_json::json;
+use vestibule::storage::{LetterRecord, LetterState};
+use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
+
+use crate::smtp::{Act, SmtpServer, Step};
+use crate::support::{self, ADA};
+use crate::support_life::post_as;
+
+const POISONED: usize = 12;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn settings(server: &SmtpServer) -> String {
+    format!(
+        "[default.vestibule.mail]\ntransport = \"smtp\"\ntimeout = \"2s\"\nsmtp_url = \"{}\"\n",
+        server.url()
+    )
+}
+
+async fn app_on(server: &SmtpServer) -> TestApp {
+    support::configured(&settings(server)).await
+}
+
+async fn sign_up(app: &TestApp, email: &str) {
+    assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);
+}
+
+fn person(number: usize) -> String {
+    format!("person{number}@example.org")
+}
+
+fn is_poisoned(email: &str) -> bool {
+    email.ends_with("@poison.example")
+}
+
+async fn outbox(app: &TestApp) -> Vec<LetterRecord> {
+    const ALL: [LetterState; 4] =
+        [LetterState::Waiting, LetterState::OnItsWay, LetterState::Dead, LetterState::Sent];
+    let find = app.store().read(async |db| db.find_letters(&ALL, None, "", 1_000, BEGINNING).await);
+    find.await.unwrap()
+}
+
+async fn with_state(app: &TestApp, state: LetterState) -> usize {
+    outbox(app).await.iter().filter(|letter| letter.state == state).count()
+}
+
+/// Lets time pass in steps of `step`, with the courier at work.
+async fn lives(app: &TestApp, steps: usize, step: Duration) {
+    for _ in 0..steps {
+        app.deliver().await;
+        app.advance(step);
+    }
+    app.deliver().await;
+}
+
+/// What a server does to a letter: the step, by its name, and the act.
+type Play = (&'static str, Act);
+
+fn plays(server: &SmtpServer, (at, act): Play, to_whom: fn(&str) -> bool) {
+    let recipient = std::sync::Mutex::new(String::new());
+    server.plays(move |step| {
+        let mut last = recipient.lock().unwrap();
+        match step {
+            Step::Recipient(to) => to.clone_into(&mut last),
+            Step::Letter(letter) => letter.to[0].clone_into(&mut last),
+            _ => {}
+        }
+        match step.name() == at && to_whom(&last) {
+            true => act,
+            false => Act::Behave,
+        }
+    });
+}
+
+#[rocket::async_test]
+async fn r48_s17_poisoned_recipients_delay_no_other_letter() {
+    let whole = [
+        ("RCPT", Act::Say("421 4.3.2 closing")),
+        ("RCPT", Act::Say("450 4.2.0 later")),
+        ("RCPT", Act::Say("454 4.7.0 not now")),
+        ("RCPT", Act::Say("530 5.7.0 who are you?")),
+        ("RCPT", Act::Say("550 5.7.1 no")),
+        ("RCPT", Act::Say("554 no")),
+        ("RCPT", Act::HangUp),
+        ("letter", Act::Say("421 4.3.2 closing")),
+        ("letter", Act::Say("451 4.3.0 later")),
+        ("letter", Act::Say("535 5.7.8 who are you?")),
+        ("letter", Act::Say("554 5.7.1 no")),
+        ("letter", Act::HangUp),
+    ];
+    for play in whole {
+        let server = SmtpServer::start();
+        let app = app_on(&server).await;
+        plays(&server, play, is_poisoned);
+        for number in 0..POISONED {
+            sign_up(&app, &format!("p{number}@poison.example")).await;
+        }
+        app.deliver().await;
+        for round in 0..6 {
+            // no time passes between the sign-up and the letter
+            sign_up(&app, &person(round)).await;
+            app.deliver().await;
+            assert_eq!(server.letters_to(&person(round)).len(), 1, "{play:?}, round {round}");
+            // and while poisoned letters are tried again and again
+            lives(&app, 3, seconds(7)).await;
+        }
+        assert_eq!(server.letters().len(), 6, "{play:?}");
+    }
+}
+
+#[rocket::async_test]
+async fn r48_s17_a_connection_that_took_its_share_costs_nothing() {
+    for (at, act) in [
+        ("MAIL", Act::Say("421 4.7.0 too many letters on this connection")),
+        ("RCPT", Act::Say("452 4.5.3 too many recipients on this connection")),
+        ("DATA", Act::Say("421 4.7.0 too many letters on this connection")),
+        ("MAIL", Act::HangUp),
+        ("RCPT", Act::HangUp),
+    ] {
+        let server = SmtpServer::start();
+        let app = app_on(&server).await;
+        let taken = AtomicUsize::new(0);
+        server.plays(move |step| match step {
+            Step::Connected => {
+                taken.store(0, Ordering::SeqCst);
+                Act::Behave
+            }
+            Step::Letter(_) => {
+                taken.fetch_add(1, Ordering::SeqCst);
+                Act::Behave
+            }
+            step if step.name() == at && taken.load(Ordering::SeqCst) >= 2 => act,
+            _ => Act::Behave,
+        });
+        for number in 0..6 {
+            sign_up(&app, &person(number)).await;
+            app.deliver().await;
+            assert_eq!(server.letters_to(&person(number)).len(), 1, "{at} {act:?} {number}");
+        }
+        assert_eq!(server.connected(), 3, "{at}: a connection takes two letters");
+        assert!(outbox(&app).await.iter().all(|letter| letter.tries == 0));
+    }
+}
+
+#[rocket::async_test]
+async fn r48_f12_a_refusal_that_meets_everybody_for_an_hour_costs_no_letter() {
+    for play in [
+        ("connected", Act::Say("554 5.3.2 no service")),
+        ("MAIL", Act::Say("550 5.7.1 not from you")),
+        ("MAIL", Act::Say("552 5.2.2 over quota")),
+        ("RCPT", Act::Say("550 5.7.1 relay access denied")),
+        ("RCPT", Act::Say("550 5.1.8 bad sender")),
+        ("RCPT", Act::Say("553 sorry")),
+        ("RCPT", Act::Say("530 5.7.0 authentication required")),
+        ("RCPT", Act::Say("452 4.5.3 too many")),
+        ("DATA", Act::Say("554 5.7.1 quota exceeded")),
+        ("DATA", Act::Say("535 5.7.8 who are you?")),
+        ("letter", Act::Say("554 quota exceeded")),
+        ("letter", Act::Say("552 5.3.4 too much for today")),
+        ("letter", Act::Say("452 4.3.1 no room")),
+    ] {
+        let server = SmtpServer::start();
+        let app = app_on(&server).await;
+        sign_up(&app, ADA).await;
+        app.deliver().await;
+        assert_eq!(server.letters_to(ADA).len(), 1);
+        // what is connected already would not notice
+        server.close();
+        server.open();
+        plays(&server, play, |_| true);
+        for number in 0..8 {
+            sign_up(&app, &person(number)).await;
+            app.deliver().await;
+            app.advance(seconds(2));
+        }
+        lives(&app, 60, seconds(60)).await;
+        assert_eq!(with_state(&app, LetterState::Waiting).await, 8, "{play:?}");
+        server.behaves();
+        lives(&app, 12, seconds(5)).await;
+        for number in 0..8 {
+            assert_eq!(server.letters_to(&person(number)).len(), 1, "{play:?} {number}");
+        }
+        assert_eq!(server.letters().len(), 9);
+    }
+}
+
+#[rocket::async_test]
+async fn r48_f12_letters_that_died_go_again_when_the_server_takes_one() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    plays(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |_| true);
+    for number in 0..3 {
+        sign_up(&app, &person(number)).await;
+        app.deliver().await;
+    }
+    // this says that the addresses are wrong, so nothing waits
+    assert_eq!(with_state(&app, LetterState::Dead).await, 3);
+    lives(&app, 20, seconds(60)).await;
+    assert_eq!(with_state(&app, LetterState::Dead).await, 3);
+    // two were the fault of the server, and one address is wrong indeed
+    plays(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |to| to.starts_with("person1@"));
+    sign_up(&app, ADA).await;
+    lives(&app, 3, seconds(5)).await;
+    for (number, count) in [(0, 1), (1, 0), (2, 1)] {
+        assert_eq!(server.letters_to(&person(number)).len(), count);
+    }
+    assert_eq!(with_state(&app, LetterState::Dead).await, 1);
+    let said_to_the_wrong_one = || {
+        let commands = server.commands();
+        commands.iter().filter(|said| said.contains("person1@")).count()
+    };
+    assert_eq!(said_to_the_wrong_one(), 2, "once more, and no more than that");
+    sign_up(&app, &person(9)).await;
+    lives(&app, 60, seconds(60)).await;
+    assert_eq!(said_to_the_wrong_one(), 2);
+}
+
+#[rocket::async_test]
+async fn r48_f12_one_refusal_for_good_among_letters_that_are_taken_is_final() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    plays(&server, ("letter", Act::Say("554 5.7.1 spam")), is_poisoned);
+    for number in 0..3 {
+        sign_up(&app, &person(number)).await;
+        app.deliver().await;
+    }
+    sign_up(&app, "p0@poison.example").await;
+    app.deliver().await;
+    sign_up(&app, ADA).await;
+    lives(&app, 10, seconds(60)).await;
+    let letters = outbox(&app).await;
+    let dead: Vec<_> = letters.iter().filter(|it| it.state == LetterState::Dead).collect();
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].email.as_str(), dead[0].tries), ("p0@poison.example", 1));
+    let said = server.commands();
+    assert_eq!(said.iter().filter(|said| said.contains("p0@poison.example")).count(), 1);
+}
+
+#[rocket::async_test]
+async fn r48_f12_a_new_courier_knows_what_died_before_it_began() {
+    let database = support::database().await;
+    let server = SmtpServer::start();
+    plays(&server, ("DATA", Act::Say("554 5.7.1 quota exceeded")), |_| true);
+    let app = TestApp::on_database(&database.url, &settings(&server)).await;
+    sign_up(&app, &person(0)).await;
+    app.deliver().await;
+    assert_eq!(with_state(&app, LetterState::Dead).await, 1);
+    drop(app);
+    let app = TestApp::on_database(&database.url, &settings(&server)).await;
+    app.courier_begins().await;
+    sign_up(&app, &person(1)).await;
+    app.deliver().await;
+    assert_eq!(with_state(&app, LetterState::Waiting).await, 2);
+    server.behaves();
+    lives(&app, 12, seconds(5)).await;
+    for number in 0..2 {
+        assert_eq!(server.letters_to(&person(number)).len(), 1);
+    }
+}
+
+#[rocket::async_test]
+async fn r48_f12_the_notice_of_a_deletion_waits_as_well() {
+    let server = SmtpServer::start();
+    let app = app_on(&server).await;
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    let letter = &server.letters_to(ADA)[0];
+    let link = letter.raw.lines().find(|line| line.contains("/activate?token=")).unwrap();
+    let token = link.split_once("token=").unwrap().1;
+    let answer = app.post_json("/v1/activations", &json!({ "token": token })).await;
+    assert_eq!(answer.status(), Status::Ok);
+    let ada = app.sign_in(ADA).await;
+    plays(&server, ("letter", Act::Say("554 quota exceeded")), |_| true);
+    let answer = post_as(&ada, "/v1/me/deletion", &json!({ "password": PASSWORD })).await;
+    assert_eq!(answer.status, Status::NoContent);
+    lives(&app, 60, seconds(60)).await;
+    server.behaves();
+    lives(&app, 12, seconds(5)).await;
+    assert_eq!(server.letters_to(ADA).len(), 2);
+    assert!(outbox(&app).await.is_empty(), "and then nothing is kept of it");
+}
