@@ -20,7 +20,7 @@ use vestibule::crypto::hasher::{Hasher, HashingParameters, Purpose, Verdict};
 use vestibule::crypto::secret::Entropy;
 use vestibule::mail::{Envelope, Letter, Renderer};
 use vestibule::messages::Messages;
-use vestibule::model::{AccessToken, Digest, EmailAddress, Locale, Owner, PasswordPolicy};
+use vestibule::model::{AccessToken, Digest, EmailAddress, Locale, Network, Owner, PasswordPolicy};
 use vestibule::oauth::{Access, Needed};
 use vestibule::storage::LetterId;
 use vestibule::templates::Templates;
@@ -141,18 +141,20 @@ fn hashing(criterion: &mut Criterion) {
     };
     let hasher = Hasher::start(parameters, Clock::system(), Entropy).unwrap();
     let password = PASSWORD.as_bytes();
-    let stored = runtime.block_on(hasher.hash(password, Purpose::SignUp)).unwrap();
+    let network = Network::of(None);
+    let stored = runtime.block_on(hasher.hash(password, Purpose::SignUp, network)).unwrap();
 
     let mut group = criterion.benchmark_group("hashing");
     group.sample_size(20);
     // Where a password is set.
     group.bench_function("hash", |b| {
-        b.to_async(&runtime).iter(async || hasher.hash(password, Purpose::SignUp).await.unwrap());
+        b.to_async(&runtime)
+            .iter(async || hasher.hash(password, Purpose::SignUp, network).await.unwrap());
     });
     // Where somebody signs in.
     group.bench_function("verify", |b| {
         b.to_async(&runtime).iter(async || {
-            let verdict = hasher.verify(password, &stored, Purpose::SignIn).await.unwrap();
+            let verdict = hasher.verify(password, &stored, Purpose::SignIn, network).await.unwrap();
             assert_eq!(verdict, Verdict::Right { outdated: false });
         });
     });

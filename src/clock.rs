@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::sync::watch;
 
 /// An instant in UTC, counted in milliseconds since the Unix epoch; what the database stores.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +82,16 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Stepped(Arc<AtomicI64>),
+    Stepped(Arc<Stepped>),
+}
+
+#[derive(Debug)]
+struct Stepped {
+    millis: AtomicI64,
+    /// Every pause that was asked for, in turn.
+    pauses: Mutex<Vec<Duration>>,
+    /// Whether pauses go on until they are let go.
+    holds_pauses: watch::Sender<bool>,
 }
 
 impl Clock {
@@ -92,8 +102,12 @@ impl Clock {
 
     /// A clock that stands still at `start` until its stepper moves it.
     pub fn stepped(start: Timestamp) -> (Self, Stepper) {
-        let millis = Arc::new(AtomicI64::new(start.unix_millis()));
-        (Self(Source::Stepped(Arc::clone(&millis))), Stepper(millis))
+        let stepped = Arc::new(Stepped {
+            millis: AtomicI64::new(start.unix_millis()),
+            pauses: Mutex::default(),
+            holds_pauses: watch::Sender::new(false),
+        });
+        (Self(Source::Stepped(Arc::clone(&stepped))), Stepper(stepped))
     }
 
     /// The present instant.
@@ -104,7 +118,20 @@ impl Clock {
                 let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
             }
-            Source::Stepped(millis) => Timestamp(millis.load(Ordering::SeqCst)),
+            Source::Stepped(stepped) => Timestamp(stepped.millis.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Waits for so long. A stepped clock only notes the pause, and waits while its stepper holds
+    /// pauses.
+    pub async fn pause(&self, pause: Duration) {
+        match &self.0 {
+            Source::System => tokio::time::sleep(pause).await,
+            Source::Stepped(stepped) => {
+                stepped.pauses.lock().unwrap_or_else(PoisonError::into_inner).push(pause);
+                // an error says that there is no stepper any more, which could let it go
+                let _ = stepped.holds_pauses.subscribe().wait_for(|held| !held).await;
+            }
         }
     }
 
@@ -138,17 +165,31 @@ impl Reading {
 
 /// Moves a stepped [`Clock`].
 #[derive(Clone, Debug)]
-pub struct Stepper(Arc<AtomicI64>);
+pub struct Stepper(Arc<Stepped>);
 
 impl Stepper {
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.0
+            .millis
+            .fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
     /// Moves the clock back, as an operator or a time server may.
     pub fn step_back(&self, by: Duration) {
-        self.0.fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.0
+            .millis
+            .fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+
+    /// Every pause that was asked for since this was last asked.
+    pub fn pauses(&self) -> Vec<Duration> {
+        std::mem::take(&mut *self.0.pauses.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether pauses that are asked for go on until this is called again with `false`.
+    pub fn hold_pauses(&self, held: bool) {
+        self.0.holds_pauses.send_replace(held);
     }
 }
 
@@ -164,6 +205,22 @@ mod tests {
         assert_eq!(clock.now().unix_millis(), 3_000);
         stepper.step_back(Duration::from_secs(1));
         assert_eq!(clock.now().rfc3339(), "1970-01-01T00:00:02Z");
+    }
+
+    #[tokio::test]
+    async fn pause_of_a_stepped_clock_is_noted_and_held_only_when_told() {
+        use futures_util::FutureExt;
+
+        let (clock, stepper) = Clock::stepped(Timestamp::from_unix_millis(0));
+        let pause = Duration::from_secs(3_600);
+        clock.pause(pause).await;
+        stepper.hold_pauses(true);
+        let mut held = Box::pin(clock.pause(pause * 2));
+        assert!(held.as_mut().now_or_never().is_none());
+        stepper.hold_pauses(false);
+        held.await;
+        assert_eq!(stepper.pauses(), [pause, pause * 2]);
+        assert!(stepper.pauses().is_empty());
     }
 
     #[test]

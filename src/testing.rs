@@ -39,11 +39,13 @@ use rocket::{Build, Rocket, figment};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::accounts::Accounts;
 use crate::assembly::Workers;
 use crate::clock::{Clock, Stepper, Timestamp};
 use crate::config::{self, Settings};
+use crate::crypto::hasher::FullShare;
 use crate::mail::{Courier, Mailbox, SentLetter};
-use crate::model::AccountId;
+use crate::model::{AccountId, Network};
 use crate::oauth::OAuth;
 use crate::storage::{Janitor, Store};
 use crate::web::metrics::Observatory;
@@ -152,6 +154,27 @@ impl TestApp {
     /// Sets the clock back.
     pub fn step_back(&self, by: Duration) {
         self.stepper.step_back(by);
+    }
+
+    /// Every pause that a request was to make since this was last asked. None is made.
+    pub fn pauses(&self) -> Vec<Duration> {
+        self.stepper.pauses()
+    }
+
+    /// Whether pauses go on until this is called again with `false`.
+    pub fn hold_pauses(&self, held: bool) {
+        self.stepper.hold_pauses(held);
+    }
+
+    /// Gives the network of an address every slot of the hasher and its whole share of the queue,
+    /// until the answer is dropped; the network of all without an address if it is empty.
+    pub fn fill_hash_queue(&self, address: &str) -> FullShare {
+        self.state::<Accounts>().hasher.fill_share(Network::of(address.parse().ok()))
+    }
+
+    /// How many passwords wait for a slot.
+    pub fn queued_hashes(&self) -> usize {
+        self.state::<Accounts>().hasher.load().queued
     }
 
     fn state<T: Send + Sync + 'static>(&self) -> &T {

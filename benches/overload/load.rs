@@ -107,7 +107,9 @@ pub fn open_loop(
                     };
                     stream.set_nodelay(true)?;
                     let answer = ask_beside(&mut stream, request).await?;
-                    idle.borrow_mut().push(stream);
+                    if !answer.closes {
+                        idle.borrow_mut().push(stream);
+                    }
                     std::io::Result::Ok(answer)
                 };
                 let kind = answer.await.map_or(Kind::Other, |answer| Kind::of(&answer));
@@ -120,6 +122,76 @@ pub fn open_loop(
         }
     });
     samples.take()
+}
+
+/// Clients that ask again at once, whether they are answered or refused, all in one thread that steps
+/// back behind a server on the same machine.
+pub fn eager_loop(
+    port: u16,
+    clients: usize,
+    requests: &Arc<[Vec<u8>]>,
+    lasts: Duration,
+) -> Vec<Sample> {
+    thread::scope(|scope| {
+        scope.spawn(|| ask_eagerly(port, clients, requests, lasts)).join().unwrap()
+    })
+}
+
+fn ask_eagerly(
+    port: u16,
+    clients: usize,
+    requests: &Arc<[Vec<u8>]>,
+    lasts: Duration,
+) -> Vec<Sample> {
+    // of this thread alone
+    rustix::process::nice(19).unwrap();
+    let samples = Rc::new(RefCell::new(Vec::new()));
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let began = Instant::now();
+    LocalSet::new().block_on(&runtime, async {
+        let clients: Vec<_> = (0..clients)
+            .map(|client| {
+                let (requests, samples) = (Arc::clone(requests), Rc::clone(&samples));
+                spawn_local(async move {
+                    let mut stream = None;
+                    let mut turn = client;
+                    while began.elapsed() < lasts {
+                        let asked = began.elapsed();
+                        let answer = ask_again(port, &mut stream, &requests[turn % requests.len()]);
+                        let kind = answer.await.map_or(Kind::Other, |answer| Kind::of(&answer));
+                        let took = began.elapsed() - asked;
+                        samples.borrow_mut().push(Sample { at: asked, took, kind });
+                        turn += 1;
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
+    });
+    samples.take()
+}
+
+/// Asks on the connection that there is, or on a new one.
+async fn ask_again(
+    port: u16,
+    kept: &mut Option<TcpStream>,
+    request: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = match kept.take() {
+        Some(stream) => stream,
+        None => {
+            let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+            stream.set_nodelay(true)?;
+            stream
+        }
+    };
+    let answer = ask_beside(&mut stream, request).await?;
+    if !answer.closes {
+        *kept = Some(stream);
+    }
+    Ok(answer)
 }
 
 /// Somebody who is signed in, and asks at a steady pace until nobody holds the other end of `stop`.

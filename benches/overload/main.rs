@@ -11,7 +11,9 @@
 //! | `--binary PATH` | another program than the one that Cargo has built |
 //! | `--plot PATH` | where the time line goes; `target/overload.svg` if nothing is said |
 //! | `--loads` | instead of the flood, less and more than can be hashed, with a plot of the latencies |
-//! | `--check` | fails where any goal of R51 is missed; without it, where one is missed that no busy machine explains |
+//! | `--networks` | instead of the flood, honest sign-ins beside many connections of one network |
+//! | `--goodput` | instead of the flood, clients that ask again at once when they are refused |
+//! | `--check` | fails where any goal is missed; without it, where one is missed that no busy machine explains |
 
 #![expect(
     clippy::unwrap_used,
@@ -22,10 +24,13 @@
 #![expect(clippy::print_stdout, reason = "this is its result")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
+mod bare;
 #[path = "../chart.rs"]
 mod chart;
+mod goodput;
 mod load;
 mod loads;
+mod networks;
 mod plot;
 mod server;
 mod wire;
@@ -55,7 +60,16 @@ struct Arguments {
     binary: PathBuf,
     plot: PathBuf,
     check: bool,
-    loads: bool,
+    measurement: Measurement,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Measurement {
+    Flood,
+    Loads,
+    Networks,
+    Goodput,
 }
 
 impl Arguments {
@@ -66,7 +80,7 @@ impl Arguments {
             binary: env!("CARGO_BIN_EXE_vestibule").into(),
             plot: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("overload.svg"),
             check: false,
-            loads: false,
+            measurement: Measurement::Flood,
         };
         let mut is_asked_for = false;
         let mut words = std::env::args().skip(1);
@@ -79,7 +93,9 @@ impl Arguments {
                 "--binary" => arguments.binary = words.next().expect("a path").into(),
                 "--plot" => arguments.plot = words.next().expect("a path").into(),
                 "--check" => arguments.check = true,
-                "--loads" => arguments.loads = true,
+                "--loads" => arguments.measurement = Measurement::Loads,
+                "--networks" => arguments.measurement = Measurement::Networks,
+                "--goodput" => arguments.measurement = Measurement::Goodput,
                 // of `cargo bench`
                 "--bench" => is_asked_for = true,
                 other => panic!("unknown: {other}"),
@@ -91,11 +107,19 @@ impl Arguments {
 
 fn main() -> ExitCode {
     let Some(arguments) = Arguments::read() else { return ExitCode::SUCCESS };
-    let server = Server::start(&arguments.binary);
+    let met = match arguments.measurement {
+        Measurement::Networks => Some(networks::run(&arguments.binary)),
+        Measurement::Goodput => Some(goodput::run(&arguments.binary)),
+        Measurement::Flood | Measurement::Loads => None,
+    };
+    if let Some(met) = met {
+        return if met || !arguments.check { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let server = Server::start(&arguments.binary, &[("VESTIBULE_LIMITS__ENABLED", "false")]);
     let sign_ins: Arc<[Vec<u8>]> = server.make_accounts(ACCOUNTS).into();
     let token = server.sign_in(&sign_ins[0]);
     let port = server.port;
-    if arguments.loads {
+    if arguments.measurement == Measurement::Loads {
         loads::run(&server, &sign_ins, &token, &arguments.plot);
         return ExitCode::SUCCESS;
     }

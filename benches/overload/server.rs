@@ -14,7 +14,7 @@ const PASSWORD: &str = "correct horse battery staple";
 /// What Linux counts the time of processes in.
 const TICKS: f64 = 100.0;
 
-/// The program, with every setting as in production but no limit on what comes from one address.
+/// The program, with every setting as in production but those that a measurement says.
 pub struct Server {
     child: Child,
     pub port: u16,
@@ -23,7 +23,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(binary: &Path) -> Self {
+    pub fn start(binary: &Path, settings: &[(&str, &str)]) -> Self {
         let temporary = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let directory = temporary.path().to_path_buf();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -37,11 +37,11 @@ impl Server {
             .env("ROCKET_PORT", port.to_string())
             .env("VESTIBULE_PUBLIC_URL", "https://accounts.example.org")
             .env("VESTIBULE_MAIL__TRANSPORT", "file")
-            .env("VESTIBULE_LIMITS__ENABLED", "false")
             .env("VESTIBULE_METRICS__ADDRESS", "127.0.0.1:0")
             .env("VESTIBULE_CLIENTS__WEB__PUBLIC", "true")
             .env("VESTIBULE_CLIENTS__WEB__GRANTS", "[password, refresh_token]")
             .env("VESTIBULE_CLIENTS__WEB__SCOPES", "[account.read, account.write]")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()

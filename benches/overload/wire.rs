@@ -10,6 +10,8 @@ use rocket::tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub struct Answer {
     pub status: u16,
     pub says_when: bool,
+    /// The server closes the connection.
+    pub closes: bool,
     pub body: Vec<u8>,
 }
 
@@ -27,7 +29,8 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Answer>> {
     let length = value("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let body = bytes.get(end + 4..end + 4 + length);
     let says_when = value("retry-after").is_some();
-    Ok(body.map(|body| Answer { status, says_when, body: body.to_vec() }))
+    let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    Ok(body.map(|body| Answer { status, says_when, closes, body: body.to_vec() }))
 }
 
 /// Sends one request and waits for its answer.

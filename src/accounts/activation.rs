@@ -130,7 +130,7 @@ impl Accounts {
                 LinkStanding::Unknown => return Err(ActivationError::Unknown),
             };
             let chosen = match waiting.sign_up.contested_at {
-                Some(_) => Some(self.choose(&waiting.sign_up, password).await?),
+                Some(_) => Some(self.choose(&waiting.sign_up, password, caller).await?),
                 None => None,
             };
             let consumed = self
@@ -206,6 +206,7 @@ impl Accounts {
         &self,
         sign_up: &SignUp,
         password: Option<&str>,
+        caller: &Caller,
     ) -> Result<PasswordHash, ActivationError> {
         let Some(typed) = password.filter(|typed| !typed.is_empty()) else {
             return Err(ActivationError::PasswordNeeded(sign_up.clone()));
@@ -215,7 +216,8 @@ impl Accounts {
             .policy
             .judge(typed, owner)
             .map_err(|problem| ActivationError::Password { sign_up: sign_up.clone(), problem })?;
-        let hashed = self.hasher.hash(judged.password().as_bytes(), Purpose::SignUp).await;
+        let (typed, network) = (judged.password().as_bytes(), caller.network());
+        let hashed = self.hasher.hash(typed, Purpose::SignUp, network).await;
         hashed.map_err(|error| ActivationError::Failure(error.into()))
     }
 

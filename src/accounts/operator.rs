@@ -179,7 +179,9 @@ impl Accounts {
         let unguessable: Secret = self.entropy.secret();
         let password = new.password.as_ref().map(|password| password.password().as_bytes());
         let password = password.unwrap_or(unguessable.as_bytes());
-        let hash = self.hasher.hash(password, Purpose::SignUp).await.map_err(Failure::from)?;
+        let network = Caller::operator().network();
+        let hash = self.hasher.hash(password, Purpose::SignUp, network).await;
+        let hash = hash.map_err(Failure::from)?;
         let now = self.clock.now();
         let id = AccountId::new(self.entropy.uuid_v7(now));
         self.store

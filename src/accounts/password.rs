@@ -97,7 +97,8 @@ impl Accounts {
     ) -> Result<(), ProofError> {
         for _ in 0..ATTEMPTS {
             let Proven { account, pass } = self.prove(id, current, caller).await?;
-            let hash = self.hasher.hash(new.password().as_bytes(), Purpose::SignIn).await;
+            let (typed, network) = (new.password().as_bytes(), caller.network());
+            let hash = self.hasher.hash(typed, Purpose::SignIn, network).await;
             let hash = hash.map_err(Failure::from)?;
             let changed = self.store.write(async |tx| {
                 if !tx.change_password(&account, &hash).await? {
@@ -224,8 +225,9 @@ impl Accounts {
             Found::Unknown => return Err(ResetError::Unknown),
         };
         let new = self.policy.judge(typed, Owner::of(&owner.account))?;
-        self.hasher.admit(Purpose::SignUp).map_err(Failure::from)?;
-        let hash = self.hasher.hash(new.password().as_bytes(), Purpose::SignUp).await;
+        let (typed, network) = (new.password().as_bytes(), caller.network());
+        self.hasher.admit(Purpose::SignUp, network).map_err(Failure::from)?;
+        let hash = self.hasher.hash(typed, Purpose::SignUp, network).await;
         let hash = hash.map_err(Failure::from)?;
         let digest = LinkToken::parse(token).ok_or(ResetError::Unknown)?.digest();
         self.store

@@ -39,13 +39,14 @@ impl Accounts {
         current: &Password,
         caller: &Caller,
     ) -> Result<Proven, ProofError> {
-        self.hasher.admit(Purpose::SignIn).map_err(Failure::from)?;
+        self.hasher.admit(Purpose::SignIn, caller.network()).map_err(Failure::from)?;
         let found = self.store.read(async |db| db.find_account(id).await).await?;
         let account = found.filter(|account| account.disabled_at.is_none());
         let account = account.ok_or(ProofError::Gone)?;
         let mut pass = self.limits.admit(account.account.email.as_str(), caller).await?;
+        let (stored, network) = (&account.password_hash, caller.network());
         let verdict =
-            self.hasher.verify(current.as_bytes(), &account.password_hash, Purpose::SignIn).await;
+            self.hasher.verify(current.as_bytes(), stored, Purpose::SignIn, network).await;
         match verdict.map_err(Failure::from)? {
             Verdict::Right { .. } => {
                 if pass.has_news() {

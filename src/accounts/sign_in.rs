@@ -2,7 +2,9 @@
 
 use crate::accounts::{Accounts, Failure, Happening, Pass};
 use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
-use crate::model::{AccountId, Actor, Caller, ClientId, EmailAddress, EventKind, Password};
+use crate::model::{
+    AccountId, Actor, Caller, ClientId, EmailAddress, EventKind, Network, Password,
+};
 use crate::storage::{CredentialsOf, PasswordCredentials, StoreError, chain};
 
 /// Somebody has shown to be the owner of an account.
@@ -62,14 +64,15 @@ impl Accounts {
     }
 
     /// Whether a sign-in would be taken on now: asked before any work is done for one (R51).
-    pub fn admit_sign_in(&self) -> Result<(), Failure> {
-        Ok(self.hasher.admit(Purpose::SignIn).inspect_err(|_| {
+    pub fn admit_sign_in(&self, caller: &Caller) -> Result<(), Failure> {
+        Ok(self.hasher.admit(Purpose::SignIn, caller.network()).inspect_err(|_| {
             self.events.metrics().sign_in("busy");
         })?)
     }
 
     async fn judge_sign_in(&self, attempt: SignInAttempt<'_>) -> Result<SignedIn, SignInError> {
-        self.hasher.admit(Purpose::SignIn).map_err(Failure::from)?;
+        let network = attempt.caller.network();
+        self.hasher.admit(Purpose::SignIn, network).map_err(Failure::from)?;
         let typed = attempt.password.as_bytes();
         let email = EmailAddress::parse(attempt.username).ok();
         let name = email.as_ref().map_or(attempt.username.trim(), EmailAddress::as_str);
@@ -82,7 +85,7 @@ impl Accounts {
                 self.store.read(async |db| db.find_credentials(&email, &decoy).await).await?
             }
         };
-        let verdict = self.hasher.verify(typed, &found.hash, Purpose::SignIn).await;
+        let verdict = self.hasher.verify(typed, &found.hash, Purpose::SignIn, network).await;
         let verdict = verdict.map_err(Failure::from)?;
         let failed = Happening::new(EventKind::SignInFailed, Actor::Stranger);
         let (failed, error) = match (found.of, verdict) {
@@ -91,7 +94,7 @@ impl Accounts {
                 Verdict::Right { outdated },
             ) => {
                 if outdated {
-                    self.rehash(id, &found.hash, typed).await;
+                    self.rehash(id, &found.hash, typed, network).await;
                 }
                 return Ok(SignedIn { account: id, epoch, pass });
             }
@@ -114,8 +117,8 @@ impl Accounts {
 
     /// The parameters have risen since the password was set (R41). Not worth failing a sign-in for:
     /// the next one tries again.
-    async fn rehash(&self, id: AccountId, outdated: &PasswordHash, typed: &[u8]) {
-        let Ok(hash) = self.hasher.hash(typed, Purpose::SignIn).await else { return };
+    async fn rehash(&self, id: AccountId, outdated: &PasswordHash, typed: &[u8], network: Network) {
+        let Ok(hash) = self.hasher.hash(typed, Purpose::SignIn, network).await else { return };
         let upgraded =
             self.store.write(async |tx| tx.upgrade_password_hash(id, outdated, &hash).await).await;
         if let Err(error) = upgraded {

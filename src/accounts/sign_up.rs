@@ -35,7 +35,7 @@ impl Accounts {
     /// A second sign-up with the same password is another letter; one with another password makes
     /// the sign-up contested, so that nobody plants a password for somebody else (R35).
     pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
-        self.hasher.admit(Purpose::SignUp)?;
+        self.hasher.admit(Purpose::SignUp, request.caller.network())?;
         self.limits.count_sign_up(&request.caller)?;
         let outcome = self.sign_up_counted(&request).await;
         // said, and not by dropping something: who goes away has had the work done
@@ -81,10 +81,13 @@ impl Accounts {
         let password = request.password.password().as_bytes();
         let waiting =
             self.store.read(async |db| db.find_sign_up_by_email(&request.email).await).await?;
+        let network = request.caller.network();
         let Some(waiting) = waiting else {
-            return Ok(Finding::First(self.hasher.hash(password, Purpose::SignUp).await?));
+            let hash = self.hasher.hash(password, Purpose::SignUp, network).await?;
+            return Ok(Finding::First(hash));
         };
-        match self.hasher.verify(password, &waiting.password_hash, Purpose::SignUp).await? {
+        let stored = &waiting.password_hash;
+        match self.hasher.verify(password, stored, Purpose::SignUp, network).await? {
             Verdict::Right { .. } => Ok(Finding::Same(waiting)),
             Verdict::Wrong => Ok(Finding::Other(waiting)),
         }

@@ -6,9 +6,9 @@
 //! hash, since allocating for each one made the service grow to many times the size of its slots. A
 //! slot without work gives its memory back after a while.
 //!
-//! Whoever would wait too long is told so at once ([`HashError::Busy`]), before any work. Sign-in
-//! goes before sign-up, and of the jobs taken while a sign-up waits at least every eighth is the
-//! oldest sign-up. This module knows nothing of accounts: which hash belongs to whom, and storing
+//! A request that would wait too long is told so at once ([`HashError::Busy`]), before any work.
+//! Networks take turns, so each caller has to say which network it comes from. Sign-in goes before
+//! sign-up, and of the jobs taken while a sign-up waits at least every eighth is a sign-up. This module knows nothing of accounts: which hash belongs to whom, and storing
 //! a better one when [`Verdict::Right`] says that it is outdated, is its caller's business.
 
 use std::fmt;
@@ -25,13 +25,14 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::crypto::queue::{Answer, Job, Receiver, State, Task};
+use crate::crypto::queue::{Answer, Cost, Job, Receiver, State, Task};
 pub use crate::crypto::queue::{HashError, Purpose};
 use crate::crypto::secret::Entropy;
 use crate::metrics::Hashing;
+use crate::model::Network;
 
-/// A stored hash may need this many times the configured memory, and no more: the memory of a slot
-/// grows to what a hash needs, and stays so while there is work.
+/// A stored hash may need this many times the configured memory, and no more. The memory of a slot
+/// grows to what a hash needs; what is beyond the configured memory is given back after that hash.
 const MEMORY_CEILING: u32 = 8;
 /// For so long a slot without work keeps its memory. Having it made anew costs a few milliseconds.
 const IDLE: Duration = Duration::from_secs(10);
@@ -117,7 +118,7 @@ pub struct Load {
     pub running: usize,
     /// Slots in all.
     pub slots: usize,
-    /// How long a hash takes, smoothed over the last few.
+    /// How long a hash with the present parameters takes, smoothed over the last few.
     pub mean: Duration,
 }
 
@@ -142,7 +143,7 @@ impl Hasher {
         idle: Duration,
     ) -> io::Result<Self> {
         // The owner comes first, so that a thread that cannot be had ends those before it.
-        let hasher = Self::with(&of, clock, entropy, State::default())?;
+        let hasher = Self::with(&of, clock, entropy)?;
         for slot in 0..of.slots {
             let shared = Arc::clone(&hasher.0.shared);
             thread::Builder::new().name(format!("hash-{slot}")).spawn(move || {
@@ -158,21 +159,18 @@ impl Hasher {
     /// # Errors
     /// When Argon2 does not take the parameters.
     pub fn idle(of: &HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
-        Self::with(of, clock, entropy, State { stopped: true, ..State::default() })
+        let hasher = Self::with(of, clock, entropy)?;
+        hasher.0.shared.lock().stopped = true;
+        Ok(hasher)
     }
 
-    fn with(
-        of: &HashingParameters,
-        clock: Clock,
-        entropy: Entropy,
-        state: State,
-    ) -> io::Result<Self> {
+    fn with(of: &HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
         let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why);
         let params = of.argon2().map_err(|error| invalid(&error.to_string()))?;
         if of.slots == 0 {
             return Err(invalid("a hasher needs at least one slot"));
         }
-        let state = State { slots: of.slots, max_wait: of.max_wait, ..state };
+        let state = State::new(of.slots, of.max_wait, Cost::from(&params));
         let shared =
             Arc::new(Shared { params, clock, state: Mutex::new(state), work: Condvar::new() });
         Ok(Self(Arc::new(Owner { shared, entropy })))
@@ -183,8 +181,9 @@ impl Hasher {
     ///
     /// # Errors
     /// [`HashError::Busy`] when it would wait too long.
-    pub fn admit(&self, purpose: Purpose) -> Result<(), HashError> {
-        self.0.shared.lock().admit(purpose)
+    pub fn admit(&self, purpose: Purpose, network: Network) -> Result<(), HashError> {
+        let state = self.0.shared.lock();
+        state.admit(purpose, network, state.ordinary())
     }
 
     /// Hashes a password with the present parameters and 16 random bytes of salt (RFC 9106 §3.1,
@@ -192,10 +191,15 @@ impl Hasher {
     ///
     /// # Errors
     /// [`HashError::Busy`] when it would wait too long, or did; [`HashError::Lost`].
-    pub async fn hash(&self, password: &[u8], purpose: Purpose) -> Result<PasswordHash, HashError> {
+    pub async fn hash(
+        &self,
+        password: &[u8],
+        purpose: Purpose,
+        network: Network,
+    ) -> Result<PasswordHash, HashError> {
         let params = &self.0.shared.params;
         let salt = self.fresh_salt();
-        let tag = self.derive(password, salt, params.clone(), purpose).await?;
+        let tag = self.derive(password, salt, params.clone(), purpose, network).await?;
         self.phc(salt, tag)
     }
 
@@ -209,6 +213,7 @@ impl Hasher {
         password: &[u8],
         against: &PasswordHash,
         purpose: Purpose,
+        network: Network,
     ) -> Result<Verdict, HashError> {
         let current = &self.0.shared.params;
         let (params, salt, stored) = take_apart(against, current)?;
@@ -216,7 +221,7 @@ impl Hasher {
             || params.t_cost() < current.t_cost()
             || params.p_cost() < current.p_cost()
             || params.output_len() < current.output_len();
-        let tag = self.derive(password, salt, params, purpose).await?;
+        let tag = self.derive(password, salt, params, purpose, network).await?;
         let same = bool::from(tag.as_bytes().ct_eq(stored.as_bytes()));
         Ok(if same { Verdict::Right { outdated } } else { Verdict::Wrong })
     }
@@ -249,8 +254,8 @@ impl Hasher {
     /// How busy it is at this moment.
     pub fn load(&self) -> Load {
         let state = self.0.shared.lock();
-        let queued = state.sign_ins.len() + state.sign_ups.len();
-        Load { queued, running: state.running, slots: state.slots, mean: state.mean }
+        let (queued, running, slots) = (state.queued(), state.running(), state.slots());
+        Load { queued, running, slots, mean: state.mean }
     }
 
     /// How long a password waits at most.
@@ -274,24 +279,73 @@ impl Hasher {
         salt: phc::Salt,
         params: Params,
         purpose: Purpose,
+        network: Network,
     ) -> Result<phc::Output, HashError> {
         let password = Zeroizing::new(password.to_vec());
+        let cost = Cost::from(&params);
         let task: Task = Box::new(move |memory| argon2id(&password, &salt, &params, memory));
-        self.enqueue(purpose, task)?.await.unwrap_or(Err(HashError::Lost))
+        self.enqueue(purpose, network, cost, task)?.await.unwrap_or(Err(HashError::Lost))
     }
 
-    fn enqueue(&self, purpose: Purpose, task: Task) -> Result<Receiver, HashError> {
+    fn enqueue(
+        &self,
+        purpose: Purpose,
+        network: Network,
+        cost: Cost,
+        task: Task,
+    ) -> Result<Receiver, HashError> {
         let shared = &self.0.shared;
         let (reply, receiver) = oneshot::channel();
         let mut state = shared.lock();
         if state.stopped {
             return Err(HashError::Lost);
         }
-        state.admit(purpose)?;
-        state.push(Job { task, reply, purpose, since: shared.clock.instant() });
+        state.admit(purpose, network, cost)?;
+        state.push(Job { task, reply, purpose, network, cost, since: shared.clock.instant() });
         drop(state);
         shared.work.notify_one();
         Ok(receiver)
+    }
+}
+
+/// For tests: a network's share of the queue, filled while no slot comes free. Dropped, it lets all go.
+#[cfg(feature = "testing")]
+#[derive(Debug)]
+pub struct FullShare {
+    _gate: std::sync::mpsc::Sender<()>,
+    _answers: Vec<Receiver>,
+}
+
+#[cfg(feature = "testing")]
+impl Hasher {
+    /// For tests: fills every slot and what a network may queue, until the answer is dropped.
+    pub(crate) fn fill_share(&self, network: Network) -> FullShare {
+        let (gate, opened) = std::sync::mpsc::channel::<()>();
+        let opened = Arc::new(Mutex::new(opened));
+        let cost = {
+            let mut state = self.0.shared.lock();
+            // a share of a hundred hashes or so for each slot
+            state.mean = state.max_wait / 200;
+            state.ordinary()
+        };
+        let mut answers = Vec::new();
+        for purpose in [Purpose::SignIn, Purpose::SignUp] {
+            loop {
+                let opened = Arc::clone(&opened);
+                let task: Task = Box::new(move |_| {
+                    // an error says that the gate was dropped
+                    let _ = opened.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    Err(HashError::Lost)
+                });
+                match self.enqueue(purpose, network, cost, task) {
+                    Ok(answer) => answers.push(answer),
+                    // a slot that has yet to take its job would make room for another
+                    Err(_) if self.load().running < self.load().slots => thread::yield_now(),
+                    Err(_) => break,
+                }
+            }
+        }
+        FullShare { _gate: gate, _answers: answers }
     }
 }
 
@@ -378,18 +432,23 @@ impl Shared {
     fn serve(&self, idle: Duration) {
         let mut memory = Vec::new();
         let began = self.clock.instant();
+        let ordinary = Cost::from(&self.params);
         if argon2id(b"", &[0; 16], &self.params, &mut memory).is_ok() {
-            self.lock().measured(self.clock.instant() - began);
+            self.lock().measured(self.clock.instant() - began, ordinary);
         }
-        while let Some(Job { task, reply, .. }) = self.take(&mut memory, idle) {
+        while let Some(Job { task, reply, cost, .. }) = self.take(&mut memory, idle) {
             let began = self.clock.instant();
             // A panic leaves nothing in the memory that the next hash would not overwrite.
             let answer = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
             let took = self.clock.instant() - began;
+            // what is beyond an ordinary hash is free for the other slots
+            if memory.len() > self.params.block_count() {
+                memory = Vec::new();
+            }
             let mut state = self.lock();
-            state.running -= 1;
+            state.finished(cost);
             if answer.is_ok() {
-                state.measured(took);
+                state.measured(took, cost);
             }
             drop(state);
             match answer {
@@ -406,11 +465,14 @@ impl Shared {
         loop {
             if state.stopped {
                 // Nobody is left to wait for the answers, and the passwords are wiped.
-                state.sign_ins.clear();
-                state.sign_ups.clear();
+                state.clear();
                 return None;
             }
             if let Some(job) = state.next(self.clock.instant()) {
+                // a slot may have waited for memory that is free by now
+                if state.has_work_for_another() {
+                    self.work.notify_one();
+                }
                 return Some(job);
             }
             if memory.is_empty() {
@@ -431,9 +493,16 @@ impl Shared {
 mod tests {
     use std::sync::mpsc;
 
+    use futures_util::FutureExt;
+
     use super::*;
 
     const PASSWORD: &[u8] = b"correct horse battery";
+    const HERE: Network = Network::UNKNOWN;
+
+    fn ordinary(hasher: &Hasher) -> Cost {
+        hasher.0.shared.lock().ordinary()
+    }
 
     /// One slot, and a cost that no test waits for.
     fn tiny() -> HashingParameters {
@@ -451,7 +520,7 @@ mod tests {
             act();
             Err(HashError::Lost)
         });
-        hasher.enqueue(purpose, task).unwrap()
+        hasher.enqueue(purpose, HERE, ordinary(hasher), task).unwrap()
     }
 
     /// Keeps the slot busy until what it returns is dropped.
@@ -469,7 +538,7 @@ mod tests {
     #[tokio::test]
     async fn an_idle_hasher_says_at_once_that_it_hashes_nothing() {
         let hasher = Hasher::idle(&tiny(), Clock::system(), Entropy).unwrap();
-        assert!(matches!(hasher.hash(PASSWORD, Purpose::SignUp).await, Err(HashError::Lost)));
+        assert!(matches!(hasher.hash(PASSWORD, Purpose::SignUp, HERE).await, Err(HashError::Lost)));
     }
 
     /// Queues a task that writes its purpose into `log` when it is served.
@@ -485,15 +554,15 @@ mod tests {
             seen.send((memory.as_ptr() as usize, memory.len())).unwrap();
             Err(HashError::Lost)
         });
-        let _ = hasher.enqueue(Purpose::SignIn, task).unwrap().await;
+        let _ = hasher.enqueue(Purpose::SignIn, HERE, ordinary(hasher), task).unwrap().await;
         look.recv().unwrap()
     }
 
     #[tokio::test]
     async fn r41_the_hash_carries_argon2id_its_costs_and_a_salt_of_its_own() {
         let hasher = start(tiny());
-        let first = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
-        let second = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        let first = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
+        let second = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         let first: Vec<&str> = first.as_str().split('$').collect();
         let second: Vec<&str> = second.as_str().split('$').collect();
         assert_eq!(first[..4], ["", "argon2id", "v=19", "m=64,t=1,p=1"]);
@@ -504,30 +573,30 @@ mod tests {
     #[tokio::test]
     async fn r41_only_the_password_itself_is_right() {
         let hasher = start(tiny());
-        let hash = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
-        let right = hasher.verify(PASSWORD, &hash, Purpose::SignIn).await.unwrap();
+        let hash = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
+        let right = hasher.verify(PASSWORD, &hash, Purpose::SignIn, HERE).await.unwrap();
         assert_eq!(right, Verdict::Right { outdated: false });
         for wrong in [&b"correct horse batterz"[..], b"", &PASSWORD[1..]] {
-            let verdict = hasher.verify(wrong, &hash, Purpose::SignIn).await.unwrap();
+            let verdict = hasher.verify(wrong, &hash, Purpose::SignIn, HERE).await.unwrap();
             assert_eq!(verdict, Verdict::Wrong);
         }
         let decoy = hasher.decoy().unwrap();
         assert_eq!(decoy.costs(), hash.costs());
-        let verdict = hasher.verify(PASSWORD, &decoy, Purpose::SignIn).await.unwrap();
+        let verdict = hasher.verify(PASSWORD, &decoy, Purpose::SignIn, HERE).await.unwrap();
         assert_eq!(verdict, Verdict::Wrong);
         assert_eq!(format!("{hash:?}"), "PasswordHash(redacted)");
     }
 
     #[tokio::test]
     async fn r41_a_hash_is_outdated_when_a_parameter_has_risen() {
-        let stored = start(tiny()).hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        let stored = start(tiny()).hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         for (parameters, outdated) in [
             (HashingParameters { memory_kib: 65, ..tiny() }, true),
             (HashingParameters { iterations: 2, ..tiny() }, true),
             (HashingParameters { parallelism: 2, ..tiny() }, true),
             (HashingParameters { memory_kib: 32, ..tiny() }, false),
         ] {
-            let verdict = start(parameters).verify(PASSWORD, &stored, Purpose::SignIn).await;
+            let verdict = start(parameters).verify(PASSWORD, &stored, Purpose::SignIn, HERE).await;
             assert_eq!(verdict.unwrap(), Verdict::Right { outdated });
         }
     }
@@ -538,7 +607,7 @@ mod tests {
         let stored = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ\
                       $nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         let stored = PasswordHash::new(stored.to_owned());
-        let verdict = start(tiny()).verify(b"password", &stored, Purpose::SignIn).await;
+        let verdict = start(tiny()).verify(b"password", &stored, Purpose::SignIn, HERE).await;
         assert_eq!(verdict.unwrap(), Verdict::Right { outdated: false });
     }
 
@@ -557,7 +626,7 @@ mod tests {
             "$argon2id$v=19$m=64,t=17,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg",
         ] {
             let stored = PasswordHash::new(malformed.to_owned());
-            let answer = hasher.verify(PASSWORD, &stored, Purpose::SignIn).await;
+            let answer = hasher.verify(PASSWORD, &stored, Purpose::SignIn, HERE).await;
             assert!(matches!(answer, Err(HashError::Malformed(_))), "{malformed}: {answer:?}");
         }
     }
@@ -569,11 +638,14 @@ mod tests {
         hasher.0.shared.lock().mean = Duration::from_millis(1_400);
         let waiting = queue(&hasher, Purpose::SignUp, || ());
         // One runs and one waits: a sign-in has 1.4 s before it, and a sign-up 2.8 s of 2 s.
-        hasher.admit(Purpose::SignIn).unwrap();
+        hasher.admit(Purpose::SignIn, HERE).unwrap();
         for refused in [
-            hasher.admit(Purpose::SignUp),
-            hasher.hash(PASSWORD, Purpose::SignUp).await.map(drop),
-            hasher.verify(PASSWORD, &hasher.decoy().unwrap(), Purpose::SignUp).await.map(drop),
+            hasher.admit(Purpose::SignUp, HERE),
+            hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.map(drop),
+            hasher
+                .verify(PASSWORD, &hasher.decoy().unwrap(), Purpose::SignUp, HERE)
+                .await
+                .map(drop),
         ] {
             let Err(HashError::Busy { retry_after }) = refused else { panic!("{refused:?}") };
             assert_eq!(retry_after, Duration::from_secs(3));
@@ -582,13 +654,13 @@ mod tests {
         assert_eq!((load.queued, load.running), (1, 1), "what was refused is not queued");
         drop(gate);
         let _ = waiting.await;
-        hasher.admit(Purpose::SignUp).unwrap();
+        hasher.admit(Purpose::SignUp, HERE).unwrap();
     }
 
     #[tokio::test]
     async fn r51_a_deadline_that_has_passed_is_seen_when_a_slot_comes_free() {
         let hasher = start(HashingParameters { max_wait: Duration::ZERO, ..tiny() });
-        let answer = hasher.hash(PASSWORD, Purpose::SignIn).await;
+        let answer = hasher.hash(PASSWORD, Purpose::SignIn, HERE).await;
         assert!(
             matches!(answer, Err(HashError::Busy { retry_after }) if retry_after.as_secs() == 1)
         );
@@ -618,29 +690,52 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_keeps_its_memory_and_grows_it_only_for_a_hash_that_needs_more() {
+    async fn a_slot_keeps_its_memory_and_has_more_only_for_a_hash_that_needs_more() {
         let hasher = start(tiny());
         let (at_start, blocks) = memory(&hasher).await;
         assert_eq!(blocks, 64);
         for _ in 0..3 {
-            hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+            hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         }
         assert_eq!(memory(&hasher).await, (at_start, 64));
         let costly = start(HashingParameters { memory_kib: 80, ..tiny() });
-        let stored = costly.hash(PASSWORD, Purpose::SignUp).await.unwrap();
-        hasher.verify(PASSWORD, &stored, Purpose::SignIn).await.unwrap();
-        assert_eq!(memory(&hasher).await.1, 80);
+        let stored = costly.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
+        let verdict = hasher.verify(PASSWORD, &stored, Purpose::SignIn, HERE).await.unwrap();
+        assert_eq!(verdict, Verdict::Right { outdated: false });
+        assert_eq!(memory(&hasher).await.1, 0, "what was more is free for others");
+        hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
+        assert_eq!(memory(&hasher).await.1, 64);
+    }
+
+    /// The entry of a password hash in the queue has the cost of its stored parameters.
+    #[tokio::test]
+    async fn s5_cost_of_a_stored_hash_is_that_of_its_parameters() {
+        let hasher = start(HashingParameters { max_wait: Duration::from_secs(4), ..tiny() });
+        let costly = start(HashingParameters { memory_kib: 128, iterations: 4, ..tiny() });
+        let stored = costly.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
+        let gate = occupy(&hasher);
+        hasher.0.shared.lock().mean = Duration::from_millis(200);
+        let mut costly = Box::pin(hasher.verify(PASSWORD, &stored, Purpose::SignIn, HERE));
+        // one ordinary hash runs, and one of eight times its work waits: 1.8 s of 2 s
+        assert!(costly.as_mut().now_or_never().is_none());
+        let wait = {
+            let state = hasher.0.shared.lock();
+            state.expected_wait(Purpose::SignIn, HERE, state.ordinary())
+        };
+        assert_eq!(wait, Duration::from_millis(1_800));
+        drop(gate);
+        assert_eq!(costly.await.unwrap(), Verdict::Right { outdated: false });
     }
 
     #[tokio::test]
     async fn a_slot_without_work_gives_its_memory_back_and_has_it_again_when_it_is_needed() {
         let idle = Duration::from_millis(1);
         let hasher = Hasher::start_keeping_memory(tiny(), Clock::system(), Entropy, idle).unwrap();
-        let stored = hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        let stored = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         while memory(&hasher).await.1 > 0 {
             thread::sleep(idle * 2);
         }
-        let verdict = hasher.verify(PASSWORD, &stored, Purpose::SignIn).await.unwrap();
+        let verdict = hasher.verify(PASSWORD, &stored, Purpose::SignIn, HERE).await.unwrap();
         assert_eq!(verdict, Verdict::Right { outdated: false });
     }
 
@@ -649,7 +744,7 @@ mod tests {
         let hasher = start(tiny());
         let answer = queue(&hasher, Purpose::SignIn, || panic!("by intent"));
         assert!(answer.await.is_err());
-        hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         assert_eq!(hasher.load().running, 0);
     }
 
@@ -658,7 +753,7 @@ mod tests {
         let hasher = start(HashingParameters { slots: 3, ..tiny() });
         let shared = Arc::downgrade(&hasher.0.shared);
         drop(hasher.clone());
-        hasher.hash(PASSWORD, Purpose::SignUp).await.unwrap();
+        hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         drop(hasher);
         while shared.strong_count() > 0 {
             thread::yield_now();

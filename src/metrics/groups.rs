@@ -77,6 +77,14 @@ group! {
              address: unknown, obfuscated, malformed, missing, other-header.",
             &["kind"],
         ),
+        delayed: IntCounter = made(IntCounter::new(
+            "vestibule_refusals_delayed_total",
+            "Refusals that waited before they were answered, since there were many.",
+        )),
+        closed: IntCounter = made(IntCounter::new(
+            "vestibule_refusals_closed_total",
+            "Refusals answered with Connection: close, since too many were waiting.",
+        )),
     }
 }
 
@@ -101,6 +109,14 @@ impl Requests {
 
     pub fn not_forwarded(&self, kind: &str) {
         self.not_forwarded.with_label_values(&[kind]).inc();
+    }
+
+    pub fn refusal_delayed(&self) {
+        self.delayed.inc();
+    }
+
+    pub fn refusal_closed(&self) {
+        self.closed.inc();
     }
 }
 

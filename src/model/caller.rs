@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Locale, UserAgent};
+use crate::model::{Locale, Network, UserAgent};
 
 /// Where a request comes from. Nothing of it is proven but the address of the connection.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,11 @@ impl Caller {
     /// The command line: the operator, who has no address and no browser.
     pub fn operator() -> Self {
         Self::default()
+    }
+
+    /// The network that shares limits and queues with the caller.
+    pub fn network(&self) -> Network {
+        Network::of(self.address)
     }
 
     /// Their browser in words, such as letters say them.

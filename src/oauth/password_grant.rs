@@ -34,7 +34,7 @@ pub struct PasswordGrant {
 impl OAuth {
     /// Signs the owner in and starts a session for the client.
     pub async fn password_grant(&self, request: &PasswordGrant) -> Result<TokenPair, OAuthError> {
-        self.accounts.admit_sign_in()?;
+        self.accounts.admit_sign_in(&request.caller)?;
         let client = self.authenticate(request.client.as_ref()).await?;
         if !client.may_use(GrantType::Password) {
             return Err(OAuthError::GrantNotAllowed(GrantType::Password));

@@ -17,6 +17,7 @@ pub mod support_pages;
 
 mod account_page;
 mod activation;
+mod admission;
 mod bearer;
 mod check;
 mod client_authentication;

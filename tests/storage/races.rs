@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vestibule::accounts::{ActivationError, Named};
 use vestibule::crypto::secret::Entropy;
-use vestibule::model::{Caller, LinkToken, SignUpId};
+use vestibule::model::{Caller, LinkToken, Network, SignUpId};
 use vestibule::oauth::{OAuth, OAuthError};
 use vestibule::storage::NewSignUp;
 use vestibule::testing::{BEGINNING, PASSWORD};
@@ -197,7 +197,8 @@ async fn waiting(oauth: &OAuth, address: &str) -> String {
     let password = judged(oauth, PASSWORD);
     let hasher = &oauth.accounts.hasher;
     let purpose = vestibule::crypto::hasher::Purpose::SignUp;
-    let password_hash = hasher.hash(password.password().as_bytes(), purpose).await.unwrap();
+    let (typed, network) = (password.password().as_bytes(), Network::of(None));
+    let password_hash = hasher.hash(typed, purpose, network).await.unwrap();
     let expires_at = BEGINNING + std::time::Duration::from_secs(3_600);
     let new = NewSignUp {
         id,

@@ -3,7 +3,7 @@
 //! Hashes are let in by the hasher, and connections by the pool; this bounds what waits before
 //! either of them: heads, bodies that trickle in, and answers under way.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Method;
@@ -16,9 +16,7 @@ use crate::metrics::Requests;
 /// Whether a request was let in, kept with it: its place is free again when the request is dropped,
 /// also by a client that goes away.
 enum Place {
-    Taken {
-        _until_dropped: Option<OwnedSemaphorePermit>,
-    },
+    Taken(Mutex<Option<OwnedSemaphorePermit>>),
     /// With the method that the request had.
     Refused(Method),
 }
@@ -33,10 +31,32 @@ impl Admission {
     }
 }
 
+fn place<'r>(request: &'r Request<'_>) -> &'r Place {
+    request.local_cache(|| Place::Taken(Mutex::default()))
+}
+
+/// Gives the place of a request back before it is dropped: its answer is made, and only waits.
+pub(super) fn give_back(request: &Request<'_>) {
+    if let Place::Taken(permit) = place(request) {
+        permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Whether a request that found no place may be one of a client that is signed in, or of another
+/// program that asks about tokens: such a refusal is never delayed.
+pub(super) fn may_be_of_a_session(request: &Request<'_>) -> bool {
+    let mut segments = request.uri().path().segments();
+    match segments.next() {
+        Some("oauth") => true,
+        Some("v1") => segments.next() == Some("me"),
+        _ => false,
+    }
+}
+
 /// The method of a request that was refused for want of a place.
 pub(super) fn refused(request: &Request<'_>) -> Option<Method> {
-    match request.local_cache(|| Place::Taken { _until_dropped: None }) {
-        Place::Taken { .. } => None,
+    match place(request) {
+        Place::Taken(_) => None,
         Place::Refused(method) => Some(*method),
     }
 }
@@ -54,7 +74,7 @@ impl Fairing for Admission {
             return;
         }
         let place = match Arc::clone(&self.0).try_acquire_owned() {
-            Ok(permit) => Place::Taken { _until_dropped: Some(permit) },
+            Ok(permit) => Place::Taken(Mutex::new(Some(permit))),
             Err(_) => {
                 if let Some(requests) = request.rocket().state::<Requests>() {
                     requests.crowded_out();

@@ -35,7 +35,10 @@ pub fn anywhere() -> Vec<Catcher> {
 
 fn problem(status: Status, request: &Request<'_>) -> Problem {
     if admission::refused(request).is_some() {
-        return Problem::unavailable(STORE_RETRY);
+        return match admission::may_be_of_a_session(request) {
+            true => Problem::unavailable(STORE_RETRY),
+            false => Problem::busy(STORE_RETRY),
+        };
     }
     if let Some(refusal) = bearer::refusal(request, status) {
         return refusal;

@@ -25,6 +25,7 @@ pub mod methods;
 pub mod oauth;
 pub mod pages;
 pub mod problem;
+mod refusal_delay;
 pub mod request;
 pub mod slug;
 pub mod views;
@@ -39,11 +40,12 @@ use crate::config::Settings;
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("web edge", |rocket| async {
         let in_flight = rocket.state::<Settings>().map(|settings| settings.admission.in_flight);
+        let in_flight = in_flight.map_or(usize::MAX, NonZeroUsize::get);
         rocket
             .attach(methods::OverrideUndone)
             .attach(request::Identified)
             .manage(request::LoggedFaults::default())
-            .attach(admission::Admission::of(in_flight.map_or(usize::MAX, NonZeroUsize::get)))
+            .attach(admission::Admission::of(in_flight))
             .attach(bearer::Challenges)
             .attach(link_tries::UnknownLinks)
             .attach(headers::NoStore)
@@ -52,5 +54,7 @@ pub fn stage() -> AdHoc {
             .mount("/v1", cors::preflights())
             .mount("/.well-known", cors::preflights())
             .attach(access_log::AccessLog)
+            // after the log, which says how long the work took
+            .attach(refusal_delay::RefusalDelay::of(in_flight))
     })
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::form::FormError;
 use super::problem::{STORE_RETRY, retry_after};
+use super::refusal_delay;
 use super::request::RequestId;
 use super::slug::{self, Slug};
 use crate::accounts::Failure;
@@ -27,6 +28,8 @@ pub struct OAuthProblem {
     slug: &'static Slug,
     retry_after: Option<Duration>,
     allow: Option<String>,
+    /// A "not now" that may be delayed where there are many.
+    is_refusal: bool,
     cause: Option<OAuthError>,
 }
 
@@ -38,7 +41,8 @@ impl OAuthProblem {
         description: &str,
     ) -> Self {
         let description = description.to_owned();
-        Self { status, code, description, slug, retry_after: None, allow: None, cause: None }
+        let (retry_after, allow, cause) = (None, None, None);
+        Self { status, code, description, slug, retry_after, allow, is_refusal: false, cause }
     }
 
     pub fn invalid_request(description: &str) -> Self {
@@ -56,7 +60,7 @@ impl OAuthProblem {
         let description = "too many requests of this kind; try again later";
         let (status, slug) = (Status::TooManyRequests, slug::RATE_LIMITED);
         let problem = Self::new(status, "temporarily_unavailable", slug, description);
-        Self { retry_after: Some(after), ..problem }
+        Self { retry_after: Some(after), is_refusal: true, ..problem }
     }
 
     fn server_error() -> Self {
@@ -151,7 +155,9 @@ impl From<OAuthError> for OAuthProblem {
                 invalid_grant("the refresh token is expired, revoked, spent, or not this client's")
             }
             OAuthError::ForeignToken => invalid_grant("the token was issued to another client"),
-            OAuthError::Failure(Failure::Busy { retry_after }) => Self::unavailable(retry_after),
+            OAuthError::Failure(Failure::Busy { retry_after }) => {
+                Self { is_refusal: true, ..Self::unavailable(retry_after) }
+            }
             OAuthError::Failure(Failure::Limited { retry_after }) => {
                 Self::rate_limited(retry_after)
             }
@@ -172,6 +178,9 @@ impl<'r> Responder<'r, 'static> for OAuthProblem {
         if let Some(cause) = &self.cause {
             let (id, error) = (RequestId::of(request), chain(cause));
             tracing::error!(id, status = self.status.code, error, "failed");
+        }
+        if self.is_refusal {
+            refusal_delay::mark(request);
         }
         let settings = request.rocket().state::<Settings>();
         let public_url = settings.map_or("", |settings| settings.public_url.as_str());

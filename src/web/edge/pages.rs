@@ -94,7 +94,7 @@ impl Pages {
 
     /// An error, as a page.
     pub fn problem(&self, problem: &Problem, request: &Request<'_>) -> Page {
-        problem.log(request);
+        problem.answered(request);
         let language = language::of(request);
         let (slug, id) = (problem.slug, Some(RequestId::of(request)));
         let mut page = self.explain(language, problem.status(), slug, problem.text(), id);

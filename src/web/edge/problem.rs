@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::fields::FieldProblem;
 use super::form::FormError;
+use super::refusal_delay;
 use super::request::RequestId;
 use super::slug::{self, Slug};
 use crate::accounts::Failure;
@@ -36,12 +37,22 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     allow: Option<String>,
+    /// A "not now" that may be delayed where there are many.
+    is_refusal: bool,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Problem {
     pub fn of(slug: &'static Slug) -> Self {
-        Self { slug, detail: None, errors: vec![], retry_after: None, allow: None, cause: None }
+        Self {
+            slug,
+            detail: None,
+            errors: vec![],
+            retry_after: None,
+            allow: None,
+            is_refusal: false,
+            cause: None,
+        }
     }
 
     /// Says more than the kind's own words.
@@ -74,7 +85,12 @@ impl Problem {
     }
 
     pub(super) fn rate_limited(retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::of(slug::RATE_LIMITED) }
+        Self { retry_after: Some(retry_after), is_refusal: true, ..Self::of(slug::RATE_LIMITED) }
+    }
+
+    /// The service has no room for the request now.
+    pub(super) fn busy(retry_after: Duration) -> Self {
+        Self { is_refusal: true, ..Self::unavailable(retry_after) }
     }
 
     pub fn status(&self) -> Status {
@@ -94,8 +110,12 @@ impl Problem {
         retry.into_iter().chain(allow).chain(challenge).collect()
     }
 
-    /// Once, where it is answered, with its causes and the request's id.
-    pub(super) fn log(&self, request: &Request<'_>) {
+    /// Called once, where it is answered: logs its causes with the request's id, and has it delayed
+    /// if it is a refusal.
+    pub(super) fn answered(&self, request: &Request<'_>) {
+        if self.is_refusal {
+            refusal_delay::mark(request);
+        }
         if let Some(cause) = &self.cause {
             let error = chain(&**cause);
             tracing::error!(
@@ -142,7 +162,7 @@ impl From<FormError> for Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Busy { retry_after } => Self::unavailable(retry_after),
+            Failure::Busy { retry_after } => Self::busy(retry_after),
             Failure::Limited { retry_after } => Self::rate_limited(retry_after),
             Failure::Store(error) => error.into(),
             Failure::Hash(error) => {
@@ -154,7 +174,7 @@ impl From<Failure> for Problem {
 
 impl<'r> Responder<'r, 'static> for Problem {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        self.log(request);
+        self.answered(request);
         let settings = request.rocket().state::<Settings>();
         let base = settings.map_or("", |settings| PublicUrl::base_path(&settings.public_url));
         let mut members = json!({

@@ -1,0 +1,381 @@
+//! Which requests are admitted where there is not room for all, and how refusals are answered.
+
+#![expect(clippy::panic, reason = "this is how a test fails")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use rocket::http::{ContentType, Status};
+use rocket::local::asynchronous::{LocalRequest, LocalResponse};
+use rocket::tokio::{task::yield_now, time::timeout};
+use serde_json::{Value, json};
+use vestibule::accounts::AccountToCreate;
+use vestibule::model::EmailAddress;
+use vestibule::testing::{PASSWORD, Signed, TestApp};
+
+use crate::support::{self, ADA, form, from, header, sign_in_fields};
+use crate::support_life::{Browser, accounts, token_in};
+use crate::support_pages::{OTHER, get, submit};
+
+/// The address of a network that has filled its share of the hash queue.
+const FLOOD: &str = "192.0.2.1";
+/// Another network.
+const HONEST: &str = "198.51.100.7";
+
+/// What tells a request that would wait for ever from one that is refused.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A way to have a password hashed.
+#[derive(Clone, Copy, Debug)]
+struct Operation {
+    /// As the API's description has it.
+    id: &'static str,
+    what: &'static str,
+    /// How it is answered when it succeeds.
+    success: u16,
+}
+
+const fn operation(id: &'static str, what: &'static str, success: u16) -> Operation {
+    Operation { id, what, success }
+}
+
+/// All ways to have a password hashed: every operation of the description that takes one, and the
+/// kinds of links and of accounts that make a difference.
+const OPERATIONS: [Operation; 17] = [
+    operation("token", "of an account", 200),
+    operation("token", "of no account", 400),
+    operation("pressSignIn", "", 303),
+    operation("signUp", "new", 202),
+    operation("signUp", "waiting", 202),
+    operation("pressSignUp", "", 202),
+    operation("activate", "contested", 200),
+    operation("pressActivate", "contested", 200),
+    operation("resetPassword", "forgotten", 204),
+    operation("resetPassword", "invited", 204),
+    operation("pressResetPassword", "", 200),
+    operation("changePassword", "", 204),
+    operation("pressPassword", "", 303),
+    operation("changeEmail", "", 202),
+    operation("pressEmail", "", 303),
+    operation("deleteAccount", "", 204),
+    operation("pressDeletion", "", 200),
+];
+
+fn json_request<'a>(request: LocalRequest<'a>, body: &Value) -> LocalRequest<'a> {
+    request.header(ContentType::JSON).body(body.to_string())
+}
+
+fn form_request<'a>(
+    app: &'a TestApp,
+    path: &'static str,
+    fields: &[(&str, &str)],
+) -> LocalRequest<'a> {
+    app.client.post(path).header(ContentType::Form).body(form(fields))
+}
+
+/// A form of the account page, by a browser that is signed in there.
+async fn page_request<'a>(
+    app: &'a TestApp,
+    email: &str,
+    path: &'static str,
+    fields: &[(&str, &str)],
+) -> LocalRequest<'a> {
+    let browser = Browser::signed_in(app, email, PASSWORD).await;
+    let token = browser.form_token().await;
+    let fields = [&[("form_token", token.as_str())], fields].concat();
+    let cookie = browser.cookie_header().expect("a cookie");
+    form_request(app, path, &fields).header(cookie)
+}
+
+/// The token of a link to a sign-up that is contested.
+async fn contested(app: &TestApp, email: &str) -> String {
+    for password in [OTHER, PASSWORD] {
+        assert_eq!(app.sign_up(email, password).await, Status::Accepted);
+    }
+    app.link_token(email).await
+}
+
+async fn reset_link(app: &TestApp, email: &str) -> String {
+    let asked = app.post_json("/v1/password-resets", &json!({ "email": email })).await;
+    assert_eq!(asked.status(), Status::Accepted);
+    token_in(app, "password-reset", email).await
+}
+
+/// A request of the operation that will succeed, for an account or a sign-up of its own.
+async fn request<'a>(app: &'a TestApp, operation: Operation, email: &str) -> LocalRequest<'a> {
+    let by_token = async || -> Signed<'a> { app.sign_in(email).await };
+    let needs_account = [
+        "token",
+        "pressSignIn",
+        "pressPassword",
+        "changePassword",
+        "changeEmail",
+        "pressEmail",
+        "deleteAccount",
+        "pressDeletion",
+        "pressResetPassword",
+    ];
+    if needs_account.contains(&operation.id) && operation.what != "of no account"
+        || operation.what == "forgotten"
+    {
+        app.account(email).await;
+    }
+    let sign_in = [("email", email), ("password", PASSWORD)];
+    let current = ("current_password", PASSWORD);
+    let new = "a new and long passphrase";
+    match (operation.id, operation.what) {
+        ("token", _) => {
+            let mut fields = sign_in_fields();
+            fields.retain(|(name, _)| *name != "username");
+            form_request(app, "/oauth/token", &[&fields[..], &[("username", email)]].concat())
+        }
+        ("pressSignIn", _) => form_request(app, "/account/sign-in", &sign_in),
+        ("signUp", what) => {
+            if what == "waiting" {
+                assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);
+            }
+            let body = json!({ "email": email, "password": PASSWORD });
+            json_request(app.client.post("/v1/accounts"), &body)
+        }
+        ("pressSignUp", _) => form_request(app, "/account/sign-up", &sign_in),
+        ("activate", _) => {
+            let body = json!({ "token": contested(app, email).await, "password": new });
+            json_request(app.client.post("/v1/activations"), &body)
+        }
+        ("pressActivate", _) => {
+            let token = contested(app, email).await;
+            form_request(app, "/activate", &[("token", &token), ("password", new)])
+        }
+        ("resetPassword", what) => {
+            let token = if what == "invited" {
+                let email = EmailAddress::parse(email).unwrap();
+                let wanted = AccountToCreate { email, name: None, locale: None, password: None };
+                accounts(app).create(&wanted).await.unwrap();
+                token_in(app, "invitation", wanted.email.as_str()).await
+            } else {
+                reset_link(app, email).await
+            };
+            let body = json!({ "token": token, "password": new });
+            json_request(app.client.post("/v1/password-resets/confirmations"), &body)
+        }
+        ("pressResetPassword", _) => {
+            let token = reset_link(app, email).await;
+            form_request(app, "/reset-password", &[("token", &token), ("password", new)])
+        }
+        ("changePassword", _) => {
+            let body = json!({ "current_password": PASSWORD, "new_password": new });
+            let header = by_token().await.header();
+            json_request(app.client.put("/v1/me/password").header(header), &body)
+        }
+        ("pressPassword", _) => {
+            page_request(app, email, "/account/password", &[current, ("new_password", new)]).await
+        }
+        ("changeEmail", _) => {
+            let body = json!({ "email": format!("new-{email}"), "password": PASSWORD });
+            json_request(by_token().await.post("/v1/me/email"), &body)
+        }
+        ("pressEmail", _) => {
+            let moved = format!("new-{email}");
+            page_request(app, email, "/account/email", &[current, ("email", &moved)]).await
+        }
+        ("deleteAccount", _) => {
+            let body = json!({ "password": PASSWORD });
+            json_request(by_token().await.post("/v1/me/deletion"), &body)
+        }
+        ("pressDeletion", _) => page_request(app, email, "/account/deletion", &[current]).await,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The answer to a request that was queued while no slot came free, once one has.
+async fn answer_when_served<'a>(
+    app: &'a TestApp,
+    full: vestibule::crypto::hasher::FullShare,
+    request: LocalRequest<'a>,
+) -> LocalResponse<'a> {
+    let queued = app.queued_hashes();
+    let mut answer = Box::pin(request.dispatch());
+    while app.queued_hashes() == queued {
+        if let Some(answer) = answer.as_mut().now_or_never() {
+            return answer;
+        }
+        yield_now().await;
+    }
+    drop(full);
+    answer.await
+}
+
+#[rocket::async_test]
+async fn s5_every_operation_that_hashes_takes_the_turns_of_its_network() {
+    let app = support::app().await;
+    for (n, operation) in OPERATIONS.into_iter().enumerate() {
+        let request = request(&app, operation, &format!("person{n}@example.org")).await;
+        let full = app.fill_hash_queue(FLOOD);
+        let refused = timeout(LONG, from(request.clone(), FLOOD).dispatch()).await;
+        let refused =
+            refused.unwrap_or_else(|_| panic!("{operation:?} does not carry its network"));
+        assert_eq!(refused.status(), Status::ServiceUnavailable, "{operation:?}");
+        assert!(header(&refused, "Retry-After").is_some(), "{operation:?}");
+        drop(refused);
+        let answer = timeout(LONG, answer_when_served(&app, full, from(request, HONEST))).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{operation:?} is not served"));
+        assert_eq!(answer.status().code, operation.success, "{operation:?}");
+    }
+}
+
+/// Whether a schema has a field for a password, references followed.
+fn takes_password(document: &Value, schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            let referenced = (name == "$ref")
+                .then(|| document.pointer(value.as_str().unwrap().strip_prefix('#').unwrap()));
+            let has_field = name == "properties"
+                && value.as_object().unwrap().keys().any(|field| field.contains("password"));
+            has_field
+                || referenced.flatten().is_some_and(|schema| takes_password(document, schema))
+                || takes_password(document, value)
+        }),
+        Value::Array(values) => values.iter().any(|value| takes_password(document, value)),
+        _ => false,
+    }
+}
+
+#[rocket::async_test]
+async fn s5_every_operation_that_takes_a_password_is_among_those_that_are_tested() {
+    let app = support::app().await;
+    let document = get(&app, "/openapi.json").await.json();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|item| item.as_object().unwrap().values());
+    let taking: BTreeSet<&str> = operations
+        .filter(|operation| takes_password(&document, &operation["requestBody"]))
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    let tested: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.id).collect();
+    assert_eq!(taking, tested);
+}
+
+#[rocket::async_test]
+async fn s5_nested_networks_share_and_a_network_that_is_alone_is_served() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let sign_in = || form_request(&app, "/oauth/token", &sign_in_fields());
+    for (flood, same, other) in [
+        ("2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", "2001:db8:2::1"),
+        (FLOOD, "::ffff:192.0.2.1", HONEST),
+    ] {
+        let full = app.fill_hash_queue(flood);
+        let refused = from(sign_in(), same).dispatch().await;
+        assert_eq!(refused.status(), Status::ServiceUnavailable, "{same}");
+        drop(refused);
+        let answer = answer_when_served(&app, full, from(sign_in(), other)).await;
+        assert_eq!(answer.status(), Status::Ok, "{other}");
+        drop(answer);
+        assert_eq!(from(sign_in(), flood).dispatch().await.status(), Status::Ok);
+    }
+    // all without a known address are one network
+    let full = app.fill_hash_queue("");
+    assert_eq!(sign_in().dispatch().await.status(), Status::ServiceUnavailable);
+    drop(full);
+    while app.queued_hashes() > 0 {
+        yield_now().await;
+    }
+    assert_eq!(sign_in().dispatch().await.status(), Status::Ok);
+}
+
+const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
+
+/// One link that is unknown is looked for in an hour.
+const FEW_LINKS: &str = "[default.vestibule.limits]\nunknown_links_per_address = 1\n";
+
+fn unknown_link(app: &TestApp) -> LocalRequest<'_> {
+    json_request(app.client.post("/v1/activations"), &json!({ "token": "unknown" }))
+}
+
+/// Refuses so many requests at once that the next refusals are delayed.
+async fn refuse_many(app: &TestApp) {
+    for _ in 0..60 {
+        unknown_link(app).dispatch().await;
+    }
+    app.pauses();
+}
+
+fn count(app: &TestApp, series: &str) -> f64 {
+    let text = app.metrics();
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.expect(series).parse().unwrap()
+}
+
+#[rocket::async_test]
+async fn s20_frequent_refusals_of_every_kind_are_delayed_and_a_lone_one_is_not() {
+    let app = support::configured(&format!("{SERVED}{FEW_LINKS}requests_per_address = 1\n")).await;
+    app.account(ADA).await;
+    let reset = || json_request(app.client.post("/v1/password-resets"), &json!({ "email": ADA }));
+    reset().dispatch().await;
+    unknown_link(&app).dispatch().await;
+    app.advance(Duration::from_secs(60));
+    assert_eq!(unknown_link(&app).dispatch().await.status(), Status::TooManyRequests);
+    assert!(app.pauses().is_empty(), "a lone refusal waits for nothing");
+    refuse_many(&app).await;
+    let page = || get(&app, "/activate?token=unknown");
+    // a limit: JSON, page; a full hash queue: OAuth, JSON, page
+    assert_eq!(reset().dispatch().await.status(), Status::TooManyRequests);
+    assert_eq!(page().await.status, Status::TooManyRequests);
+    let full = app.fill_hash_queue("");
+    assert_eq!(app.token(&sign_in_fields()).await.status(), Status::ServiceUnavailable);
+    assert_eq!(app.sign_up("bob@example.org", PASSWORD).await, Status::ServiceUnavailable);
+    let sign_in = [("email", ADA), ("password", PASSWORD)];
+    assert_eq!(submit(&app, "/account/sign-in", &sign_in).await.status.code, 503);
+    drop(full);
+    let pauses = app.pauses();
+    assert_eq!(pauses.len(), 5, "{pauses:?}");
+    let bounds = Duration::from_millis(1)..=Duration::from_millis(90);
+    assert!(pauses.iter().all(|pause| bounds.contains(pause)), "{pauses:?}");
+    assert!(count(&app, "vestibule_refusals_delayed_total") >= 5.0);
+    assert_eq!(count(&app, "vestibule_refusals_closed_total"), 0.0);
+    app.advance(Duration::from_secs(60));
+    assert_eq!(page().await.status, Status::TooManyRequests);
+    assert!(app.pauses().is_empty());
+}
+
+#[rocket::async_test]
+async fn s20_bearer_requests_refreshes_and_errors_of_clients_are_never_delayed() {
+    let app = support::configured(FEW_LINKS).await;
+    let ada = app.signed_in(ADA).await;
+    refuse_many(&app).await;
+    assert_eq!(ada.get("/v1/me").dispatch().await.status(), Status::Ok);
+    assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
+    let refresh =
+        |token| [("grant_type", "refresh_token"), ("client_id", "web"), ("refresh_token", token)];
+    assert_eq!(app.token(&refresh(&ada.refresh_token)).await.status(), Status::Ok);
+    assert_eq!(app.token(&refresh("vrt_nonsense")).await.status(), Status::BadRequest);
+    assert_eq!(app.token(&[("grant_type", "password")]).await.status(), Status::BadRequest);
+    assert_eq!(get(&app, "/nowhere").await.status, Status::NotFound);
+    assert!(app.pauses().is_empty());
+}
+
+#[rocket::async_test]
+async fn s20_delayed_refusal_has_given_its_place_back() {
+    let one = "[default.vestibule.admission]\nin_flight = 1\n";
+    let app = support::configured(&format!("{SERVED}{one}{FEW_LINKS}")).await;
+    refuse_many(&app).await;
+    app.hold_pauses(true);
+    let mut delayed = Box::pin(unknown_link(&app).dispatch());
+    while app.pauses().is_empty() {
+        assert!(delayed.as_mut().now_or_never().is_none());
+        yield_now().await;
+    }
+    // the one place is free again
+    assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
+    // as many wait as may be in flight: the next is answered at once, and its connection closed
+    let refused = timeout(LONG, unknown_link(&app).dispatch()).await.expect("an answer at once");
+    assert_eq!(refused.status(), Status::TooManyRequests);
+    assert_eq!(header(&refused, "Connection"), Some("close"));
+    assert!(header(&refused, "Retry-After").is_some());
+    drop(refused);
+    assert_eq!(count(&app, "vestibule_refusals_closed_total"), 1.0);
+    app.hold_pauses(false);
+    let answer = timeout(LONG, delayed).await.expect("an answer");
+    assert_eq!(answer.status(), Status::TooManyRequests);
+    assert_eq!(header(&answer, "Connection"), None);
+}
