@@ -133,6 +133,7 @@ impl Accounts {
                 Some(_) => Some(self.choose(&waiting.sign_up, password, caller).await?),
                 None => None,
             };
+            self.store.shed_excess_events_of(waiting.sign_up.id).await?;
             let consumed = self
                 .store
                 .write(async |tx| self.consume(tx, &waiting, chosen.as_ref(), caller).await);

@@ -1,9 +1,18 @@
-//! Leaving: everything that names the person goes, at once, and they are told.
+//! Leaving: everything that names the person goes, and they are told.
+//!
+//! The first transaction closes the account: it is the deletion. What belongs to the account goes behind
+//! it in batches, however much that is; where that is interrupted, the janitor goes on
+//! (docs/decisions/0036).
+
+use std::time::Duration;
 
 use crate::accounts::{Accounts, Happening, ProofError};
 use crate::mail::{Cause, Recipient};
 use crate::model::{AccountId, Actor, Caller, EmailAddress, EventKind, Password};
-use crate::storage::{Connection, StoreError};
+use crate::storage::{Connection, Store, StoreError, chain};
+
+/// How long the owner's request waits for the last row to go. What takes longer goes on behind it.
+const WAIT: Duration = Duration::from_secs(10);
 
 impl Accounts {
     /// Deletes the account of somebody who knows its password.
@@ -15,21 +24,47 @@ impl Accounts {
     ) -> Result<(), ProofError> {
         let proven = self.prove(id, password, caller).await?;
         let epoch = Some(proven.account.epoch);
-        let deleted =
-            self.store.write(async |tx| self.forget(tx, id, epoch, Actor::Owner).await).await?;
-        if !deleted {
+        if !self.close(id, epoch, Actor::Owner).await? {
             return Err(ProofError::Gone);
         }
-        self.outbox.wake();
+        // it goes on where the client has gone, and where it takes longer than anybody waits
+        let rest = tokio::spawn(finish(self.store.clone(), id));
+        let _ = tokio::time::timeout(WAIT, rest).await;
         Ok(())
     }
 
-    /// Removes the account and all that names its owner: sessions, digests of links, letters, events,
-    /// and a sign-up that waits for the same address. Two things stay. One event says that an account
-    /// was deleted, and not whose. And one letter says good-bye, which is forgotten when it has left.
+    /// Deletes the account as its owner could, and waits until all of it is gone. `false` if there is
+    /// none.
+    pub async fn delete_by_operator(&self, id: AccountId) -> Result<bool, StoreError> {
+        let closed = self.close(id, None, Actor::Operator).await?;
+        if closed {
+            finish(self.store.clone(), id).await;
+        }
+        Ok(closed)
+    }
+
+    /// Closes the account: nobody signs in to it, nothing of it is found any more, its address is free,
+    /// and a sign-up that waits for the same address goes. Two things stay. One event says that an
+    /// account was deleted, and not whose. And one letter says good-bye, which is forgotten when it has
+    /// left.
     ///
     /// `false` if the account was gone, or has passed out of `epoch`; then nothing was changed.
-    pub(super) async fn forget(
+    async fn close(
+        &self,
+        id: AccountId,
+        epoch: Option<i64>,
+        actor: Actor,
+    ) -> Result<bool, StoreError> {
+        let found = self.store.read(async |db| db.find_account(id).await).await?;
+        let Some(owner) = found else { return Ok(false) };
+        self.store.shed_excess_of(&owner.account.email).await?;
+        let closed =
+            self.store.write(async |tx| self.close_within(tx, id, epoch, actor).await).await?;
+        self.outbox.wake();
+        Ok(closed)
+    }
+
+    async fn close_within(
         &self,
         tx: &mut Connection,
         id: AccountId,
@@ -54,7 +89,7 @@ impl Accounts {
         }
         let email = &account.account.email;
         self.limits.forgive(tx, id, email).await?;
-        if !tx.delete_account(id, epoch).await? {
+        if !tx.close_account(id, epoch, self.clock.now()).await? {
             return Ok(false);
         }
         self.forget_sign_up(tx, email).await?;
@@ -69,7 +104,7 @@ impl Accounts {
     }
 
     /// Removes the sign-up that waits for an address, with its links and what is noted of it. `false`
-    /// if there is none.
+    /// if there is none. [`Store::shed_excess_of`] comes before it.
     pub(super) async fn forget_sign_up(
         &self,
         tx: &mut Connection,
@@ -83,5 +118,14 @@ impl Accounts {
         tx.delete_links_of_sign_up(id).await?;
         tx.delete_events_of_sign_up(id).await?;
         Ok(true)
+    }
+}
+
+/// Removes what belongs to a closed account, and its row. A failure is for the log alone: the account is
+/// deleted, and the janitor tries again.
+async fn finish(store: Store, id: AccountId) {
+    if let Err(error) = store.finish_deletion(id).await {
+        let error = chain(&error);
+        tracing::warn!(error, "what belonged to a deleted account goes later");
     }
 }

@@ -345,9 +345,8 @@ impl Accounts {
         account: AccountId,
     ) -> Result<Option<EmailChange>, StoreError> {
         let now = self.clock.now();
-        let changes = db.find_email_changes_of(account).await?;
-        let is_pending = |change: &EmailChange| change.is_pending(now, self.email_link_ttl);
-        Ok(changes.into_iter().find(is_pending))
+        let open = db.find_open_email_change(account).await?;
+        Ok(open.filter(|change| change.is_pending(now, self.email_link_ttl)))
     }
 
     /// Posts a fresh link to the new address of the change that an expired link is of, if it still

@@ -2,47 +2,61 @@
 
 use crate::accounts::{Accounts, Happening};
 use crate::model::{AccountId, Actor, Caller, EventKind};
-use crate::storage::{Connection, StoreError};
+use crate::storage::{Connection, StoreError, chain};
 
 impl Accounts {
     /// Signs the account out everywhere, sign-ins and refreshes included that are under way. `false`
-    /// if it is gone.
+    /// if it is gone. Where nothing was signed in, nothing is noted.
     pub async fn end_sessions(
         &self,
         id: AccountId,
         actor: Actor,
         caller: &Caller,
     ) -> Result<bool, StoreError> {
-        self.store
+        let now = self.clock.now();
+        let raised = self
+            .store
             .write(async |tx| {
+                if !tx.lock_account(id).await? {
+                    return Ok(false);
+                }
+                let was_signed_in = tx.is_signed_in(id, now).await?;
                 let raised = tx.raise_epoch(id).await?;
-                if raised {
-                    tx.purge_sessions_of(id).await?;
-                    tx.purge_page_sessions_of(id).await?;
+                if raised && was_signed_in {
                     let event = Happening::new(EventKind::SignOutEverywhere, actor);
                     self.events.note(tx, event.to_account(id), caller).await?;
                 }
-                Ok(raised)
+                Ok::<_, StoreError>(raised)
             })
-            .await
+            .await?;
+        self.purge_ended_sessions(id).await;
+        Ok(raised)
     }
 
-    /// What has to go once an account is in a new epoch: the rows of sessions that are dead by now,
-    /// the links in earlier letters, a change of address that somebody else may have begun, the places
-    /// that somebody else may have signed in from, and what was guessed before.
+    /// What has to go once an account is in a new epoch: the links in earlier letters, a change of
+    /// address that somebody else may have begun, the places that somebody else may have signed in
+    /// from, and what was guessed before. The rows of sessions that are dead by now go after the
+    /// transaction, by [`Accounts::purge_ended_sessions`].
     pub(super) async fn clear_after_new_epoch(
         &self,
         tx: &mut Connection,
         account: AccountId,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        tx.purge_sessions_of(account).await?;
-        tx.purge_page_sessions_of(account).await?;
         tx.void_account_links(account, now).await?;
         tx.void_email_changes(account, now).await?;
         match tx.find_account(account).await? {
             Some(owner) => self.limits.forgive(tx, account, &owner.account.email).await,
             None => Ok(()),
+        }
+    }
+
+    /// Removes the rows of sessions that a raised epoch has ended, in batches. A failure is for the log
+    /// alone: the sessions are dead, and their rows go when they would have ended.
+    pub(super) async fn purge_ended_sessions(&self, account: AccountId) {
+        if let Err(error) = self.store.purge_ended_sessions_of(account).await {
+            let error = chain(&error);
+            tracing::warn!(error, "sessions that have ended are removed later");
         }
     }
 }

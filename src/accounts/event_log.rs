@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::storage::{Connection, NewEvent, StoreError};
 
-/// One in so many events that strangers cause has those before it trimmed.
+/// One in so many events has those of its kind before it trimmed.
 const TRIMMED_BY: u8 = 32;
 
 /// Where what happened is noted, in the transaction that makes it happen. Cheap to clone.
@@ -103,11 +103,9 @@ impl EventLog {
         })
         .await?;
         self.metrics.event(happening.kind.as_str());
-        match happening.actor {
-            Actor::Stranger if is_drawn(id) => tx.trim_events(id, happening.kind).await,
-            Actor::Stranger | Actor::Owner | Actor::Client | Actor::Operator | Actor::Service => {
-                Ok(())
-            }
+        match is_drawn(id) {
+            true => tx.trim_events(id, happening.kind).await,
+            false => Ok(()),
         }
     }
 }

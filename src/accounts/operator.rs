@@ -13,7 +13,9 @@ use crate::model::{
     AccountId, Actor, Caller, EmailAddress, EmailError, EventKind, Locale, Name, NewPassword,
     Secret, SessionSummary, SignUp, SignUpId,
 };
-use crate::storage::{AccountRecord, NewAccount, PageSessionSummary, SignUpRecord, StoreError};
+use crate::storage::{
+    AccountRecord, Connection, NewAccount, PageSessionSummary, SignUpRecord, StoreError,
+};
 
 /// Whom the operator means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +115,8 @@ impl Accounts {
     /// Nobody signs in to the account or refreshes from now on, and its tokens are dead. `false` if it
     /// is gone or was disabled before.
     pub async fn disable(&self, id: AccountId) -> Result<bool, StoreError> {
-        self.store
+        let disabled = self
+            .store
             .write(async |tx| {
                 let disabled = tx.disable_account(id, self.clock.now()).await?;
                 if disabled {
@@ -121,9 +124,11 @@ impl Accounts {
                     let event = Happening::new(EventKind::AccountDisabled, Actor::Operator);
                     self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
                 }
-                Ok(disabled)
+                Ok::<_, StoreError>(disabled)
             })
-            .await
+            .await?;
+        self.purge_ended_sessions(id).await;
+        Ok(disabled)
     }
 
     /// The owner may sign in again. `false` if the account is gone or was not disabled.
@@ -138,14 +143,6 @@ impl Accounts {
                 Ok(enabled)
             })
             .await
-    }
-
-    /// Deletes the account as its owner could. `false` if it is gone.
-    pub async fn delete_by_operator(&self, id: AccountId) -> Result<bool, StoreError> {
-        let deleted =
-            self.store.write(async |tx| self.forget(tx, id, None, Actor::Operator).await).await?;
-        self.outbox.wake();
-        Ok(deleted)
     }
 
     /// Posts a letter with a link to choose a new password. Until it is used nothing changes. `false`
@@ -184,6 +181,7 @@ impl Accounts {
         let hash = hash.map_err(Failure::from)?;
         let now = self.clock.now();
         let id = AccountId::new(self.entropy.uuid_v7(now));
+        self.store.shed_excess_of(&new.email).await?;
         self.store
             .write(async |tx| {
                 self.forget_sign_up(tx, &new.email).await?;
@@ -231,12 +229,15 @@ impl Accounts {
         &self,
         named: &Named<SignUpId>,
     ) -> Result<Option<SignUp>, StoreError> {
+        let find = async |db: &mut Connection| match named {
+            Named::Email(email) => db.find_sign_up_by_email(email).await,
+            Named::Id(id) => db.find_sign_up(*id).await,
+        };
+        let Some(waiting) = self.store.read(find).await? else { return Ok(None) };
+        self.store.shed_excess_of(&waiting.sign_up.email).await?;
         self.store
             .write(async |tx| {
-                let waiting = match named {
-                    Named::Email(email) => tx.find_sign_up_by_email(email).await?,
-                    Named::Id(id) => tx.find_sign_up(*id).await?,
-                };
+                let waiting = find(tx).await?;
                 let Some(SignUpRecord { sign_up, .. }) = waiting else { return Ok(None) };
                 if !self.forget_sign_up(tx, &sign_up.email).await? {
                     return Ok(None);

@@ -127,6 +127,7 @@ impl Accounts {
                 Ok(true)
             });
             if changed.await? {
+                self.purge_ended_sessions(id).await;
                 self.outbox.wake();
                 return Ok(());
             }
@@ -254,6 +255,7 @@ impl Accounts {
                 Ok(())
             })
             .await?;
+        self.purge_ended_sessions(owner.account.id).await;
         self.outbox.wake();
         Ok(())
     }

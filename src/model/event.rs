@@ -126,6 +126,46 @@ words! {
     }
 }
 
+impl EventKind {
+    /// How many events of the kind are kept for each account, the latest; and for each waiting sign-up,
+    /// and of those that are about neither. Each kind has a count of its own: no flood of one kind
+    /// pushes out another.
+    pub const fn kept(self) -> i64 {
+        match self {
+            // what strangers can cause, and what changes nothing about who gets in
+            Self::SignUp
+            | Self::SignInFailed
+            | Self::PasswordRefused
+            | Self::PasswordResetRequested
+            | Self::ProfileChanged
+            | Self::DataExported => 100,
+            // what shows who got in, and what was done about it
+            Self::SignUpDropped
+            | Self::Activation
+            | Self::SignIn
+            | Self::SignOut
+            | Self::SignOutEverywhere
+            | Self::AccessTokenRevoked
+            | Self::RefreshTokenStolen
+            | Self::PasswordChanged
+            | Self::PasswordReset
+            | Self::EmailChangeRequested
+            | Self::EmailChangeStopped
+            | Self::EmailChanged
+            | Self::AccountCreated
+            | Self::AccountDisabled
+            | Self::AccountEnabled => 1_000,
+            // of all accounts together, and what the operator did
+            Self::AccountDeleted
+            | Self::ClientAdded
+            | Self::ClientSecretRotated
+            | Self::ClientDisabled
+            | Self::ClientEnabled
+            | Self::ClientRemoved => 10_000,
+        }
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Event {

@@ -157,12 +157,14 @@ impl OAuth {
     /// Registers a client.
     pub async fn add_client(&self, prepared: &PreparedClient) -> Result<(), ClientError> {
         let PreparedClient { client, created_at } = prepared;
+        // of one that had the id before
+        self.store.end_sessions_of_client(&client.id).await?;
         self.store
             .write(async |tx| {
                 if !tx.insert_client(client, *created_at).await? {
                     return Err(ClientError::Taken);
                 }
-                // of one that had the id before, if a sign-in was under way when it was removed
+                // if a sign-in was under way when that was removed
                 tx.purge_sessions_of_client(&client.id).await?;
                 Ok(self.note_client(tx, EventKind::ClientAdded, &client.id).await?)
             })
@@ -211,21 +213,26 @@ impl OAuth {
     /// The client gets no tokens from now on, and those that it has are dead for good. `false` if it
     /// was disabled before.
     pub async fn disable_client(&self, id: &ClientId) -> Result<bool, ClientError> {
-        self.store
+        let disabled = self
+            .store
             .write(async |tx| {
                 self.stored(tx, id).await?;
                 let disabled = tx.disable_client(id, self.clock.now()).await?;
                 if disabled {
-                    tx.purge_sessions_of_client(id).await?;
                     self.note_client(tx, EventKind::ClientDisabled, id).await?;
                 }
-                Ok(disabled)
+                Ok::<_, ClientError>(disabled)
             })
-            .await
+            .await?;
+        // dead by now; where this is interrupted, the rest goes before the client is enabled again
+        self.store.end_sessions_of_client(id).await?;
+        Ok(disabled)
     }
 
     /// The client may get tokens again; what was dead stays dead. `false` if it was not disabled.
     pub async fn enable_client(&self, id: &ClientId) -> Result<bool, ClientError> {
+        self.store.read(async |db| Ok(self.stored(db, id).await)).await??;
+        self.store.end_sessions_of_client(id).await?;
         self.store
             .write(async |tx| {
                 self.stored(tx, id).await?;
@@ -241,23 +248,37 @@ impl OAuth {
     }
 
     /// Removes the client and ends its sessions. One of the same id in the settings is left alone,
-    /// with its sessions.
+    /// with its sessions. Where it is interrupted the client is disabled, and can be removed again.
     pub async fn remove_client(&self, id: &ClientId) -> Result<RemovedClient, ClientError> {
-        self.store
+        let is_declared = self.registrar.declares(id);
+        let record = self
+            .store
             .write(async |tx| {
-                let is_declared = self.registrar.declares(id);
                 let Some(record) = tx.find_client(id).await? else {
                     return Err(match is_declared {
                         true => ClientError::InSettings,
                         false => ClientError::Unknown,
                     });
                 };
+                // from here on no session is added
+                if !is_declared {
+                    tx.disable_client(id, self.clock.now()).await?;
+                }
+                Ok(record)
+            })
+            .await?;
+        let ended = match is_declared {
+            true => 0,
+            false => self.store.end_sessions_of_client(id).await?,
+        };
+        self.store
+            .write(async |tx| {
                 if !tx.delete_client(id).await? {
                     return Err(ClientError::Unknown);
                 }
-                let ended = if is_declared { 0 } else { tx.purge_sessions_of_client(id).await? };
+                let late = if is_declared { 0 } else { tx.purge_sessions_of_client(id).await? };
                 self.note_client(tx, EventKind::ClientRemoved, id).await?;
-                Ok(RemovedClient { client: self.in_database(record), ended })
+                Ok(RemovedClient { client: self.in_database(record.clone()), ended: ended + late })
             })
             .await
     }

@@ -31,11 +31,14 @@ impl OAuth {
             }
             self.store
                 .write(async |tx| {
-                    if !tx.lock_account(session.account).await? {
-                        return Ok(());
+                    let revoked = tx.lock_account(session.account).await?
+                        && tx.revoke_access(session.id, &digest).await?;
+                    match revoked {
+                        true => {
+                            self.note(tx, EventKind::AccessTokenRevoked, &session, request).await
+                        }
+                        false => Ok(()),
                     }
-                    tx.revoke_access(session.id, &digest).await?;
-                    self.note(tx, EventKind::AccessTokenRevoked, &session, request).await
                 })
                 .await?;
         } else if let Ok(token) = RefreshToken::parse(&request.token) {

@@ -52,7 +52,7 @@ impl Connection {
     ) -> Result<Option<AccountRecord>, StoreError> {
         const SQL: &str = "
             SELECT id, email, password_hash, name, locale, epoch, created_at, disabled_at
-            FROM accounts WHERE id = $1";
+            FROM accounts WHERE id = $1 AND deleted_at IS NULL";
         let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
         row.as_ref().map(AccountRecord::from_row).transpose()
     }
@@ -86,7 +86,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Sets what is given and leaves the rest as it is. `false` if there is no such account.
+    /// Sets what is given and leaves the rest as it is. `false` if there is no such account, or all of
+    /// it was so before.
     pub async fn update_profile(
         &mut self,
         id: AccountId,
@@ -97,7 +98,9 @@ impl Connection {
             UPDATE accounts
             SET name = CASE WHEN $1 = 1 THEN $2 ELSE name END,
                 locale = CASE WHEN $3 = 1 THEN $4 ELSE locale END
-            WHERE id = $5";
+            WHERE id = $5 AND deleted_at IS NULL
+              AND (($1 = 1 AND name IS DISTINCT FROM $2)
+                   OR ($3 = 1 AND locale IS DISTINCT FROM $4))";
         self.pending.add(Change::Account(id));
         let done = sqlx::query(SQL)
             .bind(i64::from(name.is_some()))
@@ -130,7 +133,8 @@ impl Connection {
 
     /// Ends every session of the account, those included that are being made or refreshed now.
     pub async fn raise_epoch(&mut self, id: AccountId) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE accounts SET epoch = epoch + 1 WHERE id = $1";
+        const SQL: &str = "
+            UPDATE accounts SET epoch = epoch + 1 WHERE id = $1 AND deleted_at IS NULL";
         self.pending.add(Change::Account(id));
         let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
@@ -157,8 +161,9 @@ impl Connection {
 
     /// Lets the owner sign in again. `false` if there is no such account, or it was not disabled.
     pub async fn enable_account(&mut self, id: AccountId) -> Result<bool, StoreError> {
-        const SQL: &str =
-            "UPDATE accounts SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
+        const SQL: &str = "
+            UPDATE accounts SET disabled_at = NULL
+            WHERE id = $1 AND disabled_at IS NOT NULL AND deleted_at IS NULL";
         let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -213,7 +218,8 @@ impl Connection {
     /// Holds the account's row for this transaction, whatever state it is in, before rows that belong
     /// to it are touched. `false` if it is gone.
     pub async fn lock_account(&mut self, id: AccountId) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE accounts SET epoch = epoch WHERE id = $1";
+        const SQL: &str = "
+            UPDATE accounts SET epoch = epoch WHERE id = $1 AND deleted_at IS NULL";
         let done = sqlx::query(SQL).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -234,19 +240,6 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes the account, and with it whatever refers to it: sessions, links, events, letters.
-    /// `false` if it is gone, or has passed out of `epoch`.
-    pub async fn delete_account(
-        &mut self,
-        id: AccountId,
-        epoch: Option<i64>,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "DELETE FROM accounts WHERE id = $1 AND epoch = COALESCE($2, epoch)";
-        self.pending.add(Change::Account(id));
-        let done = sqlx::query(SQL).bind(id.to_string()).bind(epoch).execute(self.raw()).await?;
-        Ok(done.rows_affected() == 1)
-    }
-
     /// Up to `limit` accounts in the order of their making, those after `after`, whose address holds
     /// `part`.
     pub async fn find_accounts(
@@ -257,7 +250,7 @@ impl Connection {
     ) -> Result<Vec<AccountRecord>, StoreError> {
         const SQL: &str = "
             SELECT id, email, password_hash, name, locale, epoch, created_at, disabled_at
-            FROM accounts WHERE id > $1 AND email LIKE $2 ESCAPE '!'
+            FROM accounts WHERE id > $1 AND email LIKE $2 ESCAPE '!' AND deleted_at IS NULL
             ORDER BY id LIMIT $3";
         let after = after.map_or_else(String::new, |id| id.to_string());
         let rows = sqlx::query(SQL)

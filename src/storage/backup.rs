@@ -1,4 +1,4 @@
-//! A copy of an SQLite database that is in use, as one file, and what follows from having had one.
+//! A copy of an SQLite database that is in use, as one file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 use sqlx::AnyConnection;
 
 use super::pool::Engine;
-use super::{Connection, Store, StoreError, files};
+use super::{Store, StoreError, files};
 use crate::crypto::secret::Entropy;
-
-const END_SESSIONS: &str = "DELETE FROM sessions";
-const END_PAGE_SESSIONS: &str = "DELETE FROM page_sessions";
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -75,17 +72,6 @@ impl Store {
         kept.map_err(wrong)?;
         drop(unfinished);
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)
-    }
-}
-
-impl Connection {
-    /// Ends whatever anybody is signed in with; answers how many that were.
-    pub async fn end_all_sessions(&mut self) -> Result<u64, StoreError> {
-        let mut ended = 0;
-        for statement in [END_SESSIONS, END_PAGE_SESSIONS] {
-            ended += sqlx::query(statement).execute(self.raw()).await?.rows_affected();
-        }
-        Ok(ended)
     }
 }
 

@@ -83,6 +83,22 @@ impl Connection {
         rows.iter().map(from_row).collect()
     }
 
+    /// The change of the account's address that has not ended, if there is one; it may be too old to be
+    /// confirmed.
+    pub async fn find_open_email_change(
+        &mut self,
+        account: AccountId,
+    ) -> Result<Option<EmailChange>, StoreError> {
+        const SQL: &str = "
+            SELECT id, account_id, email, user_agent, requested_at, confirmed_at, stopped_at,
+                   voided_at
+            FROM email_changes
+            WHERE account_id = $1
+              AND confirmed_at IS NULL AND stopped_at IS NULL AND voided_at IS NULL";
+        let row = sqlx::query(SQL).bind(account.to_string()).fetch_optional(self.raw()).await?;
+        row.as_ref().map(from_row).transpose()
+    }
+
     /// Ends a change that waits by letting it take effect. `false` if it does not wait any more.
     pub async fn confirm_email_change(
         &mut self,
@@ -135,17 +151,29 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets up to `limit` changes requested before `before`; answers how many.
+    /// Forgets changes requested before `before`, each behind its links: up to `limit` rows, and answers
+    /// how many.
     pub async fn purge_email_changes(
         &mut self,
         before: Timestamp,
         limit: i64,
     ) -> Result<u64, StoreError> {
-        const SQL: &str = "
+        const LINKS: &str = "
+            DELETE FROM account_links WHERE digest IN
+                (SELECT l.digest FROM email_changes c
+                 JOIN account_links l ON l.email_change_id = c.id
+                 WHERE c.requested_at <= $1 LIMIT $2)";
+        const CHANGES: &str = "
             DELETE FROM email_changes WHERE id IN
-                (SELECT id FROM email_changes WHERE requested_at <= $1 LIMIT $2)";
-        let done =
-            sqlx::query(SQL).bind(before.unix_millis()).bind(limit).execute(self.raw()).await?;
-        Ok(done.rows_affected())
+                (SELECT c.id FROM email_changes c WHERE c.requested_at <= $1
+                 AND NOT EXISTS (SELECT 1 FROM account_links l WHERE l.email_change_id = c.id)
+                 LIMIT $2)";
+        let mut forgotten = 0;
+        for sql in [LINKS, CHANGES] {
+            let left = limit.saturating_sub_unsigned(forgotten);
+            let forget = sqlx::query(sql).bind(before.unix_millis()).bind(left);
+            forgotten += forget.execute(self.raw()).await?.rows_affected();
+        }
+        Ok(forgotten)
     }
 }

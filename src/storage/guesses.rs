@@ -154,8 +154,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets up to `limit` rows of each kind: failures whose last was before `before`, places that
-    /// were not used since, and networks that all is forgotten of; answers how many.
+    /// Forgets failures whose last was before `before`, places that were not used since, and networks
+    /// that all is forgotten of: up to `limit` rows, and answers how many.
     pub async fn purge_guesses(
         &mut self,
         before: Timestamp,
@@ -175,7 +175,8 @@ impl Connection {
                 (SELECT digest FROM networks WHERE spent_until <= $1 LIMIT $2)";
         let mut removed = 0;
         for (sql, until) in [(PLACES, before), (GUESSES, before), (NETWORKS, now)] {
-            let done = sqlx::query(sql).bind(until.unix_millis()).bind(limit);
+            let left = limit.saturating_sub_unsigned(removed);
+            let done = sqlx::query(sql).bind(until.unix_millis()).bind(left);
             removed += done.execute(self.raw()).await?.rows_affected();
         }
         Ok(removed)

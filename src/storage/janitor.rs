@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::batches::Work;
 use super::{Store, StoreError, chain};
 use crate::clock::Clock;
 
-/// Rows removed in one transaction.
-const BATCH: i64 = 200;
+/// Closed accounts that are looked for at a time.
+const CLOSED: i64 = 100;
 /// How long after its end a link is remembered, so that its page can say how it ended.
 const LINKS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long after it was asked for a change of address is remembered. A change takes its links along,
@@ -52,31 +53,35 @@ impl Janitor {
     /// Removes all that is over; answers how many rows that were.
     pub async fn purge(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
+        let mut removed = self.finish_deletions().await?;
+        for work in [
+            Work::Sessions(now),
+            Work::SignUps(now),
+            Work::PageSessions(now),
+            Work::Links(now - LINKS_REMEMBERED),
+            Work::AccountLinks(now - LINKS_REMEMBERED),
+            Work::EmailChanges(now - EMAIL_CHANGES_REMEMBERED),
+            Work::Letters { sent: now - LETTERS_REMEMBERED, dead: now - DEAD_LETTERS_REMEMBERED },
+            Work::LetterCounts(now - HOUR),
+            Work::Events(now - self.events_kept),
+            Work::Guesses { before: now - GUESSES_REMEMBERED, now },
+        ] {
+            removed += self.store.in_batches(work).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Removes what is left of closed accounts, where a deletion was interrupted; answers how many rows.
+    async fn finish_deletions(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
-            let batch = self
-                .store
-                .write_behind(async |tx| {
-                    let sessions = tx.purge_sessions(now, BATCH).await?;
-                    let sign_ups = tx.purge_sign_ups(now, BATCH).await?;
-                    let pages = tx.purge_page_sessions(now, BATCH).await?;
-                    let before = now - LINKS_REMEMBERED;
-                    let links = tx.purge_links(before, BATCH).await?
-                        + tx.purge_account_links(before, BATCH).await?
-                        + tx.purge_email_changes(now - EMAIL_CHANGES_REMEMBERED, BATCH).await?;
-                    let (sent, dead) = (now - LETTERS_REMEMBERED, now - DEAD_LETTERS_REMEMBERED);
-                    let letters = tx.purge_letters(sent, dead, BATCH).await?
-                        + tx.purge_letter_counts(now - HOUR, BATCH).await?;
-                    let events = tx.purge_events(now - self.events_kept, BATCH).await?;
-                    let guesses = tx.purge_guesses(now - GUESSES_REMEMBERED, now, BATCH).await?;
-                    let rest = pages + links + letters + events + guesses;
-                    Ok::<_, StoreError>(sessions + sign_ups + rest)
-                })
-                .await?;
-            if batch == 0 {
+            let closed = self.store.read(async |db| db.find_closed_accounts(CLOSED).await).await?;
+            if closed.is_empty() {
                 return Ok(removed);
             }
-            removed += batch;
+            for account in closed {
+                removed += self.store.finish_deletion(account).await?;
+            }
         }
     }
 }

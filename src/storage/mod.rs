@@ -19,11 +19,13 @@
 mod account_links;
 mod accounts;
 mod backup;
+mod batches;
 mod changes;
 mod clients;
 mod column;
 mod copy;
 mod credentials;
+mod deletions;
 mod deliveries;
 mod email_changes;
 mod error;

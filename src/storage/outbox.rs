@@ -165,22 +165,23 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets up to `limit` letters sent before `sent`, or given up before `dead`; answers how many.
+    /// Forgets letters sent before `sent`, or given up before `dead`: up to `limit`, and answers how many.
     pub async fn purge_letters(
         &mut self,
         sent: Timestamp,
         dead: Timestamp,
         limit: i64,
     ) -> Result<u64, StoreError> {
-        const SQL: &str = "
-            DELETE FROM outbox WHERE id IN
-                (SELECT id FROM outbox WHERE sent_at <= $1 OR dead_at <= $2 LIMIT $3)";
-        let done = sqlx::query(SQL)
-            .bind(sent.unix_millis())
-            .bind(dead.unix_millis())
-            .bind(limit)
-            .execute(self.raw())
-            .await?;
-        Ok(done.rows_affected())
+        const SENT: &str = "
+            DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE sent_at <= $1 LIMIT $2)";
+        const DEAD: &str = "
+            DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE dead_at <= $1 LIMIT $2)";
+        let mut forgotten = 0;
+        for (sql, before) in [(SENT, sent), (DEAD, dead)] {
+            let left = limit.saturating_sub_unsigned(forgotten);
+            let forget = sqlx::query(sql).bind(before.unix_millis()).bind(left);
+            forgotten += forget.execute(self.raw()).await?.rows_affected();
+        }
+        Ok(forgotten)
     }
 }

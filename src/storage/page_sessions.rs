@@ -167,13 +167,27 @@ impl Connection {
             .collect()
     }
 
-    /// Removes the account's sign-ins of other epochs than its present one.
-    pub async fn purge_page_sessions_of(&mut self, account: AccountId) -> Result<(), StoreError> {
+    /// Whether the account has a live session, at its page or by tokens.
+    pub async fn is_signed_in(
+        &mut self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         const SQL: &str = "
-            DELETE FROM page_sessions WHERE account_id = $1
-              AND epoch <> (SELECT a.epoch FROM accounts a WHERE a.id = $1)";
-        sqlx::query(SQL).bind(account.to_string()).execute(self.raw()).await?;
-        Ok(())
+            SELECT 1 FROM accounts a
+            WHERE a.id = $1
+              AND (EXISTS (SELECT 1 FROM sessions s
+                           WHERE s.account_id = $1 AND s.epoch = a.epoch
+                             AND s.idle_expires_at > $2 AND s.expires_at > $2)
+                   OR EXISTS (SELECT 1 FROM page_sessions p
+                              WHERE p.account_id = $1 AND p.epoch = a.epoch
+                                AND p.idle_expires_at > $2 AND p.expires_at > $2))";
+        let row = sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(now.unix_millis())
+            .fetch_optional(self.raw())
+            .await?;
+        Ok(row.is_some())
     }
 
     /// Forgets up to `limit` sign-ins that are past one of their ends; answers how many.

@@ -312,12 +312,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Revokes one access token, live or preceding; the session goes on.
+    /// Revokes one access token, live or preceding; the session goes on. `false` if it was gone.
     pub async fn revoke_access(
         &mut self,
         id: SessionId,
         digest: &Digest,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE sessions
             SET access_digest =
@@ -326,12 +326,12 @@ impl Connection {
                     CASE WHEN previous_access_digest = $1 THEN NULL ELSE previous_access_digest END
             WHERE id = $2 AND (access_digest = $1 OR previous_access_digest = $1)";
         self.pending.add(Change::Session(id));
-        sqlx::query(SQL)
+        let done = sqlx::query(SQL)
             .bind(digest.as_bytes().to_vec())
             .bind(id.to_string())
             .execute(self.raw())
             .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Ends a session with all its tokens. `false` if it was gone.
@@ -374,15 +374,6 @@ impl Connection {
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
-    }
-
-    /// Removes the rows of sessions that a raised epoch has ended.
-    pub async fn purge_sessions_of(&mut self, account: AccountId) -> Result<u64, StoreError> {
-        const SQL: &str = "
-            DELETE FROM sessions WHERE account_id = $1
-              AND epoch <> (SELECT a.epoch FROM accounts a WHERE a.id = $1)";
-        let done = sqlx::query(SQL).bind(account.to_string()).execute(self.raw()).await?;
-        Ok(done.rows_affected())
     }
 
     /// The account's live sessions, the latest sign-in first.

@@ -189,21 +189,38 @@ impl Connection {
         rows.iter().map(SignUpRecord::from_row).collect()
     }
 
-    /// Forgets up to `limit` sign-ups that waited too long, with what happened to them; answers how
-    /// many. Their links stay for a while: they name nobody, and their page says that they expired.
+    /// Forgets sign-ups that waited too long, each behind what happened to it: up to `limit` rows, and
+    /// answers how many. Their links stay for a while: they name nobody, and their page says that they
+    /// expired.
     pub async fn purge_sign_ups(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
-        const OVER: &str = "SELECT id FROM sign_ups WHERE expires_at <= $1 ORDER BY id LIMIT $2";
-        const FORGET: &str = "DELETE FROM sign_ups WHERE id = $1 AND expires_at <= $2";
+        const OVER: &str = "
+            SELECT id FROM sign_ups WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2";
+        const HOLD: &str = "
+            UPDATE sign_ups SET expires_at = expires_at WHERE id = $1 AND expires_at <= $2";
+        const EVENTS: &str = "
+            DELETE FROM events WHERE id IN
+                (SELECT id FROM events WHERE sign_up_id = $1 AND account_id IS NULL LIMIT $2)";
+        const FORGET: &str = "DELETE FROM sign_ups WHERE id = $1";
         let rows =
             sqlx::query(OVER).bind(now.unix_millis()).bind(limit).fetch_all(self.raw()).await?;
         let mut forgotten = 0;
         for row in &rows {
-            let id: SignUpId = column::parsed(row, "id")?;
-            let forget = sqlx::query(FORGET).bind(id.to_string()).bind(now.unix_millis());
+            let left = limit.saturating_sub_unsigned(forgotten);
+            if left <= 0 {
+                break;
+            }
+            let id = column::text(row, "id")?;
+            let hold = sqlx::query(HOLD).bind(&id).bind(now.unix_millis());
             // one that was made to wait longer in between, or is gone, keeps its events
-            if forget.execute(self.raw()).await?.rows_affected() == 1 {
-                self.delete_events_of_sign_up(id).await?;
-                forgotten += 1;
+            if hold.execute(self.raw()).await?.rows_affected() == 0 {
+                continue;
+            }
+            let events = sqlx::query(EVENTS).bind(&id).bind(left);
+            forgotten += events.execute(self.raw()).await?.rows_affected();
+            // where that were all that may go at once, the row waits for the next batch
+            if limit.saturating_sub_unsigned(forgotten) > 0 {
+                forgotten +=
+                    sqlx::query(FORGET).bind(&id).execute(self.raw()).await?.rows_affected();
             }
         }
         Ok(forgotten)

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use rocket::http::{ContentType, Header, Status};
 use serde_json::{Value, json};
+use vestibule::model::{Actor, Caller};
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, form, opens, refresh, refreshed, sign_in, sign_in_fields, tokens};
 use crate::support_life::{
-    BOB, Browser, FIREFOX, NEW, change_password, get_as, kinds, post_as, sign_outs_happen,
-    token_in, with,
+    BOB, Browser, FIREFOX, NEW, accounts, change_password, get_as, kinds, post_as,
+    sign_outs_happen, token_in, with,
 };
 use crate::support_pages::{OTHER, get, post, rows, signs_in, submit};
 
@@ -347,5 +348,73 @@ async fn a_page_that_is_just_full_leads_nowhere_if_it_is_the_last() {
         sign_outs_happen(&app, &ada, more).await;
         let (events, next) = page(&ada, "").await;
         assert_eq!((events.len(), next.is_some()), (100, leads_on));
+    }
+}
+
+#[rocket::async_test]
+async fn s3_no_event_is_written_where_nothing_changes() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let id = ada.account_id().await;
+    let accounts = accounts(&app);
+    ada.patch("/v1/me", &json!({ "name": "Ada", "locale": "de" })).dispatch().await;
+    let before = sorted(&ada).await;
+    assert_eq!(before.iter().filter(|kind| *kind == "profile-changed").count(), 1);
+
+    // the profile as it is, by the API and at the page
+    for body in [
+        json!({}),
+        json!({ "name": "Ada" }),
+        json!({ "locale": "de" }),
+        json!({ "name": "Ada", "locale": "de" }),
+        json!({ "name": " Ada " }),
+    ] {
+        let answer = ada.patch("/v1/me", &body).dispatch().await;
+        assert_eq!(answer.status(), Status::Ok, "{body}");
+        let me: Value = answer.into_json().await.unwrap();
+        assert_eq!((&me["name"], &me["locale"]), (&json!("Ada"), &json!("de")));
+    }
+    let body = json!({ "email": ADA, "password": PASSWORD });
+    post_as(&ada, "/v1/me/email", &body).await.problem(422, "invalid-fields");
+    assert!(!accounts.enable(id).await.unwrap());
+    assert!(!accounts.withdraw_email_change(id, &Caller::default()).await.unwrap());
+    assert_eq!(sorted(&ada).await, before);
+    let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    browser.send("/account/profile", &[("name", "Ada"), ("locale", "de")]).await;
+    let mut with_page = before.clone();
+    with_page.push("sign-in".to_owned());
+    with_page.sort_unstable();
+    assert_eq!(sorted(&ada).await, with_page);
+
+    // what is revoked or signed out is so once
+    let reader = app.sign_in(ADA).await;
+    for _ in 0..3 {
+        let revoked = [("client_id", "web"), ("token", reader.access_token.as_str())];
+        assert_eq!(app.post_form("/oauth/revoke", &revoked).await.status(), Status::Ok);
+    }
+    for _ in 0..3 {
+        let revoked = [("client_id", "web"), ("token", reader.refresh_token.as_str())];
+        assert_eq!(app.post_form("/oauth/revoke", &revoked).await.status(), Status::Ok);
+    }
+    let told = sorted(&ada).await;
+    for kind in ["access-token-revoked", "sign-out"] {
+        assert_eq!(told.iter().filter(|told| *told == kind).count(), 1, "{kind}");
+    }
+
+    // and by the operator's commands
+    for _ in 0..3 {
+        let ended = accounts.end_sessions(id, Actor::Operator, &Caller::operator()).await;
+        assert!(ended.unwrap());
+    }
+    for _ in 0..3 {
+        accounts.disable(id).await.unwrap();
+    }
+    for _ in 0..3 {
+        accounts.enable(id).await.unwrap();
+    }
+    let ada = app.sign_in(ADA).await;
+    let told = sorted(&ada).await;
+    for kind in ["sign-out-everywhere", "account-disabled", "account-enabled"] {
+        assert_eq!(told.iter().filter(|told| *told == kind).count(), 1, "{kind}");
     }
 }

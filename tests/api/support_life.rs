@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rocket::http::{ContentType, Header, Method};
 use serde_json::{Value, json};
-use vestibule::accounts::{Accounts, Happening};
-use vestibule::model::{Actor, Caller, EventKind};
-use vestibule::storage::StoreError;
+use vestibule::accounts::Accounts;
+use vestibule::model::{Actor, EventId, EventKind};
+use vestibule::storage::{NewEvent, StoreError};
 use vestibule::testing::{Signed, TestApp};
 
 use crate::support::bearer;
@@ -23,15 +23,29 @@ pub fn accounts(app: &TestApp) -> &Accounts {
     app.client.rocket().state().unwrap()
 }
 
-/// Notes `count` sign-outs of hers, one after the other.
+/// Notes `count` sign-outs of hers, one after the other; none of them is trimmed.
 pub async fn sign_outs_happen(app: &TestApp, ada: &Signed<'_>, count: usize) {
     let id = ada.account_id().await;
     let accounts = accounts(app);
     let noted = accounts.store.write(async |tx| {
         for _ in 0..count {
             app.advance(Duration::from_millis(1));
-            let happening = Happening::new(EventKind::SignOut, Actor::Owner).to_account(id);
-            accounts.events.note(tx, happening, &Caller::default()).await?;
+            let now = accounts.clock.now();
+            let event = NewEvent {
+                id: EventId::new(accounts.entropy.uuid_v7(now)),
+                kind: EventKind::SignOut,
+                actor: Actor::Owner,
+                at: now,
+                account: Some(id),
+                email: None,
+                sign_up: None,
+                session: None,
+                client_id: None,
+                address: None,
+                user_agent: None,
+                request_id: None,
+            };
+            tx.insert_event(&event).await?;
         }
         Ok::<_, StoreError>(())
     });

@@ -219,7 +219,7 @@ async fn the_deletion_of_an_account_takes_its_account_links_along(db: TestDataba
     let bob = db.account("bob@example.org").await;
     mint(&db, "ada", ada, RESET).await;
     mint(&db, "bob", bob, RESET).await;
-    assert!(db.store.write(async |tx| tx.delete_account(ada, None).await).await.unwrap());
+    assert!(db.store.write(async |tx| tx.delete_account(ada).await).await.unwrap());
     assert_eq!(state(&db, "ada", RESET, NOW).await, None);
     assert!(!consume(&db, "ada", RESET, NOW).await);
     assert!(consume(&db, "bob", RESET, NOW).await);

@@ -165,7 +165,8 @@ async fn r27_raising_the_epoch_ends_every_session_of_the_account(db: TestDatabas
     assert!(!db.find_session(ended[0]).await.unwrap().is_live(NOW));
 
     // those that have ended go, and the one of the present epoch stays
-    let purged = db.store.write(async |tx| tx.purge_sessions_of(ada).await).await.unwrap();
+    let purged =
+        db.store.write(async |tx| tx.purge_ended_sessions_of(ada, 100).await).await.unwrap();
     assert_eq!(purged, 2);
     assert!(db.find_session(new.id).await.unwrap().is_live(NOW));
     assert!(db.find_session(bystander).await.is_some());

@@ -52,6 +52,7 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("account_links", "used_at", Shown("links.used_at")),
     ("account_links", "voided_at", Shown("links.voided_at")),
     ("accounts", "created_at", Shown("account.created_at")),
+    ("accounts", "deleted_at", Internal("set once the account is gone for everybody")),
     ("accounts", "disabled_at", Shown("account.disabled_at")),
     ("accounts", "email", Shown("account.email")),
     ("accounts", "epoch", Shown("account.epoch")),

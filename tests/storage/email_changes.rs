@@ -201,7 +201,7 @@ async fn the_deletion_of_an_account_takes_its_changes_along(db: TestDatabase) {
     let bob = db.account("bob@example.org").await;
     let gone = request(&db, ada, "one@example.org").await;
     let kept = request(&db, bob, "two@example.org").await;
-    assert!(db.store.write(async |tx| tx.delete_account(ada, None).await).await.unwrap());
+    assert!(db.store.write(async |tx| tx.delete_account(ada).await).await.unwrap());
     assert!(!db.store.write(async |tx| tx.confirm_email_change(gone, NOW).await).await.unwrap());
     assert_eq!(state(&db, kept).await, EmailChangeState::Pending);
     assert_eq!(db.count("email_changes").await, 1);

@@ -23,6 +23,9 @@ on_both_engines! {
     old_events_are_purged_by_portions,
     of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept,
     what_strangers_do_without_end_is_trimmed_now_and_then,
+    s3_each_kind_of_an_accounts_own_events_is_bounded_by_itself,
+    s3_what_an_owner_does_without_end_is_trimmed_now_and_then,
+    s4_events_of_waiting_sign_ups_are_trimmed_each_by_itself,
 }
 
 fn failed_at(at: Timestamp) -> NewEvent<'static> {
@@ -208,7 +211,7 @@ async fn the_deletion_of_an_account_takes_its_events_along(db: TestDatabase) {
                 let new = NewEvent { account: Some(account), ..failed_at(NOW) };
                 store
                     .write(async |tx| match index {
-                        4 => tx.delete_account(account, None).await.map(drop),
+                        4 => tx.delete_account(account).await.map(drop),
                         _ => tx.insert_event(&new).await,
                     })
                     .await
@@ -279,4 +282,92 @@ async fn what_strangers_do_without_end_is_trimmed_now_and_then(db: TestDatabase)
     noted.await.unwrap();
     let kept = db.count("events").await;
     assert!((100..1_100).contains(&kept), "{kept}");
+}
+
+/// Inserts so many, and trims after each.
+async fn note_trimmed(db: &TestDatabase, count: u64, new: NewEvent<'_>) {
+    let noted = db.store.write(async |tx| {
+        for second in 0..count {
+            let at = after(second);
+            let address = new.address.clone();
+            let new = NewEvent { id: EventId::new(Entropy.uuid_v7(at)), at, address, ..new };
+            tx.insert_event(&new).await?;
+            tx.trim_events(new.id, new.kind).await?;
+        }
+        Ok::<_, vestibule::storage::StoreError>(())
+    });
+    noted.await.unwrap();
+}
+
+async fn s3_each_kind_of_an_accounts_own_events_is_bounded_by_itself(db: TestDatabase) {
+    let ada = db.account("ada@example.org").await;
+    let bob = db.account("bob@example.org").await;
+    let own = |account, kind| NewEvent {
+        account: Some(account),
+        kind,
+        actor: Actor::Owner,
+        ..failed_at(NOW)
+    };
+    note_trimmed(&db, 3, own(ada, EventKind::PasswordChanged)).await;
+    note_trimmed(&db, 120, own(bob, EventKind::ProfileChanged)).await;
+    note_trimmed(&db, 150, own(ada, EventKind::ProfileChanged)).await;
+    note_trimmed(&db, 1_020, own(ada, EventKind::SignIn)).await;
+    let kept = async |account: AccountId, kind: EventKind| {
+        let sql = format!(
+            "SELECT COUNT(*) FROM events WHERE account_id = '{account}' AND kind = '{kind}'"
+        );
+        db.integer(&sql).await.unwrap()
+    };
+    assert_eq!(kept(ada, EventKind::ProfileChanged).await, 100);
+    assert_eq!(kept(ada, EventKind::PasswordChanged).await, 3, "no flood pushes another kind out");
+    assert_eq!(kept(ada, EventKind::SignIn).await, 1_000);
+    assert_eq!(kept(bob, EventKind::ProfileChanged).await, 100);
+    // the latest
+    let latest = of(&db, ada).await;
+    let mut profile = latest.iter().filter(|event| event.kind == EventKind::ProfileChanged);
+    assert!(profile.all(|event| event.at >= after(50)));
+
+    // and of more than goes at once, the rest goes with the next
+    let many = format!(
+        "INSERT INTO events (id, kind, actor, at, account_id)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)
+         SELECT '00000000-0000-7000-8000-' || SUBSTR(CAST(1000000000000 + i AS TEXT), 2),
+                'profile-changed', 'owner', 0, '{bob}' FROM n"
+    );
+    db.execute(&many).await;
+    note_trimmed(&db, 3, own(bob, EventKind::ProfileChanged)).await;
+    assert_eq!(kept(bob, EventKind::ProfileChanged).await, 100);
+}
+
+async fn s3_what_an_owner_does_without_end_is_trimmed_now_and_then(db: TestDatabase) {
+    let app = TestApp::on_database(&db.url, "").await;
+    let ada = db.account("ada@example.org").await;
+    let happening = Happening::new(EventKind::DataExported, Actor::Owner).to_account(ada);
+    let log = &app.oauth().accounts.events;
+    let noted = db.store.write(async |tx| {
+        for _ in 0..1_500 {
+            log.note(tx, happening, &Caller::default()).await?;
+        }
+        Ok::<_, vestibule::storage::StoreError>(())
+    });
+    noted.await.unwrap();
+    let kept = db.count("events").await;
+    assert!((100..1_100).contains(&kept), "{kept}");
+}
+
+async fn s4_events_of_waiting_sign_ups_are_trimmed_each_by_itself(db: TestDatabase) {
+    let (one, other) = (SignUpId::new(new_id()), SignUpId::new(new_id()));
+    let refused = |sign_up| NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) };
+    note_trimmed(&db, 120, refused(one)).await;
+    note_trimmed(&db, 40, refused(other)).await;
+    let kept = async |sign_up: SignUpId| {
+        let sql = format!("SELECT COUNT(*) FROM events WHERE sign_up_id = '{sign_up}'");
+        db.integer(&sql).await.unwrap()
+    };
+    assert_eq!((kept(one).await, kept(other).await), (100, 40));
+    // what has become an account's is trimmed as the account's
+    let account = db.account("ada@example.org").await;
+    db.store.write(async |tx| tx.attach_events(one, account).await).await.unwrap();
+    note_trimmed(&db, 1, refused(one)).await;
+    assert_eq!(kept(one).await, 101);
 }

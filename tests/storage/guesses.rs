@@ -119,7 +119,7 @@ async fn r20_places_are_remembered_up_to_a_number_and_go_with_the_account(db: Te
     assert!(found(&db, &tried("ada", 5)).await.place_used_at.is_some());
     assert!(found(&db, &tried("ada", 6)).await.place_used_at.is_none());
 
-    let deleted = db.store.write(async |tx| tx.delete_account(ada, None).await);
+    let deleted = db.store.write(async |tx| tx.delete_account(ada).await);
     assert!(deleted.await.unwrap_or_else(|error: StoreError| panic!("{error:?}")));
     assert!(found(&db, &tried("ada", 30)).await.place_used_at.is_none());
     assert!(found(&db, &tried("bob", 1)).await.place_used_at.is_some());

@@ -164,7 +164,7 @@ async fn with_a_sign_up_that_nobody_confirmed_goes_what_happened_to_it(db: TestD
     written.await.unwrap_or_else(|error: StoreError| panic!("{error:?}"));
     assert_eq!(purge_at(&db, after(999)).await, 0);
     assert_eq!(db.count("events").await, 2);
-    assert_eq!(purge_at(&db, after(1_000)).await, 1, "events are not counted");
+    assert_eq!(purge_at(&db, after(1_000)).await, 2, "the sign-up, and its event");
     assert_eq!((db.count("sign_ups").await, db.count("events").await), (0, 1));
     // the link names nobody, and its page can say what became of it
     let found =

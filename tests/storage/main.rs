@@ -34,6 +34,7 @@ mod clients;
 mod columns;
 mod crowd;
 mod database;
+mod deletions;
 mod email_changes;
 mod errors;
 mod events;

@@ -302,7 +302,7 @@ on_both_engines! {
 async fn everybody_is_signed_out_after_a_restore(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let session = db.session(account).await;
-    let end = db.store.write(async |tx| tx.end_all_sessions().await).await;
+    let end = db.store.end_all_sessions().await;
     assert_eq!(end.unwrap_or_else(|error: StoreError| panic!("{error:?}")), 1);
     assert!(db.find_session(session).await.is_none());
     assert_eq!(db.count("accounts").await, 1);

@@ -391,7 +391,7 @@ async fn letter_about(db: &TestDatabase, account: AccountId, address: &str) -> L
 }
 
 async fn delete(db: &TestDatabase, account: AccountId) {
-    assert!(db.store.write(async |tx| tx.delete_account(account, None).await).await.unwrap());
+    assert!(db.store.write(async |tx| tx.delete_account(account).await).await.unwrap());
 }
 
 async fn letters_about_an_account_go_with_it_and_others_stay(db: TestDatabase) {
@@ -442,7 +442,7 @@ async fn claims_and_deletions_at_once_do_not_wait_for_each_other(db: TestDatabas
             let (store, lease) = (nodes[index % 2].clone(), Entropy.uuid_v7(NOW));
             async move {
                 if index == 0 {
-                    let gone = store.write(async |tx| tx.delete_account(account, None).await).await;
+                    let gone = store.write(async |tx| tx.delete_account(account).await).await;
                     assert!(gone.unwrap());
                     return Vec::new();
                 }

@@ -90,7 +90,7 @@ async fn r27_a_raised_epoch_or_disabling_ends_page_sessions(db: TestDatabase) {
     db.store.write(async |tx| tx.raise_epoch(ada).await).await.unwrap();
     assert!(found(&db, "ada", NOW).await.is_none());
     assert!(found(&db, "bob", NOW).await.is_some());
-    db.store.write(async |tx| tx.purge_page_sessions_of(ada).await).await.unwrap();
+    db.store.write(async |tx| tx.purge_ended_sessions_of(ada, 100).await).await.unwrap();
     assert_eq!(db.count("page_sessions").await, 1);
 
     db.store.write(async |tx| tx.disable_account(bob, NOW).await).await.unwrap();
@@ -120,7 +120,7 @@ async fn r27_one_page_session_is_carried_into_the_next_epoch(db: TestDatabase) {
     assert!(!carry("gone", account, 0).await);
     db.store.write(async |tx| tx.raise_epoch(account).await).await.unwrap();
     assert!(carry("own", account, 0).await);
-    db.store.write(async |tx| tx.purge_page_sessions_of(account).await).await.unwrap();
+    db.store.write(async |tx| tx.purge_ended_sessions_of(account, 100).await).await.unwrap();
     assert_eq!(found(&db, "own", NOW).await.unwrap().epoch, 1);
     assert!(found(&db, "other", NOW).await.is_none());
     assert_eq!(db.count("page_sessions").await, 1);

@@ -406,7 +406,7 @@ async fn r31_revocations_and_renewals_at_once_leave_no_revoked_token(db: TestDat
                 let renewal = rotating(round + 1, &read.scope, NOW);
                 let revoked = store.write(async |tx| tx.revoke_access(read.id, &revoked).await);
                 match index {
-                    0 => revoked.await.map(|()| true).unwrap(),
+                    0 => revoked.await.unwrap(),
                     _ => store.renew_session(&read, &renewal).await.unwrap(),
                 }
             }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use figment::Figment;
 use serde::Serialize;
-use vestibule::storage::{Examination, Store, StoreError};
+use vestibule::storage::{Examination, Store};
 
 use super::output::answer;
 use super::people::failed;
@@ -124,8 +124,7 @@ async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
         return Err(CommandError::Failed(problem.to_owned()));
     }
     let work = async |store: &Store| {
-        let ended = store.write(async |tx| tx.end_all_sessions().await).await;
-        let ended = ended.map_err(|error: StoreError| failed(&error))?;
+        let ended = store.end_all_sessions().await?;
         answer(json, &Ended { ended }, |done| {
             format!("Everybody is signed out; there were {} sign-ins.", done.ended)
         })
