@@ -4,7 +4,7 @@ use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, Header, Status};
 use rocket::{Responder, State, get, routes};
 
-use super::edge::pages::{Page, PageProblem, PageResult, PageState};
+use super::edge::pages::{CACHING, Page, PageProblem, PageResult, PageState};
 use super::edge::problem::Problem;
 use super::edge::slug;
 use super::edge::views::{DevLetter, DevMail, LetterView};
@@ -81,6 +81,7 @@ struct HtmlPart {
     html: (ContentType, String),
     policy: Header<'static>,
     framing: Header<'static>,
+    caching: Header<'static>,
 }
 
 #[get("/mail/<id>/html")]
@@ -94,5 +95,6 @@ fn html(_local: Local, id: &str, mailbox: &State<Mailbox>) -> Result<HtmlPart, P
              sandbox allow-popups allow-popups-to-escape-sandbox",
         ),
         framing: Header::new("X-Frame-Options", "SAMEORIGIN"),
+        caching: Header::new("Cache-Control", CACHING),
     })
 }

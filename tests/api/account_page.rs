@@ -10,7 +10,7 @@ use crate::support::{self, ADA, bearer, opens, refused, sign_in};
 use crate::support_life::{
     BOB, Browser, FIREFOX, NEW, accounts, hidden, letters, put_as, token_in,
 };
-use crate::support_pages::{Answer, OTHER, dump, dump_of, rows, signs_in, texts, unescape};
+use crate::support_pages::{Answer, OTHER, dump, dump_of, get, rows, signs_in, texts, unescape};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PAGES: [&str; 5] =
@@ -47,7 +47,7 @@ fn keeps_to_the_rules(page: &Answer) {
         ("referrer-policy", "same-origin"),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        ("cache-control", "no-store"),
+        ("cache-control", "no-store, no-transform"),
     ] {
         assert_eq!(page.header(name), value, "{page:?}");
     }
@@ -642,7 +642,7 @@ async fn r46_every_page_keeps_to_the_rules_and_r43_opening_it_changes_nothing() 
             keeps_to_the_rules(&browser.open(path).await);
             let head = browser.ask(Method::Head, path).await;
             assert_eq!((head.status, head.body.as_str()), (Status::Ok, ""), "{path}");
-            assert_eq!(head.header("cache-control"), "no-store");
+            assert_eq!(head.header("cache-control"), "no-store, no-transform");
         }
         for path in ["/account/sign-in", "/account/sign-up", "/account/forgotten-password"] {
             keeps_to_the_rules(&Browser::new(&app).open(path).await);
@@ -943,4 +943,27 @@ async fn the_token_for_programs_works_beside_the_cookie_as_if_it_were_not_there(
     let answer = put_as(&app, &ada.access_token, "/v1/me/password", &body).await;
     assert_eq!(answer.status, Status::NoContent);
     assert!(bob.is_signed_in().await);
+}
+
+#[rocket::async_test]
+async fn f20_a_password_manager_finds_the_page_where_a_password_is_changed() {
+    let url = "/.well-known/change-password";
+    let settings = "[default.vestibule]\npublic_url = \"https://h.example/auth\"";
+    for (toml, place) in [("", "/account/password"), (settings, "/auth/account/password")] {
+        let app = support::configured(toml).await;
+        for request in [app.client.get(url), app.client.head(url)] {
+            let answer = Answer::of(request.dispatch().await).await;
+            assert_eq!((answer.status.code, answer.header("location")), (303, place));
+        }
+        let posted = Answer::of(app.client.post(url).dispatch().await).await;
+        assert_eq!((posted.status.code, posted.header("allow")), (405, "GET, HEAD"));
+        // by which a password manager finds out whether statuses can be believed
+        let probe =
+            "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200";
+        assert_eq!(get(&app, probe).await.status, Status::NotFound);
+    }
+    let app = support::app().await;
+    app.account(ADA).await;
+    let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    keeps_to_the_rules(&browser.open("/account/password").await.page(200, "password"));
 }

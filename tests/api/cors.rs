@@ -103,6 +103,55 @@ async fn a_preflight_is_answered_for_what_there_is() {
 }
 
 #[rocket::async_test]
+async fn f11_a_preflight_lets_the_headers_of_tracing_in_and_reflects_none() {
+    let app = app().await;
+    let wanted = [
+        "authorization",
+        "content-type",
+        "x-request-id",
+        "x-requested-with",
+        "x-correlation-id",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "sentry-trace",
+        "b3",
+        "x-b3-traceid",
+        "uber-trace-id",
+        "newrelic",
+        "elastic-apm-traceparent",
+        "request-id",
+        "x-datadog-trace-id",
+        "x-datadog-parent-id",
+        "x-datadog-sampling-priority",
+        "x-amzn-trace-id",
+        "x-cloud-trace-context",
+        "cache-control",
+        "pragma",
+    ];
+    for path in ["/oauth/token", "/v1/me", "/.well-known/oauth-authorization-server"] {
+        let request = app.client.req(Method::Options, path).header(origin(WEB));
+        let request = request.header(Header::new("Access-Control-Request-Method", "POST"));
+        let asked = format!("{},x-of-somebody", wanted.join(","));
+        let request = request.header(Header::new("Access-Control-Request-Headers", asked));
+        let response = request.dispatch().await;
+        assert_eq!(response.status(), Status::NoContent, "{path}");
+        assert!(readable(&response, WEB), "{path}");
+        let allowed = header(&response, "Access-Control-Allow-Headers").unwrap().to_lowercase();
+        let allowed: Vec<&str> = allowed.split(',').map(str::trim).collect();
+        for name in wanted {
+            assert!(allowed.contains(&name), "{name}: {allowed:?}");
+        }
+        assert!(!allowed.contains(&"x-of-somebody"), "{allowed:?}");
+        let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        assert!(
+            allowed.iter().all(|name| !name.is_empty() && name.chars().all(is_token)),
+            "{allowed:?}"
+        );
+    }
+}
+
+#[rocket::async_test]
 async fn a_preflight_makes_no_path_and_no_method() {
     let app = app().await;
     for path in ["/oauth/nothing", "/v1/nothing", "/.well-known/nothing", "/nothing"] {

@@ -52,5 +52,6 @@ mod refresh_grant;
 mod revocation;
 mod sessions;
 mod sign_up;
+mod spelling;
 mod whole_path;
 mod words;

@@ -62,7 +62,8 @@ fn check(page: &Answer) {
         ("referrer-policy", "same-origin"),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        ("cache-control", "no-store"),
+        // F10: nothing on the way keeps or rewrites a page
+        ("cache-control", "no-store, no-transform"),
         ("content-language", "en"),
         ("vary", "Accept-Language"),
     ] {
@@ -168,7 +169,7 @@ async fn every_page(app: &TestApp) -> Vec<(&'static str, Answer)> {
 }
 
 #[rocket::async_test]
-async fn r46_every_page_has_the_headers_and_the_structure_that_pages_have() {
+async fn r46_f10_every_page_has_the_headers_and_the_structure_that_pages_have() {
     let app = support::app().await;
     let pages = every_page(&app).await;
     let statuses: Vec<(&str, u16)> =
@@ -416,6 +417,7 @@ async fn a_letter_is_shown_in_a_frame_that_can_run_nothing() {
     let policy = part.header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'") && policy.contains("sandbox"), "{policy}");
     assert!(!policy.contains("allow-scripts"));
+    assert_eq!(part.header("cache-control"), "no-store, no-transform");
     let page = get(&app, &format!("/dev/mail/{}", letter.id)).await;
     assert!(page.body.contains("<iframe sandbox="));
     assert!(page.body.contains(&letter.link.unwrap()));

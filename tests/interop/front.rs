@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::proxy::{Proxy, echo, shipped, with_each};
+use crate::proxy::{Proxy, cookies, echo, shipped, with_each};
 use crate::service::{self, PASSWORD, Service, patiently};
 
 /// No connection is held for longer by who does not get on: 15 seconds for a body, and then, with Caddy 2.11, the 30
@@ -185,7 +185,7 @@ fn r55_links_are_in_no_log_of_the_proxy() {
         let headers = [("Referer", referer.as_str()), ("Cookie", TOKEN)];
         service::request(front.port(), "GET", &link, &headers, "");
         // what goes wrong is written down in other places
-        service::request(front.port(), "GET", "/docs", &[("X-Large", &"x".repeat(40_000))], "");
+        service::request(front.port(), "GET", "/docs", &[("X-Large", &"x".repeat(200_000))], "");
         service.stop();
         let answer = service::request(front.port(), "GET", &link, &headers, "");
         assert!((500..600).contains(&answer.status), "{answer:?}");
@@ -240,5 +240,124 @@ fn a_node_that_is_gone_is_not_missed() {
         let post = || service::request(front.port(), "POST", "/oauth/revoke", &form, "a=b").status;
         let taken = patiently(|| (0..8).all(|_| post() < 500).then_some(()));
         assert!(taken.is_some(), "{}:\n{}", front.proxy.name, front.proxy.log());
+    });
+}
+
+/// Other ways to write `/oauth/token`, `/v1/accounts` and `/health/ready` that some program takes for the same.
+fn misspellings(path: &str) -> Vec<String> {
+    let (first, last) = path[1..].split_once('/').expect("two segments");
+    let escape = |text: &str| format!("%{:02x}{}", text.as_bytes()[0], &text[1..]);
+    vec![
+        format!("{path}/"),
+        format!("{path}//"),
+        format!("{path}/."),
+        format!("/{path}"),
+        format!("/{first}//{last}"),
+        format!("/{first}/./{last}"),
+        format!("/x/..{path}"),
+        format!("/{first}/x/../{last}"),
+        format!("/{first}/{}", escape(last)),
+        format!("/{}/{last}", escape(first)),
+        format!("/{first}%2f{last}"),
+        format!("{path}%2f"),
+        format!("{path}%20"),
+        format!("{path}%3f"),
+        format!("{path};"),
+        format!("{path};a=b"),
+        format!("/{first};/{last}"),
+        path.to_uppercase(),
+        format!("/{first}/{}", last.to_uppercase()),
+        format!("/{}/{last}", first.to_uppercase()),
+    ]
+}
+
+#[test]
+fn s12_no_other_spelling_goes_past_what_a_proxy_limits_or_closes() {
+    let service = Service::start(&[]);
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let json = [("Content-Type", "application/json")];
+    visit(|start| {
+        let front = start(&[service.port]);
+        let port = front.port();
+        let name = front.proxy.name.as_str();
+        let limited = [
+            ("/oauth/token", &form, "grant_type=magic&client_id=web", "unsupported_grant_type"),
+            ("/v1/accounts", &json, "{}", "invalid-fields"),
+        ];
+        for (path, headers, body, said) in limited {
+            let ask = |port: u16, path: &str| service::request(port, "POST", path, headers, body);
+            // as written it is answered, until the limit of nginx
+            assert!(ask(port, path).body.contains(said), "{name}: {path}");
+            let has_limit = name == "nginx";
+            let is_refused = |path: &str| (0..200).any(|_| ask(port, path).status == 429);
+            assert!(!has_limit || is_refused(path), "{name}: {path}");
+            for other in misspellings(path) {
+                for answer in [ask(port, &other), ask(service.port, &other)] {
+                    assert!(!answer.body.contains(said), "{name}: {other}: {answer:?}");
+                    assert!(
+                        [400, 404, 429].contains(&answer.status),
+                        "{name}: {other}: {answer:?}"
+                    );
+                }
+            }
+            // the form of a request to a proxy has the same path in it
+            let absolute = format!("http://127.0.0.1{path}");
+            assert!(!has_limit || is_refused(&absolute), "{name}: {absolute}");
+        }
+        for path in ["/health/ready", "/health/live"] {
+            let spellings = [vec![path.to_owned()], misspellings(path)].concat();
+            for other in spellings {
+                let answer = service::request(port, "GET", &other, &[], "");
+                assert!([400, 404].contains(&answer.status), "{name}: {other}: {answer:?}");
+                assert!(
+                    !answer.body.contains("\"status\":\"ready\""),
+                    "{name}: {other}: {answer:?}"
+                );
+            }
+        }
+        // one slash too many at a page
+        let answer = service::request(port, "GET", "/docs/?a=b%2Fc", &[], "");
+        assert_eq!(answer.status, 308, "{name}: {answer:?}");
+        assert_eq!(answer.header("Location").as_deref(), Some("/docs?a=b%2Fc"), "{name}");
+    });
+}
+
+#[test]
+fn f20_32_kilobytes_of_cookies_get_through() {
+    let service = Service::start(&[]);
+    visit(|start| {
+        let seen =
+            service::request(start(&[echo()]).port(), "GET", "/", &[("Cookie", &cookies())], "");
+        assert!(seen.body.contains(&cookies()), "{} bytes", seen.body.len());
+        let front = start(&[service.port]);
+        for (path, status) in [("/account/sign-in", 200), ("/v1/me", 401), ("/docs", 200)] {
+            let headers = [("Cookie", cookies())];
+            let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+            let answer = service::request(front.port(), "GET", path, &headers, "");
+            assert_eq!(answer.status, status, "{}: {path}: {answer:?}", front.proxy.name);
+        }
+    });
+}
+
+#[test]
+fn f11_preflights_reach_the_service() {
+    let origin = "https://app.example.org";
+    let origins = format!("[\"{origin}\"]");
+    let service = Service::start(&[("VESTIBULE_CLIENTS__WEB__ALLOWED_ORIGINS", &origins)]);
+    visit(|start| {
+        let front = start(&[service.port]);
+        let headers = [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", "authorization, baggage, sentry-trace, traceparent"),
+        ];
+        for path in ["/oauth/token", "/v1/me", "/v1/me/sessions"] {
+            let answer = service::request(front.port(), "OPTIONS", path, &headers, "");
+            assert_eq!(answer.status, 204, "{}: {path}: {answer:?}", front.proxy.name);
+            let allowed = answer.header("Access-Control-Allow-Origin");
+            assert_eq!(allowed.as_deref(), Some(origin), "{}: {path}", front.proxy.name);
+            let allowed = answer.header("Access-Control-Allow-Headers").unwrap_or_default();
+            assert!(allowed.contains("traceparent"), "{}: {allowed}", front.proxy.name);
+        }
     });
 }

@@ -180,7 +180,8 @@ impl Proxy {
         let folder = site.directory.path();
         let port = service::free_port();
         let import = shipped("caddy/protected-site.Caddyfile");
-        let main = format!("{{\n\tadmin off\n}}\nimport {}\n", import.display());
+        let options = "admin off\nservers {\nmax_header_size 48KB\n}";
+        let main = format!("{{\n{options}\n}}\nimport {}\n", import.display());
         std::fs::write(folder.join("Caddyfile"), main).expect("a file");
         let settings = [
             ("VESTIBULE", format!("127.0.0.1:{}", service.port)),
@@ -295,6 +296,14 @@ fn visit(start: impl Fn(&Site, &Service) -> Proxy) {
 
     who_it_is(&service, &proxy, token);
     tricks(&proxy, token);
+    preflights(&proxy);
+
+    // F20: as many cookies as a host with many applications may have
+    let cookies = [("Cookie", cookies())];
+    let cookies = cookies.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let seen = proxy.ask(200, "/app/who", Some(token), &cookies).body;
+    assert!(seen.contains(cookies[0].1), "{}: {} bytes", proxy.name, seen.len());
+    proxy.ask(401, "/app/who", None, &cookies);
 
     // revoked: with the next request
     let body = format!("client_id=web&token={token}");
@@ -343,6 +352,55 @@ fn who_it_is(service: &Service, proxy: &Proxy, token: &str) {
         assert!(told.contains(&line.as_str()), "{}: {seen}", proxy.name);
     }
     assert!(!seen.contains("forged") && !seen.contains(&token.to_lowercase()), "{seen}");
+}
+
+/// 32 KiB of cookies.
+pub fn cookies() -> String {
+    let cookies = (0..8).map(|number| format!("c{number}=")).map(|name| format!("{name:x<4094}"));
+    let cookies = cookies.collect::<Vec<_>>().join("; ");
+    format!("{cookies:x<32768}")
+}
+
+/// F11: a browser's question before a script's request goes to the application; nothing else does.
+fn preflights(proxy: &Proxy) {
+    let origin = ("Origin", "https://app.example.org");
+    let method = ("Access-Control-Request-Method", "POST");
+    let headers = ("Access-Control-Request-Headers", "authorization, traceparent");
+    let forged = [
+        ("X-Vestibule-Account", "forged"),
+        ("X_Vestibule_Account", "forged"),
+        ("X-Vestibule-Client", "forged"),
+        ("X-Vestibule-Scope", "forged"),
+        ("Authorization", "Bearer forged"),
+    ];
+    let all = [&[origin, method, headers], forged.as_slice()].concat();
+    let seen = proxy.send(200, ("OPTIONS", "/app/post", ""), None, &all).body;
+    assert!(seen.starts_with("options /app/post "), "{}: {seen}", proxy.name);
+    for line in [
+        "origin: https://app.example.org",
+        "access-control-request-method: post",
+        "access-control-request-headers: authorization, traceparent",
+    ] {
+        assert!(seen.lines().any(|one| one == line), "{}: {seen}", proxy.name);
+    }
+    assert!(!seen.contains("forged") && !seen.contains("vestibule"), "{}: {seen}", proxy.name);
+
+    // what is no preflight, or is no question to the application
+    for (asked, headers) in [
+        (("OPTIONS", "/app/post", ""), vec![]),
+        (("OPTIONS", "/app/post", ""), vec![origin]),
+        (("OPTIONS", "/app/post", ""), vec![method]),
+        (("GET", "/app/post", ""), vec![origin, method]),
+        (("POST", "/app/post", "a=b"), vec![origin, method, ("X-HTTP-Method-Override", "OPTIONS")]),
+        (("GET", "/secret.html", ""), vec![origin, method]),
+    ] {
+        let answer = proxy.send(401, asked, None, &headers);
+        assert!(!answer.body.contains(SECRET), "{answer:?}");
+    }
+    for path in ["/secret.html", "/", "/app/../secret.html", "/public/../secret.html", "/_check"] {
+        let answer = service::request(proxy.port, "OPTIONS", path, &[origin, method], "");
+        assert!(!answer.body.contains(SECRET), "{}: {path}: {answer:?}", proxy.name);
+    }
 }
 
 /// Other ways to write a path, and other ways to ask, that open nothing.

@@ -540,7 +540,8 @@ fn r10_an_unknown_method_gets_the_headers_that_every_answer_has() {
         let answer = program.raw(&request).expect("an answer");
         assert_eq!(answer.status, 400, "{path}");
         assert!(answer.header("X-Request-Id").is_some_and(|id| id.len() == 32), "{path}");
-        assert_eq!(answer.header("Cache-Control") == Some("no-store"), no_store, "{path}");
+        let caching = answer.header("Cache-Control").unwrap_or_default();
+        assert_eq!(caching.starts_with("no-store"), no_store, "{path}");
     }
     let log = program.stop();
     assert_eq!(log.matches("\"status\":400").count(), 3, "each has its line in the log");

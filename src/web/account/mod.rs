@@ -26,12 +26,13 @@ pub fn stage() -> AdHoc {
             .mount("/account", overview::routes())
             .mount("/account", changes::routes())
             .mount("/account", records::routes())
+            .mount("/.well-known", routes![change_password])
     })
 }
 
-described!(home);
+described!(home, change_password);
 
-/// What these pages are, with the front door.
+/// What these pages are, with the ways to them.
 pub fn all_described() -> OpenApi {
     let mut all = described();
     for one in
@@ -60,4 +61,20 @@ pub fn front_door() -> AdHoc {
 #[get("/")]
 fn home(settings: &State<Settings>) -> Redirect {
     guard::to(settings, "/account")
+}
+
+/// The way to change a password
+///
+/// For password managers: "A Well-Known URL for Changing Passwords" (W3C).
+#[utoipa::path(
+    context_path = "/.well-known",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "changePasswordUrl",
+    responses(
+        (status = 303, description = "To the page where a password is changed."),
+    ),
+)]
+#[get("/change-password")]
+fn change_password(settings: &State<Settings>) -> Redirect {
+    guard::to(settings, "/account/password")
 }

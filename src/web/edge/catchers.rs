@@ -12,6 +12,7 @@ use super::oauth::OAuthProblem;
 use super::pages::PageProblem;
 use super::problem::{Problem, STORE_RETRY};
 use super::slug;
+use super::spelling::Moved;
 
 /// Under `/oauth`.
 pub fn oauth() -> Vec<Catcher> {
@@ -67,13 +68,13 @@ fn oauth_error(status: Status, request: &Request<'_>) -> OAuthProblem {
 }
 
 #[catch(default)]
-fn json_error(status: Status, request: &Request<'_>) -> Problem {
-    problem(status, request)
+fn json_error(status: Status, request: &Request<'_>) -> Result<Moved, Problem> {
+    Moved::of(request).ok_or_else(|| problem(status, request))
 }
 
 #[catch(default)]
-fn page_error(status: Status, request: &Request<'_>) -> PageProblem {
-    PageProblem(problem(status, request))
+fn page_error(status: Status, request: &Request<'_>) -> Result<Moved, PageProblem> {
+    Moved::of(request).ok_or_else(|| PageProblem(problem(status, request)))
 }
 
 struct Either(Problem);

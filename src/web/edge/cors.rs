@@ -21,6 +21,14 @@ const OPEN: [&str; 4] = ["oauth", "v1", ".well-known", "openapi.json"];
 /// What scripts may read beside the body and the headers that every script may.
 const EXPOSED: &str = "WWW-Authenticate, Retry-After, X-Request-Id";
 
+/// What scripts may send (Fetch §4.8): what the service reads, and the headers that tracing and HTTP libraries
+/// add to every request of a page. None of those does anything here; without them the browser would not send the request.
+const SENT: &str = "Authorization, Content-Type, X-Request-Id, X-Requested-With, X-Correlation-Id, \
+    traceparent, tracestate, baggage, sentry-trace, b3, X-B3-TraceId, X-B3-SpanId, X-B3-ParentSpanId, X-B3-Sampled, \
+    X-B3-Flags, uber-trace-id, newrelic, elastic-apm-traceparent, Request-Id, Request-Context, X-Datadog-Trace-Id, \
+    X-Datadog-Parent-Id, X-Datadog-Sampling-Priority, X-Datadog-Origin, X-Datadog-Tags, X-Amzn-Trace-Id, \
+    X-Cloud-Trace-Context, Cache-Control, Pragma";
+
 /// For how many seconds a browser need not ask again.
 const REMEMBERED: &str = "600";
 
@@ -155,8 +163,7 @@ impl Fairing for Cors {
         }
         if let Some(allow) = methods::allowed(request) {
             response.set_header(Header::new("Access-Control-Allow-Methods", allow));
-            let headers = "Authorization, Content-Type, X-Request-Id";
-            response.set_header(Header::new("Access-Control-Allow-Headers", headers));
+            response.set_header(Header::new("Access-Control-Allow-Headers", SENT));
             response.set_header(Header::new("Access-Control-Max-Age", REMEMBERED));
         }
     }

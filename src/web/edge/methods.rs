@@ -7,9 +7,8 @@ use rocket::form::Form;
 use rocket::http::Method;
 use rocket::{Data, Request};
 
-/// The methods that the path of a request has, if it has any: for `Allow` (RFC 9110 §10.2.1).
-/// Rocket answers 404 to a path that exists with another method.
-pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
+/// The methods that the path of a request has.
+pub(super) fn of<'r>(request: &'r Request<'_>) -> BTreeSet<&'r str> {
     let path: Vec<&str> = request.uri().path().segments().collect();
     let matching = request.rocket().routes().filter(|route| {
         let pattern = route.uri.path();
@@ -26,6 +25,13 @@ pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
     if methods.contains("GET") {
         methods.insert("HEAD");
     }
+    methods
+}
+
+/// The methods that the path of a request has, if it has any but the request's: for `Allow` (RFC 9110 §10.2.1).
+/// Rocket answers 404 to a path that exists with another method.
+pub(super) fn allowed(request: &Request<'_>) -> Option<String> {
+    let methods = of(request);
     let is_answered = methods.is_empty() || methods.contains(request.method().as_str());
     (!is_answered).then(|| methods.into_iter().collect::<Vec<_>>().join(", "))
 }

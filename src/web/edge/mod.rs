@@ -28,6 +28,7 @@ pub mod problem;
 mod refusal_delay;
 pub mod request;
 pub mod slug;
+mod spelling;
 pub mod views;
 
 use std::num::NonZeroUsize;
@@ -36,13 +37,14 @@ use rocket::fairing::AdHoc;
 
 use crate::config::Settings;
 
-/// Request ids, the log of requests, challenges, and the headers that a whole path needs.
+/// Request ids, the log of requests, one spelling of each path, challenges, and the headers that a whole path needs.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("web edge", |rocket| async {
         let in_flight = rocket.state::<Settings>().map(|settings| settings.admission.in_flight);
         let in_flight = in_flight.map_or(usize::MAX, NonZeroUsize::get);
         rocket
             .attach(methods::OverrideUndone)
+            .attach(spelling::OneSpelling)
             .attach(request::Identified)
             .manage(request::LoggedFaults::default())
             .attach(admission::Admission::of(in_flight))

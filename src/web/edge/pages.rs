@@ -17,6 +17,9 @@ use crate::messages::{Language, Messages};
 use crate::model::{Digest, Locale};
 use crate::templates::{TemplateError, Templates};
 
+/// No copy of a page is kept on the way, and none is changed (RFC 9111 §5.2.2.5, §5.2.2.6).
+pub const CACHING: &str = "no-store, no-transform";
+
 /// Renders pages. Managed by Rocket.
 #[derive(Debug)]
 pub struct Pages {
@@ -159,7 +162,8 @@ impl<'r> Responder<'r, 'static> for Page {
             .header(Header::new("Referrer-Policy", "same-origin"))
             .header(Header::new("X-Content-Type-Options", "nosniff"))
             .header(Header::new("X-Frame-Options", "DENY"))
-            .header(Header::new("Cache-Control", "no-store"))
+            // a proxy that rewrites pages breaks addresses in them
+            .header(Header::new("Cache-Control", CACHING))
             .header(Header::new("Content-Language", self.lang))
             .header(Header::new("Vary", "Accept-Language"))
             .sized_body(self.html.len(), std::io::Cursor::new(self.html));
