@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use rocket::http::{ContentType, Status};
+use rocket::http::{ContentType, Header, Method, Status};
 use rocket::local::asynchronous::{LocalRequest, LocalResponse};
 use rocket::tokio::{task::yield_now, time::timeout};
 use serde_json::{Value, json};
 use vestibule::accounts::AccountToCreate;
 use vestibule::model::EmailAddress;
-use vestibule::testing::{PASSWORD, Signed, TestApp};
+use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, form, from, header, sign_in_fields};
 use crate::support_life::{Browser, accounts, token_in};
@@ -62,30 +62,53 @@ const OPERATIONS: [Operation; 17] = [
     operation("pressDeletion", "", 200),
 ];
 
-fn json_request<'a>(request: LocalRequest<'a>, body: &Value) -> LocalRequest<'a> {
-    request.header(ContentType::JSON).body(body.to_string())
+/// A request that can be sent more than once, each time as a new one.
+struct Sent {
+    method: Method,
+    path: &'static str,
+    kind: ContentType,
+    body: String,
+    header: Option<Header<'static>>,
 }
 
-fn form_request<'a>(
-    app: &'a TestApp,
-    path: &'static str,
-    fields: &[(&str, &str)],
-) -> LocalRequest<'a> {
-    app.client.post(path).header(ContentType::Form).body(form(fields))
+impl Sent {
+    fn json(path: &'static str, body: &Value) -> Self {
+        let (method, kind) = (Method::Post, ContentType::JSON);
+        Self { method, path, kind, body: body.to_string(), header: None }
+    }
+
+    fn form(path: &'static str, fields: &[(&str, &str)]) -> Self {
+        let (method, kind) = (Method::Post, ContentType::Form);
+        Self { method, path, kind, body: form(fields), header: None }
+    }
+
+    fn with(self, header: Header<'static>) -> Self {
+        Self { header: Some(header), ..self }
+    }
+
+    /// Without an address if it is empty.
+    fn by<'a>(&self, app: &'a TestApp, address: &str) -> LocalRequest<'a> {
+        let mut request = app.client.req(self.method, self.path).header(self.kind.clone());
+        if let Some(header) = &self.header {
+            request.add_header(header.clone());
+        }
+        let request = request.body(&self.body);
+        if address.is_empty() { request } else { from(request, address) }
+    }
 }
 
 /// A form of the account page, by a browser that is signed in there.
-async fn page_request<'a>(
-    app: &'a TestApp,
+async fn page_request(
+    app: &TestApp,
     email: &str,
     path: &'static str,
     fields: &[(&str, &str)],
-) -> LocalRequest<'a> {
+) -> Sent {
     let browser = Browser::signed_in(app, email, PASSWORD).await;
     let token = browser.form_token().await;
     let fields = [&[("form_token", token.as_str())], fields].concat();
     let cookie = browser.cookie_header().expect("a cookie");
-    form_request(app, path, &fields).header(cookie)
+    Sent::form(path, &fields).with(cookie)
 }
 
 /// The token of a link to a sign-up that is contested.
@@ -103,8 +126,8 @@ async fn reset_link(app: &TestApp, email: &str) -> String {
 }
 
 /// A request of the operation that will succeed, for an account or a sign-up of its own.
-async fn request<'a>(app: &'a TestApp, operation: Operation, email: &str) -> LocalRequest<'a> {
-    let by_token = async || -> Signed<'a> { app.sign_in(email).await };
+async fn request(app: &TestApp, operation: Operation, email: &str) -> Sent {
+    let token = async || app.sign_in(email).await.header();
     let needs_account = [
         "token",
         "pressSignIn",
@@ -128,24 +151,24 @@ async fn request<'a>(app: &'a TestApp, operation: Operation, email: &str) -> Loc
         ("token", _) => {
             let mut fields = sign_in_fields();
             fields.retain(|(name, _)| *name != "username");
-            form_request(app, "/oauth/token", &[&fields[..], &[("username", email)]].concat())
+            Sent::form("/oauth/token", &[&fields[..], &[("username", email)]].concat())
         }
-        ("pressSignIn", _) => form_request(app, "/account/sign-in", &sign_in),
+        ("pressSignIn", _) => Sent::form("/account/sign-in", &sign_in),
         ("signUp", what) => {
             if what == "waiting" {
                 assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);
             }
             let body = json!({ "email": email, "password": PASSWORD });
-            json_request(app.client.post("/v1/accounts"), &body)
+            Sent::json("/v1/accounts", &body)
         }
-        ("pressSignUp", _) => form_request(app, "/account/sign-up", &sign_in),
+        ("pressSignUp", _) => Sent::form("/account/sign-up", &sign_in),
         ("activate", _) => {
             let body = json!({ "token": contested(app, email).await, "password": new });
-            json_request(app.client.post("/v1/activations"), &body)
+            Sent::json("/v1/activations", &body)
         }
         ("pressActivate", _) => {
             let token = contested(app, email).await;
-            form_request(app, "/activate", &[("token", &token), ("password", new)])
+            Sent::form("/activate", &[("token", &token), ("password", new)])
         }
         ("resetPassword", what) => {
             let token = if what == "invited" {
@@ -157,23 +180,23 @@ async fn request<'a>(app: &'a TestApp, operation: Operation, email: &str) -> Loc
                 reset_link(app, email).await
             };
             let body = json!({ "token": token, "password": new });
-            json_request(app.client.post("/v1/password-resets/confirmations"), &body)
+            Sent::json("/v1/password-resets/confirmations", &body)
         }
         ("pressResetPassword", _) => {
             let token = reset_link(app, email).await;
-            form_request(app, "/reset-password", &[("token", &token), ("password", new)])
+            Sent::form("/reset-password", &[("token", &token), ("password", new)])
         }
         ("changePassword", _) => {
             let body = json!({ "current_password": PASSWORD, "new_password": new });
-            let header = by_token().await.header();
-            json_request(app.client.put("/v1/me/password").header(header), &body)
+            let sent = Sent::json("/v1/me/password", &body).with(token().await);
+            Sent { method: Method::Put, ..sent }
         }
         ("pressPassword", _) => {
             page_request(app, email, "/account/password", &[current, ("new_password", new)]).await
         }
         ("changeEmail", _) => {
             let body = json!({ "email": format!("new-{email}"), "password": PASSWORD });
-            json_request(by_token().await.post("/v1/me/email"), &body)
+            Sent::json("/v1/me/email", &body).with(token().await)
         }
         ("pressEmail", _) => {
             let moved = format!("new-{email}");
@@ -181,7 +204,7 @@ async fn request<'a>(app: &'a TestApp, operation: Operation, email: &str) -> Loc
         }
         ("deleteAccount", _) => {
             let body = json!({ "password": PASSWORD });
-            json_request(by_token().await.post("/v1/me/deletion"), &body)
+            Sent::json("/v1/me/deletion", &body).with(token().await)
         }
         ("pressDeletion", _) => page_request(app, email, "/account/deletion", &[current]).await,
         other => panic!("{other:?}"),
@@ -212,13 +235,13 @@ async fn s5_every_operation_that_hashes_takes_the_turns_of_its_network() {
     for (n, operation) in OPERATIONS.into_iter().enumerate() {
         let request = request(&app, operation, &format!("person{n}@example.org")).await;
         let full = app.fill_hash_queue(FLOOD);
-        let refused = timeout(LONG, from(request.clone(), FLOOD).dispatch()).await;
+        let refused = timeout(LONG, request.by(&app, FLOOD).dispatch()).await;
         let refused =
             refused.unwrap_or_else(|_| panic!("{operation:?} does not carry its network"));
         assert_eq!(refused.status(), Status::ServiceUnavailable, "{operation:?}");
         assert!(header(&refused, "Retry-After").is_some(), "{operation:?}");
         drop(refused);
-        let answer = timeout(LONG, answer_when_served(&app, full, from(request, HONEST))).await;
+        let answer = timeout(LONG, answer_when_served(&app, full, request.by(&app, HONEST))).await;
         let answer = answer.unwrap_or_else(|_| panic!("{operation:?} is not served"));
         assert_eq!(answer.status().code, operation.success, "{operation:?}");
     }
@@ -259,28 +282,28 @@ async fn s5_every_operation_that_takes_a_password_is_among_those_that_are_tested
 async fn s5_nested_networks_share_and_a_network_that_is_alone_is_served() {
     let app = support::app().await;
     app.account(ADA).await;
-    let sign_in = || form_request(&app, "/oauth/token", &sign_in_fields());
+    let sign_in = Sent::form("/oauth/token", &sign_in_fields());
     for (flood, same, other) in [
         ("2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", "2001:db8:2::1"),
         (FLOOD, "::ffff:192.0.2.1", HONEST),
     ] {
         let full = app.fill_hash_queue(flood);
-        let refused = from(sign_in(), same).dispatch().await;
+        let refused = sign_in.by(&app, same).dispatch().await;
         assert_eq!(refused.status(), Status::ServiceUnavailable, "{same}");
         drop(refused);
-        let answer = answer_when_served(&app, full, from(sign_in(), other)).await;
+        let answer = answer_when_served(&app, full, sign_in.by(&app, other)).await;
         assert_eq!(answer.status(), Status::Ok, "{other}");
         drop(answer);
-        assert_eq!(from(sign_in(), flood).dispatch().await.status(), Status::Ok);
+        assert_eq!(sign_in.by(&app, flood).dispatch().await.status(), Status::Ok);
     }
     // all without a known address are one network
     let full = app.fill_hash_queue("");
-    assert_eq!(sign_in().dispatch().await.status(), Status::ServiceUnavailable);
+    assert_eq!(sign_in.by(&app, "").dispatch().await.status(), Status::ServiceUnavailable);
     drop(full);
     while app.queued_hashes() > 0 {
         yield_now().await;
     }
-    assert_eq!(sign_in().dispatch().await.status(), Status::Ok);
+    assert_eq!(sign_in.by(&app, "").dispatch().await.status(), Status::Ok);
 }
 
 const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
@@ -289,7 +312,7 @@ const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 const FEW_LINKS: &str = "[default.vestibule.limits]\nunknown_links_per_address = 1\n";
 
 fn unknown_link(app: &TestApp) -> LocalRequest<'_> {
-    json_request(app.client.post("/v1/activations"), &json!({ "token": "unknown" }))
+    Sent::json("/v1/activations", &json!({ "token": "unknown" })).by(app, "")
 }
 
 /// Refuses so many requests at once that the next refusals are delayed.
@@ -310,8 +333,8 @@ fn count(app: &TestApp, series: &str) -> f64 {
 async fn s20_frequent_refusals_of_every_kind_are_delayed_and_a_lone_one_is_not() {
     let app = support::configured(&format!("{SERVED}{FEW_LINKS}requests_per_address = 1\n")).await;
     app.account(ADA).await;
-    let reset = || json_request(app.client.post("/v1/password-resets"), &json!({ "email": ADA }));
-    reset().dispatch().await;
+    let reset = Sent::json("/v1/password-resets", &json!({ "email": ADA }));
+    reset.by(&app, "").dispatch().await;
     unknown_link(&app).dispatch().await;
     app.advance(Duration::from_secs(60));
     assert_eq!(unknown_link(&app).dispatch().await.status(), Status::TooManyRequests);
@@ -319,7 +342,7 @@ async fn s20_frequent_refusals_of_every_kind_are_delayed_and_a_lone_one_is_not()
     refuse_many(&app).await;
     let page = || get(&app, "/activate?token=unknown");
     // a limit: JSON, page; a full hash queue: OAuth, JSON, page
-    assert_eq!(reset().dispatch().await.status(), Status::TooManyRequests);
+    assert_eq!(reset.by(&app, "").dispatch().await.status(), Status::TooManyRequests);
     assert_eq!(page().await.status, Status::TooManyRequests);
     let full = app.fill_hash_queue("");
     assert_eq!(app.token(&sign_in_fields()).await.status(), Status::ServiceUnavailable);
