@@ -29,11 +29,10 @@ account-letter-sent-nothing =
     Schreibweise der Adresse.
 account-letter-sent-again = E-Mail-Adresse noch einmal eingeben
 
-error-sign-in-refused = E-Mail-Adresse und Passwort passen nicht zusammen.
-error-sign-in-unconfirmed =
-    Das Passwort stimmt, aber die E-Mail-Adresse ist noch nicht bestätigt: Öffnen Sie den Link in
-    unserer E-Mail. Wenn Sie sie nicht finden, registrieren Sie sich mit demselben Passwort noch einmal;
-    dann kommt eine neue.
+error-sign-in-refused =
+    E-Mail-Adresse und Passwort passen nicht zusammen, oder die Adresse ist noch nicht bestätigt. Wenn Sie
+    sich gerade erst registriert haben, öffnen Sie zuerst den Link in unserer E-Mail. Wenn Sie nicht sicher
+    sind, wählen Sie ein neues Passwort.
 error-current-password-wrong = Das ist nicht Ihr aktuelles Passwort.
 error-email-malformed = Eine E-Mail-Adresse enthält genau ein @, mit etwas davor und etwas dahinter.
 error-email-too-long = Eine E-Mail-Adresse hat höchstens 254 Zeichen, davon höchstens 64 vor dem @.

@@ -28,10 +28,9 @@ account-letter-sent-nothing =
     Nothing there after a few minutes? Look into the spam folder, and whether the address is spelled right.
 account-letter-sent-again = Enter the email address again
 
-error-sign-in-refused = Email address and password do not belong together.
-error-sign-in-unconfirmed =
-    The password is right, but the email address has yet to be confirmed: open the link in our email. If
-    you cannot find it, sign up again with the same password, and you get another.
+error-sign-in-refused =
+    Email address and password do not belong together, or the address has yet to be confirmed. If you have
+    just signed up, open the link in our email first. If you are not sure, choose a new password.
 error-current-password-wrong = That is not your current password.
 error-email-malformed =
     An email address has one @, with something on each side of it.

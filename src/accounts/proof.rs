@@ -3,7 +3,7 @@
 use crate::accounts::{Accounts, Failure, Happening, Pass};
 use crate::crypto::hasher::{Purpose, Verdict};
 use crate::model::{AccountId, Actor, Caller, EventKind, Password};
-use crate::storage::{AccountRecord, Connection, StoreError, chain};
+use crate::storage::{AccountRecord, Connection, StoreError};
 
 /// Why the current password did not open anything.
 #[derive(Debug, thiserror::Error)]
@@ -98,18 +98,6 @@ impl Accounts {
                 Ok(self.store.write(async |tx| pass.note_failure(tx, now).await).await?)
             }
             noted => Ok(noted?),
-        }
-    }
-
-    /// Notes what has no transaction of its own. That it cannot be noted changes no answer.
-    pub(super) async fn note_alone(&self, happening: Happening<'_>, caller: &Caller) {
-        let noted =
-            self.store.write(async |tx| self.events.note(tx, happening, caller).await).await;
-        // an account that is deleted meanwhile takes its events along
-        if let Err(error) = noted
-            && !error.is_conflict()
-        {
-            tracing::warn!(error = chain(&error), "an event was not noted");
         }
     }
 }

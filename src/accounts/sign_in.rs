@@ -20,12 +20,11 @@ pub struct SignedIn {
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// Wrong password, unknown address or disabled account: nobody learns which (R18).
-    #[error("address and password do not belong together")]
+    /// Wrong password, unknown address, disabled account, or a waiting sign-up whatever the password:
+    /// the answer says no more (R18). A stranger can make a sign-up for any address, so an answer
+    /// that told of one would tell which addresses have an account.
+    #[error("address and password do not belong together, or the address has yet to be confirmed")]
     Refused,
-    /// The right password of a sign-up whose link was not used yet. Only its owner can hear this.
-    #[error("the address has yet to be confirmed")]
-    Unconfirmed,
     #[error(transparent)]
     Failure(#[from] Failure),
 }
@@ -55,7 +54,6 @@ impl Accounts {
         self.events.metrics().sign_in(match &outcome {
             Ok(_) => "success",
             Err(SignInError::Refused) => "refused",
-            Err(SignInError::Unconfirmed) => "unconfirmed",
             Err(SignInError::Failure(Failure::Busy { .. })) => "busy",
             Err(SignInError::Failure(Failure::Limited { .. })) => "limited",
             Err(SignInError::Failure(_)) => "failed",
@@ -88,7 +86,7 @@ impl Accounts {
         let verdict = self.hasher.verify(typed, &found.hash, Purpose::SignIn, network).await;
         let verdict = verdict.map_err(Failure::from)?;
         let failed = Happening::new(EventKind::SignInFailed, Actor::Stranger);
-        let (failed, error) = match (found.of, verdict) {
+        let failed = match (found.of, verdict) {
             (
                 CredentialsOf::Account { id, epoch, is_disabled: false },
                 Verdict::Right { outdated },
@@ -98,21 +96,14 @@ impl Accounts {
                 }
                 return Ok(SignedIn { account: id, epoch, pass });
             }
-            (CredentialsOf::Account { id, .. }, _) => (failed.to_account(id), SignInError::Refused),
-            // of a contested sign-up nobody's password counts
-            (CredentialsOf::SignUp { id, is_contested: false }, Verdict::Right { .. }) => {
-                (failed.to_sign_up(id), SignInError::Unconfirmed)
-            }
-            (CredentialsOf::SignUp { id, .. }, _) => (failed.to_sign_up(id), SignInError::Refused),
-            (CredentialsOf::Nobody, _) => (failed, SignInError::Refused),
+            (CredentialsOf::Account { id, .. }, _) => failed.to_account(id),
+            // its password opens nothing yet, so the right one is as wrong as any
+            (CredentialsOf::SignUp { id }, _) => failed.to_sign_up(id),
+            (CredentialsOf::Nobody, _) => failed,
         };
         let failed = failed.through(attempt.client_id);
-        match error {
-            // nobody guesses who has it right
-            SignInError::Unconfirmed => self.note_alone(failed, attempt.caller).await,
-            _ => self.note_wrong_password(&mut pass, failed, attempt.caller).await?,
-        }
-        Err(error)
+        self.note_wrong_password(&mut pass, failed, attempt.caller).await?;
+        Err(SignInError::Refused)
     }
 
     /// The parameters have risen since the password was set (R41). Not worth failing a sign-in for:

@@ -19,11 +19,9 @@ pub enum OAuthError {
     /// More scope than the client, or the session, may have; or no scope at all by its spelling.
     #[error("the scope is malformed, or more than may be had")]
     Scope,
-    /// Wrong password, unknown address, disabled account: one answer (R18).
-    #[error("the username and the password do not belong together")]
+    /// Wrong password, unknown address, disabled account, waiting sign-up: one answer (R18).
+    #[error("username and password do not belong together, or the address has yet to be confirmed")]
     WrongPassword,
-    #[error("the address has yet to be confirmed")]
-    Unconfirmed,
     /// Damaged, unknown, expired, ended, of another client, or spent.
     #[error("the refresh token is not valid")]
     RefreshToken,

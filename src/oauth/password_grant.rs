@@ -64,7 +64,6 @@ impl OAuth {
         let owner = self.accounts.sign_in(attempt).await;
         let signed_in = owner.map_err(|error| match error {
             SignInError::Refused => OAuthError::WrongPassword,
-            SignInError::Unconfirmed => OAuthError::Unconfirmed,
             SignInError::Failure(failure) => failure.into(),
         })?;
         let owner_id = signed_in.account.to_string();

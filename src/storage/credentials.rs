@@ -12,9 +12,9 @@ pub enum CredentialsOf {
         epoch: i64,
         is_disabled: bool,
     },
+    /// Of a sign-up that waits. It opens nothing, and is checked for the sake of the time.
     SignUp {
         id: SignUpId,
-        is_contested: bool,
     },
     /// Nobody's: a hash that nothing fits.
     Nobody,
@@ -42,7 +42,7 @@ impl Connection {
                    COALESCE(a.id, s.id, $2) AS id,
                    COALESCE(a.password_hash, s.password_hash, $3) AS password_hash,
                    COALESCE(a.epoch, 0) AS epoch,
-                   CASE WHEN a.id IS NOT NULL THEN a.disabled_at ELSE s.contested_at END AS closed_at
+                   a.disabled_at
             FROM (SELECT 1 AS one) asked
             LEFT JOIN accounts a ON a.email = $1 LEFT JOIN sign_ups s ON s.email = $1";
         let nobody = AccountId::new(uuid::Uuid::nil()).to_string();
@@ -53,12 +53,10 @@ impl Connection {
             .fetch_one(self.raw())
             .await?;
         let (id, epoch) = (column::parsed(&row, "id")?, column::integer(&row, "epoch")?);
-        let is_closed = column::optional_instant(&row, "closed_at")?.is_some();
+        let is_disabled = column::optional_instant(&row, "disabled_at")?.is_some();
         let of = match column::text(&row, "owner")?.as_str() {
-            "account" => CredentialsOf::Account { id, epoch, is_disabled: is_closed },
-            "sign-up" => {
-                CredentialsOf::SignUp { id: SignUpId::new(id.uuid()), is_contested: is_closed }
-            }
+            "account" => CredentialsOf::Account { id, epoch, is_disabled },
+            "sign-up" => CredentialsOf::SignUp { id: SignUpId::new(id.uuid()) },
             _ => CredentialsOf::Nobody,
         };
         Ok(PasswordCredentials {

@@ -70,7 +70,7 @@ impl From<TokenPair> for TokenAnswer {
     responses(
         (status = 200, description = "The tokens.", body = TokenAnswer),
     ),
-    extensions(("x-problems" = json!([slug::CLIENT_WITHOUT_SECRET, slug::INVALID_GRANT, slug::ADDRESS_UNCONFIRMED, slug::UNAUTHORIZED_CLIENT, slug::UNSUPPORTED_GRANT_TYPE, slug::INVALID_SCOPE]))),
+    extensions(("x-problems" = json!([slug::CLIENT_WITHOUT_SECRET, slug::INVALID_GRANT, slug::UNAUTHORIZED_CLIENT, slug::UNSUPPORTED_GRANT_TYPE, slug::INVALID_SCOPE]))),
 )]
 #[post("/token", data = "<form>")]
 async fn token(

@@ -182,10 +182,11 @@ async fn a_failed_sign_in_keeps_the_address_and_never_the_password() {
         pages.push(page.body.replace(email, "…"));
     }
     assert!(pages.windows(2).all(|pair| pair[0] == pair[1]), "{pages:?}");
-    // the right password of one that waits is told what to do
+    // the right password of a sign-up that waits is as wrong as any other (S1)
     let fields = [("email", BOB), ("password", PASSWORD)];
     let page = browser.submit("/account/sign-in", &fields).await.page(422, "Sign in");
     assert!(unescape(&page.body).contains("has yet to be confirmed") && !page.has("set-cookie"));
+    assert_eq!(page.body.replace(BOB, "…"), pages[0]);
     // what is typed is inert
     let markup = "\"><script>alert(1)</script>{{7*7}}";
     for path in ["/account/sign-in", "/account/forgotten-password", "/account/sign-up"] {

@@ -15,7 +15,7 @@ use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, get, open, post, submit, use_link};
 
-const SLUGS: [&str; 26] = [
+const SLUGS: [&str; 25] = [
     "malformed-json",
     "bad-request",
     "no-token",
@@ -38,7 +38,6 @@ const SLUGS: [&str; 26] = [
     "invalid-request",
     "invalid-client",
     "invalid-grant",
-    "address-unconfirmed",
     "unauthorized-client",
     "unsupported-grant-type",
     "invalid-scope",

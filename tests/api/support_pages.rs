@@ -13,7 +13,7 @@ use vestibule::testing::TestApp;
 pub const OTHER: &str = "another long passphrase";
 
 /// An answer, read to its end.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
     pub status: Status,
     /// Sorted, names in lower case.

@@ -36,8 +36,8 @@ impl Life<'_> {
 
         // too early
         self.sign_in(person.email, PASSWORD).await;
-        visit.read_words("error-sign-in-unconfirmed").await;
-        visit.look("sign-in-unconfirmed").await;
+        visit.read_words("error-sign-in-refused").await;
+        visit.look("sign-in-too-early").await;
     }
 
     pub(crate) async fn confirm(&self) {

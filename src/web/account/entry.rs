@@ -83,18 +83,18 @@ async fn sign_in(
     let password = Password::new(form.get("password").unwrap_or_default());
     let attempt =
         SignInAttempt { username: email, password: &password, client_id: None, caller: &caller };
-    let code = match accounts.sign_in_to_page(attempt).await {
+    match accounts.sign_in_to_page(attempt).await {
         Ok(secret) => {
             guard::keep_signed_in(jar, &secret);
-            return Ok(Answer::Redirect(guard::to(settings, "/account")));
+            Ok(Answer::Redirect(guard::to(settings, "/account")))
         }
-        Err(SignInError::Refused) => "refused",
-        Err(SignInError::Unconfirmed) => "unconfirmed",
-        Err(SignInError::Failure(failure)) => return Err(failure.into()),
-    };
-    let errors = vec![FieldMessage::new("password", "sign-in", code)];
-    let view = SignIn { email, done: None, errors };
-    Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)))
+        Err(SignInError::Refused) => {
+            let errors = vec![FieldMessage::new("password", "sign-in", "refused")];
+            let view = SignIn { email, done: None, errors };
+            Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)))
+        }
+        Err(SignInError::Failure(failure)) => Err(failure.into()),
+    }
 }
 
 /// Sign out of the account page

@@ -52,10 +52,9 @@ fn field_errors() -> Vec<FieldMessage> {
     let message = |kind: &str, code: &str| FieldMessage::new("email", kind, code);
     let email = ["malformed", "too-long", "local-part", "domain", "unchanged"];
     let name = ["too-long", "control-characters"];
-    let sign_in = ["refused", "unconfirmed"];
     let mut all: Vec<FieldMessage> = email.map(|code| message("email", code)).into();
     all.extend(name.map(|code| message("name", code)));
-    all.extend(sign_in.map(|code| message("sign-in", code)));
+    all.push(message("sign-in", "refused"));
     all.push(message("current-password", "wrong"));
     all
 }

@@ -326,7 +326,7 @@ impl Finish<'_> {
 fn code(slug: &Slug) -> &'static str {
     match slug.name {
         "invalid-client" | "client-without-secret" => "invalid_client",
-        "invalid-grant" | "address-unconfirmed" => "invalid_grant",
+        "invalid-grant" => "invalid_grant",
         "unauthorized-client" => "unauthorized_client",
         "unsupported-grant-type" => "unsupported_grant_type",
         "invalid-scope" => "invalid_scope",

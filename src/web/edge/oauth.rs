@@ -144,13 +144,10 @@ impl From<OAuthError> for OAuthProblem {
                 slug::INVALID_SCOPE,
                 "the scope is malformed, or more than may be had",
             ),
-            OAuthError::WrongPassword => {
-                invalid_grant("the username and the password do not belong together")
-            }
-            OAuthError::Unconfirmed => Self {
-                slug: slug::ADDRESS_UNCONFIRMED,
-                ..invalid_grant("the address has yet to be confirmed: open the link in the letter")
-            },
+            OAuthError::WrongPassword => invalid_grant(
+                "the username and the password do not belong together, or the address has yet to be \
+                 confirmed",
+            ),
             OAuthError::RefreshToken => {
                 invalid_grant("the refresh token is expired, revoked, spent, or not this client's")
             }

@@ -62,7 +62,7 @@ slugs! {
         "Nothing is waiting behind this link.",
         "Use the whole link from the latest email, or begin again.";
     PASSWORD_NEEDED = "password-needed", 409, "Password needed",
-        "More than one sign-up was made for this email address, with different passwords. So whoever has the email chooses the password.",
+        "Whose password the sign-up has is not certain: another sign-up was made for this email address, or a new password was asked for. So the password is chosen by the reader of the email.",
         "Send the same request with a password.";
     ADDRESS_TAKEN = "address-taken", 409, "Address has an account",
         "The address became an account in the meantime.",
@@ -105,11 +105,8 @@ slugs! {
         "The request holds no client secret, and names no client that is known as a public one.",
         "A public client sends its id alone: check that it is registered and enabled. A confidential client sends its secret, too.";
     INVALID_GRANT = "invalid-grant", 400, "invalid_grant",
-        "The username and password do not belong together, or the refresh token is expired, revoked, used up, or of another client.",
-        "Ask the person to sign in again.";
-    ADDRESS_UNCONFIRMED = "address-unconfirmed", 400, "invalid_grant: address not confirmed",
-        "The password is right, but the address has yet to be confirmed.",
-        "Ask the person to open the link in the email.";
+        "The username and password do not belong together, or the address has yet to be confirmed. Or the refresh token is expired, revoked, used up, or of another client.",
+        "Ask the person to sign in again, or, after a sign-up, to open the link in the email first.";
     UNAUTHORIZED_CLIENT = "unauthorized-client", 400, "unauthorized_client",
         "The client is not registered for this grant.",
         "Add the grant to the client's registration, or use another.";
