@@ -238,6 +238,7 @@ fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -
         policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
         limits,
         turns: crate::accounts::SignUpTurns::default(),
+        activation_ttl: settings.links.activation_ttl.duration(),
         email_link_ttl: settings.links.email_ttl.duration(),
     }
 }

@@ -44,15 +44,15 @@ error-password-pattern =
 
 activate = Bestätigen Sie Ihre E-Mail-Adresse
 activate-contested =
-    Mit Ihrer E-Mail-Adresse wurde mehr als eine Registrierung vorgenommen, und zwar mit verschiedenen
-    Passwörtern. Wir können nicht erkennen, welche von Ihnen stammt; deshalb gilt keines dieser
-    Passwörter. Die E-Mail ging an Sie, also wählen Sie jetzt das Passwort.
+    Eine Registrierung mit Ihrer E-Mail-Adresse wartet auf Bestätigung, aber wir können nicht erkennen, ob
+    ihr Passwort von Ihnen stammt: Danach gab es eine weitere Registrierung, oder es wurde ein neues
+    Passwort angefordert. Deshalb gilt noch kein Passwort. Die E-Mail ging an Sie, also wählen Sie jetzt
+    das Passwort.
 activate-waiting =
     Eine Registrierung mit Ihrer E-Mail-Adresse wartet auf Bestätigung. Wenn sie von Ihnen stammt,
     bestätigen Sie, dass die Adresse Ihnen gehört, und Ihr Konto ist bereit.
 activate-signed-up = Registriert
-activate-first-sign-up = Erste Registrierung
-activate-another-sign-up = Weitere Registrierung
+activate-contested-since = Passwort ungewiss seit
 activate-set-password = Passwort festlegen und bestätigen
 activate-confirm = E-Mail-Adresse bestätigen
 activate-not-you =
@@ -65,7 +65,6 @@ activated = Ihre E-Mail-Adresse ist bestätigt
 activated-already = Ihre E-Mail-Adresse war bereits bestätigt
     .title = Bereits bestätigt
 activated-ready = Das Konto für { $email } ist bereit.
-activated-earlier = { $email } wurde bereits früher bestätigt.
 activated-some-time = Das ist bereits früher geschehen.
 activated-nothing-left = Hier ist nichts mehr zu tun.
 activated-sign-in =

@@ -40,15 +40,14 @@ error-password-pattern =
 
 activate = Confirm your email address
 activate-contested =
-    More than one sign-up was made for your email address, with different passwords. We cannot tell
-    which of them is yours, so none of those passwords counts. The email came to you, so you choose the
-    password now.
+    A sign-up with your email address is waiting, but we cannot tell whether its password is yours:
+    after it another sign-up was made, or a new password was asked for. So no password counts yet. The
+    email came to you, so you choose the password now.
 activate-waiting =
     A sign-up with your email address is waiting. If you made it, confirm that the address is yours, and
     your account is ready.
 activate-signed-up = Signed up
-activate-first-sign-up = First sign-up
-activate-another-sign-up = Another one
+activate-contested-since = Password in doubt since
 activate-set-password = Set password and confirm
 activate-confirm = Confirm my email address
 activate-not-you =
@@ -60,7 +59,6 @@ activated = Your email address is confirmed
 activated-already = Your email address was already confirmed
     .title = Already confirmed
 activated-ready = The account for { $email } is ready.
-activated-earlier = { $email } was confirmed earlier.
 activated-some-time = That was done earlier.
 activated-nothing-left = Nothing is left to do here.
 activated-sign-in =

@@ -13,8 +13,9 @@ use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreErro
 pub enum LinkStanding {
     /// Its button makes the account.
     Waiting(SignUpRecord),
-    /// The account exists, through this link or another of the same sign-up.
-    AlreadyActive(Option<EmailAddress>),
+    /// The account exists, through this link or another of the same sign-up. What has become of it
+    /// since, such as its address, is no matter of the link.
+    AlreadyActive,
     Expired,
     /// Whoever got the letter said that it was not them.
     Disavowed,
@@ -25,10 +26,11 @@ pub enum LinkStanding {
 
 /// The account is there.
 #[derive(Debug)]
-pub struct Activated {
-    pub email: Option<EmailAddress>,
-    /// Whether it was there before.
-    pub already: bool,
+pub enum Activated {
+    /// By this use of the link, with the address that the link went to.
+    Now(EmailAddress),
+    /// It was there before.
+    Before,
 }
 
 /// Why a link made no account.
@@ -101,10 +103,8 @@ impl Accounts {
                     return Ok(LinkStanding::Waiting(waiting));
                 }
                 // what took the sign-up away has left its mark on the link before: so look again
-                match db.find_activation_link(&digest, now).await? {
-                    Some(link) => ended(db, &link).await,
-                    None => Ok(LinkStanding::Unknown),
-                }
+                let link = db.find_activation_link(&digest, now).await?;
+                Ok(link.map_or(LinkStanding::Unknown, |link| ended(&link)))
             })
             .await
     }
@@ -121,9 +121,7 @@ impl Accounts {
         loop {
             let waiting = match self.inspect(&token).await? {
                 LinkStanding::Waiting(waiting) => waiting,
-                LinkStanding::AlreadyActive(email) => {
-                    return Ok(Activated { email, already: true });
-                }
+                LinkStanding::AlreadyActive => return Ok(Activated::Before),
                 LinkStanding::Expired => return Err(ActivationError::Expired),
                 LinkStanding::Disavowed => return Err(ActivationError::Disavowed),
                 LinkStanding::AddressTaken => return Err(ActivationError::AddressTaken),
@@ -138,9 +136,7 @@ impl Accounts {
                 .store
                 .write(async |tx| self.consume(tx, &waiting, chosen.as_ref(), caller).await);
             match consumed.await {
-                Ok(Consumed::Account) => {
-                    return Ok(Activated { email: Some(waiting.sign_up.email), already: false });
-                }
+                Ok(Consumed::Account) => return Ok(Activated::Now(waiting.sign_up.email)),
                 // somebody else used, contested or dropped it in between: look again
                 Ok(Consumed::Changed) => {}
                 Ok(Consumed::AddressTaken) => return Err(ActivationError::AddressTaken),
@@ -183,7 +179,8 @@ impl Accounts {
     }
 
     /// Posts a fresh link to the address of the sign-up that an old link is of. Says nothing about
-    /// whether it still waits. The letter is in the caller's language if the sign-up has none.
+    /// whether it still waits. The holder of an old link need not be the one who signed up, so this is
+    /// a request for a new password, and the sign-up is contested.
     pub async fn renew_link(&self, token: &str, caller: &Caller) -> Result<(), Failure> {
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
         let now = self.clock.now();
@@ -196,8 +193,7 @@ impl Accounts {
             .await?;
         match waiting {
             Some(SignUpRecord { sign_up, .. }) => {
-                let locale = sign_up.locale.as_ref().or(caller.locale.as_ref());
-                self.send_new_link(&sign_up.email, locale, caller).await
+                self.request_password_reset(&sign_up.email, caller).await
             }
             None => Ok(()),
         }
@@ -268,17 +264,11 @@ async fn waiting_behind(
 }
 
 /// How a link ended that nothing waits behind.
-async fn ended(db: &mut Connection, link: &LinkRecord) -> Result<LinkStanding, StoreError> {
-    Ok(match link.state {
-        LinkState::Used { .. } => {
-            let account = match link.account {
-                Some(id) => db.find_account(id).await?,
-                None => None,
-            };
-            LinkStanding::AlreadyActive(account.map(|record| record.account.email))
-        }
+fn ended(link: &LinkRecord) -> LinkStanding {
+    match link.state {
+        LinkState::Used { .. } => LinkStanding::AlreadyActive,
         LinkState::Disavowed { .. } => LinkStanding::Disavowed,
         LinkState::Expired { .. } => LinkStanding::Expired,
         LinkState::Live { .. } => LinkStanding::AddressTaken,
-    })
+    }
 }

@@ -73,9 +73,7 @@ impl Accounts {
     ) -> Result<bool, StoreError> {
         let Some(before) = tx.find_account(id).await? else { return Ok(false) };
         // the sign-up's row before the account's, as an activation holds them
-        if let Some(waiting) = tx.find_sign_up_by_email(&before.account.email).await? {
-            tx.prolong_sign_up(waiting.sign_up.id, self.clock.now()).await?;
-        }
+        tx.lock_sign_up_of(&before.account.email).await?;
         if !tx.lock_account(id).await? {
             return Ok(false);
         }

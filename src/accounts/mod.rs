@@ -31,6 +31,7 @@ use crate::mail::Outbox;
 use crate::model::PasswordPolicy;
 use crate::storage::{Store, StoreError};
 
+pub use crate::config::SIGN_UP_TTL;
 pub use activation::{Activated, ActivationError, DisavowalError, LinkStanding};
 pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeStanding, EmailLinkError};
 pub use event_log::{EventLog, Happening};
@@ -46,9 +47,6 @@ pub use sign_in::{SignInAttempt, SignInError, SignedIn};
 pub use sign_up::SignUpRequest;
 pub use turns::SignUpTurns;
 
-/// How long a sign-up waits for its link to be used, from the last time somebody signed up.
-pub const SIGN_UP_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
-
 /// The use cases around accounts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Accounts {
@@ -61,6 +59,8 @@ pub struct Accounts {
     pub policy: PasswordPolicy,
     pub limits: Limits,
     pub turns: SignUpTurns,
+    /// How long a link of a sign-up works, if the sign-up waits as long.
+    pub activation_ttl: Duration,
     /// How long a link that confirms a change of address works.
     pub email_link_ttl: Duration,
 }

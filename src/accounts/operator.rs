@@ -223,6 +223,34 @@ impl Accounts {
         self.store.read(async |db| db.find_sign_ups(after, part, limit).await).await
     }
 
+    /// Posts a letter with a fresh link to the address of a waiting sign-up, and makes it contested: the
+    /// person cannot get in, so the password is chosen behind the link. Answers the sign-up; `None` if
+    /// there is none such.
+    pub async fn send_sign_up_link(
+        &self,
+        named: &Named<SignUpId>,
+    ) -> Result<Option<SignUp>, StoreError> {
+        let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Operator);
+        let (now, caller) = (self.clock.now(), Caller::operator());
+        let posted = self.store.write(async |tx| {
+            let waiting = match named {
+                Named::Email(email) => tx.find_sign_up_by_email(email).await?,
+                Named::Id(id) => tx.find_sign_up(*id).await?,
+            };
+            let Some(SignUpRecord { sign_up, .. }) = waiting else { return Ok(None) };
+            if !tx.contest_sign_up(sign_up.id, now).await? {
+                return Ok(None);
+            }
+            self.events.note(tx, requested.to_sign_up(sign_up.id), &caller).await?;
+            let to = Recipient::unknown(&sign_up.email, None);
+            self.outbox.post(tx, to, &Cause::password_reset(now, &caller)).await?;
+            Ok::<_, StoreError>(tx.find_sign_up(sign_up.id).await?.map(|record| record.sign_up))
+        });
+        let posted = posted.await?;
+        self.outbox.wake();
+        Ok(posted)
+    }
+
     /// Drops a waiting sign-up; its links are unknown from now on. Answers what was dropped; `None`
     /// if there is none such.
     pub async fn drop_sign_up(

@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::accounts::{Accounts, Failure, Happening, SIGN_UP_TTL};
 use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
 use crate::mail::{Cause, Recipient};
-use crate::model::{Actor, Caller, EmailAddress, EventKind, Locale, Name, NewPassword, SignUpId};
+use crate::model::{
+    Actor, Caller, EmailAddress, EventKind, Locale, Name, NewPassword, SignUp, SignUpId,
+};
 use crate::storage::{Connection, NewSignUp, SignUpRecord, StoreError};
 
 /// A sign-up as somebody sent it.
@@ -18,14 +20,16 @@ pub struct SignUpRequest {
     pub caller: Caller,
 }
 
-/// What the password's hash said about a sign-up that may wait already.
+/// What was found out about a sign-up that may wait already. One hash is computed in every case.
 enum Finding {
-    /// None waits: here is the hash for one.
-    First(PasswordHash),
+    /// None waits: here is the hash for one. There may be one that waited too long.
+    First { hash: PasswordHash, over: Option<SignUpId> },
     /// One waits, and this is its password.
-    Same(SignUpRecord),
+    Same(SignUpId),
     /// One waits with another password.
-    Other(SignUpRecord),
+    Other(SignUpId),
+    /// One waits and ends too soon for a link of it to be worth much: here is the hash for another.
+    Ending { id: SignUpId, hash: PasswordHash },
 }
 
 impl Accounts {
@@ -33,7 +37,9 @@ impl Accounts {
     /// the address is new, waiting, or an account's: the courier finds that out (R34).
     ///
     /// A second sign-up with the same password is another letter; one with another password makes
-    /// the sign-up contested, so that nobody plants a password for somebody else (R35).
+    /// the sign-up contested, so that nobody plants a password for somebody else (R35). Neither makes
+    /// the sign-up wait longer: it ends [`SIGN_UP_TTL`] after it was made. One that is made when less
+    /// than the life of a link is left of that replaces it and is contested.
     pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
         self.hasher.admit(Purpose::SignUp, request.caller.network())?;
         self.limits.count_sign_up(&request.caller)?;
@@ -59,19 +65,16 @@ impl Accounts {
     }
 
     /// Posts a fresh link if a sign-up waits for the address; the courier finds out whether. The
-    /// letter is in `locale` if the sign-up has none.
+    /// sign-up stays as it is, and so do its password and its name: this is for the one who has just
+    /// signed up. The letter is in the caller's language if the sign-up has none.
     pub async fn send_new_link(
         &self,
         email: &EmailAddress,
-        locale: Option<&Locale>,
         caller: &Caller,
     ) -> Result<(), Failure> {
         self.limits.count_request(caller)?;
-        self.store
-            .write(async |tx| {
-                self.outbox.post(tx, Recipient::unknown(email, locale), &Cause::NewLink).await
-            })
-            .await?;
+        let to = Recipient::unknown(email, caller.locale.as_ref());
+        self.store.write(async |tx| self.outbox.post(tx, to, &Cause::NewLink).await).await?;
         self.outbox.wake();
         Ok(())
     }
@@ -81,15 +84,23 @@ impl Accounts {
         let password = request.password.password().as_bytes();
         let waiting =
             self.store.read(async |db| db.find_sign_up_by_email(&request.email).await).await?;
-        let network = request.caller.network();
-        let Some(waiting) = waiting else {
+        let (now, network) = (self.clock.now(), request.caller.network());
+        let Some(SignUpRecord { sign_up: SignUp { id, .. }, password_hash, expires_at }) = waiting
+        else {
             let hash = self.hasher.hash(password, Purpose::SignUp, network).await?;
-            return Ok(Finding::First(hash));
+            return Ok(Finding::First { hash, over: None });
         };
-        let stored = &waiting.password_hash;
-        match self.hasher.verify(password, stored, Purpose::SignUp, network).await? {
-            Verdict::Right { .. } => Ok(Finding::Same(waiting)),
-            Verdict::Wrong => Ok(Finding::Other(waiting)),
+        if expires_at < now + self.activation_ttl {
+            let hash = self.hasher.hash(password, Purpose::SignUp, network).await?;
+            if expires_at > now {
+                return Ok(Finding::Ending { id, hash });
+            }
+            self.store.shed_excess_events_of(id).await?;
+            return Ok(Finding::First { hash, over: Some(id) });
+        }
+        match self.hasher.verify(password, &password_hash, Purpose::SignUp, network).await? {
+            Verdict::Right { .. } => Ok(Finding::Same(id)),
+            Verdict::Wrong => Ok(Finding::Other(id)),
         }
     }
 
@@ -101,29 +112,34 @@ impl Accounts {
         finding: &Finding,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let expires_at = now + SIGN_UP_TTL;
         let SignUpRequest { email, name, locale, caller, .. } = request;
         let (name, locale) = (name.as_ref(), locale.as_ref());
         let id = match finding {
-            Finding::First(_) => SignUpId::new(self.entropy.uuid_v7(now)),
-            Finding::Same(waiting) | Finding::Other(waiting) => waiting.sign_up.id,
+            Finding::First { .. } => SignUpId::new(self.entropy.uuid_v7(now)),
+            Finding::Same(id) | Finding::Other(id) | Finding::Ending { id, .. } => *id,
+        };
+        let new = |password_hash| NewSignUp {
+            id,
+            email,
+            password_hash,
+            name,
+            locale,
+            user_agent: caller.user_agent.as_ref(),
+            now,
+            expires_at: now + SIGN_UP_TTL,
         };
         let kept = match finding {
-            Finding::First(password_hash) => {
-                tx.insert_sign_up(&NewSignUp {
-                    id,
-                    email,
-                    password_hash,
-                    name,
-                    locale,
-                    user_agent: caller.user_agent.as_ref(),
-                    now,
-                    expires_at,
-                })
-                .await?
+            Finding::First { hash, over } => {
+                if let Some(over) = over {
+                    tx.purge_sign_up(*over, now).await?;
+                }
+                tx.insert_sign_up(&new(hash)).await?
             }
-            Finding::Same(_) => tx.repeat_sign_up(id, name, locale, expires_at).await?,
-            Finding::Other(_) => tx.contest_sign_up(id, now, expires_at).await?,
+            Finding::Same(_) => tx.repeat_sign_up(id, name, locale).await?,
+            Finding::Other(_) => tx.contest_sign_up(id, now).await?,
+            Finding::Ending { hash, .. } => {
+                tx.replace_sign_up(&new(hash), now + self.activation_ttl).await?
+            }
         };
         if kept {
             let happening = Happening::new(EventKind::SignUp, Actor::Stranger).to_sign_up(id);

@@ -6,6 +6,7 @@ use serde::Serialize;
 use vestibule::Hashing;
 use vestibule::accounts::{Accounts, Named};
 use vestibule::clock::Timestamp;
+use vestibule::mail::Cause;
 use vestibule::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
 
 use super::CommandError;
@@ -33,6 +34,12 @@ enum SignUpCommand {
         #[arg(long, value_name = "ID")]
         after: Option<SignUpId>,
     },
+    /// Send a fresh link to someone who cannot get in; the password is chosen behind it
+    SendLink {
+        /// An address or an id
+        #[arg(value_name = "SIGN-UP")]
+        named: Named<SignUpId>,
+    },
     /// Drop a waiting sign-up: its links are unknown from then on
     Drop {
         /// An address or an id
@@ -53,6 +60,13 @@ struct Dropped {
     /// As it was.
     sign_up: ShownSignUp,
     dropped: bool,
+}
+
+#[derive(Serialize)]
+struct Posted {
+    sign_up: ShownSignUp,
+    /// The kind of the letter.
+    letter: &'static str,
 }
 
 #[derive(Serialize)]
@@ -80,6 +94,7 @@ pub fn run(figment: Figment, arguments: SignUpArguments) -> Result<(), CommandEr
         let accounts = people::open(&figment, Hashing::Nothing).await?;
         let work = async |accounts: &Accounts| match command {
             SignUpCommand::List { page, after } => list(accounts, &page, after, json).await,
+            SignUpCommand::SendLink { named } => send_link(accounts, &named, json).await,
             SignUpCommand::Drop { named } => drop(accounts, &named, json).await,
         };
         on_database::run(accounts, work).await
@@ -113,17 +128,30 @@ async fn list(
     })
 }
 
+fn none_waits(named: &Named<SignUpId>) -> CommandError {
+    CommandError::Failed(match named {
+        Named::Id(id) => format!("no sign-up {id} waits"),
+        Named::Email(email) => format!("no sign-up for {email} waits"),
+    })
+}
+
+async fn send_link(
+    accounts: &Accounts,
+    named: &Named<SignUpId>,
+    json: bool,
+) -> Result<(), CommandError> {
+    let waiting = accounts.send_sign_up_link(named).await?.ok_or_else(|| none_waits(named))?;
+    answer(json, &Posted { sign_up: waiting.into(), letter: Cause::RESET }, |done| {
+        format!("A letter with a link to choose a password goes to {}.", done.sign_up.email)
+    })
+}
+
 async fn drop(
     accounts: &Accounts,
     named: &Named<SignUpId>,
     json: bool,
 ) -> Result<(), CommandError> {
-    let Some(dropped) = accounts.drop_sign_up(named).await? else {
-        return Err(CommandError::Failed(match named {
-            Named::Id(id) => format!("no sign-up {id} waits"),
-            Named::Email(email) => format!("no sign-up for {email} waits"),
-        }));
-    };
+    let dropped = accounts.drop_sign_up(named).await?.ok_or_else(|| none_waits(named))?;
     answer(json, &Dropped { sign_up: dropped.into(), dropped: true }, |done| {
         format!("The sign-up of {} is dropped; its links are unknown now.", done.sign_up.email)
     })

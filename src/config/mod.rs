@@ -284,10 +284,16 @@ pub struct TokenSettings {
     pub reuse_grace: Lifetime,
 }
 
+/// How long a sign-up waits for a link of it to be used, from when it was made. Nothing prolongs it:
+/// fresh links end with it, and a sign-up that is made shortly before its end replaces it.
+pub const SIGN_UP_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
+
 /// `[vestibule.links]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkSettings {
+    /// Of the links of sign-ups; less than [`SIGN_UP_TTL`]. One that is posted when less is left of its
+    /// sign-up ends with that.
     pub activation_ttl: Lifetime,
     pub reset_ttl: Lifetime,
     /// Of the links by which people choose a password for an account that the operator made.
@@ -412,6 +418,10 @@ impl Settings {
             if ttl.duration() < Duration::from_secs(1) {
                 return Err((key, "expected at least 1s".to_owned()));
             }
+        }
+        if self.links.activation_ttl.duration() >= SIGN_UP_TTL {
+            let expected = "expected less than 30d: a sign-up waits no longer".to_owned();
+            return Err(("links.activation_ttl", expected));
         }
         if self.password.min_length < 8 || self.password.min_length > 128 {
             return Err(("password.min_length", "expected 8 to 128 characters".to_owned()));

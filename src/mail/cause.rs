@@ -102,6 +102,9 @@ impl Cause {
     /// The kind of the letter that is the last thing known of its recipient: once it has left, or
     /// was given up, nothing of it is kept.
     pub const FAREWELL: &str = "account-deleted";
+    /// The kind of the letter that a request for a new password posts. While it waits, it makes a
+    /// sign-up of its recipient contested.
+    pub const RESET: &str = "password-reset";
 
     /// As it stands in the outbox.
     pub fn kind(&self) -> &'static str {
@@ -109,7 +112,7 @@ impl Cause {
             Self::SignUp { .. } => "sign-up",
             Self::NewLink => "new-link",
             Self::SessionEnded { .. } => "session-ended",
-            Self::PasswordReset { .. } => "password-reset",
+            Self::PasswordReset { .. } => Self::RESET,
             Self::OperatorReset => "operator-reset",
             Self::Invitation => "invitation",
             Self::PasswordChanged { .. } => "password-changed",

@@ -59,6 +59,13 @@ impl Courier {
                 false => Decision::Wait { until },
             });
         }
+        // the row of the sign-up goes before that of the account: an activation that is under way
+        // finds a contested sign-up, or is over when the account is looked for
+        match cause {
+            Cause::PasswordReset { .. } => tx.contest_sign_up_of(&letter.email, now).await?,
+            Cause::SignUp { .. } | Cause::NewLink => tx.lock_sign_up_of(&letter.email).await?,
+            _ => {}
+        }
         let owner = tx.find_account_by_email(&letter.email).await?;
         let reset = (AccountLinkPurpose::PasswordReset, self.links.reset_ttl.duration());
         match (cause, owner) {
@@ -72,7 +79,7 @@ impl Courier {
             (Cause::SignUp { at, browser }, None) => {
                 self.activation(tx, letter, now, Some((at, browser))).await
             }
-            // a waiting sign-up has no password that could be reset: it is confirmed instead
+            // a waiting sign-up has no password that could be reset: one is chosen as it is confirmed
             (Cause::NewLink | Cause::PasswordReset { .. }, None) => {
                 self.activation(tx, letter, now, None).await
             }
@@ -160,7 +167,7 @@ impl Courier {
         Ok(Decision::to_owner(content, owner))
     }
 
-    /// The letter with a fresh link, if a sign-up waits. It tells of the sign-up that caused it,
+    /// The letter with a fresh link, if a sign-up waits, whose row this transaction holds. It tells of the sign-up that caused it,
     /// which need not be the first: somebody else's browser would make its reader disavow their own.
     async fn activation(
         &self,
@@ -173,20 +180,20 @@ impl Courier {
             return Ok(Decision::Drop);
         };
         let SignUp { id, created_at, user_agent, locale, .. } = waiting.sign_up;
-        let ttl = self.links.activation_ttl.duration();
-        // first: it holds the row, so that nobody takes the sign-up away while its link is minted
-        if !tx.prolong_sign_up(id, now + ttl).await? {
+        // never beyond the sign-up itself
+        let until = (now + self.links.activation_ttl.duration()).min(waiting.expires_at);
+        if until <= now {
             return Ok(Decision::Drop);
         }
         let token = LinkToken::new(self.entropy.secret());
-        tx.insert_activation_link(&token.digest(), id, now, now + ttl).await?;
+        tx.insert_activation_link(&token.digest(), id, now, until).await?;
         let (signed_up_at, browser) = cause.unwrap_or_else(|| {
             let browser = user_agent.and_then(|user_agent| user_agent.describe());
             (created_at.unix_millis(), browser)
         });
         let content = Letter::Activation {
             link: self.url("activate", &token),
-            valid_for: ttl.as_secs(),
+            valid_for: until.since(now).as_secs(),
             signed_up_at,
             browser,
         };

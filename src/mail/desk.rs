@@ -1,6 +1,7 @@
 //! What the operator does with letters. A letter that is on its way is a courier's, and left alone.
 
 use crate::clock::Clock;
+use crate::mail::Cause;
 use crate::storage::{LetterId, LetterRecord, LetterState, Store, StoreError};
 
 /// The operator's look into the outbox, beside the couriers that are at work on it.
@@ -59,11 +60,15 @@ impl Desk {
         self.store.write(async |tx| tx.retry_dead_letters(now).await).await
     }
 
-    /// Forgets a letter that waits or was given up.
+    /// Forgets a letter that waits or was given up. A request for a new password contests a sign-up
+    /// that waits for the address, with its letter or without.
     pub async fn drop(&self, id: LetterId) -> Result<Done, StoreError> {
         let now = self.clock.now();
         let written = self.store.write(async |tx| {
             let letter = tx.find_letter(id, now).await?;
+            if let Some(letter) = letter.as_ref().filter(|letter| letter.kind == Cause::RESET) {
+                tx.contest_sign_up_of(&letter.email, now).await?;
+            }
             Ok::<_, StoreError>(done(letter, tx.remove_letter(id, now).await?))
         });
         written.await

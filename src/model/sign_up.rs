@@ -15,8 +15,9 @@ pub struct SignUp {
     pub email: EmailAddress,
     pub name: Option<Name>,
     pub locale: Option<Locale>,
-    /// When somebody signed up again with another password, if that happened. From then on nobody's
-    /// password counts but the one chosen by whoever opens a link.
+    /// When the password was first called in question, if it was: by another sign-up with another
+    /// password, or by a request for a new one. From then on no password counts but the one that is
+    /// chosen behind a link, and `name` and `locale` are not known.
     pub contested_at: Option<Timestamp>,
     pub user_agent: Option<UserAgent>,
     pub created_at: Timestamp,

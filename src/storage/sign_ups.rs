@@ -13,6 +13,8 @@ use crate::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
 pub struct SignUpRecord {
     pub sign_up: SignUp,
     pub password_hash: PasswordHash,
+    /// When it is forgotten if no link of it was used: no link of it works longer.
+    pub expires_at: Timestamp,
 }
 
 /// A sign-up to be kept waiting.
@@ -42,6 +44,7 @@ impl SignUpRecord {
                 created_at: column::instant(row, "created_at")?,
             },
             password_hash: PasswordHash::new(column::text(row, "password_hash")?),
+            expires_at: column::instant(row, "expires_at")?,
         })
     }
 }
@@ -52,16 +55,28 @@ impl Connection {
         email: &EmailAddress,
     ) -> Result<Option<SignUpRecord>, StoreError> {
         const SQL: &str = "
-            SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at
+            SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at,
+                   expires_at
             FROM sign_ups WHERE email = $1";
         let row = sqlx::query(SQL).bind(email.as_str()).fetch_optional(self.raw()).await?;
         row.as_ref().map(SignUpRecord::from_row).transpose()
     }
 
+    /// The sign-up as a link of it finds it. A request for a new password that waits in the outbox
+    /// makes it contested already: the request writes the same for every address, and the courier
+    /// then makes the row say so.
     pub async fn find_sign_up(&mut self, id: SignUpId) -> Result<Option<SignUpRecord>, StoreError> {
         const SQL: &str = "
-            SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at
-            FROM sign_ups WHERE id = $1";
+            SELECT id, email, password_hash, user_agent, created_at, expires_at,
+                   COALESCE(contested_at, forgotten_at) AS contested_at,
+                   CASE WHEN forgotten_at IS NULL THEN name END AS name,
+                   CASE WHEN forgotten_at IS NULL THEN locale END AS locale
+            FROM (SELECT s.id, s.email, s.password_hash, s.name, s.locale, s.contested_at,
+                         s.user_agent, s.created_at, s.expires_at,
+                         (SELECT MIN(o.created_at) FROM outbox o
+                          WHERE o.email = s.email AND o.sent_at IS NULL
+                            AND o.kind = 'password-reset') AS forgotten_at
+                  FROM sign_ups s WHERE s.id = $1) waiting";
         let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
         row.as_ref().map(SignUpRecord::from_row).transpose()
     }
@@ -87,25 +102,22 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The same person signed up again: what they say of themselves now counts, and the sign-up
-    /// waits longer. `false` if it is gone.
+    /// The same person signed up again: what they say of themselves now counts. `false` if the sign-up
+    /// is gone.
     pub async fn repeat_sign_up(
         &mut self,
         id: SignUpId,
         name: Option<&Name>,
         locale: Option<&Locale>,
-        expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE sign_ups
             SET name = CASE WHEN contested_at IS NULL THEN COALESCE($1, name) END,
-                locale = CASE WHEN contested_at IS NULL THEN COALESCE($2, locale) END,
-                expires_at = CASE WHEN expires_at < $3 THEN $3 ELSE expires_at END
-            WHERE id = $4";
+                locale = CASE WHEN contested_at IS NULL THEN COALESCE($2, locale) END
+            WHERE id = $3";
         let done = sqlx::query(SQL)
             .bind(name.map(Name::as_str))
             .bind(locale.map(Locale::as_str))
-            .bind(expires_at.unix_millis())
             .bind(id.to_string())
             .execute(self.raw())
             .await?;
@@ -118,50 +130,81 @@ impl Connection {
         &mut self,
         id: SignUpId,
         now: Timestamp,
-        expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE sign_ups
-            SET contested_at = COALESCE(contested_at, $1), name = NULL, locale = NULL,
-                expires_at = CASE WHEN expires_at < $2 THEN $2 ELSE expires_at END
-            WHERE id = $3";
-        let done = sqlx::query(SQL)
-            .bind(now.unix_millis())
-            .bind(expires_at.unix_millis())
-            .bind(id.to_string())
-            .execute(self.raw())
-            .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Lets the sign-up wait at least until `expires_at`, and holds its row for this transaction.
-    /// `false` if it is gone.
-    pub async fn prolong_sign_up(
-        &mut self,
-        id: SignUpId,
-        expires_at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "
-            UPDATE sign_ups
-            SET expires_at = CASE WHEN expires_at < $1 THEN $1 ELSE expires_at END
+            SET contested_at = COALESCE(contested_at, $1), name = NULL, locale = NULL
             WHERE id = $2";
         let done = sqlx::query(SQL)
-            .bind(expires_at.unix_millis())
+            .bind(now.unix_millis())
             .bind(id.to_string())
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
     }
 
-    /// Takes the sign-up away, for an account to be made of it. `false` if it is gone, or was
-    /// contested and `also_contested` is not set.
+    /// The same for the sign-up that waits for an address, if one does: its owner does not know the
+    /// password.
+    pub async fn contest_sign_up_of(
+        &mut self,
+        email: &EmailAddress,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "
+            UPDATE sign_ups
+            SET contested_at = COALESCE(contested_at, $1), name = NULL, locale = NULL
+            WHERE email = $2";
+        sqlx::query(SQL).bind(now.unix_millis()).bind(email.as_str()).execute(self.raw()).await?;
+        Ok(())
+    }
+
+    /// Holds the row of the sign-up that waits for an address for this transaction, if one does.
+    pub async fn lock_sign_up_of(&mut self, email: &EmailAddress) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE sign_ups SET expires_at = expires_at WHERE email = $1";
+        sqlx::query(SQL).bind(email.as_str()).execute(self.raw()).await?;
+        Ok(())
+    }
+
+    /// A new sign-up in the place of one that ends before `ending_before`. It is contested from the
+    /// start: links of the old one may still work, and of whom they are is not known. `false` if the
+    /// old one is gone, or was replaced already.
+    pub async fn replace_sign_up(
+        &mut self,
+        new: &NewSignUp<'_>,
+        ending_before: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "
+            UPDATE sign_ups
+            SET password_hash = $1, name = NULL, locale = NULL, contested_at = $2, user_agent = $3,
+                created_at = $2, expires_at = $4
+            WHERE id = $5 AND expires_at < $6";
+        let done = sqlx::query(SQL)
+            .bind(new.password_hash.as_str())
+            .bind(new.now.unix_millis())
+            .bind(new.user_agent.map(UserAgent::as_str))
+            .bind(new.expires_at.unix_millis())
+            .bind(new.id.to_string())
+            .bind(ending_before.unix_millis())
+            .execute(self.raw())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Takes the sign-up away, for an account to be made of it. `false` if it is gone, or is contested
+    /// and `also_contested` is not set; a request for a new password that waits in the outbox contests
+    /// it, as [`Connection::find_sign_up`] says.
     pub async fn consume_sign_up(
         &mut self,
         id: SignUpId,
         also_contested: bool,
     ) -> Result<bool, StoreError> {
         const ANY: &str = "DELETE FROM sign_ups WHERE id = $1";
-        const UNCONTESTED: &str = "DELETE FROM sign_ups WHERE id = $1 AND contested_at IS NULL";
+        const UNCONTESTED: &str = "
+            DELETE FROM sign_ups
+            WHERE id = $1 AND contested_at IS NULL
+              AND NOT EXISTS (SELECT 1 FROM outbox o
+                              WHERE o.email = sign_ups.email AND o.sent_at IS NULL
+                                AND o.kind = 'password-reset')";
         let sql = if also_contested { ANY } else { UNCONTESTED };
         let done = sqlx::query(sql).bind(id.to_string()).execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
@@ -176,7 +219,8 @@ impl Connection {
         limit: i64,
     ) -> Result<Vec<SignUpRecord>, StoreError> {
         const SQL: &str = "
-            SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at
+            SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at,
+                   expires_at
             FROM sign_ups WHERE id > $1 AND email LIKE $2 ESCAPE '!'
             ORDER BY id LIMIT $3";
         let after = after.map_or_else(String::new, |id| id.to_string());
@@ -211,7 +255,7 @@ impl Connection {
             }
             let id = column::text(row, "id")?;
             let hold = sqlx::query(HOLD).bind(&id).bind(now.unix_millis());
-            // one that was made to wait longer in between, or is gone, keeps its events
+            // one that was replaced in between, or is gone, keeps its events
             if hold.execute(self.raw()).await?.rows_affected() == 0 {
                 continue;
             }
@@ -224,5 +268,26 @@ impl Connection {
             }
         }
         Ok(forgotten)
+    }
+
+    /// Forgets a sign-up that waited too long, with what happened to it. `false` if it is gone, or was
+    /// replaced by another. [`Store::shed_excess_events_of`](super::Store::shed_excess_events_of) comes
+    /// before it.
+    pub async fn purge_sign_up(
+        &mut self,
+        id: SignUpId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM sign_ups WHERE id = $1 AND expires_at <= $2";
+        let done = sqlx::query(SQL)
+            .bind(id.to_string())
+            .bind(now.unix_millis())
+            .execute(self.raw())
+            .await?;
+        let is_gone = done.rows_affected() == 1;
+        if is_gone {
+            self.delete_events_of_sign_up(id).await?;
+        }
+        Ok(is_gone)
     }
 }

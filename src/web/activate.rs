@@ -19,7 +19,9 @@ use super::edge::views::{
     Activate, Activated, AddressTaken, Disavowed, FieldMessage, LinkExpired, LinkUnknown,
     NewLinkSent, View,
 };
-use crate::accounts::{Accounts, ActivationError, DisavowalError, LinkStanding};
+use crate::accounts::{
+    Accounts, Activated as Outcome, ActivationError, DisavowalError, LinkStanding,
+};
 use crate::clock::Timestamp;
 use crate::messages::Language;
 use crate::model::{Caller, EmailAddress, SignUp, UserAgent};
@@ -77,8 +79,9 @@ impl<'a> Answers<'a> {
         answers.page(status, &view)
     }
 
-    fn activated(self, email: Option<&EmailAddress>, already: bool) -> Page {
-        self.page(Status::Ok, &Activated { email: email.map(EmailAddress::as_str), already })
+    /// The account is there: with the address, if that is the link's own doing just now.
+    fn activated(self, email: Option<&EmailAddress>) -> Page {
+        self.page(Status::Ok, &Activated { email: email.map(EmailAddress::as_str) })
     }
 
     fn expired(self) -> Page {
@@ -126,7 +129,7 @@ async fn show(
     let answers = Answers::to(pages, accounts, language, token.unwrap_or_default());
     Ok(match accounts.inspect_link(answers.token).await? {
         LinkStanding::Waiting(record) => answers.waiting(Status::Ok, &record.sign_up, vec![]),
-        LinkStanding::AlreadyActive(email) => answers.activated(email.as_ref(), true),
+        LinkStanding::AlreadyActive => answers.activated(None),
         LinkStanding::Expired => answers.expired(),
         LinkStanding::Disavowed => answers.disavowed(),
         LinkStanding::AddressTaken => answers.address_taken(),
@@ -161,7 +164,8 @@ async fn press(
     let answers = Answers::to(pages, accounts, language, token).of_link().await?;
     let outcome = accounts.activate(token, form.get("password"), &caller).await;
     let error = match outcome {
-        Ok(done) => return Ok(answers.activated(done.email.as_ref(), done.already)),
+        Ok(Outcome::Now(email)) => return Ok(answers.activated(Some(&email))),
+        Ok(Outcome::Before) => return Ok(answers.activated(None)),
         Err(error) => error,
     };
     Ok(match error {

@@ -82,7 +82,7 @@ async fn activation_mail(
     let email = fields.required("email", EmailAddress::parse);
     fields.finish()?;
     if let Some(email) = email {
-        accounts.send_new_link(&email, caller.locale.as_ref(), &caller).await?;
+        accounts.send_new_link(&email, &caller).await?;
     }
     Ok(accepted())
 }

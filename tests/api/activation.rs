@@ -10,8 +10,9 @@ use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support;
 use crate::support::ADA;
+use crate::support_life::{NEW, accounts, post_as, token_in};
 use crate::support_pages::{
-    Answer, OTHER, dump, get, open, post, rows, signs_in, stored, submit, use_link,
+    Answer, OTHER, dump, get, open, post, rows, signs_in, stored, submit, texts, use_link,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -148,7 +149,11 @@ async fn r43_an_expired_link_says_so_and_offers_a_new_one() {
     assert_eq!(app.letters_to(ADA).await.len(), 2);
     let fresh = app.link_token(ADA).await;
     assert_ne!(fresh, token);
-    assert_eq!(press(&app, &fresh).await.status, Status::Ok);
+    // the holder of an old link need not be the one who signed up: the password is chosen (S2)
+    press(&app, &fresh).await.page(409, "Confirm your email address");
+    let fields = [("token", fresh.as_str()), ("password", OTHER)];
+    submit(&app, "/activate", &fields).await.page(200, "is confirmed");
+    assert!(signs_in(&app, ADA, OTHER).await);
     open(&app, &token).await.page(200, "already confirmed");
 }
 
@@ -337,18 +342,123 @@ async fn a_sign_up_that_nobody_confirms_is_forgotten_after_thirty_days() {
     assert_eq!(app.letters_to(ADA).await.len(), 1, "there is nothing to confirm any more");
 }
 
+/// S18: whatever is asked, a sign-up ends 30 days after it was made, and its links with it.
 #[rocket::async_test]
-async fn a_link_works_until_it_expires_even_if_its_sign_up_has_waited_long_enough() {
+async fn s18_fresh_links_do_not_prolong_a_sign_up() {
     let app = support::app().await;
     waiting(&app).await;
-    app.advance(DAY * 30 - Duration::from_secs(60));
+    let minute = Duration::from_secs(60);
+    app.advance(DAY * 15);
+    assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted, "the same again");
+    app.advance(DAY * 15 - minute);
     post(&app, "/v1/activation-mails", &json!({ "email": ADA })).await;
+    let letter = app.last_letter_to(ADA).await;
+    assert!(letter.text.contains("1 minute"), "{}", letter.text);
     let token = app.link_token(ADA).await;
-    app.advance(Duration::from_secs(3_600));
-    app.purge().await;
+    app.advance(minute - Duration::from_secs(1));
     open(&app, &token).await.page(200, "Confirm your email address");
-    assert_eq!(use_link(&app, &token).await.status, Status::Ok);
-    assert!(signs_in(&app, ADA, PASSWORD).await);
+    post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
+    let last = app.link_token(ADA).await;
+    assert_ne!(last, token);
+    open(&app, &last).await.page(200, "Confirm your email address");
+    app.advance(Duration::from_secs(1));
+    for token in [&token, &last] {
+        open(&app, token).await.page(410, "expired");
+        use_link(&app, token).await.problem(410, "link-expired");
+    }
+    let sent = app.letters_to(ADA).await.len();
+    for path in ["/v1/activation-mails", "/v1/password-resets"] {
+        assert_eq!(post(&app, path, &json!({ "email": ADA })).await.status, Status::Accepted);
+    }
+    submit(&app, "/activate/new-link", &[("token", &token)]).await.page(202, "Look in your");
+    assert_eq!(app.letters_to(ADA).await.len(), sent, "there is nothing to confirm any more");
+    app.purge().await;
+    assert_eq!(rows(&app, "sign_ups").await, 0);
+    assert_eq!(rows(&app, "accounts").await, 0);
+}
+
+/// S18: one that is made when less than the life of a link is left replaces the old one, with thirty
+/// days of its own, and nobody's password counts.
+#[rocket::async_test]
+async fn s18_a_sign_up_shortly_before_the_end_replaces_the_waiting_one_contested() {
+    for (left, is_replaced) in [(DAY, false), (DAY - Duration::from_secs(1), true)] {
+        let app = support::app().await;
+        let body = json!({ "email": ADA, "password": PASSWORD, "name": "Mallory", "locale": "de" });
+        assert_eq!(post(&app, "/v1/accounts", &body).await.status, Status::Accepted);
+        app.deliver().await;
+        app.advance(DAY * 30 - left);
+        post(&app, "/v1/activation-mails", &json!({ "email": ADA })).await;
+        let old = app.link_token(ADA).await;
+        assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
+        let token = app.link_token(ADA).await;
+        assert_eq!(rows(&app, "sign_ups").await, 1);
+        app.advance(left - Duration::from_secs(1));
+        app.purge().await;
+        if !is_replaced {
+            assert_eq!(use_link(&app, &old).await.status, Status::Ok, "it is as it was");
+            continue;
+        }
+        for token in [&old, &token] {
+            use_link(&app, token).await.problem(409, "password-needed");
+        }
+        app.advance(Duration::from_secs(1));
+        open(&app, &old).await.page(410, "expired");
+        app.advance(DAY * 29);
+        app.purge().await;
+        assert_eq!(rows(&app, "sign_ups").await, 1, "it has thirty days of its own");
+        post(&app, "/v1/activation-mails", &json!({ "email": ADA })).await;
+        let body = json!({ "token": app.link_token(ADA).await, "password": OTHER });
+        assert_eq!(post(&app, "/v1/activations", &body).await.status, Status::Ok);
+        assert!(signs_in(&app, ADA, OTHER).await && !signs_in(&app, ADA, PASSWORD).await);
+        assert_eq!(texts(&app, "SELECT COALESCE(name, 'none') FROM accounts").await, ["none"]);
+    }
+}
+
+/// S18: of a sign-up that is over nothing counts, whether or not it was purged.
+#[rocket::async_test]
+async fn s18_a_sign_up_after_the_end_of_another_is_a_first_one() {
+    for is_purged in [true, false] {
+        let app = support::app().await;
+        assert_eq!(app.sign_up(ADA, OTHER).await, Status::Accepted);
+        app.deliver().await;
+        app.advance(DAY * 30);
+        if is_purged {
+            app.purge().await;
+        }
+        let token = waiting(&app).await;
+        assert_eq!(use_link(&app, &token).await.status, Status::Ok);
+        assert!(signs_in(&app, ADA, PASSWORD).await && !signs_in(&app, ADA, OTHER).await);
+        let kinds = texts(&app, "SELECT kind FROM events WHERE kind = 'sign-up'").await;
+        assert_eq!(kinds.len(), 1, "what happened to the other went with it");
+    }
+}
+
+/// S14: an old link shows what it knew when it was made, whatever has become of the account.
+#[rocket::async_test]
+async fn s14_a_used_link_does_not_show_the_present_address() {
+    let app = support::app().await;
+    let token = waiting(&app).await;
+    let page = press(&app, &token).await.page(200, "is confirmed");
+    assert!(page.body.contains(ADA), "its own address, as it makes the account");
+    let before = [press(&app, &token).await, open(&app, &token).await];
+    let ada = app.sign_in(ADA).await;
+    let body = json!({ "email": NEW, "password": PASSWORD });
+    assert_eq!(post_as(&ada, "/v1/me/email", &body).await.status, Status::Accepted);
+    let change = token_in(&app, "email-change", NEW).await;
+    submit(&app, "/confirm-email", &[("token", &change)]).await.page(200, "confirmed");
+    let after = [press(&app, &token).await, open(&app, &token).await];
+    for (before, after) in before.into_iter().zip(after) {
+        let after = after.page(200, "already confirmed");
+        assert!(!after.body.contains(NEW), "{}", after.body);
+        assert_eq!(before.body, after.body);
+    }
+    let answer = use_link(&app, &token).await;
+    assert_eq!((answer.status, answer.json()), (Status::Ok, json!({ "status": "active" })));
+    let id = app.sign_in(NEW).await.account_id().await;
+    assert!(accounts(&app).disable(id).await.unwrap());
+    assert!(!open(&app, &token).await.body.contains(NEW));
+    assert!(accounts(&app).delete_by_operator(id).await.unwrap());
+    open(&app, &token).await.page(404, "does not work");
 }
 
 #[rocket::async_test]

@@ -226,6 +226,25 @@ async fn r18_the_time_does_not_tell_of_a_waiting_sign_up() {
     .await;
 }
 
+/// S1: a stranger knows the password of a sign-up that they made.
+#[rocket::async_test]
+async fn r18_s1_the_time_does_not_tell_the_right_password_of_a_waiting_sign_up() {
+    let app = service().await;
+    for number in 0..pairs().div_ceil(TRIES) {
+        app.advance(BETWEEN);
+        let signed_up = app.sign_up(&address("known", number), PASSWORD).await;
+        assert_eq!(signed_up, Status::Accepted);
+    }
+    compare(
+        &app,
+        "right password of a waiting sign-up, and unknown address",
+        Status::BadRequest,
+        |number| token(&app, &address("known", number / TRIES), PASSWORD),
+        |number| token(&app, &address("other", number / TRIES), PASSWORD),
+    )
+    .await;
+}
+
 #[rocket::async_test]
 async fn r16_the_time_does_not_tell_whether_a_client_is_known() {
     let app = service().await;
@@ -256,6 +275,16 @@ async fn r34_the_time_does_not_tell_whether_somebody_has_signed_up() {
         |number| json(&app, "/v1/accounts", &address("other", number)),
     )
     .await;
+    // the courier takes what waits for an address that has an account, and leaves the rest
+    app.deliver().await;
+    compare(
+        &app,
+        "sign-up once more, known and unknown address",
+        Status::Accepted,
+        |number| json(&app, "/v1/accounts", &address("known", number)),
+        |number| json(&app, "/v1/accounts", &address("other", number)),
+    )
+    .await;
     compare(
         &app,
         "another letter, waiting sign-up and unknown address",
@@ -270,6 +299,19 @@ async fn r34_the_time_does_not_tell_whether_somebody_has_signed_up() {
 async fn r47_the_time_does_not_tell_whose_password_is_forgotten() {
     let app = service().await;
     known(&app, pairs().div_ceil(TRIES)).await;
+    for number in 0..pairs() {
+        app.advance(BETWEEN);
+        assert_eq!(app.sign_up(&address("third", number), PASSWORD).await, Status::Accepted);
+    }
+    // each is asked for once: from then on it is contested, and a letter waits
+    compare(
+        &app,
+        "forgotten password, waiting sign-up and unknown address",
+        Status::Accepted,
+        |number| json(&app, "/v1/password-resets", &address("third", number)),
+        |number| json(&app, "/v1/password-resets", &address("fifth", number)),
+    )
+    .await;
     compare(
         &app,
         "forgotten password, known and unknown address",

@@ -23,6 +23,7 @@ mod check;
 mod client_authentication;
 mod clients;
 mod concurrency;
+mod contested;
 mod contract;
 mod cors;
 mod deletion;

@@ -13,7 +13,7 @@ use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support;
 use crate::support::ADA;
-use crate::support_pages::{Answer, OTHER, get, open, post, rows, signs_in, submit, use_link};
+use crate::support_pages::{Answer, OTHER, open, post, rows, signs_in, submit, use_link};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -464,29 +464,6 @@ async fn the_page_says_when_and_from_what_browser_the_sign_up_was_made() {
     }
 }
 
-#[rocket::async_test]
-async fn a_right_password_is_told_that_the_address_is_yet_to_be_confirmed() {
-    let app = support::app().await;
-    sign_up(&app, "ada@example.org").await;
-    let ask = async |password: &str| {
-        let fields = [
-            ("grant_type", "password"),
-            ("client_id", "web"),
-            ("username", "ada@example.org"),
-            ("password", password),
-        ];
-        Answer::of(app.token(&fields).await).await.json()
-    };
-    let (right, wrong) = (ask(PASSWORD).await, ask(OTHER).await);
-    assert_eq!(
-        (&right["error"], &wrong["error"]),
-        (&json!("invalid_grant"), &json!("invalid_grant"))
-    );
-    assert_ne!(right["error_description"], wrong["error_description"]);
-    let path = right["error_uri"].as_str().unwrap().replace("https://accounts.example.org", "");
-    get(&app, &path).await.page(200, "not confirmed");
-}
-
 /// A letter that told of somebody else's browser would make its reader disavow their own sign-up.
 #[rocket::async_test]
 async fn r35_each_letter_tells_of_the_sign_up_that_caused_it() {
@@ -506,5 +483,5 @@ async fn r35_each_letter_tells_of_the_sign_up_that_caused_it() {
     }
     let page = app.client.get(format!("/activate?token={}", app.link_token(ADA).await));
     let page = page.dispatch().await.into_string().await.unwrap();
-    assert!(page.contains("First sign-up") && page.contains("Another one"), "{page}");
+    assert!(page.contains("Signed up") && page.contains("Password in doubt since"), "{page}");
 }

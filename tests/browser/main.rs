@@ -102,7 +102,7 @@ async fn contested_sign_up(visit: &Visit, service: &Service) {
     service.sign_up(grace, planted, "curl/8.0");
     service.sign_up(grace, PASSWORD, FIREFOX);
     visit.open_url(&service.link(grace, 2)).await;
-    visit.read("More than one sign-up was made for your email address").await;
+    visit.read("so you choose the password now").await;
     visit.look("choose-password").await;
 
     // the browser itself knows how long a password has to be

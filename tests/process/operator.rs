@@ -44,6 +44,7 @@ on_both_engines!(
     a_deleted_account_is_gone_and_its_address_is_free,
     an_account_is_made_with_a_password_or_an_invitation,
     a_dropped_sign_up_has_no_link_any_more,
+    s2_a_link_that_the_operator_sends_contests_a_sign_up,
     a_letter_with_a_link_to_choose_a_password_is_posted,
     accounts_and_sign_ups_are_listed_page_by_page,
 );
@@ -289,6 +290,30 @@ fn a_dropped_sign_up_has_no_link_any_more(desk: &Desk) {
     assert_eq!(desk.database.count(noted), 2);
     assert_eq!(desk.ask(&["sign-up", "list"]), json!({ "sign_ups": [], "next": null }));
     assert!(desk.tell(&["sign-up", "list"]).stdout.contains("No sign-ups"));
+}
+
+fn s2_a_link_that_the_operator_sends_contests_a_sign_up(desk: &Desk) {
+    for (email, by_id) in [(ADA, false), (BOB, true)] {
+        sign_up(&desk.program, email);
+        let waiting = desk.waiting(email);
+        let link = desk.mint_link(&waiting);
+        let named = if by_id { waiting["id"].as_str().expect("an id") } else { email };
+        let done = desk.ask(&["sign-up", "send-link", named]);
+        assert_eq!(done["letter"], "password-reset");
+        assert_eq!(done["sign_up"], desk.waiting(email));
+        assert!(done["sign_up"]["contested_at"].is_string(), "{done}");
+        assert_eq!(desk.database.letters(email, "password-reset"), 1);
+        let answer = desk.activate(&link);
+        assert_eq!(answer.status, 409, "{answer:?}");
+        assert!(answer.json()["type"].as_str().expect("a type").ends_with("/password-needed"));
+    }
+    let noted = "SELECT COUNT(*) FROM events
+                 WHERE kind = 'password-reset-requested' AND actor = 'operator'";
+    assert_eq!(desk.database.count(noted), 2);
+    desk.create("carl@example.org");
+    for nobody in ["carl@example.org", "dora@example.org"] {
+        assert!(desk.refused(&["sign-up", "send-link", nobody]).contains(nobody));
+    }
 }
 
 fn a_letter_with_a_link_to_choose_a_password_is_posted(desk: &Desk) {

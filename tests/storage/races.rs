@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use vestibule::accounts::{ActivationError, Named};
+use vestibule::accounts::{Activated, ActivationError, Named};
 use vestibule::crypto::secret::Entropy;
 use vestibule::model::{Caller, LinkToken, Network, SignUpId};
 use vestibule::oauth::{OAuth, OAuthError};
@@ -164,7 +164,10 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
         let present = present.map(|record| record.account.id);
         match activated {
             // it was made and then deleted, or it is there
-            Ok(activated) => assert!(activated.already || deleted.is_none() || present.is_none()),
+            Ok(activated) => {
+                let before = matches!(activated, Activated::Before);
+                assert!(before || deleted.is_none() || present.is_none());
+            }
             Err(ActivationError::AddressTaken | ActivationError::Unknown) => {
                 assert_eq!(present, None);
             }
