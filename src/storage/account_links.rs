@@ -138,14 +138,21 @@ impl Connection {
         Ok(())
     }
 
-    /// All links to the owner of the account, without what they carry.
+    /// All links to the owner of the account, without what they carry. Not the ones to an address that
+    /// the account only wanted to move to: whether there is one depends on whose that is.
     pub async fn find_account_links_of(
         &mut self,
         account: AccountId,
     ) -> Result<Vec<AccountLinkSummary>, StoreError> {
         const SQL: &str = "
             SELECT purpose, minted_at, expires_at, used_at, voided_at
-            FROM account_links WHERE account_id = $1 ORDER BY minted_at";
+            FROM account_links
+            WHERE account_id = $1
+              AND (purpose <> 'email-change'
+                   OR EXISTS (SELECT 1 FROM email_changes c
+                              JOIN accounts a ON a.id = c.account_id AND a.email = c.email
+                              WHERE c.id = account_links.email_change_id))
+            ORDER BY minted_at";
         let rows = sqlx::query(SQL).bind(account.to_string()).fetch_all(self.raw()).await?;
         rows.iter()
             .map(|row| {

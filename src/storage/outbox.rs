@@ -104,6 +104,8 @@ impl Connection {
     }
 
     /// The letters about an account, and those to its address that are about no other, oldest first.
+    /// Not the ones to an address that it only wanted to move to: what becomes of those depends on
+    /// whose that is.
     pub async fn find_letters_about(
         &mut self,
         account: AccountId,
@@ -111,7 +113,10 @@ impl Connection {
     ) -> Result<Vec<LetterSummary>, StoreError> {
         const SQL: &str = "
             SELECT kind, email, created_at, sent_at, dead_at
-            FROM outbox WHERE account_id = $1 OR (email = $2 AND account_id IS NULL) ORDER BY id";
+            FROM outbox
+            WHERE (account_id = $1 AND (kind <> 'email-change' OR email = $2))
+               OR (email = $2 AND account_id IS NULL)
+            ORDER BY id";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(email.as_str())

@@ -141,11 +141,13 @@ async fn an_export_holds_all_that_is_stored_of_the_person() {
         let list = document[list].as_array().unwrap();
         list.iter().map(|one| one[member].as_str().unwrap().to_owned()).collect()
     };
-    for purpose in ["activation", "password-reset", "email-change", "email-change-stop"] {
+    for purpose in ["activation", "password-reset", "email-change-stop"] {
         assert!(of("links", "purpose").iter().any(|one| one == purpose), "{purpose}");
     }
-    assert!(of("letters", "kind").iter().any(|kind| kind == "email-change"));
-    assert!(of("letters", "to").iter().any(|to| to == NEW));
+    assert!(of("letters", "kind").iter().any(|kind| kind == "email-change-notice"));
+    // what goes to an address that is not hers is not hers (S7)
+    assert!(of("letters", "to").iter().all(|to| to == ADA));
+    assert!(!of("links", "purpose").iter().any(|one| one == "email-change"));
     let kinds = of("events", "kind");
     assert!(kinds.iter().any(|kind| kind == "data-exported"), "it tells of itself: {kinds:?}");
     for kind in ["sign-up", "activation", "sign-in", "sign-in-failed", "email-change-requested"] {

@@ -46,6 +46,7 @@ mod metrics;
 mod nonsense;
 mod outage;
 mod pages;
+mod parties;
 mod password_change;
 mod password_grant;
 mod password_reset;
