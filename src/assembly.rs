@@ -136,17 +136,9 @@ fn assemble(
     let entropy = Entropy;
     let setting = |key: &str, problem: String| SettingError::new(figment, key, problem).to_string();
 
+    let Made { renderer, mailbox, transport, registrar, pages } = made(settings, figment)?;
     let hasher = Hasher::start(hashing_parameters(settings), clock.clone(), entropy)
         .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
-    let templates = words(settings, figment).map_err(|error| error.to_string())?;
-    proof_read(settings, figment, &templates)?;
-    let renderer = renderer(settings, figment, &templates).map_err(|error| error.to_string())?;
-    let mailbox = Mailbox::default();
-    let transport = transport(settings, figment, &mailbox).map_err(|error| error.to_string())?;
-    let registrar =
-        Registrar::from_settings(settings, figment).map_err(|error| error.to_string())?;
-
-    let pages = Pages::new(templates, settings).map_err(|error| error.to_string())?;
     let accounts = accounts(settings, store, clock, hasher);
     let outbox = accounts.outbox.clone();
     let oauth = oauth(settings, &accounts, registrar);
@@ -170,15 +162,49 @@ fn assemble(
     Ok(Parts { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
 }
 
+/// What is made of the settings alone, without a database and without effects.
+struct Made {
+    renderer: Renderer,
+    mailbox: Mailbox,
+    transport: Transport,
+    registrar: Registrar,
+    pages: Pages,
+}
+
+fn made(settings: &Settings, figment: &Figment) -> Result<Made, String> {
+    let templates = words(settings, figment).map_err(|error| error.to_string())?;
+    proof_read(settings, figment, &templates)?;
+    let renderer = renderer(settings, figment, &templates).map_err(|error| error.to_string())?;
+    let mailbox = Mailbox::default();
+    let transport = transport(settings, figment, &mailbox).map_err(|error| error.to_string())?;
+    let registrar =
+        Registrar::from_settings(settings, figment).map_err(|error| error.to_string())?;
+    let pages = Pages::new(templates, settings).map_err(|error| error.to_string())?;
+    Ok(Made { renderer, mailbox, transport, registrar, pages })
+}
+
+/// Checks what a start checks before it touches the database or listens. The error is one line that says
+/// what to mend.
+pub fn check_settings(figment: &Figment) -> Result<Settings, String> {
+    let settings = Settings::read(figment).map_err(|error| error.to_string())?;
+    made(&settings, figment)?;
+    let hasher = Hasher::idle(&hashing_parameters(&settings), Clock::system(), Entropy);
+    hasher.map_err(|error| {
+        SettingError::new(figment, "vestibule.hashing", error.to_string()).to_string()
+    })?;
+    rocket::Config::try_from(figment).map_err(|error| format!("setting: {error}"))?;
+    Ok(settings)
+}
+
 fn renderer(
     settings: &Settings,
     figment: &Figment,
     templates: &Templates,
 ) -> Result<Renderer, SettingError> {
     let from = &settings.mail.from;
-    Renderer::new(templates.clone(), &settings.name, &settings.public_url, from).map_err(|_| {
+    Renderer::new(templates.clone(), &settings.name, &settings.public_url, from).map_err(|error| {
         let wanted = "expected an address such as Vestibule <no-reply@example.org>";
-        SettingError::new(figment, "vestibule.mail.from", wanted)
+        SettingError::new(figment, "vestibule.mail.from", format!("{wanted} ({error})"))
     })
 }
 

@@ -51,6 +51,6 @@ pub mod web;
 
 pub use app::{build, stage};
 pub use assembly::{
-    Hashing, OperatorError, Running, Workers, accounts_for_operator, desk_for_operator,
-    oauth_for_operator, trial_for_operator,
+    Hashing, OperatorError, Running, Workers, accounts_for_operator, check_settings,
+    desk_for_operator, oauth_for_operator, trial_for_operator,
 };

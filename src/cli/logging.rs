@@ -13,10 +13,7 @@ use vestibule::config::{LogFormat, LogSettings, SettingError};
 
 /// Starts logging to standard output.
 pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingError> {
-    let filter = filter(&settings.level).ok_or_else(|| {
-        let wanted = "expected error, warn, info, debug, or a filter such as info,sqlx=warn";
-        SettingError::new(figment, "vestibule.log.level", wanted)
-    })?;
+    let filter = check(settings, figment)?;
     let is_terminal = std::io::stdout().is_terminal();
     let json = match settings.format {
         LogFormat::Auto => !is_terminal,
@@ -35,6 +32,14 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
     let _ = log::set_boxed_logger(Box::new(Deaf));
     log_panics();
     Ok(())
+}
+
+/// Reads what is logged.
+pub fn check(settings: &LogSettings, figment: &Figment) -> Result<Targets, SettingError> {
+    filter(&settings.level).ok_or_else(|| {
+        let wanted = "expected error, warn, info, debug, or a filter such as info,sqlx=warn";
+        SettingError::new(figment, "vestibule.log.level", wanted)
+    })
 }
 
 /// Starts logging beside a command: warnings, on standard error, away from what was asked for.

@@ -15,6 +15,7 @@ mod load;
 mod proxies;
 mod report;
 mod secret_files;
+mod sender;
 mod smtp;
 mod sources;
 
@@ -37,7 +38,8 @@ pub use limits::LimitSettings;
 pub use load::{AdmissionSettings, MetricsSettings};
 pub use proxies::TrustedProxies;
 pub use report::report;
-pub use smtp::{Encryption, Login, SmtpServer, SmtpUrlError};
+pub use sender::SenderSettings;
+pub use smtp::{Encryption, Login, SmtpServer, SmtpUrlError, host_name};
 pub use sources::{Profile, SettingError, defaults, layers, no_client, rocket_defaults};
 
 /// Everything under `vestibule.` in force. `Debug` shows no secret.
@@ -229,8 +231,8 @@ impl FromStr for Introspects {
 #[serde(deny_unknown_fields)]
 pub struct MailSettings {
     pub transport: TransportKind,
-    /// The sender, `Name <address>` or an address alone.
-    pub from: String,
+    /// The sender: `Name <address>`, an address alone, or a table of `name` and `address`.
+    pub from: SenderSettings,
     /// Where the `file` transport writes letters, one `.eml` each.
     pub directory: PathBuf,
     /// `smtp://user:password@host:port?tls=required` or `smtps://…`; needed by `smtp`.
@@ -458,10 +460,7 @@ impl MailSettings {
         if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&self.timeout.duration()) {
             return Err(("mail.timeout", "expected 1s to 10m".to_owned()));
         }
-        // it becomes a part of a command (RFC 5321 §4.1.1.1)
-        let is_word =
-            |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
-        if !self.hello_name.as_ref().is_none_or(is_word) {
+        if self.hello_name.as_ref().is_some_and(|name| host_name(name).is_none()) {
             let wanted = "expected the name of a machine, such as accounts.example.org";
             return Err(("mail.hello_name", wanted.to_owned()));
         }

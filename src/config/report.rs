@@ -102,7 +102,9 @@ mod tests {
         let settings = Settings::read(&development("")).unwrap();
         assert_eq!(settings.public_url.as_str(), "http://127.0.0.1:8000");
         assert_eq!(settings.tokens.access_ttl.to_string(), "15m");
-        assert_eq!(settings.mail.from, "Vestibule <no-reply@localhost>");
+        let from = &settings.mail.from;
+        assert_eq!(from.name.as_deref(), Some("Vestibule"));
+        assert_eq!(from.address, "no-reply@localhost");
     }
 
     #[test]
@@ -148,6 +150,27 @@ mod tests {
             let error = Settings::read(&development(toml)).unwrap_err().to_string();
             assert!(error.contains(expected), "{toml}\n{error}");
         }
+    }
+
+    #[test]
+    fn f6_the_sender_is_a_text_or_its_parts() {
+        let from = |toml: &str| Settings::read(&development(toml)).map(|it| it.mail.from);
+        let odd = "[default.vestibule]\nname = \"Acme, Inc. <:;@>\"";
+        assert_eq!(from(odd).unwrap().name.as_deref(), Some("Acme, Inc. <:;@>"));
+        let text = "[default.vestibule.mail]\nfrom = \"Acme, Inc. <a@example.org>\"";
+        let parts = "[default.vestibule.mail]\nfrom = { name = \"Acme, Inc.\", address = \"a@example.org\" }";
+        assert_eq!(from(text).unwrap(), from(parts).unwrap());
+        let address = "[default.vestibule.mail.from]\naddress = \"a@example.org\"";
+        let address = from(address).unwrap();
+        assert_eq!(
+            (address.name.as_deref(), &*address.address),
+            (Some("Vestibule"), "a@example.org")
+        );
+        let wrong = from("[default.vestibule.mail]\nfrom = 7").unwrap_err().to_string();
+        assert!(
+            wrong.contains("`vestibule.mail.from`") && wrong.contains("an address such as"),
+            "{wrong}"
+        );
     }
 
     #[test]

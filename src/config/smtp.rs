@@ -83,7 +83,11 @@ impl SmtpServer {
         let (host, is_near) = match host {
             Host::Domain(name) => match name.parse::<IpAddr>() {
                 Ok(address) => (address.to_string(), address.is_loopback()),
-                Err(_) => (decoded(name)?, name.eq_ignore_ascii_case("localhost")),
+                Err(_) => {
+                    let name = host_name(&decoded(name)?).ok_or(SmtpUrlError::Form)?;
+                    let is_near = name.eq_ignore_ascii_case("localhost");
+                    (name, is_near)
+                }
             },
             Host::Ipv4(address) => (address.to_string(), address.is_loopback()),
             Host::Ipv6(address) => (address.to_string(), address.is_loopback()),
@@ -129,6 +133,16 @@ impl SmtpServer {
     }
 }
 
+/// The name of a machine as it goes over the wire: one word, a name beyond ASCII as A-labels (RFC 5890
+/// §2.3.2.1). `None` for anything else.
+pub fn host_name(text: &str) -> Option<String> {
+    let name = match text.is_ascii() {
+        true => text.to_owned(),
+        false => idna::domain_to_ascii_strict(text).ok()?,
+    };
+    (!name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())).then_some(name)
+}
+
 fn decoded(text: &str) -> Result<String, SmtpUrlError> {
     let text = percent_decode_str(text).decode_utf8().map_err(|_| SmtpUrlError::Form)?;
     match text.chars().any(char::is_control) {
@@ -155,6 +169,19 @@ mod tests {
             ("smtp://u:p@[::1]", "::1", 25, Encryption::Opportunistic),
             ("smtps://mail.example", "mail.example", 465, Encryption::Implicit),
             ("smtps://mail.example?tls=required", "mail.example", 465, Encryption::Implicit),
+            // F5: as A-labels, as recipients are
+            (
+                "smtp://post.bücher.example",
+                "post.xn--bcher-kva.example",
+                25,
+                Encryption::Opportunistic,
+            ),
+            (
+                "smtp://post.b%C3%BCcher.example",
+                "post.xn--bcher-kva.example",
+                25,
+                Encryption::Opportunistic,
+            ),
         ] {
             let server = SmtpServer::parse(url).unwrap();
             let found = (server.host.as_str(), server.port, server.encryption);
@@ -181,6 +208,17 @@ mod tests {
             ("smtp://u:p%0d%0aQUIT@mail.example?tls=required", SmtpUrlError::Form),
         ] {
             assert_eq!(SmtpServer::parse(url), Err(error), "{url}");
+        }
+    }
+
+    #[test]
+    fn f5_names_of_machines_become_a_labels() {
+        let named = |text: &str| host_name(text);
+        assert_eq!(named("konten.bücher.example").unwrap(), "konten.xn--bcher-kva.example");
+        assert_eq!(named("accounts.example.org").unwrap(), "accounts.example.org");
+        assert_eq!(named("[192.0.2.1]").unwrap(), "[192.0.2.1]");
+        for wrong in ["", "a b", "a\r\nQUIT", "bü cher.example", "\u{7f}"] {
+            assert_eq!(named(wrong), None, "{wrong:?}");
         }
     }
 

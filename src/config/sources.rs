@@ -5,7 +5,7 @@ use std::fmt;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Value};
-use figment::{Figment, Metadata, Source};
+use figment::{Figment, Metadata, Provider, Source};
 
 use super::secret_files;
 
@@ -65,13 +65,32 @@ pub fn layers(figment: Figment) -> Result<Figment, SettingError> {
     secret_files::layer(with_environment(figment)).map(defaults)
 }
 
+/// A value from the environment that is taken as it is.
+struct AsVariable(Serialized<String>);
+
+impl Provider for AsVariable {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("`VESTIBULE_` environment variable")
+    }
+
+    fn data(&self) -> Result<figment::value::Map<figment::Profile, Dict>, figment::Error> {
+        self.0.data()
+    }
+}
+
 fn with_environment(figment: Figment) -> Figment {
     let environment = Env::prefixed("VESTIBULE_")
         .filter(|key| !secret_files::is_for_a_file(&key.as_str().to_lowercase()))
         .map(|key| format!("vestibule.{}", key.as_str().replace("__", ".")).into())
         .global();
     let database = Env::raw().only(&["DATABASE_URL"]).map(|_| DATABASE_URL.into()).global();
-    figment.merge(environment).merge(database)
+    let figment = figment.merge(environment).merge(database);
+    // what figment takes for a list or a number is a name nevertheless, such as `[Acme]` or `1984`
+    let name = Env::var("VESTIBULE_NAME");
+    match name.filter(|name| !matches!(name.parse(), Ok(Value::String(..)))) {
+        Some(name) => figment.merge(AsVariable(Serialized::global("vestibule.name", name))),
+        None => figment,
+    }
 }
 
 /// Puts this crate's defaults below `figment`, without a look at the environment.
@@ -96,7 +115,10 @@ fn with_sender(figment: Figment) -> Figment {
     let host = host.filter(|host| host.parse::<std::net::Ipv4Addr>().is_err());
     let host = host.filter(|host| !host.starts_with('[')).unwrap_or("localhost");
     let name: String = figment.extract_inner("vestibule.name").unwrap_or_default();
-    let from = format!("{name} <no-reply@{host}>");
+    // in parts: a name may hold anything, and is never put into a text that is parsed again
+    let parts: [(&str, Value); 2] =
+        [("name", name.into()), ("address", format!("no-reply@{host}").into())];
+    let from: Dict = parts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     figment.join(Serialized::default("vestibule.mail.from", from))
 }
 

@@ -100,6 +100,27 @@ impl Refusal {
     }
 }
 
+/// What went wrong on the way to the mail server, where it was no answer of the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing listens there.
+    Refused,
+    TimedOut,
+    Certificate(CertificateFault),
+}
+
+/// Why a certificate is not good (RFC 5280 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// Expired, or not valid yet.
+    Expired,
+    WrongName,
+    UnknownIssuer,
+    /// It is the certificate of an authority, and no server's.
+    Authority,
+    Other,
+}
+
 /// A letter that did not leave.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{stage}: {words}")]
@@ -109,16 +130,21 @@ pub struct Failure {
     pub code: Option<u16>,
     /// The server's last words, or what went wrong: one line, not without end.
     pub words: String,
+    pub trouble: Option<Trouble>,
 }
 
 impl Failure {
     pub fn new(stage: Stage, words: &str) -> Self {
-        Self { stage, code: None, words: tame(words) }
+        Self { stage, code: None, words: tame(words), trouble: None }
+    }
+
+    pub(super) fn of(self, trouble: Option<Trouble>) -> Self {
+        Self { trouble, ..self }
     }
 
     /// What the server answered.
     pub fn answered(stage: Stage, code: u16, words: &str) -> Self {
-        Self { stage, code: Some(code), words: tame(&format!("{code} {words}")) }
+        Self { code: Some(code), ..Self::new(stage, &format!("{code} {words}")) }
     }
 
     /// Until the recipient is named, all letters are alike to the server: whatever it says, it says

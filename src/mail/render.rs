@@ -2,18 +2,18 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::Message;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue,
 };
 use lettre::message::{Body, Mailbox as Sender, MultiPart, SinglePart};
+use lettre::{Address, Message};
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::config::PublicUrl;
+use crate::config::{PublicUrl, SenderSettings};
 use crate::mail::Letter;
 use crate::messages::Language;
-use crate::model::{EmailAddress, Locale};
+use crate::model::{EmailAddress, EmailError, Locale, SenderAddress};
 use crate::storage::LetterId;
 use crate::templates::{TemplateError, Templates};
 
@@ -70,21 +70,40 @@ pub enum RenderError {
     Message(#[from] lettre::error::Error),
 }
 
+/// Why letters cannot come from the sender in the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SenderError {
+    #[error(transparent)]
+    Address(#[from] EmailError),
+    #[error("its name has more than one line")]
+    Name,
+    #[error(transparent)]
+    Refused(#[from] lettre::address::AddressError),
+}
+
+/// The sender, put together of its parts; the name is quoted or encoded where it goes into a header.
+fn mailbox(sender: &SenderSettings) -> Result<Sender, SenderError> {
+    if sender.name.iter().any(|name| name.chars().any(char::is_control)) {
+        return Err(SenderError::Name);
+    }
+    let SenderAddress { local, domain } = SenderAddress::parse(&sender.address)?;
+    Ok(Sender::new(sender.name.clone(), Address::new(local, domain)?))
+}
+
 impl Renderer {
-    /// `sender` is an address, alone or as `Name <address>`.
     pub fn new(
         templates: Templates,
         service: &str,
         public_url: &PublicUrl,
-        sender: &str,
-    ) -> Result<Self, RenderError> {
+        sender: &SenderSettings,
+    ) -> Result<Self, SenderError> {
         Ok(Self {
             templates,
             common: Common {
                 service: service.to_owned(),
                 public_url: public_url.as_str().to_owned(),
             },
-            sender: sender.parse()?,
+            sender: mailbox(sender)?,
             host: public_url.host().to_owned(),
         })
     }
@@ -92,6 +111,11 @@ impl Renderer {
     /// As it stands in `From`.
     pub fn sender(&self) -> String {
         self.sender.to_string()
+    }
+
+    /// As it stands in MAIL FROM.
+    pub fn sender_address(&self) -> String {
+        self.sender.email.to_string()
     }
 
     pub fn render(&self, letter: &Letter, envelope: Envelope<'_>) -> Result<Rendered, RenderError> {
@@ -115,7 +139,7 @@ impl Renderer {
             .multipart(
                 MultiPart::alternative()
                     .singlepart(part_of(ContentType::TEXT_PLAIN, &text))
-                    .singlepart(part_of(ContentType::TEXT_HTML, &html)),
+                    .singlepart(part_of(ContentType::TEXT_HTML, &in_ascii(&html))),
             )?;
         Ok(Rendered { message, subject, text, html })
     }
@@ -158,16 +182,50 @@ fn fold(text: &str) -> String {
     folded
 }
 
-/// As it is where it can be: lettre wraps every line of more than 76 bytes, and a link that is
-/// wrapped is one that somebody copies half of. RFC 5322 §2.1.1 has lines of up to 998.
+/// The HTML with references for all characters beyond ASCII (HTML §13.1.4), so that it goes over the wire as
+/// it is, and with it the link. References mean nothing in styles and scripts: where those hold such
+/// characters, the HTML stays as it is.
+fn in_ascii(html: &str) -> String {
+    let lower = html.to_ascii_lowercase();
+    let is_raw = ["style", "script"].iter().any(|element| {
+        lower.split(&format!("<{element}")).skip(1).any(|rest| {
+            let inside = rest.split(&format!("</{element}")).next().unwrap_or(rest);
+            !inside.is_ascii()
+        })
+    });
+    if is_raw {
+        return html.to_owned();
+    }
+    let mut ascii = String::with_capacity(html.len());
+    for character in html.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            ascii.push_str(&format!("&#{};", u32::from(character)));
+        }
+    }
+    ascii
+}
+
+/// ASCII as it is, in 7 bits (RFC 5322 §2.1.1 has lines of up to 998), and anything else in base64, which no
+/// server on the way has a reason to encode again. Never quoted-printable: it wraps lines of more than
+/// 76 bytes, so links, and writes `=` as `=3D`; some programs copy half of what is left (F8).
 fn part_of(content_type: ContentType, text: &str) -> SinglePart {
-    let body = if text.is_ascii() && text.lines().all(|line| line.len() <= 998) {
-        let crlf = text.lines().flat_map(|line| [line, "\r\n"]).collect::<String>();
-        Body::dangerous_pre_encoded(crlf.into_bytes(), ContentTransferEncoding::SevenBit)
-    } else {
-        Body::new(text.to_owned())
+    let crlf = text.lines().flat_map(|line| [line, "\r\n"]).collect::<String>();
+    let is_plain = text.is_ascii() && text.lines().all(|line| line.len() <= 998);
+    let body = match is_plain {
+        true => Body::dangerous_pre_encoded(crlf.into_bytes(), ContentTransferEncoding::SevenBit),
+        false => in_base64(crlf),
     };
     SinglePart::builder().header(content_type).body(body)
+}
+
+fn in_base64(text: String) -> Body {
+    match Body::new_with_encoding(text, ContentTransferEncoding::Base64) {
+        Ok(body) => body,
+        // which base64 never is
+        Err(refused) => Body::new(refused),
+    }
 }
 
 /// `Auto-Submitted: auto-generated` (RFC 3834 §5): no vacation notice comes back.
@@ -209,6 +267,14 @@ impl Header for ContentLanguage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f8_html_goes_in_ascii_unless_that_would_change_it() {
+        assert_eq!(in_ascii("<p>Grüße 📚</p>"), "<p>Gr&#252;&#223;e &#128218;</p>");
+        let styled = "<STYLE>p { font-family: \"Ö\" }</STYLE><p>ü</p>";
+        assert_eq!(in_ascii(styled), styled);
+        assert_eq!(in_ascii("<style>p {}</style><p>ü</p>"), "<style>p {}</style><p>&#252;</p>");
+    }
 
     #[test]
     fn r49_lines_are_folded_between_words_and_a_link_is_one_word() {

@@ -22,8 +22,8 @@ use lettre::transport::smtp::{Error, response::Response};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use crate::config::{Encryption, MailSettings, SmtpServer};
-use crate::mail::failure::{Failure, Stage};
+use crate::config::{Encryption, MailSettings, SmtpServer, host_name};
+use crate::mail::failure::{CertificateFault, Failure, Stage, Trouble};
 use crate::mail::transport::TransportError;
 use crate::storage::chain;
 
@@ -37,13 +37,13 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A mail server, and the connections to it. Cheap to clone.
 #[derive(Clone)]
-pub struct Smtp(Arc<Inner>);
+pub struct Smtp(pub(super) Arc<Inner>);
 
-struct Inner {
-    server: SmtpServer,
+pub(super) struct Inner {
+    pub(super) server: SmtpServer,
     /// How TLS is spoken, where it is.
     tls: Option<TlsParameters>,
-    hello_name: ClientId,
+    pub(super) hello_name: ClientId,
     timeout: Duration,
     /// With when they were used last, by the time that the network keeps.
     idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
@@ -63,7 +63,8 @@ impl Smtp {
             Encryption::None => None,
             _ => Some(tls(&server, settings)?),
         };
-        let hello_name = settings.hello_name.clone().map(ClientId::Domain).unwrap_or_default();
+        let hello_name = settings.hello_name.as_deref().and_then(host_name);
+        let hello_name = hello_name.map(ClientId::Domain).unwrap_or_default();
         let timeout = settings.timeout.duration();
         Ok(Self(Arc::new(Inner { server, tls, hello_name, timeout, idle: Mutex::default() })))
     }
@@ -72,7 +73,8 @@ impl Smtp {
     pub async fn send(&self, message: &Message) -> Result<(), Failure> {
         let mut stage = Stage::Connection;
         let handed_over = timeout(self.0.timeout, self.0.hand_over(message, &mut stage)).await;
-        handed_over.unwrap_or_else(|_| Err(Failure::new(stage, "it took too long")))
+        let too_long = || Failure::new(stage, "it took too long").of(Some(Trouble::TimedOut));
+        handed_over.unwrap_or_else(|_| Err(too_long()))
     }
 }
 
@@ -184,7 +186,7 @@ impl Inner {
         Ok(connection)
     }
 
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+    pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
         let place = (self.server.host.clone(), self.server.port);
         let found = spawn_blocking(move || place.to_socket_addrs().map(Iterator::collect)).await;
         let found = found.map_err(io::Error::other).and_then(|found| found);
@@ -211,8 +213,46 @@ async fn converse(
 
 /// A failed handshake is told as a failed connection; what was read was then no TLS, or no good one.
 fn is_about_tls(error: &Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
-    cause.is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::InvalidData)
+    io_error(error).is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
+/// The error of the connection below, however deep.
+fn io_error(error: &Error) -> Option<&io::Error> {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.into_iter().find_map(|cause| cause.downcast_ref())
+}
+
+/// What the connection says itself.
+fn trouble(error: &Error) -> Option<Trouble> {
+    let cause = io_error(error)?;
+    match cause.kind() {
+        io::ErrorKind::ConnectionRefused => Some(Trouble::Refused),
+        io::ErrorKind::TimedOut => Some(Trouble::TimedOut),
+        _ => match cause.get_ref()?.downcast_ref()? {
+            rustls::Error::InvalidCertificate(fault) => Some(Trouble::Certificate(fault_of(fault))),
+            _ => None,
+        },
+    }
+}
+
+fn fault_of(error: &rustls::CertificateError) -> CertificateFault {
+    use rustls::CertificateError as E;
+
+    match error {
+        E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. } => {
+            CertificateFault::Expired
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => CertificateFault::WrongName,
+        // of an authority with the name of a known one, and another key
+        E::UnknownIssuer | E::BadSignature => CertificateFault::UnknownIssuer,
+        E::Other(other) if is_authority(other) => CertificateFault::Authority,
+        _ => CertificateFault::Other,
+    }
+}
+
+fn is_authority(other: &rustls::OtherError) -> bool {
+    let error = other.0.downcast_ref::<webpki::Error>();
+    matches!(error, Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 fn failure(stage: Stage, error: &Error) -> Failure {
@@ -220,7 +260,7 @@ fn failure(stage: Stage, error: &Error) -> Failure {
     match (code, std::error::Error::source(error)) {
         (Some(code), Some(words)) => Failure::answered(stage, code, &words.to_string()),
         (Some(code), None) => Failure::answered(stage, code, ""),
-        (None, Some(cause)) => Failure::new(stage, &chain(cause)),
+        (None, Some(cause)) => Failure::new(stage, &chain(cause)).of(trouble(error)),
         (None, None) => Failure::new(stage, &error.to_string()),
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::clock::Clock;
 use crate::crypto::secret::Entropy;
-use crate::mail::{Envelope, Failure, Letter, RenderError, Renderer, SentLetter, Transport};
+use crate::mail::{
+    Diagnosis, Envelope, Failure, Letter, RenderError, Renderer, SentLetter, Transport,
+};
 use crate::model::{EmailAddress, Locale};
 use crate::storage::LetterId;
 
@@ -37,5 +39,13 @@ impl Trial {
         let sent = SentLetter::new(id, now, &self.renderer, to, &letter, &rendered);
         self.transport.send(&sent, rendered).await?;
         Ok(id)
+    }
+
+    /// What to change after a failure, as far as it can be told. Asks the mail server once more.
+    pub async fn diagnose(&self, failure: &Failure) -> Option<Diagnosis> {
+        match &self.transport {
+            Transport::Smtp(smtp) => smtp.diagnose(failure, &self.renderer.sender_address()).await,
+            Transport::File(_) | Transport::Log | Transport::Memory(_) => None,
+        }
     }
 }

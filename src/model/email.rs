@@ -69,11 +69,38 @@ impl EmailAddress {
         if !is_dot_atom(local) {
             return Err(EmailError::LocalPart);
         }
-        let domain = fold_domain(domain)?;
+        let domain = fold_domain(domain, 2)?;
         if local.len() > MAX_LOCAL || local.len() + 1 + domain.len() > MAX_ADDRESS {
             return Err(EmailError::TooLong);
         }
         Ok(Self(format!("{}@{domain}", local.to_ascii_lowercase())))
+    }
+}
+
+/// The address that letters come from: its domain folded as that of an [`EmailAddress`], and its local part
+/// as it was written. A bare host such as `localhost` is a domain here, for development.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SenderAddress {
+    pub local: String,
+    pub domain: String,
+}
+
+impl SenderAddress {
+    /// Reads an address; the same forms are refused as in [`EmailAddress::parse`].
+    pub fn parse(text: &str) -> Result<Self, EmailError> {
+        let (local, domain) =
+            text.trim_matches([' ', '\t']).split_once('@').ok_or(EmailError::Shape)?;
+        if local.is_empty() || domain.is_empty() || domain.contains('@') {
+            return Err(EmailError::Shape);
+        }
+        if !is_dot_atom(local) {
+            return Err(EmailError::LocalPart);
+        }
+        let domain = fold_domain(domain, 1)?;
+        if local.len() > MAX_LOCAL || local.len() + 1 + domain.len() > MAX_ADDRESS {
+            return Err(EmailError::TooLong);
+        }
+        Ok(Self { local: local.to_owned(), domain })
     }
 }
 
@@ -87,7 +114,8 @@ fn is_dot_atom(local: &str) -> bool {
     })
 }
 
-fn fold_domain(domain: &str) -> Result<String, EmailError> {
+/// The domain as A-labels, of which there are `least` at least.
+fn fold_domain(domain: &str, least: usize) -> Result<String, EmailError> {
     // UTS #46 would map the Kelvin sign to k and full-width letters to plain ones. Nobody types
     // those for an address of their own, so they are refused instead of being taken for another's.
     if domain.chars().any(|c| !std::iter::once(c).nfkc().eq([c])) {
@@ -103,7 +131,7 @@ fn fold_domain(domain: &str) -> Result<String, EmailError> {
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     let top_is_numeric = labels.last().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()));
-    if labels.len() < 2 || !labels.iter().all(is_label) || top_is_numeric {
+    if labels.len() < least || !labels.iter().all(is_label) || top_is_numeric {
         return Err(EmailError::Domain);
     }
     Ok(ascii)
@@ -147,6 +175,28 @@ mod tests {
         let masked = |text: &str| EmailAddress::parse(text).unwrap().masked();
         assert_eq!(masked("ada.lovelace@example.org"), "a…@example.org");
         assert_eq!(masked("a@example.org"), "a…@example.org");
+    }
+
+    #[test]
+    fn f5_a_sender_is_folded_as_recipients_are() {
+        let sender =
+            |text: &str| SenderAddress::parse(text).map(|it| format!("{}@{}", it.local, it.domain));
+        assert_eq!(sender("konto@bücher.example").unwrap(), "konto@xn--bcher-kva.example");
+        assert_eq!(sender("No-Reply@Example.ORG").unwrap(), "No-Reply@example.org");
+        assert_eq!(sender("no-reply@localhost").unwrap(), "no-reply@localhost");
+        for wrong in [
+            "nonsense",
+            "@example.org",
+            "a@",
+            "kontó@example.org",
+            "a@b@example.org",
+            "a@127.0.0.1",
+            "a@\u{ff45}xample.org",
+            "a b@example.org",
+            "a@example.org\r\nBcc: eve@example.org",
+        ] {
+            assert!(sender(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

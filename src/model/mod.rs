@@ -30,7 +30,7 @@ pub use client::{
     Client, ClientAuthentication, ClientId, ClientLifetimes, GrantType, PreviousSecret,
     RegistrationError,
 };
-pub use email::{EmailAddress, EmailError};
+pub use email::{EmailAddress, EmailError, SenderAddress};
 pub use email_change::{EmailChange, EmailChangeId, EmailChangeState};
 pub use event::{Actor, Event, EventId, EventKind};
 pub use guess::{Tried, network_digest};

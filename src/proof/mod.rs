@@ -12,7 +12,7 @@ use figment::Figment;
 use crate::assembly;
 use crate::clock::Timestamp;
 use crate::config::{SettingError, Settings};
-use crate::mail::{Envelope, Letter, RenderError, Rendered, Renderer};
+use crate::mail::{Envelope, Letter, RenderError, Rendered, Renderer, SenderError};
 use crate::messages::{Language, Messages, OF_CODE};
 use crate::model::{EmailAddress, Locale};
 use crate::storage::LetterId;
@@ -52,6 +52,8 @@ pub enum ProofError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Render(#[from] RenderError),
+    #[error("vestibule.mail.from: {0}")]
+    Sender(#[from] SenderError),
     #[error("cannot write {}: {source}", file.display())]
     Write { file: std::path::PathBuf, source: std::io::Error },
     #[error("there are no messages in `{0}`")]

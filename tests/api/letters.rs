@@ -59,16 +59,39 @@ impl Part {
     /// The body, decoded.
     pub fn text(&self) -> String {
         let lines = || self.body.replace("\r\n", "\n");
-        match self.headers["content-transfer-encoding"].as_str() {
+        let text = match self.headers["content-transfer-encoding"].as_str() {
             "7bit" => lines(),
             "base64" => {
                 let packed: String = self.body.split_whitespace().collect();
-                String::from_utf8(STANDARD.decode(packed).unwrap()).unwrap()
+                let text = String::from_utf8(STANDARD.decode(packed).unwrap()).unwrap();
+                text.replace("\r\n", "\n")
             }
-            "quoted-printable" => unquote(&lines().replace("=\n", "")),
             other => panic!("{other}"),
+        };
+        match self.headers["content-type"].starts_with("text/html") {
+            true => dereferenced(&text),
+            false => text,
         }
     }
+}
+
+/// HTML with characters in the place of decimal references to them.
+fn dereferenced(html: &str) -> String {
+    let mut pieces = html.split("&#");
+    let mut text = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        match piece.split_once(';').and_then(|(code, rest)| Some((code.parse().ok()?, rest))) {
+            Some((code, rest)) if code > 127 => {
+                text.push(char::from_u32(code).expect("a character"));
+                text.push_str(rest);
+            }
+            _ => {
+                text.push_str("&#");
+                text.push_str(piece);
+            }
+        }
+    }
+    text
 }
 
 fn unquote(text: &str) -> String {
@@ -347,8 +370,8 @@ fn every_sample_renders_and_says_the_same_in_text_and_html() {
     let templates = Templates::load(None, &messages).unwrap().strict().unwrap();
     let names: Vec<String> = templates.names().map(str::to_owned).collect();
     let url = PublicUrl::try_from("https://accounts.example.org".to_owned()).unwrap();
-    let sender = "Vestibule <no-reply@accounts.example.org>";
-    let renderer = Renderer::new(templates, "Vestibule", &url, sender).unwrap();
+    let Ok(sender) = "Vestibule <no-reply@accounts.example.org>".parse();
+    let renderer = Renderer::new(templates, "Vestibule", &url, &sender).unwrap();
     let mut rendered_names = Vec::new();
     for (tag, letter) in in_each_language(&Letter::samples()) {
         let rendered = render(&renderer, &letter, tag);
@@ -433,28 +456,79 @@ fn render(renderer: &Renderer, letter: &Letter, tag: &str) -> Rendered {
         .unwrap()
 }
 
+/// F8: each link is whole in the source of the letter, on one line of 7 bits, and in what programs make of
+/// it, whatever the language and the names say.
 #[test]
-fn r49_every_link_arrives_whole_in_every_language() {
+fn r49_f8_every_link_arrives_whole_in_every_language_and_with_every_name() {
     let messages = Messages::load(None, "en").unwrap();
     let templates = Templates::load(None, &messages).unwrap();
-    let url = PublicUrl::try_from("https://accounts.example.org".to_owned()).unwrap();
-    let renderer = Renderer::new(templates, "Vestibule", &url, "a@example.org").unwrap();
-    for (tag, letter) in in_each_language(&Letter::samples()) {
-        let rendered = render(&renderer, &letter, tag);
-        let message = message(&rendered.message.formatted());
-        assert_eq!(unword(&message.headers["subject"]), rendered.subject);
-        let parts = message.parts();
-        for part in &parts {
-            let encoding = part.headers["content-transfer-encoding"].as_str();
-            assert!(tag == "de" || encoding == "7bit", "{}: {encoding}", letter.name());
+    for name in ["Vestibule", "Bücher & Söhne", "Konten, GmbH (門) 📚"] {
+        for url in ["https://accounts.example.org", "https://konten.bücher.example/auf/langem/weg"]
+        {
+            let url = PublicUrl::try_from(url.to_owned()).unwrap();
+            let Ok(sender) = format!("{name} <a@example.org>").parse();
+            let renderer = Renderer::new(templates.clone(), name, &url, &sender).unwrap();
+            for (tag, letter) in in_each_language(&Letter::samples()) {
+                let rendered = render(&renderer, &letter, tag);
+                let raw = rendered.message.formatted();
+                let message = message(&raw);
+                assert_eq!(unword(&message.headers["subject"]), rendered.subject);
+                let parts = message.parts();
+                let (text, html) = (parts[0].text(), parts[1].text());
+                assert_eq!(text.trim_end(), rendered.text.trim_end());
+                assert_eq!(html.trim_end(), rendered.html.trim_end());
+                let encoding = |part: &Part| part.headers["content-transfer-encoding"].clone();
+                let is_ascii = rendered.text.is_ascii();
+                assert_eq!(encoding(&parts[0]), if is_ascii { "7bit" } else { "base64" });
+                assert_eq!(encoding(&parts[1]), "7bit", "{}", letter.name());
+
+                // and by a decoder that is not ours
+                let parsed = mail_parser::MessageParser::new().parse(&raw).expect("a message");
+                let theirs = parsed.body_text(0).unwrap().replace("\r\n", "\n");
+                assert_eq!(theirs.trim_end(), rendered.text.trim_end());
+
+                let Some(link) = letter.link() else { continue };
+                assert!(text.lines().any(|line| line == link), "{text}");
+                assert!(theirs.lines().any(|line| line == link), "{theirs}");
+                assert!(html.lines().any(|line| line == link), "{html}");
+                assert!(html.contains(&format!("<a href=\"{link}\"")), "{html}");
+                assert_eq!(text.matches("token=").count(), 1, "{text}");
+                let source = String::from_utf8(raw).unwrap();
+                assert!(source.split("\r\n").any(|line| line == link), "{source}");
+                assert!(!source.contains("quoted-printable"), "{source}");
+            }
         }
-        let (text, html) = (parts[0].text(), parts[1].text());
-        assert_eq!(text.trim_end(), rendered.text.trim_end());
-        let Some(link) = letter.link() else { continue };
-        assert!(text.lines().any(|line| line == link), "{text}");
-        assert!(html.lines().any(|line| line == link), "{html}");
-        assert!(html.contains(&format!("<a href=\"{link}\"")), "{html}");
-        assert_eq!(text.matches("token=").count(), 1, "{text}");
+    }
+}
+
+#[rocket::async_test]
+async fn r49_f6_any_name_in_one_line_names_the_service_and_its_sender() {
+    for name in [
+        "Acme, Inc.",
+        "a: b",
+        "(c)",
+        "d;",
+        "[e]",
+        "f @ g",
+        "\"h\"",
+        "<i>",
+        "j \\ k",
+        "Bücher & Söhne",
+        "📚",
+        "O'Neil",
+        "m <n@example.org>",
+    ] {
+        let toml = format!("[default.vestibule]\nname = {}", json!(name));
+        let app = support::configured(&toml).await;
+        let letter = letter_after_sign_up(&app).await;
+        let message = message(&letter.raw);
+        let subject = unword(&message.headers["subject"]);
+        assert_eq!(subject, format!("Confirm your email address for {name}"));
+        let parsed = mail_parser::MessageParser::new().parse(&letter.raw).expect("a message");
+        let from: Vec<_> = parsed.from().unwrap().iter().collect();
+        assert_eq!(from.len(), 1, "{}", message.headers["from"]);
+        assert_eq!(from[0].name(), Some(name), "{}", message.headers["from"]);
+        assert_eq!(from[0].address(), Some("no-reply@accounts.example.org"));
     }
 }
 
@@ -464,7 +538,8 @@ fn notices_lead_to_a_new_password_and_carry_no_way_in() {
     let messages = Messages::load(None, "en").unwrap();
     let templates = Templates::load(None, &messages).unwrap();
     let url = PublicUrl::try_from("https://accounts.example.org/auth".to_owned()).unwrap();
-    let renderer = Renderer::new(templates, "Vestibule", &url, "a@example.org").unwrap();
+    let Ok(sender) = "a@example.org".parse();
+    let renderer = Renderer::new(templates, "Vestibule", &url, &sender).unwrap();
     let forgotten = "https://accounts.example.org/auth/account/forgotten-password";
     for (tag, letter) in in_each_language(&Letter::samples()) {
         let rendered = render(&renderer, &letter, tag);

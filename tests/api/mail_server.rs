@@ -553,6 +553,21 @@ async fn r48_a_refused_password_is_nobodys_letters_fault() {
 }
 
 #[rocket::async_test]
+async fn r36_f5_the_sender_and_our_own_name_go_out_as_a_labels() {
+    let server = SmtpServer::start();
+    let more = "from = \"Bücher & Söhne <Konto@bücher.example>\"\nhello_name = \"konten.bücher.example\"\n";
+    let app = app_with(&server.url(), more).await;
+    sign_up(&app, ADA).await;
+    app.deliver().await;
+    let letter = &server.letters_to(ADA)[0];
+    assert_eq!(letter.from, "Konto@xn--bcher-kva.example");
+    let head = letter.raw.split_once("\r\n\r\n").unwrap().0;
+    assert!(head.contains("<Konto@xn--bcher-kva.example>"), "{head}");
+    assert_eq!(server.commands()[0], "EHLO konten.xn--bcher-kva.example");
+    assert!(server.commands().iter().all(|command| command.is_ascii()));
+}
+
+#[rocket::async_test]
 async fn r37_r49_a_dot_on_a_line_arrives_as_it_is() {
     let server = SmtpServer::start();
     let name = "[default.vestibule]\nname = \".\"\n";

@@ -14,6 +14,8 @@ mod clients;
 mod commands;
 mod fuzz;
 mod letters;
+mod mail_test;
+mod mail_transports;
 mod metrics;
 mod nodes;
 mod outage;
@@ -21,6 +23,8 @@ mod outage;
 mod postgres;
 mod program;
 mod secrets;
+#[path = "../support/service.rs"]
+mod service;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
@@ -320,6 +324,26 @@ fn r57_a_wrong_setting_stops_the_start_and_says_what_would_be_right() {
             vec!["vestibule.mail.from", "VESTIBULE_MAIL__FROM", "no-reply@example.org"],
         ),
         (
+            one("VESTIBULE_MAIL__FROM", "Acme <kontó@example.org>"),
+            vec!["vestibule.mail.from", "VESTIBULE_MAIL__FROM", "before the @"],
+        ),
+        (
+            vec![
+                ("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()),
+                ("VESTIBULE_MAIL__SMTP_URL", "smtps://mail.example".to_owned()),
+                ("VESTIBULE_MAIL__CA_FILE", "nowhere.pem".to_owned()),
+            ],
+            vec!["vestibule.mail.ca_file", "VESTIBULE_MAIL__CA_FILE", "cannot be read"],
+        ),
+        (
+            one("VESTIBULE_MESSAGES__DEFAULT_LOCALE", "tlh"),
+            vec!["vestibule.messages.default_locale", "en, de"],
+        ),
+        (
+            one("VESTIBULE_TEMPLATES__DIRECTORY", "nowhere"),
+            vec!["vestibule.templates.directory", "VESTIBULE_TEMPLATES__DIRECTORY"],
+        ),
+        (
             one("VESTIBULE_LOG__LEVEL", "vestibule=loud"),
             vec!["vestibule.log.level", "VESTIBULE_LOG__LEVEL", "error, warn, info, debug"],
         ),
@@ -344,10 +368,34 @@ fn r57_a_wrong_setting_stops_the_start_and_says_what_would_be_right() {
         ),
     ] {
         let output = Program::fail(&settings);
+        // the command that checks says the same (F6)
+        let (code, checked) = Program::prepare(&settings).run(&["config"]);
+        // but for the database, which it leaves alone
+        let is_checked = settings[0].0 != "DATABASE_URL";
+        assert_eq!(code == Some(1), is_checked, "{settings:?}: {checked}");
         for words in expected {
             assert!(output.contains(words), "{settings:?} lacks {words}:\n{output}");
+            assert!(
+                !is_checked || checked.contains(words),
+                "{settings:?}: config lacks {words}:\n{checked}"
+            );
         }
         assert!(!output.contains("marked-no-digest"), "{output}");
+    }
+}
+
+#[test]
+fn f6_any_name_of_the_service_may_come_from_the_environment() {
+    for name in ["Acme, Inc.", "[Acme]", "1984", "true", "{a}", "a: (b) ; @"] {
+        let settings = [
+            ("VESTIBULE_NAME", name.to_owned()),
+            ("VESTIBULE_MAIL__FROM", format!("{name} <konto@bücher.example>")),
+        ];
+        let (code, output) = Program::prepare(&settings).run(&["config"]);
+        assert_eq!(code, Some(0), "{name}: {output}");
+        let line = output.lines().find(|line| line.starts_with("vestibule.name "));
+        let line = line.unwrap_or_else(|| panic!("no name in {output}"));
+        assert!(line.contains(&format!("{name:?}")) && line.contains("VESTIBULE_NAME"), "{line}");
     }
 }
 

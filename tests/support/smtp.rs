@@ -110,6 +110,8 @@ struct State {
     /// Everything that clients said, one command each; of letters, only their end.
     commands: Vec<String>,
     logins: Vec<Login>,
+    /// What AUTH can be done by, in the clear and encrypted.
+    mechanisms: [&'static str; 2],
     /// Those that are open, by number.
     connections: BTreeMap<usize, TcpStream>,
     /// How many there have been.
@@ -174,6 +176,7 @@ impl SmtpServer {
             letters: Vec::new(),
             commands: Vec::new(),
             logins: Vec::new(),
+            mechanisms: ["PLAIN LOGIN"; 2],
             connections: BTreeMap::new(),
             connected: 0,
         };
@@ -181,6 +184,16 @@ impl SmtpServer {
         let shared = Arc::new(Shared { encryption, state, taken: Condvar::new() });
         let port = Mutex::new(Port::Open(listen(listener, &shared)));
         Self { address, shared, port }
+    }
+
+    /// One that shows such a certificate, behind STARTTLS.
+    pub fn showing(authority: &Authority, shown: Certificate) -> Self {
+        Self::with(Encryption::StartTls(authority.config_showing("localhost", shown)))
+    }
+
+    /// Offers these mechanisms of AUTH, in the clear and encrypted.
+    pub fn offers(&self, clear: &'static str, encrypted: &'static str) {
+        self.shared.state().mechanisms = [clear, encrypted];
     }
 
     pub fn port(&self) -> u16 {
@@ -402,9 +415,12 @@ impl Conversation {
             (Encryption::StartTls(_), false) => "250-STARTTLS\r\n",
             _ => "",
         };
-        let offers = format!(
-            "250-localhost\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n{start_tls}250 AUTH PLAIN LOGIN"
-        );
+        let mechanisms = self.shared.state().mechanisms[usize::from(self.is_encrypted())];
+        let auth = match mechanisms {
+            "" => "250 HELP".to_owned(),
+            mechanisms => format!("250 AUTH {mechanisms}"),
+        };
+        let offers = format!("250-localhost\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n{start_tls}{auth}");
         self.answer(Step::Hello, &offers)?;
         Ok(())
     }
@@ -572,6 +588,16 @@ fn decoded(base64: &str) -> io::Result<String> {
     String::from_utf8(bytes).map_err(io::Error::other)
 }
 
+/// What certificate a server shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    Good,
+    Expired,
+    SelfSigned,
+    /// Self-signed, and one of an authority, as `openssl req -x509` makes them.
+    Authority,
+}
+
 /// Who signs the certificates of mail servers: nobody knows it who was not told.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -585,6 +611,7 @@ impl Authority {
     pub fn create() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "an authority of the tests");
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
@@ -594,11 +621,33 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A server that shows a certificate for `host`.
-    fn server_config(&self, host: &str) -> Arc<ServerConfig> {
+    /// A certificate for `host` and its key, as they would stand in files.
+    pub fn certificate(&self, host: &str) -> (String, String) {
         let params = CertificateParams::new([host.to_owned()]).expect("a name");
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A server that shows a certificate for `host`.
+    fn server_config(&self, host: &str) -> Arc<ServerConfig> {
+        self.config_showing(host, Certificate::Good)
+    }
+
+    fn config_showing(&self, host: &str, shown: Certificate) -> Arc<ServerConfig> {
+        let mut params = CertificateParams::new([host.to_owned()]).expect("a name");
+        if shown == Certificate::Expired {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
+        if shown == Certificate::Authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        let key = KeyPair::generate().expect("a key");
+        let certificate = match shown {
+            Certificate::Good | Certificate::Expired => params.signed_by(&key, &self.0),
+            Certificate::SelfSigned | Certificate::Authority => params.self_signed(&key),
+        };
+        let certificate = certificate.expect("a certificate");
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
         let config =
             ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

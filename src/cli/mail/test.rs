@@ -2,7 +2,7 @@
 
 use figment::Figment;
 use serde::Serialize;
-use vestibule::mail::{Failure, TrialError};
+use vestibule::mail::{Diagnosis, Failure, TrialError};
 use vestibule::model::{EmailAddress, Locale};
 use vestibule::storage::LetterId;
 use vestibule::trial_for_operator;
@@ -35,6 +35,11 @@ struct Verdict {
     /// What the mail server answered.
     code: Option<u16>,
     words: Option<String>,
+    /// What keeps letters from leaving, as far as it can be told.
+    seen: Option<String>,
+    /// The setting to change, if it is one.
+    setting: Option<&'static str>,
+    advice: Option<String>,
 }
 
 pub async fn run(figment: &Figment, wanted: &Arguments, json: bool) -> Result<(), CommandError> {
@@ -42,9 +47,14 @@ pub async fn run(figment: &Figment, wanted: &Arguments, json: bool) -> Result<()
     match trial.send(&wanted.email, wanted.locale.as_ref()).await {
         Ok(letter) => taken(wanted, letter, json),
         Err(TrialError::Send(failure)) => {
-            let problem = format!("no letter has left: {}", printable(&failure.to_string()));
+            let diagnosis = trial.diagnose(&failure).await;
+            let mut problem = format!("no letter has left: {}", printable(&failure.to_string()));
+            if let Some(Diagnosis { seen, setting, advice }) = &diagnosis {
+                let setting = setting.map(|setting| format!("{setting}: ")).unwrap_or_default();
+                problem.push_str(&printable(&format!("; {seen}. {setting}{advice}")));
+            }
             if json {
-                not_taken(wanted, failure)?;
+                not_taken(wanted, failure, diagnosis)?;
             }
             Err(CommandError::Failed(problem))
         }
@@ -60,13 +70,24 @@ fn taken(wanted: &Arguments, letter: LetterId, json: bool) -> Result<(), Command
         stage: None,
         code: None,
         words: None,
+        seen: None,
+        setting: None,
+        advice: None,
     };
     answer(json, &verdict, |verdict| {
         format!("A letter to {} has left, with the id {letter}.", verdict.email)
     })
 }
 
-fn not_taken(wanted: &Arguments, failure: Failure) -> Result<(), CommandError> {
+fn not_taken(
+    wanted: &Arguments,
+    failure: Failure,
+    diagnosis: Option<Diagnosis>,
+) -> Result<(), CommandError> {
+    let (seen, setting, advice) = match diagnosis {
+        Some(Diagnosis { seen, setting, advice }) => (Some(seen), setting, Some(advice)),
+        None => (None, None, None),
+    };
     let verdict = Verdict {
         email: wanted.email.clone(),
         taken: false,
@@ -74,6 +95,9 @@ fn not_taken(wanted: &Arguments, failure: Failure) -> Result<(), CommandError> {
         stage: Some(failure.stage.as_str()),
         code: failure.code,
         words: Some(failure.words),
+        seen,
+        setting,
+        advice,
     };
     answer(true, &verdict, |_| String::new())
 }

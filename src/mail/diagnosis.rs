@@ -1,0 +1,325 @@
+//! What keeps letters from leaving, and which setting changes that.
+//!
+//! The library's words name what failed, and seldom why. So after a failure on the way to the mail server
+//! the operator's test letter asks the server once more, in the clear and encrypted with any certificate,
+//! what it offers, and compares that with the settings. No user and no password are sent.
+
+use std::time::Duration;
+
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters, TlsParametersBuilder};
+use lettre::transport::smtp::commands::Ehlo;
+use tokio::time::timeout;
+
+use crate::config::{Encryption, SmtpServer};
+use crate::mail::failure::{CertificateFault, Failure, Stage, Trouble};
+use crate::mail::smtp::Smtp;
+
+/// How long the server may take to show what it offers, for each way of asking.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+
+/// What keeps letters from leaving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// What was seen: one sentence.
+    pub seen: String,
+    /// The setting to change, such as `vestibule.mail.smtp_url`; `None` if it is not a setting.
+    pub setting: Option<&'static str>,
+    /// What to do: one sentence.
+    pub advice: String,
+}
+
+/// What the server offers on one way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Offer {
+    starttls: bool,
+    /// Mechanisms of AUTH (RFC 4954 §3).
+    mechanisms: Vec<String>,
+}
+
+/// What the server shows to a client that asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Shown {
+    /// In the clear; `None` if it does not greet.
+    clear: Option<Offer>,
+    /// Encrypted from the first byte, or behind STARTTLS.
+    encrypted: Option<Offer>,
+    /// It speaks TLS from the first byte.
+    is_implicit: bool,
+    /// The issuer of its certificate is its own subject.
+    is_self_signed: bool,
+}
+
+impl Smtp {
+    /// Tells what to change after a failure.
+    pub async fn diagnose(&self, failure: &Failure, sender: &str) -> Option<Diagnosis> {
+        let ask = matches!(
+            failure.stage,
+            Stage::Greeting | Stage::Encryption | Stage::Authentication | Stage::Sender
+        );
+        let shown = if ask { self.shown().await } else { Shown::default() };
+        diagnosis(failure, &self.0.server, &shown, sender)
+    }
+
+    async fn shown(&self) -> Shown {
+        let host = self.0.server.host.clone();
+        let tls = TlsParametersBuilder::new(host)
+            .dangerous_accept_invalid_certs(true)
+            .dangerous_accept_invalid_hostnames(true)
+            .build();
+        let Ok(tls) = tls else { return Shown::default() };
+        let mut shown = Shown::default();
+        if let Ok(Some(mut connection)) = timeout(ASK_WITHIN, self.ask(None)).await {
+            let offer = self.offer(&mut connection).await;
+            let starttls = offer.starttls;
+            shown.clear = Some(offer);
+            let hello = &self.0.hello_name;
+            if starttls
+                && let Ok(Ok(())) =
+                    timeout(ASK_WITHIN, connection.starttls(tls.clone(), hello)).await
+            {
+                shown.is_self_signed = is_self_signed(&connection);
+                shown.encrypted = Some(self.offer(&mut connection).await);
+            }
+        } else if let Ok(Some(mut connection)) = timeout(ASK_WITHIN, self.ask(Some(tls))).await {
+            shown.is_implicit = true;
+            shown.is_self_signed = is_self_signed(&connection);
+            shown.encrypted = Some(self.offer(&mut connection).await);
+        }
+        shown
+    }
+
+    async fn ask(&self, tls: Option<TlsParameters>) -> Option<AsyncSmtpConnection> {
+        let addresses = self.0.addresses().await.ok()?;
+        let (within, hello) = (Some(ASK_WITHIN), &self.0.hello_name);
+        let connected =
+            AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), within, hello, tls, None);
+        connected.await.ok()
+    }
+
+    async fn offer(&self, connection: &mut AsyncSmtpConnection) -> Offer {
+        let mut offer = Offer::default();
+        let hello = connection.command(Ehlo::new(self.0.hello_name.clone()));
+        let Ok(Ok(answer)) = timeout(ASK_WITHIN, hello).await else { return offer };
+        for line in answer.message() {
+            let mut words = line.split_ascii_whitespace().map(str::to_ascii_uppercase);
+            match words.next().as_deref() {
+                Some("STARTTLS") => offer.starttls = true,
+                Some("AUTH") => offer.mechanisms.extend(words.filter(|word| is_token(word))),
+                _ => {}
+            }
+        }
+        offer
+    }
+}
+
+/// What a server sends is repeated only where it is the name of a mechanism (RFC 4422 §3.1).
+fn is_token(word: &str) -> bool {
+    word.len() <= 20 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+fn is_self_signed(connection: &AsyncSmtpConnection) -> bool {
+    let Ok(der) = connection.peer_certificate() else { return false };
+    let der = rustls::pki_types::CertificateDer::from(der);
+    webpki::EndEntityCert::try_from(&der)
+        .is_ok_and(|certificate| certificate.issuer() == certificate.subject())
+}
+
+const URL: Option<&str> = Some("vestibule.mail.smtp_url");
+const CA_FILE: Option<&str> = Some("vestibule.mail.ca_file");
+const FROM: Option<&str> = Some("vestibule.mail.from");
+
+fn diagnosis(
+    failure: &Failure,
+    server: &SmtpServer,
+    shown: &Shown,
+    sender: &str,
+) -> Option<Diagnosis> {
+    let SmtpServer { host, port, encryption, login } = server;
+    let say = |seen: String, setting, advice: String| Some(Diagnosis { seen, setting, advice });
+    let trouble = failure.trouble;
+    let behind_starttls = shown.clear.as_ref().is_some_and(|offer| offer.starttls);
+    let is_encrypted = matches!(encryption, Encryption::StartTls | Encryption::Implicit)
+        || (*encryption == Encryption::Opportunistic && behind_starttls);
+    let elsewhere = "say ?tls=required, with the port for submission, which is most often 587, \
+                     or smtps:// with 465";
+    match (failure.stage, failure.code) {
+        (Stage::Lookup, _) => say(
+            format!("the name `{host}` has no address"),
+            URL,
+            "correct the host, or mend the name service of this machine".to_owned(),
+        ),
+        (Stage::Connection, _) if trouble == Some(Trouble::Refused) => say(
+            format!("nothing listens at port {port} of `{host}`"),
+            URL,
+            "correct the port: 465 for smtps://, 587 for smtp:// with ?tls=required, 25 on a server of \
+             one's own"
+                .to_owned(),
+        ),
+        (Stage::Connection, _) if trouble == Some(Trouble::TimedOut) && *port == 25 => say(
+            format!("port 25 of `{host}` does not answer; many networks let nobody out to that port"),
+            URL,
+            elsewhere.to_owned(),
+        ),
+        (Stage::Connection, _) if trouble == Some(Trouble::TimedOut) => say(
+            format!("port {port} of `{host}` does not answer"),
+            URL,
+            "correct host and port, or let this machine through the firewall on the way".to_owned(),
+        ),
+        (Stage::Greeting, _) if shown.is_implicit && *encryption != Encryption::Implicit => say(
+            format!("the server speaks TLS from the first byte at port {port}, and smtp:// waits for a greeting"),
+            URL,
+            format!("say smtps:// instead of smtp://, with the port {port} and without ?tls"),
+        ),
+        (Stage::Encryption | Stage::Greeting, _)
+            if *encryption == Encryption::Implicit && shown.clear.is_some() =>
+        {
+            let advice = match behind_starttls {
+                true => format!("say smtp:// with the port {port} and ?tls=required instead of smtps://"),
+                false => "the server offers no encryption at this port: correct the port, which for \
+                          smtps:// is most often 465"
+                    .to_owned(),
+            };
+            say(
+                format!("the server greets in the clear at port {port}, and smtps:// is TLS from the first byte"),
+                URL,
+                advice,
+            )
+        }
+        (Stage::Encryption, _) if let Some(Trouble::Certificate(fault)) = trouble => {
+            certificate(fault, host, shown)
+        }
+        (Stage::Encryption, None) if shown.clear.as_ref().is_some_and(|offer| !offer.starttls) => say(
+            format!("the server offers no STARTTLS at port {port}"),
+            URL,
+            "correct the port (587, or smtps:// with 465), or say ?tls=none if nobody can listen on the way"
+                .to_owned(),
+        ),
+        (Stage::Authentication, None) => sign_in(is_encrypted, shown),
+        (Stage::Authentication, Some(530 | 538)) if !is_encrypted => say(
+            "the server takes no password over a connection that is not encrypted".to_owned(),
+            URL,
+            "say ?tls=required".to_owned(),
+        ),
+        (Stage::Authentication, Some(500..)) => say(
+            "the server does not accept the user and the password".to_owned(),
+            URL,
+            "correct them; in the URL, special characters are written as %40 for @, %3A for :, %2F for /. \
+             Some providers want a password made for applications"
+                .to_owned(),
+        ),
+        (Stage::Sender, Some(530 | 538 | 554)) if !is_encrypted && behind_starttls => say(
+            "the server takes letters over encrypted connections only".to_owned(),
+            URL,
+            "say ?tls=required".to_owned(),
+        ),
+        (Stage::Sender | Stage::Recipient, Some(530)) if login.is_none() => say(
+            "the server takes letters from users that have signed in only".to_owned(),
+            URL,
+            "put the user and the password into the URL: smtp://user:password@host".to_owned(),
+        ),
+        (Stage::Sender, Some(500..)) => say(
+            format!("the server takes no letters from `{sender}`"),
+            FROM,
+            "give an address that this server, or the user that signs in, may send from".to_owned(),
+        ),
+        (Stage::Recipient, Some(500..)) if is_relaying(&failure.words) => say(
+            "the server does not relay letters of this machine to other domains".to_owned(),
+            URL,
+            match login {
+                None => "put the user and the password into the URL, or let the server relay for the \
+                         address of this machine"
+                    .to_owned(),
+                Some(_) => "let the server relay for this user, or take the port for submission, 587"
+                    .to_owned(),
+            },
+        ),
+        (Stage::Recipient | Stage::Content, Some(400..=499)) => say(
+            "the server puts the letter off".to_owned(),
+            None,
+            "nothing, if it greylists: the service tries again by itself, and this command does not"
+                .to_owned(),
+        ),
+        (Stage::Greeting | Stage::Sender, Some(_)) => say(
+            "the server takes nothing from this machine at present".to_owned(),
+            None,
+            "read the server's words above, and ask who runs it whether this machine may send".to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// RFC 5248 and RFC 3463: X.7.1 is for what is not permitted.
+fn is_relaying(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    words.contains("relay") || words.contains(" 5.7.1 ")
+}
+
+fn certificate(fault: CertificateFault, host: &str, shown: &Shown) -> Option<Diagnosis> {
+    let say = |seen: &str, setting, advice: String| {
+        Some(Diagnosis { seen: seen.to_owned(), setting, advice })
+    };
+    match fault {
+        CertificateFault::Expired => say(
+            "the server's certificate has expired, or is not valid yet",
+            None,
+            "renew it on the server; if it is new, look at the clock of this machine".to_owned(),
+        ),
+        CertificateFault::WrongName => say(
+            "the server's certificate is for another name",
+            URL,
+            format!("give the name that the certificate has instead of `{host}`"),
+        ),
+        CertificateFault::Authority => say(
+            "the server shows the certificate of an authority as its own",
+            None,
+            "give the server a certificate of its own (basicConstraints CA:FALSE), and name its issuer in \
+             vestibule.mail.ca_file"
+                .to_owned(),
+        ),
+        CertificateFault::UnknownIssuer if shown.is_self_signed => say(
+            "the server's certificate is self-signed",
+            CA_FILE,
+            "name a file with this certificate as PEM".to_owned(),
+        ),
+        CertificateFault::UnknownIssuer => say(
+            "the server's certificate is signed by an authority that is not known here",
+            CA_FILE,
+            "name a file with the certificate of this authority as PEM, and let the server send those in \
+             between"
+                .to_owned(),
+        ),
+        CertificateFault::Other => say(
+            "the server's certificate is not good",
+            None,
+            "read what is wrong with it above, and mend it on the server".to_owned(),
+        ),
+    }
+}
+
+/// The server offered no mechanism that the service knows.
+fn sign_in(is_encrypted: bool, shown: &Shown) -> Option<Diagnosis> {
+    let say = |seen: String, advice: &str| {
+        Some(Diagnosis { seen, setting: URL, advice: advice.to_owned() })
+    };
+    let knows =
+        |offer: &Offer| offer.mechanisms.iter().any(|name| name == "PLAIN" || name == "LOGIN");
+    let here = if is_encrypted { shown.encrypted.as_ref() } else { shown.clear.as_ref() };
+    if !is_encrypted && shown.encrypted.as_ref().is_some_and(knows) {
+        return say(
+            "the server lets users sign in behind STARTTLS only".to_owned(),
+            "say ?tls=required",
+        );
+    }
+    match here.map(|offer| offer.mechanisms.join(", ")) {
+        Some(others) if !others.is_empty() => say(
+            format!(
+                "the server offers {others} to sign in by, and the service knows PLAIN and LOGIN"
+            ),
+            "take a server or a port that offers one of those",
+        ),
+        _ => say(
+            "the server lets nobody sign in at this port".to_owned(),
+            "leave out the user and the password, or take the port for submission, 587 or 465",
+        ),
+    }
+}

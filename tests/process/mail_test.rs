@@ -1,0 +1,168 @@
+//! `vestibule mail test` names what keeps letters from leaving, and the setting to change (F13).
+
+use serde_json::Value;
+
+use crate::ADA;
+use crate::program::Program;
+use crate::smtp::{Act, Authority, Certificate, SmtpServer, Step};
+
+const URL: &str = "vestibule.mail.smtp_url";
+
+/// What the command says about these settings, as JSON and in words; it fails.
+fn verdict(settings: &[(&'static str, String)]) -> (Value, String) {
+    let mut all = vec![("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned())];
+    all.extend(settings.iter().cloned());
+    if !all.iter().any(|(key, _)| key.ends_with("TIMEOUT")) {
+        all.push(("VESTIBULE_MAIL__TIMEOUT", "2s".to_owned()));
+    }
+    let program = Program::prepare(&all);
+    let said = program.tell(&["mail", "test", ADA, "--json"], "");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let document: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(document["taken"], false);
+    (document, said.stderr)
+}
+
+/// The diagnosis has the stage and the setting, and both parts of it say this.
+fn names(
+    (document, words): &(Value, String),
+    stage: &str,
+    setting: Option<&str>,
+    seen: &str,
+    advice: &str,
+) {
+    assert_eq!(document["stage"], stage, "{document}");
+    assert_eq!(document["setting"].as_str(), setting, "{document}");
+    let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
+    assert!(text("seen").contains(seen), "{seen} is not in {document}");
+    assert!(text("advice").contains(advice), "{advice} is not in {document}");
+    assert!(words.contains(&text("seen")) && words.contains(&text("advice")), "{words}");
+}
+
+fn url(url: String) -> Vec<(&'static str, String)> {
+    vec![("VESTIBULE_MAIL__SMTP_URL", url)]
+}
+
+#[test]
+fn f13_tls_from_the_first_byte_and_starttls_are_told_apart() {
+    let authority = Authority::create();
+    let starttls = SmtpServer::start_tls(&authority, "localhost");
+    let implicit = SmtpServer::implicit_tls(&authority, "localhost");
+    let plain = SmtpServer::start();
+    let smtps = |server: &SmtpServer| url(format!("smtps://u:p@localhost:{}", server.port()));
+    let smtp = |server: &SmtpServer, tls: &str| {
+        url(format!("smtp://localhost:{}?tls={tls}", server.port()))
+    };
+    let found = verdict(&smtps(&starttls));
+    names(&found, "encryption", Some(URL), "greets in the clear", "?tls=required");
+    let found = verdict(&smtps(&plain));
+    names(&found, "encryption", Some(URL), "greets in the clear", "no encryption at this port");
+    for tls in ["required", "opportunistic", "none"] {
+        let found = verdict(&smtp(&implicit, tls));
+        names(&found, "greeting", Some(URL), "TLS from the first byte", "say smtps://");
+    }
+    let found = verdict(&smtp(&plain, "required"));
+    names(&found, "encryption", Some(URL), "offers no STARTTLS", "?tls=none");
+    for server in [starttls, implicit, plain] {
+        assert!(server.logins().is_empty(), "no password is given away to find out");
+    }
+}
+
+#[test]
+fn f13_certificates_that_are_not_good_are_told_apart() {
+    let (authority, stranger) = (Authority::create(), Authority::create());
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority.pem()).expect("a file");
+    let ask = |server: &SmtpServer, host: &str| {
+        let mut settings = url(format!("smtp://{host}:{}?tls=required", server.port()));
+        settings.push(("VESTIBULE_MAIL__CA_FILE", file.display().to_string()));
+        verdict(&settings)
+    };
+    let ca_file = Some("vestibule.mail.ca_file");
+    for (authority, shown, setting, seen, advice) in [
+        (&authority, Certificate::SelfSigned, ca_file, "is self-signed", "with this certificate"),
+        (&stranger, Certificate::Good, ca_file, "an authority that is not known", "as PEM"),
+        (&authority, Certificate::Expired, None, "has expired", "renew it"),
+        (&authority, Certificate::Authority, None, "of an authority as its own", "CA:FALSE"),
+    ] {
+        let server = SmtpServer::showing(authority, shown);
+        names(&ask(&server, "localhost"), "encryption", setting, seen, advice);
+    }
+    let server = SmtpServer::start_tls(&authority, "elsewhere.example");
+    let found = ask(&server, "localhost");
+    names(&found, "encryption", Some(URL), "for another name", "instead of `localhost`");
+}
+
+#[test]
+fn f13_what_keeps_a_user_from_signing_in_is_named() {
+    let authority = Authority::create();
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority.pem()).expect("a file");
+    let server = SmtpServer::start_tls(&authority, "localhost");
+    let clear = url(format!("smtp://u:p@localhost:{}?tls=none", server.port()));
+    let mut encrypted = url(format!("smtp://u:p@localhost:{}?tls=required", server.port()));
+    encrypted.push(("VESTIBULE_MAIL__CA_FILE", file.display().to_string()));
+    let stage = "authentication";
+
+    server.offers("", "PLAIN LOGIN");
+    names(&verdict(&clear), stage, Some(URL), "behind STARTTLS only", "say ?tls=required");
+    server.offers("", "CRAM-MD5 XOAUTH2");
+    names(&verdict(&encrypted), stage, Some(URL), "CRAM-MD5, XOAUTH2", "one of those");
+    server.offers("", "");
+    names(&verdict(&encrypted), stage, Some(URL), "nobody sign in at this port", "leave out");
+    server.offers("PLAIN", "PLAIN");
+    server.plays(|step| match step {
+        Step::Auth { .. } => Act::Say("535 5.7.8 no"),
+        _ => Act::Behave,
+    });
+    names(&verdict(&encrypted), stage, Some(URL), "the user and the password", "%40");
+    server.plays(|step| match step {
+        Step::Auth { .. } => Act::Say("538 5.7.11 encrypt first"),
+        _ => Act::Behave,
+    });
+    names(&verdict(&clear), stage, Some(URL), "not encrypted", "say ?tls=required");
+}
+
+#[test]
+fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
+    let server = SmtpServer::start();
+    let near = url(server.url());
+    let login = url(server.url().replace("://", "://u:p@"));
+    let refuse = |at: &'static str, words: &'static str| {
+        server.plays(move |step| if step.name() == at { Act::Say(words) } else { Act::Behave });
+    };
+    refuse("MAIL", "530 5.7.0 authentication required");
+    names(&verdict(&near), "sender", Some(URL), "have signed in only", "user:password@host");
+    refuse("MAIL", "553 5.7.1 not yours");
+    let from = Some("vestibule.mail.from");
+    names(&verdict(&near), "sender", from, "no-reply@", "may send from");
+    refuse("RCPT", "554 5.7.1 relay access denied");
+    names(&verdict(&near), "recipient", Some(URL), "does not relay", "the user and the password");
+    names(&verdict(&login), "recipient", Some(URL), "does not relay", "for this user");
+    refuse("RCPT", "450 4.2.0 greylisted");
+    names(&verdict(&near), "recipient", None, "puts the letter off", "by itself");
+    refuse("connected", "554 5.7.1 go away");
+    names(&verdict(&near), "greeting", None, "nothing from this machine", "may send");
+
+    let authority = Authority::create();
+    let starttls = SmtpServer::start_tls(&authority, "localhost");
+    starttls.plays(|step| match step {
+        Step::Sender(_) => Act::Say("530 5.7.0 must issue STARTTLS first"),
+        _ => Act::Behave,
+    });
+    let clear = url(format!("{}?tls=none", starttls.url()));
+    names(&verdict(&clear), "sender", Some(URL), "encrypted connections only", "?tls=required");
+}
+
+#[test]
+fn f13_servers_that_are_not_there_are_named_with_their_place() {
+    let gone = SmtpServer::start();
+    gone.close();
+    let found = verdict(&url(gone.url()));
+    let port = format!("port {}", gone.port());
+    names(&found, "connection", Some(URL), &port, "correct the port");
+    let found = verdict(&url("smtp://nobody.invalid".to_owned()));
+    names(&found, "lookup", Some(URL), "`nobody.invalid` has no address", "correct the host");
+}
