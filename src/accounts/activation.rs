@@ -246,6 +246,7 @@ impl Accounts {
         }
         tx.consume_links(*sign_up, id, now).await?;
         tx.attach_events(*sign_up, id).await?;
+        self.limits.mailbox_proven(tx, (id, email), caller, now).await?;
         let happening = Happening::new(EventKind::Activation, Actor::Owner).to_account(id);
         self.events.note(tx, happening, caller).await?;
         Ok(Consumed::Account)

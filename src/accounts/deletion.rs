@@ -86,7 +86,7 @@ impl Accounts {
             return Ok(false);
         }
         let email = &account.account.email;
-        self.limits.forgive(tx, id, email).await?;
+        self.limits.forget_places(tx, id).await?;
         if !tx.close_account(id, epoch, self.clock.now()).await? {
             return Ok(false);
         }

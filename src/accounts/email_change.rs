@@ -25,6 +25,12 @@ impl From<StoreError> for EmailChangeError {
     }
 }
 
+impl From<Failure> for EmailChangeError {
+    fn from(failure: Failure) -> Self {
+        Self::Proof(failure.into())
+    }
+}
+
 /// What stands behind a link of a change of address, and what its page shows.
 #[derive(Debug)]
 pub enum EmailChangeStanding {
@@ -161,7 +167,10 @@ impl Accounts {
         if before.is_some_and(|before| before.account.email == *new) {
             return Err(EmailChangeError::Unchanged);
         }
+        self.limits.admit_account_request(id, caller)?;
         let proven = self.prove(id, password, caller).await?.account;
+        self.limits.count_request(caller)?;
+        self.limits.count_account_request(id)?;
         self.store
             .write(async |tx| {
                 let now = self.clock.now();
@@ -265,8 +274,9 @@ impl Accounts {
                 }
                 tx.void_account_links(id, now).await?;
                 tx.leave_letters_to(&account.account.email, id).await?;
-                // both are of the old address
-                self.limits.forgive(tx, id, &account.account.email).await?;
+                // those are of the old address
+                self.limits.forget_places(tx, id).await?;
+                self.limits.mailbox_proven(tx, (id, &change.email), caller, now).await?;
                 let changed = Happening::new(EventKind::EmailChanged, Actor::Owner).to_account(id);
                 self.events.note(tx, changed, caller).await?;
                 let notice = Cause::email_changed(now, &change.email);
@@ -296,10 +306,13 @@ impl Accounts {
                     Err(Closed::Stopped) => return Ok(found.done(true)),
                     Err(closed) => return Err(closed.into()),
                 }
-                let change = &found.change;
-                if !tx.stop_email_change(change.id, self.clock.now()).await? {
+                let (change, account) = (&found.change, &found.account.account);
+                let now = self.clock.now();
+                if !tx.stop_email_change(change.id, now).await? {
                     return Err(EmailLinkError::Unknown);
                 }
+                let proven = (account.id, &account.email);
+                self.limits.mailbox_proven(tx, proven, caller, now).await?;
                 let stopped = Happening::new(EventKind::EmailChangeStopped, Actor::Owner);
                 self.events.note(tx, stopped.to_account(change.account), caller).await?;
                 Ok(found.done(false))
@@ -356,10 +369,14 @@ impl Accounts {
     pub async fn renew_email_link(&self, token: &str, caller: &Caller) -> Result<(), Failure> {
         self.limits.count_request(caller)?;
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
+        let purpose = AccountLinkPurpose::EmailChange;
+        let found = self.store.read(async |db| self.find_change(db, &token, purpose).await).await?;
+        if let Some(Found { account, waits: true, link: AccountLinkState::Expired, .. }) = found {
+            self.limits.count_account_request(account.account.id)?;
+        }
         let renewed = self
             .store
             .write(async |tx| {
-                let purpose = AccountLinkPurpose::EmailChange;
                 let Found { change, account, link, waits } =
                     self.hold_change(tx, &token, purpose).await?;
                 let now = self.clock.now();

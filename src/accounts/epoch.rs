@@ -34,9 +34,9 @@ impl Accounts {
     }
 
     /// What has to go once an account is in a new epoch: the links in earlier letters, a change of
-    /// address that somebody else may have begun, the places that somebody else may have signed in
-    /// from, and what was guessed before. The rows of sessions that are dead by now go after the
-    /// transaction, by [`Accounts::purge_ended_sessions`].
+    /// address that somebody else may have begun, and the places that somebody else may have signed in
+    /// from. The rows of sessions that are dead by now go after the transaction, by
+    /// [`Accounts::purge_ended_sessions`].
     pub(super) async fn clear_after_new_epoch(
         &self,
         tx: &mut Connection,
@@ -45,10 +45,7 @@ impl Accounts {
         let now = self.clock.now();
         tx.void_account_links(account, now).await?;
         tx.void_email_changes(account, now).await?;
-        match tx.find_account(account).await? {
-            Some(owner) => self.limits.forgive(tx, account, &owner.account.email).await,
-            None => Ok(()),
-        }
+        self.limits.forget_places(tx, account).await
     }
 
     /// Removes the rows of sessions that a raised epoch has ended, in batches. A failure is for the log

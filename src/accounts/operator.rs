@@ -198,6 +198,7 @@ impl Accounts {
                 if !made {
                     return Err(CreateError::AddressTaken);
                 }
+                self.limits.account_made(tx, &new.email).await?;
                 let event = Happening::new(EventKind::AccountCreated, Actor::Operator);
                 self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
                 if new.password.is_none() {

@@ -242,8 +242,8 @@ impl Accounts {
                     return Err(ResetError::Used);
                 }
                 self.clear_after_new_epoch(tx, id).await?;
-                // a link shows more than a password does: nobody's guesses keep its owner out there
-                self.limits.know_place(tx, &owner.account, caller, now).await?;
+                let email = &owner.account.email;
+                self.limits.mailbox_proven(tx, (id, email), caller, now).await?;
                 let reset = Happening::new(EventKind::PasswordReset, Actor::Owner);
                 self.events.note(tx, reset.to_account(id), caller).await?;
                 // nobody's password has changed where there was none

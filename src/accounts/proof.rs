@@ -31,8 +31,9 @@ pub(super) struct Proven {
 }
 
 impl Accounts {
-    /// The account, if `current` is its password; limited as sign-in is (R42). What is then done has to
-    /// be done on the condition that the account is still in the same epoch.
+    /// The account, if `current` is its password, for a caller who is signed in to it. Wrong ones are
+    /// limited as at sign-in, by counts of the account's own (R42). What is then done has to be done on
+    /// the condition that the account is still in the same epoch.
     pub(super) async fn prove(
         &self,
         id: AccountId,
@@ -43,7 +44,7 @@ impl Accounts {
         let found = self.store.read(async |db| db.find_account(id).await).await?;
         let account = found.filter(|account| account.disabled_at.is_none());
         let account = account.ok_or(ProofError::Gone)?;
-        let mut pass = self.limits.admit(account.account.email.as_str(), caller).await?;
+        let mut pass = self.limits.admit_signed_in(&account.account, caller).await?;
         let (stored, network) = (&account.password_hash, caller.network());
         let verdict =
             self.hasher.verify(current.as_bytes(), stored, Purpose::SignIn, network).await;

@@ -16,6 +16,8 @@ pub struct LimitSettings {
     pub enabled: bool,
     /// Letters that one address gets in an hour; further ones wait.
     pub letters_per_hour: NonZeroUsize,
+    /// Notices of one kind that the owner of an account gets in an hour; further ones wait.
+    pub notices_per_hour: NonZeroUsize,
     /// Wrong passwords in a row for a name before the next try has to wait.
     pub free_failures: NonZeroU32,
     /// Wrong passwords in a row for a name after which none is tried any more, but where somebody
@@ -31,6 +33,8 @@ pub struct LimitSettings {
     pub sign_ups_per_address: NonZeroU32,
     /// Sign-ups in an hour on one node.
     pub sign_ups_in_all: NonZeroU32,
+    /// Letters to addresses that are not its own which one account asks for in an hour.
+    pub requests_per_account: NonZeroU32,
     /// Letters asked for from one address in an hour, by other ways than signing up.
     pub requests_per_address: NonZeroU32,
     /// The same on one node.
@@ -58,6 +62,7 @@ impl LimitSettings {
             ("limits.failures_in_all", self.failures_in_all),
             ("limits.sign_ups_per_address", self.sign_ups_per_address),
             ("limits.sign_ups_in_all", self.sign_ups_in_all),
+            ("limits.requests_per_account", self.requests_per_account),
             ("limits.requests_per_address", self.requests_per_address),
             ("limits.requests_in_all", self.requests_in_all),
             ("limits.unknown_links_per_address", self.unknown_links_per_address),

@@ -132,7 +132,7 @@ fn development_url(figment: &Figment) -> String {
 /// The defaults that hold in every profile.
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults: [(&str, Value); 40] = [
+    let defaults: [(&str, Value); 42] = [
         (DATABASE_URL, "sqlite://data/vestibule.db".into()),
         ("vestibule.name", "Vestibule".into()),
         ("vestibule.clients", Dict::new().into()),
@@ -154,6 +154,7 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.hashing.max_wait", "1500ms".into()),
         ("vestibule.limits.enabled", true.into()),
         ("vestibule.limits.letters_per_hour", 6.into()),
+        ("vestibule.limits.notices_per_hour", 6.into()),
         ("vestibule.admission.in_flight", 1_024.into()),
         ("vestibule.metrics", Dict::new().into()),
         ("vestibule.limits.free_failures", 10.into()),
@@ -163,6 +164,7 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.limits.failures_in_all", 3_000.into()),
         ("vestibule.limits.sign_ups_per_address", 1_000.into()),
         ("vestibule.limits.sign_ups_in_all", 20_000.into()),
+        ("vestibule.limits.requests_per_account", 10.into()),
         ("vestibule.limits.requests_per_address", 500.into()),
         ("vestibule.limits.requests_in_all", 20_000.into()),
         ("vestibule.limits.unknown_links_per_address", 500.into()),

@@ -5,6 +5,18 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::model::{Caller, EmailAddress, EmailChangeId, UserAgent};
 
+/// What limits how many letters of a kind one recipient gets in an hour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LetterCap {
+    /// `limits.letters_per_hour`, with all other letters to the address: a caller who has not shown
+    /// that the address is theirs can cause such a letter.
+    OfRecipient,
+    /// `limits.notices_per_hour`, for each kind by itself, so that a thief hides no kind behind a
+    /// flood of another: the owner of an account causes it, or a thief in their place.
+    OfNotices,
+    None,
+}
+
 /// What caused a letter: the facts that wait in the outbox. Nothing secret.
 ///
 /// What the letter says is decided by the courier, which looks at what has become of the address
@@ -80,22 +92,23 @@ impl Cause {
         Self::AccountDeleted { at: at.unix_millis(), by_operator }
     }
 
-    /// Whether somebody who has not shown that the address is theirs can cause such a letter; then
-    /// only so many leave in an hour.
-    pub fn is_open_to_strangers(&self) -> bool {
+    /// What limits how many such letters one recipient gets in an hour.
+    pub const fn cap(&self) -> LetterCap {
         match self {
             Self::SignUp { .. }
             | Self::NewLink
             | Self::PasswordReset { .. }
             // by the operator, and then by whoever has an old link of it
             | Self::Invitation
-            | Self::EmailChange { .. } => true,
-            Self::SessionEnded { .. }
-            | Self::OperatorReset
-            | Self::PasswordChanged { .. }
-            | Self::EmailChangeNotice { .. }
+            | Self::EmailChange { .. } => LetterCap::OfRecipient,
+            Self::PasswordChanged { .. }
             | Self::EmailChanged { .. }
-            | Self::AccountDeleted { .. } => false,
+            | Self::AccountDeleted { .. } => LetterCap::OfNotices,
+            // a theft is known at once, and so is a change that the letter can stop, which is limited
+            // where it is asked for; the operator is trusted
+            Self::SessionEnded { .. } | Self::EmailChangeNotice { .. } | Self::OperatorReset => {
+                LetterCap::None
+            }
         }
     }
 

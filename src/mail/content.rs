@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::mail::courier::{Courier, HOUR, ROUND};
-use crate::mail::{Cause, Letter};
+use crate::mail::{Cause, Letter, LetterCap};
 use crate::model::{AccountLinkPurpose, EmailChange, EmailChangeId, LinkToken, Locale, SignUp};
 use crate::storage::{AccountRecord, ClaimedLetter, Connection, NewAccountLink, StoreError};
 
@@ -50,9 +50,7 @@ impl Courier {
         if !tx.holds_lease(letter, now).await? {
             return Ok(Decision::Lost);
         }
-        if cause.is_open_to_strangers()
-            && let Some(until) = self.over_the_limit(tx, letter, now).await?
-        {
+        if let Some(until) = self.over_the_limit(tx, letter, cause.cap(), now).await? {
             // of several that wait, the last says it all
             return Ok(match tx.is_superseded(letter).await? {
                 true => Decision::Drop,
@@ -269,14 +267,19 @@ impl Courier {
         &self,
         tx: &mut Connection,
         letter: &ClaimedLetter,
+        cap: LetterCap,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        if !self.limits.enabled {
-            return Ok(None);
-        }
-        let share = self.limits.letters_per_hour.get();
+        let (share, kind) = match cap {
+            _ if !self.limits.enabled => return Ok(None),
+            LetterCap::None => return Ok(None),
+            LetterCap::OfRecipient => (self.limits.letters_per_hour.get(), None),
+            LetterCap::OfNotices => {
+                (self.limits.notices_per_hour.get(), Some(letter.kind.as_str()))
+            }
+        };
         // those that were claimed before this one have not left yet, but will
-        let (sent, ahead) = tx.letters_counted(letter, now - HOUR, now).await?;
+        let (sent, ahead) = tx.letters_counted(letter, kind, now - HOUR, now).await?;
         if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
             return Ok(Some(*sent_at + HOUR));
         }

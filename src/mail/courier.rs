@@ -18,8 +18,8 @@ use crate::mail::content::Decision;
 use crate::mail::in_flight::InFlight;
 use crate::mail::refusals::Verdict;
 use crate::mail::{
-    Breaker, Cause, Envelope, Failure, Fault, Letter, Mailbox, Outbox, RenderError, Renderer,
-    SentLetter, Transport,
+    Breaker, Cause, Envelope, Failure, Fault, Letter, LetterCap, Mailbox, Outbox, RenderError,
+    Renderer, SentLetter, Transport,
 };
 use crate::metrics::Letters;
 use crate::storage::{ClaimLimit, ClaimedLetter, LetterId, Store, StoreError, chain};
@@ -186,6 +186,7 @@ impl Courier {
     /// Whether the letter left.
     async fn deliver(&self, letter: &ClaimedLetter) -> Result<bool, DeliveryError> {
         let cause: Cause = serde_json::from_str(&letter.facts)?;
+        let cap = cause.cap();
         let decision = self.store.write(async |tx| self.decide(tx, letter, cause).await).await?;
         let (content, locale) = match decision {
             Decision::Send { content, locale } => (content, locale.or(letter.locale.clone())),
@@ -220,7 +221,7 @@ impl Courier {
         }
         match outcome {
             Ok(()) => {
-                self.has_left(letter, &content).await?;
+                self.has_left(letter, &content, cap).await?;
                 self.show(sent);
                 Ok(true)
             }
@@ -231,11 +232,19 @@ impl Courier {
         }
     }
 
-    async fn has_left(&self, letter: &ClaimedLetter, content: &Letter) -> Result<(), StoreError> {
+    async fn has_left(
+        &self,
+        letter: &ClaimedLetter,
+        content: &Letter,
+        cap: LetterCap,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mark = || {
             self.store.write(async |tx| {
-                tx.count_letter(&letter.email, now).await?;
+                tx.count_letter(&letter.email, None, now).await?;
+                if cap == LetterCap::OfNotices {
+                    tx.count_letter(&letter.email, Some(&letter.kind), now).await?;
+                }
                 match letter.kind.as_str() {
                     Cause::FAREWELL => tx.drop_letter(letter).await,
                     _ => tx.mark_sent(letter, now).await,

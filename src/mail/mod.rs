@@ -22,7 +22,7 @@ mod transport;
 mod trial;
 
 pub use breaker::Breaker;
-pub use cause::Cause;
+pub use cause::{Cause, LetterCap};
 pub use courier::{Courier, Delivered};
 pub use desk::{Desk, Done, NotDone};
 pub use diagnosis::Diagnosis;

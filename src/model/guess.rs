@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::model::Digest;
+use crate::model::{AccountId, Digest};
 
 /// A name that a password is tried for and the network that it comes from, as digests: what the
 /// database keeps of them, and what tells nothing of a name that belongs to nobody.
@@ -25,10 +25,22 @@ impl Tried {
             place: labelled("place", &place),
         }
     }
+
+    /// The same for the current password of an account whose owner is signed in: it is counted for
+    /// the account, apart from what strangers try for its name.
+    #[must_use]
+    pub fn signed_in(self, account: AccountId) -> Self {
+        Self { name: Self::signed_in_digest(account), ..self }
+    }
+
+    /// The digest that stands for the current password of an account whose owner is signed in.
+    pub fn signed_in_digest(account: AccountId) -> Digest {
+        labelled("signed-in", account.to_string().as_bytes())
+    }
 }
 
 /// The digest that stands for the network of an address.
-pub fn network_digest(address: Option<IpAddr>) -> Digest {
+fn network_digest(address: Option<IpAddr>) -> Digest {
     labelled("network", network(address).as_bytes())
 }
 

@@ -33,7 +33,7 @@ pub use client::{
 pub use email::{EmailAddress, EmailError, SenderAddress};
 pub use email_change::{EmailChange, EmailChangeId, EmailChangeState};
 pub use event::{Actor, Event, EventId, EventKind};
-pub use guess::{Tried, network_digest};
+pub use guess::Tried;
 pub use link::{AccountLinkPurpose, AccountLinkState, LinkState, LinkToken};
 pub use network::{Network, Subnet};
 pub use origin::{OriginError, Origins};

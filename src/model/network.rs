@@ -14,7 +14,7 @@ const IPV6_PREFIXES: [u8; 3] = [48, 56, 64];
 pub struct Network(Option<IpAddr>);
 
 /// One of the nested networks that an address is in.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Subnet(Option<IpNet>);
 
 impl Network {

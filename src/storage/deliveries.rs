@@ -74,9 +74,14 @@ impl ClaimLimit {
     }
 }
 
-/// Of an address that letters are counted by.
-fn digest_of(email: &EmailAddress) -> Vec<u8> {
-    Digest::of(email.as_str().as_bytes()).as_bytes().to_vec()
+/// Of an address that letters are counted by; of a kind by itself, with the kind.
+fn digest_of(email: &EmailAddress, kind: Option<&str>) -> Vec<u8> {
+    let digest = match kind {
+        // no address has a blank in it
+        Some(kind) => Digest::of(format!("{kind} {email}").as_bytes()),
+        None => Digest::of(email.as_str().as_bytes()),
+    };
+    digest.as_bytes().to_vec()
 }
 
 /// What a mail server said may hold anything, and PostgreSQL has no NUL in its texts.
@@ -224,11 +229,12 @@ impl Connection {
     }
 
     /// When letters left to the address of `letter` since `since`, oldest first; and how many are on
-    /// their way to it that were posted before this one. By one statement, so that none is missed
-    /// which is sent while they are counted.
+    /// their way to it that were posted before this one. All kinds, or those of one that is counted by
+    /// itself. By one statement, so that none is missed which is sent while they are counted.
     pub async fn letters_counted(
         &mut self,
         letter: &ClaimedLetter,
+        kind: Option<&str>,
         since: Timestamp,
         now: Timestamp,
     ) -> Result<(Vec<Timestamp>, usize), StoreError> {
@@ -237,13 +243,14 @@ impl Connection {
             UNION ALL
             SELECT CAST(NULL AS BIGINT) FROM outbox
             WHERE email = $3 AND id < $4 AND sent_at IS NULL AND dead_at IS NULL
-              AND leased_until > $5";
+              AND leased_until > $5 AND kind = COALESCE($6, kind)";
         let rows = sqlx::query(SQL)
-            .bind(digest_of(&letter.email))
+            .bind(digest_of(&letter.email, kind))
             .bind(since.unix_millis())
             .bind(letter.email.as_str())
             .bind(letter.id.to_string())
             .bind(now.unix_millis())
+            .bind(kind)
             .fetch_all(self.raw())
             .await?;
         let instants: Vec<Option<Timestamp>> = rows
@@ -256,14 +263,20 @@ impl Connection {
         Ok((sent, ahead))
     }
 
-    /// Notes that a letter has left to the address, for the limit of an hour.
+    /// Notes that a letter has left to the address, for the limit of an hour; or that one of a kind has
+    /// that is counted by itself.
     pub async fn count_letter(
         &mut self,
         email: &EmailAddress,
+        kind: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO letters_sent (digest, sent_at) VALUES ($1, $2)";
-        sqlx::query(SQL).bind(digest_of(email)).bind(now.unix_millis()).execute(self.raw()).await?;
+        sqlx::query(SQL)
+            .bind(digest_of(email, kind))
+            .bind(now.unix_millis())
+            .execute(self.raw())
+            .await?;
         Ok(())
     }
 

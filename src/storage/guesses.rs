@@ -3,16 +3,24 @@
 //! Rows are held in this order: the account's, those of `places`, those of `guesses`, those of
 //! `networks`.
 
-use super::{Connection, StoreError, column};
+use std::time::Duration;
+
+use super::{Connection, GUESSES_REMEMBERED, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, Digest, Tried};
 
 /// So many places are remembered for each account, the latest.
 const PLACES_REMEMBERED: i64 = 20;
 
+/// One wrong password in a row is forgotten each time that this has passed since the last one, so that
+/// a hundred are forgotten when their row goes: 21.6 h.
+pub const FAILURE_FORGOTTEN_AFTER: Duration =
+    Duration::from_millis(GUESSES_REMEMBERED.as_secs() * 1_000 / 100);
+
 /// Wrong passwords in a row.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Failures {
+    /// As of the last one.
     pub count: i64,
     /// When the last one was.
     pub last_at: Option<Timestamp>,
@@ -62,7 +70,8 @@ impl Connection {
         Ok(found)
     }
 
-    /// One more wrong password in a row for a name, or for one at a place.
+    /// One more wrong password in a row for a name, or for one at a place. Of the earlier ones, one is
+    /// forgotten for each [`FAILURE_FORGOTTEN_AFTER`] since the last.
     pub async fn insert_failure(
         &mut self,
         digest: &Digest,
@@ -70,10 +79,18 @@ impl Connection {
     ) -> Result<(), StoreError> {
         const SQL: &str = "
             INSERT INTO guesses (digest, failures, last_at) VALUES ($1, 1, $2)
-            ON CONFLICT (digest) DO UPDATE SET failures = guesses.failures + 1, last_at = $2";
+            ON CONFLICT (digest) DO UPDATE SET
+                failures = 1 + CASE
+                    WHEN guesses.last_at > $2 THEN guesses.failures
+                    WHEN guesses.failures > ($2 - guesses.last_at) / $3
+                        THEN guesses.failures - ($2 - guesses.last_at) / $3
+                    ELSE 0 END,
+                last_at = $2";
+        let interval = i64::try_from(FAILURE_FORGOTTEN_AFTER.as_millis()).unwrap_or(i64::MAX);
         sqlx::query(SQL)
             .bind(digest.as_bytes().to_vec())
             .bind(now.unix_millis())
+            .bind(interval)
             .execute(self.raw())
             .await?;
         Ok(())

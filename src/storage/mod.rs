@@ -73,7 +73,7 @@ pub use email_changes::NewEmailChange;
 pub use error::{StoreError, StoreErrorKind};
 pub use events::NewEvent;
 pub use examine::Examination;
-pub use guesses::{Failures, Guesses};
+pub use guesses::{FAILURE_FORGOTTEN_AFTER, Failures, Guesses};
 pub use janitor::{GUESSES_REMEMBERED, Janitor};
 pub use letters::{LetterRecord, LetterState};
 pub use links::LinkRecord;

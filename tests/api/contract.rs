@@ -11,7 +11,7 @@ use crate::support::{self, ADA, basic, bearer};
 use crate::support_life::Browser;
 use crate::support_pages::{Answer, get, post, submit};
 
-async fn document(app: &TestApp) -> Value {
+pub async fn document(app: &TestApp) -> Value {
     let answer = get(app, "/openapi.json").await;
     assert_eq!(answer.status, Status::Ok);
     assert_eq!(answer.header("content-type"), "application/json");
@@ -20,7 +20,7 @@ async fn document(app: &TestApp) -> Value {
 }
 
 /// Each operation, as `(path, method, operation)`.
-fn operations(document: &Value) -> Vec<(String, Method, Value)> {
+pub fn operations(document: &Value) -> Vec<(String, Method, Value)> {
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -29,6 +29,18 @@ fn operations(document: &Value) -> Vec<(String, Method, Value)> {
         }
     }
     all
+}
+
+/// The names of the fields in the body of an operation.
+pub fn fields(document: &Value, operation: &Value) -> BTreeSet<String> {
+    let contents = operation["requestBody"]["content"].as_object();
+    let schemas = contents.into_iter().flatten().map(|(_, content)| &content["schema"]);
+    let resolved = schemas.map(|schema| match schema["$ref"].as_str() {
+        Some(place) => document.pointer(&place[1..]).unwrap(),
+        None => schema,
+    });
+    let members = resolved.filter_map(|schema| schema["properties"].as_object());
+    members.flat_map(|members| members.keys().cloned()).collect()
 }
 
 fn routes(app: &TestApp) -> BTreeSet<(String, String)> {

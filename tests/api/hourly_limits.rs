@@ -7,7 +7,7 @@ use futures_util::future::join;
 use rocket::http::{ContentType, Status};
 use rocket::tokio::sync::Notify;
 use serde_json::json;
-use vestibule::testing::PASSWORD;
+use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, form, from, hold_the_writer};
 use crate::support_pages::{Answer, OTHER};
@@ -53,6 +53,133 @@ async fn sign_ups_and_requests_for_letters_are_limited_by_address() {
     assert_eq!(refused.problem(429, "rate-limited").header("retry-after"), "1200");
     app.advance(Duration::from_secs(1_800));
     assert_eq!(post("/v1/password-resets", STRANGER, "ada").await.status, Status::Accepted);
+}
+
+/// What is counted by network: a request for a letter, a sign-up, a wrong password, an unknown link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Request,
+    SignUp,
+    Failure,
+    UnknownLink,
+}
+
+/// Whether one more may happen from this address, for a name that nobody has tried yet.
+async fn may(app: &TestApp, kind: Kind, address: &str, number: &mut usize) -> bool {
+    *number += 1;
+    let name = format!("{number}@example.org");
+    let (path, body) = match kind {
+        Kind::Request => ("/v1/password-resets", json!({ "email": name })),
+        Kind::SignUp => ("/v1/accounts", json!({ "email": name, "password": PASSWORD })),
+        Kind::UnknownLink => ("/v1/activations", json!({ "token": "unknown" })),
+        Kind::Failure => ("/oauth/token", json!(null)),
+    };
+    let request = match kind {
+        Kind::Failure => {
+            let fields = [
+                ("grant_type", "password"),
+                ("client_id", "web"),
+                ("username", &name),
+                ("password", PASSWORD),
+            ];
+            app.client.post(path).header(ContentType::Form).body(form(&fields))
+        }
+        _ => app.client.post(path).header(ContentType::JSON).body(body.to_string()),
+    };
+    match from(request, address).dispatch().await.status().code {
+        202 | 400 | 404 => true,
+        429 => false,
+        other => unreachable!("{other}"),
+    }
+}
+
+/// How many may happen in turn from these addresses.
+async fn many(app: &TestApp, kind: Kind, addresses: impl Iterator<Item = String>) -> usize {
+    let (mut number, mut count) = (0, 0);
+    for address in addresses {
+        count += usize::from(may(app, kind, &address, &mut number).await);
+    }
+    count
+}
+
+/// Four an hour for an address or a /64, 40 in all.
+const NESTED: &str = "[default.vestibule.limits]\n\
+    requests_per_address = 4\nrequests_in_all = 40\n\
+    sign_ups_per_address = 4\nsign_ups_in_all = 40\n\
+    failures_per_address = 4\nfailures_in_all = 40\n\
+    unknown_links_per_address = 4";
+
+#[rocket::async_test]
+async fn s9_larger_networks_have_limits_of_their_own() {
+    for kind in [Kind::Request, Kind::SignUp, Kind::Failure, Kind::UnknownLink] {
+        for (what, expected, addresses) in [
+            ("one /64", 4, (0..8).map(|n| format!("2001:db8::{n:x}")).collect::<Vec<_>>()),
+            // 48 /64s of one /58
+            ("a /58", 8, (0..48).map(|n| format!("2001:db8:0:{n:x}::1")).collect()),
+            ("a /48", 16, (0..48).map(|n| format!("2001:db8:0:{:x}::1", n << 8)).collect()),
+            ("one address", 4, vec!["192.0.2.1".to_owned(); 8]),
+            ("a /24", 16, (0..48).map(|n| format!("192.0.2.{n}")).collect()),
+            ("a mapped /24", 16, (0..48).map(|n| format!("::ffff:192.0.2.{n}")).collect()),
+        ] {
+            let app = support::configured(NESTED).await;
+            assert_eq!(many(&app, kind, addresses.into_iter()).await, expected, "{kind:?} {what}");
+            // others are not concerned
+            let others = ["2001:db8:1::1", "192.0.3.1"].map(str::to_owned);
+            assert_eq!(many(&app, kind, others.into_iter()).await, 2, "{kind:?} beside {what}");
+        }
+    }
+}
+
+/// One party with as many networks as it likes fills what all share: who has done nothing in this hour
+/// can still do it, and the party cannot.
+#[rocket::async_test]
+async fn s9_whoever_fills_what_all_share_leaves_a_part_for_newcomers() {
+    for kind in [Kind::Request, Kind::SignUp, Kind::Failure] {
+        let app = support::configured(NESTED).await;
+        app.account(ADA).await;
+        // sixteen from one /48, and fourteen from the other
+        let party = |times: usize| {
+            let networks = (0..2).flat_map(|site| (0..48).map(move |n| (site, n << 8)));
+            networks.map(|(site, n)| format!("2001:db8:{site:x}:{n:x}::1")).take(times)
+        };
+        let before = usize::from(kind == Kind::SignUp);
+        assert_eq!(many(&app, kind, party(96)).await, 30 - before, "{kind:?}");
+        assert_eq!(many(&app, kind, party(96)).await, 0, "{kind:?}");
+        let newcomers = (0..3).map(|n| format!("198.51.{n}.1"));
+        assert_eq!(many(&app, kind, newcomers).await, 3, "{kind:?}");
+        // and a person there can mistype
+        assert_eq!(many(&app, kind, (0..5).map(|_| "203.0.113.9".to_owned())).await, 3, "{kind:?}");
+        // as the hour goes on, it is the others' again
+        app.advance(Duration::from_secs(3_600));
+        assert_eq!(many(&app, kind, party(1)).await, 1, "{kind:?}");
+    }
+}
+
+#[rocket::async_test]
+async fn s9_right_passwords_use_nothing_up_of_any_network() {
+    let app = support::configured(NESTED).await;
+    app.account(ADA).await;
+    for number in 0..60 {
+        let fields = support::sign_in_fields();
+        let request = app.client.post("/oauth/token").header(ContentType::Form);
+        let address = format!("2001:db8:0:{number:x}::1");
+        let answer = from(request, &address).body(form(&fields)).dispatch().await;
+        assert_eq!(answer.status(), Status::Ok, "{number}");
+    }
+    assert_eq!(many(&app, Kind::Failure, (0..9).map(|n| format!("2001:db8:0:{n:x}::9"))).await, 8);
+}
+
+/// Where no address is known, as behind a proxy that is not trusted, all share the limits of one.
+#[rocket::async_test]
+async fn s9_callers_without_a_known_address_share_one_limit() {
+    let app = support::configured(NESTED).await;
+    for number in 0..5 {
+        let body = json!({ "email": format!("{number}@example.org") });
+        let answer = app.post_json("/v1/password-resets", &body).await;
+        assert_eq!(answer.status().code, if number < 4 { 202 } else { 429 });
+    }
+    let mut number = 10;
+    assert!(may(&app, Kind::Request, "192.0.2.1", &mut number).await);
 }
 
 /// So many wait for their turn at one address, and all that are more are put off.

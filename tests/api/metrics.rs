@@ -61,7 +61,7 @@ async fn what_happened_is_counted() {
 async fn what_a_limit_refuses_is_counted_by_its_name() {
     let settings = format!(
         "{SERVED}[default.vestibule.limits]\nfree_failures = 1\nfailures_in_a_row = 2\n\
-         failures_per_address = 4\nfailures_in_all = 6\nsign_ups_per_address = 1\n\
+         failures_per_address = 4\nfailures_in_all = 8\nsign_ups_per_address = 1\n\
          requests_per_address = 1\nunknown_links_per_address = 1\n"
     );
     let app = support::configured(&settings).await;

@@ -4,4 +4,6 @@
 mod api;
 
 // where the modules look for each other
-use api::{letters, nonsense_inputs, smtp, support, support_clients, support_life, support_pages};
+use api::{
+    contract, letters, nonsense_inputs, smtp, support, support_clients, support_life, support_pages,
+};

@@ -258,19 +258,29 @@ async fn has_due_letters_says_what_a_claim_would_find(db: TestDatabase) {
 }
 
 async fn r35_the_letters_of_an_address_are_counted_whatever_becomes_of_them(db: TestDatabase) {
-    for (address, sent) in [("ada", 30), ("ada", 10), ("bob", 20), ("ada", 20)] {
+    let count = async |address: &str, kind: Option<&str>, sent: u64| {
         let to = email(&format!("{address}@example.org"));
-        db.store.write(async |tx| tx.count_letter(&to, after(sent)).await).await.unwrap();
+        db.store.write(async |tx| tx.count_letter(&to, kind, after(sent)).await).await.unwrap();
+    };
+    for (address, sent) in [("ada", 30), ("ada", 10), ("bob", 20), ("ada", 20)] {
+        count(address, None, sent).await;
     }
+    count("ada", Some("password-changed"), 35).await;
     // one on its way before this one, one behind it
     for due in [0, 1, 2] {
         db.letter("ada@example.org", after(due)).await;
     }
     let claimed = db.claim(after(2), 10).await;
-    let counted = async |since| {
-        let count = db.store.read(async |tx| tx.letters_counted(&claimed[1], since, NOW).await);
+    let of_kind = async |kind: Option<&str>, since| {
+        let letter = &claimed[1];
+        let count = db.store.read(async |tx| tx.letters_counted(letter, kind, since, NOW).await);
         count.await.unwrap()
     };
+    let counted = async |since| of_kind(None, since).await;
+    // a kind that is counted by itself, beside one of another that is on its way
+    assert_eq!(of_kind(Some("password-changed"), NOW).await, (vec![after(35)], 0));
+    assert_eq!(of_kind(Some("email-changed"), NOW).await, (vec![], 0));
+    assert_eq!(of_kind(Some(&claimed[0].kind), NOW).await, (vec![], 1));
     assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 1));
     assert_eq!(counted(after(10)).await, (vec![after(20), after(30)], 1));
     // forgetting the letters does not forget their number

@@ -1,12 +1,17 @@
-//! Guessing at passwords (R20; NIST SP 800-63B-4 §3.2.2).
+//! Limits of guessing at passwords (R20; NIST SP 800-63B-4 §3.2.2).
 //!
-//! Every place where a password is checked asks [`Limits::admit`] first, before anything is hashed,
-//! and says afterwards how it went. Names that belong to nobody are treated as all others.
+//! Every place where a password is checked asks [`Limits::admit`] or [`Limits::admit_signed_in`] first,
+//! before anything is hashed, and says afterwards how it went. Names without an account are treated as
+//! all others. A wrong password counts in one of three rows:
 //!
-//! Where somebody has signed in by a name before, wrong passwords for that name from there are counted
-//! by themselves: so strangers elsewhere lock nobody out who is at home.
+//! - at a place where the account's owner has signed in before: for that place, so that strangers
+//!   elsewhere lock no owner out who is at home. A right password there clears it;
+//! - by a caller who is signed in: for the account, so that strangers do not stand before the owner. A
+//!   right password of such a caller clears it;
+//! - otherwise: for the name. A guesser sees this count, so no sign-in changes it: only a proof of the
+//!   mailbox ([`Limits::mailbox_proven`]) and time do.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::hourly::Hourly;
@@ -14,8 +19,8 @@ use super::lines::{InLine, Permit, Room};
 use super::{Limit, Limits, Refusal, Shared};
 use crate::accounts::Failure;
 use crate::clock::Timestamp;
-use crate::model::{Account, AccountId, Caller, Tried};
-use crate::storage::{Connection, Failures, GUESSES_REMEMBERED, Guesses, StoreError};
+use crate::model::{Account, AccountId, Caller, Digest, EmailAddress, Network, Tried};
+use crate::storage::{Connection, FAILURE_FORGOTTEN_AFTER, Failures, Guesses, StoreError};
 
 /// The first wait once the free tries are used up. It doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -32,38 +37,50 @@ pub struct Pass(Option<Held>);
 #[derive(Debug)]
 struct Held {
     tried: Tried,
-    /// Whether somebody has signed in by this name from there.
-    at_known_place: bool,
+    counted: Counted,
     /// What is to be written if the password is right.
     on_success: OnSuccess,
     per_address: Hourly,
-    in_all: Option<InAll>,
+    of_node: Option<OfNode>,
     _permits: Vec<Permit>,
     // after the permits: a line is left when nothing of it is held any more
-    _lines: [InLine; 3],
+    _lines: Vec<InLine>,
+}
+
+/// What a wrong password counts for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Counted {
+    /// The name, the caller's network, and the node.
+    Name,
+    /// The name at a place where the account's owner has signed in.
+    Place,
+    /// The account whose owner is signed in.
+    SignedIn,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct OnSuccess {
     /// The place is new, or was not noted for long.
     keep_place: bool,
-    /// There are failures to be forgotten.
-    forget_name: bool,
+    /// There are failures of the place to be forgotten.
     forget_place: bool,
+    /// There are failures of callers who were signed in to be forgotten.
+    forget_signed_in: bool,
 }
 
-/// A try that counts for the whole node, unless it turns out to be none of guessing.
+/// A try that counts in the memory of the node, unless it turns out to be none of guessing.
 #[derive(Debug)]
-struct InAll {
+struct OfNode {
     shared: Arc<Shared>,
+    network: Network,
+    now: Timestamp,
     failed: bool,
 }
 
-impl Drop for InAll {
+impl Drop for OfNode {
     fn drop(&mut self) {
         if !self.failed {
-            let mut spent = self.shared.failures_in_all();
-            *spent = spent.map(|until| until - self.shared.in_all.interval());
+            self.shared.failures.give_back(self.network, self.now);
         }
     }
 }
@@ -91,29 +108,106 @@ impl Limits {
             return Ok(Pass(None));
         }
         let room = self.shared.room(self.shared.hasher.load().mean);
-        let waited = self.stand_in_line(Tried::of(name, caller.address), room);
+        let waited = self.stand_in_line(Tried::of(name, caller.address), caller, room);
         match tokio::time::timeout(self.shared.max_wait, waited).await {
             Ok(passed) => passed.map(|held| Pass(Some(held))),
             Err(_) => Err(self.shared.busy()),
         }
     }
 
-    /// Somebody has shown by a link that the account is theirs: the place is known from now on.
-    pub(in crate::accounts) async fn know_place(
+    /// Leave to try the current password of an account for a caller who is signed in to it.
+    ///
+    /// # Errors
+    /// As [`Limits::admit`].
+    pub(in crate::accounts) async fn admit_signed_in(
+        &self,
+        account: &Account,
+        caller: &Caller,
+    ) -> Result<Pass, Failure> {
+        if !self.shared.enabled {
+            return Ok(Pass(None));
+        }
+        let room = self.shared.room(self.shared.hasher.load().mean);
+        let tried = Tried::of(account.email.as_str(), caller.address).signed_in(account.id);
+        let waited = self.stand_in_line_signed_in(tried, room);
+        match tokio::time::timeout(self.shared.max_wait, waited).await {
+            Ok(passed) => passed.map(|held| Pass(Some(held))),
+            Err(_) => Err(self.shared.busy()),
+        }
+    }
+
+    /// The owner has shown by a link that the mailbox of the account is theirs: wrong passwords in a
+    /// row count no more, whoever typed them and when, and the place is known from now on.
+    pub(in crate::accounts) async fn mailbox_proven(
         &self,
         tx: &mut Connection,
-        account: &Account,
+        (account, email): (AccountId, &EmailAddress),
         caller: &Caller,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if !self.shared.enabled {
             return Ok(());
         }
-        let tried = Tried::of(account.email.as_str(), caller.address);
-        tx.keep_place(&tried.place, account.id, now).await
+        let tried = Tried::of(email.as_str(), caller.address);
+        tx.keep_place(&tried.place, account, now).await?;
+        for counted in [tried.name, tried.place, Tried::signed_in_digest(account)] {
+            tx.delete_failures(&counted).await?;
+        }
+        Ok(())
     }
 
-    async fn stand_in_line(&self, tried: Tried, room: Room) -> Result<Held, Failure> {
+    /// The operator has made the account: wrong passwords from before count no more.
+    pub(in crate::accounts) async fn account_made(
+        &self,
+        tx: &mut Connection,
+        email: &EmailAddress,
+    ) -> Result<(), StoreError> {
+        tx.delete_failures(&Tried::of(email.as_str(), None).name).await
+    }
+
+    /// No place of the account is known any more, and what was tried there or by callers who were
+    /// signed in counts no more. What strangers tried for its name goes on to count: they would see
+    /// that it does not.
+    pub(in crate::accounts) async fn forget_places(
+        &self,
+        tx: &mut Connection,
+        account: AccountId,
+    ) -> Result<(), StoreError> {
+        tx.forget_places(account, 0).await?;
+        tx.delete_failures(&Tried::signed_in_digest(account)).await
+    }
+
+    async fn stand_in_line_signed_in(&self, tried: Tried, room: Room) -> Result<Held, Failure> {
+        let shared = &self.shared;
+        let line = shared.lines.enter(&tried.name, shared.free_failures);
+        let mut weight = 1;
+        loop {
+            let permit = line.take(weight, room).await.ok_or_else(|| shared.busy())?;
+            let found = self.store.read(async |db| db.find_guesses(&tried).await).await?;
+            let now = self.clock.now();
+            let needed = shared.in_a_row(found.name, now).map_err(|wait| shared.limited(wait))?;
+            if weight >= needed {
+                let forget_signed_in = found.name.count > 0;
+                return Ok(Held {
+                    tried,
+                    counted: Counted::SignedIn,
+                    on_success: OnSuccess { forget_signed_in, ..OnSuccess::of(&found, now) },
+                    per_address: shared.per_address,
+                    of_node: None,
+                    _permits: vec![permit],
+                    _lines: vec![line],
+                });
+            }
+            weight = needed;
+        }
+    }
+
+    async fn stand_in_line(
+        &self,
+        tried: Tried,
+        caller: &Caller,
+        room: Room,
+    ) -> Result<Held, Failure> {
         let shared = &self.shared;
         let busy = || shared.busy();
         let most = shared.free_failures;
@@ -145,19 +239,22 @@ impl Limits {
                     && weights.network >= needed.network
             };
             if is_enough {
-                let in_all = if at_known_place { None } else { Some(InAll::spend(shared, now)?) };
+                let of_node = match at_known_place {
+                    true => None,
+                    false => Some(OfNode::spend(shared, caller.network(), now)?),
+                };
                 let permits = match elsewhere {
                     Some((name, network)) if !at_known_place => vec![place, name, network],
                     _ => vec![place],
                 };
                 return Ok(Held {
                     tried,
-                    at_known_place,
+                    counted: if at_known_place { Counted::Place } else { Counted::Name },
                     on_success: OnSuccess::of(&found, now),
                     per_address: shared.per_address,
-                    in_all,
+                    of_node,
                     _permits: permits,
-                    _lines: [place_line, name_line, network_line],
+                    _lines: vec![place_line, name_line, network_line],
                 });
             }
             (weights, waits) = (needed, !at_known_place);
@@ -179,10 +276,6 @@ impl Shared {
     fn busy(&self) -> Failure {
         self.metrics.limited(Limit::Waiting.name());
         Failure::Busy { retry_after: Duration::from_secs(1) }
-    }
-
-    fn failures_in_all(&self) -> std::sync::MutexGuard<'_, Option<Timestamp>> {
-        self.failures_in_all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many permits a try needs after what was wrong before it.
@@ -215,11 +308,15 @@ impl Shared {
     /// How long there is no further try.
     fn in_a_row(&self, failures: Failures, now: Timestamp) -> Result<usize, Refusal> {
         let Some(last_at) = failures.last_at else { return Ok(1) };
-        let count = usize::try_from(failures.count).unwrap_or(usize::MAX);
+        let at_last = usize::try_from(failures.count).unwrap_or(usize::MAX);
+        let forgotten = now.since(last_at).as_millis() / FAILURE_FORGOTTEN_AFTER.as_millis().max(1);
+        let count = at_last.saturating_sub(usize::try_from(forgotten).unwrap_or(usize::MAX));
         let mut limit = Limit::FreeFailures;
         let (due, is_known) = if count >= self.failures_in_a_row {
             limit = Limit::FailuresInARow;
-            (last_at + GUESSES_REMEMBERED, true)
+            let too_many = u32::try_from(at_last - self.failures_in_a_row).unwrap_or(u32::MAX);
+            let until = FAILURE_FORGOTTEN_AFTER.saturating_mul(too_many.saturating_add(1));
+            (last_at + until, true)
         } else if count >= self.free_failures {
             let doublings = u32::try_from(count - self.free_failures).unwrap_or(u32::MAX);
             let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings));
@@ -236,15 +333,10 @@ impl Shared {
     }
 }
 
-impl InAll {
-    fn spend(shared: &Arc<Shared>, now: Timestamp) -> Result<Self, Failure> {
-        let mut spent = shared.failures_in_all();
-        if let Some(wait) = shared.in_all.wait(*spent, now) {
-            return Err(shared.limited(Refusal { limit: Limit::FailuresInAll, wait }));
-        }
-        *spent = Some(shared.in_all.spend(*spent, now));
-        drop(spent);
-        Ok(Self { shared: Arc::clone(shared), failed: false })
+impl OfNode {
+    fn spend(shared: &Arc<Shared>, network: Network, now: Timestamp) -> Result<Self, Failure> {
+        shared.failures.spend(network, now).map_err(|refusal| shared.limited(refusal))?;
+        Ok(Self { shared: Arc::clone(shared), network, now, failed: false })
     }
 }
 
@@ -254,8 +346,18 @@ impl OnSuccess {
             |used_at: Timestamp| used_at <= now && now.since(used_at) < PLACE_NOTED_EVERY;
         Self {
             keep_place: !found.place_used_at.is_some_and(is_fresh),
-            forget_name: found.name.count > 0,
             forget_place: found.place.count > 0,
+            forget_signed_in: false,
+        }
+    }
+}
+
+impl Held {
+    /// The row that a wrong password counts in.
+    fn counted(&self) -> &Digest {
+        match self.counted {
+            Counted::Place => &self.tried.place,
+            Counted::Name | Counted::SignedIn => &self.tried.name,
         }
     }
 }
@@ -263,8 +365,8 @@ impl OnSuccess {
 impl Pass {
     /// The password was wrong: the try counts for the whole node.
     pub(in crate::accounts) fn has_failed(&mut self) {
-        if let Some(Held { in_all: Some(in_all), .. }) = &mut self.0 {
-            in_all.failed = true;
+        if let Some(Held { of_node: Some(of_node), .. }) = &mut self.0 {
+            of_node.failed = true;
         }
     }
 
@@ -277,10 +379,12 @@ impl Pass {
     ) -> Result<(), StoreError> {
         let Some(held) = &self.0 else { return Ok(()) };
         let tried = &held.tried;
-        let digest = if held.at_known_place { &tried.place } else { &tried.name };
-        tx.insert_failure(digest, now).await?;
-        // what is wrong at a known place is no matter of whoever else is on that network
-        let spent = if held.at_known_place { Duration::ZERO } else { held.per_address.interval() };
+        tx.insert_failure(held.counted(), now).await?;
+        // the failures of owners are no matter of their neighbours on the network
+        let spent = match held.counted {
+            Counted::Name => held.per_address.interval(),
+            Counted::Place | Counted::SignedIn => Duration::ZERO,
+        };
         let millis = i64::try_from(spent.as_millis()).unwrap_or(i64::MAX);
         tx.spend_of_network(&tried.network, millis, now, Hourly::doubtful(now)).await
     }
@@ -288,13 +392,15 @@ impl Pass {
     /// Whether there is anything to write if the password is right.
     pub(in crate::accounts) fn has_news(&self) -> bool {
         self.0.as_ref().is_some_and(|held| {
-            let OnSuccess { keep_place, forget_name, forget_place } = held.on_success;
-            keep_place || forget_name || forget_place
+            let OnSuccess { keep_place, forget_place, forget_signed_in } = held.on_success;
+            keep_place || forget_place || forget_signed_in
         })
     }
 
-    /// The password was right, and its owner is let in: what was wrong in a row counts no more, and
-    /// the place is known from now on.
+    /// The password was right, and its owner is let in: the place is known from now on, and what was
+    /// wrong in a row there counts no more; nor does, for a caller who is signed in, what was wrong for
+    /// such callers. What was wrong for the name elsewhere counts as before: guessers would see the
+    /// difference.
     pub async fn note_success(
         &self,
         tx: &mut Connection,
@@ -305,7 +411,7 @@ impl Pass {
         if on_success.keep_place {
             tx.keep_place(&tried.place, account, now).await?;
         }
-        if on_success.forget_name {
+        if on_success.forget_signed_in {
             tx.delete_failures(&tried.name).await?;
         }
         if on_success.forget_place {
@@ -327,6 +433,3 @@ impl Pass {
         }
     }
 }
-
-/// A mutex, since it is looked at and changed in one go.
-pub(super) type FailuresInAll = Mutex<Option<Timestamp>>;

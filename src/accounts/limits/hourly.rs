@@ -18,6 +18,11 @@ impl Hourly {
         Self(per_hour)
     }
 
+    /// So many times as many.
+    pub(super) const fn times(self, factor: NonZeroU32) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+
     pub(super) fn most(self) -> usize {
         usize::try_from(self.0.get()).unwrap_or(usize::MAX)
     }
@@ -42,9 +47,20 @@ impl Hourly {
 
     /// How long nothing more may happen; `None` if something may.
     pub(super) fn wait(self, spent_until: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-        (self.outstanding(spent_until, now) >= self.most()).then(|| {
+        self.wait_beyond(spent_until, now, self.most())
+    }
+
+    /// The same where no more than `most` may happen at once, though as many are forgotten in an hour.
+    pub(super) fn wait_beyond(
+        self,
+        spent_until: Option<Timestamp>,
+        now: Timestamp,
+        most: usize,
+    ) -> Option<Duration> {
+        (self.outstanding(spent_until, now) >= most).then(|| {
             let spent = Self::trusted(spent_until, now).since(now);
-            spent.saturating_sub(self.interval() * (self.0.get() - 1))
+            let others = u32::try_from(most.saturating_sub(1)).unwrap_or(u32::MAX);
+            spent.saturating_sub(self.interval().saturating_mul(others))
         })
     }
 

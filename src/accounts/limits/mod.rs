@@ -1,5 +1,6 @@
 //! How often something may be tried, and how much strangers may cause (`[vestibule.limits]`).
 
+mod counts;
 mod guessing;
 mod hourly;
 mod lines;
@@ -13,14 +14,13 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::crypto::hasher::Hasher;
 use crate::metrics::Limiting;
-use crate::model::{AccountId, Caller, EmailAddress, Tried, network_digest};
-use crate::storage::{Connection, Store, StoreError};
+use crate::model::{AccountId, Caller};
+use crate::storage::Store;
 
-use guessing::FailuresInAll;
 pub use guessing::Pass;
 use hourly::Hourly;
 use lines::Lines;
-use rates::Rate;
+use rates::{AccountRate, Rate};
 
 /// The limits of one node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,18 +30,24 @@ pub struct Limits {
     shared: Arc<Shared>,
 }
 
-/// What refuses: settings by their names, and the room to wait for a try.
+/// What refuses: settings by their names, the networks around an address, and the room to wait for a
+/// try.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Limit {
     FreeFailures,
     FailuresInARow,
     FailuresPerAddress,
+    FailuresPerNetwork,
     FailuresInAll,
     SignUpsPerAddress,
+    SignUpsPerNetwork,
     SignUpsInAll,
+    RequestsPerAccount,
     RequestsPerAddress,
+    RequestsPerNetwork,
     RequestsInAll,
     UnknownLinksPerAddress,
+    UnknownLinksPerNetwork,
     Waiting,
 }
 
@@ -51,12 +57,17 @@ impl Limit {
             Self::FreeFailures => "free_failures",
             Self::FailuresInARow => "failures_in_a_row",
             Self::FailuresPerAddress => "failures_per_address",
+            Self::FailuresPerNetwork => "failures_per_network",
             Self::FailuresInAll => "failures_in_all",
             Self::SignUpsPerAddress => "sign_ups_per_address",
+            Self::SignUpsPerNetwork => "sign_ups_per_network",
             Self::SignUpsInAll => "sign_ups_in_all",
+            Self::RequestsPerAccount => "requests_per_account",
             Self::RequestsPerAddress => "requests_per_address",
+            Self::RequestsPerNetwork => "requests_per_network",
             Self::RequestsInAll => "requests_in_all",
             Self::UnknownLinksPerAddress => "unknown_links_per_address",
+            Self::UnknownLinksPerNetwork => "unknown_links_per_network",
             Self::Waiting => "waiting",
         }
     }
@@ -88,12 +99,14 @@ struct Shared {
     free_failures: usize,
     failures_in_a_row: usize,
     longest_delay: Duration,
+    /// Kept in the database.
     per_address: Hourly,
-    in_all: Hourly,
-    failures_in_all: FailuresInAll,
+    /// Of larger networks, and of the node.
+    failures: Rate,
     lines: Lines,
     sign_ups: Rate,
     requests: Rate,
+    requests_of_accounts: AccountRate,
     unknown_links: Rate,
 }
 
@@ -113,19 +126,30 @@ impl Limits {
             failures_in_a_row: count(limits.failures_in_a_row),
             longest_delay: limits.longest_delay.duration(),
             per_address: Hourly::new(limits.failures_per_address),
-            in_all: Hourly::new(limits.failures_in_all),
-            failures_in_all: FailuresInAll::default(),
+            failures: Rate::new(
+                (Limit::FailuresPerAddress, limits.failures_per_address),
+                Limit::FailuresPerNetwork,
+                Some((Limit::FailuresInAll, limits.failures_in_all)),
+            )
+            .of_larger_networks(),
             lines: Lines::default(),
             sign_ups: Rate::new(
                 (Limit::SignUpsPerAddress, limits.sign_ups_per_address),
+                Limit::SignUpsPerNetwork,
                 Some((Limit::SignUpsInAll, limits.sign_ups_in_all)),
             ),
             requests: Rate::new(
                 (Limit::RequestsPerAddress, limits.requests_per_address),
+                Limit::RequestsPerNetwork,
                 Some((Limit::RequestsInAll, limits.requests_in_all)),
             ),
+            requests_of_accounts: AccountRate::new((
+                Limit::RequestsPerAccount,
+                limits.requests_per_account,
+            )),
             unknown_links: Rate::new(
                 (Limit::UnknownLinksPerAddress, limits.unknown_links_per_address),
+                Limit::UnknownLinksPerNetwork,
                 None,
             ),
         };
@@ -137,60 +161,58 @@ impl Limits {
         &self.shared.metrics
     }
 
-    /// Somebody signs up.
+    /// Counts a sign-up, which is a letter to an address that anybody may type.
     pub(super) fn count_sign_up(&self, caller: &Caller) -> Result<(), Failure> {
-        self.count(&self.shared.sign_ups, caller)
+        self.limited(|| self.shared.sign_ups.spend(caller.network(), self.clock.now()))
     }
 
     /// A sign-up that was counted was then put off: it is none yet.
     pub(super) fn give_sign_up_back(&self, caller: &Caller) {
-        self.shared.sign_ups.give_back(&network_digest(caller.address), self.clock.now());
-    }
-
-    /// Somebody asks for a letter, whoever gets it.
-    pub(super) fn count_request(&self, caller: &Caller) -> Result<(), Failure> {
-        self.count(&self.shared.requests, caller)
-    }
-
-    fn count(&self, rate: &Rate, caller: &Caller) -> Result<(), Failure> {
-        if !self.shared.enabled {
-            return Ok(());
+        if self.shared.enabled {
+            self.shared.sign_ups.give_back(caller.network(), self.clock.now());
         }
-        let spent = rate.spend(&network_digest(caller.address), self.clock.now());
-        spent.map_err(|refusal| self.shared.limited(refusal))
+    }
+
+    /// Counts a request for a letter, whoever gets it.
+    pub(super) fn count_request(&self, caller: &Caller) -> Result<(), Failure> {
+        self.limited(|| self.shared.requests.spend(caller.network(), self.clock.now()))
+    }
+
+    /// Whether an account may ask for a letter to an address that is not its own: asked before a
+    /// password is hashed for it. Counts nothing.
+    pub(super) fn admit_account_request(
+        &self,
+        account: AccountId,
+        caller: &Caller,
+    ) -> Result<(), Failure> {
+        let now = self.clock.now();
+        self.limited(|| self.shared.requests.check(caller.network(), now))?;
+        self.limited(|| self.shared.requests_of_accounts.check(account, now))
+    }
+
+    /// Counts a request of an account for a letter to an address that is not its own.
+    pub(super) fn count_account_request(&self, account: AccountId) -> Result<(), Failure> {
+        self.limited(|| self.shared.requests_of_accounts.spend(account, self.clock.now()))
     }
 
     /// Whether somebody may try a link: not after too many that nobody ever got.
     pub fn admit_link(&self, caller: &Caller) -> Result<(), Failure> {
-        let wait =
-            self.shared.unknown_links.wait(&network_digest(caller.address), self.clock.now());
-        match wait.filter(|_| self.shared.enabled) {
-            Some(wait) => {
-                Err(self.shared.limited(Refusal { limit: Limit::UnknownLinksPerAddress, wait }))
-            }
-            None => Ok(()),
-        }
+        self.limited(|| self.shared.unknown_links.check(caller.network(), self.clock.now()))
     }
 
     /// Somebody has tried a link that nobody ever got.
     pub fn count_unknown_link(&self, caller: &Caller) {
         if self.shared.enabled {
-            let network = network_digest(caller.address);
             // the answer to this one is that there is no such link; the next is refused
-            let _ = self.shared.unknown_links.spend(&network, self.clock.now());
+            let _ = self.shared.unknown_links.spend(caller.network(), self.clock.now());
         }
     }
 
-    /// All passwords that were wrong for the account count no more, and no place is known: its owner
-    /// has shown to be that by their mailbox, or leaves.
-    pub(super) async fn forgive(
-        &self,
-        tx: &mut Connection,
-        account: AccountId,
-        email: &EmailAddress,
-    ) -> Result<(), StoreError> {
-        tx.forget_places(account, 0).await?;
-        tx.delete_failures(&Tried::of(email.as_str(), None).name).await
+    fn limited(&self, asked: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Failure> {
+        match self.shared.enabled {
+            true => asked().map_err(|refusal| self.shared.limited(refusal)),
+            false => Ok(()),
+        }
     }
 }
 

@@ -1,100 +1,216 @@
-//! What strangers may cause in an hour: sign-ups, letters, and looking for links.
+//! Nested hourly rate limiter: what may be caused in an hour by each network, and by all.
 //!
 //! Counted in the memory of the node, since a restart or another node gives away no more than the same
 //! once more.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::counts::Counts;
 use super::hourly::Hourly;
 use super::{Limit, Refusal};
 use crate::clock::Timestamp;
-use crate::model::Digest;
+use crate::model::{AccountId, Network, Subnet};
 
-/// So many networks are told apart at a time; any further share what is left of one.
-const NETWORKS_AT_MOST: usize = 50_000;
+/// Sizes of the nested networks of an address: an IPv4 address or a /64; a /56; a /48 or an IPv4 /24.
+const SIZES: usize = 3;
+/// What a network of each size may do, as a multiple of what the smallest may.
+const MULTIPLES: [NonZeroU32; SIZES] =
+    [NonZeroU32::MIN, NonZeroU32::MIN.saturating_add(1), NonZeroU32::MIN.saturating_add(3)];
+/// One part in so many of what all may do is kept for networks that have done little in this hour.
+const KEPT_PART: usize = 4;
+/// A /48 or an IPv4 /24 may use so much in an hour of what is kept.
+const OF_WHAT_IS_KEPT: Hourly = Hourly::new(NonZeroU32::MIN.saturating_add(2));
+const HOUR: Duration = Duration::from_secs(3_600);
 
-/// One kind of thing that is counted, for each network and in all.
+/// How often something may happen in an hour, and the limit's name.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    hourly: Hourly,
+    limit: Limit,
+}
+
+impl Bound {
+    fn refusal(
+        self,
+        spent_until: Option<Timestamp>,
+        now: Timestamp,
+        most: usize,
+    ) -> Option<Refusal> {
+        let wait = self.hourly.wait_beyond(spent_until, now, most)?;
+        Some(Refusal { limit: self.limit, wait })
+    }
+}
+
+/// One kind of thing that is counted: for each network, for the larger networks around it, and in all.
 #[derive(Debug)]
 pub(super) struct Rate {
-    each: Hourly,
-    all: Option<Hourly>,
-    /// What they are called.
-    limits: (Limit, Limit),
+    sizes: [Option<Bound>; SIZES],
+    all: Option<Bound>,
     spent: Mutex<Spent>,
 }
 
 #[derive(Debug, Default)]
 struct Spent {
-    each: HashMap<[u8; 32], Timestamp>,
-    rest: Option<Timestamp>,
+    networks: [Counts<Subnet>; SIZES],
     all: Option<Timestamp>,
+    /// Of what is kept, by the largest network.
+    of_what_is_kept: Counts<Subnet>,
+}
+
+impl Spent {
+    /// Whether the network may use what is kept.
+    fn is_newcomer(&self, network: Network, now: Timestamp) -> bool {
+        let spent = largest(network).and_then(|largest| self.of_what_is_kept.get(&largest));
+        OF_WHAT_IS_KEPT.wait(spent, now).is_none()
+    }
+}
+
+/// The nested networks of a caller, smallest first; not every address has one of each size.
+fn by_size(network: Network) -> [Option<Subnet>; SIZES] {
+    match network.subnets()[..] {
+        [only] => [Some(only), None, None],
+        [largest, smallest] => [Some(smallest), None, Some(largest)],
+        [largest, middle, smallest] => [Some(smallest), Some(middle), Some(largest)],
+        _ => [None; SIZES],
+    }
+}
+
+fn largest(network: Network) -> Option<Subnet> {
+    network.subnets().first().copied()
 }
 
 impl Rate {
-    pub(super) fn new(each: (Limit, NonZeroU32), all: Option<(Limit, NonZeroU32)>) -> Self {
-        let limits = (each.0, all.map_or(each.0, |(limit, _)| limit));
-        let (each, all) = (Hourly::new(each.1), all.map(|(_, most)| Hourly::new(most)));
-        Self { each, all, limits, spent: Mutex::default() }
+    /// `each` is what an IPv4 address or a /64 may do, and its limit's name; `larger` is the name for
+    /// the networks around it.
+    pub(super) fn new(
+        each: (Limit, NonZeroU32),
+        larger: Limit,
+        all: Option<(Limit, NonZeroU32)>,
+    ) -> Self {
+        let limits = [each.0, larger, larger];
+        let mut bounds = limits.into_iter().zip(MULTIPLES).map(|(limit, multiple)| {
+            Some(Bound { hourly: Hourly::new(each.1).times(multiple), limit })
+        });
+        let sizes = std::array::from_fn(|_| bounds.next().flatten());
+        let all = all.map(|(limit, most)| Bound { hourly: Hourly::new(most), limit });
+        Self { sizes, all, spent: Mutex::default() }
+    }
+
+    /// The same without a count for the smallest networks: that is kept elsewhere.
+    pub(super) fn of_larger_networks(mut self) -> Self {
+        if let Some(smallest) = self.sizes.first_mut() {
+            *smallest = None;
+        }
+        self
     }
 
     /// Counts one.
     ///
     /// # Errors
     /// How long no more may happen; then nothing is counted.
-    pub(super) fn spend(&self, network: &Digest, now: Timestamp) -> Result<(), Refusal> {
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_network = spent.of(network);
-        let refusal = |limit| move |wait| Refusal { limit, wait };
-        let of_each = self.each.wait(of_network, now).map(refusal(self.limits.0));
-        let of_all = self.all.and_then(|all| all.wait(spent.all, now)).map(refusal(self.limits.1));
-        match (of_each, of_all) {
-            (Some(one), Some(other)) => return Err(one.longer(other)),
-            (Some(refusal), None) | (None, Some(refusal)) => return Err(refusal),
-            (None, None) => {}
+    pub(super) fn spend(&self, network: Network, now: Timestamp) -> Result<(), Refusal> {
+        let mut spent = self.spent();
+        if let Some(refusal) = self.refusal(&spent, network, now) {
+            return Err(refusal);
         }
-        spent.set(network, self.each.spend(of_network, now), now);
-        spent.all = self.all.map(|all| all.spend(spent.all, now));
+        for ((bound, counts), network) in
+            self.sizes.iter().zip(&mut spent.networks).zip(by_size(network))
+        {
+            if let (Some(bound), Some(network)) = (bound, network) {
+                counts.set(network, bound.hourly.spend(counts.get(&network), now), now);
+            }
+        }
+        if let (Some(all), Some(largest)) = (self.all, largest(network)) {
+            spent.all = Some(all.hourly.spend(spent.all, now));
+            let kept = OF_WHAT_IS_KEPT.spend(spent.of_what_is_kept.get(&largest), now);
+            // a network that goes on beyond that is none that has done little, and owes no more
+            spent.of_what_is_kept.set(largest, kept.min(now + HOUR), now);
+        }
         Ok(())
     }
 
     /// One that was counted has come to nothing.
-    pub(super) fn give_back(&self, network: &Digest, now: Timestamp) {
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(until) = spent.of(network) {
-            spent.set(network, until - self.each.interval(), now);
+    pub(super) fn give_back(&self, network: Network, now: Timestamp) {
+        let mut spent = self.spent();
+        for ((bound, counts), network) in
+            self.sizes.iter().zip(&mut spent.networks).zip(by_size(network))
+        {
+            if let (Some(bound), Some(network)) = (bound, network) {
+                counts.give_back(network, bound.hourly, now);
+            }
         }
-        spent.all = self.all.and_then(|all| Some(spent.all? - all.interval()));
+        spent.all = self.all.and_then(|all| Some(spent.all? - all.hourly.interval()));
+        if let Some(largest) = largest(network) {
+            spent.of_what_is_kept.give_back(largest, OF_WHAT_IS_KEPT, now);
+        }
     }
 
-    /// How long no more may happen; `None` if something may.
-    pub(super) fn wait(&self, network: &Digest, now: Timestamp) -> Option<Duration> {
-        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        self.each.wait(spent.of(network), now)
+    /// Counts nothing.
+    ///
+    /// # Errors
+    /// How long no more may happen.
+    pub(super) fn check(&self, network: Network, now: Timestamp) -> Result<(), Refusal> {
+        self.refusal(&self.spent(), network, now).map_or(Ok(()), Err)
+    }
+
+    fn refusal(&self, spent: &Spent, network: Network, now: Timestamp) -> Option<Refusal> {
+        let of_networks = self.sizes.iter().zip(&spent.networks).zip(by_size(network)).filter_map(
+            |((bound, counts), network)| {
+                let bound = bound.as_ref()?;
+                bound.refusal(counts.get(&network?), now, bound.hourly.most())
+            },
+        );
+        let of_all = self.all.and_then(|all| {
+            let most = all.hourly.most();
+            let kept = if spent.is_newcomer(network, now) { 0 } else { most / KEPT_PART };
+            all.refusal(spent.all, now, most - kept)
+        });
+        of_networks.chain(of_all).reduce(Refusal::longer)
+    }
+
+    fn spent(&self) -> MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Spent {
-    fn of(&self, network: &Digest) -> Option<Timestamp> {
-        match self.each.get(network.as_bytes()) {
-            Some(spent) => Some(*spent),
-            None if self.each.len() < NETWORKS_AT_MOST => None,
-            None => self.rest,
+/// One kind of thing that is counted for each account.
+#[derive(Debug)]
+pub(super) struct AccountRate {
+    bound: Bound,
+    spent: Mutex<Counts<AccountId>>,
+}
+
+impl AccountRate {
+    pub(super) fn new((limit, most): (Limit, NonZeroU32)) -> Self {
+        Self { bound: Bound { hourly: Hourly::new(most), limit }, spent: Mutex::default() }
+    }
+
+    /// Counts one.
+    ///
+    /// # Errors
+    /// How long no more may happen; then nothing is counted.
+    pub(super) fn spend(&self, account: AccountId, now: Timestamp) -> Result<(), Refusal> {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (hourly, until) = (self.bound.hourly, spent.get(&account));
+        match self.bound.refusal(until, now, hourly.most()) {
+            Some(refusal) => Err(refusal),
+            None => {
+                spent.set(account, hourly.spend(until, now), now);
+                Ok(())
+            }
         }
     }
 
-    fn set(&mut self, network: &Digest, until: Timestamp, now: Timestamp) {
-        if self.each.len() >= NETWORKS_AT_MOST && !self.each.contains_key(network.as_bytes()) {
-            // gone through no oftener than `rest` lets anybody pass
-            self.each.retain(|_, spent| *spent > now && *spent <= Hourly::doubtful(now));
-            if self.each.len() >= NETWORKS_AT_MOST {
-                self.rest = Some(until);
-                return;
-            }
-        }
-        self.each.insert(*network.as_bytes(), until);
+    /// Counts nothing.
+    ///
+    /// # Errors
+    /// How long no more may happen.
+    pub(super) fn check(&self, account: AccountId, now: Timestamp) -> Result<(), Refusal> {
+        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = self.bound.refusal(spent.get(&account), now, self.bound.hourly.most());
+        refusal.map_or(Ok(()), Err)
     }
 }
 
@@ -104,57 +220,125 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_000_000_000);
 
-    fn network(number: usize) -> Digest {
-        Digest::of(&number.to_le_bytes())
+    fn at(address: &str) -> Network {
+        Network::of(address.parse().ok())
     }
 
     fn rate(each: u32, all: Option<u32>) -> Rate {
         let all = all.and_then(NonZeroU32::new).map(|all| (Limit::SignUpsInAll, all));
-        Rate::new((Limit::SignUpsPerAddress, NonZeroU32::new(each).unwrap()), all)
+        let each = (Limit::SignUpsPerAddress, NonZeroU32::new(each).unwrap());
+        Rate::new(each, Limit::SignUpsPerNetwork, all)
+    }
+
+    /// How many may be had from these addresses, in turn, before one is refused, and by which limit.
+    fn until_refused(
+        rate: &Rate,
+        addresses: impl IntoIterator<Item = String>,
+    ) -> (usize, Option<Limit>) {
+        let mut count = 0;
+        for address in addresses {
+            match rate.spend(at(&address), NOW) {
+                Ok(()) => count += 1,
+                Err(refusal) => return (count, Some(refusal.limit)),
+            }
+        }
+        (count, None)
     }
 
     #[test]
     fn each_network_has_its_own_and_all_have_one_together() {
         let rate = rate(3, Some(5));
+        let [one, two, three] = ["192.0.2.1", "198.51.100.1", "203.0.113.1"].map(at);
         for _ in 0..3 {
-            assert!(rate.spend(&network(1), NOW).is_ok());
+            assert!(rate.spend(one, NOW).is_ok());
         }
-        let Refusal { limit, wait } = rate.spend(&network(1), NOW).unwrap_err();
+        let Refusal { limit, wait } = rate.spend(one, NOW).unwrap_err();
         assert_eq!((limit, wait), (Limit::SignUpsPerAddress, Duration::from_secs(1_200)));
-        assert!(rate.spend(&network(2), NOW).is_ok());
-        assert!(rate.spend(&network(2), NOW).is_ok());
-        let Refusal { limit, wait: soon } = rate.spend(&network(3), NOW).unwrap_err();
+        assert!(rate.spend(two, NOW).is_ok());
+        assert!(rate.spend(two, NOW).is_ok());
+        let Refusal { limit, wait: soon } = rate.spend(three, NOW).unwrap_err();
         assert_eq!((limit, soon), (Limit::SignUpsInAll, Duration::from_secs(720)));
-        assert!(rate.spend(&network(1), NOW + wait).is_ok());
+        assert!(rate.spend(three, NOW + soon).is_ok());
+    }
+
+    #[test]
+    fn s9_larger_networks_have_limits_of_their_own() {
+        let per_network = Some(Limit::SignUpsPerNetwork);
+        // one address after the other of one network, as long as there are any
+        for (expected, addresses) in [
+            ((10, Some(Limit::SignUpsPerAddress)), vec!["2001:db8::1".to_owned(); 11]),
+            ((20, per_network), (0..99).map(|n| format!("2001:db8:0:{n:x}::1")).collect()),
+            ((40, per_network), (0..99).map(|n| format!("2001:db8:0:{n:x}00::1")).collect()),
+            ((99, None), (0..99).map(|n| format!("2001:db8:{n:x}::1")).collect()),
+            ((10, Some(Limit::SignUpsPerAddress)), vec!["192.0.2.1".to_owned(); 11]),
+            ((40, per_network), (0..99).map(|n| format!("192.0.2.{n}")).collect()),
+            ((40, per_network), (0..99).map(|n| format!("::ffff:192.0.2.{n}")).collect()),
+            ((99, None), (0..99).map(|n| format!("192.0.{n}.1")).collect()),
+            ((10, Some(Limit::SignUpsPerAddress)), vec!["unknown".to_owned(); 11]),
+        ] {
+            let first = addresses[0].clone();
+            assert_eq!(until_refused(&rate(10, None), addresses), expected, "{first}");
+        }
+    }
+
+    #[test]
+    fn s9_a_part_of_what_all_may_do_is_kept_for_networks_that_did_little() {
+        let rate = rate(50, Some(100));
+        let busy = ["2001:db8:1::1", "192.0.2.1"].map(at);
+        for number in 0..75 {
+            assert!(rate.spend(busy[number % 2], NOW).is_ok(), "{number}");
+        }
+        for network in busy {
+            let refusal = rate.spend(network, NOW).unwrap_err();
+            assert_eq!(refusal.limit, Limit::SignUpsInAll);
+            assert!(rate.check(network, NOW + refusal.wait).is_ok(), "that long, and no longer");
+        }
+        // neither another /64 of the same /48, nor another address of the same /24
+        assert!(rate.spend(at("2001:db8:1:ffff::1"), NOW).is_err());
+        assert!(rate.spend(at("192.0.2.200"), NOW).is_err());
+        // each new network has some, and no more
+        for number in 0..8 {
+            let newcomer = at(&format!("2001:db8:2{number}::1"));
+            for _ in 0..3 {
+                assert!(rate.spend(newcomer, NOW).is_ok(), "{number}");
+            }
+            assert!(rate.spend(newcomer, NOW).is_err(), "{number}");
+        }
+        assert!(rate.spend(at("198.51.100.1"), NOW).is_ok());
+        assert!(rate.spend(at("198.51.101.1"), NOW).is_err(), "that was all");
+        // the total goes down evenly, but who has used their part of the kept gets none of it
+        let later = NOW + Duration::from_secs(600);
+        assert!(rate.spend(busy[0], later).is_err());
+        assert!(rate.spend(at("198.51.102.1"), later).is_ok());
     }
 
     #[test]
     fn what_is_given_back_can_be_had_again_and_no_more() {
         let rate = rate(2, Some(3));
+        let [one, two] = ["192.0.2.1", "198.51.100.1"].map(at);
         for _ in 0..10 {
-            assert!(rate.spend(&network(1), NOW).is_ok());
-            rate.give_back(&network(1), NOW);
+            assert!(rate.spend(one, NOW).is_ok());
+            rate.give_back(one, NOW);
         }
         for _ in 0..2 {
-            assert!(rate.spend(&network(1), NOW).is_ok());
+            assert!(rate.spend(one, NOW).is_ok());
         }
-        assert!(rate.spend(&network(1), NOW).is_err());
-        assert!(rate.spend(&network(2), NOW).is_ok());
-        assert!(rate.spend(&network(2), NOW).is_err());
+        assert!(rate.spend(one, NOW).is_err());
+        assert!(rate.spend(two, NOW).is_ok());
+        assert!(rate.spend(two, NOW).is_err());
     }
 
     #[test]
-    fn memory_is_bounded_and_a_flood_of_networks_opens_nothing() {
-        let rate = rate(2, None);
-        for number in 0..NETWORKS_AT_MOST {
-            assert!(rate.spend(&network(number), NOW).is_ok());
+    fn s10_each_account_has_its_own() {
+        let rate = AccountRate::new((Limit::RequestsPerAccount, NonZeroU32::new(2).unwrap()));
+        let [ada, bob] = [1, 2].map(|number| AccountId::new(uuid::Uuid::from_u128(number)));
+        for _ in 0..2 {
+            assert!(rate.check(ada, NOW).is_ok());
+            assert!(rate.spend(ada, NOW).is_ok());
         }
-        assert!(rate.spend(&network(0), NOW).is_ok(), "who was there before keeps their own");
-        let further = (0..100).filter(|more| rate.spend(&network(1_000_000 + more), NOW).is_ok());
-        assert_eq!(further.count(), 2, "all the others share one");
-        assert_eq!(rate.spent.lock().unwrap().each.len(), NETWORKS_AT_MOST);
-        // what is forgotten makes room
-        assert!(rate.spend(&network(2_000_000), NOW + Duration::from_secs(3_600)).is_ok());
-        assert_eq!(rate.spent.lock().unwrap().each.len(), 1);
+        let Refusal { limit, wait } = rate.spend(ada, NOW).unwrap_err();
+        assert_eq!((limit, wait), (Limit::RequestsPerAccount, Duration::from_secs(1_800)));
+        assert!(rate.check(ada, NOW).is_err() && rate.check(ada, NOW + wait).is_ok());
+        assert!(rate.spend(bob, NOW).is_ok());
     }
 }

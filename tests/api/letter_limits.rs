@@ -1,0 +1,471 @@
+//! Every operation that posts a letter is limited, and so is every kind of letter (S10).
+
+#![expect(clippy::panic, reason = "this is how a test fails")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use rocket::http::{ContentType, Method, Status};
+use serde_json::{Value, json};
+use vestibule::accounts::AccountToCreate;
+use vestibule::clock::Timestamp;
+use vestibule::mail::{Cause, LetterCap, Recipient};
+use vestibule::model::{AccountId, Caller, EmailAddress, EmailChangeId};
+use vestibule::storage::StoreError;
+use vestibule::testing::{BEGINNING, PASSWORD, Signed, TestApp};
+
+use crate::contract::{document, operations};
+use crate::support::{self, ADA, bearer, form, from};
+use crate::support_life::{
+    BOB, Browser, NEW, accounts, change_password, letters, post_as, token_in,
+};
+use crate::support_pages::{Answer, OTHER, dump_of};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Of one network, and of three others.
+const HERE: &str = "203.0.113.66";
+const ELSEWHERE: [&str; 3] = ["192.0.2.1", "198.51.100.1", "2001:db8::1"];
+
+/// What limits the letters of an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Limited {
+    /// `sign_ups_*`, by network.
+    AsSignUp,
+    /// `requests_*`, by network.
+    AsRequest,
+    /// `requests_*` and `requests_per_account`.
+    AsRequestOfAccount,
+    /// `notices_per_hour`: the owner gets such a notice, and nobody else.
+    AsNotice,
+    /// A refresh token that was spent before ends a session, and its owner hears at once. Each such
+    /// letter takes a session, and so a sign-in.
+    AsSignIn,
+    /// The operation posts no letter.
+    Nothing,
+}
+
+/// What limits each operation that changes anything; a new one fails here until it is decided.
+fn limit_of(operation: &str) -> Limited {
+    match operation {
+        "signUp" | "pressSignUp" => Limited::AsSignUp,
+        "sendActivationMail"
+        | "renewActivation"
+        | "requestPasswordReset"
+        | "pressForgottenPassword"
+        | "renewReset" => Limited::AsRequest,
+        "changeEmail" | "pressEmail" | "renewEmailLink" => Limited::AsRequestOfAccount,
+        "changePassword" | "pressPassword" | "resetPassword" | "pressResetPassword"
+        | "pressConfirmEmail" | "deleteAccount" | "pressDeletion" => Limited::AsNotice,
+        "token" => Limited::AsSignIn,
+        "activate"
+        | "pressActivate"
+        | "disavow"
+        | "pressDisavow"
+        | "pressStopEmailChange"
+        | "changeAccount"
+        | "pressProfile"
+        | "endSession"
+        | "endSessions"
+        | "pressEndSession"
+        | "pressEndPageSession"
+        | "pressEndSessions"
+        | "pressSignIn"
+        | "pressSignOut"
+        | "pressWithdrawEmail"
+        | "revoke"
+        | "introspect" => Limited::Nothing,
+        other => panic!("does {other} post letters, and what limits them?"),
+    }
+}
+
+/// Of Ada, signed in by both ways, or of several people of whom each has a link that has expired.
+struct World<'a> {
+    app: &'a TestApp,
+    ada: Signed<'a>,
+    browser: Browser<'a>,
+    /// Tokens of links that have expired and can be renewed, by the operation that renews them.
+    expired: Vec<(&'static str, Vec<String>)>,
+}
+
+/// The operations that renew a link, with their paths.
+const RENEWALS: [(&str, &str); 3] = [
+    ("renewActivation", "/activate/new-link"),
+    ("renewReset", "/reset-password/new-link"),
+    ("renewEmailLink", "/confirm-email/new-link"),
+];
+
+impl<'a> World<'a> {
+    async fn new(app: &'a TestApp) -> Self {
+        let mut expired = vec![];
+        for (id, _) in RENEWALS {
+            let mut tokens = vec![];
+            for number in 0..3 {
+                tokens.push(
+                    Self::link(app, id, &format!("{}{number}@example.org", id.to_lowercase()))
+                        .await,
+                );
+                app.advance(HOUR);
+            }
+            expired.push((id, tokens));
+        }
+        // all of them are over by then, and nothing is counted any more
+        app.advance(7 * DAY);
+        app.account(ADA).await;
+        let browser = Browser::signed_in(app, ADA, PASSWORD).await;
+        let ada = app.sign_in(ADA).await;
+        Self { app, ada, browser, expired }
+    }
+
+    /// The token of a fresh link that this operation renews.
+    async fn link(app: &TestApp, id: &str, email: &str) -> String {
+        match id {
+            "renewActivation" => {
+                app.sign_up(email, PASSWORD).await;
+                token_in(app, "activation", email).await
+            }
+            "renewReset" => {
+                let parsed = EmailAddress::parse(email).unwrap();
+                let new =
+                    AccountToCreate { email: parsed, name: None, locale: None, password: None };
+                accounts(app).create(&new).await.unwrap();
+                token_in(app, "invitation", email).await
+            }
+            _ => {
+                let mover = app.signed_in(email).await;
+                let new = format!("new.{email}");
+                let body = json!({ "email": new, "password": PASSWORD });
+                let asked = post_as(&mover, "/v1/me/email", &body).await;
+                assert_eq!(asked.status, Status::Accepted);
+                token_in(app, "email-change", &new).await
+            }
+        }
+    }
+
+    /// Sends the operation once. Each time it would post a letter to somebody else.
+    async fn send(&self, id: &str, number: usize, address: &str) -> u16 {
+        let fresh = format!("fresh{number}@example.org");
+        let post = |path: &'static str| self.app.client.post(path);
+        let json = |path: &'static str, body: Value| {
+            post(path).header(ContentType::JSON).body(body.to_string())
+        };
+        let page = |path: &'static str, fields: &[(&str, &str)]| {
+            post(path).header(ContentType::Form).body(form(fields))
+        };
+        let request = match id {
+            "signUp" => json("/v1/accounts", json!({ "email": fresh, "password": PASSWORD })),
+            "pressSignUp" => page("/account/sign-up", &[("email", &fresh), ("password", PASSWORD)]),
+            "sendActivationMail" => json("/v1/activation-mails", json!({ "email": fresh })),
+            "requestPasswordReset" => json("/v1/password-resets", json!({ "email": fresh })),
+            "pressForgottenPassword" => page("/account/forgotten-password", &[("email", &fresh)]),
+            "changeEmail" => json("/v1/me/email", json!({ "email": fresh, "password": PASSWORD }))
+                .header(bearer(&self.ada.access_token)),
+            "pressEmail" => {
+                let token = self.browser.form_token().await;
+                let fields =
+                    [("form_token", &*token), ("email", &*fresh), ("current_password", PASSWORD)];
+                page("/account/email", &fields).header(self.browser.cookie_header().unwrap())
+            }
+            _ => {
+                let (_, path) = RENEWALS.into_iter().find(|(renewal, _)| *renewal == id).unwrap();
+                let (_, tokens) = self.expired.iter().find(|(renewal, _)| *renewal == id).unwrap();
+                page(path, &[("token", &*tokens[number % tokens.len()])])
+            }
+        };
+        let answer = Answer::of(from(request, address).dispatch().await).await;
+        assert_eq!(answer.has("retry-after"), answer.status == Status::TooManyRequests, "{id}");
+        answer.status.code
+    }
+}
+
+/// Operations whose letters a caller asks for, with what limits them.
+async fn asking() -> Vec<(String, Limited)> {
+    let document = document(&support::app().await).await;
+    let mut asking = vec![];
+    for (_, method, operation) in operations(&document) {
+        // GET posts nothing, as it changes nothing
+        if method == Method::Get {
+            continue;
+        }
+        let id = operation["operationId"].as_str().unwrap();
+        match limit_of(id) {
+            Limited::AsNotice | Limited::AsSignIn | Limited::Nothing => {}
+            limit => asking.push((id.to_owned(), limit)),
+        }
+    }
+    asking
+}
+
+#[rocket::async_test]
+async fn s10_every_operation_that_asks_for_a_letter_counts_by_network() {
+    let asking = asking().await;
+    assert_eq!(asking.len(), 10, "{asking:?}");
+    let toml = "[default.vestibule.limits]\nrequests_per_account = 100";
+    for (id, limit) in asking {
+        let toml = format!("{toml}\nsign_ups_per_address = 4\nrequests_per_address = 4");
+        let app = support::configured(&toml).await;
+        let world = World::new(&app).await;
+        for number in 0..4 {
+            let answer = world.send(&id, number, HERE).await;
+            assert!(answer < 400, "{id}: {answer}");
+        }
+        assert_eq!(world.send(&id, 4, HERE).await, 429, "{id} ({limit:?})");
+        assert!(world.send(&id, 5, ELSEWHERE[0]).await < 400, "{id}");
+        // all requests share one count, and sign-ups another
+        let other = if limit == Limited::AsSignUp { "signUp" } else { "requestPasswordReset" };
+        assert_eq!(world.send(other, 6, HERE).await, 429, "{other} after {id}");
+    }
+}
+
+#[rocket::async_test]
+async fn s10_every_operation_of_an_account_that_asks_for_a_letter_counts_by_account() {
+    let mut tried = 0;
+    for (id, limit) in asking().await {
+        if limit != Limited::AsRequestOfAccount || id == "renewEmailLink" {
+            continue;
+        }
+        tried += 1;
+        let app = support::configured("[default.vestibule.limits]\nrequests_per_account = 2").await;
+        let world = World::new(&app).await;
+        for (number, address) in ELSEWHERE.into_iter().enumerate() {
+            let answer = world.send(&id, number, address).await;
+            assert_eq!(answer == 429, number == 2, "{id} from {address}: {answer}");
+        }
+        // by either way, and nothing was posted
+        for other in ["changeEmail", "pressEmail"] {
+            assert_eq!(world.send(other, 2, HERE).await, 429, "{other} after {id}");
+        }
+        assert!(letters(&app, "fresh2@example.org").await.is_empty());
+        // another account has its own
+        let bob = app.signed_in(BOB).await;
+        let body = json!({ "email": "fresh2@example.org", "password": PASSWORD });
+        assert_eq!(post_as(&bob, "/v1/me/email", &body).await.status, Status::Accepted);
+        app.advance(HOUR / 2);
+        let world = World { browser: Browser::signed_in(&app, ADA, PASSWORD).await, ..world };
+        assert!(world.send("pressEmail", 3, HERE).await < 400, "one is forgotten");
+        assert_eq!(world.send("pressEmail", 4, HERE).await, 429);
+    }
+    assert_eq!(tried, 2);
+}
+
+/// A wrong password asks for nothing, and what is refused before the hash costs no try.
+#[rocket::async_test]
+async fn s10_a_request_of_an_account_is_refused_before_its_password_is_looked_at() {
+    let app = support::configured("[default.vestibule.limits]\nrequests_per_account = 1").await;
+    let ada = app.signed_in(ADA).await;
+    let ask = async |password: &str| {
+        let body = json!({ "email": NEW, "password": password });
+        post_as(&ada, "/v1/me/email", &body).await.status.code
+    };
+    for _ in 0..3 {
+        assert_eq!(ask(OTHER).await, 422);
+    }
+    assert_eq!(ask(PASSWORD).await, 202);
+    let before = dump_of(&app, "guesses").await;
+    for password in [OTHER, PASSWORD] {
+        assert_eq!(ask(password).await, 429);
+    }
+    assert_eq!(dump_of(&app, "guesses").await, before);
+}
+
+#[rocket::async_test]
+async fn s10_renewals_of_a_change_of_address_count_for_its_account() {
+    let toml = "[default.vestibule.limits]\nrequests_per_account = 3\n\
+                [default.vestibule.links]\nemail_ttl = \"1m\"";
+    let app = support::configured(toml).await;
+    let ada = app.signed_in(ADA).await;
+    let body = json!({ "email": NEW, "password": PASSWORD });
+    assert_eq!(post_as(&ada, "/v1/me/email", &body).await.status, Status::Accepted);
+    let renew = async |token: &str| {
+        let request = app.client.post("/confirm-email/new-link").header(ContentType::Form);
+        from(request, HERE).body(form(&[("token", token)])).dispatch().await.status().code
+    };
+    for expected in [202, 202, 429] {
+        let token = token_in(&app, "email-change", NEW).await;
+        // one that still works asks for nothing
+        for _ in 0..5 {
+            assert_eq!(renew(&token).await, 202);
+        }
+        app.advance(Duration::from_secs(60));
+        assert_eq!(renew(&token).await, expected);
+    }
+    assert_eq!(letters(&app, NEW).await.len(), 3);
+}
+
+/// The place of each kind in [`kinds`]; a new one does not compile until it is decided.
+const fn place_of(cause: &Cause) -> usize {
+    match cause {
+        Cause::SignUp { .. } => 0,
+        Cause::NewLink => 1,
+        Cause::PasswordReset { .. } => 2,
+        Cause::Invitation => 3,
+        Cause::EmailChange { .. } => 4,
+        Cause::PasswordChanged { .. } => 5,
+        Cause::EmailChanged { .. } => 6,
+        Cause::AccountDeleted { .. } => 7,
+        Cause::SessionEnded { .. } => 8,
+        Cause::EmailChangeNotice { .. } => 9,
+        Cause::OperatorReset => 10,
+    }
+}
+
+/// Every kind of letter, with what limits it.
+fn kinds(at: Timestamp, change: EmailChangeId) -> [(Cause, LetterCap); 11] {
+    let caller = Caller::default();
+    let moved = EmailAddress::parse(NEW).unwrap();
+    [
+        (Cause::sign_up(at, &caller), LetterCap::OfRecipient),
+        (Cause::NewLink, LetterCap::OfRecipient),
+        (Cause::password_reset(at, &caller), LetterCap::OfRecipient),
+        (Cause::Invitation, LetterCap::OfRecipient),
+        (Cause::email_change(change, at, None), LetterCap::OfRecipient),
+        (Cause::password_changed(at, &caller, false), LetterCap::OfNotices),
+        (Cause::email_changed(at, &moved), LetterCap::OfNotices),
+        (Cause::account_deleted(at, false), LetterCap::OfNotices),
+        // a thief is to hide no theft, and no change that its victim can stop
+        (Cause::session_ended(at, "web".to_owned(), None), LetterCap::None),
+        (Cause::email_change_notice(change, at, None), LetterCap::None),
+        // the operator may write as often as they like
+        (Cause::OperatorReset, LetterCap::None),
+    ]
+}
+
+#[rocket::async_test]
+async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
+    const POSTED: usize = 12;
+    let some_change = EmailChangeId::new(uuid::Uuid::from_u128(7));
+    for (place, (kind, cap)) in kinds(BEGINNING, some_change).iter().enumerate() {
+        assert_eq!((place_of(kind), kind.cap()), (place, *cap), "{kind:?}");
+    }
+    for (place, cap) in kinds(BEGINNING, some_change).map(|(_, cap)| cap).into_iter().enumerate() {
+        let toml = "[default.vestibule.limits]\nletters_per_hour = 4\nnotices_per_hour = 3";
+        let app = support::configured(toml).await;
+        // somebody for whom each kind has something to say
+        let ada = app.signed_in(ADA).await;
+        let body = json!({ "email": NEW, "password": PASSWORD });
+        assert_eq!(post_as(&ada, "/v1/me/email", &body).await.status, Status::Accepted);
+        app.deliver().await;
+        let id = ada.account_id().await;
+        let change = accounts(&app).pending_email_change(id).await.unwrap().unwrap().id;
+        let to = if place == 4 {
+            NEW
+        } else if place == 1 {
+            "waiting@example.org"
+        } else {
+            ADA
+        };
+        app.sign_up("waiting@example.org", PASSWORD).await;
+        app.deliver().await;
+        app.advance(2 * HOUR);
+        let before = app.letters_to(to).await.len();
+        for _ in 0..POSTED {
+            app.advance(Duration::from_millis(1));
+            let (cause, _) = kinds(BEGINNING, change).into_iter().nth(place).unwrap();
+            post_letter(&app, to, id, &cause).await;
+            app.deliver().await;
+        }
+        let sent = |letters: usize| letters - before;
+        let expected = match cap {
+            LetterCap::OfRecipient => 4,
+            LetterCap::OfNotices => 3,
+            LetterCap::None => POSTED,
+        };
+        assert_eq!(sent(app.letters_to(to).await.len()), expected, "{place}: {cap:?}");
+        if cap == LetterCap::OfNotices {
+            // another kind has its own; in the next hour as many, and of what waits then the last says it all
+            let other = if place == 5 { 6 } else { 5 };
+            let (cause, _) = kinds(BEGINNING, change).into_iter().nth(other).unwrap();
+            post_letter(&app, to, id, &cause).await;
+            app.deliver().await;
+            assert_eq!(sent(app.letters_to(to).await.len()), expected + 1, "{place}");
+            for later in [4, 5, 5] {
+                app.advance(HOUR);
+                for _ in 0..POSTED {
+                    app.deliver().await;
+                }
+                let left = sent(app.letters_to(to).await.len());
+                assert_eq!(left, expected + later, "{place}");
+            }
+        }
+    }
+}
+
+async fn post_letter(app: &TestApp, to: &str, account: AccountId, cause: &Cause) {
+    let email = EmailAddress::parse(to).unwrap();
+    let recipient = Recipient { account: Some(account), ..Recipient::unknown(&email, None) };
+    let outbox = &accounts(app).outbox;
+    let posted = app.store().write(async |tx| outbox.post(tx, recipient, cause).await).await;
+    posted.unwrap_or_else(|error: StoreError| panic!("{error:?}"));
+}
+
+#[rocket::async_test]
+async fn s10_r42_the_owner_of_an_account_is_told_so_many_times_in_an_hour() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let passwords = [PASSWORD, OTHER];
+    for number in 0..10 {
+        let (current, new) = (passwords[number % 2], passwords[(number + 1) % 2]);
+        let changed = change_password(&app, &ada.access_token, current, new).await;
+        assert_eq!(changed.status, Status::NoContent);
+        app.deliver().await;
+        app.advance(Duration::from_secs(10));
+    }
+    let told = async || {
+        let all = letters(&app, ADA).await;
+        all.into_iter().filter(|name| *name == "password-changed").count()
+    };
+    assert_eq!(told().await, 6);
+    app.advance(HOUR);
+    for _ in 0..10 {
+        app.deliver().await;
+    }
+    assert_eq!(told().await, 10, "the rest waited");
+}
+
+/// Where letters are posted in the source, by file and function, with what limits them there.
+const POSTED_IN: [(&str, &str, &str); 14] = [
+    ("accounts/deletion.rs", "forget", "a notice"),
+    ("accounts/email_change.rs", "confirm_email_change", "a notice"),
+    ("accounts/email_change.rs", "renew_email_link", "a request, of the account as well"),
+    ("accounts/email_change.rs", "request_email_change", "a request, of the account as well"),
+    ("accounts/operator.rs", "create", "the operator"),
+    ("accounts/operator.rs", "send_reset", "the operator"),
+    ("accounts/operator.rs", "send_sign_up_link", "the operator"),
+    ("accounts/password.rs", "change_password", "a notice"),
+    ("accounts/password.rs", "invite_again", "a request"),
+    ("accounts/password.rs", "request_password_reset", "a request"),
+    ("accounts/password.rs", "reset_password", "a notice"),
+    ("accounts/sign_up.rs", "keep", "a sign-up"),
+    ("accounts/sign_up.rs", "send_new_link", "a request"),
+    ("oauth/sessions.rs", "end_stolen_session", "a theft"),
+];
+
+#[test]
+fn s10_letters_are_posted_nowhere_else() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeSet::new();
+    for folder in
+        ["accounts", "accounts/limits", "app", "cli", "oauth", "web", "web/account", "web/edge"]
+    {
+        let Ok(files) = std::fs::read_dir(source.join(folder)) else { continue };
+        for file in files {
+            let path = file.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            let mut function = String::new();
+            for line in text.lines() {
+                if let Some((_, rest)) = line.split_once("fn ") {
+                    function =
+                        rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                }
+                if line.contains(".post(tx") {
+                    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                    found.insert((format!("{folder}/{name}"), function.clone()));
+                }
+            }
+        }
+    }
+    let decided =
+        POSTED_IN.iter().map(|(file, function, _)| ((*file).to_owned(), (*function).to_owned()));
+    assert_eq!(found, decided.collect());
+}
