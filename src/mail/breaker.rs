@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::mail::failure::Refusal;
-use crate::mail::refusals::{PROBE_INTERVAL, Recovered, Refusals, Verdict};
+use crate::mail::refusals::{PROBE_INTERVAL, Recovered, Refusals, Verdict, is_due};
 use crate::mail::{Cause, Failure};
 use crate::storage::{ClaimedLetter, LetterId, RefusedLetter};
 
@@ -50,7 +50,7 @@ impl Breaker {
     /// Whether a letter may probe now, during an outage; `None` without one. A probe goes alone: a
     /// server that hangs is not given another one before it has been given up on.
     pub(super) fn may_probe(&self, now: Timestamp, on_their_way: usize) -> Option<bool> {
-        self.state().outage.map(|outage| outage.next_probe <= now && on_their_way == 0)
+        self.state().outage.map(|outage| is_due(outage.next_probe, now) && on_their_way == 0)
     }
 
     /// Letters to be tried ahead of their time, up to `most`.
@@ -211,6 +211,19 @@ mod tests {
 
     fn for_good(breaker: &Breaker, letter: &ClaimedLetter, words: &str) -> Verdict {
         breaker.refused_for_good(letter, Refusal::read(words).unwrap(), NOW)
+    }
+
+    #[test]
+    fn s15_a_clock_that_is_set_back_puts_off_no_probe() {
+        let breaker = Breaker::default();
+        let failure = Failure::new(Stage::Connection, "refused");
+        breaker.server_is_down(after(1_800), &failure);
+        assert_eq!(breaker.may_probe(after(1_800), 0), Some(false));
+        assert_eq!(breaker.may_probe(NOW, 0), Some(true));
+        breaker.server_is_there();
+        breaker.refused_for_now(&letter(1), after(1_800));
+        assert_eq!(breaker.probes(after(1_800), 1), []);
+        assert_eq!(breaker.probes(NOW, 1), [id(1)]);
     }
 
     #[test]

@@ -60,6 +60,12 @@ impl Desk {
         self.store.write(async |tx| tx.retry_dead_letters(now).await).await
     }
 
+    /// The same for all that are held back since a backup was restored; answers how many.
+    pub async fn retry_all_held(&self) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        self.store.write(async |tx| tx.release_held_letters(now).await).await
+    }
+
     /// Forgets a letter that waits or was given up. A request for a new password contests a sign-up
     /// that waits for the address, with its letter or without.
     pub async fn drop(&self, id: LetterId) -> Result<Done, StoreError> {

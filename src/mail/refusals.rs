@@ -19,6 +19,12 @@ use crate::storage::LetterId;
 
 /// The pause between two rounds of probes.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Whether the next probe is due. One that lies further ahead than any is put off was put off before the
+/// clock was set back.
+pub(super) fn is_due(next_probe: Timestamp, now: Timestamp) -> bool {
+    next_probe <= now || next_probe > now + PROBE_INTERVAL
+}
 /// So many letters that were given up are remembered, and no more: they are tried again if the server
 /// turns out to have been at fault.
 const MAX_DEAD: usize = 1_000;
@@ -139,7 +145,7 @@ impl Refusals {
     /// enough where every answer was for good.
     pub fn probes(&mut self, now: Timestamp, most: usize) -> Vec<LetterId> {
         let waiting = || self.letters.iter().filter(|(_, refused)| refused.state == State::Waiting);
-        if self.next_probe > now || most == 0 || waiting().next().is_none() {
+        if !is_due(self.next_probe, now) || most == 0 || waiting().next().is_none() {
             return Vec::new();
         }
         let most = if waiting().all(|(_, refused)| refused.refusal.is_some()) { 1 } else { most };

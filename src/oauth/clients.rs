@@ -76,6 +76,18 @@ pub struct PreparedRotation {
     pub old_secret_until: Timestamp,
 }
 
+impl PreparedRotation {
+    /// Until when the present secret is kept; `None` if it ends at once.
+    fn kept_until(&self) -> Option<Timestamp> {
+        match &self.client.client.authentication {
+            ClientAuthentication::Confidential { previous: Some(previous), .. } => {
+                Some(previous.until)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What became of a removed client.
 #[derive(Debug)]
 pub struct RemovedClient {
@@ -186,7 +198,9 @@ impl OAuth {
         else {
             return Err(ClientError::Public);
         };
-        let previous = Some(PreviousSecret { secret: old, until: old_secret_until });
+        // one that ends at once is not kept: a clock that is set back could let it work again
+        let previous = (!keep_old.is_zero())
+            .then_some(PreviousSecret { secret: old, until: old_secret_until });
         record.client.authentication = ClientAuthentication::Confidential { secret, previous };
         Ok(PreparedRotation { client: self.in_database(record), secret, old_secret_until })
     }
@@ -201,7 +215,7 @@ impl OAuth {
         self.store
             .write(async |tx| {
                 self.stored(tx, id).await?;
-                let until = prepared.old_secret_until;
+                let until = prepared.kept_until();
                 if !tx.rotate_client_secret(id, &prepared.secret, until).await? {
                     return Err(ClientError::Public);
                 }

@@ -148,7 +148,9 @@ impl OAuth {
         let state = match (self.end_of(record), slot) {
             (Some(end), _) => end,
             (None, None) => TokenState::RevokedOrReplaced,
-            (None, Some(slot)) if slot.expires_at <= self.clock.now() => TokenState::Expired,
+            (None, Some(slot)) if slot.expires_at <= record.proven(self.clock.now()) => {
+                TokenState::Expired
+            }
             (None, Some(_)) => TokenState::Live,
         };
         let owner = InspectedSession {

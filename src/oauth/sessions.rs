@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::accounts::{Happening, SignedIn};
-use crate::clock::Timestamp;
+use crate::clock::{CLOCKS_DIFFER_BY, Timestamp};
 use crate::mail::{Cause, Recipient};
 use crate::model::{
     AccessToken, Account, AccountId, Actor, Caller, Client, Digest, EventKind, GrantType,
@@ -157,7 +157,8 @@ impl OAuth {
         token: &Digest,
     ) -> Option<&'a AccessSlot> {
         let now = self.clock.now();
-        let slot = session.access_with(token).filter(|slot| slot.expires_at > now)?;
+        let is_over = |slot: &&AccessSlot| slot.expires_at <= session.proven(now);
+        let slot = session.access_with(token).filter(|slot| !is_over(slot))?;
         if is_news(session, slot.serial, now) {
             self.usage.note(session.id, slot.serial, now);
         }
@@ -204,10 +205,13 @@ impl OAuth {
         if *presented == session.refresh_digest {
             return Standing::Live;
         }
-        let now = self.clock.now();
-        let grace = self.lifetimes.reuse_grace;
+        let (clock, grace) = (self.clock.now(), self.lifetimes.reuse_grace);
+        let now = session.proven(clock);
         let is_predecessor = session.previous_refresh_digest.as_ref() == Some(presented);
-        let pair_is_new = session.first_used_at.is_none_or(|first_used| now < first_used + grace);
+        let pair_is_new = session.first_used_at.is_none_or(|first_used| {
+            // if the clock was set back since, nothing tells for how long the pair was in use
+            now < first_used + grace && first_used <= clock + CLOCKS_DIFFER_BY
+        });
         if is_predecessor && pair_is_new && !grace.is_zero() {
             Standing::Predecessor
         } else if now < session.rotated_at + grace {
@@ -241,7 +245,7 @@ impl OAuth {
         session: &SessionRecord,
         scope: &Scope,
     ) -> Result<Option<TokenPair>, OAuthError> {
-        let now = self.clock.now();
+        let now = session.proven(self.clock.now());
         let refresh = successor(&token.secret, &session.salt);
         // the preceding one, too: two tabs that ask for different scopes each get their own again
         for slot in std::iter::once(&session.access).chain(&session.previous_access) {

@@ -4,10 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sqlx::AnyConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 
 use super::pool::Engine;
-use super::{Store, StoreError, files};
+use super::{Store, StoreError, files, held};
+use crate::clock::Timestamp;
 use crate::crypto::secret::Entropy;
 
 /// Why there is no copy.
@@ -32,7 +34,14 @@ impl Store {
     /// meanwhile does not wait. The file is there when all of it is on the disk, or not at all. If this
     /// future is dropped, nothing is left behind; what a killed process left behind in the same folder
     /// is removed.
-    pub async fn back_up(&self, file: &Path, overwrite: bool) -> Result<(), BackupError> {
+    ///
+    /// In the copy, letters that wait are held back: they may have left by the time it is restored.
+    pub async fn back_up(
+        &self,
+        file: &Path,
+        overwrite: bool,
+        now: Timestamp,
+    ) -> Result<(), BackupError> {
         let Engine::Sqlite { file: own } = self.engine() else {
             return Err(BackupError::NotAFile);
         };
@@ -63,6 +72,7 @@ impl Store {
             Ok::<_, StoreError>(copy.execute(connection).await?)
         };
         self.pool.aside(copy).await?;
+        hold_letters_in(&unfinished.path, now).await?;
         unfinished.file.sync_all().map_err(wrong)?;
         let kept = if overwrite {
             fs::rename(&unfinished.path, file)
@@ -73,6 +83,16 @@ impl Store {
         drop(unfinished);
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)
     }
+}
+
+async fn hold_letters_in(copy: &Path, now: Timestamp) -> Result<(), StoreError> {
+    // in no log of its own, and on the disk with all the rest
+    let options =
+        SqliteConnectOptions::new().filename(copy).journal_mode(SqliteJournalMode::Memory);
+    let mut connection = options.connect().await?;
+    let held = held::hold_in(&mut connection, now).await;
+    connection.close().await?;
+    Ok(held?)
 }
 
 /// What the names of unfinished copies begin with.

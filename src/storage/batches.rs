@@ -39,6 +39,8 @@ pub(super) enum Work {
         before: Timestamp,
         now: Timestamp,
     },
+    /// Secrets of clients that were replaced.
+    ClientSecrets(Timestamp),
     /// All that belongs to an account; `last` is the last of its events that is gone.
     OfAccount {
         account: AccountId,
@@ -71,6 +73,7 @@ impl Work {
             Self::LetterCounts(before) => tx.purge_letter_counts(*before, limit).await,
             Self::Events(before) => tx.purge_events(*before, limit).await,
             Self::Guesses { before, now } => tx.purge_guesses(*before, *now, limit).await,
+            Self::ClientSecrets(now) => tx.purge_client_secrets(*now, limit).await,
             Self::OfAccount { account, last } => {
                 tx.delete_part_of_account(*account, last, limit).await
             }

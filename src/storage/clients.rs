@@ -135,26 +135,40 @@ impl Connection {
         rows.iter().map(|row| column::parsed(row, "allowed_origins")).collect()
     }
 
-    /// Gives a confidential client another secret; the one before works until `previous_until`.
-    /// `false` if there is no such client, or it is public.
+    /// Gives a confidential client another secret; the one before works until `previous_until`, or is
+    /// forgotten at once, whatever the clock is set to. `false` if there is no such client, or it is
+    /// public.
     pub async fn rotate_client_secret(
         &mut self,
         id: &ClientId,
         secret: &crate::model::Digest,
-        previous_until: Timestamp,
+        previous_until: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE clients
-            SET previous_secret_digest = secret_digest, previous_secret_until = $1,
-                secret_digest = $2
+            SET previous_secret_digest = CASE WHEN $1 IS NOT NULL THEN secret_digest END,
+                previous_secret_until = $1, secret_digest = $2
             WHERE id = $3 AND secret_digest IS NOT NULL";
         let done = sqlx::query(SQL)
-            .bind(previous_until.unix_millis())
+            .bind(previous_until.map(Timestamp::unix_millis))
             .bind(secret.as_bytes().to_vec())
             .bind(id.as_str())
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Forgets up to `limit` secrets that were replaced and work no more; answers how many.
+    pub async fn purge_client_secrets(
+        &mut self,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            UPDATE clients SET previous_secret_digest = NULL, previous_secret_until = NULL
+            WHERE id IN (SELECT id FROM clients WHERE previous_secret_until <= $1 LIMIT $2)";
+        let done = sqlx::query(SQL).bind(now.unix_millis()).bind(limit).execute(self.raw()).await?;
+        Ok(done.rows_affected())
     }
 
     /// A disabled client gets no tokens, and those that it has are dead. `false` if there is no such

@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
+use super::held::HELD;
 use super::{Connection, LetterId, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, Digest, EmailAddress, Locale};
@@ -153,7 +154,7 @@ impl Connection {
     }
 
     /// Letters that wait and were refused at least once, and up to 1000 that were given up since a
-    /// letter last left.
+    /// letter last left. None that is held back.
     pub async fn find_refused_letters(&mut self) -> Result<Vec<RefusedLetter>, StoreError> {
         const WAITING: &str = "
             SELECT id, email, tries, dead_at, last_error FROM outbox
@@ -161,9 +162,10 @@ impl Connection {
         const DEAD: &str = "
             SELECT id, email, tries, dead_at, last_error FROM outbox
             WHERE dead_at > COALESCE((SELECT MAX(sent_at) FROM outbox), 0)
+              AND (last_error IS NULL OR last_error <> $1)
             ORDER BY dead_at DESC LIMIT 1000";
         let mut rows = sqlx::query(WAITING).fetch_all(self.raw()).await?;
-        rows.extend(sqlx::query(DEAD).fetch_all(self.raw()).await?);
+        rows.extend(sqlx::query(DEAD).bind(HELD).fetch_all(self.raw()).await?);
         rows.iter()
             .map(|row| {
                 Ok(RefusedLetter {

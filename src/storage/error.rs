@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::pool;
+use super::codes::{self, Meaning};
 
 /// The database did not do what it was asked to.
 pub struct StoreError {
@@ -44,6 +44,11 @@ impl StoreError {
         Self { kind: StoreErrorKind::Unavailable, source: why.into() }
     }
 
+    /// There is no connection, for whatever reason: nothing was done, and it may be there later.
+    pub(super) fn unreachable(error: sqlx::Error) -> Self {
+        Self { kind: StoreErrorKind::Unavailable, source: Box::new(error) }
+    }
+
     pub(super) fn internal(problem: String) -> Self {
         Self { kind: StoreErrorKind::Internal, source: problem.into() }
     }
@@ -76,10 +81,12 @@ impl From<sqlx::Error> for StoreError {
                 ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => {
                     StoreErrorKind::Conflict
                 }
-                _ if database.code().is_some_and(|code| pool::is_transient(&code)) => {
-                    StoreErrorKind::Unavailable
-                }
-                _ => StoreErrorKind::Internal,
+                _ => match database.code().map(|code| codes::meaning(&code)) {
+                    Some(Meaning::Undone | Meaning::NotNow | Meaning::ReadOnly) => {
+                        StoreErrorKind::Unavailable
+                    }
+                    Some(Meaning::MissingTable | Meaning::Fault) | None => StoreErrorKind::Internal,
+                },
             },
             _ => StoreErrorKind::Internal,
         };

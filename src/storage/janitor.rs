@@ -24,7 +24,7 @@ pub const GUESSES_REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3_600);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Removes expired sessions, sign-ups that nobody confirmed, links, changes of address, letters,
-/// events and wrong passwords of long ago.
+/// events, wrong passwords of long ago and client secrets that were replaced.
 #[derive(Clone, Debug)]
 pub struct Janitor {
     store: Store,
@@ -46,6 +46,9 @@ impl Janitor {
                 Ok(rows) => tracing::info!(rows, "removed what is over"),
                 Err(error) => tracing::warn!(error = chain(&error), "what is over stays for now"),
             }
+            if let Err(error) = self.store.empty_log().await {
+                tracing::warn!(error = chain(&error), "what was deleted stays in the log for now");
+            }
             tokio::time::sleep(round).await;
         }
     }
@@ -53,7 +56,8 @@ impl Janitor {
     /// Removes all that is over; answers how many rows that were.
     pub async fn purge(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        let mut removed = self.finish_deletions().await?;
+        let mended = self.store.write_behind(async |tx| tx.mend_after_set_back(now).await).await;
+        let mut removed = mended? + self.finish_deletions().await?;
         for work in [
             Work::Sessions(now),
             Work::SignUps(now),
@@ -65,6 +69,7 @@ impl Janitor {
             Work::LetterCounts(now - HOUR),
             Work::Events(now - self.events_kept),
             Work::Guesses { before: now - GUESSES_REMEMBERED, now },
+            Work::ClientSecrets(now),
         ] {
             removed += self.store.in_batches(work).await?;
         }

@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 
 use super::accounts::pattern_for;
+use super::held::HELD;
 use super::{Connection, LetterId, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, EmailAddress, Locale};
@@ -16,6 +17,8 @@ pub enum LetterState {
     Sent,
     /// Given up.
     Dead,
+    /// Not to be sent unless the operator says so: a backup was restored.
+    Held,
 }
 
 /// A letter in the outbox.
@@ -45,6 +48,7 @@ impl LetterRecord {
         let sent_at = column::optional_instant(row, "sent_at")?;
         let dead_at = column::optional_instant(row, "dead_at")?;
         let leased_until = column::optional_instant(row, "leased_until")?;
+        let last_error = column::some(row, "last_error", |words| Some(words.to_owned()))?;
         Ok(Self {
             id: column::parsed(row, "id")?,
             kind: column::text(row, "kind")?,
@@ -53,6 +57,7 @@ impl LetterRecord {
             account: column::optional(row, "account_id", str::parse)?,
             state: match (sent_at, dead_at) {
                 (Some(_), _) => LetterState::Sent,
+                (None, Some(_)) if last_error.as_deref() == Some(HELD) => LetterState::Held,
                 (None, Some(_)) => LetterState::Dead,
                 (None, None) if leased_until > Some(now) => LetterState::OnItsWay,
                 (None, None) => LetterState::Waiting,
@@ -62,7 +67,7 @@ impl LetterRecord {
             tries: column::integer(row, "tries")?,
             sent_at,
             dead_at,
-            last_error: column::some(row, "last_error", |words| Some(words.to_owned()))?,
+            last_error,
         })
     }
 }
@@ -97,6 +102,7 @@ impl Connection {
             FROM outbox
             WHERE id > $1 AND email LIKE $2 ESCAPE '!'
               AND CASE WHEN sent_at IS NOT NULL THEN $3
+                       WHEN dead_at IS NOT NULL AND last_error = $9 THEN $10
                        WHEN dead_at IS NOT NULL THEN $4
                        WHEN leased_until > $5 THEN $6
                        ELSE $7 END = 1
@@ -111,6 +117,8 @@ impl Connection {
             .bind(wanted(LetterState::OnItsWay))
             .bind(wanted(LetterState::Waiting))
             .bind(limit)
+            .bind(HELD)
+            .bind(wanted(LetterState::Held))
             .fetch_all(self.raw())
             .await?;
         rows.iter().map(|row| LetterRecord::from_row(row, now)).collect()
@@ -120,22 +128,25 @@ impl Connection {
     /// sent, or on its way.
     pub async fn retry_letter(&mut self, id: LetterId, now: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str = "
-            UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL, lease = NULL, leased_until = NULL
+            UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL, lease = NULL, leased_until = NULL,
+                last_error = CASE WHEN last_error = $3 THEN NULL ELSE last_error END
             WHERE id = $2 AND sent_at IS NULL AND (lease IS NULL OR leased_until <= $1)";
         let done = sqlx::query(SQL)
             .bind(now.unix_millis())
             .bind(id.to_string())
+            .bind(HELD)
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
     }
 
-    /// The same for all dead letters; answers how many.
+    /// The same for all dead letters but those that are held back; answers how many.
     pub async fn retry_dead_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "
             UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL
-            WHERE dead_at IS NOT NULL AND sent_at IS NULL";
-        let done = sqlx::query(SQL).bind(now.unix_millis()).execute(self.raw()).await?;
+            WHERE dead_at IS NOT NULL AND sent_at IS NULL
+              AND (last_error IS NULL OR last_error <> $2)";
+        let done = sqlx::query(SQL).bind(now.unix_millis()).bind(HELD).execute(self.raw()).await?;
         Ok(done.rows_affected())
     }
 

@@ -13,6 +13,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{AnyConnection, Row};
 
 use super::StoreError;
+use super::codes::{self, Meaning};
 use super::pool::{self, Engine, Pool};
 
 static SQLITE: LazyLock<Migrator> =
@@ -104,7 +105,7 @@ pub(super) async fn inspect(pool: &Pool) -> Result<Schema, StoreError> {
     let applied = match connection.list_applied_migrations(&migrator.table_name).await {
         Ok(applied) => applied,
         Err(MigrateError::Execute(sqlx::Error::Database(error)))
-            if error.code().is_some_and(|code| pool::is_missing_table(&code)) =>
+            if error.code().is_some_and(|code| codes::meaning(&code) == Meaning::MissingTable) =>
         {
             return Ok(Schema::Older);
         }
@@ -145,10 +146,13 @@ async fn is_usable(connection: &mut AnyConnection, last_known: i64) -> Result<bo
     Ok(true)
 }
 
-/// Whether the schema is one that this binary can work with.
+/// Whether the schema is one that this binary can work with, in a database that takes writes.
 pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
     match inspect(pool).await? {
-        Schema::Known | Schema::Newer => Ok(()),
+        Schema::Known | Schema::Newer if pool.takes_writes().await? => Ok(()),
+        Schema::Known | Schema::Newer => {
+            Err(StoreError::unavailable("it takes no writes: it is read-only, or a standby"))
+        }
         Schema::Older => Err(StoreError::internal("a migration has not run".to_owned())),
         Schema::Other => Err(StoreError::internal("the schema is of another version".to_owned())),
     }

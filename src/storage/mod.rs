@@ -22,6 +22,7 @@ mod backup;
 mod batches;
 mod changes;
 mod clients;
+mod codes;
 mod column;
 mod copy;
 mod credentials;
@@ -33,6 +34,7 @@ mod events;
 mod examine;
 mod files;
 mod guesses;
+mod held;
 mod janitor;
 mod letters;
 mod links;
@@ -43,6 +45,7 @@ mod page_sessions;
 mod pool;
 mod server;
 mod sessions;
+mod set_back;
 mod sign_ups;
 mod statement;
 mod tables;
@@ -66,6 +69,7 @@ pub use backup::BackupError;
 use changes::{Change, Pending};
 pub use changes::{Changes, Moment};
 pub use clients::ClientRecord;
+use codes::Meaning;
 pub use copy::{CopiedTable, CopyError, copy};
 pub use credentials::{CredentialsOf, PasswordCredentials};
 pub use deliveries::{ClaimLimit, ClaimedLetter, RefusedLetter};
@@ -107,6 +111,13 @@ async fn open(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
         return Err(rocket);
     }
     let store = Store::over(db.0.clone());
+    if let Ok(letters @ 1..) = store.read(async |db| db.count_held_letters().await).await {
+        tracing::warn!(
+            letters,
+            "letters are held back since a backup was restored: `vestibule mail list --held` shows \
+             them, and `vestibule mail retry --all-held` sends them"
+        );
+    }
     Ok(rocket.manage(store))
 }
 
@@ -215,7 +226,8 @@ impl Store {
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let connection = self.pool.reader().await.map_err(|error| self.without(error))?;
-        patiently(work(&mut self.lend(Lent::Pooled(connection)))).await
+        let mut connection = self.lend(Lent::Pooled(connection));
+        self.look_at(patiently(work(&mut connection)).await)
     }
 
     /// Runs `work` in one transaction and commits it if it succeeds; what it did is durable once
@@ -236,8 +248,8 @@ impl Store {
             let transaction = self.pool.begin().await.map_err(|error| self.without(error))?;
             let mut connection = self.lend(Lent::Transaction(transaction));
             match patiently(work.clone()(&mut connection)).await {
-                Err(error) if was_undone(&error) => drop(connection),
-                outcome => return connection.end(outcome).await,
+                Err(error) if meaning_of(&error) == Some(Meaning::Undone) => drop(connection),
+                outcome => return self.end(connection, outcome).await,
             }
             let [random] = Entropy.bytes::<1>();
             tokio::time::sleep(Duration::from_millis(u64::from(random) / 8)).await;
@@ -245,21 +257,44 @@ impl Store {
         let transaction = self.pool.begin().await.map_err(|error| self.without(error))?;
         let mut connection = self.lend(Lent::Transaction(transaction));
         let outcome = patiently(work(&mut connection)).await;
-        connection.end(outcome).await
+        self.end(connection, outcome).await
     }
 
     /// As [`Store::write`], for work that nobody waits for. Where it would wait for others' rows it
     /// fails as unavailable, long before the database looks for a deadlock: so no request ever fails
     /// because of it.
-    pub async fn write_behind<T, E: From<StoreError>>(
+    pub async fn write_behind<T, E>(
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + StdError + 'static,
+    {
         let transaction = self.pool.begin_patiently().await;
         let transaction = transaction.map_err(|error| self.without(error))?;
         let mut connection = self.lend(Lent::Transaction(transaction));
         let outcome = patiently(work(&mut connection)).await;
-        connection.end(outcome).await
+        self.end(connection, outcome).await
+    }
+
+    /// Ends the transaction of the connection, by what came of the work in it.
+    async fn end<T, E>(&self, connection: Connection, outcome: Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError> + StdError + 'static,
+    {
+        // before the connection goes back to the pool
+        let outcome = self.look_at(outcome);
+        self.look_at(connection.end(outcome).await)
+    }
+
+    /// Has the connections given up where the outcome tells that their server takes no writes.
+    fn look_at<T, E: StdError + 'static>(&self, outcome: Result<T, E>) -> Result<T, E> {
+        if let Err(error) = &outcome
+            && meaning_of(error) == Some(Meaning::ReadOnly)
+        {
+            self.pool.give_up_read_only();
+        }
+        outcome
     }
 
     /// Runs one statement as a transaction of its own, in one trip to the database; answers how many
@@ -267,16 +302,32 @@ impl Store {
     async fn run(&self, statement: Statement, change: Change) -> Result<u64, StoreError> {
         let mut pending = Pending::new(&self.changes);
         pending.add(change);
-        let run = async { self.pool.run(statement, pending).await.map_err(|e| self.without(e)) };
-        patiently(run).await
+        let run = async {
+            let done = self.pool.run(statement, pending).await;
+            done.map_err(|error| StoreError::from(self.counted(error)))
+        };
+        self.look_at(patiently(run).await)
     }
 
     /// Why there is no connection.
     fn without(&self, error: sqlx::Error) -> StoreError {
+        StoreError::unreachable(self.counted(error))
+    }
+
+    /// The error, counted if it is a wait in vain for a connection.
+    fn counted(&self, error: sqlx::Error) -> sqlx::Error {
         if matches!(error, sqlx::Error::PoolTimedOut) {
             self.metrics.timed_out();
         }
-        error.into()
+        error
+    }
+
+    /// Moves what is in the write-ahead log of an SQLite database into its file and empties the log,
+    /// so that it holds nothing any more that was deleted. Waits for readers for no longer than others
+    /// do not feel; answers whether they let it. Always so on PostgreSQL, which has no such file of
+    /// ours.
+    pub async fn empty_log(&self) -> Result<bool, StoreError> {
+        patiently(async { Ok(self.pool.empty_log().await?) }).await
     }
 
     /// How its connections are used at this moment.
@@ -289,7 +340,7 @@ impl Store {
         &self.metrics
     }
 
-    /// Whether the database answers and has a schema that this binary can work with.
+    /// Whether the database answers, takes writes, and has a schema that this binary can work with.
     pub async fn check(&self) -> Result<(), StoreError> {
         migrate::check(&self.pool).await
     }
@@ -312,16 +363,16 @@ async fn patiently<T, E: From<StoreError>>(
     }
 }
 
-/// Whether, at the bottom of it, the database undid the transaction because of others.
-fn was_undone(error: &(dyn StdError + 'static)) -> bool {
+/// What the error code of the database means that is at the bottom of it, if there is one.
+fn meaning_of(error: &(dyn StdError + 'static)) -> Option<Meaning> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(sqlx::Error::Database(database)) = error.downcast_ref() {
-            return database.code().is_some_and(|code| pool::is_undone(&code));
+            return database.code().map(|code| codes::meaning(&code));
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// Why a database cannot be used.

@@ -14,7 +14,9 @@ use serde::Deserialize;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
+use sqlx::{
+    Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row as _, Transaction,
+};
 
 use super::StoreError;
 use super::changes::Pending;
@@ -161,6 +163,37 @@ impl Pool {
                 others::mark(writers, opened).await.map(Some)
             }
             Connections::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Moves the write-ahead log into the file and empties it, on the connection that writes: so others'
+    /// writes are not taken for those of another process. `false` where a reader still needs the log.
+    pub(super) async fn empty_log(&self) -> Result<bool, sqlx::Error> {
+        let Connections::Sqlite { writers, .. } = &self.connections else { return Ok(true) };
+        let mut writer = writers.acquire().await?;
+        // writers wait while this waits for readers
+        writer.execute("PRAGMA busy_timeout = 40").await?;
+        let emptied = writer.fetch_one("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        if let Err(error) = writer.execute(BUSY_TIMEOUT).await {
+            writer.close().await?;
+            return Err(error);
+        }
+        // whether it was kept from it
+        Ok(emptied?.try_get::<i32, _>(0)? == 0)
+    }
+
+    /// Gives up connections to a server that takes no writes: another may be in its place by now.
+    pub(super) fn give_up_read_only(&self) {
+        if let Connections::Postgres(server) = &self.connections {
+            server.give_up_read_only();
+        }
+    }
+
+    /// Whether writes are taken, as far as that shows without one. SQLite finds out by a write alone.
+    pub(super) async fn takes_writes(&self) -> Result<bool, sqlx::Error> {
+        match &self.connections {
+            Connections::Sqlite { .. } => Ok(true),
+            Connections::Postgres(server) => server.takes_writes().await,
         }
     }
 
@@ -321,12 +354,15 @@ pub(super) fn sqlite(
         })
 }
 
+/// How long a connection waits for a lock of another, in milliseconds.
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
+
 async fn prepare(
     connection: &mut AnyConnection,
     last_pragma: &'static str,
 ) -> Result<(), sqlx::Error> {
     for pragma in [
-        "PRAGMA busy_timeout = 5000",
+        BUSY_TIMEOUT,
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
@@ -358,32 +394,6 @@ pub(super) fn open_private(file: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file)
-}
-
-/// Whether a database's error code means that the same may go through later.
-pub(super) fn is_transient(code: &str) -> bool {
-    if code.len() == 5 {
-        // SQLSTATE classes: connection exception, a transaction that was idle for too long, transaction
-        // rollback, insufficient resources, a lock that is not to be had, operator intervention,
-        // system error
-        let transient = ["08", "25P03", "40", "53", "55P03", "57", "58"];
-        return transient.iter().any(|class| code.starts_with(class));
-    }
-    // SQLite's primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN
-    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
-}
-
-/// Whether a database's error code means that the transaction was undone because of others, and would
-/// most likely go through now. Where SQLite is busy it has waited already, and stays so.
-pub(super) fn is_undone(code: &str) -> bool {
-    // SQLSTATE serialization_failure, deadlock_detected
-    matches!(code, "40001" | "40P01")
-}
-
-/// Whether a database's error code means that a table is not there.
-pub(super) fn is_missing_table(code: &str) -> bool {
-    // SQLSTATE undefined_table; SQLite has its general code for it
-    matches!(code, "42P01" | "1")
 }
 
 #[rocket::async_trait]

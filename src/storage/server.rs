@@ -29,6 +29,7 @@ pub(super) struct Server {
     options: AnyConnectOptions,
     /// When the server was last seen by somebody who had waited.
     seen: Arc<tokio::sync::Mutex<Option<Instant>>>,
+    read_only: Arc<ReadOnly>,
 }
 
 impl Server {
@@ -44,6 +45,8 @@ impl Server {
 
         let silence = Arc::new(Silence::default());
         let on_release = Arc::clone(&silence);
+        let read_only = Arc::new(ReadOnly::default());
+        let [when_acquired, when_released] = [(); 2].map(|()| Arc::clone(&read_only));
         let pool = AnyPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(patience)
@@ -54,16 +57,18 @@ impl Server {
             .test_before_acquire(false)
             .before_acquire(move |connection, known| {
                 let silence = Arc::clone(&silence);
-                Box::pin(async move { Ok(silence.spares(connection, &known).await) })
+                let is_kept = when_acquired.spares(&known);
+                Box::pin(async move { Ok(is_kept && silence.spares(connection, &known).await) })
             })
             // and so would the one with which it takes a connection back
-            .after_release(move |connection, _| {
+            .after_release(move |connection, known| {
                 let silence = Arc::clone(&on_release);
-                Box::pin(async move { Ok(silence.lets_live(connection).await) })
+                let is_kept = when_released.spares(&known);
+                Box::pin(async move { Ok(is_kept && silence.lets_live(connection).await) })
             })
             .connect_with(options.clone())
             .await?;
-        Ok(Self { pool, options, seen: Arc::default() })
+        Ok(Self { pool, options, seen: Arc::default(), read_only })
     }
 
     pub fn pool(&self) -> &AnyPool {
@@ -91,6 +96,25 @@ impl Server {
         }
     }
 
+    /// Gives up the connections that there are: the server behind them takes no writes. A new one may
+    /// lead to another server, or to the same one when it takes them again.
+    pub fn give_up_read_only(&self) {
+        self.read_only.note();
+    }
+
+    /// Whether the server takes writes; where it does not, connections to it are given up.
+    pub async fn takes_writes(&self) -> Result<bool, sqlx::Error> {
+        const SQL: &str = "
+            SELECT CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'
+                        THEN 0 ELSE 1 END AS takes_writes";
+        let mut connection = self.acquire().await?;
+        let takes_writes: i32 = sqlx::query_scalar(SQL).fetch_one(&mut *connection).await?;
+        if takes_writes == 0 {
+            self.give_up_read_only();
+        }
+        Ok(takes_writes == 1)
+    }
+
     /// Ends when the server refuses a connection. One request looks for all that wait: they may be
     /// waiting because the pool is full, and the server be busy as it is.
     async fn refusal(&self) -> sqlx::Error {
@@ -112,6 +136,26 @@ impl Server {
                 Err(error) => return error,
             }
         }
+    }
+}
+
+/// When a server was last found to take no writes. Connections from before then are given up; at most
+/// once in [`REASSURANCE`], so that a standby is not flooded with new ones.
+#[derive(Debug, Default)]
+struct ReadOnly(Mutex<Option<Instant>>);
+
+impl ReadOnly {
+    fn note(&self) {
+        let mut noticed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.is_none_or(|noticed| noticed.elapsed() >= REASSURANCE) {
+            *noticed = Some(Instant::now());
+        }
+    }
+
+    /// Whether the connection was opened since.
+    fn spares(&self, known: &PoolConnectionMetadata) -> bool {
+        let noticed = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noticed.is_none_or(|noticed| known.age < noticed.elapsed())
     }
 }
 

@@ -103,6 +103,12 @@ impl SessionRecord {
         self.account_stands && now < self.idle_expires_at && now < self.expires_at
     }
 
+    /// The present instant as far as the session proves it: never before it was last used or rotated,
+    /// whatever the clock was set back to.
+    pub fn proven(&self, now: Timestamp) -> Timestamp {
+        now.max(self.last_used_at).max(self.rotated_at)
+    }
+
     /// The account, as its owner may see it.
     pub fn owner(&self) -> Account {
         Account {
@@ -198,7 +204,9 @@ impl Store {
                 previous_access_issued_at = access_issued_at,
                 access_serial = access_serial + 1,
                 access_digest = $1, access_scope = $2, access_expires_at = $3,
-                access_issued_at = $4, last_used_at = $4,
+                access_issued_at = $4,
+                last_used_at =
+                    CASE WHEN $8 IS NULL AND last_used_at > $4 THEN last_used_at ELSE $4 END,
                 previous_refresh_digest =
                     CASE WHEN $8 IS NULL THEN previous_refresh_digest ELSE refresh_digest END,
                 refresh_digest = COALESCE($8, refresh_digest),

@@ -56,7 +56,7 @@ fn live() -> Json<Progress> {
 
 /// Whether requests are welcome
 ///
-/// Whether database and migrations are good, and no shutdown has begun.
+/// Whether the database takes writes and has every migration, and no shutdown has begun.
 #[utoipa::path(
     context_path = "/health",
     tag = tag::OPERATIONS,

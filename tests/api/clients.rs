@@ -138,6 +138,24 @@ async fn r11_both_secrets_work_until_the_end_and_then_the_new_one() {
 }
 
 #[rocket::async_test]
+async fn s15_a_secret_that_has_ended_works_with_no_clock() {
+    let app = app().await;
+    add(&app, "desk", &confidential()).await;
+    let digest = |secret: &str| Digest::of(secret.as_bytes());
+    rotate(app.oauth(), &id("desk"), &digest("second"), Duration::ZERO).await.unwrap();
+    app.step_back(HOUR);
+    assert!(!is_client(&app, "desk", SECRET).await, "it ended at once");
+    assert!(is_client(&app, "desk", "second").await);
+    rotate(app.oauth(), &id("desk"), &digest("third"), HOUR).await.unwrap();
+    assert!(is_client(&app, "desk", "second").await);
+    app.advance(HOUR);
+    assert!(!is_client(&app, "desk", "second").await);
+    assert_eq!(app.purge().await, 1);
+    app.step_back(HOUR);
+    assert!(!is_client(&app, "desk", "second").await, "it is forgotten");
+}
+
+#[rocket::async_test]
 async fn a_new_secret_leaves_sessions_as_they_are() {
     let app = app().await;
     add(&app, "desk", &confidential()).await;

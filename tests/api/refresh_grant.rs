@@ -483,6 +483,46 @@ async fn r26_a_clock_that_is_set_back_takes_nobody_for_a_thief() {
 }
 
 #[rocket::async_test]
+async fn s15_a_clock_that_is_set_back_lets_no_spent_predecessor_have_the_live_pair() {
+    const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
+    for spent_for in [SECOND * 30, SECOND * 600, HALF_AN_HOUR - SECOND * 61] {
+        let (app, first) = started().await;
+        let second = refreshed(&app, &first.refresh).await;
+        used(&app, &second.access).await;
+        app.advance(spent_for);
+        app.step_back(HALF_AN_HOUR);
+        refused(&app, &first.refresh).await;
+        // for how long it was spent, nothing tells: no thief is proven
+        unharmed(&app, &second).await;
+    }
+    // the session was seen in use when the predecessor was long spent: that is proof
+    let (app, first) = started().await;
+    let second = refreshed(&app, &first.refresh).await;
+    used(&app, &second.access).await;
+    app.advance(SECOND * 600);
+    used(&app, &second.access).await;
+    for back in [SECOND * 570, SECOND * 600, SECOND * 601] {
+        app.step_back(back);
+        refused(&app, &first.refresh).await;
+        app.advance(back);
+    }
+    assert_eq!(warnings(&app).await, 1);
+}
+
+#[rocket::async_test]
+async fn s15_what_a_session_has_seen_expire_stays_expired_when_the_clock_is_set_back() {
+    let (app, first) = started().await;
+    app.advance(SECOND * 901);
+    assert!(!opens(&app, &first.access).await);
+    let second = refreshed(&app, &first.refresh).await;
+    app.step_back(SECOND * 120);
+    assert!(!opens(&app, &first.access).await, "the session was refreshed after its end");
+    assert!(opens(&app, &second.access).await);
+    app.advance(SECOND * 120);
+    assert!(opens(&app, &second.access).await);
+}
+
+#[rocket::async_test]
 async fn r27_disabling_ends_everything_at_once() {
     let (app, first) = started().await;
     let second = refreshed(&app, &first.refresh).await;

@@ -52,6 +52,8 @@ pub struct Session {
     idle_end: Instant,
     end: Instant,
     rotated_at: Instant,
+    /// As it was noted: not again within a minute.
+    last_used: Instant,
     /// When an access token that was issued since the last rotation was first seen in use.
     first_used: Option<Instant>,
     /// In the order of their issue: the last is the live one, the one before it its predecessor.
@@ -127,6 +129,10 @@ pub enum Answer {
 }
 
 use Answer::{Done, Inactive, Refused};
+
+/// In seconds, as all that is measured here.
+const CLOCKS_DIFFER_BY: i64 = 60;
+const NOTES_LAG: i64 = 90;
 
 /// Who asks, and whether they can show that they are it.
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +238,7 @@ impl Model {
             idle_end: self.now + idle,
             end: self.now + client.lives.session,
             rotated_at: self.now,
+            last_used: self.now,
             first_used: None,
             refresh: vec![],
             access: vec![],
@@ -265,6 +272,7 @@ impl Model {
         if it.refresh.last() == Some(&token) {
             let it = &mut self.sessions[session];
             it.rotated_at = self.now;
+            it.last_used = self.now;
             it.first_used = None;
             it.idle_end = self.now + client.lives.idle;
             it.before_rotation = it.access.len();
@@ -276,10 +284,14 @@ impl Model {
             let successor = self.sessions[session].refresh.last().copied();
             let fits = |&&id: &&TokenId| self.grants(id) == Some(scope);
             let again = self.of_live_pair(session).rev().find(fits).copied();
-            let access = again.unwrap_or_else(|| self.issue_access(session, scope));
+            let access = again.unwrap_or_else(|| {
+                let it = &mut self.sessions[session];
+                it.last_used = it.last_used.max(self.now);
+                self.issue_access(session, scope)
+            });
             return self.hand_out(access, successor);
         }
-        if self.now >= self.sessions[session].rotated_at + self.grace {
+        if self.proven(session) >= self.sessions[session].rotated_at + self.grace {
             self.sessions[session].ended = true;
             let owner = self.sessions[session].account;
             self.accounts[owner].warned += 1;
@@ -291,7 +303,9 @@ impl Model {
     fn answers_as_predecessor(&self, session: usize, token: TokenId) -> bool {
         let it = &self.sessions[session];
         let is_predecessor = it.refresh.iter().rev().nth(1) == Some(&token);
-        let in_time = it.first_used.is_none_or(|first| self.now < first + self.grace);
+        let in_time = it.first_used.is_none_or(|first| {
+            self.proven(session) < first + self.grace && first <= self.now + CLOCKS_DIFFER_BY
+        });
         is_predecessor && in_time && self.grace > 0
     }
 
@@ -307,13 +321,38 @@ impl Model {
             return None;
         };
         let counts = self.sessions[session].access.iter().rev().take(2).any(|id| *id == token);
-        (counts && !revoked && self.now < expires && self.is_live(session)).then_some(scope)
+        let is_over = self.proven(session) >= expires;
+        (counts && !revoked && !is_over && self.is_live(session)).then_some(scope)
+    }
+
+    /// The instant that the session proves, whatever the clock was set back to.
+    fn proven(&self, session: usize) -> Instant {
+        let it = &self.sessions[session];
+        self.now.max(it.last_used).max(it.rotated_at)
+    }
+
+    /// What was noted of the last uses, in seconds until now. A token that is remembered for some seconds
+    /// is seen in use without a note, so the two may differ by up to [`NOTES_LAG`].
+    pub fn note_last_use(&mut self, ago: &[Option<i64>]) {
+        for (session, ago) in self.sessions.iter_mut().zip(ago) {
+            if let Some(ago) = ago {
+                let noted = self.now - ago;
+                let seen = session.last_used;
+                assert!((seen - noted).abs() <= NOTES_LAG, "{noted} was noted of {seen}");
+                session.last_used = noted;
+            }
+        }
     }
 
     fn see_in_use(&mut self, session: usize, token: TokenId) {
-        if self.of_live_pair(session).any(|id| *id == token) {
-            let now = self.now;
-            self.sessions[session].first_used.get_or_insert(now);
+        let is_of_live_pair = self.of_live_pair(session).any(|id| *id == token);
+        let (now, it) = (self.now, &mut self.sessions[session]);
+        let is_first = is_of_live_pair && it.first_used.is_none();
+        if is_first || now - it.last_used >= 60 {
+            it.last_used = it.last_used.max(now);
+        }
+        if is_first {
+            it.first_used = Some(now);
         }
     }
 

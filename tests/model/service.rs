@@ -18,7 +18,7 @@ use vestibule::oauth::{
     Access, AccessDenied, Credentials, Grant, Introspection, Needed, OAuth, OAuthError,
     PasswordGrant, RefreshGrant, Revocation, ShownIn, TokenKind, TokenPair, Usage, VerifiedTokens,
 };
-use vestibule::storage::{NewAccountLink, Store};
+use vestibule::storage::{NewAccountLink, SessionRecord, Store};
 use vestibule::testing::TestApp;
 
 use crate::reference::{
@@ -382,6 +382,21 @@ impl<'a> Service<'a> {
         self.settle().await;
         let by = Duration::from_secs(seconds.unsigned_abs());
         if seconds < 0 { self.app.step_back(by) } else { self.app.advance(by) }
+    }
+
+    /// How many seconds ago each session was last used, as far as that was noted; `None` of one that is
+    /// gone.
+    pub async fn last_used(&self) -> Vec<Option<i64>> {
+        let now = self.oauth().clock.now();
+        let mut all = Vec::new();
+        for id in &self.sessions {
+            let read = self.app.store().read(async |db| db.find_session(*id).await).await;
+            let ago = |session: SessionRecord| {
+                (now.unix_millis() - session.last_used_at.unix_millis()) / 1_000
+            };
+            all.push(read.unwrap().map(ago));
+        }
+        all
     }
 
     pub async fn purge(&self) {

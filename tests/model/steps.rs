@@ -280,6 +280,8 @@ impl<'a> Case<'a> {
                 done
             }
             Step::SetBack { seconds } => {
+                service.settle().await;
+                model.note_last_use(&service.last_used().await);
                 service.advance(-seconds).await;
                 model.now -= seconds;
                 done

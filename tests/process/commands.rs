@@ -72,7 +72,7 @@ impl Place {
             | "templates check" => vec![],
             "db backup" => vec![format!("backup-{time}.db")],
             "db copy" => vec!["--to".into(), format!("sqlite://copy-{time}.db")],
-            "db end-sessions" => vec!["--yes".into()],
+            "db end-sessions" | "db hold-letters" => vec!["--yes".into()],
             "client add" => vec![format!("new-{time}"), "--scopes".into(), "account.read".into()],
             "client show" | "client rotate-secret" | "client disable" | "client enable" => {
                 vec!["desk".into()]

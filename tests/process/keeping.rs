@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::database::Database;
+use crate::operator::Desk;
 use crate::program::{Program, Said, wait_until};
 use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
 
@@ -222,4 +223,61 @@ fn f20_what_is_wrong_with_the_database_file_is_said_as_it_is() {
     let said = program.expect_failure();
     busy.kill().and_then(|()| busy.wait()).expect("an end");
     assert!(said.contains("cannot write to the database file busy.db, which is there"), "{said}");
+}
+
+#[test]
+fn f22_a_restored_backup_sends_no_letter_that_waited_until_it_is_told_to() {
+    let program = Program::start(&[
+        ("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()),
+        ("VESTIBULE_MAIL__SMTP_URL", "smtp://127.0.0.1:1".to_owned()),
+    ]);
+    sign_up(&program, ADA);
+    done(&program.tell(&["db", "backup", "backup.db"], ""));
+    let waiting = program.tell(&["mail", "list", "--waiting", "--json"], "").document();
+    assert_eq!(waiting["letters"].as_array().map(Vec::len), Some(1), "the service goes on");
+
+    let mut restored = Program::prepare(&[("VESTIBULE_MAIL__TRANSPORT", "file".to_owned())]);
+    fs::create_dir(restored.path("data")).expect("a folder");
+    fs::copy(program.path("backup.db"), restored.path("data/vestibule.db")).expect("a copy");
+    restored.start_again();
+    assert!(restored.output().contains("letters are held back"), "{}", restored.output());
+    // one that is posted now leaves, and by then the other would have
+    sign_up(&restored, "bob@example.org");
+    crate::link_to(&restored, "bob@example.org");
+    let is_there = |address: &str| {
+        let files = fs::read_dir(restored.path("data/mail")).expect("a folder");
+        files
+            .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
+            .any(|letter| letter.contains(&format!("To: {address}\r\n")))
+    };
+    assert!(is_there("bob@example.org") && !is_there(ADA));
+    let held = restored.tell(&["mail", "list", "--held", "--json"], "").document();
+    assert_eq!(held["letters"][0]["email"], ADA, "{held}");
+    assert_eq!(
+        (&held["letters"][0]["state"], held["letters"].as_array().map(Vec::len)),
+        (&"held".into(), Some(1))
+    );
+    let retried = restored.tell(&["mail", "retry", "--all-dead", "--json"], "").document();
+    assert_eq!(retried["retried"], 0, "they are not those that were given up");
+    let released = restored.tell(&["mail", "retry", "--all-held", "--json"], "").document();
+    assert_eq!(released["retried"], 1);
+    crate::link_to(&restored, ADA);
+}
+
+on_both_engines!(f22_letters_are_held_back_by_the_operator_and_dropped);
+
+/// After `pg_restore`, which brings back what waited as it was.
+fn f22_letters_are_held_back_by_the_operator_and_dropped(desk: &Desk) {
+    sign_up(&desk.program, ADA);
+    let refused = desk.refused(&["db", "hold-letters"]);
+    assert!(refused.contains("--yes"), "{refused}");
+    assert_eq!(desk.ask(&["db", "hold-letters", "--yes"])["held"], 1);
+    assert_eq!(desk.ask(&["db", "hold-letters", "--yes"])["held"], 0);
+    let list = desk.ask(&["mail", "list"]);
+    assert_eq!(list["letters"][0]["state"], "held", "{list}");
+    let id = list["letters"][0]["id"].as_str().expect("an id").to_owned();
+    let shown = desk.tell(&["mail", "show", &id]).stdout;
+    assert!(shown.contains("held back: it waited when the backup was taken"), "{shown}");
+    assert_eq!(desk.ask(&["mail", "drop", &id])["dropped"], true);
+    assert_eq!(desk.ask(&["mail", "list"])["letters"], serde_json::json!([]));
 }

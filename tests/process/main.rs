@@ -5,7 +5,6 @@
 
 mod database;
 mod gate;
-mod keeping;
 #[macro_use]
 mod operator;
 #[path = "../support/chance.rs"]
@@ -13,6 +12,7 @@ mod chance;
 mod clients;
 mod commands;
 mod fuzz;
+mod keeping;
 mod letters;
 mod mail_test;
 mod mail_transports;

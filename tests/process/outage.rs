@@ -89,6 +89,92 @@ fn r52_postgres_crashes_and_is_started_again() {
     restarted("immediate");
 }
 
+/// That reads go on, and writes are put off until the server takes them again.
+fn only_writes_are_put_off(program: &Program, tokens: &Value) {
+    let limit = Duration::from_secs(2);
+    for _ in 0..3 {
+        is_put_off("a refresh", limit, || refresh(program, &tokens["refresh_token"]));
+        let sign_up =
+            serde_json::json!({ "email": "bob@example.org", "password": crate::PASSWORD });
+        is_put_off("a sign-up", Duration::from_secs(20), || {
+            program.post_json("/v1/accounts", &sign_up)
+        });
+        is_put_off("readiness", limit, || program.get("/health/ready", &[]));
+        assert_eq!(me(program, &tokens["access_token"]).status, 200, "what only reads goes on");
+        assert_eq!(program.get("/health/live", &[]).status, 200);
+    }
+}
+
+#[test]
+fn f1_a_read_only_database_puts_writes_off_and_is_well_again_by_itself() {
+    let Some(cluster) = postgres::own_cluster(None) else { return };
+    let url = cluster.new_database();
+    let (program, tokens) = started(&url);
+    let name = url.rsplit('/').next().expect("a name");
+    let tell = |sql: &str| cluster.try_to_ask("postgres", sql).expect(sql);
+    // for every connection
+    let all = |value: &str| {
+        tell(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}"));
+        tell("SELECT pg_reload_conf()");
+    };
+    // for new connections: those that there are keep what they had when they began
+    let new = |value: &str| {
+        tell(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}"));
+    };
+    all("on");
+    wait_until("the setting holds", || {
+        (program.get("/health/ready", &[]).status == 503).then_some(())
+    });
+    only_writes_are_put_off(&program, &tokens);
+    all("off");
+    is_well_again_soon(&program, &tokens);
+
+    // where the connections were made while it took none
+    let tokens = sign_in(&program, ADA);
+    new("on");
+    tell(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE pid <> pg_backend_pid() AND datname IS NOT NULL",
+    );
+    wait_until("new connections take none", || {
+        (program.get("/health/ready", &[]).status == 503).then_some(())
+    });
+    only_writes_are_put_off(&program, &tokens);
+    new("off");
+    is_well_again_soon(&program, &tokens);
+}
+
+/// The same as [`is_well_again`], once the last connection of before was given up.
+fn is_well_again_soon(program: &Program, tokens: &Value) {
+    let start = Instant::now();
+    wait_until("it is ready", || (program.get("/health/ready", &[]).status == 200).then_some(()));
+    wait_until("it writes", || {
+        (refresh(program, &tokens["refresh_token"]).status == 200).then_some(())
+    });
+    let took = start.elapsed();
+    assert!(took < RECOVERY, "{took:?}");
+}
+
+#[test]
+fn f1_a_standby_in_the_place_of_the_server_puts_writes_off_until_it_is_promoted() {
+    let durable = tempfile::tempdir().expect("a folder");
+    let more = "fsync = on\nsynchronous_commit = on\n";
+    std::fs::write(durable.path().join("more.conf"), more).expect("a file");
+    let Some(cluster) = postgres::own_cluster(Some(durable.path())) else { return };
+    let (program, tokens) = started(&cluster.new_database());
+    let data = cluster.try_to_ask("postgres", "SHOW data_directory").expect("a folder");
+    cluster.stop("fast");
+    std::fs::write(std::path::Path::new(&data).join("standby.signal"), "").expect("a file");
+    cluster.start_again();
+    wait_until("it is there", || {
+        (me(&program, &tokens["access_token"]).status == 200).then_some(())
+    });
+    only_writes_are_put_off(&program, &tokens);
+    cluster.try_to_ask("postgres", "SELECT pg_promote()").expect("a promotion");
+    is_well_again_soon(&program, &tokens);
+    assert!(!program.stop().contains("panic"));
+}
+
 #[test]
 fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
     let Some(cluster) = postgres::cluster() else { return };

@@ -73,7 +73,7 @@ impl TestDatabase {
     async fn rotate(&self, id: &ClientId, secret: &str, until: Timestamp) -> bool {
         let secret = digest(secret);
         let rotate = async |tx: &mut vestibule::storage::Connection| {
-            tx.rotate_client_secret(id, &secret, until).await
+            tx.rotate_client_secret(id, &secret, Some(until)).await
         };
         self.store.write(rotate).await.unwrap()
     }

@@ -39,6 +39,7 @@ mod email_changes;
 mod errors;
 mod events;
 mod guesses;
+mod held;
 mod janitor;
 mod leaving;
 mod lineage;

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 use vestibule::storage::{BackupError, CopyError, Store, StoreError, copy};
 
 use crate::columns::{columns, rows};
-use crate::database::{TestDatabase, WaitingSignUp, open, sqlite_url};
+use crate::database::{NOW, TestDatabase, WaitingSignUp, open, sqlite_url};
 use crate::postgres::cluster;
 use crate::transactions;
 
@@ -249,7 +249,7 @@ async fn r56_a_backup_is_taken_while_others_write_and_can_be_started_from() {
 
     let writer = Writer::on(db.store.clone());
     writer.has_written(20).await;
-    db.store.back_up(&file, false).await.unwrap();
+    db.store.back_up(&file, false, NOW).await.unwrap();
     writer.stop().await;
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let restored = at(url.clone()).await;
@@ -258,9 +258,12 @@ async fn r56_a_backup_is_taken_while_others_write_and_can_be_started_from() {
     assert_eq!(sign_ups, letters);
     restored.store.close().await;
 
-    let error = db.store.back_up(&file, false).await.unwrap_err();
+    let error = db.store.back_up(&file, false, NOW).await.unwrap_err();
     assert!(matches!(error, BackupError::Exists { .. }), "{error}");
-    db.store.back_up(&file, true).await.unwrap();
+    // what waits is held back in the copy
+    let held: Result<u64, StoreError> = db.store.write(async |tx| tx.hold_letters(NOW).await).await;
+    assert!(held.unwrap() > 0);
+    db.store.back_up(&file, true, NOW).await.unwrap();
     let restored = at(url).await;
     assert_eq!(rows(&restored).await, rows(&db).await);
     restored.sign_up("bob@example.org").await;
@@ -278,11 +281,11 @@ async fn a_backup_never_replaces_the_database_and_needs_a_folder() {
     let folder = db.folder.as_ref().unwrap().path().to_owned();
     for own in [folder.join("test.db"), folder.join(".").join("test.db")] {
         for overwrite in [false, true] {
-            let error = db.store.back_up(&own, overwrite).await.unwrap_err();
+            let error = db.store.back_up(&own, overwrite, NOW).await.unwrap_err();
             assert!(matches!(error, BackupError::Itself { .. }), "{error}");
         }
     }
-    let error = db.store.back_up(&folder.join("none/backup.db"), false).await.unwrap_err();
+    let error = db.store.back_up(&folder.join("none/backup.db"), false, NOW).await.unwrap_err();
     assert!(matches!(error, BackupError::File { .. }), "{error}");
     db.sign_up("ada@example.org").await;
 }
@@ -290,7 +293,7 @@ async fn a_backup_never_replaces_the_database_and_needs_a_folder() {
 #[tokio::test]
 async fn a_postgres_database_is_not_copied_into_a_file() {
     let Some(db) = TestDatabase::postgres().await else { return };
-    let error = db.store.back_up(std::path::Path::new("nothing.db"), false).await.unwrap_err();
+    let error = db.store.back_up(std::path::Path::new("nothing.db"), false, NOW).await.unwrap_err();
     assert!(error.to_string().contains("pg_dump"), "{error}");
 }
 

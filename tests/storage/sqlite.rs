@@ -96,3 +96,73 @@ async fn a_refused_url_is_not_repeated() {
     let error = error.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("correct-horse"));
 }
+
+/// Whether any file of the database has these bytes in it.
+fn holds(db: &TestDatabase, text: &str) -> Vec<String> {
+    let folder = std::fs::read_dir(db.folder.as_ref().unwrap().path()).unwrap();
+    let files = folder.map(|entry| entry.unwrap());
+    let holding = files.filter(|entry| {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    });
+    holding.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn f20_nothing_of_a_deleted_account_is_in_any_file_once_the_log_is_emptied() {
+    const ADDRESS: &str = "marked-7f3a@example.org";
+    const NAME: &str = "Marked Person 7f3a";
+    let db = TestDatabase::sqlite().await;
+    // among others, so that pages are shared
+    for number in 0..50 {
+        db.account(&format!("other{number}@example.org")).await;
+        db.sign_up(&format!("waiting{number}@example.org")).await;
+    }
+    let id = db.account(ADDRESS).await;
+    let name = vestibule::model::Name::parse(NAME).unwrap();
+    let changed: Result<_, StoreError> =
+        db.store.write(async |tx| tx.update_profile(id, Some(name.as_ref()), None).await).await;
+    changed.unwrap();
+    db.session(id).await;
+    db.letter(ADDRESS, crate::database::NOW).await;
+    for text in [ADDRESS, NAME] {
+        assert_eq!(holds(&db, text), ["test.db-wal"], "{text}");
+    }
+    assert!(db.store.empty_log().await.unwrap());
+    for text in [ADDRESS, NAME] {
+        assert_eq!(holds(&db, text), ["test.db"], "{text}");
+    }
+    let deleted: Result<bool, StoreError> = db
+        .store
+        .write(async |tx| {
+            tx.delete_letters_to(&crate::database::email(ADDRESS)).await?;
+            tx.close_account(id, None, crate::database::NOW).await
+        })
+        .await;
+    assert!(deleted.unwrap());
+    db.store.finish_deletion(id).await.unwrap();
+    assert!(db.store.empty_log().await.unwrap());
+    for text in [ADDRESS, NAME] {
+        assert_eq!(holds(&db, text), Vec::<String>::new(), "{text}");
+    }
+    assert_eq!(pragma_of_the_pool(&db, "busy_timeout").await, 5_000);
+}
+
+#[tokio::test]
+async fn f20_a_reader_keeps_the_log_and_writers_wait_for_it_no_longer_than_a_moment() {
+    let db = TestDatabase::sqlite().await;
+    let mut reader = db.raw().await;
+    let mut read = sqlx::Connection::begin(&mut reader).await.unwrap();
+    sqlx::query("SELECT COUNT(*) FROM accounts").fetch_one(&mut *read).await.unwrap();
+    db.account("ada@example.org").await;
+    assert!(!db.store.empty_log().await.unwrap(), "it is in use");
+    db.account("bob@example.org").await;
+    drop(read);
+    drop(reader);
+    let emptied = async || db.store.empty_log().await.unwrap();
+    // the connection goes a moment after its owner
+    while !emptied().await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(db.count("accounts").await, 2);
+}

@@ -18,15 +18,12 @@ use super::hourly::Hourly;
 use super::lines::{InLine, Permit, Room};
 use super::{Limit, Limits, Refusal, Shared};
 use crate::accounts::Failure;
-use crate::clock::Timestamp;
+use crate::clock::{CLOCKS_DIFFER_BY, Timestamp};
 use crate::model::{Account, AccountId, Caller, Digest, EmailAddress, Network, Tried};
 use crate::storage::{Connection, FAILURE_FORGOTTEN_AFTER, Failures, Guesses, StoreError};
 
 /// The first wait once the free tries are used up. It doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-/// A failure that lies further ahead than this was written before the clock was set back, and has
-/// nobody wait. One that is nearer was written by a node whose clock is a little ahead.
-const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(60);
 /// How old the note of a sign-in from a place may be before another is written.
 const PLACE_NOTED_EVERY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -320,6 +317,7 @@ impl Shared {
         } else if count >= self.free_failures {
             let doublings = u32::try_from(count - self.free_failures).unwrap_or(u32::MAX);
             let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings));
+            // one from before the clock was set back has nobody wait
             let is_known = last_at <= now + CLOCKS_DIFFER_BY;
             (last_at + delay.min(self.longest_delay), is_known)
         } else {

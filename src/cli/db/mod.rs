@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use figment::Figment;
 use serde::Serialize;
-use vestibule::storage::{Examination, Store};
+use vestibule::clock::Clock;
+use vestibule::storage::{Examination, Store, StoreError};
 
 use super::output::answer;
 use super::people::failed;
@@ -38,6 +39,12 @@ enum DbCommand {
     Check,
     /// Copy everything into another database, which has to be empty: all of it, or nothing
     Copy(copy::Arguments),
+    /// Hold back every letter that waits, as is due after a PostgreSQL backup was restored
+    HoldLetters {
+        /// Do it; without this, do nothing
+        #[arg(long)]
+        yes: bool,
+    },
     /// Sign everybody out, as is due after a backup was restored
     EndSessions {
         /// Do it; without this, do nothing
@@ -56,6 +63,12 @@ struct BackedUp {
 struct Ended {
     /// How many sign-ins.
     ended: u64,
+}
+
+#[derive(Serialize)]
+struct Held {
+    /// How many letters.
+    held: u64,
 }
 
 #[derive(Serialize)]
@@ -81,6 +94,7 @@ pub fn run(figment: Figment, arguments: DbArguments) -> Result<(), CommandError>
             DbCommand::Copy(arguments) => {
                 on_database::until_asked_to_end(copy::run(&figment, arguments, json)).await
             }
+            DbCommand::HoldLetters { yes } => hold_letters(&figment, yes, json).await,
             DbCommand::EndSessions { yes } => end_sessions(&figment, yes, json).await,
         }
     })
@@ -93,7 +107,7 @@ async fn back_up(
     json: bool,
 ) -> Result<(), CommandError> {
     let work = async |store: &Store| {
-        store.back_up(&file, force).await.map_err(|error| failed(&error))?;
+        store.back_up(&file, force, Clock::system().now()).await.map_err(|error| failed(&error))?;
         let bytes = std::fs::metadata(&file).map_err(|error| failed(&error))?.len();
         answer(json, &BackedUp { file, bytes }, |done| {
             format!("{} is a copy, of {} bytes.", done.file.display(), done.bytes)
@@ -116,6 +130,26 @@ async fn check(figment: &Figment, json: bool) -> Result<(), CommandError> {
         return Ok(());
     }
     Err(CommandError::Failed(format!("not all is well: {}", checked.problems.join("; "))))
+}
+
+async fn hold_letters(figment: &Figment, yes: bool, json: bool) -> Result<(), CommandError> {
+    if !yes {
+        let problem = "no letter is held back. --yes holds back all that wait";
+        return Err(CommandError::Failed(problem.to_owned()));
+    }
+    let now = Clock::system().now();
+    let work = async |store: &Store| {
+        let held = store.write(async |tx| tx.hold_letters(now).await).await;
+        let held = held.map_err(|error: StoreError| failed(&error))?;
+        answer(json, &Held { held }, |done| {
+            format!(
+                "{} letters are held back. `vestibule mail list --held` shows them, and \
+                 `vestibule mail retry --all-held` sends them.",
+                done.held
+            )
+        })
+    };
+    on_database::run(open(figment).await?, work).await
 }
 
 async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), CommandError> {

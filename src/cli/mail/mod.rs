@@ -51,22 +51,25 @@ enum DeskCommand {
         #[arg(value_name = "LETTER")]
         id: LetterId,
     },
-    /// Try a letter at once that waits or was given up
+    /// Try a letter at once that waits, was given up or is held back
     Retry {
-        #[arg(value_name = "LETTER", required_unless_present = "all_dead")]
+        #[arg(value_name = "LETTER", required_unless_present_any = ["all_dead", "all_held"])]
         id: Option<LetterId>,
         /// All that were given up
         #[arg(long, conflicts_with = "id")]
         all_dead: bool,
+        /// All that are held back since a backup was restored
+        #[arg(long, conflicts_with_all = ["id", "all_dead"])]
+        all_held: bool,
     },
-    /// Forget a letter that waits or was given up
+    /// Forget a letter that waits, was given up or is held back
     Drop {
         #[arg(value_name = "LETTER")]
         id: LetterId,
     },
 }
 
-/// Which letters are listed; without any of these, those that wait and those that were given up.
+/// Which letters are listed; without any of these, all that have not left.
 #[derive(Args)]
 struct States {
     /// Those that wait, or are on their way
@@ -75,6 +78,9 @@ struct States {
     /// Those that were given up
     #[arg(long)]
     dead: bool,
+    /// Those that are held back since a backup was restored
+    #[arg(long)]
+    held: bool,
     /// Those that have left in the last seven days
     #[arg(long)]
     sent: bool,
@@ -82,11 +88,12 @@ struct States {
 
 impl States {
     fn wanted(&self) -> Vec<LetterState> {
-        let none = !(self.waiting || self.dead || self.sent);
+        let none = !(self.waiting || self.dead || self.held || self.sent);
         [
             (self.waiting || none, LetterState::Waiting),
             (self.waiting || none, LetterState::OnItsWay),
             (self.dead || none, LetterState::Dead),
+            (self.held || none, LetterState::Held),
             (self.sent, LetterState::Sent),
         ]
         .into_iter()
@@ -130,7 +137,14 @@ pub fn run(figment: Figment, arguments: MailArguments) -> Result<(), CommandErro
             }
             DeskCommand::Show { id } => show(desk, id, json).await,
             DeskCommand::Retry { id: Some(id), .. } => retry(desk, id, json).await,
-            DeskCommand::Retry { id: None, .. } => retry_all_dead(desk, json).await,
+            DeskCommand::Retry { id: None, all_held: true, .. } => {
+                let retried = desk.retry_all_held().await?;
+                answer_retried(retried, "No letter is held back.", json)
+            }
+            DeskCommand::Retry { id: None, .. } => {
+                let retried = desk.retry_all_dead().await?;
+                answer_retried(retried, "No letter was given up.", json)
+            }
             DeskCommand::Drop { id } => drop(desk, id, json).await,
         };
         on_database::run(desk, work).await
@@ -174,10 +188,9 @@ async fn retry(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError
     })
 }
 
-async fn retry_all_dead(desk: &Desk, json: bool) -> Result<(), CommandError> {
-    let retried = desk.retry_all_dead().await?;
+fn answer_retried(retried: u64, none: &str, json: bool) -> Result<(), CommandError> {
     answer(json, &Retried { retried }, |done| match done.retried {
-        0 => "No letter was given up.".to_owned(),
+        0 => none.to_owned(),
         1 => "One letter is tried at once.".to_owned(),
         more => format!("{more} letters are tried at once."),
     })

@@ -44,6 +44,7 @@ impl From<LetterRecord> for ShownLetter {
                 LetterState::OnItsWay => "on-its-way",
                 LetterState::Sent => "sent",
                 LetterState::Dead => "dead",
+                LetterState::Held => "held",
             },
             created_at: letter.created_at,
             next_try_at: (letter.state == LetterState::Waiting).then_some(letter.due_at),

@@ -1,0 +1,55 @@
+//! Letters that are held back: they waited when a backup was taken, and may have left since.
+//!
+//! A held letter is one that was given up, with words of our own in the place of the mail server's. So
+//! nothing sends it until the operator lets it be tried, and it is forgotten as dead letters are.
+
+use super::{Connection, StoreError, column};
+use crate::clock::Timestamp;
+
+/// What stands in the place of a mail server's last words.
+pub(super) const HELD: &str =
+    "held back: it waited when the backup was taken, and may have left since";
+
+/// A request for a new password contests a sign-up that waits for the address, with its letter or
+/// without.
+const CONTEST: &str = "
+    UPDATE sign_ups SET contested_at = COALESCE(contested_at, $1), name = NULL, locale = NULL
+    WHERE email IN (SELECT email FROM outbox WHERE kind = 'password-reset'
+                    AND sent_at IS NULL AND dead_at IS NULL)";
+const HOLD: &str = "
+    UPDATE outbox SET dead_at = $1, last_error = $2, lease = NULL, leased_until = NULL
+    WHERE sent_at IS NULL AND dead_at IS NULL";
+const RELEASE: &str = "
+    UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL, last_error = NULL
+    WHERE dead_at IS NOT NULL AND sent_at IS NULL AND last_error = $2";
+const COUNT: &str =
+    "SELECT COUNT(*) AS n FROM outbox WHERE dead_at IS NOT NULL AND last_error = $1";
+
+impl Connection {
+    /// Holds back every letter that has not left and was not given up; answers how many.
+    pub async fn hold_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        sqlx::query(CONTEST).bind(now.unix_millis()).execute(self.raw()).await?;
+        let hold = sqlx::query(HOLD).bind(now.unix_millis()).bind(HELD);
+        Ok(hold.execute(self.raw()).await?.rows_affected())
+    }
+
+    /// Lets every letter that is held back be tried at once; answers how many.
+    pub async fn release_held_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let release = sqlx::query(RELEASE).bind(now.unix_millis()).bind(HELD);
+        Ok(release.execute(self.raw()).await?.rows_affected())
+    }
+
+    /// How many letters are held back; looks at all that are kept.
+    pub async fn count_held_letters(&mut self) -> Result<i64, StoreError> {
+        column::integer(&sqlx::query(COUNT).bind(HELD).fetch_one(self.raw()).await?, "n")
+    }
+}
+
+/// Holds back what waits in a copy of the database that no store has open.
+pub(super) async fn hold_in(
+    copy: &mut sqlx::SqliteConnection,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(CONTEST).bind(now.unix_millis()).execute(&mut *copy).await?;
+    sqlx::query(HOLD).bind(now.unix_millis()).bind(HELD).execute(copy).await.map(drop)
+}

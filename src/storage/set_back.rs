@@ -1,0 +1,37 @@
+//! What waits for an instant that lies further ahead than anything is ever put off: it was stored before
+//! the clock was set back, and would wait for as long as the clock was ahead.
+
+use std::time::Duration;
+
+use super::{Connection, StoreError};
+use crate::clock::{CLOCKS_DIFFER_BY, Timestamp};
+
+/// No letter is put off for longer: the longest pause between two tries, with its random part.
+const LETTERS_WAIT: Duration = Duration::from_secs(16 * 3_600);
+/// No courier holds a letter for longer.
+const LEASES_LAST: Duration = Duration::from_secs(3_600);
+
+const DUE: &str = "
+    UPDATE outbox SET due_at = $1
+    WHERE sent_at IS NULL AND dead_at IS NULL AND due_at > $2";
+const RELEASE: &str = "
+    UPDATE outbox SET lease = NULL, leased_until = NULL
+    WHERE lease IS NOT NULL AND leased_until > $1";
+const FORGET: &str = "DELETE FROM letters_sent WHERE sent_at > $1";
+
+impl Connection {
+    /// Lets letters be tried that were put off, or taken by a courier, before the clock was set back;
+    /// and forgets those that were counted then. Answers how many rows that were.
+    pub async fn mend_after_set_back(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let due = sqlx::query(DUE)
+            .bind(now.unix_millis())
+            .bind((now + LETTERS_WAIT).unix_millis())
+            .execute(self.raw())
+            .await?;
+        let released = sqlx::query(RELEASE).bind((now + LEASES_LAST).unix_millis());
+        let released = released.execute(self.raw()).await?;
+        let forgotten = sqlx::query(FORGET).bind((now + CLOCKS_DIFFER_BY).unix_millis());
+        let forgotten = forgotten.execute(self.raw()).await?;
+        Ok(due.rows_affected() + released.rows_affected() + forgotten.rows_affected())
+    }
+}
