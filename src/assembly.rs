@@ -265,6 +265,7 @@ fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -
         limits,
         turns: crate::accounts::SignUpTurns::default(),
         activation_ttl: settings.links.activation_ttl.duration(),
+        session_limit: settings.limits.session_limit(),
         email_link_ttl: settings.links.email_ttl.duration(),
     }
 }

@@ -114,6 +114,7 @@ account-events-what =
     Das Neueste zuerst. Wenn etwas davon nicht von Ihnen stammt, ändern Sie Ihr Passwort.
 account-events-none = Hier ist nichts verzeichnet.
 account-events-earlier = Ältere anzeigen
+account-sessions-earlier = Ältere Anmeldungen
 account-event-app = App { $app }
 
 actor-owner = Durch Sie
@@ -130,6 +131,7 @@ event-sign-in-failed = Fehlgeschlagene Anmeldung
 event-password-refused = Falsches aktuelles Passwort eingegeben
 event-sign-out = Abmeldung
 event-sign-out-everywhere = Überall abgemeldet
+event-session-evicted = Abgemeldet: zu viele Anmeldungen zugleich
 event-access-token-revoked = Zugang einer App widerrufen
 event-refresh-token-stolen = Anmeldung zur Sicherheit beendet
 event-profile-changed = Name oder Sprache geändert

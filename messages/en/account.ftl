@@ -111,6 +111,7 @@ account-events = What happened
 account-events-what = The latest first. If something here was not you, change your password.
 account-events-none = Nothing is recorded.
 account-events-earlier = Earlier
+account-sessions-earlier = Earlier sign-ins
 account-event-app = App { $app }
 
 actor-owner = By you
@@ -127,6 +128,7 @@ event-sign-in-failed = Failed sign-in
 event-password-refused = Wrong current password
 event-sign-out = Signed out
 event-sign-out-everywhere = Signed out everywhere
+event-session-evicted = Signed out: too many sign-ins at once
 event-access-token-revoked = Access of an app withdrawn
 event-refresh-token-stolen = Sign-in ended for safety
 event-profile-changed = Name or language changed

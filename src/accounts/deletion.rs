@@ -2,7 +2,7 @@
 //!
 //! The first transaction closes the account: it is the deletion. What belongs to the account goes behind
 //! it in batches, however much that is; where that is interrupted, the janitor goes on
-//! (docs/decisions/0036).
+//! (docs/decisions/0037).
 
 use std::time::Duration;
 

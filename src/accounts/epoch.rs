@@ -20,7 +20,7 @@ impl Accounts {
                 if !tx.lock_account(id).await? {
                     return Ok(false);
                 }
-                let was_signed_in = tx.is_signed_in(id, now).await?;
+                let was_signed_in = tx.count_live_sessions_of(id, now).await? > 0;
                 let raised = tx.raise_epoch(id).await?;
                 if raised && was_signed_in {
                     let event = Happening::new(EventKind::SignOutEverywhere, actor);

@@ -37,6 +37,8 @@ pub struct Export {
 impl Export {
     /// So many events are held at a time: there is no end to how many somebody may have.
     pub const EVENTS: i64 = 500;
+    /// Sessions, and as many sign-ins at the account page: `limits.sessions_per_account` allows no more.
+    const SESSIONS: i64 = 10_000;
 }
 
 #[derive(Debug, Serialize)]
@@ -179,7 +181,7 @@ async fn sessions_of(
     id: AccountId,
     now: Timestamp,
 ) -> Result<Vec<ExportedSession>, StoreError> {
-    let sessions = db.find_sessions_of(id, now).await?;
+    let sessions = db.find_sessions_of(id, None, Export::SESSIONS, now).await?;
     let exported = sessions.into_iter().map(|session| ExportedSession {
         id: session.id,
         client_id: session.client_id,
@@ -197,7 +199,7 @@ async fn page_sessions_of(
     id: AccountId,
     now: Timestamp,
 ) -> Result<Vec<ExportedPageSession>, StoreError> {
-    let sessions = db.find_page_sessions_of(id, now).await?;
+    let sessions = db.find_page_sessions_of(id, Export::SESSIONS, now).await?;
     let exported = sessions.into_iter().map(|session| ExportedPageSession {
         id: session.id,
         created_at: session.created_at,

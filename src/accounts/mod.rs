@@ -18,6 +18,7 @@ mod page_session;
 mod password;
 mod profile;
 mod proof;
+mod session_limit;
 mod sign_in;
 mod sign_up;
 mod turns;
@@ -61,6 +62,9 @@ pub struct Accounts {
     pub turns: SignUpTurns,
     /// How long a link of a sign-up works, if the sign-up waits as long.
     pub activation_ttl: Duration,
+    /// How many sessions an account may have, and as many sign-ins at its page; `None` where limits are
+    /// off.
+    pub session_limit: Option<i64>,
     /// How long a link that confirms a change of address works.
     pub email_link_ttl: Duration,
 }

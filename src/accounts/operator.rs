@@ -73,8 +73,15 @@ impl From<StoreError> for CreateError {
 /// Where an account is signed in.
 #[derive(Debug)]
 pub struct SignedInPlaces {
+    /// How often, in all.
+    pub count: i64,
+    /// The latest of them, and no more than [`SignedInPlaces::SHOWN`] of each kind.
     pub sessions: Vec<SessionSummary>,
     pub page_sessions: Vec<PageSessionSummary>,
+}
+
+impl SignedInPlaces {
+    pub const SHOWN: i64 = 100;
 }
 
 impl Accounts {
@@ -105,8 +112,9 @@ impl Accounts {
         self.store
             .read(async |db| {
                 Ok(SignedInPlaces {
-                    sessions: db.find_sessions_of(id, now).await?,
-                    page_sessions: db.find_page_sessions_of(id, now).await?,
+                    count: db.count_live_sessions_of(id, now).await?,
+                    sessions: db.find_sessions_of(id, None, SignedInPlaces::SHOWN, now).await?,
+                    page_sessions: db.find_page_sessions_of(id, SignedInPlaces::SHOWN, now).await?,
                 })
             })
             .await

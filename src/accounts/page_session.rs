@@ -12,6 +12,8 @@ use crate::storage::{NewPageSession, PageSessionSummary, StoreError};
 pub const PAGE_IDLE_TTL: Duration = Duration::from_secs(20 * 60);
 /// How long in all.
 pub const PAGE_SESSION_TTL: Duration = Duration::from_secs(2 * 3_600);
+/// Sign-ins at the account page that are shown, at most.
+const PAGE_SESSIONS_SHOWN: i64 = 100;
 /// How old the last note of a use may be before another is written.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,6 +32,10 @@ impl Accounts {
         let started = self
             .store
             .write(async |tx| {
+                // sign-ins of one account take turns, so that they are counted
+                if !tx.lock_account(signed_in.account).await? {
+                    return Ok(false);
+                }
                 let started = tx
                     .insert_page_session(&NewPageSession {
                         id,
@@ -43,6 +49,8 @@ impl Accounts {
                     })
                     .await?;
                 if started {
+                    let account = signed_in.account;
+                    self.end_excess_page_sessions(tx, account, id, now, caller).await?;
                     let event = Happening::new(EventKind::SignIn, Actor::Owner);
                     self.events.note(tx, event.to_account(signed_in.account), caller).await?;
                     signed_in.pass.note_success(tx, signed_in.account, now).await?;
@@ -76,13 +84,15 @@ impl Accounts {
         Ok(Some(session))
     }
 
-    /// Where the account is signed in at its page, the latest first.
+    /// Where the account is signed in at its page: the latest [`PAGE_SESSIONS_SHOWN`], the latest first.
     pub async fn page_sessions_of(
         &self,
         account: AccountId,
     ) -> Result<Vec<PageSessionSummary>, StoreError> {
         let now = self.clock.now();
-        self.store.read(async |db| db.find_page_sessions_of(account, now).await).await
+        self.store
+            .read(async |db| db.find_page_sessions_of(account, PAGE_SESSIONS_SHOWN, now).await)
+            .await
     }
 
     /// Signs the account out at its page where it is signed in by this id. Of another's, or of one

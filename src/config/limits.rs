@@ -39,11 +39,18 @@ pub struct LimitSettings {
     pub requests_per_address: NonZeroU32,
     /// The same on one node.
     pub requests_in_all: NonZeroU32,
+    /// Sessions of one account, and as many sign-ins at its page; beyond it the longest unused ends.
+    pub sessions_per_account: NonZeroU32,
     /// Links from one address in an hour that nobody ever got.
     pub unknown_links_per_address: NonZeroU32,
 }
 
 impl LimitSettings {
+    /// How many sessions an account may have; `None` where limits are off.
+    pub fn session_limit(&self) -> Option<i64> {
+        self.enabled.then(|| i64::from(self.sessions_per_account.get()))
+    }
+
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         let (free, row) = (self.free_failures.get(), self.failures_in_a_row.get());
         if row > 100 {
@@ -52,6 +59,9 @@ impl LimitSettings {
         if free > row {
             let wanted = format!("expected no more than failures_in_a_row, which is {row}");
             return Err(("limits.free_failures", wanted));
+        }
+        if !(10..=10_000).contains(&self.sessions_per_account.get()) {
+            return Err(("limits.sessions_per_account", "expected 10 to 10000".to_owned()));
         }
         let longest = self.longest_delay.duration();
         if !(Duration::from_secs(1)..=Duration::from_secs(24 * 3_600)).contains(&longest) {

@@ -132,7 +132,7 @@ fn development_url(figment: &Figment) -> String {
 /// The defaults that hold in every profile.
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults: [(&str, Value); 42] = [
+    let defaults: [(&str, Value); 43] = [
         (DATABASE_URL, "sqlite://data/vestibule.db".into()),
         ("vestibule.name", "Vestibule".into()),
         ("vestibule.clients", Dict::new().into()),
@@ -167,6 +167,7 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.limits.requests_per_account", 10.into()),
         ("vestibule.limits.requests_per_address", 500.into()),
         ("vestibule.limits.requests_in_all", 20_000.into()),
+        ("vestibule.limits.sessions_per_account", 1_000.into()),
         ("vestibule.limits.unknown_links_per_address", 500.into()),
         ("vestibule.events.keep", "90d".into()),
         ("vestibule.events.address", "shortened".into()),

@@ -104,6 +104,8 @@ words! {
         /// A client revoked one access token (RFC 7009).
         AccessTokenRevoked = "access-token-revoked",
         RefreshTokenStolen = "refresh-token-stolen",
+        /// The account had too many sessions, and this one was unused for longest.
+        SessionEvicted = "session-evicted",
         ProfileChanged = "profile-changed",
         PasswordChanged = "password-changed",
         PasswordResetRequested = "password-reset-requested",
@@ -147,6 +149,7 @@ impl EventKind {
             | Self::SignOutEverywhere
             | Self::AccessTokenRevoked
             | Self::RefreshTokenStolen
+            | Self::SessionEvicted
             | Self::PasswordChanged
             | Self::PasswordReset
             | Self::EmailChangeRequested

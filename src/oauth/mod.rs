@@ -45,7 +45,7 @@ pub use protect::{Access, AccessDenied, Needed};
 pub use refresh_grant::RefreshGrant;
 pub use registrar::Registrar;
 pub use revocation::Revocation;
-pub use sessions::{Grant, TokenPair};
+pub use sessions::{Grant, SessionPage, TokenPair};
 pub use usage::Usage;
 pub use verified::VerifiedTokens;
 

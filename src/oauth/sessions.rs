@@ -17,7 +17,8 @@ use crate::model::{
 };
 use crate::oauth::{Lifetimes, OAuth, OAuthError};
 use crate::storage::{
-    AccessSlot, NewSession, Renewal, Rotation, SessionRecord, StoreError, StoreErrorKind,
+    AccessSlot, Connection, NewSession, Renewal, Rotation, SessionRecord, StoreError,
+    StoreErrorKind,
 };
 
 /// How often a refresh is begun again because another of the same session was faster. Each time
@@ -33,6 +34,20 @@ pub struct Grant {
     pub session: SessionId,
     pub client_id: String,
     pub scope: Scope,
+}
+
+/// A part of where an account is signed in.
+#[derive(Debug)]
+pub struct SessionPage {
+    /// The latest sign-in first.
+    pub sessions: Vec<SessionSummary>,
+    /// Where to go on, as `before`; `None` if there is nothing more.
+    pub next: Option<SessionId>,
+}
+
+impl SessionPage {
+    /// Sessions on one page, at most.
+    pub const SIZE: usize = 100;
 }
 
 /// What a successful token request hands out (RFC 6749 §5.1).
@@ -98,8 +113,12 @@ impl OAuth {
                     access_digest: access.digest(),
                     access_expires_at,
                 };
-                let started = tx.insert_session(&session).await?;
+                // sign-ins of one account take turns, so that they are counted
+                let started = tx.lock_account(signed_in.account).await?
+                    && tx.insert_session(&session).await?;
                 if started {
+                    let (account, accounts) = (signed_in.account, &self.accounts);
+                    accounts.end_excess_sessions(tx, account, id, now, caller).await?;
                     let event = Happening::new(EventKind::SignIn, Actor::Owner)
                         .to_account(signed_in.account)
                         .in_session(id)
@@ -333,14 +352,25 @@ impl OAuth {
         Ok(())
     }
 
-    /// The account's live sessions, the latest sign-in first.
-    pub async fn sessions_of(&self, account: AccountId) -> Result<Vec<SessionSummary>, StoreError> {
+    /// A page of the account's live sessions, the latest sign-in first; with `before`, those before it.
+    /// Up to [`SessionPage::SIZE`] of them: those of clients that are not registered are left out.
+    pub async fn sessions_of(
+        &self,
+        account: AccountId,
+        before: Option<SessionId>,
+    ) -> Result<SessionPage, StoreError> {
         let now = self.clock.now();
-        let sessions = self.store.read(async |db| db.find_sessions_of(account, now).await).await?;
-        let is_registered = |session: &SessionSummary| {
-            self.registrar.stands(&session.client_id, session.client_enabled)
-        };
-        Ok(sessions.into_iter().filter(is_registered).collect())
+        // one more than are shown tells whether there is more
+        let limit = i64::try_from(SessionPage::SIZE).unwrap_or(i64::MAX).saturating_add(1);
+        let find =
+            async |db: &mut Connection| db.find_sessions_of(account, before, limit, now).await;
+        let mut sessions = self.store.read(find).await?;
+        let is_more = sessions.len() > SessionPage::SIZE;
+        sessions.truncate(SessionPage::SIZE);
+        let next = sessions.last().map(|session| session.id).filter(|_| is_more);
+        sessions
+            .retain(|session| self.registrar.stands(&session.client_id, session.client_enabled));
+        Ok(SessionPage { sessions, next })
     }
 
     /// Ends one of the account's sessions. `false` if there is none such.

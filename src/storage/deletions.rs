@@ -1,5 +1,5 @@
 //! Deletion of what belongs to an account, a client or a sign-up: in batches, before the row that it
-//! refers to (docs/decisions/0036).
+//! refers to (docs/decisions/0037).
 
 use super::batches::{FIRST, Work};
 use super::{Change, Connection, Store, StoreError, column};

@@ -191,7 +191,7 @@ impl Connection {
             DELETE FROM networks WHERE digest IN
                 (SELECT digest FROM networks WHERE spent_until <= $1 LIMIT $2)";
         let mut removed = 0;
-        for (sql, until) in [(PLACES, before), (GUESSES, before), (NETWORKS, now)] {
+        for (sql, until) in [(GUESSES, before), (PLACES, before), (NETWORKS, now)] {
             let left = limit.saturating_sub_unsigned(removed);
             let done = sqlx::query(sql).bind(until.unix_millis()).bind(left);
             removed += done.execute(self.raw()).await?.rows_affected();

@@ -138,20 +138,22 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The account's live sign-ins at its page, the latest first.
+    /// Up to `limit` of the account's live sign-ins at its page, the latest first.
     pub async fn find_page_sessions_of(
         &mut self,
         account: AccountId,
+        limit: i64,
         now: Timestamp,
     ) -> Result<Vec<PageSessionSummary>, StoreError> {
         const SQL: &str = "
             SELECT p.id, p.created_at, p.idle_expires_at, p.expires_at, p.user_agent
             FROM page_sessions p JOIN accounts a ON a.id = p.account_id AND a.epoch = p.epoch
             WHERE p.account_id = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2
-            ORDER BY p.created_at DESC, p.id DESC";
+            ORDER BY p.id DESC LIMIT $3";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(now.unix_millis())
+            .bind(limit)
             .fetch_all(self.raw())
             .await?;
         rows.iter()
@@ -165,29 +167,6 @@ impl Connection {
                 })
             })
             .collect()
-    }
-
-    /// Whether the account has a live session, at its page or by tokens.
-    pub async fn is_signed_in(
-        &mut self,
-        account: AccountId,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "
-            SELECT 1 FROM accounts a
-            WHERE a.id = $1
-              AND (EXISTS (SELECT 1 FROM sessions s
-                           WHERE s.account_id = $1 AND s.epoch = a.epoch
-                             AND s.idle_expires_at > $2 AND s.expires_at > $2)
-                   OR EXISTS (SELECT 1 FROM page_sessions p
-                              WHERE p.account_id = $1 AND p.epoch = a.epoch
-                                AND p.idle_expires_at > $2 AND p.expires_at > $2))";
-        let row = sqlx::query(SQL)
-            .bind(account.to_string())
-            .bind(now.unix_millis())
-            .fetch_optional(self.raw())
-            .await?;
-        Ok(row.is_some())
     }
 
     /// Forgets up to `limit` sign-ins that are past one of their ends; answers how many.

@@ -384,10 +384,13 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The account's live sessions, the latest sign-in first.
+    /// Up to `limit` of the account's live sessions, the latest sign-in first; with `before`, those
+    /// before it.
     pub async fn find_sessions_of(
         &mut self,
         account: AccountId,
+        before: Option<SessionId>,
+        limit: i64,
         now: Timestamp,
     ) -> Result<Vec<SessionSummary>, StoreError> {
         const SQL: &str = "
@@ -397,11 +400,15 @@ impl Connection {
             FROM sessions s JOIN accounts a ON a.id = s.account_id AND a.epoch = s.epoch
                  LEFT JOIN clients c ON c.id = s.client_id
             WHERE s.account_id = $1 AND s.idle_expires_at > $2 AND s.expires_at > $2
-              AND a.disabled_at IS NULL
-            ORDER BY s.created_at DESC, s.id DESC";
+              AND a.disabled_at IS NULL AND s.id < $3
+            ORDER BY s.id DESC LIMIT $4";
+        // ids are UUIDv7: they sort by time, and z comes after every digit in any collation
+        let before = before.map_or_else(|| "z".to_owned(), |id| id.to_string());
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(now.unix_millis())
+            .bind(before)
+            .bind(limit)
             .fetch_all(self.raw())
             .await?;
         rows.iter()

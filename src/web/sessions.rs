@@ -12,8 +12,8 @@ use super::edge::contract::{described, tag};
 use super::edge::problem::Problem;
 use super::edge::slug;
 use crate::accounts::Accounts;
-use crate::model::{Actor, Caller, SessionSummary};
-use crate::oauth::OAuth;
+use crate::model::{Actor, Caller, SessionId, SessionSummary};
+use crate::oauth::{OAuth, SessionPage};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("sessions", |rocket| async {
@@ -37,7 +37,11 @@ impl Need for EndSessions {
 
 #[derive(Serialize, ToSchema)]
 struct Sessions {
+    /// The latest sign-in first.
     sessions: Vec<Listed>,
+    /// Where to go on, as `before`, if there is more.
+    #[schema(value_type = Option<String>, required = true, format = "uuid")]
+    next: Option<SessionId>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -50,26 +54,35 @@ struct Listed {
 }
 
 /// List where one is signed in
+///
+/// A hundred sessions in an answer, the latest sign-in first.
 #[utoipa::path(
     context_path = "/v1/me",
     tag = tag::ACCOUNT,
     operation_id = "listSessions",
     security(("bearer" = ["account.read"])),
+    params(("before" = Option<String>, Query, description = "Go on where an earlier answer ended: its `next`.", example = "01890000-0000-7000-8000-000000000002")),
     responses(
         (status = 200, description = "The sessions.", body = Sessions),
     ),
+    extensions(("x-problems" = json!([slug::INVALID_FIELDS]))),
 )]
-#[get("/sessions")]
+#[get("/sessions?<before>")]
 async fn list(
     bearer: Bearer<ReadSessions>,
+    before: Option<&str>,
     oauth: &State<OAuth>,
 ) -> Result<Json<Sessions>, Problem> {
-    let sessions = oauth.sessions_of(bearer.account()).await?;
+    let wrong = |_| {
+        Problem::field_error("before", "malformed", "is the id of a session, as `next` says it")
+    };
+    let before = before.map(str::parse).transpose().map_err(wrong)?;
+    let SessionPage { sessions, next } = oauth.sessions_of(bearer.account(), before).await?;
     let listed = |session: SessionSummary| {
         let current = session.id == bearer.session();
         Listed { session, current }
     };
-    Ok(Json(Sessions { sessions: sessions.into_iter().map(listed).collect() }))
+    Ok(Json(Sessions { sessions: sessions.into_iter().map(listed).collect(), next }))
 }
 
 /// Sign out there

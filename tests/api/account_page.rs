@@ -968,3 +968,41 @@ async fn f20_a_password_manager_finds_the_page_where_a_password_is_changed() {
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     keeps_to_the_rules(&browser.open("/account/password").await.page(200, "password"));
 }
+
+#[rocket::async_test]
+async fn s11_the_account_page_shows_sign_ins_page_by_page() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    for _ in 0..101 {
+        app.advance(Duration::from_millis(1));
+        app.sign_in(ADA).await;
+    }
+    let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let page = browser.open("/account").await;
+    let shown = |page: &Answer| page.body.matches("action=\"/account/sessions/end\"").count();
+    assert_eq!(shown(&page), 100);
+    let (_, link) = page.body.split_once("/account?before=").expect("a link to more");
+    let id = link.split_once('"').unwrap().0;
+    let page = browser.open(&format!("/account?before={id}")).await;
+    assert_eq!(shown(&page), 1);
+    assert!(!page.body.contains("?before="));
+    assert_eq!(shown(&browser.open("/account?before=nonsense").await), 100);
+}
+
+#[rocket::async_test]
+async fn s11_beyond_the_limit_the_longest_unused_sign_in_at_the_page_ends() {
+    let limit = "[default.vestibule.limits]\nsessions_per_account = 10";
+    let app = support::configured(limit).await;
+    app.account(ADA).await;
+    let first = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let mut others = vec![];
+    for _ in 0..10 {
+        app.advance(Duration::from_secs(1));
+        others.push(Browser::signed_in(&app, ADA, PASSWORD).await);
+    }
+    assert!(!first.is_signed_in().await, "it was unused for longest");
+    for other in &others {
+        assert!(other.is_signed_in().await);
+    }
+    assert_eq!(rows(&app, "page_sessions").await, 10);
+}

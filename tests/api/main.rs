@@ -58,5 +58,6 @@ mod revocation;
 mod sessions;
 mod sign_up;
 mod spelling;
+mod statements;
 mod whole_path;
 mod words;

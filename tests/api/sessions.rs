@@ -178,3 +178,110 @@ async fn other_methods_are_answered_405_with_allow() {
         assert_eq!(problem_of(response).await.0, Status::MethodNotAllowed);
     }
 }
+
+/// One page, and where the next begins.
+async fn listed(app: &TestApp, access_token: &str, query: &str) -> (Vec<Value>, Option<String>) {
+    let path = format!("/v1/me/sessions{query}");
+    let response = app.client.get(path).header(bearer(access_token)).dispatch().await;
+    assert_eq!(response.status(), Status::Ok);
+    let body: Value = response.into_json().await.unwrap();
+    let next = body["next"].as_str().map(str::to_owned);
+    (body["sessions"].as_array().unwrap().clone(), next)
+}
+
+#[rocket::async_test]
+async fn s11_sessions_are_listed_page_by_page() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    for _ in 0..205 {
+        app.advance(Duration::from_millis(1));
+        sign_in(&app).await;
+    }
+    let token = sign_in(&app).await.access;
+    let (mut ids, mut sizes, mut query) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let (sessions, next) = listed(&app, &token, &query).await;
+        sizes.push(sessions.len());
+        ids.extend(sessions.iter().map(|session| id_of(session).to_owned()));
+        let Some(next) = next else { break };
+        query = format!("?before={next}");
+    }
+    assert_eq!(sizes, [100, 100, 6]);
+    assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the latest first, each once");
+    let request = app.client.get("/v1/me/sessions?before=nonsense").header(bearer(&token));
+    let (status, problem) = problem_of(request.dispatch().await).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["field"]),
+        (Status::UnprocessableEntity, &json!("before"))
+    );
+}
+
+const TEN: &str = "[default.vestibule.limits]\nsessions_per_account = 10";
+
+#[rocket::async_test]
+async fn s11_beyond_the_limit_the_longest_unused_session_ends_with_an_event() {
+    let app = support::configured(TEN).await;
+    let ada = app.signed_in(ADA).await;
+    let mut pairs = vec![];
+    for _ in 0..9 {
+        app.advance(Duration::from_secs(60));
+        pairs.push(sign_in(&app).await);
+    }
+    // established, but for the one that is left alone
+    app.advance(Duration::from_secs(3_600));
+    let unused = pairs.remove(4);
+    for pair in &mut pairs {
+        *pair = refreshed(&app, &pair.refresh).await;
+    }
+    let first = refreshed(&app, &ada.refresh_token).await;
+    assert_eq!(listed(&app, &first.access, "").await.0.len(), 10);
+    let newest = sign_in(&app).await;
+    assert_eq!(listed(&app, &newest.access, "").await.0.len(), 10);
+    refused(&app, &unused.refresh).await;
+    for pair in pairs.iter().chain([&first, &newest]) {
+        assert!(opens(&app, &pair.access).await);
+    }
+    let events = app.client.get("/v1/me/events").header(bearer(&newest.access)).dispatch().await;
+    let events: Value = events.into_json().await.unwrap();
+    let evicted: Vec<&Value> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["kind"] == "session-evicted")
+        .collect();
+    assert_eq!((evicted.len(), &evicted[0]["actor"]), (1, &json!("service")));
+    assert_eq!(evicted[0]["client_id"], "web");
+}
+
+#[rocket::async_test]
+async fn s11_a_flood_of_sign_ins_pushes_out_no_established_session() {
+    let app = support::configured(TEN).await;
+    let ada = app.signed_in(ADA).await;
+    let phone = sign_in(&app).await;
+    app.advance(Duration::from_secs(3_600));
+    let ada = refreshed(&app, &ada.refresh_token).await;
+    let phone = refreshed(&app, &phone.refresh).await;
+    // the owner rests, and somebody signs in and in
+    app.advance(Duration::from_secs(2 * 3_600));
+    let mut last = None;
+    for _ in 0..40 {
+        app.advance(Duration::from_secs(60));
+        last = Some(sign_in(&app).await);
+    }
+    for pair in [ada, phone] {
+        let pair = refreshed(&app, &pair.refresh).await;
+        assert_eq!(listed(&app, &pair.access, "").await.0.len(), 10);
+    }
+    assert!(opens(&app, &last.unwrap().access).await, "the newest is never the one that goes");
+}
+
+#[rocket::async_test]
+async fn s11_without_limits_an_account_has_any_number_of_sessions() {
+    let app = support::configured(&format!("{TEN}\nenabled = false")).await;
+    app.account(ADA).await;
+    for _ in 0..11 {
+        sign_in(&app).await;
+    }
+    let pair = sign_in(&app).await;
+    assert_eq!(listed(&app, &pair.access, "").await.0.len(), 12);
+}

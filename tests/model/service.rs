@@ -405,7 +405,7 @@ impl<'a> Service<'a> {
 
     /// How many sessions the owner sees.
     pub async fn listed(&self, account: usize) -> usize {
-        self.oauth().sessions_of(self.accounts[account].0).await.unwrap().len()
+        self.oauth().sessions_of(self.accounts[account].0, None).await.unwrap().sessions.len()
     }
 
     /// How many letters of theft wait for the owner: here none ever leaves.

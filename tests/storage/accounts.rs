@@ -154,7 +154,8 @@ async fn r27_raising_the_epoch_ends_every_session_of_the_account(db: TestDatabas
         assert!(!session.account_stands && !session.is_live(NOW));
     }
     assert!(db.find_session(bystander).await.unwrap().is_live(NOW));
-    let listed = db.store.read(async |tx| tx.find_sessions_of(ada, NOW).await).await.unwrap();
+    let listed =
+        db.store.read(async |tx| tx.find_sessions_of(ada, None, 1_000, NOW).await).await.unwrap();
     assert!(listed.is_empty());
 
     // in the new epoch one can sign in again, and that revives nothing
@@ -187,7 +188,8 @@ async fn r27_disabling_ends_every_session_of_the_account(db: TestDatabase) {
     // and whoever disabled the account by hand did end them
     db.execute("UPDATE accounts SET disabled_at = 1, epoch = 0").await;
     assert!(!db.find_session(session).await.unwrap().is_live(NOW));
-    let listed = db.store.read(async |tx| tx.find_sessions_of(id, NOW).await).await.unwrap();
+    let listed =
+        db.store.read(async |tx| tx.find_sessions_of(id, None, 1_000, NOW).await).await.unwrap();
     assert!(listed.is_empty());
 }
 

@@ -224,7 +224,8 @@ async fn r27_sessions_of_a_disabled_client_are_dead_when_they_are_read(db: TestD
     let session = started(&db, &desk).await;
     let enabled = async || {
         let account = session.account;
-        let listed = db.store.read(async |db| db.find_sessions_of(account, NOW).await).await;
+        let listed =
+            db.store.read(async |db| db.find_sessions_of(account, None, 1_000, NOW).await).await;
         let listed: Vec<_> = listed.unwrap().iter().map(|one| one.client_enabled).collect();
         let found = db.find_session(session.id).await.unwrap().client_enabled;
         assert_eq!(listed, [found]);

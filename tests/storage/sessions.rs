@@ -1,8 +1,10 @@
 //! Sessions: compare-and-swap of tokens, and everything that ends one.
 
+use std::time::Duration;
+
 use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, SessionId, UserAgent};
-use vestibule::storage::{Engine, NewSession, SessionRecord};
+use vestibule::storage::{Engine, NewSession, SessionRecord, Store, StoreError};
 
 use crate::database::{
     NOW, StartingSession, TestDatabase, access_only, after, at_once, client, digest, new_id,
@@ -22,6 +24,8 @@ on_both_engines! {
     r24_a_session_is_renewed_only_as_it_was_read,
     r24_of_eight_renewals_of_one_read_one_goes_through,
     r24_a_lineage_of_a_thousand_refreshes_stays_one_row,
+    s11_sign_ins_at_once_keep_to_the_limit,
+    s11_rows_of_ended_sessions_make_room_first,
     r27_a_renewal_is_refused_once_the_epoch_was_raised_or_the_account_disabled,
     r27_a_renewal_that_races_a_raised_epoch_leaves_no_live_session,
     r26_a_renewal_is_refused_past_either_end,
@@ -158,7 +162,11 @@ async fn r27_a_sign_in_that_races_a_raised_epoch_leaves_no_live_session(db: Test
     let account = db.account("ada@example.org").await;
     let id = sign_in_during(&db, account, Ending::RaisedEpoch).await;
     assert!(!db.find_session(id).await.is_some_and(|session| session.is_live(NOW)));
-    let listed = db.store.read(async |tx| tx.find_sessions_of(account, NOW).await).await.unwrap();
+    let listed = db
+        .store
+        .read(async |tx| tx.find_sessions_of(account, None, 1_000, NOW).await)
+        .await
+        .unwrap();
     assert!(listed.is_empty());
 }
 
@@ -511,7 +519,8 @@ async fn an_account_sees_its_live_sessions_the_latest_sign_in_first(db: TestData
     start(bob, 6, 900, 5_000).await;
     note_use(&db, early, 0, after(50)).await;
 
-    let listed = db.store.read(async |tx| tx.find_sessions_of(ada, after(100)).await).await;
+    let listed =
+        db.store.read(async |tx| tx.find_sessions_of(ada, None, 1_000, after(100)).await).await;
     let listed = listed.unwrap();
     let ids: Vec<SessionId> = listed.iter().map(|session| session.id).collect();
     assert_eq!(ids, [late, middle, early]);
@@ -520,7 +529,11 @@ async fn an_account_sees_its_live_sessions_the_latest_sign_in_first(db: TestData
     assert_eq!((listed[2].created_at, listed[2].last_used_at), (after(1), after(50)));
     assert_eq!((&listed[0].client_id, &listed[0].scope), (&client("web"), &scope("read write")));
     let nobody = AccountId::new(new_id());
-    let listed = db.store.read(async |tx| tx.find_sessions_of(nobody, NOW).await).await.unwrap();
+    let listed = db
+        .store
+        .read(async |tx| tx.find_sessions_of(nobody, None, 1_000, NOW).await)
+        .await
+        .unwrap();
     assert!(listed.is_empty());
 }
 
@@ -542,4 +555,54 @@ async fn ended_sessions_are_purged_by_portions(db: TestDatabase) {
         assert_eq!(purge(after(100)).await, portion);
     }
     assert!(db.find_session(live).await.is_some());
+}
+
+/// Signs in as the use case does, where an account may have 20 sessions.
+async fn sign_in_limited(store: &Store, account: AccountId) {
+    let new = StartingSession::of(account);
+    let signed_in = store.write(async |tx| {
+        assert!(tx.lock_account(account).await? && tx.insert_session(&new.row()).await?);
+        let established = Duration::from_secs(3_600);
+        let excess = tx.find_excess_sessions(account, new.id, 20, established, NOW).await?;
+        for session in excess {
+            assert_ne!(session.id, new.id);
+            assert!(tx.revoke_session(session.id).await?);
+        }
+        Ok::<_, StoreError>(())
+    });
+    signed_in.await.unwrap();
+}
+
+async fn s11_sign_ins_at_once_keep_to_the_limit(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    let nodes = [db.store.clone(), db.another_store().await];
+    let answers = at_once(8, |index| {
+        let store = nodes[index % 2].clone();
+        async move {
+            for _ in 0..10 {
+                sign_in_limited(&store, account).await;
+            }
+        }
+    });
+    answers.await;
+    assert_eq!(db.count("sessions").await, 20);
+    let counted = db.store.read(async |tx| tx.count_live_sessions_of(account, NOW).await).await;
+    assert_eq!(counted.unwrap(), 20);
+}
+
+async fn s11_rows_of_ended_sessions_make_room_first(db: TestDatabase) {
+    let account = db.account("ada@example.org").await;
+    for _ in 0..20 {
+        sign_in_limited(&db.store, account).await;
+    }
+    let latest = db.store.read(async |tx| tx.find_sessions_of(account, None, 1, NOW).await).await;
+    let latest = latest.unwrap()[0].id;
+    // used last, and over
+    db.execute(&format!(
+        "UPDATE sessions SET idle_expires_at = 1, last_used_at = last_used_at + 9 WHERE id = '{latest}'"
+    ))
+    .await;
+    sign_in_limited(&db.store, account).await;
+    assert!(db.find_session(latest).await.is_none());
+    assert_eq!(db.count("sessions").await, 20);
 }

@@ -85,7 +85,7 @@ struct AccountList {
 struct SignedOut {
     account: ShownAccount,
     /// How many sign-ins have ended.
-    ended: usize,
+    ended: i64,
 }
 
 #[derive(Serialize)]
@@ -198,7 +198,7 @@ async fn delete(
             record.account.email,
             record.account.id,
             record.account.created_at.rfc3339(),
-            places.sessions.len() + places.page_sessions.len(),
+            places.count,
         )));
     }
     if !accounts.delete_by_operator(record.account.id).await? {
@@ -216,7 +216,7 @@ async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<()
     if !accounts.end_sessions(id, Actor::Operator, &Caller::operator()).await? {
         return Err(whom.not_found(accounts));
     }
-    let ended = places.sessions.len() + places.page_sessions.len();
+    let ended = places.count;
     answer(json, &SignedOut { account: record.into(), ended }, |done| {
         let SignedOut { account, ended } = done;
         format!("{} is signed out everywhere; it was signed in {ended} times.", account.email)

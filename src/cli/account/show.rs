@@ -18,6 +18,8 @@ const LATEST: i64 = 20;
 #[derive(Serialize)]
 struct Shown {
     account: ShownAccount,
+    /// How often it is signed in; the latest hundred of each kind follow.
+    signed_in: i64,
     sessions: Vec<SessionSummary>,
     page_sessions: Vec<ShownPageSession>,
     /// The latest first.
@@ -45,6 +47,7 @@ pub async fn run(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), Com
     let events = accounts.events_of(account.id, None, LATEST).await?.events;
     let shown = Shown {
         account,
+        signed_in: places.count,
         sessions: places.sessions,
         page_sessions: places.page_sessions.into_iter().map(Into::into).collect(),
         events,
@@ -53,7 +56,7 @@ pub async fn run(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), Com
 }
 
 fn in_words(shown: &Shown) -> String {
-    let Shown { account, sessions, page_sessions, events } = shown;
+    let Shown { account, signed_in: count, sessions, page_sessions, events } = shown;
     let state = match account.disabled_at {
         Some(since) => format!("disabled since {}", since.rfc3339()),
         None => account.state().to_owned(),
@@ -74,6 +77,11 @@ fn in_words(shown: &Shown) -> String {
     } else {
         signed_in(sessions, page_sessions)
     });
+    let shown = sessions.len() + page_sessions.len();
+    let more = count.saturating_sub(i64::try_from(shown).unwrap_or(i64::MAX));
+    if more > 0 {
+        parts.push(format!("And {more} earlier sign-ins."));
+    }
     parts.push(happened(events));
     parts.join("\n\n")
 }

@@ -7,8 +7,10 @@ use super::guard::{self, AccountResult, AccountsState, Answer, PageUser, Refusal
 use crate::accounts::ProfileChange;
 use crate::config::Settings;
 use crate::messages::Language;
-use crate::model::{Actor, Caller, Locale, Name, PageSessionId, SessionSummary, UserAgent};
-use crate::oauth::OAuth;
+use crate::model::{
+    Actor, Caller, Locale, Name, PageSessionId, SessionId, SessionSummary, UserAgent,
+};
+use crate::oauth::{OAuth, SessionPage};
 use crate::storage::PageSessionSummary;
 use crate::web::edge::account_views::{
     DONE, LanguageChoice, Overview, PageSessionView, SessionView, known,
@@ -32,23 +34,29 @@ described!(show, change_profile, end_session, end_page_session, end_all);
     tag = tag::ACCOUNT_PAGE,
     operation_id = "accountPage",
     security(("cookie" = [])),
-    params(("done" = Option<String>, Query, description = "What has just been done; other words say nothing.", example = "saved")),
+    params(
+        ("done" = Option<String>, Query, description = "What has just been done; other words say nothing.", example = "saved"),
+        ("before" = Option<String>, Query, description = "Show sign-ins from where an earlier page ended.", example = "01890000-0000-7000-8000-000000000002"),
+    ),
     responses(
         (status = 200, description = "The page."),
         (status = 303, description = "Nobody is signed in: to the sign-in."),
     ),
 )]
-#[get("/?<done>")]
+#[get("/?<done>&<before>")]
 async fn show(
     user: Result<PageUser, Refusal>,
     done: Option<&str>,
+    before: Option<&str>,
     language: Language,
     accounts: &AccountsState,
     oauth: &State<OAuth>,
     pages: &PageState,
 ) -> AccountResult {
     let user = user?;
-    let news = News { done: known(done, &DONE), ..News::default() };
+    // where the page before ended; nonsense begins at the beginning
+    let before = before.and_then(|id| id.parse().ok());
+    let news = News { done: known(done, &DONE), before, ..News::default() };
     let page = page(&user, Status::Ok, news, language, accounts, oauth, pages).await?;
     Ok(Answer::Page(page))
 }
@@ -57,6 +65,8 @@ async fn show(
 #[derive(Default)]
 struct News<'a> {
     done: Option<Chosen>,
+    /// Sign-ins from there on are shown.
+    before: Option<SessionId>,
     errors: Vec<FieldMessage>,
     /// What was typed, if it has to be typed again.
     typed: Option<&'a Form>,
@@ -72,7 +82,7 @@ async fn page(
     pages: &PageState,
 ) -> Result<Page, Refusal> {
     let account = accounts.profile(user.session.account).await.map_err(guard::no_profile)?;
-    let sessions = oauth.sessions_of(account.id).await?;
+    let SessionPage { sessions, next } = oauth.sessions_of(account.id, news.before).await?;
     let page_sessions = accounts.page_sessions_of(account.id).await?;
     let mut page_sessions: Vec<_> =
         page_sessions.iter().map(|one| page_session_view(one, user.session.id)).collect();
@@ -92,6 +102,7 @@ async fn page(
         languages: languages(pages, chosen),
         page_sessions,
         sessions: sessions.iter().map(session_view).collect(),
+        next: next.map(|id| id.to_string()),
         done: news.done,
         errors: news.errors,
     };

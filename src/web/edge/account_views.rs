@@ -170,6 +170,8 @@ pub struct Overview {
     /// The one that the page is shown to comes first.
     pub page_sessions: Vec<PageSessionView>,
     pub sessions: Vec<SessionView>,
+    /// Where older ones begin, if there are more.
+    pub next: Option<String>,
     /// What has just been done.
     pub done: Option<Chosen>,
     pub errors: Vec<FieldMessage>,
@@ -207,6 +209,7 @@ impl View for Overview {
             pending_email: pending.map(str::to_owned),
             languages: vec![language("en", "English", true), language("de", "Deutsch", false)],
             page_sessions,
+            next: pending.map(|_| "01890000-0000-7000-8000-000000000002".to_owned()),
             sessions,
             done,
             errors,

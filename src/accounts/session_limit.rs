@@ -1,0 +1,62 @@
+//! How many sessions one account may have, and which end where a sign-in makes them too many
+//! (docs/decisions/0038).
+
+use std::time::Duration;
+
+use crate::accounts::{Accounts, Happening, PAGE_IDLE_TTL};
+use crate::clock::Timestamp;
+use crate::model::{AccountId, Actor, Caller, EventKind, PageSessionId, SessionId};
+use crate::storage::{Connection, StoreError};
+
+/// A session that is used so long after its sign-in is established: no flood of sign-ins ends it.
+const ESTABLISHED: Duration = Duration::from_secs(3_600);
+/// The same of a sign-in at the account page, which lives for two hours at most.
+const PAGE_ESTABLISHED: Duration = Duration::from_secs(10 * 60);
+
+impl Accounts {
+    /// Ends the sessions that are too many since `newest` was started, and notes each. The transaction
+    /// holds the account, so sign-ins at once do not miscount.
+    pub async fn end_excess_sessions(
+        &self,
+        tx: &mut Connection,
+        account: AccountId,
+        newest: SessionId,
+        now: Timestamp,
+        caller: &Caller,
+    ) -> Result<(), StoreError> {
+        let Some(limit) = self.session_limit else { return Ok(()) };
+        let excess = tx.find_excess_sessions(account, newest, limit, ESTABLISHED, now).await?;
+        for session in excess {
+            if tx.revoke_session(session.id).await? && session.lives {
+                let evicted = Happening::new(EventKind::SessionEvicted, Actor::Service)
+                    .to_account(account)
+                    .in_session(session.id)
+                    .through(Some(&session.client_id));
+                self.events.note(tx, evicted, caller).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of sign-ins at the account page.
+    pub(super) async fn end_excess_page_sessions(
+        &self,
+        tx: &mut Connection,
+        account: AccountId,
+        newest: PageSessionId,
+        now: Timestamp,
+        caller: &Caller,
+    ) -> Result<(), StoreError> {
+        let Some(limit) = self.session_limit else { return Ok(()) };
+        let (idle, established) = (PAGE_IDLE_TTL, PAGE_ESTABLISHED);
+        let excess =
+            tx.find_excess_page_sessions(account, newest, limit, idle, established, now).await?;
+        for session in excess {
+            if tx.revoke_page_session(account, session.id).await? && session.lives {
+                let evicted = Happening::new(EventKind::SessionEvicted, Actor::Service);
+                self.events.note(tx, evicted.to_account(account), caller).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! How many sessions an account has, and which go where they are too many (docs/decisions/0038).
+
+use std::time::Duration;
+
+use super::{Change, Connection, StoreError, column};
+use crate::clock::Timestamp;
+use crate::model::{AccountId, ClientId, PageSessionId, SessionId};
+
+/// So many sessions of an account end with one sign-in, at most.
+const AT_ONCE: i64 = 16;
+
+/// A session that goes because an account has too many.
+#[derive(Debug)]
+pub struct ExcessSession {
+    pub id: SessionId,
+    pub client_id: ClientId,
+    /// `false` if it had ended before, and only its row was left.
+    pub lives: bool,
+}
+
+/// A sign-in at the account page that goes because an account has too many.
+#[derive(Debug)]
+pub struct ExcessPageSession {
+    pub id: PageSessionId,
+    /// `false` if it had ended before, and only its row was left.
+    pub lives: bool,
+}
+
+impl Connection {
+    /// How many live sessions the account has, those at its page included.
+    pub async fn count_live_sessions_of(
+        &mut self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        const SQL: &str = "
+            SELECT (SELECT COUNT(*) FROM sessions s JOIN accounts a ON a.id = s.account_id
+                    WHERE s.account_id = $1 AND s.epoch = a.epoch AND a.disabled_at IS NULL
+                      AND s.idle_expires_at > $2 AND s.expires_at > $2)
+                 + (SELECT COUNT(*) FROM page_sessions p JOIN accounts a ON a.id = p.account_id
+                    WHERE p.account_id = $1 AND p.epoch = a.epoch AND a.disabled_at IS NULL
+                      AND p.idle_expires_at > $2 AND p.expires_at > $2) AS sessions";
+        let query = sqlx::query(SQL).bind(account.to_string()).bind(now.unix_millis());
+        column::integer(&query.fetch_one(self.raw()).await?, "sessions")
+    }
+
+    /// The sessions that are too many where an account may have `limit`, in the order in which they go:
+    /// those that have ended; then, if more than half of `limit` were not yet used `established` after
+    /// their sign-in, the longest unused of these; else the longest unused of all. Never `newest`.
+    pub async fn find_excess_sessions(
+        &mut self,
+        account: AccountId,
+        newest: SessionId,
+        limit: i64,
+        established: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<ExcessSession>, StoreError> {
+        const COUNT: &str = "
+            SELECT COUNT(*) AS sessions FROM
+                (SELECT id FROM sessions WHERE account_id = $1 LIMIT $2) AS counted";
+        const EXCESS: &str = "
+            SELECT s.id, s.client_id,
+                   CASE WHEN s.epoch = a.epoch AND s.idle_expires_at > $3 AND s.expires_at > $3
+                        THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS lives
+            FROM sessions s JOIN accounts a ON a.id = s.account_id
+            WHERE s.account_id = $1 AND s.id <> $2
+            ORDER BY
+                CASE WHEN s.epoch <> a.epoch OR s.idle_expires_at <= $3 OR s.expires_at <= $3 THEN 0
+                     WHEN s.last_used_at < s.created_at + $4
+                          AND (SELECT COUNT(*) FROM sessions f
+                               WHERE f.account_id = $1 AND f.last_used_at < f.created_at + $4) > $5
+                     THEN 1
+                     ELSE 2 END,
+                s.last_used_at, s.id
+            LIMIT $6";
+        let query = sqlx::query(COUNT).bind(account.to_string()).bind(limit + AT_ONCE);
+        let excess = column::integer(&query.fetch_one(self.raw()).await?, "sessions")? - limit;
+        if excess <= 0 {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(EXCESS)
+            .bind(account.to_string())
+            .bind(newest.to_string())
+            .bind(now.unix_millis())
+            .bind(millis(established))
+            .bind(limit / 2)
+            .bind(excess)
+            .fetch_all(self.raw())
+            .await?;
+        let excess = rows.iter().map(|row| {
+            Ok(ExcessSession {
+                id: column::parsed(row, "id")?,
+                client_id: column::parsed(row, "client_id")?,
+                lives: column::integer(row, "lives")? == 1,
+            })
+        });
+        let excess: Vec<_> = excess.collect::<Result<_, StoreError>>()?;
+        for session in &excess {
+            self.pending.add(Change::Session(session.id));
+        }
+        Ok(excess)
+    }
+
+    /// The same of sign-ins at the account page, which may idle for `idle` after their last use.
+    pub async fn find_excess_page_sessions(
+        &mut self,
+        account: AccountId,
+        newest: PageSessionId,
+        limit: i64,
+        idle: Duration,
+        established: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<ExcessPageSession>, StoreError> {
+        const COUNT: &str = "
+            SELECT COUNT(*) AS sessions FROM
+                (SELECT id FROM page_sessions WHERE account_id = $1 LIMIT $2) AS counted";
+        const EXCESS: &str = "
+            SELECT p.id,
+                   CASE WHEN p.epoch = a.epoch AND p.idle_expires_at > $3 AND p.expires_at > $3
+                        THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS lives
+            FROM page_sessions p JOIN accounts a ON a.id = p.account_id
+            WHERE p.account_id = $1 AND p.id <> $2
+            ORDER BY
+                CASE WHEN p.epoch <> a.epoch OR p.idle_expires_at <= $3 OR p.expires_at <= $3 THEN 0
+                     WHEN p.idle_expires_at < p.created_at + $4
+                          AND (SELECT COUNT(*) FROM page_sessions f
+                               WHERE f.account_id = $1 AND f.idle_expires_at < f.created_at + $4) > $5
+                     THEN 1
+                     ELSE 2 END,
+                p.idle_expires_at, p.id
+            LIMIT $6";
+        let query = sqlx::query(COUNT).bind(account.to_string()).bind(limit + AT_ONCE);
+        let excess = column::integer(&query.fetch_one(self.raw()).await?, "sessions")? - limit;
+        if excess <= 0 {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(EXCESS)
+            .bind(account.to_string())
+            .bind(newest.to_string())
+            .bind(now.unix_millis())
+            .bind(millis(idle + established))
+            .bind(limit / 2)
+            .bind(excess)
+            .fetch_all(self.raw())
+            .await?;
+        let excess = rows.iter().map(|row| {
+            Ok(ExcessPageSession {
+                id: column::parsed(row, "id")?,
+                lives: column::integer(row, "lives")? == 1,
+            })
+        });
+        excess.collect()
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
