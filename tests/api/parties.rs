@@ -59,13 +59,14 @@ const WITH_AN_ADDRESS: [(&str, &str); 9] = [
 ];
 
 /// Operations that take none.
-const WITHOUT: [&str; 53] = [
+const WITHOUT: [&str; 54] = [
     "accountExportSchema",
     "accountPage",
     "activate",
     "activatePage",
     "changeAccount",
     "changePassword",
+    "changePasswordUrl",
     "check",
     "confirmEmailPage",
     "deleteAccount",
