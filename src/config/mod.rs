@@ -8,11 +8,13 @@
 //! [`SettingError`].
 
 mod address;
+mod database_url;
 mod forwarded;
 mod lifetime;
 mod limits;
 mod load;
 mod proxies;
+mod public_url;
 mod report;
 mod secret_files;
 mod sender;
@@ -29,14 +31,15 @@ use std::time::Duration;
 use figment::Figment;
 use serde::de::SeqAccess;
 use serde::{Deserialize, Deserializer, Serialize};
-use url::Url;
 
 pub use address::AddressDetail;
+pub use database_url::{DatabaseUrlError, check as check_database_url};
 pub use forwarded::ForwardedFault;
 pub use lifetime::{Lifetime, LifetimeError};
 pub use limits::LimitSettings;
 pub use load::{AdmissionSettings, MetricsSettings};
 pub use proxies::TrustedProxies;
+pub use public_url::PublicUrl;
 pub use report::report;
 pub use sender::SenderSettings;
 pub use smtp::{Encryption, Login, SmtpServer, SmtpUrlError, host_name};
@@ -70,60 +73,6 @@ pub struct Settings {
     pub templates: TemplateSettings,
     pub log: LogSettings,
     pub shutdown: ShutdownSettings,
-}
-
-/// An absolute `http` or `https` URL without query and fragment, and without a slash at its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PublicUrl(Url);
-
-impl PublicUrl {
-    /// `https://example.org/auth`, without a slash at its end.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str().trim_end_matches('/')
-    }
-
-    /// The path in front of every route as browsers see them: empty, or such as `/auth`.
-    pub fn base_path(&self) -> &str {
-        self.0.path().trim_end_matches('/')
-    }
-
-    /// The host, as it stands in Message-IDs and in the default sender.
-    pub fn host(&self) -> &str {
-        self.0.host_str().unwrap_or("localhost")
-    }
-
-    /// `https://example.org`, as browsers say it in `Origin` (RFC 6454 §6.2).
-    pub fn origin(&self) -> String {
-        self.0.origin().ascii_serialization()
-    }
-
-    pub fn is_secure(&self) -> bool {
-        self.0.scheme() == "https"
-    }
-}
-
-impl TryFrom<String> for PublicUrl {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let wanted = "expected an absolute http or https URL such as https://accounts.example.org";
-        let url = Url::parse(&text).map_err(|error| format!("{wanted} ({error})"))?;
-        let plain = url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if !matches!(url.scheme(), "http" | "https") || !plain || !url.has_host() {
-            return Err(format!("{wanted}, with nothing behind the path"));
-        }
-        Ok(Self(url))
-    }
-}
-
-impl From<PublicUrl> for String {
-    fn from(url: PublicUrl) -> Self {
-        url.as_str().to_owned()
-    }
 }
 
 /// `[vestibule.clients.<id>]`
@@ -386,6 +335,10 @@ impl Settings {
     /// Reads and checks the settings in a figment made by [`layers`].
     pub fn read(figment: &Figment) -> Result<Self, SettingError> {
         sources::require(figment)?;
+        if let Ok(url) = figment.extract_inner::<String>(sources::DATABASE_URL) {
+            check_database_url(&url)
+                .map_err(|error| SettingError::new(figment, sources::DATABASE_URL, error))?;
+        }
         let settings: Self = figment
             .focus("vestibule")
             .extract()
@@ -435,6 +388,7 @@ impl Settings {
 
 impl MailSettings {
     fn check(&self, profile: Profile) -> Result<(), (&'static str, String)> {
+        self.check_unused()?;
         match self.transport {
             TransportKind::Smtp => self.check_smtp(),
             // it would swallow every letter
@@ -460,12 +414,40 @@ impl MailSettings {
         if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&self.timeout.duration()) {
             return Err(("mail.timeout", "expected 1s to 10m".to_owned()));
         }
-        if self.hello_name.as_ref().is_some_and(|name| host_name(name).is_none()) {
-            let wanted = "expected the name of a machine, such as accounts.example.org";
+        Ok(())
+    }
+
+    /// What is given has to be good, also where the transport has no use for it.
+    fn check_unused(&self) -> Result<(), (&'static str, String)> {
+        if let Some(url) = &self.smtp_url {
+            SmtpServer::parse(url).map_err(|error| ("mail.smtp_url", error.to_string()))?;
+        }
+        let is_name = |name: &String| host_name(name).is_some_and(|name| is_hello_name(&name));
+        if !self.hello_name.as_ref().is_none_or(is_name) {
+            let wanted = "expected the name of a machine, such as accounts.example.org, or an address \
+                          such as [192.0.2.1]";
             return Err(("mail.hello_name", wanted.to_owned()));
         }
         Ok(())
     }
+}
+
+/// A domain, with the underscores that names of machines have, or an address literal (RFC 5321
+/// §4.1.1.1, §4.1.3).
+fn is_hello_name(name: &str) -> bool {
+    if let Some(literal) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return match literal.split_at_checked("IPv6:".len()) {
+            Some((tag, v6)) if tag.eq_ignore_ascii_case("IPv6:") => {
+                v6.parse::<std::net::Ipv6Addr>().is_ok()
+            }
+            _ => literal.parse::<std::net::Ipv4Addr>().is_ok(),
+        };
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 impl HashingSettings {

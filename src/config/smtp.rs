@@ -77,6 +77,10 @@ impl SmtpServer {
     /// connection only, unless the server is on this machine; without one, encryption is taken where
     /// it is offered.
     pub fn parse(url: &str) -> Result<Self, SmtpUrlError> {
+        // the parser would take them out
+        if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(SmtpUrlError::Form);
+        }
         let url = Url::parse(url).map_err(|_| SmtpUrlError::Form)?;
         let host = url.host().ok_or(SmtpUrlError::Form)?;
         // a scheme that `url` does not know leaves its host as it was written
@@ -92,7 +96,7 @@ impl SmtpServer {
             Host::Ipv4(address) => (address.to_string(), address.is_loopback()),
             Host::Ipv6(address) => (address.to_string(), address.is_loopback()),
         };
-        if host.is_empty() || url.fragment().is_some() {
+        if host.is_empty() || url.fragment().is_some() || url.port() == Some(0) {
             return Err(SmtpUrlError::Form);
         }
         if !matches!(url.path(), "" | "/") {
@@ -196,6 +200,9 @@ mod tests {
             ("mail.example:25", SmtpUrlError::Form),
             ("https://mail.example", SmtpUrlError::Form),
             ("smtp://", SmtpUrlError::Form),
+            ("smtp://mail.example\n", SmtpUrlError::Form),
+            ("smtp://mail.exa\tmple", SmtpUrlError::Form),
+            ("smtp://mail.example:0", SmtpUrlError::Form),
             ("smtp://mail.example?tls=requierd", SmtpUrlError::Parameter),
             ("smtp://mail.example?TLS=required", SmtpUrlError::Parameter),
             ("smtp://mail.example?tls=none&tls=required", SmtpUrlError::Parameter),

@@ -13,10 +13,15 @@ pub struct Origins(BTreeSet<String>);
 /// A text that is no origin.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not an origin: a scheme and a host such as https://app.example.org, with nothing \
-     behind it"
+    "`{text}` is not an origin: a scheme and a host such as https://app.example.org, with nothing \
+     behind it{}",
+    .meant.as_ref().map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
 )]
-pub struct OriginError(String);
+pub struct OriginError {
+    text: String,
+    /// What browsers would say.
+    meant: Option<String>,
+}
 
 impl Origins {
     /// Each has to be spelled as browsers send it: folded, without a default port, without a path.
@@ -26,13 +31,13 @@ impl Origins {
     ) -> Result<Self, OriginError> {
         let check = |text: S| {
             let text = text.as_ref();
-            let wrong = || OriginError(text.to_owned());
-            let url = Url::parse(text).map_err(|_| wrong())?;
-            let is_web = matches!(url.scheme(), "http" | "https");
-            match is_web && url.origin().ascii_serialization() == text {
-                true => Ok(text.to_owned()),
-                false => Err(wrong()),
+            let wrong = |meant| OriginError { text: text.to_owned(), meant };
+            let url = Url::parse(text).map_err(|_| wrong(None))?;
+            if !matches!(url.scheme(), "http" | "https") || text.contains('*') {
+                return Err(wrong(None));
             }
+            let origin = url.origin().ascii_serialization();
+            if origin == text { Ok(origin) } else { Err(wrong(Some(origin))) }
         };
         texts.into_iter().map(check).collect::<Result<_, _>>().map(Self)
     }
@@ -94,8 +99,11 @@ mod tests {
             "ftp://app.example.org",
             "app.example.org",
             "https://bücher.example",
+            "https://*.example.org",
         ] {
             assert!(Origins::from_texts([wrong]).is_err(), "{wrong}");
         }
+        let error = Origins::from_texts(["https://App.example.org:443/"]).unwrap_err().to_string();
+        assert!(error.ends_with("did you mean `https://app.example.org`?"), "{error}");
     }
 }

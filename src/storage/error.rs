@@ -94,6 +94,34 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// PostgreSQL's error as the driver shows it, and as the server said it: the driver adds the line of
+/// PostgreSQL's own source at which it arose, which reads as if it were a line of ours.
+pub(super) fn postgres_words(error: &sqlx::Error) -> Option<(String, String)> {
+    let sqlx::Error::Database(database) = error else { return None };
+    let is_postgres = database.code().is_some_and(|code| code.len() == 5);
+    is_postgres.then(|| (database.to_string(), database.message().to_owned()))
+}
+
+/// What to do about an error of PostgreSQL that the operator alone can mend.
+pub(super) fn advice(error: &sqlx::Error) -> Option<&'static str> {
+    let sqlx::Error::Database(database) = error else { return None };
+    let (code, message) = (database.code()?, database.message());
+    if message.contains("startup parameter") {
+        return Some(
+            "this is pgbouncer; it needs `ignore_startup_parameters = extra_float_digits` and \
+             `pool_mode = session`",
+        );
+    }
+    match &*code {
+        "42501" if message.contains("schema") => Some(
+            "since PostgreSQL 15 only the owner of a database may make tables in it: run `GRANT \
+             USAGE, CREATE ON SCHEMA public TO …` for the user of the service, or make that user the \
+             owner by `ALTER DATABASE … OWNER TO …`",
+        ),
+        _ => None,
+    }
+}
+
 /// Without the driver's own `Debug`, in which PostgreSQL repeats keys and whole rows.
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -127,7 +127,12 @@ async fn open(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
 pub fn chain(error: &dyn StdError) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
+    let (mut said, mut advice) = (None, None);
     while let Some(cause) = source {
+        if let Some(driver) = cause.downcast_ref::<sqlx::Error>() {
+            said = said.or_else(|| error::postgres_words(driver));
+            advice = advice.or_else(|| error::advice(driver));
+        }
         let cause_text = cause.to_string();
         if !line.ends_with(&cause_text) {
             line.push_str(": ");
@@ -135,7 +140,13 @@ pub fn chain(error: &dyn StdError) -> String {
         }
         source = cause.source();
     }
-    line
+    if let Some((shown, message)) = said {
+        line = line.replace(&shown, &message);
+    }
+    match advice {
+        Some(advice) if !line.ends_with(advice) => format!("{line}: {advice}"),
+        _ => line,
+    }
 }
 
 /// The database. Cheap to clone.

@@ -23,7 +23,7 @@ use super::changes::Pending;
 use super::others::{self, Opened, OthersMark};
 use super::server::Server;
 use super::statement::{Line, Statement};
-use crate::config::SettingError;
+use crate::config::{SettingError, check_database_url};
 use crate::metrics::PoolLoad;
 
 /// The pool as Rocket manages it; configured at `databases.vestibule`.
@@ -98,7 +98,13 @@ pub enum PoolError {
         file.display()
     )]
     NoFile { file: PathBuf },
-    #[error("cannot connect to the database: {0}")]
+    #[error(
+        "the encoding of the PostgreSQL database is {0}, which cannot hold every name: it has to be \
+         UTF8. Make a new one by `CREATE DATABASE vestibule OWNER vestibule ENCODING 'UTF8' TEMPLATE \
+         template0`, and move what the old one holds with pg_dump and psql"
+    )]
+    Encoding(String),
+    #[error("cannot connect to the database")]
     Connect(#[from] sqlx::Error),
 }
 
@@ -271,6 +277,12 @@ impl Pool {
         let wrong = |problem: String| {
             PoolError::Setting(SettingError::new(figment, "databases.vestibule.url", problem))
         };
+        check_database_url(&settings.url).map_err(|error| wrong(error.to_string()))?;
+        if settings.max_connections == 0 || settings.connect_timeout == 0 {
+            let (key, wanted) =
+                ("databases.vestibule", "max_connections and connect_timeout: expected at least 1");
+            return Err(PoolError::Setting(SettingError::new(figment, key, wanted)));
+        }
         // the URL is not repeated: it may hold a password
         let options = AnyConnectOptions::from_str(&settings.url)
             .map_err(|_| wrong("expected sqlite://path or postgres://user@host/name".to_owned()))?;
@@ -315,6 +327,10 @@ impl Pool {
             }
             "postgres" | "postgresql" => {
                 let server = Server::connect(options, settings.max_connections, timeout).await?;
+                let encoding = server.encoding().await?;
+                if encoding != "UTF8" {
+                    return Err(PoolError::Encoding(encoding));
+                }
                 Ok(Self { engine: Engine::Postgres, connections: Connections::Postgres(server) })
             }
             other => {
@@ -406,7 +422,7 @@ impl rocket_db_pools::Pool for Pool {
         let pool = Self::open_or_create(figment).await;
         if let Err(error) = &pool {
             // Rocket's own log of it is off
-            tracing::error!("{error}");
+            tracing::error!("{}", super::chain(error));
         }
         pool
     }

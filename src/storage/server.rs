@@ -71,6 +71,12 @@ impl Server {
         Ok(Self { pool, options, seen: Arc::default(), read_only })
     }
 
+    /// How the database writes text, such as `UTF8`.
+    pub async fn encoding(&self) -> Result<String, sqlx::Error> {
+        let sql = "SELECT current_setting('server_encoding')";
+        sqlx::query_scalar(sql).fetch_one(&mut *self.acquire().await?).await
+    }
+
     pub fn pool(&self) -> &AnyPool {
         &self.pool
     }

@@ -25,6 +25,7 @@ mod program;
 mod secrets;
 #[path = "../support/service.rs"]
 mod service;
+mod settings;
 #[path = "../support/smtp.rs"]
 mod smtp;
 

@@ -50,6 +50,7 @@ mod outbox;
 mod page_sessions;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod preconditions;
 mod races;
 mod racing;
 mod schema;

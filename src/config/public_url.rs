@@ -1,0 +1,72 @@
+//! Where browsers reach the service.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// An absolute `http` or `https` URL without query and fragment, and without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublicUrl(Url);
+
+impl PublicUrl {
+    /// `https://example.org/auth`, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    /// The path in front of every route as browsers see them: empty, or such as `/auth`.
+    pub fn base_path(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+
+    /// The host, as it stands in Message-IDs and in the default sender.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or("localhost")
+    }
+
+    /// `https://example.org`, as browsers say it in `Origin` (RFC 6454 §6.2).
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
+    pub fn is_secure(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wanted = "expected an absolute http or https URL such as https://accounts.example.org";
+        // what the parser would mend or leave out is a slip
+        if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
+            return Err(format!("{wanted}, without blanks, line ends and backslashes"));
+        }
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if !matches!(scheme.as_deref(), Some("http" | "https")) {
+            return Err(wanted.to_owned());
+        }
+        let url = Url::parse(&text).map_err(|error| format!("{wanted} ({error})"))?;
+        if url.host_str().is_some_and(|host| host.contains('*')) {
+            return Err(format!("{wanted}, with one host"));
+        }
+        if url.path().contains("//") {
+            return Err(format!("{wanted}, with one slash between the parts of its path"));
+        }
+        let plain = url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !plain || !url.has_host() {
+            return Err(format!("{wanted}, with nothing behind the path"));
+        }
+        Ok(Self(url))
+    }
+}
+
+impl From<PublicUrl> for String {
+    fn from(url: PublicUrl) -> Self {
+        url.as_str().to_owned()
+    }
+}

@@ -1,0 +1,273 @@
+//! Every URL, header, name and address that the settings take (F2, F3, F16, R57): legal forms are taken;
+//! near misses stop the start, and the error names the key, its place, and what would be right.
+
+use crate::program::Program;
+
+/// A value that no output may hold.
+const SECRET: &str = "hunter2";
+
+const CLIENT: [(&str, &str); 3] = [
+    ("VESTIBULE_CLIENTS__DESK__PUBLIC", "true"),
+    ("VESTIBULE_CLIENTS__DESK__GRANTS", "password"),
+    ("VESTIBULE_CLIENTS__DESK__SCOPES", "account.read"),
+];
+
+fn config(settings: &[(&str, &str)]) -> (Option<i32>, String) {
+    let settings: Vec<_> =
+        settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Program::prepare(&settings).run(&["config"])
+}
+
+/// With the key as the error names it.
+const LEGAL: [(&str, &[&str]); 11] = [
+    (
+        "VESTIBULE_PUBLIC_URL",
+        &[
+            "https://accounts.example.org",
+            "HTTPS://Accounts.Example.org:8443/auth/",
+            "http://127.0.0.1:8000",
+            "http://[::1]:8000",
+            "https://bücher.example",
+        ],
+    ),
+    (
+        "VESTIBULE_TRUSTED_PROXIES",
+        &[
+            "127.0.0.1 10.0.0.0/8",
+            "[\"::1\",\"2001:db8::/32\"]",
+            "::ffff:10.0.0.1",
+            "0.0.0.0/0",
+            "[::1]",
+        ],
+    ),
+    ("VESTIBULE_METRICS__ADDRESS", &["127.0.0.1:9464", "[::1]:9464", "0.0.0.0:0"]),
+    (
+        "VESTIBULE_MAIL__SMTP_URL",
+        &["smtp://mail.example", "smtps://u:hunter2@mail.example:465", "smtp://[::1]:25?tls=none"],
+    ),
+    (
+        "VESTIBULE_MAIL__HELLO_NAME",
+        &["accounts.example.org", "my_service", "\"[192.0.2.1]\"", "\"[IPv6:2001:db8::1]\""],
+    ),
+    (
+        "DATABASE_URL",
+        &[
+            "postgres://ada:hunter2@db/name?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+            "postgresql:///name?host=/run/postgresql&user=ada&password=hunter2",
+            "sqlite://data/v.db?mode=rwc",
+        ],
+    ),
+    (
+        "VESTIBULE_CLIENTS__DESK__ALLOWED_ORIGINS",
+        &["https://app.example.org", "http://localhost:3000 https://b.example"],
+    ),
+    ("VESTIBULE_CLIENTS__DESK__SCOPES", &["account.read", "[\"account.read\",\"notes:w\"]"]),
+    ("VESTIBULE_NAME", &["Vestibule", "Konto der Bücherei"]),
+    ("VESTIBULE_MESSAGES__DEFAULT_LOCALE", &["en", "de"]),
+    ("VESTIBULE_DEFAULT_CLIENT", &["web"]),
+];
+
+/// The variable, the key in the error, and values, each with words of the error.
+type NearMisses = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const NEAR_MISSES: [NearMisses; 14] = [
+    (
+        "VESTIBULE_PUBLIC_URL",
+        "vestibule.public_url",
+        &[
+            ("accounts.example.org", "absolute http or https URL such as"),
+            ("https:/accounts.example.org", "absolute http or https URL such as"),
+            ("https:accounts.example.org", "absolute http or https URL such as"),
+            ("https:\\\\accounts.example.org", "backslashes"),
+            ("https://accounts.exa mple.org", "without blanks"),
+            ("https://accounts.exa\tmple.org", "without blanks"),
+            ("htps://accounts.example.org", "absolute http or https URL such as"),
+            ("https://", "absolute http or https URL such as"),
+            ("https://*.example.org", "one host"),
+            ("https://a.example//auth", "one slash"),
+            ("https://a.example/?x=hunter2", "nothing behind the path"),
+            ("https://a.example/#hunter2", "nothing behind the path"),
+            ("https://ada:hunter2@a.example", "nothing behind the path"),
+        ],
+    ),
+    (
+        "VESTIBULE_TRUSTED_PROXIES",
+        "vestibule.trusted_proxies",
+        &[
+            ("localhost", "no address and no network such as 10.0.0.0/8"),
+            ("10.0.0.1:80", "no address and no network"),
+            ("10.0.0.0/33", "no address and no network"),
+            ("10.0.0", "no address and no network"),
+            ("10.0.0.1,10.0.0.2", "no address and no network"),
+            ("10.0.0.0-10.0.0.9", "no address and no network"),
+            ("private_ranges", "no address and no network"),
+            ("010.0.0.1", "no address and no network"),
+        ],
+    ),
+    (
+        "VESTIBULE_METRICS__ADDRESS",
+        "vestibule.metrics.address",
+        &[
+            ("9464", "such as 127.0.0.1:9464"),
+            (":9464", "such as 127.0.0.1:9464"),
+            ("localhost:9464", "such as 127.0.0.1:9464"),
+            ("127.0.0.1", "such as 127.0.0.1:9464"),
+            ("::1:9464", "such as 127.0.0.1:9464"),
+            ("127.0.0.1:94640", "such as 127.0.0.1:9464"),
+        ],
+    ),
+    (
+        "VESTIBULE_MAIL__SMTP_URL",
+        "vestibule.mail.smtp_url",
+        &[
+            ("mail.example:25", "expected smtp://"),
+            ("smtp:/mail.example", "expected smtp://"),
+            ("https://u:hunter2@mail.example", "expected smtp://"),
+            ("smtp://u:hunter2@mail.example?starttls=required", "expected tls=required"),
+            ("smtp://u:hunter2@mail.example?TLS=required", "expected tls=required"),
+            ("smtp://u:hunter2@mail.example?tls=require", "expected tls=required"),
+            ("smtp://u:hunter2@mail.example?tls=", "expected tls=required"),
+            ("smtp://u:hunter2@mail.example?tls=required&tls=none", "expected tls=required"),
+            ("smtp://u:hunter2@mail.example#x", "expected smtp://"),
+            ("smtp://u:hun/ter2@mail.example", "smtp://"),
+            ("smtp://u:hunter2@mail.exa mple", "expected smtp://"),
+            ("smtp://u@mail.example", "a user and a password, or neither"),
+        ],
+    ),
+    (
+        "VESTIBULE_MAIL__HELLO_NAME",
+        "vestibule.mail.hello_name",
+        &[
+            ("https://a.example", "expected the name of a machine"),
+            ("a.example:25", "expected the name of a machine"),
+            ("a b", "expected the name of a machine"),
+            ("a..example", "expected the name of a machine"),
+            ("\"[2001:db8::1]\"", "expected the name of a machine"),
+            ("", "expected the name of a machine"),
+        ],
+    ),
+    (
+        "DATABASE_URL",
+        "databases.vestibule.url",
+        &[
+            ("postgres://ada:hunter2@db/v?ssl_mode=require", "did you mean `sslmode`?"),
+            ("postgres://ada:hunter2@db/v?sslMode=require", "did you mean `sslmode`?"),
+            ("postgres://ada:hunter2@db/v?tls=require", "did you mean `sslmode=require`?"),
+            ("postgres://ada:hunter2@db/v?ssl=hunter2", "did you mean `sslmode=require`?"),
+            ("postgres://ada@db/v?passwort=hunter2", "did you mean `password`?"),
+            ("postgres://ada@db/v?connect_timeout=hunter2", "known are sslmode"),
+            ("postgres://ada:hunter2@db/v?sslmode=hunter2", "`sslmode` is none of"),
+            ("postgres://ada:hunter2@db/v?sslmode=", "`sslmode` has no value"),
+            ("postgres://ada:hunter2@db/v?sslmode=disable&ssl-mode=require", "there twice"),
+            ("postgres://ada:hunter2@db/v#x", "written as %23"),
+            ("postgres://ada:1#hunter2@db/v", "written as %23"),
+            ("postgres://ada:1?hunter2@db/v", "unknown parameter"),
+            ("postgres://ada:1/hunter2@db/v", "%40 for `@`"),
+            ("postgres://ada:hunter2/@db/v", "%40 for `@`"),
+            ("mysql://ada:hunter2@db/v", "expected sqlite://path or postgres://"),
+            ("data/v.db", "expected sqlite://path or postgres://"),
+            ("", "expected sqlite://path or postgres://"),
+            ("sqlite://v.db?mdoe=rwc", "did you mean `mode`?"),
+            ("sqlite://v.db?mode=write", "`mode` is none of"),
+        ],
+    ),
+    (
+        "VESTIBULE_CLIENTS__DESK__ALLOWED_ORIGINS",
+        "vestibule.clients.desk.allowed_origins",
+        &[
+            ("app.example.org", "such as https://app.example.org"),
+            ("https://app.example.org/", "did you mean `https://app.example.org`?"),
+            ("https://App.example.org", "did you mean `https://app.example.org`?"),
+            ("https://app.example.org:443", "did you mean `https://app.example.org`?"),
+            ("https://bücher.example", "did you mean `https://xn--bcher-kva.example`?"),
+            ("*", "such as https://app.example.org"),
+            ("https://*.example.org", "such as https://app.example.org"),
+            ("null", "such as https://app.example.org"),
+        ],
+    ),
+    (
+        "VESTIBULE_CLIENTS__DESK__GRANTS",
+        "vestibule.clients.desk.grants",
+        &[("refresh-token", "refresh-token"), ("implicit", "implicit")],
+    ),
+    (
+        "VESTIBULE_CLIENTS__DESK__SCOPES",
+        "vestibule.clients.desk.scopes",
+        &[("a\"b", "scope"), ("ä", "scope")],
+    ),
+    ("VESTIBULE_CLIENTS__DESK__ORIGINS", "vestibule.clients.desk.origins", &[("x", "unknown key")]),
+    (
+        "VESTIBULE_NAME",
+        "vestibule.name",
+        &[("", "expected a name in one line"), (" ", "expected"), ("a\nb", "one line")],
+    ),
+    ("VESTIBULE_DEFAULT_CLIENT", "vestibule.default_client", &[("desq", "no client `desq`")]),
+    ("VESTIBULE_PUBLC_URL", "vestibule.publc_url", &[("x", "did you mean `public_url`?")]),
+    ("VESTIBULE_MAIL__SMTPURL", "vestibule.mail.smtpurl", &[("x", "did you mean `smtp_url`?")]),
+];
+
+#[test]
+fn legal_forms_of_settings_are_taken() {
+    for (variable, values) in LEGAL {
+        for value in values {
+            let settings = [&CLIENT[..], &[(variable, *value)]].concat();
+            let (code, output) = config(&settings);
+            assert_eq!(code, Some(0), "{variable}={value:?}:\n{output}");
+            assert!(!output.contains(SECRET), "{variable}={value:?}:\n{output}");
+        }
+    }
+}
+
+#[test]
+fn r55_r57_f3_near_misses_stop_the_start_with_key_place_and_what_would_be_right() {
+    for (variable, key, values) in NEAR_MISSES {
+        for (value, expected) in values {
+            let settings = [&CLIENT[..], &[(variable, *value)]].concat();
+            let (code, output) = config(&settings);
+            assert_eq!(code, Some(1), "{variable}={value:?}:\n{output}");
+            let error = output.lines().find(|line| line.contains(&format!("setting `{key}")));
+            let error = error.unwrap_or_else(|| panic!("{variable}={value:?}:\n{output}"));
+            assert!(error.contains(variable), "{variable}={value:?}: no place in {error}");
+            assert!(error.contains(expected), "{variable}={value:?}: {error}");
+            if value.contains(SECRET) && !variable.contains("PUBLIC") {
+                assert!(!output.contains("hunter"), "{variable}={value:?}:\n{output}");
+            }
+        }
+    }
+    // and the service does not start with what `config` refuses
+    for value in
+        ["postgres://ada:hunter2@127.0.0.1:1/v?ssl_mode=require", "postgres://ada:1#hunter2@db/v"]
+    {
+        let output = Program::fail(&[("DATABASE_URL", value.to_owned())]);
+        assert!(output.contains("databases.vestibule.url"), "{output}");
+        assert!(!output.contains("hunter"), "{output}");
+    }
+}
+
+#[test]
+fn f2_unread_forwarded_address_is_logged_once_for_each_kind_and_names_nobody() {
+    let program = Program::start(&[("VESTIBULE_TRUSTED_PROXIES", "127.0.0.1".to_owned())]);
+    let body = r#"{"email":"ada@example.org"}"#;
+    for header in [
+        "X-Forwarded-For: 203.0.113.77, unknown",
+        "X-Forwarded-For: 203.0.113.77, _marked",
+        "X-Forwarded-For: 203.0.113.77, marked nonsense",
+        "Forwarded: for=203.0.113.77",
+        "X-Forwarded-For: 203.0.113.77:4711",
+    ] {
+        for _ in 0..3 {
+            let request = format!(
+                "POST /v1/password-resets HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{header}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            assert_eq!(program.raw(&request).expect("an answer").status, 202);
+        }
+    }
+    let output = program.stop();
+    for kind in ["unknown", "obfuscated", "malformed", "other-header"] {
+        let lines = output.lines().filter(|line| line.contains(&format!("\"kind\":\"{kind}\"")));
+        assert_eq!(lines.count(), 1, "{kind}: {output}");
+    }
+    assert!(!output.contains("203.0.113.77") && !output.contains("marked"), "{output}");
+}
