@@ -35,6 +35,11 @@ impl Scope {
         Self(self.0.intersection(&other.0).cloned().collect())
     }
 
+    /// What the other has not.
+    pub fn without(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0).cloned().collect())
+    }
+
     /// Scope with exactly these tokens.
     pub fn from_tokens<I: IntoIterator<Item = S>, S: AsRef<str>>(
         tokens: I,

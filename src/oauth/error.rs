@@ -1,7 +1,7 @@
 //! What can go wrong at the token and revocation endpoints, in the domain's words.
 
 use crate::accounts::Failure;
-use crate::model::GrantType;
+use crate::model::{GrantType, Scope};
 use crate::storage::StoreError;
 
 /// Why a request got no token, or revoked none.
@@ -16,9 +16,8 @@ pub enum OAuthError {
     Client(#[from] ClientRefusal),
     #[error("the client is not registered for the grant {}", .0.as_str())]
     GrantNotAllowed(GrantType),
-    /// More scope than the client, or the session, may have; or no scope at all by its spelling.
-    #[error("the scope is malformed, or more than may be had")]
-    Scope,
+    #[error(transparent)]
+    Scope(#[from] ScopeRefusal),
     /// Wrong password, unknown address, disabled account, waiting sign-up: one answer (R18).
     #[error("username and password do not belong together, or the address has yet to be confirmed")]
     WrongPassword,
@@ -38,6 +37,24 @@ pub enum OAuthError {
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         Self::Failure(error.into())
+    }
+}
+
+/// Why no scope is granted (RFC 6749 §5.2 `invalid_scope`).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ScopeRefusal {
+    /// No scope by its spelling.
+    #[error("the scope is malformed")]
+    Malformed,
+    /// More than the client, or the session, may have: what is too much of it.
+    #[error("the scope is more than may be had, by {0}")]
+    Excess(Scope),
+}
+
+impl ScopeRefusal {
+    /// Of a request for `asked` where no more than `allowed` may be had.
+    pub(super) fn excess(asked: Option<&Scope>, allowed: &Scope) -> Self {
+        Self::Excess(asked.map(|asked| asked.without(allowed)).unwrap_or_default())
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Issuer<'a> {
     pub caller: Option<&'a Caller>,
     /// What the flow recovered, so that it is read once.
     recovered: Option<(RefreshToken, SessionRecord)>,
+    /// The most that a refresh may ask for.
+    pub recovered_scope: Option<Scope>,
     pub grant: Option<Arc<Grant>>,
     pub pair: Option<TokenPair>,
     pub failure: Option<OAuthError>,
@@ -39,6 +41,7 @@ impl<'a> Issuer<'a> {
             client: None,
             caller: None,
             recovered: None,
+            recovered_scope: None,
             grant: None,
             pair: None,
             failure: None,
@@ -181,6 +184,7 @@ impl oxide_auth_async::primitives::Issuer for Issuer<'_> {
                 let grant = oxide_grant(session.account, session.client_id.as_str(), &scope)
                     .or_else(|error| self.fail(error))?;
                 self.recovered = Some((token, session));
+                self.recovered_scope = Some(scope);
                 Ok(Some(grant))
             }
             Err(error) => self.fail(error),

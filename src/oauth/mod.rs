@@ -37,7 +37,7 @@ pub use clients::{
     new_client_secret,
 };
 pub use credentials::{Credentials, ShownIn, form_decode};
-pub use error::{ClientRefusal, OAuthError};
+pub use error::{ClientRefusal, OAuthError, ScopeRefusal};
 pub use inspection::{InspectedSession, Inspection, TokenState};
 pub use introspection::{Introspected, Introspection, TokenKind};
 pub use password_grant::PasswordGrant;

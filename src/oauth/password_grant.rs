@@ -19,7 +19,7 @@ use crate::accounts::{SignInAttempt, SignInError};
 use crate::model::{Caller, GrantType, Password, Scope};
 use crate::oauth::issuer::Issuer;
 use crate::oauth::registrar::Authenticated;
-use crate::oauth::{Credentials, OAuth, OAuthError, TokenPair};
+use crate::oauth::{Credentials, OAuth, OAuthError, ScopeRefusal, TokenPair};
 
 /// A token request with `grant_type=password`.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl OAuth {
         let pending = client_credentials(&mut endpoint, &flow_request).await;
         let pending = pending.map_err(|error| match error {
             // the flow ignores whom it has no place to tell; here that was about scope
-            FlowError::Ignore => OAuthError::Scope,
+            FlowError::Ignore => ScopeRefusal::excess(request.scope.as_ref(), &client.scope).into(),
             _ => OAuthError::Flow,
         })?;
 

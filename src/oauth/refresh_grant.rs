@@ -9,7 +9,7 @@ use oxide_auth_async::primitives::{Issuer as AsyncIssuer, Registrar as AsyncRegi
 use crate::model::{Caller, GrantType, Scope};
 use crate::oauth::issuer::Issuer;
 use crate::oauth::registrar::Authenticated;
-use crate::oauth::{Credentials, OAuth, OAuthError, TokenPair};
+use crate::oauth::{Credentials, OAuth, OAuthError, ScopeRefusal, TokenPair};
 
 /// A token request with `grant_type=refresh_token`.
 #[derive(Debug)]
@@ -51,7 +51,10 @@ impl OAuth {
                 use oxide_auth::code_grant::error::AccessTokenErrorType as Kind;
                 Err(match reason.description().kind() {
                     Kind::InvalidGrant => OAuthError::RefreshToken,
-                    Kind::InvalidScope => OAuthError::Scope,
+                    Kind::InvalidScope => {
+                        let allowed = endpoint.issuer.recovered_scope.unwrap_or_default();
+                        ScopeRefusal::excess(request.scope.as_ref(), &allowed).into()
+                    }
                     _ => OAuthError::Flow,
                 })
             }

@@ -19,7 +19,7 @@ use crate::model::{
     Client, ClientAuthentication, ClientId, ClientLifetimes, Digest, GrantType, Origins,
     RegistrationError, Scope,
 };
-use crate::oauth::{ClientRefusal, Credentials, OAuthError};
+use crate::oauth::{ClientRefusal, Credentials, OAuthError, ScopeRefusal};
 use crate::storage::{Store, StoreError};
 
 /// oxide-auth wants a redirect URI for every client; the grants here never redirect, and this one
@@ -223,7 +223,7 @@ pub(super) fn to_oxide(scope: &Scope) -> Result<OxideScope, RegistrarError> {
 
 /// From oxide-auth's kind of scope, which keeps no order.
 pub(super) fn from_oxide(scope: &OxideScope) -> Result<Scope, OAuthError> {
-    Scope::from_tokens(scope.iter()).map_err(|_| OAuthError::Scope)
+    Scope::from_tokens(scope.iter()).map_err(|_| ScopeRefusal::Malformed.into())
 }
 
 /// oxide-auth's registrar for the length of one request: it knows the client that has authenticated,

@@ -15,7 +15,9 @@ use super::edge::oauth::OAuthProblem;
 use super::edge::request::Authorization;
 use super::edge::slug;
 use crate::model::{Caller, GrantType, Password, RefreshToken, Scope};
-use crate::oauth::{OAuth, OAuthError, PasswordGrant, RefreshGrant, TokenPair};
+use crate::oauth::{
+    Credentials, OAuth, OAuthError, PasswordGrant, RefreshGrant, ScopeRefusal, TokenPair,
+};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("token", |rocket| async { rocket.mount("/oauth", routes![token]) })
@@ -84,22 +86,51 @@ async fn token(
     let missing = |what| OAuthError::Malformed(what);
     let named = form.get("grant_type").ok_or(missing("grant_type is missing"))?;
     let grant_type = GrantType::parse(named).ok_or(OAuthError::UnknownGrantType)?;
-    let scope = form.get("scope").map(str::parse).transpose().map_err(|_| OAuthError::Scope)?;
+    let scope = form.get("scope").map(str::parse).transpose();
+    let scope = scope.map_err(|_| with_hint(ScopeRefusal::Malformed.into(), &form))?;
     let client = authorization.credentials(&form)?;
     concern.credentials(client.as_ref(), oauth);
-    let pair = match grant_type {
+    let pair = grant(grant_type, client, scope, &form, caller, oauth).await;
+    Ok(Json(pair.map_err(|error| with_hint(error, &form))?.into()))
+}
+
+async fn grant(
+    grant_type: GrantType,
+    client: Option<Credentials>,
+    scope: Option<Scope>,
+    form: &Form,
+    caller: Caller,
+    oauth: &OAuth,
+) -> Result<TokenPair, OAuthError> {
+    let missing = |what| OAuthError::Malformed(what);
+    match grant_type {
         GrantType::Password => {
             let username = form.get("username").ok_or(missing("username is missing"))?.to_owned();
             let password = form.get("password").ok_or(missing("password is missing"))?;
             let password = Password::new(password);
             let request = PasswordGrant { client, username, password, scope, caller };
-            oauth.password_grant(&request).await?
+            oauth.password_grant(&request).await
         }
         GrantType::RefreshToken => {
             let token = form.get("refresh_token").ok_or(missing("refresh_token is missing"))?;
             let refresh_token = Zeroizing::new(token.to_owned());
-            oauth.refresh_grant(&RefreshGrant { client, refresh_token, scope, caller }).await?
+            oauth.refresh_grant(&RefreshGrant { client, refresh_token, scope, caller }).await
         }
-    };
-    Ok(Json(pair.into()))
+    }
 }
+
+/// Says that a `+` was read as a blank, where that may be what is wrong. It depends on what was sent
+/// alone, and so tells nothing of any account.
+fn with_hint(error: OAuthError, form: &Form) -> OAuthProblem {
+    let is_likely = match error {
+        OAuthError::Scope(_) => form.had_plus("scope"),
+        OAuthError::WrongPassword => {
+            form.seems_unencoded() && (form.had_plus("username") || form.had_plus("password"))
+        }
+        _ => false,
+    };
+    let problem = OAuthProblem::from(error);
+    if is_likely { problem.hint(PLUS) } else { problem }
+}
+
+const PLUS: &str = "a + in a form is a blank: a plus sign is sent as %2B";

@@ -433,7 +433,7 @@ fn refusal(error: &OAuthError) -> Refusal {
     match error {
         OAuthError::Client(_) => Refusal::Client,
         OAuthError::GrantNotAllowed(_) => Refusal::GrantNotAllowed,
-        OAuthError::Scope => Refusal::Scope,
+        OAuthError::Scope(_) => Refusal::Scope,
         OAuthError::WrongPassword => Refusal::Password,
         OAuthError::RefreshToken => Refusal::RefreshToken,
         OAuthError::ForeignToken => Refusal::ForeignToken,

@@ -3,7 +3,7 @@
 //! Rocket's own forms forgive: a repeated field vanishes, a broken escape is kept. Here both are
 //! errors (RFC 6749 §3.2; R4, R8), and so are bytes that are no UTF-8, and NUL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rocket::Request;
 use rocket::data::{Data, FromData, Outcome};
@@ -11,6 +11,7 @@ use rocket::http::Status;
 use zeroize::Zeroizing;
 
 use super::body::{self, BodyError};
+use super::content::{self, BodyType, ContentFault};
 use crate::oauth::form_decode;
 
 /// The parameters that the endpoints under /oauth know; all others are ignored.
@@ -27,7 +28,7 @@ pub const OF_OAUTH: [&str; 9] = [
 ];
 
 /// The fields that the forms of pages know.
-const OF_PAGES: [&str; 9] = [
+const OF_PAGES: [&str; 13] = [
     "form_token",
     "token",
     "password",
@@ -37,36 +38,58 @@ const OF_PAGES: [&str; 9] = [
     "name",
     "locale",
     "id",
+    "resume",
+    "typed_email",
+    "typed_name",
+    "typed_locale",
 ];
 
 /// A form: each known field at most once, none of them empty (a parameter without a value is as
 /// good as none, RFC 6749 §3.2).
 #[derive(Debug)]
-pub struct Form(BTreeMap<&'static str, Zeroizing<String>>);
+pub struct Form {
+    fields: BTreeMap<&'static str, Zeroizing<String>>,
+    /// The fields in which a `+` stood, which is a blank.
+    with_plus: BTreeSet<&'static str>,
+    /// An `@` stood in it as it is, which no program sends that encodes forms.
+    is_unencoded: bool,
+}
 
 /// Why a body is no form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FormError {
-    /// The content type says that it is something else.
-    ContentType,
+    /// Going by the headers it is something else.
+    Content(ContentFault),
     TooLarge,
+    /// A known parameter is there twice.
+    Twice(&'static str),
     Malformed(&'static str),
 }
 
 impl Form {
     pub fn get(&self, name: &'static str) -> Option<&str> {
-        self.0.get(name).map(|value| value.as_str())
+        self.fields.get(name).map(|value| value.as_str())
+    }
+
+    /// Whether a `+` was read as a blank in this field.
+    pub fn had_plus(&self, name: &'static str) -> bool {
+        self.with_plus.contains(name)
+    }
+
+    /// Whether the program that sent the form seems not to encode what it sends.
+    pub fn seems_unencoded(&self) -> bool {
+        self.is_unencoded
     }
 
     /// Reads the fields that are `known`.
     pub fn parse(body: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
         let malformed = FormError::Malformed;
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
-        let mut fields = BTreeMap::new();
+        let (mut fields, mut with_plus) = (BTreeMap::new(), BTreeSet::new());
         let mut seen = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decoded = form_decode(name).zip(form_decode(value).map(Zeroizing::new));
+            let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = form_decode(name).zip(form_decode(raw).map(Zeroizing::new));
             let (name, value) =
                 decoded.ok_or(malformed("the body is not percent-encoded UTF-8"))?;
             if name.contains('\0') || value.contains('\0') {
@@ -74,14 +97,17 @@ impl Form {
             }
             let Some(known) = known.iter().copied().find(|known| *known == name) else { continue };
             if seen.contains(&known) {
-                return Err(malformed("a parameter is there twice"));
+                return Err(FormError::Twice(known));
             }
             seen.push(known);
+            if raw.contains('+') {
+                with_plus.insert(known);
+            }
             if !value.is_empty() {
                 fields.insert(known, value);
             }
         }
-        Ok(Self(fields))
+        Ok(Self { fields, with_plus, is_unencoded: text.contains('@') })
     }
 }
 
@@ -97,9 +123,8 @@ impl<'r> FromData<'r> for Form {
     type Error = FormError;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
-        let is_form = request.content_type().is_some_and(|kind| kind.is_form());
-        if !is_form {
-            return Outcome::Error((Status::BadRequest, FormError::ContentType));
+        if let Err(fault) = content::check(request, BodyType::Form) {
+            return Outcome::Error((Status::BadRequest, FormError::Content(fault)));
         }
         match body::read(request, data).await {
             Ok(body) => match Self::parse(&body, known_at(request)) {
@@ -138,10 +163,7 @@ mod tests {
     #[test]
     fn r4_a_known_parameter_twice_is_refused_even_if_identical_or_empty() {
         for body in ["scope=a&scope=a", "scope=&scope=a", "scope=a&%73cope=b"] {
-            assert_eq!(
-                parse(body).unwrap_err(),
-                FormError::Malformed("a parameter is there twice")
-            );
+            assert_eq!(parse(body).unwrap_err(), FormError::Twice("scope"));
         }
         assert!(parse("x=1&x=2&scope=a").is_ok(), "unknown parameters are ignored");
         assert!(parse("id=1&id=2&email=a&email=b").is_ok(), "and so are those of pages");
@@ -192,7 +214,7 @@ mod tests {
                 let value = values.first().copied().filter(|value| !value.is_empty());
                 prop_assert_eq!(form.get(known), value);
             }
-            prop_assert!(form.0.values().all(|value| !value.contains('\0')));
+            prop_assert!(form.fields.values().all(|value| !value.contains('\0')));
             Ok(())
         });
     }

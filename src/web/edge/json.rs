@@ -2,9 +2,11 @@
 
 use rocket::Request;
 use rocket::data::{Data, FromData, Outcome};
+use rocket::http::Method;
 use serde_json::{Map, Value};
 
 use super::body::{self, BodyError};
+use super::content::{self, BodyType};
 use super::fields::Fields;
 use super::problem::Problem;
 use super::slug;
@@ -20,9 +22,11 @@ impl JsonObject {
 }
 
 async fn read(request: &Request<'_>, data: Data<'_>) -> Result<JsonObject, Problem> {
-    if !request.content_type().is_some_and(|kind| kind.is_json()) {
-        return Err(Problem::of(slug::UNSUPPORTED_MEDIA_TYPE));
-    }
+    content::check(request, BodyType::Json).map_err(|fault| match request.method() {
+        // RFC 5789 §2.2
+        Method::Patch => Problem::from(fault).header("Accept-Patch", BodyType::Json.as_str()),
+        _ => fault.into(),
+    })?;
     let body = body::read(request, data).await.map_err(|error| match error {
         BodyError::TooLarge => Problem::of(slug::CONTENT_TOO_LARGE),
         BodyError::Broken => Problem::of(slug::MALFORMED_JSON),

@@ -10,6 +10,7 @@ pub mod bodies;
 pub mod body;
 pub mod catchers;
 pub mod components;
+pub mod content;
 pub mod contract;
 pub mod cookies;
 pub mod cors;

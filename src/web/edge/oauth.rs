@@ -14,7 +14,7 @@ use super::request::RequestId;
 use super::slug::{self, Slug};
 use crate::accounts::Failure;
 use crate::config::Settings;
-use crate::oauth::OAuthError;
+use crate::oauth::{OAuthError, ScopeRefusal};
 use crate::storage::{StoreErrorKind, chain};
 
 /// An error as the OAuth endpoints answer it.
@@ -30,6 +30,8 @@ pub struct OAuthProblem {
     allow: Option<String>,
     /// A "not now" that may be delayed where there are many.
     is_refusal: bool,
+    /// A header that tells a program what would be right.
+    hint: Option<(&'static str, &'static str)>,
     cause: Option<OAuthError>,
 }
 
@@ -41,12 +43,19 @@ impl OAuthProblem {
         description: &str,
     ) -> Self {
         let description = description.to_owned();
-        let (retry_after, allow, cause) = (None, None, None);
-        Self { status, code, description, slug, retry_after, allow, is_refusal: false, cause }
+        let (retry_after, allow, hint, cause) = (None, None, None, None);
+        let is_refusal = false;
+        Self { status, code, description, slug, retry_after, allow, is_refusal, hint, cause }
     }
 
     pub fn invalid_request(description: &str) -> Self {
         Self::new(Status::BadRequest, "invalid_request", slug::INVALID_REQUEST, description)
+    }
+
+    /// Says more, after the description.
+    pub fn hint(mut self, hint: &str) -> Self {
+        self.description = format!("{}; {hint}", self.description);
+        self
     }
 
     fn unavailable(after: Duration) -> Self {
@@ -93,8 +102,12 @@ impl OAuthProblem {
 impl From<FormError> for OAuthProblem {
     fn from(error: FormError) -> Self {
         match error {
-            FormError::ContentType => {
-                Self::invalid_request("the body has to be application/x-www-form-urlencoded")
+            FormError::Content(fault) => {
+                let hint = fault.header();
+                Self { hint: Some(hint), ..Self::invalid_request(fault.explanation()) }
+            }
+            FormError::Twice(name) => {
+                Self::invalid_request(&format!("the parameter {name} is there twice"))
             }
             FormError::TooLarge => {
                 let (status, slug) = (Status::PayloadTooLarge, slug::CONTENT_TOO_LARGE);
@@ -104,6 +117,31 @@ impl From<FormError> for OAuthProblem {
         }
     }
 }
+
+/// What is wrong with a scope. Scope tokens hold no character that the description may not.
+fn in_words(refusal: &ScopeRefusal) -> String {
+    match refusal {
+        ScopeRefusal::Malformed => {
+            "the scope is malformed: scope tokens are printable ASCII without \
+             quotes and backslashes, with one blank between them"
+                .to_owned()
+        }
+        ScopeRefusal::Excess(scope) if scope.is_empty() => {
+            "the scope is more than may be had".to_owned()
+        }
+        ScopeRefusal::Excess(scope) => {
+            let named = scope.to_string();
+            let (shown, more) = match named.get(..MAX_NAMED) {
+                Some(shown) => (shown, "..."),
+                None => (named.as_str(), ""),
+            };
+            format!("the client or the session may not have the scope {shown}{more}")
+        }
+    }
+}
+
+/// So much of a scope is repeated, in bytes.
+const MAX_NAMED: usize = 200;
 
 /// The one place where what happened becomes what is told.
 impl From<OAuthError> for OAuthProblem {
@@ -138,12 +176,10 @@ impl From<OAuthError> for OAuthProblem {
                 slug::UNAUTHORIZED_CLIENT,
                 "the client is not registered for this grant",
             ),
-            OAuthError::Scope => Self::new(
-                Status::BadRequest,
-                "invalid_scope",
-                slug::INVALID_SCOPE,
-                "the scope is malformed, or more than may be had",
-            ),
+            OAuthError::Scope(refusal) => {
+                let (status, slug) = (Status::BadRequest, slug::INVALID_SCOPE);
+                Self::new(status, "invalid_scope", slug, &in_words(&refusal))
+            }
             OAuthError::WrongPassword => invalid_grant(
                 "the username and the password do not belong together, or the address has yet to be \
                  confirmed",
@@ -207,6 +243,9 @@ impl<'r> Responder<'r, 'static> for OAuthProblem {
         }
         if let Some(allow) = self.allow {
             response.header(Header::new("Allow", allow));
+        }
+        if let Some((name, value)) = self.hint {
+            response.header(Header::new(name, value));
         }
         response.ok()
     }

@@ -9,6 +9,7 @@ use rocket::response::{self, Responder, Response};
 use serde::Serialize;
 use serde_json::json;
 
+use super::content::ContentFault;
 use super::fields::FieldProblem;
 use super::form::FormError;
 use super::refusal_delay;
@@ -36,9 +37,10 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
-    allow: Option<String>,
     /// A "not now" that may be delayed where there are many.
     is_refusal: bool,
+    /// Headers that tell a program what would be right.
+    hints: Vec<(&'static str, String)>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -49,8 +51,8 @@ impl Problem {
             detail: None,
             errors: vec![],
             retry_after: None,
-            allow: None,
             is_refusal: false,
+            hints: vec![],
             cause: None,
         }
     }
@@ -58,6 +60,12 @@ impl Problem {
     /// Says more than the kind's own words.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// With one more header.
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.hints.push((name, value.into()));
         self
     }
 
@@ -77,7 +85,7 @@ impl Problem {
     }
 
     pub(super) fn method_not_allowed(allow: String) -> Self {
-        Self { allow: Some(allow), ..Self::of(slug::METHOD_NOT_ALLOWED) }
+        Self::of(slug::METHOD_NOT_ALLOWED).header("Allow", allow)
     }
 
     pub fn unavailable(retry_after: Duration) -> Self {
@@ -103,11 +111,11 @@ impl Problem {
 
     pub(super) fn headers(&self) -> Vec<Header<'static>> {
         let retry = self.retry_after.map(retry_after);
-        let allow = self.allow.clone().map(|methods| Header::new("Allow", methods));
+        let hints = self.hints.iter().map(|(name, value)| Header::new(*name, value.clone()));
         // every 401 has one (RFC 9110 §11.6.1); the guard's own is more exact and comes later
         let challenge = (self.slug.status == 401)
             .then(|| Header::new("WWW-Authenticate", "Bearer error=\"invalid_token\""));
-        retry.into_iter().chain(allow).chain(challenge).collect()
+        retry.into_iter().chain(hints).chain(challenge).collect()
     }
 
     /// Called once, where it is answered: logs its causes with the request's id, and has it delayed
@@ -147,14 +155,20 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<ContentFault> for Problem {
+    fn from(fault: ContentFault) -> Self {
+        let (name, value) = fault.header();
+        Self::of(slug::UNSUPPORTED_MEDIA_TYPE).detail(fault.explanation()).header(name, value)
+    }
+}
+
 /// Of a page's form; the OAuth endpoints have answers of their own.
 impl From<FormError> for Problem {
     fn from(error: FormError) -> Self {
         match error {
-            FormError::ContentType => Self::of(slug::UNSUPPORTED_MEDIA_TYPE)
-                .detail("A form is sent as application/x-www-form-urlencoded."),
+            FormError::Content(fault) => fault.into(),
             FormError::TooLarge => Self::of(slug::CONTENT_TOO_LARGE),
-            FormError::Malformed(_) => Self::of(slug::BAD_REQUEST),
+            FormError::Malformed(_) | FormError::Twice(_) => Self::of(slug::BAD_REQUEST),
         }
     }
 }

@@ -80,8 +80,8 @@ slugs! {
         "The body is longer than 32 KiB.",
         "Send less.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "Unsupported media type",
-        "The body is not of the content type that is taken here.",
-        "Send application/json, and say so in Content-Type.";
+        "The body is not of the content type that is taken here, or it is compressed.",
+        "Send what the header Accept of the answer names, in UTF-8 and without Content-Encoding, and say so in Content-Type.";
     INVALID_FIELDS = "invalid-fields", 422, "Fields not acceptable",
         "The JSON is well-formed, but some of its fields cannot be taken.",
         "Look at errors: each names its field and says what would be right.";
