@@ -219,6 +219,41 @@ fn every_test_that_a_page_names_exists() {
     }
 }
 
+/// All readers read an address in one way (F16): `EmailAddress::parse`, which is its `FromStr`, too. A file that
+/// is new here needs a place in `tests/api/inputs.rs`.
+#[test]
+fn f16_every_reader_of_addresses_is_known() {
+    let mut readers = BTreeSet::new();
+    for (file, code) in sources() {
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        if file != "model/email.rs" && code.contains("EmailAddress::parse") {
+            readers.insert(file.clone());
+        }
+        let splits = code.contains("split_once('@')") || code.contains("contains('@')");
+        let known = [
+            "model/email.rs",
+            "model/password/mod.rs",
+            "accounts/operator.rs",
+            // the user in a URL, and a form that is not encoded
+            "cli/arguments.rs",
+            "config/database_url.rs",
+            "web/edge/form.rs",
+        ];
+        assert!(!splits || known.contains(&&*file), "src/{file} takes addresses apart");
+    }
+    let known = [
+        "accounts/operator.rs",
+        "accounts/sign_in.rs",
+        "proof/mod.rs",
+        "web/account/changes.rs",
+        "web/account/entry.rs",
+        "web/me.rs",
+        "web/password_reset.rs",
+        "web/sign_up.rs",
+    ];
+    assert_eq!(readers, known.map(str::to_owned).into());
+}
+
 /// The image is built from a copy, and a folder that is left out fails there and nowhere else.
 #[test]
 fn the_image_is_built_from_every_folder_that_the_program_is() {

@@ -39,6 +39,8 @@ error-email-too-long = Eine E-Mail-Adresse hat höchstens 254 Zeichen, davon hö
 error-email-local-part =
     Vor dem @ sind nur Buchstaben von a bis z, Ziffern, Punkte und einige andere Zeichen möglich.
 error-email-domain = Nach dem @ muss ein Domainname wie example.org stehen.
+error-email-invisible-character =
+    In dieser E-Mail-Adresse steht ein Leerzeichen oder ein unsichtbares Zeichen, wie es beim Kopieren hineingeraten kann. Tippen Sie sie stattdessen ein.
 error-email-unchanged = Diese E-Mail-Adresse hat Ihr Konto bereits.
 error-name-too-long = Ein Name darf höchstens 100 Zeichen haben.
 error-name-control-characters = Ein Name darf nur aus einer einzigen Zeile Text bestehen.
@@ -76,6 +78,10 @@ account-done-withdrawn = Zurückgezogen. Ihre E-Mail-Adresse bleibt, wie sie ist
 account-done-session = Dort sind Sie jetzt abgemeldet.
 account-done-out = Sie sind abgemeldet.
 account-done-everywhere = Sie sind überall abgemeldet, auch hier.
+account-done-resumed = Sie sind wieder angemeldet. Noch wurde nichts gespeichert: Sehen Sie Ihre Eingaben durch, und senden Sie sie noch einmal ab.
+account-unsaved =
+    Ihre Anmeldung war abgelaufen; deshalb wurde nichts gespeichert oder geändert. Melden Sie sich an: Dann kommen Sie
+    dorthin zurück, wo Sie waren, mit Ihren Eingaben außer den Passwörtern.
 account-done-ended =
     Sie sind hier nicht mehr angemeldet: Die Anmeldung endet nach 20 Minuten ohne Aktivität, spätestens
     nach zwei Stunden, und wenn Sie sich von anderswo abmelden. Melden Sie sich erneut an, um

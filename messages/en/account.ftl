@@ -40,6 +40,8 @@ error-email-local-part =
     Before the @, an email address has letters a to z, digits, dots and a few other signs.
 error-email-domain =
     After the @, an email address has a domain name such as example.org.
+error-email-invisible-character =
+    There is a blank or an invisible character inside this email address, as copying may leave one. Type it instead.
 error-email-unchanged = That is the email address that your account has already.
 error-name-too-long = A name has at most 100 characters.
 error-name-control-characters = A name is one line of text.
@@ -77,6 +79,10 @@ account-done-withdrawn = Withdrawn. Your email address stays as it is.
 account-done-session = You are signed out there.
 account-done-out = You are signed out.
 account-done-everywhere = You are signed out everywhere, and here as well.
+account-done-resumed = You are signed in again. Nothing was saved yet: look at what you typed, and send it again.
+account-unsaved =
+    Your sign-in had ended, so nothing was saved or changed. Sign in, and you get back to where you were, with what you
+    typed, but for passwords.
 account-done-ended =
     You are not signed in here any more: that ends after 20 minutes without use, after two hours in any
     case, and when you sign out from somewhere else. Sign in again to go on.

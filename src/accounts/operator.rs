@@ -11,7 +11,7 @@ use crate::crypto::hasher::Purpose;
 use crate::mail::{Cause, Recipient};
 use crate::model::{
     AccountId, Actor, Caller, EmailAddress, EmailError, EventKind, Locale, Name, NewPassword,
-    Secret, SessionSummary, SignUp, SignUpId,
+    Secret, SessionSummary, SignUp, SignUpId, trim_pasted,
 };
 use crate::storage::{
     AccountRecord, Connection, NewAccount, PageSessionSummary, SignUpRecord, StoreError,
@@ -41,7 +41,7 @@ impl<Id: FromStr> FromStr for Named<Id> {
         if text.contains('@') {
             return Ok(Self::Email(EmailAddress::parse(text)?));
         }
-        text.parse().map(Self::Id).map_err(|_| NamedError::Id)
+        trim_pasted(text).parse().map(Self::Id).map_err(|_| NamedError::Id)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::accounts::{Accounts, Failure, Happening, Pass};
 use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
 use crate::model::{
-    AccountId, Actor, Caller, ClientId, EmailAddress, EventKind, Network, Password,
+    AccountId, Actor, Caller, ClientId, EmailAddress, EventKind, Network, Password, trim_pasted,
 };
 use crate::storage::{CredentialsOf, PasswordCredentials, StoreError, chain};
 
@@ -73,7 +73,7 @@ impl Accounts {
         self.hasher.admit(Purpose::SignIn, network).map_err(Failure::from)?;
         let typed = attempt.password.as_bytes();
         let email = EmailAddress::parse(attempt.username).ok();
-        let name = email.as_ref().map_or(attempt.username.trim(), EmailAddress::as_str);
+        let name = email.as_ref().map_or(trim_pasted(attempt.username), EmailAddress::as_str);
         let mut pass = self.limits.admit(name, attempt.caller).await?;
         // of every address the same is read, and checked
         let decoy = self.hasher.decoy().map_err(Failure::from)?;

@@ -115,7 +115,7 @@ async fn list(
         let row = |waiting: &ShownSignUp| {
             [
                 waiting.id.to_string(),
-                waiting.email.to_string(),
+                waiting.email.shown(),
                 if waiting.contested_at.is_some() { "contested" } else { "waits" }.to_owned(),
                 waiting.created_at.rfc3339(),
                 or_dash(waiting.name.as_ref()),
@@ -131,7 +131,7 @@ async fn list(
 fn none_waits(named: &Named<SignUpId>) -> CommandError {
     CommandError::Failed(match named {
         Named::Id(id) => format!("no sign-up {id} waits"),
-        Named::Email(email) => format!("no sign-up for {email} waits"),
+        Named::Email(email) => format!("no sign-up for {} waits", email.shown()),
     })
 }
 
@@ -142,7 +142,7 @@ async fn send_link(
 ) -> Result<(), CommandError> {
     let waiting = accounts.send_sign_up_link(named).await?.ok_or_else(|| none_waits(named))?;
     answer(json, &Posted { sign_up: waiting.into(), letter: Cause::RESET }, |done| {
-        format!("A letter with a link to choose a password goes to {}.", done.sign_up.email)
+        format!("A letter with a link to choose a password goes to {}.", done.sign_up.email.shown())
     })
 }
 
@@ -153,6 +153,9 @@ async fn drop(
 ) -> Result<(), CommandError> {
     let dropped = accounts.drop_sign_up(named).await?.ok_or_else(|| none_waits(named))?;
     answer(json, &Dropped { sign_up: dropped.into(), dropped: true }, |done| {
-        format!("The sign-up of {} is dropped; its links are unknown now.", done.sign_up.email)
+        format!(
+            "The sign-up of {} is dropped; its links are unknown now.",
+            done.sign_up.email.shown()
+        )
     })
 }

@@ -101,7 +101,8 @@ fn in_words(shown: &Shown) -> String {
         None => "no token of this service",
     };
     let checksum = if shown.checksum { "right" } else { "wrong" };
-    let account = shown.account.as_ref().map(|owner| format!("{} ({})", owner.id, owner.email));
+    let account =
+        shown.account.as_ref().map(|owner| format!("{} ({})", owner.id, owner.email.shown()));
     let instant = |at: Option<Timestamp>| or_dash(at.map(Timestamp::rfc3339));
     [
         format!("kind      {kind}"),

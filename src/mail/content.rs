@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::mail::courier::{Courier, HOUR, ROUND};
 use crate::mail::{Cause, Letter, LetterCap};
-use crate::model::{AccountLinkPurpose, EmailChange, EmailChangeId, LinkToken, Locale, SignUp};
+use crate::model::{
+    AccountLinkPurpose, EmailAddress, EmailChange, EmailChangeId, LinkToken, Locale, SignUp,
+};
 use crate::storage::{AccountRecord, ClaimedLetter, Connection, NewAccountLink, StoreError};
 
 /// What the courier found out about a claimed letter.
@@ -113,7 +115,9 @@ impl Courier {
                 Ok(Decision::send(Letter::PasswordChanged { at, browser, by_link }, None))
             }
             (Cause::EmailChanged { at, email }, _) => {
-                Ok(Decision::send(Letter::EmailChanged { new_email: email, at }, None))
+                let shown = email.parse().map(|email: EmailAddress| email.shown());
+                let new_email = shown.unwrap_or(email);
+                Ok(Decision::send(Letter::EmailChanged { new_email, at }, None))
             }
             (Cause::AccountDeleted { at, by_operator }, _) => {
                 Ok(Decision::send(Letter::AccountDeleted { at, by_operator }, None))
@@ -160,7 +164,7 @@ impl Courier {
         let until = change.ends_at(ttl);
         let purpose = AccountLinkPurpose::EmailChangeStop;
         let link = self.link_of(tx, &change, purpose, now, until).await?;
-        let (valid_for, new_email) = (until.since(now).as_secs(), change.email.to_string());
+        let (valid_for, new_email) = (until.since(now).as_secs(), change.email.shown());
         let content = Letter::EmailChangeNotice { link, valid_for, new_email, at, browser };
         Ok(Decision::to_owner(content, owner))
     }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::unicode_domain;
+
 /// The longest address that SMTP can carry in a path, in bytes (RFC 5321 §4.5.3.1.3, erratum 1690).
 const MAX_ADDRESS: usize = 254;
 /// The longest local part, in bytes (RFC 5321 §4.5.3.1.1).
@@ -29,6 +31,11 @@ pub enum EmailError {
     LocalPart,
     #[error("after the @, an address has a domain name such as example.org")]
     Domain,
+    #[error(
+        "there is a blank or an invisible character inside this address, as copying may leave one: \
+         type it instead"
+    )]
+    Unseen,
 }
 
 impl EmailError {
@@ -39,6 +46,7 @@ impl EmailError {
             Self::TooLong => "too-long",
             Self::LocalPart => "local-part",
             Self::Domain => "domain",
+            Self::Unseen => "invisible-character",
         }
     }
 }
@@ -49,30 +57,37 @@ impl EmailAddress {
         &self.0
     }
 
+    /// The address as its owner writes it: the domain in Unicode where that is safe to show. For
+    /// people alone: programs and mail servers get [`Self::as_str`].
+    pub fn shown(&self) -> String {
+        self.with_domain(unicode_domain::shown)
+    }
+
+    /// Whether the address holds `part`, in either spelling of its domain, whatever the case.
+    pub fn holds(&self, part: &str) -> bool {
+        let part: String = trim_pasted(part).to_lowercase().nfc().collect();
+        self.0.contains(&part) || self.with_domain(unicode_domain::decoded).contains(&part)
+    }
+
+    fn with_domain(&self, decode: fn(&str) -> Option<String>) -> String {
+        let (local, domain) = self.0.split_once('@').unwrap_or((&self.0, ""));
+        decode(domain).map_or_else(|| self.0.clone(), |domain| format!("{local}@{domain}"))
+    }
+
     /// Enough of it for its owner to recognise it, and not for anybody else to write to it:
     /// `a…@example.org`.
     pub fn masked(&self) -> String {
-        let (local, domain) = self.0.split_once('@').unwrap_or((&self.0, ""));
+        let shown = self.shown();
+        let (local, domain) = shown.split_once('@').unwrap_or((&shown, ""));
         format!("{}…@{domain}", &local[..local.len().min(1)])
     }
 
-    /// Folds what a person typed: surrounding blanks go, ASCII case folds, a domain in
-    /// Unicode becomes its A-labels (UTS #46). Comments, quoted local parts and address literals
+    /// Folds what a person typed: what copying leaves around it goes ([`trim_pasted`]), ASCII case
+    /// folds, a domain in Unicode becomes its A-labels (UTS #46). Comments, quoted local parts and address literals
     /// (RFC 5322 §3.4.1) are refused, and so is anything but ASCII before the `@`, which needs
     /// SMTPUTF8 (RFC 6531) all along the way.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        let (local, domain) =
-            text.trim_matches([' ', '\t']).split_once('@').ok_or(EmailError::Shape)?;
-        if local.is_empty() || domain.is_empty() || domain.contains('@') {
-            return Err(EmailError::Shape);
-        }
-        if !is_dot_atom(local) {
-            return Err(EmailError::LocalPart);
-        }
-        let domain = fold_domain(domain, 2)?;
-        if local.len() > MAX_LOCAL || local.len() + 1 + domain.len() > MAX_ADDRESS {
-            return Err(EmailError::TooLong);
-        }
+        let (local, domain) = parts(text, 2)?;
         Ok(Self(format!("{}@{domain}", local.to_ascii_lowercase())))
     }
 }
@@ -88,20 +103,78 @@ pub struct SenderAddress {
 impl SenderAddress {
     /// Reads an address; the same forms are refused as in [`EmailAddress::parse`].
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        let (local, domain) =
-            text.trim_matches([' ', '\t']).split_once('@').ok_or(EmailError::Shape)?;
-        if local.is_empty() || domain.is_empty() || domain.contains('@') {
-            return Err(EmailError::Shape);
-        }
-        if !is_dot_atom(local) {
-            return Err(EmailError::LocalPart);
-        }
-        let domain = fold_domain(domain, 1)?;
-        if local.len() > MAX_LOCAL || local.len() + 1 + domain.len() > MAX_ADDRESS {
-            return Err(EmailError::TooLong);
-        }
+        let (local, domain) = parts(text, 1)?;
         Ok(Self { local: local.to_owned(), domain })
     }
+}
+
+/// The local part as it was written and the folded domain, of at least so many labels.
+fn parts(text: &str, least_labels: usize) -> Result<(&str, String), EmailError> {
+    let (local, domain) = trim_pasted(text).split_once('@').ok_or(EmailError::Shape)?;
+    if local.is_empty() || domain.is_empty() || domain.contains('@') {
+        return Err(EmailError::Shape);
+    }
+    // what is seen may be wrong as well, and that is what a person can mend
+    let (seen_local, seen_domain) = (seen(local), seen(domain));
+    if !is_dot_atom(&seen_local) {
+        return Err(EmailError::LocalPart);
+    }
+    // joiners have a place in some scripts (RFC 5892 appendix A), which folding knows
+    let domain = match fold_domain(domain, least_labels) {
+        Ok(folded) if domain.chars().all(|c| is_joiner(c) || !is_unseen(c)) => folded,
+        _ if seen_domain != domain => {
+            fold_domain(&seen_domain, least_labels)?;
+            return Err(EmailError::Unseen);
+        }
+        _ => return Err(EmailError::Domain),
+    };
+    if seen_local != local {
+        return Err(EmailError::Unseen);
+    }
+    if local.len() > MAX_LOCAL || local.len() + 1 + domain.len() > MAX_ADDRESS {
+        return Err(EmailError::TooLong);
+    }
+    Ok((local, domain))
+}
+
+/// Takes off both ends of a text what copying from a letter or a page leaves there: blanks and line
+/// ends of all kinds, marks that set the direction of writing, and characters without width.
+pub fn trim_pasted(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_without_width(c))
+}
+
+/// The text without what is not seen in it.
+fn seen(text: &str) -> String {
+    text.chars().filter(|c| !is_unseen(*c)).collect()
+}
+
+fn is_unseen(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || is_without_width(c)
+}
+
+const fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Default_Ignorable_Code_Point of Unicode, but for the Hangul fillers, which have width; and
+/// interlinear annotation.
+const fn is_without_width(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// RFC 5322 §3.2.3, without folding white space.
@@ -200,6 +273,37 @@ mod tests {
     }
 
     #[test]
+    fn f15_an_address_is_shown_as_it_is_written_and_found_by_either_spelling() {
+        let address = EmailAddress::parse("Ada@Bücher.example").unwrap();
+        assert_eq!(address.as_str(), "ada@xn--bcher-kva.example");
+        assert_eq!(address.to_string(), "ada@xn--bcher-kva.example");
+        assert_eq!(address.shown(), "ada@bücher.example");
+        assert_eq!(address.masked(), "a…@bücher.example");
+        for part in [
+            "",
+            "ada",
+            "bücher",
+            "BÜCHER",
+            "bu\u{308}cher",
+            "ücher.exa",
+            "da@bü",
+            "xn--bcher",
+            "kva",
+            " bücher\u{a0}",
+            "ADA@xn--bcher-kva.example",
+            "cher.example",
+        ] {
+            assert!(address.holds(part), "{part}");
+        }
+        for part in ["bucher", "buecher", "bob", "@example", "%", "_"] {
+            assert!(!address.holds(part), "{part}");
+        }
+        let look_alike = EmailAddress::parse("ada@аррӏе.example").unwrap();
+        assert_eq!(look_alike.shown(), look_alike.as_str());
+        assert!(look_alike.holds("аррӏе"));
+    }
+
+    #[test]
     fn r36_plus_tags_are_distinct() {
         assert_ne!(folded("ada+a@example.org"), folded("ada+b@example.org"));
         assert_ne!(folded("ada+a@example.org"), folded("ada@example.org"));
@@ -227,7 +331,6 @@ mod tests {
             "a@example.org\r\nBcc: b@example.org",
             "a\n@example.org",
             "<a@example.org>",
-            "a@example.org\n",
             "a b@example.org",
             "\"a b\"@example.org",
             "a@[127.0.0.1]",
@@ -250,6 +353,71 @@ mod tests {
         ] {
             assert!(folded(text).is_err(), "{text:?} was taken for an address");
         }
+    }
+
+    /// What copying leaves around a text.
+    const PASTED: [&str; 22] = [
+        " ",
+        "\t",
+        "\r\n",
+        "\n",
+        "\u{a0}",
+        "\u{2007}",
+        "\u{202f}",
+        "\u{3000}",
+        "\u{2028}",
+        "\u{ad}",
+        "\u{200b}",
+        "\u{200c}",
+        "\u{200d}",
+        "\u{200e}",
+        "\u{200f}",
+        "\u{202a}",
+        "\u{202e}",
+        "\u{2060}",
+        "\u{2066}",
+        "\u{2069}",
+        "\u{feff}",
+        "\u{202a}\u{a0} \u{200b}\r\n",
+    ];
+
+    #[test]
+    fn r36_f16_what_copying_leaves_around_an_address_is_trimmed() {
+        for pasted in PASTED {
+            for text in [
+                format!("{pasted}Ada@example.org"),
+                format!("Ada@example.org{pasted}"),
+                format!("{pasted}Ada@example.org{pasted}"),
+            ] {
+                assert_eq!(folded(&text).as_deref(), Ok("ada@example.org"), "{text:?}");
+            }
+            assert_eq!(folded(pasted), Err(EmailError::Shape), "{pasted:?}");
+            assert_eq!(folded(&format!("{pasted}@example.org")), Err(EmailError::Shape));
+        }
+    }
+
+    #[test]
+    fn r36_f16_what_is_not_seen_inside_has_an_error_of_its_own() {
+        for pasted in PASTED.into_iter().chain(["\u{7}", "\u{fe0f}", "\u{e0061}"]) {
+            for text in [
+                format!("a{pasted}da@example.org"),
+                format!("ada{pasted}@example.org"),
+                format!("ada@{pasted}example.org"),
+                format!("ada@exa{pasted}mple.org"),
+                format!("ada@example.{pasted}org"),
+            ] {
+                assert_eq!(folded(&text), Err(EmailError::Unseen), "{text:?}");
+            }
+            // what is seen and wrong comes first
+            let text = format!("a{pasted}(da@example.org");
+            assert_eq!(folded(&text), Err(EmailError::LocalPart), "{text:?}");
+            let text = format!("ada@exa{pasted}mple..org");
+            assert_eq!(folded(&text), Err(EmailError::Domain), "{text:?}");
+        }
+        assert_eq!(EmailError::Unseen.code(), "invisible-character");
+        // a joiner in its place (RFC 5892 appendix A) is a part of the name
+        let persian = "ada@\u{646}\u{627}\u{645}\u{647}\u{200c}\u{627}\u{6cc}.example";
+        assert!(folded(persian).is_ok());
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod secret;
 mod session;
 mod sign_up;
 mod token;
+mod unicode_domain;
 mod user_agent;
 
 pub use account::{Account, AccountId};
@@ -30,7 +31,7 @@ pub use client::{
     Client, ClientAuthentication, ClientId, ClientLifetimes, GrantType, PreviousSecret,
     RegistrationError,
 };
-pub use email::{EmailAddress, EmailError, SenderAddress};
+pub use email::{EmailAddress, EmailError, SenderAddress, trim_pasted};
 pub use email_change::{EmailChange, EmailChangeId, EmailChangeState};
 pub use event::{Actor, Event, EventId, EventKind};
 pub use guess::Tried;

@@ -2,6 +2,7 @@
 
 use sqlx::any::AnyRow;
 
+use super::matching::Matching;
 use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::crypto::hasher::PasswordHash;
@@ -241,7 +242,7 @@ impl Connection {
     }
 
     /// Up to `limit` accounts in the order of their making, those after `after`, whose address holds
-    /// `part`.
+    /// `part`, in either spelling.
     pub async fn find_accounts(
         &mut self,
         after: Option<AccountId>,
@@ -250,28 +251,23 @@ impl Connection {
     ) -> Result<Vec<AccountRecord>, StoreError> {
         const SQL: &str = "
             SELECT id, email, password_hash, name, locale, epoch, created_at, disabled_at
-            FROM accounts WHERE id > $1 AND email LIKE $2 ESCAPE '!' AND deleted_at IS NULL
+            FROM accounts
+            WHERE id > $1 AND deleted_at IS NULL
+              AND (email LIKE $2 ESCAPE '!' OR email LIKE '%xn--%')
             ORDER BY id LIMIT $3";
-        let after = after.map_or_else(String::new, |id| id.to_string());
-        let rows = sqlx::query(SQL)
-            .bind(after)
-            .bind(pattern_for(part))
-            .bind(limit)
-            .fetch_all(self.raw())
-            .await?;
-        rows.iter().map(AccountRecord::from_row).collect()
-    }
-}
-
-/// What `LIKE` takes for a text that holds `part`, folded as addresses are.
-pub(super) fn pattern_for(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in part.chars() {
-        if matches!(c, '%' | '_' | '!') {
-            pattern.push('!');
+        let mut after = after.map_or_else(String::new, |id| id.to_string());
+        let mut matching = Matching::new(part, limit);
+        loop {
+            let query = sqlx::query(SQL).bind(after.clone()).bind(matching.pattern());
+            let rows = query.bind(matching.page()).fetch_all(self.raw()).await?;
+            let rows = rows.iter().map(AccountRecord::from_row);
+            let rows: Vec<AccountRecord> = rows.collect::<Result<_, _>>()?;
+            if let Some(last) = rows.last() {
+                after = last.account.id.to_string();
+            }
+            if !matching.take(rows, |record| &record.account.email) {
+                return Ok(matching.found());
+            }
         }
-        pattern.push(c.to_ascii_lowercase());
     }
-    pattern.push('%');
-    pattern
 }

@@ -2,8 +2,8 @@
 
 use sqlx::any::AnyRow;
 
-use super::accounts::pattern_for;
 use super::held::HELD;
+use super::matching::Matching;
 use super::{Connection, LetterId, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, EmailAddress, Locale};
@@ -87,7 +87,7 @@ impl Connection {
     }
 
     /// Up to `limit` letters in one of these states, in the order of their posting, those after
-    /// `after`, to addresses that hold `part`.
+    /// `after`, to addresses that hold `part`, in either spelling.
     pub async fn find_letters(
         &mut self,
         states: &[LetterState],
@@ -100,7 +100,7 @@ impl Connection {
             SELECT id, kind, email, locale, account_id, created_at, due_at, tries, leased_until,
                    sent_at, dead_at, last_error
             FROM outbox
-            WHERE id > $1 AND email LIKE $2 ESCAPE '!'
+            WHERE id > $1 AND (email LIKE $2 ESCAPE '!' OR email LIKE '%xn--%')
               AND CASE WHEN sent_at IS NOT NULL THEN $3
                        WHEN dead_at IS NOT NULL AND last_error = $9 THEN $10
                        WHEN dead_at IS NOT NULL THEN $4
@@ -108,20 +108,31 @@ impl Connection {
                        ELSE $7 END = 1
             ORDER BY id LIMIT $8";
         let wanted = |state| i64::from(states.contains(&state));
-        let rows = sqlx::query(SQL)
-            .bind(after.map_or_else(String::new, |id| id.to_string()))
-            .bind(pattern_for(part))
-            .bind(wanted(LetterState::Sent))
-            .bind(wanted(LetterState::Dead))
-            .bind(now.unix_millis())
-            .bind(wanted(LetterState::OnItsWay))
-            .bind(wanted(LetterState::Waiting))
-            .bind(limit)
-            .bind(HELD)
-            .bind(wanted(LetterState::Held))
-            .fetch_all(self.raw())
-            .await?;
-        rows.iter().map(|row| LetterRecord::from_row(row, now)).collect()
+        let mut after = after.map_or_else(String::new, |id| id.to_string());
+        let mut matching = Matching::new(part, limit);
+        loop {
+            let rows = sqlx::query(SQL)
+                .bind(after.clone())
+                .bind(matching.pattern())
+                .bind(wanted(LetterState::Sent))
+                .bind(wanted(LetterState::Dead))
+                .bind(now.unix_millis())
+                .bind(wanted(LetterState::OnItsWay))
+                .bind(wanted(LetterState::Waiting))
+                .bind(matching.page())
+                .bind(HELD)
+                .bind(wanted(LetterState::Held))
+                .fetch_all(self.raw())
+                .await?;
+            let rows = rows.iter().map(|row| LetterRecord::from_row(row, now));
+            let rows: Vec<LetterRecord> = rows.collect::<Result<_, _>>()?;
+            if let Some(last) = rows.last() {
+                after = last.id.to_string();
+            }
+            if !matching.take(rows, |record| &record.email) {
+                return Ok(matching.found());
+            }
+        }
     }
 
     /// Lets a letter that waits or is dead be tried at once, as if it had never been. `false` if it is

@@ -38,6 +38,7 @@ mod held;
 mod janitor;
 mod letters;
 mod links;
+mod matching;
 mod migrate;
 mod others;
 mod outbox;

@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::accounts::pattern_for;
+use super::matching::Matching;
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::crypto::hasher::PasswordHash;
@@ -211,7 +211,7 @@ impl Connection {
     }
 
     /// Up to `limit` sign-ups in the order of their making, those after `after`, whose address holds
-    /// `part`.
+    /// `part`, in either spelling.
     pub async fn find_sign_ups(
         &mut self,
         after: Option<SignUpId>,
@@ -221,16 +221,23 @@ impl Connection {
         const SQL: &str = "
             SELECT id, email, password_hash, name, locale, contested_at, user_agent, created_at,
                    expires_at
-            FROM sign_ups WHERE id > $1 AND email LIKE $2 ESCAPE '!'
+            FROM sign_ups
+            WHERE id > $1 AND (email LIKE $2 ESCAPE '!' OR email LIKE '%xn--%')
             ORDER BY id LIMIT $3";
-        let after = after.map_or_else(String::new, |id| id.to_string());
-        let rows = sqlx::query(SQL)
-            .bind(after)
-            .bind(pattern_for(part))
-            .bind(limit)
-            .fetch_all(self.raw())
-            .await?;
-        rows.iter().map(SignUpRecord::from_row).collect()
+        let mut after = after.map_or_else(String::new, |id| id.to_string());
+        let mut matching = Matching::new(part, limit);
+        loop {
+            let query = sqlx::query(SQL).bind(after.clone()).bind(matching.pattern());
+            let rows = query.bind(matching.page()).fetch_all(self.raw()).await?;
+            let rows = rows.iter().map(SignUpRecord::from_row);
+            let rows: Vec<SignUpRecord> = rows.collect::<Result<_, _>>()?;
+            if let Some(last) = rows.last() {
+                after = last.sign_up.id.to_string();
+            }
+            if !matching.take(rows, |record| &record.sign_up.email) {
+                return Ok(matching.found());
+            }
+        }
     }
 
     /// Forgets sign-ups that waited too long, each behind what happened to it: up to `limit` rows, and

@@ -68,7 +68,7 @@ impl<'a> Answers<'a> {
         let answers = self.of(sign_up);
         let view = Activate {
             token: self.token,
-            email: sign_up.email.as_str(),
+            email: &sign_up.email.shown(),
             signed_up_at: sign_up.created_at.unix_millis(),
             contested_at: sign_up.contested_at.map(Timestamp::unix_millis),
             browser: sign_up.user_agent.as_ref().and_then(UserAgent::describe),
@@ -81,7 +81,8 @@ impl<'a> Answers<'a> {
 
     /// The account is there: with the address, if that is the link's own doing just now.
     fn activated(self, email: Option<&EmailAddress>) -> Page {
-        self.page(Status::Ok, &Activated { email: email.map(EmailAddress::as_str) })
+        let email = email.map(EmailAddress::shown);
+        self.page(Status::Ok, &Activated { email: email.as_deref() })
     }
 
     fn expired(self) -> Page {

@@ -18,7 +18,7 @@ use super::edge::views::{
 };
 use crate::accounts::{Accounts, EmailChangeStanding, EmailLinkError};
 use crate::messages::Language;
-use crate::model::{AccountLinkPurpose, Caller, Locale, UserAgent};
+use crate::model::{AccountLinkPurpose, Caller, EmailAddress, Locale, UserAgent};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("email change", |rocket| async {
@@ -45,8 +45,8 @@ impl Answers<'_> {
         self.pages.page(self.language, status, view)
     }
 
-    fn confirmed(self, email: &str, already: bool) -> Page {
-        self.page(Status::Ok, &EmailConfirmed { email, already })
+    fn confirmed(self, email: &EmailAddress, already: bool) -> Page {
+        self.page(Status::Ok, &EmailConfirmed { email: &email.shown(), already })
     }
 
     fn stopped(self, status: Status, already: bool) -> Page {
@@ -57,8 +57,8 @@ impl Answers<'_> {
         self.page(Status::Gone, &EmailChangeExpired { token: self.token })
     }
 
-    fn taken(self, new_email: &str) -> Page {
-        self.page(Status::Conflict, &EmailChangeTaken { new_email })
+    fn taken(self, new_email: &EmailAddress) -> Page {
+        self.page(Status::Conflict, &EmailChangeTaken { new_email: &new_email.shown() })
     }
 
     /// A link that stops a change is not renewed: it works until the change is over.
@@ -71,7 +71,7 @@ impl Answers<'_> {
     fn refused(self, error: EmailLinkError, ended: Page, expired: Page) -> PageResult {
         Ok(match error {
             EmailLinkError::Ended => ended,
-            EmailLinkError::AddressTaken(new_email) => self.taken(new_email.as_str()),
+            EmailLinkError::AddressTaken(new_email) => self.taken(&new_email),
             EmailLinkError::Expired => expired,
             EmailLinkError::Unknown => self.page(Status::NotFound, &LinkUnknown {}),
             EmailLinkError::Store(error) => return Err(error.into()),
@@ -108,16 +108,16 @@ async fn show(
         EmailChangeStanding::Pending { new_email, present, requested_at, user_agent, .. } => {
             let view = ConfirmEmail {
                 token,
-                new_email: new_email.as_str(),
+                new_email: &new_email.shown(),
                 present,
                 requested_at: requested_at.unix_millis(),
                 browser: user_agent.as_ref().and_then(UserAgent::describe),
             };
             answers.page(Status::Ok, &view)
         }
-        EmailChangeStanding::Confirmed { email, .. } => answers.confirmed(email.as_str(), true),
+        EmailChangeStanding::Confirmed { email, .. } => answers.confirmed(&email, true),
         EmailChangeStanding::Stopped { .. } => answers.stopped(Status::Gone, true),
-        EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(new_email.as_str()),
+        EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(&new_email),
         EmailChangeStanding::Expired { .. } => answers.expired(),
         EmailChangeStanding::Unknown => answers.page(Status::NotFound, &LinkUnknown {}),
     })
@@ -151,7 +151,7 @@ async fn confirm(
     let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
     let answers = Answers { pages, language, token }.of(before.locale());
     match accounts.confirm_email_change(token, &caller).await {
-        Ok(done) => Ok(answers.confirmed(done.email.as_str(), done.already)),
+        Ok(done) => Ok(answers.confirmed(&done.email, done.already)),
         Err(error) => {
             answers.refused(error, answers.stopped(Status::Gone, true), answers.expired())
         }
@@ -188,7 +188,7 @@ async fn show_stop(
         EmailChangeStanding::Pending { new_email, requested_at, user_agent, .. } => {
             let view = StopEmailChange {
                 token,
-                new_email: new_email.as_str(),
+                new_email: &new_email.shown(),
                 requested_at: requested_at.unix_millis(),
                 browser: user_agent.as_ref().and_then(UserAgent::describe),
             };
@@ -196,7 +196,7 @@ async fn show_stop(
         }
         EmailChangeStanding::Confirmed { .. } => answers.page(Status::Gone, &EmailChangeTooLate {}),
         EmailChangeStanding::Stopped { .. } => answers.stopped(Status::Ok, true),
-        EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(new_email.as_str()),
+        EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(&new_email),
         EmailChangeStanding::Expired { .. } => answers.stop_expired(),
         EmailChangeStanding::Unknown => answers.page(Status::NotFound, &LinkUnknown {}),
     })

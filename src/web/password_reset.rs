@@ -53,7 +53,8 @@ impl Answers<'_> {
     fn standing(self, status: Status, standing: &ResetStanding, errors: Vec<FieldMessage>) -> Page {
         match standing {
             ResetStanding::Live { email, is_first, .. } => {
-                let (token, email) = (self.token, email.as_str());
+                let shown = email.shown();
+                let (token, email) = (self.token, shown.as_str());
                 let min_length = self.accounts.policy.min_length();
                 match is_first {
                     true => self.page(status, &ChoosePassword { token, email, min_length, errors }),

@@ -258,6 +258,142 @@ async fn without_a_sign_in_every_form_leads_to_it() {
     }
 }
 
+/// Where a page of the service is, as a browser says it of a form.
+fn own_origin() -> Vec<Header<'static>> {
+    vec![Header::new("Origin", "https://accounts.example.org")]
+}
+
+/// All fields of the one form on the page to sign in, and the credentials.
+fn signing_in_again(page: &Answer) -> Vec<(String, String)> {
+    let mut fields =
+        vec![("email".to_owned(), ADA.to_owned()), ("password".to_owned(), PASSWORD.to_owned())];
+    for name in ["resume", "typed_email", "typed_name", "typed_locale"] {
+        fields.push((name.to_owned(), unescape(&hidden(&page.body, name))));
+    }
+    fields
+}
+
+/// A form, what is typed into it, where the sign-in leads, and what has to be there again.
+type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, &'a [&'a str]);
+
+#[rocket::async_test]
+async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let secret = "a secret long passphrase";
+    let name = "Ada \"<Lovelace>";
+    let forms: [Sent<'_>; 8] = [
+        ("/account/profile", &[("name", name), ("locale", "de")], None, &[name]),
+        ("/account/email", &[("email", BOB), ("current_password", secret)], None, &[BOB]),
+        (
+            "/account/password",
+            &[("current_password", secret), ("new_password", secret)],
+            Some("/account/password"),
+            &[],
+        ),
+        ("/account/deletion", &[("current_password", secret)], Some("/account/deletion"), &[]),
+        ("/account/email/withdrawal", &[], Some("/account"), &[]),
+        ("/account/sessions/end", &[("id", "x")], Some("/account"), &[]),
+        ("/account/page-sessions/end", &[("id", "x")], Some("/account"), &[]),
+        ("/account/sessions/end-all", &[], Some("/account"), &[]),
+    ];
+    for (path, typed, leads_to, kept) in forms {
+        for has_cookie in [true, false] {
+            let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+            let token = browser.form_token().await;
+            app.advance(MINUTE * 21);
+            if !has_cookie {
+                browser.cookie = None;
+            }
+            let fields = [&[("form_token", token.as_str())], typed].concat();
+            let before = dump(&app).await;
+            let page = browser.submit_with(path, &fields, own_origin()).await.page(403, "Sign in");
+            keeps_to_the_rules(&page);
+            assert_eq!(dump(&app).await, before, "{path}: nothing was done");
+            assert!(page.body.contains("nothing was saved or changed"), "{path}: {}", page.body);
+            assert!(!page.body.contains(secret) && !page.body.contains(&token), "{path}");
+            for text in kept {
+                assert!(unescape(&page.body).contains(text), "{path}: {}", page.body);
+            }
+            let fields = signing_in_again(&page);
+            let mut fields: Vec<(&str, &str)> =
+                fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+            // a slip in between loses nothing
+            fields[1].1 = "a wrong long passphrase";
+            let page = browser.submit_with("/account/sign-in", &fields, own_origin()).await;
+            let page = page.page(422, "Sign in");
+            let again = signing_in_again(&page);
+            assert_eq!(
+                again[2..].iter().map(|(n, v)| (&**n, &**v)).collect::<Vec<_>>(),
+                &fields[2..]
+            );
+            fields[1].1 = PASSWORD;
+            let answer = browser.submit_with("/account/sign-in", &fields, own_origin()).await;
+            assert!(browser.cookie.is_some(), "{path}: {answer:?}");
+            if let Some(leads_to) = leads_to {
+                let found = (answer.status.code, answer.header("location"));
+                assert_eq!(found, (303, leads_to), "{path}");
+                continue;
+            }
+            assert_eq!(answer.status, Status::Ok, "{path}: {answer:?}");
+            keeps_to_the_rules(&answer);
+            let page = unescape(&answer.body);
+            let says_so =
+                page.contains("Nothing was saved yet") || page.contains("Noch wurde nichts");
+            assert!(says_so, "{path}: {page}");
+            for text in kept {
+                assert!(page.contains(text), "{path}: {page}");
+            }
+            // and it can be sent as it stands
+            let token = hidden(&answer.body, "form_token");
+            let mut fields = [&[("form_token", token.as_str())], typed].concat();
+            for field in &mut fields {
+                if field.0 == "current_password" {
+                    field.1 = PASSWORD;
+                }
+            }
+            let answer = browser.submit_with(path, &fields, own_origin()).await;
+            assert_eq!(answer.status.code, 303, "{path}: {answer:?}");
+            assert!(answer.header("location").starts_with("/account?done="), "{path}");
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn r46_f14_another_site_puts_nothing_into_a_form_that_comes_after_the_sign_in() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let fields = [("email", "eve@example.org"), ("current_password", "x")];
+    for headers in [
+        &[][..],
+        &[("Origin", "https://evil.example")],
+        &[("Origin", "null")],
+        &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://accounts.example.org")],
+        &[("Sec-Fetch-Site", "same-site")],
+        &[("Sec-Fetch-Site", "none")],
+    ] {
+        let headers = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect();
+        let answer = Browser::new(&app).submit_with("/account/email", &fields, headers).await;
+        assert_eq!((answer.status.code, answer.header("location")), (303, "/account/sign-in"));
+        assert!(!answer.body.contains("eve@"), "{answer:?}");
+    }
+    // and the form to sign in from elsewhere is no form at all, whatever it carries along
+    let fields = [
+        ("email", ADA),
+        ("password", PASSWORD),
+        ("resume", "email"),
+        ("typed_email", "eve@example.org"),
+    ];
+    let evil = vec![Header::new("Origin", "https://evil.example")];
+    let page = Browser::new(&app).submit_with("/account/sign-in", &fields, evil).await;
+    assert!(!page.page(403, "Form not accepted").body.contains("eve@"));
+    // of an unknown form nothing comes
+    let mut unknown = fields;
+    unknown[2].1 = "//evil.example";
+    let answer = Browser::new(&app).submit_with("/account/sign-in", &unknown, own_origin()).await;
+    assert_eq!((answer.status.code, answer.header("location")), (303, "/account"));
+}
+
 #[rocket::async_test]
 async fn r46_another_site_can_send_none_of_the_forms_that_come_before_a_sign_in() {
     let app = support::app().await;

@@ -37,6 +37,7 @@ mod guessable_passwords;
 mod guesser_view;
 mod guessing;
 mod hourly_limits;
+mod inputs;
 mod introspection;
 mod invitation;
 mod letter_limits;

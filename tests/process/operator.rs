@@ -47,6 +47,7 @@ on_both_engines!(
     s2_a_link_that_the_operator_sends_contests_a_sign_up,
     a_letter_with_a_link_to_choose_a_password_is_posted,
     accounts_and_sign_ups_are_listed_page_by_page,
+    f15_operator_sees_and_finds_addresses_as_people_write_them,
 );
 
 impl Desk {
@@ -329,6 +330,55 @@ fn a_letter_with_a_link_to_choose_a_password_is_posted(desk: &Desk) {
         "nothing changes until then"
     );
     desk.tokens(ADA);
+}
+
+fn f15_operator_sees_and_finds_addresses_as_people_write_them(desk: &Desk) {
+    const WRITTEN: &str = "ada@bücher.example";
+    const STORED: &str = "ada@xn--bcher-kva.example";
+    let account = desk.create(&format!("\u{a0}{WRITTEN}\u{200b}"));
+    assert_eq!(account["account"]["email"], STORED, "programs read what is stored");
+    desk.create(BOB);
+    sign_up(&desk.program, "cyd@żółć.example");
+    let found = |arguments: &[&str], member: &str| -> Vec<String> {
+        let list = desk.ask(arguments);
+        let all = list[member].as_array().expect("a list");
+        all.iter().map(|one| one["email"].as_str().expect("text").to_owned()).collect()
+    };
+    for part in
+        ["bücher", "BÜCHER", "bu\u{308}cher", "üch", "@bücher.ex", "xn--bcher", "Ada", STORED]
+    {
+        assert_eq!(found(&["account", "list", "--match", part], "accounts"), [STORED], "{part}");
+    }
+    for part in ["bucher", "żółć"] {
+        assert_eq!(found(&["account", "list", "--match", part], "accounts").len(), 0, "{part}");
+    }
+    assert_eq!(found(&["sign-up", "list", "--match", "żół"], "sign_ups").len(), 1);
+    assert_eq!(found(&["mail", "list", "--match", "żółć.example"], "letters").len(), 1);
+    for spelling in [WRITTEN, STORED, "ADA@BÜCHER.example", " ada@bücher.example\r\n"] {
+        let words = desk.tell(&["account", "show", spelling]);
+        assert_eq!(words.code, Some(0), "{spelling:?}: {words:?}");
+        assert!(words.stdout.contains(WRITTEN) && !words.stdout.contains("xn--"), "{words:?}");
+        assert_eq!(desk.ask(&["account", "show", spelling])["account"]["email"], STORED);
+    }
+    for command in [
+        &["account", "list"][..],
+        &["account", "disable", WRITTEN],
+        &["account", "enable", WRITTEN],
+        &["account", "end-sessions", WRITTEN],
+        &["account", "send-reset", WRITTEN],
+        &["account", "delete", WRITTEN, "--yes"],
+    ] {
+        let words = desk.tell(command).stdout;
+        assert!(words.contains(WRITTEN) && !words.contains("xn--"), "{command:?}: {words}");
+    }
+    for command in [&["sign-up", "list"][..], &["mail", "list"]] {
+        let words = desk.tell(command).stdout;
+        assert!(words.contains("cyd@żółć.example"), "{command:?}: {words}");
+    }
+    let refused = desk.refused(&["account", "show", WRITTEN]);
+    assert!(refused.contains(WRITTEN), "{refused}");
+    let refused = desk.tell(&["account", "show", "a\u{a0}da@bücher.example"]);
+    assert!(refused.stderr.contains("invisible character inside"), "{refused:?}");
 }
 
 fn accounts_and_sign_ups_are_listed_page_by_page(desk: &Desk) {

@@ -55,7 +55,7 @@ pub async fn run(
     let created = accounts.create(&wanted).await;
     let id = created.map_err(|error| match error {
         CreateError::AddressTaken => {
-            CommandError::Failed(format!("{} has an account already", wanted.email))
+            CommandError::Failed(format!("{} has an account already", wanted.email.shown()))
         }
         CreateError::Failure(failure) => failed(&failure),
     })?;
@@ -63,7 +63,7 @@ pub async fn run(
     let gone = || CommandError::Failed(format!("the account {id} was made, and is gone again"));
     let account = created.ok_or_else(gone)?.into();
     answer(json, &Created { account, letter }, |created| {
-        let ShownAccount { id, email, .. } = &created.account;
+        let (id, email) = (created.account.id, created.account.email.shown());
         match created.letter {
             Some(_) => format!("{email} has the account {id}; a letter invites its owner."),
             None => format!("{email} has the account {id}, with the password that you gave."),

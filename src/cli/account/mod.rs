@@ -132,7 +132,9 @@ impl Whom {
         let database = accounts.store.engine();
         CommandError::Failed(match &self.named {
             Named::Id(id) => format!("there is no account {id} in {database}"),
-            Named::Email(email) => format!("there is no account for {email} in {database}"),
+            Named::Email(email) => {
+                format!("there is no account for {} in {database}", email.shown())
+            }
         })
     }
 }
@@ -151,7 +153,7 @@ async fn list(
         let row = |account: &ShownAccount| {
             [
                 account.id.to_string(),
-                account.email.to_string(),
+                account.email.shown(),
                 account.state().to_owned(),
                 account.created_at.rfc3339(),
                 or_dash(account.name.as_ref()),
@@ -167,8 +169,8 @@ async fn disable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), Com
     let changed = accounts.disable(whom.find(accounts).await?.account.id).await?;
     let account = whom.find(accounts).await?.into();
     answer(json, &Done { account, changed }, |done| match done.changed {
-        true => format!("{} is disabled, and signed out everywhere.", done.account.email),
-        false => format!("{} was disabled already.", done.account.email),
+        true => format!("{} is disabled, and signed out everywhere.", done.account.email.shown()),
+        false => format!("{} was disabled already.", done.account.email.shown()),
     })
 }
 
@@ -176,8 +178,8 @@ async fn enable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), Comm
     let changed = accounts.enable(whom.find(accounts).await?.account.id).await?;
     let account = whom.find(accounts).await?.into();
     answer(json, &Done { account, changed }, |done| match done.changed {
-        true => format!("{} is enabled: its owner can sign in.", done.account.email),
-        false => format!("{} was enabled already.", done.account.email),
+        true => format!("{} is enabled: its owner can sign in.", done.account.email.shown()),
+        false => format!("{} was enabled already.", done.account.email.shown()),
     })
 }
 
@@ -195,7 +197,7 @@ async fn delete(
              {}, which is signed in {} times; whatever names its owner would go at once, and cannot \
              be had back. --yes does it",
             accounts.store.engine(),
-            record.account.email,
+            record.account.email.shown(),
             record.account.id,
             record.account.created_at.rfc3339(),
             places.count,
@@ -205,7 +207,10 @@ async fn delete(
         return Err(whom.not_found(accounts));
     }
     answer(json, &Deleted { account: record.into(), deleted: true }, |done| {
-        format!("The account of {} is deleted; a letter tells its owner.", done.account.email)
+        format!(
+            "The account of {} is deleted; a letter tells its owner.",
+            done.account.email.shown()
+        )
     })
 }
 
@@ -219,20 +224,26 @@ async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<()
     let ended = places.count;
     answer(json, &SignedOut { account: record.into(), ended }, |done| {
         let SignedOut { account, ended } = done;
-        format!("{} is signed out everywhere; it was signed in {ended} times.", account.email)
+        format!(
+            "{} is signed out everywhere; it was signed in {ended} times.",
+            account.email.shown()
+        )
     })
 }
 
 async fn send_reset(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let record = whom.find(accounts).await?;
     if !accounts.send_reset(&record).await? {
-        let ShownAccount { email, .. } = whom.find(accounts).await?.into();
+        let email = whom.find(accounts).await?.account.email.shown();
         return Err(CommandError::Failed(format!(
             "{email} is disabled, and no link would work: enable it first"
         )));
     }
     let letter = Cause::OperatorReset.kind();
     answer(json, &Posted { account: record.into(), letter }, |done| {
-        format!("A letter with a link to choose a new password goes to {}.", done.account.email)
+        format!(
+            "A letter with a link to choose a new password goes to {}.",
+            done.account.email.shown()
+        )
     })
 }

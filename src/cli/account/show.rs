@@ -64,7 +64,7 @@ fn in_words(shown: &Shown) -> String {
     let mut parts = vec![
         [
             format!("id        {}", account.id),
-            format!("address   {}", account.email),
+            format!("address   {}", account.email.shown()),
             format!("name      {}", printable(&or_dash(account.name.as_ref()))),
             format!("language  {}", or_dash(account.locale.as_ref())),
             format!("created   {}", account.created_at.rfc3339()),

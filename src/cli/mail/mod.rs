@@ -184,7 +184,7 @@ async fn show(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError>
 async fn retry(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {
     let letter = desk.retry(id).await?.map_err(|reason| not_done(id, desk, reason))?;
     answer(json, &Retried { retried: 1 }, |_| {
-        format!("The letter to {} is tried at once.", letter.email)
+        format!("The letter to {} is tried at once.", letter.email.shown())
     })
 }
 
@@ -199,6 +199,6 @@ fn answer_retried(retried: u64, none: &str, json: bool) -> Result<(), CommandErr
 async fn drop(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {
     let letter = desk.drop(id).await?.map_err(|reason| not_done(id, desk, reason))?;
     answer(json, &Dropped { letter: letter.into(), dropped: true }, |done| {
-        format!("The letter to {} is forgotten.", done.letter.email)
+        format!("The letter to {} is forgotten.", done.letter.email.shown())
     })
 }

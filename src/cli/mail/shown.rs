@@ -64,7 +64,7 @@ impl ShownLetter {
         let words = self.last_words.as_ref();
         [
             self.id.to_string(),
-            self.email.to_string(),
+            self.email.shown(),
             self.kind.clone(),
             self.state.to_owned(),
             self.created_at.rfc3339(),
@@ -77,7 +77,7 @@ impl ShownLetter {
     pub fn in_words(&self) -> String {
         let mut lines = vec![
             format!("id          {}", self.id),
-            format!("address     {}", self.email),
+            format!("address     {}", self.email.shown()),
             format!("kind        {}", printable(&self.kind)),
             format!("language    {}", or_dash(self.locale.as_ref())),
             format!("account     {}", or_dash(self.account)),

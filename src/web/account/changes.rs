@@ -8,7 +8,9 @@ use crate::accounts::{EmailChangeError, OwnSession, ProofError};
 use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, EmailAddress, Owner, Password};
-use crate::web::edge::account_views::{ChangeEmail, ChangePassword, DeleteAccount, Deleted};
+use crate::web::edge::account_views::{
+    ChangeEmail, ChangePassword, DeleteAccount, Deleted, Unsaved, resumed,
+};
 use crate::web::edge::bodies::{DeletionForm, EmailChangeForm, PageForm, PasswordChangeForm};
 use crate::web::edge::contract::{described, tag};
 use crate::web::edge::form::{Form, FormError};
@@ -68,7 +70,7 @@ fn password_view(
 ) -> ChangePassword {
     ChangePassword {
         form_token: user.form_token(),
-        email: user.session.email.to_string(),
+        email: user.session.email.shown(),
         min_length: accounts.policy.min_length(),
         errors,
     }
@@ -120,8 +122,7 @@ async fn change_password(
     pages: &PageState,
     settings: &State<Settings>,
 ) -> AccountResult {
-    let user = user?;
-    let form = user.accept(form)?;
+    let (user, form) = PageUser::sent(user, form, "password")?;
     let session = &user.session;
     let typed = form.get("new_password").unwrap_or_default();
     let owner = accounts.profile(session.account).await.map_err(guard::no_profile)?;
@@ -147,10 +148,22 @@ async fn change_password(
 fn email_view(user: &PageUser, new_email: &str, errors: Vec<FieldMessage>) -> ChangeEmail {
     ChangeEmail {
         form_token: user.form_token(),
-        email: user.session.email.to_string(),
+        email: user.session.email.shown(),
         new_email: new_email.to_owned(),
+        done: None,
         errors,
     }
+}
+
+/// The form for another address as it was sent when its sign-in had ended.
+pub(super) fn resumed_email(
+    user: &PageUser,
+    unsaved: Unsaved<'_>,
+    language: Language,
+    pages: &PageState,
+) -> Answer {
+    let view = ChangeEmail { done: Some(resumed()), ..email_view(user, unsaved.email, vec![]) };
+    page(user, Status::Ok, &view, language, pages)
 }
 
 /// The form for another address
@@ -197,8 +210,7 @@ async fn change_email(
     pages: &PageState,
     settings: &State<Settings>,
 ) -> AccountResult {
-    let user = user?;
-    let form = user.accept(form)?;
+    let (user, form) = PageUser::sent(user, form, "email")?;
     let typed = form.get("email").unwrap_or_default();
     let errors = match EmailAddress::parse(typed) {
         Err(error) => vec![FieldMessage::new("email", "email", error.code())],
@@ -242,15 +254,14 @@ async fn withdraw_email(
     accounts: &AccountsState,
     settings: &State<Settings>,
 ) -> AccountResult {
-    let user = user?;
-    user.accept(form)?;
+    let (user, _) = PageUser::sent(user, form, "account")?;
     // one that has ended already is as good as withdrawn
     accounts.withdraw_email_change(user.session.account, &caller).await?;
     Ok(Answer::Redirect(guard::to(settings, "/account?done=withdrawn")))
 }
 
 fn deletion_view(user: &PageUser, errors: Vec<FieldMessage>) -> DeleteAccount {
-    DeleteAccount { form_token: user.form_token(), email: user.session.email.to_string(), errors }
+    DeleteAccount { form_token: user.form_token(), email: user.session.email.shown(), errors }
 }
 
 /// The form to leave
@@ -298,8 +309,7 @@ async fn delete(
     accounts: &AccountsState,
     pages: &PageState,
 ) -> AccountResult {
-    let user = user?;
-    let form = user.accept(form)?;
+    let (user, form) = PageUser::sent(user, form, "deletion")?;
     let password = Password::new(form.get("current_password").unwrap_or_default());
     match accounts.delete(user.session.account, &password, &caller).await {
         Ok(()) => {

@@ -4,12 +4,14 @@ use rocket::http::{CookieJar, Status};
 use rocket::{Route, State, get, post, routes};
 
 use super::guard::{self, AccountResult, AccountsState, Answer, OwnForm, PageUser, Refusal};
+use super::{changes, overview};
 use crate::accounts::{SignInAttempt, SignInError, SignUpRequest};
 use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, EmailAddress, Locale, Name, Owner, Password};
+use crate::oauth::OAuth;
 use crate::web::edge::account_views::{
-    ForgottenPassword, LetterSent, SIGNED_OUT, SignIn, SignUp, known,
+    ForgottenPassword, LetterSent, SIGNED_OUT, SignIn, SignUp, Unsaved, known,
 };
 use crate::web::edge::bodies::{AddressForm, PageForm, SignInForm, SignUpForm};
 use crate::web::edge::contract::{described, tag};
@@ -46,7 +48,8 @@ fn sign_in_page(
     match user {
         Ok(_) => Ok(Answer::Redirect(guard::to(settings, "/account"))),
         Err(Refusal::SignIn | Refusal::Ended) => {
-            let view = SignIn { email: "", done: known(done, &SIGNED_OUT), errors: vec![] };
+            let done = known(done, &SIGNED_OUT);
+            let view = SignIn { email: "", done, errors: vec![], unsaved: None };
             Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
         }
         Err(refusal) => Err(refusal),
@@ -60,6 +63,7 @@ fn sign_in_page(
     operation_id = "pressSignIn",
     request_body(content = SignInForm, content_type = "application/x-www-form-urlencoded"),
     responses(
+        (status = 200, description = "Signed in, by a cookie: the form that was sent without a sign-in, with what was typed."),
         (status = 303, description = "Signed in, by a cookie: to the account."),
         (status = 422, description = "Address and password do not belong together, or the address has yet to be confirmed."),
     ),
@@ -74,6 +78,7 @@ async fn sign_in(
     form: Result<Form, FormError>,
     language: Language,
     accounts: &AccountsState,
+    oauth: &State<OAuth>,
     pages: &PageState,
     settings: &State<Settings>,
 ) -> AccountResult {
@@ -86,15 +91,47 @@ async fn sign_in(
     match accounts.sign_in_to_page(attempt).await {
         Ok(secret) => {
             guard::keep_signed_in(jar, &secret);
-            Ok(Answer::Redirect(guard::to(settings, "/account")))
+            let Some(unsaved) = unsaved(&form) else {
+                return Ok(Answer::Redirect(guard::to(settings, "/account")));
+            };
+            let path = match unsaved.form {
+                form @ ("profile" | "email") => {
+                    let session = accounts.find_page_session(&secret).await?;
+                    let user = PageUser::new(session.ok_or(Refusal::SignIn)?, secret);
+                    return match form {
+                        "profile" => {
+                            overview::resumed(&user, unsaved, language, accounts, oauth, pages)
+                                .await
+                        }
+                        _ => Ok(changes::resumed_email(&user, unsaved, language, pages)),
+                    };
+                }
+                "password" => "/account/password",
+                "deletion" => "/account/deletion",
+                _ => "/account",
+            };
+            Ok(Answer::Redirect(guard::to(settings, path)))
         }
         Err(SignInError::Refused) => {
             let errors = vec![FieldMessage::new("password", "sign-in", "refused")];
-            let view = SignIn { email, done: None, errors };
+            let view = SignIn { email, done: None, errors, unsaved: unsaved(&form) };
             Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)))
         }
         Err(SignInError::Failure(failure)) => Err(failure.into()),
     }
+}
+
+/// The form that the form to sign in carries along, if it does.
+fn unsaved(form: &Form) -> Option<Unsaved<'_>> {
+    let named = form.get("resume")?;
+    let name = Unsaved::FORMS.into_iter().find(|known| *known == named)?;
+    let typed = |field| form.get(field).unwrap_or_default();
+    Some(Unsaved {
+        form: name,
+        email: typed("typed_email"),
+        name: typed("typed_name"),
+        locale: typed("typed_locale"),
+    })
 }
 
 /// Sign out of the account page
@@ -181,7 +218,7 @@ async fn sign_up(
     };
     // who signs up on a page reads its language
     let locale = Locale::parse(pages.messages().tag(language)).ok();
-    let view = LetterSent { email: &email.to_string(), is_sign_up: true };
+    let view = LetterSent { email: &email.shown(), is_sign_up: true };
     accounts.sign_up(SignUpRequest { email, password, name, locale, caller }).await?;
     Ok(Answer::Page(pages.page(language, Status::Accepted, &view)))
 }
@@ -234,6 +271,6 @@ async fn forgotten(
         }
     };
     accounts.request_password_reset(&email, &caller).await?;
-    let view = LetterSent { email: email.as_str(), is_sign_up: false };
+    let view = LetterSent { email: &email.shown(), is_sign_up: false };
     Ok(Answer::Page(pages.page(language, Status::Accepted, &view)))
 }

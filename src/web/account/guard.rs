@@ -1,6 +1,6 @@
 //! Who is signed in at the account page, and whether a form came from one of its pages.
 
-use rocket::http::{Cookie, CookieJar, SameSite};
+use rocket::http::{Cookie, CookieJar, SameSite, Status};
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::{self, Redirect, Responder};
 use rocket::time::Duration;
@@ -9,9 +9,11 @@ use rocket::{Request, State};
 use crate::accounts::{Accounts, PAGE_SESSION_TTL, ProfileError};
 use crate::config::Settings;
 use crate::model::{PageSession, PageSessionSecret};
+use crate::web::edge::account_views::{SignIn, Unsaved};
 use crate::web::edge::cookies;
 use crate::web::edge::form::{Form, FormError};
-use crate::web::edge::pages::{Page, PageProblem};
+use crate::web::edge::language;
+use crate::web::edge::pages::{Page, PageProblem, Pages};
 use crate::web::edge::problem::Problem;
 use crate::web::edge::slug;
 
@@ -31,7 +33,30 @@ pub(super) enum Refusal {
     SignIn,
     /// Somebody was, and the browser still has the cookie of it.
     Ended,
+    /// The same when a form was sent.
+    Unsaved(Box<Sent>),
     Problem(PageProblem),
+}
+
+/// A form that came to nothing, and which one it is among [`Unsaved::FORMS`].
+#[derive(Debug)]
+pub(super) struct Sent {
+    name: &'static str,
+    form: Form,
+    /// The browser still had the cookie.
+    has_ended: bool,
+}
+
+impl Sent {
+    fn as_unsaved(&self) -> Unsaved<'_> {
+        let typed = |name| self.form.get(name).unwrap_or_default();
+        Unsaved {
+            form: self.name,
+            email: typed("email"),
+            name: typed("name"),
+            locale: typed("locale"),
+        }
+    }
 }
 
 impl<E: Into<Problem>> From<E> for Refusal {
@@ -52,6 +77,11 @@ impl<'r> Responder<'r, 'static> for Refusal {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         match self {
             Self::Problem(problem) => problem.respond_to(request),
+            Self::Unsaved(sent) => match form_to_sign_in(request, &sent) {
+                Some(page) => page.respond_to(request),
+                None if sent.has_ended => Self::Ended.respond_to(request),
+                None => Self::SignIn.respond_to(request),
+            },
             Self::SignIn => sign_in(request, "").respond_to(request),
             Self::Ended => sign_in(request, "?done=ended").respond_to(request),
         }
@@ -63,6 +93,22 @@ fn sign_in(request: &Request<'_>, query: &str) -> Redirect {
     let settings = request.rocket().state::<Settings>();
     let base = settings.map_or("", |settings| settings.public_url.base_path());
     Redirect::to(format!("{base}/account/sign-in{query}"))
+}
+
+/// The form to sign in, with what was typed into another one. Only for a form that a page of this
+/// service sent, beyond doubt: another site must not put words into a form that comes up after the
+/// sign-in.
+fn form_to_sign_in(request: &Request<'_>, sent: &Sent) -> Option<Page> {
+    let pages = request.rocket().state::<Pages>().filter(|_| is_of_own_page(request))?;
+    let unsaved = Some(sent.as_unsaved());
+    let view = SignIn { email: "", done: None, errors: vec![], unsaved };
+    Some(pages.page(language::of(request), Status::Forbidden, &view))
+}
+
+fn is_of_own_page(request: &Request<'_>) -> bool {
+    let header = |name| request.headers().get_one(name);
+    (header("Sec-Fetch-Site") == Some("same-origin") || header("Origin").is_some())
+        && OwnForm::is_own(request)
 }
 
 /// A page, or the way to one.
@@ -94,6 +140,31 @@ impl PageUser {
         self.secret.form_token()
     }
 
+    /// Who has just signed in by the form to sign in.
+    pub fn new(session: PageSession, secret: PageSessionSecret) -> Self {
+        Self { session, secret }
+    }
+
+    /// The user and their form, if it came from a page of this sign-in; else the form `name` is
+    /// offered again after a sign-in.
+    pub fn sent(
+        user: Result<Self, Refusal>,
+        form: Result<Form, FormError>,
+        name: &'static str,
+    ) -> Result<(Self, Form), Refusal> {
+        match (user, form) {
+            (Ok(user), form) => {
+                let form = user.accept(form)?;
+                Ok((user, form))
+            }
+            (Err(refusal @ (Refusal::SignIn | Refusal::Ended)), Ok(form)) => {
+                let has_ended = matches!(refusal, Refusal::Ended);
+                Err(Refusal::Unsaved(Box::new(Sent { name, form, has_ended })))
+            }
+            (Err(refusal), _) => Err(refusal),
+        }
+    }
+
     /// The form, if it came from a page of this sign-in.
     pub fn accept(&self, form: Result<Form, FormError>) -> Result<Form, Refusal> {
         let form = form?;
@@ -113,7 +184,7 @@ impl<'r> FromRequest<'r> for PageUser {
         match find(request).await {
             Ok(user) => Outcome::Success(user),
             // routes take the `Result`, so the status is theirs
-            Err(refusal) => Outcome::Error((rocket::http::Status::Unauthorized, refusal)),
+            Err(refusal) => Outcome::Error((Status::Unauthorized, refusal)),
         }
     }
 }
@@ -178,7 +249,7 @@ impl<'r> FromRequest<'r> for OwnForm {
             true => Outcome::Success(Self),
             false => {
                 let refusal = Problem::of(slug::FOREIGN_FORM).into();
-                Outcome::Error((rocket::http::Status::Forbidden, refusal))
+                Outcome::Error((Status::Forbidden, refusal))
             }
         }
     }

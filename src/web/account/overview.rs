@@ -13,7 +13,7 @@ use crate::model::{
 use crate::oauth::{OAuth, SessionPage};
 use crate::storage::PageSessionSummary;
 use crate::web::edge::account_views::{
-    DONE, LanguageChoice, Overview, PageSessionView, SessionView, known,
+    self, DONE, LanguageChoice, Overview, PageSessionView, SessionView, Unsaved, known,
 };
 use crate::web::edge::bodies::{PageForm, ProfileForm, SessionForm};
 use crate::web::edge::contract::{described, tag};
@@ -69,7 +69,28 @@ struct News<'a> {
     before: Option<SessionId>,
     errors: Vec<FieldMessage>,
     /// What was typed, if it has to be typed again.
-    typed: Option<&'a Form>,
+    typed: Option<Typed<'a>>,
+}
+
+/// The fields of the profile's form.
+#[derive(Clone, Copy)]
+struct Typed<'a> {
+    name: Option<&'a str>,
+    locale: Option<&'a str>,
+}
+
+/// The page with the profile's form as it was sent when its sign-in had ended.
+pub(super) async fn resumed(
+    user: &PageUser,
+    unsaved: Unsaved<'_>,
+    language: Language,
+    accounts: &AccountsState,
+    oauth: &OAuth,
+    pages: &PageState,
+) -> AccountResult {
+    let typed = Typed { name: Some(unsaved.name), locale: Some(unsaved.locale) };
+    let news = News { done: Some(account_views::resumed()), typed: Some(typed), ..News::default() };
+    Ok(Answer::Page(page(user, Status::Ok, news, language, accounts, oauth, pages).await?))
 }
 
 async fn page(
@@ -90,15 +111,15 @@ async fn page(
     let pending = accounts.pending_email_change(account.id).await?;
     let own = account.locale.as_ref().and_then(|locale| pages.messages().best(locale));
     let (name, chosen) = match news.typed {
-        Some(form) => (form.get("name").map(Name::shown), chosen_language(form, pages)),
+        Some(typed) => (typed.name.map(Name::shown), chosen_language(typed.locale, pages)),
         None => (account.name.as_ref().map(ToString::to_string), own),
     };
     let view = Overview {
         form_token: user.form_token(),
-        email: account.email.to_string(),
+        email: account.email.shown(),
         name: name.unwrap_or_default(),
         created_at: account.created_at.unix_millis(),
-        pending_email: pending.map(|change| change.email.to_string()),
+        pending_email: pending.map(|change| change.email.shown()),
         languages: languages(pages, chosen),
         page_sessions,
         sessions: sessions.iter().map(session_view).collect(),
@@ -111,8 +132,8 @@ async fn page(
 }
 
 /// The language that a form names, if there are words in it.
-fn chosen_language(form: &Form, pages: &PageState) -> Option<Language> {
-    pages.messages().best(&Locale::parse(form.get("locale")?).ok()?)
+fn chosen_language(locale: Option<&str>, pages: &PageState) -> Option<Language> {
+    pages.messages().best(&Locale::parse(locale?).ok()?)
 }
 
 /// What a form makes of the account's language. What the page had chosen by itself says nothing: the
@@ -121,7 +142,7 @@ fn new_locale(user: &PageUser, form: &Form, pages: &PageState) -> Option<Option<
     let messages = pages.messages();
     let before = user.session.locale.as_ref().and_then(|locale| messages.best(locale));
     // only what the page offers; anything else leaves the language to the browser
-    let chosen = chosen_language(form, pages);
+    let chosen = chosen_language(form.get("locale"), pages);
     let locale = || chosen.and_then(|language| Locale::parse(messages.tag(language)).ok());
     (chosen != before).then(locale)
 }
@@ -181,14 +202,14 @@ async fn change_profile(
     pages: &PageState,
     settings: &State<Settings>,
 ) -> AccountResult {
-    let user = user?;
-    let form = user.accept(form)?;
+    let (user, form) = PageUser::sent(user, form, "profile")?;
     let name = match Name::parse(form.get("name").unwrap_or_default()) {
         Ok(name) => name,
         Err(error) => {
             let errors = vec![FieldMessage::new("name", "name", error.code())];
             let status = Status::UnprocessableEntity;
-            let news = News { errors, typed: Some(&form), ..News::default() };
+            let typed = Typed { name: form.get("name"), locale: form.get("locale") };
+            let news = News { errors, typed: Some(typed), ..News::default() };
             let page = page(&user, status, news, language, accounts, oauth, pages).await?;
             return Ok(Answer::Page(page));
         }
@@ -220,8 +241,7 @@ async fn end_session(
     oauth: &State<OAuth>,
     settings: &State<Settings>,
 ) -> AccountResult {
-    let user = user?;
-    let form = user.accept(form)?;
+    let (user, form) = PageUser::sent(user, form, "account")?;
     // one that is gone already is as good as ended
     if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
         oauth.end_session(user.session.account, id, &caller).await?;
@@ -249,8 +269,7 @@ async fn end_page_session(
     accounts: &AccountsState,
     settings: &State<Settings>,
 ) -> AccountResult {
-    let user = user?;
-    let form = user.accept(form)?;
+    let (user, form) = PageUser::sent(user, form, "account")?;
     if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
         accounts.end_page_session_of(user.session.account, id, &caller).await?;
     }
@@ -278,8 +297,7 @@ async fn end_all(
     accounts: &AccountsState,
     settings: &State<Settings>,
 ) -> AccountResult {
-    let user = user?;
-    user.accept(form)?;
+    let (user, _) = PageUser::sent(user, form, "account")?;
     accounts.end_sessions(user.session.account, Actor::Owner, &caller).await?;
     guard::forget(jar);
     Ok(Answer::Redirect(guard::to(settings, "/account/sign-in?done=everywhere")))

@@ -24,6 +24,11 @@ pub(super) fn add_all(all: &mut Vec<Sample>) {
 /// What can have been done just before the overview is shown.
 pub const DONE: [&str; 5] = ["saved", "password", "email", "withdrawn", "session"];
 
+/// What the page says that shows a form again after the sign-in.
+pub fn resumed() -> Chosen {
+    Chosen::new("account-done", "resumed")
+}
+
 /// How somebody who was signed in can have come to the form to sign in.
 pub const SIGNED_OUT: [&str; 3] = ["out", "everywhere", "ended"];
 
@@ -42,6 +47,7 @@ pub(super) fn chosen_messages() -> Vec<FieldMessage> {
     let mut all = field_errors();
     all.extend(DONE.map(|done| said("account-done", done)));
     all.extend(SIGNED_OUT.map(|done| said("account-done", done)));
+    all.push(said("account-done", "resumed"));
     all.extend(EventKind::ALL.iter().map(|kind| said("event", kind.as_str())));
     all.extend(Actor::ALL.iter().map(|actor| said("actor", actor.as_str())));
     all
@@ -50,13 +56,31 @@ pub(super) fn chosen_messages() -> Vec<FieldMessage> {
 /// What can be wrong with the fields of these pages, but for new passwords.
 fn field_errors() -> Vec<FieldMessage> {
     let message = |kind: &str, code: &str| FieldMessage::new("email", kind, code);
-    let email = ["malformed", "too-long", "local-part", "domain", "unchanged"];
+    let email =
+        ["malformed", "too-long", "local-part", "domain", "invisible-character", "unchanged"];
     let name = ["too-long", "control-characters"];
     let mut all: Vec<FieldMessage> = email.map(|code| message("email", code)).into();
     all.extend(name.map(|code| message("name", code)));
     all.push(message("sign-in", "refused"));
     all.push(message("current-password", "wrong"));
     all
+}
+
+/// A form whose sign-in had ended when it was sent: which one, and what was typed into it but secrets.
+/// The form to sign in carries it along.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Unsaved<'a> {
+    /// One of [`Self::FORMS`].
+    pub form: &'static str,
+    pub email: &'a str,
+    pub name: &'a str,
+    pub locale: &'a str,
+}
+
+impl Unsaved<'_> {
+    /// The forms that are shown again: of the profile, another address, another password, deletion;
+    /// and the buttons of the overview.
+    pub const FORMS: [&'static str; 5] = ["profile", "email", "password", "deletion", "account"];
 }
 
 /// The form to sign in.
@@ -66,15 +90,20 @@ pub struct SignIn<'a> {
     /// How they were signed out, if they just were.
     pub done: Option<Chosen>,
     pub errors: Vec<FieldMessage>,
+    pub unsaved: Option<Unsaved<'a>>,
 }
 
 impl View for SignIn<'_> {
     const NAME: &'static str = "account-sign-in";
 
     fn samples() -> Vec<Self> {
-        let sample = |email, done, errors| Self { email, done, errors };
+        let sample = |email, done, errors| Self { email, done, errors, unsaved: None };
         let mut all = vec![sample("", None, vec![]), sample(EMAIL, None, field_errors())];
         all.extend(SIGNED_OUT.map(|done| sample("", known(Some(done), &SIGNED_OUT), vec![])));
+        all.extend(Unsaved::FORMS.map(|form| {
+            let unsaved = Unsaved { form, email: NEW_EMAIL, name: "Ada", locale: "en" };
+            Self { unsaved: Some(unsaved), ..sample("", None, vec![]) }
+        }));
         all
     }
 }
@@ -262,6 +291,8 @@ pub struct ChangeEmail {
     pub form_token: String,
     pub email: String,
     pub new_email: String,
+    /// It is shown again after a sign-in.
+    pub done: Option<Chosen>,
     pub errors: Vec<FieldMessage>,
 }
 
@@ -273,9 +304,11 @@ impl View for ChangeEmail {
             form_token: TOKEN.to_owned(),
             email: EMAIL.to_owned(),
             new_email: new_email.to_owned(),
+            done: None,
             errors,
         };
-        vec![sample("", vec![]), sample(NEW_EMAIL, field_errors())]
+        let again = Self { done: Some(resumed()), ..sample(NEW_EMAIL, vec![]) };
+        vec![sample("", vec![]), sample(NEW_EMAIL, field_errors()), again]
     }
 }
 

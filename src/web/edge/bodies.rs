@@ -170,6 +170,16 @@ bodies! {
         email: String,
         #[schema(example = "correct horse battery")]
         password: String,
+        /// The form that was sent when its sign-in had ended, as the page has it: it is shown again.
+        #[schema(nullable = false, example = "profile")]
+        resume: Option<String>,
+        /// What was typed into that form.
+        #[schema(nullable = false, example = "ada@example.net")]
+        typed_email: Option<String>,
+        #[schema(nullable = false, example = "Ada Lovelace")]
+        typed_name: Option<String>,
+        #[schema(nullable = false, example = "en")]
+        typed_locale: Option<String>,
     }
     SignUpForm {
         #[schema(example = "ada@example.org")]
