@@ -425,7 +425,7 @@ async fn s10_r42_the_owner_of_an_account_is_told_so_many_times_in_an_hour() {
 
 /// Where letters are posted in the source, by file and function, with what limits them there.
 const POSTED_IN: [(&str, &str, &str); 14] = [
-    ("accounts/deletion.rs", "forget", "a notice"),
+    ("accounts/deletion.rs", "close_within", "a notice"),
     ("accounts/email_change.rs", "confirm_email_change", "a notice"),
     ("accounts/email_change.rs", "renew_email_link", "a request, of the account as well"),
     ("accounts/email_change.rs", "request_email_change", "a request, of the account as well"),
