@@ -8,6 +8,9 @@
 //! With `TEST_MILLION=1` the plans are made with a million rows of each origin, and printed as the table
 //! in `docs/performance.md`.
 
+#![expect(clippy::panic, reason = "this is how a test fails")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table, and what was skipped")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
