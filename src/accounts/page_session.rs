@@ -84,7 +84,7 @@ impl Accounts {
         Ok(Some(session))
     }
 
-    /// Where the account is signed in at its page: the latest [`PAGE_SESSIONS_SHOWN`], the latest first.
+    /// Where the account is signed in at its page: at most the latest 100, the latest first.
     pub async fn page_sessions_of(
         &self,
         account: AccountId,
