@@ -221,6 +221,37 @@ fn every_test_that_a_page_names_exists() {
 
 /// All readers read an address in one way (F16): `EmailAddress::parse`, which is its `FromStr`, too. A file that
 /// is new here needs a place in `tests/api/inputs.rs`.
+/// Where the links of a Markdown file lead that name a file of the repository.
+fn relative_links(text: &str) -> Vec<&str> {
+    let outside_code = text.split("```").step_by(2);
+    let targets = outside_code.flat_map(|part| part.split("](").skip(1));
+    let paths = targets.filter_map(|rest| rest.split([')', '#', ' ']).next());
+    paths.filter(|path| !path.is_empty() && !path.contains(':')).collect()
+}
+
+#[test]
+fn links_between_pages_lead_to_files_that_exist() {
+    let mut pages: Vec<PathBuf> =
+        fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
+    for folder in ["docs", "deploy", "blocklist"] {
+        let folder = root().join(folder);
+        if folder.is_dir() {
+            pages.extend(files(&folder, ".md"));
+        }
+    }
+    let mut followed = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in relative_links(&text) {
+            let target = page.parent().unwrap().join(link);
+            assert!(target.exists(), "{} links to {link}, which is not there", page.display());
+            followed += 1;
+        }
+    }
+    assert!(followed > 20, "{followed} links are not all of them");
+}
+
 #[test]
 fn f16_every_reader_of_addresses_is_known() {
     let mut readers = BTreeSet::new();
