@@ -1,5 +1,5 @@
-//! What waits for an instant that lies further ahead than anything is ever put off: it was stored before
-//! the clock was set back, and would wait for as long as the clock was ahead.
+//! Repair of outbox rows whose times lie in the future after the clock was set back. Without it such a
+//! letter would wait for as long as the clock was ahead.
 
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ const LEASES_LAST: Duration = Duration::from_secs(3_600);
 const DUE: &str = "
     UPDATE outbox SET due_at = $1
     WHERE sent_at IS NULL AND dead_at IS NULL AND due_at > $2";
+/// The lease as a range and not as `IS NOT NULL`, so that its index serves on SQLite as well.
 const RELEASE: &str = "
     UPDATE outbox SET lease = NULL, leased_until = NULL
-    WHERE lease IS NOT NULL AND leased_until > $1";
+    WHERE lease > '' AND leased_until > $1";
 const FORGET: &str = "DELETE FROM letters_sent WHERE sent_at > $1";
 
 impl Connection {
