@@ -171,7 +171,8 @@ async fn pages_that_say_what_is_wrong(visit: &Visit, service: &Service) {
     visit.look("disavowed-too-late").await;
 }
 
-/// Emmy's link has expired. She asks for another one, and uses it.
+/// Emmy's link has expired. She asks for another one, and chooses a password behind it: who holds an old
+/// link need not be the person who signed up (S2).
 async fn expired_link(visit: &Visit, service: &mut Service) {
     let emmy = "emmy@example.org";
     service.restart(&[("VESTIBULE_LINKS__ACTIVATION_TTL", "1s")]);
@@ -188,9 +189,12 @@ async fn expired_link(visit: &Visit, service: &mut Service) {
     visit.look("new-link-sent").await;
 
     visit.open_url(&service.link(emmy, 2)).await;
+    visit.read("so you choose the password now").await;
     visit.read("Firefox (Linux)").await;
-    visit.tab_to(CONFIRM).await;
+    visit.tab_to("#password").await;
+    visit.enter_text("a battery of correct horses").await;
     visit.enter().await;
     visit.read("Your email address is confirmed").await;
-    assert_eq!(service.sign_in(emmy, PASSWORD), 200);
+    assert_eq!(service.sign_in(emmy, "a battery of correct horses"), 200);
+    assert_eq!(service.sign_in(emmy, PASSWORD), 400);
 }
