@@ -8,8 +8,9 @@ use crate::model::{Caller, EmailAddress, EmailChangeId, UserAgent};
 /// What limits how many letters of a kind one recipient gets in an hour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LetterCap {
-    /// `limits.letters_per_hour`, with all other letters to the address: a caller who has not shown
-    /// that the address is theirs can cause such a letter.
+    /// `limits.letters_per_hour`, together with the other kinds of this cap: a caller who has not shown
+    /// that the address is theirs can cause such a letter. Letters of the other caps count for nothing
+    /// here, so that a thief in an account holds back no link that its owner asks for.
     OfRecipient,
     /// `limits.notices_per_hour`, for each kind by itself, so that a thief hides no kind behind a
     /// flood of another: the owner of an account causes it, or a thief in their place.
@@ -112,6 +113,9 @@ impl Cause {
         }
     }
 
+    /// The kinds that [`LetterCap::OfRecipient`] counts together, as they stand in the outbox.
+    pub const OF_RECIPIENT: [&str; 5] =
+        ["sign-up", "new-link", Self::RESET, "invitation", "email-change"];
     /// The kind of the letter that is the last thing known of its recipient: once it has left, or
     /// was given up, nothing of it is kept.
     pub const FAREWELL: &str = "account-deleted";
@@ -163,6 +167,8 @@ mod tests {
             let json = serde_json::to_string(&cause).unwrap();
             assert_eq!(serde_json::from_str::<Cause>(&json).unwrap(), cause);
             assert!(json.contains(cause.kind()));
+            let is_counted_together = Cause::OF_RECIPIENT.contains(&cause.kind());
+            assert_eq!(is_counted_together, cause.cap() == LetterCap::OfRecipient, "{cause:?}");
         }
     }
 }

@@ -274,16 +274,19 @@ impl Courier {
         cap: LetterCap,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let (share, kind) = match cap {
+        let own = [letter.kind.as_str()];
+        let (share, kind, counted): (_, _, &[&str]) = match cap {
             _ if !self.limits.enabled => return Ok(None),
             LetterCap::None => return Ok(None),
-            LetterCap::OfRecipient => (self.limits.letters_per_hour.get(), None),
+            LetterCap::OfRecipient => {
+                (self.limits.letters_per_hour.get(), None, &Cause::OF_RECIPIENT)
+            }
             LetterCap::OfNotices => {
-                (self.limits.notices_per_hour.get(), Some(letter.kind.as_str()))
+                (self.limits.notices_per_hour.get(), Some(letter.kind.as_str()), &own)
             }
         };
         // those that were claimed before this one have not left yet, but will
-        let (sent, ahead) = tx.letters_counted(letter, kind, now - HOUR, now).await?;
+        let (sent, ahead) = tx.letters_counted(letter, (kind, counted), now - HOUR, now).await?;
         if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
             return Ok(Some(*sent_at + HOUR));
         }

@@ -241,9 +241,12 @@ impl Courier {
         let now = self.clock.now();
         let mark = || {
             self.store.write(async |tx| {
-                tx.count_letter(&letter.email, None, now).await?;
-                if cap == LetterCap::OfNotices {
-                    tx.count_letter(&letter.email, Some(&letter.kind), now).await?;
+                match cap {
+                    LetterCap::OfRecipient => tx.count_letter(&letter.email, None, now).await?,
+                    LetterCap::OfNotices => {
+                        tx.count_letter(&letter.email, Some(&letter.kind), now).await?;
+                    }
+                    LetterCap::None => {}
                 }
                 match letter.kind.as_str() {
                     Cause::FAREWELL => tx.drop_letter(letter).await,

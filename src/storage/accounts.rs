@@ -64,7 +64,7 @@ impl Connection {
     ) -> Result<Option<AccountRecord>, StoreError> {
         const SQL: &str = "
             SELECT id, email, password_hash, name, locale, epoch, created_at, disabled_at
-            FROM accounts WHERE email = $1";
+            FROM accounts WHERE email = $1 AND deleted_at IS NULL";
         let row = sqlx::query(SQL).bind(email.as_str()).fetch_optional(self.raw()).await?;
         row.as_ref().map(AccountRecord::from_row).transpose()
     }

@@ -44,7 +44,8 @@ impl Connection {
                    COALESCE(a.epoch, 0) AS epoch,
                    a.disabled_at
             FROM (SELECT 1 AS one) asked
-            LEFT JOIN accounts a ON a.email = $1 LEFT JOIN sign_ups s ON s.email = $1";
+            LEFT JOIN accounts a ON a.email = $1 AND a.deleted_at IS NULL
+            LEFT JOIN sign_ups s ON s.email = $1";
         let nobody = AccountId::new(uuid::Uuid::nil()).to_string();
         let row = sqlx::query(SQL)
             .bind(email.as_str())

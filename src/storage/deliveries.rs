@@ -231,12 +231,13 @@ impl Connection {
     }
 
     /// When letters left to the address of `letter` since `since`, oldest first; and how many are on
-    /// their way to it that were posted before this one. All kinds, or those of one that is counted by
-    /// itself. By one statement, so that none is missed which is sent while they are counted.
+    /// their way to it that were posted before this one. `counted` are the kinds that are counted
+    /// together, with the kind that one is noted by which is counted by itself. By one statement, so
+    /// that none is missed which is sent while they are counted.
     pub async fn letters_counted(
         &mut self,
         letter: &ClaimedLetter,
-        kind: Option<&str>,
+        (kind, counted): (Option<&str>, &[&str]),
         since: Timestamp,
         now: Timestamp,
     ) -> Result<(Vec<Timestamp>, usize), StoreError> {
@@ -245,14 +246,14 @@ impl Connection {
             UNION ALL
             SELECT CAST(NULL AS BIGINT) FROM outbox
             WHERE email = $3 AND id < $4 AND sent_at IS NULL AND dead_at IS NULL
-              AND leased_until > $5 AND kind = COALESCE($6, kind)";
+              AND leased_until > $5 AND $6 LIKE '%|' || kind || '|%'";
         let rows = sqlx::query(SQL)
             .bind(digest_of(&letter.email, kind))
             .bind(since.unix_millis())
             .bind(letter.email.as_str())
             .bind(letter.id.to_string())
             .bind(now.unix_millis())
-            .bind(kind)
+            .bind(format!("|{}|", counted.join("|")))
             .fetch_all(self.raw())
             .await?;
         let instants: Vec<Option<Timestamp>> = rows

@@ -61,7 +61,8 @@ impl Connection {
                                 client_id, address, user_agent, request_id)
             SELECT $1, $2, $3, $4, owner.id, CASE WHEN owner.id IS NULL THEN $13 END,
                    $7, $8, $9, $10, $11, $12
-            FROM (SELECT COALESCE($5, (SELECT a.id FROM accounts a WHERE a.email = $6)) AS id) owner
+            FROM (SELECT COALESCE($5, (SELECT a.id FROM accounts a
+                                       WHERE a.email = $6 AND a.deleted_at IS NULL)) AS id) owner
             WHERE (SELECT COUNT(*) FROM accounts a
                    WHERE a.id = COALESCE($5, $13) AND a.deleted_at IS NULL)
                   >= CASE WHEN $5 IS NULL THEN 0 ELSE 1 END";

@@ -20,7 +20,7 @@ use crate::support::{self, ADA, bearer, form, from};
 use crate::support_life::{
     BOB, Browser, NEW, accounts, change_password, letters, post_as, token_in,
 };
-use crate::support_pages::{Answer, OTHER, dump_of};
+use crate::support_pages::{Answer, OTHER, dump_of, post};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -421,6 +421,32 @@ async fn s10_r42_the_owner_of_an_account_is_told_so_many_times_in_an_hour() {
         app.deliver().await;
     }
     assert_eq!(told().await, 10, "the rest waited");
+}
+
+#[rocket::async_test]
+async fn s10_r47_notices_hold_no_link_back_that_the_owner_asks_for() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let id = ada.account_id().await;
+    app.advance(2 * HOUR);
+    let change = EmailChangeId::new(uuid::Uuid::from_u128(7));
+    let notices = kinds(BEGINNING, change).into_iter().map(|(cause, _)| cause);
+    let notices: Vec<Cause> =
+        notices.filter(|cause| cause.cap() != LetterCap::OfRecipient).collect();
+    for _ in 0..7 {
+        for notice in &notices {
+            post_letter(&app, ADA, id, notice).await;
+            app.deliver().await;
+        }
+        app.advance(Duration::from_secs(60));
+    }
+    assert!(letters(&app, ADA).await.len() > 20, "the thief has sent what could be sent");
+    let before = letters(&app, ADA).await.len();
+    let asked = post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
+    assert_eq!(asked.status, Status::Accepted);
+    app.deliver().await;
+    let all = letters(&app, ADA).await;
+    assert_eq!((all.len(), all.last().copied()), (before + 1, Some("password-reset")));
 }
 
 /// Where letters are posted in the source, by file and function, with what limits them there.

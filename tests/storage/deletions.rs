@@ -7,10 +7,11 @@ use serde_json::json;
 use vestibule::clock::Clock;
 use vestibule::model::{AccountId, Caller, Password, SignUpId};
 use vestibule::oauth::{ClientError, OAuth};
-use vestibule::storage::{Engine, Janitor, StoreError};
+use vestibule::storage::{CredentialsOf, Engine, Janitor, NewEvent, StoreError};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::database::{NOW, StartingSession, TestDatabase, after, client, email};
+use crate::events::failed_at;
 use crate::racing::page_sign_in;
 
 on_both_engines! {
@@ -210,6 +211,17 @@ async fn s3_nothing_is_added_to_a_closed_account(db: TestDatabase) {
         Ok::<_, StoreError>(changed)
     });
     assert!(!changed.await.unwrap());
+    // nor is it found by the address that stands in its row
+    let invalid = email(&format!("{ada}@deleted.invalid"));
+    let decoy = crate::database::hash("decoy");
+    let found = db.store.read(async |tx| tx.find_account_by_email(&invalid).await).await;
+    assert!(found.unwrap().is_none());
+    let found = db.store.read(async |tx| tx.find_credentials(&invalid, &decoy).await).await;
+    assert!(matches!(found.unwrap().of, CredentialsOf::Nobody));
+    let failed = NewEvent { email: Some(&invalid), ..failed_at(NOW) };
+    db.store.write(async |tx| tx.insert_event(&failed).await).await.unwrap();
+    let of_ada = format!("SELECT COUNT(*) FROM events WHERE account_id = '{ada}'");
+    assert_eq!(db.integer(&of_ada).await, Some(0));
     // the address can be had again while the row is there
     db.account("ada@example.org").await;
     assert_eq!(db.count("accounts").await, 2);

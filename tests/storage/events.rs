@@ -28,7 +28,7 @@ on_both_engines! {
     s4_events_of_waiting_sign_ups_are_trimmed_each_by_itself,
 }
 
-fn failed_at(at: Timestamp) -> NewEvent<'static> {
+pub fn failed_at(at: Timestamp) -> NewEvent<'static> {
     NewEvent {
         id: EventId::new(Entropy.uuid_v7(at)),
         kind: EventKind::SignInFailed,

@@ -271,16 +271,19 @@ async fn r35_the_letters_of_an_address_are_counted_whatever_becomes_of_them(db: 
         db.letter("ada@example.org", after(due)).await;
     }
     let claimed = db.claim(after(2), 10).await;
-    let of_kind = async |kind: Option<&str>, since| {
-        let letter = &claimed[1];
-        let count = db.store.read(async |tx| tx.letters_counted(letter, kind, since, NOW).await);
+    let of_kinds = async |kind: Option<&str>, kinds: &[&str], since| {
+        let (letter, counted) = (&claimed[1], (kind, kinds));
+        let count = db.store.read(async |tx| tx.letters_counted(letter, counted, since, NOW).await);
         count.await.unwrap()
     };
-    let counted = async |since| of_kind(None, since).await;
+    let of_kind = async |kind: &str, since| of_kinds(Some(kind), &[kind], since).await;
+    let together = [claimed[0].kind.as_str(), "new-link"];
+    let counted = async |since| of_kinds(None, &together, since).await;
+    assert_eq!(of_kinds(None, &["new-link"], after(30)).await, (vec![], 0), "of other kinds");
     // a kind that is counted by itself, beside one of another that is on its way
-    assert_eq!(of_kind(Some("password-changed"), NOW).await, (vec![after(35)], 0));
-    assert_eq!(of_kind(Some("email-changed"), NOW).await, (vec![], 0));
-    assert_eq!(of_kind(Some(&claimed[0].kind), NOW).await, (vec![], 1));
+    assert_eq!(of_kind("password-changed", NOW).await, (vec![after(35)], 0));
+    assert_eq!(of_kind("email-changed", NOW).await, (vec![], 0));
+    assert_eq!(of_kind(&claimed[0].kind, NOW).await, (vec![], 1));
     assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 1));
     assert_eq!(counted(after(10)).await, (vec![after(20), after(30)], 1));
     // forgetting the letters does not forget their number
