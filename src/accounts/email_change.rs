@@ -46,34 +46,26 @@ pub enum EmailChangeStanding {
     /// The new address has taken effect.
     Confirmed {
         email: EmailAddress,
-        locale: Option<Locale>,
     },
-    /// Whoever reads the old mailbox, or the owner, has stopped it.
-    Stopped {
-        locale: Option<Locale>,
-    },
+    /// The reader of the old mailbox, or the owner, has stopped it.
+    Stopped,
     /// Another account has the address, so it cannot be confirmed. Stopping it is not affected.
     AddressTaken {
         new_email: EmailAddress,
         locale: Option<Locale>,
     },
-    Expired {
-        locale: Option<Locale>,
-    },
+    Expired,
     /// No such link, or one that another change or a new password has voided.
     Unknown,
 }
 
 impl EmailChangeStanding {
-    /// The language of the account's owner, if there is one and they said which.
+    /// The language of the account's owner, if they said which. A link that is not live tells nothing
+    /// of the account's present.
     pub const fn locale(&self) -> Option<&Locale> {
         match self {
-            Self::Pending { locale, .. }
-            | Self::Confirmed { locale, .. }
-            | Self::Stopped { locale }
-            | Self::AddressTaken { locale, .. }
-            | Self::Expired { locale } => locale.as_ref(),
-            Self::Unknown => None,
+            Self::Pending { locale, .. } | Self::AddressTaken { locale, .. } => locale.as_ref(),
+            Self::Confirmed { .. } | Self::Stopped | Self::Expired | Self::Unknown => None,
         }
     }
 }
@@ -130,10 +122,16 @@ impl From<Closed> for EmailLinkError {
 }
 
 impl Found {
-    /// Whether the change waits, and the link is live: nothing else may end it.
+    /// Whether the change waits, and the link is live: nothing else may end it. Whether the account is
+    /// disabled matters to no other link.
     fn is_open(&self) -> Result<(), Closed> {
         match (self.change.state, self.link) {
-            (EmailChangeState::Pending, AccountLinkState::Live) if self.waits => Ok(()),
+            (EmailChangeState::Pending, AccountLinkState::Live) if self.waits => {
+                match self.account.disabled_at {
+                    None => Ok(()),
+                    Some(_) => Err(Closed::Unknown),
+                }
+            }
             // one that is voided while its change waits had expired, and was renewed
             (
                 EmailChangeState::Pending,
@@ -232,10 +230,10 @@ impl Accounts {
                         locale,
                     },
                     Err(Closed::Confirmed) => {
-                        EmailChangeStanding::Confirmed { email: change.email, locale }
+                        EmailChangeStanding::Confirmed { email: change.email }
                     }
-                    Err(Closed::Stopped) => EmailChangeStanding::Stopped { locale },
-                    Err(Closed::Expired) => EmailChangeStanding::Expired { locale },
+                    Err(Closed::Stopped) => EmailChangeStanding::Stopped,
+                    Err(Closed::Expired) => EmailChangeStanding::Expired,
                     Err(Closed::Unknown) => EmailChangeStanding::Unknown,
                 })
             })
@@ -381,6 +379,7 @@ impl Accounts {
                     self.hold_change(tx, &token, purpose).await?;
                 let now = self.clock.now();
                 if !waits
+                    || account.disabled_at.is_some()
                     || link != AccountLinkState::Expired
                     || !tx.void_account_link(&token.digest(), purpose, now).await?
                 {
@@ -421,8 +420,7 @@ impl Accounts {
         self.find_change(tx, token, purpose).await?.ok_or(EmailLinkError::Unknown)
     }
 
-    /// The change that a link is of; `None` where it is none of this purpose, or of an account that
-    /// is disabled.
+    /// The change that a link is of; `None` where it is none of this purpose.
     async fn find_change(
         &self,
         db: &mut Connection,
@@ -435,7 +433,6 @@ impl Accounts {
         };
         let Some(change) = db.find_email_change(change).await? else { return Ok(None) };
         let account = db.find_account(account).await?;
-        let account = account.filter(|account| account.disabled_at.is_none());
         let waits = change.is_pending(self.clock.now(), self.email_link_ttl);
         Ok(account.map(|account| Found { change, account, link: state, waits }))
     }

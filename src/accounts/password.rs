@@ -33,23 +33,18 @@ pub enum ResetStanding {
         is_first: bool,
     },
     /// It, or another one, was used, or the password was changed since.
-    Used {
-        locale: Option<Locale>,
-    },
-    Expired {
-        locale: Option<Locale>,
-    },
+    Used,
+    Expired,
     Unknown,
 }
 
 impl ResetStanding {
-    /// The language of the account's owner, if there is one and they said which.
+    /// The language of the account's owner, if they said which. A link that is not live tells nothing
+    /// of the account's present.
     pub const fn locale(&self) -> Option<&Locale> {
         match self {
-            Self::Live { locale, .. } | Self::Used { locale } | Self::Expired { locale } => {
-                locale.as_ref()
-            }
-            Self::Unknown => None,
+            Self::Live { locale, .. } => locale.as_ref(),
+            Self::Used | Self::Expired | Self::Unknown => None,
         }
     }
 }
@@ -57,9 +52,10 @@ impl ResetStanding {
 /// A link to choose a password, with the account that it is of.
 enum Found {
     Live(AccountRecord, AccountLinkPurpose),
-    Used(AccountRecord),
+    /// Whether the account is disabled does not matter here, nor to an expired one.
+    Used,
     Expired(AccountRecord, AccountLinkPurpose),
-    /// No such link, or one of an account that is disabled: of that no more is said than of none.
+    /// No such link, or a live one of an account that is disabled.
     Unknown,
 }
 
@@ -173,7 +169,7 @@ impl Accounts {
             Found::Expired(owner, _) => {
                 self.request_password_reset(&owner.account.email, caller).await
             }
-            Found::Live(..) | Found::Used(_) | Found::Unknown => Ok(()),
+            Found::Live(..) | Found::Used | Found::Unknown => Ok(()),
         }
     }
 
@@ -203,8 +199,8 @@ impl Accounts {
                 locale: account.locale,
                 is_first: purpose == AccountLinkPurpose::Invitation,
             },
-            Found::Used(owner) => ResetStanding::Used { locale: owner.account.locale },
-            Found::Expired(owner, _) => ResetStanding::Expired { locale: owner.account.locale },
+            Found::Used => ResetStanding::Used,
+            Found::Expired(..) => ResetStanding::Expired,
             Found::Unknown => ResetStanding::Unknown,
         })
     }
@@ -221,7 +217,7 @@ impl Accounts {
         self.policy.judge(typed, Owner::default())?;
         let (owner, purpose) = match self.find_reset_link(token).await? {
             Found::Live(owner, purpose) => (owner, purpose),
-            Found::Used(_) => return Err(ResetError::Used),
+            Found::Used => return Err(ResetError::Used),
             Found::Expired(..) => return Err(ResetError::Expired),
             Found::Unknown => return Err(ResetError::Unknown),
         };
@@ -272,13 +268,13 @@ impl Accounts {
                     link = db.find_account_link(&digest, purpose, now).await?;
                 }
                 let Some(link) = link else { return Ok(Found::Unknown) };
-                let owner = db.find_account(link.account).await?;
-                let Some(owner) = owner.filter(|owner| owner.disabled_at.is_none()) else {
+                let Some(owner) = db.find_account(link.account).await? else {
                     return Ok(Found::Unknown);
                 };
                 Ok(match link.state {
+                    AccountLinkState::Live if owner.disabled_at.is_some() => Found::Unknown,
                     AccountLinkState::Live => Found::Live(owner, purpose),
-                    AccountLinkState::Used | AccountLinkState::Voided => Found::Used(owner),
+                    AccountLinkState::Used | AccountLinkState::Voided => Found::Used,
                     AccountLinkState::Expired => Found::Expired(owner, purpose),
                 })
             })

@@ -115,10 +115,10 @@ async fn show(
             };
             answers.page(Status::Ok, &view)
         }
-        EmailChangeStanding::Confirmed { email, .. } => answers.confirmed(&email, true),
-        EmailChangeStanding::Stopped { .. } => answers.stopped(Status::Gone, true),
+        EmailChangeStanding::Confirmed { email } => answers.confirmed(&email, true),
+        EmailChangeStanding::Stopped => answers.stopped(Status::Gone, true),
         EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(&new_email),
-        EmailChangeStanding::Expired { .. } => answers.expired(),
+        EmailChangeStanding::Expired => answers.expired(),
         EmailChangeStanding::Unknown => answers.page(Status::NotFound, &LinkUnknown {}),
     })
 }
@@ -195,9 +195,9 @@ async fn show_stop(
             answers.page(Status::Ok, &view)
         }
         EmailChangeStanding::Confirmed { .. } => answers.page(Status::Gone, &EmailChangeTooLate {}),
-        EmailChangeStanding::Stopped { .. } => answers.stopped(Status::Ok, true),
+        EmailChangeStanding::Stopped => answers.stopped(Status::Ok, true),
         EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(&new_email),
-        EmailChangeStanding::Expired { .. } => answers.stop_expired(),
+        EmailChangeStanding::Expired => answers.stop_expired(),
         EmailChangeStanding::Unknown => answers.page(Status::NotFound, &LinkUnknown {}),
     })
 }

@@ -35,7 +35,7 @@ pub fn stage() -> AdHoc {
 
 described!(show, press, renew, request, confirm);
 
-/// Pages in the language of the account's owner, else of the request.
+/// Pages in the language of the account's owner while the link is live, else of the request.
 #[derive(Clone, Copy)]
 struct Answers<'a> {
     pages: &'a Pages,
@@ -61,8 +61,8 @@ impl Answers<'_> {
                     false => self.page(status, &ResetPassword { token, email, min_length, errors }),
                 }
             }
-            ResetStanding::Used { .. } => self.page(Status::Gone, &ResetLinkUsed {}),
-            ResetStanding::Expired { .. } => {
+            ResetStanding::Used => self.page(Status::Gone, &ResetLinkUsed {}),
+            ResetStanding::Expired => {
                 self.page(Status::Gone, &ResetLinkExpired { token: self.token })
             }
             ResetStanding::Unknown => self.page(Status::NotFound, &LinkUnknown {}),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rocket::futures::future::join_all;
 use rocket::http::{Header, Status};
 use serde_json::json;
-use vestibule::model::EmailAddress;
+use vestibule::model::{EmailAddress, Locale};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, opens, refused, sign_in};
@@ -417,7 +417,7 @@ async fn r21_a_reset_takes_a_password_in_either_composition() {
 }
 
 #[rocket::async_test]
-async fn every_page_of_a_reset_speaks_the_language_of_its_owner() {
+async fn every_page_of_a_live_link_speaks_the_language_of_its_owner() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let changed = ada.patch("/v1/me", &json!({ "locale": "de" })).dispatch().await;
@@ -429,12 +429,46 @@ async fn every_page_of_a_reset_speaks_the_language_of_its_owner() {
     let token = asked(&app, ADA).await;
     is_german(show(&app, &token).await, 200);
     is_german(press(&app, &token, OTHER).await, 200);
-    is_german(show(&app, &token).await, 410);
-    is_german(press(&app, &token, OTHER).await, 410);
-    let token = asked(&app, ADA).await;
-    app.advance(HOUR);
-    is_german(show(&app, &token).await, 410);
-    is_german(press(&app, &token, OTHER).await, 410);
-    is_german(submit(&app, "/reset-password/new-link", &[("token", &token)]).await, 202);
     assert_eq!(show(&app, UNKNOWN).await.header("content-language"), "en");
+}
+
+/// A link that is not live says when it ended, and nothing of what the account is like today.
+#[rocket::async_test]
+async fn s14_links_that_are_over_tell_nothing_of_the_account() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let id = ada.account_id().await;
+    let used = asked(&app, ADA).await;
+    assert_eq!(confirm(&app, &used, OTHER).await.status, Status::NoContent);
+    let expired = asked(&app, ADA).await;
+    app.advance(HOUR);
+    let pages = async || {
+        let mut answers = vec![];
+        for token in [&used, &expired] {
+            answers.push(show(&app, token).await);
+            answers.push(press(&app, token, PASSWORD).await);
+        }
+        let renewed = submit(&app, "/reset-password/new-link", &[("token", &expired)]).await;
+        answers.push(renewed);
+        let told = answers.iter().map(|answer| {
+            let language = answer.header("content-language").to_owned();
+            (answer.status.code, language, answer.body.clone())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let before = pages().await;
+    app.deliver().await;
+    let statuses: Vec<u16> = before.iter().map(|(status, ..)| *status).collect();
+    assert_eq!(statuses, [410, 410, 410, 410, 202]);
+    let german = Locale::parse("de").unwrap();
+    let changed = app.store().write(async |tx| tx.update_profile(id, None, Some(Some(&german))).await);
+    assert!(changed.await.unwrap());
+    assert_eq!(pages().await, before, "in the caller's language");
+    accounts(&app).disable(id).await.unwrap();
+    let told = pages().await;
+    // disabling ends what was still live, as a new password does; what is over stays as it was
+    assert_eq!(told[..2], before[..2], "of a used link");
+    app.deliver().await;
+    let posted = letters(&app, ADA).await;
+    assert_eq!(posted.iter().filter(|name| **name == "password-reset").count(), 3, "{posted:?}");
 }
