@@ -57,6 +57,9 @@ impl Accounts {
     ) -> Result<bool, StoreError> {
         let found = self.store.read(async |db| db.find_account(id).await).await?;
         let Some(owner) = found else { return Ok(false) };
+        if epoch.is_some_and(|epoch| epoch != owner.epoch) {
+            return Ok(false);
+        }
         self.store.shed_excess_of(&owner.account.email).await?;
         let closed =
             self.store.write(async |tx| self.close_within(tx, id, epoch, actor).await).await?;
@@ -86,10 +89,12 @@ impl Accounts {
             return Ok(false);
         }
         let email = &account.account.email;
-        self.limits.forget_places(tx, id).await?;
+        // closing waits for events of the account that are being written, and a wrong password writes
+        // its event before its count: so the places with their counts go behind it
         if !tx.close_account(id, epoch, self.clock.now()).await? {
             return Ok(false);
         }
+        self.limits.forget_places(tx, id).await?;
         self.forget_sign_up(tx, email).await?;
         tx.delete_letters_to(email).await?;
         let deleted = Happening::new(EventKind::AccountDeleted, actor);

@@ -34,8 +34,8 @@ impl Accounts {
     }
 
     /// What has to go once an account is in a new epoch: the links in earlier letters, a change of
-    /// address that somebody else may have begun, and the places that somebody else may have signed in
-    /// from. The rows of sessions that are dead by now go after the transaction, by
+    /// address that another caller may have begun, and the places that another caller may have signed
+    /// in from. The rows of sessions that are dead by now go after the transaction, by
     /// [`Accounts::purge_ended_sessions`].
     pub(super) async fn clear_after_new_epoch(
         &self,

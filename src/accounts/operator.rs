@@ -181,6 +181,11 @@ impl Accounts {
     /// Makes an account for an address that the operator vouches for. A sign-up that waits for the
     /// address is dropped. Without a password the owner gets a letter to choose one.
     pub async fn create(&self, new: &AccountToCreate) -> Result<AccountId, CreateError> {
+        // where nothing is to be made, nothing is to be removed
+        let there = self.store.read(async |db| db.find_account_by_email(&new.email).await).await?;
+        if there.is_some() {
+            return Err(CreateError::AddressTaken);
+        }
         let unguessable: Secret = self.entropy.secret();
         let password = new.password.as_ref().map(|password| password.password().as_bytes());
         let password = password.unwrap_or(unguessable.as_bytes());

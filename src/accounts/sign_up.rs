@@ -42,11 +42,11 @@ impl Accounts {
     /// than the life of a link is left of that replaces it and is contested.
     pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
         self.hasher.admit(Purpose::SignUp, request.caller.network())?;
-        self.limits.count_sign_up(&request.caller)?;
+        let counted = self.limits.count_sign_up(&request.caller)?;
         let outcome = self.sign_up_counted(&request).await;
         // said, and not by dropping something: who goes away has had the work done
         if matches!(outcome, Err(Failure::Busy { .. })) {
-            self.limits.give_sign_up_back(&request.caller);
+            self.limits.give_sign_up_back(counted);
         }
         outcome
     }

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::crypto::secret::Entropy;
-use crate::mail::Cause;
+use crate::mail::{Cause, LetterCap};
 use crate::model::{Account, AccountId, EmailAddress, Locale};
 use crate::storage::{Connection, LetterId, NewLetter, StoreError};
 
@@ -64,6 +64,7 @@ impl Outbox {
         };
         match cause {
             Cause::NewLink | Cause::PasswordReset { .. } => tx.insert_letter_once(&letter).await,
+            _ if cause.cap() == LetterCap::OfNotices => tx.insert_latest_letter(&letter).await,
             _ => tx.insert_letter(&letter).await,
         }
     }

@@ -49,10 +49,12 @@ impl Store {
     pub async fn shed_excess_of(&self, email: &EmailAddress) -> Result<(), StoreError> {
         const LETTERS: &str = "
             DELETE FROM outbox WHERE id IN
-                (SELECT id FROM outbox WHERE email = $1 AND account_id IS NULL LIMIT $2 OFFSET $3)";
+                (SELECT id FROM outbox WHERE email = $1 AND account_id IS NULL
+                 ORDER BY id LIMIT $2 OFFSET $3)";
         const LINKS: &str = "
             DELETE FROM links WHERE digest IN
-                (SELECT digest FROM links WHERE sign_up_id = $1 LIMIT $2 OFFSET $3)";
+                (SELECT digest FROM links WHERE sign_up_id = $1
+                 ORDER BY digest LIMIT $2 OFFSET $3)";
         self.in_batches(Work::Excess { sql: LETTERS, of: email.to_string() }).await?;
         let waiting = self.read(async |db| db.find_sign_up_by_email(email).await).await?;
         let Some(waiting) = waiting else { return Ok(()) };
@@ -66,7 +68,7 @@ impl Store {
         const EVENTS: &str = "
             DELETE FROM events WHERE id IN
                 (SELECT id FROM events WHERE sign_up_id = $1 AND account_id IS NULL
-                 LIMIT $2 OFFSET $3)";
+                 ORDER BY id LIMIT $2 OFFSET $3)";
         self.in_batches(Work::Excess { sql: EVENTS, of: sign_up.to_string() }).await.map(drop)
     }
 }

@@ -63,12 +63,12 @@ impl Connection {
     }
 
     /// The same for a letter that says no more than one of its kind which waits for the address
-    /// already: then that one does for both, so that a flood of requests makes one letter, and is tried
-    /// within a minute, however long it was to wait. Something is written in either case, so that the
-    /// time tells nothing.
+    /// already: then that one does for both, so that a flood of requests makes one letter. It is tried
+    /// within a minute, however long it was to wait; but not where it has failed: requests of strangers
+    /// do not use its tries up. Something is written in either case, so that the time tells nothing.
     pub async fn insert_letter_once(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
         const WAITING: &str = "
-            UPDATE outbox SET due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END
+            UPDATE outbox SET due_at = CASE WHEN due_at > $3 AND tries = 0 THEN $3 ELSE due_at END
             WHERE email = $1 AND kind = $2 AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
         let waiting = sqlx::query(WAITING)
             .bind(new.email.as_str())
@@ -80,6 +80,23 @@ impl Connection {
             0 => self.insert_letter(new).await,
             _ => Ok(()),
         }
+    }
+
+    /// The same for a letter that says all which one of its kind says that waits for the address and is
+    /// about the same account: it takes the place of that one. So no flood of causes makes more than one
+    /// waiting letter of a kind.
+    pub async fn insert_latest_letter(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
+        const EARLIER: &str = "
+            DELETE FROM outbox
+            WHERE email = $1 AND kind = $2 AND COALESCE(account_id, '') = $3
+              AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
+        sqlx::query(EARLIER)
+            .bind(new.email.as_str())
+            .bind(new.kind)
+            .bind(new.account.map(|id| id.to_string()).unwrap_or_default())
+            .execute(self.raw())
+            .await?;
+        self.insert_letter(new).await
     }
 
     /// What waits in the outbox; a small index has it.

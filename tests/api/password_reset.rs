@@ -461,7 +461,8 @@ async fn s14_links_that_are_over_tell_nothing_of_the_account() {
     let statuses: Vec<u16> = before.iter().map(|(status, ..)| *status).collect();
     assert_eq!(statuses, [410, 410, 410, 410, 202]);
     let german = Locale::parse("de").unwrap();
-    let changed = app.store().write(async |tx| tx.update_profile(id, None, Some(Some(&german))).await);
+    let changed =
+        app.store().write(async |tx| tx.update_profile(id, None, Some(Some(&german))).await);
     assert!(changed.await.unwrap());
     assert_eq!(pages().await, before, "in the caller's language");
     accounts(&app).disable(id).await.unwrap();

@@ -26,6 +26,8 @@ on_both_engines! {
     r35_the_letters_of_an_address_are_counted_whatever_becomes_of_them,
     a_letter_that_was_given_up_is_forgotten_in_time,
     a_letter_that_says_nothing_more_waits_once,
+    s17_requests_of_strangers_use_no_tries_of_a_letter_up,
+    s3_of_waiting_notices_of_a_kind_the_latest_takes_the_place_of_the_others,
     of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none,
     sent_letters_are_purged_by_portions,
     letters_about_an_account_go_with_it_and_others_stay,
@@ -337,12 +339,66 @@ async fn a_letter_that_says_nothing_more_waits_once(db: TestDatabase) {
     assert_eq!(db.claim(NOW, 10).await.len(), 3);
     post(&ada, "password-reset").await;
     assert_eq!(db.count("outbox").await, 4);
-    // whoever asks again does not wait for a retry of hours
+    // a request that comes again does not wait for hours with what has not failed
     let letter = claim_one(&db, NOW).await;
-    assert!(postpone(&db, &letter, after(36_000), 12, None).await);
+    assert!(postpone(&db, &letter, after(36_000), 0, None).await);
     post(&ada, "password-reset").await;
     assert_eq!(db.count("outbox").await, 4);
     assert!(ids(&db.claim(after(61), 10).await).contains(&letter.id));
+}
+
+async fn s17_requests_of_strangers_use_no_tries_of_a_letter_up(db: TestDatabase) {
+    let ada = email("ada@example.org");
+    let new = NewLetter {
+        id: LetterId::new(new_id()),
+        kind: "password-reset",
+        email: &ada,
+        locale: None,
+        account: None,
+        facts: "{}".to_owned(),
+        now: NOW,
+    };
+    db.store.write(async |tx| tx.insert_letter_once(&new).await).await.unwrap();
+    let letter = claim_one(&db, NOW).await;
+    assert!(postpone(&db, &letter, after(36_000), 1, None).await);
+    let again = NewLetter { id: LetterId::new(new_id()), now: after(1), ..new };
+    db.store.write(async |tx| tx.insert_letter_once(&again).await).await.unwrap();
+    assert_eq!(db.count("outbox").await, 1);
+    assert_eq!(db.claim(after(35_999), 10).await.len(), 0, "its pause is as long as it was");
+    assert_eq!(ids(&db.claim(after(36_000), 10).await), [letter.id]);
+}
+
+async fn s3_of_waiting_notices_of_a_kind_the_latest_takes_the_place_of_the_others(
+    db: TestDatabase,
+) {
+    let [ada, bob] = [email("ada@example.org"), email("bob@example.org")];
+    let account = db.account("ada@example.org").await;
+    let post = async |to: &EmailAddress, kind: &'static str, account: Option<AccountId>| {
+        let id = LetterId::new(new_id());
+        let facts = "{}".to_owned();
+        let new = NewLetter { id, kind, email: to, locale: None, account, facts, now: NOW };
+        db.store.write(async |tx| tx.insert_latest_letter(&new).await).await.unwrap();
+        id
+    };
+    let first = post(&ada, "password-changed", Some(account)).await;
+    let claimed = claim_one(&db, NOW).await;
+    assert_eq!(claimed.id, first);
+    let mut latest = first;
+    for _ in 0..100 {
+        latest = post(&ada, "password-changed", Some(account)).await;
+    }
+    assert_eq!(db.count("outbox").await, 2, "the one that is on its way stays");
+    let others = [
+        post(&ada, "email-changed", Some(account)).await,
+        post(&ada, "password-changed", None).await,
+        post(&bob, "password-changed", Some(account)).await,
+    ];
+    let mut expected = vec![latest];
+    expected.extend(others);
+    expected.sort_unstable_by_key(ToString::to_string);
+    let mut waiting = ids(&db.claim(NOW, 10).await);
+    waiting.sort_unstable_by_key(ToString::to_string);
+    assert_eq!(waiting, expected);
 }
 
 async fn of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none(db: TestDatabase) {

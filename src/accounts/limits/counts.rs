@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::time::Duration;
 
 use super::hourly::Hourly;
 use crate::clock::Timestamp;
@@ -52,10 +53,10 @@ impl<K: Copy + Eq + Hash + Ord> Counts<K> {
         self.by_end.insert((until, key));
     }
 
-    /// One that was counted has come to nothing.
-    pub(super) fn give_back(&mut self, key: K, hourly: Hourly, now: Timestamp) {
+    /// One that was charged so much has come to nothing.
+    pub(super) fn give_back(&mut self, key: K, charged: Duration, now: Timestamp) {
         if let Some(until) = self.get(&key) {
-            self.set(key, until - hourly.interval(), now);
+            self.set(key, until - charged, now);
         }
     }
 }
@@ -63,7 +64,6 @@ impl<K: Copy + Eq + Hash + Ord> Counts<K> {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
-    use std::time::Duration;
 
     use super::*;
 
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(counts.spent_until.len(), 1);
         spend(&mut counts, 1, NOW - Duration::from_secs(3 * 3_600));
         assert_eq!(counts.spent_until.len(), 1);
-        counts.give_back(1, HOURLY, NOW - Duration::from_secs(3 * 3_600));
+        counts.give_back(1, HOURLY.interval(), NOW - Duration::from_secs(3 * 3_600));
         assert_eq!(spend(&mut counts, 1, NOW - Duration::from_secs(3 * 3_600)), 1);
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::hourly::Hourly;
 use super::lines::{InLine, Permit, Room};
+use super::rates::Charge;
 use super::{Limit, Limits, Refusal, Shared};
 use crate::accounts::Failure;
 use crate::clock::{CLOCKS_DIFFER_BY, Timestamp};
@@ -69,7 +70,7 @@ struct OnSuccess {
 #[derive(Debug)]
 struct OfNode {
     shared: Arc<Shared>,
-    network: Network,
+    charge: Charge,
     now: Timestamp,
     failed: bool,
 }
@@ -77,7 +78,7 @@ struct OfNode {
 impl Drop for OfNode {
     fn drop(&mut self) {
         if !self.failed {
-            self.shared.failures.give_back(self.network, self.now);
+            self.shared.failures.give_back(self.charge, self.now);
         }
     }
 }
@@ -134,7 +135,7 @@ impl Limits {
     }
 
     /// The owner has shown by a link that the mailbox of the account is theirs: wrong passwords in a
-    /// row count no more, whoever typed them and when, and the place is known from now on.
+    /// row count no more, from every caller, and the place is known from now on.
     pub(in crate::accounts) async fn mailbox_proven(
         &self,
         tx: &mut Connection,
@@ -317,7 +318,7 @@ impl Shared {
         } else if count >= self.free_failures {
             let doublings = u32::try_from(count - self.free_failures).unwrap_or(u32::MAX);
             let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings));
-            // one from before the clock was set back has nobody wait
+            // a failure stored before the clock was set back delays no try
             let is_known = last_at <= now + CLOCKS_DIFFER_BY;
             (last_at + delay.min(self.longest_delay), is_known)
         } else {
@@ -333,8 +334,9 @@ impl Shared {
 
 impl OfNode {
     fn spend(shared: &Arc<Shared>, network: Network, now: Timestamp) -> Result<Self, Failure> {
-        shared.failures.spend(network, now).map_err(|refusal| shared.limited(refusal))?;
-        Ok(Self { shared: Arc::clone(shared), network, now, failed: false })
+        let charge = shared.failures.spend(network, now);
+        let charge = charge.map_err(|refusal| shared.limited(refusal))?;
+        Ok(Self { shared: Arc::clone(shared), charge, now, failed: false })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::storage::Store;
 pub use guessing::Pass;
 use hourly::Hourly;
 use lines::Lines;
-use rates::{AccountRate, Rate};
+use rates::{AccountRate, Charge, Rate};
 
 /// The limits of one node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -110,6 +110,10 @@ struct Shared {
     unknown_links: Rate,
 }
 
+/// A sign-up that was counted, and what can be given back of it. Nothing where limits are switched off.
+#[derive(Debug)]
+pub(super) struct CountedSignUp(Option<Charge>);
+
 impl Limits {
     pub fn new(store: Store, clock: Clock, hasher: Hasher, settings: &Settings) -> Self {
         let Settings { limits, hashing, admission, .. } = settings;
@@ -162,20 +166,21 @@ impl Limits {
     }
 
     /// Counts a sign-up, which is a letter to an address that anybody may type.
-    pub(super) fn count_sign_up(&self, caller: &Caller) -> Result<(), Failure> {
+    pub(super) fn count_sign_up(&self, caller: &Caller) -> Result<CountedSignUp, Failure> {
         self.limited(|| self.shared.sign_ups.spend(caller.network(), self.clock.now()))
+            .map(CountedSignUp)
     }
 
     /// A sign-up that was counted was then put off: it is none yet.
-    pub(super) fn give_sign_up_back(&self, caller: &Caller) {
-        if self.shared.enabled {
-            self.shared.sign_ups.give_back(caller.network(), self.clock.now());
+    pub(super) fn give_sign_up_back(&self, CountedSignUp(charge): CountedSignUp) {
+        if let Some(charge) = charge {
+            self.shared.sign_ups.give_back(charge, self.clock.now());
         }
     }
 
-    /// Counts a request for a letter, whoever gets it.
+    /// Counts a request for a letter, for any recipient.
     pub(super) fn count_request(&self, caller: &Caller) -> Result<(), Failure> {
-        self.limited(|| self.shared.requests.spend(caller.network(), self.clock.now()))
+        self.limited(|| self.shared.requests.spend(caller.network(), self.clock.now())).map(drop)
     }
 
     /// Whether an account may ask for a letter to an address that is not its own: asked before a
@@ -187,17 +192,19 @@ impl Limits {
     ) -> Result<(), Failure> {
         let now = self.clock.now();
         self.limited(|| self.shared.requests.check(caller.network(), now))?;
-        self.limited(|| self.shared.requests_of_accounts.check(account, now))
+        self.limited(|| self.shared.requests_of_accounts.check(account, now)).map(drop)
     }
 
     /// Counts a request of an account for a letter to an address that is not its own.
     pub(super) fn count_account_request(&self, account: AccountId) -> Result<(), Failure> {
-        self.limited(|| self.shared.requests_of_accounts.spend(account, self.clock.now()))
+        let now = self.clock.now();
+        self.limited(|| self.shared.requests_of_accounts.spend(account, now)).map(drop)
     }
 
     /// Whether somebody may try a link: not after too many that nobody ever got.
     pub fn admit_link(&self, caller: &Caller) -> Result<(), Failure> {
-        self.limited(|| self.shared.unknown_links.check(caller.network(), self.clock.now()))
+        let now = self.clock.now();
+        self.limited(|| self.shared.unknown_links.check(caller.network(), now)).map(drop)
     }
 
     /// Somebody has tried a link that nobody ever got.
@@ -208,11 +215,10 @@ impl Limits {
         }
     }
 
-    fn limited(&self, asked: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Failure> {
-        match self.shared.enabled {
-            true => asked().map_err(|refusal| self.shared.limited(refusal)),
-            false => Ok(()),
-        }
+    /// `None` where limits are switched off.
+    fn limited<T>(&self, asked: impl FnOnce() -> Result<T, Refusal>) -> Result<Option<T>, Failure> {
+        let asked = self.shared.enabled.then(asked).transpose();
+        asked.map_err(|refusal| self.shared.limited(refusal))
     }
 }
 

@@ -51,6 +51,14 @@ pub(super) struct Rate {
     spent: Mutex<Spent>,
 }
 
+/// What was charged for one that was counted: so much can be given back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charge {
+    network: Network,
+    /// Less than for others where the network had used up its part.
+    of_what_is_kept: Duration,
+}
+
 #[derive(Debug, Default)]
 struct Spent {
     networks: [Counts<Subnet>; SIZES],
@@ -106,11 +114,12 @@ impl Rate {
         self
     }
 
-    /// Counts one.
+    /// Counts one; answers what was charged for it.
     ///
     /// # Errors
     /// How long no more may happen; then nothing is counted.
-    pub(super) fn spend(&self, network: Network, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn spend(&self, network: Network, now: Timestamp) -> Result<Charge, Refusal> {
+        let mut charge = Charge { network, of_what_is_kept: Duration::ZERO };
         let mut spent = self.spent();
         if let Some(refusal) = self.refusal(&spent, network, now) {
             return Err(refusal);
@@ -126,24 +135,27 @@ impl Rate {
             spent.all = Some(all.hourly.spend(spent.all, now));
             let kept = OF_WHAT_IS_KEPT.spend(spent.of_what_is_kept.get(&largest), now);
             // a network that goes on beyond that is none that has done little, and owes no more
-            spent.of_what_is_kept.set(largest, kept.min(now + HOUR), now);
+            let until = kept.min(now + HOUR);
+            charge.of_what_is_kept = until.since(kept - OF_WHAT_IS_KEPT.interval());
+            spent.of_what_is_kept.set(largest, until, now);
         }
-        Ok(())
+        Ok(charge)
     }
 
     /// One that was counted has come to nothing.
-    pub(super) fn give_back(&self, network: Network, now: Timestamp) {
+    pub(super) fn give_back(&self, charge: Charge, now: Timestamp) {
+        let network = charge.network;
         let mut spent = self.spent();
         for ((bound, counts), network) in
             self.sizes.iter().zip(&mut spent.networks).zip(by_size(network))
         {
             if let (Some(bound), Some(network)) = (bound, network) {
-                counts.give_back(network, bound.hourly, now);
+                counts.give_back(network, bound.hourly.interval(), now);
             }
         }
         spent.all = self.all.and_then(|all| Some(spent.all? - all.hourly.interval()));
         if let Some(largest) = largest(network) {
-            spent.of_what_is_kept.give_back(largest, OF_WHAT_IS_KEPT, now);
+            spent.of_what_is_kept.give_back(largest, charge.of_what_is_kept, now);
         }
     }
 
@@ -238,7 +250,7 @@ mod tests {
         let mut count = 0;
         for address in addresses {
             match rate.spend(at(&address), NOW) {
-                Ok(()) => count += 1,
+                Ok(_) => count += 1,
                 Err(refusal) => return (count, Some(refusal.limit)),
             }
         }
@@ -317,8 +329,8 @@ mod tests {
         let rate = rate(2, Some(3));
         let [one, two] = ["192.0.2.1", "198.51.100.1"].map(at);
         for _ in 0..10 {
-            assert!(rate.spend(one, NOW).is_ok());
-            rate.give_back(one, NOW);
+            let charge = rate.spend(one, NOW).unwrap();
+            rate.give_back(charge, NOW);
         }
         for _ in 0..2 {
             assert!(rate.spend(one, NOW).is_ok());
@@ -326,6 +338,29 @@ mod tests {
         assert!(rate.spend(one, NOW).is_err());
         assert!(rate.spend(two, NOW).is_ok());
         assert!(rate.spend(two, NOW).is_err());
+    }
+
+    #[test]
+    fn s9_what_is_given_back_makes_no_newcomer_of_a_network_that_did_much() {
+        let rate = rate(50, Some(100));
+        let busy = at("2001:db8:1::1");
+        for number in 0..30 {
+            assert!(rate.spend(busy, NOW).is_ok(), "{number}");
+        }
+        for number in 0..30 {
+            let charge = rate.spend(busy, NOW).unwrap();
+            rate.give_back(charge, NOW);
+            assert!(!rate.spent().is_newcomer(busy, NOW), "{number}");
+        }
+        // nor does the one that crosses the bound give more back than it took
+        let (later, other) = (NOW + Duration::from_secs(600), at("2001:db8:2::1"));
+        let charge = rate.spend(busy, later).unwrap();
+        rate.give_back(charge, later);
+        let left = rate.spent().of_what_is_kept.get(&largest(busy).unwrap());
+        assert_eq!(left, Some(NOW + HOUR));
+        let charge = rate.spend(other, later).unwrap();
+        rate.give_back(charge, later);
+        assert!(rate.spent().is_newcomer(other, later));
     }
 
     #[test]
