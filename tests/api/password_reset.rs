@@ -356,13 +356,14 @@ async fn r43_opening_the_page_changes_nothing_however_often() {
 }
 
 #[rocket::async_test]
-async fn r47_a_disabled_account_gets_no_letter_and_its_links_are_unknown() {
+async fn r47_s14_a_disabled_account_gets_no_letter_and_its_links_say_what_a_new_password_makes_them_say()
+ {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = ada.account_id().await;
     let token = asked(&app, ADA).await;
     assert!(accounts(&app).disable(id).await.unwrap());
-    is_unknown(&app, &token).await;
+    is_used(&app, &token).await;
     let answer = ask(&app, ADA).await;
     assert_eq!(answer.json(), json!({ "status": "reset_pending" }));
     assert_eq!(letters(&app, ADA).await, ["activation", "password-reset"]);
