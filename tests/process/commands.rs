@@ -48,7 +48,7 @@ impl Place {
         for email in [ADA, "x0@example.org", "x1@example.org"] {
             database.account(email);
         }
-        for email in ["s0@example.org", "s1@example.org"] {
+        for email in ["s0@example.org", "s1@example.org", "s2@example.org"] {
             database.sign_up(email);
         }
         let letters = ["a", "b", "c", "d"]
@@ -87,6 +87,7 @@ impl Place {
             | "account send-reset" => vec![ADA.into()],
             "account create" => vec![format!("new-{time}@example.org")],
             "account delete" => vec![format!("x{time}@example.org"), "--yes".into()],
+            "sign-up send-link" => vec!["s2@example.org".into()],
             "sign-up drop" => vec![format!("s{time}@example.org")],
             "mail show" | "mail retry" => vec![self.letters[0].clone()],
             "mail drop" => vec![self.letters[2 + time].clone()],
