@@ -1,7 +1,7 @@
 //! Leaving: everything that names the person goes, and they are told.
 //!
-//! The first transaction closes the account: it is the deletion. What belongs to the account goes behind
-//! it in batches, however much that is; where that is interrupted, the janitor goes on
+//! The first transaction closes the account: it is the deletion. The rows of the account go behind
+//! it in batches, however many they are; where that is interrupted, the janitor goes on
 //! (docs/decisions/0037).
 
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Accounts {
         if !self.close(id, epoch, Actor::Owner).await? {
             return Err(ProofError::Gone);
         }
-        // it goes on where the client has gone, and where it takes longer than anybody waits
+        // it goes on where the client has gone, and where it takes longer than a client waits
         let rest = tokio::spawn(finish(self.store.clone(), id));
         let _ = tokio::time::timeout(WAIT, rest).await;
         Ok(())
@@ -43,7 +43,7 @@ impl Accounts {
         Ok(closed)
     }
 
-    /// Closes the account: nobody signs in to it, nothing of it is found any more, its address is free,
+    /// Closes the account: it opens to no sign-in, nothing of it is found any more, its address is free,
     /// and a sign-up that waits for the same address goes. Two things stay. One event says that an
     /// account was deleted, and not whose. And one letter says good-bye, which is forgotten when it has
     /// left.

@@ -44,7 +44,7 @@ impl Accounts {
         self.hasher.admit(Purpose::SignUp, request.caller.network())?;
         let counted = self.limits.count_sign_up(&request.caller)?;
         let outcome = self.sign_up_counted(&request).await;
-        // said, and not by dropping something: who goes away has had the work done
+        // said, and not by dropping something: a client that goes away has had the work done
         if matches!(outcome, Err(Failure::Busy { .. })) {
             self.limits.give_sign_up_back(counted);
         }

@@ -20,7 +20,7 @@ const HOLD: Duration = Duration::from_millis(10);
 /// How long others have the database at least between two batches.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// What is removed in batches. An instant is the last at which a row was over.
+/// Rows that are removed in batches. An instant is the last at which a row was over.
 #[derive(Debug)]
 pub(super) enum Work {
     Sessions(Timestamp),
@@ -48,7 +48,7 @@ pub(super) enum Work {
     },
     /// The sessions that the account's epoch has ended.
     EndedOf(AccountId),
-    /// All sessions, of whomever.
+    /// The sessions of all accounts.
     AllSessions,
     /// The sessions of a client that is disabled or gone.
     OfClient(ClientId),

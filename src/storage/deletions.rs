@@ -39,7 +39,7 @@ impl Store {
         self.in_batches(Work::EndedOf(account)).await
     }
 
-    /// Ends whatever anybody is signed in with; answers how many that were.
+    /// Ends all sessions, those at the account page included; answers how many there were.
     pub async fn end_all_sessions(&self) -> Result<u64, StoreError> {
         self.in_batches(Work::AllSessions).await
     }

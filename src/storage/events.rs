@@ -54,7 +54,7 @@ fn from_row(row: &AnyRow) -> Result<Event, StoreError> {
 
 impl Connection {
     /// Notes an event. Where it is of an account that is gone by now, nothing is noted. An account is
-    /// looked for in every case, so that the same work is done whoever the event is of.
+    /// looked for in every case, so that the same work is done for every event.
     pub async fn insert_event(&mut self, new: &NewEvent<'_>) -> Result<(), StoreError> {
         const SQL: &str = "
             INSERT INTO events (id, kind, actor, at, account_id, nobody_id, sign_up_id, session_id,
@@ -87,7 +87,7 @@ impl Connection {
 
     /// Forgets all but the latest [`EventKind::kept`] events of an event's kind: of the same account, of
     /// the same waiting sign-up, and of neither. All three are gone through in every case, so that the
-    /// same work is done whoever the event is of (R18). An index has each, so the work does not grow
+    /// same work is done for every event (R18). An index has each, so the work does not grow
     /// with what there is.
     pub async fn trim_events(&mut self, id: EventId, kind: EventKind) -> Result<(), StoreError> {
         const OF_ACCOUNT: &str = "

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use vestibule::clock::Clock;
-use vestibule::model::{AccountId, Caller, Password, SignUpId};
+use vestibule::model::{AccountId, Caller, Digest, Password, SignUpId};
 use vestibule::oauth::{ClientError, OAuth};
 use vestibule::storage::{CredentialsOf, Engine, Janitor, NewEvent, StoreError};
 use vestibule::testing::{PASSWORD, TestApp};
@@ -18,6 +18,7 @@ on_both_engines! {
     s3_deletion_of_an_account_with_much_behind_it_leaves_nothing,
     s3_an_interrupted_deletion_is_over_for_everybody_and_goes_on_later,
     s3_nothing_is_added_to_a_closed_account,
+    s3_a_deletion_and_a_wrong_password_wait_in_no_circle,
     s3_others_write_while_an_account_is_deleted,
     s3_deletion_forgets_many_letters_links_and_events_of_the_address,
     s3_removal_of_a_client_goes_in_batches_and_can_be_repeated,
@@ -227,6 +228,37 @@ async fn s3_nothing_is_added_to_a_closed_account(db: TestDatabase) {
     assert_eq!(db.count("accounts").await, 2);
     purge(&db).await;
     assert_eq!((db.count("accounts").await, db.count("sessions").await), (1, 0));
+}
+
+/// A wrong password writes its event, which holds the account's key on PostgreSQL, and then its count. A
+/// deletion that held the count while it waits for the key would wait in a circle with it.
+async fn s3_a_deletion_and_a_wrong_password_wait_in_no_circle(db: TestDatabase) {
+    let app = TestApp::on_database(&db.url, "").await;
+    app.account("ada@example.org").await;
+    let ada = account_id(&db, "ada@example.org").await;
+    let place = Digest::of(b"place");
+    let known = db.store.write(async |tx| {
+        tx.keep_place(&place, ada, NOW).await?;
+        tx.insert_failure(&place, NOW).await
+    });
+    known.await.unwrap();
+    let failed = NewEvent { account: Some(ada), ..failed_at(NOW) };
+    let accounts = &app.oauth().accounts;
+    // gives up where it would wait for the deletion
+    let wrong = db.store.write_behind(async |tx| {
+        tx.insert_event(&failed).await?;
+        let accounts = accounts.clone();
+        let deletion = tokio::spawn(async move { accounts.delete_by_operator(ada).await });
+        if *db.store.engine() == Engine::Postgres {
+            let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+                           WHERE datname = CURRENT_DATABASE() AND wait_event_type = 'Lock'";
+            while db.integer(waiting).await == Some(0) {}
+        }
+        tx.insert_failure(&place, NOW).await?;
+        Ok::<_, StoreError>(deletion)
+    });
+    let deletion = wrong.await.unwrap();
+    assert!(deletion.await.unwrap().unwrap());
 }
 
 async fn s3_others_write_while_an_account_is_deleted(db: TestDatabase) {
