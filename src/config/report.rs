@@ -3,22 +3,29 @@
 use std::fmt::Write as _;
 
 use figment::Figment;
+use figment::providers::Serialized;
 use figment::value::{Dict, Value};
+use serde_json::Value as Json;
 
-use super::database_url;
-use super::sources::{SECRET_KEYS, place};
+use super::sources::{SECRET_KEYS, place, without_login};
+use super::{Settings, database_url, defaults};
 
-/// One line for each setting: key, value, place. Secrets are not shown.
+/// Stands for the id of any client.
+const ANY: &str = "*";
+
+/// One line for each setting: key, value, place. Secrets are not shown, nor are the values of keys that no
+/// setting has: they may be misspelt keys of secrets.
 pub fn report(figment: &Figment) -> String {
     let mut lines = Vec::new();
     for key in ["address", "port", "databases.vestibule.url"] {
         if let Ok(value) = figment.find_value(key) {
-            collect(figment, key, &value, &mut lines);
+            collect(figment, key, &value, Some(&Json::Null), &mut lines);
         }
     }
+    let known = known();
     let settings: Dict = figment.extract_inner("vestibule").unwrap_or_default();
     for (key, value) in &settings {
-        collect(figment, &format!("vestibule.{key}"), value, &mut lines);
+        collect(figment, &format!("vestibule.{key}"), value, known.get(key), &mut lines);
     }
     let width = |column: fn(&Line) -> &str| lines.iter().map(|l| column(l).chars().count()).max();
     let key_width = width(|line| &line.key).unwrap_or(0);
@@ -31,21 +38,40 @@ pub fn report(figment: &Figment) -> String {
     report
 }
 
+/// All keys that settings have, as those of the defaults with one client.
+fn known() -> Json {
+    let client: [(&str, Value); 2] = [("grants", "password".into()), ("scopes", "".into())];
+    let client: Dict = client.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let client = Serialized::default(&format!("vestibule.clients.{ANY}"), client);
+    let figment = defaults(Figment::from(client).select(rocket::Config::DEBUG_PROFILE));
+    Settings::read(&figment).ok().and_then(|it| serde_json::to_value(it).ok()).unwrap_or_default()
+}
+
 struct Line {
     key: String,
     value: String,
     place: String,
 }
 
-fn collect(figment: &Figment, key: &str, value: &Value, lines: &mut Vec<Line>) {
+fn collect(
+    figment: &Figment,
+    key: &str,
+    value: &Value,
+    known: Option<&Json>,
+    lines: &mut Vec<Line>,
+) {
     if let Value::Dict(_, dict) = value {
         for (name, value) in dict {
-            collect(figment, &format!("{key}.{name}"), value, lines);
+            let known = known.and_then(|known| known.get(name).or_else(|| known.get(ANY)));
+            collect(figment, &format!("{key}.{name}"), value, known, lines);
         }
         return;
     }
     let place = figment.get_metadata(value.tag()).map_or_else(String::new, |m| place(m, key));
-    lines.push(Line { key: key.to_owned(), value: shown(key, value), place });
+    // the sender is a text or its parts
+    let is_known = known.is_some_and(|known| !known.is_object() || key == "vestibule.mail.from");
+    let value = if is_known { shown(key, value) } else { "(no such key; not shown)".to_owned() };
+    lines.push(Line { key: key.to_owned(), value, place });
 }
 
 fn shown(key: &str, value: &Value) -> String {
@@ -57,11 +83,12 @@ fn shown(key: &str, value: &Value) -> String {
         return "(set, not shown)".to_owned();
     }
     match value {
-        Value::String(_, text) => format!("{text:?}"),
+        Value::String(_, text) => format!("{:?}", without_login(text)),
         Value::Array(_, values) => {
             let values: Vec<String> = values.iter().map(|value| shown("", value)).collect();
             format!("[{}]", values.join(", "))
         }
+        Value::Dict(..) => "(not shown)".to_owned(),
         other => serde_json::to_string(other).unwrap_or_default(),
     }
 }
@@ -199,5 +226,30 @@ mod tests {
         assert!(report.contains("postgres://me:***@db.example/v"), "{report}");
         let wrong = development("[default.vestibule.mail]\nsmtp_url = [\"hunter2\"]");
         assert!(!Settings::read(&wrong).unwrap_err().to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn r55_f3_only_values_of_known_keys_are_shown() {
+        let report = report(&development(
+            "[default.vestibule]\nsmpt = { url = \"hunter2\", list = [\"hunter2\"] }\nmail = \"hunter2\"\n\
+             [default.vestibule.clients.\"a.b\"]\nsecret = \"hunter2\"\ngrants = [\"password\"]\n\
+             scopes = \"https://me:hunter2@a.example\"\nintrospects = { x = \"hunter2\" }\n\
+             [default.vestibule.messages]\ndirectory = \"here\"\n",
+        ));
+        assert!(!report.contains("hunter2"), "{report}");
+        for shown in ["[\"password\"]", "https://***@a.example", "\"here\"", "\"15m\""] {
+            assert!(report.contains(shown), "{shown}\n{report}");
+        }
+    }
+
+    #[test]
+    fn r57_every_setting_is_a_known_key() {
+        let known = known();
+        for key in ["public_url", "trusted_proxies", "default_client", "name"] {
+            assert!(known.get(key).is_some(), "{key}: {known}");
+        }
+        let client = &known["clients"][ANY];
+        assert!(client.get("access_ttl").is_some() && client.get("secret").is_none(), "{client}");
+        assert!(known["mail"]["from"].get("address").is_some(), "{known}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use figment::error::Kind;
+use figment::error::{Actual, Kind};
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Metadata, Provider, Source};
@@ -275,9 +275,27 @@ impl SettingError {
                 "is needed and not set".to_owned()
             }
             _ if is_secret => "has the wrong type (its value is not shown)".to_owned(),
-            kind => kind.to_string(),
+            // a text where a table belongs may be a secret with half a key
+            Kind::InvalidType(Actual::Str(_), wanted) => {
+                format!("expected {wanted}, and found a text")
+            }
+            kind => without_login(&kind.to_string()),
         };
         Self::new(figment, &path.join("."), problem)
+    }
+}
+
+/// A text without the login and the parameters of a URL that is in it. A login ends with the last `@`: a
+/// password may hold anything where its escapes were forgotten.
+pub(super) fn without_login(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (login, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    match rest.find(['?', '#']) {
+        Some(at) => format!("{scheme}://{login}{}***", &rest[..=at]),
+        None => format!("{scheme}://{login}{rest}"),
     }
 }
 

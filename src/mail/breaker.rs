@@ -7,15 +7,17 @@
 //! - At RCPT and DATA no answer stops other letters, since one recipient may be the cause of it (S17).
 //!   The letters that were refused wait by themselves, see [`refusals`](crate::mail::refusals). When the
 //!   server takes a letter, all of them are due again; those that are refused once more after that are
-//!   at fault themselves, and wait as long as their own tries say (R48).
+//!   at fault themselves, and wait as long as their own tries say (R48), until the server has taken
+//!   nothing for an hour.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::mail::failure::Refusal;
-use crate::mail::refusals::{PROBE_INTERVAL, Recovered, Refusals, Verdict, is_due};
+use crate::mail::refusals::{
+    Answer, AtFault, PROBE_INTERVAL, Recovered, Refusals, Verdict, is_due,
+};
 use crate::mail::{Cause, Failure};
 use crate::storage::{ClaimedLetter, LetterId, RefusedLetter};
 
@@ -27,8 +29,22 @@ pub struct Breaker(Mutex<State>);
 struct State {
     outage: Option<Outage>,
     refusals: Option<Refusals>,
-    /// Refused once more, after the server had taken others.
-    at_fault: BTreeSet<LetterId>,
+    at_fault: AtFault,
+}
+
+impl State {
+    /// Notes what the server said to the letter's recipient, and answers what is known since it last
+    /// took a letter, and whether this is the second recipient that is answered alike.
+    fn note(
+        &mut self,
+        letter: &ClaimedLetter,
+        answer: Answer,
+        now: Timestamp,
+    ) -> (&mut Refusals, bool) {
+        let refusals = self.refusals.get_or_insert_with(|| Refusals::new(now));
+        let is_news = refusals.note(answer, &letter.email);
+        (refusals, is_news)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +71,9 @@ impl Breaker {
 
     /// Letters to be tried ahead of their time, up to `most`.
     pub(super) fn probes(&self, now: Timestamp, most: usize) -> Vec<LetterId> {
-        let mut state = self.state();
-        state.refusals.as_mut().map(|refusals| refusals.probes(now, most)).unwrap_or_default()
+        let State { refusals, at_fault, .. } = &mut *self.state();
+        let probes = refusals.as_mut().map(|refusals| refusals.probes(now, most, at_fault));
+        probes.unwrap_or_default()
     }
 
     /// Answers when the next probe is.
@@ -93,29 +110,28 @@ impl Breaker {
             let refusals = state.refusals.get_or_insert_with(|| Refusals::new(now));
             let refusal = letter.last_error.as_deref().and_then(Refusal::read);
             let refusal = refusal.filter(|refusal| refusal.is_for_good());
-            if let Some(refusal) = refusal {
+            if refusal.is_some() {
                 refusals.note(refusal, &letter.email);
             }
-            match letter.is_dead {
-                true => refusals.insert_dead(letter.id, refusal),
-                false => refusals.insert_waiting(letter.id, letter.tries, refusal),
+            match (letter.is_dead, refusal) {
+                (true, _) => refusals.insert_dead(letter.id, refusal),
+                (false, Some(refusal)) => refusals.insert_refused(letter.id, letter.tries, refusal),
+                (false, None) => refusals.insert_waiting(letter.id, letter.tries, None),
             }
         }
     }
 
-    /// The letter was refused for now.
-    pub(super) fn refused_for_now(&self, letter: &ClaimedLetter, now: Timestamp) {
+    /// The letter was refused for now, or not answered at all.
+    pub(super) fn refused_for_now(&self, letter: &ClaimedLetter, answer: Answer, now: Timestamp) {
         let mut state = self.state();
-        if !state.at_fault.contains(&letter.id) {
-            let refusals = state.refusals.get_or_insert_with(|| Refusals::new(now));
-            refusals.insert_waiting(letter.id, letter.tries + 1, None);
-        }
+        let (refusals, _) = state.note(letter, answer, now);
+        refusals.insert_waiting(letter.id, letter.tries + 1, answer);
     }
 
     /// The letter was refused for good; answers whether that is believed. It is not if another
-    /// recipient was refused alike since the server last took a letter, unless the refusal is
-    /// about the address itself. Nothing is kept of a farewell that is given up, so its first
-    /// refusal is not believed either.
+    /// recipient was refused alike since the server last took a letter, or before that where the letter
+    /// went again because of it, unless the refusal is about the address itself. Nothing is kept of a
+    /// farewell that is given up, so its first refusal is not believed either.
     pub(super) fn refused_for_good(
         &self,
         letter: &ClaimedLetter,
@@ -123,19 +139,26 @@ impl Breaker {
         now: Timestamp,
     ) -> Verdict {
         let mut state = self.state();
-        if state.at_fault.remove(&letter.id) {
-            return Verdict::Dies;
-        }
-        let refusals = state.refusals.get_or_insert_with(|| Refusals::new(now));
+        let shared = state.at_fault.get(&letter.id).copied();
+        let (refusals, is_news) = state.note(letter, Some(refusal), now);
         let is_about_us = !refusal.is_about_the_address();
-        if refusals.note(refusal, &letter.email) && is_about_us {
+        if is_news && is_about_us {
             tracing::warn!("the mail server refuses several recipients alike; their letters wait");
         }
-        if is_about_us && (refusals.is_common(refusal) || letter.kind == Cause::FAREWELL) {
-            refusals.insert_waiting(letter.id, letter.tries + 1, Some(refusal));
+        let waits = match shared {
+            None => letter.kind == Cause::FAREWELL,
+            Some(shared) => shared == Some(refusal),
+        };
+        if is_about_us && (waits || refusals.is_common(Some(refusal))) {
+            refusals.insert_refused(letter.id, letter.tries + 1, refusal);
             return Verdict::Waits;
         }
-        refusals.insert_dead(letter.id, Some(refusal));
+        // an address that is wrong twice stays so
+        match is_about_us || shared.is_none() {
+            true => refusals.insert_dead(letter.id, Some(refusal)),
+            false => refusals.remove(letter.id),
+        }
+        state.at_fault.remove(&letter.id);
         Verdict::Dies
     }
 
@@ -146,24 +169,23 @@ impl Breaker {
     }
 
     /// The letter was given up after all of its tries.
-    pub(super) fn exhausted(&self, letter: LetterId) {
-        let mut state = self.state();
-        if !state.at_fault.remove(&letter)
-            && let Some(refusals) = &mut state.refusals
-        {
-            refusals.insert_dead(letter, None);
+    pub(super) fn exhausted(&self, letter: LetterId, now: Timestamp) {
+        let State { refusals, at_fault, .. } = &mut *self.state();
+        let was_at_fault = at_fault.remove(&letter).is_some();
+        match refusals {
+            Some(refusals) if was_at_fault && !refusals.last_long(now) => refusals.remove(letter),
+            Some(refusals) => refusals.insert_dead(letter, None),
+            None => {}
         }
     }
 
     /// The server took this letter. Answers which others go again.
-    pub(super) fn taken(&self, letter: LetterId) -> Recovered {
+    pub(super) fn taken(&self, letter: LetterId, now: Timestamp) -> Recovered {
         let mut state = self.state();
         state.at_fault.remove(&letter);
         let Some(mut refusals) = state.refusals.take() else { return Recovered::default() };
         refusals.remove(letter);
-        let recovered = refusals.recovered();
-        state.at_fault.extend(recovered.waiting.iter().chain(&recovered.dead));
-        recovered
+        refusals.recovered(&mut state.at_fault, now)
     }
 
     /// The letter is no longer in the outbox.
@@ -183,6 +205,9 @@ mod tests {
     use crate::mail::Stage;
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_000_000);
+
+    /// No answer at all.
+    const SILENCE: Answer = None;
 
     fn after(seconds: u64) -> Timestamp {
         NOW + Duration::from_secs(seconds)
@@ -221,7 +246,7 @@ mod tests {
         assert_eq!(breaker.may_probe(after(1_800), 0), Some(false));
         assert_eq!(breaker.may_probe(NOW, 0), Some(true));
         breaker.server_is_there();
-        breaker.refused_for_now(&letter(1), after(1_800));
+        breaker.refused_for_now(&letter(1), SILENCE, after(1_800));
         assert_eq!(breaker.probes(after(1_800), 1), []);
         assert_eq!(breaker.probes(NOW, 1), [id(1)]);
     }
@@ -250,7 +275,7 @@ mod tests {
     fn r48_refused_letters_are_probed_in_turns_and_all_are_due_when_one_is_taken() {
         let breaker = Breaker::default();
         for number in 1..=5 {
-            breaker.refused_for_now(&letter(number), NOW);
+            breaker.refused_for_now(&letter(number), SILENCE, NOW);
         }
         assert!(breaker.probes(after(19), 2).is_empty());
         assert_eq!(breaker.probes(after(20), 2), [1, 2].map(id));
@@ -260,7 +285,7 @@ mod tests {
         assert_eq!(breaker.probes(after(60), 2), [5, 1].map(id));
         breaker.forget(id(5));
         let recovered = Recovered { waiting: [1, 2, 3].map(id).to_vec(), dead: Vec::new() };
-        assert_eq!(breaker.taken(id(4)), recovered);
+        assert_eq!(breaker.taken(id(4), NOW), recovered);
         assert!(breaker.probes(after(1_000), 9).is_empty());
     }
 
@@ -268,29 +293,29 @@ mod tests {
     fn s17_the_letter_that_failed_least_is_probed_first() {
         let breaker = Breaker::default();
         for _ in 0..3 {
-            breaker.refused_for_now(&letter(1), NOW);
-            breaker.refused_for_now(&letter(2), NOW);
+            breaker.refused_for_now(&letter(1), SILENCE, NOW);
+            breaker.refused_for_now(&letter(2), SILENCE, NOW);
         }
-        breaker.refused_for_now(&ClaimedLetter { tries: 9, ..letter(3) }, NOW);
-        breaker.refused_for_now(&letter(4), NOW);
+        breaker.refused_for_now(&ClaimedLetter { tries: 9, ..letter(3) }, SILENCE, NOW);
+        breaker.refused_for_now(&letter(4), SILENCE, NOW);
         assert_eq!(breaker.probes(after(20), 3), [4, 1, 2].map(id));
         // probes that fail count as failures, too
-        breaker.refused_for_now(&letter(4), NOW);
+        breaker.refused_for_now(&letter(4), SILENCE, NOW);
         assert_eq!(breaker.probes(after(40), 1), [4].map(id));
-        breaker.refused_for_now(&letter(4), NOW);
+        breaker.refused_for_now(&letter(4), SILENCE, NOW);
         assert_eq!(breaker.probes(after(60), 4), [1, 2, 4, 3].map(id));
     }
 
     #[test]
     fn a_letter_that_is_refused_while_others_are_taken_is_not_probed() {
         let breaker = Breaker::default();
-        breaker.refused_for_now(&letter(1), NOW);
-        assert_eq!(breaker.taken(id(2)).waiting, [id(1)]);
-        breaker.refused_for_now(&letter(1), NOW);
+        breaker.refused_for_now(&letter(1), SILENCE, NOW);
+        assert_eq!(breaker.taken(id(2), NOW).waiting, [id(1)]);
+        breaker.refused_for_now(&letter(1), SILENCE, NOW);
         assert!(breaker.probes(after(20), 9).is_empty());
-        assert_eq!(breaker.taken(id(3)), Recovered::default());
+        assert_eq!(breaker.taken(id(3), NOW), Recovered::default());
         // another one is, and it by itself
-        breaker.refused_for_now(&letter(4), NOW);
+        breaker.refused_for_now(&letter(4), SILENCE, NOW);
         assert_eq!(breaker.probes(after(20), 9), [id(4)]);
     }
 
@@ -307,13 +332,47 @@ mod tests {
         assert_eq!(breaker.wrongly_dead(), [1, 11].map(id));
         // one probe is enough, and the dead are none
         assert_eq!(breaker.probes(after(20), 9), [id(3)]);
-        let recovered = breaker.taken(id(4));
+        let recovered = breaker.taken(id(4), NOW);
         assert_eq!(recovered.waiting, [id(3)]);
         assert_eq!(recovered.dead, [1, 11].map(id), "and not 2, which was refused like no other");
-        // once others are taken, the letter is at fault
-        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), Verdict::Dies);
-        assert_eq!(for_good(&breaker, &letter(1), "554 quota"), Verdict::Dies);
+        // refused alike as before, they wait as long as their own tries say
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), Verdict::Waits);
+        assert_eq!(breaker.taken(id(5), NOW), Recovered::default());
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), Verdict::Waits);
+        // by a refusal of its own the letter is at fault
+        assert_eq!(for_good(&breaker, &letter(3), "554 5.7.1 spam"), Verdict::Dies);
+        assert_eq!(for_good(&breaker, &letter(1), "550 5.1.1 who?"), Verdict::Dies);
         assert!(breaker.wrongly_dead().is_empty());
+    }
+
+    #[test]
+    fn f12_a_letter_at_fault_that_is_refused_like_others_is_given_up_for_none_of_it() {
+        let breaker = Breaker::default();
+        breaker.refused_for_now(&letter(1), SILENCE, NOW);
+        breaker.refused_for_now(&letter(2), SILENCE, NOW);
+        assert_eq!(breaker.taken(id(3), NOW).waiting, [1, 2].map(id));
+        assert_eq!(for_good(&breaker, &letter(1), "554 quota"), Verdict::Dies);
+        assert_eq!(for_good(&breaker, &letter(2), "554 quota"), Verdict::Waits);
+        assert_eq!(breaker.wrongly_dead(), [id(1)]);
+    }
+
+    #[test]
+    fn f12_letters_at_fault_are_probed_if_others_fare_alike_and_go_again_after_an_hour() {
+        let breaker = Breaker::default();
+        let later = Refusal::read("450 4.2.0 later");
+        for number in 1..=2 {
+            breaker.refused_for_now(&letter(number), later, NOW);
+        }
+        assert_eq!(breaker.taken(id(3), NOW).waiting, [1, 2].map(id));
+        breaker.refused_for_now(&letter(1), later, NOW);
+        assert_eq!(breaker.probes(after(20), 9), []);
+        breaker.refused_for_now(&letter(2), later, NOW);
+        assert_eq!(breaker.probes(after(20), 9), [1, 2].map(id));
+        assert_eq!(breaker.taken(id(3), after(30)), Recovered::default(), "by their own tries");
+        for number in 1..=2 {
+            breaker.refused_for_now(&letter(number), later, after(30));
+        }
+        assert_eq!(breaker.taken(id(3), after(30 + 3_600)).waiting, [1, 2].map(id));
     }
 
     #[test]
@@ -324,21 +383,21 @@ mod tests {
         }
         assert!(breaker.wrongly_dead().is_empty());
         assert!(breaker.probes(after(20), 9).is_empty());
-        assert_eq!(breaker.taken(id(3)).dead, [1, 2].map(id));
+        assert_eq!(breaker.taken(id(3), NOW).dead, [1, 2].map(id));
         // a single one is not
         assert_eq!(for_good(&breaker, &letter(4), "550 5.1.1 who?"), Verdict::Dies);
-        assert_eq!(breaker.taken(id(5)), Recovered::default());
+        assert_eq!(breaker.taken(id(5), NOW), Recovered::default());
     }
 
     #[test]
     fn f12_a_letter_that_ran_out_of_tries_meanwhile_goes_again() {
         let breaker = Breaker::default();
-        breaker.refused_for_now(&letter(1), NOW);
-        breaker.exhausted(id(1));
+        breaker.refused_for_now(&letter(1), SILENCE, NOW);
+        breaker.exhausted(id(1), NOW);
         assert!(breaker.probes(after(20), 9).is_empty());
-        assert_eq!(breaker.taken(id(2)).dead, [id(1)]);
-        breaker.exhausted(id(1));
-        assert_eq!(breaker.taken(id(2)), Recovered::default());
+        assert_eq!(breaker.taken(id(2), NOW).dead, [id(1)]);
+        breaker.exhausted(id(1), NOW);
+        assert_eq!(breaker.taken(id(2), NOW), Recovered::default());
     }
 
     #[test]
@@ -363,6 +422,6 @@ mod tests {
         assert!(breaker.wrongly_dead().is_empty());
         assert_eq!(for_good(&breaker, &letter(3), "554 quota"), Verdict::Waits);
         assert_eq!(breaker.wrongly_dead(), [id(1)]);
-        assert_eq!(breaker.taken(id(4)).dead, [1, 2].map(id));
+        assert_eq!(breaker.taken(id(4), NOW).dead, [1, 2].map(id));
     }
 }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{LimitSettings, LinkSettings, PublicUrl};
 use crate::crypto::secret::Entropy;
 use crate::mail::content::Decision;
-use crate::mail::in_flight::InFlight;
+use crate::mail::in_flight::{InFlight, Room};
 use crate::mail::refusals::Verdict;
 use crate::mail::{
     Breaker, Cause, Envelope, Failure, Fault, Letter, LetterCap, Mailbox, Outbox, RenderError,
@@ -90,8 +90,9 @@ impl Courier {
                 Ok(letters) => {
                     for letter in letters {
                         let courier = Arc::clone(&self);
-                        in_flight.start(letter.tries > 0, async move {
-                            courier.try_to_deliver(&letter).await
+                        let delivered = letter.clone();
+                        in_flight.start(&letter, async move {
+                            courier.try_to_deliver(&delivered).await
                         });
                     }
                 }
@@ -116,19 +117,23 @@ impl Courier {
         Ok(Delivered { sent, kept: outcomes.len() - sent })
     }
 
-    /// Which letters were refused before this courier began: the server may have recovered since.
+    /// Which letters were refused before this courier began: the server may have recovered since. What a
+    /// backup holds back is held from now on.
     pub async fn remember_refusals(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store.write(async |tx| tx.begin_with_held_letters(now).await).await?;
         let refused = self.store.read(async |db| db.find_refused_letters().await).await?;
-        self.breaker.remember(&refused, self.clock.now());
+        self.breaker.remember(&refused, now);
         Ok(())
     }
 
     /// Takes the lease of letters that are due, or that are to be tried ahead of that: as many as
-    /// `room` has. During an outage that is one, a letter that was never refused if there is one.
+    /// `room` has, those to domains that the mail server is slow with last. During an outage that is one,
+    /// a letter that was never refused if there is one.
     async fn claim(
         &self,
         on_their_way: usize,
-        room: ClaimLimit,
+        room: Room,
     ) -> Result<Vec<ClaimedLetter>, StoreError> {
         let now = self.clock.now();
         let outage = self.breaker.may_probe(now, on_their_way);
@@ -136,7 +141,7 @@ impl Courier {
             return Ok(Vec::new());
         }
         let probes = match outage {
-            None => self.breaker.probes(now, room.refused),
+            None => self.breaker.probes(now, room.rest(&[]).refused),
             Some(_) => Vec::new(),
         };
         let is_due = self.store.read(async |db| db.has_due_letters(now).await).await?;
@@ -157,8 +162,13 @@ impl Courier {
             for probe in &probes {
                 tx.claim_letter_early(*probe, lease, now, until).await?;
             }
-            let refused = room.refused.saturating_sub(probes.len());
-            tx.claim_letters(lease, now, until, ClaimLimit { refused, ..room }).await
+            let refused = room.all.refused.saturating_sub(probes.len());
+            let limit = ClaimLimit { refused, ..room.all };
+            let claimed = tx.claim_letters_beside(lease, now, until, limit, &room.slow).await?;
+            match room.slow.is_empty() {
+                true => Ok(claimed),
+                false => tx.claim_letters(lease, now, until, room.rest(&claimed)).await,
+            }
         });
         claim.await
     }
@@ -266,7 +276,7 @@ impl Courier {
         marked?;
         self.metrics.tried("sent");
         tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
-        let others = self.breaker.taken(letter.id);
+        let others = self.breaker.taken(letter.id, now);
         if !others.waiting.is_empty() || !others.dead.is_empty() {
             self.store
                 .write(async |tx| {
@@ -295,7 +305,7 @@ impl Courier {
                 postponed.await.map(|_| ())
             }
             Fault::ForNow => {
-                self.breaker.refused_for_now(letter, now);
+                self.breaker.refused_for_now(letter, failure.refusal(), now);
                 tracing::info!(letter = %letter.id, stage, code, "a letter was refused for now");
                 self.fail(letter, words).await
             }
@@ -332,7 +342,7 @@ impl Courier {
         };
         if tries >= MAX_TRIES {
             tracing::error!(letter = %letter.id, tries, "a letter was given up");
-            self.breaker.exhausted(letter.id);
+            self.breaker.exhausted(letter.id, now);
             return self.give_up(letter, words).await;
         }
         self.metrics.tried("retried");

@@ -4,7 +4,8 @@
 //! recipients tells them apart:
 //!
 //! - The server takes another letter: the refused ones are tried once more, and are at fault if they
-//!   are refused again.
+//!   are refused again. One that was refused like others, and is so again, is not given up for it: the
+//!   server may take some letters and refuse others, such as with a quota that moves on.
 //! - The server refuses a second recipient with the same codes: the server or we are at fault, and
 //!   letters wait that would have been given up (F12).
 //! - Until then the letters are probed in turns, those with the fewest failures first (S17).
@@ -25,6 +26,9 @@ pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(20);
 pub(super) fn is_due(next_probe: Timestamp, now: Timestamp) -> bool {
     next_probe <= now || next_probe > now + PROBE_INTERVAL
 }
+
+/// A letter at fault is as good as any other when the server has taken nothing for so long.
+const AT_FAULT_FOR: Duration = Duration::from_secs(3_600);
 /// So many letters that were given up are remembered, and no more: they are tried again if the server
 /// turns out to have been at fault.
 const MAX_DEAD: usize = 1_000;
@@ -47,13 +51,21 @@ pub struct Recovered {
     pub dead: Vec<LetterId>,
 }
 
+/// What the server said; `None` where it was silent, or hung up.
+pub(super) type Answer = Option<Refusal>;
+
+/// Letters that were refused again after the server had taken others, each with the refusal for good
+/// that it shared with others before that.
+pub(super) type AtFault = BTreeMap<LetterId, Option<Refusal>>;
+
 /// The letters that were refused since the server last took one.
 #[derive(Debug)]
 pub(super) struct Refusals {
     letters: BTreeMap<LetterId, Refused>,
-    /// Of each refusal for good: its first recipient, and whether another one was refused alike.
-    recipients: BTreeMap<Refusal, (EmailAddress, bool)>,
+    /// Of each answer: its first recipient, and whether another one was answered alike.
+    recipients: BTreeMap<Answer, (EmailAddress, bool)>,
     dead: usize,
+    since: Timestamp,
     next_probe: Timestamp,
     /// How many probes there were.
     probes: u64,
@@ -64,8 +76,10 @@ struct Refused {
     state: State,
     /// How often it was refused, as a probe or by its own time.
     failures: u32,
-    /// Its last refusal, if that was for good.
-    refusal: Option<Refusal>,
+    /// The server's last answer to it.
+    answer: Answer,
+    /// Whether that was a refusal for good.
+    is_for_good: bool,
     /// The number of its last probe.
     last_probe: u64,
 }
@@ -85,25 +99,42 @@ impl Refusals {
             letters: BTreeMap::new(),
             recipients: BTreeMap::new(),
             dead: 0,
+            since: now,
             next_probe: now + PROBE_INTERVAL,
             probes: 0,
         }
     }
 
-    /// The letter waits after `failures` refusals.
-    pub fn insert_waiting(&mut self, letter: LetterId, failures: u32, refusal: Option<Refusal>) {
-        self.insert(letter, State::Waiting, failures, refusal);
+    /// Whether the server has taken nothing for so long that it is at fault, and letters are forgiven.
+    pub fn last_long(&self, now: Timestamp) -> bool {
+        self.since + AT_FAULT_FOR <= now
+    }
+
+    /// The letter waits after `failures` refusals, the last one for now.
+    pub fn insert_waiting(&mut self, letter: LetterId, failures: u32, answer: Answer) {
+        self.insert(letter, State::Waiting, failures, (answer, false));
+    }
+
+    /// The letter waits after `failures` refusals, the last one for good.
+    pub fn insert_refused(&mut self, letter: LetterId, failures: u32, refusal: Refusal) {
+        self.insert(letter, State::Waiting, failures, (Some(refusal), true));
     }
 
     /// A letter was given up; whether by its first refusal, or after all of its tries.
     pub fn insert_dead(&mut self, letter: LetterId, refusal: Option<Refusal>) {
         let state = if refusal.is_some() { State::Dead } else { State::Exhausted };
         if self.dead < MAX_DEAD || self.letters.contains_key(&letter) {
-            self.insert(letter, state, 1, refusal);
+            self.insert(letter, state, 1, (refusal, refusal.is_some()));
         }
     }
 
-    fn insert(&mut self, letter: LetterId, state: State, failures: u32, refusal: Option<Refusal>) {
+    fn insert(
+        &mut self,
+        letter: LetterId,
+        state: State,
+        failures: u32,
+        (answer, is_for_good): (Answer, bool),
+    ) {
         let before = self.letters.get(&letter);
         let last_probe = before.map_or(0, |refused| refused.last_probe);
         // probes count here, and not as tries
@@ -111,44 +142,51 @@ impl Refusals {
         let was_dead = before.is_some_and(|refused| refused.state != State::Waiting);
         self.dead += usize::from(state != State::Waiting);
         self.dead -= usize::from(was_dead);
-        self.letters.insert(letter, Refused { state, failures, refusal, last_probe });
+        self.letters.insert(letter, Refused { state, failures, answer, is_for_good, last_probe });
     }
 
-    /// Notes that the recipient was refused like this; answers whether that is news: the second
-    /// recipient that is refused alike.
-    pub fn note(&mut self, refusal: Refusal, recipient: &EmailAddress) -> bool {
+    /// Notes that the recipient was answered like this; answers whether that is news: the second
+    /// recipient that is answered alike.
+    pub fn note(&mut self, answer: Answer, recipient: &EmailAddress) -> bool {
         let (first, is_common) =
-            self.recipients.entry(refusal).or_insert_with(|| (recipient.clone(), false));
+            self.recipients.entry(answer).or_insert_with(|| (recipient.clone(), false));
         let is_news = !*is_common && first != recipient;
         *is_common |= is_news;
         is_news
     }
 
-    /// Whether several recipients were refused like this.
-    pub fn is_common(&self, refusal: Refusal) -> bool {
-        self.recipients.get(&refusal).is_some_and(|(_, is_common)| *is_common)
+    /// Whether several recipients were answered like this.
+    pub fn is_common(&self, answer: Answer) -> bool {
+        self.recipients.get(&answer).is_some_and(|(_, is_common)| *is_common)
     }
 
     /// Letters that were given up at the first refusal of a kind that has since met others.
     pub fn wrongly_dead(&self) -> Vec<LetterId> {
         let is_wrong = |refused: &Refused| {
             refused.state == State::Dead
-                && refused.refusal.is_some_and(|refusal| {
-                    self.is_common(refusal) && !refusal.is_about_the_address()
-                })
+                && self.is_common(refused.answer)
+                && refused.answer.is_some_and(|refusal| !refusal.is_about_the_address())
         };
         let wrong = self.letters.iter().filter(|(_, refused)| is_wrong(refused));
         wrong.map(|(letter, _)| *letter).collect()
     }
 
     /// Letters to be tried ahead of their time, up to `most`: those that failed least, in turns. One is
-    /// enough where every answer was for good.
-    pub fn probes(&mut self, now: Timestamp, most: usize) -> Vec<LetterId> {
-        let waiting = || self.letters.iter().filter(|(_, refused)| refused.state == State::Waiting);
+    /// enough where every answer was for good. Letters at fault are among them if others are answered
+    /// like them, or if nothing has been taken for long.
+    pub fn probes(&mut self, now: Timestamp, most: usize, at_fault: &AtFault) -> Vec<LetterId> {
+        let waiting = || {
+            self.letters.iter().filter(|(letter, refused)| {
+                refused.state == State::Waiting
+                    && (!at_fault.contains_key(letter)
+                        || self.is_common(refused.answer)
+                        || self.last_long(now))
+            })
+        };
         if !is_due(self.next_probe, now) || most == 0 || waiting().next().is_none() {
             return Vec::new();
         }
-        let most = if waiting().all(|(_, refused)| refused.refusal.is_some()) { 1 } else { most };
+        let most = if waiting().all(|(_, refused)| refused.is_for_good) { 1 } else { most };
         let mut order: Vec<_> = waiting()
             .map(|(letter, refused)| (refused.failures, refused.last_probe, *letter))
             .collect();
@@ -175,19 +213,24 @@ impl Refusals {
         self.letters.is_empty()
     }
 
-    /// The server takes letters: what goes again. A letter that was given up stays so if no other
-    /// recipient was refused like its own.
-    pub fn recovered(self) -> Recovered {
+    /// The server takes letters: what goes again, and is at fault from now on. A letter that was given up
+    /// stays so if no other recipient was refused like its own; one that is at fault already waits as
+    /// long as its own tries say, unless nothing was taken for long.
+    pub fn recovered(self, at_fault: &mut AtFault, now: Timestamp) -> Recovered {
         let mut recovered = Recovered::default();
+        let is_forgiven = self.last_long(now);
         for (letter, refused) in &self.letters {
+            let is_common = self.is_common(refused.answer);
             match refused.state {
+                State::Waiting if at_fault.contains_key(letter) && !is_forgiven => continue,
                 State::Waiting => recovered.waiting.push(*letter),
                 State::Exhausted => recovered.dead.push(*letter),
-                State::Dead if refused.refusal.is_some_and(|refusal| self.is_common(refusal)) => {
-                    recovered.dead.push(*letter);
-                }
-                State::Dead => {}
+                State::Dead if is_common => recovered.dead.push(*letter),
+                State::Dead => continue,
             }
+            let shared = refused.answer.filter(|_| refused.is_for_good && is_common);
+            let fault = at_fault.entry(*letter).or_default();
+            *fault = shared.or(*fault);
         }
         recovered
     }

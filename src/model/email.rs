@@ -57,6 +57,11 @@ impl EmailAddress {
         &self.0
     }
 
+    /// What is behind the `@`, as A-labels.
+    pub fn domain(&self) -> &str {
+        self.0.split_once('@').map_or("", |(_, domain)| domain)
+    }
+
     /// The address as its owner writes it: the domain in Unicode where that is safe to show. For
     /// people alone: programs and mail servers get [`Self::as_str`].
     pub fn shown(&self) -> String {

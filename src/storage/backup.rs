@@ -23,6 +23,13 @@ pub enum BackupError {
     Itself { file: PathBuf },
     #[error("{} is no file: give the name of one", file.display())]
     NotReplaceable { file: PathBuf },
+    #[error("{} has the name of a file that SQLite keeps beside a database", file.display())]
+    Reserved { file: PathBuf },
+    #[error(
+        "{} is there: SQLite would take it for a part of the copy. Move it away if it belongs to nothing",
+        file.display()
+    )]
+    Leftover { file: PathBuf },
     #[error("cannot write {}", file.display())]
     File { file: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -48,6 +55,12 @@ impl Store {
         let wrong = |source| BackupError::File { file: file.to_owned(), source };
         if files::is_of(own, file) {
             return Err(BackupError::Itself { file: file.to_owned() });
+        }
+        if files::is_reserved(file) {
+            return Err(BackupError::Reserved { file: file.to_owned() });
+        }
+        if let Some(leftover) = files::leftover_beside(file) {
+            return Err(BackupError::Leftover { file: leftover });
         }
         match fs::metadata(file) {
             Ok(there) if !there.is_file() => {

@@ -75,6 +75,9 @@ impl ClaimLimit {
     }
 }
 
+/// So many domains can be passed over when letters are claimed.
+pub const MOST_DOMAINS: usize = 4;
+
 /// Of an address that letters are counted by; of a kind by itself, with the kind.
 fn digest_of(email: &EmailAddress, kind: Option<&str>) -> Vec<u8> {
     let digest = match kind {
@@ -100,6 +103,18 @@ impl Connection {
         until: Timestamp,
         limit: ClaimLimit,
     ) -> Result<Vec<ClaimedLetter>, StoreError> {
+        self.claim_letters_beside(lease, now, until, limit, &[]).await
+    }
+
+    /// The same without those to the first [`MOST_DOMAINS`] of these domains.
+    pub async fn claim_letters_beside(
+        &mut self,
+        lease: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+        limit: ClaimLimit,
+        domains: &[String],
+    ) -> Result<Vec<ClaimedLetter>, StoreError> {
         // the outer WHERE repeats the inner one: under READ COMMITTED two couriers may have found
         // the same rows, and the second to lock them must see that they are taken
         const CLAIM: &str = "
@@ -108,6 +123,8 @@ impl Connection {
                 SELECT id FROM outbox
                 WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
                   AND (lease IS NULL OR leased_until <= $3) AND (tries > 0) = ($4 = 1)
+                  AND email NOT LIKE $6 AND email NOT LIKE $7 AND email NOT LIKE $8
+                  AND email NOT LIKE $9
                 ORDER BY due_at, id LIMIT $5)
               AND sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
               AND (lease IS NULL OR leased_until <= $3)";
@@ -115,6 +132,12 @@ impl Connection {
             SELECT id, leased_until, kind, email, locale, account_id, facts, created_at, due_at,
                    tries
             FROM outbox WHERE lease = $1 ORDER BY due_at, id";
+        // no address is empty
+        let mut others: [String; MOST_DOMAINS] = Default::default();
+        for (other, domain) in others.iter_mut().zip(domains) {
+            *other = format!("%@{domain}");
+        }
+        let [one, two, three, four] = &others;
         for (was_refused, limit) in [(0_i64, limit.fresh), (1, limit.refused)] {
             if limit > 0 {
                 sqlx::query(CLAIM)
@@ -123,6 +146,10 @@ impl Connection {
                     .bind(now.unix_millis())
                     .bind(was_refused)
                     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                    .bind(one)
+                    .bind(two)
+                    .bind(three)
+                    .bind(four)
                     .execute(self.raw())
                     .await?;
             }
@@ -188,10 +215,18 @@ impl Connection {
         const SQL: &str = "
             UPDATE outbox SET due_at = $1
             WHERE id = $2 AND due_at > $1 AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
-        self.of_each(SQL, letters, now).await
+        for id in letters {
+            sqlx::query(SQL)
+                .bind(now.unix_millis())
+                .bind(id.to_string())
+                .execute(self.raw())
+                .await?;
+        }
+        Ok(())
     }
 
-    /// These letters are due at `due_at`, if they are given up. They keep their tries.
+    /// These letters are due at `due_at`, if they are given up and not held back. They keep
+    /// their tries.
     pub async fn revive_letters(
         &mut self,
         letters: &[LetterId],
@@ -199,20 +234,13 @@ impl Connection {
     ) -> Result<(), StoreError> {
         const SQL: &str = "
             UPDATE outbox SET due_at = $1, dead_at = NULL
-            WHERE id = $2 AND dead_at IS NOT NULL AND sent_at IS NULL";
-        self.of_each(SQL, letters, due_at).await
-    }
-
-    async fn of_each(
-        &mut self,
-        sql: &'static str,
-        letters: &[LetterId],
-        due_at: Timestamp,
-    ) -> Result<(), StoreError> {
+            WHERE id = $2 AND dead_at IS NOT NULL AND sent_at IS NULL
+              AND (last_error IS NULL OR last_error <> $3)";
         for id in letters {
-            sqlx::query(sql)
+            sqlx::query(SQL)
                 .bind(due_at.unix_millis())
                 .bind(id.to_string())
+                .bind(HELD)
                 .execute(self.raw())
                 .await?;
         }

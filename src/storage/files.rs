@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// of migrations.
 const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".migrating"];
 
+/// Those of SQLite alone.
+const OF_SQLITE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
 /// How many symbolic links may follow one another.
 const LINKS: usize = 40;
 
@@ -19,6 +22,18 @@ pub(super) fn is_of(own: &Path, file: &Path) -> bool {
     let names = BESIDE.iter().flat_map(|end| [own, &resolved].map(|own| with_ending(own, end)));
     let mut own_files = names.chain([own.to_owned()]);
     own_files.any(|own| is_same(&own, file))
+}
+
+/// Whether a database of some other name would have this file for its own.
+pub(super) fn is_reserved(file: &Path) -> bool {
+    let name = file.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
+    name.is_some_and(|name| OF_SQLITE.iter().any(|end| name.ends_with(end)))
+}
+
+/// What SQLite would play back into a database that is put at `file`.
+pub(super) fn leftover_beside(file: &Path) -> Option<PathBuf> {
+    let mut beside = ["-wal", "-journal"].into_iter().map(|end| with_ending(file, end));
+    beside.find(|path| fs::metadata(path).is_ok_and(|it| it.len() > 0))
 }
 
 /// The path with something behind its last name.

@@ -1,4 +1,5 @@
-//! Letters that are held back: they waited when a backup was taken, and may have left since.
+//! Letters that are held back: they waited when a backup was taken, or had been given up since a letter
+//! last left, which a courier may take back; and may have left since.
 //!
 //! A held letter is one that was given up, with words of our own in the place of the mail server's. So
 //! nothing sends it until the operator lets it be tried, and it is forgotten as dead letters are.
@@ -18,7 +19,13 @@ const CONTEST: &str = "
                     AND sent_at IS NULL AND dead_at IS NULL)";
 const HOLD: &str = "
     UPDATE outbox SET dead_at = $1, last_error = $2, lease = NULL, leased_until = NULL
-    WHERE sent_at IS NULL AND dead_at IS NULL";
+    WHERE sent_at IS NULL
+      AND (dead_at IS NULL OR dead_at > COALESCE((SELECT MAX(sent_at) FROM outbox), 0))
+      AND (last_error IS NULL OR last_error <> $2)";
+/// The end of the year 9999: when a letter in a backup is given up, before a service has begun with it.
+const NOT_BEGUN: Timestamp = Timestamp::from_unix_millis(253_402_300_799_000);
+const BEGIN: &str =
+    "UPDATE outbox SET dead_at = $1 WHERE dead_at = $2 AND sent_at IS NULL AND last_error = $3";
 const RELEASE: &str = "
     UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL, last_error = NULL
     WHERE dead_at IS NOT NULL AND sent_at IS NULL AND last_error = $2";
@@ -26,11 +33,19 @@ const COUNT: &str =
     "SELECT COUNT(*) AS n FROM outbox WHERE dead_at IS NOT NULL AND last_error = $1";
 
 impl Connection {
-    /// Holds back every letter that has not left and was not given up; answers how many.
+    /// Holds back every letter that has not left, but for those that were given up before one last left;
+    /// answers how many.
     pub async fn hold_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         sqlx::query(CONTEST).bind(now.unix_millis()).execute(self.raw()).await?;
         let hold = sqlx::query(HOLD).bind(now.unix_millis()).bind(HELD);
         Ok(hold.execute(self.raw()).await?.rows_affected())
+    }
+
+    /// A service begins: letters that are held back in a backup count as given up from now on, however old
+    /// that is, so that they are forgotten no sooner than others.
+    pub async fn begin_with_held_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let begin = sqlx::query(BEGIN).bind(now.unix_millis()).bind(NOT_BEGUN.unix_millis());
+        Ok(begin.bind(HELD).execute(self.raw()).await?.rows_affected())
     }
 
     /// Lets every letter that is held back be tried at once; answers how many.
@@ -51,5 +66,6 @@ pub(super) async fn hold_in(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(CONTEST).bind(now.unix_millis()).execute(&mut *copy).await?;
-    sqlx::query(HOLD).bind(now.unix_millis()).bind(HELD).execute(copy).await.map(drop)
+    let hold = sqlx::query(HOLD).bind(NOT_BEGUN.unix_millis()).bind(HELD);
+    hold.execute(copy).await.map(drop)
 }

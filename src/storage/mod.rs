@@ -74,7 +74,7 @@ pub use clients::ClientRecord;
 use codes::Meaning;
 pub use copy::{CopiedTable, CopyError, copy};
 pub use credentials::{CredentialsOf, PasswordCredentials};
-pub use deliveries::{ClaimLimit, ClaimedLetter, RefusedLetter};
+pub use deliveries::{ClaimLimit, ClaimedLetter, MOST_DOMAINS, RefusedLetter};
 pub use email_changes::NewEmailChange;
 pub use error::{StoreError, StoreErrorKind};
 pub use events::NewEvent;

@@ -245,6 +245,35 @@ async fn r48_f12_one_refusal_for_good_among_letters_that_are_taken_is_final() {
 }
 
 #[rocket::async_test]
+async fn r48_f12_a_server_that_takes_one_letter_in_five_gets_all_of_them() {
+    for (at, act) in [
+        ("DATA", Act::Say("554 5.7.1 quota exceeded")),
+        ("letter", Act::Say("554 quota exceeded")),
+        ("RCPT", Act::Say("452 4.5.3 too many")),
+    ] {
+        let server = SmtpServer::start();
+        let app = app_on(&server).await;
+        let seen = AtomicUsize::new(0);
+        server.plays(move |step| match step.name() == at {
+            true if seen.fetch_add(1, Ordering::SeqCst) % 5 != 0 => act,
+            _ => Act::Behave,
+        });
+        for number in 0..20 {
+            sign_up(&app, &person(number)).await;
+        }
+        lives(&app, 120, seconds(15)).await;
+        // the last ones by their own tries, with pauses that double
+        lives(&app, 40, seconds(900)).await;
+        let letters = outbox(&app).await;
+        let left = letters.iter().filter(|letter| letter.state == LetterState::Sent).count();
+        assert_eq!(left, 20, "{at}: {letters:?}");
+        for number in 0..20 {
+            assert_eq!(server.letters_to(&person(number)).len(), 1, "{at} {number}");
+        }
+    }
+}
+
+#[rocket::async_test]
 async fn r48_f12_a_new_courier_knows_what_died_before_it_began() {
     let database = support::database().await;
     let server = SmtpServer::start();

@@ -174,6 +174,22 @@ fn s16_no_command_writes_over_a_file_of_the_live_database() {
         let said = program.tell(&["db", "backup", file, "--force"], "");
         assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
     }
+    // what SQLite would take for a part of another database, or of the copy
+    fs::write(program.path("left.db-wal"), "x").expect("a file");
+    fs::write(program.path("other.db-journal"), "x").expect("a file");
+    fs::write(program.path("good.db-wal"), "").expect("a file");
+    for (file, words) in [
+        ("a.db-wal", "the name of a file that SQLite keeps"),
+        ("A.DB-SHM", "the name of a file that SQLite keeps"),
+        ("data/other.db-journal", "the name of a file that SQLite keeps"),
+        ("left.db", "left.db-wal is there"),
+        ("other.db", "other.db-journal is there"),
+    ] {
+        let said = program.tell(&["db", "backup", file, "--force"], "");
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+        assert!(!program.path(file).exists(), "{file}");
+    }
+    assert_eq!(program.tell(&["db", "backup", "good.db"], "").code, Some(0));
     let said = program.tell(&["db", "copy", "--to", "sqlite://data"], "");
     assert!(said.code == Some(1) && said.stderr.contains("is a folder"), "{said:?}");
     // and all the while it serves

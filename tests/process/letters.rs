@@ -240,6 +240,32 @@ fn r48_a_letter_that_was_on_its_way_when_the_service_was_killed_arrives() {
     assert_eq!(server.wait_for(1)[0].to, [ADA]);
 }
 
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
+fn r48_s17_forty_recipients_that_are_met_with_silence_hold_up_no_other_domain() {
+    const HANGING: usize = 40;
+    let server = SmtpServer::start();
+    server.plays(move |step| match step {
+        Step::Recipient(to) if to.ends_with("@tarpit.example") => Act::Hang,
+        _ => Act::Behave,
+    });
+    let mut settings = settings(&server);
+    settings.retain(|(key, _)| !key.ends_with("TIMEOUT"));
+    settings.push(("VESTIBULE_LIMITS__SIGN_UPS_PER_ADDRESS", "1000".to_owned()));
+    let program = Program::start(&settings);
+    for number in 0..HANGING {
+        sign_up(&program, &format!("p{number}@tarpit.example"));
+    }
+    for number in 0..5 {
+        let email = format!("person{number}@example.org");
+        sign_up(&program, &email);
+        let signed_up = Instant::now();
+        let letter = wait_until("the letter", || server.letters_to(&email).pop());
+        let took = letter.at.saturating_duration_since(signed_up);
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+}
+
 /// How long honest letters take, beside recipients that a mail server answers like this. What it prints
 /// stands in `docs/performance.md`.
 #[test]

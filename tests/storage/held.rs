@@ -10,6 +10,7 @@ use crate::database::{NOW, TestDatabase, after, email, open, sqlite_url};
 
 on_both_engines! {
     f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_before,
+    f22_a_letter_that_was_given_up_since_one_last_left_is_held_back,
     f22_a_request_for_a_new_password_that_is_held_back_contests_the_sign_up,
     s15_what_waits_for_an_instant_from_before_the_clock_was_set_back_waits_no_longer,
 }
@@ -43,32 +44,39 @@ async fn f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_befo
     let dead = db.letter("carl@example.org", NOW).await;
     db.execute(&format!("UPDATE outbox SET dead_at = 1, last_error = 'no' WHERE id = '{dead}'"))
         .await;
+    let sent = db.letter("eve@example.org", NOW).await;
+    db.execute(&format!("UPDATE outbox SET sent_at = 2 WHERE id = '{sent}'")).await;
     let on_its_way = db.letter("dora@example.org", NOW).await;
     db.execute(&format!(
         "UPDATE outbox SET lease = 'x', leased_until = {} WHERE id = '{on_its_way}'",
         after(60).unix_millis()
     ))
     .await;
-    assert_eq!(states(&db).await, [2, 1, 1, 0, 0]);
+    assert_eq!(states(&db).await, [2, 1, 1, 0, 1]);
     let held = db.store.write(async |tx| tx.hold_letters(NOW).await).await;
     assert_eq!(held.map_err(|error: StoreError| error.kind()), Ok(3));
-    assert_eq!(states(&db).await, [0, 0, 1, 3, 0]);
+    assert_eq!(states(&db).await, [0, 0, 1, 3, 1]);
     assert!(db.claim(after(7_200), 10).await.is_empty());
 
     // not even when the mail server takes letters again
     let refused = db.store.read(async |db| db.find_refused_letters().await).await.unwrap();
-    assert_eq!(refused.iter().map(|letter| letter.id).collect::<Vec<_>>(), [dead]);
+    assert!(refused.is_empty());
+    // nor by a courier that knows it from before
+    let revived: Result<(), StoreError> =
+        db.store.write(async |tx| tx.revive_letters(&[waiting], NOW).await).await;
+    revived.unwrap();
+    assert_eq!(states(&db).await, [0, 0, 1, 3, 1]);
 
     // those that were given up are other letters
     let retried: Result<u64, StoreError> =
         db.store.write(async |tx| tx.retry_dead_letters(NOW).await).await;
     assert_eq!(retried.unwrap(), 1);
-    assert_eq!(states(&db).await, [1, 0, 0, 3, 0]);
+    assert_eq!(states(&db).await, [1, 0, 0, 3, 1]);
     // one, and then the rest
     let released: Result<bool, StoreError> =
         db.store.write(async |tx| tx.retry_letter(waiting, NOW).await).await;
     assert!(released.unwrap());
-    assert_eq!(states(&db).await, [2, 0, 0, 2, 0]);
+    assert_eq!(states(&db).await, [2, 0, 0, 2, 1]);
     let shown = db.store.read(async |db| db.find_letter(waiting, NOW).await).await.unwrap();
     assert_eq!(shown.and_then(|letter| letter.last_error), None);
     let held = db.store.read(async |db| db.count_held_letters().await).await;
@@ -76,8 +84,26 @@ async fn f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_befo
     let released: Result<u64, StoreError> =
         db.store.write(async |tx| tx.release_held_letters(NOW).await).await;
     assert_eq!(released.unwrap(), 2);
-    assert_eq!(states(&db).await, [4, 0, 0, 0, 0]);
+    assert_eq!(states(&db).await, [4, 0, 0, 0, 1]);
     assert_eq!(db.claim(NOW, 10).await.len(), 4);
+}
+
+async fn f22_a_letter_that_was_given_up_since_one_last_left_is_held_back(db: TestDatabase) {
+    let sent = db.letter("eve@example.org", NOW).await;
+    db.execute(&format!("UPDATE outbox SET sent_at = 2 WHERE id = '{sent}'")).await;
+    for (address, dead_at) in [("ada@example.org", 1), ("bob@example.org", 3)] {
+        let dead = db.letter(address, NOW).await;
+        db.execute(&format!(
+            "UPDATE outbox SET dead_at = {dead_at}, last_error = '554 quota' WHERE id = '{dead}'"
+        ))
+        .await;
+    }
+    for expected in [1, 0] {
+        let held: Result<u64, StoreError> =
+            db.store.write(async |tx| tx.hold_letters(NOW).await).await;
+        assert_eq!(held.unwrap(), expected, "once");
+    }
+    assert_eq!(states(&db).await, [0, 0, 1, 1, 1]);
 }
 
 async fn f22_a_request_for_a_new_password_that_is_held_back_contests_the_sign_up(db: TestDatabase) {
@@ -105,6 +131,23 @@ async fn f22_a_backup_holds_back_what_waited_when_it_was_taken() {
     let restored = TestDatabase { store: open(&url).await.unwrap(), url, folder: Some(folder) };
     assert_eq!(states(&restored).await, [0, 0, 0, 1, 0]);
     assert!(restored.claim(after(3_600), 10).await.is_empty());
+    // however old the backup is, the letter is kept for as long as if it were given up now
+    let later = after(400 * 24 * 3_600);
+    let month = Duration::from_secs(30 * 24 * 3_600);
+    let purge = async |now: Timestamp| {
+        let before = Timestamp::from_unix_millis(
+            now.unix_millis() - i64::try_from(month.as_millis()).unwrap(),
+        );
+        let purged: Result<u64, StoreError> =
+            restored.store.write(async |tx| tx.purge_letters(before, before, 10).await).await;
+        purged.unwrap()
+    };
+    assert_eq!(purge(later).await, 0);
+    let begun: Result<u64, StoreError> =
+        restored.store.write(async |tx| tx.begin_with_held_letters(later).await).await;
+    assert_eq!(begun.unwrap(), 1);
+    assert_eq!(purge(later).await, 0);
+    assert_eq!(purge(later + month).await, 1);
     // the one that goes on sends it
     assert_eq!(db.claim(NOW, 10).await.len(), 1);
 }

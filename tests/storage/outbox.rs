@@ -36,6 +36,7 @@ on_both_engines! {
     an_account_that_leaves_an_address_takes_what_was_sent_along,
     letters_to_an_address_are_forgotten_sent_or_not,
     s17_letters_that_were_refused_take_no_place_of_fresh_ones,
+    s17_letters_to_slow_domains_are_passed_over_and_no_others,
     f12_letters_that_died_since_the_last_one_left_are_found_and_revived,
 }
 
@@ -592,6 +593,30 @@ async fn s17_letters_that_were_refused_take_no_place_of_fresh_ones(db: TestDatab
     let refused = take(ClaimLimit { fresh: 3, refused: 2 }).await;
     assert_eq!(refused.iter().map(|letter| letter.tries).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(take(ClaimLimit::refused(9)).await.len(), 3);
+}
+
+async fn s17_letters_to_slow_domains_are_passed_over_and_no_others(db: TestDatabase) {
+    for number in 0..3 {
+        db.letter(&format!("p{number}@slow.example"), NOW).await;
+    }
+    let other = db.letter("ada@very.slow.example", NOW).await;
+    let last = db.letter("eve@example.org", NOW).await;
+    let claim = async |beside: &[&str]| {
+        let beside: Vec<String> = beside.iter().map(|&domain| domain.to_owned()).collect();
+        let (lease, limit) = (Entropy.uuid_v7(NOW), ClaimLimit::fresh(2));
+        let claim = db
+            .store
+            .write(async |tx| tx.claim_letters_beside(lease, NOW, after(60), limit, &beside).await);
+        let mut claimed = ids(&claim.await.unwrap());
+        claimed.sort_unstable();
+        claimed
+    };
+    let mut others = [other, last];
+    others.sort_unstable();
+    let beside = ["slow.example", "b.example", "c.example", "d.example", "example.org"];
+    assert_eq!(claim(&beside).await, others, "the fifth is one too many");
+    assert!(claim(&["slow.example"]).await.is_empty());
+    assert_eq!(claim(&[]).await.len(), 2);
 }
 
 async fn f12_letters_that_died_since_the_last_one_left_are_found_and_revived(db: TestDatabase) {
