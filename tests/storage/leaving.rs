@@ -154,13 +154,16 @@ async fn account_link(
     token.reveal()
 }
 
-/// Sends what is due but for one letter, which the mail server refuses for good.
+/// Sends all that is due but for one letter to an address of the person, which the mail server refuses
+/// for good: the export says nothing about letters to addresses that were not the person's (S7).
 async fn send_all_but_one(accounts: &Accounts, marks: &Marks) {
-    let letters = claim(&accounts.store, BEGINNING, 100).await;
-    let (refused, sent) = letters.split_first().unwrap();
+    let mut sent = claim(&accounts.store, BEGINNING, 100).await;
+    let own = [marks.former, marks.present];
+    let refused = sent.iter().position(|letter| own.contains(&letter.email.as_str())).unwrap();
+    let refused = &sent.swap_remove(refused);
     let said = format!("550 no such user as {}", marks.present);
     let noted = accounts.store.write(async |tx| {
-        for letter in sent {
+        for letter in &sent {
             assert!(tx.mark_sent(letter, BEGINNING).await?);
         }
         tx.mark_dead(refused, BEGINNING, &said).await

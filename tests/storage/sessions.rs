@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vestibule::clock::Timestamp;
+use vestibule::crypto::secret::Entropy;
 use vestibule::model::{AccountId, SessionId, UserAgent};
 use vestibule::storage::{Engine, NewSession, SessionRecord, Store, StoreError};
 
@@ -503,6 +504,8 @@ async fn an_account_sees_its_live_sessions_the_latest_sign_in_first(db: TestData
     let bob = db.account("bob@example.org").await;
     let start = async |account, now: u64, idle: u64, absolute: u64| {
         let new = StartingSession {
+            // an id says when it was made, and the list is in the order of ids
+            id: SessionId::new(Entropy.uuid_v7(after(now))),
             now: after(now),
             idle_expires_at: after(idle),
             expires_at: after(absolute),
