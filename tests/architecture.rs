@@ -268,6 +268,7 @@ fn f16_every_reader_of_addresses_is_known() {
             // the user in a URL, and a form that is not encoded
             "cli/arguments.rs",
             "config/database_url.rs",
+            "config/sources.rs",
             "web/edge/form.rs",
         ];
         assert!(!splits || known.contains(&&*file), "src/{file} takes addresses apart");
