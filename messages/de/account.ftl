@@ -33,6 +33,9 @@ error-sign-in-refused =
     E-Mail-Adresse und Passwort passen nicht zusammen, oder die Adresse ist noch nicht bestätigt. Wenn Sie
     sich gerade erst registriert haben, öffnen Sie zuerst den Link in unserer E-Mail. Wenn Sie nicht sicher
     sind, wählen Sie ein neues Passwort.
+error-sign-in-not-now =
+    Das ging gerade nicht, und noch wurde nichts gespeichert. Warten Sie einen Moment, und melden Sie sich dann noch einmal an.
+    Ihre Eingaben bleiben erhalten, außer Passwörtern.
 error-current-password-wrong = Das ist nicht Ihr aktuelles Passwort.
 error-email-malformed = Eine E-Mail-Adresse enthält genau ein @, mit etwas davor und etwas dahinter.
 error-email-too-long = Eine E-Mail-Adresse hat höchstens 254 Zeichen, davon höchstens 64 vor dem @.
@@ -80,8 +83,8 @@ account-done-out = Sie sind abgemeldet.
 account-done-everywhere = Sie sind überall abgemeldet, auch hier.
 account-done-resumed = Sie sind wieder angemeldet. Noch wurde nichts gespeichert: Sehen Sie Ihre Eingaben durch, und senden Sie sie noch einmal ab.
 account-unsaved =
-    Ihre Anmeldung war abgelaufen; deshalb wurde nichts gespeichert oder geändert. Melden Sie sich an: Dann kommen Sie
-    dorthin zurück, wo Sie waren, mit Ihren Eingaben außer den Passwörtern.
+    Ihre Anmeldung war abgelaufen; deshalb wurde nichts gespeichert oder geändert. Melden Sie sich noch einmal an. Ihre
+    Eingaben bleiben erhalten, außer Passwörtern.
 account-done-ended =
     Sie sind hier nicht mehr angemeldet: Die Anmeldung endet nach 20 Minuten ohne Aktivität, spätestens
     nach zwei Stunden, und wenn Sie sich von anderswo abmelden. Melden Sie sich erneut an, um

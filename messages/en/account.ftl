@@ -31,6 +31,9 @@ account-letter-sent-again = Enter the email address again
 error-sign-in-refused =
     Email address and password do not belong together, or the address has yet to be confirmed. If you have
     just signed up, open the link in our email first. If you are not sure, choose a new password.
+error-sign-in-not-now =
+    That did not work just now, and nothing was saved yet. Wait a moment, and sign in again then. Your entries are kept,
+    except passwords.
 error-current-password-wrong = That is not your current password.
 error-email-malformed =
     An email address has one @, with something on each side of it.
@@ -81,8 +84,8 @@ account-done-out = You are signed out.
 account-done-everywhere = You are signed out everywhere, and here as well.
 account-done-resumed = You are signed in again. Nothing was saved yet: look at what you typed, and send it again.
 account-unsaved =
-    Your sign-in had ended, so nothing was saved or changed. Sign in, and you get back to where you were, with what you
-    typed, but for passwords.
+    Your sign-in had ended, so nothing was saved or changed. Sign in again. Your entries are kept, except
+    passwords.
 account-done-ended =
     You are not signed in here any more: that ends after 20 minutes without use, after two hours in any
     case, and when you sign out from somewhere else. Sign in again to go on.

@@ -214,7 +214,8 @@ impl Accounts {
             .judge(typed, owner)
             .map_err(|problem| ActivationError::Password { sign_up: sign_up.clone(), problem })?;
         let (typed, network) = (judged.password().as_bytes(), caller.network());
-        let hashed = self.hasher.hash(typed, Purpose::SignUp, network).await;
+        // the link proves the mailbox, so it is no sign-up of a stranger
+        let hashed = self.hasher.hash(typed, Purpose::SignIn, network).await;
         hashed.map_err(|error| ActivationError::Failure(error.into()))
     }
 

@@ -223,8 +223,9 @@ impl Accounts {
         };
         let new = self.policy.judge(typed, Owner::of(&owner.account))?;
         let (typed, network) = (new.password().as_bytes(), caller.network());
-        self.hasher.admit(Purpose::SignUp, network).map_err(Failure::from)?;
-        let hash = self.hasher.hash(typed, Purpose::SignUp, network).await;
+        // the link proves the mailbox, so it is no sign-up of a stranger
+        self.hasher.admit(Purpose::SignIn, network).map_err(Failure::from)?;
+        let hash = self.hasher.hash(typed, Purpose::SignIn, network).await;
         let hash = hash.map_err(Failure::from)?;
         let digest = LinkToken::parse(token).ok_or(ResetError::Unknown)?.digest();
         self.store

@@ -154,7 +154,7 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// One without threads and memory, for whoever will hash nothing: every hash is lost.
+    /// One without threads and memory, for commands that hash nothing: every hash is lost.
     ///
     /// # Errors
     /// When Argon2 does not take the parameters.
@@ -370,7 +370,7 @@ impl Drop for Owner {
 }
 
 /// On Linux: while others want a processor, this thread has a smaller share of it. A hash takes a
-/// little longer, and whoever waits for none does not feel the sign-ins of others (R51).
+/// little longer, and requests without one are not slowed down by sign-ins (R51).
 fn step_back() {
     #[cfg(target_os = "linux")]
     // not worth a word where it is not allowed
@@ -441,7 +441,7 @@ impl Shared {
             // A panic leaves nothing in the memory that the next hash would not overwrite.
             let answer = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
             let took = self.clock.instant() - began;
-            // what is beyond an ordinary hash is free for the other slots
+            // memory beyond that of an ordinary hash is free for the other slots
             if memory.len() > self.params.block_count() {
                 memory = Vec::new();
             }
@@ -679,7 +679,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_skipped() {
+    async fn dropped_request_is_not_hashed() {
         let hasher = start(tiny());
         let (log, served) = mpsc::channel();
         let gate = occupy(&hasher);

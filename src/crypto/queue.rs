@@ -13,7 +13,8 @@ use super::fair_queue::{Entry, FairQueue};
 use crate::metrics::Hashing;
 use crate::model::Network;
 
-/// What a password is hashed for; sign-in goes before sign-up.
+/// What a password is hashed for; sign-in goes before sign-up. A change or a reset of a password is of an
+/// account, or of a mailbox that is proven, and counts as a sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
     SignIn,
@@ -73,7 +74,7 @@ impl From<&Params> for Cost {
 pub(super) struct Job {
     /// Holds the password, and wipes it when done or dropped.
     pub(super) task: Task,
-    /// Closed when nobody waits for the answer any more.
+    /// Closed when the request was dropped.
     pub(super) reply: oneshot::Sender<Answer>,
     pub(super) purpose: Purpose,
     /// Of the caller that asked.

@@ -35,7 +35,7 @@ pub enum EmailError {
         "there is a blank or an invisible character inside this address, as copying may leave one: \
          type it instead"
     )]
-    Unseen,
+    InvisibleCharacter,
 }
 
 impl EmailError {
@@ -46,7 +46,7 @@ impl EmailError {
             Self::TooLong => "too-long",
             Self::LocalPart => "local-part",
             Self::Domain => "domain",
-            Self::Unseen => "invisible-character",
+            Self::InvisibleCharacter => "invisible-character",
         }
     }
 }
@@ -119,7 +119,7 @@ fn parts(text: &str, least_labels: usize) -> Result<(&str, String), EmailError> 
     if local.is_empty() || domain.is_empty() || domain.contains('@') {
         return Err(EmailError::Shape);
     }
-    // what is seen may be wrong as well, and that is what a person can mend
+    // an error in the visible characters comes first: people can mend it
     let (seen_local, seen_domain) = (seen(local), seen(domain));
     if !is_dot_atom(&seen_local) {
         return Err(EmailError::LocalPart);
@@ -129,12 +129,12 @@ fn parts(text: &str, least_labels: usize) -> Result<(&str, String), EmailError> 
         Ok(folded) if domain.chars().all(|c| is_joiner(c) || !is_unseen(c)) => folded,
         _ if seen_domain != domain => {
             fold_domain(&seen_domain, least_labels)?;
-            return Err(EmailError::Unseen);
+            return Err(EmailError::InvisibleCharacter);
         }
         _ => return Err(EmailError::Domain),
     };
     if seen_local != local {
-        return Err(EmailError::Unseen);
+        return Err(EmailError::InvisibleCharacter);
     }
     if local.len() > MAX_LOCAL || local.len() + 1 + domain.len() > MAX_ADDRESS {
         return Err(EmailError::TooLong);
@@ -148,7 +148,7 @@ pub fn trim_pasted(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_without_width(c))
 }
 
-/// The text without what is not seen in it.
+/// The text without its invisible characters.
 fn seen(text: &str) -> String {
     text.chars().filter(|c| !is_unseen(*c)).collect()
 }
@@ -411,15 +411,15 @@ mod tests {
                 format!("ada@exa{pasted}mple.org"),
                 format!("ada@example.{pasted}org"),
             ] {
-                assert_eq!(folded(&text), Err(EmailError::Unseen), "{text:?}");
+                assert_eq!(folded(&text), Err(EmailError::InvisibleCharacter), "{text:?}");
             }
-            // what is seen and wrong comes first
+            // an error in the visible characters comes first
             let text = format!("a{pasted}(da@example.org");
             assert_eq!(folded(&text), Err(EmailError::LocalPart), "{text:?}");
             let text = format!("ada@exa{pasted}mple..org");
             assert_eq!(folded(&text), Err(EmailError::Domain), "{text:?}");
         }
-        assert_eq!(EmailError::Unseen.code(), "invisible-character");
+        assert_eq!(EmailError::InvisibleCharacter.code(), "invisible-character");
         // a joiner in its place (RFC 5892 appendix A) is a part of the name
         let persian = "ada@\u{646}\u{627}\u{645}\u{647}\u{200c}\u{627}\u{6cc}.example";
         assert!(folded(persian).is_ok());

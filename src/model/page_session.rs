@@ -48,6 +48,22 @@ impl PageSessionSecret {
         decode(sent).is_some_and(|sent| sent.as_bytes().ct_eq(self.derived().as_bytes()).into())
     }
 
+    /// Proves that a text was kept for this very sign-in.
+    pub fn proof_of(&self, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.derived_for(text).as_bytes())
+    }
+
+    /// Whether a text was kept for this very sign-in. In constant time.
+    pub fn has_proof_of(&self, text: &str, proof: &str) -> bool {
+        let own = self.derived_for(text);
+        decode(proof).is_some_and(|proof| proof.as_bytes().ct_eq(own.as_bytes()).into())
+    }
+
+    fn derived_for(&self, text: &str) -> Secret {
+        let digest = Digest::of(text.as_bytes());
+        self.0.derive(digest.as_bytes(), b"text kept for a sign-in at the account page")
+    }
+
     fn derived(&self) -> Secret {
         self.0.derive(&[0; 32], b"form token of the account page")
     }
@@ -81,6 +97,18 @@ pub struct PageSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f14_the_proof_belongs_to_one_cookie_and_one_text() {
+        let mine = PageSessionSecret::new(Secret::new([1; 32]));
+        let other = PageSessionSecret::new(Secret::new([2; 32]));
+        let proof = mine.proof_of("text");
+        assert!(mine.has_proof_of("text", &proof));
+        assert!(!mine.has_proof_of("another", &proof) && !other.has_proof_of("text", &proof));
+        for wrong in [mine.form_token(), mine.reveal(), String::new(), "é".to_owned()] {
+            assert!(!mine.has_proof_of("text", &wrong));
+        }
+    }
 
     #[test]
     fn r46_the_form_token_belongs_to_one_cookie_and_does_not_tell_it() {

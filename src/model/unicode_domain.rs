@@ -1,7 +1,8 @@
 //! Domain names as people write them: U-labels (RFC 5890 §2.3.2.1), where they are safe to show.
 //!
-//! A name is shown in Unicode only if nobody can take it for another by its looks. The rule is
-//! narrower than that of browsers (UTS #39 §5.2): what it does not know stays an A-label.
+//! A name is shown in Unicode only if its letters cannot be taken for those of another script. The
+//! rule is narrower than that of browsers (UTS #39 §5.2): other names stay A-labels. Names of one
+//! script that resemble each other (ö and ő, 0 and o, 未 and 末) are shown.
 
 /// The domain in Unicode; `None` if it is ASCII anyway, or not one that UTS #46 can decode and encode
 /// to the same again.
@@ -30,9 +31,18 @@ enum Script {
     Latin,
     Greek,
     Cyrillic,
-    /// Chinese characters, kana and Hangul, which are written together.
-    EastAsian,
+    Hiragana,
+    Katakana,
+    Han,
+    Hangul,
     Other,
+}
+
+impl Script {
+    /// Chinese characters and kana, which Japanese writes together.
+    fn is_japanese(self) -> bool {
+        matches!(self, Self::Hiragana | Self::Katakana | Self::Han)
+    }
 }
 
 fn script_of(c: char) -> Script {
@@ -41,35 +51,51 @@ fn script_of(c: char) -> Script {
         'a'..='z' => Script::Latin,
         // without thorn, which looks like p
         '\u{df}'..='\u{f6}' | '\u{f8}'..='\u{fd}' | '\u{ff}' => Script::Latin,
-        // without ħ, dotless ı, the ligature ĳ, ĸ, ŀ, ŉ, ŋ, ŧ and the long ſ
-        '\u{127}' | '\u{131}' | '\u{133}' | '\u{138}' | '\u{140}' | '\u{149}' | '\u{14b}'
-        | '\u{167}' | '\u{17f}' => Script::Other,
+        // without ĕ (like ě), ħ, dotless ı, the ligature ĳ, ĸ, ŀ, ŉ, ŋ, ŧ and the long ſ
+        '\u{115}' | '\u{127}' | '\u{131}' | '\u{133}' | '\u{138}' | '\u{140}' | '\u{149}'
+        | '\u{14b}' | '\u{167}' | '\u{17f}' => Script::Other,
+        // s and t with a cedilla look like those with a comma, which Romanian has
+        '\u{15f}' | '\u{163}' => Script::Other,
         '\u{100}'..='\u{17e}' | '\u{219}' | '\u{21b}' => Script::Latin,
         '\u{390}' | '\u{3ac}'..='\u{3ce}' => Script::Greek,
         '\u{430}'..='\u{45f}' | '\u{491}' => Script::Cyrillic,
-        '\u{3005}' | '\u{3007}' | '\u{3041}'..='\u{3096}' | '\u{309d}' | '\u{309e}' => {
-            Script::EastAsian
+        '\u{3041}'..='\u{3096}' | '\u{309d}' | '\u{309e}' => Script::Hiragana,
+        '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30fe}' => Script::Katakana,
+        // strokes, and rare characters like kana
+        '丨' | '丶' | '丿' | '乀' | '乁' | '乄' | '亅' | '亻' | '匕' | '厶' => {
+            Script::Other
         }
-        '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30fe}' => Script::EastAsian,
-        '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => {
-            Script::EastAsian
-        }
+        '\u{3005}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' => Script::Han,
+        '\u{ac00}'..='\u{d7a3}' => Script::Hangul,
         _ => Script::Other,
     }
 }
 
-/// One script, but for digits and the hyphen. All letters of a Greek or Cyrillic word may look like
-/// Latin ones, so those are shown only below a top-level domain of their own script.
+/// Greek and Cyrillic letters that resemble no Latin letter and no digit, in any usual typeface.
+const UNLIKE_LATIN: &str = "δζθλξφψ джийлфэяљњ";
+
+/// Kana and Chinese characters that resemble one another, a slash or a dash.
+const ALIKE_IN_JAPANESE: &str =
+    "へヘべベぺペりリ ニ二ハ八ロ口カ力エ工タ夕ト卜チ千ミ三セ七オ才ヌ又ー一ノ";
+
+/// One script, but for digits and the hyphen, and nothing that looks like a word of another. Greek and
+/// Cyrillic labels are shown only below a top-level domain of their own script.
 fn is_safe(label: &str, top: &str) -> bool {
-    let mut scripts = label.chars().map(script_of).filter(|script| *script != Script::Common);
-    let Some(first) = scripts.next() else { return false };
-    if first == Script::Other || scripts.any(|script| script != first) {
-        return false;
-    }
-    match first {
-        Script::Latin | Script::EastAsian => true,
-        Script::Greek | Script::Cyrillic => top.chars().all(|c| script_of(c) == first),
-        Script::Common | Script::Other => false,
+    let scripts: Vec<_> =
+        label.chars().map(script_of).filter(|script| *script != Script::Common).collect();
+    let is_all = |script| scripts.iter().all(|other| *other == script);
+    match scripts.first() {
+        Some(script @ (Script::Latin | Script::Hangul)) => is_all(*script),
+        Some(script @ (Script::Greek | Script::Cyrillic)) => {
+            is_all(*script)
+                && label.contains(|c| UNLIKE_LATIN.contains(c))
+                && top.chars().all(|c| script_of(c) == *script)
+        }
+        Some(script) if scripts.iter().all(|script| script.is_japanese()) => {
+            let is_alike = |c| ALIKE_IN_JAPANESE.contains(c);
+            if is_all(*script) { !label.chars().all(is_alike) } else { !label.contains(is_alike) }
+        }
+        _ => false,
     }
 }
 
@@ -88,8 +114,12 @@ mod tests {
             "bücher-2026.example",
             "例え.example",
             "ドメイン名例.jp",
+            "ニホン.example",
+            "日本.example",
+            "お名前.example",
             "한국.example",
             "пример.рф",
+            "bacău-timiș-bistriț.example",
             "ελλάδα.ελ",
         ] {
             let ascii = idna::domain_to_ascii_strict(name).unwrap();
@@ -108,7 +138,23 @@ mod tests {
             "gıthub.example", // dotless i
             "þaypal.example", // thorn
             "paypaŀ.example",
-            "例a.example", // East Asian and Latin
+            "арр.сом", // like Latin letters, below a top-level domain that is like one, too
+            "асе.со",
+            "асе.рф",
+            "пример.сом", // the top-level domain alone
+            "ανα.ελ",
+            "moţ.example", // cedilla for comma
+            "moş.example",
+            "praha-mĕsto.example", // breve for caron
+            "例a.example",         // East Asian and Latin
+            "二ホン.example",      // the Chinese character for two as the first kana
+            "ニ本.example",
+            "ハ口.example",
+            "ニハ.example", // kana that may all be Chinese characters
+            "二八.example",
+            "へルプ.example", // one kana of the other kind
+            "日本ノ.example", // like a slash
+            "한국二.example",
             "אתר.example", // right to left
             "موقع.example",
             "ไทย.example",
@@ -116,7 +162,8 @@ mod tests {
             "ɑpple.example",
             "bücher.пример.example", // one label that is not safe is enough
         ] {
-            let Ok(ascii) = idna::domain_to_ascii_strict(name) else { continue };
+            let ascii = idna::domain_to_ascii_strict(name).expect(name);
+            assert!(ascii.contains("xn--"), "{name}: {ascii}");
             assert_eq!(shown(&ascii), None, "{name}: {ascii}");
         }
         for ascii in ["example.org", "xn--example-.org", "xn--a.example", "xn--bcher-kva8.example"]

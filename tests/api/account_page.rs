@@ -274,28 +274,35 @@ fn signing_in_again(page: &Answer) -> Vec<(String, String)> {
 }
 
 /// A form, what is typed into it, where the sign-in leads, and what has to be there again.
-type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, &'a [&'a str]);
+type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
 
 #[rocket::async_test]
 async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
     let app = support::app().await;
     app.account(ADA).await;
     let secret = "a secret long passphrase";
+    let says_so =
+        |page: &str| page.contains("Nothing was saved yet") || page.contains("Noch wurde nichts");
     let name = "Ada \"<Lovelace>";
     let forms: [Sent<'_>; 8] = [
-        ("/account/profile", &[("name", name), ("locale", "de")], None, &[name]),
-        ("/account/email", &[("email", BOB), ("current_password", secret)], None, &[BOB]),
+        ("/account/profile", &[("name", name), ("locale", "de")], "/account", &[name]),
+        (
+            "/account/email",
+            &[("email", BOB), ("current_password", secret)],
+            "/account/email",
+            &[BOB],
+        ),
         (
             "/account/password",
             &[("current_password", secret), ("new_password", secret)],
-            Some("/account/password"),
+            "/account/password",
             &[],
         ),
-        ("/account/deletion", &[("current_password", secret)], Some("/account/deletion"), &[]),
-        ("/account/email/withdrawal", &[], Some("/account"), &[]),
-        ("/account/sessions/end", &[("id", "x")], Some("/account"), &[]),
-        ("/account/page-sessions/end", &[("id", "x")], Some("/account"), &[]),
-        ("/account/sessions/end-all", &[], Some("/account"), &[]),
+        ("/account/deletion", &[("current_password", secret)], "/account/deletion", &[]),
+        ("/account/email/withdrawal", &[], "/account", &[]),
+        ("/account/sessions/end", &[("id", "x")], "/account", &[]),
+        ("/account/page-sessions/end", &[("id", "x")], "/account", &[]),
+        ("/account/sessions/end-all", &[], "/account", &[]),
     ];
     for (path, typed, leads_to, kept) in forms {
         for has_cookie in [true, false] {
@@ -330,17 +337,35 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
             fields[1].1 = PASSWORD;
             let answer = browser.submit_with("/account/sign-in", &fields, own_origin()).await;
             assert!(browser.cookie.is_some(), "{path}: {answer:?}");
-            if let Some(leads_to) = leads_to {
-                let found = (answer.status.code, answer.header("location"));
-                assert_eq!(found, (303, leads_to), "{path}");
+            // a redirect: to reload it does not send the password again
+            let found = (answer.status.code, answer.header("location"));
+            assert_eq!(found, (303, leads_to), "{path}");
+            assert_eq!(browser.unsaved.is_some(), !kept.is_empty(), "{path}: {answer:?}");
+            if kept.is_empty() {
                 continue;
             }
+            let cookie = cookies(&answer);
+            let cookie = cookie.iter().find(|one| one.starts_with("__Host-vestibule-unsaved="));
+            for part in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/", "Max-Age=60"] {
+                let has_part = cookie.is_some_and(|one| one.split("; ").any(|p| p == part));
+                assert!(has_part, "{path}: {part}: {cookie:?}");
+            }
+            // not to another sign-in, be it of the same account
+            let mut other = Browser::signed_in(&app, ADA, PASSWORD).await;
+            other.unsaved = browser.unsaved.clone();
+            assert!(!says_so(&other.open(leads_to).await.body), "{path}");
+            let answer = browser.open(leads_to).await;
             assert_eq!(answer.status, Status::Ok, "{path}: {answer:?}");
+            // once
+            let ends = cookies(&answer).iter().any(|one| {
+                one.starts_with("__Host-vestibule-unsaved=;") && one.contains("Max-Age=0")
+            });
+            assert!(ends, "{path}: {answer:?}");
+            browser.unsaved = None;
+            assert!(!says_so(&browser.open(leads_to).await.body), "{path}");
             keeps_to_the_rules(&answer);
             let page = unescape(&answer.body);
-            let says_so =
-                page.contains("Nothing was saved yet") || page.contains("Noch wurde nichts");
-            assert!(says_so, "{path}: {page}");
+            assert!(says_so(&page), "{path}: {page}");
             for text in kept {
                 assert!(page.contains(text), "{path}: {page}");
             }
@@ -356,6 +381,72 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
             assert_eq!(answer.status.code, 303, "{path}: {answer:?}");
             assert!(answer.header("location").starts_with("/account?done="), "{path}");
         }
+    }
+}
+
+#[rocket::async_test]
+async fn f14_sign_in_that_is_refused_for_now_keeps_what_was_typed() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let mut browser = Browser::new(&app);
+    let fields = [("email", BOB), ("current_password", PASSWORD)];
+    let page = browser.submit_with("/account/email", &fields, own_origin()).await;
+    let fields = signing_in_again(&page.page(403, "Sign in"));
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+    let full = app.fill_hash_queue("");
+    let page = browser.submit_with("/account/sign-in", &fields, own_origin()).await;
+    let page = page.page(503, "Sign in");
+    keeps_to_the_rules(&page);
+    assert!(page.has("retry-after") && !page.body.contains(PASSWORD), "{page:?}");
+    let again = signing_in_again(&page);
+    assert_eq!(again.iter().map(|(n, v)| (&**n, &**v)).collect::<Vec<_>>(), fields);
+    drop(full);
+    // a form that carries nothing along is answered as before
+    let full = app.fill_hash_queue("");
+    let page = browser.submit_with("/account/sign-in", &fields[..2], own_origin()).await;
+    assert!(page.status.code == 503 && !page.body.contains("typed_email"), "{page:?}");
+    drop(full);
+}
+
+#[rocket::async_test]
+async fn f14_form_of_an_older_sign_in_comes_back_with_what_was_typed() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let token = Browser::signed_in(&app, ADA, PASSWORD).await.form_token().await;
+    let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
+    let name = "Ada \"<Lovelace>";
+    let forms: [(&str, &[(&str, &str)], &str, &str); 2] = [
+        ("/account/profile", &[("name", name), ("locale", "de")], "/account", name),
+        (
+            "/account/email",
+            &[("email", BOB), ("current_password", PASSWORD)],
+            "/account/email",
+            BOB,
+        ),
+    ];
+    for (path, typed, leads_to, kept) in forms {
+        let fields = [&[("form_token", token.as_str())], typed].concat();
+        let before = dump(&app).await;
+        // not for another site, nor without a word of the browser
+        for headers in [vec![], vec![Header::new("Origin", "https://evil.example")]] {
+            let page = browser.submit_with(path, &fields, headers).await;
+            assert!(cookies(&page.page(403, "Form not accepted")).is_empty(), "{path}");
+        }
+        let answer = browser.submit_with(path, &fields, own_origin()).await;
+        let found = (answer.status.code, answer.header("location"));
+        assert_eq!(found, (303, leads_to), "{path}");
+        assert_eq!(dump(&app).await, before, "{path}: nothing was done");
+        let page = browser.open(leads_to).await;
+        browser.unsaved = None;
+        keeps_to_the_rules(&page);
+        let page = unescape(&page.body);
+        assert!(page.contains(kept) && page.contains("Nothing was saved yet"), "{path}: {page}");
+        assert!(!page.contains(PASSWORD), "{path}");
+    }
+    // where secrets alone were typed, nothing comes back
+    for path in ["/account/password", "/account/deletion"] {
+        let fields = [("form_token", token.as_str()), ("current_password", PASSWORD)];
+        browser.submit_with(path, &fields, own_origin()).await.page(403, "Form not accepted");
     }
 }
 

@@ -307,6 +307,28 @@ async fn s5_nested_networks_share_and_a_network_that_is_alone_is_served() {
     assert_eq!(sign_in.by(&app, "").dispatch().await.status(), Status::Ok);
 }
 
+/// A stranger's sign-up waits behind sign-ins; a password that a link from an email sets does not.
+#[rocket::async_test]
+async fn s5_passwords_set_by_a_link_go_with_the_sign_ins() {
+    let app = support::configured(SERVED).await;
+    let admitted = |purpose| {
+        let series = format!("vestibule_hashes_admitted_total{{purpose=\"{purpose}\"}} ");
+        let text = app.metrics();
+        let line = text.lines().find_map(|line| line.strip_prefix(&series));
+        line.map_or(0.0, |count| count.parse::<f64>().unwrap())
+    };
+    let by_link = ["activate", "pressActivate", "resetPassword", "pressResetPassword"];
+    let operations = OPERATIONS.into_iter().filter(|operation| by_link.contains(&operation.id));
+    for (n, operation) in operations.enumerate() {
+        let request = request(&app, operation, &format!("person{n}@example.org")).await;
+        let (sign_ins, sign_ups) = (admitted("sign-in"), admitted("sign-up"));
+        let answer = request.by(&app, HONEST).dispatch().await;
+        assert_eq!(answer.status().code, operation.success, "{operation:?}");
+        assert_eq!(admitted("sign-in"), sign_ins + 1.0, "{operation:?}");
+        assert_eq!(admitted("sign-up"), sign_ups, "{operation:?}");
+    }
+}
+
 const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 
 /// One link that is unknown is looked for in an hour.
@@ -366,6 +388,12 @@ async fn s20_frequent_refusals_of_every_kind_are_delayed_and_a_lone_one_is_not()
 async fn s20_bearer_requests_refreshes_and_errors_of_clients_are_never_delayed() {
     let app = support::configured(FEW_LINKS).await;
     let ada = app.signed_in(ADA).await;
+    let operations = ["changePassword", "changeEmail", "deleteAccount"];
+    let mut requests = Vec::new();
+    for (n, id) in operations.into_iter().enumerate() {
+        let email = format!("person{n}@example.org");
+        requests.push(request(&app, operation(id, "", 503), &email).await);
+    }
     refuse_many(&app).await;
     assert_eq!(ada.get("/v1/me").dispatch().await.status(), Status::Ok);
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
@@ -375,6 +403,13 @@ async fn s20_bearer_requests_refreshes_and_errors_of_clients_are_never_delayed()
     assert_eq!(app.token(&refresh("vrt_nonsense")).await.status(), Status::BadRequest);
     assert_eq!(app.token(&[("grant_type", "password")]).await.status(), Status::BadRequest);
     assert_eq!(get(&app, "/nowhere").await.status, Status::NotFound);
+    // a bearer request that hashes, refused by the queue
+    let full = app.fill_hash_queue("");
+    for (request, id) in requests.iter().zip(operations) {
+        let refused = request.by(&app, "").dispatch().await;
+        assert_eq!(refused.status(), Status::ServiceUnavailable, "{id}");
+    }
+    drop(full);
     assert!(app.pauses().is_empty());
 }
 

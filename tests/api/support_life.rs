@@ -105,12 +105,14 @@ pub async fn kinds(ada: &Signed<'_>) -> Vec<String> {
 pub struct Browser<'a> {
     pub app: &'a TestApp,
     pub cookie: Option<String>,
+    /// The cookie with what was typed into a form.
+    pub unsaved: Option<String>,
     pub languages: Option<&'static str>,
 }
 
 impl<'a> Browser<'a> {
     pub fn new(app: &'a TestApp) -> Self {
-        Self { app, cookie: None, languages: None }
+        Self { app, cookie: None, unsaved: None, languages: None }
     }
 
     /// Signs in on the page.
@@ -146,7 +148,9 @@ impl<'a> Browser<'a> {
 
     /// Its cookie, if it has one, as it is sent: the service reads the raw header.
     pub fn cookie_header(&self) -> Option<Header<'static>> {
-        self.cookie.clone().map(|cookie| Header::new("Cookie", cookie))
+        let all: Vec<&str> =
+            [&self.cookie, &self.unsaved].into_iter().flatten().map(|c| &**c).collect();
+        (!all.is_empty()).then(|| Header::new("Cookie", all.join("; ")))
     }
 
     pub async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -167,7 +171,9 @@ impl<'a> Browser<'a> {
         let answer = Answer::of(request.body(crate::support::form(fields)).dispatch().await).await;
         for (_, value) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let pair = value.split(';').next().unwrap();
-            self.cookie = (!value.contains("Max-Age=0")).then(|| pair.to_owned());
+            let is_unsaved = pair.starts_with("__Host-vestibule-unsaved=");
+            let kept = if is_unsaved { &mut self.unsaved } else { &mut self.cookie };
+            *kept = (!value.contains("Max-Age=0")).then(|| pair.to_owned());
         }
         answer
     }

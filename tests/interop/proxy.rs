@@ -372,6 +372,10 @@ fn preflights(proxy: &Proxy) {
         ("X-Vestibule-Client", "forged"),
         ("X-Vestibule-Scope", "forged"),
         ("Authorization", "Bearer forged"),
+        ("X-HTTP-Method-Override", "forged"),
+        ("X-HTTP-Method", "forged"),
+        ("X-Method-Override", "forged"),
+        ("X_HTTP_Method_Override", "forged"),
     ];
     let all = [&[origin, method, headers], forged.as_slice()].concat();
     let seen = proxy.send(200, ("OPTIONS", "/app/post", ""), None, &all).body;

@@ -87,13 +87,15 @@ impl Text {
         Self::of(self.typed.iter().copied().filter(is_kept).collect())
     }
 
-    /// What a text of repetitions repeats, the last time perhaps in part. Only of characters that
-    /// every keyboard has: there are too many others to go through.
+    /// What a text of repetitions repeats, the last time perhaps in part. Of one or two
+    /// characters that are letters of any script or on every keyboard; of more only if all are on every
+    /// keyboard. There are too many others to go through.
     fn unit(&self) -> Option<Self> {
         let typed = &self.typed;
         let repeats = |length: &usize| typed[*length..] == typed[..typed.len() - length];
         let unit = &typed[..(1..=typed.len() / 2).find(repeats)?];
-        unit.iter().all(char::is_ascii).then(|| Self::of(unit.to_vec()))
+        let is_tried = |c: &char| c.is_ascii() || unit.len() <= 2 && c.is_alphanumeric();
+        unit.iter().all(is_tried).then(|| Self::of(unit.to_vec()))
     }
 }
 
@@ -103,7 +105,10 @@ pub(super) fn guess(text: &Text, words: &[Vec<char>]) -> Option<Guess> {
     if holds(&text.folded) {
         return Some(Guess::Listed);
     }
-    let covered = cover(text, words).or_else(|| cover(&text.without_separators(), words));
+    let covered = cover(text, words).or_else(|| {
+        let bare = text.without_separators();
+        (bare.typed.len() < text.typed.len()).then(|| cover(&bare, words))?
+    });
     covered.or_else(|| {
         let unit = text.unit()?;
         if unit.typed.len() < LITTLE { Some(Guess::Pattern) } else { cover(&unit, words) }
@@ -139,7 +144,11 @@ fn cover(text: &Text, words: &[Vec<char>]) -> Option<Guess> {
         };
         let listed = entries_at(folded).filter(is_long).map(|length| (length, 1));
         for (length, entries) in listed.chain(own.map(|length| (length, 0))) {
-            let times = folded.chunks_exact(length).take_while(|part| *part == &folded[..length]);
+            let part = &folded[..length];
+            // a run of one character is as good as a row, and would take long to try in all ways
+            let is_run = part.iter().all(|c| *c == part[0]);
+            let most = if is_run { 1 } else { end };
+            let times = folded.chunks_exact(length).take(most).take_while(|next| *next == part);
             for to in (1..=times.count()).map(|times| at + times * length) {
                 for (used, others) in here[..=ENTRIES - entries].iter().enumerate() {
                     let there = &mut left[to][used + entries];
@@ -162,7 +171,9 @@ fn row_at(typed: &[char]) -> usize {
         typed.iter().zip(row).take_while(|(typed, next)| **typed == *next).count()
     };
     let stays = match typed.first() {
-        Some(first) if first.is_ascii() => along(&mut std::iter::repeat(*first)),
+        Some(first) if first.is_ascii() || first.is_alphanumeric() => {
+            along(&mut std::iter::repeat(*first))
+        }
         _ => 0,
     };
     let rows = ROWS.iter().flat_map(|row| {
@@ -289,10 +300,21 @@ mod tests {
     }
 
     #[test]
-    fn r39_what_is_of_no_keyboard_is_never_a_guess() {
-        for typed in ["\u{1f40e}", "é", "字"] {
+    fn r39_emoji_and_three_characters_of_no_keyboard_repeated_are_no_guess() {
+        for typed in ["\u{1f40e}", "日本語", "éàü"] {
             assert_eq!(guessed(&typed.repeat(15)), None, "{typed}");
         }
+    }
+
+    #[test]
+    fn r40_s19_one_or_two_characters_of_any_script_repeated_are_guessed() {
+        for typed in ["é", "ä", "а", "字", "éä", "да", "а-", "字x"] {
+            for length in [15, 16, 64, 512] {
+                let typed = periodic(typed, length);
+                assert!(guessed(&typed).is_some(), "{typed}");
+            }
+        }
+        assert_eq!(guessed(&format!("{}1!", "é".repeat(14))), Some(Guess::Pattern));
     }
 
     /// Every phrase of three of these words, joined in four ways: none of them may be refused, for

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, EmailAddress, Owner, Password};
 use crate::web::edge::account_views::{
-    ChangeEmail, ChangePassword, DeleteAccount, Deleted, Unsaved, resumed,
+    ChangeEmail, ChangePassword, DeleteAccount, Deleted, resumed,
 };
 use crate::web::edge::bodies::{DeletionForm, EmailChangeForm, PageForm, PasswordChangeForm};
 use crate::web::edge::contract::{described, tag};
@@ -155,17 +155,6 @@ fn email_view(user: &PageUser, new_email: &str, errors: Vec<FieldMessage>) -> Ch
     }
 }
 
-/// The form for another address as it was sent when its sign-in had ended.
-pub(super) fn resumed_email(
-    user: &PageUser,
-    unsaved: Unsaved<'_>,
-    language: Language,
-    pages: &PageState,
-) -> Answer {
-    let view = ChangeEmail { done: Some(resumed()), ..email_view(user, unsaved.email, vec![]) };
-    page(user, Status::Ok, &view, language, pages)
-}
-
 /// The form for another address
 #[utoipa::path(
     context_path = "/account",
@@ -184,7 +173,13 @@ fn email_page(
     pages: &PageState,
 ) -> AccountResult {
     let user = user?;
-    Ok(page(&user, Status::Ok, &email_view(&user, "", vec![]), language, pages))
+    let view = match user.kept("email") {
+        Some(kept) => {
+            ChangeEmail { done: Some(resumed()), ..email_view(&user, &kept.email, vec![]) }
+        }
+        None => email_view(&user, "", vec![]),
+    };
+    Ok(page(&user, Status::Ok, &view, language, pages))
 }
 
 /// Change the address on the page

@@ -4,19 +4,19 @@ use rocket::http::{CookieJar, Status};
 use rocket::{Route, State, get, post, routes};
 
 use super::guard::{self, AccountResult, AccountsState, Answer, OwnForm, PageUser, Refusal};
-use super::{changes, overview};
+use super::resuming::{self, carried_along};
 use crate::accounts::{SignInAttempt, SignInError, SignUpRequest};
 use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{Caller, EmailAddress, Locale, Name, Owner, Password};
-use crate::oauth::OAuth;
 use crate::web::edge::account_views::{
-    ForgottenPassword, LetterSent, SIGNED_OUT, SignIn, SignUp, Unsaved, known,
+    ForgottenPassword, LetterSent, SIGNED_OUT, SignIn, SignUp, known,
 };
 use crate::web::edge::bodies::{AddressForm, PageForm, SignInForm, SignUpForm};
 use crate::web::edge::contract::{described, tag};
 use crate::web::edge::form::{Form, FormError};
 use crate::web::edge::pages::PageState;
+use crate::web::edge::problem::Problem;
 use crate::web::edge::slug;
 use crate::web::edge::views::FieldMessage;
 
@@ -63,8 +63,7 @@ fn sign_in_page(
     operation_id = "pressSignIn",
     request_body(content = SignInForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "Signed in, by a cookie: the form that was sent without a sign-in, with what was typed."),
-        (status = 303, description = "Signed in, by a cookie: to the account."),
+        (status = 303, description = "Signed in, by a cookie: to the account, or to the form that was sent without a sign-in, with what was typed."),
         (status = 422, description = "Address and password do not belong together, or the address has yet to be confirmed."),
     ),
     extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
@@ -78,7 +77,6 @@ async fn sign_in(
     form: Result<Form, FormError>,
     language: Language,
     accounts: &AccountsState,
-    oauth: &State<OAuth>,
     pages: &PageState,
     settings: &State<Settings>,
 ) -> AccountResult {
@@ -91,47 +89,23 @@ async fn sign_in(
     match accounts.sign_in_to_page(attempt).await {
         Ok(secret) => {
             guard::keep_signed_in(jar, &secret);
-            let Some(unsaved) = unsaved(&form) else {
-                return Ok(Answer::Redirect(guard::to(settings, "/account")));
-            };
-            let path = match unsaved.form {
-                form @ ("profile" | "email") => {
-                    let session = accounts.find_page_session(&secret).await?;
-                    let user = PageUser::new(session.ok_or(Refusal::SignIn)?, secret);
-                    return match form {
-                        "profile" => {
-                            overview::resumed(&user, unsaved, language, accounts, oauth, pages)
-                                .await
-                        }
-                        _ => Ok(changes::resumed_email(&user, unsaved, language, pages)),
-                    };
-                }
-                "password" => "/account/password",
-                "deletion" => "/account/deletion",
-                _ => "/account",
-            };
+            let unsaved = carried_along(&form);
+            let path = unsaved.map_or("/account", |unsaved| resuming::keep(jar, &secret, &unsaved));
             Ok(Answer::Redirect(guard::to(settings, path)))
         }
         Err(SignInError::Refused) => {
             let errors = vec![FieldMessage::new("password", "sign-in", "refused")];
-            let view = SignIn { email, done: None, errors, unsaved: unsaved(&form) };
+            let view = SignIn { email, done: None, errors, unsaved: carried_along(&form) };
             Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)))
         }
-        Err(SignInError::Failure(failure)) => Err(failure.into()),
+        Err(SignInError::Failure(failure)) => {
+            let problem = Problem::from(failure);
+            if carried_along(&form).is_some() && matches!(problem.status().code, 429 | 503) {
+                return Err(Refusal::NotNow(Box::new((problem, form))));
+            }
+            Err(problem.into())
+        }
     }
-}
-
-/// The form that the form to sign in carries along, if it does.
-fn unsaved(form: &Form) -> Option<Unsaved<'_>> {
-    let named = form.get("resume")?;
-    let name = Unsaved::FORMS.into_iter().find(|known| *known == named)?;
-    let typed = |field| form.get(field).unwrap_or_default();
-    Some(Unsaved {
-        form: name,
-        email: typed("typed_email"),
-        name: typed("typed_name"),
-        locale: typed("typed_locale"),
-    })
 }
 
 /// Sign out of the account page

@@ -6,16 +6,18 @@ use rocket::response::{self, Redirect, Responder};
 use rocket::time::Duration;
 use rocket::{Request, State};
 
+use super::resuming::{self, Kept, Sent, carried_along};
 use crate::accounts::{Accounts, PAGE_SESSION_TTL, ProfileError};
 use crate::config::Settings;
 use crate::model::{PageSession, PageSessionSecret};
-use crate::web::edge::account_views::{SignIn, Unsaved};
+use crate::web::edge::account_views::SignIn;
 use crate::web::edge::cookies;
 use crate::web::edge::form::{Form, FormError};
 use crate::web::edge::language;
 use crate::web::edge::pages::{Page, PageProblem, Pages};
 use crate::web::edge::problem::Problem;
 use crate::web::edge::slug;
+use crate::web::edge::views::FieldMessage;
 
 /// The prefix makes browsers refuse it without `Secure` and `Path=/`, and from any other host
 /// (RFC 6265bis §4.1.3.2).
@@ -29,34 +31,17 @@ pub(super) fn to(settings: &Settings, path: &str) -> Redirect {
 /// Why a page of the account is not shown.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// Nobody is signed in: that comes first.
+    /// No session cookie.
     SignIn,
-    /// Somebody was, and the browser still has the cookie of it.
+    /// The session of the cookie has ended.
     Ended,
-    /// The same when a form was sent.
-    Unsaved(Box<Sent>),
+    /// A form was sent without a live session; with whether there was a cookie.
+    Unsaved(Box<Sent>, bool),
+    /// A form was sent with a live session, and has the token of another.
+    OtherSession(Box<(Sent, PageSessionSecret)>),
+    /// The form to sign in, which carries another form along, is refused for now.
+    NotNow(Box<(Problem, Form)>),
     Problem(PageProblem),
-}
-
-/// A form that came to nothing, and which one it is among [`Unsaved::FORMS`].
-#[derive(Debug)]
-pub(super) struct Sent {
-    name: &'static str,
-    form: Form,
-    /// The browser still had the cookie.
-    has_ended: bool,
-}
-
-impl Sent {
-    fn as_unsaved(&self) -> Unsaved<'_> {
-        let typed = |name| self.form.get(name).unwrap_or_default();
-        Unsaved {
-            form: self.name,
-            email: typed("email"),
-            name: typed("name"),
-            locale: typed("locale"),
-        }
-    }
 }
 
 impl<E: Into<Problem>> From<E> for Refusal {
@@ -77,22 +62,45 @@ impl<'r> Responder<'r, 'static> for Refusal {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         match self {
             Self::Problem(problem) => problem.respond_to(request),
-            Self::Unsaved(sent) => match form_to_sign_in(request, &sent) {
+            Self::Unsaved(sent, has_cookie) => match form_to_sign_in(request, &sent) {
                 Some(page) => page.respond_to(request),
-                None if sent.has_ended => Self::Ended.respond_to(request),
+                None if has_cookie => Self::Ended.respond_to(request),
                 None => Self::SignIn.respond_to(request),
             },
-            Self::SignIn => sign_in(request, "").respond_to(request),
-            Self::Ended => sign_in(request, "?done=ended").respond_to(request),
+            Self::OtherSession(of) if is_of_own_page(request) => {
+                let (sent, secret) = *of;
+                let path = resuming::keep(request.cookies(), &secret, &sent.as_unsaved());
+                redirect(request, path).respond_to(request)
+            }
+            Self::OtherSession(_) => {
+                Self::from(Problem::of(slug::FOREIGN_FORM)).respond_to(request)
+            }
+            Self::NotNow(of) => {
+                let (problem, form) = *of;
+                match not_now(request, &problem, &form) {
+                    Some(page) => page.respond_to(request),
+                    None => Self::from(problem).respond_to(request),
+                }
+            }
+            Self::SignIn => redirect(request, "/account/sign-in").respond_to(request),
+            Self::Ended => redirect(request, "/account/sign-in?done=ended").respond_to(request),
         }
     }
 }
 
-/// The way to the form that comes first.
-fn sign_in(request: &Request<'_>, query: &str) -> Redirect {
+fn redirect(request: &Request<'_>, path: &str) -> Redirect {
     let settings = request.rocket().state::<Settings>();
     let base = settings.map_or("", |settings| settings.public_url.base_path());
-    Redirect::to(format!("{base}/account/sign-in{query}"))
+    Redirect::to(format!("{base}{path}"))
+}
+
+/// The form to sign in once more, with all that it had but the password.
+fn not_now(request: &Request<'_>, problem: &Problem, form: &Form) -> Option<Page> {
+    let pages = request.rocket().state::<Pages>()?;
+    let errors = vec![FieldMessage::new("password", "sign-in", "not-now")];
+    let email = form.get("email").unwrap_or_default();
+    let view = SignIn { email, done: None, errors, unsaved: carried_along(form) };
+    Some(pages.problem_in(problem, request, &view))
 }
 
 /// The form to sign in, with what was typed into another one. Only for a form that a page of this
@@ -132,6 +140,7 @@ pub(super) type AccountResult = Result<Answer, Refusal>;
 pub(super) struct PageUser {
     pub session: PageSession,
     secret: PageSessionSecret,
+    kept: Option<Kept>,
 }
 
 impl PageUser {
@@ -140,26 +149,29 @@ impl PageUser {
         self.secret.form_token()
     }
 
-    /// Who has just signed in by the form to sign in.
-    pub fn new(session: PageSession, secret: PageSessionSecret) -> Self {
-        Self { session, secret }
+    /// What was typed into this form, if it comes back.
+    pub fn kept(&self, form: &str) -> Option<&Kept> {
+        self.kept.as_ref().filter(|kept| kept.is_of(form))
     }
 
     /// The user and their form, if it came from a page of this sign-in; else the form `name` is
-    /// offered again after a sign-in.
+    /// offered again, if need be after a sign-in.
     pub fn sent(
         user: Result<Self, Refusal>,
         form: Result<Form, FormError>,
         name: &'static str,
     ) -> Result<(Self, Form), Refusal> {
         match (user, form) {
+            (Ok(user), Ok(form)) if !user.has_sent(&form) && resuming::comes_back(name) => {
+                Err(Refusal::OtherSession(Box::new((Sent { name, form }, user.secret))))
+            }
             (Ok(user), form) => {
                 let form = user.accept(form)?;
                 Ok((user, form))
             }
             (Err(refusal @ (Refusal::SignIn | Refusal::Ended)), Ok(form)) => {
-                let has_ended = matches!(refusal, Refusal::Ended);
-                Err(Refusal::Unsaved(Box::new(Sent { name, form, has_ended })))
+                let has_cookie = matches!(refusal, Refusal::Ended);
+                Err(Refusal::Unsaved(Box::new(Sent { name, form }), has_cookie))
             }
             (Err(refusal), _) => Err(refusal),
         }
@@ -168,11 +180,14 @@ impl PageUser {
     /// The form, if it came from a page of this sign-in.
     pub fn accept(&self, form: Result<Form, FormError>) -> Result<Form, Refusal> {
         let form = form?;
-        let sent = form.get("form_token").unwrap_or_default();
-        match self.secret.has_form_token(sent) {
+        match self.has_sent(&form) {
             true => Ok(form),
             false => Err(Problem::of(slug::FOREIGN_FORM).into()),
         }
+    }
+
+    fn has_sent(&self, form: &Form) -> bool {
+        self.secret.has_form_token(form.get("form_token").unwrap_or_default())
     }
 }
 
@@ -193,7 +208,8 @@ async fn find(request: &Request<'_>) -> Result<PageUser, Refusal> {
     let secret = cookie(request).ok_or(Refusal::SignIn)?;
     let accounts = request.rocket().state::<Accounts>().ok_or(Refusal::SignIn)?;
     let session = accounts.find_page_session(&secret).await?.ok_or(Refusal::Ended)?;
-    Ok(PageUser { session, secret })
+    let kept = Kept::take(request, &secret);
+    Ok(PageUser { session, secret, kept })
 }
 
 fn cookie(request: &Request<'_>) -> Option<PageSessionSecret> {

@@ -10,6 +10,7 @@ mod entry;
 mod guard;
 mod overview;
 mod records;
+mod resuming;
 
 use rocket::fairing::AdHoc;
 use rocket::response::Redirect;

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::oauth::{OAuth, SessionPage};
 use crate::storage::PageSessionSummary;
 use crate::web::edge::account_views::{
-    self, DONE, LanguageChoice, Overview, PageSessionView, SessionView, Unsaved, known,
+    self, DONE, LanguageChoice, Overview, PageSessionView, SessionView, known,
 };
 use crate::web::edge::bodies::{PageForm, ProfileForm, SessionForm};
 use crate::web::edge::contract::{described, tag};
@@ -56,7 +56,10 @@ async fn show(
     let user = user?;
     // where the page before ended; nonsense begins at the beginning
     let before = before.and_then(|id| id.parse().ok());
-    let news = News { done: known(done, &DONE), before, ..News::default() };
+    let kept = user.kept("profile");
+    let typed = kept.map(|kept| Typed { name: Some(&kept.name), locale: Some(&kept.locale) });
+    let done = kept.map_or_else(|| known(done, &DONE), |_| Some(account_views::resumed()));
+    let news = News { done, before, typed, ..News::default() };
     let page = page(&user, Status::Ok, news, language, accounts, oauth, pages).await?;
     Ok(Answer::Page(page))
 }
@@ -77,20 +80,6 @@ struct News<'a> {
 struct Typed<'a> {
     name: Option<&'a str>,
     locale: Option<&'a str>,
-}
-
-/// The page with the profile's form as it was sent when its sign-in had ended.
-pub(super) async fn resumed(
-    user: &PageUser,
-    unsaved: Unsaved<'_>,
-    language: Language,
-    accounts: &AccountsState,
-    oauth: &OAuth,
-    pages: &PageState,
-) -> AccountResult {
-    let typed = Typed { name: Some(unsaved.name), locale: Some(unsaved.locale) };
-    let news = News { done: Some(account_views::resumed()), typed: Some(typed), ..News::default() };
-    Ok(Answer::Page(page(user, Status::Ok, news, language, accounts, oauth, pages).await?))
 }
 
 async fn page(

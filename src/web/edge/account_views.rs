@@ -62,6 +62,7 @@ fn field_errors() -> Vec<FieldMessage> {
     let mut all: Vec<FieldMessage> = email.map(|code| message("email", code)).into();
     all.extend(name.map(|code| message("name", code)));
     all.push(message("sign-in", "refused"));
+    all.push(message("sign-in", "not-now"));
     all.push(message("current-password", "wrong"));
     all
 }

@@ -45,12 +45,13 @@ pub(super) fn give_back(request: &Request<'_>) {
 /// Whether a request that found no place may be one of a client that is signed in, or of another
 /// program that asks about tokens: such a refusal is never delayed.
 pub(super) fn may_be_of_a_session(request: &Request<'_>) -> bool {
+    request.uri().path().segments().next() == Some("oauth") || is_of_bearer(request)
+}
+
+/// Whether the path is one of those that take an access token and nothing else, `/v1/me`.
+pub(super) fn is_of_bearer(request: &Request<'_>) -> bool {
     let mut segments = request.uri().path().segments();
-    match segments.next() {
-        Some("oauth") => true,
-        Some("v1") => segments.next() == Some("me"),
-        _ => false,
-    }
+    segments.next() == Some("v1") && segments.next() == Some("me")
 }
 
 /// The method of a request that was refused for want of a place.
@@ -68,7 +69,7 @@ impl Fairing for Admission {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-        // whoever watches over the service wants to hear that it is busy, and not that it is dead
+        // health checks have to tell a busy service from a dead one
         let is_watched = request.uri().path().segments().next() == Some("health");
         if is_watched || !is_ours(request) {
             return;

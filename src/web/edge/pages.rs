@@ -106,6 +106,15 @@ impl Pages {
         page
     }
 
+    /// An error, as a page of its own with its status and headers.
+    pub fn problem_in<V: View>(&self, problem: &Problem, request: &Request<'_>, view: &V) -> Page {
+        problem.answered(request);
+        let mut page = self.page(language::of(request), problem.status(), view);
+        page.headers = problem.headers();
+        page.headers.extend(RequestId::salvage(request, problem.status()));
+        page
+    }
+
     /// A kind of problem in the words of the language, and where it has none, in the program's own.
     /// `detail` is what the program says; it may say more than the kind does, but in English only.
     pub fn explain(

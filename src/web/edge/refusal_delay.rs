@@ -31,8 +31,11 @@ const FORGOTTEN_IN: f64 = 1.0;
 /// Whether the answer to a request is a refusal that may be delayed; kept with the request.
 struct Delayable(AtomicBool);
 
-/// The answer to this request is a refusal that may be delayed.
+/// The answer to this request is a refusal that may be delayed, unless it is a bearer request.
 pub(super) fn mark(request: &Request<'_>) {
+    if admission::is_of_bearer(request) {
+        return;
+    }
     request.local_cache(|| Delayable(AtomicBool::new(false))).0.store(true, Ordering::Relaxed);
 }
 
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn s20_clock_that_is_set_back_or_forward_delays_nobody_longer() {
+    fn s20_clock_set_back_does_not_lengthen_delays() {
         let delay = after(1_000);
         let before = NOW - Duration::from_secs(86_400);
         assert_eq!(delay.delay(before), Duration::from_millis(45));

@@ -62,7 +62,7 @@ slugs! {
         "Nothing is waiting behind this link.",
         "Use the whole link from the latest email, or begin again.";
     PASSWORD_NEEDED = "password-needed", 409, "Password needed",
-        "Whose password the sign-up has is not certain: another sign-up was made for this email address, or a new password was asked for. So the password is chosen by the reader of the email.",
+        "Another sign-up was made for this email address, or a new password was asked for, so the owner of the address is to choose the password now.",
         "Send the same request with a password.";
     ADDRESS_TAKEN = "address-taken", 409, "Address has an account",
         "The address became an account in the meantime.",
