@@ -60,13 +60,10 @@ async fn r42_the_new_password_is_judged_before_the_current_one() {
         assert!(!answer.body.contains(PASSWORD));
     }
     assert!(signs_in(&app, ADA, PASSWORD).await);
-    let long = "äöüß".repeat(32);
+    let long = "ä".repeat(128);
     let answer = change_password(&app, &ada.access_token, PASSWORD, &long).await;
     assert_eq!(answer.status, Status::NoContent, "{answer:?}");
-    assert!(
-        signs_in(&app, ADA, &long).await
-            && !signs_in(&app, ADA, long.strip_suffix("ß").unwrap()).await
-    );
+    assert!(signs_in(&app, ADA, &long).await && !signs_in(&app, ADA, &"ä".repeat(127)).await);
 }
 
 #[rocket::async_test]

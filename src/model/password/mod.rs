@@ -248,10 +248,9 @@ mod tests {
         assert!(judge(&long[..512]).is_ok());
         assert_eq!(judge(&long[..513]).unwrap_err(), PasswordError::TooLong);
         // decomposed letters are counted as they are hashed: composed
-        let four = "e\u{301}a\u{300}u\u{308}o\u{308}";
-        assert_eq!(judge(&format!("{}e\u{301}a", four.repeat(3))).unwrap_err(), short);
-        assert!(judge(&format!("{}e\u{301}au\u{308}", four.repeat(3))).is_ok());
-        assert!(judge(&four.repeat(128)).is_ok());
+        assert!(judge(&"e\u{301}".repeat(14)).is_err());
+        assert!(judge(&"e\u{301}".repeat(15)).is_ok());
+        assert!(judge(&"e\u{301}".repeat(512)).is_ok());
     }
 
     #[test]
