@@ -168,6 +168,11 @@ impl Breaker {
         self.state().refusals.as_ref().map(Refusals::wrongly_dead).unwrap_or_default()
     }
 
+    /// Whether the server has taken another letter since this one was given up, and this one goes again.
+    pub(super) fn goes_again(&self, letter: LetterId) -> bool {
+        self.state().at_fault.contains_key(&letter)
+    }
+
     /// The letter was given up after all of its tries.
     pub(super) fn exhausted(&self, letter: LetterId, now: Timestamp) {
         let State { refusals, at_fault, .. } = &mut *self.state();
@@ -335,6 +340,7 @@ mod tests {
         let recovered = breaker.taken(id(4), NOW);
         assert_eq!(recovered.waiting, [id(3)]);
         assert_eq!(recovered.dead, [1, 11].map(id), "and not 2, which was refused like no other");
+        assert_eq!([1, 2].map(|number| breaker.goes_again(id(number))), [true, false]);
         // refused alike as before, they wait as long as their own tries say
         assert_eq!(for_good(&breaker, &letter(3), "554 quota"), Verdict::Waits);
         assert_eq!(breaker.taken(id(5), NOW), Recovered::default());

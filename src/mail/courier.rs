@@ -316,7 +316,13 @@ impl Courier {
                     .map(|refusal| self.breaker.refused_for_good(letter, refusal, now));
                 match verdict {
                     Some(Verdict::Waits) => self.fail(letter, words).await?,
-                    Some(Verdict::Dies) | None => self.give_up(letter, words).await?,
+                    Some(Verdict::Dies) | None => {
+                        self.give_up(letter, words).await?;
+                        // the server took another one before this was written down
+                        if self.breaker.goes_again(letter.id) {
+                            self.revive(&[letter.id]).await?;
+                        }
+                    }
                 }
                 self.revive(&self.breaker.wrongly_dead()).await
             }

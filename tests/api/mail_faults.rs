@@ -258,8 +258,10 @@ async fn r48_f12_a_server_that_takes_one_letter_in_five_gets_all_of_them() {
             true if !seen.fetch_add(1, Ordering::SeqCst).is_multiple_of(5) => act,
             _ => Act::Behave,
         });
+        // one after the other: a refusal that stands alone between two letters that are taken is final
         for number in 0..20 {
             sign_up(&app, &person(number)).await;
+            app.deliver().await;
         }
         lives(&app, 120, seconds(15)).await;
         // the last ones by their own tries, with pauses that double
