@@ -205,8 +205,12 @@ impl Model {
     }
 
     fn hand_out(&self, access: TokenId, refresh: Option<TokenId>) -> Answer {
+        self.hand_out_at(self.now, access, refresh)
+    }
+
+    fn hand_out_at(&self, now: Instant, access: TokenId, refresh: Option<TokenId>) -> Answer {
         let Token::Access { scope, expires, .. } = self.tokens[access] else { unreachable!() };
-        Answer::Tokens { access, refresh, scope, expires_in: (expires - self.now).max(0) }
+        Answer::Tokens { access, refresh, scope, expires_in: (expires - now).max(0) }
     }
 
     pub fn sign_in(
@@ -284,11 +288,15 @@ impl Model {
             let successor = self.sessions[session].refresh.last().copied();
             let fits = |&&id: &&TokenId| self.grants(id) == Some(scope);
             let again = self.of_live_pair(session).rev().find(fits).copied();
-            let access = again.unwrap_or_else(|| {
+            if let Some(access) = again {
+                let now = self.proven(session);
+                return self.hand_out_at(now, access, successor);
+            }
+            let access = {
                 let it = &mut self.sessions[session];
                 it.last_used = it.last_used.max(self.now);
                 self.issue_access(session, scope)
-            });
+            };
             return self.hand_out(access, successor);
         }
         if self.proven(session) >= self.sessions[session].rotated_at + self.grace {

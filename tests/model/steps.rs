@@ -112,13 +112,22 @@ pub struct Case<'a> {
     service: Service<'a>,
     model: Model,
     passwords: u32,
+    /// Whether the clock was set back. From then on it makes a difference, to both sides, whether a use is
+    /// written down, so it is at once.
+    was_set_back: bool,
     /// What was answered how often.
     pub met: BTreeMap<String, usize>,
 }
 
 impl<'a> Case<'a> {
     pub fn new(service: Service<'a>) -> Self {
-        Self { model: service.model(), service, passwords: 0, met: BTreeMap::new() }
+        Self {
+            model: service.model(),
+            service,
+            passwords: 0,
+            was_set_back: false,
+            met: BTreeMap::new(),
+        }
     }
 
     /// The error says at which step they parted, and in what.
@@ -129,12 +138,20 @@ impl<'a> Case<'a> {
             }
             let parted = |what| format!("step {number}, {step:?}: {what}");
             self.one(step).await.map_err(parted)?;
+            self.was_set_back |= matches!(step, Step::SetBack { .. });
+            self.settle_if_set_back().await;
             self.compare_what_owners_see().await.map_err(parted)?;
         }
         self.try_every_token().await?;
         let other = usize::from(self.service.is_at(0));
         self.go_to(other).await;
         self.try_every_token().await
+    }
+
+    async fn settle_if_set_back(&self) {
+        if self.was_set_back {
+            self.service.settle().await;
+        }
     }
 
     async fn go_to(&mut self, node: usize) {
@@ -321,11 +338,13 @@ impl<'a> Case<'a> {
         for token in 0..self.model.tokens.len() {
             let expected = self.model.use_access(token, 0);
             let answer = self.service.use_access(token, 0).await;
+            self.settle_if_set_back().await;
             if answer != expected {
                 return Err(format!("in the end, {token}: {answer:?}, expected is {expected:?}"));
             }
             let expected = self.model.introspect(everyone, token);
             let introspected = self.service.introspect(everyone, token).await;
+            self.settle_if_set_back().await;
             if introspected != expected {
                 return Err(format!("in the end, {token}: {introspected:?}, not {expected:?}"));
             }
