@@ -1,4 +1,4 @@
-//! What is left of the hashing where clients ask again at once when they are refused:
+//! The goodput of hashing while clients ask again at once when they are refused:
 //! `cargo bench --bench overload -- --goodput`.
 
 use std::path::Path;

@@ -63,7 +63,7 @@ struct Arguments {
     measurement: Measurement,
 }
 
-/// What is measured.
+/// The measurements, in turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Measurement {
     Flood,
