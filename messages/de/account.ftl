@@ -21,13 +21,21 @@ account-letter-sent = Sehen Sie in Ihrem Postfach nach
 account-letter-sent-sign-up =
     Eine E-Mail an { $email } ist unterwegs. Öffnen Sie den Link darin, um Ihre Adresse zu bestätigen.
     Diese Seite können Sie schließen.
+account-letter-sent-once-more =
+    Wenn eine Registrierung mit { $email } noch wartet, ist eine weitere E-Mail unterwegs. Öffnen Sie den
+    Link darin oder in einer früheren, um Ihre Adresse zu bestätigen. Diese Seite können Sie schließen.
 account-letter-sent-forgotten =
-    Wenn es ein Konto mit der E-Mail-Adresse { $email } gibt, ist eine E-Mail unterwegs. Öffnen Sie den
-    Link darin, um ein neues Passwort zu wählen. Diese Seite können Sie schließen.
+    Wenn es ein Konto mit der E-Mail-Adresse { $email } gibt oder eine Registrierung wartet, ist eine
+    E-Mail unterwegs. Öffnen Sie den Link darin, um ein neues Passwort zu wählen. Diese Seite können Sie
+    schließen.
 account-letter-sent-nothing =
     Nach ein paar Minuten ist nichts angekommen? Sehen Sie im Spam-Ordner nach, und prüfen Sie die
     Schreibweise der Adresse.
 account-letter-sent-again = E-Mail-Adresse noch einmal eingeben
+account-waiting = Warten Sie auf unsere E-Mail?
+account-waiting-what =
+    Wenn Sie sich registriert haben und unsere E-Mail nicht angekommen ist, können wir den Link noch einmal
+    senden, an { $email }. Dort wählen Sie ein neues Passwort.
 
 error-sign-in-refused =
     E-Mail-Adresse und Passwort passen nicht zusammen, oder die Adresse ist noch nicht bestätigt. Wenn Sie

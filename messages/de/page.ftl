@@ -10,6 +10,7 @@ page-password-rules =
     Großbuchstaben, Ziffern und Sonderzeichen sind willkommen, aber nicht nötig. Passwörter, die viele
     Leute haben, Ihre E-Mail-Adresse, Ihr Name und der Name { $service } werden nicht angenommen.
 page-not-you = Das waren nicht Sie?
+page-send-again = Link noch einmal senden
 page-send-new-link = Neuen Link zusenden
 page-forgotten-password = Neues Passwort wählen
 page-close = Sie können diese Seite schließen.
@@ -97,8 +98,10 @@ link-unknown-why =
     Vielleicht ist er nicht vollständig: Manche E-Mail-Programme brechen einen langen Link auf zwei
     Zeilen um. Kopieren Sie ihn ganz aus der E-Mail in die Adresszeile und versuchen Sie es noch einmal.
 link-unknown-advice =
-    Wenn das nicht hilft, fordern Sie einen neuen Link an: dort, wo Sie auch diesen angefordert haben,
-    oder hier.
+    Wenn das nicht hilft, nennen Sie uns Ihre E-Mail-Adresse. Wir senden Ihnen dann einen neuen
+    Link, über den Sie ein Passwort wählen.
+link-unknown-change =
+    Wenn das nicht hilft, fordern Sie die Änderung Ihrer E-Mail-Adresse in Ihrem Konto noch einmal an.
 
 new-link-sent = Sehen Sie in Ihrem Postfach nach
 new-link-sent-what =
@@ -106,7 +109,7 @@ new-link-sent-what =
     Sie den Link darin. Diese Seite können Sie schließen.
 new-link-sent-advice =
     Nach ein paar Minuten ist nichts angekommen? Sehen Sie im Spam-Ordner nach. Ist die E-Mail auch dort
-    nicht, beginnen Sie von vorn.
+    nicht, können wir sie noch einmal senden.
 
 ## Der Link eines vergessenen Passworts
 

@@ -21,12 +21,19 @@ account-letter-sent = Look in your mailbox
 account-letter-sent-sign-up =
     An email is on its way to { $email }. Open the link in it to confirm your address. You may close
     this page.
+account-letter-sent-once-more =
+    If a sign-up with { $email } still waits, another email is on its way. Open the link in it, or in an
+    earlier one, to confirm your address. You may close this page.
 account-letter-sent-forgotten =
-    If there is an account at { $email }, an email is on its way. Open the link in it to choose a new
-    password. You may close this page.
+    If there is an account at { $email }, or a sign-up that waits, an email is on its way. Open the link
+    in it to choose a new password. You may close this page.
 account-letter-sent-nothing =
     Nothing there after a few minutes? Look into the spam folder, and whether the address is spelled right.
 account-letter-sent-again = Enter the email address again
+account-waiting = Are you waiting for our email?
+account-waiting-what =
+    If you have signed up and our email has not come, we can send the link again, to { $email }. Behind it
+    you choose a new password.
 
 error-sign-in-refused =
     Email address and password do not belong together, or the address has yet to be confirmed. If you have

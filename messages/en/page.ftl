@@ -11,6 +11,7 @@ page-password-rules =
     your name and the name { $service } are not accepted.
 page-not-you = Was it not you?
 page-send-new-link = Send me a new link
+page-send-again = Send the link again
 page-forgotten-password = Choose a new password
 page-close = You may close this page.
 
@@ -91,14 +92,18 @@ link-unknown-why =
     It may not be whole: some mail programs break a long link over two lines. Copy all of it from the
     email into the address bar, and try again.
 link-unknown-advice =
-    If that does not help, ask for a new link: where you asked for this one, or here.
+    If that does not help, tell us your email address. We then send you a new link, by which
+    you choose a password.
+link-unknown-change =
+    If that does not help, ask for the change of your email address again, in your account.
 
 new-link-sent = Look in your mailbox
 new-link-sent-what =
     If the old link was still waiting to be used, a fresh email is on its way to the address that it was
     sent to. Open the link in it. You may close this page.
 new-link-sent-advice =
-    Has nothing come after a few minutes? Look among the spam. If it is not there either, begin again.
+    Has nothing come after a few minutes? Look among the spam. If it is not there either, we
+    can send it again.
 
 ## The link of a forgotten password
 

@@ -98,7 +98,7 @@ impl<'a> Answers<'a> {
     }
 
     fn unknown(self) -> Page {
-        self.page(Status::NotFound, &LinkUnknown {})
+        self.page(Status::NotFound, &LinkUnknown { of_email_change: false })
     }
 
     fn page(self, status: Status, view: &impl View) -> Page {
@@ -240,7 +240,7 @@ async fn renew(
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     accounts.renew_link(token, &caller).await?;
-    Ok(pages.page(language, Status::Accepted, &NewLinkSent {}))
+    Ok(pages.page(language, Status::Accepted, &NewLinkSent { token, path: "/activate" }))
 }
 
 /// Activate an account

@@ -73,7 +73,9 @@ impl Answers<'_> {
             EmailLinkError::Ended => ended,
             EmailLinkError::AddressTaken(new_email) => self.taken(&new_email),
             EmailLinkError::Expired => expired,
-            EmailLinkError::Unknown => self.page(Status::NotFound, &LinkUnknown {}),
+            EmailLinkError::Unknown => {
+                self.page(Status::NotFound, &LinkUnknown { of_email_change: true })
+            }
             EmailLinkError::Store(error) => return Err(error.into()),
         })
     }
@@ -119,7 +121,9 @@ async fn show(
         EmailChangeStanding::Stopped => answers.stopped(Status::Gone, true),
         EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(&new_email),
         EmailChangeStanding::Expired => answers.expired(),
-        EmailChangeStanding::Unknown => answers.page(Status::NotFound, &LinkUnknown {}),
+        EmailChangeStanding::Unknown => {
+            answers.page(Status::NotFound, &LinkUnknown { of_email_change: true })
+        }
     })
 }
 
@@ -198,7 +202,9 @@ async fn show_stop(
         EmailChangeStanding::Stopped => answers.stopped(Status::Ok, true),
         EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(&new_email),
         EmailChangeStanding::Expired => answers.stop_expired(),
-        EmailChangeStanding::Unknown => answers.page(Status::NotFound, &LinkUnknown {}),
+        EmailChangeStanding::Unknown => {
+            answers.page(Status::NotFound, &LinkUnknown { of_email_change: true })
+        }
     })
 }
 
@@ -261,5 +267,5 @@ async fn renew(
     let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
     accounts.renew_email_link(token, &caller).await?;
     let answers = Answers { pages, language, token }.of(before.locale());
-    Ok(answers.page(Status::Accepted, &NewLinkSent {}))
+    Ok(answers.page(Status::Accepted, &NewLinkSent { token, path: "/confirm-email" }))
 }

@@ -65,7 +65,9 @@ impl Answers<'_> {
             ResetStanding::Expired => {
                 self.page(Status::Gone, &ResetLinkExpired { token: self.token })
             }
-            ResetStanding::Unknown => self.page(Status::NotFound, &LinkUnknown {}),
+            ResetStanding::Unknown => {
+                self.page(Status::NotFound, &LinkUnknown { of_email_change: false })
+            }
         }
     }
 
@@ -140,7 +142,9 @@ async fn press(
         }
         Err(ResetError::Used) => answers.page(Status::Gone, &ResetLinkUsed {}),
         Err(ResetError::Expired) => answers.page(Status::Gone, &ResetLinkExpired { token }),
-        Err(ResetError::Unknown) => answers.page(Status::NotFound, &LinkUnknown {}),
+        Err(ResetError::Unknown) => {
+            answers.page(Status::NotFound, &LinkUnknown { of_email_change: false })
+        }
         Err(ResetError::Failure(failure)) => return Err(failure.into()),
     })
 }
@@ -169,7 +173,7 @@ async fn renew(
     let before = accounts.inspect_reset(token).await?;
     accounts.renew_reset_link(token, &caller).await?;
     let answers = Answers { pages, accounts, language, token }.of(&before);
-    Ok(answers.page(Status::Accepted, &NewLinkSent {}))
+    Ok(answers.page(Status::Accepted, &NewLinkSent { token, path: "/reset-password" }))
 }
 
 /// Ask for a new password

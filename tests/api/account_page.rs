@@ -487,9 +487,10 @@ async fn r46_f14_another_site_puts_nothing_into_a_form_that_comes_after_the_sign
 async fn r46_another_site_can_send_none_of_the_forms_that_come_before_a_sign_in() {
     let app = support::app().await;
     app.account(ADA).await;
-    let forms: [(&str, &[(&str, &str)]); 3] = [
+    let forms: [(&str, &[(&str, &str)]); 4] = [
         ("/account/sign-in", &[("email", ADA), ("password", PASSWORD)]),
         ("/account/sign-up", &[("email", BOB), ("password", PASSWORD)]),
+        ("/account/sign-up/new-link", &[("email", BOB)]),
         ("/account/forgotten-password", &[("email", ADA)]),
     ];
     let own = "https://accounts.example.org";
@@ -893,6 +894,7 @@ async fn other_methods_are_answered_405_with_allow() {
         ("/account/password", "GET, HEAD, POST"),
         ("/account/sign-in", "GET, HEAD, POST"),
         ("/account/sign-out", "POST"),
+        ("/account/sign-up/new-link", "POST"),
         ("/account/export", "GET, HEAD"),
         ("/reset-password", "GET, HEAD, POST"),
         ("/confirm-email", "GET, HEAD, POST"),

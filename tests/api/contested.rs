@@ -17,7 +17,9 @@ use vestibule::testing::{PASSWORD, TestApp};
 use crate::support;
 use crate::support::ADA;
 use crate::support_life::accounts;
-use crate::support_pages::{Answer, OTHER, open, post, rows, signs_in, submit, texts, use_link};
+use crate::support_pages::{
+    Answer, FormOnPage, OTHER, get, open, post, rows, signs_in, submit, texts, use_link,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const CHOSEN: &str = "what the owner has chosen";
@@ -28,12 +30,31 @@ enum Cause {
     Json,
     Page,
     ExpiredLink,
+    /// The button after an expired link, pressed once more.
+    ExpiredLinkAgain,
+    /// The button on the page of a sign-in that was refused.
+    RefusedSignIn,
+    /// The form on the page of a link that is not known.
+    UnknownLink,
+    UnknownResetLink,
     Operator,
     AnotherPassword,
 }
 
-const CAUSES: [Cause; 5] =
-    [Cause::Json, Cause::Page, Cause::ExpiredLink, Cause::Operator, Cause::AnotherPassword];
+const CAUSES: [Cause; 9] = [
+    Cause::Json,
+    Cause::Page,
+    Cause::ExpiredLink,
+    Cause::ExpiredLinkAgain,
+    Cause::RefusedSignIn,
+    Cause::UnknownLink,
+    Cause::UnknownResetLink,
+    Cause::Operator,
+    Cause::AnotherPassword,
+];
+
+const SEND_AGAIN: &str = "Send the link again";
+const SEND_NEW: &str = "Send me a new link";
 
 /// The stranger's sign-up; answers the token of its link.
 async fn planted(app: &TestApp) -> String {
@@ -43,10 +64,21 @@ async fn planted(app: &TestApp) -> String {
 }
 
 /// Posts as a browser that is set to French, and then to English.
-async fn ask(app: &TestApp, path: &'static str, kind: ContentType, body: String) -> Answer {
+async fn ask(app: &TestApp, path: &str, kind: ContentType, body: String) -> Answer {
     let languages = Header::new("Accept-Language", "fr, en;q=0.5");
-    let request = app.client.post(path).header(kind).header(languages).body(body);
+    let request = app.client.post(path.to_owned()).header(kind).header(languages).body(body);
     Answer::of(request.dispatch().await).await
+}
+
+/// Sends a form of a page.
+async fn press(app: &TestApp, form: &FormOnPage) -> Answer {
+    ask(app, &form.action, ContentType::Form, support::form(&form.filled())).await
+}
+
+/// The page of a sign-in with a password that is wrong.
+async fn refused(app: &TestApp, email: &str, password: &str) -> Answer {
+    let fields = [("email", email), ("password", password)];
+    submit(app, "/account/sign-in", &fields).await.page(422, "Sign in")
 }
 
 impl Cause {
@@ -65,6 +97,26 @@ impl Cause {
             Self::ExpiredLink => {
                 let body = form("token", token);
                 ask(app, "/activate/new-link", ContentType::Form, body).await
+            }
+            Self::ExpiredLinkAgain => {
+                // before, when nothing waited yet
+                let fields = [("token", "x")];
+                let sent = submit(app, "/activate/new-link", &fields).await.page(202, "mailbox");
+                let form = FormOnPage::of(&sent, SEND_AGAIN);
+                assert_eq!((&*form.action, form.filled()), ("/activate/new-link", fields.into()));
+                press(app, &form.with("token", token)).await
+            }
+            Self::RefusedSignIn => {
+                let page = refused(app, ADA, PASSWORD).await;
+                press(app, &FormOnPage::of(&page, SEND_AGAIN)).await
+            }
+            Self::UnknownLink => {
+                let page = open(app, "x").await.page(404, "This link does not work");
+                press(app, &FormOnPage::of(&page, SEND_NEW).with("email", ADA)).await
+            }
+            Self::UnknownResetLink => {
+                let page = get(app, "/reset-password?token=x").await;
+                press(app, &FormOnPage::of(&page, SEND_NEW).with("email", ADA)).await
             }
             Self::Operator => {
                 let email = EmailAddress::parse(ADA).unwrap();
@@ -106,7 +158,7 @@ async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
             let context = format!("{cause:?}, {by_the_first}");
             let app = support::app().await;
             let old = planted(&app).await;
-            if cause == Cause::ExpiredLink {
+            if matches!(cause, Cause::ExpiredLink | Cause::ExpiredLinkAgain) {
                 app.advance(DAY);
                 // one that still works when the button of the old one is pressed
                 let body = json!({ "email": ADA });
@@ -172,6 +224,99 @@ async fn s2_another_letter_keeps_the_sign_up_as_it_is() {
         assert!(signs_in(&app, ADA, OTHER).await, "{again}");
         let sql = "SELECT name || ' ' || locale FROM accounts";
         assert_eq!(texts(&app, sql).await, ["Mallory de"], "{again}");
+    }
+}
+
+/// The page that follows a sign-up is shown to the one who knows the password.
+#[rocket::async_test]
+async fn s2_button_after_a_sign_up_sends_the_link_again_and_keeps_the_sign_up() {
+    for address in [ADA, "ada@b\u{fc}cher.example"] {
+        let app = support::app().await;
+        let fields = [("email", address), ("password", OTHER), ("name", "Ada")];
+        let sent = submit(&app, "/account/sign-up", &fields).await;
+        let mut page = sent.page(202, "Look in your mailbox");
+        let email = EmailAddress::parse(address).unwrap();
+        let first = app.link_token(email.as_str()).await;
+        // as often as anybody likes
+        for _ in 0..2 {
+            let form = FormOnPage::of(&page, SEND_AGAIN);
+            assert_eq!(form.action, "/account/sign-up/new-link");
+            page = press(&app, &form).await.page(202, "Look in your mailbox");
+            assert!(page.body.contains(address) && page.body.contains("still waits"), "{page:?}");
+        }
+        let fresh = app.link_token(email.as_str()).await;
+        assert_ne!(first, fresh);
+        // as it was: one button, and the password of the sign-up
+        let page = open(&app, &fresh).await.page(200, "Confirm your email address");
+        assert!(!page.body.contains("type=\"password\""), "{page:?}");
+        assert_eq!(use_link(&app, &first).await.status, Status::Ok);
+        assert!(signs_in(&app, address, OTHER).await);
+        assert_eq!(texts(&app, "SELECT name FROM accounts").await, ["Ada"]);
+    }
+}
+
+/// What is no address leads back to the form, as in the form itself.
+#[rocket::async_test]
+async fn s2_button_after_a_sign_up_takes_addresses_alone() {
+    let app = support::app().await;
+    for email in ["", "ada", "a@b@c.example"] {
+        let fields = [("email", email)];
+        let page = submit(&app, "/account/sign-up/new-link", &fields).await.page(422, "Sign up");
+        assert!(page.body.contains("An email address has one @"), "{page:?}");
+    }
+    assert!(texts(&app, "SELECT kind FROM outbox").await.is_empty());
+}
+
+/// Buttons and forms on the pages look and answer alike, whatever there is at the address.
+#[rocket::async_test]
+async fn r18_r47_s2_asking_for_the_link_again_tells_nothing() {
+    const EVE: &str = "eve@example.org";
+    let app = support::app().await;
+    app.account(ADA).await;
+    assert_eq!(app.sign_up(EVE, OTHER).await, Status::Accepted);
+    app.deliver().await;
+    let mut all = vec![];
+    for email in [ADA, EVE, "nobody@example.org"] {
+        let comparable = |page: Answer| {
+            let mut page = page.without_id();
+            page.headers.retain(|(name, _)| name != "content-length");
+            (page.status, page.headers, page.body.replace(email, "…"))
+        };
+        let mut pages = vec![];
+        for password in ["wrong and long enough", OTHER] {
+            let page = refused(&app, email, password).await;
+            let sent = press(&app, &FormOnPage::of(&page, SEND_AGAIN)).await;
+            pages.push(comparable(page));
+            // and from there once more
+            let form = FormOnPage::of(&sent.clone().page(202, "mailbox"), SEND_AGAIN);
+            pages.push(comparable(sent));
+            pages.push(comparable(press(&app, &form).await.page(202, "mailbox")));
+        }
+        let again = [("email", email)];
+        pages.push(comparable(submit(&app, "/account/sign-up/new-link", &again).await));
+        all.push(pages);
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+    app.deliver().await;
+    assert!(app.letters_to("nobody@example.org").await.is_empty());
+    assert_eq!(app.last_letter_to(ADA).await.name, "password-reset");
+}
+
+/// Where a sign-in may not be tried just now, nothing was found out about its password.
+#[rocket::async_test]
+async fn s2_only_a_refused_sign_in_offers_the_link() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    for path in ["/account/sign-in", "/account/sign-in?done=out", "/account/sign-in?done=ended"] {
+        assert!(!get(&app, path).await.body.contains(SEND_AGAIN), "{path}");
+    }
+    // without an address there is nowhere to send it
+    let page = submit(&app, "/account/sign-in", &[("password", OTHER)]).await;
+    assert!(!page.page(422, "Sign in").body.contains(SEND_AGAIN));
+    // another address is asked for in the account
+    for path in ["/confirm-email?token=x", "/confirm-email/stop?token=x"] {
+        let page = get(&app, path).await.page(404, "This link does not work");
+        assert!(!page.body.contains("<form") && page.body.contains("in your account"), "{path}");
     }
 }
 

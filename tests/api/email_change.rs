@@ -370,9 +370,11 @@ async fn r43_an_expired_link_says_so_and_a_new_one_can_be_had() {
     let mut answers = vec![];
     for token in [token.as_str(), &token, &stopping, UNKNOWN, "x", ""] {
         let answer = submit(&app, "/confirm-email/new-link", &[("token", token)]).await;
-        answers.push(answer.page(202, "mailbox").body);
+        let page = answer.page(202, "mailbox").body;
+        // but for the link that was sent, for the button that sends it again
+        answers.push(page.replace(&format!("value=\"{token}\""), "value=\"…\""));
     }
-    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
     assert!(answers[0].contains("a fresh email is on its way") && !answers[0].contains("sign up"));
     assert!(!answers[0].contains("sign-up"), "{}", answers[0]);
     assert_eq!(letters(&app, NEW).await.len(), sent + 1, "one for each link");

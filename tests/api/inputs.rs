@@ -87,6 +87,7 @@ async fn r36_f16_every_form_trims_addresses_and_names_what_is_inside() {
             assert!(page.body.contains("has already"), "{email:?}: {}", page.body);
             for (path, fields) in [
                 ("/account/sign-up", &[("email", email.as_str()), ("password", PASSWORD)][..]),
+                ("/account/sign-up/new-link", &[("email", email.as_str())]),
                 ("/account/forgotten-password", &[("email", email.as_str())]),
             ] {
                 let page = submit(&app, path, fields).await;
@@ -100,6 +101,7 @@ async fn r36_f16_every_form_trims_addresses_and_names_what_is_inside() {
             let mut pages = vec![browser.send("/account/email", &fields).await];
             for (path, fields) in [
                 ("/account/sign-up", &[("email", email.as_str()), ("password", PASSWORD)][..]),
+                ("/account/sign-up/new-link", &[("email", email.as_str())]),
                 ("/account/forgotten-password", &[("email", email.as_str())]),
             ] {
                 pages.push(submit(&app, path, fields).await);

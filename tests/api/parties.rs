@@ -46,10 +46,11 @@ const OTHER_WORLDS: [World; 4] = [World::Account, World::Waiting, World::Contest
 
 /// Operations that take an address, with each member that one goes into. A new operation or member has to
 /// be decided about here.
-const WITH_AN_ADDRESS: [(&str, &str); 10] = [
+const WITH_AN_ADDRESS: [(&str, &str); 11] = [
     ("changeEmail", "email"),
     ("pressEmail", "email"),
     ("pressForgottenPassword", "email"),
+    ("pressSendAgain", "email"),
     ("pressSignIn", "email"),
     ("pressSignIn", "typed_email"),
     ("pressSignUp", "email"),

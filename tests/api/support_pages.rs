@@ -195,6 +195,56 @@ pub async fn stored(app: &TestApp) -> Vec<u8> {
     }
 }
 
+/// A form on a page, with what is in it before anybody types.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FormOnPage {
+    pub action: String,
+    pub fields: Vec<(String, String)>,
+    /// What its button says.
+    pub button: String,
+}
+
+impl FormOnPage {
+    /// The form whose button says `button`; there is one.
+    pub fn of(page: &Answer, button: &str) -> Self {
+        let mut all = page.body.split("<form ").skip(1).map(Self::parse);
+        let found = all.find(|form| form.button == button);
+        assert!(all.all(|form| form.button != button), "two say {button}: {page:?}");
+        found.unwrap_or_else(|| panic!("none says {button}: {page:?}"))
+    }
+
+    fn parse(rest: &str) -> Self {
+        let form = rest.split("</form>").next().unwrap();
+        let value_of = |tag: &str, name: &str| {
+            let value = tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
+            Some(unescape(value))
+        };
+        let inputs = form.split("<input").skip(1);
+        let fields = inputs.map(|rest| rest.split('>').next().unwrap());
+        let fields = fields.filter_map(|tag| {
+            Some((value_of(tag, "name")?, value_of(tag, "value").unwrap_or_default()))
+        });
+        let button = form.split("<button").nth(1).unwrap().split('>').nth(1).unwrap();
+        Self {
+            action: value_of(&format!(" {form}"), "action").unwrap(),
+            fields: fields.collect(),
+            button: unescape(button.split('<').next().unwrap()),
+        }
+    }
+
+    /// With something typed into a field.
+    pub fn with(mut self, name: &str, typed: &str) -> Self {
+        let field = self.fields.iter_mut().find(|(field, _)| field == name);
+        typed.clone_into(&mut field.unwrap().1);
+        self
+    }
+
+    /// The fields, as they are sent.
+    pub fn filled(&self) -> Vec<(&str, &str)> {
+        self.fields.iter().map(|(name, value)| (&**name, &**value)).collect()
+    }
+}
+
 /// Undoes the escapes that Tera writes.
 pub fn unescape(html: &str) -> String {
     html.replace("&lt;", "<")

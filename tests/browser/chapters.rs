@@ -33,10 +33,15 @@ impl Life<'_> {
         let page = visit.read_words("account-letter-sent").await;
         assert!(page.contains(person.email), "{page}");
         visit.look("sign-up-done").await;
+        visit.press(".card button").await;
+        let page = visit.read_words("account-letter-sent").await;
+        assert!(page.contains(person.email), "{page}");
+        visit.look("sign-up-sent-again").await;
 
-        // too early
+        // too early; the button there would have the password chosen behind the link
         self.sign_in(person.email, PASSWORD).await;
         visit.read_words("error-sign-in-refused").await;
+        visit.read_words("account-waiting").await;
         visit.look("sign-in-too-early").await;
     }
 

@@ -45,6 +45,7 @@ async fn all_stories(screen: Screen) {
     from_the_letter_to_the_account(&visit, &service).await;
     contested_sign_up(&visit, &service).await;
     not_me(&visit, &service).await;
+    link_again(&visit, &service).await;
     pages_that_say_what_is_wrong(&visit, &service).await;
     expired_link(&visit, &mut service).await;
     visit.close().await;
@@ -143,6 +144,38 @@ async fn not_me(visit: &Visit, service: &Service) {
     visit.open_url(&link).await;
     visit.read("The sign-up is dropped").await;
     assert_eq!(service.sign_in(alan, PASSWORD), 400);
+}
+
+/// Lise waits for her letter: she has the link sent again where a sign-in was refused, and where a link
+/// did not work. She chooses a password behind it (S2).
+async fn link_again(visit: &Visit, service: &Service) {
+    let lise = "lise@example.org";
+    service.sign_up(lise, PASSWORD, FIREFOX);
+    service.link(lise, 1);
+    visit.open("/account/sign-in").await;
+    visit.fill("#email", lise).await;
+    visit.fill("#password", PASSWORD).await;
+    visit.enter().await;
+    visit.read("Are you waiting for our email?").await;
+    visit.press(".aside button").await;
+    visit.read("Look in your mailbox").await;
+    service.link(lise, 2);
+    visit.press(".card button").await;
+    visit.read("Look in your mailbox").await;
+    service.link(lise, 3);
+
+    visit.open("/activate?token=V1QlSxRHkL3CWfXHyUVx").await;
+    visit.read("This link does not work").await;
+    visit.fill("#email", lise).await;
+    visit.enter().await;
+    visit.read("Look in your mailbox").await;
+    visit.open_url(&service.link(lise, 4)).await;
+    visit.read("so you choose the password now").await;
+    visit.fill("#password", "a battery of correct horses").await;
+    visit.enter().await;
+    visit.read("Your email address is confirmed").await;
+    assert_eq!(service.sign_in(lise, "a battery of correct horses"), 200);
+    assert_eq!(service.sign_in(lise, PASSWORD), 400);
 }
 
 /// A link that is not whole, and what an error's `type` leads to.

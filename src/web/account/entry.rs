@@ -21,10 +21,28 @@ use crate::web::edge::slug;
 use crate::web::edge::views::FieldMessage;
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![sign_in_page, sign_in, sign_out, sign_up_page, sign_up, forgotten_page, forgotten]
+    routes![
+        sign_in_page,
+        sign_in,
+        sign_out,
+        sign_up_page,
+        sign_up,
+        send_again,
+        forgotten_page,
+        forgotten
+    ]
 }
 
-described!(sign_in_page, sign_in, sign_out, sign_up_page, sign_up, forgotten_page, forgotten);
+described!(
+    sign_in_page,
+    sign_in,
+    sign_out,
+    sign_up_page,
+    sign_up,
+    send_again,
+    forgotten_page,
+    forgotten,
+);
 
 /// The form to sign in
 #[utoipa::path(
@@ -49,7 +67,7 @@ fn sign_in_page(
         Ok(_) => Ok(Answer::Redirect(guard::to(settings, "/account"))),
         Err(Refusal::SignIn | Refusal::Ended) => {
             let done = known(done, &SIGNED_OUT);
-            let view = SignIn { email: "", done, errors: vec![], unsaved: None };
+            let view = SignIn { done, ..SignIn::default() };
             Ok(Answer::Page(pages.page(language, Status::Ok, &view)))
         }
         Err(refusal) => Err(refusal),
@@ -64,7 +82,7 @@ fn sign_in_page(
     request_body(content = SignInForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 303, description = "Signed in, by a cookie: to the account, or to the form that was sent without a sign-in, with what was typed."),
-        (status = 422, description = "Address and password do not belong together, or the address has yet to be confirmed."),
+        (status = 422, description = "Address and password do not belong together, or the address has yet to be confirmed; for every address there is a button to have a link sent."),
     ),
     extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
 )]
@@ -95,7 +113,9 @@ async fn sign_in(
         }
         Err(SignInError::Refused) => {
             let errors = vec![FieldMessage::new("password", "sign-in", "refused")];
-            let view = SignIn { email, done: None, errors, unsaved: carried_along(&form) };
+            let link_to = Some(email).filter(|email| !email.is_empty());
+            let unsaved = carried_along(&form);
+            let view = SignIn { email, errors, link_to, unsaved, ..SignIn::default() };
             Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)))
         }
         Err(SignInError::Failure(failure)) => {
@@ -192,8 +212,48 @@ async fn sign_up(
     };
     // who signs up on a page reads its language
     let locale = Locale::parse(pages.messages().tag(language)).ok();
-    let view = LetterSent { email: &email.shown(), is_sign_up: true };
+    let view = LetterSent { email: &email.shown(), is_sign_up: true, again: false };
     accounts.sign_up(SignUpRequest { email, password, name, locale, caller }).await?;
+    Ok(Answer::Page(pages.page(language, Status::Accepted, &view)))
+}
+
+/// Ask for the letter of a sign-up again
+///
+/// The button of the page that follows a sign-up. The sign-up stays as it is, with its password.
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressSendAgain",
+    request_body(content = AddressForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 202, description = "If a sign-up waits, a letter is on its way."),
+        (status = 422, description = "That is no address."),
+    ),
+    extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
+)]
+#[post("/sign-up/new-link", data = "<form>")]
+async fn send_again(
+    own: Result<OwnForm, Refusal>,
+    caller: Caller,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+) -> AccountResult {
+    own?;
+    let form = form?;
+    let typed = form.get("email").unwrap_or_default();
+    let email = match EmailAddress::parse(typed) {
+        Ok(email) => email,
+        Err(error) => {
+            let errors = vec![FieldMessage::new("email", "email", error.code())];
+            let min_length = accounts.policy.min_length();
+            let view = SignUp { email: typed, name: "", min_length, errors };
+            return Ok(Answer::Page(pages.page(language, Status::UnprocessableEntity, &view)));
+        }
+    };
+    accounts.send_new_link(&email, &caller).await?;
+    let view = LetterSent { email: &email.shown(), is_sign_up: true, again: true };
     Ok(Answer::Page(pages.page(language, Status::Accepted, &view)))
 }
 
@@ -219,7 +279,7 @@ fn forgotten_page(language: Language, pages: &PageState) -> AccountResult {
     operation_id = "pressForgottenPassword",
     request_body(content = AddressForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 202, description = "If there is an account, a letter is on its way."),
+        (status = 202, description = "If there is an account or a sign-up that waits, a letter is on its way."),
         (status = 422, description = "That is no address."),
     ),
     extensions(("x-problems" = json!([slug::FOREIGN_FORM]))),
@@ -245,6 +305,6 @@ async fn forgotten(
         }
     };
     accounts.request_password_reset(&email, &caller).await?;
-    let view = LetterSent { email: &email.shown(), is_sign_up: false };
+    let view = LetterSent { email: &email.shown(), is_sign_up: false, again: false };
     Ok(Answer::Page(pages.page(language, Status::Accepted, &view)))
 }

@@ -99,7 +99,7 @@ fn not_now(request: &Request<'_>, problem: &Problem, form: &Form) -> Option<Page
     let pages = request.rocket().state::<Pages>()?;
     let errors = vec![FieldMessage::new("password", "sign-in", "not-now")];
     let email = form.get("email").unwrap_or_default();
-    let view = SignIn { email, done: None, errors, unsaved: carried_along(form) };
+    let view = SignIn { email, errors, unsaved: carried_along(form), ..SignIn::default() };
     Some(pages.problem_in(problem, request, &view))
 }
 
@@ -109,7 +109,7 @@ fn not_now(request: &Request<'_>, problem: &Problem, form: &Form) -> Option<Page
 fn form_to_sign_in(request: &Request<'_>, sent: &Sent) -> Option<Page> {
     let pages = request.rocket().state::<Pages>().filter(|_| is_of_own_page(request))?;
     let unsaved = Some(sent.as_unsaved());
-    let view = SignIn { email: "", done: None, errors: vec![], unsaved };
+    let view = SignIn { unsaved, ..SignIn::default() };
     Some(pages.page(language::of(request), Status::Forbidden, &view))
 }
 

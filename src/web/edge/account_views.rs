@@ -85,12 +85,14 @@ impl Unsaved<'_> {
 }
 
 /// The form to sign in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct SignIn<'a> {
     pub email: &'a str,
     /// How they were signed out, if they just were.
     pub done: Option<Chosen>,
     pub errors: Vec<FieldMessage>,
+    /// After a refusal: where a link can be sent to, whatever there is at the address (R18).
+    pub link_to: Option<&'a str>,
     pub unsaved: Option<Unsaved<'a>>,
 }
 
@@ -98,12 +100,17 @@ impl View for SignIn<'_> {
     const NAME: &'static str = "account-sign-in";
 
     fn samples() -> Vec<Self> {
-        let sample = |email, done, errors| Self { email, done, errors, unsaved: None };
-        let mut all = vec![sample("", None, vec![]), sample(EMAIL, None, field_errors())];
-        all.extend(SIGNED_OUT.map(|done| sample("", known(Some(done), &SIGNED_OUT), vec![])));
+        let refused = |errors, link_to| Self { email: EMAIL, errors, link_to, ..Self::default() };
+        let mut all = vec![
+            Self::default(),
+            refused(vec![FieldMessage::new("password", "sign-in", "refused")], Some(EMAIL)),
+            refused(field_errors(), None),
+        ];
+        let signed_out = |how| Self { done: known(Some(how), &SIGNED_OUT), ..Self::default() };
+        all.extend(SIGNED_OUT.map(signed_out));
         all.extend(Unsaved::FORMS.map(|form| {
             let unsaved = Unsaved { form, email: NEW_EMAIL, name: "Ada", locale: "en" };
-            Self { unsaved: Some(unsaved), ..sample("", None, vec![]) }
+            Self { unsaved: Some(unsaved), ..Self::default() }
         }));
         all
     }
@@ -148,13 +155,16 @@ impl View for ForgottenPassword<'_> {
 pub struct LetterSent<'a> {
     pub email: &'a str,
     pub is_sign_up: bool,
+    /// Whether the letter of a sign-up was asked for once more.
+    pub again: bool,
 }
 
 impl View for LetterSent<'_> {
     const NAME: &'static str = "account-letter-sent";
 
     fn samples() -> Vec<Self> {
-        [true, false].map(|is_sign_up| Self { email: EMAIL, is_sign_up }).into()
+        let sample = |(is_sign_up, again)| Self { email: EMAIL, is_sign_up, again };
+        [(true, false), (true, true), (false, false)].map(sample).into()
     }
 }
 

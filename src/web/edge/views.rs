@@ -37,7 +37,7 @@ pub fn samples() -> Vec<Sample> {
     add::<Disavowed>(&mut all);
     add::<LinkExpired<'_>>(&mut all);
     add::<LinkUnknown>(&mut all);
-    add::<NewLinkSent>(&mut all);
+    add::<NewLinkSent<'_>>(&mut all);
     add::<ResetPassword<'_>>(&mut all);
     add::<PasswordResetDone>(&mut all);
     add::<ChoosePassword<'_>>(&mut all);
@@ -192,6 +192,40 @@ impl View for Activated<'_> {
 
     fn samples() -> Vec<Self> {
         vec![Self { email: Some(EMAIL) }, Self { email: None }]
+    }
+}
+
+/// No link that was ever sent.
+#[derive(Debug, Serialize)]
+pub struct LinkUnknown {
+    /// Whether it is of a change of address: another link of that is asked for in the account, and
+    /// any other by the address alone.
+    pub of_email_change: bool,
+}
+
+impl View for LinkUnknown {
+    const NAME: &'static str = "link-unknown";
+
+    fn samples() -> Vec<Self> {
+        [false, true].map(|of_email_change| Self { of_email_change }).into()
+    }
+}
+
+/// A letter is on its way, if there is anything to write; it can be asked for once more.
+#[derive(Debug, Serialize)]
+pub struct NewLinkSent<'a> {
+    pub token: &'a str,
+    /// What the link was of: a path of the service, with a form `new-link` below it.
+    pub path: &'static str,
+}
+
+impl View for NewLinkSent<'_> {
+    const NAME: &'static str = "new-link-sent";
+
+    fn samples() -> Vec<Self> {
+        ["/activate", "/reset-password", "/confirm-email"]
+            .map(|path| Self { token: TOKEN, path })
+            .into()
     }
 }
 
@@ -451,10 +485,6 @@ plain_pages! {
     AddressTaken = "address-taken";
     /// The sign-up is gone.
     Disavowed = "disavowed";
-    /// No link that was ever sent.
-    LinkUnknown = "link-unknown";
-    /// A letter is on its way, if there is anything to write.
-    NewLinkSent = "new-link-sent";
     /// The password is another.
     PasswordResetDone = "password-reset-done";
     /// The account has its first password.
