@@ -1,6 +1,7 @@
 ### Die E-Mails.
 
-mail-greeting = Guten Tag,
+# mit Ausrufezeichen: danach beginnt ein Satz, auch wo es keine Anrede gibt
+mail-greeting = Guten Tag!
 mail-button-fails = Falls die Schaltfläche nicht funktioniert, kopieren Sie bitte diesen Link in die Adresszeile Ihres Browsers:
 
 mail-fact-when = Zeitpunkt
@@ -203,4 +204,4 @@ mail-trial-heading = Es funktioniert
 mail-trial-lead =
     Der Betreiber von { $service } prüft mit dieser E-Mail, ob seine E-Mails ankommen. Diese ist
     angekommen.
-mail-trial-more = Sie müssen nichts tun, und kein Konto hat damit zu tun.
+mail-trial-more = Sie müssen nichts tun. Kein Konto ist davon betroffen.

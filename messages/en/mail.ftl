@@ -192,4 +192,4 @@ mail-trial-subject = A test from { $service }
 mail-trial-heading = It works
 mail-trial-lead =
     The people who run { $service } sent this email to see whether its emails arrive. This one did.
-mail-trial-more = There is nothing to do, and no account has to do with it.
+mail-trial-more = There is nothing to do. No account is affected.
