@@ -13,6 +13,7 @@
 //! | `--loads` | instead of the flood, less and more than can be hashed, with a plot of the latencies |
 //! | `--networks` | instead of the flood, honest sign-ins beside many connections of one network |
 //! | `--goodput` | instead of the flood, clients that ask again at once when they are refused |
+//! | `--deletion` | instead of the flood, the deletion of an account with 2.5 million events, beside others' requests |
 //! | `--check` | fails where any goal is missed; without it, where one is missed that no busy machine explains |
 
 #![expect(
@@ -27,11 +28,14 @@
 mod bare;
 #[path = "../chart.rs"]
 mod chart;
+mod deletion;
 mod goodput;
 mod load;
 mod loads;
 mod networks;
 mod plot;
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
 mod server;
 mod wire;
 
@@ -70,6 +74,7 @@ enum Measurement {
     Loads,
     Networks,
     Goodput,
+    Deletion,
 }
 
 impl Arguments {
@@ -96,6 +101,7 @@ impl Arguments {
                 "--loads" => arguments.measurement = Measurement::Loads,
                 "--networks" => arguments.measurement = Measurement::Networks,
                 "--goodput" => arguments.measurement = Measurement::Goodput,
+                "--deletion" => arguments.measurement = Measurement::Deletion,
                 // of `cargo bench`
                 "--bench" => is_asked_for = true,
                 other => panic!("unknown: {other}"),
@@ -110,6 +116,7 @@ fn main() -> ExitCode {
     let met = match arguments.measurement {
         Measurement::Networks => Some(networks::run(&arguments.binary)),
         Measurement::Goodput => Some(goodput::run(&arguments.binary)),
+        Measurement::Deletion => Some(deletion::run(&arguments.binary)),
         Measurement::Flood | Measurement::Loads => None,
     };
     if let Some(met) = met {

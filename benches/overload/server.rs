@@ -10,16 +10,23 @@ use std::time::{Duration, Instant};
 
 use crate::wire::{ask, connect, post};
 
-const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "correct horse battery staple";
 /// What Linux counts the time of processes in.
 const TICKS: f64 = 100.0;
 
 /// The program, with every setting as in production but those that a measurement says.
 pub struct Server {
     child: Child,
+    command: Command,
     pub port: u16,
     directory: PathBuf,
     _temporary: tempfile::TempDir,
+}
+
+/// What a sign-in answers.
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
 }
 
 impl Server {
@@ -30,7 +37,8 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let binary = fs::canonicalize(binary).unwrap();
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .current_dir(&directory)
             .env_clear()
             .env("ROCKET_PROFILE", "release")
@@ -43,12 +51,26 @@ impl Server {
             .env("VESTIBULE_CLIENTS__WEB__SCOPES", "[account.read, account.write]")
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let mut server = Self { child, port, directory, _temporary: temporary };
+            .stderr(Stdio::inherit());
+        let child = command.spawn().unwrap();
+        let mut server = Self { child, command, port, directory, _temporary: temporary };
         server.wait();
         server
+    }
+
+    /// Ends the program, does something to its database, and starts it again.
+    pub fn stopped(&mut self, work: impl FnOnce()) {
+        let process = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(process.unwrap(), rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success(), "the server failed");
+        work();
+        self.child = self.command.spawn().unwrap();
+        self.wait();
+    }
+
+    /// The URL of the database where no setting says another.
+    pub fn database(&self) -> String {
+        format!("sqlite://{}", self.directory.join("data/vestibule.db").display())
     }
 
     fn wait(&mut self) {
@@ -116,9 +138,14 @@ impl Server {
     }
 
     pub fn sign_in(&self, request: &[u8]) -> String {
+        self.signed_in(request).access
+    }
+
+    pub fn signed_in(&self, request: &[u8]) -> Tokens {
         let answer = ask(&mut connect(self.port), request).unwrap();
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        body["access_token"].as_str().unwrap().to_owned()
+        let token = |name: &str| body[name].as_str().unwrap().to_owned();
+        Tokens { access: token("access_token"), refresh: token("refresh_token") }
     }
 }
 

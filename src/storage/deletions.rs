@@ -45,16 +45,16 @@ impl Store {
     }
 
     /// Removes the letters to an address that are about no account, and the links and events of the
-    /// sign-up that waits for it, as far as one transaction should not remove them all.
+    /// sign-up that waits for it, as far as one transaction should not remove them all. Each batch finds
+    /// its rows in the order of an index: to sort them it would read all that there are.
     pub async fn shed_excess_of(&self, email: &EmailAddress) -> Result<(), StoreError> {
         const LETTERS: &str = "
             DELETE FROM outbox WHERE id IN
                 (SELECT id FROM outbox WHERE email = $1 AND account_id IS NULL
-                 ORDER BY id LIMIT $2 OFFSET $3)";
+                 ORDER BY sent_at LIMIT $2 OFFSET $3)";
         const LINKS: &str = "
             DELETE FROM links WHERE digest IN
-                (SELECT digest FROM links WHERE sign_up_id = $1
-                 ORDER BY digest LIMIT $2 OFFSET $3)";
+                (SELECT digest FROM links WHERE sign_up_id = $1 LIMIT $2 OFFSET $3)";
         self.in_batches(Work::Excess { sql: LETTERS, of: email.to_string() }).await?;
         let waiting = self.read(async |db| db.find_sign_up_by_email(email).await).await?;
         let Some(waiting) = waiting else { return Ok(()) };
@@ -68,7 +68,7 @@ impl Store {
         const EVENTS: &str = "
             DELETE FROM events WHERE id IN
                 (SELECT id FROM events WHERE sign_up_id = $1 AND account_id IS NULL
-                 ORDER BY id LIMIT $2 OFFSET $3)";
+                 ORDER BY kind, id LIMIT $2 OFFSET $3)";
         self.in_batches(Work::Excess { sql: EVENTS, of: sign_up.to_string() }).await.map(drop)
     }
 }

@@ -60,5 +60,6 @@ mod sessions;
 mod sign_up;
 mod spelling;
 mod statements;
+mod statements_rows;
 mod whole_path;
 mod words;
