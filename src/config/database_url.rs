@@ -80,7 +80,7 @@ pub struct Parameter {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Check {
+pub(super) enum Check {
     Any,
     OneOf(&'static [&'static str], &'static str),
     Port,
@@ -92,7 +92,7 @@ const fn parameter(name: &'static str, is_public: bool, check: Check) -> Paramet
     Parameter { name, aliases: &[], is_public, check }
 }
 
-const SSL_MODES: Check = Check::OneOf(
+pub(super) const SSL_MODES: Check = Check::OneOf(
     &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
     "none of disable, allow, prefer, require, verify-ca and verify-full",
 );
@@ -197,7 +197,7 @@ fn check_postgres(url: &str) -> Result<(), DatabaseUrlError> {
 }
 
 /// Whether each `%` begins an escape, and all of them are UTF-8.
-fn is_escaped(text: &str) -> bool {
+pub(super) fn is_escaped(text: &str) -> bool {
     let is_escape = |rest: &str| {
         rest.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     };
@@ -237,7 +237,7 @@ fn check_parameters(query: &str, known: &'static [Parameter]) -> Result<(), Data
 }
 
 impl Check {
-    fn check(&self, value: &str) -> Result<(), &'static str> {
+    pub(super) fn check(&self, value: &str) -> Result<(), &'static str> {
         match self {
             Self::Any => Ok(()),
             // as the driver reads them

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::Lifetime;
+
 /// `[vestibule.metrics]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +22,8 @@ pub struct MetricsSettings {
 pub struct AdmissionSettings {
     /// Requests that are answered at once; further ones are refused with 503.
     pub in_flight: NonZeroUsize,
+    /// How long the body of a request may take to arrive, as a whole; then it is refused with 408.
+    pub body_timeout: Lifetime,
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

@@ -13,6 +13,7 @@ mod forwarded;
 mod lifetime;
 mod limits;
 mod load;
+mod postgres_variables;
 mod proxies;
 mod public_url;
 mod report;
@@ -33,11 +34,12 @@ use serde::de::SeqAccess;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use address::AddressDetail;
-pub use database_url::{DatabaseUrlError, check as check_database_url};
+pub use database_url::DatabaseUrlError;
 pub use forwarded::ForwardedFault;
 pub use lifetime::{Lifetime, LifetimeError};
 pub use limits::LimitSettings;
 pub use load::{AdmissionSettings, MetricsSettings};
+pub use postgres_variables::{DatabaseSettingError, check as check_database};
 pub use proxies::TrustedProxies;
 pub use public_url::PublicUrl;
 pub use report::report;
@@ -336,7 +338,7 @@ impl Settings {
     pub fn read(figment: &Figment) -> Result<Self, SettingError> {
         sources::require(figment)?;
         if let Ok(url) = figment.extract_inner::<String>(sources::DATABASE_URL) {
-            check_database_url(&url)
+            check_database(&url)
                 .map_err(|error| SettingError::new(figment, sources::DATABASE_URL, error))?;
         }
         let settings: Self = figment
@@ -380,6 +382,9 @@ impl Settings {
         }
         if self.password.min_length < 8 || self.password.min_length > 128 {
             return Err(("password.min_length", "expected 8 to 128 characters".to_owned()));
+        }
+        if self.admission.body_timeout.duration().is_zero() {
+            return Err(("admission.body_timeout", "expected more than 0s".to_owned()));
         }
         self.limits.check()?;
         self.hashing.check(profile)

@@ -47,6 +47,18 @@ impl TryFrom<String> for PublicUrl {
         if !matches!(scheme.as_deref(), Some("http" | "https")) {
             return Err(wanted.to_owned());
         }
+        match authority_of(&text) {
+            "" => return Err(format!("{wanted}, with a host behind the two slashes")),
+            authority if authority.contains('@') => {
+                return Err(format!("{wanted}, without a user and a password"));
+            }
+            authority if authority.ends_with(':') => {
+                return Err(format!(
+                    "{wanted}, with a port behind the colon, or without the colon"
+                ));
+            }
+            _ => {}
+        }
         let url = Url::parse(&text).map_err(|error| format!("{wanted} ({error})"))?;
         if url.host_str().is_some_and(|host| host.contains('*')) {
             return Err(format!("{wanted}, with one host"));
@@ -54,11 +66,7 @@ impl TryFrom<String> for PublicUrl {
         if url.path().contains("//") {
             return Err(format!("{wanted}, with one slash between the parts of its path"));
         }
-        let plain = url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if !matches!(url.scheme(), "http" | "https") || !plain || !url.has_host() {
+        if url.query().is_some() || url.fragment().is_some() || !url.has_host() {
             return Err(format!("{wanted}, with nothing behind the path"));
         }
         Ok(Self(url))
@@ -69,4 +77,11 @@ impl From<PublicUrl> for String {
     fn from(url: PublicUrl) -> Self {
         url.as_str().to_owned()
     }
+}
+
+/// What stands between the two slashes and the path (RFC 3986 §3.2), as it was written: the parser takes
+/// `https:///example.org` for `https://example.org`, and leaves an empty user or port out.
+pub(super) fn authority_of(url: &str) -> &str {
+    let rest = url.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
 }

@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use super::database_url::is_escaped;
+use super::public_url::authority_of;
+
 /// The mail server that letters are handed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmtpServer {
@@ -59,6 +62,13 @@ pub enum SmtpUrlError {
         "expected tls=required, tls=opportunistic or tls=none behind the `?`, and nothing else"
     )]
     Parameter,
+    #[error("it has a `#` in it: in a user name or a password that is written as %23")]
+    Fragment,
+    #[error(
+        "expected smtp://user:password@host:587?tls=required. In a user name or a password each of \
+         `: / ? # [ ] @ %` is written as an escape, such as %23 for `#` and %40 for `@`"
+    )]
+    Escapes,
     #[error("smtps:// is encrypted from the first byte, and takes no other tls than required")]
     ImplicitTls,
     #[error("expected nothing behind the host; the name for EHLO is mail.hello_name")]
@@ -76,12 +86,21 @@ impl SmtpServer {
     /// Where the URL does not say how the way is protected: a password goes over a verified
     /// connection only, unless the server is on this machine; without one, encryption is taken where
     /// it is offered.
-    pub fn parse(url: &str) -> Result<Self, SmtpUrlError> {
+    pub fn parse(text: &str) -> Result<Self, SmtpUrlError> {
         // the parser would take them out
-        if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(SmtpUrlError::Form);
         }
-        let url = Url::parse(url).map_err(|_| SmtpUrlError::Form)?;
+        let authority = authority_of(text);
+        // an `@` behind the host, and a `#` anywhere, are pieces of a login
+        let is_of_a_login = text.starts_with("smtp") && text.contains("://");
+        if is_of_a_login && text.contains('#') {
+            return Err(SmtpUrlError::Fragment);
+        }
+        if is_of_a_login && text.contains('@') && !authority.contains('@') {
+            return Err(SmtpUrlError::Escapes);
+        }
+        let url = Url::parse(text).map_err(|_| SmtpUrlError::Form)?;
         let host = url.host().ok_or(SmtpUrlError::Form)?;
         // a scheme that `url` does not know leaves its host as it was written
         let (host, is_near) = match host {
@@ -96,15 +115,18 @@ impl SmtpServer {
             Host::Ipv4(address) => (address.to_string(), address.is_loopback()),
             Host::Ipv6(address) => (address.to_string(), address.is_loopback()),
         };
-        if host.is_empty() || url.fragment().is_some() || url.port() == Some(0) {
+        if host.is_empty() || authority.ends_with(':') || url.port() == Some(0) {
             return Err(SmtpUrlError::Form);
         }
         if !matches!(url.path(), "" | "/") {
             return Err(SmtpUrlError::Path);
         }
         let login = match (url.username(), url.password()) {
-            ("", None) => None,
-            ("", Some(_)) | (_, None | Some("")) => return Err(SmtpUrlError::HalfALogin),
+            ("", None) if !authority.contains('@') => None,
+            ("", _) | (_, None | Some("")) => return Err(SmtpUrlError::HalfALogin),
+            (user, Some(password)) if !is_escaped(user) || !is_escaped(password) => {
+                return Err(SmtpUrlError::Escapes);
+            }
             (user, Some(password)) => {
                 Some(Login { user: decoded(user)?, password: decoded(password)? })
             }
@@ -203,6 +225,20 @@ mod tests {
             ("smtp://mail.example\n", SmtpUrlError::Form),
             ("smtp://mail.exa\tmple", SmtpUrlError::Form),
             ("smtp://mail.example:0", SmtpUrlError::Form),
+            ("smtp://mail.example:", SmtpUrlError::Form),
+            ("smtp:///mail.example", SmtpUrlError::Form),
+            ("smtp://@mail.example", SmtpUrlError::HalfALogin),
+            ("smtp://:@mail.example", SmtpUrlError::HalfALogin),
+            ("smtp://u:@mail.example", SmtpUrlError::HalfALogin),
+            ("smtp://mail.example#x", SmtpUrlError::Fragment),
+            ("smtp://u:p#w@mail.example", SmtpUrlError::Fragment),
+            ("smtp://u:5#w@mail.example", SmtpUrlError::Fragment),
+            ("smtps://u:p@mail.example#", SmtpUrlError::Fragment),
+            ("smtp://u:p/w@mail.example", SmtpUrlError::Escapes),
+            ("smtp://u:5/w@mail.example", SmtpUrlError::Escapes),
+            ("smtp://u:5?w@mail.example", SmtpUrlError::Escapes),
+            ("smtp://u:100%@mail.example", SmtpUrlError::Escapes),
+            ("smtp://u:p%ff@mail.example", SmtpUrlError::Escapes),
             ("smtp://mail.example?tls=requierd", SmtpUrlError::Parameter),
             ("smtp://mail.example?TLS=required", SmtpUrlError::Parameter),
             ("smtp://mail.example?tls=none&tls=required", SmtpUrlError::Parameter),

@@ -132,7 +132,7 @@ fn development_url(figment: &Figment) -> String {
 /// The defaults that hold in every profile.
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults: [(&str, Value); 43] = [
+    let defaults: [(&str, Value); 44] = [
         (DATABASE_URL, "sqlite://data/vestibule.db".into()),
         ("vestibule.name", "Vestibule".into()),
         ("vestibule.clients", Dict::new().into()),
@@ -156,6 +156,7 @@ fn with_defaults(figment: Figment) -> Figment {
         ("vestibule.limits.letters_per_hour", 6.into()),
         ("vestibule.limits.notices_per_hour", 6.into()),
         ("vestibule.admission.in_flight", 1_024.into()),
+        ("vestibule.admission.body_timeout", "10s".into()),
         ("vestibule.metrics", Dict::new().into()),
         ("vestibule.limits.free_failures", 10.into()),
         ("vestibule.limits.failures_in_a_row", 100.into()),

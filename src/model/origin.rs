@@ -13,14 +13,23 @@ pub struct Origins(BTreeSet<String>);
 /// A text that is no origin.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "`{text}` is not an origin: a scheme and a host such as https://app.example.org, with nothing \
+    "{} is not an origin: a scheme and a host such as https://app.example.org, with nothing \
      behind it{}",
+    shown(text),
     .meant.as_ref().map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
 )]
 pub struct OriginError {
     text: String,
     /// What browsers would say.
     meant: Option<String>,
+}
+
+/// What was given, unless there may be a secret in it.
+fn shown(text: &str) -> String {
+    match text.contains(['@', '?', '#']) {
+        true => "the value (not shown)".to_owned(),
+        false => format!("`{text}`"),
+    }
 }
 
 impl Origins {

@@ -23,7 +23,7 @@ use super::changes::Pending;
 use super::others::{self, Opened, OthersMark};
 use super::server::Server;
 use super::statement::{Line, Statement};
-use crate::config::{SettingError, check_database_url};
+use crate::config::{SettingError, check_database};
 use crate::metrics::PoolLoad;
 
 /// The pool as Rocket manages it; configured at `databases.vestibule`.
@@ -176,16 +176,9 @@ impl Pool {
     /// writes are not taken for those of another process. `false` where a reader still needs the log.
     pub(super) async fn empty_log(&self) -> Result<bool, sqlx::Error> {
         let Connections::Sqlite { writers, .. } = &self.connections else { return Ok(true) };
-        let mut writer = writers.acquire().await?;
-        // writers wait while this waits for readers
-        writer.execute("PRAGMA busy_timeout = 40").await?;
-        let emptied = writer.fetch_one("PRAGMA wal_checkpoint(TRUNCATE)").await;
-        if let Err(error) = writer.execute(BUSY_TIMEOUT).await {
-            writer.close().await?;
-            return Err(error);
-        }
-        // whether it was kept from it
-        Ok(emptied?.try_get::<i32, _>(0)? == 0)
+        let writer = writers.acquire().await?;
+        // to its end even if the caller is gone: the connection is given back as it was
+        tokio::spawn(empty_log(writer)).await.map_err(|_| sqlx::Error::WorkerCrashed)?
     }
 
     /// Gives up connections to a server that takes no writes: another may be in its place by now.
@@ -277,7 +270,7 @@ impl Pool {
         let wrong = |problem: String| {
             PoolError::Setting(SettingError::new(figment, "databases.vestibule.url", problem))
         };
-        check_database_url(&settings.url).map_err(|error| wrong(error.to_string()))?;
+        check_database(&settings.url).map_err(|error| wrong(error.to_string()))?;
         if settings.max_connections == 0 || settings.connect_timeout == 0 {
             let (key, wanted) =
                 ("databases.vestibule", "max_connections and connect_timeout: expected at least 1");
@@ -370,6 +363,18 @@ pub(super) fn sqlite(
         })
 }
 
+async fn empty_log(mut writer: PoolConnection<Any>) -> Result<bool, sqlx::Error> {
+    // writers wait while this waits for readers
+    writer.execute("PRAGMA busy_timeout = 40").await?;
+    let emptied = writer.fetch_one("PRAGMA wal_checkpoint(TRUNCATE)").await;
+    if let Err(error) = writer.execute(BUSY_TIMEOUT).await {
+        writer.close().await?;
+        return Err(error);
+    }
+    // whether it was kept from it
+    Ok(emptied?.try_get::<i32, _>(0)? == 0)
+}
+
 /// How long a connection waits for a lock of another, in milliseconds.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
 
@@ -434,4 +439,43 @@ impl rocket_db_pools::Pool for Pool {
     /// Asked for when a shutdown begins; but then requests are still being answered. The program
     /// closes the connections when the last one is: [`super::Store::close`].
     async fn close(&self) {}
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "this is how a test fails")]
+mod tests {
+    use std::future::{Future as _, poll_fn};
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn f20_the_writing_connection_is_as_it_was_whenever_the_emptying_of_the_log_is_given_up()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let figment = Figment::new()
+            .merge(("url", format!("sqlite://{}/test.db", folder.path().display())))
+            .merge(("max_connections", 1))
+            .merge(("connect_timeout", 5));
+        let pool = Pool::open_or_create(&figment).await.unwrap();
+        let Connections::Sqlite { writers, .. } = &pool.connections else {
+            panic!("it is a file");
+        };
+        for polls in (0..14).map(|n| 1_u32 << n) {
+            {
+                let mut emptying = pin!(pool.empty_log());
+                for _ in 0..polls {
+                    let polled = poll_fn(|cx| Poll::Ready(emptying.as_mut().poll(cx).is_ready()));
+                    if polled.await {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+            let mut writer = writers.acquire().await.unwrap();
+            let row = writer.fetch_one("PRAGMA busy_timeout").await.unwrap();
+            assert_eq!(row.get::<i32, _>(0), 5_000, "given up after {polls} polls");
+        }
+    }
 }

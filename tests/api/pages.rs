@@ -15,7 +15,7 @@ use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, get, open, post, submit, use_link};
 
-const SLUGS: [&str; 25] = [
+const SLUGS: [&str; 26] = [
     "malformed-json",
     "bad-request",
     "no-token",
@@ -29,6 +29,7 @@ const SLUGS: [&str; 25] = [
     "address-taken",
     "already-active",
     "link-expired",
+    "request-timeout",
     "content-too-large",
     "unsupported-media-type",
     "invalid-fields",

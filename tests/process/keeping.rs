@@ -200,6 +200,46 @@ fn s16_no_command_writes_over_a_file_of_the_live_database() {
 }
 
 #[test]
+fn f3_a_copy_stops_at_a_file_without_a_url_or_with_more_than_one() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let url = |name: &str| format!("sqlite://{}", program.path(name).display());
+    fs::write(program.path("good"), url("copy.db")).expect("a file");
+    for (content, words) in [
+        (String::new(), "no URL in its first line"),
+        ("\n".to_owned(), "no URL in its first line"),
+        (format!(" \n{}\n", url("other.db")), "no URL in its first line"),
+        (format!("{}\n{}\n", url("other.db"), url("copy.db")), "more in it than a URL"),
+        ("marked\n".to_owned(), "expected sqlite://path"),
+        ("postgres://u:marked@127.0.0.1:1/x?ssl_mode=require\n".to_owned(), "`sslmode`"),
+    ] {
+        fs::write(program.path("bad"), &content).expect("a file");
+        for arguments in [
+            &["db", "copy", "--from-file", "bad", "--to-file", "good"][..],
+            &["db", "copy", "--to-file", "bad"],
+        ] {
+            let said = program.tell(arguments, "");
+            assert_eq!(said.code, Some(1), "{content:?} {arguments:?}: {said:?}");
+            assert!(said.stderr.contains(words), "{content:?} {arguments:?}: {said:?}");
+            assert!(!said.stderr.contains("marked"), "{said:?}");
+            for name in ["copy.db", "other.db"] {
+                assert!(!program.path(name).exists(), "{content:?} {arguments:?}");
+            }
+        }
+    }
+    // standard input has the one and not the other
+    let both = ["db", "copy", "--from-file", "/dev/stdin", "--to-file", "/dev/stdin"];
+    let said = program.tell(&both, &format!("{}\n", url("data/vestibule.db")));
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for empty in ["--from", "--to"] {
+        let said = program.tell(&["db", "copy", empty, "", "--to", &url("copy.db")], "");
+        assert_ne!(said.code, Some(0), "{empty}: {said:?}");
+    }
+    done(&program.tell(&["db", "copy", "--to-file", "good"], ""));
+    assert!(program.path("copy.db").exists());
+}
+
+#[test]
 fn s16_a_secret_among_the_arguments_is_refused_and_not_repeated() {
     let program = Program::prepare(&[]);
     assert_eq!(program.run(&["migrate"]).0, Some(0));

@@ -560,6 +560,43 @@ fn r9_an_endless_body_is_refused_at_once() {
     }
 }
 
+/// The senders hold their connections, and nothing of the service.
+#[test]
+fn s5_r51_a_body_that_does_not_arrive_in_time_is_given_up_with_its_place() {
+    let program = Program::start(&[
+        ("VESTIBULE_ADMISSION__BODY_TIMEOUT", "200ms".to_owned()),
+        ("VESTIBULE_ADMISSION__IN_FLIGHT", "1".to_owned()),
+    ]);
+    let form = "application/x-www-form-urlencoded";
+    for (path, kind, begin) in [
+        ("/v1/accounts", "application/json", "{\"email\": \"ada@example.org\", "),
+        ("/oauth/token", form, "grant_type=password&username="),
+        ("/account/sign-in", form, "email=ada@example.org&password="),
+    ] {
+        for length in ["Content-Length: 900", "Transfer-Encoding: chunked"] {
+            let begin = match length.starts_with('T') {
+                true => format!("{:x}\r\n{begin}\r\n", begin.len()),
+                false => begin.to_owned(),
+            };
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n{length}\r\n\r\n{begin}"
+            );
+            let mut stream = TcpStream::connect(("127.0.0.1", program.port)).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            // up to the end, which is the service's hanging up
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 408"), "{path} {length}: {answer}");
+            assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+            assert!(answer.contains("request-timeout") || answer.contains("Request timeout"));
+            // the one place is free again
+            assert_eq!(program.get("/v1/me", &[]).status, 401, "{path} {length}");
+        }
+    }
+    program.stop();
+}
+
 /// Rocket bounds neither the streams of an HTTP/2 connection nor their headers.
 #[test]
 fn r51_http_2_is_not_spoken() {

@@ -181,6 +181,7 @@ impl Program {
             let text = name.to_string_lossy();
             if ["VESTIBULE_", "ROCKET_"].iter().any(|prefix| text.starts_with(prefix))
                 || text.starts_with("DATABASE_")
+                || text.starts_with("PG")
                 || text == "RUST_LOG"
             {
                 command.env_remove(&name);

@@ -70,7 +70,7 @@ const LEGAL: [(&str, &[&str]); 11] = [
 /// The variable, the key in the error, and values, each with words of the error.
 type NearMisses = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const NEAR_MISSES: [NearMisses; 16] = [
+const NEAR_MISSES: [NearMisses; 17] = [
     (
         "VESTIBULE_PUBLIC_URL",
         "vestibule.public_url",
@@ -87,7 +87,13 @@ const NEAR_MISSES: [NearMisses; 16] = [
             ("https://a.example//auth", "one slash"),
             ("https://a.example/?x=hunter2", "nothing behind the path"),
             ("https://a.example/#hunter2", "nothing behind the path"),
-            ("https://ada:hunter2@a.example", "nothing behind the path"),
+            ("https://ada:hunter2@a.example", "without a user and a password"),
+            ("https://@a.example", "without a user and a password"),
+            ("https://:@a.example", "without a user and a password"),
+            ("https://a.example:", "or without the colon"),
+            ("https:///", "with a host"),
+            ("https:///accounts.example.org", "with a host"),
+            ("https://?x", "with a host"),
         ],
     ),
     (
@@ -128,8 +134,12 @@ const NEAR_MISSES: [NearMisses; 16] = [
             ("smtp://u:hunter2@mail.example?tls=require", "expected tls=required"),
             ("smtp://u:hunter2@mail.example?tls=", "expected tls=required"),
             ("smtp://u:hunter2@mail.example?tls=required&tls=none", "expected tls=required"),
-            ("smtp://u:hunter2@mail.example#x", "expected smtp://"),
-            ("smtp://u:hun/ter2@mail.example", "smtp://"),
+            ("smtp://u:hunter2@mail.example#x", "written as %23"),
+            ("smtp://u:1#hunter2@mail.example", "written as %23"),
+            ("smtp://u:hun/ter2@mail.example", "%40 for `@`"),
+            ("smtp://u:1/hunter2@mail.example", "%40 for `@`"),
+            ("smtp:///mail.example", "expected smtp://"),
+            ("smtp://@mail.example", "a user and a password, or neither"),
             ("smtp://u:hunter2@mail.exa mple", "expected smtp://"),
             ("smtp://u@mail.example", "a user and a password, or neither"),
         ],
@@ -180,6 +190,10 @@ const NEAR_MISSES: [NearMisses; 16] = [
             ("https://App.example.org", "did you mean `https://app.example.org`?"),
             ("https://app.example.org:443", "did you mean `https://app.example.org`?"),
             ("https://bücher.example", "did you mean `https://xn--bcher-kva.example`?"),
+            ("https:///app.example.org", "did you mean `https://app.example.org`?"),
+            ("https://@app.example.org", "did you mean `https://app.example.org`?"),
+            ("https://ada:hunter2@app.example.org", "did you mean `https://app.example.org`?"),
+            ("https://app.example.org?hunter2", "did you mean `https://app.example.org`?"),
             ("*", "such as https://app.example.org"),
             ("https://*.example.org", "such as https://app.example.org"),
             ("null", "such as https://app.example.org"),
@@ -200,6 +214,11 @@ const NEAR_MISSES: [NearMisses; 16] = [
         "VESTIBULE_NAME",
         "vestibule.name",
         &[("", "expected a name in one line"), (" ", "expected"), ("a\nb", "one line")],
+    ),
+    (
+        "VESTIBULE_ADMISSION__BODY_TIMEOUT",
+        "vestibule.admission.body_timeout",
+        &[("0s", "more than 0s"), ("10", "a length of time with its unit")],
     ),
     ("VESTIBULE_DEFAULT_CLIENT", "vestibule.default_client", &[("desq", "no client `desq`")]),
     (
@@ -250,6 +269,24 @@ fn r55_r57_f3_near_misses_stop_the_start_with_key_place_and_what_would_be_right(
                 assert!(!output.contains("hunter"), "{variable}={value:?}:\n{output}");
             }
         }
+    }
+    // what the driver reads beside the URL
+    let database = ("DATABASE_URL", "postgres://ada@db/v");
+    for (variable, value) in [
+        ("PGSSLMODE", "hunter2"),
+        ("PGSSL_MODE", "require"),
+        ("PGPORT", "hunter2"),
+        ("PGSSLCRL", "x"),
+    ] {
+        let (code, output) = config(&[&CLIENT[..], &[database, (variable, value)]].concat());
+        assert_eq!(code, Some(1), "{variable}={value:?}:\n{output}");
+        assert!(
+            output.contains("databases.vestibule.url") && output.contains(variable),
+            "{output}"
+        );
+        assert!(!output.contains("hunter"), "{output}");
+        // of no account for SQLite
+        assert_eq!(config(&[&CLIENT[..], &[(variable, value)]].concat()).0, Some(0));
     }
     // and the service does not start with what `config` refuses
     for value in

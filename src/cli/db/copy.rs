@@ -59,11 +59,21 @@ pub async fn run(figment: &Figment, arguments: Arguments, json: bool) -> Result<
     })
 }
 
+/// The URL that was given, itself or in a file. A file that holds none is an error: the command would
+/// copy another database than the one that was meant.
 fn url(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, CommandError> {
     let Some(file) = file else { return Ok(given) };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CommandError::Failed(format!("{}: {error}", file.display())))?;
-    Ok(text.lines().next().map(|line| line.trim().to_owned()))
+    let wrong = |problem: &str| CommandError::Failed(format!("{}: {problem}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error.to_string()))?;
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default();
+    if first.is_empty() {
+        return Err(wrong("there is no URL in its first line"));
+    }
+    if lines.any(|line| !line.is_empty()) {
+        return Err(wrong("there is more in it than a URL in its first line"));
+    }
+    Ok(Some(first.to_owned()))
 }
 
 /// Standard output is for what came of it.

@@ -1,6 +1,6 @@
 //! Who is signed in at the account page, and whether a form came from one of its pages.
 
-use rocket::http::{Cookie, CookieJar, SameSite, Status};
+use rocket::http::{CookieJar, Status};
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::{self, Redirect, Responder};
 use rocket::time::Duration;
@@ -219,21 +219,11 @@ fn cookie(request: &Request<'_>) -> Option<PageSessionSecret> {
 /// Lets the browser stay signed in as long as the sign-in can live, also when it is closed meanwhile.
 pub(super) fn keep_signed_in(jar: &CookieJar<'_>, secret: &PageSessionSecret) {
     let seconds = i64::try_from(PAGE_SESSION_TTL.as_secs()).unwrap_or(0);
-    jar.add(made(secret.reveal(), Duration::seconds(seconds)));
+    jar.add(cookies::of_this_host(COOKIE, secret.reveal(), Duration::seconds(seconds)));
 }
 
 pub(super) fn forget(jar: &CookieJar<'_>) {
-    jar.add(made(String::new(), Duration::ZERO));
-}
-
-fn made(value: String, max_age: Duration) -> Cookie<'static> {
-    Cookie::build((COOKIE, value))
-        .path("/")
-        .secure(true)
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .max_age(max_age)
-        .build()
+    jar.add(cookies::of_this_host(COOKIE, String::new(), Duration::ZERO));
 }
 
 /// A form that was sent from a page of this service, as far as the browser tells. For forms that come

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rocket::Request;
-use rocket::http::{Cookie, CookieJar, SameSite};
+use rocket::http::CookieJar;
 use rocket::time::Duration;
 use serde::Deserialize;
 
@@ -72,7 +72,7 @@ pub(super) fn keep(
         let text = URL_SAFE_NO_PAD.encode(json);
         let value = format!("{}.{text}", secret.proof_of(&text));
         if value.len() <= LONGEST {
-            jar.add(made(value, LIFE));
+            jar.add(cookies::of_this_host(COOKIE, value, LIFE));
         }
     }
     match unsaved.form {
@@ -96,7 +96,7 @@ impl Kept {
     /// What was kept for this very sign-in, once: the cookie ends with this request.
     pub fn take(request: &Request<'_>, secret: &PageSessionSecret) -> Option<Self> {
         let value = cookies::find(request, COOKIE)?;
-        request.cookies().add(made(String::new(), Duration::ZERO));
+        request.cookies().add(cookies::of_this_host(COOKIE, String::new(), Duration::ZERO));
         let (proof, text) = value.split_once('.')?;
         if !secret.has_proof_of(text, proof) {
             return None;
@@ -107,14 +107,4 @@ impl Kept {
     pub fn is_of(&self, form: &str) -> bool {
         self.form == form
     }
-}
-
-fn made(value: String, max_age: Duration) -> Cookie<'static> {
-    Cookie::build((COOKIE, value))
-        .path("/")
-        .secure(true)
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .max_age(max_age)
-        .build()
 }

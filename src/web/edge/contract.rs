@@ -353,7 +353,7 @@ fn common(form: Form, operation: &Value) -> Vec<&'static Slug> {
         all.push(slug::RATE_LIMITED);
     }
     if body.is_object() {
-        all.push(slug::CONTENT_TOO_LARGE);
+        all.extend([slug::CONTENT_TOO_LARGE, slug::REQUEST_TIMEOUT]);
         match (is_form, form) {
             (true, Form::OAuth) => all.extend([slug::INVALID_REQUEST, slug::INVALID_CLIENT]),
             (true, _) => all.extend([slug::BAD_REQUEST, slug::UNSUPPORTED_MEDIA_TYPE]),

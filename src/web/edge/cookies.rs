@@ -5,6 +5,20 @@
 //! `%5F%5FHost-…`. The jar is for setting cookies; `clippy.toml` bans reading from it.
 
 use rocket::Request;
+use rocket::http::{Cookie, SameSite};
+use rocket::time::Duration;
+
+/// A cookie of this host alone, which no script reads and no other site sends along. With a `max_age` of
+/// zero, browsers forget it.
+pub fn of_this_host(name: &'static str, value: String, max_age: Duration) -> Cookie<'static> {
+    Cookie::build((name, value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .max_age(max_age)
+        .build()
+}
 
 /// The value of the cookie that is called exactly `name`, as it was sent; `None` where two have the
 /// name. A browser has one of them, so the other was planted, and which one is not to be seen.

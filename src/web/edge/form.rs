@@ -61,6 +61,8 @@ pub enum FormError {
     /// Going by the headers it is something else.
     Content(ContentFault),
     TooLarge,
+    /// Not all of it was there in time.
+    Late,
     /// A known parameter is there twice.
     Twice(&'static str),
     Malformed(&'static str),
@@ -134,6 +136,7 @@ impl<'r> FromData<'r> for Form {
             Err(BodyError::TooLarge) => {
                 Outcome::Error((Status::PayloadTooLarge, FormError::TooLarge))
             }
+            Err(BodyError::Late) => Outcome::Error((Status::RequestTimeout, FormError::Late)),
             Err(BodyError::Broken) => {
                 let error = FormError::Malformed("the body broke off");
                 Outcome::Error((Status::BadRequest, error))

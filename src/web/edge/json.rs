@@ -29,6 +29,7 @@ async fn read(request: &Request<'_>, data: Data<'_>) -> Result<JsonObject, Probl
     })?;
     let body = body::read(request, data).await.map_err(|error| match error {
         BodyError::TooLarge => Problem::of(slug::CONTENT_TOO_LARGE),
+        BodyError::Late => Problem::late_body(),
         BodyError::Broken => Problem::of(slug::MALFORMED_JSON),
     })?;
     // the error is left out: it may repeat a piece of the body

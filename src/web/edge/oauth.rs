@@ -113,6 +113,12 @@ impl From<FormError> for OAuthProblem {
                 let (status, slug) = (Status::PayloadTooLarge, slug::CONTENT_TOO_LARGE);
                 Self::new(status, "invalid_request", slug, "the body is longer than 32 KiB")
             }
+            FormError::Late => {
+                let (status, slug) = (Status::RequestTimeout, slug::REQUEST_TIMEOUT);
+                let description = "the body did not arrive in time";
+                let hint = Some(("Connection", "close"));
+                Self { hint, ..Self::new(status, "invalid_request", slug, description) }
+            }
             FormError::Malformed(description) => Self::invalid_request(description),
         }
     }

@@ -88,6 +88,12 @@ impl Problem {
         Self::of(slug::METHOD_NOT_ALLOWED).header("Allow", allow)
     }
 
+    /// The connection ends with it: the rest of the body would be taken for another request (RFC 9110
+    /// §15.5.9).
+    pub(super) fn late_body() -> Self {
+        Self::of(slug::REQUEST_TIMEOUT).header("Connection", "close")
+    }
+
     pub fn unavailable(retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::of(slug::UNAVAILABLE) }
     }
@@ -168,6 +174,7 @@ impl From<FormError> for Problem {
         match error {
             FormError::Content(fault) => fault.into(),
             FormError::TooLarge => Self::of(slug::CONTENT_TOO_LARGE),
+            FormError::Late => Self::late_body(),
             FormError::Malformed(_) | FormError::Twice(_) => Self::of(slug::BAD_REQUEST),
         }
     }

@@ -76,6 +76,9 @@ slugs! {
     LINK_EXPIRED = "link-expired", 410, "Link expired",
         "The link worked for a limited time, and that is over.",
         "Ask for a new email.";
+    REQUEST_TIMEOUT = "request-timeout", 408, "Request timeout",
+        "The body did not arrive in time.",
+        "Send the request again, all of it at once.";
     CONTENT_TOO_LARGE = "content-too-large", 413, "Content too large",
         "The body is longer than 32 KiB.",
         "Send less.";
@@ -130,6 +133,7 @@ pub fn for_status(status: u16) -> &'static Slug {
         403 => INSUFFICIENT_SCOPE,
         404 => NOT_FOUND,
         405 => METHOD_NOT_ALLOWED,
+        408 => REQUEST_TIMEOUT,
         413 => CONTENT_TOO_LARGE,
         415 => UNSUPPORTED_MEDIA_TYPE,
         422 => INVALID_FIELDS,
