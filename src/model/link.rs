@@ -125,6 +125,8 @@ impl AccountLinkState {
     ) -> Self {
         match (used_at, voided_at) {
             (Some(_), _) => Self::Used,
+            // such as of an account that is disabled long after the link has expired
+            (None, Some(voided_at)) if expires_at <= voided_at => Self::Expired,
             (None, Some(_)) => Self::Voided,
             (None, None) if expires_at <= now => Self::Expired,
             (None, None) => Self::Live,
@@ -145,6 +147,19 @@ mod tests {
         for damaged in [&text[1..], "", "é", &format!("{text}=")] {
             assert!(LinkToken::parse(damaged).is_none());
         }
+    }
+
+    #[test]
+    fn s14_what_ended_a_link_first_counts_whatever_the_clock_says_later() {
+        let at = Timestamp::from_unix_millis;
+        let state = |now, voided_at| AccountLinkState::at(at(now), at(10), None, voided_at);
+        for now in [0, 9, 10, 20] {
+            assert_eq!(state(now, Some(at(9))), AccountLinkState::Voided, "{now}");
+            assert_eq!(state(now, Some(at(10))), AccountLinkState::Expired, "{now}");
+            assert_eq!(state(now, Some(at(15))), AccountLinkState::Expired, "{now}");
+        }
+        assert_eq!(state(9, None), AccountLinkState::Live);
+        assert_eq!(state(10, None), AccountLinkState::Expired);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A copy of an SQLite database that is in use, as one file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
@@ -76,7 +77,7 @@ impl Store {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let unfinished = Unfinished::beside(folder).map_err(wrong)?;
+        let unfinished = Unfinished::beside(folder).await.map_err(wrong)?;
         let Some(target) = unfinished.path.to_str() else {
             return Err(wrong(io::Error::other("its folder has a name that is no text")));
         };
@@ -108,6 +109,10 @@ async fn hold_letters_in(copy: &Path, now: Timestamp) -> Result<(), StoreError> 
     Ok(held?)
 }
 
+/// How often, and with what pauses, the lock of a folder is asked for: 10 s in all.
+const TURNS: u32 = 500;
+const TURN: Duration = Duration::from_millis(20);
+
 /// What the names of unfinished copies begin with.
 const UNFINISHED: &str = ".vestibule-backup-";
 
@@ -119,11 +124,11 @@ struct Unfinished {
 }
 
 impl Unfinished {
-    fn beside(folder: &Path) -> io::Result<Self> {
+    async fn beside(folder: &Path) -> io::Result<Self> {
         // one process after the other, so that none finds the new file of another before its lock;
         // where a folder cannot be locked, nothing is removed
         let turn = File::open(folder)?;
-        if turn.lock().is_ok() {
+        if is_locked(&turn).await? {
             remove_left_behind(folder)?;
         }
         let name = format!("{UNFINISHED}{}", hex::encode(Entropy.bytes::<8>()));
@@ -137,6 +142,19 @@ impl Unfinished {
         let _ = unfinished.file.try_lock();
         Ok(unfinished)
     }
+}
+
+/// Locks the folder; `false` where there are no locks. Another process holds it for a moment, and so
+/// this waits, without a thread that nothing could end.
+async fn is_locked(folder: &File) -> io::Result<bool> {
+    for _ in 0..TURNS {
+        match folder.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN).await,
+            Err(TryLockError::Error(_)) => return Ok(false),
+        }
+    }
+    Err(io::Error::other("another program has locked its folder"))
 }
 
 impl Drop for Unfinished {

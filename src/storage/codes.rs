@@ -18,13 +18,14 @@ pub(super) enum Meaning {
 
 /// SQLSTATEs of PostgreSQL, or the classes that they begin with (PostgreSQL, appendix A); the first that
 /// fits counts.
-const SQLSTATES: [(&str, Meaning); 14] = [
+const SQLSTATES: [(&str, Meaning); 15] = [
     // connection exception: the peer is gone
     ("08", Meaning::NotNow),
     // read_only_sql_transaction: a standby, after a failover; or an operator has said so
     ("25006", Meaning::ReadOnly),
-    // idle_in_transaction_session_timeout
+    // idle_in_transaction_session_timeout, transaction_timeout
     ("25P03", Meaning::NotNow),
+    ("25P04", Meaning::NotNow),
     // serialization_failure, deadlock_detected; other rollbacks
     ("40001", Meaning::Undone),
     ("40P01", Meaning::Undone),
@@ -46,7 +47,7 @@ const SQLSTATES: [(&str, Meaning); 14] = [
 ];
 
 /// Primary result codes of SQLite. Where it is busy it has waited already, and stays so.
-const SQLITE: [(u32, Meaning); 8] = [
+const SQLITE: [(u32, Meaning); 9] = [
     (1, Meaning::MissingTable),
     // BUSY, LOCKED
     (5, Meaning::NotNow),
@@ -59,6 +60,8 @@ const SQLITE: [(u32, Meaning); 8] = [
     (10, Meaning::NotNow),
     (13, Meaning::NotNow),
     (14, Meaning::NotNow),
+    // PROTOCOL: others held the locks of the write-ahead log for too long
+    (15, Meaning::NotNow),
 ];
 
 /// What an error code means. SQLSTATEs have five characters, and SQLite's codes are shorter numbers.
@@ -85,6 +88,7 @@ mod tests {
             ("40002", Meaning::NotNow),
             ("08006", Meaning::NotNow),
             ("25P03", Meaning::NotNow),
+            ("25P04", Meaning::NotNow),
             ("53100", Meaning::NotNow),
             ("53200", Meaning::NotNow),
             ("53300", Meaning::NotNow),
@@ -98,9 +102,14 @@ mod tests {
             ("42P01", Meaning::MissingTable),
             ("25P02", Meaning::Fault),
             ("42703", Meaning::Fault),
+            // statement_too_complex, too_many_columns: of what this program asks
+            ("54000", Meaning::Fault),
+            ("54001", Meaning::Fault),
+            ("54011", Meaning::Fault),
             ("55000", Meaning::Fault),
             ("XX000", Meaning::Fault),
-            // SQLITE_ERROR, BUSY, BUSY_SNAPSHOT, READONLY_DBMOVED, IOERR_FSYNC, FULL, CANTOPEN, CORRUPT
+            // SQLITE_ERROR, BUSY, BUSY_SNAPSHOT, READONLY_DBMOVED, IOERR_FSYNC, FULL, CANTOPEN, PROTOCOL,
+            // CORRUPT
             ("1", Meaning::MissingTable),
             ("5", Meaning::NotNow),
             ("517", Meaning::NotNow),
@@ -108,6 +117,7 @@ mod tests {
             ("1034", Meaning::NotNow),
             ("13", Meaning::NotNow),
             ("14", Meaning::NotNow),
+            ("15", Meaning::NotNow),
             ("11", Meaning::Fault),
             ("", Meaning::Fault),
         ] {

@@ -9,6 +9,8 @@ use super::codes::{self, Meaning};
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Box<dyn StdError + Send + Sync>,
+    /// The answer to a commit was lost.
+    may_be_done: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,25 @@ pub enum StoreErrorKind {
 }
 
 impl StoreError {
+    fn new(kind: StoreErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind, source: source.into(), may_be_done: false }
+    }
+
+    /// An error of a commit. The work was done nevertheless, perhaps, unless the database itself refused
+    /// the commit.
+    pub(super) fn of_commit(self) -> Self {
+        let refused = self
+            .source
+            .downcast_ref()
+            .is_some_and(|error: &sqlx::Error| matches!(error, sqlx::Error::Database(_)));
+        Self { may_be_done: !refused, ..self }
+    }
+
+    /// Whether the work was done nevertheless, perhaps: the database's answer to the commit was lost.
+    pub fn may_be_done(&self) -> bool {
+        self.may_be_done
+    }
+
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
@@ -32,7 +53,7 @@ impl StoreError {
 
     /// What was to be stored has no JSON.
     pub(crate) fn unserializable(error: serde_json::Error) -> Self {
-        Self { kind: StoreErrorKind::Internal, source: Box::new(error) }
+        Self::new(StoreErrorKind::Internal, error)
     }
 
     /// Others changed the same row so often that this request gave up.
@@ -41,16 +62,16 @@ impl StoreError {
     }
 
     pub(super) fn unavailable(why: &'static str) -> Self {
-        Self { kind: StoreErrorKind::Unavailable, source: why.into() }
+        Self::new(StoreErrorKind::Unavailable, why)
     }
 
     /// There is no connection, for whatever reason: nothing was done, and it may be there later.
     pub(super) fn unreachable(error: sqlx::Error) -> Self {
-        Self { kind: StoreErrorKind::Unavailable, source: Box::new(error) }
+        Self::new(StoreErrorKind::Unavailable, error)
     }
 
     pub(super) fn internal(problem: String) -> Self {
-        Self { kind: StoreErrorKind::Internal, source: problem.into() }
+        Self::new(StoreErrorKind::Internal, problem)
     }
 
     /// A row holds what this program never writes.
@@ -59,7 +80,7 @@ impl StoreError {
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         let source = format!("column {column}: {}", source.into());
-        Self { kind: StoreErrorKind::Internal, source: source.into() }
+        Self::new(StoreErrorKind::Internal, source)
     }
 }
 
@@ -90,7 +111,7 @@ impl From<sqlx::Error> for StoreError {
             },
             _ => StoreErrorKind::Internal,
         };
-        Self { kind, source: Box::new(error) }
+        Self::new(kind, error)
     }
 }
 

@@ -444,7 +444,7 @@ impl Connection {
             let lost = |_| StoreError::unavailable("nobody knows what became of it");
             Ok::<_, StoreError>(commit.await.map_err(lost)??)
         };
-        patiently(committed).await?;
+        patiently(committed).await.map_err(StoreError::of_commit)?;
         Ok(done)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::any::AnyRow;
+
 use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId, PageSessionId, SessionId};
@@ -73,20 +75,9 @@ impl Connection {
                      ELSE 2 END,
                 s.last_used_at, s.id
             LIMIT $6";
-        let query = sqlx::query(COUNT).bind(account.to_string()).bind(limit + AT_ONCE);
-        let excess = column::integer(&query.fetch_one(self.raw()).await?, "sessions")? - limit;
-        if excess <= 0 {
-            return Ok(Vec::new());
-        }
-        let rows = sqlx::query(EXCESS)
-            .bind(account.to_string())
-            .bind(newest.to_string())
-            .bind(now.unix_millis())
-            .bind(millis(established))
-            .bind(limit / 2)
-            .bind(excess)
-            .fetch_all(self.raw())
-            .await?;
+        let newest = newest.to_string();
+        let bounds = Bounds { limit, established, now };
+        let rows = self.find_excess([COUNT, EXCESS], account, newest, bounds).await?;
         let excess = rows.iter().map(|row| {
             Ok(ExcessSession {
                 id: column::parsed(row, "id")?,
@@ -129,20 +120,9 @@ impl Connection {
                      ELSE 2 END,
                 p.idle_expires_at, p.id
             LIMIT $6";
-        let query = sqlx::query(COUNT).bind(account.to_string()).bind(limit + AT_ONCE);
-        let excess = column::integer(&query.fetch_one(self.raw()).await?, "sessions")? - limit;
-        if excess <= 0 {
-            return Ok(Vec::new());
-        }
-        let rows = sqlx::query(EXCESS)
-            .bind(account.to_string())
-            .bind(newest.to_string())
-            .bind(now.unix_millis())
-            .bind(millis(idle + established))
-            .bind(limit / 2)
-            .bind(excess)
-            .fetch_all(self.raw())
-            .await?;
+        let newest = newest.to_string();
+        let bounds = Bounds { limit, established: idle + established, now };
+        let rows = self.find_excess([COUNT, EXCESS], account, newest, bounds).await?;
         let excess = rows.iter().map(|row| {
             Ok(ExcessPageSession {
                 id: column::parsed(row, "id")?,
@@ -151,6 +131,38 @@ impl Connection {
         });
         excess.collect()
     }
+
+    /// Runs `excess` with what both kinds of sessions have in common, where `count` says that there are
+    /// too many.
+    async fn find_excess(
+        &mut self,
+        [count, excess]: [&'static str; 2],
+        account: AccountId,
+        newest: String,
+        Bounds { limit, established, now }: Bounds,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        let query = sqlx::query(count).bind(account.to_string()).bind(limit + AT_ONCE);
+        let too_many = column::integer(&query.fetch_one(self.raw()).await?, "sessions")? - limit;
+        if too_many <= 0 {
+            return Ok(Vec::new());
+        }
+        let query = sqlx::query(excess)
+            .bind(account.to_string())
+            .bind(newest)
+            .bind(now.unix_millis())
+            .bind(millis(established))
+            .bind(limit / 2)
+            .bind(too_many);
+        Ok(query.fetch_all(self.raw()).await?)
+    }
+}
+
+/// How many sessions an account may have, and which of them are established.
+struct Bounds {
+    limit: i64,
+    /// How long after the sign-in a session is used that is established.
+    established: Duration,
+    now: Timestamp,
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -1,25 +1,38 @@
 //! A stretch of network between the service and its database that can fall silent: nothing arrives any
-//! more, and nobody is told.
+//! more, and nobody is told. It can also break in the moment in which a commit is answered.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Odd while it is silent. What was connected before stays silent for ever.
 #[derive(Clone)]
 pub struct Gate {
     pub port: u16,
     turn: Arc<AtomicU32>,
+    loses_commits: Arc<AtomicBool>,
+}
+
+/// One direction of a connection.
+struct Way {
+    from: TcpStream,
+    to: TcpStream,
+    is_to_server: bool,
+    /// The other direction has seen a commit whose answer is to be lost.
+    is_broken: Arc<AtomicBool>,
 }
 
 impl Gate {
     pub fn to(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let gate =
-            Self { port: listener.local_addr().unwrap().port(), turn: Arc::new(AtomicU32::new(0)) };
+        let gate = Self {
+            port: listener.local_addr().unwrap().port(),
+            turn: Arc::default(),
+            loses_commits: Arc::default(),
+        };
         let accepting = gate.clone();
         std::thread::spawn(move || {
             for inner in listener.incoming() {
@@ -28,21 +41,35 @@ impl Gate {
                     continue;
                 };
                 let turn = accepting.turn.load(Ordering::SeqCst);
-                accepting.pass(turn, inner.try_clone().unwrap(), outer.try_clone().unwrap());
-                accepting.pass(turn, outer, inner);
+                let is_broken = Arc::new(AtomicBool::default());
+                for is_to_server in [true, false] {
+                    let (inner, outer) = (inner.try_clone().unwrap(), outer.try_clone().unwrap());
+                    let (from, to) = if is_to_server { (inner, outer) } else { (outer, inner) };
+                    let is_broken = Arc::clone(&is_broken);
+                    accepting.pass(turn, Way { from, to, is_to_server, is_broken });
+                }
             }
         });
         gate
     }
 
-    fn pass(&self, turn: u32, mut from: TcpStream, mut to: TcpStream) {
+    fn pass(&self, turn: u32, way: Way) {
         let gate = self.clone();
+        let Way { mut from, mut to, is_to_server, is_broken } = way;
         std::thread::spawn(move || {
             let mut buffer = [0; 16_384];
             while let Ok(count) = from.read(&mut buffer) {
                 let is_lost = turn % 2 == 1 || gate.turn.load(Ordering::SeqCst) != turn;
                 if is_lost && count > 0 {
                     continue;
+                }
+                let commits = buffer[..count].windows(6).any(|word| word == b"COMMIT");
+                if is_to_server && commits && gate.loses_commits.load(Ordering::SeqCst) {
+                    is_broken.store(true, Ordering::SeqCst);
+                }
+                if !is_to_server && is_broken.load(Ordering::SeqCst) {
+                    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+                    return;
                 }
                 // the end of a connection is lost as well
                 if is_lost || count == 0 || to.write_all(&buffer[..count]).is_err() {
@@ -57,6 +84,11 @@ impl Gate {
 
     pub fn fall_silent(&self) {
         self.turn.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// From now on a connection breaks when the server has answered a commit, and the answer is lost.
+    pub fn lose_answers_to_commits(&self) {
+        self.loses_commits.store(true, Ordering::SeqCst);
     }
 
     pub fn open(&self) {

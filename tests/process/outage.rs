@@ -9,6 +9,7 @@ use serde_json::Value;
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tokio::runtime::Runtime;
 
+use crate::database::Database;
 use crate::gate::Gate;
 use crate::program::{Answer, Program, wait_until};
 use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
@@ -173,6 +174,26 @@ fn f1_a_standby_in_the_place_of_the_server_puts_writes_off_until_it_is_promoted(
     cluster.try_to_ask("postgres", "SELECT pg_promote()").expect("a promotion");
     is_well_again_soon(&program, &tokens);
     assert!(!program.stop().contains("panic"));
+}
+
+#[test]
+fn f4_a_commit_whose_answer_is_lost_is_not_called_undone() {
+    let Some(cluster) = postgres::cluster() else { return };
+    let gate = Gate::to(cluster.port());
+    let direct = cluster.new_database();
+    let url = direct.replace(&cluster.port().to_string(), &gate.port.to_string());
+    let program = Program::prepare(&[("DATABASE_URL", url)]);
+    for arguments in [&["migrate"][..], &["client", "add", "desk", "--scopes", "account.read"]] {
+        assert_eq!(program.tell(arguments, "").code, Some(0), "{arguments:?}");
+    }
+    gate.lose_answers_to_commits();
+    let said = program.tell(&["client", "rotate-secret", "desk", "--keep-old", "0s", "--json"], "");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains("the secret may count"), "{said:?}");
+    assert!(!said.stderr.contains("nothing has changed"), "{said:?}");
+    // and it does
+    let rotated = "SELECT COUNT(*) FROM events WHERE kind = 'client-secret-rotated'";
+    assert_eq!(Database::at(direct).count(rotated), 1);
 }
 
 #[test]

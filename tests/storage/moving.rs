@@ -275,6 +275,28 @@ async fn r56_a_backup_is_taken_while_others_write_and_can_be_started_from() {
     assert_eq!(left, BTreeSet::from(["backup.db".to_owned(), "backup.db.migrating".to_owned()]));
 }
 
+/// On the one thread of this test, which a lock that blocks would hold for ever.
+#[tokio::test]
+async fn r56_a_backup_waits_for_another_that_begins_and_can_be_given_up_meanwhile() {
+    let db = TestDatabase::sqlite().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.db");
+    let another = std::fs::File::open(folder.path()).unwrap();
+    another.lock().unwrap();
+    let mut backup = std::pin::pin!(db.store.back_up(&file, false, NOW));
+    for _ in 0..3 {
+        tokio::select! {
+            biased;
+            done = &mut backup => panic!("{done:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is begun");
+    another.unlock().unwrap();
+    backup.await.unwrap();
+    assert!(file.exists());
+}
+
 #[tokio::test]
 async fn a_backup_never_replaces_the_database_and_needs_a_folder() {
     let db = TestDatabase::sqlite().await;

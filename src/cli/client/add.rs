@@ -83,5 +83,5 @@ pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), Com
         }
     })?;
     let done = oauth.add_client(&prepared).await;
-    done.map_err(|error| shown_in_vain(refused(oauth, &wanted.id, error)))
+    done.map_err(|error| shown_in_vain(oauth, &wanted.id, error))
 }

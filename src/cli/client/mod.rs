@@ -160,9 +160,18 @@ fn refused(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
     })
 }
 
-/// The secret was shown, and then could not be stored.
-fn shown_in_vain(error: CommandError) -> CommandError {
-    CommandError::Failed(format!("{error}; nothing has changed, and the secret is of no use"))
+/// The secret was shown, and then could not be stored; or the database did not say whether it is.
+fn shown_in_vain(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
+    let may_be_done = matches!(&error, ClientError::Store(error) if error.may_be_done());
+    let error = refused(oauth, id, error);
+    let id = printable(id.as_str());
+    CommandError::Failed(match may_be_done {
+        true => format!(
+            "{error}; the database did not say whether the change was made, so the secret may count: \
+             look by `vestibule client show {id}`, and try the secret or rotate it once more"
+        ),
+        false => format!("{error}; nothing has changed, and the secret is of no use"),
+    })
 }
 
 async fn find(oauth: &OAuth, which: &Which) -> Result<OneClient, CommandError> {
@@ -213,7 +222,7 @@ async fn rotate(
         )
     })?;
     let done = oauth.rotate_client_secret(&prepared).await;
-    done.map_err(|error| shown_in_vain(refused(oauth, &which.id, error)))
+    done.map_err(|error| shown_in_vain(oauth, &which.id, error))
 }
 
 async fn disable(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandError> {
