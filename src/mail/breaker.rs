@@ -3,7 +3,8 @@
 //! Two kinds of bad days are told apart:
 //!
 //! - In an *outage* the server cannot be had, or says no before a recipient is named. Everything pauses,
-//!   and one letter at a time probes.
+//!   and one letter at a time probes. Where the server refuses our user and password, the pauses grow
+//!   longer: providers lock accounts that fail to sign in again and again.
 //! - At RCPT and DATA no answer stops other letters, since one recipient may be the cause of it (S17).
 //!   The letters that were refused wait by themselves, see [`refusals`](crate::mail::refusals). When the
 //!   server takes a letter, all of them are due again; those that are refused once more after that are
@@ -20,6 +21,9 @@ use crate::mail::refusals::{
 };
 use crate::mail::{Cause, Failure};
 use crate::storage::{ClaimedLetter, LetterId, RefusedLetter};
+
+/// The longest pause between two probes while the server refuses our user and password.
+const LOGIN_PROBE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Whether the mail server was there when it was last tried, and whether it took anything.
 #[derive(Debug, Default)]
@@ -51,6 +55,29 @@ impl State {
 struct Outage {
     pause: Duration,
     next_probe: Timestamp,
+    /// The server is there, and refuses our user and password.
+    refuses_login: bool,
+}
+
+impl Outage {
+    /// The longest pause between two probes.
+    fn longest(refuses_login: bool) -> Duration {
+        if refuses_login { LOGIN_PROBE_INTERVAL } else { PROBE_INTERVAL }
+    }
+
+    /// Without the server's words: they may hold anything, and are in the outbox.
+    fn log(failure: &Failure, refuses_login: bool) {
+        let (stage, code) = (failure.stage.as_str(), failure.code);
+        match refuses_login {
+            true => tracing::error!(
+                stage,
+                code,
+                "the mail server refuses the user and the password of mail.smtp_url; letters wait, and \
+                 after a correction and a restart they leave"
+            ),
+            false => tracing::warn!(stage, code, "the mail server is not to be had; letters wait"),
+        }
+    }
 }
 
 impl Breaker {
@@ -66,7 +93,10 @@ impl Breaker {
     /// Whether a letter may probe now, during an outage; `None` without one. A probe goes alone: a
     /// server that hangs is not given another one before it has been given up on.
     pub(super) fn may_probe(&self, now: Timestamp, on_their_way: usize) -> Option<bool> {
-        self.state().outage.map(|outage| is_due(outage.next_probe, now) && on_their_way == 0)
+        self.state().outage.map(|outage| {
+            let longest = Outage::longest(outage.refuses_login);
+            is_due(outage.next_probe, now, longest) && on_their_way == 0
+        })
     }
 
     /// Letters to be tried ahead of their time, up to `most`.
@@ -79,19 +109,19 @@ impl Breaker {
     /// Answers when the next probe is.
     pub(super) fn server_is_down(&self, now: Timestamp, failure: &Failure) -> Timestamp {
         let mut state = self.state();
+        let refuses_login = failure.is_of_our_login();
+        if state.outage.is_none_or(|outage| outage.refuses_login != refuses_login) {
+            Outage::log(failure, refuses_login);
+        }
+        let longest = Outage::longest(refuses_login);
         let pause = match state.outage {
-            None => {
-                // without its words: they may hold anything, and are in the outbox
-                let (stage, code) = (failure.stage.as_str(), failure.code);
-                tracing::warn!(stage, code, "the mail server is not to be had; letters wait");
-                Duration::from_secs(1)
-            }
+            None => Duration::from_secs(1),
             // letters of one batch fail together: that is one failure
-            Some(Outage { pause, next_probe }) if next_probe > now => pause,
-            Some(Outage { pause, .. }) => (pause * 2).min(PROBE_INTERVAL),
+            Some(Outage { pause, next_probe, .. }) if next_probe > now => pause.min(longest),
+            Some(Outage { pause, .. }) => (pause * 2).min(longest),
         };
         let next_probe = now + pause;
-        state.outage = Some(Outage { pause, next_probe });
+        state.outage = Some(Outage { pause, next_probe, refuses_login });
         next_probe
     }
 
@@ -270,6 +300,33 @@ mod tests {
             assert_eq!(breaker.may_probe(now, 0), Some(false));
             assert_eq!(breaker.may_probe(probe, 1), Some(false));
             assert_eq!(breaker.may_probe(probe, 0), Some(true));
+            now = probe;
+        }
+        breaker.server_is_there();
+        assert_eq!(breaker.may_probe(now, 0), None);
+    }
+
+    #[test]
+    fn r48_a_server_that_refuses_our_password_is_asked_ever_more_seldom() {
+        let breaker = Breaker::default();
+        let refused = Failure::answered(Stage::Authentication, 535, "5.7.8 no");
+        let mut now = NOW;
+        for pause in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600] {
+            let probe = breaker.server_is_down(now, &refused);
+            assert_eq!(probe, now + Duration::from_secs(pause));
+            assert_eq!(breaker.may_probe(now, 0), Some(false), "{pause}");
+            assert_eq!(breaker.may_probe(probe, 0), Some(true), "{pause}");
+            now = probe;
+        }
+        // one that is busy, or that cannot be had, is asked as often as ever
+        let others = [
+            Failure::answered(Stage::Authentication, 454, "4.7.0 later"),
+            Failure::answered(Stage::Greeting, 554, "no"),
+            Failure::new(Stage::Connection, "refused"),
+        ];
+        for failure in others {
+            let probe = breaker.server_is_down(now, &failure);
+            assert_eq!(probe, now + Duration::from_secs(20), "{failure}");
             now = probe;
         }
         breaker.server_is_there();

@@ -151,8 +151,8 @@ fn diagnosis(
         (Stage::Connection, _) if trouble == Some(Trouble::Refused) => say(
             format!("nothing listens at port {port} of `{host}`"),
             URL,
-            "correct the port: 465 for smtps://, 587 for smtp:// with ?tls=required, 25 on a server of \
-             one's own"
+            "start the mail server, or correct host and port: most often 465 for smtps://, 587 for smtp:// \
+             with ?tls=required, and 25 without a user and a password"
                 .to_owned(),
         ),
         (Stage::Connection, _) if trouble == Some(Trouble::TimedOut) && *port == 25 => say(
@@ -164,6 +164,11 @@ fn diagnosis(
             format!("port {port} of `{host}` does not answer"),
             URL,
             "correct host and port, or let this machine through the firewall on the way".to_owned(),
+        ),
+        (Stage::Connection, _) => say(
+            format!("port {port} of `{host}` cannot be reached"),
+            URL,
+            "correct host and port, or mend the network of this machine".to_owned(),
         ),
         (Stage::Greeting, _) if shown.is_implicit && *encryption != Encryption::Implicit => say(
             format!("the server speaks TLS from the first byte at port {port}, and smtp:// waits for a greeting"),
@@ -194,6 +199,16 @@ fn diagnosis(
             "correct the port (587, or smtps:// with 465), or say ?tls=none if nobody can listen on the way"
                 .to_owned(),
         ),
+        (Stage::Encryption, Some(_)) => say(
+            "the server offers STARTTLS, and refuses it".to_owned(),
+            None,
+            "mend the encryption of the server: it has no good certificate or key, perhaps".to_owned(),
+        ),
+        (Stage::Encryption, None) => say(
+            "the server and the service do not agree on how to encrypt".to_owned(),
+            None,
+            "read above what failed; the server has to speak TLS 1.2 or 1.3".to_owned(),
+        ),
         (Stage::Authentication, None) => sign_in(is_encrypted, shown),
         (Stage::Authentication, Some(530 | 538)) if !is_encrypted => say(
             "the server takes no password over a connection that is not encrypted".to_owned(),
@@ -207,7 +222,16 @@ fn diagnosis(
              Some providers want a password made for applications"
                 .to_owned(),
         ),
-        (Stage::Sender, Some(530 | 538 | 554)) if !is_encrypted && behind_starttls => say(
+        (Stage::Authentication, Some(_)) => say(
+            "the server signs nobody in at present".to_owned(),
+            None,
+            "nothing, if it passes: the service tries again by itself, and this command does not".to_owned(),
+        ),
+        (Stage::Sender, Some(code @ (530 | 538 | 554)))
+            if !is_encrypted
+                && behind_starttls
+                && (code == 538 || code == 530 && login.is_some() || is_about_tls(&failure.words)) =>
+            say(
             "the server takes letters over encrypted connections only".to_owned(),
             URL,
             "say ?tls=required".to_owned(),
@@ -233,11 +257,30 @@ fn diagnosis(
                     .to_owned(),
             },
         ),
+        (Stage::Recipient, Some(500..)) => say(
+            "the server refuses this recipient".to_owned(),
+            None,
+            "try another address: if that is taken, the first one is at fault; if none is, ask who runs the \
+             server"
+                .to_owned(),
+        ),
+        (Stage::Content, Some(500..)) => say(
+            format!("the server refuses the letter itself, which is from `{sender}`"),
+            FROM,
+            "read the server's words above; if they are about SPF, DKIM or DMARC, give a sender whose domain \
+             permits this server"
+                .to_owned(),
+        ),
         (Stage::Recipient | Stage::Content, Some(400..=499)) => say(
             "the server puts the letter off".to_owned(),
             None,
             "nothing, if it greylists: the service tries again by itself, and this command does not"
                 .to_owned(),
+        ),
+        (Stage::Greeting, None) if shown.clear.is_none() => say(
+            format!("what listens at port {port} of `{host}` does not greet as a mail server does"),
+            URL,
+            "correct host and port, or look whether the mail server is well".to_owned(),
         ),
         (Stage::Greeting | Stage::Sender, Some(_)) => say(
             "the server takes nothing from this machine at present".to_owned(),
@@ -248,10 +291,15 @@ fn diagnosis(
     }
 }
 
-/// RFC 5248 and RFC 3463: X.7.1 is for what is not permitted.
+/// The codes do not tell: X.7.1 (RFC 3463 §3.8) is for whatever is not permitted.
 fn is_relaying(words: &str) -> bool {
+    words.to_ascii_lowercase().contains("relay")
+}
+
+/// As above: 530 and 554 are for other refusals as well.
+fn is_about_tls(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
-    words.contains("relay") || words.contains(" 5.7.1 ")
+    ["tls", "ssl", "encrypt"].iter().any(|word| words.contains(word))
 }
 
 fn certificate(fault: CertificateFault, host: &str, shown: &Shown) -> Option<Diagnosis> {
@@ -296,7 +344,8 @@ fn certificate(fault: CertificateFault, host: &str, shown: &Shown) -> Option<Dia
     }
 }
 
-/// The server offered no mechanism that the service knows.
+/// The user was not signed in, and the server did not say why: most often it offers no mechanism that the
+/// service knows. `None` where the server did not show what it offers.
 fn sign_in(is_encrypted: bool, shown: &Shown) -> Option<Diagnosis> {
     let say = |seen: String, advice: &str| {
         Some(Diagnosis { seen, setting: URL, advice: advice.to_owned() })
@@ -310,16 +359,25 @@ fn sign_in(is_encrypted: bool, shown: &Shown) -> Option<Diagnosis> {
             "say ?tls=required",
         );
     }
-    match here.map(|offer| offer.mechanisms.join(", ")) {
-        Some(others) if !others.is_empty() => say(
-            format!(
-                "the server offers {others} to sign in by, and the service knows PLAIN and LOGIN"
-            ),
-            "take a server or a port that offers one of those",
-        ),
-        _ => say(
+    match here {
+        None => None,
+        Some(offer) if knows(offer) => Some(Diagnosis {
+            seen: "the server did not answer when the user signed in".to_owned(),
+            setting: None,
+            advice:
+                "look into the log of the server: what it asks about passwords is away, perhaps"
+                    .to_owned(),
+        }),
+        Some(offer) if offer.mechanisms.is_empty() => say(
             "the server lets nobody sign in at this port".to_owned(),
             "leave out the user and the password, or take the port for submission, 587 or 465",
+        ),
+        Some(offer) => say(
+            format!(
+                "the server offers {} to sign in by, and the service knows PLAIN and LOGIN",
+                offer.mechanisms.join(", ")
+            ),
+            "take a server or a port that offers one of those",
         ),
     }
 }

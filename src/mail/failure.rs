@@ -161,6 +161,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server refuses our user and password: an answer that no time changes (5yz).
+    pub(super) fn is_of_our_login(&self) -> bool {
+        self.stage == Stage::Authentication && self.code.is_some_and(|code| code >= 500)
+    }
+
     /// Whether it may be the fault of a connection that was used before, and the letter was certainly
     /// not taken: a refusal for now, or a connection that was lost before the letter went over it.
     pub(super) fn may_be_the_connections(&self) -> bool {

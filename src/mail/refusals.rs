@@ -21,10 +21,10 @@ use crate::storage::LetterId;
 /// The pause between two rounds of probes.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Whether the next probe is due. One that lies further ahead than any is put off was put off before the
+/// Whether the next probe is due. One that lies further ahead than the `longest` pause was put off before the
 /// clock was set back.
-pub(super) fn is_due(next_probe: Timestamp, now: Timestamp) -> bool {
-    next_probe <= now || next_probe > now + PROBE_INTERVAL
+pub(super) fn is_due(next_probe: Timestamp, now: Timestamp, longest: Duration) -> bool {
+    next_probe <= now || next_probe > now + longest
 }
 
 /// A letter at fault is as good as any other when the server has taken nothing for so long.
@@ -183,7 +183,8 @@ impl Refusals {
                         || self.last_long(now))
             })
         };
-        if !is_due(self.next_probe, now) || most == 0 || waiting().next().is_none() {
+        if !is_due(self.next_probe, now, PROBE_INTERVAL) || most == 0 || waiting().next().is_none()
+        {
             return Vec::new();
         }
         let most = if waiting().all(|(_, refused)| refused.is_for_good) { 1 } else { most };

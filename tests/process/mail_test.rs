@@ -114,6 +114,16 @@ fn f13_what_keeps_a_user_from_signing_in_is_named() {
     names(&verdict(&encrypted), stage, Some(URL), "nobody sign in at this port", "leave out");
     server.offers("PLAIN", "PLAIN");
     server.plays(|step| match step {
+        Step::Auth { .. } => Act::HangUp,
+        _ => Act::Behave,
+    });
+    names(&verdict(&encrypted), stage, None, "did not answer", "log of the server");
+    server.plays(|step| match step {
+        Step::Auth { .. } => Act::Say("454 4.7.0 later"),
+        _ => Act::Behave,
+    });
+    names(&verdict(&encrypted), stage, None, "at present", "by itself");
+    server.plays(|step| match step {
         Step::Auth { .. } => Act::Say("535 5.7.8 no"),
         _ => Act::Behave,
     });
@@ -141,6 +151,12 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
     refuse("RCPT", "554 5.7.1 relay access denied");
     names(&verdict(&near), "recipient", Some(URL), "does not relay", "the user and the password");
     names(&verdict(&login), "recipient", Some(URL), "does not relay", "for this user");
+    refuse("RCPT", "550 5.7.1 looks like spam");
+    names(&verdict(&login), "recipient", None, "refuses this recipient", "another address");
+    refuse("RCPT", "550 5.1.1 no such user");
+    names(&verdict(&near), "recipient", None, "refuses this recipient", "another address");
+    refuse("DATA", "550 5.7.26 unauthenticated sender");
+    names(&verdict(&near), "content", from, "the letter itself, which is from `no-reply@", "SPF");
     refuse("RCPT", "450 4.2.0 greylisted");
     names(&verdict(&near), "recipient", None, "puts the letter off", "by itself");
     refuse("connected", "554 5.7.1 go away");
@@ -154,6 +170,30 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
     });
     let clear = url(format!("{}?tls=none", starttls.url()));
     names(&verdict(&clear), "sender", Some(URL), "encrypted connections only", "?tls=required");
+    starttls.plays(|step| match step {
+        Step::Sender(_) => Act::Say("554 5.7.1 not yours"),
+        _ => Act::Behave,
+    });
+    names(&verdict(&clear), "sender", from, "no letters from `no-reply@", "may send from");
+    starttls.plays(|step| match step {
+        Step::Sender(_) => Act::Say("530 5.7.0 authentication required"),
+        _ => Act::Behave,
+    });
+    names(&verdict(&clear), "sender", Some(URL), "have signed in only", "user:password@host");
+}
+
+#[test]
+fn f15_the_recipient_of_a_test_letter_is_named_as_people_write_it() {
+    let server = SmtpServer::start();
+    let mut settings = url(server.url());
+    settings.push(("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()));
+    let program = Program::prepare(&settings);
+    let said = program.tell(&["mail", "test", "ada@bücher.example"], "");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stdout.contains("A letter to ada@bücher.example has left"), "{said:?}");
+    // programs read what is stored
+    let document = program.tell(&["mail", "test", "ada@bücher.example", "--json"], "").document();
+    assert_eq!(document["email"], "ada@xn--bcher-kva.example");
 }
 
 #[test]
@@ -162,7 +202,7 @@ fn f13_servers_that_are_not_there_are_named_with_their_place() {
     gone.close();
     let found = verdict(&url(gone.url()));
     let port = format!("port {}", gone.port());
-    names(&found, "connection", Some(URL), &port, "correct the port");
+    names(&found, "connection", Some(URL), &port, "correct host and port");
     let found = verdict(&url("smtp://nobody.invalid".to_owned()));
     names(&found, "lookup", Some(URL), "`nobody.invalid` has no address", "correct the host");
 }

@@ -75,7 +75,7 @@ fn taken(wanted: &Arguments, letter: LetterId, json: bool) -> Result<(), Command
         advice: None,
     };
     answer(json, &verdict, |verdict| {
-        format!("A letter to {} has left, with the id {letter}.", verdict.email)
+        format!("A letter to {} has left, with the id {letter}.", verdict.email.shown())
     })
 }
 
