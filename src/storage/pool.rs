@@ -442,7 +442,6 @@ impl rocket_db_pools::Pool for Pool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "this is how a test fails")]
 mod tests {
     use std::future::{Future as _, poll_fn};
     use std::pin::pin;

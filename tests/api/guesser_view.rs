@@ -13,6 +13,9 @@ use crate::support_life::{NEW, accounts};
 use crate::support_pages::{OTHER, dump_of};
 
 const HOME: &str = "192.0.2.10";
+/// Where guessers are: far away, and beside the owner, in the same /24.
+const AWAY: [&str; 2] = ["203.0.113.66", "203.0.113.67"];
+const BESIDE: [&str; 2] = ["192.0.2.11", "192.0.2.12"];
 /// No limit but those of the name.
 const TOML: &str = "[default.vestibule.limits]\nfailures_per_address = 100000\n\
                     failures_in_all = 1000000";
@@ -124,7 +127,11 @@ async fn happen(app: &TestApp, deed: Deed, number: usize) {
 }
 
 /// Everything that a guesser hears, from free tries to the hundredth in a row and beyond.
-async fn seen(deed: Deed, first: usize) -> (Vec<(u16, Option<String>)>, Vec<String>) {
+async fn seen(
+    deed: Deed,
+    first: usize,
+    guessers: [&str; 2],
+) -> (Vec<(u16, Option<String>)>, Vec<String>) {
     let app = support::configured(TOML).await;
     if deed != Deed::IsNobody {
         app.account(ADA).await;
@@ -136,13 +143,13 @@ async fn seen(deed: Deed, first: usize) -> (Vec<(u16, Option<String>)>, Vec<Stri
         if is_time && !(deed.is_done_once() && number > first) {
             happen(&app, deed, number).await;
         }
-        for address in ["203.0.113.66", "203.0.113.67"] {
+        for address in guessers {
             seen.push(sign_in(&app, address, "incorrect horse battery staple").await);
         }
         app.advance(Duration::from_secs(if number < 20 { 1 } else { 1_000 }));
     }
     app.advance(Duration::from_secs(90 * 24 * 36));
-    seen.push(sign_in(&app, "203.0.113.66", "incorrect horse battery staple").await);
+    seen.push(sign_in(&app, guessers[0], "incorrect horse battery staple").await);
     let mut rows = dump_of(&app, "guesses").await;
     rows.extend(dump_of(&app, "networks").await);
     (seen, rows)
@@ -150,18 +157,19 @@ async fn seen(deed: Deed, first: usize) -> (Vec<(u16, Option<String>)>, Vec<Stri
 
 #[rocket::async_test]
 async fn s13_r18_a_guesser_sees_nothing_of_what_the_owner_does() {
-    for first in [3, 30] {
-        let (expected, rows) = seen(Deed::Nothing, first).await;
+    for (first, guessers) in [(3, AWAY), (30, AWAY), (3, BESIDE)] {
+        let (expected, rows) = seen(Deed::Nothing, first, guessers).await;
         let statuses: Vec<u16> = expected.iter().map(|(status, _)| *status).collect();
         assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 101);
         assert!(statuses.ends_with(&[429, 429, 400]), "{statuses:?}");
         for deed in Deed::ALL {
             // at a new place there is a wait by then, for the owner as well
-            let (heard, left) = seen(deed, first).await;
+            let (heard, left) = seen(deed, first, guessers).await;
             for (number, (one, other)) in heard.iter().zip(&expected).enumerate() {
-                assert_eq!(one, other, "{deed:?} from {first}: answer {number}");
+                let place = guessers[number % 2];
+                assert_eq!(one, other, "{deed:?} from {first}, at {place}: answer {number}");
             }
-            assert_eq!(left, rows, "{deed:?} from {first}");
+            assert_eq!(left, rows, "{deed:?} from {first}, at {guessers:?}");
         }
     }
 }

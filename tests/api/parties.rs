@@ -20,7 +20,7 @@ use vestibule::model::{
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support;
-use crate::support_life::{Browser, accounts};
+use crate::support_life::{Browser, accounts, token_in};
 use crate::support_pages::{Answer, OTHER, get};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,6 +28,29 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const METRICS: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 /// So many calls are more than any limit of an hour for one address lets through.
 const FLOOD: usize = 40;
+
+/// Operations that take the token of a link, each with the letter that has it. They are called with links
+/// of the caller's own.
+const WITH_A_LINK: [(&str, &str); 15] = [
+    ("activate", "activation"),
+    ("activatePage", "activation"),
+    ("confirmEmailPage", "email-change"),
+    ("disavow", "activation"),
+    ("pressActivate", "activation"),
+    ("pressConfirmEmail", "email-change"),
+    ("pressDisavow", "activation"),
+    ("pressResetPassword", "password-reset"),
+    ("pressStopEmailChange", "email-change-notice"),
+    ("renewActivation", "activation"),
+    ("renewEmailLink", "email-change"),
+    ("renewReset", "password-reset"),
+    ("resetPassword", "password-reset"),
+    ("resetPasswordPage", "password-reset"),
+    ("stopEmailChangePage", "email-change-notice"),
+];
+
+/// Operations that take a token of a session.
+const WITH_A_TOKEN: [&str; 2] = ["introspect", "revoke"];
 
 /// What there is at the address that is asked about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,6 +142,7 @@ const WITHOUT: [&str; 54] = [
 ];
 
 /// An operation of the description, ready to be called.
+#[derive(Clone)]
 struct Operation {
     id: String,
     method: Method,
@@ -137,6 +161,28 @@ impl Operation {
 
     fn takes_an_address(&self) -> bool {
         self.members_with_an_address().next().is_some()
+    }
+
+    /// Whether it takes a token, in its body or in its query.
+    fn takes_a_token(&self) -> bool {
+        self.members.contains_key("token") || self.path.contains("?token=")
+    }
+
+    /// The letter that has the token of the link, if it takes one.
+    fn letter(&self) -> Option<&'static str> {
+        WITH_A_LINK.iter().find(|(id, _)| *id == self.id).map(|(_, letter)| *letter)
+    }
+
+    /// The same, of this link.
+    fn of_link(&self, token: &str) -> Self {
+        let mut operation = self.clone();
+        if let Some((path, _)) = self.path.split_once("?token=") {
+            operation.path = format!("{path}?token={token}");
+        }
+        if let Some(member) = operation.members.get_mut("token") {
+            *member = json!(token);
+        }
+        operation
     }
 
     /// The call with `address` where one goes in.
@@ -332,6 +378,65 @@ impl World {
     }
 }
 
+/// The token of a link that the caller has got, of `xenia`: of a sign-up, to a new password, or of a change
+/// to `wanted`.
+async fn link(app: &TestApp, letter: &str, xenia: &str, wanted: &str) -> String {
+    let holder = match letter {
+        "activation" => {
+            assert_eq!(app.sign_up(xenia, PASSWORD).await, Status::Accepted);
+            xenia
+        }
+        "password-reset" => {
+            made(app, xenia, PASSWORD).await;
+            let asked = app.post_json("/v1/password-resets", &json!({ "email": xenia })).await;
+            assert_eq!(asked.status(), Status::Accepted);
+            xenia
+        }
+        _ => {
+            let id = made(app, xenia, PASSWORD).await;
+            let (new, known) = (email(wanted), Password::new(PASSWORD));
+            let caller = Caller::default();
+            accounts(app).request_email_change(id, &new, &known, &caller).await.unwrap();
+            if letter == "email-change" { wanted } else { xenia }
+        }
+    };
+    app.deliver().await;
+    token_in(app, letter, holder).await
+}
+
+/// What operations on links of the caller's own say: at once, again, and when the links have expired.
+async fn seen_of_links(
+    app: &TestApp,
+    world: World,
+    operation: &Operation,
+) -> Vec<(String, String)> {
+    let (id, Some(letter)) = (&operation.id, operation.letter()) else { return vec![] };
+    let vera = format!("vera-{id}@example.org").to_lowercase();
+    let xenia = format!("xenia-{id}@example.org").to_lowercase();
+    world.prepare(app, &vera).await;
+    // no link leads to an address that is taken, and what stops the change leads away from it
+    let wanted = match (world, letter) {
+        (World::Account, "email-change") => format!("free-{vera}"),
+        _ => vera,
+    };
+    let token = link(app, letter, &xenia, &wanted).await;
+    let operation = operation.of_link(&token);
+    let mut seen = vec![];
+    for what in ["at once", "again"] {
+        let answer = operation.call(app, "", None).await;
+        assert_ne!(answer.status, Status::NotFound, "{id} {what}: the link is a real one");
+        seen.push((format!("{id} of the caller's own link, {what}"), told(&answer)));
+        app.deliver().await;
+    }
+    app.advance(HOUR * 25);
+    let answer = operation.call(app, "", None).await;
+    seen.push((format!("{id} of the caller's own link, a day later"), told(&answer)));
+    app.deliver().await;
+    app.advance(HOUR * 2);
+    let masked = seen.into_iter().map(|(what, told)| (what, told.replace(&wanted, "(wanted)")));
+    masked.collect()
+}
+
 /// The text without ids, tokens and other secrets, which differ by design.
 fn without_secrets(text: &str) -> String {
     let mut told = String::new();
@@ -402,6 +507,16 @@ async fn seen_in(world: World) -> Vec<(String, String)> {
     let app = support::configured(METRICS).await;
     let all = operations(&app).await;
     let mut seen = vec![];
+    for operation in &all {
+        let is_decided = operation.letter().is_some() || WITH_A_TOKEN.contains(&&*operation.id);
+        assert_eq!(
+            operation.takes_a_token(),
+            is_decided,
+            "{}: decide about its token",
+            operation.id
+        );
+        seen.extend(seen_of_links(&app, world, operation).await);
+    }
     world.prepare(&app, "vera@example.org").await;
     // none of these knows of an address, so one world is enough for all
     for operation in all.iter().filter(|operation| !operation.takes_an_address()) {
