@@ -102,14 +102,14 @@ impl Cause {
             // by the operator, and then by whoever has an old link of it
             | Self::Invitation
             | Self::EmailChange { .. } => LetterCap::OfRecipient,
-            Self::PasswordChanged { .. }
+            // the first thefts of an hour are known at once
+            Self::SessionEnded { .. }
+            | Self::PasswordChanged { .. }
             | Self::EmailChanged { .. }
             | Self::AccountDeleted { .. } => LetterCap::OfNotices,
-            // a theft is known at once, and so is a change that the letter can stop, which is limited
-            // where it is asked for; the operator is trusted
-            Self::SessionEnded { .. } | Self::EmailChangeNotice { .. } | Self::OperatorReset => {
-                LetterCap::None
-            }
+            // a change that the letter can stop is known at once, and limited where it is asked for; the
+            // operator is trusted
+            Self::EmailChangeNotice { .. } | Self::OperatorReset => LetterCap::None,
         }
     }
 

@@ -62,10 +62,10 @@ impl Outbox {
             facts: serde_json::to_string(cause).map_err(StoreError::unserializable)?,
             now,
         };
-        match cause {
-            Cause::NewLink | Cause::PasswordReset { .. } => tx.insert_letter_once(&letter).await,
-            _ if cause.cap() == LetterCap::OfNotices => tx.insert_latest_letter(&letter).await,
-            _ => tx.insert_letter(&letter).await,
+        match cause.cap() {
+            LetterCap::OfRecipient => tx.insert_letter_once(&letter).await,
+            LetterCap::OfNotices => tx.insert_latest_letter(&letter).await,
+            LetterCap::None => tx.insert_letter(&letter).await,
         }
     }
 

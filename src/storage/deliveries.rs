@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::held::HELD;
 use super::{Connection, LetterId, StoreError, column};
-use crate::clock::Timestamp;
+use crate::clock::{CLOCKS_DIFFER_BY, Timestamp};
 use crate::model::{AccountId, Digest, EmailAddress, Locale};
 
 /// A letter that one courier holds the lease of.
@@ -259,7 +259,8 @@ impl Connection {
     }
 
     /// When letters left to the address of `letter` since `since`, oldest first; and how many are on
-    /// their way to it that were posted before this one. `counted` are the kinds that are counted
+    /// their way to it that were posted before this one. What left in the future left before the clock was
+    /// set back, and is not counted. `counted` are the kinds that are counted
     /// together, with the kind that one is noted by which is counted by itself. By one statement, so
     /// that none is missed which is sent while they are counted.
     pub async fn letters_counted(
@@ -270,7 +271,8 @@ impl Connection {
         now: Timestamp,
     ) -> Result<(Vec<Timestamp>, usize), StoreError> {
         const SQL: &str = "
-            SELECT sent_at FROM letters_sent WHERE digest = $1 AND sent_at > $2
+            SELECT sent_at FROM letters_sent
+            WHERE digest = $1 AND sent_at > $2 AND sent_at <= $7
             UNION ALL
             SELECT CAST(NULL AS BIGINT) FROM outbox
             WHERE email = $3 AND id < $4 AND sent_at IS NULL AND dead_at IS NULL
@@ -282,6 +284,7 @@ impl Connection {
             .bind(letter.id.to_string())
             .bind(now.unix_millis())
             .bind(format!("|{}|", counted.join("|")))
+            .bind((now + CLOCKS_DIFFER_BY).unix_millis())
             .fetch_all(self.raw())
             .await?;
         let instants: Vec<Option<Timestamp>> = rows

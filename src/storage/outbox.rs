@@ -62,18 +62,25 @@ impl Connection {
         Ok(())
     }
 
-    /// The same for a letter that says no more than one of its kind which waits for the address
-    /// already: then that one does for both, so that a flood of requests makes one letter. It is tried
-    /// within a minute, however long it was to wait; but not where it has failed: requests of strangers
-    /// do not use its tries up. Something is written in either case, so that the time tells nothing.
+    /// The same for a letter that says all which one of its kind says that waits for the address and is
+    /// about the same account: that one tells of the latest cause from then on, so that a flood of
+    /// requests makes one letter. It is tried within a minute, however long it was to wait; but not where
+    /// it has failed: requests of strangers do not use its tries up. Something is written in either case,
+    /// so that the time tells nothing.
     pub async fn insert_letter_once(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
         const WAITING: &str = "
-            UPDATE outbox SET due_at = CASE WHEN due_at > $3 AND tries = 0 THEN $3 ELSE due_at END
-            WHERE email = $1 AND kind = $2 AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
+            UPDATE outbox
+            SET facts = $1, locale = $2,
+                due_at = CASE WHEN due_at > $3 AND tries = 0 THEN $3 ELSE due_at END
+            WHERE email = $4 AND kind = $5 AND COALESCE(account_id, '') = $6
+              AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
         let waiting = sqlx::query(WAITING)
+            .bind(&new.facts)
+            .bind(new.locale.map(Locale::as_str))
+            .bind((new.now + Duration::from_secs(60)).unix_millis())
             .bind(new.email.as_str())
             .bind(new.kind)
-            .bind((new.now + Duration::from_secs(60)).unix_millis())
+            .bind(new.account.map(|id| id.to_string()).unwrap_or_default())
             .execute(self.raw())
             .await?;
         match waiting.rows_affected() {

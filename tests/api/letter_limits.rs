@@ -12,7 +12,7 @@ use vestibule::accounts::AccountToCreate;
 use vestibule::clock::Timestamp;
 use vestibule::mail::{Cause, LetterCap, Recipient};
 use vestibule::model::{AccountId, Caller, EmailAddress, EmailChangeId};
-use vestibule::storage::StoreError;
+use vestibule::storage::{ClaimLimit, LetterId, LetterState, NewLetter, StoreError};
 use vestibule::testing::{BEGINNING, PASSWORD, Signed, TestApp};
 
 use crate::contract::{document, operations};
@@ -39,8 +39,8 @@ enum Limited {
     AsRequestOfAccount,
     /// `notices_per_hour`: the owner gets such a notice, and nobody else.
     AsNotice,
-    /// A refresh token that was spent before ends a session, and its owner hears at once. Each such
-    /// letter takes a session, and so a sign-in.
+    /// A refresh token that was spent before ends a session. Each such letter takes a session, and so a
+    /// sign-in; and `notices_per_hour` holds for them.
     AsSignIn,
     /// The operation posts no letter.
     Nothing,
@@ -325,8 +325,8 @@ fn kinds(at: Timestamp, change: EmailChangeId) -> [(Cause, LetterCap); 11] {
         (Cause::password_changed(at, &caller, false), LetterCap::OfNotices),
         (Cause::email_changed(at, &moved), LetterCap::OfNotices),
         (Cause::account_deleted(at, false), LetterCap::OfNotices),
-        // a thief is to hide no theft, and no change that its victim can stop
-        (Cause::session_ended(at, "web".to_owned(), None), LetterCap::None),
+        (Cause::session_ended(at, "web".to_owned(), None), LetterCap::OfNotices),
+        // a thief is to hide no change that its victim can stop
         (Cause::email_change_notice(change, at, None), LetterCap::None),
         // the operator may write as often as they like
         (Cause::OperatorReset, LetterCap::None),
@@ -423,6 +423,95 @@ async fn s10_r42_the_owner_of_an_account_is_told_so_many_times_in_an_hour() {
         app.deliver().await;
     }
     assert_eq!(told().await, 7, "of the rest the latest waited");
+}
+
+#[rocket::async_test]
+async fn s3_s10_r35_sign_ups_over_the_cap_wait_as_one_letter_and_a_reset_leaves_after_it() {
+    const SIGN_UPS: usize = 30;
+    let app = support::app().await;
+    app.account(ADA).await;
+    app.advance(2 * HOUR);
+    let before = letters(&app, ADA).await.len();
+    let waiting = async || {
+        let waits = [LetterState::Waiting];
+        let all =
+            app.store().read(async |db| db.find_letters(&waits, None, "", 100, BEGINNING).await);
+        all.await.unwrap().into_iter().map(|letter| letter.kind).collect::<Vec<_>>()
+    };
+    for number in 0..SIGN_UPS {
+        let path = if number % 2 == 0 { "/v1/accounts" } else { "/account/sign-up" };
+        let answer = match number % 2 {
+            0 => post(&app, path, &json!({ "email": ADA, "password": PASSWORD })).await,
+            _ => {
+                let fields = form(&[("email", ADA), ("password", PASSWORD)]);
+                let request = app.client.post(path).header(ContentType::Form).body(fields);
+                Answer::of(request.dispatch().await).await
+            }
+        };
+        assert_eq!(answer.status, Status::Accepted);
+        app.deliver().await;
+        app.advance(Duration::from_secs(5));
+        assert!(waiting().await.len() <= 1, "{:?}", waiting().await);
+    }
+    assert_eq!(letters(&app, ADA).await.len() - before, 6);
+    let asked = post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
+    assert_eq!(asked.status, Status::Accepted);
+    app.deliver().await;
+    assert_eq!(waiting().await, ["sign-up", "password-reset"]);
+    app.advance(HOUR);
+    app.deliver().await;
+    let left = letters(&app, ADA).await.split_off(before + 6);
+    assert_eq!(left, ["account-exists", "password-reset"]);
+    assert!(waiting().await.is_empty());
+}
+
+#[rocket::async_test]
+async fn s10_of_letters_that_were_put_off_before_one_is_sent() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    app.advance(2 * HOUR);
+    let before = letters(&app, ADA).await.len();
+    // as a former version left them
+    let email = EmailAddress::parse(ADA).unwrap();
+    let cause = serde_json::to_string(&Cause::sign_up(BEGINNING, &Caller::default())).unwrap();
+    for number in 1..=20 {
+        let id = LetterId::new(uuid::Uuid::from_u128(number));
+        let facts = cause.clone();
+        let (email, now) = (&email, BEGINNING);
+        let new = NewLetter { id, kind: "sign-up", email, locale: None, account: None, facts, now };
+        app.store().write(async |tx| tx.insert_letter(&new).await).await.unwrap();
+    }
+    let (lease, due_at) = (uuid::Uuid::from_u128(7), BEGINNING + Duration::from_secs(1));
+    let put_off = app.store().write(async |tx| {
+        let letters = tx.claim_letters(lease, due_at, due_at, ClaimLimit::fresh(20)).await?;
+        for letter in &letters {
+            tx.postpone_letter(letter, due_at, 0, None).await?;
+        }
+        Ok::<_, StoreError>(letters.len())
+    });
+    assert_eq!(put_off.await.unwrap(), 20);
+    app.deliver().await;
+    app.deliver().await;
+    app.deliver().await;
+    assert_eq!(letters(&app, ADA).await.len() - before, 1);
+}
+
+#[rocket::async_test]
+async fn s15_a_clock_that_is_set_back_puts_off_no_letter() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let reset = async || {
+        let asked = post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
+        assert_eq!(asked.status, Status::Accepted);
+        app.deliver().await;
+        letters(&app, ADA).await.into_iter().filter(|name| *name == "password-reset").count()
+    };
+    app.advance(10 * HOUR);
+    for _ in 0..6 {
+        reset().await;
+    }
+    app.step_back(5 * HOUR);
+    assert_eq!(reset().await, 7);
 }
 
 #[rocket::async_test]

@@ -302,7 +302,8 @@ impl Model {
         if self.proven(session) >= self.sessions[session].rotated_at + self.grace {
             self.sessions[session].ended = true;
             let owner = self.sessions[session].account;
-            self.accounts[owner].warned += 1;
+            // of those that wait, the latest takes the place of the others
+            self.accounts[owner].warned = 1;
         }
         Refused(Refusal::RefreshToken)
     }
