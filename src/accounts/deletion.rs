@@ -96,7 +96,7 @@ impl Accounts {
         }
         self.limits.forget_places(tx, id).await?;
         self.forget_sign_up(tx, email).await?;
-        tx.delete_letters_to(email).await?;
+        tx.delete_letters_to(email, self.clock.now()).await?;
         let deleted = Happening::new(EventKind::AccountDeleted, actor);
         self.events.note(tx, deleted, &Caller::default()).await?;
         let by_operator = actor == Actor::Operator;

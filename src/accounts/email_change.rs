@@ -252,7 +252,14 @@ impl Accounts {
             .store
             .write(async |tx| {
                 let purpose = AccountLinkPurpose::EmailChange;
+                let before = self.find_change(tx, &token, purpose).await?;
+                let before = before.ok_or(EmailLinkError::Unknown)?.account.account.email;
+                // the sign-up's row before the account's, as an activation holds them
+                tx.lock_sign_up_of(&before).await?;
                 let found = self.hold_change(tx, &token, purpose).await?;
+                if found.account.account.email != before && found.is_open().is_ok() {
+                    return Err(StoreError::contended().into());
+                }
                 match found.is_open() {
                     Ok(()) => {}
                     Err(Closed::Confirmed) => return Ok(found.done(true)),
@@ -271,7 +278,7 @@ impl Accounts {
                     return Err(EmailLinkError::Unknown);
                 }
                 tx.void_account_links(id, now).await?;
-                tx.leave_letters_to(&account.account.email, id).await?;
+                tx.leave_letters_to(&account.account.email, id, now).await?;
                 // those are of the old address
                 self.limits.forget_places(tx, id).await?;
                 self.limits.mailbox_proven(tx, (id, &change.email), caller, now).await?;

@@ -45,12 +45,15 @@ impl Store {
     }
 
     /// Removes the letters to an address that are about no account, and the links and events of the
-    /// sign-up that waits for it, as far as one transaction should not remove them all. Each batch finds
-    /// its rows in the order of an index: to sort them it would read all that there are.
+    /// sign-up that waits for it, as far as one transaction should not remove them all. A request for a
+    /// new password that waits stays: it contests the sign-up. Each batch finds its rows in the order of an
+    /// index: to sort them it would read all that there are.
     pub async fn shed_excess_of(&self, email: &EmailAddress) -> Result<(), StoreError> {
         const LETTERS: &str = "
             DELETE FROM outbox WHERE id IN
-                (SELECT id FROM outbox WHERE email = $1 AND account_id IS NULL
+                (SELECT id FROM outbox
+                 WHERE email = $1 AND account_id IS NULL
+                   AND (kind <> 'password-reset' OR sent_at IS NOT NULL)
                  ORDER BY sent_at LIMIT $2 OFFSET $3)";
         const LINKS: &str = "
             DELETE FROM links WHERE digest IN

@@ -161,10 +161,15 @@ impl Connection {
 
     /// The account has left this address: what would open it lapses where it has not been sent, and the
     /// rest is remembered as the account's. Notices of what happened before go where they were to go.
+    ///
+    /// A sign-up that waits for the address is contested: among the letters that lapse may be a request
+    /// for a new password, which said so of it. [`Connection::lock_sign_up_of`] comes before the lock of
+    /// the account.
     pub async fn leave_letters_to(
         &mut self,
         email: &EmailAddress,
         account: AccountId,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         const LAPSE: &str = "
             DELETE FROM outbox
@@ -183,15 +188,21 @@ impl Connection {
             .bind(email.as_str())
             .execute(self.raw())
             .await?;
-        Ok(())
+        // after the letters: a request that comes in between is contested by its own letter, or by this
+        self.contest_sign_up_of(email, now).await
     }
 
     /// Forgets every letter to an address, sent or not, but those about an account: they were to
-    /// somebody who has left the address, and go with that account.
-    pub async fn delete_letters_to(&mut self, email: &EmailAddress) -> Result<(), StoreError> {
+    /// somebody who has left the address, and go with that account. A sign-up that waits for the address
+    /// is contested, as by [`Connection::leave_letters_to`].
+    pub async fn delete_letters_to(
+        &mut self,
+        email: &EmailAddress,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM outbox WHERE email = $1 AND account_id IS NULL";
         sqlx::query(SQL).bind(email.as_str()).execute(self.raw()).await?;
-        Ok(())
+        self.contest_sign_up_of(email, now).await
     }
 
     /// Forgets letters sent before `sent`, or given up before `dead`: up to `limit`, and answers how many.

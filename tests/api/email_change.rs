@@ -506,6 +506,31 @@ async fn r44_what_was_on_its_way_to_the_old_address_lapses() {
     assert!(signs_in(&app, NEW, PASSWORD).await);
 }
 
+/// The stranger's sign-up waits beside the account, and the owner's request lapses with its letter.
+#[rocket::async_test]
+async fn r35_s2_sign_up_that_waits_at_the_old_address_stays_contested() {
+    for forgotten in [true, false] {
+        let app = support::app().await;
+        let ada = app.signed_in(ADA).await;
+        let (token, _) = asked(&app, &ada, ADA, NEW).await;
+        let body = json!({ "email": ADA, "password": OTHER, "name": "Mallory", "locale": "de" });
+        assert_eq!(post(&app, "/v1/accounts", &body).await.status, Status::Accepted);
+        if forgotten {
+            post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
+        }
+        confirm(&app, &token).await.page(200, "confirmed");
+        app.advance(DAY / 24);
+        post(&app, "/v1/activation-mails", &json!({ "email": ADA })).await;
+        let link = app.link_token(ADA).await;
+        use_link(&app, &link).await.problem(409, "password-needed");
+        assert_eq!(rows(&app, "accounts").await, 1);
+        let body = json!({ "token": link, "password": "what the owner has chosen" });
+        assert_eq!(post(&app, "/v1/activations", &body).await.status, Status::Ok);
+        assert!(!signs_in(&app, ADA, OTHER).await, "the stranger's password is planted");
+        assert!(signs_in(&app, NEW, PASSWORD).await);
+    }
+}
+
 #[rocket::async_test]
 async fn r44_letters_that_had_not_left_when_the_change_was_voided_never_do() {
     let app = support::app().await;

@@ -295,7 +295,7 @@ async fn r35_s15_the_letters_of_an_address_are_counted_whatever_becomes_of_them(
     assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 1));
     // forgetting the letters does not forget their number
     let ada = email("ada@example.org");
-    db.store.write(async |tx| tx.delete_letters_to(&ada).await).await.unwrap();
+    db.store.write(async |tx| tx.delete_letters_to(&ada, NOW).await).await.unwrap();
     assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 0));
 
     let purge = async |before, limit| {
@@ -574,7 +574,7 @@ async fn an_account_that_leaves_an_address_takes_what_was_sent_along(db: TestDat
     let bystander = db.letter("bob@example.org", NOW).await;
 
     let former = email("ada@example.org");
-    db.store.write(async |tx| tx.leave_letters_to(&former, ada).await).await.unwrap();
+    db.store.write(async |tx| tx.leave_letters_to(&former, ada, NOW).await).await.unwrap();
     assert_eq!(db.count("outbox").await, 2, "what was not sent has lapsed");
     let present = email("new@example.org");
     let about = db.store.read(async |tx| tx.find_letters_about(ada, &present).await).await.unwrap();
@@ -601,7 +601,7 @@ async fn letters_to_an_address_are_forgotten_sent_or_not(db: TestDatabase) {
     let bystander = db.letter("bob@example.org", NOW).await;
     assert_eq!(db.count("outbox").await, 5);
     let ada = email("Ada@Example.org");
-    db.store.write(async |tx| tx.delete_letters_to(&ada).await).await.unwrap();
+    db.store.write(async |tx| tx.delete_letters_to(&ada, NOW).await).await.unwrap();
     assert_eq!(ids(&db.claim(NOW, 10).await), [bystander]);
 }
 

@@ -18,6 +18,7 @@ on_both_engines! {
     r35_the_first_contest_counts,
     s2_a_request_for_a_new_password_that_waits_contests_the_sign_up,
     s2_a_request_for_a_new_password_and_a_use_at_once_never_both_count,
+    s2_sign_up_stays_contested_by_whatever_verb_the_waiting_request_is_removed,
     s18_a_sign_up_is_replaced_once_and_only_near_its_end,
     what_is_gone_can_be_neither_repeated_nor_contested,
     what_waited_too_long_is_purged_by_portions,
@@ -233,6 +234,69 @@ async fn s2_a_request_for_a_new_password_and_a_use_at_once_never_both_count(db: 
         });
         let answers = answers.await;
         assert!(answers[0] != answers[1], "round {round}: {answers:?}");
+    }
+}
+
+/// The statements that remove letters, by file, and what holds where such a letter is a request that
+/// waits. A new one fails the test below until it is decided.
+const REMOVALS: [(&str, usize, &str); 4] = [
+    ("deletions.rs", 2, "the excess of an address: not these; of an account: its own letters"),
+    ("deliveries.rs", 1, "a courier drops a letter that it has contested the sign-up for"),
+    ("letters.rs", 1, "the operator drops a letter: `Desk::drop` contests"),
+    (
+        "outbox.rs",
+        5,
+        "an earlier notice; what lapses with an address and what is forgotten of it, which contest; and \
+         old letters: one that was given up is kept as long as a sign-up waits",
+    ),
+];
+
+#[test]
+fn s2_every_statement_that_removes_letters_is_decided() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage");
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap_or_default();
+        let count = text.matches("DELETE FROM outbox").count();
+        if count > 0 {
+            found.push((file.file_name().to_string_lossy().into_owned(), count));
+        }
+    }
+    found.sort();
+    assert_eq!(found, REMOVALS.map(|(file, count, _)| (file.to_owned(), count)));
+}
+
+async fn s2_sign_up_stays_contested_by_whatever_verb_the_waiting_request_is_removed(
+    db: TestDatabase,
+) {
+    for (verb, address) in ["a@example.org", "b@example.org", "c@example.org"].iter().enumerate() {
+        let (to, now) = (email(address), after(60));
+        let id = db.sign_up(address).await;
+        assert!(repeat(&db, id, Some("Mallory"), Some("de")).await);
+        let account = db.account(&format!("former{address}")).await;
+        if verb == 0 {
+            // more than one transaction removes, each older than the request
+            for _ in 0..1_100 {
+                db.letter(address, NOW).await;
+            }
+        }
+        forgotten(&db, address).await;
+        match verb {
+            0 => db.store.shed_excess_of(&to).await.unwrap(),
+            1 => {
+                let left = db.store.write(async |tx| tx.leave_letters_to(&to, account, now).await);
+                left.await.unwrap_or_else(|error: StoreError| panic!("{error}"));
+            }
+            _ => {
+                let gone = db.store.write(async |tx| tx.delete_letters_to(&to, now).await);
+                gone.await.unwrap_or_else(|error: StoreError| panic!("{error}"));
+            }
+        }
+        let record = found(&db, id).await.unwrap();
+        assert!(record.sign_up.contested_at.is_some(), "{address}");
+        assert_eq!(name_of(&record), None, "{address}");
+        assert!(!consume(&db, id, false).await, "{address}");
     }
 }
 

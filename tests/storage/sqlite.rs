@@ -135,7 +135,7 @@ async fn f20_nothing_of_a_deleted_account_is_in_any_file_once_the_log_is_emptied
     let deleted: Result<bool, StoreError> = db
         .store
         .write(async |tx| {
-            tx.delete_letters_to(&crate::database::email(ADDRESS)).await?;
+            tx.delete_letters_to(&crate::database::email(ADDRESS), crate::database::NOW).await?;
             tx.close_account(id, None, crate::database::NOW).await
         })
         .await;
