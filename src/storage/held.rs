@@ -22,6 +22,15 @@ const HOLD: &str = "
     WHERE sent_at IS NULL
       AND (dead_at IS NULL OR dead_at > COALESCE((SELECT MAX(sent_at) FROM outbox), 0))
       AND (last_error IS NULL OR last_error <> $2)";
+/// Links that had been used, stopped or voided since the backup would work again: links of accounts are
+/// void, changes of address with them, and links of sign-ups are over. People ask for others.
+const VOID: [&str; 3] = [
+    "UPDATE account_links SET voided_at = $1 WHERE used_at IS NULL AND voided_at IS NULL",
+    "UPDATE email_changes SET voided_at = $1
+     WHERE confirmed_at IS NULL AND stopped_at IS NULL AND voided_at IS NULL",
+    "UPDATE links SET expires_at = $1
+     WHERE used_at IS NULL AND disavowed_at IS NULL AND expires_at > $1",
+];
 /// The end of the year 9999: when a letter in a backup is given up, before a service has begun with it.
 const NOT_BEGUN: Timestamp = Timestamp::from_unix_millis(253_402_300_799_000);
 const BEGIN: &str =
@@ -34,9 +43,12 @@ const COUNT: &str =
 
 impl Connection {
     /// Holds back every letter that has not left, but for those that were given up before one last left;
-    /// answers how many.
+    /// answers how many. No link that was sent before works any more, and no change of address waits.
     pub async fn hold_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         sqlx::query(CONTEST).bind(now.unix_millis()).execute(self.raw()).await?;
+        for sql in VOID {
+            sqlx::query(sql).bind(now.unix_millis()).execute(self.raw()).await?;
+        }
         let hold = sqlx::query(HOLD).bind(now.unix_millis()).bind(HELD);
         Ok(hold.execute(self.raw()).await?.rows_affected())
     }
@@ -60,12 +72,15 @@ impl Connection {
     }
 }
 
-/// Holds back what waits in a copy of the database that no store has open.
+/// Holds back what waits, and ends the links, in a copy of the database that no store has open.
 pub(super) async fn hold_in(
     copy: &mut sqlx::SqliteConnection,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(CONTEST).bind(now.unix_millis()).execute(&mut *copy).await?;
+    for sql in VOID {
+        sqlx::query(sql).bind(now.unix_millis()).execute(&mut *copy).await?;
+    }
     let hold = sqlx::query(HOLD).bind(NOT_BEGUN.unix_millis()).bind(HELD);
     hold.execute(copy).await.map(drop)
 }

@@ -38,26 +38,41 @@ impl Janitor {
         Self { store, clock, events_kept }
     }
 
-    /// Works until the future is dropped, once every `round`.
+    /// Works until the future is dropped, once every `round`. What is over goes after the first of them: a
+    /// clock that is ahead at a start can be put right meanwhile, and takes nothing with it.
     pub async fn run(&self, round: Duration) {
+        self.end_round(self.begin().await).await;
         loop {
-            match self.purge().await {
-                Ok(0) => {}
-                Ok(rows) => tracing::info!(rows, "removed what is over"),
-                Err(error) => tracing::warn!(error = chain(&error), "what is over stays for now"),
-            }
-            if let Err(error) = self.store.empty_log().await {
-                tracing::warn!(error = chain(&error), "what was deleted stays in the log for now");
-            }
             tokio::time::sleep(round).await;
+            self.end_round(self.purge().await).await;
         }
+    }
+
+    async fn end_round(&self, removed: Result<u64, StoreError>) {
+        match removed {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "removed what is over"),
+            Err(error) => tracing::warn!(error = chain(&error), "what is over stays for now"),
+        }
+        if let Err(error) = self.store.empty_log().await {
+            tracing::warn!(error = chain(&error), "what was deleted stays in the log for now");
+        }
+    }
+
+    /// Removes what goes at a start, which nothing does for its age; answers how many rows that were.
+    pub async fn begin(&self) -> Result<u64, StoreError> {
+        Ok(self.mend().await? + self.finish_deletions().await?)
+    }
+
+    async fn mend(&self) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        self.store.write_behind(async |tx| tx.mend_after_set_back(now).await).await
     }
 
     /// Removes all that is over; answers how many rows that were.
     pub async fn purge(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        let mended = self.store.write_behind(async |tx| tx.mend_after_set_back(now).await).await;
-        let mut removed = mended? + self.finish_deletions().await?;
+        let mut removed = self.begin().await?;
         for work in [
             Work::Sessions(now),
             Work::SignUps(now),

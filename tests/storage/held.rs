@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use vestibule::clock::Timestamp;
-use vestibule::storage::{LetterState, StoreError};
+use vestibule::model::{AccountLinkPurpose, AccountLinkState, EmailChangeId, LinkState};
+use vestibule::storage::{LetterState, NewAccountLink, NewEmailChange, StoreError};
 
-use crate::database::{NOW, TestDatabase, after, email, open, sqlite_url};
+use crate::database::{NOW, TestDatabase, after, digest, email, new_id, open, sqlite_url};
 
 on_both_engines! {
     f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_before,
     f22_a_letter_that_was_given_up_since_one_last_left_is_held_back,
     f22_a_request_for_a_new_password_that_is_held_back_contests_the_sign_up,
+    f22_no_link_of_before_a_restore_works_after_it,
     s15_what_waits_for_an_instant_from_before_the_clock_was_set_back_waits_no_longer,
 }
 
@@ -116,6 +118,73 @@ async fn f22_a_request_for_a_new_password_that_is_held_back_contests_the_sign_up
     assert_eq!(held.unwrap(), 2);
     let contested = "SELECT email FROM sign_ups WHERE contested_at IS NOT NULL";
     assert_eq!(db.text(contested).await.as_deref(), Some("ada@example.org"));
+}
+
+/// Links of every kind, a change of address and a sign-up, all of which could be used.
+async fn links(db: &TestDatabase) -> [AccountLinkPurpose; 3] {
+    let account = db.account("ada@example.org").await;
+    let sign_up = db.sign_up("bob@example.org").await;
+    let (change, new) = (EmailChangeId::new(new_id()), email("new@example.org"));
+    let purposes = [
+        AccountLinkPurpose::PasswordReset,
+        AccountLinkPurpose::EmailChange,
+        AccountLinkPurpose::EmailChangeStop,
+    ];
+    let written = db.store.write(async |tx| {
+        let row = NewEmailChange { id: change, account, email: &new, user_agent: None, now: NOW };
+        tx.insert_email_change(&row).await?;
+        for purpose in purposes {
+            let link = NewAccountLink {
+                digest: &digest(purpose.as_str()),
+                purpose,
+                account,
+                email_change: (purpose != AccountLinkPurpose::PasswordReset).then_some(change),
+                now: NOW,
+                expires_at: after(1_000),
+            };
+            tx.insert_account_link(&link).await?;
+        }
+        tx.insert_activation_link(&digest("activation"), sign_up, NOW, after(1_000)).await
+    });
+    written.await.unwrap_or_else(|error: StoreError| panic!("{error}"));
+    purposes
+}
+
+/// How many of the links work, and how many changes of address wait.
+async fn live(db: &TestDatabase, purposes: [AccountLinkPurpose; 3]) -> (usize, bool, i64) {
+    let mut live = 0;
+    for purpose in purposes {
+        let digest = digest(purpose.as_str());
+        let find = db.store.read(async |tx| tx.find_account_link(&digest, purpose, after(9)).await);
+        live += usize::from(find.await.unwrap().unwrap().state == AccountLinkState::Live);
+    }
+    let digest = digest("activation");
+    let find = db.store.read(async |tx| tx.find_activation_link(&digest, after(9)).await);
+    let activates = matches!(find.await.unwrap().unwrap().state, LinkState::Live { .. });
+    (live, activates, db.count("email_changes WHERE voided_at IS NULL").await)
+}
+
+async fn f22_no_link_of_before_a_restore_works_after_it(db: TestDatabase) {
+    let purposes = links(&db).await;
+    assert_eq!(live(&db, purposes).await, (3, true, 1));
+    let held: Result<u64, StoreError> =
+        db.store.write(async |tx| tx.hold_letters(after(5)).await).await;
+    assert_eq!(held.unwrap(), 0);
+    assert_eq!(live(&db, purposes).await, (0, false, 0));
+    // the sign-up stays, and so does the account: another link can be had
+    assert_eq!((db.count("sign_ups").await, db.count("accounts").await), (1, 1));
+}
+
+/// With the file alone.
+#[tokio::test]
+async fn f22_no_link_of_a_backup_works_in_it() {
+    let db = TestDatabase::sqlite().await;
+    let purposes = links(&db).await;
+    let (folder, url) = sqlite_url();
+    db.store.back_up(&folder.path().join("test.db"), false, after(5)).await.unwrap();
+    let restored = TestDatabase { store: open(&url).await.unwrap(), url, folder: Some(folder) };
+    assert_eq!(live(&restored, purposes).await, (0, false, 0));
+    assert_eq!(live(&db, purposes).await, (3, true, 1), "the live database is as it was");
 }
 
 /// With the file alone.

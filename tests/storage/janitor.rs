@@ -17,6 +17,7 @@ use crate::database::{NOW, TestDatabase, after, digest, email, new_id};
 on_both_engines! {
     each_table_is_tidied_in_its_own_time,
     more_rows_than_a_portion_all_go_at_once,
+    s15_a_start_removes_closed_accounts_and_nothing_for_its_age,
     with_a_sign_up_that_nobody_confirmed_goes_what_happened_to_it,
 }
 
@@ -108,6 +109,19 @@ async fn each_table_is_tidied_in_its_own_time(db: TestDatabase) {
     // an account and a letter that nobody has sent yet have no end
     assert_eq!(purge_at(&db, after(10_000 * DAY)).await, 0);
     assert_eq!((db.count("accounts").await, db.count("outbox").await), (1, 1));
+}
+
+/// However far the clock is ahead.
+async fn s15_a_start_removes_closed_accounts_and_nothing_for_its_age(db: TestDatabase) {
+    everything(&db).await;
+    let closed = db.account("closed@example.org").await;
+    let close = db.store.write(async |tx| tx.close_account(closed, None, NOW).await);
+    assert!(close.await.unwrap_or_else(|error: StoreError| panic!("{error}")));
+    let (clock, _) = Clock::stepped(after(10_000 * DAY));
+    let janitor = Janitor::new(db.store.clone(), clock, EVENTS_KEPT);
+    assert_eq!(janitor.begin().await.unwrap(), 1);
+    assert_eq!(db.count("accounts").await, 1);
+    assert!(janitor.purge().await.unwrap() > 5, "a round later all of it would go");
 }
 
 async fn more_rows_than_a_portion_all_go_at_once(db: TestDatabase) {

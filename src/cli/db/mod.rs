@@ -39,7 +39,7 @@ enum DbCommand {
     Check,
     /// Copy everything into another database, which has to be empty: all of it, or nothing
     Copy(copy::Arguments),
-    /// Hold back every letter that waits, as is due after a PostgreSQL backup was restored
+    /// Hold back letters that wait and end links, as is due after a PostgreSQL backup was restored
     HoldLetters {
         /// Do it; without this, do nothing
         #[arg(long)]
@@ -143,7 +143,8 @@ async fn hold_letters(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
         let held = held.map_err(|error: StoreError| failed(&error))?;
         answer(json, &Held { held }, |done| {
             format!(
-                "{} letters are held back. `vestibule mail list --held` shows them, and \
+                "{} letters are held back, and links that were sent before are over. \
+                 `vestibule mail list --held` shows the letters, and \
                  `vestibule mail retry --all-held` sends them.",
                 done.held
             )
