@@ -44,6 +44,17 @@ impl<T: Entry> FairQueue<T> {
         self.work
     }
 
+    /// The widest networks that have entries, with the work of each.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (Subnet, u64)> {
+        self.parts.iter().map(|part| (part.subnet, part.queue.work))
+    }
+
+    /// The work of one of the widest networks.
+    pub(super) fn work_of(&self, subnet: Option<&Subnet>) -> u64 {
+        let part = self.parts.iter().find(|part| Some(&part.subnet) == subnet);
+        part.map_or(0, |part| part.queue.work)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.parts.is_empty()
     }

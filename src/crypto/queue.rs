@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::fair_queue::{Entry, FairQueue};
 use crate::metrics::Hashing;
-use crate::model::Network;
+use crate::model::{Network, Subnet};
 
 /// What a password is hashed for; sign-in goes before sign-up. A change or a reset of a password is of an
 /// account, or of a mailbox that is proven, and counts as a sign-in.
@@ -46,8 +46,9 @@ pub enum HashError {
     Lost,
 }
 
-/// A sign-up that waits is overtaken by this many sign-ins and then has its turn.
-const OVERTAKEN_AT_MOST: u8 = 7;
+/// A sign-up that waits is overtaken by this many sign-ins and then has its turn; and by one of each
+/// network other than its own.
+const OVERTAKEN_AT_MOST: usize = 7;
 /// One part in this many of the smoothed duration is the latest hash.
 const SMOOTHING: u32 = 8;
 
@@ -96,8 +97,8 @@ pub(super) struct State {
     ordinary: Cost,
     sign_ins: FairQueue<Job>,
     sign_ups: FairQueue<Job>,
-    /// How many sign-ins in a row went before a sign-up that waits.
-    overtaken: u8,
+    /// The networks of the sign-ins that went before a sign-up that waits, since one had its turn.
+    overtaken_by: Vec<Subnet>,
     running: usize,
     /// What the hashes that run take together.
     taken: Cost,
@@ -116,7 +117,7 @@ impl State {
             ordinary,
             sign_ins: FairQueue::default(),
             sign_ups: FairQueue::default(),
-            overtaken: 0,
+            overtaken_by: Vec::new(),
             running: 0,
             taken: Cost { work: 0, memory_kib: 0 },
             mean: Duration::ZERO,
@@ -148,15 +149,24 @@ impl State {
     /// has spoilt cannot shut the door for good.
     pub(super) fn expected_wait(&self, purpose: Purpose, network: Network, cost: Cost) -> Duration {
         let (subnets, own) = (network.subnets(), cost.work);
-        let most = u64::from(OVERTAKEN_AT_MOST);
+        let most = OVERTAKEN_AT_MOST as u64;
         let queued_before = match purpose {
             Purpose::SignIn => {
                 let sign_ins = self.sign_ins.work_before(&subnets, own);
-                sign_ins + self.sign_ups.work().min(sign_ins / most)
+                // a sign-up goes before each further sign-in of a network, and before every eighth
+                let of_network = self.sign_ins.work_of(subnets.first()).min(sign_ins);
+                sign_ins + self.sign_ups.work().min(of_network.max(sign_ins / most))
             }
             Purpose::SignUp => {
-                let sign_ups = self.sign_ups.work_before(&subnets, own);
-                sign_ups + self.sign_ins.work().min(most * (sign_ups + own))
+                let sign_ups = self.sign_ups.work_before(&subnets, own) + own;
+                let overtaking = self.sign_ins.parts().map(|(subnet, work)| {
+                    let by_itself = match Some(&subnet) == subnets.first() {
+                        true => sign_ups,
+                        false => self.sign_ups.work_of(Some(&subnet)).min(sign_ups),
+                    };
+                    work.min(sign_ups + (most - 1) * by_itself)
+                });
+                sign_ups - own + overtaking.sum::<u64>().min(most * sign_ups)
             }
         };
         let slots = self.slots as u64;
@@ -205,26 +215,41 @@ impl State {
     /// deadline has passed, are dropped on the way without work: their clients have given up by then.
     pub(super) fn next(&mut self, now: Instant) -> Option<Job> {
         self.remove_over(now);
-        let is_sign_up_next = self.sign_ins.is_empty() || self.overtaken >= OVERTAKEN_AT_MOST;
-        let purpose = match is_sign_up_next && !self.sign_ups.is_empty() {
-            true => Purpose::SignUp,
-            false => Purpose::SignIn,
-        };
         let quantum = self.ordinary.work;
+        let purpose = self.purpose_next(quantum);
         let needed = self.queue(purpose).peek(quantum)?.cost.memory_kib;
         if !self.has_memory(needed) {
             return None;
         }
         let job = self.queue(purpose).pop(quantum)?;
-        self.overtaken = match purpose {
-            Purpose::SignIn if !self.sign_ups.is_empty() => self.overtaken + 1,
-            _ => 0,
-        };
+        match purpose {
+            Purpose::SignIn if !self.sign_ups.is_empty() => {
+                self.overtaken_by.extend(widest(job.network));
+            }
+            _ => self.overtaken_by.clear(),
+        }
         self.metrics.waited(purpose.as_str(), now - job.since);
         self.running += 1;
         self.taken.work += job.cost.work;
         self.taken.memory_kib += job.cost.memory_kib;
         Some(job)
+    }
+
+    /// A sign-in, unless one sign-up waits that has been overtaken by enough of them: no network's
+    /// sign-ins go twice before a sign-up of another network.
+    fn purpose_next(&mut self, quantum: u64) -> Purpose {
+        let Some(sign_in) = self.sign_ins.peek(quantum).map(|job| widest(job.network)) else {
+            return Purpose::SignUp;
+        };
+        let Some(sign_up) = self.sign_ups.peek(quantum).map(|job| widest(job.network)) else {
+            return Purpose::SignIn;
+        };
+        let has_overtaken = sign_in.is_some_and(|subnet| self.overtaken_by.contains(&subnet));
+        match self.overtaken_by.len() >= OVERTAKEN_AT_MOST || (has_overtaken && sign_in != sign_up)
+        {
+            true => Purpose::SignUp,
+            false => Purpose::SignIn,
+        }
     }
 
     /// A job of this cost runs no more.
@@ -281,6 +306,11 @@ impl State {
             Purpose::SignUp => &mut self.sign_ups,
         }
     }
+}
+
+/// The widest network around an address, which has its turns.
+fn widest(network: Network) -> Option<Subnet> {
+    network.subnets().into_iter().next()
 }
 
 impl Job {
@@ -343,16 +373,17 @@ mod tests {
             self.state.next(self.now).map(|job| (job.network, job.purpose))
         }
 
+        /// One slot that serves the next job.
+        fn served(&mut self) -> Option<(Network, Purpose)> {
+            let job = self.state.next(self.now)?;
+            self.now += self.state.time_of(job.cost.work);
+            self.state.finished(job.cost);
+            Some((job.network, job.purpose))
+        }
+
         /// One slot that serves one job after the other: who had their turns.
         fn serve(&mut self, times: usize) -> Vec<Network> {
-            let mut order = Vec::new();
-            for _ in 0..times {
-                let Some(job) = self.state.next(self.now) else { break };
-                self.now += self.state.time_of(job.cost.work);
-                self.state.finished(job.cost);
-                order.push(job.network);
-            }
-            order
+            (0..times).map_while(|_| self.served().map(|(network, _)| network)).collect()
         }
 
         /// What jobs were told so far that were not hashed, and by whom they were sent.
@@ -422,17 +453,74 @@ mod tests {
         assert_eq!(stand.refused(), [FLOOD; 10]);
     }
 
+    /// The places of the honest jobs among those that are served.
+    fn places(stand: &mut Stand, times: usize) -> Vec<usize> {
+        let order = stand.serve(times);
+        let places = order.iter().enumerate().filter(|(_, of)| **of == network(HONEST));
+        places.map(|(place, _)| place).collect()
+    }
+
     #[test]
-    fn s5_sign_ins_go_before_sign_ups_of_other_networks_but_for_every_eighth() {
+    fn s5_sign_ins_of_one_network_go_once_before_each_sign_up_of_another() {
         let mut stand = Stand::of(1);
+        stand.state.mean = Duration::from_millis(1);
+        for _ in 0..3 {
+            assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        }
+        stand.flood(FLOOD, 20);
+        assert_eq!(places(&mut stand, 17), [1, 3, 5]);
+        // whatever the flood sends besides
+        stand.flood(FLOOD, 20);
+        while stand.waiting.len() < 60 && stand.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
+        assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        let place = places(&mut stand, 60);
+        assert!(place.len() == 1 && place[0] <= 9, "{place:?}");
+    }
+
+    #[test]
+    fn s5_sign_ins_go_before_sign_ups_of_their_own_network_but_for_every_eighth() {
+        let mut stand = Stand::of(1);
+        stand.state.mean = Duration::from_millis(1);
         for _ in 0..2 {
             assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
         }
+        stand.flood(HONEST, 20);
+        let purposes: Vec<_> = (0..17).map_while(|_| stand.served().map(|(_, of)| of)).collect();
+        let ups = purposes.iter().enumerate().filter(|(_, of)| **of == Purpose::SignUp);
+        assert_eq!(ups.map(|(place, _)| place).collect::<Vec<_>>(), [7, 15]);
+    }
+
+    #[test]
+    fn s5_sign_ins_of_many_networks_go_before_a_sign_up_but_for_every_eighth() {
+        let mut stand = Stand::of(1);
         stand.state.mean = Duration::from_millis(1);
-        stand.flood(FLOOD, 20);
-        let order = stand.serve(17);
-        let places = order.iter().enumerate().filter(|(_, of)| **of == network(HONEST));
-        assert_eq!(places.map(|(place, _)| place).collect::<Vec<_>>(), [7, 15]);
+        assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        for address in [
+            "192.0.2.1",
+            "192.0.3.1",
+            "192.0.4.1",
+            "192.0.5.1",
+            "192.0.6.1",
+            "192.0.7.1",
+            "192.0.8.1",
+            "192.0.9.1",
+            "192.0.10.1",
+        ] {
+            assert!(stand.ask(address, Purpose::SignIn, ORDINARY));
+        }
+        assert_eq!(places(&mut stand, 10), [7]);
+    }
+
+    #[test]
+    fn s5_sign_up_is_admitted_beside_full_sign_ins_of_another_network_and_waits_as_expected() {
+        let mut stand = Stand::of(1);
+        stand.flood(FLOOD, 400);
+        for n in 1..=4 {
+            assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY), "{n}");
+            let wait = stand.state.expected_wait(Purpose::SignUp, network(HONEST), ORDINARY);
+            assert_eq!(wait, MEAN * (2 * n + 1), "{n} wait of its own, and a sign-in before each");
+        }
+        assert_eq!(places(&mut stand, 20), [1, 3, 5, 7]);
     }
 
     #[test]
