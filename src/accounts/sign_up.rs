@@ -52,7 +52,7 @@ impl Accounts {
     }
 
     async fn sign_up_counted(&self, request: &SignUpRequest) -> Result<(), Failure> {
-        let turn = self.turns.take(&request.email).await;
+        let turn = self.turns.take(&request.email, request.caller.network()).await;
         let _turn = turn.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
         loop {
             let finding = self.compare(request).await?;

@@ -41,7 +41,7 @@ pub struct LimitSettings {
     pub requests_in_all: NonZeroU32,
     /// Sessions of one account, and as many sign-ins at its page; beyond it the longest unused ends.
     pub sessions_per_account: NonZeroU32,
-    /// Links from one address in an hour that nobody ever got.
+    /// Links from one address in an hour that were never sent.
     pub unknown_links_per_address: NonZeroU32,
 }
 

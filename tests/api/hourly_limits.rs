@@ -10,6 +10,7 @@ use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, form, from, hold_the_writer};
+use crate::support_life::token_in;
 use crate::support_pages::{Answer, OTHER};
 
 const HOME: &str = "192.0.2.10";
@@ -182,19 +183,20 @@ async fn s9_callers_without_a_known_address_share_one_limit() {
     assert!(may(&app, Kind::Request, "192.0.2.1", &mut number).await);
 }
 
-/// So many wait for their turn at one address, and all that are more are put off.
-const TURNS: usize = 100;
+/// One sign-up of a network has its turn at an address and a hundred wait; all that are more are put off.
+const TURNS: usize = 101;
 
 #[rocket::async_test]
-async fn sign_ups_that_are_put_off_are_not_counted() {
-    let toml = "[default.vestibule.limits]\nsign_ups_per_address = 105\n\
+async fn s5_sign_ups_that_are_put_off_are_not_counted_and_close_the_address_to_no_other_network() {
+    let toml = "[default.vestibule.limits]\nsign_ups_per_address = 106\n\
                 [default.databases.vestibule]\nmax_connections = 1";
     let app = support::configured(toml).await;
-    let post = |name: &str| {
+    let post_from = |address: &str, name: &str| {
         let body = json!({ "email": format!("{name}@example.org"), "password": PASSWORD });
         let request = app.client.post("/v1/accounts").header(ContentType::JSON);
-        Box::pin(from(request, STRANGER).body(body.to_string()).dispatch())
+        Box::pin(from(request, address).body(body.to_string()).dispatch())
     };
+    let post = |name: &str| post_from(STRANGER, name);
     let (held, let_go) = (Notify::new(), Notify::new());
     let crowd = async {
         held.notified().await;
@@ -208,6 +210,9 @@ async fn sign_ups_that_are_put_off_are_not_counted() {
             let put_off = post("ada").await;
             assert_eq!(put_off.status(), Status::ServiceUnavailable);
         }
+        let mut other = post_from(HOME, "ada");
+        assert!(other.as_mut().now_or_never().is_none(), "its turn has come");
+        waiting.push(other);
         let_go.notify_one();
         waiting
     };
@@ -223,7 +228,7 @@ async fn sign_ups_that_are_put_off_are_not_counted() {
 }
 
 #[rocket::async_test]
-async fn links_that_nobody_got_are_limited_by_address() {
+async fn s8_unknown_links_are_limited_by_address_and_keep_no_link_from_working() {
     let toml = "[default.vestibule.limits]\nunknown_links_per_address = 8";
     let app = support::configured(toml).await;
     app.sign_up(ADA, PASSWORD).await;
@@ -247,11 +252,33 @@ async fn links_that_nobody_got_are_limited_by_address() {
         press(STRANGER, path, "unknown").await.problem(404, "link-unknown");
         press(STRANGER, "/v1/password-resets/confirmations", "unknown").await;
     }
-    let refused = open(STRANGER, &live).await.page(429, "Too many requests");
-    assert_eq!(refused.header("retry-after"), "450");
-    let refused = press(STRANGER, "/v1/activations", &link).await.problem(429, "rate-limited");
-    assert_eq!(refused.header("retry-after"), "450");
-    assert_eq!(press(HOME, "/v1/activations", &link).await.status, Status::Ok);
-    app.advance(Duration::from_secs(450));
+    let reset = json!({ "token": "unknown", "password": OTHER }).to_string();
+    for path in ["/activate", "/reset-password", "/confirm-email", "/confirm-email/stop"] {
+        let unknown = open(STRANGER, &format!("{path}?token=unknown")).await;
+        assert_eq!(unknown.page(429, "Too many requests").header("retry-after"), "450", "{path}");
+    }
+    for path in ["/v1/activations", "/v1/activations/disavowals"] {
+        let refused = press(STRANGER, path, "unknown").await.problem(429, "rate-limited");
+        assert_eq!(refused.header("retry-after"), "450", "{path}");
+    }
+    let request = app.client.post("/v1/password-resets/confirmations").header(ContentType::JSON);
+    let refused = Answer::of(from(request.body(reset), STRANGER).dispatch().await).await;
+    refused.problem(429, "rate-limited");
+    // links that were sent work all the same, from the same address: each on its page and by its button
     assert_eq!(open(STRANGER, &live).await.status, Status::Ok);
+    assert_eq!(press(STRANGER, "/v1/activations", &link).await.status, Status::Ok);
+    let asked = json!({ "email": ADA });
+    assert_eq!(app.post_json("/v1/password-resets", &asked).await.status(), Status::Accepted);
+    let link = token_in(&app, "password-reset", ADA).await;
+    let page = open(STRANGER, &format!("/reset-password?token={link}")).await;
+    assert_eq!(page.status, Status::Ok);
+    let chosen = json!({ "token": link, "password": "what the owner has chosen" }).to_string();
+    let request = app.client.post("/v1/password-resets/confirmations").header(ContentType::JSON);
+    let done = Answer::of(from(request.body(chosen), STRANGER).dispatch().await).await;
+    assert_eq!(done.status, Status::NoContent);
+    // and one that was used says so
+    let page = open(STRANGER, &format!("/reset-password?token={link}")).await;
+    assert_eq!(page.status, Status::Gone);
+    app.advance(Duration::from_secs(450));
+    assert_eq!(open(STRANGER, "/activate?token=unknown").await.status, Status::NotFound);
 }

@@ -17,7 +17,7 @@ type Key = [u8; 32];
 
 /// Everybody who stands in line, by what they are limited by. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lines(Arc<Hall>);
+pub(in crate::accounts) struct Lines(Arc<Hall>);
 
 #[derive(Debug, Default)]
 struct Hall {
@@ -28,7 +28,7 @@ struct Hall {
 
 /// How many may wait for permits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(in crate::accounts) struct Room {
     pub in_each: usize,
     pub in_all: usize,
 }
@@ -43,7 +43,7 @@ struct Line {
 
 /// A place in a line; leaves it when dropped.
 #[derive(Debug)]
-pub(super) struct InLine {
+pub(in crate::accounts) struct InLine {
     lines: Lines,
     key: Key,
     // before the drop of the whole removes a line that nobody stands in any more
@@ -51,7 +51,7 @@ pub(super) struct InLine {
 }
 
 /// What lets a try go on. Given back when dropped.
-pub(super) type Permit = OwnedSemaphorePermit;
+pub(in crate::accounts) type Permit = OwnedSemaphorePermit;
 
 /// Counts whoever waits, until they do no more, whatever ends their waiting.
 struct Waiting<'a>(&'a AtomicUsize);
@@ -73,7 +73,7 @@ impl Drop for Waiting<'_> {
 
 impl Lines {
     /// Stands in the line of a key, which has `most` permits.
-    pub(super) fn enter(&self, key: &Digest, most: usize) -> InLine {
+    pub(in crate::accounts) fn enter(&self, key: &Digest, most: usize) -> InLine {
         let key = *key.as_bytes();
         let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = lines.entry(key).or_insert_with(|| {
@@ -86,13 +86,13 @@ impl Lines {
 
 impl InLine {
     /// `weight` permits, if nobody has to be waited for.
-    pub(super) fn try_take(&self, weight: usize) -> Option<Permit> {
+    pub(in crate::accounts) fn try_take(&self, weight: usize) -> Option<Permit> {
         let line = self.line.as_ref()?;
         Arc::clone(&line.permits).try_acquire_many_owned(line.weight(weight)).ok()
     }
 
     /// `weight` permits, when they come free. `None` if there is no room to wait.
-    pub(super) async fn take(&self, weight: usize, room: Room) -> Option<Permit> {
+    pub(in crate::accounts) async fn take(&self, weight: usize, room: Room) -> Option<Permit> {
         if let Some(permit) = self.try_take(weight) {
             return Some(permit);
         }

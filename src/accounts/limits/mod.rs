@@ -19,7 +19,7 @@ use crate::storage::Store;
 
 pub use guessing::Pass;
 use hourly::Hourly;
-use lines::Lines;
+pub(super) use lines::{InLine, Lines, Permit, Room};
 use rates::{AccountRate, Charge, Rate};
 
 /// The limits of one node. Cheap to clone.
@@ -201,18 +201,10 @@ impl Limits {
         self.limited(|| self.shared.requests_of_accounts.spend(account, now)).map(drop)
     }
 
-    /// Whether somebody may try a link: not after too many that nobody ever got.
-    pub fn admit_link(&self, caller: &Caller) -> Result<(), Failure> {
+    /// Counts a link that was never sent; refused after too many.
+    pub fn count_unknown_link(&self, caller: &Caller) -> Result<(), Failure> {
         let now = self.clock.now();
-        self.limited(|| self.shared.unknown_links.check(caller.network(), now)).map(drop)
-    }
-
-    /// Somebody has tried a link that nobody ever got.
-    pub fn count_unknown_link(&self, caller: &Caller) {
-        if self.shared.enabled {
-            // the answer to this one is that there is no such link; the next is refused
-            let _ = self.shared.unknown_links.spend(caller.network(), self.clock.now());
-        }
+        self.limited(|| self.shared.unknown_links.spend(caller.network(), now)).map(drop)
     }
 
     /// `None` where limits are switched off.

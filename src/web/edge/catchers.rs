@@ -6,7 +6,6 @@ use rocket::{Catcher, Request, catch, catchers};
 
 use super::admission;
 use super::bearer;
-use super::link_tries;
 use super::methods;
 use super::oauth::OAuthProblem;
 use super::pages::PageProblem;
@@ -43,9 +42,6 @@ fn problem(status: Status, request: &Request<'_>) -> Problem {
     }
     if let Some(refusal) = bearer::refusal(request, status) {
         return refusal;
-    }
-    if let Some(wait) = link_tries::wait(request) {
-        return Problem::rate_limited(wait);
     }
     match methods::allowed(request) {
         Some(allow) if status == Status::NotFound => Problem::method_not_allowed(allow),

@@ -1,25 +1,26 @@
-//! Trying links that nobody ever got: so many an hour from one address, and then no more are looked at.
-
-use std::time::Duration;
+//! Limit of unknown links: how many links that were never sent are answered "no such link" for one
+//! network in an hour.
+//!
+//! A link is looked up first, which is one read by its digest. So only unknown links are ever refused:
+//! a link that was sent works, however many unknown ones others of the same network have tried (S8).
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Status;
 use rocket::request::{FromRequest, Outcome};
+use rocket::response::Responder;
 use rocket::{Request, Response};
 
+use super::pages::PageProblem;
+use super::problem::Problem;
 use crate::accounts::{Accounts, Failure};
 use crate::model::Caller;
 
-/// Leave to try a link. Whoever takes it is counted if the answer is 404.
+/// Marks a request that tries a link. The caller is counted if the answer is 404.
 #[derive(Debug)]
 pub struct LinkTry;
 
-/// What became of it, if the route asks for it: for the fairing and the catchers.
-enum Tried {
-    NotAsked,
-    Admitted(Caller),
-    Refused(Duration),
-}
+/// The caller that tries a link; `None` where the route takes none.
+struct Tried(Option<Caller>);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for LinkTry {
@@ -27,29 +28,12 @@ impl<'r> FromRequest<'r> for LinkTry {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
         let caller = request.guard::<Caller>().await.succeeded().unwrap_or_default();
-        let limits = request.rocket().state::<Accounts>().map(|accounts| &accounts.limits);
-        match limits.map(|limits| limits.admit_link(&caller)) {
-            Some(Err(Failure::Limited { retry_after })) => {
-                request.local_cache(|| Tried::Refused(retry_after));
-                Outcome::Error((Status::TooManyRequests, ()))
-            }
-            _ => {
-                request.local_cache(|| Tried::Admitted(caller));
-                Outcome::Success(Self)
-            }
-        }
+        request.local_cache(|| Tried(Some(caller)));
+        Outcome::Success(Self)
     }
 }
 
-/// How long whoever was refused has to wait, for the catchers.
-pub(super) fn wait(request: &Request<'_>) -> Option<Duration> {
-    match request.local_cache(|| Tried::NotAsked) {
-        Tried::Refused(wait) => Some(*wait),
-        Tried::NotAsked | Tried::Admitted(_) => None,
-    }
-}
-
-/// Counts the links that nobody ever got.
+/// Counts unknown links, and answers 429 in the place of 404 once there were too many.
 #[derive(Debug)]
 pub(super) struct UnknownLinks;
 
@@ -60,11 +44,23 @@ impl Fairing for UnknownLinks {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        if response.status() == Status::NotFound
-            && let Tried::Admitted(caller) = request.local_cache(|| Tried::NotAsked)
-            && let Some(accounts) = request.rocket().state::<Accounts>()
-        {
-            accounts.limits.count_unknown_link(caller);
+        if response.status() != Status::NotFound {
+            return;
+        }
+        let Tried(Some(caller)) = request.local_cache(|| Tried(None)) else { return };
+        let Some(accounts) = request.rocket().state::<Accounts>() else { return };
+        let Err(Failure::Limited { retry_after }) = accounts.limits.count_unknown_link(caller)
+        else {
+            return;
+        };
+        let refusal = Problem::rate_limited(retry_after);
+        let is_page = response.content_type().is_some_and(|kind| kind.is_html());
+        let refused = match is_page {
+            true => PageProblem(refusal).respond_to(request),
+            false => refusal.respond_to(request),
+        };
+        if let Ok(refused) = refused {
+            response.merge(refused);
         }
     }
 }
