@@ -193,6 +193,7 @@ pub fn check_settings(figment: &Figment) -> Result<Settings, String> {
         SettingError::new(figment, "vestibule.hashing", error.to_string()).to_string()
     })?;
     rocket::Config::try_from(figment).map_err(|error| format!("setting: {error}"))?;
+    Store::check_settings(figment).map_err(|error| error.to_string())?;
     Ok(settings)
 }
 

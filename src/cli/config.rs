@@ -3,11 +3,12 @@
 use figment::Figment;
 use vestibule::config::report;
 
-use super::{CommandError, logging, say};
+use super::{CommandError, check_rocket, logging, say};
 
 pub fn run(figment: &Figment) -> Result<(), CommandError> {
     logging::start_aside();
     say(report(figment).trim_end())?;
+    check_rocket(figment)?;
     let settings = vestibule::check_settings(figment).map_err(CommandError::Failed)?;
     logging::check(&settings.log, figment)?;
     Ok(())

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use figment::Figment;
-use vestibule::config::{SettingError, layers, rocket_defaults};
+use vestibule::config::{SettingError, check_rocket_keys, layers, rocket_defaults};
 
 use self::output::say;
 
@@ -117,7 +117,14 @@ pub fn run() -> ExitCode {
         Err(answer) => return tell(&answer),
     };
     let figment = layers(rocket_defaults()).map_err(CommandError::from);
-    match figment.and_then(|figment| carry_out(command, figment)) {
+    let outcome = figment.and_then(|figment| {
+        // `config` shows the settings before it complains of them
+        if !matches!(command, Command::Config) {
+            check_rocket(&figment)?;
+        }
+        carry_out(command, figment)
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -136,6 +143,15 @@ fn tell(answer: &clap::Error) -> ExitCode {
         }
         _ => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(USAGE)),
     }
+}
+
+/// Checks Rocket's part of the settings. Rocket's runtime reads it once more, without the defaults of this
+/// program, and would panic.
+fn check_rocket(figment: &Figment) -> Result<(), CommandError> {
+    check_rocket_keys(figment)?;
+    rocket::Config::try_from(rocket::Config::figment())
+        .map_err(|error| CommandError::Failed(format!("setting: {error}")))?;
+    Ok(())
 }
 
 fn carry_out(command: Command, figment: Figment) -> Result<(), CommandError> {

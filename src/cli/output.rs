@@ -35,6 +35,10 @@ pub fn show_once<T: Serialize>(
     words: impl FnOnce(&T) -> String,
 ) -> Result<(), CommandError> {
     let text = in_form(json, outcome, words)?;
+    if goes_nowhere().unwrap_or(false) {
+        let nowhere = io::Error::other("it is closed, or leads to /dev/null");
+        return Err(CommandError::NotShown(nowhere));
+    }
     print(&text).and_then(|()| sync()).map_err(CommandError::NotShown)
 }
 
@@ -53,6 +57,24 @@ fn print(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "{text}")?;
     output.flush()
+}
+
+/// Whether standard output is the null device, which is also what the runtime puts in the place of a
+/// closed one.
+#[cfg(unix)]
+fn goes_nowhere() -> io::Result<bool> {
+    use std::fs::File;
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
+    let null = std::fs::metadata("/dev/null")?;
+    Ok((output.rdev(), output.mode()) == (null.rdev(), null.mode()))
+}
+
+#[cfg(not(unix))]
+fn goes_nowhere() -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Some file systems find out only now that they have no room.

@@ -4,17 +4,19 @@
 #[cfg(not(unix))]
 const INTERRUPT: u8 = 2;
 
-/// Waits for SIGTERM or SIGINT; answers its number. From the first call on neither ends the process by
-/// itself.
+/// Waits for SIGTERM, SIGINT or SIGHUP (a terminal that was closed); answers its number. From the first
+/// call on none of them ends the process by itself.
 #[cfg(unix)]
 pub async fn asked_to_end() -> std::io::Result<u8> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let kind = tokio::select! {
         _ = terminate.recv() => SignalKind::terminate(),
         _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = hang_up.recv() => SignalKind::hangup(),
     };
     Ok(u8::try_from(kind.as_raw_value()).unwrap_or(u8::MAX))
 }

@@ -29,6 +29,8 @@ pub enum DatabaseUrlError {
     Twice(&'static str),
     #[error("the parameter `{0}` has no value")]
     Empty(&'static str),
+    #[error("the parameter `{0}` needs {1}")]
+    Needs(&'static str, &'static str),
     #[error("the parameter `{0}` is {1}")]
     Value(&'static str, &'static str),
 }
@@ -168,7 +170,7 @@ fn check_sqlite(url: &str) -> Result<(), DatabaseUrlError> {
     }
     let rest = url.trim_start_matches("sqlite:").trim_start_matches("//");
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    if path.is_empty() {
+    if path.is_empty() || path == ":memory:" {
         return Err(DatabaseUrlError::Form);
     }
     check_parameters(query, &OF_SQLITE)
@@ -193,7 +195,37 @@ fn check_postgres(url: &str) -> Result<(), DatabaseUrlError> {
     if !parts.into_iter().all(is_escaped) || name.contains(['/', '@']) {
         return Err(DatabaseUrlError::Escapes);
     }
-    check_parameters(parsed.query().unwrap_or_default(), &OF_POSTGRES)
+    check_parameters(parsed.query().unwrap_or_default(), &OF_POSTGRES)?;
+    check_encryption(&parsed)
+}
+
+/// Certificates that are given have a use: otherwise the connection is less safe than it looks.
+fn check_encryption(url: &Url) -> Result<(), DatabaseUrlError> {
+    let value = |wanted: &str| {
+        let is_it = |name: &str| find(name, &OF_POSTGRES).is_some_and(|known| known.name == wanted);
+        let mut pairs = url.query_pairs().filter(|(name, _)| is_it(name));
+        pairs.next().map(|(_, value)| value.to_ascii_lowercase())
+    };
+    let mode = value("sslmode").unwrap_or_default();
+    let is_verified = mode.starts_with("verify-");
+    if value("sslrootcert").is_some() && !is_verified {
+        let needed = "sslmode=verify-full (or verify-ca): nothing is verified otherwise";
+        return Err(DatabaseUrlError::Needs("sslrootcert", needed));
+    }
+    for name in ["sslcert", "sslkey"] {
+        if value(name).is_some() && !is_verified && mode != "require" {
+            let needed = "sslmode=verify-full (or verify-ca, require)";
+            return Err(DatabaseUrlError::Needs(name, needed));
+        }
+    }
+    if value("sslcert").is_some() != value("sslkey").is_some() {
+        let (given, missing) = match value("sslcert") {
+            Some(_) => ("sslcert", "the parameter `sslkey` beside it"),
+            None => ("sslkey", "the parameter `sslcert` beside it"),
+        };
+        return Err(DatabaseUrlError::Needs(given, missing));
+    }
+    Ok(())
 }
 
 /// Whether each `%` begins an escape, and all of them are UTF-8.

@@ -300,7 +300,7 @@ pub(super) fn without_login(text: &str) -> String {
     }
 }
 
-fn unknown_key(field: &str, known: &[&str]) -> String {
+pub(super) fn unknown_key(field: &str, known: &[&str]) -> String {
     let closest = known
         .iter()
         .map(|key| (strsim::damerau_levenshtein(field, key), key))

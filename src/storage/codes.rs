@@ -10,6 +10,8 @@ pub(super) enum Meaning {
     /// The same may go through later, on another connection: this one leads to a server that takes no
     /// writes. 503.
     ReadOnly,
+    /// The disk takes no writes: 503, and not ready until a write goes through.
+    NoDisk,
     /// A table is not there.
     MissingTable,
     /// Anything else: a fault of this program, or a database that was tampered with.
@@ -18,7 +20,7 @@ pub(super) enum Meaning {
 
 /// SQLSTATEs of PostgreSQL, or the classes that they begin with (PostgreSQL, appendix A); the first that
 /// fits counts.
-const SQLSTATES: [(&str, Meaning); 15] = [
+const SQLSTATES: [(&str, Meaning); 16] = [
     // connection exception: the peer is gone
     ("08", Meaning::NotNow),
     // read_only_sql_transaction: a standby, after a failover; or an operator has said so
@@ -31,7 +33,9 @@ const SQLSTATES: [(&str, Meaning); 15] = [
     ("40P01", Meaning::Undone),
     ("40", Meaning::NotNow),
     ("42P01", Meaning::MissingTable),
-    // disk_full, out_of_memory, too_many_connections and the rest of insufficient resources
+    // disk_full
+    ("53100", Meaning::NoDisk),
+    // out_of_memory, too_many_connections and the rest of insufficient resources
     ("53", Meaning::NotNow),
     // object_in_use, lock_not_available
     ("55006", Meaning::NotNow),
@@ -40,7 +44,7 @@ const SQLSTATES: [(&str, Meaning); 15] = [
     // database_dropped, idle_session_timeout
     ("57", Meaning::NotNow),
     // system error: io_error
-    ("58", Meaning::NotNow),
+    ("58", Meaning::NoDisk),
     // snapshot_too_old
     ("72", Meaning::NotNow),
     ("", Meaning::Fault),
@@ -55,10 +59,10 @@ const SQLITE: [(u32, Meaning); 9] = [
     // NOMEM
     (7, Meaning::NotNow),
     // READONLY: a file system that was remounted after an error of its disk
-    (8, Meaning::NotNow),
+    (8, Meaning::NoDisk),
     // IOERR, FULL, CANTOPEN
-    (10, Meaning::NotNow),
-    (13, Meaning::NotNow),
+    (10, Meaning::NoDisk),
+    (13, Meaning::NoDisk),
     (14, Meaning::NotNow),
     // PROTOCOL: others held the locks of the write-ahead log for too long
     (15, Meaning::NotNow),
@@ -89,7 +93,7 @@ mod tests {
             ("08006", Meaning::NotNow),
             ("25P03", Meaning::NotNow),
             ("25P04", Meaning::NotNow),
-            ("53100", Meaning::NotNow),
+            ("53100", Meaning::NoDisk),
             ("53200", Meaning::NotNow),
             ("53300", Meaning::NotNow),
             ("55006", Meaning::NotNow),
@@ -98,7 +102,7 @@ mod tests {
             ("57P01", Meaning::NotNow),
             ("57P02", Meaning::NotNow),
             ("57P03", Meaning::NotNow),
-            ("58030", Meaning::NotNow),
+            ("58030", Meaning::NoDisk),
             ("42P01", Meaning::MissingTable),
             ("25P02", Meaning::Fault),
             ("42703", Meaning::Fault),
@@ -113,9 +117,9 @@ mod tests {
             ("1", Meaning::MissingTable),
             ("5", Meaning::NotNow),
             ("517", Meaning::NotNow),
-            ("1032", Meaning::NotNow),
-            ("1034", Meaning::NotNow),
-            ("13", Meaning::NotNow),
+            ("1032", Meaning::NoDisk),
+            ("1034", Meaning::NoDisk),
+            ("13", Meaning::NoDisk),
             ("14", Meaning::NotNow),
             ("15", Meaning::NotNow),
             ("11", Meaning::Fault),

@@ -1,5 +1,7 @@
 //! All rows of one database into another that has none, of either engine.
 
+use std::path::{Path, PathBuf};
+
 use figment::Figment;
 use figment::providers::Serialized;
 use futures_util::TryStreamExt;
@@ -31,22 +33,27 @@ pub enum CopyError {
     /// Two names of one PostgreSQL database are not found out here; it is not empty, or nothing is lost.
     #[error("both are the same database")]
     Same,
+    #[error("{} is a file of the database of the settings, or is named as SQLite's own files are", file.display())]
+    Reserved { file: PathBuf },
     #[error("the database to copy to is not empty: there are rows in {table}")]
     NotEmpty { table: String },
     #[error("the two databases have not the same tables and columns")]
     OtherTables,
     #[error("what was written of {table} is not what was read; nothing was kept")]
     Differs { table: String },
+    #[error("interrupted; nothing was kept")]
+    Interrupted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Copies all rows, as they were at one moment, in one transaction; reads them back, and keeps them
 /// if they are the same. `progress` is told of each table after so many rows. The connections to both
-/// are closed at the end, so that an SQLite file is whole by itself.
+/// are closed at the end, so that an SQLite file is whole by itself. `own` is the URL of the settings, whose
+/// files a service may be at work on. The copy stops, and is undone, when `until` is over.
 pub async fn copy(
-    from: &str,
-    to: &str,
+    (from, to, own): (&str, &str, &str),
+    until: impl Future<Output = ()>,
     progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     // before anything is done to either
@@ -57,22 +64,37 @@ pub async fn copy(
     if from == to || is_same_file {
         return Err(CopyError::Same);
     }
+    if let Some(file) = pool::file_of(to)
+        && (files::is_reserved(&file) || is_beside(own, &file))
+    {
+        return Err(CopyError::Reserved { file });
+    }
     let source = Pool::open_existing(&settings(from)).await;
     let source = source.map_err(|error| CopyError::From(error.into()))?;
-    let copied = copy_from(&source, to, progress).await;
+    let copied = copy_from(&source, to, until, progress).await;
     source.close_connections().await;
     copied
+}
+
+/// Whether the file is one beside the database of the settings. The database itself may be copied into
+/// where it is empty, as a new start is moved.
+fn is_beside(own: &str, file: &Path) -> bool {
+    pool::file_of(own).is_some_and(|own| files::is_of(&own, file) && !files::is_same(&own, file))
 }
 
 async fn copy_from(
     source: &Pool,
     to: &str,
+    until: impl Future<Output = ()>,
     progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     expect_known(source).await.map_err(CopyError::From)?;
     let target = Pool::open_or_create(&settings(to)).await;
     let target = target.map_err(|error| CopyError::To(error.into()))?;
-    let copied = copy_between(source, &target, progress).await;
+    let copied = tokio::select! {
+        copied = copy_between(source, &target, progress) => copied,
+        () = until => Err(CopyError::Interrupted),
+    };
     target.close_connections().await;
     copied
 }

@@ -103,9 +103,9 @@ impl From<sqlx::Error> for StoreError {
                     StoreErrorKind::Conflict
                 }
                 _ => match database.code().map(|code| codes::meaning(&code)) {
-                    Some(Meaning::Undone | Meaning::NotNow | Meaning::ReadOnly) => {
-                        StoreErrorKind::Unavailable
-                    }
+                    Some(
+                        Meaning::Undone | Meaning::NotNow | Meaning::NoDisk | Meaning::ReadOnly,
+                    ) => StoreErrorKind::Unavailable,
                     Some(Meaning::MissingTable | Meaning::Fault) | None => StoreErrorKind::Internal,
                 },
             },

@@ -43,7 +43,7 @@ pub(super) fn with_ending(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     let is_linked = match (fs::metadata(one), fs::metadata(other)) {
         (Ok(one), Ok(other)) => is_same_inode(&one, &other),
         _ => false,

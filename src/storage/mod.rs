@@ -53,6 +53,8 @@ mod statement;
 mod tables;
 
 use std::error::Error as StdError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use figment::Figment;
@@ -156,26 +158,38 @@ pub struct Store {
     pool: Pool,
     changes: Changes,
     metrics: Connections,
+    /// The disk has refused a write, and none has gone through since as far as is known.
+    disk_failed: Arc<AtomicBool>,
 }
 
 impl Store {
     fn over(pool: Pool) -> Self {
-        Self { pool, changes: Changes::default(), metrics: Connections::default() }
+        Self {
+            pool,
+            changes: Changes::default(),
+            metrics: Connections::default(),
+            disk_failed: Arc::default(),
+        }
     }
 
     /// Opens the database at `databases.vestibule` of `figment` and brings its schema up to date,
     /// without a Rocket around it.
     pub async fn open(figment: &Figment) -> Result<Self, OpenError> {
-        let figment = figment.focus("databases.vestibule");
-        let figment = figment
-            .join(Serialized::default("max_connections", 8))
-            .join(Serialized::default("connect_timeout", 5));
+        let figment = database_settings(figment);
         let pool = <Pool as rocket_db_pools::Pool>::init(&figment).await?;
         let store = Self::over(pool);
         match migrate::run(&store.pool).await {
             Ok(()) => Ok(store),
             Err(error) => store.close_after(error.into()).await,
         }
+    }
+
+    /// Checks the settings at `databases.vestibule` of `figment`, without connecting.
+    ///
+    /// # Errors
+    /// The first setting that [`Store::open`] would refuse.
+    pub fn check_settings(figment: &Figment) -> Result<(), PoolError> {
+        Pool::check_settings(&database_settings(figment))
     }
 
     /// Opens the database at `databases.vestibule` of `figment` as it is, with one connection that
@@ -301,12 +315,15 @@ impl Store {
         self.look_at(connection.end(outcome).await)
     }
 
-    /// Has the connections given up where the outcome tells that their server takes no writes.
+    /// Has the connections given up where the outcome tells that their server takes no writes, and
+    /// remembers where the disk takes none.
     fn look_at<T, E: StdError + 'static>(&self, outcome: Result<T, E>) -> Result<T, E> {
-        if let Err(error) = &outcome
-            && meaning_of(error) == Some(Meaning::ReadOnly)
-        {
-            self.pool.give_up_read_only();
+        if let Err(error) = &outcome {
+            match meaning_of(error) {
+                Some(Meaning::ReadOnly) => self.pool.give_up_read_only(),
+                Some(Meaning::NoDisk) => self.disk_failed.store(true, Ordering::Relaxed),
+                _ => {}
+            }
         }
         outcome
     }
@@ -355,9 +372,23 @@ impl Store {
     }
 
     /// Whether the database answers, takes writes, and has a schema that this binary can work with.
+    /// Where the disk has refused a write, one that changes nothing has to go through first.
     pub async fn check(&self) -> Result<(), StoreError> {
-        migrate::check(&self.pool).await
+        migrate::check(&self.pool).await?;
+        if self.disk_failed.load(Ordering::Relaxed) {
+            self.write(async |tx: &mut Connection| tx.write_nothing_new().await).await?;
+            self.disk_failed.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
+}
+
+/// What [`Pool`] reads, with the defaults of a service without Rocket's pool around it.
+fn database_settings(figment: &Figment) -> Figment {
+    figment
+        .focus("databases.vestibule")
+        .join(Serialized::default("max_connections", 8))
+        .join(Serialized::default("connect_timeout", 5))
 }
 
 /// How often a transaction is begun that others undo.
@@ -427,6 +458,12 @@ impl Connection {
             Lent::Pooled(connection) => connection,
             Lent::Transaction(transaction) => transaction,
         }
+    }
+
+    /// Writes to the disk, and leaves all as it is.
+    async fn write_nothing_new(&mut self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE nobody SET id = id").execute(self.raw()).await?;
+        Ok(())
     }
 
     /// Commits what was done if it succeeded, and undoes it otherwise. A commit that takes too long is

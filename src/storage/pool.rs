@@ -72,6 +72,32 @@ struct DatabaseSettings {
     connect_timeout: u64,
 }
 
+impl DatabaseSettings {
+    fn read(figment: &Figment) -> Result<Self, PoolError> {
+        figment.extract().map_err(|error| PoolError::Settings(Box::new(error)))
+    }
+
+    /// All that can be checked without the database.
+    fn check(&self, figment: &Figment) -> Result<(), PoolError> {
+        let wrong = |problem: String| wrong_url(figment, problem);
+        check_database(&self.url).map_err(|error| wrong(error.to_string()))?;
+        let is_in_memory = self.url.contains(":memory:") || self.url.contains("mode=memory");
+        if self.url.starts_with("sqlite:") && is_in_memory {
+            return Err(wrong("expected a file: sqlite://path".to_owned()));
+        }
+        if self.max_connections == 0 || self.connect_timeout == 0 {
+            let (key, wanted) =
+                ("databases.vestibule", "max_connections and connect_timeout: expected at least 1");
+            return Err(PoolError::Setting(SettingError::new(figment, key, wanted)));
+        }
+        Ok(())
+    }
+}
+
+fn wrong_url(figment: &Figment, problem: String) -> PoolError {
+    PoolError::Setting(SettingError::new(figment, "databases.vestibule.url", problem))
+}
+
 /// What is done about an SQLite file that is not there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Absent {
@@ -253,9 +279,13 @@ impl Pool {
         Self::open(figment, Absent::IsCreated).await
     }
 
+    /// Checks the settings of the database, focused on, without connecting.
+    pub(super) fn check_settings(figment: &Figment) -> Result<(), PoolError> {
+        DatabaseSettings::read(figment)?.check(figment)
+    }
+
     async fn open(figment: &Figment, absent: Absent) -> Result<Self, PoolError> {
-        let settings: DatabaseSettings =
-            figment.extract().map_err(|error| PoolError::Settings(Box::new(error)))?;
+        let settings = DatabaseSettings::read(figment)?;
         Self::connect(settings, figment, absent).await
     }
 
@@ -267,15 +297,8 @@ impl Pool {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
 
-        let wrong = |problem: String| {
-            PoolError::Setting(SettingError::new(figment, "databases.vestibule.url", problem))
-        };
-        check_database(&settings.url).map_err(|error| wrong(error.to_string()))?;
-        if settings.max_connections == 0 || settings.connect_timeout == 0 {
-            let (key, wanted) =
-                ("databases.vestibule", "max_connections and connect_timeout: expected at least 1");
-            return Err(PoolError::Setting(SettingError::new(figment, key, wanted)));
-        }
+        settings.check(figment)?;
+        let wrong = |problem: String| wrong_url(figment, problem);
         // the URL is not repeated: it may hold a password
         let options = AnyConnectOptions::from_str(&settings.url)
             .map_err(|_| wrong("expected sqlite://path or postgres://user@host/name".to_owned()))?;
@@ -286,9 +309,6 @@ impl Pool {
                     .map_err(|error| wrong(error.to_string()))?
                     .get_filename()
                     .to_path_buf();
-                if settings.url.contains(":memory:") || settings.url.contains("mode=memory") {
-                    return Err(wrong("expected a file: sqlite://path".to_owned()));
-                }
                 match absent {
                     _ if file.is_dir() => return Err(PoolError::Folder { file }),
                     Absent::IsCreated => {

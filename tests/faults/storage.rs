@@ -47,6 +47,10 @@ fn sessions(service: &Service, access: &str) -> u16 {
     request(service.port, "GET", "/v1/me/sessions", &[("Authorization", &bearer)], "").status
 }
 
+fn readiness(service: &Service) -> u16 {
+    request(service.port, "GET", "/health/ready", &[], "").status
+}
+
 fn is_unavailable(service: &Service, answer: &Answer) {
     assert_eq!(answer.status, 503, "{answer:?}\n{}", service.log());
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
@@ -72,9 +76,13 @@ fn writes_wait_and_reads_go_on(order: Order) {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
         is_unavailable(service, &token(service, &fields));
         assert_eq!(sessions(service, &access), 200, "reads go on");
+        // f1: a balancer sends no writes here
+        assert_eq!(readiness(service), 503, "round {round}");
     }
     disk.recover(order);
     let back = Instant::now();
+    // by itself, before anybody writes
+    site.wait_until_ready();
     let recovered = patiently(|| (sign_in(service, "ada@example.org").status == 200).then_some(()));
     assert!(recovered.is_some(), "it does not recover:\n{}", service.log());
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::database::Database;
 use crate::operator::Desk;
-use crate::program::{Program, has_exited_with};
+use crate::program::{Program, has_exited_with, wait_until};
 use crate::{ADA, sign_up};
 
 /// Names of subcommands, one below the other.
@@ -234,6 +234,10 @@ fn f4_a_secret_that_cannot_be_shown_changes_nothing(desk: &Desk) {
         assert!(said.stderr.contains("nothing has changed"), "{said:?}");
         // a secret that no reader got is lost as well
         assert_eq!(desk.program.tell_nobody(arguments), Some(1), "{arguments:?}");
+        // nor one that went to the null device, which is where a closed output leads
+        let mut nowhere = desk.program.begin(arguments);
+        let ended = wait_until("the command ends", || nowhere.try_wait().expect("a process"));
+        assert_eq!(ended.code(), Some(1), "{arguments:?}");
     }
     assert_eq!(desk.ask(&["client", "show", "desk"]), before);
     assert!(desk.refused(&["client", "show", "till"]).contains("no client till"));

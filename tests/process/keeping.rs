@@ -137,6 +137,60 @@ fn s16_an_interrupted_backup_leaves_nothing_behind() {
 }
 
 #[test]
+fn s16_f21_an_interrupted_copy_leaves_whole_files() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let database =
+        Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
+    // so many that a copy takes its time
+    database.execute(
+        "INSERT INTO events (id, kind, actor, at)
+         WITH RECURSIVE rows (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows WHERE n < 100000)
+         SELECT 'e' || n, 'sign-in', 'owner', n FROM rows",
+    );
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let to = format!("copy-{signal}.db");
+        let mut copy = program.begin(&["db", "copy", "--to", &format!("sqlite://{to}")]);
+        let log = program.path(&format!("{to}-wal"));
+        let is_written = || fs::metadata(&log).is_ok_and(|log| log.len() > 1_000_000);
+        wait_until("the copy writes", || is_written().then_some(()));
+        let id = copy.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status();
+        assert!(sent.expect("kill").success());
+        let ended = wait_until("it ends", || copy.try_wait().expect("a process"));
+        assert_eq!(ended.code(), Some(code), "{signal}");
+        let beside: Vec<_> = names(&program)
+            .into_iter()
+            .filter(|name| name.starts_with(&format!("{to}-")))
+            .collect();
+        assert_eq!(beside, Vec::<String>::new(), "{signal}");
+        let copied = Database::at(format!("sqlite://{}", program.path(&to).display()));
+        assert_eq!(copied.count("SELECT COUNT(*) FROM events"), 0, "{signal}: all or nothing");
+    }
+}
+
+#[test]
+fn s16_no_copy_writes_over_a_file_beside_a_database() {
+    let program = Program::start(&[]);
+    sign_up(&program, ADA);
+    done(&program.tell(&["db", "copy", "--to", "sqlite://other.db"], ""));
+    for (file, words) in [
+        ("data/vestibule.db-wal", "of the database of the settings"),
+        ("data/vestibule.db-shm", "of the database of the settings"),
+        ("data/vestibule.db.migrating", "of the database of the settings"),
+        ("new.db-wal", "SQLite's own files"),
+        ("NEW.DB-JOURNAL", "SQLite's own files"),
+        ("data/vestibule.db", "is not empty"),
+    ] {
+        let to = format!("sqlite://{file}");
+        let said = program.tell(&["db", "copy", "--from", "sqlite://other.db", "--to", &to], "");
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+    }
+    sign_up(&program, "bob@example.org");
+    program.stop();
+}
+
+#[test]
 fn s16_no_command_writes_over_a_file_of_the_live_database() {
     let program = Program::start(&[]);
     sign_up(&program, ADA);

@@ -169,6 +169,11 @@ const NEAR_MISSES: [NearMisses; 17] = [
             ("postgres://ada:hunter2@db/v?sslmode=hunter2", "`sslmode` is none of"),
             ("postgres://ada:hunter2@db/v?sslmode=", "`sslmode` has no value"),
             ("postgres://ada:hunter2@db/v?sslmode=disable&ssl-mode=require", "there twice"),
+            ("postgres://ada:hunter2@db/v?sslrootcert=ca.pem", "needs sslmode=verify-full"),
+            ("postgres://ada@db/v?sslmode=require&ssl-ca=ca.pem", "needs sslmode=verify-full"),
+            ("postgres://ada@db/v?sslcert=a.pem&sslkey=b.pem", "needs sslmode=verify-full"),
+            ("postgres://ada@db/v?sslmode=require&sslcert=a.pem", "`sslkey` beside it"),
+            ("sqlite::memory:", "expected sqlite://path"),
             ("postgres://ada:hunter2@db/v#x", "written as %23"),
             ("postgres://ada:1#hunter2@db/v", "written as %23"),
             ("postgres://ada:1?hunter2@db/v", "unknown parameter"),
@@ -296,6 +301,58 @@ fn r55_r57_f3_near_misses_stop_the_start_with_key_place_and_what_would_be_right(
         assert!(output.contains("databases.vestibule.url"), "{output}");
         assert!(!output.contains("hunter"), "{output}");
     }
+}
+
+/// Settings that Rocket would ignore, or end the start over in other words: in the environment.
+const ROCKETS: [(&str, &str, &str); 9] = [
+    ("ROCKET_TLS__CERTS", "certs.pem", "ROCKET_TLS={certs=…}"),
+    ("ROCKET_DATABASES__VESTIBULE__URL", "postgres://ada:hunter2@db/v", "DATABASE_URL"),
+    ("ROCKET_ADRESS", "0.0.0.0", "did you mean `address`?"),
+    ("ROCKET_CONFIG", "/nonexistent.toml", "there is no file /nonexistent.toml"),
+    ("ROCKET_IP_HEADER", "X-Real-IP", "vestibule.trusted_proxies"),
+    ("ROCKET_WORKERS", "x", "\"WORKERS\" in `ROCKET_`"),
+    ("ROCKET_TLS", "{certs=\"none.pem\",key=\"none.pem\"}", "setting `tls.certs`"),
+    ("ROCKET_DATABASES", "{vestibule={max_connection=9}}", "max_connection"),
+    ("ROCKET_DATABASES", "{vestible={max_connections=9}}", "did you mean `vestibule`?"),
+];
+
+/// The same in the file.
+const IN_THE_FILE: [(&str, &str); 7] = [
+    ("[default.vestible.limits]\nfailures_in_a_row = 9", "did you mean `vestibule`?"),
+    ("[defualt.vestibule]\nname = \"x\"", "unknown profile; did you mean `default`?"),
+    ("[realease.vestibule]\nname = \"x\"", "unknown profile; did you mean `release`?"),
+    ("[default.database.vestibule]\nurl = \"hunter2\"", "did you mean `databases`?"),
+    ("[default.tsl]\ncerts = \"hunter2\"", "did you mean `tls`?"),
+    ("[default]\nadress = \"0.0.0.0\"", "did you mean `address`?"),
+    ("[default]\nsmtp = \"hunter2", "cannot be read: TOML parse error at line 2"),
+];
+
+#[test]
+fn r55_r57_f3_f6_what_rocket_would_ignore_stops_config_and_the_service() {
+    let stops = |program: &Program, expected: &str, what: &str| {
+        for arguments in [&["config"][..], &["serve"]] {
+            let (code, output) = program.run(arguments);
+            assert_eq!(code, Some(1), "{what} {arguments:?}:\n{output}");
+            assert!(output.contains(expected), "{what} {arguments:?}:\n{output}");
+            assert!(!output.contains(SECRET), "{what} {arguments:?}:\n{output}");
+        }
+    };
+    for (variable, value, expected) in ROCKETS {
+        let program = Program::prepare(&[(variable, value.to_owned())]);
+        stops(&program, expected, variable);
+    }
+    for (text, expected) in IN_THE_FILE {
+        let program = Program::prepare(&[]);
+        std::fs::write(program.path("Rocket.toml"), text).expect("a file");
+        stops(&program, expected, text);
+    }
+    // sections of other profiles, and every key that Rocket knows
+    let program = Program::prepare(&[]);
+    let legal = "[default]\nkeep_alive = 5\nident = \"x\"\nlimits = { form = \"1 kB\" }\n\
+                 [staging.vestibule]\nname = \"x\"\n[global]\nworkers = 2";
+    std::fs::write(program.path("Rocket.toml"), legal).expect("a file");
+    let (code, output) = program.run(&["config"]);
+    assert_eq!(code, Some(0), "{output}");
 }
 
 #[test]

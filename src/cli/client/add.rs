@@ -7,7 +7,7 @@ use vestibule::oauth::{OAuth, new_client_secret};
 
 use super::{SHOWN_ONCE, ShownClient, refused, shown_in_vain};
 use crate::cli::CommandError;
-use crate::cli::output::show_once;
+use crate::cli::output::{answer, show_once};
 use crate::cli::table::printable;
 
 #[derive(clap::Args)]
@@ -74,14 +74,22 @@ pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), Com
     let prepared = oauth.prepare_client(wanted.id.as_str(), &described).await;
     let prepared = prepared.map_err(|error| refused(oauth, &wanted.id, error))?;
     let added = Added { client: prepared.registered().into(), secret };
-    // shown before it counts: a secret that is not shown now is lost
-    show_once(json, &added, |added| {
+    let words = |added: &Added| {
         let id = printable(added.client.id.as_str());
         match &added.secret {
             Some(secret) => format!("{id} is registered.\n{SHOWN_ONCE}\nsecret = \"{secret}\""),
             None => format!("{id} is registered."),
         }
-    })?;
+    };
+    let is_secret = added.secret.is_some();
+    // shown before it counts: a secret that is not shown now is lost
+    if is_secret {
+        show_once(json, &added, words)?;
+    }
     let done = oauth.add_client(&prepared).await;
-    done.map_err(|error| shown_in_vain(oauth, &wanted.id, error))
+    if is_secret {
+        return done.map_err(|error| shown_in_vain(oauth, &wanted.id, error));
+    }
+    done.map_err(|error| refused(oauth, &wanted.id, error))?;
+    answer(json, &added, words)
 }

@@ -2,15 +2,16 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use figment::Figment;
 use serde::Serialize;
 use vestibule::storage::{CopiedTable, copy};
 
-use super::super::CommandError;
 use super::super::output::answer;
 use super::super::people::failed;
 use super::super::table::table;
+use super::super::{CommandError, signals};
 use super::Counted;
 
 /// A URL with a password in it is refused among the arguments, and given in a file.
@@ -41,15 +42,23 @@ struct Copied {
 }
 
 pub async fn run(figment: &Figment, arguments: Arguments, json: bool) -> Result<(), CommandError> {
-    let from = match url(arguments.from, arguments.from_file.as_deref())? {
-        Some(from) => from,
-        None => {
-            let own = figment.extract_inner::<String>("databases.vestibule.url");
-            own.map_err(|error| failed(&error))?
+    let own: String =
+        figment.extract_inner("databases.vestibule.url").map_err(|error| failed(&error))?;
+    let from = url(arguments.from, arguments.from_file.as_deref())?.unwrap_or_else(|| own.clone());
+    let to = url(arguments.to, arguments.to_file.as_deref())?.unwrap_or_default();
+    let asked = OnceLock::new();
+    let until = async {
+        match signals::asked_to_end().await {
+            Ok(signal) => drop(asked.set(signal)),
+            // signals cannot be heard: the copy goes on to its end
+            Err(_) => std::future::pending().await,
         }
     };
-    let to = url(arguments.to, arguments.to_file.as_deref())?.unwrap_or_default();
-    let copied = copy(&from, &to, progress).await.map_err(|error| failed(&error))?;
+    let copied = copy((&from, &to, &own), until, progress).await;
+    if let Some(&signal) = asked.get() {
+        return Err(CommandError::Interrupted { signal });
+    }
+    let copied = copied.map_err(|error| failed(&error))?;
     let counted = |CopiedTable { name, rows }| Counted { name, rows: rows.cast_signed() };
     let copied = Copied { tables: copied.into_iter().map(counted).collect() };
     answer(json, &copied, |copied| {

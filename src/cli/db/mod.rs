@@ -91,9 +91,7 @@ pub fn run(figment: Figment, arguments: DbArguments) -> Result<(), CommandError>
         match command {
             DbCommand::Backup { file, force } => back_up(&figment, file, force, json).await,
             DbCommand::Check => on_database::until_asked_to_end(check(&figment, json)).await,
-            DbCommand::Copy(arguments) => {
-                on_database::until_asked_to_end(copy::run(&figment, arguments, json)).await
-            }
+            DbCommand::Copy(arguments) => copy::run(&figment, arguments, json).await,
             DbCommand::HoldLetters { yes } => hold_letters(&figment, yes, json).await,
             DbCommand::EndSessions { yes } => end_sessions(&figment, yes, json).await,
         }

@@ -1,0 +1,133 @@
+//! Rocket's part of the settings: listener, TLS, database. Rocket ignores a key that it does not know, and
+//! a misspelt one would be silent; so the program checks the keys here. An application that has the
+//! service as a part of it may have keys of its own, and is not checked.
+
+use std::env;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Value};
+use figment::{Figment, Provider};
+
+use super::SettingError;
+use super::sources::unknown_key;
+
+/// Every key that Rocket reads, with the two of this service and the variable that names the file.
+const KEYS: [&str; 18] = [
+    "address",
+    "cli_colors",
+    "config",
+    "databases",
+    "ident",
+    "ip_header",
+    "keep_alive",
+    "limits",
+    "log_level",
+    "max_blocking",
+    "port",
+    "proxy_proto_header",
+    "secret_key",
+    "shutdown",
+    "temp_dir",
+    "tls",
+    "vestibule",
+    "workers",
+];
+
+/// Profiles that a file may have sections for, besides the selected one.
+const PROFILES: [&str; 4] = ["default", "global", "debug", "release"];
+
+/// Checks what Rocket reads, before Rocket does.
+///
+/// # Errors
+/// The first key or value that would be ignored, or would end the start in other words.
+pub fn check_rocket_keys(figment: &Figment) -> Result<(), SettingError> {
+    check_file(env::var_os("ROCKET_CONFIG").map(PathBuf::from))?;
+    let profiles = figment.data().map_err(|error| unread(&error))?;
+    for profile in profiles.keys().map(|profile| profile.as_str().as_str()) {
+        if profile == figment.profile().as_str() || PROFILES.contains(&profile) {
+            continue;
+        }
+        let problem = unknown_key(profile, &PROFILES);
+        if problem.contains("did you mean") {
+            let problem = problem.replacen("key", "profile", 1);
+            return Err(SettingError::new(figment, profile, problem));
+        }
+    }
+    let settings: Dict = figment.extract().map_err(|error| unread(&error))?;
+    if let Some(key) = settings.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(SettingError::new(figment, key, unknown(key)));
+    }
+    let databases: Dict = figment.extract_inner("databases").unwrap_or_default();
+    if let Some(name) = databases.keys().find(|name| *name != "vestibule") {
+        let problem = unknown_key(name, &["vestibule"]);
+        return Err(SettingError::new(figment, &format!("databases.{name}"), problem));
+    }
+    if settings.get("ip_header").is_some_and(|value| !matches!(value, Value::Bool(_, false))) {
+        let problem = "it would be believed from anybody. Name the proxies at \
+                       vestibule.trusted_proxies instead: then X-Forwarded-For counts";
+        return Err(SettingError::new(figment, "ip_header", problem));
+    }
+    check_tls(figment)
+}
+
+/// A file that `ROCKET_CONFIG` names has to be there: without it all would be as by default. As Rocket
+/// looks for it: a relative one in the working directory or a folder above it.
+fn check_file(named: Option<PathBuf>) -> Result<(), SettingError> {
+    let Some(file) = named else { return Ok(()) };
+    let is_there = match env::current_dir() {
+        Ok(folder) if file.is_relative() => {
+            folder.ancestors().any(|folder| folder.join(&file).is_file())
+        }
+        _ => file.is_file(),
+    };
+    if is_there {
+        return Ok(());
+    }
+    let problem = format!("there is no file {}", file.display());
+    Err(SettingError::at("ROCKET_CONFIG", "the environment variable ROCKET_CONFIG".into(), problem))
+}
+
+/// A file that is no TOML. Of the parser's message the first line alone: the others repeat the file, in
+/// which there may be a secret.
+fn unread(error: &figment::Error) -> SettingError {
+    let message = error.kind.to_string();
+    let line = message.lines().next().unwrap_or_default();
+    let place = error.metadata.as_ref().map_or_else(
+        || "the settings".to_owned(),
+        |metadata| super::sources::place(metadata, "vestibule"),
+    );
+    SettingError::at("Rocket.toml", place, format!("cannot be read: {line}"))
+}
+
+fn unknown(key: &str) -> String {
+    match key.split_once("__") {
+        Some(("databases", _)) => {
+            "the URL of the database is set by DATABASE_URL, and ROCKET_DATABASES takes a table"
+                .to_owned()
+        }
+        Some((table, below)) => format!(
+            "variables of Rocket have no levels: ROCKET_{}={{{below}=…}}",
+            table.to_uppercase()
+        ),
+        None => unknown_key(key, &KEYS),
+    }
+}
+
+/// The files of the certificate and its key can be opened.
+fn check_tls(figment: &Figment) -> Result<(), SettingError> {
+    let Ok(tls) = figment.extract_inner::<rocket::config::TlsConfig>("tls") else {
+        // Rocket says what is wrong with it
+        return Ok(());
+    };
+    let files = [("tls.certs", tls.certs().left()), ("tls.key", tls.key().left())];
+    for (key, file) in files {
+        if let Some(file) = file
+            && let Err(error) = File::open(Path::new(&file))
+        {
+            let problem = format!("{}: {error}", file.display());
+            return Err(SettingError::new(figment, key, problem));
+        }
+    }
+    Ok(())
+}
