@@ -25,6 +25,9 @@ use crate::storage::{ClaimedLetter, LetterId, RefusedLetter};
 /// The longest pause between two probes while the server refuses our user and password.
 const LOGIN_PROBE_INTERVAL: Duration = Duration::from_secs(600);
 
+/// When a letter goes again for which there was no connection.
+const ANOTHER_CONNECTION: Duration = Duration::from_secs(2);
+
 /// Whether the mail server was there when it was last tried, and whether it took anything.
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<State>);
@@ -34,6 +37,15 @@ struct State {
     outage: Option<Outage>,
     refusals: Option<Refusals>,
     at_fault: AtFault,
+    connections: Option<Connections>,
+}
+
+/// How many connections of ours the server takes at once, since it refused one beside others.
+#[derive(Clone, Copy, Debug)]
+struct Connections {
+    most: usize,
+    /// When one more is tried.
+    more_at: Timestamp,
 }
 
 impl State {
@@ -123,6 +135,32 @@ impl Breaker {
         let next_probe = now + pause;
         state.outage = Some(Outage { pause, next_probe, refuses_login });
         next_probe
+    }
+
+    /// The server refused a connection while we had `others`: it takes so many for now, and one more is
+    /// tried every 20 s. Answers when the letter goes again. No other letter waits for it (S17).
+    pub(super) fn has_enough_connections(&self, now: Timestamp, others: usize) -> Timestamp {
+        let mut state = self.state();
+        let before = state.connections.map(|connections| connections.most);
+        let most = before.map_or(others, |before| before.min(others)).max(1);
+        if before != Some(most) {
+            tracing::info!(most, "the mail server takes no more connections of ours at once");
+        }
+        state.connections = Some(Connections { most, more_at: now + PROBE_INTERVAL });
+        now + ANOTHER_CONNECTION
+    }
+
+    /// How many connections of ours the server takes at once, up to `limit`.
+    pub(super) fn most_connections(&self, now: Timestamp, limit: usize) -> usize {
+        let mut state = self.state();
+        let Some(Connections { most, more_at }) = &mut state.connections else { return limit };
+        if is_due(*more_at, now, PROBE_INTERVAL) {
+            *most += 1;
+            *more_at = now + PROBE_INTERVAL;
+        }
+        let most = *most;
+        state.connections.take_if(|connections| connections.most >= limit);
+        most.min(limit)
     }
 
     /// The server is there, whatever it said.
@@ -304,6 +342,27 @@ mod tests {
         }
         breaker.server_is_there();
         assert_eq!(breaker.may_probe(now, 0), None);
+    }
+
+    #[test]
+    fn s17_a_server_that_limits_connections_gets_fewer_and_one_more_now_and_then() {
+        let breaker = Breaker::default();
+        assert_eq!(breaker.most_connections(NOW, 24), 24);
+        assert_eq!(breaker.has_enough_connections(NOW, 10), after(2));
+        assert_eq!(breaker.may_probe(NOW, 0), None, "nothing waits for it");
+        assert_eq!(breaker.most_connections(after(19), 24), 10);
+        assert_eq!(breaker.most_connections(after(20), 24), 11);
+        assert_eq!(breaker.most_connections(after(21), 24), 11);
+        breaker.has_enough_connections(after(22), 10);
+        assert_eq!(breaker.most_connections(after(23), 24), 10);
+        let mut most = 10;
+        for step in 1..=14 {
+            most = breaker.most_connections(after(23 + step * 20), 24);
+        }
+        assert_eq!(most, 24);
+        // before the clock was set back
+        breaker.has_enough_connections(after(1_800), 3);
+        assert_eq!(breaker.most_connections(NOW, 24), 4);
     }
 
     #[test]

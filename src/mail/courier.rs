@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{LimitSettings, LinkSettings, PublicUrl};
 use crate::crypto::secret::Entropy;
 use crate::mail::content::Decision;
-use crate::mail::in_flight::{InFlight, Room};
+use crate::mail::in_flight::{InFlight, MOST_AT_ONCE, Room};
 use crate::mail::refusals::Verdict;
 use crate::mail::{
     Breaker, Cause, Envelope, Failure, Fault, Letter, LetterCap, Mailbox, Outbox, RenderError,
@@ -86,13 +86,16 @@ impl Courier {
             tracing::warn!(error = chain(&error), "the outbox cannot be read");
         }
         loop {
-            match self.claim(in_flight.len(), in_flight.room()).await {
+            let most = self.breaker.most_connections(self.clock.now(), MOST_AT_ONCE);
+            match self.claim(in_flight.before_a_probe(), in_flight.room(most)).await {
                 Ok(letters) => {
+                    let is_probe = self.breaker.is_open();
                     for letter in letters {
                         let courier = Arc::clone(&self);
                         let delivered = letter.clone();
-                        in_flight.start(&letter, async move {
-                            courier.try_to_deliver(&delivered).await
+                        let patience = in_flight.patience(&letter, most, is_probe);
+                        in_flight.start(&letter, (patience, is_probe), async move {
+                            courier.try_to_deliver(&delivered, patience).await
                         });
                     }
                 }
@@ -111,8 +114,9 @@ impl Courier {
 
     /// Delivers what is due, once.
     pub async fn deliver_due(&self) -> Result<Delivered, StoreError> {
-        let letters = self.claim(0, InFlight::default().room()).await?;
-        let outcomes = join_all(letters.iter().map(|letter| self.try_to_deliver(letter))).await;
+        let letters = self.claim(0, InFlight::default().room(MOST_AT_ONCE)).await?;
+        let deliveries = letters.iter().map(|letter| self.try_to_deliver(letter, None));
+        let outcomes = join_all(deliveries).await;
         let sent = outcomes.iter().filter(|&&left| left).count();
         Ok(Delivered { sent, kept: outcomes.len() - sent })
     }
@@ -129,7 +133,7 @@ impl Courier {
 
     /// Takes the lease of letters that are due, or that are to be tried ahead of that: as many as
     /// `room` has, those to domains that the mail server is slow with last. During an outage that is one,
-    /// a letter that was never refused if there is one.
+    /// a letter that was never refused if there is one, and none to such a domain.
     async fn claim(
         &self,
         on_their_way: usize,
@@ -153,9 +157,10 @@ impl Courier {
         let claim = self.store.write_behind(async |tx| {
             if outage.is_some() {
                 let (fresh, refused) = (ClaimLimit::fresh(1), ClaimLimit::refused(1));
-                let claimed = tx.claim_letters(lease, now, until, fresh).await?;
+                let slow = &room.slow;
+                let claimed = tx.claim_letters_beside(lease, now, until, fresh, slow).await?;
                 return match claimed.is_empty() {
-                    true => tx.claim_letters(lease, now, until, refused).await,
+                    true => tx.claim_letters_beside(lease, now, until, refused, slow).await,
                     false => Ok(claimed),
                 };
             }
@@ -175,8 +180,8 @@ impl Courier {
 
     /// Whether the letter left. Whatever went wrong is in the log and, where it can be written, in
     /// the outbox; where it cannot, the lease runs out.
-    async fn try_to_deliver(&self, letter: &ClaimedLetter) -> bool {
-        let error = match self.deliver(letter).await {
+    async fn try_to_deliver(&self, letter: &ClaimedLetter, patience: Option<Duration>) -> bool {
+        let error = match self.deliver(letter, patience).await {
             Ok(left) => return left,
             Err(error) => error,
         };
@@ -194,7 +199,11 @@ impl Courier {
     }
 
     /// Whether the letter left.
-    async fn deliver(&self, letter: &ClaimedLetter) -> Result<bool, DeliveryError> {
+    async fn deliver(
+        &self,
+        letter: &ClaimedLetter,
+        patience: Option<Duration>,
+    ) -> Result<bool, DeliveryError> {
         let cause: Cause = serde_json::from_str(&letter.facts)?;
         let cap = cause.cap();
         let decision = self.store.write(async |tx| self.decide(tx, letter, cause).await).await?;
@@ -225,8 +234,9 @@ impl Courier {
             tracing::warn!(letter = %letter.id, "a letter waits: its courier was held up");
             return Ok(false);
         }
-        let outcome = self.transport.send(&sent, rendered).await;
-        if !matches!(&outcome, Err(failure) if failure.fault() == Fault::Server) {
+        let outcome = self.transport.send(&sent, rendered, patience).await;
+        let fault = outcome.as_ref().err().map(Failure::fault);
+        if !matches!(fault, Some(Fault::Server | Fault::Connections)) {
             self.breaker.server_is_there();
         }
         match outcome {
@@ -296,11 +306,14 @@ impl Courier {
         let now = self.clock.now();
         let (stage, code, words) = (failure.stage.as_str(), failure.code, failure.words.as_str());
         match failure.fault() {
-            Fault::Server => {
+            fault @ (Fault::Server | Fault::Connections) => {
                 self.metrics.tried("postponed");
-                let probe = self.breaker.server_is_down(now, failure);
+                let again = match fault == Fault::Connections && !self.breaker.is_open() {
+                    true => self.breaker.has_enough_connections(now, failure.others),
+                    false => self.breaker.server_is_down(now, failure),
+                };
                 let postponed = self.store.write(async |tx| {
-                    tx.postpone_letter(letter, probe, letter.tries, Some(words)).await
+                    tx.postpone_letter(letter, again, letter.tries, Some(words)).await
                 });
                 postponed.await.map(|_| ())
             }

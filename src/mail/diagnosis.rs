@@ -11,6 +11,7 @@ use lettre::transport::smtp::commands::Ehlo;
 use tokio::time::timeout;
 
 use crate::config::{Encryption, SmtpServer};
+use crate::mail::advice::Refused;
 use crate::mail::failure::{CertificateFault, Failure, Stage, Trouble};
 use crate::mail::smtp::Smtp;
 
@@ -142,6 +143,9 @@ fn diagnosis(
         || (*encryption == Encryption::Opportunistic && behind_starttls);
     let elsewhere = "say ?tls=required, with the port for submission, which is most often 587, \
                      or smtps:// with 465";
+    if let Some(refused) = Refused::of(failure, is_encrypted) {
+        return Some(refused.diagnosis(sender, login.is_some()));
+    }
     match (failure.stage, failure.code) {
         (Stage::Lookup, _) => say(
             format!("the name `{host}` has no address"),
@@ -156,7 +160,7 @@ fn diagnosis(
                 .to_owned(),
         ),
         (Stage::Connection, _) if trouble == Some(Trouble::TimedOut) && *port == 25 => say(
-            format!("port 25 of `{host}` does not answer; many networks let nobody out to that port"),
+            format!("port 25 of `{host}` does not answer; many networks block that port"),
             URL,
             elsewhere.to_owned(),
         ),
@@ -196,7 +200,7 @@ fn diagnosis(
         (Stage::Encryption, None) if shown.clear.as_ref().is_some_and(|offer| !offer.starttls) => say(
             format!("the server offers no STARTTLS at port {port}"),
             URL,
-            "correct the port (587, or smtps:// with 465), or say ?tls=none if nobody can listen on the way"
+            "correct the port (587, or smtps:// with 465), or say ?tls=none if the way to the server is safe"
                 .to_owned(),
         ),
         (Stage::Encryption, Some(_)) => say(
@@ -223,7 +227,7 @@ fn diagnosis(
                 .to_owned(),
         ),
         (Stage::Authentication, Some(_)) => say(
-            "the server signs nobody in at present".to_owned(),
+            "the server cannot look at the user and the password at present".to_owned(),
             None,
             "nothing, if it passes: the service tries again by itself, and this command does not".to_owned(),
         ),
@@ -246,17 +250,6 @@ fn diagnosis(
             FROM,
             "give an address that this server, or the user that signs in, may send from".to_owned(),
         ),
-        (Stage::Recipient, Some(500..)) if is_relaying(&failure.words) => say(
-            "the server does not relay letters of this machine to other domains".to_owned(),
-            URL,
-            match login {
-                None => "put the user and the password into the URL, or let the server relay for the \
-                         address of this machine"
-                    .to_owned(),
-                Some(_) => "let the server relay for this user, or take the port for submission, 587"
-                    .to_owned(),
-            },
-        ),
         (Stage::Recipient, Some(500..)) => say(
             "the server refuses this recipient".to_owned(),
             None,
@@ -277,6 +270,11 @@ fn diagnosis(
             "nothing, if it greylists: the service tries again by itself, and this command does not"
                 .to_owned(),
         ),
+        (Stage::Greeting, None) if shown.clear.is_none() && failure.is_hang_up() => say(
+            format!("port {port} of `{host}` is closed at once, without a greeting"),
+            None,
+            "ask who runs the server whether this machine may connect, and how often at a time".to_owned(),
+        ),
         (Stage::Greeting, None) if shown.clear.is_none() => say(
             format!("what listens at port {port} of `{host}` does not greet as a mail server does"),
             URL,
@@ -291,12 +289,7 @@ fn diagnosis(
     }
 }
 
-/// The codes do not tell: X.7.1 (RFC 3463 §3.8) is for whatever is not permitted.
-fn is_relaying(words: &str) -> bool {
-    words.to_ascii_lowercase().contains("relay")
-}
-
-/// As above: 530 and 554 are for other refusals as well.
+/// The codes do not tell: 530 and 554 are for other refusals as well.
 fn is_about_tls(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["tls", "ssl", "encrypt"].iter().any(|word| words.contains(word))
@@ -369,7 +362,7 @@ fn sign_in(is_encrypted: bool, shown: &Shown) -> Option<Diagnosis> {
                     .to_owned(),
         }),
         Some(offer) if offer.mechanisms.is_empty() => say(
-            "the server lets nobody sign in at this port".to_owned(),
+            "the server has no sign-in at this port".to_owned(),
             "leave out the user and the password, or take the port for submission, 587 or 465",
         ),
         Some(offer) => say(

@@ -62,6 +62,8 @@ impl fmt::Display for Stage {
 pub enum Fault {
     /// The server's, or that of our settings: no letter would leave.
     Server,
+    /// No one's: the server takes no more connections of ours at once.
+    Connections,
     /// The letter's, for now (4yz, RFC 5321 §4.2.1), unless other recipients fare alike.
     ForNow,
     /// The letter's, for good (5yz), unless other recipients are refused alike.
@@ -131,15 +133,26 @@ pub struct Failure {
     /// The server's last words, or what went wrong: one line, not without end.
     pub words: String,
     pub trouble: Option<Trouble>,
+    /// How many other connections to the server we had when it refused another one.
+    pub(super) others: usize,
 }
 
 impl Failure {
     pub fn new(stage: Stage, words: &str) -> Self {
-        Self { stage, code: None, words: tame(words), trouble: None }
+        Self { stage, code: None, words: tame(words), trouble: None, others: 0 }
     }
 
     pub(super) fn of(self, trouble: Option<Trouble>) -> Self {
         Self { trouble, ..self }
+    }
+
+    pub(super) fn beside(self, others: usize) -> Self {
+        Self { others, ..self }
+    }
+
+    /// The server hung up without an answer.
+    pub(super) fn is_hang_up(&self) -> bool {
+        self.code.is_none() && self.trouble.is_none() && self.words.contains("incomplete response")
     }
 
     /// What the server answered.
@@ -154,11 +167,23 @@ impl Failure {
     /// believe who we are (454, 530, 534, 535, 538) says nothing final about a letter.
     pub fn fault(&self) -> Fault {
         match (self.stage, self.code) {
+            _ if self.is_for_want_of_connections() => Fault::Connections,
             (Stage::Recipient | Stage::Content, Some(530 | 534 | 535 | 538)) => Fault::ForNow,
             (Stage::Recipient | Stage::Content, Some(500..)) => Fault::ForGood,
             (Stage::Recipient | Stage::Content, _) => Fault::ForNow,
             _ => Fault::Server,
         }
+    }
+
+    /// Whether a new connection was refused for now, or hung up on, while others of ours were open: servers
+    /// limit the connections of one client (S17).
+    fn is_for_want_of_connections(&self) -> bool {
+        let is_refusal = match self.stage {
+            Stage::Connection | Stage::Greeting => self.code.is_none_or(|code| code < 500),
+            Stage::Encryption | Stage::Authentication => self.code == Some(421),
+            _ => false,
+        };
+        is_refusal && self.trouble.is_none() && self.others > 0
     }
 
     /// Whether the server refuses our user and password: an answer that no time changes (5yz).
@@ -171,7 +196,9 @@ impl Failure {
     pub(super) fn may_be_the_connections(&self) -> bool {
         match self.code {
             Some(code) => code < 500,
-            None => matches!(self.stage, Stage::Sender | Stage::Recipient),
+            None => {
+                self.trouble.is_none() && matches!(self.stage, Stage::Sender | Stage::Recipient)
+            }
         }
     }
 
@@ -211,6 +238,23 @@ mod tests {
             assert_eq!(Failure::new(stage, "hung up").fault(), Fault::ForNow);
         }
         assert_eq!(Failure::new(Stage::Connection, "refused").fault(), Fault::Server);
+    }
+
+    #[test]
+    fn s17_a_connection_that_is_refused_beside_others_is_one_too_many() {
+        for (failure, expected) in [
+            (Failure::answered(Stage::Greeting, 421, "too many"), Fault::Connections),
+            (Failure::answered(Stage::Authentication, 421, "too many"), Fault::Connections),
+            (Failure::new(Stage::Greeting, "incomplete response"), Fault::Connections),
+            (Failure::new(Stage::Connection, "reset"), Fault::Connections),
+            (Failure::answered(Stage::Greeting, 554, "no"), Fault::Server),
+            (Failure::answered(Stage::Authentication, 454, "later"), Fault::Server),
+            (Failure::new(Stage::Connection, "").of(Some(Trouble::Refused)), Fault::Server),
+            (Failure::new(Stage::Greeting, "").of(Some(Trouble::TimedOut)), Fault::Server),
+        ] {
+            assert_eq!(failure.clone().fault(), Fault::Server, "without others: {failure}");
+            assert_eq!(failure.clone().beside(3).fault(), expected, "{failure}");
+        }
     }
 
     #[test]

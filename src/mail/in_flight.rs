@@ -20,6 +20,14 @@ const FRESH_AT_ONCE: usize = 8;
 const REFUSED_AT_ONCE: usize = 4;
 /// A delivery that takes longer gives its place to another. A mail server that works answers sooner.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
+/// All deliveries at once, those that are slow included.
+pub(super) const MOST_AT_ONCE: usize = 2 * (FRESH_AT_ONCE + REFUSED_AT_ONCE);
+/// Of six parts of all places, letters that were refused have one. One is for fresh letters for which the
+/// server may take its time. The rest is for other fresh letters, to whose recipients it has to answer
+/// within `PATIENCE` at the first try. So recipients that are met with silence keep no fresh letter waiting, however many
+/// domains they have (S17).
+const PARTS: usize = 6;
+const PATIENCE: Duration = SLOW_AFTER;
 
 /// The deliveries that have begun and not ended.
 #[derive(Debug, Default)]
@@ -31,8 +39,18 @@ pub(super) struct InFlight {
 #[derive(Debug)]
 struct Begun {
     was_refused: bool,
+    /// The server may take its time to answer to the recipient.
+    is_patient: bool,
+    /// It began during an outage.
+    is_probe: bool,
     domain: String,
     at: Instant,
+}
+
+impl Begun {
+    fn is_slow(&self, now: Instant) -> bool {
+        now.duration_since(self.at) > SLOW_AFTER
+    }
 }
 
 /// How many letters may go.
@@ -60,18 +78,37 @@ impl Room {
 }
 
 impl InFlight {
-    pub fn len(&self) -> usize {
-        self.begun.len()
+    /// How many deliveries a probe waits for: another probe, and what began so lately that it may still
+    /// show that the server is there. Not those to recipients that are met with silence.
+    pub fn before_a_probe(&self) -> usize {
+        let now = Instant::now();
+        self.begun.values().filter(|begun| begun.is_probe || !begun.is_slow(now)).count()
     }
 
+    /// How long the server may take to answer to the recipient of this letter, where there are `most`
+    /// places; `None` is as long as the whole delivery. A probe is to show soon that the server is there.
+    pub fn patience(
+        &self,
+        letter: &ClaimedLetter,
+        most: usize,
+        is_probe: bool,
+    ) -> Option<Duration> {
+        let patient = |begun: &&Begun| begun.is_patient && !begun.was_refused;
+        let patient = self.begun.values().filter(patient).count();
+        (letter.tries == 0 && (is_probe || patient >= most / PARTS)).then_some(PATIENCE)
+    }
+
+    /// Begins a delivery; `is_probe` during an outage.
     pub fn start(
         &mut self,
         letter: &ClaimedLetter,
+        (patience, is_probe): (Option<Duration>, bool),
         delivery: impl Future<Output = bool> + Send + 'static,
     ) {
         let id = self.tasks.spawn(delivery).id();
         let domain = letter.email.domain().to_owned();
-        let begun = Begun { was_refused: letter.tries > 0, domain, at: Instant::now() };
+        let (was_refused, is_patient) = (letter.tries > 0, patience.is_none());
+        let begun = Begun { was_refused, is_patient, is_probe, domain, at: Instant::now() };
         self.begun.insert(id, begun);
     }
 
@@ -83,14 +120,13 @@ impl InFlight {
         Some(())
     }
 
-    /// How many letters may go now.
-    pub fn room(&self) -> Room {
-        self.room_at(Instant::now())
+    /// How many letters may go now, where there are `most` places.
+    pub fn room(&self, most: usize) -> Room {
+        self.room_at(Instant::now(), most)
     }
 
-    fn room_at(&self, now: Instant) -> Room {
-        let slow: Vec<&Begun> =
-            self.begun.values().filter(|begun| now.duration_since(begun.at) > SLOW_AFTER).collect();
+    fn room_at(&self, now: Instant, most: usize) -> Room {
+        let slow: Vec<&Begun> = self.begun.values().filter(|begun| begun.is_slow(now)).collect();
         // slow deliveries may take as many places again, and no more
         let places = |at_once: usize, refused: bool| {
             let all = self.begun.values().filter(|begun| begun.was_refused == refused).count();
@@ -103,10 +139,14 @@ impl InFlight {
         }
         let mut domains: Vec<_> = domains.into_iter().collect();
         domains.sort_by_key(|(_, deliveries)| std::cmp::Reverse(*deliveries));
+        let free = most.saturating_sub(self.begun.len());
+        let of_refused = self.begun.values().filter(|begun| begun.was_refused).count();
+        let for_refused = (most / PARTS).max(1).saturating_sub(of_refused).min(free);
+        let for_fresh = (free - for_refused).max(free.min(1));
         Room {
             all: ClaimLimit {
-                fresh: places(FRESH_AT_ONCE, false),
-                refused: places(REFUSED_AT_ONCE, true),
+                fresh: places(FRESH_AT_ONCE, false).min(for_fresh),
+                refused: places(REFUSED_AT_ONCE, true).min(for_refused),
             },
             slow: domains
                 .into_iter()
@@ -122,6 +162,8 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::storage::LetterId;
+
+    const AT_ONCE: (Option<Duration>, bool) = (None, false);
 
     fn letter(email: &str, tries: u32) -> ClaimedLetter {
         let now = Timestamp::from_unix_millis(0);
@@ -146,38 +188,78 @@ mod tests {
         let now = Instant::now();
         let all = ClaimLimit { fresh: FRESH_AT_ONCE, refused: REFUSED_AT_ONCE };
         let (fresh, refused) = (letter("ada@slow.example", 0), letter("ada@slow.example", 1));
-        assert_eq!(in_flight.room_at(now).all, all);
+        assert_eq!(in_flight.room_at(now, MOST_AT_ONCE).all, all);
         for _ in 0..FRESH_AT_ONCE {
-            in_flight.start(&fresh, std::future::pending());
+            in_flight.start(&fresh, AT_ONCE, std::future::pending());
         }
-        in_flight.start(&refused, async { true });
-        assert_eq!(in_flight.room_at(now).all.fresh, 0);
-        assert_eq!(in_flight.room_at(now).all.refused, REFUSED_AT_ONCE - 1);
+        in_flight.start(&refused, AT_ONCE, async { true });
+        assert_eq!(in_flight.room_at(now, MOST_AT_ONCE).all.fresh, 0);
+        assert_eq!(in_flight.room_at(now, MOST_AT_ONCE).all.refused, REFUSED_AT_ONCE - 1);
         assert_eq!(in_flight.ended().await, Some(()));
-        assert_eq!(in_flight.room_at(now).all, ClaimLimit { fresh: 0, ..all });
+        assert_eq!(in_flight.room_at(now, MOST_AT_ONCE).all, ClaimLimit { fresh: 0, ..all });
         let later = Instant::now() + SLOW_AFTER * 2;
-        assert_eq!(in_flight.room_at(later).all, all);
+        assert_eq!(in_flight.room_at(later, MOST_AT_ONCE).all, all);
         for _ in 0..FRESH_AT_ONCE {
-            in_flight.start(&fresh, std::future::pending());
+            in_flight.start(&fresh, AT_ONCE, std::future::pending());
         }
         let later = Instant::now() + SLOW_AFTER * 2;
-        assert_eq!(in_flight.room_at(later).all, ClaimLimit { fresh: 0, ..all }, "there is an end");
-        assert_eq!(in_flight.len(), 2 * FRESH_AT_ONCE);
+        assert_eq!(
+            in_flight.room_at(later, MOST_AT_ONCE).all,
+            ClaimLimit { fresh: 0, ..all },
+            "there is an end"
+        );
+        assert_eq!(in_flight.begun.len(), 2 * FRESH_AT_ONCE);
     }
 
     #[tokio::test]
     async fn s17_a_domain_that_the_server_is_slow_with_leaves_places_to_others() {
         let mut in_flight = InFlight::default();
         for _ in 0..FRESH_AT_ONCE {
-            in_flight.start(&letter("ada@slow.example", 0), std::future::pending());
+            in_flight.start(&letter("ada@slow.example", 0), AT_ONCE, std::future::pending());
         }
-        let room = in_flight.room();
+        let room = in_flight.room(MOST_AT_ONCE);
         assert!(room.slow.is_empty());
         assert_eq!(room.rest(&[]), room.all, "nothing is kept where nothing is slow");
-        let room = in_flight.room_at(Instant::now() + SLOW_AFTER * 2);
+        let room = in_flight.room_at(Instant::now() + SLOW_AFTER * 2, MOST_AT_ONCE);
         assert_eq!((room.all.fresh, room.slow.as_slice()), (8, &["slow.example".to_owned()][..]));
         assert_eq!(room.rest(&[]), ClaimLimit { fresh: 4, refused: 2 });
         let others = [letter("ada@example.org", 0), letter("ada@example.org", 1)];
         assert_eq!(room.rest(&others), ClaimLimit { fresh: 3, refused: 1 });
+    }
+
+    #[tokio::test]
+    async fn s17_silence_in_many_domains_leaves_places_to_others() {
+        for most in [MOST_AT_ONCE, 10, 5, 2] {
+            let mut in_flight = InFlight::default();
+            let (mut patient, mut number) = (0, 0);
+            let later = Instant::now() + SLOW_AFTER * 2;
+            for round in 0..3 {
+                let ClaimLimit { fresh, refused } = in_flight.room_at(later, most).all;
+                for (tries, letters) in [(0, fresh), (1, refused)] {
+                    for _ in 0..letters {
+                        number += 1;
+                        let letter = letter(&format!("ada@n{number}.example"), tries);
+                        let patience = in_flight.patience(&letter, most, false);
+                        patient += usize::from(patience.is_none());
+                        in_flight.start(&letter, (patience, false), std::future::pending());
+                    }
+                }
+                assert!(in_flight.begun.len() <= most, "{most}: {round}");
+            }
+            assert!(patient <= most.div_ceil(2), "{most}: {patient} of them may take their time");
+        }
+    }
+
+    #[tokio::test]
+    async fn s17_a_probe_waits_for_no_delivery_that_is_slow_unless_it_is_a_probe() {
+        let mut in_flight = InFlight::default();
+        let ada = letter("ada@slow.example", 0);
+        in_flight.start(&ada, (None, false), std::future::pending());
+        in_flight.start(&ada, (None, true), std::future::pending());
+        assert_eq!(in_flight.before_a_probe(), 2);
+        for begun in in_flight.begun.values_mut() {
+            begun.at -= SLOW_AFTER * 2;
+        }
+        assert_eq!(in_flight.before_a_probe(), 1);
     }
 }

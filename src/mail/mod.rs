@@ -5,6 +5,7 @@
 //! renders it and hands it to a [`Transport`]. Nothing here waits for a mail server while a request
 //! is being answered, and no live link is ever stored.
 
+mod advice;
 mod breaker;
 mod cause;
 mod content;

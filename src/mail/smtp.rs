@@ -8,17 +8,18 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lettre::Message;
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, Certificate, TlsParameters, TlsParametersBuilder,
 };
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{Error, response::Response};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
@@ -46,7 +47,28 @@ pub(super) struct Inner {
     pub(super) hello_name: ClientId,
     timeout: Duration,
     /// With when they were used last, by the time that the network keeps.
-    idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
+    idle: Mutex<Vec<(Held, Instant)>>,
+    /// How many connections are held, idle ones included.
+    held: Arc<AtomicUsize>,
+}
+
+/// A connection, counted for as long as it is held.
+struct Held {
+    connection: AsyncSmtpConnection,
+    counted: Arc<AtomicUsize>,
+}
+
+impl Held {
+    fn new(connection: AsyncSmtpConnection, counted: &Arc<AtomicUsize>) -> Self {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Self { connection, counted: Arc::clone(counted) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.counted.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl fmt::Debug for Smtp {
@@ -66,16 +88,23 @@ impl Smtp {
         let hello_name = settings.hello_name.as_deref().and_then(host_name);
         let hello_name = hello_name.map(ClientId::Domain).unwrap_or_default();
         let timeout = settings.timeout.duration();
-        Ok(Self(Arc::new(Inner { server, tls, hello_name, timeout, idle: Mutex::default() })))
+        let (idle, held) = (Mutex::default(), Arc::default());
+        Ok(Self(Arc::new(Inner { server, tls, hello_name, timeout, idle, held })))
     }
 
-    /// Hands the letter over; the server has taken it once this answers `Ok`.
-    pub async fn send(&self, message: &Message) -> Result<(), Failure> {
+    /// Hands the letter over; the server has taken it once this answers `Ok`. With `patience`, the server
+    /// may take only so long to answer to a recipient.
+    pub async fn send(&self, message: &Message, patience: Option<Duration>) -> Result<(), Failure> {
         let mut stage = Stage::Connection;
-        let handed_over = timeout(self.0.timeout, self.0.hand_over(message, &mut stage)).await;
-        let too_long = || Failure::new(stage, "it took too long").of(Some(Trouble::TimedOut));
-        handed_over.unwrap_or_else(|_| Err(too_long()))
+        let patience = patience.unwrap_or(self.0.timeout);
+        let handing_over = self.0.hand_over(message, patience, &mut stage);
+        let handed_over = timeout(self.0.timeout, handing_over).await;
+        handed_over.unwrap_or_else(|_| Err(too_long(stage)))
     }
+}
+
+fn too_long(stage: Stage) -> Failure {
+    Failure::new(stage, "it took too long").of(Some(Trouble::TimedOut))
 }
 
 fn tls(server: &SmtpServer, settings: &MailSettings) -> Result<TlsParameters, TransportError> {
@@ -98,49 +127,57 @@ impl Inner {
     ///
     /// A connection that was used before may be at fault itself: servers take only so many letters and
     /// mistakes by one. So only what a new connection shows counts against a letter or the server.
-    async fn hand_over(&self, message: &Message, stage: &mut Stage) -> Result<(), Failure> {
-        if let Some(connection) = self.idle_connection().await {
-            match self.hand_over_by(connection, message, stage).await {
+    async fn hand_over(
+        &self,
+        message: &Message,
+        patience: Duration,
+        stage: &mut Stage,
+    ) -> Result<(), Failure> {
+        if let Some(held) = self.idle_connection().await {
+            match self.hand_over_by(held, message, patience, stage).await {
                 Err(failure) if failure.may_be_the_connections() => {}
                 outcome => return outcome,
             }
         }
-        let connection = self.connect(stage).await?;
-        self.hand_over_by(connection, message, stage).await
+        let connected = self.connect(stage).await;
+        let others = || self.held.load(Ordering::SeqCst);
+        let connection = connected.map_err(|failure| failure.beside(others()))?;
+        self.hand_over_by(Held::new(connection, &self.held), message, patience, stage).await
     }
 
     /// A connection that saw a refusal is not used again: what it says next may be about that.
     async fn hand_over_by(
         &self,
-        mut connection: AsyncSmtpConnection,
+        mut held: Held,
         message: &Message,
+        patience: Duration,
         stage: &mut Stage,
     ) -> Result<(), Failure> {
-        match converse(&mut connection, message, stage).await {
-            Ok(_) => {
-                self.idle().push((connection, Instant::now()));
-                Ok(())
-            }
-            Err(error) => {
+        let outcome = converse(&mut held.connection, message, patience, stage).await;
+        match &outcome {
+            Ok(()) => self.idle().push((held, Instant::now())),
+            // what is silent says no goodbye
+            Err(failure) if failure.trouble == Some(Trouble::TimedOut) => drop(held),
+            Err(_) => {
                 // politely, and behind the back of the letter
-                tokio::spawn(async move { timeout(ANSWER_WITHIN, connection.quit()).await });
-                Err(failure(*stage, &error))
+                tokio::spawn(async move { timeout(ANSWER_WITHIN, held.connection.quit()).await });
             }
         }
+        outcome
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(AsyncSmtpConnection, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Held, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One that was used lately, and is still there.
-    async fn idle_connection(&self) -> Option<AsyncSmtpConnection> {
+    async fn idle_connection(&self) -> Option<Held> {
         loop {
-            let (mut connection, since) = self.idle().pop()?;
+            let (mut held, since) = self.idle().pop()?;
             let is_there = since.elapsed() < IDLE
-                && timeout(ANSWER_WITHIN, connection.test_connected()).await == Ok(true);
+                && timeout(ANSWER_WITHIN, held.connection.test_connected()).await == Ok(true);
             if is_there {
-                return Some(connection);
+                return Some(held);
             }
         }
     }
@@ -197,18 +234,24 @@ impl Inner {
 async fn converse(
     connection: &mut AsyncSmtpConnection,
     message: &Message,
+    patience: Duration,
     stage: &mut Stage,
-) -> Result<Response, Error> {
+) -> Result<(), Failure> {
     let envelope = message.envelope();
     *stage = Stage::Sender;
-    connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await?;
+    let said = connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await;
+    said.map_err(|error| failure(Stage::Sender, &error))?;
     *stage = Stage::Recipient;
     for recipient in envelope.to() {
-        connection.command(Rcpt::new(recipient.clone(), Vec::new())).await?;
+        let said = connection.command(Rcpt::new(recipient.clone(), Vec::new()));
+        let said = timeout(patience, said).await.map_err(|_| too_long(Stage::Recipient))?;
+        said.map_err(|error| failure(Stage::Recipient, &error))?;
     }
     *stage = Stage::Content;
-    connection.command(Data).await?;
-    connection.message(&message.formatted()).await
+    let said = connection.command(Data).await;
+    said.map_err(|error| failure(Stage::Content, &error))?;
+    let said = connection.message(&message.formatted()).await;
+    said.map(drop).map_err(|error| failure(Stage::Content, &error))
 }
 
 /// A failed handshake is told as a failed connection; what was read was then no TLS, or no good one.

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
@@ -64,10 +65,16 @@ impl Transport {
         })
     }
 
-    /// Hands the letter over; it has left once this answers `Ok`.
-    pub async fn send(&self, letter: &SentLetter, rendered: Rendered) -> Result<(), Failure> {
+    /// Hands the letter over; it has left once this answers `Ok`. With `patience`, a mail server may take
+    /// only so long to answer to the recipient.
+    pub async fn send(
+        &self,
+        letter: &SentLetter,
+        rendered: Rendered,
+        patience: Option<Duration>,
+    ) -> Result<(), Failure> {
         match self {
-            Self::Smtp(smtp) => smtp.send(&rendered.message).await,
+            Self::Smtp(smtp) => smtp.send(&rendered.message, patience).await,
             Self::File(folder) => {
                 let (folder, name) = (folder.clone(), letter.id.to_string());
                 let bytes = rendered.message.formatted();

@@ -37,7 +37,7 @@ impl Trial {
         let letter = Letter::Trial { at: now.unix_millis() };
         let rendered = self.renderer.render(&letter, Envelope { id, to, locale, now })?;
         let sent = SentLetter::new(id, now, &self.renderer, to, &letter, &rendered);
-        self.transport.send(&sent, rendered).await?;
+        self.transport.send(&sent, rendered, None).await?;
         Ok(id)
     }
 

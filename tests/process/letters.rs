@@ -266,6 +266,36 @@ fn r48_s17_forty_recipients_that_are_met_with_silence_hold_up_no_other_domain() 
     }
 }
 
+/// With a limit of the server's on connections, and without.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
+fn r48_s17_silence_in_sixty_domains_holds_up_no_other_letter() {
+    const HANGING: usize = 60;
+    for limit in [None, Some(10)] {
+        let server = SmtpServer::start();
+        server.limits(limit.unwrap_or(usize::MAX));
+        server.plays(move |step| match step {
+            Step::Recipient(to) if to.ends_with(".tarpit.example") => Act::Hang,
+            _ => Act::Behave,
+        });
+        let mut settings = settings(&server);
+        settings.retain(|(key, _)| !key.ends_with("TIMEOUT"));
+        settings.push(("VESTIBULE_LIMITS__SIGN_UPS_PER_ADDRESS", "1000".to_owned()));
+        let program = Program::start(&settings);
+        for number in 0..HANGING {
+            sign_up(&program, &format!("ada@n{number}.tarpit.example"));
+        }
+        for number in 0..8 {
+            let email = format!("person{number}@example.org");
+            sign_up(&program, &email);
+            let signed_up = Instant::now();
+            let letter = wait_until("the letter", || server.letters_to(&email).pop());
+            let took = letter.at.saturating_duration_since(signed_up);
+            assert!(took < Duration::from_secs(20), "{limit:?}: {took:?}");
+        }
+    }
+}
+
 /// How long honest letters take, beside recipients that a mail server answers like this. What it prints
 /// stands in `docs/performance.md`.
 #[test]

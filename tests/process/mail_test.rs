@@ -111,7 +111,7 @@ fn f13_what_keeps_a_user_from_signing_in_is_named() {
     server.offers("", "CRAM-MD5 XOAUTH2");
     names(&verdict(&encrypted), stage, Some(URL), "CRAM-MD5, XOAUTH2", "one of those");
     server.offers("", "");
-    names(&verdict(&encrypted), stage, Some(URL), "nobody sign in at this port", "leave out");
+    names(&verdict(&encrypted), stage, Some(URL), "no sign-in at this port", "leave out");
     server.offers("PLAIN", "PLAIN");
     server.plays(|step| match step {
         Step::Auth { .. } => Act::HangUp,
@@ -151,6 +151,56 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
     refuse("RCPT", "554 5.7.1 relay access denied");
     names(&verdict(&near), "recipient", Some(URL), "does not relay", "the user and the password");
     names(&verdict(&login), "recipient", Some(URL), "does not relay", "for this user");
+    let hello = Some("vestibule.mail.hello_name");
+    for (at, words, stage, setting, seen, advice) in [
+        (
+            "RCPT",
+            "553 5.7.1 <a@b>: Sender address rejected: not owned by user u",
+            "recipient",
+            from,
+            "no letters from",
+            "may send from",
+        ),
+        (
+            "RCPT",
+            "450 4.7.1 <box>: Helo command rejected: Host not found",
+            "recipient",
+            hello,
+            "in EHLO",
+            "full name",
+        ),
+        ("EHLO", "504 5.5.2 no such name", "greeting", hello, "in EHLO", "full name"),
+        (
+            "RCPT",
+            "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
+            "recipient",
+            None,
+            "is on a list",
+            "off the list",
+        ),
+        (
+            "RCPT",
+            "530 5.7.0 Must issue a STARTTLS command first",
+            "recipient",
+            Some(URL),
+            "encrypted connections only",
+            "?tls=required",
+        ),
+        ("AUTH", "503 5.5.1 not enabled", "authentication", Some(URL), "no sign-in", "leave out"),
+        (
+            "connected",
+            "HTTP/1.1 400 Bad Request",
+            "greeting",
+            Some(URL),
+            "not greet",
+            "correct host",
+        ),
+    ] {
+        refuse(at, words);
+        names(&verdict(&login), stage, setting, seen, advice);
+    }
+    server.plays(|step| if step.name() == "connected" { Act::HangUp } else { Act::Behave });
+    names(&verdict(&near), "greeting", None, "closed at once", "may connect");
     refuse("RCPT", "550 5.7.1 looks like spam");
     names(&verdict(&login), "recipient", None, "refuses this recipient", "another address");
     refuse("RCPT", "550 5.1.1 no such user");

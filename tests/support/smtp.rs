@@ -116,6 +116,8 @@ struct State {
     connections: BTreeMap<usize, TcpStream>,
     /// How many there have been.
     connected: usize,
+    /// How many may be open at once.
+    most: usize,
 }
 
 /// A password that a client gave away.
@@ -179,6 +181,7 @@ impl SmtpServer {
             mechanisms: ["PLAIN LOGIN"; 2],
             connections: BTreeMap::new(),
             connected: 0,
+            most: usize::MAX,
         };
         let state = Mutex::new(state);
         let shared = Arc::new(Shared { encryption, state, taken: Condvar::new() });
@@ -194,6 +197,11 @@ impl SmtpServer {
     /// Offers these mechanisms of AUTH, in the clear and encrypted.
     pub fn offers(&self, clear: &'static str, encrypted: &'static str) {
         self.shared.state().mechanisms = [clear, encrypted];
+    }
+
+    /// Takes only so many connections at once, and refuses others by 421.
+    pub fn limits(&self, most: usize) {
+        self.shared.state().most = most;
     }
 
     pub fn port(&self) -> u16 {
@@ -386,6 +394,13 @@ impl Conversation {
     }
 
     fn hold(mut self) -> io::Result<()> {
+        let is_full = {
+            let state = self.shared.state();
+            state.connections.len() > state.most
+        };
+        if is_full {
+            return self.say("421 4.7.0 too many connections of yours");
+        }
         self.answer(Step::Connected, "220 localhost ESMTP")?;
         loop {
             let command = self.line()?;

@@ -1,0 +1,259 @@
+//! What a refusal is about, by the server's words.
+//!
+//! Codes alone do not tell. Postfix gives 5.7.1 to relaying, to senders, to names in EHLO and to listed
+//! addresses alike (RFC 3463 §3.8), and most of its refusals come at RCPT, whatever they are about.
+
+use crate::mail::diagnosis::Diagnosis;
+use crate::mail::failure::{Failure, Refusal, Stage};
+
+/// What a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The server, or the user that signs in, may not send from this address.
+    Sender,
+    /// The domain of the sender is not found.
+    SenderDomain,
+    /// The name in EHLO.
+    HelloName,
+    /// This machine's address is on a list.
+    Listed,
+    /// This machine's address leads to no name that leads back to it.
+    ReverseName,
+    Clear,
+    Relaying,
+    /// The server knows no AUTH here.
+    SignIn,
+}
+
+const LISTED: [&str; 7] =
+    ["blocked using", "spamhaus", "blocklist", "block list", "blacklist", "dnsbl", "spamcop"];
+const HELLO: [&str; 8] = [
+    "helo command rejected",
+    "need fully-qualified hostname",
+    "helo name",
+    "ehlo name",
+    "invalid helo",
+    "invalid ehlo",
+    "bad helo",
+    "bad ehlo",
+];
+const REVERSE: [&str; 4] =
+    ["cannot find your hostname", "cannot find your reverse hostname", "reverse dns", "ptr record"];
+const SENDER: [&str; 5] = [
+    "sender address rejected",
+    "not owned by user",
+    "permissions to send as",
+    "sender verify failed",
+    "sender rejected",
+];
+const CLEAR: [&str; 4] = ["starttls", "tls required", "encryption required", "must be encrypted"];
+
+impl Refused {
+    /// What the refusal is about, where its words tell.
+    pub fn of(failure: &Failure, is_encrypted: bool) -> Option<Self> {
+        let code = failure.code?;
+        match (failure.stage, code) {
+            (Stage::Authentication, 500 | 502 | 503) => return Some(Self::SignIn),
+            (Stage::Greeting | Stage::Sender | Stage::Recipient | Stage::Content, _) => {}
+            _ => return None,
+        }
+        let refusal = failure.refusal();
+        if refusal.is_some_and(Refusal::is_about_the_address) {
+            return None;
+        }
+        let words = without_addresses(&failure.words).to_ascii_lowercase();
+        let has = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
+        let status = failure.words.split_whitespace().nth(1).unwrap_or_default();
+        let is_relay = |word: &str| matches!(word, "relay" | "relaying" | "relayed");
+        let mut plain = words.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+        match () {
+            () if has(&LISTED) => Some(Self::Listed),
+            () if matches!(status, "4.1.8" | "5.1.8") => Some(Self::SenderDomain),
+            () if has(&SENDER) || matches!(status, "5.1.7" | "5.7.60") => Some(Self::Sender),
+            () if has(&HELLO) => Some(Self::HelloName),
+            () if has(&REVERSE) || matches!(status, "4.7.25" | "5.7.25") => Some(Self::ReverseName),
+            () if !is_encrypted && has(&CLEAR) => Some(Self::Clear),
+            () if plain.any(is_relay) => Some(Self::Relaying),
+            // the greeting itself is refused by 421 and 554 (RFC 5321 §4.3.2), EHLO by these
+            () if failure.stage == Stage::Greeting && matches!(code, 501 | 504 | 550) => {
+                Some(Self::HelloName)
+            }
+            () => None,
+        }
+    }
+
+    /// What was seen and what to change, for letters of `sender`.
+    pub fn diagnosis(self, sender: &str, has_login: bool) -> Diagnosis {
+        const URL: Option<&str> = Some("vestibule.mail.smtp_url");
+        const FROM: Option<&str> = Some("vestibule.mail.from");
+        let say = |seen: &str, setting, advice: &str| Diagnosis {
+            seen: seen.to_owned(),
+            setting,
+            advice: advice.to_owned(),
+        };
+        match self {
+            Self::Sender => say(
+                &format!("the server takes no letters from `{sender}`"),
+                FROM,
+                "give an address that this server, or the user that signs in, may send from",
+            ),
+            Self::SenderDomain => say(
+                &format!("the server does not find the domain of `{sender}`"),
+                FROM,
+                "give an address of a domain that the DNS knows, with an MX or an address record",
+            ),
+            Self::HelloName => say(
+                "the server does not take the name of this machine in EHLO",
+                Some("vestibule.mail.hello_name"),
+                "give the full name of this machine, such as mail.example.org, which the DNS knows",
+            ),
+            Self::Listed => say(
+                "the address of this machine is on a list of senders that the server refuses",
+                None,
+                "have the address taken off the list that the server's words name, or send through a \
+                 relay: smtp://user:password@host:587?tls=required",
+            ),
+            Self::ReverseName => say(
+                "the address of this machine has no name in the DNS that leads back to it",
+                None,
+                "ask the provider of the address for a PTR record, or send through a relay: \
+                 smtp://user:password@host:587?tls=required",
+            ),
+            Self::Clear => say(
+                "the server takes letters over encrypted connections only",
+                URL,
+                "say ?tls=required",
+            ),
+            Self::Relaying => say(
+                "the server does not relay letters of this machine to other domains",
+                URL,
+                match has_login {
+                    false => {
+                        "put the user and the password into the URL, or let the server relay for the \
+                         address of this machine"
+                    }
+                    true => {
+                        "let the server relay for this user, or take the port for submission, 587"
+                    }
+                },
+            ),
+            Self::SignIn => say(
+                "the server has no sign-in at this port",
+                URL,
+                "leave out the user and the password, or take a port for submission: 587 with \
+                 ?tls=required, or smtps:// with 465",
+            ),
+        }
+    }
+}
+
+/// The words without what stands between angle brackets: an address may hold any of the phrases.
+fn without_addresses(words: &str) -> String {
+    let mut depth = 0_usize;
+    let outside = words.chars().filter(|c| {
+        match c {
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            _ => return depth == 0,
+        }
+        false
+    });
+    outside.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f13_refusals_of_known_servers_are_about_what_their_words_say() {
+        let (greeting, encryption, auth) =
+            (Stage::Greeting, Stage::Encryption, Stage::Authentication);
+        let (mail, rcpt, data) = (Stage::Sender, Stage::Recipient, Stage::Content);
+        for (stage, words, expected) in [
+            // Postfix
+            (
+                rcpt,
+                "553 5.7.1 <a@b.example>: Sender address rejected: not owned by user a",
+                Some(Refused::Sender),
+            ),
+            (
+                rcpt,
+                "504 5.5.2 <a>: Sender address rejected: need fully-qualified address",
+                Some(Refused::Sender),
+            ),
+            (
+                rcpt,
+                "450 4.1.8 <a@b.example>: Sender address rejected: Domain not found",
+                Some(Refused::SenderDomain),
+            ),
+            (
+                rcpt,
+                "550 5.1.8 <a@b.example>: Sender address rejected: Domain not found",
+                Some(Refused::SenderDomain),
+            ),
+            (
+                rcpt,
+                "550 5.7.1 <box>: Helo command rejected: Access denied",
+                Some(Refused::HelloName),
+            ),
+            (
+                rcpt,
+                "450 4.7.1 <box.local>: Helo command rejected: Host not found",
+                Some(Refused::HelloName),
+            ),
+            (
+                rcpt,
+                "504 5.5.2 <box>: Helo command rejected: need fully-qualified hostname",
+                Some(Refused::HelloName),
+            ),
+            (
+                rcpt,
+                "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
+                Some(Refused::Listed),
+            ),
+            (
+                rcpt,
+                "450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]",
+                Some(Refused::ReverseName),
+            ),
+            (rcpt, "530 5.7.0 Must issue a STARTTLS command first", Some(Refused::Clear)),
+            (mail, "530 5.7.0 Must issue a STARTTLS command first", Some(Refused::Clear)),
+            (rcpt, "554 5.7.1 <ada@example.org>: Relay access denied", Some(Refused::Relaying)),
+            (rcpt, "454 4.7.1 <ada@example.org>: Relay access denied", Some(Refused::Relaying)),
+            (auth, "503 5.5.1 Error: authentication not enabled", Some(Refused::SignIn)),
+            (auth, "454 4.7.0 Temporary authentication failure", None),
+            (encryption, "454 4.7.0 TLS not available due to local problem", None),
+            // Exim, Exchange, Gmail and others
+            (rcpt, "550 relay not permitted", Some(Refused::Relaying)),
+            (
+                rcpt,
+                "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain",
+                Some(Refused::Relaying),
+            ),
+            (rcpt, "550 Sender verify failed", Some(Refused::Sender)),
+            (
+                data,
+                "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+                Some(Refused::Sender),
+            ),
+            (data, "550 5.7.26 Unauthenticated email from b.example is not accepted", None),
+            (greeting, "504 5.5.2 need fully-qualified hostname", Some(Refused::HelloName)),
+            (greeting, "550 you are not who you say", Some(Refused::HelloName)),
+            (greeting, "554 5.7.1 listed by the blocklist", Some(Refused::Listed)),
+            // of the recipient, or of no known meaning
+            (greeting, "554 5.7.1 go away", None),
+            (rcpt, "550 5.1.1 <relay@spamhaus.example>: User unknown, sender rejected", None),
+            (rcpt, "550 <ada@relay.example>: no such user", None),
+            (rcpt, "550 5.7.1 no", None),
+            (rcpt, "450 4.2.0 Greylisted", None),
+            (auth, "535 5.7.8 no", None),
+        ] {
+            let (code, rest) = words.split_once(' ').unwrap();
+            let failure = Failure::answered(stage, code.parse().unwrap(), rest);
+            assert_eq!(Refused::of(&failure, false), expected, "{words}");
+            let encrypted = expected.filter(|refused| *refused != Refused::Clear);
+            assert_eq!(Refused::of(&failure, true), encrypted, "{words}");
+        }
+    }
+}
