@@ -110,7 +110,7 @@ async fn need_a_client(
     if Profile::of(figment) == Profile::Development || !settings.clients.is_empty() {
         return Ok(());
     }
-    let stored = store.read(async |db| db.find_clients().await).await;
+    let stored = store.read(async |db| db.find_clients(None, 1).await).await;
     match stored.map_err(|error| chain(&error))?.is_empty() {
         true => Err(config::no_client(figment).to_string()),
         false => Ok(()),

@@ -195,11 +195,6 @@ impl Accounts {
         Ok(())
     }
 
-    /// The changes of the account's address that are remembered, oldest first.
-    pub async fn email_changes_of(&self, id: AccountId) -> Result<Vec<EmailChange>, StoreError> {
-        self.store.read(async |db| db.find_email_changes_of(id).await).await
-    }
-
     /// What stands behind a link of this purpose. Changes nothing (R43).
     pub async fn inspect_email_change(
         &self,

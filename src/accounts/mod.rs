@@ -36,7 +36,7 @@ pub use crate::config::SIGN_UP_TTL;
 pub use activation::{Activated, ActivationError, DisavowalError, LinkStanding};
 pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeStanding, EmailLinkError};
 pub use event_log::{EventLog, Happening};
-pub use export::Export;
+pub use export::{Export, ExportList, ExportPage, ExportPart, ExportPlace, ExportedRow};
 pub use history::EventPage;
 pub use limits::{Limits, Pass};
 pub use operator::{AccountToCreate, CreateError, Named, NamedError, SignedInPlaces};

@@ -114,7 +114,9 @@ impl Accounts {
                 Ok(SignedInPlaces {
                     count: db.count_live_sessions_of(id, now).await?,
                     sessions: db.find_sessions_of(id, None, SignedInPlaces::SHOWN, now).await?,
-                    page_sessions: db.find_page_sessions_of(id, SignedInPlaces::SHOWN, now).await?,
+                    page_sessions: db
+                        .find_page_sessions_of(id, None, SignedInPlaces::SHOWN, now)
+                        .await?,
                 })
             })
             .await

@@ -91,7 +91,9 @@ impl Accounts {
     ) -> Result<Vec<PageSessionSummary>, StoreError> {
         let now = self.clock.now();
         self.store
-            .read(async |db| db.find_page_sessions_of(account, PAGE_SESSIONS_SHOWN, now).await)
+            .read(async |db| {
+                db.find_page_sessions_of(account, None, PAGE_SESSIONS_SHOWN, now).await
+            })
             .await
     }
 

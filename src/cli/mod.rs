@@ -9,6 +9,7 @@ mod db;
 mod hash;
 mod health;
 mod input;
+mod listing;
 mod logging;
 mod mail;
 mod migrate;

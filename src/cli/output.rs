@@ -12,9 +12,15 @@ use super::people::failed;
 
 /// Prints a line, or several.
 pub fn say(text: &str) -> Result<(), CommandError> {
+    say_part(&format!("{text}\n")).map(|_| ())
+}
+
+/// Prints a part of what a command says. `false` if the reader has seen enough.
+pub fn say_part(text: &str) -> Result<bool, CommandError> {
     match print(text) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CommandError::Output(error)),
     }
 }
 
@@ -34,7 +40,7 @@ pub fn show_once<T: Serialize>(
     outcome: &T,
     words: impl FnOnce(&T) -> String,
 ) -> Result<(), CommandError> {
-    let text = in_form(json, outcome, words)?;
+    let text = in_form(json, outcome, words)? + "\n";
     if goes_nowhere().unwrap_or(false) {
         let nowhere = io::Error::other("it is closed, or leads to /dev/null");
         return Err(CommandError::NotShown(nowhere));
@@ -55,7 +61,7 @@ fn in_form<T: Serialize>(
 
 fn print(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    writeln!(output, "{text}")?;
+    output.write_all(text.as_bytes())?;
     output.flush()
 }
 

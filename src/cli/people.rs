@@ -12,6 +12,7 @@ use vestibule::oauth::OAuth;
 use vestibule::storage::{AccountRecord, StoreError, chain};
 use vestibule::{Hashing, OperatorError, accounts_for_operator, oauth_for_operator};
 
+use super::listing::{Listed, Listing, PAGE};
 use super::{CommandError, logging};
 
 /// So much of a browser's name is shown that is not known here.
@@ -30,31 +31,51 @@ pub struct Page {
 }
 
 impl Page {
-    /// One more than is shown: then there is more.
-    pub fn look_for(&self) -> i64 {
-        i64::from(self.limit) + 1
-    }
-
-    /// Takes off what is beyond the page, and answers whether anything was.
-    pub fn cut<T>(&self, found: &mut Vec<T>) -> bool {
-        let is_more = found.len() > usize::from(self.limit);
-        found.truncate(usize::from(self.limit));
-        is_more
-    }
-
-    /// The table, and how to go on where there is more.
-    pub fn in_words(
+    /// The pages of a list of such items behind `after`; `id` is what the next page goes on behind.
+    pub fn pages<T: Listed<N>, Id: Copy + Display, const N: usize>(
         &self,
-        table: &str,
-        what: &str,
-        count: usize,
-        next: Option<impl Display>,
-    ) -> String {
-        match next {
-            _ if count == 0 => format!("No {what}."),
-            Some(next) => format!("{table}\n\nThere are more {what}: --after {next}"),
-            None => table.to_owned(),
-        }
+        json: bool,
+        after: Option<Id>,
+        id: fn(&T) -> Id,
+    ) -> Pages<T, Id, N> {
+        let listing = Listing::of::<T>(json);
+        Pages { listing, left: self.limit.into(), after, id, is_over: false }
+    }
+}
+
+/// Prints up to so many items page by page.
+pub struct Pages<T, Id, const N: usize> {
+    listing: Listing<N>,
+    left: usize,
+    after: Option<Id>,
+    id: fn(&T) -> Id,
+    is_over: bool,
+}
+
+impl<T: Listed<N>, Id: Copy + Display, const N: usize> Pages<T, Id, N> {
+    /// Behind which item to read how many, if another page is wanted.
+    pub fn wanted(&self) -> Option<(Option<Id>, i64)> {
+        let wanted = i64::try_from(self.left.min(PAGE)).unwrap_or(i64::MAX);
+        // one more than is shown tells whether there is more
+        (!self.is_over).then_some((self.after, wanted + 1))
+    }
+
+    /// Prints what was read.
+    pub fn print(&mut self, found: impl IntoIterator<Item: Into<T>>) -> Result<(), CommandError> {
+        let mut found: Vec<T> = found.into_iter().map(Into::into).collect();
+        let wanted = self.left.min(PAGE);
+        let is_more = found.len() > wanted;
+        found.truncate(wanted);
+        self.left -= found.len();
+        self.after = found.last().map(self.id).filter(|_| is_more);
+        let is_read = self.listing.print(&found)?;
+        self.is_over = self.left == 0 || !is_more || !is_read;
+        Ok(())
+    }
+
+    /// Prints the end, and how to go on where there is more.
+    pub fn end(self) -> Result<(), CommandError> {
+        self.listing.end_before(self.after)
     }
 }
 
@@ -80,6 +101,22 @@ impl From<AccountRecord> for ShownAccount {
             created_at: record.account.created_at,
             disabled_at: record.disabled_at,
         }
+    }
+}
+
+impl Listed<5> for ShownAccount {
+    const HEAD: [&'static str; 5] = ["ID", "ADDRESS", "STATE", "CREATED", "NAME"];
+    const MEMBER: &'static str = "accounts";
+    const NAME: &'static str = "accounts";
+
+    fn row(&self) -> [String; 5] {
+        [
+            self.id.to_string(),
+            self.email.shown(),
+            self.state().to_owned(),
+            self.created_at.rfc3339(),
+            or_dash(self.name.as_ref()),
+        ]
     }
 }
 

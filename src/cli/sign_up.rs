@@ -10,10 +10,10 @@ use vestibule::mail::Cause;
 use vestibule::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
 
 use super::CommandError;
+use super::listing::Listed;
 use super::on_database;
 use super::output::answer;
 use super::people::{self, Page, as_text, browser, or_dash};
-use super::table::table;
 
 #[derive(Args)]
 pub struct SignUpArguments {
@@ -49,13 +49,6 @@ enum SignUpCommand {
 }
 
 #[derive(Serialize)]
-struct SignUpList {
-    sign_ups: Vec<ShownSignUp>,
-    /// Where to go on, as `--after`, if there is more.
-    next: Option<SignUpId>,
-}
-
-#[derive(Serialize)]
 struct Dropped {
     /// As it was.
     sign_up: ShownSignUp,
@@ -88,6 +81,23 @@ impl From<SignUp> for ShownSignUp {
     }
 }
 
+impl Listed<6> for ShownSignUp {
+    const HEAD: [&'static str; 6] = ["ID", "ADDRESS", "STATE", "SIGNED UP", "NAME", "BROWSER"];
+    const MEMBER: &'static str = "sign_ups";
+    const NAME: &'static str = "sign-ups";
+
+    fn row(&self) -> [String; 6] {
+        [
+            self.id.to_string(),
+            self.email.shown(),
+            if self.contested_at.is_some() { "contested" } else { "waits" }.to_owned(),
+            self.created_at.rfc3339(),
+            or_dash(self.name.as_ref()),
+            browser(self.user_agent.as_ref()),
+        ]
+    }
+}
+
 pub fn run(figment: Figment, arguments: SignUpArguments) -> Result<(), CommandError> {
     let SignUpArguments { command, json } = arguments;
     rocket::execute(async move {
@@ -107,25 +117,12 @@ async fn list(
     after: Option<SignUpId>,
     json: bool,
 ) -> Result<(), CommandError> {
-    let mut found = accounts.list_sign_ups(after, &page.r#match, page.look_for()).await?;
-    let is_more = page.cut(&mut found);
-    let next = found.last().map(|last| last.sign_up.id).filter(|_| is_more);
-    let sign_ups = found.into_iter().map(|record| record.sign_up.into()).collect();
-    answer(json, &SignUpList { sign_ups, next }, |list| {
-        let row = |waiting: &ShownSignUp| {
-            [
-                waiting.id.to_string(),
-                waiting.email.shown(),
-                if waiting.contested_at.is_some() { "contested" } else { "waits" }.to_owned(),
-                waiting.created_at.rfc3339(),
-                or_dash(waiting.name.as_ref()),
-                browser(waiting.user_agent.as_ref()),
-            ]
-        };
-        let rows: Vec<_> = list.sign_ups.iter().map(row).collect();
-        let head = ["ID", "ADDRESS", "STATE", "SIGNED UP", "NAME", "BROWSER"];
-        page.in_words(&table(head, &rows), "sign-ups", rows.len(), list.next)
-    })
+    let mut pages = page.pages(json, after, |waiting: &ShownSignUp| waiting.id);
+    while let Some((after, limit)) = pages.wanted() {
+        let found = accounts.list_sign_ups(after, &page.r#match, limit).await?;
+        pages.print(found.into_iter().map(|record| record.sign_up))?;
+    }
+    pages.end()
 }
 
 fn none_waits(named: &Named<SignUpId>) -> CommandError {

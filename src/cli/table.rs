@@ -5,20 +5,36 @@ const GAP: &str = "  ";
 
 /// Rows below their heads, aligned. What stands in them may have been written by anybody.
 pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
-    let head = head.map(str::to_owned);
-    let rows = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell)));
-    let lines: Vec<[String; N]> = std::iter::once(head).chain(rows).collect();
-    let mut widths = [0; N];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count());
-        }
+    Table::new(head).page(rows)
+}
+
+/// A table that is printed page by page. A column gets wider with the first page that needs it.
+pub struct Table<const N: usize> {
+    /// Printed with the first page.
+    head: Option<[String; N]>,
+    widths: [usize; N],
+}
+
+impl<const N: usize> Table<N> {
+    pub fn new(head: [&str; N]) -> Self {
+        Self { head: Some(head.map(str::to_owned)), widths: [0; N] }
     }
-    let aligned = lines.iter().map(|line| {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
-    });
-    aligned.collect::<Vec<_>>().join("\n")
+
+    /// The lines of these rows, below the head where they are the first.
+    pub fn page(&mut self, rows: &[[String; N]]) -> String {
+        let rows = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell)));
+        let lines: Vec<[String; N]> = self.head.take().into_iter().chain(rows).collect();
+        for line in &lines {
+            for (width, cell) in self.widths.iter_mut().zip(line) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let aligned = lines.iter().map(|line| {
+            let cells = line.iter().zip(self.widths).map(|(cell, width)| format!("{cell:width$}"));
+            cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
+        });
+        aligned.collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// The text with nothing in it that a terminal would act upon, and nothing that would show it in
@@ -40,6 +56,15 @@ mod tests {
     fn columns_are_aligned_and_lines_have_no_tail() {
         let rows = [["a".to_owned(), String::new()], ["übung".to_owned(), "x".to_owned()]];
         assert_eq!(table(["ID", "NAME"], &rows), "ID     NAME\na\nübung  x");
+    }
+
+    #[test]
+    fn s11_a_table_goes_on_page_by_page() {
+        let mut table = Table::new(["ID", "NAME"]);
+        let row = |id: &str| [id.to_owned(), "x".to_owned()];
+        assert_eq!(table.page(&[row("a")]), "ID  NAME\na   x");
+        assert_eq!(table.page(&[row("long"), row("b")]), "long  x\nb     x");
+        assert_eq!(table.page(&[row("c")]), "c     x");
     }
 
     #[test]

@@ -52,14 +52,15 @@ impl Courier {
         if !tx.holds_lease(letter, now).await? {
             return Ok(Decision::Lost);
         }
-        // of several that were put off, the last says it all; so it is asked before they are counted
-        let was_put_off =
-            cause.cap() == LetterCap::OfRecipient && letter.due_at > letter.created_at;
+        // of several that were put off, the last says it all; so it is asked before they are counted. Notices
+        // tell of one event each
+        let by_strangers = cause.cap() == LetterCap::OfRecipient;
+        let was_put_off = by_strangers && letter.due_at > letter.created_at;
         if was_put_off && tx.is_superseded(letter).await? {
             return Ok(Decision::Drop);
         }
         if let Some(until) = self.over_the_limit(tx, letter, cause.cap(), now).await? {
-            return Ok(match tx.is_superseded(letter).await? {
+            return Ok(match by_strangers && tx.is_superseded(letter).await? {
                 true => Decision::Drop,
                 false => Decision::Wait { until },
             });

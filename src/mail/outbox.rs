@@ -10,6 +10,10 @@ use crate::mail::{Cause, LetterCap};
 use crate::model::{Account, AccountId, EmailAddress, Locale};
 use crate::storage::{Connection, LetterId, NewLetter, StoreError};
 
+/// So many notices of a kind wait for an address about the same account, so that its owner learns of each
+/// after an outage of mail. The latest gives way to one more.
+const WAITING_NOTICES: i64 = 20;
+
 /// Where letters are posted. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
@@ -64,7 +68,7 @@ impl Outbox {
         };
         match cause.cap() {
             LetterCap::OfRecipient => tx.insert_letter_once(&letter).await,
-            LetterCap::OfNotices => tx.insert_latest_letter(&letter).await,
+            LetterCap::OfNotices => tx.insert_notice(&letter, WAITING_NOTICES).await,
             LetterCap::None => tx.insert_letter(&letter).await,
         }
     }

@@ -4,7 +4,9 @@
 //! tokens that were found live are remembered for a second. Clients in the settings are shown here and
 //! changed there.
 
+use std::iter::Peekable;
 use std::time::Duration;
+use std::vec;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -115,15 +117,53 @@ pub enum ClientError {
     Store(#[from] StoreError),
 }
 
+/// All clients in the order of their ids, read page by page.
+#[derive(Debug)]
+pub struct ClientList<'a> {
+    oauth: &'a OAuth,
+    /// Those in the settings that are on no page yet.
+    declared: Peekable<vec::IntoIter<&'a Client>>,
+    /// The last client of the database that is on a page.
+    after: Option<ClientId>,
+    is_over: bool,
+}
+
+impl ClientList<'_> {
+    /// Clients of the database on a page, at most.
+    pub const PAGE: i64 = 500;
+
+    /// The next page, with those of the settings that belong there; `None` at the end.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<RegisteredClient>>, StoreError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let after = self.after.as_ref();
+        let stored = self.oauth.store.read(async |db| db.find_clients(after, Self::PAGE).await);
+        let stored = stored.await?;
+        self.is_over = i64::try_from(stored.len()).is_ok_and(|count| count < Self::PAGE);
+        let mut page = Vec::new();
+        for record in stored {
+            let id = record.client.id.clone();
+            // the one that counts before the one that does not
+            while let Some(client) = self.declared.next_if(|client| client.id <= id) {
+                page.push(in_settings(client));
+            }
+            page.push(self.oauth.in_database(record));
+            self.after = Some(id);
+        }
+        if self.is_over {
+            page.extend(self.declared.by_ref().map(in_settings));
+        }
+        Ok(Some(page))
+    }
+}
+
 impl OAuth {
-    /// All clients, in the order of their ids.
-    pub async fn list_clients(&self) -> Result<Vec<RegisteredClient>, StoreError> {
-        let stored = self.store.read(async |db| db.find_clients().await).await?;
-        let mut all: Vec<_> = self.registrar.declared().map(in_settings).collect();
-        all.extend(stored.into_iter().map(|record| self.in_database(record)));
-        // the one that counts before the one that does not
-        all.sort_by(|a, b| a.client.id.cmp(&b.client.id));
-        Ok(all)
+    /// All clients, from the first page on.
+    pub fn list_clients(&self) -> ClientList<'_> {
+        let declared: Vec<&Client> = self.registrar.declared().collect();
+        let declared = declared.into_iter().peekable();
+        ClientList { oauth: self, declared, after: None, is_over: false }
     }
 
     /// The client that counts, with how many sessions it has.

@@ -33,8 +33,8 @@ use crate::model::Client;
 use crate::storage::{Store, StoreError};
 
 pub use clients::{
-    ClientError, PreparedClient, PreparedRotation, RegisteredClient, RegisteredIn, RemovedClient,
-    new_client_secret,
+    ClientError, ClientList, PreparedClient, PreparedRotation, RegisteredClient, RegisteredIn,
+    RemovedClient, new_client_secret,
 };
 pub use credentials::{Credentials, ShownIn, form_decode};
 pub use error::{ClientRefusal, OAuthError, ScopeRefusal};

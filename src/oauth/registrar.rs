@@ -152,8 +152,7 @@ impl Registrar {
         if let Some(declared) = declared {
             return Ok(Some(declared.to_owned()));
         }
-        let stored = store.read(async |db| db.find_allowed_origins().await).await?;
-        Ok(stored.iter().find_map(|origins| origins.find(origin)).map(str::to_owned))
+        store.read(async |db| db.find_allowed_origin(origin).await).await
     }
 }
 

@@ -23,14 +23,39 @@ pub struct NewAccountLink<'a> {
     pub expires_at: Timestamp,
 }
 
+/// The place of a link among others: they have no ids, and are listed by their time.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkKey {
+    pub minted_at: Timestamp,
+    pub digest: Digest,
+}
+
+impl LinkKey {
+    /// What comes after the links before this one, in columns of the database; without one, after all.
+    pub(super) fn columns(before: Option<Self>) -> (i64, Vec<u8>) {
+        before.map_or((i64::MAX, Vec::new()), |key| {
+            (key.minted_at.unix_millis(), key.digest.as_bytes().to_vec())
+        })
+    }
+}
+
 /// A link as an export tells of it.
 #[derive(Clone, Debug)]
 pub struct AccountLinkSummary {
+    /// Of the link's secret: not to be told.
+    pub digest: Digest,
     pub purpose: String,
     pub minted_at: Timestamp,
     pub expires_at: Timestamp,
     pub used_at: Option<Timestamp>,
     pub voided_at: Option<Timestamp>,
+}
+
+impl AccountLinkSummary {
+    /// Its place among others.
+    pub fn key(&self) -> LinkKey {
+        LinkKey { minted_at: self.minted_at, digest: self.digest }
+    }
 }
 
 impl Connection {
@@ -138,25 +163,37 @@ impl Connection {
         Ok(())
     }
 
-    /// All links to the owner of the account, without what they carry. Not the ones to an address that
-    /// the account only wanted to move to: whether there is one depends on whose that is.
+    /// Up to `limit` links to the owner of the account, the latest first; with `before`, those before it.
+    /// Not the ones to an address that the account only wanted to move to: whether there is one depends on
+    /// whose that is.
     pub async fn find_account_links_of(
         &mut self,
         account: AccountId,
+        before: Option<LinkKey>,
+        limit: i64,
     ) -> Result<Vec<AccountLinkSummary>, StoreError> {
         const SQL: &str = "
-            SELECT purpose, minted_at, expires_at, used_at, voided_at
+            SELECT digest, purpose, minted_at, expires_at, used_at, voided_at
             FROM account_links
             WHERE account_id = $1
               AND (purpose <> 'email-change'
                    OR EXISTS (SELECT 1 FROM email_changes c
                               JOIN accounts a ON a.id = c.account_id AND a.email = c.email
                               WHERE c.id = account_links.email_change_id))
-            ORDER BY minted_at";
-        let rows = sqlx::query(SQL).bind(account.to_string()).fetch_all(self.raw()).await?;
+              AND (minted_at, digest) < ($2, $3)
+            ORDER BY minted_at DESC, digest DESC LIMIT $4";
+        let (minted_at, digest) = LinkKey::columns(before);
+        let rows = sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(minted_at)
+            .bind(digest)
+            .bind(limit)
+            .fetch_all(self.raw())
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(AccountLinkSummary {
+                    digest: column::digest(row, "digest")?,
                     purpose: column::text(row, "purpose")?,
                     minted_at: column::instant(row, "minted_at")?,
                     expires_at: column::instant(row, "expires_at")?,

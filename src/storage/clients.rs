@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyRow;
 
+use super::matching::pattern_for;
 use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{
@@ -55,6 +56,9 @@ fn from_row(row: &AnyRow) -> Result<ClientRecord, StoreError> {
         disabled_at: column::optional_instant(row, "disabled_at")?,
     })
 }
+
+/// No origin is longer in bytes: a host name has up to 253 (RFC 1035). SQLite takes no pattern of any length.
+const LONGEST_ORIGIN: usize = 512;
 
 /// What stands in the database of a length of time.
 fn millis(lifetime: Option<Duration>) -> Option<i64> {
@@ -116,23 +120,39 @@ impl Connection {
         Ok((column::text(&row, "standing")? == "registered").then_some(record))
     }
 
-    /// All of them, in the order of their ids.
-    pub async fn find_clients(&mut self) -> Result<Vec<ClientRecord>, StoreError> {
+    /// Up to `limit` of them, in the order of their ids; with `after`, those after it.
+    pub async fn find_clients(
+        &mut self,
+        after: Option<&ClientId>,
+        limit: i64,
+    ) -> Result<Vec<ClientRecord>, StoreError> {
         const SQL: &str = "
             SELECT id, grants, scope, introspects, allowed_origins, secret_digest,
                    previous_secret_digest, previous_secret_until, access_ttl, refresh_idle_ttl,
                    session_ttl, created_at, disabled_at
-            FROM clients ORDER BY id";
-        let rows = sqlx::query(SQL).fetch_all(self.raw()).await?;
+            FROM clients WHERE id > $1 ORDER BY id LIMIT $2";
+        let after = after.map_or("", ClientId::as_str);
+        let rows = sqlx::query(SQL).bind(after).bind(limit).fetch_all(self.raw()).await?;
         rows.iter().map(from_row).collect()
     }
 
-    /// The origins that any enabled client allows.
-    pub async fn find_allowed_origins(&mut self) -> Result<Vec<Origins>, StoreError> {
+    /// The origin as an enabled client allows it, if one does.
+    pub async fn find_allowed_origin(
+        &mut self,
+        origin: &str,
+    ) -> Result<Option<String>, StoreError> {
         const SQL: &str = "
-            SELECT allowed_origins FROM clients WHERE disabled_at IS NULL AND allowed_origins <> ''";
-        let rows = sqlx::query(SQL).fetch_all(self.raw()).await?;
-        rows.iter().map(|row| column::parsed(row, "allowed_origins")).collect()
+            SELECT allowed_origins FROM clients
+            WHERE disabled_at IS NULL AND ' ' || allowed_origins || ' ' LIKE $1 ESCAPE '!' LIMIT 1";
+        if origin.len() > LONGEST_ORIGIN {
+            return Ok(None);
+        }
+        let pattern = pattern_for(&format!(" {origin} "));
+        let row = sqlx::query(SQL).bind(pattern).fetch_optional(self.raw()).await?;
+        let Some(row) = row else { return Ok(None) };
+        let allowed: Origins = column::parsed(&row, "allowed_origins")?;
+        // all of them are folded, and the database has folded the one that is looked for
+        Ok(allowed.find(origin).map(str::to_owned))
     }
 
     /// Gives a confidential client another secret; the one before works until `previous_until`, or is

@@ -1,4 +1,4 @@
-//! Reading columns into model types.
+//! Reading columns into model types, and the ids between which a page of a list lies.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -9,6 +9,12 @@ use sqlx::any::AnyRow;
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::model::Digest;
+
+/// What the ids of a page's rows are below: the id of the row before which the page ends. All ids are,
+/// where there is none: they are UUIDv7, and `z` comes after every digit in any collation.
+pub fn before(id: Option<impl Display>) -> String {
+    id.map_or_else(|| "z".to_owned(), |id| id.to_string())
+}
 
 pub fn text(row: &AnyRow, column: &'static str) -> Result<String, StoreError> {
     Ok(row.try_get(column)?)

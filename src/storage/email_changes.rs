@@ -70,16 +70,26 @@ impl Connection {
         row.as_ref().map(from_row).transpose()
     }
 
-    /// All changes of the account's address that are remembered, oldest first.
+    /// Up to `limit` remembered changes of the account's address, the latest first; with `before`, those
+    /// before it.
     pub async fn find_email_changes_of(
         &mut self,
         account: AccountId,
+        before: Option<EmailChangeId>,
+        limit: i64,
     ) -> Result<Vec<EmailChange>, StoreError> {
+        // an expression, so that no planner goes through the ids of all accounts to be spared a sort
         const SQL: &str = "
             SELECT id, account_id, email, user_agent, requested_at, confirmed_at, stopped_at,
                    voided_at
-            FROM email_changes WHERE account_id = $1 ORDER BY id";
-        let rows = sqlx::query(SQL).bind(account.to_string()).fetch_all(self.raw()).await?;
+            FROM email_changes WHERE account_id = $1 AND id || '' < $2
+            ORDER BY id || '' DESC LIMIT $3";
+        let rows = sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(column::before(before))
+            .bind(limit)
+            .fetch_all(self.raw())
+            .await?;
         rows.iter().map(from_row).collect()
     }
 

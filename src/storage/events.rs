@@ -140,16 +140,14 @@ impl Connection {
         before: Option<EventId>,
         limit: i64,
     ) -> Result<Vec<Event>, StoreError> {
-        // ids are UUIDv7: they sort by time, and z comes after every digit in any collation
         const SQL: &str = "
             SELECT id, kind, actor, at, account_id, sign_up_id, session_id, client_id, address,
                    user_agent, request_id
             FROM events WHERE account_id = $1 AND id < $2
             ORDER BY id DESC LIMIT $3";
-        let before = before.map_or_else(|| "z".to_owned(), |id| id.to_string());
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
-            .bind(before)
+            .bind(column::before(before))
             .bind(limit)
             .fetch_all(self.raw())
             .await?;

@@ -1,6 +1,6 @@
 //! The links in letters, by their digest.
 
-use super::account_links::AccountLinkSummary;
+use super::account_links::{AccountLinkSummary, LinkKey};
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, Digest, LinkState, SignUpId};
@@ -109,22 +109,34 @@ impl Connection {
         Ok(())
     }
 
-    /// The links of sign-ups that became the account, and of one that waits for its address, for an
-    /// export.
+    /// Up to `limit` links of sign-ups that became the account, and of one that waits for its address,
+    /// the latest first; with `before`, those before it.
     pub async fn find_activation_links_of(
         &mut self,
         account: AccountId,
+        before: Option<LinkKey>,
+        limit: i64,
     ) -> Result<Vec<AccountLinkSummary>, StoreError> {
         const SQL: &str = "
-            SELECT minted_at, expires_at, used_at, disavowed_at
+            SELECT digest, minted_at, expires_at, used_at, disavowed_at
             FROM links
-            WHERE account_id = $1 OR sign_up_id IN
-                (SELECT s.id FROM sign_ups s JOIN accounts a ON a.email = s.email WHERE a.id = $1)
-            ORDER BY minted_at";
-        let rows = sqlx::query(SQL).bind(account.to_string()).fetch_all(self.raw()).await?;
+            WHERE (account_id = $1 OR sign_up_id IN
+                   (SELECT s.id FROM sign_ups s JOIN accounts a ON a.email = s.email
+                    WHERE a.id = $1))
+              AND (minted_at, digest) < ($2, $3)
+            ORDER BY minted_at DESC, digest DESC LIMIT $4";
+        let (minted_at, digest) = LinkKey::columns(before);
+        let rows = sqlx::query(SQL)
+            .bind(account.to_string())
+            .bind(minted_at)
+            .bind(digest)
+            .bind(limit)
+            .fetch_all(self.raw())
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(AccountLinkSummary {
+                    digest: column::digest(row, "digest")?,
                     purpose: ACTIVATION.to_owned(),
                     minted_at: column::instant(row, "minted_at")?,
                     expires_at: column::instant(row, "expires_at")?,

@@ -46,7 +46,7 @@ impl<R> Matching<R> {
 }
 
 /// What `LIKE` takes for a text that holds `part`, folded as addresses are.
-fn pattern_for(part: &str) -> String {
+pub(super) fn pattern_for(part: &str) -> String {
     let mut pattern = String::from("%");
     for c in part.chars() {
         if matches!(c, '%' | '_' | '!') {

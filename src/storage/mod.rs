@@ -67,7 +67,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::metrics::{Connections, PoolLoad};
 
-pub use account_links::{AccountLinkRecord, AccountLinkSummary, NewAccountLink};
+pub use account_links::{AccountLinkRecord, AccountLinkSummary, LinkKey, NewAccountLink};
 pub use accounts::{AccountRecord, NewAccount};
 pub use backup::BackupError;
 use changes::{Change, Pending};

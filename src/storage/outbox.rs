@@ -28,6 +28,7 @@ pub struct NewLetter<'a> {
 /// A letter as an export tells of it.
 #[derive(Clone, Debug)]
 pub struct LetterSummary {
+    pub id: LetterId,
     pub kind: String,
     pub email: EmailAddress,
     pub created_at: Timestamp,
@@ -89,18 +90,25 @@ impl Connection {
         }
     }
 
-    /// The same for a letter that says all which one of its kind says that waits for the address and is
-    /// about the same account: it takes the place of that one. So no flood of causes makes more than one
-    /// waiting letter of a kind.
-    pub async fn insert_latest_letter(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
-        const EARLIER: &str = "
-            DELETE FROM outbox
-            WHERE email = $1 AND kind = $2 AND COALESCE(account_id, '') = $3
-              AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL";
-        sqlx::query(EARLIER)
+    /// The same for a notice, of which up to `most` of a kind wait for the address about the same account.
+    /// One more takes the place of the latest. So no flood of causes leaves letters without end.
+    pub async fn insert_notice(
+        &mut self,
+        new: &NewLetter<'_>,
+        most: i64,
+    ) -> Result<(), StoreError> {
+        const LATEST: &str = "
+            DELETE FROM outbox WHERE id IN
+                (SELECT id FROM outbox
+                 WHERE email = $1 AND kind = $2 AND COALESCE(account_id, '') = $3
+                   AND sent_at IS NULL AND dead_at IS NULL AND lease IS NULL
+                 ORDER BY id || '' LIMIT $4 OFFSET $5)";
+        sqlx::query(LATEST)
             .bind(new.email.as_str())
             .bind(new.kind)
             .bind(new.account.map(|id| id.to_string()).unwrap_or_default())
+            .bind(i64::MAX)
+            .bind(most - 1)
             .execute(self.raw())
             .await?;
         self.insert_letter(new).await
@@ -127,28 +135,36 @@ impl Connection {
         column::integer(&row, "n")
     }
 
-    /// The letters about an account, and those to its address that are about no other, oldest first.
-    /// Not the ones to an address that it only wanted to move to: what becomes of those depends on
-    /// whose that is.
+    /// Up to `limit` letters about an account, and to its address where they are about no other, the
+    /// latest first; with `before`, those before it. Not the ones to an address that it only wanted to
+    /// move to: what becomes of those depends on whose that is.
     pub async fn find_letters_about(
         &mut self,
         account: AccountId,
-        email: &EmailAddress,
+        before: Option<LetterId>,
+        limit: i64,
     ) -> Result<Vec<LetterSummary>, StoreError> {
+        // an expression, so that no planner goes through the ids of all letters to be spared a sort
         const SQL: &str = "
-            SELECT kind, email, created_at, sent_at, dead_at
+            SELECT id, kind, email, created_at, sent_at, dead_at
             FROM outbox
-            WHERE (account_id = $1 AND (kind <> 'email-change' OR email = $2))
-               OR (email = $2 AND account_id IS NULL)
-            ORDER BY id";
+            WHERE ((account_id = $1
+                    AND (kind <> 'email-change'
+                         OR email = (SELECT a.email FROM accounts a WHERE a.id = $1)))
+                   OR (email = (SELECT a.email FROM accounts a WHERE a.id = $1)
+                       AND account_id IS NULL))
+              AND id || '' < $2
+            ORDER BY id || '' DESC LIMIT $3";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
-            .bind(email.as_str())
+            .bind(column::before(before))
+            .bind(limit)
             .fetch_all(self.raw())
             .await?;
         rows.iter()
             .map(|row| {
                 Ok(LetterSummary {
+                    id: column::parsed(row, "id")?,
                     kind: column::text(row, "kind")?,
                     email: column::parsed(row, "email")?,
                     created_at: column::instant(row, "created_at")?,

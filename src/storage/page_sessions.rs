@@ -138,21 +138,24 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Up to `limit` of the account's live sign-ins at its page, the latest first.
+    /// Up to `limit` of the account's live sign-ins at its page, the latest first; with `before`, those
+    /// before it.
     pub async fn find_page_sessions_of(
         &mut self,
         account: AccountId,
+        before: Option<PageSessionId>,
         limit: i64,
         now: Timestamp,
     ) -> Result<Vec<PageSessionSummary>, StoreError> {
         const SQL: &str = "
             SELECT p.id, p.created_at, p.idle_expires_at, p.expires_at, p.user_agent
             FROM page_sessions p JOIN accounts a ON a.id = p.account_id AND a.epoch = p.epoch
-            WHERE p.account_id = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2
-            ORDER BY p.id DESC LIMIT $3";
+            WHERE p.account_id = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2 AND p.id < $3
+            ORDER BY p.id DESC LIMIT $4";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(now.unix_millis())
+            .bind(column::before(before))
             .bind(limit)
             .fetch_all(self.raw())
             .await?;

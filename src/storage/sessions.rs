@@ -402,12 +402,10 @@ impl Connection {
             WHERE s.account_id = $1 AND s.idle_expires_at > $2 AND s.expires_at > $2
               AND a.disabled_at IS NULL AND s.id < $3
             ORDER BY s.id DESC LIMIT $4";
-        // ids are UUIDv7: they sort by time, and z comes after every digit in any collation
-        let before = before.map_or_else(|| "z".to_owned(), |id| id.to_string());
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(now.unix_millis())
-            .bind(before)
+            .bind(column::before(before))
             .bind(limit)
             .fetch_all(self.raw())
             .await?;

@@ -7,9 +7,12 @@ use rocket::http::Status;
 use rocket::local::asynchronous::LocalResponse;
 use serde_json::Value;
 use vestibule::config::{ClientSettings, Introspects, Lifetime};
-use vestibule::model::{Digest, RegistrationError};
-use vestibule::oauth::{ClientError, RegisteredIn, TokenKind, TokenState};
-use vestibule::testing::{PASSWORD, TestApp};
+use vestibule::model::{Client, ClientId, Digest, RegistrationError};
+use vestibule::oauth::{
+    ClientError, ClientList, OAuth, RegisteredClient, RegisteredIn, TokenKind, TokenState,
+};
+use vestibule::storage::StoreError;
+use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
 
 use crate::support::{
     self, ADA, basic, described_error_of, error_of, invalid, opens, post_form_with, raw_basic,
@@ -294,7 +297,7 @@ async fn one_rule_for_clients_wherever_they_are_registered() {
         let error = try_to_add(app.oauth(), wrong, &all()).await.unwrap_err();
         assert!(matches!(error, ClientError::Registration { key: "", .. }), "{wrong}: {error:?}");
     }
-    assert!(app.oauth().list_clients().await.unwrap().iter().all(|c| c.client.id != id("desk")));
+    assert!(all_clients(app.oauth()).await.iter().all(|c| c.client.id != id("desk")));
 }
 
 #[rocket::async_test]
@@ -325,7 +328,7 @@ async fn the_settings_count() {
     assert_eq!(first.scope, "account.read account.write");
     let second = refreshed(&app, &first.refresh).await;
     assert!(opens(&app, &second.access).await);
-    let list = oauth.list_clients().await.unwrap();
+    let list = all_clients(oauth).await;
     let of_web: Vec<_> = list.iter().filter(|c| c.client.id == web).collect();
     assert_eq!(of_web.len(), 2);
     assert_eq!(of_web[0].registered_in, RegisteredIn::Settings);
@@ -335,6 +338,47 @@ async fn the_settings_count() {
     assert_eq!(oauth.remove_client(&web).await.unwrap().ended, 0);
     assert!(opens(&app, &second.access).await);
     is_in_settings(oauth.remove_client(&web).await.unwrap_err());
+}
+
+/// The clients on all pages.
+async fn all_clients(oauth: &OAuth) -> Vec<RegisteredClient> {
+    let (mut list, mut all) = (oauth.list_clients(), Vec::new());
+    while let Some(page) = list.next_page().await.unwrap() {
+        all.extend(page);
+    }
+    all
+}
+
+/// A page holds so many clients of the database, and each client is on one page.
+#[rocket::async_test]
+async fn s11_clients_are_listed_page_by_page() {
+    let app = app().await;
+    let oauth = app.oauth();
+    let declared: Vec<ClientId> =
+        all_clients(oauth).await.into_iter().map(|c| c.client.id).collect();
+    let page = usize::try_from(ClientList::PAGE).unwrap();
+    let web = oauth.find_registered_client(&id("web")).await.unwrap().0.client;
+    for (from, to) in [(0, page - 1), (page - 1, page), (page, 2 * page + 1)] {
+        let clients =
+            (from..to).map(|number| Client { id: id(&format!("n{number:06}")), ..web.clone() });
+        let clients: Vec<Client> = clients.collect();
+        let added = app.store().write(async |tx| {
+            for client in &clients {
+                assert!(tx.insert_client(client, BEGINNING).await?);
+            }
+            Ok::<_, StoreError>(())
+        });
+        added.await.unwrap();
+        let mut expected: Vec<ClientId> = (0..to).map(|n| id(&format!("n{n:06}"))).collect();
+        expected.extend(declared.iter().cloned());
+        expected.sort_unstable();
+        let (mut list, mut all) = (oauth.list_clients(), Vec::new());
+        while let Some(clients) = list.next_page().await.unwrap() {
+            assert!(clients.len() <= page + declared.len(), "{}", clients.len());
+            all.extend(clients.into_iter().map(|c| c.client.id));
+        }
+        assert_eq!(all, expected);
+    }
 }
 
 #[rocket::async_test]

@@ -1,17 +1,22 @@
 //! All that is stored about somebody: `GET /v1/me/export`.
 
-#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
+
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use rocket::http::{Method, Status};
 use rocket::tokio::io::AsyncReadExt as _;
 use serde_json::{Value, json};
+use vestibule::accounts::{ExportList, ExportPart, ExportedRow};
+use vestibule::model::AccountId;
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, sign_in};
 use crate::support_life::{
     BOB, Browser, FIREFOX, NEW, accounts, get_as, post_as, sign_outs_happen, token_in,
 };
-use crate::support_pages::{Answer, OTHER, dump, get, post, signs_in, texts};
+use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, texts};
 
 async fn schema(app: &TestApp) -> Value {
     let answer = get(app, "/schemas/account-export.json").await;
@@ -195,6 +200,180 @@ async fn r51_an_export_is_read_as_it_is_sent() {
         let text = String::from_utf8(text).unwrap();
         let events = text.matches("\"sign-out\"").count();
         assert!(text.starts_with("{\"$schema\"") && (400..=500).contains(&events), "{events}");
+        assert!(serde_json::from_str::<Value>(&text).is_err(), "it ends in the midst");
+    }
+}
+
+/// Each list of an export, with the tables that its rows are in.
+const LISTS: [(&str, &[&str]); 6] = [
+    ("sessions", &["sessions"]),
+    ("page_sessions", &["page_sessions"]),
+    ("email_changes", &["email_changes"]),
+    ("links", &["links", "account_links"]),
+    ("letters", &["outbox"]),
+    ("events", &["events"]),
+];
+
+/// More rows than two parts hold.
+const MANY: Range<usize> = 0..1_100;
+
+/// Adds rows of the account to a table, older than those of the service. Some are of the same instant.
+async fn fill(app: &TestApp, account: AccountId, table: &str, numbers: Range<usize>) {
+    let number = "SUBSTR(CAST(1000000000000 + n.i AS TEXT), 2)";
+    let id = format!("'01890000-0000-7000-8000-' || {number}");
+    let digest = match support::ON_POSTGRES {
+        true => format!("CONVERT_TO('--------------------' || {number}, 'UTF8')"),
+        false => format!("CAST('--------------------' || {number} AS BLOB)"),
+    };
+    let end = "n.i + 9000000000000";
+    let (columns, values) = match table {
+        "sessions" => (
+            "id, account_id, client_id, scope, epoch, created_at, last_used_at, idle_expires_at,
+             expires_at, tag_digest, salt, refresh_digest, rotated_at, access_serial,
+             rotation_serial, access_scope, access_expires_at",
+            format!(
+                "{id}, '{account}', 'web', 'account.read', 0, n.i, n.i, {end}, {end}, {digest},
+                 {digest}, {digest}, 0, 0, 0, 'account.read', 0"
+            ),
+        ),
+        "page_sessions" => (
+            "digest, id, account_id, epoch, created_at, idle_expires_at, expires_at",
+            format!("{digest}, {id}, '{account}', 0, n.i, {end}, {end}"),
+        ),
+        "email_changes" => (
+            "id, account_id, email, requested_at, voided_at",
+            format!("{id}, '{account}', {number} || '@example.org', n.i / 3, n.i"),
+        ),
+        "links" => (
+            "digest, purpose, sign_up_id, account_id, minted_at, expires_at",
+            format!("{digest}, 'activation', {id}, '{account}', n.i / 3, {end}"),
+        ),
+        "account_links" => (
+            "digest, purpose, account_id, minted_at, expires_at",
+            format!("{digest}, 'password-reset', '{account}', n.i / 3, {end}"),
+        ),
+        "outbox" => (
+            "id, kind, email, facts, created_at, due_at, tries, sent_at, account_id",
+            format!("{id}, 'password-changed', '{ADA}', '{{}}', n.i, 0, 0, n.i, '{account}'"),
+        ),
+        "events" => (
+            "id, kind, actor, at, account_id",
+            format!("{id}, 'sign-in', 'owner', n.i, '{account}'"),
+        ),
+        other => panic!("{other}"),
+    };
+    let Range { start, end } = numbers;
+    let sql = format!(
+        "INSERT INTO {table} ({columns})
+         WITH RECURSIVE n(i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {end})
+         SELECT {values} FROM n"
+    );
+    texts(app, &sql).await;
+}
+
+async fn fill_all(app: &TestApp, account: AccountId, numbers: Range<usize>) {
+    for table in LISTS.iter().flat_map(|(_, tables)| *tables) {
+        fill(app, account, table, numbers.clone()).await;
+    }
+}
+
+#[rocket::async_test]
+async fn s11_every_list_of_an_export_is_whole() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    fill_all(&app, ada.account_id().await, MANY).await;
+    let document = export(&app, &ada).await;
+    for (list, tables) in LISTS {
+        let mut expected = 0;
+        for table in tables {
+            expected += rows(&app, table).await;
+        }
+        let found: Vec<String> =
+            document[list].as_array().unwrap().iter().map(ToString::to_string).collect();
+        let once: BTreeSet<&String> = found.iter().collect();
+        assert_eq!(found.len(), once.len(), "{list}: each row once");
+        assert_eq!(i64::try_from(found.len()), Ok(expected), "{list}");
+    }
+}
+
+fn rows_of(part: &ExportPart) -> impl Iterator<Item = (ExportList, &ExportedRow)> {
+    part.pages.iter().flat_map(|page| page.rows.iter().map(|row| (page.list, row)))
+}
+
+fn shown((list, row): (ExportList, &ExportedRow)) -> String {
+    format!("{} {}", list.name(), serde_json::to_string(row).unwrap())
+}
+
+/// Removes a row that was exported.
+async fn remove(app: &TestApp, row: &ExportedRow) {
+    let sql = match row {
+        ExportedRow::Session(row) => format!("DELETE FROM sessions WHERE id = '{}'", row.id),
+        ExportedRow::PageSession(row) => {
+            format!("DELETE FROM page_sessions WHERE id = '{}'", row.id)
+        }
+        ExportedRow::EmailChange(row) => {
+            format!("DELETE FROM email_changes WHERE email = '{}'", row.email)
+        }
+        ExportedRow::Link(row) => {
+            let table = if row.purpose == "activation" { "links" } else { "account_links" };
+            format!("DELETE FROM {table} WHERE expires_at = {}", row.expires_at.unix_millis())
+        }
+        ExportedRow::Letter(row) => {
+            format!("DELETE FROM outbox WHERE created_at = {}", row.created_at.unix_millis())
+        }
+        ExportedRow::Event(row) => format!("DELETE FROM events WHERE id = '{}'", row.id),
+    };
+    texts(app, &sql).await;
+}
+
+#[rocket::async_test]
+async fn s11_an_export_holds_few_rows_and_has_each_once_whatever_comes_and_goes() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let (id, accounts) = (ada.account_id().await, accounts(&app));
+    fill_all(&app, id, MANY).await;
+    let mut before = BTreeSet::new();
+    let mut part = accounts.look_at_export(id).await.unwrap().first;
+    loop {
+        before.extend(rows_of(&part).map(shown));
+        let Some(next) = part.next else { break };
+        part = accounts.export_part(next).await.unwrap();
+    }
+    assert!(before.len() > 7 * MANY.len());
+
+    let mut seen = Vec::new();
+    let mut part = accounts.look_at_export(id).await.unwrap().first;
+    for added in MANY.end.. {
+        assert!(rows_of(&part).count() <= ExportPart::ROWS, "held at a time");
+        seen.extend(rows_of(&part).map(shown));
+        let Some(next) = part.next else { break };
+        // the row behind which it goes on is removed, and each list gets another
+        remove(&app, rows_of(&part).last().unwrap().1).await;
+        fill_all(&app, id, added..added + 1).await;
+        part = accounts.export_part(next).await.unwrap();
+    }
+    let once: BTreeSet<String> = seen.iter().cloned().collect();
+    assert_eq!(seen.len(), once.len(), "a row is there twice");
+    let missing: Vec<_> = before.difference(&once).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Whatever list is long, no more than a part of it has been read when the client has read little.
+#[rocket::async_test]
+async fn s11_r51_every_list_is_read_as_it_is_sent() {
+    for table in LISTS.iter().flat_map(|(_, tables)| *tables) {
+        let app = support::app().await;
+        let ada = app.signed_in(ADA).await;
+        fill(&app, ada.account_id().await, table, MANY).await;
+        let mut answer = ada.get("/v1/me/export").dispatch().await;
+        let mut text = vec![0; 1_000];
+        answer.read_exact(&mut text).await.unwrap();
+        app.store().close().await;
+        answer.read_to_end(&mut text).await.unwrap();
+        let text = String::from_utf8(text).unwrap();
+        // the document and the account are objects, too
+        let objects = text.matches('{').count() - 2;
+        assert_eq!(objects, ExportPart::ROWS, "{table}");
         assert!(serde_json::from_str::<Value>(&text).is_err(), "it ends in the midst");
     }
 }

@@ -12,7 +12,7 @@ use vestibule::accounts::AccountToCreate;
 use vestibule::clock::Timestamp;
 use vestibule::mail::{Cause, LetterCap, Recipient};
 use vestibule::model::{AccountId, Caller, EmailAddress, EmailChangeId};
-use vestibule::storage::{ClaimLimit, LetterId, LetterState, NewLetter, StoreError};
+use vestibule::storage::{ClaimLimit, Connection, LetterId, LetterState, NewLetter, StoreError};
 use vestibule::testing::{BEGINNING, PASSWORD, Signed, TestApp};
 
 use crate::contract::{document, operations};
@@ -375,13 +375,13 @@ async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
         };
         assert_eq!(sent(app.letters_to(to).await.len()), expected, "{place}: {cap:?}");
         if cap == LetterCap::OfNotices {
-            // another kind has its own; of what waits the last says it all
+            // another kind has its own; the rest waits
             let other = if place == 5 { 6 } else { 5 };
             let (cause, _) = kinds(BEGINNING, change).into_iter().nth(other).unwrap();
             post_letter(&app, to, id, &cause).await;
             app.deliver().await;
             assert_eq!(sent(app.letters_to(to).await.len()), expected + 1, "{place}");
-            for later in [2, 2] {
+            for later in [4, 7, 10, 10] {
                 app.advance(HOUR);
                 for _ in 0..POSTED {
                     app.deliver().await;
@@ -422,7 +422,32 @@ async fn s10_r42_the_owner_of_an_account_is_told_so_many_times_in_an_hour() {
     for _ in 0..10 {
         app.deliver().await;
     }
-    assert_eq!(told().await, 7, "of the rest the latest waited");
+    assert_eq!(told().await, 10, "the rest waited");
+}
+
+#[rocket::async_test]
+async fn s10_notices_of_a_kind_wait_up_to_twenty_and_then_the_latest_gives_way() {
+    let app = support::app().await;
+    let ada = app.signed_in(ADA).await;
+    let passwords = [PASSWORD, OTHER];
+    let mut changes = Vec::new();
+    for number in 0..23 {
+        app.advance(Duration::from_secs(10));
+        let (current, new) = (passwords[number % 2], passwords[(number + 1) % 2]);
+        let changed = change_password(&app, &ada.access_token, current, new).await;
+        assert_eq!(changed.status, Status::NoContent);
+        changes.push(accounts(&app).clock.now());
+        let find = async |db: &mut Connection| {
+            db.find_letters(&[LetterState::Waiting], None, "", 100, changes[number]).await
+        };
+        let waiting = app.store().read(find).await.unwrap();
+        let waiting: Vec<_> = waiting.iter().map(|letter| letter.created_at).collect();
+        let expected = match number {
+            0..20 => changes.clone(),
+            _ => [&changes[..19], &changes[number..]].concat(),
+        };
+        assert_eq!(waiting, expected, "after {} changes", number + 1);
+    }
 }
 
 #[rocket::async_test]

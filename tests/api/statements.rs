@@ -84,7 +84,7 @@ const BOUNDED: [(&str, &str); 22] = [
     ("delete_part_of_account", "removes the events that it has counted before"),
     ("consume_links", "limits.letters_per_hour: a link comes with a letter"),
     ("disavow_links", "limits.letters_per_hour: a link comes with a letter"),
-    ("leave_letters_to", "limits.letters_per_hour, and one letter of a kind waits for an account"),
+    ("leave_letters_to", "limits.letters_per_hour, and few letters of a kind wait for an account"),
     ("find_email_changes_of", "limits.requests_per_account"),
     ("find_account_links_of", "limits.requests_per_account"),
     ("void_account_links", "limits.requests_per_account"),

@@ -302,8 +302,8 @@ impl Model {
         if self.proven(session) >= self.sessions[session].rotated_at + self.grace {
             self.sessions[session].ended = true;
             let owner = self.sessions[session].account;
-            // of those that wait, the latest takes the place of the others
-            self.accounts[owner].warned = 1;
+            // 20 wait at most: one more takes the place of the latest
+            self.accounts[owner].warned = (self.accounts[owner].warned + 1).min(20);
         }
         Refused(Refusal::RefreshToken)
     }

@@ -47,6 +47,7 @@ on_both_engines!(
     s2_a_link_that_the_operator_sends_contests_a_sign_up,
     a_letter_with_a_link_to_choose_a_password_is_posted,
     accounts_and_sign_ups_are_listed_page_by_page,
+    s11_long_lists_are_whole,
     f15_operator_sees_and_finds_addresses_as_people_write_them,
 );
 
@@ -419,6 +420,74 @@ fn accounts_and_sign_ups_are_listed_page_by_page(desk: &Desk) {
     let next = first["next"].as_str().expect("more");
     let second = desk.ask(&["sign-up", "list", "--after", next]);
     assert_eq!(second["sign_ups"][0]["email"], "fay@example.org");
+}
+
+/// Longer than what is read at a time, in words and as a document.
+fn s11_long_lists_are_whole(desk: &Desk) {
+    const ROWS: usize = 1_100;
+    let number = "SUBSTR(CAST(1000000000000 + n.i AS TEXT), 2)";
+    let id = format!("'01890000-0000-7000-8000-' || {number}");
+    for (table, columns, values) in [
+        (
+            "accounts",
+            "id, email, password_hash, epoch, created_at",
+            format!("{id}, {number} || '@example.org', '', 0, n.i"),
+        ),
+        (
+            "sign_ups",
+            "id, email, password_hash, created_at, expires_at",
+            format!("{id}, 's' || {number} || '@example.org', '', n.i, n.i + 9000000000000"),
+        ),
+        (
+            "outbox",
+            "id, kind, email, facts, created_at, due_at, tries",
+            format!("{id}, 'sign-up', {number} || '@example.org', '{{}}', 0, 9000000000000, 0"),
+        ),
+        (
+            "clients",
+            "id, grants, scope, introspects, allowed_origins, created_at",
+            format!("'n' || {number}, 'password', 'account.read', 'own', '', n.i"),
+        ),
+    ] {
+        desk.database.execute(&format!(
+            "INSERT INTO {table} ({columns})
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+             SELECT {values} FROM n"
+        ));
+    }
+    for (command, member, of_settings) in [
+        ("account", "accounts", 0),
+        ("sign-up", "sign_ups", 0),
+        ("mail", "letters", 0),
+        ("client", "clients", 1),
+    ] {
+        let limit: &[&str] = if command == "client" { &[] } else { &["--limit", "10000"] };
+        let list = desk.ask(&[&[command, "list"], limit].concat());
+        let ids: Vec<&str> = list[member]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| one["id"].as_str().expect("an id"))
+            .collect();
+        assert_eq!(ids.len(), ROWS + of_settings, "{command}");
+        assert!(ids.is_sorted_by(|a, b| a < b), "{command}: each once, in their order");
+        let words = desk.tell(&[&[command, "list"], limit].concat()).stdout;
+        assert_eq!(words.lines().count(), ROWS + of_settings + 1, "{command}");
+        assert_eq!(words.matches("ID ").count(), 1, "{command}");
+        if limit.is_empty() {
+            continue;
+        }
+        // a limit that is no whole number of pages
+        assert!(list["next"].is_null(), "{command}");
+        let first = desk.ask(&[command, "list", "--limit", "701"]);
+        let next = first["next"].as_str().expect("more");
+        assert_eq!((first[member].as_array().map(Vec::len), next), (Some(701), ids[700]));
+        let rest = desk.ask(&[command, "list", "--limit", "399", "--after", next]);
+        assert_eq!(
+            (rest[member].as_array().map(Vec::len), &rest["next"]),
+            (Some(399), &Value::Null)
+        );
+    }
 }
 
 #[test]

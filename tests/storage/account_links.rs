@@ -231,7 +231,8 @@ async fn an_export_tells_of_links_without_what_they_carry(db: TestDatabase) {
     mint(&db, "used", account, RESET).await;
     mint(&db, "bob", other, RESET).await;
     assert!(consume(&db, "used", RESET, after(5)).await);
-    let links = db.store.read(async |tx| tx.find_account_links_of(account).await).await.unwrap();
+    let links = db.store.read(async |tx| tx.find_account_links_of(account, None, 100).await);
+    let links = links.await.unwrap();
     assert_eq!(links.len(), 1);
     assert_eq!(links[0].purpose, "password-reset");
     assert_eq!((links[0].minted_at, links[0].expires_at), (NOW, after(100)));

@@ -147,7 +147,7 @@ async fn clients_are_listed_in_the_order_of_their_ids(db: TestDatabase) {
         assert!(db.register(&public(id)).await);
     }
     assert!(db.disable(&client("till")).await);
-    let list = db.store.read(async |db| db.find_clients().await).await.unwrap();
+    let list = db.store.read(async |db| db.find_clients(None, 100).await).await.unwrap();
     let ids: Vec<_> = list.iter().map(|record| record.client.id.as_str()).collect();
     assert_eq!(ids, ["desk", "till", "web"]);
 }
@@ -185,16 +185,33 @@ async fn a_client_is_disabled_and_enabled_once(db: TestDatabase) {
 }
 
 async fn origins_of_disabled_clients_are_not_allowed(db: TestDatabase) {
-    let allowed = async || {
-        let all = db.store.read(async |db| db.find_allowed_origins().await).await.unwrap();
-        all.iter().map(ToString::to_string).collect::<Vec<_>>()
+    let is_allowed = async |origin: &str| {
+        let found = db.store.read(async |db| db.find_allowed_origin(origin).await).await.unwrap();
+        assert!(found.as_deref().is_none_or(|found| found == origin), "{found:?}");
+        found.is_some()
     };
     assert!(db.register(&public("bare")).await);
-    let desk = Client { allowed_origins: "https://a.example".parse().unwrap(), ..public("desk") };
+    let two = "https://a.example http://b-c.example:8080".parse().unwrap();
+    let desk = Client { allowed_origins: two, ..public("desk") };
     assert!(db.register(&desk).await);
-    assert_eq!(allowed().await, ["https://a.example"]);
+    assert!(is_allowed("https://a.example").await && is_allowed("http://b-c.example:8080").await);
+    for other in [
+        "",
+        " ",
+        "%",
+        "https://_.example",
+        "https://A.example",
+        "https://a.exampl",
+        "a.example",
+        "https://a.example ",
+        "http://b-c.example:8080 https://a.example",
+        "https://a.example http://b-c.example:8080",
+    ] {
+        assert!(!is_allowed(other).await, "{other}");
+    }
+    assert!(!is_allowed(&format!("https://{}", "a".repeat(100_000))).await);
     assert!(db.disable(&desk.id).await);
-    assert!(allowed().await.is_empty());
+    assert!(!is_allowed("https://a.example").await);
 }
 
 async fn r27_a_disabled_or_removed_client_gets_no_session(db: TestDatabase) {

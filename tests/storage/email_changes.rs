@@ -71,9 +71,10 @@ async fn one_change_of_address_waits_for_each_account(db: TestDatabase) {
     };
     let written = db.store.write(async |tx| tx.insert_email_change(&new).await).await;
     assert!(written.unwrap_err().is_conflict());
-    let of_ada = db.store.read(async |tx| tx.find_email_changes_of(ada).await).await.unwrap();
+    let of_ada = db.store.read(async |tx| tx.find_email_changes_of(ada, None, 100).await).await;
+    let of_ada = of_ada.unwrap();
     let mut expected = [first, second];
-    expected.sort_unstable();
+    expected.sort_unstable_by(|a, b| b.cmp(a));
     let ids: Vec<EmailChangeId> = of_ada.iter().map(|change| change.id).collect();
     assert_eq!(ids, expected);
 }

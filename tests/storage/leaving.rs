@@ -134,7 +134,7 @@ async fn account_link(
 ) -> String {
     let token = LinkToken::new(Entropy.secret());
     let minted = accounts.store.write(async |tx| {
-        let changes = tx.find_email_changes_of(account).await?;
+        let changes = tx.find_email_changes_of(account, None, 100).await?;
         let pending = changes.iter().find(|change| change.state.ended_at().is_none());
         let email_change: Option<EmailChangeId> = match purpose {
             AccountLinkPurpose::PasswordReset => None,
@@ -246,7 +246,19 @@ async fn somebody(oauth: &OAuth, marks: &Marks) -> AccountId {
 /// What the person is given, in the form that is promised.
 async fn export(accounts: &Accounts, id: AccountId, marks: &Marks) -> Value {
     let export = accounts.export(id, &marks.caller()).await.unwrap();
-    let mut export = serde_json::to_value(export).unwrap();
+    let mut document = serde_json::to_value(&export).unwrap();
+    let mut part = export.first;
+    loop {
+        for page in &part.pages {
+            let members = document.as_object_mut().unwrap();
+            let list = members.entry(page.list.name()).or_insert_with(|| json!([]));
+            let rows = page.rows.iter().map(|row| serde_json::to_value(row).unwrap());
+            list.as_array_mut().unwrap().extend(rows);
+        }
+        let Some(next) = part.next else { break };
+        part = accounts.export_part(next).await.unwrap();
+    }
+    let mut export = document;
     export["$schema"] = json!("https://accounts.example.org/schemas/account-export.json");
 
     let schema = include_str!("../../schemas/account-export.json");

@@ -180,7 +180,7 @@ async fn an_account_sees_its_live_page_sessions(db: TestDatabase) {
     assert!(start(&db, "bob", other, 0, (100, 500)).await);
     let listed = async |account| {
         let listed =
-            db.store.read(async |tx| tx.find_page_sessions_of(account, 100, after(50)).await);
+            db.store.read(async |tx| tx.find_page_sessions_of(account, None, 100, after(50)).await);
         listed.await.unwrap()
     };
     let of_ada = listed(account).await;

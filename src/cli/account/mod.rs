@@ -15,8 +15,7 @@ use vestibule::storage::AccountRecord;
 use super::CommandError;
 use super::on_database;
 use super::output::answer;
-use super::people::{self, Page, ShownAccount, or_dash};
-use super::table::table;
+use super::people::{self, Page, ShownAccount};
 
 #[derive(Args)]
 pub struct AccountArguments {
@@ -72,13 +71,6 @@ struct Done {
     account: ShownAccount,
     /// `false` if it was so already.
     changed: bool,
-}
-
-#[derive(Serialize)]
-struct AccountList {
-    accounts: Vec<ShownAccount>,
-    /// Where to go on, as `--after`, if there is more.
-    next: Option<AccountId>,
 }
 
 #[derive(Serialize)]
@@ -145,24 +137,11 @@ async fn list(
     after: Option<AccountId>,
     json: bool,
 ) -> Result<(), CommandError> {
-    let mut found = accounts.list(after, &page.r#match, page.look_for()).await?;
-    let is_more = page.cut(&mut found);
-    let next = found.last().map(|last| last.account.id).filter(|_| is_more);
-    let accounts = found.into_iter().map(ShownAccount::from).collect();
-    answer(json, &AccountList { accounts, next }, |list| {
-        let row = |account: &ShownAccount| {
-            [
-                account.id.to_string(),
-                account.email.shown(),
-                account.state().to_owned(),
-                account.created_at.rfc3339(),
-                or_dash(account.name.as_ref()),
-            ]
-        };
-        let rows: Vec<_> = list.accounts.iter().map(row).collect();
-        let head = ["ID", "ADDRESS", "STATE", "CREATED", "NAME"];
-        page.in_words(&table(head, &rows), "accounts", rows.len(), list.next)
-    })
+    let mut pages = page.pages(json, after, |account: &ShownAccount| account.id);
+    while let Some((after, limit)) = pages.wanted() {
+        pages.print(accounts.list(after, &page.r#match, limit).await?)?;
+    }
+    pages.end()
 }
 
 async fn disable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {

@@ -13,10 +13,11 @@ use vestibule::model::{ClientId, Digest};
 use vestibule::oauth::{ClientError, OAuth, new_client_secret};
 
 use super::CommandError;
+use super::listing::Listing;
 use super::on_database;
 use super::output::{answer, show_once};
 use super::people::{self, failed};
-use super::table::{printable, table};
+use super::table::printable;
 use shown::ShownClient;
 
 #[derive(Args)]
@@ -65,11 +66,6 @@ struct Which {
     /// The id of a client
     #[arg(value_name = "ID")]
     id: ClientId,
-}
-
-#[derive(Serialize)]
-struct ClientList {
-    clients: Vec<ShownClient>,
 }
 
 #[derive(Serialize)]
@@ -181,14 +177,15 @@ async fn find(oauth: &OAuth, which: &Which) -> Result<OneClient, CommandError> {
 }
 
 async fn list(oauth: &OAuth, json: bool) -> Result<(), CommandError> {
-    let clients = oauth.list_clients().await?.into_iter().map(ShownClient::from).collect();
-    answer(json, &ClientList { clients }, |list| {
-        if list.clients.is_empty() {
-            return "No clients.".to_owned();
+    let mut clients = oauth.list_clients();
+    let mut listing = Listing::of::<ShownClient>(json);
+    while let Some(page) = clients.next_page().await? {
+        let page: Vec<_> = page.into_iter().map(ShownClient::from).collect();
+        if !listing.print(&page)? {
+            break;
         }
-        let rows: Vec<_> = list.clients.iter().map(ShownClient::row).collect();
-        table(["ID", "STATE", "FROM", "KIND", "GRANTS", "SCOPES"], &rows)
-    })
+    }
+    listing.end()
 }
 
 async fn show(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandError> {

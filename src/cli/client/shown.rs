@@ -6,6 +6,7 @@ use vestibule::config::{Introspects, Lifetime};
 use vestibule::model::{ClientAuthentication, ClientId, GrantType, Scope};
 use vestibule::oauth::{RegisteredClient, RegisteredIn};
 
+use crate::cli::listing::Listed;
 use crate::cli::people::or_dash;
 use crate::cli::table::printable;
 
@@ -69,16 +70,12 @@ impl From<RegisteredClient> for ShownClient {
     }
 }
 
-impl ShownClient {
-    fn kind(&self) -> &'static str {
-        if self.public { "public" } else { "confidential" }
-    }
+impl Listed<6> for ShownClient {
+    const HEAD: [&'static str; 6] = ["ID", "STATE", "FROM", "KIND", "GRANTS", "SCOPES"];
+    const MEMBER: &'static str = "clients";
+    const NAME: &'static str = "clients";
 
-    fn grants(&self) -> String {
-        self.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(" ")
-    }
-
-    pub fn row(&self) -> [String; 6] {
+    fn row(&self) -> [String; 6] {
         [
             self.id.to_string(),
             self.state.to_owned(),
@@ -87,6 +84,16 @@ impl ShownClient {
             self.grants(),
             self.scope.to_string(),
         ]
+    }
+}
+
+impl ShownClient {
+    fn kind(&self) -> &'static str {
+        if self.public { "public" } else { "confidential" }
+    }
+
+    fn grants(&self) -> String {
+        self.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     pub fn in_words(&self) -> String {

@@ -13,7 +13,6 @@ use vestibule::storage::{LetterId, LetterState};
 use self::shown::ShownLetter;
 use super::output::answer;
 use super::people::Page;
-use super::table::table;
 use super::{CommandError, logging, on_database};
 
 #[derive(Args)]
@@ -103,13 +102,6 @@ impl States {
 }
 
 #[derive(Serialize)]
-struct LetterList {
-    letters: Vec<ShownLetter>,
-    /// Where to go on, as `--after`, if there is more.
-    next: Option<LetterId>,
-}
-
-#[derive(Serialize)]
 struct Retried {
     /// How many letters are tried at once.
     retried: u64,
@@ -165,15 +157,12 @@ async fn list(
     after: Option<LetterId>,
     json: bool,
 ) -> Result<(), CommandError> {
-    let found = desk.list(&states.wanted(), after, &page.r#match, page.look_for()).await;
-    let mut found = found?;
-    let is_more = page.cut(&mut found);
-    let next = found.last().map(|last| last.id).filter(|_| is_more);
-    let letters = found.into_iter().map(ShownLetter::from).collect();
-    answer(json, &LetterList { letters, next }, |list| {
-        let rows: Vec<_> = list.letters.iter().map(ShownLetter::row).collect();
-        page.in_words(&table(ShownLetter::HEAD, &rows), "letters", rows.len(), list.next)
-    })
+    let states = states.wanted();
+    let mut pages = page.pages(json, after, |letter: &ShownLetter| letter.id);
+    while let Some((after, limit)) = pages.wanted() {
+        pages.print(desk.list(&states, after, &page.r#match, limit).await?)?;
+    }
+    pages.end()
 }
 
 async fn show(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {

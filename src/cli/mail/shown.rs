@@ -5,6 +5,7 @@ use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, EmailAddress, Locale};
 use vestibule::storage::{LetterId, LetterRecord, LetterState};
 
+use crate::cli::listing::Listed;
 use crate::cli::people::{as_text, or_dash};
 use crate::cli::table::printable;
 
@@ -15,7 +16,7 @@ const LITTLE: usize = 60;
 #[derive(Serialize)]
 pub struct ShownLetter {
     #[serde(serialize_with = "as_text")]
-    id: LetterId,
+    pub id: LetterId,
     kind: String,
     #[serde(serialize_with = "as_text")]
     pub email: EmailAddress,
@@ -56,11 +57,13 @@ impl From<LetterRecord> for ShownLetter {
     }
 }
 
-impl ShownLetter {
-    pub const HEAD: [&str; 8] =
+impl Listed<8> for ShownLetter {
+    const HEAD: [&'static str; 8] =
         ["ID", "ADDRESS", "KIND", "STATE", "POSTED", "TRIES", "NEXT TRY", "LAST WORDS"];
+    const MEMBER: &'static str = "letters";
+    const NAME: &'static str = "letters";
 
-    pub fn row(&self) -> [String; 8] {
+    fn row(&self) -> [String; 8] {
         let words = self.last_words.as_ref();
         [
             self.id.to_string(),
@@ -73,7 +76,9 @@ impl ShownLetter {
             or_dash(words.map(|words| words.chars().take(LITTLE).collect::<String>())),
         ]
     }
+}
 
+impl ShownLetter {
     pub fn in_words(&self) -> String {
         let mut lines = vec![
             format!("id          {}", self.id),

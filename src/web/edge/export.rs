@@ -7,15 +7,13 @@ use rocket::Request;
 use rocket::http::{ContentType, Status};
 use rocket::response::stream::ReaderStream;
 use rocket::response::{self, Responder, Response};
-use rocket::serde::json::Json;
 use serde::Serialize;
 use utoipa::openapi::{Object, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::accounts::{Accounts, Export};
+use crate::accounts::{Accounts, Export, ExportList, ExportPart, ExportPlace, ProfileError};
 use crate::config::Settings;
-use crate::model::{AccountId, EventId};
-use crate::storage::{StoreError, chain};
+use crate::storage::chain;
 use crate::web::edge::request::RequestId;
 
 /// The form of an export (JSON Schema 2020-12).
@@ -33,21 +31,13 @@ impl PartialSchema for AccountExport {
 
 impl ToSchema for AccountExport {}
 
-/// All that is stored about somebody, with the address of its JSON schema.
+/// All that is stored about somebody, with the address of its JSON schema; its lists follow.
 #[derive(Debug, Serialize)]
 struct Document {
     #[serde(rename = "$schema")]
     schema: String,
-    /// Its events are the last of it: others may follow.
     #[serde(flatten)]
     export: Export,
-}
-
-impl Document {
-    fn new(settings: &Settings, export: Export) -> Self {
-        let schema = format!("{}/schemas/account-export.json", settings.public_url.as_str());
-        Self { schema, export }
-    }
 }
 
 /// The answer: a file to keep where a browser asks, and for nobody on the way to keep.
@@ -59,19 +49,21 @@ pub struct Download {
 
 impl Download {
     pub fn new(settings: &Settings, accounts: &Accounts, export: Export) -> Self {
-        Self { document: Document::new(settings, export), accounts: accounts.clone() }
+        let schema = format!("{}/schemas/account-export.json", settings.public_url.as_str());
+        Self { document: Document { schema, export }, accounts: accounts.clone() }
     }
 }
 
 impl<'r> Responder<'r, 'static> for Download {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let Self { document, accounts } = self;
-        let mut response = match document.export.next {
-            None => Json(document).respond_to(request)?,
+        let mut writer = Writer::default();
+        let start = writer.start(&document).map_err(|_| Status::InternalServerError)?;
+        let mut response = match document.export.first.next {
+            None => start.respond_to(request)?,
             Some(next) => {
-                let start = start_of(&document).ok_or(Status::InternalServerError)?;
-                let account = document.export.account.id;
-                let rest = Rest { accounts, account, request: RequestId::of(request).to_owned() };
+                let request = RequestId::of(request).to_owned();
+                let rest = Rest { accounts, writer, request };
                 let parts = stream::iter([start]).chain(rest.in_parts(next));
                 let body = ReaderStream::from(parts.map(Cursor::new));
                 Response::build().streamed_body(body).finalize()
@@ -84,38 +76,71 @@ impl<'r> Responder<'r, 'static> for Download {
     }
 }
 
-/// What stands after the last event.
-const END: &str = "]}";
-
-/// The document up to the last of the events that it has.
-fn start_of(document: &Document) -> Option<Vec<u8>> {
-    let text = serde_json::to_vec(document).ok()?;
-    text.strip_suffix(END.as_bytes()).map(<[u8]>::to_vec)
+/// Writes a document part by part.
+#[derive(Debug, Default)]
+struct Writer {
+    /// The list whose rows are being written, and whether it has any yet.
+    open: Option<(ExportList, bool)>,
 }
 
-/// The events that a document lacks, and its end.
+impl Writer {
+    /// The document up to the last row of its first part.
+    fn start(&mut self, document: &Document) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = serde_json::to_vec(document)?;
+        // the lists are members, too
+        text.pop();
+        self.write(&mut text, &document.export.first)?;
+        Ok(text)
+    }
+
+    /// Adds a part; the last one with the end of the document.
+    fn write(&mut self, text: &mut Vec<u8>, part: &ExportPart) -> Result<(), serde_json::Error> {
+        for page in &part.pages {
+            let mut has_rows = match self.open {
+                Some((list, has_rows)) if list == page.list => has_rows,
+                before => {
+                    let end = if before.is_some() { "]" } else { "" };
+                    text.extend(format!("{end},\"{}\":[", page.list.name()).as_bytes());
+                    false
+                }
+            };
+            for row in &page.rows {
+                if has_rows {
+                    text.push(b',');
+                }
+                serde_json::to_writer(&mut *text, row)?;
+                has_rows = true;
+            }
+            self.open = Some((page.list, has_rows));
+        }
+        if part.next.is_none() {
+            text.extend(b"]}");
+        }
+        Ok(())
+    }
+}
+
+/// The parts that a document lacks.
 struct Rest {
     accounts: Accounts,
-    account: AccountId,
+    writer: Writer,
     request: String,
 }
 
-/// Why there are no further events, although there were.
+/// Why there are no further parts, although there were.
 #[derive(Debug, thiserror::Error)]
 enum BreakOff {
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Read(#[from] ProfileError),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    #[error("the account is gone, or its events are")]
-    Gone,
 }
 
 impl Rest {
     /// Reads them as they are sent. Where that fails the document breaks off, and is none: all that
     /// can be told of it once the status has been sent.
-    fn in_parts(self, next: EventId) -> impl Stream<Item = Vec<u8>> {
-        stream::unfold((self, Some(next)), |(rest, next)| async move {
+    fn in_parts(self, next: ExportPlace) -> impl Stream<Item = Vec<u8>> {
+        stream::unfold((self, Some(next)), |(mut rest, next)| async move {
             match rest.part(next?).await {
                 Ok((text, next)) => Some((text, (rest, next))),
                 Err(error) => {
@@ -127,20 +152,14 @@ impl Rest {
         })
     }
 
-    /// The events before `next`, with the end of the document if they are the last, and where to go on.
-    async fn part(&self, next: EventId) -> Result<(Vec<u8>, Option<EventId>), BreakOff> {
-        let page = self.accounts.events_of(self.account, Some(next), Export::EVENTS).await?;
-        if page.events.is_empty() {
-            return Err(BreakOff::Gone);
-        }
+    /// The text of the next part, and where to go on.
+    async fn part(
+        &mut self,
+        from: ExportPlace,
+    ) -> Result<(Vec<u8>, Option<ExportPlace>), BreakOff> {
+        let part = self.accounts.export_part(from).await?;
         let mut text = Vec::new();
-        for event in &page.events {
-            text.push(b',');
-            serde_json::to_writer(&mut text, event)?;
-        }
-        if page.next.is_none() {
-            text.extend(END.as_bytes());
-        }
-        Ok((text, page.next))
+        self.writer.write(&mut text, &part)?;
+        Ok((text, part.next))
     }
 }

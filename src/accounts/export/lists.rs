@@ -1,0 +1,305 @@
+//! The lists of an export: one mechanism that reads all of them, page by page.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::model::{
+    AccountId, ClientId, EmailChange, EmailChangeId, Event, EventId, PageSessionId, Scope,
+    SessionId, SessionSummary, UserAgent,
+};
+use crate::storage::{
+    AccountLinkSummary, Connection, LetterId, LetterSummary, LinkKey, PageSessionSummary,
+    StoreError,
+};
+
+/// A list of an export, by the name of its member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExportList {
+    Sessions,
+    PageSessions,
+    EmailChanges,
+    Links,
+    Letters,
+    Events,
+}
+
+impl ExportList {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::PageSessions => "page_sessions",
+            Self::EmailChanges => "email_changes",
+            Self::Links => "links",
+            Self::Letters => "letters",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// Rows of the lists of an export that are held at a time.
+#[derive(Debug)]
+pub struct ExportPart {
+    /// In the order of the lists. A long list has pages in several parts.
+    pub pages: Vec<ExportPage>,
+    /// Where the next part begins; `None` if this is the last.
+    pub next: Option<ExportPlace>,
+}
+
+/// Rows of one list, the latest first.
+#[derive(Debug)]
+pub struct ExportPage {
+    pub list: ExportList,
+    pub rows: Vec<ExportedRow>,
+}
+
+/// A place in the lists of an account, before which all rows are read.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportPlace {
+    account: AccountId,
+    exported_at: Timestamp,
+    cursor: Cursor,
+}
+
+impl ExportPlace {
+    /// The beginning of the first list; sign-ins are exported that live at `now`.
+    pub(super) const fn first(account: AccountId, now: Timestamp) -> Self {
+        Self { account, exported_at: now, cursor: Cursor::Sessions(None) }
+    }
+}
+
+impl ExportPart {
+    /// Rows that a part has, at most.
+    pub const ROWS: usize = 500;
+
+    /// Reads the rows that follow a place. `None` if the account is gone.
+    pub(super) async fn read(
+        db: &mut Connection,
+        from: ExportPlace,
+    ) -> Result<Option<Self>, StoreError> {
+        let mut part = Self { pages: Vec::new(), next: Some(from) };
+        let mut room = Self::ROWS;
+        while room > 0
+            && let Some(place) = part.next
+        {
+            let Page { rows, next } = place.cursor.read(db, place, room).await?;
+            room = room.saturating_sub(rows.len());
+            part.pages.push(ExportPage { list: place.cursor.list(), rows });
+            part.next = next.map(|cursor| ExportPlace { cursor, ..place });
+        }
+        // afterwards: a deletion closes the account first, and removes its rows then
+        Ok(db.find_account(from.account).await?.map(|_| part))
+    }
+}
+
+/// Before which row of which table the next page begins. Tables follow each other in this order.
+#[derive(Clone, Copy, Debug)]
+enum Cursor {
+    Sessions(Option<SessionId>),
+    PageSessions(Option<PageSessionId>),
+    EmailChanges(Option<EmailChangeId>),
+    ActivationLinks(Option<LinkKey>),
+    AccountLinks(Option<LinkKey>),
+    Letters(Option<LetterId>),
+    Events(Option<EventId>),
+}
+
+struct Page {
+    rows: Vec<ExportedRow>,
+    next: Option<Cursor>,
+}
+
+impl Cursor {
+    const fn list(self) -> ExportList {
+        match self {
+            Self::Sessions(_) => ExportList::Sessions,
+            Self::PageSessions(_) => ExportList::PageSessions,
+            Self::EmailChanges(_) => ExportList::EmailChanges,
+            Self::ActivationLinks(_) | Self::AccountLinks(_) => ExportList::Links,
+            Self::Letters(_) => ExportList::Letters,
+            Self::Events(_) => ExportList::Events,
+        }
+    }
+
+    /// Up to `limit` rows of the table, and where to go on.
+    async fn read(
+        self,
+        db: &mut Connection,
+        ExportPlace { account: of, exported_at: now, .. }: ExportPlace,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        Ok(match self {
+            Self::Sessions(before) => {
+                let rows = db.find_sessions_of(of, before, most, now).await?;
+                page(
+                    rows,
+                    limit,
+                    |row| Self::Sessions(Some(row.id)),
+                    Some(Self::PageSessions(None)),
+                )
+            }
+            Self::PageSessions(before) => {
+                let rows = db.find_page_sessions_of(of, before, most, now).await?;
+                let then = Some(Self::EmailChanges(None));
+                page(rows, limit, |row| Self::PageSessions(Some(row.id)), then)
+            }
+            Self::EmailChanges(before) => {
+                let rows = db.find_email_changes_of(of, before, most).await?;
+                let then = Some(Self::ActivationLinks(None));
+                page(rows, limit, |row| Self::EmailChanges(Some(row.id)), then)
+            }
+            Self::ActivationLinks(before) => {
+                let rows = db.find_activation_links_of(of, before, most).await?;
+                let then = Some(Self::AccountLinks(None));
+                page(rows, limit, |row| Self::ActivationLinks(Some(row.key())), then)
+            }
+            Self::AccountLinks(before) => {
+                let rows = db.find_account_links_of(of, before, most).await?;
+                let then = Some(Self::Letters(None));
+                page(rows, limit, |row| Self::AccountLinks(Some(row.key())), then)
+            }
+            Self::Letters(before) => {
+                let rows = db.find_letters_about(of, before, most).await?;
+                page(rows, limit, |row| Self::Letters(Some(row.id)), Some(Self::Events(None)))
+            }
+            Self::Events(before) => {
+                let rows = db.find_events_of(of, before, most).await?;
+                page(rows, limit, |row| Self::Events(Some(row.id)), None)
+            }
+        })
+    }
+}
+
+/// Rows of a table as they are exported. A full page may have others behind its last row; else it goes
+/// on with `then`.
+fn page<R: Into<ExportedRow>>(
+    rows: Vec<R>,
+    limit: usize,
+    behind: impl FnOnce(&R) -> Cursor,
+    then: Option<Cursor>,
+) -> Page {
+    let last = rows.last().filter(|_| rows.len() >= limit);
+    let next = last.map(behind).or(then);
+    Page { rows: rows.into_iter().map(Into::into).collect(), next }
+}
+
+/// A row of one of the lists.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum ExportedRow {
+    Session(ExportedSession),
+    PageSession(ExportedPageSession),
+    EmailChange(ExportedEmailChange),
+    Link(ExportedLink),
+    Letter(ExportedLetter),
+    Event(Event),
+}
+
+#[derive(Debug, Serialize)]
+pub struct ExportedSession {
+    pub id: SessionId,
+    pub client_id: ClientId,
+    pub scope: Scope,
+    pub created_at: Timestamp,
+    pub last_used_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub user_agent: Option<UserAgent>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ExportedPageSession {
+    pub id: PageSessionId,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub user_agent: Option<UserAgent>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ExportedEmailChange {
+    pub email: String,
+    pub requested_at: Timestamp,
+    pub state: &'static str,
+    pub ended_at: Option<Timestamp>,
+    pub user_agent: Option<UserAgent>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ExportedLink {
+    pub purpose: String,
+    pub minted_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub used_at: Option<Timestamp>,
+    pub voided_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ExportedLetter {
+    pub kind: String,
+    pub to: String,
+    pub created_at: Timestamp,
+    pub sent_at: Option<Timestamp>,
+    pub given_up_at: Option<Timestamp>,
+}
+
+impl From<SessionSummary> for ExportedRow {
+    fn from(session: SessionSummary) -> Self {
+        Self::Session(ExportedSession {
+            id: session.id,
+            client_id: session.client_id,
+            scope: session.scope,
+            created_at: session.created_at,
+            last_used_at: session.last_used_at,
+            expires_at: session.expires_at,
+            user_agent: session.user_agent,
+        })
+    }
+}
+
+impl From<PageSessionSummary> for ExportedRow {
+    fn from(session: PageSessionSummary) -> Self {
+        let PageSessionSummary { id, created_at, expires_at, user_agent } = session;
+        Self::PageSession(ExportedPageSession { id, created_at, expires_at, user_agent })
+    }
+}
+
+impl From<EmailChange> for ExportedRow {
+    fn from(change: EmailChange) -> Self {
+        Self::EmailChange(ExportedEmailChange {
+            email: change.email.to_string(),
+            requested_at: change.requested_at,
+            state: change.state.as_str(),
+            ended_at: change.state.ended_at(),
+            user_agent: change.user_agent,
+        })
+    }
+}
+
+impl From<AccountLinkSummary> for ExportedRow {
+    fn from(link: AccountLinkSummary) -> Self {
+        Self::Link(ExportedLink {
+            purpose: link.purpose,
+            minted_at: link.minted_at,
+            expires_at: link.expires_at,
+            used_at: link.used_at,
+            voided_at: link.voided_at,
+        })
+    }
+}
+
+impl From<LetterSummary> for ExportedRow {
+    fn from(letter: LetterSummary) -> Self {
+        Self::Letter(ExportedLetter {
+            kind: letter.kind,
+            to: letter.email.to_string(),
+            created_at: letter.created_at,
+            sent_at: letter.sent_at,
+            given_up_at: letter.dead_at,
+        })
+    }
+}
+
+impl From<Event> for ExportedRow {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}

@@ -1,0 +1,127 @@
+//! All that is stored about a person, for that person.
+//!
+//! The lists of an export are read part by part, as they are sent, so that no list fills the memory: how
+//! long a list may get is nothing that this module has to know.
+//!
+//! The form is described by `schemas/account-export.json`, and a test goes through every column of
+//! every table: each is either here or has a reason not to be.
+
+mod lists;
+
+use serde::Serialize;
+
+use crate::accounts::{Accounts, Happening, ProfileError};
+use crate::clock::Timestamp;
+use crate::model::{AccountId, Actor, Caller, EmailAddress, EventKind, Locale, Name, UserAgent};
+use crate::storage::{Connection, StoreError};
+pub use lists::{ExportList, ExportPage, ExportPart, ExportPlace, ExportedRow};
+
+/// Everything that is stored about one person, without secrets: of those only digests are stored,
+/// which say nothing about anybody.
+#[derive(Debug, Serialize)]
+pub struct Export {
+    pub exported_at: Timestamp,
+    pub account: ExportedAccount,
+    /// A sign-up that waits for the same address, whoever made it.
+    pub sign_up: Option<ExportedSignUp>,
+    /// The first rows of the lists; [`Accounts::export_part`] has the others.
+    #[serde(skip)]
+    pub first: ExportPart,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ExportedAccount {
+    pub id: AccountId,
+    pub email: String,
+    pub name: Option<Name>,
+    pub locale: Option<Locale>,
+    pub created_at: Timestamp,
+    /// Since when nobody may sign in, where the operator has seen to that.
+    pub disabled_at: Option<Timestamp>,
+    /// How often every sign-in was ended at once.
+    pub epoch: i64,
+    /// Argon2id with its costs, and that is all that is told of it.
+    pub password: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ExportedSignUp {
+    pub email: String,
+    pub name: Option<Name>,
+    pub locale: Option<Locale>,
+    pub created_at: Timestamp,
+    pub contested_at: Option<Timestamp>,
+    pub user_agent: Option<UserAgent>,
+}
+
+impl Accounts {
+    /// Everything that is stored about the owner of the account, up to the first part of the lists. That
+    /// it was handed out is noted.
+    pub async fn export(&self, id: AccountId, caller: &Caller) -> Result<Export, ProfileError> {
+        let exported = Happening::new(EventKind::DataExported, Actor::Owner).to_account(id);
+        self.store
+            .write(async |tx| match tx.lock_account(id).await? {
+                true => Ok(self.events.note(tx, exported, caller).await?),
+                false => Err(ProfileError::Gone),
+            })
+            .await?;
+        self.look_at_export(id).await
+    }
+
+    /// The same for whoever only asks how it would be answered: nothing is handed out, and nothing
+    /// noted.
+    pub async fn look_at_export(&self, id: AccountId) -> Result<Export, ProfileError> {
+        let now = self.clock.now();
+        let export = self.store.read(async |db| begin(db, id, now).await).await?;
+        export.ok_or(ProfileError::Gone)
+    }
+
+    /// A further part of the lists. Rows that are added or removed meanwhile may be in it or not; every
+    /// other row is in one part.
+    pub async fn export_part(&self, from: ExportPlace) -> Result<ExportPart, ProfileError> {
+        let part = self.store.read(async |db| ExportPart::read(db, from).await).await?;
+        part.ok_or(ProfileError::Gone)
+    }
+}
+
+async fn begin(
+    db: &mut Connection,
+    id: AccountId,
+    now: Timestamp,
+) -> Result<Option<Export>, StoreError> {
+    let Some(record) = db.find_account(id).await? else { return Ok(None) };
+    let sign_up = sign_up_of(db, &record.account.email).await?;
+    let Some(first) = ExportPart::read(db, ExportPlace::first(id, now)).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Export {
+        exported_at: now,
+        account: ExportedAccount {
+            id,
+            email: record.account.email.to_string(),
+            name: record.account.name,
+            locale: record.account.locale,
+            created_at: record.account.created_at,
+            disabled_at: record.disabled_at,
+            epoch: record.epoch,
+            password: record.password_hash.costs(),
+        },
+        sign_up,
+        first,
+    }))
+}
+
+async fn sign_up_of(
+    db: &mut Connection,
+    email: &EmailAddress,
+) -> Result<Option<ExportedSignUp>, StoreError> {
+    let waiting = db.find_sign_up_by_email(email).await?;
+    Ok(waiting.map(|record| ExportedSignUp {
+        email: record.sign_up.email.to_string(),
+        name: record.sign_up.name,
+        locale: record.sign_up.locale,
+        created_at: record.sign_up.created_at,
+        contested_at: record.sign_up.contested_at,
+        user_agent: record.sign_up.user_agent,
+    }))
+}
