@@ -16,17 +16,20 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 use vestibule::clock::Clock;
 use vestibule::config::{self, Settings};
-use vestibule::crypto::hasher::{Hasher, HashingParameters, Purpose, Verdict};
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
+use vestibule::crypto::hasher::{Hasher, HashingParameters, Purpose, Verification};
 use vestibule::mail::{Envelope, Letter, Renderer};
 use vestibule::messages::Messages;
-use vestibule::model::{AccessToken, Digest, EmailAddress, Locale, Network, Owner, PasswordPolicy};
-use vestibule::oauth::{Access, Needed};
+use vestibule::model::{
+    AccessToken, Digest, EmailAddress, Locale, Network, PasswordPolicy, PersonalData,
+};
+use vestibule::oauth::{PresentedToken, ScopeRequirement};
 use vestibule::storage::LetterId;
 use vestibule::templates::Templates;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
-use vestibule::web::views::{Activate, View};
-use vestibule::web::{Form, OF_OAUTH, Pages};
+use vestibule::web::views::View;
+use vestibule::web::views::links::Activate;
+use vestibule::web::{Form, OAUTH_FIELDS, Pages};
 
 const EMAIL: &str = "ada.lovelace@example.org";
 /// A token counts as verified no longer than that while nobody asks about others.
@@ -53,7 +56,7 @@ fn bearer(criterion: &mut Criterion) {
     let ada = runtime.block_on(app.signed_in(EMAIL));
     let oauth = app.oauth();
     let token: &str = &ada.access_token;
-    let needed = Needed::by_route("account.read").unwrap();
+    let needed = ScopeRequirement::of_route("account.read").unwrap();
     let parsed = AccessToken::parse(token).unwrap();
     let stored = parsed.secret.digest();
 
@@ -65,14 +68,14 @@ fn bearer(criterion: &mut Criterion) {
     // With the token among those that were verified lately, as it mostly is.
     group.bench_function("remembered", |b| {
         b.to_async(&runtime).iter(async || {
-            oauth.protect(Access::Token(black_box(token)), &needed).await.unwrap();
+            oauth.protect(PresentedToken::Token(black_box(token)), &needed).await.unwrap();
         });
     });
     // With a read of the database, and a question beside it whether others have written.
     group.bench_function("looked up", |b| {
         b.to_async(&runtime).iter(async || {
             app.advance(VERIFIED);
-            oauth.protect(Access::Token(black_box(token)), &needed).await.unwrap();
+            oauth.protect(PresentedToken::Token(black_box(token)), &needed).await.unwrap();
         });
     });
     // All that is around it, but for the network: what a goal per request has to be met with.
@@ -98,11 +101,11 @@ fn form(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("form");
     // What signing in sends.
     group.bench_function("password grant", |b| {
-        b.iter(|| Form::parse(black_box(ordinary.as_bytes()), &OF_OAUTH).unwrap());
+        b.iter(|| Form::parse(black_box(ordinary.as_bytes()), &OAUTH_FIELDS).unwrap());
     });
     // As much as a stranger can have parsed, in fields that nobody knows.
     group.bench_function("32 KiB", |b| {
-        b.iter(|| Form::parse(black_box(largest.as_bytes()), &OF_OAUTH).unwrap());
+        b.iter(|| Form::parse(black_box(largest.as_bytes()), &OAUTH_FIELDS).unwrap());
     });
 }
 
@@ -112,7 +115,7 @@ fn password(criterion: &mut Criterion) {
     let settings = settings();
     let policy = PasswordPolicy::new(settings.password.min_length, &settings.name);
     let email = EmailAddress::parse(EMAIL).unwrap();
-    let owner = Owner { email: Some(&email), name: None };
+    let owner = PersonalData { email: Some(&email), name: None };
     let longest: String = (0..8).map(|part| hex::encode(Digest::of(&[part]).as_bytes())).collect();
 
     let mut group = criterion.benchmark_group("password");
@@ -155,7 +158,7 @@ fn hashing(criterion: &mut Criterion) {
     group.bench_function("verify", |b| {
         b.to_async(&runtime).iter(async || {
             let verdict = hasher.verify(password, &stored, Purpose::SignIn, network).await.unwrap();
-            assert_eq!(verdict, Verdict::Right { outdated: false });
+            assert_eq!(verdict, Verification::Right { outdated: false });
         });
     });
 }

@@ -11,12 +11,12 @@ use rocket::figment::providers::{Format, Toml};
 use rocket::serde::json::Json;
 use rocket::{Build, Rocket, State, get, launch, post, routes};
 use vestibule::model::AccountId;
-use vestibule::web::{Bearer, Need};
+use vestibule::web::{Bearer, RequiredScope};
 
 /// Reading and writing notes.
 struct UseNotes;
 
-impl Need for UseNotes {
+impl RequiredScope for UseNotes {
     const SCOPE: &'static str = "notes";
 }
 

@@ -4,7 +4,7 @@ use figment::Figment;
 use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket, figment};
 
-use crate::{assembly, observation, storage, web};
+use crate::{assembly, metrics_stage, storage, web};
 
 /// The service by itself, configured by `figment`.
 pub fn build(figment: Figment) -> Rocket<Build> {
@@ -30,7 +30,7 @@ pub fn stage() -> AdHoc {
             .attach(storage::migrate())
             .attach(assembly::domains())
             .attach(assembly::workers())
-            .attach(observation::stage())
+            .attach(metrics_stage::stage())
             .attach(web::stage())
     })
 }

@@ -13,33 +13,33 @@ use tokio::task::JoinHandle;
 use crate::accounts::{Accounts, EventLog, Limits};
 use crate::clock::Clock;
 use crate::config::{self, Profile, SettingError, Settings};
+use crate::crypto::entropy::Entropy;
 use crate::crypto::hasher::{Hasher, HashingParameters};
-use crate::crypto::secret::Entropy;
-use crate::mail::{Courier, Desk, Mailbox, Outbox, Renderer, Transport, Trial};
+use crate::mail::{Courier, Mailbox, Outbox, OutboxAdmin, Renderer, TestLetter, Transport};
 use crate::messages::{MessageError, Messages};
 use crate::model::PasswordPolicy;
-use crate::oauth::{OAuth, Registrar, VerifiedTokens};
-use crate::proof::Proof;
+use crate::oauth::{ClientRegistry, OAuth, TokenCache};
 use crate::storage::{Janitor, OpenError, Store, chain};
+use crate::template_check::TemplateCheck;
 use crate::templates::Templates;
 use crate::web::Pages;
 
 /// How often it is written down which sessions were used.
-const USAGE_ROUND: Duration = Duration::from_millis(500);
+const ACTIVITY_FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 /// How often what is over is removed.
-const JANITOR_ROUND: Duration = Duration::from_secs(300);
+const JANITOR_INTERVAL: Duration = Duration::from_secs(300);
 
 /// How long the operator's command waits for its one hash.
-const OPERATOR_WAITS: Duration = Duration::from_secs(60);
+const OPERATOR_MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// How long a shutdown waits for letters that are on their way.
-const FINISH_WITHIN: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether couriers and the like run by themselves. Tests run them step by step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Workers {
-    Running,
-    Still,
+pub enum Background {
+    On,
+    Off,
 }
 
 /// Reads the settings, and gives the application a clock unless it was given one.
@@ -117,7 +117,7 @@ async fn need_a_client(
     }
 }
 
-struct Parts {
+struct Components {
     accounts: Accounts,
     oauth: OAuth,
     pages: Pages,
@@ -132,16 +132,17 @@ fn assemble(
     settings: &Settings,
     store: &Store,
     clock: &Clock,
-) -> Result<Parts, String> {
+) -> Result<Components, String> {
     let entropy = Entropy;
     let setting = |key: &str, problem: String| SettingError::new(figment, key, problem).to_string();
 
-    let Made { renderer, mailbox, transport, registrar, pages } = made(settings, figment)?;
+    let StaticParts { renderer, mailbox, transport, client_registry, pages } =
+        build_static_parts(settings, figment)?;
     let hasher = Hasher::start(hashing_parameters(settings), clock.clone(), entropy)
         .map_err(|error| setting("vestibule.hashing", error.to_string()))?;
     let accounts = accounts(settings, store, clock, hasher);
     let outbox = accounts.outbox.clone();
-    let oauth = oauth(settings, &accounts, registrar);
+    let oauth = oauth(settings, &accounts, client_registry);
     let development = Profile::of(figment) == Profile::Development;
     let courier = Courier {
         store: store.clone(),
@@ -155,39 +156,39 @@ fn assemble(
         links: settings.links.clone(),
         limits: settings.limits.clone(),
         development: development.then(|| mailbox.clone()),
-        breaker: crate::mail::Breaker::default(),
-        metrics: crate::metrics::Letters::default(),
+        breaker: crate::mail::CircuitBreaker::default(),
+        metrics: crate::metrics::LetterMetrics::default(),
     };
     let janitor = Janitor::new(store.clone(), clock.clone(), settings.events.keep.duration());
-    Ok(Parts { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
+    Ok(Components { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
 }
 
 /// What is made of the settings alone, without a database and without effects.
-struct Made {
+struct StaticParts {
     renderer: Renderer,
     mailbox: Mailbox,
     transport: Transport,
-    registrar: Registrar,
+    client_registry: ClientRegistry,
     pages: Pages,
 }
 
-fn made(settings: &Settings, figment: &Figment) -> Result<Made, String> {
-    let templates = words(settings, figment).map_err(|error| error.to_string())?;
-    proof_read(settings, figment, &templates)?;
+fn build_static_parts(settings: &Settings, figment: &Figment) -> Result<StaticParts, String> {
+    let templates = load_templates(settings, figment).map_err(|error| error.to_string())?;
+    check_templates(settings, figment, &templates)?;
     let renderer = renderer(settings, figment, &templates).map_err(|error| error.to_string())?;
     let mailbox = Mailbox::default();
     let transport = transport(settings, figment, &mailbox).map_err(|error| error.to_string())?;
-    let registrar =
-        Registrar::from_settings(settings, figment).map_err(|error| error.to_string())?;
+    let client_registry =
+        ClientRegistry::from_settings(settings, figment).map_err(|error| error.to_string())?;
     let pages = Pages::new(templates, settings).map_err(|error| error.to_string())?;
-    Ok(Made { renderer, mailbox, transport, registrar, pages })
+    Ok(StaticParts { renderer, mailbox, transport, client_registry, pages })
 }
 
 /// Checks what a start checks before it touches the database or listens. The error is one line that says
 /// what to mend.
 pub fn check_settings(figment: &Figment) -> Result<Settings, String> {
     let settings = Settings::read(figment).map_err(|error| error.to_string())?;
-    made(&settings, figment)?;
+    build_static_parts(&settings, figment)?;
     let hasher = Hasher::idle(&hashing_parameters(&settings), Clock::system(), Entropy);
     hasher.map_err(|error| {
         SettingError::new(figment, "vestibule.hashing", error.to_string()).to_string()
@@ -219,7 +220,7 @@ fn transport(
 }
 
 /// The letters and pages with their words, in all languages.
-pub fn words(settings: &Settings, figment: &Figment) -> Result<Templates, SettingError> {
+pub fn load_templates(settings: &Settings, figment: &Figment) -> Result<Templates, SettingError> {
     let messages = &settings.messages;
     let messages = Messages::load(messages.directory.as_deref(), &messages.default_locale)
         .map_err(|error| SettingError::new(figment, key_of(&error), error))?;
@@ -229,16 +230,20 @@ pub fn words(settings: &Settings, figment: &Figment) -> Result<Templates, Settin
 
 /// Whether what somebody put in the place of templates and messages works: a page that fails for
 /// everybody is refused before anybody asks for it, and words that are not quite right are told of.
-fn proof_read(settings: &Settings, figment: &Figment, words: &Templates) -> Result<(), String> {
+fn check_templates(
+    settings: &Settings,
+    figment: &Figment,
+    templates: &Templates,
+) -> Result<(), String> {
     if settings.templates.directory.is_none() && settings.messages.directory.is_none() {
         return Ok(());
     }
-    let proof = Proof::of(words.clone(), settings.clone());
-    if let Some(failure) = proof.failures().map_err(|error| error.to_string())?.first() {
+    let check = TemplateCheck::of(templates.clone(), settings.clone());
+    if let Some(failure) = check.failures().map_err(|error| error.to_string())?.first() {
         let key = "vestibule.templates.directory";
         return Err(SettingError::new(figment, key, failure).to_string());
     }
-    for finding in proof.check().map_err(|error| error.to_string())? {
+    for finding in check.check().map_err(|error| error.to_string())? {
         tracing::warn!("{finding}");
     }
     Ok(())
@@ -264,24 +269,24 @@ fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -
         events: EventLog::new(clock.clone(), entropy, settings.events.address),
         policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
         limits,
-        turns: crate::accounts::SignUpTurns::default(),
+        sign_up_mutex: crate::accounts::SignUpMutex::default(),
         activation_ttl: settings.links.activation_ttl.duration(),
         session_limit: settings.limits.session_limit(),
         email_link_ttl: settings.links.email_ttl.duration(),
     }
 }
 
-fn oauth(settings: &Settings, accounts: &Accounts, registrar: Registrar) -> OAuth {
+fn oauth(settings: &Settings, accounts: &Accounts, client_registry: ClientRegistry) -> OAuth {
     OAuth {
         store: accounts.store.clone(),
         clock: accounts.clock.clone(),
         entropy: accounts.entropy,
         outbox: accounts.outbox.clone(),
         accounts: accounts.clone(),
-        registrar,
+        client_registry,
         lifetimes: (&settings.tokens).into(),
-        usage: crate::oauth::Usage::default(),
-        verified: VerifiedTokens::new(accounts.clock.clone(), accounts.store.clone()),
+        activity: crate::oauth::ActivityTracker::default(),
+        token_cache: TokenCache::new(accounts.clock.clone(), accounts.store.clone()),
     }
 }
 
@@ -318,30 +323,30 @@ pub async fn accounts_for_operator(
     hashing: Hashing,
 ) -> Result<Accounts, OperatorError> {
     let settings = Settings::read(figment)?;
-    Registrar::from_settings(&settings, figment)?;
+    ClientRegistry::from_settings(&settings, figment)?;
     open_for_operator(&settings, figment, hashing).await
 }
 
 /// The use cases around clients and tokens, alike.
 pub async fn oauth_for_operator(figment: &Figment) -> Result<OAuth, OperatorError> {
     let settings = Settings::read(figment)?;
-    let registrar = Registrar::from_settings(&settings, figment)?;
+    let client_registry = ClientRegistry::from_settings(&settings, figment)?;
     let accounts = open_for_operator(&settings, figment, Hashing::Nothing).await?;
-    Ok(oauth(&settings, &accounts, registrar))
+    Ok(oauth(&settings, &accounts, client_registry))
 }
 
 /// What the operator does with letters, on the database as it is.
-pub async fn desk_for_operator(figment: &Figment) -> Result<Desk, OperatorError> {
+pub async fn outbox_admin_for_operator(figment: &Figment) -> Result<OutboxAdmin, OperatorError> {
     Settings::read(figment)?;
-    let store = Store::open_as_it_is(figment).await?;
-    Ok(Desk { store, clock: Clock::system() })
+    let store = Store::open_without_migrating(figment).await?;
+    Ok(OutboxAdmin { store, clock: Clock::system() })
 }
 
 /// A letter by which the operator tries the settings; it needs no database.
-pub fn trial_for_operator(figment: &Figment) -> Result<Trial, SettingError> {
+pub fn test_letter_for_operator(figment: &Figment) -> Result<TestLetter, SettingError> {
     let settings = Settings::read(figment)?;
-    let templates = words(&settings, figment)?;
-    Ok(Trial {
+    let templates = load_templates(&settings, figment)?;
+    Ok(TestLetter {
         clock: Clock::system(),
         entropy: Entropy,
         renderer: renderer(&settings, figment, &templates)?,
@@ -357,13 +362,13 @@ async fn open_for_operator(
     let clock = Clock::system();
     // nobody else waits for a slot here, but the machine may be busy
     let parameters =
-        HashingParameters { slots: 1, max_wait: OPERATOR_WAITS, ..hashing_parameters(settings) };
+        HashingParameters { slots: 1, max_wait: OPERATOR_MAX_WAIT, ..hashing_parameters(settings) };
     let hasher = match hashing {
         Hashing::OnePassword => Hasher::start(parameters, clock.clone(), Entropy),
         Hashing::Nothing => Hasher::idle(&parameters, clock.clone(), Entropy),
     };
     let hasher = hasher.map_err(|error| SettingError::new(figment, "vestibule.hashing", error))?;
-    let store = Store::open_as_it_is(figment).await?;
+    let store = Store::open_without_migrating(figment).await?;
     Ok(accounts(settings, &store, &clock, hasher))
 }
 
@@ -372,13 +377,13 @@ async fn open_for_operator(
 pub fn workers() -> AdHoc {
     AdHoc::on_ignite("workers", |rocket| async {
         rocket
-            .manage(Running::default())
+            .manage(BackgroundTasks::default())
             .attach(AdHoc::on_liftoff("workers start", |rocket| {
                 Box::pin(async move { start_workers(rocket) })
             }))
             .attach(AdHoc::on_shutdown("workers finish", |rocket| {
                 Box::pin(async move {
-                    if let Some(running) = rocket.state::<Running>() {
+                    if let Some(running) = rocket.state::<BackgroundTasks>() {
                         running.finish().await;
                     }
                 })
@@ -388,12 +393,12 @@ pub fn workers() -> AdHoc {
 
 /// The workers that run, and how they are told to stop.
 #[derive(Clone, Debug, Default)]
-pub struct Running {
+pub struct BackgroundTasks {
     stop: watch::Sender<bool>,
     workers: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
-impl Running {
+impl BackgroundTasks {
     pub(crate) fn add<F>(&self, work: impl FnOnce(BoxFuture<'static, ()>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -415,40 +420,40 @@ impl Running {
         let workers =
             std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         let all = futures_util::future::join_all(workers);
-        let _ = tokio::time::timeout(FINISH_WITHIN, all).await;
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, all).await;
     }
 }
 
 fn start_workers(rocket: &Rocket<Orbit>) {
-    if rocket.state::<Workers>() == Some(&Workers::Still) {
+    if rocket.state::<Background>() == Some(&Background::Off) {
         return;
     }
-    let Some(running) = rocket.state::<Running>() else { return };
+    let Some(running) = rocket.state::<BackgroundTasks>() else { return };
     if let Some(courier) = rocket.state::<Arc<Courier>>().cloned() {
         running.add(|stop| courier.run(stop));
     }
     if let Some(oauth) = rocket.state::<OAuth>().cloned() {
         running.add(|stop| async move {
-            tokio::select! { () = write_usage(&oauth) => {}, () = stop => {} }
-            note_usage(&oauth).await;
+            tokio::select! { () = flush_activity_at_intervals(&oauth) => {}, () = stop => {} }
+            flush_activity(&oauth).await;
         });
     }
     if let Some(janitor) = rocket.state::<Janitor>().cloned() {
         running.add(|stop| async move {
-            tokio::select! { () = janitor.run(JANITOR_ROUND) => {}, () = stop => {} }
+            tokio::select! { () = janitor.run(JANITOR_INTERVAL) => {}, () = stop => {} }
         });
     }
 }
 
-async fn write_usage(oauth: &OAuth) {
+async fn flush_activity_at_intervals(oauth: &OAuth) {
     loop {
-        tokio::time::sleep(USAGE_ROUND).await;
-        note_usage(oauth).await;
+        tokio::time::sleep(ACTIVITY_FLUSH_INTERVAL).await;
+        flush_activity(oauth).await;
     }
 }
 
-async fn note_usage(oauth: &OAuth) {
-    if let Err(error) = oauth.flush_usage().await {
+async fn flush_activity(oauth: &OAuth) {
+    if let Err(error) = oauth.flush_activity().await {
         tracing::warn!(error = chain(&error), "the use of sessions was not noted");
     }
 }

@@ -165,7 +165,7 @@ impl Reading {
 
 /// How far the clocks of two nodes may differ. A stored time that lies further ahead than this was
 /// stored before the clock was set back.
-pub const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(60);
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// Moves a stepped [`Clock`].
 #[derive(Clone, Debug)]

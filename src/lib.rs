@@ -12,7 +12,7 @@
 //! | Floor | Modules | What they own |
 //! |---|---|---|
 //! | 6 | `main`, `cli` | the command line: running the service, and the operator's commands |
-//! | 5 | `app`, `assembly`, `observation`, [`proof`], `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together; proof-reading |
+//! | 5 | `app`, `assembly`, `metrics_stage`, [`template_check`], `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together; the check of the templates |
 //! | 4 | [`web`] | routes, request guards, catchers, pages: one file for each resource |
 //! | 3 | [`oauth`], [`accounts`] | the two domains: what is allowed, what happens |
 //! | 2 | [`storage`], [`mail`], [`crypto`], [`messages`], [`templates`] | every SQL statement; every letter; every hash and random bit; every word |
@@ -33,17 +33,17 @@ mod assembly;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+#[cfg(test)]
+#[path = "../tests/support/fuzz_inputs.rs"]
+mod fuzz_inputs;
 pub mod mail;
 pub mod messages;
 pub mod metrics;
+mod metrics_stage;
 pub mod model;
-#[cfg(test)]
-#[path = "../tests/support/nonsense.rs"]
-mod nonsense;
 pub mod oauth;
-mod observation;
-pub mod proof;
 pub mod storage;
+pub mod template_check;
 pub mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -51,6 +51,6 @@ pub mod web;
 
 pub use app::{build, stage};
 pub use assembly::{
-    Hashing, OperatorError, Running, Workers, accounts_for_operator, check_settings,
-    desk_for_operator, oauth_for_operator, trial_for_operator,
+    Background, BackgroundTasks, Hashing, OperatorError, accounts_for_operator, check_settings,
+    oauth_for_operator, outbox_admin_for_operator, test_letter_for_operator,
 };

@@ -40,7 +40,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::accounts::Accounts;
-use crate::assembly::Workers;
+use crate::assembly::Background;
 use crate::clock::{Clock, Stepper, Timestamp};
 use crate::config::{self, Settings};
 use crate::crypto::hasher::FullShare;
@@ -48,7 +48,7 @@ use crate::mail::{Courier, Mailbox, SentLetter};
 use crate::model::{AccountId, Network};
 use crate::oauth::OAuth;
 use crate::storage::{Janitor, Store};
-use crate::web::metrics::Observatory;
+use crate::web::metrics::MetricsCollector;
 
 /// The password of everybody here who is not given one.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -140,7 +140,7 @@ impl TestApp {
         let settings = Settings::read(&figment).unwrap_or_else(|error| panic!("{error}"));
         let (clock, stepper) = Clock::stepped(BEGINNING);
         let rocket =
-            rocket.configure(figment).manage(settings).manage(clock).manage(Workers::Still);
+            rocket.configure(figment).manage(settings).manage(clock).manage(Background::Off);
         let client = Client::untracked(rocket).await;
         let client = client.unwrap_or_else(|error| panic!("the service did not start: {error}"));
         Self { client, stepper, _directory: Some(directory) }
@@ -199,14 +199,14 @@ impl TestApp {
 
     /// What Prometheus would read; with `[default.vestibule.metrics]` and an address set.
     pub fn metrics(&self) -> String {
-        self.state::<Arc<Observatory>>().render().expect("metrics can be written")
+        self.state::<Arc<MetricsCollector>>().render().expect("metrics can be written")
     }
 
     /// Lets what metrics tell of the database be counted.
     pub async fn count(&self) {
-        let observatory = self.state::<Arc<Observatory>>();
-        observatory.count_waiting().await.expect("letters can be counted");
-        observatory.count_all().await.expect("sessions can be counted");
+        let collector = self.state::<Arc<MetricsCollector>>();
+        collector.count_waiting().await.expect("letters can be counted");
+        collector.count_all().await.expect("sessions can be counted");
     }
 
     /// Lets the courier begin, as it does when the service starts.
@@ -217,7 +217,7 @@ impl TestApp {
 
     /// Lets what is written behind be written.
     pub async fn settle(&self) {
-        self.oauth().flush_usage().await.expect("the use of sessions can be noted");
+        self.oauth().flush_activity().await.expect("the use of sessions can be noted");
     }
 
     /// Lets the janitor remove what is over; answers how many rows that were.

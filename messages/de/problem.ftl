@@ -1,5 +1,5 @@
 ### Was unter /problems/… und auf Fehlerseiten steht. Auf Englisch sagt es das Programm selbst
-### (src/web/edge/slug.rs), mit denselben Worten wie in JSON.
+### (src/web/responses/problem_type.rs), mit denselben Worten wie in JSON.
 
 problem-malformed-json = Fehlerhaftes JSON
     .detail = Der Inhalt der Anfrage ist kein JSON.

@@ -1,16 +1,16 @@
 //! Activation: a link of a waiting sign-up is used, and an account comes to be.
 
-use crate::accounts::{Accounts, Failure, Happening};
+use crate::accounts::{Accounts, EventDraft, Failure};
 use crate::crypto::hasher::{PasswordHash, Purpose};
 use crate::model::{
-    AccountId, Actor, Caller, EmailAddress, EventKind, LinkState, LinkToken, NewPassword, Owner,
-    PasswordError, SignUp,
+    AccountId, Actor, ClientInfo, EmailAddress, EventKind, LinkState, LinkToken, NewPassword,
+    PasswordError, PersonalData, SignUp,
 };
 use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreError};
 
 /// What can be done with a link, and what the page behind it shows.
 #[derive(Debug)]
-pub enum LinkStanding {
+pub enum ActivationLinkStatus {
     /// Its button makes the account.
     Waiting(SignUpRecord),
     /// The account exists, through this link or another of the same sign-up. What has become of it
@@ -85,26 +85,26 @@ enum Consumed {
 
 impl Accounts {
     /// What stands behind a link. Changes nothing (R43).
-    pub async fn inspect_link(&self, token: &str) -> Result<LinkStanding, StoreError> {
+    pub async fn inspect_link(&self, token: &str) -> Result<ActivationLinkStatus, StoreError> {
         match LinkToken::parse(token) {
             Some(token) => self.inspect(&token).await,
-            None => Ok(LinkStanding::Unknown),
+            None => Ok(ActivationLinkStatus::Unknown),
         }
     }
 
-    async fn inspect(&self, token: &LinkToken) -> Result<LinkStanding, StoreError> {
+    async fn inspect(&self, token: &LinkToken) -> Result<ActivationLinkStatus, StoreError> {
         let (digest, now) = (token.digest(), self.clock.now());
         self.store
             .read(async |db| {
                 let Some(link) = db.find_activation_link(&digest, now).await? else {
-                    return Ok(LinkStanding::Unknown);
+                    return Ok(ActivationLinkStatus::Unknown);
                 };
                 if let Some(waiting) = waiting_behind(db, &link).await? {
-                    return Ok(LinkStanding::Waiting(waiting));
+                    return Ok(ActivationLinkStatus::Waiting(waiting));
                 }
                 // what took the sign-up away has left its mark on the link before: so look again
                 let link = db.find_activation_link(&digest, now).await?;
-                Ok(link.map_or(LinkStanding::Unknown, |link| ended(&link)))
+                Ok(link.map_or(ActivationLinkStatus::Unknown, |link| ended(&link)))
             })
             .await
     }
@@ -115,23 +115,23 @@ impl Accounts {
         &self,
         token: &str,
         password: Option<&str>,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<Activated, ActivationError> {
         let token = LinkToken::parse(token).ok_or(ActivationError::Unknown)?;
         loop {
             let waiting = match self.inspect(&token).await? {
-                LinkStanding::Waiting(waiting) => waiting,
-                LinkStanding::AlreadyActive => return Ok(Activated::Before),
-                LinkStanding::Expired => return Err(ActivationError::Expired),
-                LinkStanding::Disavowed => return Err(ActivationError::Disavowed),
-                LinkStanding::AddressTaken => return Err(ActivationError::AddressTaken),
-                LinkStanding::Unknown => return Err(ActivationError::Unknown),
+                ActivationLinkStatus::Waiting(waiting) => waiting,
+                ActivationLinkStatus::AlreadyActive => return Ok(Activated::Before),
+                ActivationLinkStatus::Expired => return Err(ActivationError::Expired),
+                ActivationLinkStatus::Disavowed => return Err(ActivationError::Disavowed),
+                ActivationLinkStatus::AddressTaken => return Err(ActivationError::AddressTaken),
+                ActivationLinkStatus::Unknown => return Err(ActivationError::Unknown),
             };
             let chosen = match waiting.sign_up.contested_at {
                 Some(_) => Some(self.choose(&waiting.sign_up, password, caller).await?),
                 None => None,
             };
-            self.store.shed_excess_events_of(waiting.sign_up.id).await?;
+            self.store.purge_excess_events_of(waiting.sign_up.id).await?;
             let consumed = self
                 .store
                 .write(async |tx| self.consume(tx, &waiting, chosen.as_ref(), caller).await);
@@ -146,7 +146,7 @@ impl Accounts {
     }
 
     /// "This wasn't me": drops the sign-up of a link. Idempotent.
-    pub async fn disavow(&self, token: &str, caller: &Caller) -> Result<(), DisavowalError> {
+    pub async fn disavow(&self, token: &str, caller: &ClientInfo) -> Result<(), DisavowalError> {
         let token = LinkToken::parse(token).ok_or(DisavowalError::Unknown)?;
         let now = self.clock.now();
         self.store
@@ -159,8 +159,8 @@ impl Accounts {
                     LinkState::Expired { .. } => Err(DisavowalError::Expired),
                     LinkState::Live { .. } if tx.consume_sign_up(link.sign_up, true).await? => {
                         tx.disavow_links(link.sign_up, now).await?;
-                        let dropped = Happening::new(EventKind::SignUpDropped, Actor::Owner);
-                        self.events.note(tx, dropped.to_sign_up(link.sign_up), caller).await?;
+                        let dropped = EventDraft::new(EventKind::SignUpDropped, Actor::Owner);
+                        self.events.record(tx, dropped.to_sign_up(link.sign_up), caller).await?;
                         Ok(())
                     }
                     LinkState::Live { .. } => {
@@ -181,7 +181,7 @@ impl Accounts {
     /// Posts a fresh link to the address of the sign-up that an old link is of. Says nothing about
     /// whether it still waits. The holder of an old link need not be the one who signed up, so this is
     /// a request for a new password, and the sign-up is contested.
-    pub async fn renew_link(&self, token: &str, caller: &Caller) -> Result<(), Failure> {
+    pub async fn renew_link(&self, token: &str, caller: &ClientInfo) -> Result<(), Failure> {
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
         let now = self.clock.now();
         let waiting = self
@@ -203,12 +203,12 @@ impl Accounts {
         &self,
         sign_up: &SignUp,
         password: Option<&str>,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<PasswordHash, ActivationError> {
         let Some(typed) = password.filter(|typed| !typed.is_empty()) else {
             return Err(ActivationError::PasswordNeeded(sign_up.clone()));
         };
-        let owner = Owner { email: Some(&sign_up.email), name: sign_up.name.as_ref() };
+        let owner = PersonalData { email: Some(&sign_up.email), name: sign_up.name.as_ref() };
         let judged: NewPassword = self
             .policy
             .judge(typed, owner)
@@ -224,7 +224,7 @@ impl Accounts {
         tx: &mut Connection,
         waiting: &SignUpRecord,
         chosen: Option<&PasswordHash>,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<Consumed, StoreError> {
         let now = self.clock.now();
         let SignUp { id: sign_up, email, name, locale, .. } = &waiting.sign_up;
@@ -247,9 +247,9 @@ impl Accounts {
         }
         tx.consume_links(*sign_up, id, now).await?;
         tx.attach_events(*sign_up, id).await?;
-        self.limits.mailbox_proven(tx, (id, email), caller, now).await?;
-        let happening = Happening::new(EventKind::Activation, Actor::Owner).to_account(id);
-        self.events.note(tx, happening, caller).await?;
+        self.limits.reset_after_mailbox_proof(tx, (id, email), caller, now).await?;
+        let event = EventDraft::new(EventKind::Activation, Actor::Owner).to_account(id);
+        self.events.record(tx, event, caller).await?;
         Ok(Consumed::Account)
     }
 }
@@ -266,11 +266,11 @@ async fn waiting_behind(
 }
 
 /// How a link ended that nothing waits behind.
-fn ended(link: &LinkRecord) -> LinkStanding {
+fn ended(link: &LinkRecord) -> ActivationLinkStatus {
     match link.state {
-        LinkState::Used { .. } => LinkStanding::AlreadyActive,
-        LinkState::Disavowed { .. } => LinkStanding::Disavowed,
-        LinkState::Expired { .. } => LinkStanding::Expired,
-        LinkState::Live { .. } => LinkStanding::AddressTaken,
+        LinkState::Used { .. } => ActivationLinkStatus::AlreadyActive,
+        LinkState::Disavowed { .. } => ActivationLinkStatus::Disavowed,
+        LinkState::Expired { .. } => ActivationLinkStatus::Expired,
+        LinkState::Live { .. } => ActivationLinkStatus::AddressTaken,
     }
 }

@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use crate::accounts::{Accounts, Happening, ProofError};
-use crate::mail::{Cause, Recipient};
-use crate::model::{AccountId, Actor, Caller, EmailAddress, EventKind, Password};
+use crate::accounts::{Accounts, EventDraft, ReauthenticationError};
+use crate::mail::{LetterRequest, Recipient};
+use crate::model::{AccountId, Actor, ClientInfo, EmailAddress, EventKind, Password};
 use crate::storage::{Connection, Store, StoreError, chain};
 
 /// How long the owner's request waits for the last row to go. What takes longer goes on behind it.
-const WAIT: Duration = Duration::from_secs(10);
+const BATCHES_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Accounts {
     /// Deletes the account of somebody who knows its password.
@@ -20,16 +20,16 @@ impl Accounts {
         &self,
         id: AccountId,
         password: &Password,
-        caller: &Caller,
-    ) -> Result<(), ProofError> {
-        let proven = self.prove(id, password, caller).await?;
-        let epoch = Some(proven.account.epoch);
+        caller: &ClientInfo,
+    ) -> Result<(), ReauthenticationError> {
+        let reauthenticated = self.reauthenticate(id, password, caller).await?;
+        let epoch = Some(reauthenticated.account.epoch);
         if !self.close(id, epoch, Actor::Owner).await? {
-            return Err(ProofError::Gone);
+            return Err(ReauthenticationError::Gone);
         }
         // it goes on where the client has gone, and where it takes longer than a client waits
         let rest = tokio::spawn(finish(self.store.clone(), id));
-        let _ = tokio::time::timeout(WAIT, rest).await;
+        let _ = tokio::time::timeout(BATCHES_TIMEOUT, rest).await;
         Ok(())
     }
 
@@ -60,7 +60,7 @@ impl Accounts {
         if epoch.is_some_and(|epoch| epoch != owner.epoch) {
             return Ok(false);
         }
-        self.store.shed_excess_of(&owner.account.email).await?;
+        self.store.purge_excess_of(&owner.account.email).await?;
         let closed =
             self.store.write(async |tx| self.close_within(tx, id, epoch, actor).await).await?;
         self.outbox.wake();
@@ -76,7 +76,7 @@ impl Accounts {
     ) -> Result<bool, StoreError> {
         let Some(before) = tx.find_account(id).await? else { return Ok(false) };
         // the sign-up's row before the account's, as an activation holds them
-        tx.lock_sign_up_of(&before.account.email).await?;
+        tx.lock_sign_up(&before.account.email).await?;
         if !tx.lock_account(id).await? {
             return Ok(false);
         }
@@ -94,20 +94,20 @@ impl Accounts {
         if !tx.close_account(id, epoch, self.clock.now()).await? {
             return Ok(false);
         }
-        self.limits.forget_places(tx, id).await?;
+        self.limits.forget_locations(tx, id).await?;
         self.forget_sign_up(tx, email).await?;
         tx.delete_letters_to(email, self.clock.now()).await?;
-        let deleted = Happening::new(EventKind::AccountDeleted, actor);
-        self.events.note(tx, deleted, &Caller::default()).await?;
+        let deleted = EventDraft::new(EventKind::AccountDeleted, actor);
+        self.events.record(tx, deleted, &ClientInfo::default()).await?;
         let by_operator = actor == Actor::Operator;
-        let farewell = Cause::account_deleted(self.clock.now(), by_operator);
+        let farewell = LetterRequest::account_deleted(self.clock.now(), by_operator);
         let to = Recipient::unknown(email, account.account.locale.as_ref());
         self.outbox.post(tx, to, &farewell).await?;
         Ok(true)
     }
 
     /// Removes the sign-up that waits for an address, with its links and what is noted of it. `false`
-    /// if there is none. [`Store::shed_excess_of`] comes before it.
+    /// if there is none. [`Store::purge_excess_of`] comes before it.
     pub(super) async fn forget_sign_up(
         &self,
         tx: &mut Connection,

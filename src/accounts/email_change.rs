@@ -1,11 +1,11 @@
 //! Moving an account to another address: asked for with the password, confirmed by a link in the
 //! new mailbox, stopped by one in the old.
 
-use crate::accounts::{Accounts, Failure, Happening, ProofError};
+use crate::accounts::{Accounts, EventDraft, Failure, ReauthenticationError};
 use crate::clock::Timestamp;
-use crate::mail::{Cause, Recipient};
+use crate::mail::{LetterRequest, Recipient};
 use crate::model::{
-    AccountId, AccountLinkPurpose, AccountLinkState, Actor, Caller, EmailAddress, EmailChange,
+    AccountId, AccountLinkPurpose, AccountLinkState, Actor, ClientInfo, EmailAddress, EmailChange,
     EmailChangeId, EmailChangeState, EventKind, LinkToken, Locale, Password, UserAgent,
 };
 use crate::storage::{AccountLinkRecord, AccountRecord, Connection, NewEmailChange, StoreError};
@@ -16,24 +16,24 @@ pub enum EmailChangeError {
     #[error("the account has this address already")]
     Unchanged,
     #[error(transparent)]
-    Proof(#[from] ProofError),
+    Reauthentication(#[from] ReauthenticationError),
 }
 
 impl From<StoreError> for EmailChangeError {
     fn from(error: StoreError) -> Self {
-        Self::Proof(error.into())
+        Self::Reauthentication(error.into())
     }
 }
 
 impl From<Failure> for EmailChangeError {
     fn from(failure: Failure) -> Self {
-        Self::Proof(failure.into())
+        Self::Reauthentication(failure.into())
     }
 }
 
 /// What stands behind a link of a change of address, and what its page shows.
 #[derive(Debug)]
-pub enum EmailChangeStanding {
+pub enum EmailChangeLinkStatus {
     /// Its button does what the link is for.
     Pending {
         new_email: EmailAddress,
@@ -59,7 +59,7 @@ pub enum EmailChangeStanding {
     Unknown,
 }
 
-impl EmailChangeStanding {
+impl EmailChangeLinkStatus {
     /// The language of the account's owner, if they said which. A link that is not live tells nothing
     /// of the account's present.
     pub const fn locale(&self) -> Option<&Locale> {
@@ -95,7 +95,7 @@ pub struct EmailChangeDone {
 }
 
 /// Everything that is known about a link.
-struct Found {
+struct LinkedChange {
     change: EmailChange,
     account: AccountRecord,
     link: AccountLinkState,
@@ -104,43 +104,43 @@ struct Found {
 }
 
 /// Why a link does not do any more what it is for.
-enum Closed {
+enum ClosedLink {
     Confirmed,
     Stopped,
     Expired,
     Unknown,
 }
 
-impl From<Closed> for EmailLinkError {
-    fn from(closed: Closed) -> Self {
+impl From<ClosedLink> for EmailLinkError {
+    fn from(closed: ClosedLink) -> Self {
         match closed {
-            Closed::Confirmed | Closed::Stopped => Self::Ended,
-            Closed::Expired => Self::Expired,
-            Closed::Unknown => Self::Unknown,
+            ClosedLink::Confirmed | ClosedLink::Stopped => Self::Ended,
+            ClosedLink::Expired => Self::Expired,
+            ClosedLink::Unknown => Self::Unknown,
         }
     }
 }
 
-impl Found {
+impl LinkedChange {
     /// Whether the change waits, and the link is live: nothing else may end it. Whether the account is
     /// disabled matters to no other link.
-    fn is_open(&self) -> Result<(), Closed> {
+    fn is_open(&self) -> Result<(), ClosedLink> {
         match (self.change.state, self.link) {
             (EmailChangeState::Pending, AccountLinkState::Live) if self.waits => {
                 match self.account.disabled_at {
                     None => Ok(()),
-                    Some(_) => Err(Closed::Unknown),
+                    Some(_) => Err(ClosedLink::Unknown),
                 }
             }
             // one that is voided while its change waits had expired, and was renewed
             (
                 EmailChangeState::Pending,
                 AccountLinkState::Live | AccountLinkState::Expired | AccountLinkState::Voided,
-            ) => Err(Closed::Expired),
-            (EmailChangeState::Confirmed { .. }, _) => Err(Closed::Confirmed),
-            (EmailChangeState::Stopped { .. }, _) => Err(Closed::Stopped),
+            ) => Err(ClosedLink::Expired),
+            (EmailChangeState::Confirmed { .. }, _) => Err(ClosedLink::Confirmed),
+            (EmailChangeState::Stopped { .. }, _) => Err(ClosedLink::Stopped),
             (EmailChangeState::Voided { .. }, _)
-            | (EmailChangeState::Pending, AccountLinkState::Used) => Err(Closed::Unknown),
+            | (EmailChangeState::Pending, AccountLinkState::Used) => Err(ClosedLink::Unknown),
         }
     }
 
@@ -158,7 +158,7 @@ impl Accounts {
         id: AccountId,
         new: &EmailAddress,
         password: &Password,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), EmailChangeError> {
         // what is refused for nothing goes before the hash; below it is compared once more
         let before = self.store.read(async |db| db.find_account(id).await).await?;
@@ -166,13 +166,13 @@ impl Accounts {
             return Err(EmailChangeError::Unchanged);
         }
         self.limits.admit_account_request(id, caller)?;
-        let proven = self.prove(id, password, caller).await?.account;
+        let reauthenticated = self.reauthenticate(id, password, caller).await?.account;
         self.limits.count_request(caller)?;
         self.limits.count_account_request(id)?;
         self.store
             .write(async |tx| {
                 let now = self.clock.now();
-                let account = self.hold(tx, &proven).await?;
+                let account = self.lock_in_epoch(tx, &reauthenticated).await?;
                 if account.account.email == *new {
                     return Err(EmailChangeError::Unchanged);
                 }
@@ -181,12 +181,12 @@ impl Accounts {
                 let user_agent = caller.user_agent.as_ref();
                 let row = NewEmailChange { id: change, account: id, email: new, user_agent, now };
                 tx.insert_email_change(&row).await?;
-                let requested = Happening::new(EventKind::EmailChangeRequested, Actor::Owner);
-                self.events.note(tx, requested.to_account(id), caller).await?;
+                let requested = EventDraft::new(EventKind::EmailChangeRequested, Actor::Owner);
+                self.events.record(tx, requested.to_account(id), caller).await?;
                 let owner = Recipient::owner(&account.account);
-                let link = Cause::email_change(change, now, user_agent);
+                let link = LetterRequest::email_change(change, now, user_agent);
                 self.outbox.post(tx, Recipient { email: new, ..owner }, &link).await?;
-                let notice = Cause::email_change_notice(change, now, user_agent);
+                let notice = LetterRequest::email_change_notice(change, now, user_agent);
                 self.outbox.post(tx, owner, &notice).await?;
                 Ok(())
             })
@@ -200,36 +200,38 @@ impl Accounts {
         &self,
         token: &str,
         purpose: AccountLinkPurpose,
-    ) -> Result<EmailChangeStanding, StoreError> {
-        let Some(token) = LinkToken::parse(token) else { return Ok(EmailChangeStanding::Unknown) };
+    ) -> Result<EmailChangeLinkStatus, StoreError> {
+        let Some(token) = LinkToken::parse(token) else {
+            return Ok(EmailChangeLinkStatus::Unknown);
+        };
         self.store
             .read(async |db| {
                 let Some(found) = self.find_change(db, &token, purpose).await? else {
-                    return Ok(EmailChangeStanding::Unknown);
+                    return Ok(EmailChangeLinkStatus::Unknown);
                 };
                 let open = found.is_open();
-                let Found { change, account, .. } = found;
+                let LinkedChange { change, account, .. } = found;
                 let locale = account.account.locale.clone();
                 Ok(match open {
                     Ok(())
                         if purpose == AccountLinkPurpose::EmailChange
                             && db.find_account_by_email(&change.email).await?.is_some() =>
                     {
-                        EmailChangeStanding::AddressTaken { new_email: change.email, locale }
+                        EmailChangeLinkStatus::AddressTaken { new_email: change.email, locale }
                     }
-                    Ok(()) => EmailChangeStanding::Pending {
+                    Ok(()) => EmailChangeLinkStatus::Pending {
                         new_email: change.email,
                         present: account.account.email.masked(),
                         requested_at: change.requested_at,
                         user_agent: change.user_agent,
                         locale,
                     },
-                    Err(Closed::Confirmed) => {
-                        EmailChangeStanding::Confirmed { email: change.email }
+                    Err(ClosedLink::Confirmed) => {
+                        EmailChangeLinkStatus::Confirmed { email: change.email }
                     }
-                    Err(Closed::Stopped) => EmailChangeStanding::Stopped,
-                    Err(Closed::Expired) => EmailChangeStanding::Expired,
-                    Err(Closed::Unknown) => EmailChangeStanding::Unknown,
+                    Err(ClosedLink::Stopped) => EmailChangeLinkStatus::Stopped,
+                    Err(ClosedLink::Expired) => EmailChangeLinkStatus::Expired,
+                    Err(ClosedLink::Unknown) => EmailChangeLinkStatus::Unknown,
                 })
             })
             .await
@@ -240,7 +242,7 @@ impl Accounts {
     pub async fn confirm_email_change(
         &self,
         token: &str,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<EmailChangeDone, EmailLinkError> {
         let token = LinkToken::parse(token).ok_or(EmailLinkError::Unknown)?;
         let outcome = self
@@ -250,17 +252,17 @@ impl Accounts {
                 let before = self.find_change(tx, &token, purpose).await?;
                 let before = before.ok_or(EmailLinkError::Unknown)?.account.account.email;
                 // the sign-up's row before the account's, as an activation holds them
-                tx.lock_sign_up_of(&before).await?;
+                tx.lock_sign_up(&before).await?;
                 let found = self.hold_change(tx, &token, purpose).await?;
                 if found.account.account.email != before && found.is_open().is_ok() {
                     return Err(StoreError::contended().into());
                 }
                 match found.is_open() {
                     Ok(()) => {}
-                    Err(Closed::Confirmed) => return Ok(found.done(true)),
+                    Err(ClosedLink::Confirmed) => return Ok(found.done(true)),
                     Err(closed) => return Err(closed.into()),
                 }
-                let Found { change, account, .. } = &found;
+                let LinkedChange { change, account, .. } = &found;
                 let (id, now) = (account.account.id, self.clock.now());
                 // another account came to be at the address
                 let taken = |error: StoreError| match error.is_conflict() {
@@ -273,13 +275,13 @@ impl Accounts {
                     return Err(EmailLinkError::Unknown);
                 }
                 tx.void_account_links(id, now).await?;
-                tx.leave_letters_to(&account.account.email, id, now).await?;
+                tx.detach_letters(&account.account.email, id, now).await?;
                 // those are of the old address
-                self.limits.forget_places(tx, id).await?;
-                self.limits.mailbox_proven(tx, (id, &change.email), caller, now).await?;
-                let changed = Happening::new(EventKind::EmailChanged, Actor::Owner).to_account(id);
-                self.events.note(tx, changed, caller).await?;
-                let notice = Cause::email_changed(now, &change.email);
+                self.limits.forget_locations(tx, id).await?;
+                self.limits.reset_after_mailbox_proof(tx, (id, &change.email), caller, now).await?;
+                let changed = EventDraft::new(EventKind::EmailChanged, Actor::Owner).to_account(id);
+                self.events.record(tx, changed, caller).await?;
+                let notice = LetterRequest::email_changed(now, &change.email);
                 self.outbox.post(tx, Recipient::owner(&account.account), &notice).await?;
                 Ok(found.done(false))
             })
@@ -294,7 +296,7 @@ impl Accounts {
     pub async fn stop_email_change(
         &self,
         token: &str,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<EmailChangeDone, EmailLinkError> {
         let token = LinkToken::parse(token).ok_or(EmailLinkError::Unknown)?;
         self.store
@@ -303,7 +305,7 @@ impl Accounts {
                 let found = self.hold_change(tx, &token, purpose).await?;
                 match found.is_open() {
                     Ok(()) => {}
-                    Err(Closed::Stopped) => return Ok(found.done(true)),
+                    Err(ClosedLink::Stopped) => return Ok(found.done(true)),
                     Err(closed) => return Err(closed.into()),
                 }
                 let (change, account) = (&found.change, &found.account.account);
@@ -311,10 +313,10 @@ impl Accounts {
                 if !tx.stop_email_change(change.id, now).await? {
                     return Err(EmailLinkError::Unknown);
                 }
-                let proven = (account.id, &account.email);
-                self.limits.mailbox_proven(tx, proven, caller, now).await?;
-                let stopped = Happening::new(EventKind::EmailChangeStopped, Actor::Owner);
-                self.events.note(tx, stopped.to_account(change.account), caller).await?;
+                let reauthenticated = (account.id, &account.email);
+                self.limits.reset_after_mailbox_proof(tx, reauthenticated, caller, now).await?;
+                let stopped = EventDraft::new(EventKind::EmailChangeStopped, Actor::Owner);
+                self.events.record(tx, stopped.to_account(change.account), caller).await?;
                 Ok(found.done(false))
             })
             .await
@@ -333,7 +335,7 @@ impl Accounts {
     pub async fn withdraw_email_change(
         &self,
         account: AccountId,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<bool, StoreError> {
         self.store
             .write(async |tx| {
@@ -344,8 +346,8 @@ impl Accounts {
                 let Some(EmailChange { id, .. }) = pending else { return Ok(false) };
                 let stopped = tx.stop_email_change(id, self.clock.now()).await?;
                 if stopped {
-                    let event = Happening::new(EventKind::EmailChangeStopped, Actor::Owner);
-                    self.events.note(tx, event.to_account(account), caller).await?;
+                    let event = EventDraft::new(EventKind::EmailChangeStopped, Actor::Owner);
+                    self.events.record(tx, event.to_account(account), caller).await?;
                 }
                 Ok(stopped)
             })
@@ -366,18 +368,21 @@ impl Accounts {
     /// waits, and the notice to the old one again. Says nothing about whether that was done.
     ///
     /// Each link can be renewed once: otherwise whoever has an old one could fill both mailboxes.
-    pub async fn renew_email_link(&self, token: &str, caller: &Caller) -> Result<(), Failure> {
+    pub async fn renew_email_link(&self, token: &str, caller: &ClientInfo) -> Result<(), Failure> {
         self.limits.count_request(caller)?;
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
         let purpose = AccountLinkPurpose::EmailChange;
         let found = self.store.read(async |db| self.find_change(db, &token, purpose).await).await?;
-        if let Some(Found { account, waits: true, link: AccountLinkState::Expired, .. }) = found {
+        if let Some(LinkedChange {
+            account, waits: true, link: AccountLinkState::Expired, ..
+        }) = found
+        {
             self.limits.count_account_request(account.account.id)?;
         }
         let renewed = self
             .store
             .write(async |tx| {
-                let Found { change, account, link, waits } =
+                let LinkedChange { change, account, link, waits } =
                     self.hold_change(tx, &token, purpose).await?;
                 let now = self.clock.now();
                 if !waits
@@ -390,9 +395,9 @@ impl Accounts {
                 let (id, at, user_agent) =
                     (change.id, change.requested_at, change.user_agent.as_ref());
                 let owner = Recipient::owner(&account.account);
-                let cause = Cause::email_change(id, at, user_agent);
+                let cause = LetterRequest::email_change(id, at, user_agent);
                 self.outbox.post(tx, Recipient { email: &change.email, ..owner }, &cause).await?;
-                let notice = Cause::email_change_notice(id, at, user_agent);
+                let notice = LetterRequest::email_change_notice(id, at, user_agent);
                 self.outbox.post(tx, owner, &notice).await?;
                 Ok(())
             })
@@ -414,7 +419,7 @@ impl Accounts {
         tx: &mut Connection,
         token: &LinkToken,
         purpose: AccountLinkPurpose,
-    ) -> Result<Found, EmailLinkError> {
+    ) -> Result<LinkedChange, EmailLinkError> {
         let found = self.find_change(tx, token, purpose).await?.ok_or(EmailLinkError::Unknown)?;
         if !tx.lock_account(found.account.account.id).await? {
             return Err(EmailLinkError::Unknown);
@@ -428,7 +433,7 @@ impl Accounts {
         db: &mut Connection,
         token: &LinkToken,
         purpose: AccountLinkPurpose,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<LinkedChange>, StoreError> {
         let found = db.find_account_link(&token.digest(), purpose, self.clock.now()).await?;
         let Some(AccountLinkRecord { account, email_change: Some(change), state }) = found else {
             return Ok(None);
@@ -436,6 +441,6 @@ impl Accounts {
         let Some(change) = db.find_email_change(change).await? else { return Ok(None) };
         let account = db.find_account(account).await?;
         let waits = change.is_pending(self.clock.now(), self.email_link_ttl);
-        Ok(account.map(|account| Found { change, account, link: state, waits }))
+        Ok(account.map(|account| LinkedChange { change, account, link: state, waits }))
     }
 }

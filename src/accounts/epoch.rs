@@ -1,7 +1,7 @@
 //! Ending everything at once, by the account's epoch (docs/decisions/0020).
 
-use crate::accounts::{Accounts, Happening};
-use crate::model::{AccountId, Actor, Caller, EventKind};
+use crate::accounts::{Accounts, EventDraft};
+use crate::model::{AccountId, Actor, ClientInfo, EventKind};
 use crate::storage::{Connection, StoreError, chain};
 
 impl Accounts {
@@ -11,7 +11,7 @@ impl Accounts {
         &self,
         id: AccountId,
         actor: Actor,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let raised = self
@@ -23,8 +23,8 @@ impl Accounts {
                 let was_signed_in = tx.count_live_sessions_of(id, now).await? > 0;
                 let raised = tx.raise_epoch(id).await?;
                 if raised && was_signed_in {
-                    let event = Happening::new(EventKind::SignOutEverywhere, actor);
-                    self.events.note(tx, event.to_account(id), caller).await?;
+                    let event = EventDraft::new(EventKind::SignOutEverywhere, actor);
+                    self.events.record(tx, event.to_account(id), caller).await?;
                 }
                 Ok::<_, StoreError>(raised)
             })
@@ -45,7 +45,7 @@ impl Accounts {
         let now = self.clock.now();
         tx.void_account_links(account, now).await?;
         tx.void_email_changes(account, now).await?;
-        self.limits.forget_places(tx, account).await
+        self.limits.forget_locations(tx, account).await
     }
 
     /// Removes the rows of sessions that a raised epoch has ended, in batches. A failure is for the log

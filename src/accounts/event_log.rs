@@ -2,15 +2,15 @@
 
 use crate::clock::Clock;
 use crate::config::AddressDetail;
-use crate::crypto::secret::Entropy;
-use crate::metrics::Happenings;
+use crate::crypto::entropy::Entropy;
+use crate::metrics::DomainMetrics;
 use crate::model::{
-    AccountId, Actor, Caller, ClientId, EmailAddress, EventId, EventKind, SessionId, SignUpId,
+    AccountId, Actor, ClientId, ClientInfo, EmailAddress, EventId, EventKind, SessionId, SignUpId,
 };
 use crate::storage::{Connection, NewEvent, StoreError};
 
 /// One in so many events has those of its kind before it trimmed.
-const TRIMMED_BY: u8 = 32;
+const TRIM_ODDS: u8 = 32;
 
 /// Where what happened is noted, in the transaction that makes it happen. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,12 +18,12 @@ pub struct EventLog {
     clock: Clock,
     entropy: Entropy,
     address: AddressDetail,
-    metrics: Happenings,
+    metrics: DomainMetrics,
 }
 
 /// Something that happens, before the log adds when and from where. Never holds a secret.
 #[derive(Clone, Copy, Debug)]
-pub struct Happening<'a> {
+pub struct EventDraft<'a> {
     kind: EventKind,
     actor: Actor,
     account: Option<AccountId>,
@@ -33,7 +33,7 @@ pub struct Happening<'a> {
     client_id: Option<&'a ClientId>,
 }
 
-impl<'a> Happening<'a> {
+impl<'a> EventDraft<'a> {
     pub const fn new(kind: EventKind, actor: Actor) -> Self {
         Self {
             kind,
@@ -70,41 +70,41 @@ impl<'a> Happening<'a> {
 
 impl EventLog {
     pub fn new(clock: Clock, entropy: Entropy, address: AddressDetail) -> Self {
-        Self { clock, entropy, address, metrics: Happenings::default() }
+        Self { clock, entropy, address, metrics: DomainMetrics::default() }
     }
 
     /// What is counted beside what is noted.
-    pub fn metrics(&self) -> &Happenings {
+    pub fn metrics(&self) -> &DomainMetrics {
         &self.metrics
     }
 
     /// Notes it: either both it and the note are committed, or neither.
-    pub async fn note(
+    pub async fn record(
         &self,
         tx: &mut Connection,
-        happening: Happening<'_>,
-        caller: &Caller,
+        event: EventDraft<'_>,
+        caller: &ClientInfo,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let id = EventId::new(self.entropy.uuid_v7(now));
         tx.insert_event(&NewEvent {
             id,
-            kind: happening.kind,
-            actor: happening.actor,
+            kind: event.kind,
+            actor: event.actor,
             at: now,
-            account: happening.account,
-            email: happening.email,
-            sign_up: happening.sign_up,
-            session: happening.session,
-            client_id: happening.client_id,
+            account: event.account,
+            email: event.email,
+            sign_up: event.sign_up,
+            session: event.session,
+            client_id: event.client_id,
             address: caller.address.and_then(|address| self.address.of(address)),
             user_agent: caller.user_agent.as_ref(),
             request_id: caller.request_id.as_deref(),
         })
         .await?;
-        self.metrics.event(happening.kind.as_str());
-        match is_drawn(id) {
-            true => tx.trim_events(id, happening.kind).await,
+        self.metrics.event(event.kind.as_str());
+        match is_trim_due(id) {
+            true => tx.trim_events(id, event.kind).await,
             false => Ok(()),
         }
     }
@@ -112,7 +112,7 @@ impl EventLog {
 
 /// Drawn by the random end of a UUIDv7. What there is to trim depends on whom an event is about; were it
 /// done each time, the time would tell (R18).
-fn is_drawn(id: EventId) -> bool {
+fn is_trim_due(id: EventId) -> bool {
     let [.., last] = *id.uuid().as_bytes();
-    last.is_multiple_of(TRIMMED_BY)
+    last.is_multiple_of(TRIM_ODDS)
 }

@@ -17,36 +17,36 @@ mod operator;
 mod page_session;
 mod password;
 mod profile;
-mod proof;
+mod reauthentication;
 mod session_limit;
 mod sign_in;
 mod sign_up;
-mod turns;
+mod sign_up_mutex;
 
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::crypto::entropy::Entropy;
 use crate::crypto::hasher::{HashError, Hasher};
-use crate::crypto::secret::Entropy;
 use crate::mail::Outbox;
 use crate::model::PasswordPolicy;
 use crate::storage::{Store, StoreError};
 
 pub use crate::config::SIGN_UP_TTL;
-pub use activation::{Activated, ActivationError, DisavowalError, LinkStanding};
-pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeStanding, EmailLinkError};
-pub use event_log::{EventLog, Happening};
+pub use activation::{Activated, ActivationError, ActivationLinkStatus, DisavowalError};
+pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeLinkStatus, EmailLinkError};
+pub use event_log::{EventDraft, EventLog};
 pub use export::{Export, ExportList, ExportPage, ExportPart, ExportPlace, ExportedRow};
 pub use history::EventPage;
-pub use limits::{Limits, Pass};
-pub use operator::{AccountToCreate, CreateError, Named, NamedError, SignedInPlaces};
+pub use limits::{AttemptPermit, Limits};
+pub use operator::{AccountToCreate, ActiveSignIns, CreateError, IdOrEmail, IdOrEmailError};
 pub use page_session::{PAGE_IDLE_TTL, PAGE_SESSION_TTL};
-pub use password::{OwnSession, ResetError, ResetStanding};
+pub use password::{OwnSession, ResetError, ResetLinkStatus};
 pub use profile::{ProfileChange, ProfileError};
-pub use proof::ProofError;
+pub use reauthentication::ReauthenticationError;
 pub use sign_in::{SignInAttempt, SignInError, SignedIn};
 pub use sign_up::SignUpRequest;
-pub use turns::SignUpTurns;
+pub use sign_up_mutex::SignUpMutex;
 
 /// The use cases around accounts. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ pub struct Accounts {
     pub events: EventLog,
     pub policy: PasswordPolicy,
     pub limits: Limits,
-    pub turns: SignUpTurns,
+    pub sign_up_mutex: SignUpMutex,
     /// How long a link of a sign-up works, if the sign-up waits as long.
     pub activation_ttl: Duration,
     /// How many sessions an account may have, and as many sign-ins at its page; `None` where limits are

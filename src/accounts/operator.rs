@@ -6,11 +6,11 @@
 
 use std::str::FromStr;
 
-use crate::accounts::{Accounts, Failure, Happening};
+use crate::accounts::{Accounts, EventDraft, Failure};
 use crate::crypto::hasher::Purpose;
-use crate::mail::{Cause, Recipient};
+use crate::mail::{LetterRequest, Recipient};
 use crate::model::{
-    AccountId, Actor, Caller, EmailAddress, EmailError, EventKind, Locale, Name, NewPassword,
+    AccountId, Actor, ClientInfo, EmailAddress, EmailError, EventKind, Locale, Name, NewPassword,
     Secret, SessionSummary, SignUp, SignUpId, trim_pasted,
 };
 use crate::storage::{
@@ -19,29 +19,29 @@ use crate::storage::{
 
 /// Whom the operator means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Named<Id> {
+pub enum IdOrEmail<Id> {
     Id(Id),
     Email(EmailAddress),
 }
 
 /// Why a text names nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NamedError {
+pub enum IdOrEmailError {
     #[error("expected an address or an id")]
     Id,
     #[error(transparent)]
     Email(#[from] EmailError),
 }
 
-impl<Id: FromStr> FromStr for Named<Id> {
-    type Err = NamedError;
+impl<Id: FromStr> FromStr for IdOrEmail<Id> {
+    type Err = IdOrEmailError;
 
     /// An address, folded as a person's own is; or an id, if there is no `@` in it.
-    fn from_str(text: &str) -> Result<Self, NamedError> {
+    fn from_str(text: &str) -> Result<Self, IdOrEmailError> {
         if text.contains('@') {
             return Ok(Self::Email(EmailAddress::parse(text)?));
         }
-        trim_pasted(text).parse().map(Self::Id).map_err(|_| NamedError::Id)
+        trim_pasted(text).parse().map(Self::Id).map_err(|_| IdOrEmailError::Id)
     }
 }
 
@@ -72,27 +72,27 @@ impl From<StoreError> for CreateError {
 
 /// Where an account is signed in.
 #[derive(Debug)]
-pub struct SignedInPlaces {
+pub struct ActiveSignIns {
     /// How often, in all.
     pub count: i64,
-    /// The latest of them, and no more than [`SignedInPlaces::SHOWN`] of each kind.
+    /// The latest of them, and no more than [`ActiveSignIns::MAX_SHOWN`] of each kind.
     pub sessions: Vec<SessionSummary>,
     pub page_sessions: Vec<PageSessionSummary>,
 }
 
-impl SignedInPlaces {
-    pub const SHOWN: i64 = 100;
+impl ActiveSignIns {
+    pub const MAX_SHOWN: i64 = 100;
 }
 
 impl Accounts {
     pub async fn find_named(
         &self,
-        named: &Named<AccountId>,
+        named: &IdOrEmail<AccountId>,
     ) -> Result<Option<AccountRecord>, StoreError> {
         self.store
             .read(async |db| match named {
-                Named::Id(id) => db.find_account(*id).await,
-                Named::Email(email) => db.find_account_by_email(email).await,
+                IdOrEmail::Id(id) => db.find_account(*id).await,
+                IdOrEmail::Email(email) => db.find_account_by_email(email).await,
             })
             .await
     }
@@ -107,15 +107,15 @@ impl Accounts {
         self.store.read(async |db| db.find_accounts(after, part, limit).await).await
     }
 
-    pub async fn places_of(&self, id: AccountId) -> Result<SignedInPlaces, StoreError> {
+    pub async fn active_sign_ins_of(&self, id: AccountId) -> Result<ActiveSignIns, StoreError> {
         let now = self.clock.now();
         self.store
             .read(async |db| {
-                Ok(SignedInPlaces {
+                Ok(ActiveSignIns {
                     count: db.count_live_sessions_of(id, now).await?,
-                    sessions: db.find_sessions_of(id, None, SignedInPlaces::SHOWN, now).await?,
+                    sessions: db.find_sessions_of(id, None, ActiveSignIns::MAX_SHOWN, now).await?,
                     page_sessions: db
-                        .find_page_sessions_of(id, None, SignedInPlaces::SHOWN, now)
+                        .find_page_sessions_of(id, None, ActiveSignIns::MAX_SHOWN, now)
                         .await?,
                 })
             })
@@ -131,8 +131,8 @@ impl Accounts {
                 let disabled = tx.disable_account(id, self.clock.now()).await?;
                 if disabled {
                     self.clear_after_new_epoch(tx, id).await?;
-                    let event = Happening::new(EventKind::AccountDisabled, Actor::Operator);
-                    self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
+                    let event = EventDraft::new(EventKind::AccountDisabled, Actor::Operator);
+                    self.events.record(tx, event.to_account(id), &ClientInfo::operator()).await?;
                 }
                 Ok::<_, StoreError>(disabled)
             })
@@ -147,8 +147,8 @@ impl Accounts {
             .write(async |tx| {
                 let enabled = tx.enable_account(id).await?;
                 if enabled {
-                    let event = Happening::new(EventKind::AccountEnabled, Actor::Operator);
-                    self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
+                    let event = EventDraft::new(EventKind::AccountEnabled, Actor::Operator);
+                    self.events.record(tx, event.to_account(id), &ClientInfo::operator()).await?;
                 }
                 Ok(enabled)
             })
@@ -159,7 +159,7 @@ impl Accounts {
     /// if the account is gone or disabled: then no link would work.
     pub async fn send_reset(&self, account: &AccountRecord) -> Result<bool, StoreError> {
         let id = account.account.id;
-        let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Operator);
+        let requested = EventDraft::new(EventKind::PasswordResetRequested, Actor::Operator);
         let sent = self
             .store
             .write(async |tx| {
@@ -170,9 +170,9 @@ impl Accounts {
                 let Some(owner) = owner.filter(|owner| owner.disabled_at.is_none()) else {
                     return Ok(false);
                 };
-                self.events.note(tx, requested.to_account(id), &Caller::operator()).await?;
+                self.events.record(tx, requested.to_account(id), &ClientInfo::operator()).await?;
                 let to = Recipient::owner(&owner.account);
-                self.outbox.post(tx, to, &Cause::OperatorReset).await?;
+                self.outbox.post(tx, to, &LetterRequest::OperatorReset).await?;
                 Ok::<_, StoreError>(true)
             })
             .await?;
@@ -191,12 +191,12 @@ impl Accounts {
         let unguessable: Secret = self.entropy.secret();
         let password = new.password.as_ref().map(|password| password.password().as_bytes());
         let password = password.unwrap_or(unguessable.as_bytes());
-        let network = Caller::operator().network();
+        let network = ClientInfo::operator().network();
         let hash = self.hasher.hash(password, Purpose::SignUp, network).await;
         let hash = hash.map_err(Failure::from)?;
         let now = self.clock.now();
         let id = AccountId::new(self.entropy.uuid_v7(now));
-        self.store.shed_excess_of(&new.email).await?;
+        self.store.purge_excess_of(&new.email).await?;
         self.store
             .write(async |tx| {
                 self.forget_sign_up(tx, &new.email).await?;
@@ -213,14 +213,14 @@ impl Accounts {
                 if !made {
                     return Err(CreateError::AddressTaken);
                 }
-                self.limits.account_made(tx, &new.email).await?;
-                let event = Happening::new(EventKind::AccountCreated, Actor::Operator);
-                self.events.note(tx, event.to_account(id), &Caller::operator()).await?;
+                self.limits.reset_for_new_account(tx, &new.email).await?;
+                let event = EventDraft::new(EventKind::AccountCreated, Actor::Operator);
+                self.events.record(tx, event.to_account(id), &ClientInfo::operator()).await?;
                 if new.password.is_none() {
                     let locale = new.locale.as_ref();
                     let to =
                         Recipient { account: Some(id), ..Recipient::unknown(&new.email, locale) };
-                    self.outbox.post(tx, to, &Cause::Invitation).await?;
+                    self.outbox.post(tx, to, &LetterRequest::Invitation).await?;
                 }
                 Ok(())
             })
@@ -244,22 +244,22 @@ impl Accounts {
     /// there is none such.
     pub async fn send_sign_up_link(
         &self,
-        named: &Named<SignUpId>,
+        named: &IdOrEmail<SignUpId>,
     ) -> Result<Option<SignUp>, StoreError> {
-        let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Operator);
-        let (now, caller) = (self.clock.now(), Caller::operator());
+        let requested = EventDraft::new(EventKind::PasswordResetRequested, Actor::Operator);
+        let (now, caller) = (self.clock.now(), ClientInfo::operator());
         let posted = self.store.write(async |tx| {
             let waiting = match named {
-                Named::Email(email) => tx.find_sign_up_by_email(email).await?,
-                Named::Id(id) => tx.find_sign_up(*id).await?,
+                IdOrEmail::Email(email) => tx.find_sign_up_by_email(email).await?,
+                IdOrEmail::Id(id) => tx.find_sign_up(*id).await?,
             };
             let Some(SignUpRecord { sign_up, .. }) = waiting else { return Ok(None) };
             if !tx.contest_sign_up(sign_up.id, now).await? {
                 return Ok(None);
             }
-            self.events.note(tx, requested.to_sign_up(sign_up.id), &caller).await?;
+            self.events.record(tx, requested.to_sign_up(sign_up.id), &caller).await?;
             let to = Recipient::unknown(&sign_up.email, None);
-            self.outbox.post(tx, to, &Cause::password_reset(now, &caller)).await?;
+            self.outbox.post(tx, to, &LetterRequest::password_reset(now, &caller)).await?;
             Ok::<_, StoreError>(tx.find_sign_up(sign_up.id).await?.map(|record| record.sign_up))
         });
         let posted = posted.await?;
@@ -271,14 +271,14 @@ impl Accounts {
     /// if there is none such.
     pub async fn drop_sign_up(
         &self,
-        named: &Named<SignUpId>,
+        named: &IdOrEmail<SignUpId>,
     ) -> Result<Option<SignUp>, StoreError> {
         let find = async |db: &mut Connection| match named {
-            Named::Email(email) => db.find_sign_up_by_email(email).await,
-            Named::Id(id) => db.find_sign_up(*id).await,
+            IdOrEmail::Email(email) => db.find_sign_up_by_email(email).await,
+            IdOrEmail::Id(id) => db.find_sign_up(*id).await,
         };
         let Some(waiting) = self.store.read(find).await? else { return Ok(None) };
-        self.store.shed_excess_of(&waiting.sign_up.email).await?;
+        self.store.purge_excess_of(&waiting.sign_up.email).await?;
         self.store
             .write(async |tx| {
                 let waiting = find(tx).await?;
@@ -286,8 +286,8 @@ impl Accounts {
                 if !self.forget_sign_up(tx, &sign_up.email).await? {
                     return Ok(None);
                 }
-                let event = Happening::new(EventKind::SignUpDropped, Actor::Operator);
-                self.events.note(tx, event, &Caller::operator()).await?;
+                let event = EventDraft::new(EventKind::SignUpDropped, Actor::Operator);
+                self.events.record(tx, event, &ClientInfo::operator()).await?;
                 Ok(Some(sign_up))
             })
             .await

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::accounts::{Accounts, Happening, SignInAttempt, SignInError};
+use crate::accounts::{Accounts, EventDraft, SignInAttempt, SignInError};
 use crate::model::{
-    AccountId, Actor, Caller, EventKind, PageSession, PageSessionId, PageSessionSecret,
+    AccountId, Actor, ClientInfo, EventKind, PageSession, PageSessionId, PageSessionSecret,
 };
 use crate::storage::{NewPageSession, PageSessionSummary, StoreError};
 
@@ -13,9 +13,9 @@ pub const PAGE_IDLE_TTL: Duration = Duration::from_secs(20 * 60);
 /// How long in all.
 pub const PAGE_SESSION_TTL: Duration = Duration::from_secs(2 * 3_600);
 /// Sign-ins at the account page that are shown, at most.
-const PAGE_SESSIONS_SHOWN: i64 = 100;
+const MAX_PAGE_SESSIONS_SHOWN: i64 = 100;
 /// How old the last note of a use may be before another is written.
-const NOTE_EVERY: Duration = Duration::from_secs(60);
+const USE_RECORDED_EVERY: Duration = Duration::from_secs(60);
 
 impl Accounts {
     /// Signs in at the account page, as [`Accounts::sign_in`] does for clients. The secret is for the
@@ -51,9 +51,9 @@ impl Accounts {
                 if started {
                     let account = signed_in.account;
                     self.end_excess_page_sessions(tx, account, id, now, caller).await?;
-                    let event = Happening::new(EventKind::SignIn, Actor::Owner);
-                    self.events.note(tx, event.to_account(signed_in.account), caller).await?;
-                    signed_in.pass.note_success(tx, signed_in.account, now).await?;
+                    let event = EventDraft::new(EventKind::SignIn, Actor::Owner);
+                    self.events.record(tx, event.to_account(signed_in.account), caller).await?;
+                    signed_in.permit.record_success(tx, signed_in.account, now).await?;
                 }
                 Ok::<_, StoreError>(started)
             })
@@ -76,9 +76,9 @@ impl Accounts {
         let found = self.store.read(async |db| db.find_page_session(&digest, now).await).await?;
         let Some(session) = found else { return Ok(None) };
         let idle_expires_at = now + PAGE_IDLE_TTL;
-        if idle_expires_at.since(session.idle_expires_at) >= NOTE_EVERY {
+        if idle_expires_at.since(session.idle_expires_at) >= USE_RECORDED_EVERY {
             self.store
-                .write(async |tx| tx.prolong_page_session(&digest, idle_expires_at).await)
+                .write(async |tx| tx.extend_page_session(&digest, idle_expires_at).await)
                 .await?;
         }
         Ok(Some(session))
@@ -92,7 +92,7 @@ impl Accounts {
         let now = self.clock.now();
         self.store
             .read(async |db| {
-                db.find_page_sessions_of(account, None, PAGE_SESSIONS_SHOWN, now).await
+                db.find_page_sessions_of(account, None, MAX_PAGE_SESSIONS_SHOWN, now).await
             })
             .await
     }
@@ -103,15 +103,15 @@ impl Accounts {
         &self,
         account: AccountId,
         id: PageSessionId,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), StoreError> {
         self.store
             .write(async |tx| {
                 let ended =
                     tx.lock_account(account).await? && tx.revoke_page_session(account, id).await?;
                 if ended {
-                    let event = Happening::new(EventKind::SignOut, Actor::Owner);
-                    self.events.note(tx, event.to_account(account), caller).await?;
+                    let event = EventDraft::new(EventKind::SignOut, Actor::Owner);
+                    self.events.record(tx, event.to_account(account), caller).await?;
                 }
                 Ok(())
             })
@@ -122,7 +122,7 @@ impl Accounts {
     pub async fn end_page_session(
         &self,
         session: &PageSession,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), StoreError> {
         self.end_page_session_of(session.account, session.id, caller).await
     }

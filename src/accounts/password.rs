@@ -1,18 +1,18 @@
 //! Changing the password, and choosing one by a link: a new one when the old one is forgotten, or
 //! the first.
 
-use crate::accounts::proof::Proven;
-use crate::accounts::{Accounts, Failure, Happening, ProofError};
+use crate::accounts::reauthentication::Reauthenticated;
+use crate::accounts::{Accounts, EventDraft, Failure, ReauthenticationError};
 use crate::crypto::hasher::Purpose;
-use crate::mail::{Cause, Recipient};
+use crate::mail::{LetterRequest, Recipient};
 use crate::model::{
-    AccountId, AccountLinkPurpose, AccountLinkState, Actor, Caller, Digest, EmailAddress,
-    EventKind, LinkToken, Locale, NewPassword, Owner, Password, PasswordError, SessionId,
+    AccountId, AccountLinkPurpose, AccountLinkState, Actor, ClientInfo, Digest, EmailAddress,
+    EventKind, LinkToken, Locale, NewPassword, Password, PasswordError, PersonalData, SessionId,
 };
 use crate::storage::{AccountRecord, StoreError};
 
 /// How often a change is begun again because the stored hash was made anew meanwhile.
-const ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// The sign-in that a change is made from. It goes on; every other one ends.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub enum OwnSession {
 
 /// What stands behind a link to choose a new password.
 #[derive(Debug)]
-pub enum ResetStanding {
+pub enum ResetLinkStatus {
     Live {
         email: EmailAddress,
         locale: Option<Locale>,
@@ -38,7 +38,7 @@ pub enum ResetStanding {
     Unknown,
 }
 
-impl ResetStanding {
+impl ResetLinkStatus {
     /// The language of the account's owner, if they said which. A link that is not live tells nothing
     /// of the account's present.
     pub const fn locale(&self) -> Option<&Locale> {
@@ -50,7 +50,7 @@ impl ResetStanding {
 }
 
 /// A link to choose a password, with the account that it is of.
-enum Found {
+enum ResetLink {
     Live(AccountRecord, AccountLinkPurpose),
     /// Whether the account is disabled does not matter here, nor to an expired one.
     Used,
@@ -89,10 +89,11 @@ impl Accounts {
         own: OwnSession,
         current: &Password,
         new: &NewPassword,
-        caller: &Caller,
-    ) -> Result<(), ProofError> {
-        for _ in 0..ATTEMPTS {
-            let Proven { account, pass } = self.prove(id, current, caller).await?;
+        caller: &ClientInfo,
+    ) -> Result<(), ReauthenticationError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let Reauthenticated { account, permit } =
+                self.reauthenticate(id, current, caller).await?;
             let (typed, network) = (new.password().as_bytes(), caller.network());
             let hash = self.hasher.hash(typed, Purpose::SignIn, network).await;
             let hash = hash.map_err(Failure::from)?;
@@ -103,22 +104,22 @@ impl Accounts {
                 // a session that has ended in the meantime changes no password
                 let goes_on = match own {
                     OwnSession::Token(session) => {
-                        tx.carry_session(session, id, account.epoch).await?
+                        tx.move_session_to_next_epoch(session, id, account.epoch).await?
                     }
                     OwnSession::Page(digest) => {
-                        tx.carry_page_session(&digest, id, account.epoch).await?
+                        tx.move_page_session_to_next_epoch(&digest, id, account.epoch).await?
                     }
                 };
                 if !goes_on {
-                    return Err(ProofError::Gone);
+                    return Err(ReauthenticationError::Gone);
                 }
                 self.clear_after_new_epoch(tx, id).await?;
-                pass.keep_place(tx, id, self.clock.now()).await?;
-                let changed = Happening::new(EventKind::PasswordChanged, Actor::Owner);
-                self.events.note(tx, changed.to_account(id), caller).await?;
+                permit.remember_location(tx, id, self.clock.now()).await?;
+                let changed = EventDraft::new(EventKind::PasswordChanged, Actor::Owner);
+                self.events.record(tx, changed.to_account(id), caller).await?;
                 // the row is held by now, so this is where they are reached
-                let owner = tx.find_account(id).await?.ok_or(ProofError::Gone)?;
-                let cause = Cause::password_changed(self.clock.now(), caller, false);
+                let owner = tx.find_account(id).await?.ok_or(ReauthenticationError::Gone)?;
+                let cause = LetterRequest::password_changed(self.clock.now(), caller, false);
                 self.outbox.post(tx, Recipient::owner(&owner.account), &cause).await?;
                 Ok(true)
             });
@@ -136,15 +137,15 @@ impl Accounts {
     pub async fn request_password_reset(
         &self,
         email: &EmailAddress,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), Failure> {
         self.limits.count_request(caller)?;
-        let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Stranger);
-        let cause = Cause::password_reset(self.clock.now(), caller);
+        let requested = EventDraft::new(EventKind::PasswordResetRequested, Actor::Stranger);
+        let cause = LetterRequest::password_reset(self.clock.now(), caller);
         let ask = async || {
             self.store
                 .write(async |tx| {
-                    self.events.note(tx, requested.to_address(email), caller).await?;
+                    self.events.record(tx, requested.to_address(email), caller).await?;
                     let to = Recipient::unknown(email, caller.locale.as_ref());
                     self.outbox.post(tx, to, &cause).await
                 })
@@ -161,28 +162,32 @@ impl Accounts {
 
     /// Posts a fresh link to the owner that an old one is of, for the same purpose. Says nothing about
     /// whether that was done.
-    pub async fn renew_reset_link(&self, token: &str, caller: &Caller) -> Result<(), Failure> {
+    pub async fn renew_reset_link(&self, token: &str, caller: &ClientInfo) -> Result<(), Failure> {
         match self.find_reset_link(token).await? {
-            Found::Expired(owner, AccountLinkPurpose::Invitation) => {
+            ResetLink::Expired(owner, AccountLinkPurpose::Invitation) => {
                 self.invite_again(&owner, caller).await
             }
-            Found::Expired(owner, _) => {
+            ResetLink::Expired(owner, _) => {
                 self.request_password_reset(&owner.account.email, caller).await
             }
-            Found::Live(..) | Found::Used | Found::Unknown => Ok(()),
+            ResetLink::Live(..) | ResetLink::Used | ResetLink::Unknown => Ok(()),
         }
     }
 
-    async fn invite_again(&self, owner: &AccountRecord, caller: &Caller) -> Result<(), Failure> {
+    async fn invite_again(
+        &self,
+        owner: &AccountRecord,
+        caller: &ClientInfo,
+    ) -> Result<(), Failure> {
         self.limits.count_request(caller)?;
         let id = owner.account.id;
-        let requested = Happening::new(EventKind::PasswordResetRequested, Actor::Stranger);
+        let requested = EventDraft::new(EventKind::PasswordResetRequested, Actor::Stranger);
         self.store
             .write(async |tx| {
-                if tx.hold_account(id, owner.epoch).await? {
-                    self.events.note(tx, requested.to_account(id), caller).await?;
+                if tx.lock_account_in_epoch(id, owner.epoch).await? {
+                    self.events.record(tx, requested.to_account(id), caller).await?;
                     let to = Recipient::owner(&owner.account);
-                    self.outbox.post(tx, to, &Cause::Invitation).await?;
+                    self.outbox.post(tx, to, &LetterRequest::Invitation).await?;
                 }
                 Ok::<_, StoreError>(())
             })
@@ -192,16 +197,16 @@ impl Accounts {
     }
 
     /// What stands behind a link. Changes nothing (R43).
-    pub async fn inspect_reset(&self, token: &str) -> Result<ResetStanding, StoreError> {
+    pub async fn inspect_reset(&self, token: &str) -> Result<ResetLinkStatus, StoreError> {
         Ok(match self.find_reset_link(token).await? {
-            Found::Live(AccountRecord { account, .. }, purpose) => ResetStanding::Live {
+            ResetLink::Live(AccountRecord { account, .. }, purpose) => ResetLinkStatus::Live {
                 email: account.email,
                 locale: account.locale,
                 is_first: purpose == AccountLinkPurpose::Invitation,
             },
-            Found::Used => ResetStanding::Used,
-            Found::Expired(..) => ResetStanding::Expired,
-            Found::Unknown => ResetStanding::Unknown,
+            ResetLink::Used => ResetLinkStatus::Used,
+            ResetLink::Expired(..) => ResetLinkStatus::Expired,
+            ResetLink::Unknown => ResetLinkStatus::Unknown,
         })
     }
 
@@ -211,17 +216,17 @@ impl Accounts {
         &self,
         token: &str,
         typed: &str,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), ResetError> {
         // by the input alone, before anything is looked up
-        self.policy.judge(typed, Owner::default())?;
+        self.policy.judge(typed, PersonalData::default())?;
         let (owner, purpose) = match self.find_reset_link(token).await? {
-            Found::Live(owner, purpose) => (owner, purpose),
-            Found::Used => return Err(ResetError::Used),
-            Found::Expired(..) => return Err(ResetError::Expired),
-            Found::Unknown => return Err(ResetError::Unknown),
+            ResetLink::Live(owner, purpose) => (owner, purpose),
+            ResetLink::Used => return Err(ResetError::Used),
+            ResetLink::Expired(..) => return Err(ResetError::Expired),
+            ResetLink::Unknown => return Err(ResetError::Unknown),
         };
-        let new = self.policy.judge(typed, Owner::of(&owner.account))?;
+        let new = self.policy.judge(typed, PersonalData::of(&owner.account))?;
         let (typed, network) = (new.password().as_bytes(), caller.network());
         // the link proves the mailbox, so it is no sign-up of a stranger
         self.hasher.admit(Purpose::SignIn, network).map_err(Failure::from)?;
@@ -240,13 +245,13 @@ impl Accounts {
                 }
                 self.clear_after_new_epoch(tx, id).await?;
                 let email = &owner.account.email;
-                self.limits.mailbox_proven(tx, (id, email), caller, now).await?;
-                let reset = Happening::new(EventKind::PasswordReset, Actor::Owner);
-                self.events.note(tx, reset.to_account(id), caller).await?;
+                self.limits.reset_after_mailbox_proof(tx, (id, email), caller, now).await?;
+                let reset = EventDraft::new(EventKind::PasswordReset, Actor::Owner);
+                self.events.record(tx, reset.to_account(id), caller).await?;
                 // nobody's password has changed where there was none
                 if purpose != AccountLinkPurpose::Invitation {
                     let owner = tx.find_account(id).await?.ok_or(ResetError::Unknown)?;
-                    let cause = Cause::password_changed(now, caller, true);
+                    let cause = LetterRequest::password_changed(now, caller, true);
                     self.outbox.post(tx, Recipient::owner(&owner.account), &cause).await?;
                 }
                 Ok(())
@@ -257,8 +262,8 @@ impl Accounts {
         Ok(())
     }
 
-    async fn find_reset_link(&self, token: &str) -> Result<Found, StoreError> {
-        let Some(token) = LinkToken::parse(token) else { return Ok(Found::Unknown) };
+    async fn find_reset_link(&self, token: &str) -> Result<ResetLink, StoreError> {
+        let Some(token) = LinkToken::parse(token) else { return Ok(ResetLink::Unknown) };
         let (digest, now) = (token.digest(), self.clock.now());
         self.store
             .read(async |db| {
@@ -268,15 +273,15 @@ impl Accounts {
                     purpose = AccountLinkPurpose::Invitation;
                     link = db.find_account_link(&digest, purpose, now).await?;
                 }
-                let Some(link) = link else { return Ok(Found::Unknown) };
+                let Some(link) = link else { return Ok(ResetLink::Unknown) };
                 let Some(owner) = db.find_account(link.account).await? else {
-                    return Ok(Found::Unknown);
+                    return Ok(ResetLink::Unknown);
                 };
                 Ok(match link.state {
-                    AccountLinkState::Live if owner.disabled_at.is_some() => Found::Unknown,
-                    AccountLinkState::Live => Found::Live(owner, purpose),
-                    AccountLinkState::Used | AccountLinkState::Voided => Found::Used,
-                    AccountLinkState::Expired => Found::Expired(owner, purpose),
+                    AccountLinkState::Live if owner.disabled_at.is_some() => ResetLink::Unknown,
+                    AccountLinkState::Live => ResetLink::Live(owner, purpose),
+                    AccountLinkState::Used | AccountLinkState::Voided => ResetLink::Used,
+                    AccountLinkState::Expired => ResetLink::Expired(owner, purpose),
                 })
             })
             .await

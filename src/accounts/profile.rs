@@ -1,7 +1,7 @@
 //! What people say about themselves.
 
-use crate::accounts::{Accounts, Happening};
-use crate::model::{Account, AccountId, Actor, Caller, EventKind, Locale, Name};
+use crate::accounts::{Accounts, EventDraft};
+use crate::model::{Account, AccountId, Actor, ClientInfo, EventKind, Locale, Name};
 use crate::storage::StoreError;
 
 /// A change of the profile: `None` leaves a field as it is, `Some(None)` clears it.
@@ -32,15 +32,15 @@ impl Accounts {
         &self,
         id: AccountId,
         change: ProfileChange,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<Account, ProfileError> {
         self.store
             .write(async |tx| {
                 let name = change.name.as_ref().map(Option::as_ref);
                 let locale = change.locale.as_ref().map(Option::as_ref);
                 if tx.update_profile(id, name, locale).await? {
-                    let changed = Happening::new(EventKind::ProfileChanged, Actor::Owner);
-                    self.events.note(tx, changed.to_account(id), caller).await?;
+                    let changed = EventDraft::new(EventKind::ProfileChanged, Actor::Owner);
+                    self.events.record(tx, changed.to_account(id), caller).await?;
                 }
                 let found = tx.find_account(id).await?;
                 found.map(|record| record.account).ok_or(ProfileError::Gone)

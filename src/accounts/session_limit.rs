@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use crate::accounts::{Accounts, Happening, PAGE_IDLE_TTL};
+use crate::accounts::{Accounts, EventDraft, PAGE_IDLE_TTL};
 use crate::clock::Timestamp;
-use crate::model::{AccountId, Actor, Caller, EventKind, PageSessionId, SessionId};
+use crate::model::{AccountId, Actor, ClientInfo, EventKind, PageSessionId, SessionId};
 use crate::storage::{Connection, StoreError};
 
 /// A session that is used so long after its sign-in is established: no flood of sign-ins ends it.
-const ESTABLISHED: Duration = Duration::from_secs(3_600);
+const ESTABLISHED_AFTER: Duration = Duration::from_secs(3_600);
 /// The same of a sign-in at the account page, which lives for two hours at most.
-const PAGE_ESTABLISHED: Duration = Duration::from_secs(10 * 60);
+const PAGE_ESTABLISHED_AFTER: Duration = Duration::from_secs(10 * 60);
 
 impl Accounts {
     /// Ends the sessions that are too many since `newest` was started, and notes each. The transaction
@@ -22,17 +22,18 @@ impl Accounts {
         account: AccountId,
         newest: SessionId,
         now: Timestamp,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), StoreError> {
         let Some(limit) = self.session_limit else { return Ok(()) };
-        let excess = tx.find_excess_sessions(account, newest, limit, ESTABLISHED, now).await?;
+        let excess =
+            tx.find_excess_sessions(account, newest, limit, ESTABLISHED_AFTER, now).await?;
         for session in excess {
             if tx.revoke_session(session.id).await? && session.lives {
-                let evicted = Happening::new(EventKind::SessionEvicted, Actor::Service)
+                let evicted = EventDraft::new(EventKind::SessionEvicted, Actor::Service)
                     .to_account(account)
                     .in_session(session.id)
                     .through(Some(&session.client_id));
-                self.events.note(tx, evicted, caller).await?;
+                self.events.record(tx, evicted, caller).await?;
             }
         }
         Ok(())
@@ -45,16 +46,16 @@ impl Accounts {
         account: AccountId,
         newest: PageSessionId,
         now: Timestamp,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), StoreError> {
         let Some(limit) = self.session_limit else { return Ok(()) };
-        let (idle, established) = (PAGE_IDLE_TTL, PAGE_ESTABLISHED);
+        let (idle, established) = (PAGE_IDLE_TTL, PAGE_ESTABLISHED_AFTER);
         let excess =
             tx.find_excess_page_sessions(account, newest, limit, idle, established, now).await?;
         for session in excess {
             if tx.revoke_page_session(account, session.id).await? && session.lives {
-                let evicted = Happening::new(EventKind::SessionEvicted, Actor::Service);
-                self.events.note(tx, evicted.to_account(account), caller).await?;
+                let evicted = EventDraft::new(EventKind::SessionEvicted, Actor::Service);
+                self.events.record(tx, evicted.to_account(account), caller).await?;
             }
         }
         Ok(())

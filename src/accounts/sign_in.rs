@@ -1,11 +1,11 @@
 //! Signing in: an address and a password against what is known of them.
 
-use crate::accounts::{Accounts, Failure, Happening, Pass};
-use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
+use crate::accounts::{Accounts, AttemptPermit, EventDraft, Failure};
+use crate::crypto::hasher::{PasswordHash, Purpose, Verification};
 use crate::model::{
-    AccountId, Actor, Caller, ClientId, EmailAddress, EventKind, Network, Password, trim_pasted,
+    AccountId, Actor, ClientId, ClientInfo, EmailAddress, EventKind, Network, Password, trim_pasted,
 };
-use crate::storage::{CredentialsOf, PasswordCredentials, StoreError, chain};
+use crate::storage::{CredentialOwner, PasswordCredentials, StoreError, chain};
 
 /// Somebody has shown to be the owner of an account.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct SignedIn {
     /// The account's epoch when the password was checked: a session of an older one is dead.
     pub epoch: i64,
     /// To be told in the transaction that lets them in.
-    pub pass: Pass,
+    pub permit: AttemptPermit,
 }
 
 /// Why nobody was signed in.
@@ -43,7 +43,7 @@ pub struct SignInAttempt<'a> {
     pub password: &'a Password,
     /// The OAuth client that asks; none at the account page.
     pub client_id: Option<&'a ClientId>,
-    pub caller: &'a Caller,
+    pub caller: &'a ClientInfo,
 }
 
 impl Accounts {
@@ -62,7 +62,7 @@ impl Accounts {
     }
 
     /// Whether a sign-in would be taken on now: asked before any work is done for one (R51).
-    pub fn admit_sign_in(&self, caller: &Caller) -> Result<(), Failure> {
+    pub fn admit_sign_in(&self, caller: &ClientInfo) -> Result<(), Failure> {
         Ok(self.hasher.admit(Purpose::SignIn, caller.network()).inspect_err(|_| {
             self.events.metrics().sign_in("busy");
         })?)
@@ -74,35 +74,35 @@ impl Accounts {
         let typed = attempt.password.as_bytes();
         let email = EmailAddress::parse(attempt.username).ok();
         let name = email.as_ref().map_or(trim_pasted(attempt.username), EmailAddress::as_str);
-        let mut pass = self.limits.admit(name, attempt.caller).await?;
+        let mut permit = self.limits.admit(name, attempt.caller).await?;
         // of every address the same is read, and checked
         let decoy = self.hasher.decoy().map_err(Failure::from)?;
         let found = match email {
-            None => PasswordCredentials { of: CredentialsOf::Nobody, hash: decoy },
+            None => PasswordCredentials { of: CredentialOwner::NoAccount, hash: decoy },
             Some(email) => {
                 self.store.read(async |db| db.find_credentials(&email, &decoy).await).await?
             }
         };
         let verdict = self.hasher.verify(typed, &found.hash, Purpose::SignIn, network).await;
         let verdict = verdict.map_err(Failure::from)?;
-        let failed = Happening::new(EventKind::SignInFailed, Actor::Stranger);
+        let failed = EventDraft::new(EventKind::SignInFailed, Actor::Stranger);
         let failed = match (found.of, verdict) {
             (
-                CredentialsOf::Account { id, epoch, is_disabled: false },
-                Verdict::Right { outdated },
+                CredentialOwner::Account { id, epoch, is_disabled: false },
+                Verification::Right { outdated },
             ) => {
                 if outdated {
                     self.rehash(id, &found.hash, typed, network).await;
                 }
-                return Ok(SignedIn { account: id, epoch, pass });
+                return Ok(SignedIn { account: id, epoch, permit });
             }
-            (CredentialsOf::Account { id, .. }, _) => failed.to_account(id),
+            (CredentialOwner::Account { id, .. }, _) => failed.to_account(id),
             // its password opens nothing yet, so the right one is as wrong as any
-            (CredentialsOf::SignUp { id }, _) => failed.to_sign_up(id),
-            (CredentialsOf::Nobody, _) => failed,
+            (CredentialOwner::SignUp { id }, _) => failed.to_sign_up(id),
+            (CredentialOwner::NoAccount, _) => failed,
         };
         let failed = failed.through(attempt.client_id);
-        self.note_wrong_password(&mut pass, failed, attempt.caller).await?;
+        self.record_wrong_password(&mut permit, failed, attempt.caller).await?;
         Err(SignInError::Refused)
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::accounts::{Accounts, Failure, Happening, SIGN_UP_TTL};
-use crate::crypto::hasher::{PasswordHash, Purpose, Verdict};
-use crate::mail::{Cause, Recipient};
+use crate::accounts::{Accounts, EventDraft, Failure, SIGN_UP_TTL};
+use crate::crypto::hasher::{PasswordHash, Purpose, Verification};
+use crate::mail::{LetterRequest, Recipient};
 use crate::model::{
-    Actor, Caller, EmailAddress, EventKind, Locale, Name, NewPassword, SignUp, SignUpId,
+    Actor, ClientInfo, EmailAddress, EventKind, Locale, Name, NewPassword, SignUp, SignUpId,
 };
 use crate::storage::{Connection, NewSignUp, SignUpRecord, StoreError};
 
@@ -17,11 +17,11 @@ pub struct SignUpRequest {
     pub password: NewPassword,
     pub name: Option<Name>,
     pub locale: Option<Locale>,
-    pub caller: Caller,
+    pub caller: ClientInfo,
 }
 
 /// What was found out about a sign-up that may wait already. One hash is computed in every case.
-enum Finding {
+enum Comparison {
     /// None waits: here is the hash for one. There may be one that waited too long.
     First { hash: PasswordHash, over: Option<SignUpId> },
     /// One waits, and this is its password.
@@ -46,18 +46,18 @@ impl Accounts {
         let outcome = self.sign_up_counted(&request).await;
         // said, and not by dropping something: a client that goes away has had the work done
         if matches!(outcome, Err(Failure::Busy { .. })) {
-            self.limits.give_sign_up_back(counted);
+            self.limits.refund_sign_up(counted);
         }
         outcome
     }
 
     async fn sign_up_counted(&self, request: &SignUpRequest) -> Result<(), Failure> {
-        let turn = self.turns.take(&request.email, request.caller.network()).await;
-        let _turn = turn.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
+        let locked = self.sign_up_mutex.lock(&request.email, request.caller.network()).await;
+        let _locked = locked.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
         loop {
-            let finding = self.compare(request).await?;
+            let comparison = self.compare(request).await?;
             // the row that was compared may be gone by now, or one may have come: then once more
-            if self.store.write(async |tx| self.keep(tx, request, &finding).await).await? {
+            if self.store.write(async |tx| self.keep(tx, request, &comparison).await).await? {
                 self.outbox.wake();
                 return Ok(());
             }
@@ -70,17 +70,19 @@ impl Accounts {
     pub async fn send_new_link(
         &self,
         email: &EmailAddress,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), Failure> {
         self.limits.count_request(caller)?;
         let to = Recipient::unknown(email, caller.locale.as_ref());
-        self.store.write(async |tx| self.outbox.post(tx, to, &Cause::NewLink).await).await?;
+        self.store
+            .write(async |tx| self.outbox.post(tx, to, &LetterRequest::NewLink).await)
+            .await?;
         self.outbox.wake();
         Ok(())
     }
 
     /// Hashes the password once, whatever there is to compare it with.
-    async fn compare(&self, request: &SignUpRequest) -> Result<Finding, Failure> {
+    async fn compare(&self, request: &SignUpRequest) -> Result<Comparison, Failure> {
         let password = request.password.password().as_bytes();
         let waiting =
             self.store.read(async |db| db.find_sign_up_by_email(&request.email).await).await?;
@@ -88,19 +90,19 @@ impl Accounts {
         let Some(SignUpRecord { sign_up: SignUp { id, .. }, password_hash, expires_at }) = waiting
         else {
             let hash = self.hasher.hash(password, Purpose::SignUp, network).await?;
-            return Ok(Finding::First { hash, over: None });
+            return Ok(Comparison::First { hash, over: None });
         };
         if expires_at < now + self.activation_ttl {
             let hash = self.hasher.hash(password, Purpose::SignUp, network).await?;
             if expires_at > now {
-                return Ok(Finding::Ending { id, hash });
+                return Ok(Comparison::Ending { id, hash });
             }
-            self.store.shed_excess_events_of(id).await?;
-            return Ok(Finding::First { hash, over: Some(id) });
+            self.store.purge_excess_events_of(id).await?;
+            return Ok(Comparison::First { hash, over: Some(id) });
         }
         match self.hasher.verify(password, &password_hash, Purpose::SignUp, network).await? {
-            Verdict::Right { .. } => Ok(Finding::Same(id)),
-            Verdict::Wrong => Ok(Finding::Other(id)),
+            Verification::Right { .. } => Ok(Comparison::Same(id)),
+            Verification::Wrong => Ok(Comparison::Other(id)),
         }
     }
 
@@ -109,14 +111,14 @@ impl Accounts {
         &self,
         tx: &mut Connection,
         request: &SignUpRequest,
-        finding: &Finding,
+        comparison: &Comparison,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let SignUpRequest { email, name, locale, caller, .. } = request;
         let (name, locale) = (name.as_ref(), locale.as_ref());
-        let id = match finding {
-            Finding::First { .. } => SignUpId::new(self.entropy.uuid_v7(now)),
-            Finding::Same(id) | Finding::Other(id) | Finding::Ending { id, .. } => *id,
+        let id = match comparison {
+            Comparison::First { .. } => SignUpId::new(self.entropy.uuid_v7(now)),
+            Comparison::Same(id) | Comparison::Other(id) | Comparison::Ending { id, .. } => *id,
         };
         let new = |password_hash| NewSignUp {
             id,
@@ -128,24 +130,24 @@ impl Accounts {
             now,
             expires_at: now + SIGN_UP_TTL,
         };
-        let kept = match finding {
-            Finding::First { hash, over } => {
+        let kept = match comparison {
+            Comparison::First { hash, over } => {
                 if let Some(over) = over {
                     tx.purge_sign_up(*over, now).await?;
                 }
                 tx.insert_sign_up(&new(hash)).await?
             }
-            Finding::Same(_) => tx.repeat_sign_up(id, name, locale).await?,
-            Finding::Other(_) => tx.contest_sign_up(id, now).await?,
-            Finding::Ending { hash, .. } => {
+            Comparison::Same(_) => tx.repeat_sign_up(id, name, locale).await?,
+            Comparison::Other(_) => tx.contest_sign_up(id, now).await?,
+            Comparison::Ending { hash, .. } => {
                 tx.replace_sign_up(&new(hash), now + self.activation_ttl).await?
             }
         };
         if kept {
-            let happening = Happening::new(EventKind::SignUp, Actor::Stranger).to_sign_up(id);
-            self.events.note(tx, happening, caller).await?;
+            let event = EventDraft::new(EventKind::SignUp, Actor::Stranger).to_sign_up(id);
+            self.events.record(tx, event, caller).await?;
             let to = Recipient::unknown(email, locale.or(caller.locale.as_ref()));
-            self.outbox.post(tx, to, &Cause::sign_up(now, caller)).await?;
+            self.outbox.post(tx, to, &LetterRequest::sign_up(now, caller)).await?;
         }
         Ok(kept)
     }

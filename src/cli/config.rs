@@ -6,7 +6,7 @@ use vestibule::config::report;
 use super::{CommandError, check_rocket, logging, say};
 
 pub fn run(figment: &Figment) -> Result<(), CommandError> {
-    logging::start_aside();
+    logging::start_for_command();
     say(report(figment).trim_end())?;
     check_rocket(figment)?;
     let settings = vestibule::check_settings(figment).map_err(CommandError::Failed)?;

@@ -7,11 +7,11 @@ use figment::Figment;
 use serde::Serialize;
 use vestibule::clock::Clock;
 use vestibule::config::Lifetime;
-use vestibule::crypto::calibration::{Calibrated, LEAST_ITERATIONS, LEAST_MEMORY_KIB, calibrate};
+use vestibule::crypto::calibration::{Calibrated, MIN_ITERATIONS, MIN_MEMORY_KIB, calibrate};
 
 use super::CommandError;
+use super::common::failed;
 use super::output::answer;
-use super::people::failed;
 
 #[derive(Args)]
 pub struct HashArguments {
@@ -84,8 +84,8 @@ fn in_words(recommended: &Recommended, target: Lifetime) -> String {
     );
     if !recommended.within_target {
         text.push_str(&format!(
-            "\n# longer than {target}, but this is the least: {LEAST_MEMORY_KIB} KiB and \
-             {LEAST_ITERATIONS} iterations"
+            "\n# longer than {target}, but this is the least: {MIN_MEMORY_KIB} KiB and \
+             {MIN_ITERATIONS} iterations"
         ));
     }
     text

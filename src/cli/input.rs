@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{CommandError, complain};
 
 /// Longer than any password or token that is taken, in bytes.
-const LONGEST_LINE: u64 = 4_096;
+const MAX_LINE_LENGTH: u64 = 4_096;
 
 /// The first line of standard input, without its end. `what` tells whoever types it.
 pub fn first_line(what: &str) -> Result<Zeroizing<String>, CommandError> {
@@ -17,7 +17,7 @@ pub fn first_line(what: &str) -> Result<Zeroizing<String>, CommandError> {
         complain(&format!("{what}, which will be seen as it is typed:"));
     }
     let mut line = Zeroizing::new(Vec::new());
-    BufReader::new(input.take(LONGEST_LINE))
+    BufReader::new(input.take(MAX_LINE_LENGTH))
         .read_until(b'\n', &mut line)
         .map_err(|error| CommandError::Failed(format!("standard input: {error}")))?;
     let line = line.strip_suffix(b"\n").unwrap_or(&line);

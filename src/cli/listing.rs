@@ -5,8 +5,8 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::CommandError;
+use super::common::failed;
 use super::output::say_part;
-use super::people::failed;
 use super::table::Table;
 
 /// Items that are read and printed at a time.

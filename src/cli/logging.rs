@@ -29,7 +29,7 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
         registry().with(lines).with(filter).try_init()
     };
     // an error here is another logger, and then that one hears Rocket
-    let _ = log::set_boxed_logger(Box::new(Deaf));
+    let _ = log::set_boxed_logger(Box::new(NoopLogger));
     log_panics();
     Ok(())
 }
@@ -43,13 +43,13 @@ pub fn check(settings: &LogSettings, figment: &Figment) -> Result<Targets, Setti
 }
 
 /// Starts logging beside a command: warnings, on standard error, away from what was asked for.
-pub fn start_aside() {
+pub fn start_for_command() {
     let _ = fmt()
         .with_max_level(tracing::Level::WARN)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
-    let _ = log::set_boxed_logger(Box::new(Deaf));
+    let _ = log::set_boxed_logger(Box::new(NoopLogger));
 }
 
 /// Levels, for all or for a target each, between commas. `None` for anything else: what is misspelt
@@ -87,9 +87,9 @@ fn constant(payload: &dyn Any) -> &'static str {
 
 /// Hears what is logged with the `log` crate, and that is Rocket: it repeats whole URIs, and there
 /// are tokens in links; and a line for each refused guard, which anybody can cause.
-struct Deaf;
+struct NoopLogger;
 
-impl log::Log for Deaf {
+impl log::Log for NoopLogger {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         false
     }

@@ -3,6 +3,7 @@
 mod account;
 mod arguments;
 mod client;
+mod common;
 mod completions;
 mod config;
 mod db;
@@ -15,7 +16,6 @@ mod mail;
 mod migrate;
 mod on_database;
 mod output;
-mod people;
 mod serve;
 mod sign_up;
 mod signals;

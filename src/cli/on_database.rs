@@ -3,7 +3,7 @@
 //! itself then.
 
 use vestibule::accounts::Accounts;
-use vestibule::mail::Desk;
+use vestibule::mail::OutboxAdmin;
 use vestibule::oauth::OAuth;
 use vestibule::storage::Store;
 
@@ -33,7 +33,7 @@ impl OnDatabase for OAuth {
     }
 }
 
-impl OnDatabase for Desk {
+impl OnDatabase for OutboxAdmin {
     fn store(&self) -> &Store {
         &self.store
     }

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write as _};
 use serde::Serialize;
 
 use super::CommandError;
-use super::people::failed;
+use super::common::failed;
 
 /// Prints a line, or several.
 pub fn say(text: &str) -> Result<(), CommandError> {

@@ -6,7 +6,7 @@ use figment::Figment;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::{Ignite, Orbit, Rocket, Shutdown};
-use vestibule::Running;
+use vestibule::BackgroundTasks;
 use vestibule::config::{Profile, Settings};
 use vestibule::oauth::OAuth;
 use vestibule::storage::{Store, chain};
@@ -30,7 +30,7 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
     tokio::spawn(stop_on_signal(
         rocket.shutdown(),
         readiness(&rocket),
-        rocket.state::<Running>().cloned().unwrap_or_default(),
+        rocket.state::<BackgroundTasks>().cloned().unwrap_or_default(),
         settings.shutdown.delay.duration(),
     ));
     let endpoint = format!("{}, port {}", rocket.config().address, port(rocket.figment()));
@@ -38,7 +38,7 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
     let outcome = launch(rocket, &endpoint).await;
     if let Some((store, oauth)) = parts {
         // of the requests that were answered last
-        if let Err(error) = oauth.flush_usage().await {
+        if let Err(error) = oauth.flush_activity().await {
             tracing::warn!(error = chain(&error), "the use of sessions was not noted");
         }
         store.close().await;
@@ -73,7 +73,7 @@ fn readiness(rocket: &Rocket<Ignite>) -> Readiness {
 async fn stop_on_signal(
     shutdown: Shutdown,
     readiness: Readiness,
-    running: Running,
+    running: BackgroundTasks,
     delay: Duration,
 ) {
     if let Err(error) = signals::asked_to_end().await {

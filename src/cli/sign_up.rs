@@ -4,16 +4,16 @@ use clap::{Args, Subcommand};
 use figment::Figment;
 use serde::Serialize;
 use vestibule::Hashing;
-use vestibule::accounts::{Accounts, Named};
+use vestibule::accounts::{Accounts, IdOrEmail};
 use vestibule::clock::Timestamp;
-use vestibule::mail::Cause;
+use vestibule::mail::LetterRequest;
 use vestibule::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
 
 use super::CommandError;
+use super::common::{self, ListOptions, as_text, browser, or_dash};
 use super::listing::Listed;
 use super::on_database;
 use super::output::answer;
-use super::people::{self, Page, as_text, browser, or_dash};
 
 #[derive(Args)]
 pub struct SignUpArguments {
@@ -29,7 +29,7 @@ enum SignUpCommand {
     /// List waiting sign-ups in the order of their making
     List {
         #[command(flatten)]
-        page: Page,
+        page: ListOptions,
         /// Go on behind the sign-up with this id
         #[arg(long, value_name = "ID")]
         after: Option<SignUpId>,
@@ -38,13 +38,13 @@ enum SignUpCommand {
     SendLink {
         /// An address or an id
         #[arg(value_name = "SIGN-UP")]
-        named: Named<SignUpId>,
+        named: IdOrEmail<SignUpId>,
     },
     /// Drop a waiting sign-up: its links are unknown from then on
     Drop {
         /// An address or an id
         #[arg(value_name = "SIGN-UP")]
-        named: Named<SignUpId>,
+        named: IdOrEmail<SignUpId>,
     },
 }
 
@@ -89,7 +89,7 @@ impl Listed<6> for ShownSignUp {
     fn row(&self) -> [String; 6] {
         [
             self.id.to_string(),
-            self.email.shown(),
+            self.email.to_unicode(),
             if self.contested_at.is_some() { "contested" } else { "waits" }.to_owned(),
             self.created_at.rfc3339(),
             or_dash(self.name.as_ref()),
@@ -101,7 +101,7 @@ impl Listed<6> for ShownSignUp {
 pub fn run(figment: Figment, arguments: SignUpArguments) -> Result<(), CommandError> {
     let SignUpArguments { command, json } = arguments;
     rocket::execute(async move {
-        let accounts = people::open(&figment, Hashing::Nothing).await?;
+        let accounts = common::open(&figment, Hashing::Nothing).await?;
         let work = async |accounts: &Accounts| match command {
             SignUpCommand::List { page, after } => list(accounts, &page, after, json).await,
             SignUpCommand::SendLink { named } => send_link(accounts, &named, json).await,
@@ -113,7 +113,7 @@ pub fn run(figment: Figment, arguments: SignUpArguments) -> Result<(), CommandEr
 
 async fn list(
     accounts: &Accounts,
-    page: &Page,
+    page: &ListOptions,
     after: Option<SignUpId>,
     json: bool,
 ) -> Result<(), CommandError> {
@@ -125,34 +125,37 @@ async fn list(
     pages.end()
 }
 
-fn none_waits(named: &Named<SignUpId>) -> CommandError {
+fn none_waits(named: &IdOrEmail<SignUpId>) -> CommandError {
     CommandError::Failed(match named {
-        Named::Id(id) => format!("no sign-up {id} waits"),
-        Named::Email(email) => format!("no sign-up for {} waits", email.shown()),
+        IdOrEmail::Id(id) => format!("no sign-up {id} waits"),
+        IdOrEmail::Email(email) => format!("no sign-up for {} waits", email.to_unicode()),
     })
 }
 
 async fn send_link(
     accounts: &Accounts,
-    named: &Named<SignUpId>,
+    named: &IdOrEmail<SignUpId>,
     json: bool,
 ) -> Result<(), CommandError> {
     let waiting = accounts.send_sign_up_link(named).await?.ok_or_else(|| none_waits(named))?;
-    answer(json, &Posted { sign_up: waiting.into(), letter: Cause::RESET }, |done| {
-        format!("A letter with a link to choose a password goes to {}.", done.sign_up.email.shown())
+    answer(json, &Posted { sign_up: waiting.into(), letter: LetterRequest::RESET }, |done| {
+        format!(
+            "A letter with a link to choose a password goes to {}.",
+            done.sign_up.email.to_unicode()
+        )
     })
 }
 
 async fn drop(
     accounts: &Accounts,
-    named: &Named<SignUpId>,
+    named: &IdOrEmail<SignUpId>,
     json: bool,
 ) -> Result<(), CommandError> {
     let dropped = accounts.drop_sign_up(named).await?.ok_or_else(|| none_waits(named))?;
     answer(json, &Dropped { sign_up: dropped.into(), dropped: true }, |done| {
         format!(
             "The sign-up of {} is dropped; its links are unknown now.",
-            done.sign_up.email.shown()
+            done.sign_up.email.to_unicode()
         )
     })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use figment::Figment;
 use vestibule::config::Settings;
-use vestibule::proof::{Proof, ProofError};
+use vestibule::template_check::{TemplateCheck, TemplateCheckError};
 
 use super::{CommandError, say};
 
@@ -27,7 +27,7 @@ pub enum TemplatesCommand {
 
 pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandError> {
     let settings = Settings::read(figment)?;
-    let proof = Proof::read(settings, figment)?;
+    let proof = TemplateCheck::read(settings, figment)?;
     match command {
         TemplatesCommand::Check => {
             let findings = proof.check()?;
@@ -49,10 +49,10 @@ pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandE
     }
 }
 
-impl From<ProofError> for CommandError {
-    fn from(error: ProofError) -> Self {
+impl From<TemplateCheckError> for CommandError {
+    fn from(error: TemplateCheckError) -> Self {
         match error {
-            ProofError::Setting(error) => Self::Setting(error),
+            TemplateCheckError::Setting(error) => Self::Setting(error),
             error => Self::Failed(error.to_string()),
         }
     }

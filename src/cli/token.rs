@@ -7,8 +7,8 @@ use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, ClientId, EmailAddress, Scope, SessionId};
 use vestibule::oauth::{Inspection, OAuth, TokenKind};
 
+use super::common::{self, as_text, or_dash};
 use super::output::answer;
-use super::people::{self, as_text, or_dash};
 use super::table::printable;
 use super::{CommandError, input, on_database};
 
@@ -29,7 +29,7 @@ enum TokenCommand {
 
 /// What is said of a token; its members are documented in `docs/operating.md`.
 #[derive(Serialize)]
-struct Shown {
+struct ShownToken {
     kind: Option<&'static str>,
     /// Whether length, characters and checksum are right.
     checksum: bool,
@@ -52,7 +52,7 @@ struct ShownOwner {
     email: EmailAddress,
 }
 
-impl From<Inspection> for Shown {
+impl From<Inspection> for ShownToken {
     fn from(inspection: Inspection) -> Self {
         let kind = inspection.kind.map(|kind| match kind {
             TokenKind::Access => "access",
@@ -86,15 +86,15 @@ pub fn run(figment: Figment, arguments: TokenArguments) -> Result<(), CommandErr
     let TokenArguments { command: TokenCommand::Inspect, json } = arguments;
     let token = input::first_line("the token")?;
     rocket::execute(async move {
-        let oauth = people::open_oauth(&figment).await?;
+        let oauth = common::open_oauth(&figment).await?;
         let work = async |oauth: &OAuth| {
-            answer(json, &Shown::from(oauth.inspect(token.trim()).await?), in_words)
+            answer(json, &ShownToken::from(oauth.inspect(token.trim()).await?), in_words)
         };
         on_database::run(oauth, work).await
     })
 }
 
-fn in_words(shown: &Shown) -> String {
+fn in_words(shown: &ShownToken) -> String {
     let kind = match shown.kind {
         Some("access") => "an access token",
         Some(_) => "a refresh token",
@@ -102,7 +102,7 @@ fn in_words(shown: &Shown) -> String {
     };
     let checksum = if shown.checksum { "right" } else { "wrong" };
     let account =
-        shown.account.as_ref().map(|owner| format!("{} ({})", owner.id, owner.email.shown()));
+        shown.account.as_ref().map(|owner| format!("{} ({})", owner.id, owner.email.to_unicode()));
     let instant = |at: Option<Timestamp>| or_dash(at.map(Timestamp::rfc3339));
     [
         format!("kind      {kind}"),

@@ -24,7 +24,7 @@ pub enum DatabaseUrlError {
     Fragment,
     /// With the parameter that was perhaps meant.
     #[error("unknown parameter{}{}", .0, .1)]
-    UnknownParameter(Named, Hint),
+    UnknownParameter(SafeName, Hint),
     #[error("the parameter `{0}` is there twice, or under two names")]
     Twice(&'static str),
     #[error("the parameter `{0}` has no value")]
@@ -37,9 +37,9 @@ pub enum DatabaseUrlError {
 
 /// The name of a parameter, if it looks like one and not like a piece of a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named(Option<String>);
+pub struct SafeName(Option<String>);
 
-impl fmt::Display for Named {
+impl fmt::Display for SafeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(name) => write!(f, " `{name}`"),
@@ -100,7 +100,7 @@ pub(super) const SSL_MODES: Check = Check::OneOf(
 );
 
 /// Those of libpq that the driver has.
-static OF_POSTGRES: [Parameter; 12] = [
+static POSTGRES_PARAMETERS: [Parameter; 12] = [
     Parameter { name: "sslmode", aliases: &["ssl-mode"], is_public: true, check: SSL_MODES },
     Parameter {
         name: "sslrootcert",
@@ -121,9 +121,9 @@ static OF_POSTGRES: [Parameter; 12] = [
 ];
 
 /// `options` and `options[name]` set parameters of the server for the session.
-static OPTIONS: Parameter = parameter("options", false, Check::Any);
+static SERVER_OPTIONS: Parameter = parameter("options", false, Check::Any);
 
-static OF_SQLITE: [Parameter; 4] = [
+static SQLITE_PARAMETERS: [Parameter; 4] = [
     parameter(
         "mode",
         true,
@@ -139,7 +139,7 @@ static OF_SQLITE: [Parameter; 4] = [
 ];
 
 /// What people write who know another driver, and what they mean.
-const OTHERS_NAMES: [(&str, &str); 10] = [
+const OTHER_DRIVERS_NAMES: [(&str, &str); 10] = [
     ("tls", "sslmode=require"),
     ("ssl", "sslmode=require"),
     ("usessl", "sslmode=require"),
@@ -173,7 +173,7 @@ fn check_sqlite(url: &str) -> Result<(), DatabaseUrlError> {
     if path.is_empty() || path == ":memory:" {
         return Err(DatabaseUrlError::Form);
     }
-    check_parameters(query, &OF_SQLITE)
+    check_parameters(query, &SQLITE_PARAMETERS)
 }
 
 fn check_postgres(url: &str) -> Result<(), DatabaseUrlError> {
@@ -195,14 +195,15 @@ fn check_postgres(url: &str) -> Result<(), DatabaseUrlError> {
     if !parts.into_iter().all(is_escaped) || name.contains(['/', '@']) {
         return Err(DatabaseUrlError::Escapes);
     }
-    check_parameters(parsed.query().unwrap_or_default(), &OF_POSTGRES)?;
+    check_parameters(parsed.query().unwrap_or_default(), &POSTGRES_PARAMETERS)?;
     check_encryption(&parsed)
 }
 
 /// Certificates that are given have a use: otherwise the connection is less safe than it looks.
 fn check_encryption(url: &Url) -> Result<(), DatabaseUrlError> {
     let value = |wanted: &str| {
-        let is_it = |name: &str| find(name, &OF_POSTGRES).is_some_and(|known| known.name == wanted);
+        let is_it =
+            |name: &str| find(name, &POSTGRES_PARAMETERS).is_some_and(|known| known.name == wanted);
         let mut pairs = url.query_pairs().filter(|(name, _)| is_it(name));
         pairs.next().map(|(_, value)| value.to_ascii_lowercase())
     };
@@ -247,7 +248,7 @@ fn check_parameters(query: &str, known: &'static [Parameter]) -> Result<(), Data
         let Some(parameter) = find(&name, known) else {
             let is_safe = may_show_names && has_value && looks_like_a_name(&name);
             let shown = is_safe.then(|| name.clone().into_owned());
-            return Err(DatabaseUrlError::UnknownParameter(Named(shown), hint(&name, known)));
+            return Err(DatabaseUrlError::UnknownParameter(SafeName(shown), hint(&name, known)));
         };
         // `options[…]` may come once for each of the server's parameters
         let key = if parameter.name == "options" {
@@ -291,10 +292,10 @@ impl Check {
 }
 
 fn find(name: &str, known: &'static [Parameter]) -> Option<&'static Parameter> {
-    let is_postgres = std::ptr::eq(known, OF_POSTGRES.as_slice());
+    let is_postgres = std::ptr::eq(known, POSTGRES_PARAMETERS.as_slice());
     let is_option = name == "options" || name.starts_with("options[") && name.ends_with(']');
     if is_postgres && is_option {
-        return Some(&OPTIONS);
+        return Some(&SERVER_OPTIONS);
     }
     known.iter().find(|known| known.name == name || known.aliases.contains(&name))
 }
@@ -303,8 +304,8 @@ fn find(name: &str, known: &'static [Parameter]) -> Option<&'static Parameter> {
 fn hint(name: &str, known: &'static [Parameter]) -> Hint {
     let plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    let is_postgres = std::ptr::eq(known, OF_POSTGRES.as_slice());
-    let other = OTHERS_NAMES.iter().find(|(other, _)| other.replace('_', "") == plain);
+    let is_postgres = std::ptr::eq(known, POSTGRES_PARAMETERS.as_slice());
+    let other = OTHER_DRIVERS_NAMES.iter().find(|(other, _)| other.replace('_', "") == plain);
     if let Some((_, meant)) = other.filter(|_| is_postgres) {
         return Hint::DidYouMean(meant);
     }
@@ -342,7 +343,8 @@ pub(super) fn shown(url: &str) -> String {
         let _ = parsed.set_password(Some("***"));
     }
     let query: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
-    let may_show = |name: &str| find(name, &OF_POSTGRES).is_some_and(|known| known.is_public);
+    let may_show =
+        |name: &str| find(name, &POSTGRES_PARAMETERS).is_some_and(|known| known.is_public);
     if query.iter().all(|(name, _)| may_show(name)) {
         return if parsed.password().is_some() { parsed.to_string() } else { url.to_owned() };
     }

@@ -89,15 +89,15 @@ pub struct ClientSettings {
     /// SHA-256, in hexadecimal, of a secret with at least 128 random bits.
     #[serde(default)]
     pub secret_sha256: Option<String>,
-    #[serde(deserialize_with = "words")]
+    #[serde(deserialize_with = "string_list")]
     pub grants: Vec<String>,
-    #[serde(deserialize_with = "words")]
+    #[serde(deserialize_with = "string_list")]
     pub scopes: Vec<String>,
     /// Whose tokens the client may introspect: `own` (the default) or `all`.
     #[serde(default)]
     pub introspects: Introspects,
     /// Origins of browser clients, such as `https://app.example.org`, whose scripts may call.
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "string_list")]
     pub allowed_origins: Vec<String>,
     /// Where this client's tokens live longer or shorter than `tokens` says.
     #[serde(default)]
@@ -121,7 +121,7 @@ impl fmt::Debug for ClientSettings {
 }
 
 /// A list, or one text with spaces between its words, which is easier to write in the environment.
-fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+fn string_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct Visitor;
 
     impl<'de> serde::de::Visitor<'de> for Visitor {
@@ -136,11 +136,11 @@ fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
-            let mut words = Vec::new();
+            let mut string_list = Vec::new();
             while let Some(word) = list.next_element()? {
-                words.push(word);
+                string_list.push(word);
             }
-            Ok(words)
+            Ok(string_list)
         }
     }
 
@@ -148,7 +148,7 @@ fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 }
 
 fn proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrustedProxies, D::Error> {
-    words(deserializer)?.try_into().map_err(serde::de::Error::custom)
+    string_list(deserializer)?.try_into().map_err(serde::de::Error::custom)
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

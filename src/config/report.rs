@@ -27,11 +27,11 @@ pub fn report(figment: &Figment) -> String {
     for (key, value) in &settings {
         collect(figment, &format!("vestibule.{key}"), value, known.get(key), &mut lines);
     }
-    let width = |column: fn(&Line) -> &str| lines.iter().map(|l| column(l).chars().count()).max();
+    let width = |column: fn(&Entry) -> &str| lines.iter().map(|l| column(l).chars().count()).max();
     let key_width = width(|line| &line.key).unwrap_or(0);
     let value_width = width(|line| &line.value).unwrap_or(0).min(48);
     let mut report = format!("# profile: {}\n", figment.profile());
-    for Line { key, value, place } in &lines {
+    for Entry { key, value, place } in &lines {
         // writing to a String cannot fail
         let _ = writeln!(report, "{key:key_width$} = {value:value_width$}  # {place}");
     }
@@ -47,7 +47,7 @@ fn known() -> Json {
     Settings::read(&figment).ok().and_then(|it| serde_json::to_value(it).ok()).unwrap_or_default()
 }
 
-struct Line {
+struct Entry {
     key: String,
     value: String,
     place: String,
@@ -58,7 +58,7 @@ fn collect(
     key: &str,
     value: &Value,
     known: Option<&Json>,
-    lines: &mut Vec<Line>,
+    lines: &mut Vec<Entry>,
 ) {
     if let Value::Dict(_, dict) = value {
         for (name, value) in dict {
@@ -71,7 +71,7 @@ fn collect(
     // the sender is a text or its parts
     let is_known = known.is_some_and(|known| !known.is_object() || key == "vestibule.mail.from");
     let value = if is_known { shown(key, value) } else { "(no such key; not shown)".to_owned() };
-    lines.push(Line { key: key.to_owned(), value, place });
+    lines.push(Entry { key: key.to_owned(), value, place });
 }
 
 fn shown(key: &str, value: &Value) -> String {

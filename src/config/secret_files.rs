@@ -49,7 +49,7 @@ fn layer_of(
             return Err(SettingError::at(&key, file.place(), problem));
         }
         let value = file.read(&key)?;
-        figment = figment.merge(Secret { key: &key, value: &value, place: file.place() });
+        figment = figment.merge(SecretProvider { key: &key, value: &value, place: file.place() });
     }
     match environment.get(PASSWORD_FILE) {
         Some(path) => {
@@ -79,7 +79,7 @@ fn with_password(figment: Figment, file: &SecretFile<'_>) -> Result<Figment, Set
             let metadata = figment.find_metadata(DATABASE_URL);
             let origin = metadata.map_or_else(String::new, |origin| place(origin, DATABASE_URL));
             let place = format!("{origin}, with the password in {}", file.place());
-            Ok(figment.merge(Secret { key: DATABASE_URL, value: url.as_str(), place }))
+            Ok(figment.merge(SecretProvider { key: DATABASE_URL, value: url.as_str(), place }))
         }
     }
 }
@@ -118,13 +118,13 @@ impl SecretFile<'_> {
 }
 
 /// One value, with the file that it came from.
-struct Secret<'a> {
+struct SecretProvider<'a> {
     key: &'a str,
     value: &'a str,
     place: String,
 }
 
-impl Provider for Secret<'_> {
+impl Provider for SecretProvider<'_> {
     fn metadata(&self) -> Metadata {
         Metadata::from("secret file", Source::Custom(self.place.clone()))
     }

@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for SenderSettings {
         /// `{ name = "…", address = "…" }`
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Parts {
+        struct SenderParts {
             name: Option<String>,
             address: String,
         }
@@ -72,7 +72,8 @@ impl<'de> Deserialize<'de> for SenderSettings {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SenderSettings, A::Error> {
-                let Parts { name, address } = Parts::deserialize(MapAccessDeserializer::new(map))?;
+                let SenderParts { name, address } =
+                    SenderParts::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(SenderSettings::new(&name.unwrap_or_default(), &address))
             }
         }

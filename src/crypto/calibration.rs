@@ -9,12 +9,12 @@ use super::hasher::{HashingParameters, argon2id};
 use crate::clock::Clock;
 
 /// Nothing below this is recommended (R41; OWASP, Password Storage).
-pub const LEAST_MEMORY_KIB: u32 = 19_456;
-pub const LEAST_ITERATIONS: u32 = 2;
+pub const MIN_MEMORY_KIB: u32 = 19_456;
+pub const MIN_ITERATIONS: u32 = 2;
 /// The settings take no more.
-const MOST_ITERATIONS: u32 = 16;
+const MAX_ITERATIONS: u32 = 16;
 /// The time of costs is the median of so many hashes in each slot.
-const HASHES: usize = 5;
+const SAMPLES: usize = 5;
 /// Memory is recommended in steps of a mebibyte.
 const STEP_KIB: u32 = 1_024;
 
@@ -53,21 +53,21 @@ fn choose<E>(
     measure: impl Fn(u32, u32) -> Result<Duration, E>,
 ) -> Result<Calibrated, E> {
     let try_with = |memory_kib: u32, iterations: u32| {
-        let memory_kib = memory_kib.max(LEAST_MEMORY_KIB);
-        let iterations = iterations.clamp(LEAST_ITERATIONS, MOST_ITERATIONS);
+        let memory_kib = memory_kib.max(MIN_MEMORY_KIB);
+        let iterations = iterations.clamp(MIN_ITERATIONS, MAX_ITERATIONS);
         let took = measure(memory_kib, iterations)?;
         Ok(Calibrated { memory_kib, iterations, took })
     };
     let share = |of: &Calibrated| target.as_secs_f64() / of.took.as_secs_f64().max(1e-9);
-    let mut best = try_with(LEAST_MEMORY_KIB, LEAST_ITERATIONS)?;
+    let mut best = try_with(MIN_MEMORY_KIB, MIN_ITERATIONS)?;
     // the time grows with memory times passes, but for caches: so the first guess is looked at again
     for _ in 0..2 {
         let wanted = (f64::from(best.memory_kib) * share(&best)) as u32 / STEP_KIB * STEP_KIB;
-        best = try_with(wanted.min(most_memory_kib), LEAST_ITERATIONS)?;
+        best = try_with(wanted.min(most_memory_kib), MIN_ITERATIONS)?;
     }
     for _ in 0..2 {
         let wanted = (f64::from(best.iterations) * share(&best)) as u32;
-        if wanted.clamp(LEAST_ITERATIONS, MOST_ITERATIONS) != best.iterations {
+        if wanted.clamp(MIN_ITERATIONS, MAX_ITERATIONS) != best.iterations {
             best = try_with(best.memory_kib, wanted)?;
         }
     }
@@ -94,7 +94,7 @@ fn times_of_one(params: &Params, clock: &Clock) -> Vec<Duration> {
     };
     // the first one meets memory that the system has yet to give
     time();
-    (0..HASHES).map(|_| time()).collect()
+    (0..SAMPLES).map(|_| time()).collect()
 }
 
 #[cfg(test)]

@@ -20,12 +20,12 @@ pub(super) struct FairQueue<T> {
     /// Entries of the network itself, oldest first; only the narrowest networks have any.
     entries: VecDeque<T>,
     /// The networks within this one that have entries. The first of them has its turn.
-    parts: VecDeque<Part<T>>,
+    parts: VecDeque<SubnetQueue<T>>,
     /// Of all entries, those of the parts included.
     work: u64,
 }
 
-struct Part<T> {
+struct SubnetQueue<T> {
     subnet: Subnet,
     /// Work that the network may be served before its turn ends.
     credit: u64,
@@ -74,7 +74,7 @@ impl<T: Entry> FairQueue<T> {
             Some(known) => known,
             None => {
                 let (subnet, queue) = (*first, Self::default());
-                self.parts.push_back(Part { subnet, credit: quantum, queue });
+                self.parts.push_back(SubnetQueue { subnet, credit: quantum, queue });
                 self.parts.len() - 1
             }
         };
@@ -144,14 +144,14 @@ impl<T: Entry> FairQueue<T> {
         }
     }
 
-    /// Removes entries from the front of each network's own queue while `is_over` holds for them.
-    pub(super) fn remove_over(&mut self, is_over: &impl Fn(&T) -> bool) -> Vec<T> {
+    /// Removes entries from the front of each network's own queue while `is_expired` holds for them.
+    pub(super) fn remove_expired(&mut self, is_expired: &impl Fn(&T) -> bool) -> Vec<T> {
         let mut removed = Vec::new();
-        while let Some(entry) = self.entries.pop_front_if(|entry| is_over(entry)) {
+        while let Some(entry) = self.entries.pop_front_if(|entry| is_expired(entry)) {
             removed.push(entry);
         }
         for part in &mut self.parts {
-            removed.extend(part.queue.remove_over(is_over));
+            removed.extend(part.queue.remove_expired(is_expired));
         }
         self.parts.retain(|part| !part.queue.is_empty());
         self.work -= removed.iter().map(Entry::work).sum::<u64>();
@@ -298,7 +298,7 @@ mod tests {
         push(&mut queue, A, 2, UNIT);
         push(&mut queue, B, 1, UNIT);
         push(&mut queue, B, 2, 3 * UNIT);
-        let removed = queue.remove_over(&|item: &Item| item.1 == UNIT);
+        let removed = queue.remove_expired(&|item: &Item| item.1 == UNIT);
         assert_eq!((removed.len(), queue.len(), queue.work()), (3, 2, 6 * UNIT));
         assert_eq!(served(&mut queue, 3), [B, B]);
     }

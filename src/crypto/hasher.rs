@@ -9,7 +9,7 @@
 //! A request that would wait too long is told so at once ([`HashError::Busy`]), before any work.
 //! Networks take turns, so each caller has to say which network it comes from. Sign-in goes before
 //! sign-up, and of the jobs taken while a sign-up waits at least every eighth is a sign-up. This module knows nothing of accounts: which hash belongs to whom, and storing
-//! a better one when [`Verdict::Right`] says that it is outdated, is its caller's business.
+//! a better one when [`Verification::Right`] says that it is outdated, is its caller's business.
 
 use std::fmt;
 use std::io;
@@ -25,22 +25,22 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::crypto::queue::{Answer, Cost, Job, Receiver, State, Task};
-pub use crate::crypto::queue::{HashError, Purpose};
-use crate::crypto::secret::Entropy;
-use crate::metrics::Hashing;
+use crate::crypto::entropy::Entropy;
+use crate::crypto::hash_queue::{Cost, HashQueue, HashResult, Job, Receiver, Task};
+pub use crate::crypto::hash_queue::{HashError, Purpose};
+use crate::metrics::HashingMetrics;
 use crate::model::Network;
 
 /// A stored hash may need this many times the configured memory, and no more. The memory of a slot
 /// grows to what a hash needs; what is beyond the configured memory is given back after that hash.
-const MEMORY_CEILING: u32 = 8;
+const MAX_MEMORY_FACTOR: u32 = 8;
 /// For so long a slot without work keeps its memory. Having it made anew costs a few milliseconds.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A slot asks for so many blocks of 1 KiB at least, and touches only those that it needs. Of more than
 /// 32 MiB glibc gives all back that is freed; what is less it may keep for good, and soon does.
-const FEWEST_BLOCKS: usize = 33 * 1_024;
+const MIN_BLOCKS: usize = 33 * 1_024;
 /// A stored hash may ask for this many passes, or for the configured number if that is higher.
-const ITERATIONS_CEILING: u32 = 16;
+const MAX_ITERATIONS: u32 = 16;
 /// A third of the share of a thread that has none, by the kernel's table of weights.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
@@ -101,7 +101,7 @@ impl fmt::Debug for PasswordHash {
 
 /// Whether a password is the one that was hashed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Verification {
     Wrong,
     /// `outdated`: made with a cost, or a tag, below the present one, and to be made anew.
     Right {
@@ -124,7 +124,7 @@ pub struct Load {
 
 /// Hashes and verifies passwords; cheap to clone. Its threads end when the last clone is dropped.
 #[derive(Clone)]
-pub struct Hasher(Arc<Owner>);
+pub struct Hasher(Arc<PoolHandle>);
 
 impl Hasher {
     /// Starts the slots, and does not wait for them: each one makes its memory and measures one
@@ -133,7 +133,7 @@ impl Hasher {
     /// # Errors
     /// When Argon2 does not take the parameters, or the system gives no thread.
     pub fn start(of: HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
-        Self::start_keeping_memory(of, clock, entropy, IDLE)
+        Self::start_keeping_memory(of, clock, entropy, IDLE_TIMEOUT)
     }
 
     fn start_keeping_memory(
@@ -147,7 +147,7 @@ impl Hasher {
         for slot in 0..of.slots {
             let shared = Arc::clone(&hasher.0.shared);
             thread::Builder::new().name(format!("hash-{slot}")).spawn(move || {
-                step_back();
+                lower_priority();
                 shared.serve(idle);
             })?;
         }
@@ -170,10 +170,10 @@ impl Hasher {
         if of.slots == 0 {
             return Err(invalid("a hasher needs at least one slot"));
         }
-        let state = State::new(of.slots, of.max_wait, Cost::from(&params));
+        let state = HashQueue::new(of.slots, of.max_wait, Cost::from(&params));
         let shared =
             Arc::new(Shared { params, clock, state: Mutex::new(state), work: Condvar::new() });
-        Ok(Self(Arc::new(Owner { shared, entropy })))
+        Ok(Self(Arc::new(PoolHandle { shared, entropy })))
     }
 
     /// Whether a hash asked for now would be let in; asked before any other work is done for a
@@ -214,16 +214,16 @@ impl Hasher {
         against: &PasswordHash,
         purpose: Purpose,
         network: Network,
-    ) -> Result<Verdict, HashError> {
+    ) -> Result<Verification, HashError> {
         let current = &self.0.shared.params;
-        let (params, salt, stored) = take_apart(against, current)?;
+        let (params, salt, stored) = parse_phc(against, current)?;
         let outdated = params.m_cost() < current.m_cost()
             || params.t_cost() < current.t_cost()
             || params.p_cost() < current.p_cost()
             || params.output_len() < current.output_len();
         let tag = self.derive(password, salt, params, purpose, network).await?;
         let same = bool::from(tag.as_bytes().ct_eq(stored.as_bytes()));
-        Ok(if same { Verdict::Right { outdated } } else { Verdict::Wrong })
+        Ok(if same { Verification::Right { outdated } } else { Verification::Wrong })
     }
 
     /// A hash of the present parameters that no password is known to fit. Verified against where an
@@ -264,7 +264,7 @@ impl Hasher {
     }
 
     /// What it counts.
-    pub fn metrics(&self) -> Hashing {
+    pub fn metrics(&self) -> HashingMetrics {
         self.0.shared.lock().metrics.clone()
     }
 
@@ -356,12 +356,12 @@ impl fmt::Debug for Hasher {
 }
 
 /// What the clones of a [`Hasher`] share and its threads do not: dropped, it ends them.
-struct Owner {
+struct PoolHandle {
     shared: Arc<Shared>,
     entropy: Entropy,
 }
 
-impl Drop for Owner {
+impl Drop for PoolHandle {
     fn drop(&mut self) {
         // The threads are not joined: that could hold up an async thread for the length of a hash.
         self.shared.lock().stopped = true;
@@ -371,13 +371,13 @@ impl Drop for Owner {
 
 /// On Linux: while others want a processor, this thread has a smaller share of it. A hash takes a
 /// little longer, and requests without one are not slowed down by sign-ins (R51).
-fn step_back() {
+fn lower_priority() {
     #[cfg(target_os = "linux")]
     // not worth a word where it is not allowed
     let _ = rustix::process::nice(NICENESS);
 }
 
-fn take_apart(
+fn parse_phc(
     hash: &PasswordHash,
     current: &Params,
 ) -> Result<(Params, phc::Salt, phc::Output), HashError> {
@@ -387,8 +387,8 @@ fn take_apart(
         return Err(malformed("not Argon2id of version 19"));
     }
     let params = Params::try_from(&phc).map_err(|_| malformed("parameters"))?;
-    if params.m_cost() > current.m_cost().saturating_mul(MEMORY_CEILING)
-        || params.t_cost() > current.t_cost().max(ITERATIONS_CEILING)
+    if params.m_cost() > current.m_cost().saturating_mul(MAX_MEMORY_FACTOR)
+        || params.t_cost() > current.t_cost().max(MAX_ITERATIONS)
     {
         return Err(malformed("cost beyond reason"));
     }
@@ -401,10 +401,10 @@ pub(super) fn argon2id(
     salt: &[u8],
     params: &Params,
     memory: &mut Vec<Block>,
-) -> Answer {
+) -> HashResult {
     let blocks = params.block_count().max(memory.len());
     // `resize` alone would double a memory that lacks one block.
-    memory.reserve_exact(blocks.max(FEWEST_BLOCKS) - memory.len());
+    memory.reserve_exact(blocks.max(MIN_BLOCKS) - memory.len());
     memory.resize(blocks, Block::new());
     let mut tag = [0; phc::Output::MAX_LENGTH];
     let tag = &mut tag[..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
@@ -418,12 +418,12 @@ pub(super) fn argon2id(
 struct Shared {
     params: Params,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<HashQueue>,
     work: Condvar,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HashQueue> {
         // Nothing is left half done under the lock, so a poisoned state is a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -575,15 +575,15 @@ mod tests {
         let hasher = start(tiny());
         let hash = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         let right = hasher.verify(PASSWORD, &hash, Purpose::SignIn, HERE).await.unwrap();
-        assert_eq!(right, Verdict::Right { outdated: false });
+        assert_eq!(right, Verification::Right { outdated: false });
         for wrong in [&b"correct horse batterz"[..], b"", &PASSWORD[1..]] {
             let verdict = hasher.verify(wrong, &hash, Purpose::SignIn, HERE).await.unwrap();
-            assert_eq!(verdict, Verdict::Wrong);
+            assert_eq!(verdict, Verification::Wrong);
         }
         let decoy = hasher.decoy().unwrap();
         assert_eq!(decoy.costs(), hash.costs());
         let verdict = hasher.verify(PASSWORD, &decoy, Purpose::SignIn, HERE).await.unwrap();
-        assert_eq!(verdict, Verdict::Wrong);
+        assert_eq!(verdict, Verification::Wrong);
         assert_eq!(format!("{hash:?}"), "PasswordHash(redacted)");
     }
 
@@ -597,7 +597,7 @@ mod tests {
             (HashingParameters { memory_kib: 32, ..tiny() }, false),
         ] {
             let verdict = start(parameters).verify(PASSWORD, &stored, Purpose::SignIn, HERE).await;
-            assert_eq!(verdict.unwrap(), Verdict::Right { outdated });
+            assert_eq!(verdict.unwrap(), Verification::Right { outdated });
         }
     }
 
@@ -608,7 +608,7 @@ mod tests {
                       $nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         let stored = PasswordHash::new(stored.to_owned());
         let verdict = start(tiny()).verify(b"password", &stored, Purpose::SignIn, HERE).await;
-        assert_eq!(verdict.unwrap(), Verdict::Right { outdated: false });
+        assert_eq!(verdict.unwrap(), Verification::Right { outdated: false });
     }
 
     #[tokio::test]
@@ -701,7 +701,7 @@ mod tests {
         let costly = start(HashingParameters { memory_kib: 80, ..tiny() });
         let stored = costly.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         let verdict = hasher.verify(PASSWORD, &stored, Purpose::SignIn, HERE).await.unwrap();
-        assert_eq!(verdict, Verdict::Right { outdated: false });
+        assert_eq!(verdict, Verification::Right { outdated: false });
         assert_eq!(memory(&hasher).await.1, 0, "what was more is free for others");
         hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         assert_eq!(memory(&hasher).await.1, 64);
@@ -724,7 +724,7 @@ mod tests {
         };
         assert_eq!(wait, Duration::from_millis(1_800));
         drop(gate);
-        assert_eq!(costly.await.unwrap(), Verdict::Right { outdated: false });
+        assert_eq!(costly.await.unwrap(), Verification::Right { outdated: false });
     }
 
     #[tokio::test]
@@ -736,7 +736,7 @@ mod tests {
             thread::sleep(idle * 2);
         }
         let verdict = hasher.verify(PASSWORD, &stored, Purpose::SignIn, HERE).await.unwrap();
-        assert_eq!(verdict, Verdict::Right { outdated: false });
+        assert_eq!(verdict, Verification::Right { outdated: false });
     }
 
     #[tokio::test]

@@ -3,8 +3,8 @@
 //! Codes alone do not tell. Postfix gives 5.7.1 to relaying, to senders, to names in EHLO and to listed
 //! addresses alike (RFC 3463 §3.8), and most of its refusals come at RCPT, whatever they are about.
 
+use crate::mail::delivery_failure::{DeliveryFailure, ReplyCode, Stage};
 use crate::mail::diagnosis::Diagnosis;
-use crate::mail::failure::{Failure, Refusal, Stage};
 
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ const CLEAR: [&str; 4] = ["starttls", "tls required", "encryption required", "mu
 
 impl Refused {
     /// What the refusal is about, where its words tell.
-    pub fn of(failure: &Failure, is_encrypted: bool) -> Option<Self> {
+    pub fn of(failure: &DeliveryFailure, is_encrypted: bool) -> Option<Self> {
         let code = failure.code?;
         match (failure.stage, code) {
             (Stage::Authentication, 500 | 502 | 503) => return Some(Self::SignIn),
@@ -58,7 +58,7 @@ impl Refused {
             _ => return None,
         }
         let refusal = failure.refusal();
-        if refusal.is_some_and(Refusal::is_about_the_address) {
+        if refusal.is_some_and(ReplyCode::is_bad_address) {
             return None;
         }
         let words = without_addresses(&failure.words).to_ascii_lowercase();
@@ -250,7 +250,7 @@ mod tests {
             (auth, "535 5.7.8 no", None),
         ] {
             let (code, rest) = words.split_once(' ').unwrap();
-            let failure = Failure::answered(stage, code.parse().unwrap(), rest);
+            let failure = DeliveryFailure::answered(stage, code.parse().unwrap(), rest);
             assert_eq!(Refused::of(&failure, false), expected, "{words}");
             let encrypted = expected.filter(|refused| *refused != Refused::Clear);
             assert_eq!(Refused::of(&failure, true), encrypted, "{words}");

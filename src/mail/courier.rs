@@ -3,7 +3,7 @@
 //! A letter's own faults (a recipient that is refused) cost it tries, with growing pauses, and in
 //! the end make it a dead letter that stays visible. No other letter waits for it. A mail server that
 //! is down costs no letter anything: the courier pauses as a whole, probes with one letter at a time,
-//! and goes on where it was. The [`Breaker`] tells the two apart.
+//! and goes on where it was. The [`CircuitBreaker`] tells the two apart.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use futures_util::future::join_all;
 
 use crate::clock::Clock;
 use crate::config::{LimitSettings, LinkSettings, PublicUrl};
-use crate::crypto::secret::Entropy;
-use crate::mail::content::Decision;
-use crate::mail::in_flight::{InFlight, MOST_AT_ONCE, Room};
-use crate::mail::refusals::Verdict;
+use crate::crypto::entropy::Entropy;
+use crate::mail::composer::Composition;
+use crate::mail::in_flight::{Capacity, InFlight, MAX_DELIVERIES};
+use crate::mail::refusals::RefusalOutcome;
 use crate::mail::{
-    Breaker, Cause, Envelope, Failure, Fault, Letter, LetterCap, Mailbox, Outbox, RenderError,
-    Renderer, SentLetter, Transport,
+    CircuitBreaker, DeliveryFailure, Envelope, FailureClass, Letter, LetterCap, LetterRequest,
+    Mailbox, Outbox, RenderError, Renderer, SentLetter, Transport,
 };
-use crate::metrics::Letters;
+use crate::metrics::LetterMetrics;
 use crate::storage::{ClaimLimit, ClaimedLetter, LetterId, Store, StoreError, chain};
 
 /// What a delivery takes besides the mail server's time. Leases are longer by so much than that time:
 /// longer than a delivery can take, and no longer, so that a letter which was on its way when its
 /// courier was killed is soon on its way again.
-const MARGIN: Duration = Duration::from_secs(15);
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// After this many failures of its own a letter is given up; that is after about two days.
 const MAX_TRIES: u32 = 17;
 /// How often the outbox is looked at even if nobody says that there is something in it: another
 /// node may have posted it.
-pub(super) const ROUND: Duration = Duration::from_secs(1);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// So often it is tried again to note that a letter was taken.
-const MARKED_AGAIN: usize = 8;
+const MAX_MARK_RETRIES: usize = 8;
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Delivers letters. One for each node; any number may share a database.
@@ -54,8 +54,8 @@ pub struct Courier {
     pub limits: LimitSettings,
     /// In development: where letters can be read as their recipients see them; links are logged.
     pub development: Option<Mailbox>,
-    pub breaker: Breaker,
-    pub metrics: Letters,
+    pub breaker: CircuitBreaker,
+    pub metrics: LetterMetrics,
 }
 
 /// What one round of the courier did.
@@ -86,8 +86,8 @@ impl Courier {
             tracing::warn!(error = chain(&error), "the outbox cannot be read");
         }
         loop {
-            let most = self.breaker.most_connections(self.clock.now(), MOST_AT_ONCE);
-            match self.claim(in_flight.before_a_probe(), in_flight.room(most)).await {
+            let most = self.breaker.most_connections(self.clock.now(), MAX_DELIVERIES);
+            match self.claim(in_flight.before_a_probe(), in_flight.capacity(most)).await {
                 Ok(letters) => {
                     let is_probe = self.breaker.is_open();
                     for letter in letters {
@@ -106,7 +106,7 @@ impl Courier {
                 () = &mut stop => break,
                 Some(()) = in_flight.ended() => {}
                 () = self.outbox.woken() => {}
-                () = tokio::time::sleep(ROUND) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
         while in_flight.ended().await.is_some() {}
@@ -114,7 +114,7 @@ impl Courier {
 
     /// Delivers what is due, once.
     pub async fn deliver_due(&self) -> Result<Delivered, StoreError> {
-        let letters = self.claim(0, InFlight::default().room(MOST_AT_ONCE)).await?;
+        let letters = self.claim(0, InFlight::default().capacity(MAX_DELIVERIES)).await?;
         let deliveries = letters.iter().map(|letter| self.try_to_deliver(letter, None));
         let outcomes = join_all(deliveries).await;
         let sent = outcomes.iter().filter(|&&left| left).count();
@@ -125,19 +125,19 @@ impl Courier {
     /// backup holds back is held from now on.
     pub async fn remember_refusals(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.store.write(async |tx| tx.begin_with_held_letters(now).await).await?;
+        self.store.write(async |tx| tx.date_held_letters(now).await).await?;
         let refused = self.store.read(async |db| db.find_refused_letters().await).await?;
         self.breaker.remember(&refused, now);
         Ok(())
     }
 
     /// Takes the lease of letters that are due, or that are to be tried ahead of that: as many as
-    /// `room` has, those to domains that the mail server is slow with last. During an outage that is one,
+    /// `capacity` has, those to domains that the mail server is slow with last. During an outage that is one,
     /// a letter that was never refused if there is one, and none to such a domain.
     async fn claim(
         &self,
         on_their_way: usize,
-        room: Room,
+        capacity: Capacity,
     ) -> Result<Vec<ClaimedLetter>, StoreError> {
         let now = self.clock.now();
         let outage = self.breaker.may_probe(now, on_their_way);
@@ -145,7 +145,7 @@ impl Courier {
             return Ok(Vec::new());
         }
         let probes = match outage {
-            None => self.breaker.probes(now, room.rest(&[]).refused),
+            None => self.breaker.probes(now, capacity.remaining(&[]).refused),
             Some(_) => Vec::new(),
         };
         let is_due = self.store.read(async |db| db.has_due_letters(now).await).await?;
@@ -153,11 +153,11 @@ impl Courier {
             return Ok(Vec::new());
         }
         let lease = self.entropy.uuid_v7(now);
-        let until = now + self.timeout + MARGIN;
-        let claim = self.store.write_behind(async |tx| {
+        let until = now + self.timeout + LEASE_MARGIN;
+        let claim = self.store.write_best_effort(async |tx| {
             if outage.is_some() {
                 let (fresh, refused) = (ClaimLimit::fresh(1), ClaimLimit::refused(1));
-                let slow = &room.slow;
+                let slow = &capacity.slow;
                 let claimed = tx.claim_letters_beside(lease, now, until, fresh, slow).await?;
                 return match claimed.is_empty() {
                     true => tx.claim_letters_beside(lease, now, until, refused, slow).await,
@@ -167,12 +167,12 @@ impl Courier {
             for probe in &probes {
                 tx.claim_letter_early(*probe, lease, now, until).await?;
             }
-            let refused = room.all.refused.saturating_sub(probes.len());
-            let limit = ClaimLimit { refused, ..room.all };
-            let claimed = tx.claim_letters_beside(lease, now, until, limit, &room.slow).await?;
-            match room.slow.is_empty() {
+            let refused = capacity.all.refused.saturating_sub(probes.len());
+            let limit = ClaimLimit { refused, ..capacity.all };
+            let claimed = tx.claim_letters_beside(lease, now, until, limit, &capacity.slow).await?;
+            match capacity.slow.is_empty() {
                 true => Ok(claimed),
-                false => tx.claim_letters(lease, now, until, room.rest(&claimed)).await,
+                false => tx.claim_letters(lease, now, until, capacity.remaining(&claimed)).await,
             }
         });
         claim.await
@@ -204,23 +204,24 @@ impl Courier {
         letter: &ClaimedLetter,
         patience: Option<Duration>,
     ) -> Result<bool, DeliveryError> {
-        let cause: Cause = serde_json::from_str(&letter.facts)?;
-        let cap = cause.cap();
-        let decision = self.store.write(async |tx| self.decide(tx, letter, cause).await).await?;
-        let (content, locale) = match decision {
-            Decision::Send { content, locale } => (content, locale.or(letter.locale.clone())),
-            Decision::Drop => {
+        let request: LetterRequest = serde_json::from_str(&letter.facts)?;
+        let cap = request.cap();
+        let composition =
+            self.store.write(async |tx| self.compose(tx, letter, request).await).await?;
+        let (content, locale) = match composition {
+            Composition::Send { content, locale } => (content, locale.or(letter.locale.clone())),
+            Composition::Drop => {
                 self.breaker.forget(letter.id);
                 self.store.write(async |tx| tx.drop_letter(letter).await).await?;
                 return Ok(false);
             }
-            Decision::Wait { until } => {
+            Composition::Wait { until } => {
                 self.store
                     .write(async |tx| tx.postpone_letter(letter, until, letter.tries, None).await)
                     .await?;
                 return Ok(false);
             }
-            Decision::Lost => return Ok(false),
+            Composition::Lost => return Ok(false),
         };
         let now = self.clock.now();
         let locale = locale.as_ref();
@@ -235,24 +236,24 @@ impl Courier {
             return Ok(false);
         }
         let outcome = self.transport.send(&sent, rendered, patience).await;
-        let fault = outcome.as_ref().err().map(Failure::fault);
-        if !matches!(fault, Some(Fault::Server | Fault::Connections)) {
+        let fault = outcome.as_ref().err().map(DeliveryFailure::class);
+        if !matches!(fault, Some(FailureClass::Server | FailureClass::Connections)) {
             self.breaker.server_is_there();
         }
         match outcome {
             Ok(()) => {
-                self.has_left(letter, &content, cap).await?;
+                self.handle_sent(letter, &content, cap).await?;
                 self.show(sent);
                 Ok(true)
             }
             Err(failure) => {
-                self.is_refused(letter, &failure).await?;
+                self.handle_refusal(letter, &failure).await?;
                 Ok(false)
             }
         }
     }
 
-    async fn has_left(
+    async fn handle_sent(
         &self,
         letter: &ClaimedLetter,
         content: &Letter,
@@ -262,25 +263,25 @@ impl Courier {
         let mark = || {
             self.store.write(async |tx| {
                 match cap {
-                    LetterCap::OfRecipient => tx.count_letter(&letter.email, None, now).await?,
-                    LetterCap::OfNotices => {
+                    LetterCap::PerRecipient => tx.count_letter(&letter.email, None, now).await?,
+                    LetterCap::PerNotice => {
                         tx.count_letter(&letter.email, Some(&letter.kind), now).await?;
                     }
                     LetterCap::None => {}
                 }
                 match letter.kind.as_str() {
-                    Cause::FAREWELL => tx.drop_letter(letter).await,
+                    LetterRequest::FAREWELL => tx.drop_letter(letter).await,
                     _ => tx.mark_sent(letter, now).await,
                 }
             })
         };
         // once it is taken, a database that is away for a moment is no reason to send it again
         let mut marked = mark().await;
-        for _ in 0..MARKED_AGAIN {
+        for _ in 0..MAX_MARK_RETRIES {
             if marked.is_ok() {
                 break;
             }
-            tokio::time::sleep(ROUND).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             marked = mark().await;
         }
         marked?;
@@ -298,17 +299,17 @@ impl Courier {
         Ok(())
     }
 
-    async fn is_refused(
+    async fn handle_refusal(
         &self,
         letter: &ClaimedLetter,
-        failure: &Failure,
+        failure: &DeliveryFailure,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let (stage, code, words) = (failure.stage.as_str(), failure.code, failure.words.as_str());
-        match failure.fault() {
-            fault @ (Fault::Server | Fault::Connections) => {
+        match failure.class() {
+            fault @ (FailureClass::Server | FailureClass::Connections) => {
                 self.metrics.tried("postponed");
-                let again = match fault == Fault::Connections && !self.breaker.is_open() {
+                let again = match fault == FailureClass::Connections && !self.breaker.is_open() {
                     true => self.breaker.has_enough_connections(now, failure.others),
                     false => self.breaker.server_is_down(now, failure),
                 };
@@ -317,22 +318,22 @@ impl Courier {
                 });
                 postponed.await.map(|_| ())
             }
-            Fault::ForNow => {
-                self.breaker.refused_for_now(letter, failure.refusal(), now);
+            FailureClass::Transient => {
+                self.breaker.refused_temporarily(letter, failure.refusal(), now);
                 tracing::info!(letter = %letter.id, stage, code, "a letter was refused for now");
                 self.fail(letter, words).await
             }
-            Fault::ForGood => {
+            FailureClass::Permanent => {
                 tracing::warn!(letter = %letter.id, stage, code, "a letter was refused for good");
                 let verdict = failure
                     .refusal()
-                    .map(|refusal| self.breaker.refused_for_good(letter, refusal, now));
+                    .map(|refusal| self.breaker.refused_permanently(letter, refusal, now));
                 match verdict {
-                    Some(Verdict::Waits) => self.fail(letter, words).await?,
-                    Some(Verdict::Dies) | None => {
+                    Some(RefusalOutcome::Waits) => self.fail(letter, words).await?,
+                    Some(RefusalOutcome::Dies) | None => {
                         self.give_up(letter, words).await?;
                         // the server took another one before this was written down
-                        if self.breaker.goes_again(letter.id) {
+                        if self.breaker.is_retried(letter.id) {
                             self.revive(&[letter.id]).await?;
                         }
                     }
@@ -377,7 +378,7 @@ impl Courier {
         self.metrics.tried("dead");
         self.store
             .write(async |tx| match letter.kind.as_str() {
-                Cause::FAREWELL => tx.drop_letter(letter).await,
+                LetterRequest::FAREWELL => tx.drop_letter(letter).await,
                 _ => tx.mark_dead(letter, now, words).await,
             })
             .await?;

@@ -12,11 +12,11 @@ use tokio::time::timeout;
 
 use crate::config::{Encryption, SmtpServer};
 use crate::mail::advice::Refused;
-use crate::mail::failure::{CertificateFault, Failure, Stage, Trouble};
+use crate::mail::delivery_failure::{CertificateFault, ConnectionError, DeliveryFailure, Stage};
 use crate::mail::smtp::Smtp;
 
 /// How long the server may take to show what it offers, for each way of asking.
-const ASK_WITHIN: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What keeps letters from leaving.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Diagnosis {
 
 /// What the server offers on one way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Offer {
+struct EhloResponse {
     starttls: bool,
     /// Mechanisms of AUTH (RFC 4954 §3).
     mechanisms: Vec<String>,
@@ -39,11 +39,11 @@ struct Offer {
 
 /// What the server shows to a client that asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Shown {
+struct Capabilities {
     /// In the clear; `None` if it does not greet.
-    clear: Option<Offer>,
+    clear: Option<EhloResponse>,
     /// Encrypted from the first byte, or behind STARTTLS.
-    encrypted: Option<Offer>,
+    encrypted: Option<EhloResponse>,
     /// It speaks TLS from the first byte.
     is_implicit: bool,
     /// The issuer of its certificate is its own subject.
@@ -52,64 +52,66 @@ struct Shown {
 
 impl Smtp {
     /// Tells what to change after a failure.
-    pub async fn diagnose(&self, failure: &Failure, sender: &str) -> Option<Diagnosis> {
-        let ask = matches!(
+    pub async fn diagnose(&self, failure: &DeliveryFailure, sender: &str) -> Option<Diagnosis> {
+        let is_probed = matches!(
             failure.stage,
             Stage::Greeting | Stage::Encryption | Stage::Authentication | Stage::Sender
         );
-        let shown = if ask { self.shown().await } else { Shown::default() };
-        diagnosis(failure, &self.0.server, &shown, sender)
+        let capabilities =
+            if is_probed { self.capabilities().await } else { Capabilities::default() };
+        diagnosis(failure, &self.0.server, &capabilities, sender)
     }
 
-    async fn shown(&self) -> Shown {
+    async fn capabilities(&self) -> Capabilities {
         let host = self.0.server.host.clone();
         let tls = TlsParametersBuilder::new(host)
             .dangerous_accept_invalid_certs(true)
             .dangerous_accept_invalid_hostnames(true)
             .build();
-        let Ok(tls) = tls else { return Shown::default() };
-        let mut shown = Shown::default();
-        if let Ok(Some(mut connection)) = timeout(ASK_WITHIN, self.ask(None)).await {
-            let offer = self.offer(&mut connection).await;
-            let starttls = offer.starttls;
-            shown.clear = Some(offer);
+        let Ok(tls) = tls else { return Capabilities::default() };
+        let mut capabilities = Capabilities::default();
+        if let Ok(Some(mut connection)) = timeout(PROBE_TIMEOUT, self.probe(None)).await {
+            let ehlo = self.ehlo(&mut connection).await;
+            let starttls = ehlo.starttls;
+            capabilities.clear = Some(ehlo);
             let hello = &self.0.hello_name;
             if starttls
                 && let Ok(Ok(())) =
-                    timeout(ASK_WITHIN, connection.starttls(tls.clone(), hello)).await
+                    timeout(PROBE_TIMEOUT, connection.starttls(tls.clone(), hello)).await
             {
-                shown.is_self_signed = is_self_signed(&connection);
-                shown.encrypted = Some(self.offer(&mut connection).await);
+                capabilities.is_self_signed = is_self_signed(&connection);
+                capabilities.encrypted = Some(self.ehlo(&mut connection).await);
             }
-        } else if let Ok(Some(mut connection)) = timeout(ASK_WITHIN, self.ask(Some(tls))).await {
-            shown.is_implicit = true;
-            shown.is_self_signed = is_self_signed(&connection);
-            shown.encrypted = Some(self.offer(&mut connection).await);
+        } else if let Ok(Some(mut connection)) = timeout(PROBE_TIMEOUT, self.probe(Some(tls))).await
+        {
+            capabilities.is_implicit = true;
+            capabilities.is_self_signed = is_self_signed(&connection);
+            capabilities.encrypted = Some(self.ehlo(&mut connection).await);
         }
-        shown
+        capabilities
     }
 
-    async fn ask(&self, tls: Option<TlsParameters>) -> Option<AsyncSmtpConnection> {
+    async fn probe(&self, tls: Option<TlsParameters>) -> Option<AsyncSmtpConnection> {
         let addresses = self.0.addresses().await.ok()?;
-        let (within, hello) = (Some(ASK_WITHIN), &self.0.hello_name);
+        let (within, hello) = (Some(PROBE_TIMEOUT), &self.0.hello_name);
         let connected =
             AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), within, hello, tls, None);
         connected.await.ok()
     }
 
-    async fn offer(&self, connection: &mut AsyncSmtpConnection) -> Offer {
-        let mut offer = Offer::default();
+    async fn ehlo(&self, connection: &mut AsyncSmtpConnection) -> EhloResponse {
+        let mut ehlo = EhloResponse::default();
         let hello = connection.command(Ehlo::new(self.0.hello_name.clone()));
-        let Ok(Ok(answer)) = timeout(ASK_WITHIN, hello).await else { return offer };
+        let Ok(Ok(answer)) = timeout(PROBE_TIMEOUT, hello).await else { return ehlo };
         for line in answer.message() {
             let mut words = line.split_ascii_whitespace().map(str::to_ascii_uppercase);
             match words.next().as_deref() {
-                Some("STARTTLS") => offer.starttls = true,
-                Some("AUTH") => offer.mechanisms.extend(words.filter(|word| is_token(word))),
+                Some("STARTTLS") => ehlo.starttls = true,
+                Some("AUTH") => ehlo.mechanisms.extend(words.filter(|word| is_token(word))),
                 _ => {}
             }
         }
-        offer
+        ehlo
     }
 }
 
@@ -130,15 +132,15 @@ const CA_FILE: Option<&str> = Some("vestibule.mail.ca_file");
 const FROM: Option<&str> = Some("vestibule.mail.from");
 
 fn diagnosis(
-    failure: &Failure,
+    failure: &DeliveryFailure,
     server: &SmtpServer,
-    shown: &Shown,
+    capabilities: &Capabilities,
     sender: &str,
 ) -> Option<Diagnosis> {
     let SmtpServer { host, port, encryption, login } = server;
     let say = |seen: String, setting, advice: String| Some(Diagnosis { seen, setting, advice });
-    let trouble = failure.trouble;
-    let behind_starttls = shown.clear.as_ref().is_some_and(|offer| offer.starttls);
+    let connection_error = failure.connection_error;
+    let behind_starttls = capabilities.clear.as_ref().is_some_and(|ehlo| ehlo.starttls);
     let is_encrypted = matches!(encryption, Encryption::StartTls | Encryption::Implicit)
         || (*encryption == Encryption::Opportunistic && behind_starttls);
     let elsewhere = "say ?tls=required, with the port for submission, which is most often 587, \
@@ -152,19 +154,19 @@ fn diagnosis(
             URL,
             "correct the host, or mend the name service of this machine".to_owned(),
         ),
-        (Stage::Connection, _) if trouble == Some(Trouble::Refused) => say(
+        (Stage::Connection, _) if connection_error == Some(ConnectionError::Refused) => say(
             format!("nothing listens at port {port} of `{host}`"),
             URL,
             "start the mail server, or correct host and port: most often 465 for smtps://, 587 for smtp:// \
              with ?tls=required, and 25 without a user and a password"
                 .to_owned(),
         ),
-        (Stage::Connection, _) if trouble == Some(Trouble::TimedOut) && *port == 25 => say(
+        (Stage::Connection, _) if connection_error == Some(ConnectionError::TimedOut) && *port == 25 => say(
             format!("port 25 of `{host}` does not answer; many networks block that port"),
             URL,
             elsewhere.to_owned(),
         ),
-        (Stage::Connection, _) if trouble == Some(Trouble::TimedOut) => say(
+        (Stage::Connection, _) if connection_error == Some(ConnectionError::TimedOut) => say(
             format!("port {port} of `{host}` does not answer"),
             URL,
             "correct host and port, or let this machine through the firewall on the way".to_owned(),
@@ -174,13 +176,13 @@ fn diagnosis(
             URL,
             "correct host and port, or mend the network of this machine".to_owned(),
         ),
-        (Stage::Greeting, _) if shown.is_implicit && *encryption != Encryption::Implicit => say(
+        (Stage::Greeting, _) if capabilities.is_implicit && *encryption != Encryption::Implicit => say(
             format!("the server speaks TLS from the first byte at port {port}, and smtp:// waits for a greeting"),
             URL,
             format!("say smtps:// instead of smtp://, with the port {port} and without ?tls"),
         ),
         (Stage::Encryption | Stage::Greeting, _)
-            if *encryption == Encryption::Implicit && shown.clear.is_some() =>
+            if *encryption == Encryption::Implicit && capabilities.clear.is_some() =>
         {
             let advice = match behind_starttls {
                 true => format!("say smtp:// with the port {port} and ?tls=required instead of smtps://"),
@@ -194,10 +196,10 @@ fn diagnosis(
                 advice,
             )
         }
-        (Stage::Encryption, _) if let Some(Trouble::Certificate(fault)) = trouble => {
-            certificate(fault, host, shown)
+        (Stage::Encryption, _) if let Some(ConnectionError::Certificate(fault)) = connection_error => {
+            certificate(fault, host, capabilities)
         }
-        (Stage::Encryption, None) if shown.clear.as_ref().is_some_and(|offer| !offer.starttls) => say(
+        (Stage::Encryption, None) if capabilities.clear.as_ref().is_some_and(|ehlo| !ehlo.starttls) => say(
             format!("the server offers no STARTTLS at port {port}"),
             URL,
             "correct the port (587, or smtps:// with 465), or say ?tls=none if the way to the server is safe"
@@ -213,7 +215,7 @@ fn diagnosis(
             None,
             "read above what failed; the server has to speak TLS 1.2 or 1.3".to_owned(),
         ),
-        (Stage::Authentication, None) => sign_in(is_encrypted, shown),
+        (Stage::Authentication, None) => sign_in(is_encrypted, capabilities),
         (Stage::Authentication, Some(530 | 538)) if !is_encrypted => say(
             "the server takes no password over a connection that is not encrypted".to_owned(),
             URL,
@@ -270,12 +272,12 @@ fn diagnosis(
             "nothing, if it greylists: the service tries again by itself, and this command does not"
                 .to_owned(),
         ),
-        (Stage::Greeting, None) if shown.clear.is_none() && failure.is_hang_up() => say(
+        (Stage::Greeting, None) if capabilities.clear.is_none() && failure.is_hang_up() => say(
             format!("port {port} of `{host}` is closed at once, without a greeting"),
             None,
             "ask who runs the server whether this machine may connect, and how often at a time".to_owned(),
         ),
-        (Stage::Greeting, None) if shown.clear.is_none() => say(
+        (Stage::Greeting, None) if capabilities.clear.is_none() => say(
             format!("what listens at port {port} of `{host}` does not greet as a mail server does"),
             URL,
             "correct host and port, or look whether the mail server is well".to_owned(),
@@ -295,7 +297,11 @@ fn is_about_tls(words: &str) -> bool {
     ["tls", "ssl", "encrypt"].iter().any(|word| words.contains(word))
 }
 
-fn certificate(fault: CertificateFault, host: &str, shown: &Shown) -> Option<Diagnosis> {
+fn certificate(
+    fault: CertificateFault,
+    host: &str,
+    capabilities: &Capabilities,
+) -> Option<Diagnosis> {
     let say = |seen: &str, setting, advice: String| {
         Some(Diagnosis { seen: seen.to_owned(), setting, advice })
     };
@@ -317,7 +323,7 @@ fn certificate(fault: CertificateFault, host: &str, shown: &Shown) -> Option<Dia
              vestibule.mail.ca_file"
                 .to_owned(),
         ),
-        CertificateFault::UnknownIssuer if shown.is_self_signed => say(
+        CertificateFault::UnknownIssuer if capabilities.is_self_signed => say(
             "the server's certificate is self-signed",
             CA_FILE,
             "name a file with this certificate as PEM".to_owned(),
@@ -339,14 +345,15 @@ fn certificate(fault: CertificateFault, host: &str, shown: &Shown) -> Option<Dia
 
 /// The user was not signed in, and the server did not say why: most often it offers no mechanism that the
 /// service knows. `None` where the server did not show what it offers.
-fn sign_in(is_encrypted: bool, shown: &Shown) -> Option<Diagnosis> {
+fn sign_in(is_encrypted: bool, capabilities: &Capabilities) -> Option<Diagnosis> {
     let say = |seen: String, advice: &str| {
         Some(Diagnosis { seen, setting: URL, advice: advice.to_owned() })
     };
     let knows =
-        |offer: &Offer| offer.mechanisms.iter().any(|name| name == "PLAIN" || name == "LOGIN");
-    let here = if is_encrypted { shown.encrypted.as_ref() } else { shown.clear.as_ref() };
-    if !is_encrypted && shown.encrypted.as_ref().is_some_and(knows) {
+        |ehlo: &EhloResponse| ehlo.mechanisms.iter().any(|name| name == "PLAIN" || name == "LOGIN");
+    let here =
+        if is_encrypted { capabilities.encrypted.as_ref() } else { capabilities.clear.as_ref() };
+    if !is_encrypted && capabilities.encrypted.as_ref().is_some_and(knows) {
         return say(
             "the server lets users sign in behind STARTTLS only".to_owned(),
             "say ?tls=required",
@@ -354,21 +361,21 @@ fn sign_in(is_encrypted: bool, shown: &Shown) -> Option<Diagnosis> {
     }
     match here {
         None => None,
-        Some(offer) if knows(offer) => Some(Diagnosis {
+        Some(ehlo) if knows(ehlo) => Some(Diagnosis {
             seen: "the server did not answer when the user signed in".to_owned(),
             setting: None,
             advice:
                 "look into the log of the server: what it asks about passwords is away, perhaps"
                     .to_owned(),
         }),
-        Some(offer) if offer.mechanisms.is_empty() => say(
+        Some(ehlo) if ehlo.mechanisms.is_empty() => say(
             "the server has no sign-in at this port".to_owned(),
             "leave out the user and the password, or take the port for submission, 587 or 465",
         ),
-        Some(offer) => say(
+        Some(ehlo) => say(
             format!(
                 "the server offers {} to sign in by, and the service knows PLAIN and LOGIN",
-                offer.mechanisms.join(", ")
+                ehlo.mechanisms.join(", ")
             ),
             "take a server or a port that offers one of those",
         ),

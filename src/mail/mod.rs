@@ -5,31 +5,33 @@
 //! renders it and hands it to a [`Transport`]. Nothing here waits for a mail server while a request
 //! is being answered, and no live link is ever stored.
 
+mod admin;
 mod advice;
-mod breaker;
-mod cause;
-mod content;
+mod circuit_breaker;
+mod composer;
 mod courier;
-mod desk;
+mod delivery_failure;
 mod diagnosis;
-mod failure;
 mod in_flight;
 mod letter;
+mod letter_request;
 mod outbox;
 mod refusals;
 mod render;
 mod smtp;
+mod test_letter;
 mod transport;
-mod trial;
 
-pub use breaker::Breaker;
-pub use cause::{Cause, LetterCap};
+pub use admin::{AdminError, AdminOutcome, OutboxAdmin};
+pub use circuit_breaker::CircuitBreaker;
 pub use courier::{Courier, Delivered};
-pub use desk::{Desk, Done, NotDone};
+pub use delivery_failure::{
+    CertificateFault, ConnectionError, DeliveryFailure, FailureClass, Stage,
+};
 pub use diagnosis::Diagnosis;
-pub use failure::{CertificateFault, Failure, Fault, Stage, Trouble};
 pub use letter::Letter;
+pub use letter_request::{LetterCap, LetterRequest};
 pub use outbox::{Outbox, Recipient};
 pub use render::{Envelope, RenderError, Rendered, Renderer, SenderError};
+pub use test_letter::{TestLetter, TestLetterError};
 pub use transport::{Mailbox, SentLetter, Transport, TransportError};
-pub use trial::{Trial, TrialError};

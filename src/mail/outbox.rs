@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::crypto::secret::Entropy;
-use crate::mail::{Cause, LetterCap};
+use crate::crypto::entropy::Entropy;
+use crate::mail::{LetterCap, LetterRequest};
 use crate::model::{Account, AccountId, EmailAddress, Locale};
 use crate::storage::{Connection, LetterId, NewLetter, StoreError};
 
@@ -54,21 +54,21 @@ impl Outbox {
         &self,
         tx: &mut Connection,
         to: Recipient<'_>,
-        cause: &Cause,
+        request: &LetterRequest,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let letter = NewLetter {
             id: LetterId::new(self.entropy.uuid_v7(now)),
-            kind: cause.kind(),
+            kind: request.kind(),
             email: to.email,
             locale: to.locale,
             account: to.account,
-            facts: serde_json::to_string(cause).map_err(StoreError::unserializable)?,
+            facts: serde_json::to_string(request).map_err(StoreError::unserializable)?,
             now,
         };
-        match cause.cap() {
-            LetterCap::OfRecipient => tx.insert_letter_once(&letter).await,
-            LetterCap::OfNotices => tx.insert_notice(&letter, WAITING_NOTICES).await,
+        match request.cap() {
+            LetterCap::PerRecipient => tx.insert_letter_once(&letter).await,
+            LetterCap::PerNotice => tx.insert_notice(&letter, WAITING_NOTICES).await,
             LetterCap::None => tx.insert_letter(&letter).await,
         }
     }

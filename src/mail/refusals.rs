@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::mail::failure::Refusal;
+use crate::mail::delivery_failure::ReplyCode;
 use crate::model::EmailAddress;
 use crate::storage::LetterId;
 
@@ -28,14 +28,14 @@ pub(super) fn is_due(next_probe: Timestamp, now: Timestamp, longest: Duration) -
 }
 
 /// A letter at fault is as good as any other when the server has taken nothing for so long.
-const AT_FAULT_FOR: Duration = Duration::from_secs(3_600);
+const REFUSED_AGAIN_TTL: Duration = Duration::from_secs(3_600);
 /// So many letters that were given up are remembered, and no more: they are tried again if the server
 /// turns out to have been at fault.
 const MAX_DEAD: usize = 1_000;
 
 /// What becomes of a letter that was refused for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RefusalOutcome {
     /// The letter waits: other recipients were refused alike.
     Waits,
     /// The letter is given up.
@@ -52,18 +52,18 @@ pub struct Recovered {
 }
 
 /// What the server said; `None` where it was silent, or hung up.
-pub(super) type Answer = Option<Refusal>;
+pub(super) type Reply = Option<ReplyCode>;
 
 /// Letters that were refused again after the server had taken others, each with the refusal for good
 /// that it shared with others before that.
-pub(super) type AtFault = BTreeMap<LetterId, Option<Refusal>>;
+pub(super) type RefusedAgain = BTreeMap<LetterId, Option<ReplyCode>>;
 
 /// The letters that were refused since the server last took one.
 #[derive(Debug)]
 pub(super) struct Refusals {
     letters: BTreeMap<LetterId, Refused>,
     /// Of each answer: its first recipient, and whether another one was answered alike.
-    recipients: BTreeMap<Answer, (EmailAddress, bool)>,
+    recipients: BTreeMap<Reply, (EmailAddress, bool)>,
     dead: usize,
     since: Timestamp,
     next_probe: Timestamp,
@@ -73,19 +73,19 @@ pub(super) struct Refusals {
 
 #[derive(Debug)]
 struct Refused {
-    state: State,
+    state: LetterStatus,
     /// How often it was refused, as a probe or by its own time.
     failures: u32,
     /// The server's last answer to it.
-    answer: Answer,
+    answer: Reply,
     /// Whether that was a refusal for good.
-    is_for_good: bool,
+    is_permanent: bool,
     /// The number of its last probe.
     last_probe: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum LetterStatus {
     Waiting,
     /// Given up at a refusal for good that was the first of its kind.
     Dead,
@@ -106,23 +106,23 @@ impl Refusals {
     }
 
     /// Whether the server has taken nothing for so long that it is at fault, and letters are forgiven.
-    pub fn last_long(&self, now: Timestamp) -> bool {
-        self.since + AT_FAULT_FOR <= now
+    pub fn is_server_at_fault(&self, now: Timestamp) -> bool {
+        self.since + REFUSED_AGAIN_TTL <= now
     }
 
     /// The letter waits after `failures` refusals, the last one for now.
-    pub fn insert_waiting(&mut self, letter: LetterId, failures: u32, answer: Answer) {
-        self.insert(letter, State::Waiting, failures, (answer, false));
+    pub fn insert_waiting(&mut self, letter: LetterId, failures: u32, answer: Reply) {
+        self.insert(letter, LetterStatus::Waiting, failures, (answer, false));
     }
 
     /// The letter waits after `failures` refusals, the last one for good.
-    pub fn insert_refused(&mut self, letter: LetterId, failures: u32, refusal: Refusal) {
-        self.insert(letter, State::Waiting, failures, (Some(refusal), true));
+    pub fn insert_refused(&mut self, letter: LetterId, failures: u32, refusal: ReplyCode) {
+        self.insert(letter, LetterStatus::Waiting, failures, (Some(refusal), true));
     }
 
     /// A letter was given up; whether by its first refusal, or after all of its tries.
-    pub fn insert_dead(&mut self, letter: LetterId, refusal: Option<Refusal>) {
-        let state = if refusal.is_some() { State::Dead } else { State::Exhausted };
+    pub fn insert_dead(&mut self, letter: LetterId, refusal: Option<ReplyCode>) {
+        let state = if refusal.is_some() { LetterStatus::Dead } else { LetterStatus::Exhausted };
         if self.dead < MAX_DEAD || self.letters.contains_key(&letter) {
             self.insert(letter, state, 1, (refusal, refusal.is_some()));
         }
@@ -131,23 +131,23 @@ impl Refusals {
     fn insert(
         &mut self,
         letter: LetterId,
-        state: State,
+        state: LetterStatus,
         failures: u32,
-        (answer, is_for_good): (Answer, bool),
+        (answer, is_permanent): (Reply, bool),
     ) {
         let before = self.letters.get(&letter);
         let last_probe = before.map_or(0, |refused| refused.last_probe);
         // probes count here, and not as tries
         let failures = before.map_or(failures, |refused| failures.max(refused.failures + 1));
-        let was_dead = before.is_some_and(|refused| refused.state != State::Waiting);
-        self.dead += usize::from(state != State::Waiting);
+        let was_dead = before.is_some_and(|refused| refused.state != LetterStatus::Waiting);
+        self.dead += usize::from(state != LetterStatus::Waiting);
         self.dead -= usize::from(was_dead);
-        self.letters.insert(letter, Refused { state, failures, answer, is_for_good, last_probe });
+        self.letters.insert(letter, Refused { state, failures, answer, is_permanent, last_probe });
     }
 
     /// Notes that the recipient was answered like this; answers whether that is news: the second
     /// recipient that is answered alike.
-    pub fn note(&mut self, answer: Answer, recipient: &EmailAddress) -> bool {
+    pub fn note(&mut self, answer: Reply, recipient: &EmailAddress) -> bool {
         let (first, is_common) =
             self.recipients.entry(answer).or_insert_with(|| (recipient.clone(), false));
         let is_news = !*is_common && first != recipient;
@@ -156,16 +156,16 @@ impl Refusals {
     }
 
     /// Whether several recipients were answered like this.
-    pub fn is_common(&self, answer: Answer) -> bool {
+    pub fn is_common(&self, answer: Reply) -> bool {
         self.recipients.get(&answer).is_some_and(|(_, is_common)| *is_common)
     }
 
     /// Letters that were given up at the first refusal of a kind that has since met others.
     pub fn wrongly_dead(&self) -> Vec<LetterId> {
         let is_wrong = |refused: &Refused| {
-            refused.state == State::Dead
+            refused.state == LetterStatus::Dead
                 && self.is_common(refused.answer)
-                && refused.answer.is_some_and(|refusal| !refusal.is_about_the_address())
+                && refused.answer.is_some_and(|refusal| !refusal.is_bad_address())
         };
         let wrong = self.letters.iter().filter(|(_, refused)| is_wrong(refused));
         wrong.map(|(letter, _)| *letter).collect()
@@ -174,20 +174,25 @@ impl Refusals {
     /// Letters to be tried ahead of their time, up to `most`: those that failed least, in turns. One is
     /// enough where every answer was for good. Letters at fault are among them if others are answered
     /// like them, or if nothing has been taken for long.
-    pub fn probes(&mut self, now: Timestamp, most: usize, at_fault: &AtFault) -> Vec<LetterId> {
+    pub fn probes(
+        &mut self,
+        now: Timestamp,
+        most: usize,
+        refused_again: &RefusedAgain,
+    ) -> Vec<LetterId> {
         let waiting = || {
             self.letters.iter().filter(|(letter, refused)| {
-                refused.state == State::Waiting
-                    && (!at_fault.contains_key(letter)
+                refused.state == LetterStatus::Waiting
+                    && (!refused_again.contains_key(letter)
                         || self.is_common(refused.answer)
-                        || self.last_long(now))
+                        || self.is_server_at_fault(now))
             })
         };
         if !is_due(self.next_probe, now, PROBE_INTERVAL) || most == 0 || waiting().next().is_none()
         {
             return Vec::new();
         }
-        let most = if waiting().all(|(_, refused)| refused.is_for_good) { 1 } else { most };
+        let most = if waiting().all(|(_, refused)| refused.is_permanent) { 1 } else { most };
         let mut order: Vec<_> = waiting()
             .map(|(letter, refused)| (refused.failures, refused.last_probe, *letter))
             .collect();
@@ -207,7 +212,8 @@ impl Refusals {
     /// The letter is no longer in the outbox, or was taken.
     pub fn remove(&mut self, letter: LetterId) {
         let removed = self.letters.remove(&letter);
-        self.dead -= usize::from(removed.is_some_and(|refused| refused.state != State::Waiting));
+        self.dead -=
+            usize::from(removed.is_some_and(|refused| refused.state != LetterStatus::Waiting));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -217,20 +223,22 @@ impl Refusals {
     /// The server takes letters: what goes again, and is at fault from now on. A letter that was given up
     /// stays so if no other recipient was refused like its own; one that is at fault already waits as
     /// long as its own tries say, unless nothing was taken for long.
-    pub fn recovered(self, at_fault: &mut AtFault, now: Timestamp) -> Recovered {
+    pub fn recovered(self, refused_again: &mut RefusedAgain, now: Timestamp) -> Recovered {
         let mut recovered = Recovered::default();
-        let is_forgiven = self.last_long(now);
+        let is_forgiven = self.is_server_at_fault(now);
         for (letter, refused) in &self.letters {
             let is_common = self.is_common(refused.answer);
             match refused.state {
-                State::Waiting if at_fault.contains_key(letter) && !is_forgiven => continue,
-                State::Waiting => recovered.waiting.push(*letter),
-                State::Exhausted => recovered.dead.push(*letter),
-                State::Dead if is_common => recovered.dead.push(*letter),
-                State::Dead => continue,
+                LetterStatus::Waiting if refused_again.contains_key(letter) && !is_forgiven => {
+                    continue;
+                }
+                LetterStatus::Waiting => recovered.waiting.push(*letter),
+                LetterStatus::Exhausted => recovered.dead.push(*letter),
+                LetterStatus::Dead if is_common => recovered.dead.push(*letter),
+                LetterStatus::Dead => continue,
             }
-            let shared = refused.answer.filter(|_| refused.is_for_good && is_common);
-            let fault = at_fault.entry(*letter).or_default();
+            let shared = refused.answer.filter(|_| refused.is_permanent && is_common);
+            let fault = refused_again.entry(*letter).or_default();
             *fault = shared.or(*fault);
         }
         recovered

@@ -161,13 +161,13 @@ impl Renderer {
 /// Breaks the lines of a text between words where they get longer than people read. A link is one
 /// word, and stays whole.
 fn fold(text: &str) -> String {
-    const WIDTH: usize = 72;
-    let mut folded = String::with_capacity(text.len() + text.len() / WIDTH);
+    const LINE_WIDTH: usize = 72;
+    let mut folded = String::with_capacity(text.len() + text.len() / LINE_WIDTH);
     for line in text.lines() {
         let mut width = 0;
         for (number, word) in line.split(' ').enumerate() {
             let length = word.chars().count();
-            if number > 0 && width + 1 + length > WIDTH {
+            if number > 0 && width + 1 + length > LINE_WIDTH {
                 folded.push('\n');
                 width = 0;
             } else if number > 0 {

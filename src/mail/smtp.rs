@@ -24,17 +24,17 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{Encryption, MailSettings, SmtpServer, host_name};
-use crate::mail::failure::{CertificateFault, Failure, Stage, Trouble};
+use crate::mail::delivery_failure::{CertificateFault, ConnectionError, DeliveryFailure, Stage};
 use crate::mail::transport::TransportError;
 use crate::storage::chain;
 
 /// How long one of several addresses may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that was not used for a while may take to say that it is still there, and
 /// one that is not used again to say goodbye.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that has been idle for so long is not used again.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A mail server, and the connections to it. Cheap to clone.
 #[derive(Clone)]
@@ -94,7 +94,11 @@ impl Smtp {
 
     /// Hands the letter over; the server has taken it once this answers `Ok`. With `patience`, the server
     /// may take only so long to answer to a recipient.
-    pub async fn send(&self, message: &Message, patience: Option<Duration>) -> Result<(), Failure> {
+    pub async fn send(
+        &self,
+        message: &Message,
+        patience: Option<Duration>,
+    ) -> Result<(), DeliveryFailure> {
         let mut stage = Stage::Connection;
         let patience = patience.unwrap_or(self.0.timeout);
         let handing_over = self.0.hand_over(message, patience, &mut stage);
@@ -103,8 +107,8 @@ impl Smtp {
     }
 }
 
-fn too_long(stage: Stage) -> Failure {
-    Failure::new(stage, "it took too long").of(Some(Trouble::TimedOut))
+fn too_long(stage: Stage) -> DeliveryFailure {
+    DeliveryFailure::new(stage, "it took too long").of(Some(ConnectionError::TimedOut))
 }
 
 fn tls(server: &SmtpServer, settings: &MailSettings) -> Result<TlsParameters, TransportError> {
@@ -132,10 +136,10 @@ impl Inner {
         message: &Message,
         patience: Duration,
         stage: &mut Stage,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), DeliveryFailure> {
         if let Some(held) = self.idle_connection().await {
             match self.hand_over_by(held, message, patience, stage).await {
-                Err(failure) if failure.may_be_the_connections() => {}
+                Err(failure) if failure.is_retryable_on_new_connection() => {}
                 outcome => return outcome,
             }
         }
@@ -152,15 +156,17 @@ impl Inner {
         message: &Message,
         patience: Duration,
         stage: &mut Stage,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), DeliveryFailure> {
         let outcome = converse(&mut held.connection, message, patience, stage).await;
         match &outcome {
             Ok(()) => self.idle().push((held, Instant::now())),
             // what is silent says no goodbye
-            Err(failure) if failure.trouble == Some(Trouble::TimedOut) => drop(held),
+            Err(failure) if failure.connection_error == Some(ConnectionError::TimedOut) => {
+                drop(held);
+            }
             Err(_) => {
                 // politely, and behind the back of the letter
-                tokio::spawn(async move { timeout(ANSWER_WITHIN, held.connection.quit()).await });
+                tokio::spawn(async move { timeout(REPLY_TIMEOUT, held.connection.quit()).await });
             }
         }
         outcome
@@ -174,15 +180,15 @@ impl Inner {
     async fn idle_connection(&self) -> Option<Held> {
         loop {
             let (mut held, since) = self.idle().pop()?;
-            let is_there = since.elapsed() < IDLE
-                && timeout(ANSWER_WITHIN, held.connection.test_connected()).await == Ok(true);
+            let is_there = since.elapsed() < IDLE_TIMEOUT
+                && timeout(REPLY_TIMEOUT, held.connection.test_connected()).await == Ok(true);
             if is_there {
                 return Some(held);
             }
         }
     }
 
-    async fn connect(&self, stage: &mut Stage) -> Result<AsyncSmtpConnection, Failure> {
+    async fn connect(&self, stage: &mut Stage) -> Result<AsyncSmtpConnection, DeliveryFailure> {
         let Self { server, tls, hello_name, .. } = self;
         *stage = Stage::Lookup;
         let addresses = self.addresses().await?;
@@ -191,7 +197,7 @@ impl Inner {
         let implicit = tls.clone().filter(|_| server.encryption == Encryption::Implicit);
         let connected = AsyncSmtpConnection::connect_tokio1(
             addresses.as_slice(),
-            Some(CONNECT_WITHIN.min(self.timeout / 2)),
+            Some(CONNECT_TIMEOUT.min(self.timeout / 2)),
             hello_name,
             implicit,
             None,
@@ -210,7 +216,10 @@ impl Inner {
                 let encrypted = connection.starttls(tls, hello_name).await;
                 encrypted.map_err(|error| failure(Stage::Encryption, &error))?;
             } else if server.encryption == Encryption::StartTls {
-                return Err(Failure::new(Stage::Encryption, "the server offers no STARTTLS"));
+                return Err(DeliveryFailure::new(
+                    Stage::Encryption,
+                    "the server offers no STARTTLS",
+                ));
             }
         }
         if let Some(login) = &server.login {
@@ -223,11 +232,11 @@ impl Inner {
         Ok(connection)
     }
 
-    pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+    pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, DeliveryFailure> {
         let place = (self.server.host.clone(), self.server.port);
         let found = spawn_blocking(move || place.to_socket_addrs().map(Iterator::collect)).await;
         let found = found.map_err(io::Error::other).and_then(|found| found);
-        found.map_err(|error| Failure::new(Stage::Lookup, &error.to_string()))
+        found.map_err(|error| DeliveryFailure::new(Stage::Lookup, &error.to_string()))
     }
 }
 
@@ -236,7 +245,7 @@ async fn converse(
     message: &Message,
     patience: Duration,
     stage: &mut Stage,
-) -> Result<(), Failure> {
+) -> Result<(), DeliveryFailure> {
     let envelope = message.envelope();
     *stage = Stage::Sender;
     let said = connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await;
@@ -266,13 +275,15 @@ fn io_error(error: &Error) -> Option<&io::Error> {
 }
 
 /// What the connection says itself.
-fn trouble(error: &Error) -> Option<Trouble> {
+fn connection_error(error: &Error) -> Option<ConnectionError> {
     let cause = io_error(error)?;
     match cause.kind() {
-        io::ErrorKind::ConnectionRefused => Some(Trouble::Refused),
-        io::ErrorKind::TimedOut => Some(Trouble::TimedOut),
+        io::ErrorKind::ConnectionRefused => Some(ConnectionError::Refused),
+        io::ErrorKind::TimedOut => Some(ConnectionError::TimedOut),
         _ => match cause.get_ref()?.downcast_ref()? {
-            rustls::Error::InvalidCertificate(fault) => Some(Trouble::Certificate(fault_of(fault))),
+            rustls::Error::InvalidCertificate(fault) => {
+                Some(ConnectionError::Certificate(fault_of(fault)))
+            }
             _ => None,
         },
     }
@@ -298,12 +309,14 @@ fn is_authority(other: &rustls::OtherError) -> bool {
     matches!(error, Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-fn failure(stage: Stage, error: &Error) -> Failure {
+fn failure(stage: Stage, error: &Error) -> DeliveryFailure {
     let code = error.status().and_then(|code| code.to_string().parse().ok());
     match (code, std::error::Error::source(error)) {
-        (Some(code), Some(words)) => Failure::answered(stage, code, &words.to_string()),
-        (Some(code), None) => Failure::answered(stage, code, ""),
-        (None, Some(cause)) => Failure::new(stage, &chain(cause)).of(trouble(error)),
-        (None, None) => Failure::new(stage, &error.to_string()),
+        (Some(code), Some(words)) => DeliveryFailure::answered(stage, code, &words.to_string()),
+        (Some(code), None) => DeliveryFailure::answered(stage, code, ""),
+        (None, Some(cause)) => {
+            DeliveryFailure::new(stage, &chain(cause)).of(connection_error(error))
+        }
+        (None, None) => DeliveryFailure::new(stage, &error.to_string()),
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use crate::clock::Timestamp;
 use crate::config::{MailSettings, SmtpUrlError, TransportKind};
-use crate::mail::failure::{Failure, Stage};
+use crate::mail::delivery_failure::{DeliveryFailure, Stage};
 use crate::mail::smtp::Smtp;
 use crate::mail::{Letter, Rendered, Renderer};
 use crate::model::EmailAddress;
@@ -72,7 +72,7 @@ impl Transport {
         letter: &SentLetter,
         rendered: Rendered,
         patience: Option<Duration>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), DeliveryFailure> {
         match self {
             Self::Smtp(smtp) => smtp.send(&rendered.message, patience).await,
             Self::File(folder) => {
@@ -82,7 +82,7 @@ impl Transport {
                 written
                     .map_err(io::Error::other)
                     .and_then(|result| result)
-                    .map_err(|error| Failure::new(Stage::File, &error.to_string()))
+                    .map_err(|error| DeliveryFailure::new(Stage::File, &error.to_string()))
             }
             Self::Log => {
                 tracing::info!(letter = %letter.id, kind = letter.name, "a letter was sent to the log");

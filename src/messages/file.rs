@@ -42,7 +42,7 @@ impl MessageFile {
         })?;
         let mut ids = Vec::new();
         let mut phrases = BTreeMap::new();
-        let mut lines = Lines::of(resource.source());
+        let mut lines = LineIndex::of(resource.source());
         for entry in resource.entries() {
             match entry {
                 Entry::Message(message) => {
@@ -81,12 +81,12 @@ fn line_of(text: &str, position: usize) -> usize {
 }
 
 /// Finds entries in the order in which they stand.
-struct Lines<'a> {
+struct LineIndex<'a> {
     rest: std::iter::Enumerate<std::str::Lines<'a>>,
     last: usize,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineIndex<'a> {
     fn of(text: &'a str) -> Self {
         Self { rest: text.lines().enumerate(), last: 1 }
     }

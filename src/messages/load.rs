@@ -11,7 +11,7 @@ use unic_langid::LanguageIdentifier;
 
 use super::file::MessageFile;
 use super::negotiate;
-use super::{Inner, Language, MessageError, Messages, Tongue};
+use super::{Inner, Language, LanguageBundle, MessageError, Messages};
 
 #[derive(RustEmbed)]
 #[folder = "messages/"]
@@ -32,13 +32,13 @@ impl Messages {
             replace(&mut sources, folder, &compiled_in)?;
         }
         let english = sources.remove("en").unwrap_or_default();
-        let last_resort = compiled_in.get("en").filter(|ours| **ours != english).cloned();
-        let mut languages = vec![Tongue::read("en", english, true)?];
+        let fallback = compiled_in.get("en").filter(|ours| **ours != english).cloned();
+        let mut languages = vec![LanguageBundle::read("en", english, true)?];
         for (tag, files) in sources {
             let is_compiled_in = compiled_in.contains_key(&tag);
-            languages.push(Tongue::read(&tag, files, is_compiled_in)?);
+            languages.push(LanguageBundle::read(&tag, files, is_compiled_in)?);
         }
-        let known: Vec<String> = languages.iter().map(|tongue| tongue.tag.clone()).collect();
+        let known: Vec<String> = languages.iter().map(|bundle| bundle.tag.clone()).collect();
         let tags: Vec<_> = known.iter().filter_map(|tag| tag.parse().ok()).collect();
         let Some(default) = negotiate::best(default_locale, &tags) else {
             return Err(MessageError::NoSuchLanguage { known });
@@ -46,9 +46,9 @@ impl Messages {
         Ok(Self(Arc::new(Inner {
             languages,
             tags,
-            last_resort: Tongue::read("en", last_resort.unwrap_or_default(), true)?,
+            fallback: LanguageBundle::read("en", fallback.unwrap_or_default(), true)?,
             default: Language(default),
-            complained: Mutex::default(),
+            logged: Mutex::default(),
         })))
     }
 }
@@ -118,7 +118,7 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
     }
 }
 
-impl Tongue {
+impl LanguageBundle {
     fn read(
         tag: &str,
         files: BTreeMap<String, Source>,
@@ -162,9 +162,9 @@ mod tests {
         Messages::load(Some(folder.path()), "en")
     }
 
-    fn say(messages: &Messages, tag: &str, key: &str) -> String {
+    fn format(messages: &Messages, tag: &str, key: &str) -> String {
         let language = messages.best(&Locale::parse(tag).unwrap()).unwrap();
-        messages.say(language, key, &Arguments::default())
+        messages.format(language, key, &Arguments::default())
     }
 
     #[test]
@@ -175,33 +175,33 @@ mod tests {
             (".git/nothing", ""),
         ])
         .unwrap();
-        assert_eq!(say(&messages, "de", "page-address"), "Anschrift");
-        assert_eq!(say(&messages, "de", "page-new-password"), "New password");
-        assert_eq!(say(&messages, "de", "mail-fact-when"), "Zeitpunkt", "of another file");
-        assert_eq!(say(&messages, "pt", "page-address"), "Endereço");
-        assert_eq!(say(&messages, "pt-BR", "mail-fact-when"), "When");
+        assert_eq!(format(&messages, "de", "page-address"), "Anschrift");
+        assert_eq!(format(&messages, "de", "page-new-password"), "New password");
+        assert_eq!(format(&messages, "de", "mail-fact-when"), "Zeitpunkt", "of another file");
+        assert_eq!(format(&messages, "pt", "page-address"), "Endereço");
+        assert_eq!(format(&messages, "pt-BR", "mail-fact-when"), "When");
         assert_eq!(messages.languages().count(), 3);
     }
 
     #[test]
     fn what_somebody_took_out_of_english_is_said_as_before() {
         let messages = load(&[("en/page.ftl", "page-address = Email")]).unwrap();
-        assert_eq!(say(&messages, "en", "page-address"), "Email");
-        assert_eq!(say(&messages, "en", "page-new-password"), "New password");
+        assert_eq!(format(&messages, "en", "page-address"), "Email");
+        assert_eq!(format(&messages, "en", "page-new-password"), "New password");
     }
 
     #[test]
     fn a_message_that_asks_for_too_much_is_said_in_english() {
         let messages = load(&[("de/page.ftl", "page-address = Anschrift { $nobody }")]).unwrap();
-        assert_eq!(say(&messages, "de", "page-address"), "Email address");
-        assert_eq!(say(&messages, "de", "no-such-key"), "no-such-key");
+        assert_eq!(format(&messages, "de", "page-address"), "Email address");
+        assert_eq!(format(&messages, "de", "no-such-key"), "no-such-key");
     }
 
     #[test]
     fn what_nobody_can_say_without_a_gap_is_said_with_one() {
         let messages = load(&[("pt-BR/page.ftl", "page-address = E-mail")]).unwrap();
         let english = "The account for {$email} is ready.";
-        assert_eq!(say(&messages, "pt-BR", "activated-ready"), english);
+        assert_eq!(format(&messages, "pt-BR", "activated-ready"), english);
     }
 
     #[test]

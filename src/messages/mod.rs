@@ -4,9 +4,9 @@
 //! What a language lacks is said in English; a page never fails for a word.
 
 mod file;
+mod format;
 mod load;
 mod negotiate;
-mod say;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,8 +18,8 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_langneg::LanguageIdentifier;
 
 pub use file::Phrase;
+pub use format::{Arguments, CODE_KEYS, MissingMessage};
 pub(crate) use load::did_you_mean;
-pub use say::{Arguments, OF_CODE, Unsaid};
 
 use crate::model::Locale;
 
@@ -29,17 +29,17 @@ pub struct Messages(Arc<Inner>);
 
 struct Inner {
     /// English is the first.
-    languages: Vec<Tongue>,
+    languages: Vec<LanguageBundle>,
     tags: Vec<LanguageIdentifier>,
     /// What English lacks, where somebody replaced a file of it; else empty.
-    last_resort: Tongue,
+    fallback: LanguageBundle,
     default: Language,
     /// What was complained about already.
-    complained: Mutex<BTreeSet<String>>,
+    logged: Mutex<BTreeSet<String>>,
 }
 
 /// The messages of one language.
-struct Tongue {
+struct LanguageBundle {
     tag: String,
     bundle: FluentBundle<FluentResource>,
     phrases: BTreeMap<String, Phrase>,
@@ -89,7 +89,7 @@ impl Messages {
 
     /// Its tag, such as `de`: for `lang` and `Content-Language`.
     pub fn tag(&self, language: Language) -> &str {
-        &self.tongue(language).tag
+        &self.bundle(language).tag
     }
 
     pub fn languages(&self) -> impl Iterator<Item = Language> + use<> {
@@ -98,12 +98,12 @@ impl Messages {
 
     /// Whether there are messages of its own in the program.
     pub fn is_compiled_in(&self, language: Language) -> bool {
-        self.tongue(language).is_compiled_in
+        self.bundle(language).is_compiled_in
     }
 
     /// Everything that can be said in a language itself, by key.
     pub fn phrases(&self, language: Language) -> &BTreeMap<String, Phrase> {
-        &self.tongue(language).phrases
+        &self.bundle(language).phrases
     }
 
     /// What a message has to be told, with what its parts have to be.
@@ -122,16 +122,16 @@ impl Messages {
         variables
     }
 
-    fn tongue(&self, language: Language) -> &Tongue {
-        let tongues = &self.0.languages;
+    fn bundle(&self, language: Language) -> &LanguageBundle {
+        let bundles = &self.0.languages;
         // a language of other messages than these is taken for English
-        tongues.get(language.0).unwrap_or(&tongues[0])
+        bundles.get(language.0).unwrap_or(&bundles[0])
     }
 }
 
 impl fmt::Debug for Messages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tags = self.0.languages.iter().map(|tongue| &tongue.tag);
+        let tags = self.0.languages.iter().map(|bundle| &bundle.tag);
         f.debug_list().entries(tags).finish()
     }
 }

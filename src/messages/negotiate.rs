@@ -3,7 +3,7 @@
 use fluent_langneg::{LanguageIdentifier, NegotiationStrategy, negotiate_languages};
 
 /// As many ranges as anybody has languages; the rest of a longer header is not looked at.
-const MOST_RANGES: usize = 32;
+const MAX_RANGES: usize = 32;
 
 /// The position in `available` of what suits `tag` best, if anything does: `de` for `de-AT`.
 pub(super) fn best(tag: &str, available: &[LanguageIdentifier]) -> Option<usize> {
@@ -21,7 +21,7 @@ pub(super) fn accepted(
     default: usize,
 ) -> Option<usize> {
     let mut ranges: Vec<(&str, u16)> =
-        header.split(',').take(MOST_RANGES).filter_map(range).collect();
+        header.split(',').take(MAX_RANGES).filter_map(range).collect();
     // the sort is stable: of two that are liked the same, the first
     ranges.sort_by_key(|(_, quality)| std::cmp::Reverse(*quality));
     let refused: Vec<usize> = ranges

@@ -4,12 +4,12 @@ use std::fs;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-use super::groups::{Group, Moment};
+use super::groups::{MetricGroup, ScrapeGauges};
 use crate::clock::Clock;
 
 /// What is true of the parts at the moment of a scrape.
 #[derive(Clone, Debug, Default)]
-pub struct Present {
+pub struct Snapshot {
     pub hashes_queued: usize,
     pub hashes_running: usize,
     pub hash_slots: usize,
@@ -30,7 +30,7 @@ pub struct PoolLoad {
 #[derive(Debug)]
 pub struct Exposition {
     registry: Registry,
-    moment: Moment,
+    gauges: ScrapeGauges,
 }
 
 impl Exposition {
@@ -39,24 +39,24 @@ impl Exposition {
 
     /// # Errors
     /// When two instruments have one name.
-    pub fn of(groups: &[&dyn Group], clock: &Clock) -> Result<Self, prometheus::Error> {
+    pub fn of(groups: &[&dyn MetricGroup], clock: &Clock) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let moment = Moment::default();
-        moment.began(clock.now().unix_millis() / 1_000);
-        for instrument in groups.iter().copied().chain([&moment as &dyn Group]) {
+        let gauges = ScrapeGauges::default();
+        gauges.began(clock.now().unix_millis() / 1_000);
+        for instrument in groups.iter().copied().chain([&gauges as &dyn MetricGroup]) {
             for instrument in instrument.instruments() {
                 registry.register(instrument)?;
             }
         }
-        Ok(Self { registry, moment })
+        Ok(Self { registry, gauges })
     }
 
     /// # Errors
     /// When an instrument has no sample, which none of ours is without for long.
-    pub fn render(&self, present: &Present) -> Result<String, prometheus::Error> {
-        self.moment.set(present);
+    pub fn render(&self, snapshot: &Snapshot) -> Result<String, prometheus::Error> {
+        self.gauges.set(snapshot);
         if let Some((resident, files)) = process() {
-            self.moment.set_process(resident, files);
+            self.gauges.set_process(resident, files);
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -77,15 +77,18 @@ fn process() -> Option<(i64, i64)> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Connections, Happenings, Hashing, Letters, Requests, Tally};
+    use super::super::{
+        ConnectionMetrics, DatabaseGauges, DomainMetrics, HashingMetrics, LetterMetrics,
+        RequestMetrics,
+    };
     use super::*;
 
     #[test]
     fn every_instrument_has_a_name_of_its_own_and_is_shown() {
-        let (requests, hashing) = (Requests::default(), Hashing::default());
-        let (happenings, letters) = (Happenings::default(), Letters::default());
-        let (connections, tally) = (Connections::default(), Tally::default());
-        let groups: [&dyn Group; 6] =
+        let (requests, hashing) = (RequestMetrics::default(), HashingMetrics::default());
+        let (happenings, letters) = (DomainMetrics::default(), LetterMetrics::default());
+        let (connections, tally) = (ConnectionMetrics::default(), DatabaseGauges::default());
+        let groups: [&dyn MetricGroup; 6] =
             [&requests, &hashing, &happenings, &letters, &connections, &tally];
         let exposition = Exposition::of(&groups, &Clock::system()).unwrap();
 
@@ -95,8 +98,8 @@ mod tests {
         tally.waiting(3, Duration::from_secs(90));
         tally.all(5, 1);
         let pool = PoolLoad { name: "writer", open: 1, idle: 0, max: 1 };
-        let present = Present { hashes_queued: 7, pools: vec![pool], ..Present::default() };
-        let text = exposition.render(&present).unwrap();
+        let snapshot = Snapshot { hashes_queued: 7, pools: vec![pool], ..Snapshot::default() };
+        let text = exposition.render(&snapshot).unwrap();
         for line in [
             r#"vestibule_requests_total{method="GET",route="/v1/me",status="200"} 1"#,
             r#"vestibule_request_seconds_bucket{route="/v1/me",le="0.0025"} 0"#,

@@ -8,7 +8,7 @@ use prometheus::{
 };
 
 /// Instruments that belong together. A clone is the same instruments.
-pub trait Group {
+pub trait MetricGroup {
     fn instruments(&self) -> Vec<Box<dyn Collector>>;
 }
 
@@ -19,20 +19,23 @@ const HASH_SECONDS: [f64; 12] =
     [0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.0, 5.0];
 
 #[expect(clippy::expect_used, reason = "names and labels are constants, and a test makes them all")]
-fn made<T>(instrument: prometheus::Result<T>) -> T {
+fn expect_valid<T>(instrument: prometheus::Result<T>) -> T {
     instrument.expect("a good name")
 }
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    made(IntCounterVec::new(Opts::new(name, help), labels))
+    expect_valid(IntCounterVec::new(Opts::new(name, help), labels))
 }
 
 fn histograms(name: &str, help: &str, seconds: &[f64], labels: &[&str]) -> HistogramVec {
-    made(HistogramVec::new(HistogramOpts::new(name, help).buckets(seconds.to_vec()), labels))
+    expect_valid(HistogramVec::new(
+        HistogramOpts::new(name, help).buckets(seconds.to_vec()),
+        labels,
+    ))
 }
 
 macro_rules! group {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty = $made:expr),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty = $expect_valid:expr),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $name {
@@ -41,11 +44,11 @@ macro_rules! group {
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $($field: $made),+ }
+                Self { $($field: $expect_valid),+ }
             }
         }
 
-        impl Group for $name {
+        impl MetricGroup for $name {
             fn instruments(&self) -> Vec<Box<dyn Collector>> {
                 vec![$(Box::new(self.$field.clone())),+]
             }
@@ -55,7 +58,7 @@ macro_rules! group {
 
 group! {
     /// Of the edge: what was answered, and how soon.
-    Requests {
+    RequestMetrics {
         answered: IntCounterVec = counters(
             "vestibule_requests_total",
             "Requests answered, by route as it stands in the code, method and status.",
@@ -67,7 +70,7 @@ group! {
             &REQUEST_SECONDS,
             &["route"],
         ),
-        crowded: IntCounter = made(IntCounter::new(
+        crowded: IntCounter = expect_valid(IntCounter::new(
             "vestibule_requests_crowded_out_total",
             "Requests refused because admission.in_flight were being answered.",
         )),
@@ -77,18 +80,18 @@ group! {
              address: unknown, obfuscated, malformed, missing, other-header.",
             &["kind"],
         ),
-        delayed: IntCounter = made(IntCounter::new(
+        delayed: IntCounter = expect_valid(IntCounter::new(
             "vestibule_refusals_delayed_total",
             "Refusals that waited before they were answered, since there were many.",
         )),
-        closed: IntCounter = made(IntCounter::new(
+        closed: IntCounter = expect_valid(IntCounter::new(
             "vestibule_refusals_closed_total",
             "Refusals answered with Connection: close, since too many were waiting.",
         )),
     }
 }
 
-impl Requests {
+impl RequestMetrics {
     /// `route` is a pattern, such as `/v1/me/sessions/<id>`.
     pub fn answered(&self, route: &str, method: &str, status: u16, took: Option<Duration>) {
         // without a text made for each request
@@ -103,7 +106,7 @@ impl Requests {
         }
     }
 
-    pub fn crowded_out(&self) {
+    pub fn over_capacity(&self) {
         self.crowded.inc();
     }
 
@@ -122,7 +125,7 @@ impl Requests {
 
 group! {
     /// Of the hasher: who was let in, who was not, and what it took.
-    Hashing {
+    HashingMetrics {
         admitted: IntCounterVec = counters(
             "vestibule_hashes_admitted_total",
             "Passwords that were queued for hashing, by purpose.",
@@ -139,14 +142,14 @@ group! {
             &HASH_SECONDS,
             &["purpose"],
         ),
-        took: Histogram = made(Histogram::with_opts(
+        took: Histogram = expect_valid(Histogram::with_opts(
             HistogramOpts::new("vestibule_hash_seconds", "How long a hash took in its slot.")
                 .buckets(HASH_SECONDS.to_vec()),
         )),
     }
 }
 
-impl Hashing {
+impl HashingMetrics {
     pub fn admitted(&self, purpose: &str) {
         self.admitted.with_label_values(&[purpose]).inc();
     }
@@ -170,7 +173,7 @@ impl Hashing {
 
 group! {
     /// Of the limits: who was refused, and by which.
-    Limiting {
+    LimitMetrics {
         refused: IntCounterVec = counters(
             "vestibule_limited_total",
             "Requests that a limit refused, by its setting; waiting: too many that wait for a try.",
@@ -179,7 +182,7 @@ group! {
     }
 }
 
-impl Limiting {
+impl LimitMetrics {
     pub fn limited(&self, limit: &str) {
         self.refused.with_label_values(&[limit]).inc();
     }
@@ -187,15 +190,15 @@ impl Limiting {
 
 group! {
     /// Of the store: connections that were not to be had.
-    Connections {
-        timed_out: IntCounter = made(IntCounter::new(
+    ConnectionMetrics {
+        timed_out: IntCounter = expect_valid(IntCounter::new(
             "vestibule_pool_timeouts_total",
             "Requests that waited for a database connection in vain.",
         )),
     }
 }
 
-impl Connections {
+impl ConnectionMetrics {
     pub fn timed_out(&self) {
         self.timed_out.inc();
     }
@@ -203,7 +206,7 @@ impl Connections {
 
 group! {
     /// Of the courier: what became of letters when they were tried.
-    Letters {
+    LetterMetrics {
         tried: IntCounterVec = counters(
             "vestibule_letters_total",
             "Letters that were tried: sent, retried (refused for now), dead (given up), \
@@ -213,7 +216,7 @@ group! {
     }
 }
 
-impl Letters {
+impl LetterMetrics {
     pub fn tried(&self, outcome: &str) {
         self.tried.with_label_values(&[outcome]).inc();
     }
@@ -221,7 +224,7 @@ impl Letters {
 
 group! {
     /// Of the two domains: what happened, never to whom.
-    Happenings {
+    DomainMetrics {
         events: IntCounterVec = counters(
             "vestibule_events_total",
             "What happened, by kind, as it is noted for the owners of accounts. What a failing \
@@ -241,7 +244,7 @@ group! {
     }
 }
 
-impl Happenings {
+impl DomainMetrics {
     pub fn event(&self, kind: &str) {
         self.events.with_label_values(&[kind]).inc();
     }
@@ -256,16 +259,16 @@ impl Happenings {
 }
 
 fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    made(IntGaugeVec::new(Opts::new(name, help), labels))
+    expect_valid(IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
 fn gauge(name: &str, help: &str) -> IntGauge {
-    made(IntGauge::new(name, help))
+    expect_valid(IntGauge::new(name, help))
 }
 
 group! {
     /// What is counted in the database every now and then, since it costs a statement.
-    Tally {
+    DatabaseGauges {
         letters: IntGaugeVec = gauges(
             "vestibule_outbox_letters",
             "Letters in the outbox when last counted: waiting, or dead.",
@@ -283,7 +286,7 @@ group! {
     }
 }
 
-impl Tally {
+impl DatabaseGauges {
     pub fn waiting(&self, letters: i64, oldest: Duration) {
         self.letters.with_label_values(&["waiting"]).set(letters);
         self.oldest.set(i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX));
@@ -297,7 +300,7 @@ impl Tally {
 
 group! {
     /// What is true at the moment of the scrape.
-    Moment {
+    ScrapeGauges {
         queued: IntGauge = gauge(
             "vestibule_hash_queue_length",
             "Passwords that wait for a slot.",
@@ -330,19 +333,19 @@ group! {
     }
 }
 
-impl Moment {
+impl ScrapeGauges {
     pub(super) fn began(&self, unix_seconds: i64) {
         self.started.set(unix_seconds);
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 
-    pub(super) fn set(&self, present: &super::Present) {
+    pub(super) fn set(&self, snapshot: &super::Snapshot) {
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.queued.set(whole(present.hashes_queued));
-        self.running.set(whole(present.hashes_running));
-        self.slots.set(whole(present.hash_slots));
-        self.mail_down.set(i64::from(present.mail_is_down));
-        for pool in &present.pools {
+        self.queued.set(whole(snapshot.hashes_queued));
+        self.running.set(whole(snapshot.hashes_running));
+        self.slots.set(whole(snapshot.hash_slots));
+        self.mail_down.set(i64::from(snapshot.mail_is_down));
+        for pool in &snapshot.pools {
             let set = |state, count: u32| {
                 self.connections.with_label_values(&[pool.name, state]).set(i64::from(count));
             };

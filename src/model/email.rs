@@ -64,7 +64,7 @@ impl EmailAddress {
 
     /// The address as its owner writes it: the domain in Unicode where that is safe to show. For
     /// people alone: programs and mail servers get [`Self::as_str`].
-    pub fn shown(&self) -> String {
+    pub fn to_unicode(&self) -> String {
         self.with_domain(unicode_domain::shown)
     }
 
@@ -82,7 +82,7 @@ impl EmailAddress {
     /// Enough of it for its owner to recognise it, and not for anybody else to write to it:
     /// `a…@example.org`.
     pub fn masked(&self) -> String {
-        let shown = self.shown();
+        let shown = self.to_unicode();
         let (local, domain) = shown.split_once('@').unwrap_or((&shown, ""));
         format!("{}…@{domain}", &local[..local.len().min(1)])
     }
@@ -282,7 +282,7 @@ mod tests {
         let address = EmailAddress::parse("Ada@Bücher.example").unwrap();
         assert_eq!(address.as_str(), "ada@xn--bcher-kva.example");
         assert_eq!(address.to_string(), "ada@xn--bcher-kva.example");
-        assert_eq!(address.shown(), "ada@bücher.example");
+        assert_eq!(address.to_unicode(), "ada@bücher.example");
         assert_eq!(address.masked(), "a…@bücher.example");
         for part in [
             "",
@@ -304,7 +304,7 @@ mod tests {
             assert!(!address.holds(part), "{part}");
         }
         let look_alike = EmailAddress::parse("ada@аррӏе.example").unwrap();
-        assert_eq!(look_alike.shown(), look_alike.as_str());
+        assert_eq!(look_alike.to_unicode(), look_alike.as_str());
         assert!(look_alike.holds("аррӏе"));
     }
 

@@ -16,7 +16,7 @@ row_id! {
 }
 
 /// Makes an enum of words, which stand in the database and in JSON as they are.
-macro_rules! words {
+macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -42,10 +42,10 @@ macro_rules! words {
         }
 
         impl FromStr for $name {
-            type Err = UnknownWord;
+            type Err = UnknownVariant;
 
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or(UnknownWord)
+            fn from_str(text: &str) -> Result<Self, UnknownVariant> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or(UnknownVariant)
             }
         }
 
@@ -57,9 +57,9 @@ macro_rules! words {
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                let words = Self::ALL.iter().map(|one| one.as_str());
+                let string_enum = Self::ALL.iter().map(|one| one.as_str());
                 let schema = ObjectBuilder::new().schema_type(Type::String);
-                RefOr::T(schema.enum_values(Some(words)).into())
+                RefOr::T(schema.enum_values(Some(string_enum)).into())
             }
         }
 
@@ -70,9 +70,9 @@ macro_rules! words {
 /// The database holds a word that this version does not know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a word that this version does not know")]
-pub struct UnknownWord;
+pub struct UnknownVariant;
 
-words! {
+string_enum! {
     /// Whose doing it was.
     Actor {
         /// The person whose account it is, by token, cookie, password or link.
@@ -89,7 +89,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What happened.
     EventKind {
         SignUp = "sign-up",

@@ -5,12 +5,12 @@
 //! [`Scope`] is sorted.
 
 mod account;
-mod caller;
+mod attempt;
 mod client;
+mod client_info;
 mod email;
 mod email_change;
 mod event;
-mod guess;
 mod link;
 mod network;
 mod origin;
@@ -26,20 +26,22 @@ mod unicode_domain;
 mod user_agent;
 
 pub use account::{Account, AccountId};
-pub use caller::Caller;
+pub use attempt::AttemptKey;
 pub use client::{
     Client, ClientAuthentication, ClientId, ClientLifetimes, GrantType, PreviousSecret,
     RegistrationError,
 };
+pub use client_info::ClientInfo;
 pub use email::{EmailAddress, EmailError, SenderAddress, trim_pasted};
 pub use email_change::{EmailChange, EmailChangeId, EmailChangeState};
 pub use event::{Actor, Event, EventId, EventKind};
-pub use guess::Tried;
 pub use link::{AccountLinkPurpose, AccountLinkState, LinkState, LinkToken};
 pub use network::{Network, Subnet};
 pub use origin::{OriginError, Origins};
 pub use page_session::{PageSession, PageSessionId, PageSessionSecret};
-pub use password::{NewPassword, Owner, Password, PasswordError, PasswordPolicy, blocklist_table};
+pub use password::{
+    NewPassword, Password, PasswordError, PasswordPolicy, PersonalData, blocklist_table,
+};
 pub use profile::{Locale, LocaleError, Name, NameError};
 pub use scope::{Scope, ScopeError};
 pub use secret::{Digest, Secret};

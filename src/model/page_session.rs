@@ -49,12 +49,12 @@ impl PageSessionSecret {
     }
 
     /// Proves that a text was kept for this very sign-in.
-    pub fn proof_of(&self, text: &str) -> String {
+    pub fn mac_of(&self, text: &str) -> String {
         URL_SAFE_NO_PAD.encode(self.derived_for(text).as_bytes())
     }
 
     /// Whether a text was kept for this very sign-in. In constant time.
-    pub fn has_proof_of(&self, text: &str, proof: &str) -> bool {
+    pub fn has_mac_of(&self, text: &str, proof: &str) -> bool {
         let own = self.derived_for(text);
         decode(proof).is_some_and(|proof| proof.as_bytes().ct_eq(own.as_bytes()).into())
     }
@@ -102,11 +102,11 @@ mod tests {
     fn f14_the_proof_belongs_to_one_cookie_and_one_text() {
         let mine = PageSessionSecret::new(Secret::new([1; 32]));
         let other = PageSessionSecret::new(Secret::new([2; 32]));
-        let proof = mine.proof_of("text");
-        assert!(mine.has_proof_of("text", &proof));
-        assert!(!mine.has_proof_of("another", &proof) && !other.has_proof_of("text", &proof));
+        let proof = mine.mac_of("text");
+        assert!(mine.has_mac_of("text", &proof));
+        assert!(!mine.has_mac_of("another", &proof) && !other.has_mac_of("text", &proof));
         for wrong in [mine.form_token(), mine.reveal(), String::new(), "é".to_owned()] {
-            assert!(!mine.has_proof_of("text", &wrong));
+            assert!(!mine.has_mac_of("text", &wrong));
         }
     }
 

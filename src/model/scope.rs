@@ -102,7 +102,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::nonsense;
+    use crate::fuzz_inputs;
 
     #[test]
     fn r19_scope_prints_in_one_order_without_repeats() {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn r19_any_scope_prints_sorted_and_reads_as_itself() {
-        nonsense::each(2_000, nonsense::text_like(nonsense::SCOPES), |text| {
+        fuzz_inputs::each(2_000, fuzz_inputs::text_like(fuzz_inputs::SCOPES), |text| {
             let mut tokens: Vec<&str> = text.split(' ').filter(|token| !token.is_empty()).collect();
             tokens.sort_unstable();
             tokens.dedup();

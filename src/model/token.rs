@@ -148,7 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::nonsense;
+    use crate::fuzz_inputs;
 
     fn refresh_token() -> RefreshToken {
         RefreshToken {
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn r30_any_token_is_read_as_itself_and_no_byte_of_it_may_change() {
         let inputs = (any_token(), any::<prop::sample::Index>(), any::<u8>());
-        nonsense::each(2_000, inputs, |(token, place, byte)| {
+        fuzz_inputs::each(2_000, inputs, |(token, place, byte)| {
             let access = AccessToken { session: token.session, secret: token.secret.clone() };
             for text in [token.reveal(), access.reveal()] {
                 let (is_access, is_refresh) =
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn r30_a_token_has_one_spelling() {
-        nonsense::each(3_000, nonsense::text_like(nonsense::TOKENS), |text| {
+        fuzz_inputs::each(3_000, fuzz_inputs::text_like(fuzz_inputs::TOKENS), |text| {
             if let Ok(token) = AccessToken::parse(&text) {
                 prop_assert_eq!(&token.reveal(), &text);
             }

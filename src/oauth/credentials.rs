@@ -117,7 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::nonsense;
+    use crate::fuzz_inputs;
 
     fn basic(pair: impl AsRef<[u8]>) -> String {
         format!("Basic {}", STANDARD.encode(pair))
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn r14_any_id_and_secret_survive_basic_and_are_decoded_once() {
         let text = "\\PC{0,20}|[%+:0-9A-F ]{0,12}|.{0,20}";
-        nonsense::each(2_000, (text, text), |(id, secret)| {
+        fuzz_inputs::each(2_000, (text, text), |(id, secret)| {
             let encode = |text: &str| {
                 url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
             };
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn r13_whatever_is_taken_for_basic_is_so_to_another_parser() {
-        nonsense::each(2_000, nonsense::text_like(nonsense::BASIC), |header| {
+        fuzz_inputs::each(2_000, fuzz_inputs::text_like(fuzz_inputs::BASIC), |header| {
             let Ok(Some(credentials)) = read(&header) else { return Ok(()) };
             prop_assert!(header[..6].eq_ignore_ascii_case("basic "), "{}", header);
             let decoded = STANDARD.decode(header[6..].trim_matches(' '));

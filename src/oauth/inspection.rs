@@ -5,7 +5,7 @@ use crate::model::{
     AccessToken, AccountId, ClientId, EmailAddress, RefreshToken, Scope, SessionId,
     is_like_access_token, is_like_refresh_token,
 };
-use crate::oauth::sessions::Standing;
+use crate::oauth::sessions::RefreshTokenStatus;
 use crate::oauth::{OAuth, TokenKind};
 use crate::storage::{SessionRecord, StoreError};
 
@@ -32,7 +32,7 @@ pub enum TokenState {
     RevokedOrReplaced,
     Expired,
     /// A spent refresh token, just now: it is refused.
-    Straggler,
+    LateRetry,
     /// A spent refresh token: whoever presents it ends the session.
     Stolen,
 }
@@ -58,7 +58,7 @@ impl TokenState {
             Self::SessionIdle => "session-idle",
             Self::RevokedOrReplaced => "revoked-or-replaced",
             Self::Expired => "expired",
-            Self::Straggler => "straggler",
+            Self::LateRetry => "straggler",
             Self::Stolen => "stolen",
         }
     }
@@ -80,7 +80,7 @@ impl TokenState {
             Self::SessionIdle => "dead: its session was not refreshed for too long",
             Self::RevokedOrReplaced => "dead: revoked, or replaced by two newer ones",
             Self::Expired => "dead: expired",
-            Self::Straggler => "dead: spent, a moment ago; presenting it ends nothing yet",
+            Self::LateRetry => "dead: spent, a moment ago; presenting it ends nothing yet",
             Self::Stolen => "dead: spent; whoever presents it ends the session",
         }
     }
@@ -170,13 +170,13 @@ impl OAuth {
         if record.tag_digest != token.tag.digest() {
             return (TokenState::Forged, None);
         }
-        let standing = self.standing_of(&token.secret.digest(), record);
-        let is_present = standing == Standing::Live;
+        let standing = self.refresh_token_status(&token.secret.digest(), record);
+        let is_present = standing == RefreshTokenStatus::Live;
         let state = self.end_of(record).unwrap_or(match standing {
-            Standing::Live => TokenState::Live,
-            Standing::Predecessor => TokenState::Predecessor,
-            Standing::Straggler => TokenState::Straggler,
-            Standing::Stolen => TokenState::Stolen,
+            RefreshTokenStatus::Live => TokenState::Live,
+            RefreshTokenStatus::Predecessor => TokenState::Predecessor,
+            RefreshTokenStatus::LateRetry => TokenState::LateRetry,
+            RefreshTokenStatus::Stolen => TokenState::Stolen,
         });
         let owner = InspectedSession {
             issued_at: is_present.then_some(record.rotated_at),
@@ -193,7 +193,7 @@ impl OAuth {
             Some(TokenState::AccountDisabled)
         } else if !record.account_stands {
             Some(TokenState::SessionEnded)
-        } else if !self.registrar.stands(&record.client_id, record.client_enabled) {
+        } else if !self.client_registry.is_registered(&record.client_id, record.client_enabled) {
             Some(match record.client_enabled {
                 Some(_) => TokenState::ClientDisabled,
                 None => TokenState::ClientUnknown,

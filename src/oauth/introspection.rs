@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::config::Introspects;
 use crate::model::{AccessToken, AccountId, Client, ClientId, EmailAddress, RefreshToken, Scope};
-use crate::oauth::sessions::Standing;
+use crate::oauth::sessions::RefreshTokenStatus;
 use crate::oauth::{ClientRefusal, Credentials, OAuth, OAuthError};
 use crate::storage::{SessionRecord, StoreError};
 
@@ -96,11 +96,11 @@ impl OAuth {
             self.may_know(client, session) && session.tag_digest == token.tag.digest()
         });
         let Some(session) = session else { return Ok(None) };
-        let issued_at = match self.standing_of(&token.secret.digest(), &session) {
-            Standing::Live => Some(session.rotated_at),
+        let issued_at = match self.refresh_token_status(&token.secret.digest(), &session) {
+            RefreshTokenStatus::Live => Some(session.rotated_at),
             // when that was is not kept
-            Standing::Predecessor => None,
-            Standing::Straggler | Standing::Stolen => return Ok(None),
+            RefreshTokenStatus::Predecessor => None,
+            RefreshTokenStatus::LateRetry | RefreshTokenStatus::Stolen => return Ok(None),
         };
         Ok(Some(Introspected {
             kind: TokenKind::Refresh,
@@ -117,6 +117,6 @@ impl OAuth {
     fn may_know(&self, client: &Client, session: &SessionRecord) -> bool {
         let is_its_business =
             client.introspects == Introspects::All || client.id == session.client_id;
-        is_its_business && self.stands(session)
+        is_its_business && self.is_usable(session)
     }
 }

@@ -1,25 +1,25 @@
 //! OAuth 2: which client may have which token, and what becomes of it.
 //!
-//! The protocol's decisions are oxide-auth's: its state machines ask a [`Registrar`] about clients
+//! The protocol's decisions are oxide-auth's: its state machines ask a [`ClientRegistry`] about clients
 //! and an issuer about tokens, and this module answers. What they are short of is mended here:
 //! client authentication is [`Credentials`]; causes that `Err(())` loses are kept beside the flow;
 //! expiry is decided on our own clock. No HTTP and no SQL.
 
+mod activity_tracker;
+mod bearer;
+mod client_admin;
 mod clients;
 mod credentials;
 mod error;
+mod external_writes;
 mod inspection;
 mod introspection;
-mod issuer;
+mod oxide;
 mod password_grant;
-mod protect;
 mod refresh_grant;
-mod registrar;
 mod revocation;
 mod sessions;
-mod standstill;
-mod usage;
-mod verified;
+mod token_cache;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,27 +27,27 @@ use std::time::Duration;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::TokenSettings;
-use crate::crypto::secret::Entropy;
+use crate::crypto::entropy::Entropy;
 use crate::mail::Outbox;
 use crate::model::Client;
 use crate::storage::{Store, StoreError};
 
-pub use clients::{
+pub use activity_tracker::ActivityTracker;
+pub use bearer::{AccessDenied, PresentedToken, ScopeRequirement};
+pub use client_admin::{
     ClientError, ClientList, PreparedClient, PreparedRotation, RegisteredClient, RegisteredIn,
     RemovedClient, new_client_secret,
 };
+pub use clients::ClientRegistry;
 pub use credentials::{Credentials, ShownIn, form_decode};
 pub use error::{ClientRefusal, OAuthError, ScopeRefusal};
 pub use inspection::{InspectedSession, Inspection, TokenState};
 pub use introspection::{Introspected, Introspection, TokenKind};
 pub use password_grant::PasswordGrant;
-pub use protect::{Access, AccessDenied, Needed};
 pub use refresh_grant::RefreshGrant;
-pub use registrar::Registrar;
 pub use revocation::Revocation;
 pub use sessions::{Grant, SessionPage, TokenPair};
-pub use usage::Usage;
-pub use verified::VerifiedTokens;
+pub use token_cache::TokenCache;
 
 /// The use cases around tokens. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,10 +57,10 @@ pub struct OAuth {
     pub entropy: Entropy,
     pub outbox: Outbox,
     pub accounts: Accounts,
-    pub registrar: Registrar,
+    pub client_registry: ClientRegistry,
     pub lifetimes: Lifetimes,
-    pub usage: Usage,
-    pub verified: VerifiedTokens,
+    pub activity: ActivityTracker,
+    pub token_cache: TokenCache,
 }
 
 /// How long things live.
@@ -93,12 +93,12 @@ impl OAuth {
         &self,
         credentials: Option<&Credentials>,
     ) -> Result<Arc<Client>, OAuthError> {
-        self.registrar.authenticate(&self.store, self.clock.now(), credentials).await
+        self.client_registry.authenticate(&self.store, self.clock.now(), credentials).await
     }
 
     /// The id of the client that serves requests which name none.
     pub fn default_client(&self) -> Option<&str> {
-        self.registrar.default_client()
+        self.client_registry.default_client()
     }
 
     /// The origin as it is registered, if the client allows it, or any client where it is not known.
@@ -107,7 +107,7 @@ impl OAuth {
         client: Option<&str>,
         origin: &str,
     ) -> Result<Option<String>, StoreError> {
-        self.registrar.find_origin(&self.store, client, origin).await
+        self.client_registry.find_origin(&self.store, client, origin).await
     }
 
     /// The origin as it is registered, if the client that a live token was issued to allows it.
@@ -116,7 +116,7 @@ impl OAuth {
         client: &str,
         origin: &str,
     ) -> Result<Option<String>, StoreError> {
-        self.registrar.find_origin_of(&self.store, client, origin).await
+        self.client_registry.find_origin_of(&self.store, client, origin).await
     }
 }
 

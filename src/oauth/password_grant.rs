@@ -16,9 +16,9 @@ use oxide_auth_async::primitives::{
 };
 
 use crate::accounts::{SignInAttempt, SignInError};
-use crate::model::{Caller, GrantType, Password, Scope};
-use crate::oauth::issuer::Issuer;
-use crate::oauth::registrar::Authenticated;
+use crate::model::{ClientInfo, GrantType, Password, Scope};
+use crate::oauth::oxide::issuer::Issuer;
+use crate::oauth::oxide::registrar::Authenticated;
 use crate::oauth::{Credentials, OAuth, OAuthError, ScopeRefusal, TokenPair};
 
 /// A token request with `grant_type=password`.
@@ -28,7 +28,7 @@ pub struct PasswordGrant {
     pub username: String,
     pub password: Password,
     pub scope: Option<Scope>,
-    pub caller: Caller,
+    pub caller: ClientInfo,
 }
 
 impl OAuth {

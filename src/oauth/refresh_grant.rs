@@ -6,9 +6,9 @@ use oxide_auth::code_grant::refresh::{Error as FlowError, Request};
 use oxide_auth_async::code_grant::refresh::{Endpoint, refresh};
 use oxide_auth_async::primitives::{Issuer as AsyncIssuer, Registrar as AsyncRegistrar};
 
-use crate::model::{Caller, GrantType, Scope};
-use crate::oauth::issuer::Issuer;
-use crate::oauth::registrar::Authenticated;
+use crate::model::{ClientInfo, GrantType, Scope};
+use crate::oauth::oxide::issuer::Issuer;
+use crate::oauth::oxide::registrar::Authenticated;
 use crate::oauth::{Credentials, OAuth, OAuthError, ScopeRefusal, TokenPair};
 
 /// A token request with `grant_type=refresh_token`.
@@ -17,7 +17,7 @@ pub struct RefreshGrant {
     pub client: Option<Credentials>,
     pub refresh_token: zeroize::Zeroizing<String>,
     pub scope: Option<Scope>,
-    pub caller: Caller,
+    pub caller: ClientInfo,
 }
 
 impl OAuth {

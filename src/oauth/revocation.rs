@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use crate::accounts::Happening;
-use crate::model::{AccessToken, Actor, Caller, EventKind, RefreshToken};
+use crate::accounts::EventDraft;
+use crate::model::{AccessToken, Actor, ClientInfo, EventKind, RefreshToken};
 use crate::oauth::{Credentials, OAuth, OAuthError};
 use crate::storage::{Connection, SessionRecord, StoreError};
 
@@ -12,7 +12,7 @@ use crate::storage::{Connection, SessionRecord, StoreError};
 pub struct Revocation {
     pub client: Option<Credentials>,
     pub token: Zeroizing<String>,
-    pub caller: Caller,
+    pub caller: ClientInfo,
 }
 
 impl OAuth {
@@ -72,10 +72,10 @@ impl OAuth {
         session: &SessionRecord,
         request: &Revocation,
     ) -> Result<(), StoreError> {
-        let event = Happening::new(kind, Actor::Client)
+        let event = EventDraft::new(kind, Actor::Client)
             .to_account(session.account)
             .in_session(session.id)
             .through(Some(&session.client_id));
-        self.accounts.events.note(tx, event, &request.caller).await
+        self.accounts.events.record(tx, event, &request.caller).await
     }
 }

@@ -8,11 +8,11 @@
 
 use std::time::Duration;
 
-use crate::accounts::{Happening, SignedIn};
-use crate::clock::{CLOCKS_DIFFER_BY, Timestamp};
-use crate::mail::{Cause, Recipient};
+use crate::accounts::{EventDraft, SignedIn};
+use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
+use crate::mail::{LetterRequest, Recipient};
 use crate::model::{
-    AccessToken, Account, AccountId, Actor, Caller, Client, Digest, EventKind, GrantType,
+    AccessToken, Account, AccountId, Actor, Client, ClientInfo, Digest, EventKind, GrantType,
     RefreshToken, Scope, Secret, SessionId, SessionSummary, SessionTag,
 };
 use crate::oauth::{Lifetimes, OAuth, OAuthError};
@@ -24,7 +24,7 @@ use crate::storage::{
 /// How often a refresh is begun again because another of the same session was faster. Each time
 /// one of them got through, so this many in a row need as many racing requests with different
 /// scopes.
-const ATTEMPTS: usize = 16;
+const MAX_ATTEMPTS: usize = 16;
 
 /// What a token lets its bearer do, and for whom.
 #[derive(Clone, Debug)]
@@ -63,12 +63,12 @@ pub struct TokenPair {
 
 /// What a refresh token with the session's tag is to the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Standing {
+pub(super) enum RefreshTokenStatus {
     Live,
     /// The immediate predecessor of the live one, and its rule still holds.
     Predecessor,
     /// Spent, but only just: another request of the same client overtook this one.
-    Straggler,
+    LateRetry,
     /// Spent long ago: somebody has kept it who should not have.
     Stolen,
 }
@@ -80,7 +80,7 @@ impl OAuth {
         signed_in: &SignedIn,
         client: &Client,
         scope: Scope,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<TokenPair, OAuthError> {
         let now = self.clock.now();
         let id = SessionId::new(self.entropy.uuid_v7(now));
@@ -101,7 +101,7 @@ impl OAuth {
                     account: signed_in.account,
                     epoch: signed_in.epoch,
                     client_id: &client.id,
-                    client_is_stored: !self.registrar.declares(&client.id),
+                    client_is_stored: !self.client_registry.declares(&client.id),
                     scope: &scope,
                     user_agent: caller.user_agent.as_ref(),
                     now,
@@ -119,12 +119,12 @@ impl OAuth {
                 if started {
                     let (account, accounts) = (signed_in.account, &self.accounts);
                     accounts.end_excess_sessions(tx, account, id, now, caller).await?;
-                    let event = Happening::new(EventKind::SignIn, Actor::Owner)
+                    let event = EventDraft::new(EventKind::SignIn, Actor::Owner)
                         .to_account(signed_in.account)
                         .in_session(id)
                         .through(Some(&client.id));
-                    self.accounts.events.note(tx, event, caller).await?;
-                    signed_in.pass.note_success(tx, signed_in.account, now).await?;
+                    self.accounts.events.record(tx, event, caller).await?;
+                    signed_in.permit.record_success(tx, signed_in.account, now).await?;
                 }
                 Ok::<_, StoreError>(started)
             })
@@ -159,13 +159,13 @@ impl OAuth {
     }
 
     fn is_of_session(&self, token: &RefreshToken, session: &SessionRecord) -> bool {
-        session.tag_digest == token.tag.digest() && self.stands(session)
+        session.tag_digest == token.tag.digest() && self.is_usable(session)
     }
 
     /// Whether the session's tokens count: it is live and its client still registered.
-    pub(super) fn stands(&self, session: &SessionRecord) -> bool {
+    pub(super) fn is_usable(&self, session: &SessionRecord) -> bool {
         session.is_live(self.clock.now())
-            && self.registrar.stands(&session.client_id, session.client_enabled)
+            && self.client_registry.is_registered(&session.client_id, session.client_enabled)
     }
 
     /// What a session that stands knows of one of its live access tokens. Whoever asks accepts the token,
@@ -178,8 +178,8 @@ impl OAuth {
         let now = self.clock.now();
         let is_over = |slot: &&AccessSlot| slot.expires_at <= session.proven(now);
         let slot = session.access_with(token).filter(|slot| !is_over(slot))?;
-        if is_news(session, slot.serial, now) {
-            self.usage.note(session.id, slot.serial, now);
+        if is_worth_recording(session, slot.serial, now) {
+            self.activity.record(session.id, slot.serial, now);
         }
         Some(slot)
     }
@@ -193,16 +193,18 @@ impl OAuth {
         token: &RefreshToken,
         mut session: SessionRecord,
         scope: &Scope,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<TokenPair, OAuthError> {
         let lifetimes = self.lifetimes.of(client);
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let presented = token.secret.digest();
-            let answer = match self.standing_of(&presented, &session) {
-                Standing::Live => self.rotate(&lifetimes, token, &session, scope).await?,
-                Standing::Predecessor => self.repeat(&lifetimes, token, &session, scope).await?,
-                Standing::Straggler => return Err(OAuthError::RefreshToken),
-                Standing::Stolen => {
+            let answer = match self.refresh_token_status(&presented, &session) {
+                RefreshTokenStatus::Live => self.rotate(&lifetimes, token, &session, scope).await?,
+                RefreshTokenStatus::Predecessor => {
+                    self.repeat(&lifetimes, token, &session, scope).await?
+                }
+                RefreshTokenStatus::LateRetry => return Err(OAuthError::RefreshToken),
+                RefreshTokenStatus::Stolen => {
                     self.end_stolen_session(&session, caller).await?;
                     return Err(OAuthError::RefreshToken);
                 }
@@ -220,23 +222,27 @@ impl OAuth {
         Err(StoreError::contended().into())
     }
 
-    pub(super) fn standing_of(&self, presented: &Digest, session: &SessionRecord) -> Standing {
+    pub(super) fn refresh_token_status(
+        &self,
+        presented: &Digest,
+        session: &SessionRecord,
+    ) -> RefreshTokenStatus {
         if *presented == session.refresh_digest {
-            return Standing::Live;
+            return RefreshTokenStatus::Live;
         }
         let (clock, grace) = (self.clock.now(), self.lifetimes.reuse_grace);
         let now = session.proven(clock);
         let is_predecessor = session.previous_refresh_digest.as_ref() == Some(presented);
         let pair_is_new = session.first_used_at.is_none_or(|first_used| {
             // if the clock was set back since, nothing tells for how long the pair was in use
-            now < first_used + grace && first_used <= clock + CLOCKS_DIFFER_BY
+            now < first_used + grace && first_used <= clock + MAX_CLOCK_SKEW
         });
         if is_predecessor && pair_is_new && !grace.is_zero() {
-            Standing::Predecessor
+            RefreshTokenStatus::Predecessor
         } else if now < session.rotated_at + grace {
-            Standing::Straggler
+            RefreshTokenStatus::LateRetry
         } else {
-            Standing::Stolen
+            RefreshTokenStatus::Stolen
         }
     }
 
@@ -303,7 +309,7 @@ impl OAuth {
             access_scope: scope,
             access_expires_at,
             rotation,
-            client_is_stored: !self.registrar.declares(&session.client_id),
+            client_is_stored: !self.client_registry.declares(&session.client_id),
             now,
         };
         let renewed = self.store.renew_session(session, &renewal).await?;
@@ -319,11 +325,11 @@ impl OAuth {
     async fn end_stolen_session(
         &self,
         session: &SessionRecord,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let client = session.client_id.to_string();
-        let cause = Cause::session_ended(now, client, session.user_agent.as_ref());
+        let cause = LetterRequest::session_ended(now, client, session.user_agent.as_ref());
         let ended = self
             .store
             .write(async |tx| {
@@ -336,11 +342,11 @@ impl OAuth {
                         account: Some(session.account),
                     };
                     self.outbox.post(tx, to, &cause).await?;
-                    let event = Happening::new(EventKind::RefreshTokenStolen, Actor::Service)
+                    let event = EventDraft::new(EventKind::RefreshTokenStolen, Actor::Service)
                         .to_account(session.account)
                         .in_session(session.id)
                         .through(Some(&session.client_id));
-                    self.accounts.events.note(tx, event, caller).await?;
+                    self.accounts.events.record(tx, event, caller).await?;
                 }
                 Ok::<_, StoreError>(ended)
             })
@@ -368,8 +374,9 @@ impl OAuth {
         let is_more = sessions.len() > SessionPage::SIZE;
         sessions.truncate(SessionPage::SIZE);
         let next = sessions.last().map(|session| session.id).filter(|_| is_more);
-        sessions
-            .retain(|session| self.registrar.stands(&session.client_id, session.client_enabled));
+        sessions.retain(|session| {
+            self.client_registry.is_registered(&session.client_id, session.client_enabled)
+        });
         Ok(SessionPage { sessions, next })
     }
 
@@ -378,17 +385,17 @@ impl OAuth {
         &self,
         account: AccountId,
         id: SessionId,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<bool, StoreError> {
         self.store
             .write(async |tx| {
                 let ended =
                     tx.lock_account(account).await? && tx.revoke_session_of(account, id).await?;
                 if ended {
-                    let event = Happening::new(EventKind::SignOut, Actor::Owner)
+                    let event = EventDraft::new(EventKind::SignOut, Actor::Owner)
                         .to_account(account)
                         .in_session(id);
-                    self.accounts.events.note(tx, event, caller).await?;
+                    self.accounts.events.record(tx, event, caller).await?;
                 }
                 Ok(ended)
             })
@@ -396,22 +403,22 @@ impl OAuth {
     }
 
     /// Writes down which sessions were used since the last time.
-    pub async fn flush_usage(&self) -> Result<(), StoreError> {
-        let used = self.usage.take();
+    pub async fn flush_activity(&self) -> Result<(), StoreError> {
+        let used = self.activity.take();
         if used.is_empty() {
             return Ok(());
         }
         let written = self
             .store
-            .write_behind(async |tx| {
+            .write_best_effort(async |tx| {
                 for (session, usage) in &used {
-                    tx.note_session_use(*session, usage.serial, usage.at).await?;
+                    tx.record_session_use(*session, usage.serial, usage.at).await?;
                 }
                 Ok::<_, StoreError>(())
             })
             .await;
         if written.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::Unavailable) {
-            self.usage.put_back(used);
+            self.activity.put_back(used);
         }
         written
     }
@@ -431,7 +438,7 @@ fn access_secret(secret: &Secret, salt: &[u8; 32], serial: i64) -> Secret {
 }
 
 /// Whether noting that the session was used now would tell anything new.
-fn is_news(session: &SessionRecord, serial: i64, now: Timestamp) -> bool {
+fn is_worth_recording(session: &SessionRecord, serial: i64, now: Timestamp) -> bool {
     let pair_was_unused = session.first_used_at.is_none() && serial >= session.rotation_serial;
     pair_was_unused || now.since(session.last_used_at) >= Duration::from_secs(60)
 }

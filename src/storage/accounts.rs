@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::matching::Matching;
+use super::email_search::EmailSearch;
 use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::crypto::hasher::PasswordHash;
@@ -208,7 +208,11 @@ impl Connection {
 
     /// Holds the account's row for this transaction, so that neither password nor state changes
     /// before its end. `false` if it is gone, disabled, or in another epoch than this.
-    pub async fn hold_account(&mut self, id: AccountId, epoch: i64) -> Result<bool, StoreError> {
+    pub async fn lock_account_in_epoch(
+        &mut self,
+        id: AccountId,
+        epoch: i64,
+    ) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE accounts SET epoch = epoch
             WHERE id = $1 AND epoch = $2 AND disabled_at IS NULL";
@@ -256,7 +260,7 @@ impl Connection {
               AND (email LIKE $2 ESCAPE '!' OR email LIKE '%xn--%')
             ORDER BY id LIMIT $3";
         let mut after = after.map_or_else(String::new, |id| id.to_string());
-        let mut matching = Matching::new(part, limit);
+        let mut matching = EmailSearch::new(part, limit);
         loop {
             let query = sqlx::query(SQL).bind(after.clone()).bind(matching.pattern());
             let rows = query.bind(matching.page()).fetch_all(self.raw()).await?;

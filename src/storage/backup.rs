@@ -9,9 +9,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 
 use super::pool::Engine;
-use super::{Store, StoreError, files, held};
+use super::{Store, StoreError, held_letters, sqlite_files};
 use crate::clock::Timestamp;
-use crate::crypto::secret::Entropy;
+use crate::crypto::entropy::Entropy;
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -54,13 +54,13 @@ impl Store {
             return Err(BackupError::NotAFile);
         };
         let wrong = |source| BackupError::File { file: file.to_owned(), source };
-        if files::is_of(own, file) {
+        if sqlite_files::is_of(own, file) {
             return Err(BackupError::Itself { file: file.to_owned() });
         }
-        if files::is_reserved(file) {
+        if sqlite_files::is_reserved(file) {
             return Err(BackupError::Reserved { file: file.to_owned() });
         }
-        if let Some(leftover) = files::leftover_beside(file) {
+        if let Some(leftover) = sqlite_files::leftover_beside(file) {
             return Err(BackupError::Leftover { file: leftover });
         }
         match fs::metadata(file) {
@@ -77,7 +77,7 @@ impl Store {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let unfinished = Unfinished::beside(folder).await.map_err(wrong)?;
+        let unfinished = TemporaryFolder::beside(folder).await.map_err(wrong)?;
         let Some(target) = unfinished.path.to_str() else {
             return Err(wrong(io::Error::other("its folder has a name that is no text")));
         };
@@ -85,7 +85,7 @@ impl Store {
             let copy = sqlx::query("VACUUM INTO $1").bind(target.to_owned());
             Ok::<_, StoreError>(copy.execute(connection).await?)
         };
-        self.pool.aside(copy).await?;
+        self.pool.on_dedicated_connection(copy).await?;
         hold_letters_in(&unfinished.path, now).await?;
         unfinished.file.sync_all().map_err(wrong)?;
         let kept = if overwrite {
@@ -104,7 +104,7 @@ async fn hold_letters_in(copy: &Path, now: Timestamp) -> Result<(), StoreError> 
     let options =
         SqliteConnectOptions::new().filename(copy).journal_mode(SqliteJournalMode::Memory);
     let mut connection = options.connect().await?;
-    let held = held::hold_in(&mut connection, now).await;
+    let held = held_letters::hold_in(&mut connection, now).await;
     connection.close().await?;
     Ok(held?)
 }
@@ -114,16 +114,16 @@ const TURNS: u32 = 500;
 const TURN: Duration = Duration::from_millis(20);
 
 /// What the names of unfinished copies begin with.
-const UNFINISHED: &str = ".vestibule-backup-";
+const TEMPORARY_PREFIX: &str = ".vestibule-backup-";
 
 /// A new file without anything in it, removed when this is dropped. It is locked for as long, by which
 /// others tell it from one that a killed process left behind.
-struct Unfinished {
+struct TemporaryFolder {
     path: PathBuf,
     file: File,
 }
 
-impl Unfinished {
+impl TemporaryFolder {
     async fn beside(folder: &Path) -> io::Result<Self> {
         // one process after the other, so that none finds the new file of another before its lock;
         // where a folder cannot be locked, nothing is removed
@@ -131,7 +131,7 @@ impl Unfinished {
         if is_locked(&turn).await? {
             remove_left_behind(folder)?;
         }
-        let name = format!("{UNFINISHED}{}", hex::encode(Entropy.bytes::<8>()));
+        let name = format!("{TEMPORARY_PREFIX}{}", hex::encode(Entropy.bytes::<8>()));
         let path = folder.join(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -157,7 +157,7 @@ async fn is_locked(folder: &File) -> io::Result<bool> {
     Err(io::Error::other("another program has locked its folder"))
 }
 
-impl Drop for Unfinished {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         // it may have another name by now
         remove(&self.path);
@@ -169,7 +169,8 @@ fn remove_left_behind(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(random) = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)) else {
+        let Some(random) = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY_PREFIX))
+        else {
             continue;
         };
         let is_ours = random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit());
@@ -186,7 +187,7 @@ fn remove_left_behind(folder: &Path) -> io::Result<()> {
 
 /// Removes a copy and what SQLite may keep beside it while it writes.
 fn remove(copy: &Path) {
-    for path in [copy.to_owned(), files::with_ending(copy, "-journal")] {
+    for path in [copy.to_owned(), sqlite_files::with_ending(copy, "-journal")] {
         let _ = fs::remove_file(path);
     }
 }

@@ -12,17 +12,17 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId};
 
 /// Rows of the first batch.
-pub(super) const FIRST: i64 = 200;
-const FEWEST: i64 = 25;
-const MOST: i64 = 2_000;
+pub(super) const INITIAL_BATCH: i64 = 200;
+const MIN_BATCH: i64 = 25;
+const MAX_BATCH: i64 = 2_000;
 /// How long a batch should take, its commit included.
-const HOLD: Duration = Duration::from_millis(10);
+const TARGET_DURATION: Duration = Duration::from_millis(10);
 /// How long others have the database at least between two batches.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const MIN_PAUSE: Duration = Duration::from_millis(1);
 
 /// Rows that are removed in batches. An instant is the last at which a row was over.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(super) enum BatchWork {
     Sessions(Timestamp),
     PageSessions(Timestamp),
     SignUps(Timestamp),
@@ -35,7 +35,7 @@ pub(super) enum Work {
     },
     LetterCounts(Timestamp),
     Events(Timestamp),
-    Guesses {
+    FailedAttempts {
         before: Timestamp,
         now: Timestamp,
     },
@@ -59,7 +59,7 @@ pub(super) enum Work {
     },
 }
 
-impl Work {
+impl BatchWork {
     /// Removes up to `limit` rows; answers how many.
     async fn batch(&mut self, tx: &mut Connection, limit: i64) -> Result<u64, StoreError> {
         match self {
@@ -72,7 +72,9 @@ impl Work {
             Self::Letters { sent, dead } => tx.purge_letters(*sent, *dead, limit).await,
             Self::LetterCounts(before) => tx.purge_letter_counts(*before, limit).await,
             Self::Events(before) => tx.purge_events(*before, limit).await,
-            Self::Guesses { before, now } => tx.purge_guesses(*before, *now, limit).await,
+            Self::FailedAttempts { before, now } => {
+                tx.purge_failed_attempts(*before, *now, limit).await
+            }
             Self::ClientSecrets(now) => tx.purge_client_secrets(*now, limit).await,
             Self::OfAccount { account, last } => {
                 tx.delete_part_of_account(*account, last, limit).await
@@ -80,7 +82,7 @@ impl Work {
             Self::EndedOf(account) => tx.purge_ended_sessions_of(*account, limit).await,
             Self::AllSessions => tx.end_part_of_all_sessions(limit).await,
             Self::OfClient(client) => tx.delete_dead_sessions_of_client(client, limit).await,
-            Self::Excess { sql, of } => tx.shed(sql, of, limit).await,
+            Self::Excess { sql, of } => tx.purge_excess(sql, of, limit).await,
         }
     }
 }
@@ -88,13 +90,13 @@ impl Work {
 impl Store {
     /// Does `work` in transactions of their own until it finds fewer rows than it may touch; answers
     /// how many it has touched in all. Each transaction gives up where it would wait for others' rows,
-    /// as in [`Store::write_behind`].
-    pub(super) async fn in_batches(&self, mut work: Work) -> Result<u64, StoreError> {
-        let (mut limit, mut touched) = (FIRST, 0);
+    /// as in [`Store::write_best_effort`].
+    pub(super) async fn in_batches(&self, mut work: BatchWork) -> Result<u64, StoreError> {
+        let (mut limit, mut touched) = (INITIAL_BATCH, 0);
         loop {
             // without the wait for the connection
             let mut begun = Instant::now();
-            let batch = self.write_behind(async |tx| {
+            let batch = self.write_best_effort(async |tx| {
                 begun = Instant::now();
                 work.batch(tx, limit).await
             });
@@ -106,17 +108,17 @@ impl Store {
             let took = begun.elapsed();
             limit = next_limit(limit, took);
             // as long as the work took: others have half of the time
-            tokio::time::sleep(took.max(SHORTEST_PAUSE)).await;
+            tokio::time::sleep(took.max(MIN_PAUSE)).await;
         }
     }
 }
 
 /// How many rows the next batch may touch, after one of `limit` rows that took so long.
 fn next_limit(limit: i64, took: Duration) -> i64 {
-    if took > HOLD {
-        (limit / 2).max(FEWEST)
-    } else if took < HOLD / 2 {
-        (limit + limit / 2).min(MOST)
+    if took > TARGET_DURATION {
+        (limit / 2).max(MIN_BATCH)
+    } else if took < TARGET_DURATION / 2 {
+        (limit + limit / 2).min(MAX_BATCH)
     } else {
         limit
     }
@@ -132,7 +134,7 @@ mod tests {
         assert_eq!(next_limit(200, millis(11)), 100);
         assert_eq!(next_limit(200, millis(7)), 200);
         assert_eq!(next_limit(200, millis(1)), 300);
-        assert_eq!(next_limit(FEWEST, millis(1_000)), FEWEST);
-        assert_eq!(next_limit(MOST, millis(1)), MOST);
+        assert_eq!(next_limit(MIN_BATCH, millis(1_000)), MIN_BATCH);
+        assert_eq!(next_limit(MAX_BATCH, millis(1)), MAX_BATCH);
     }
 }

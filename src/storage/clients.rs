@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyRow;
 
-use super::matching::pattern_for;
+use super::email_search::pattern_for;
 use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{

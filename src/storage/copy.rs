@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use super::migrate::{self, Schema};
 use super::pool::{self, Engine, Pool};
 use super::tables::{self, Table, Value};
-use super::{OpenError, StoreError, files};
+use super::{OpenError, StoreError, sqlite_files};
 use crate::model::Digest;
 
 /// Rows that are held in memory, and written by one statement.
@@ -58,14 +58,16 @@ pub async fn copy(
 ) -> Result<Vec<CopiedTable>, CopyError> {
     // before anything is done to either
     let is_same_file = match (pool::file_of(from), pool::file_of(to)) {
-        (Some(from), Some(to)) => files::is_of(&from, &to) || files::is_of(&to, &from),
+        (Some(from), Some(to)) => {
+            sqlite_files::is_of(&from, &to) || sqlite_files::is_of(&to, &from)
+        }
         _ => false,
     };
     if from == to || is_same_file {
         return Err(CopyError::Same);
     }
     if let Some(file) = pool::file_of(to)
-        && (files::is_reserved(&file) || is_beside(own, &file))
+        && (sqlite_files::is_reserved(&file) || is_beside(own, &file))
     {
         return Err(CopyError::Reserved { file });
     }
@@ -79,7 +81,8 @@ pub async fn copy(
 /// Whether the file is one beside the database of the settings. The database itself may be copied into
 /// where it is empty, as a new start is moved.
 fn is_beside(own: &str, file: &Path) -> bool {
-    pool::file_of(own).is_some_and(|own| files::is_of(&own, file) && !files::is_same(&own, file))
+    pool::file_of(own)
+        .is_some_and(|own| sqlite_files::is_of(&own, file) && !sqlite_files::is_same(&own, file))
 }
 
 async fn copy_from(
@@ -104,13 +107,15 @@ async fn copy_between(
     target: &Pool,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
-    target.aside(async |writing| expect_empty(writing, target.engine()).await).await?;
+    target
+        .on_dedicated_connection(async |writing| expect_empty(writing, target.engine()).await)
+        .await?;
     migrate::run(target).await.map_err(|error| CopyError::To(error.into()))?;
     expect_known(target).await.map_err(CopyError::To)?;
     source
-        .aside(async |reading| {
+        .on_dedicated_connection(async |reading| {
             target
-                .aside(async |writing| {
+                .on_dedicated_connection(async |writing| {
                     let reading = (reading, source.engine());
                     copy_rows(reading, (writing, target.engine()), &mut progress).await
                 })

@@ -6,7 +6,7 @@ use crate::model::{AccountId, EmailAddress, SignUpId};
 
 /// Whose password it would be.
 #[derive(Clone, Copy, Debug)]
-pub enum CredentialsOf {
+pub enum CredentialOwner {
     Account {
         id: AccountId,
         epoch: i64,
@@ -17,13 +17,13 @@ pub enum CredentialsOf {
         id: SignUpId,
     },
     /// Nobody's: a hash that nothing fits.
-    Nobody,
+    NoAccount,
 }
 
 /// There is a hash for every address, so that the same is done for each.
 #[derive(Clone, Debug)]
 pub struct PasswordCredentials {
-    pub of: CredentialsOf,
+    pub of: CredentialOwner,
     pub hash: PasswordHash,
 }
 
@@ -56,9 +56,9 @@ impl Connection {
         let (id, epoch) = (column::parsed(&row, "id")?, column::integer(&row, "epoch")?);
         let is_disabled = column::optional_instant(&row, "disabled_at")?.is_some();
         let of = match column::text(&row, "owner")?.as_str() {
-            "account" => CredentialsOf::Account { id, epoch, is_disabled },
-            "sign-up" => CredentialsOf::SignUp { id: SignUpId::new(id.uuid()) },
-            _ => CredentialsOf::Nobody,
+            "account" => CredentialOwner::Account { id, epoch, is_disabled },
+            "sign-up" => CredentialOwner::SignUp { id: SignUpId::new(id.uuid()) },
+            _ => CredentialOwner::NoAccount,
         };
         Ok(PasswordCredentials {
             of,

@@ -1,13 +1,13 @@
 //! Deletion of what belongs to an account, a client or a sign-up: in batches, before the row that it
 //! refers to (docs/decisions/0037).
 
-use super::batches::{FIRST, Work};
+use super::batches::{BatchWork, INITIAL_BATCH};
 use super::{Change, Connection, Store, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId, EmailAddress, SignUpId};
 
 /// What belongs to an account besides its events, table by table: what refers to a row before that row.
-const OF_ACCOUNT: [&str; 7] = [
+const ACCOUNT_TABLES: [&str; 7] = [
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE account_id = $1 LIMIT $2)",
     "DELETE FROM page_sessions WHERE digest IN
          (SELECT digest FROM page_sessions WHERE account_id = $1 LIMIT $2)",
@@ -24,31 +24,31 @@ impl Store {
     /// Removes all that belongs to a closed account, and then its row; answers how many rows that
     /// were. It may be interrupted between any two batches, and begun again.
     pub async fn finish_deletion(&self, account: AccountId) -> Result<u64, StoreError> {
-        let rows = self.in_batches(Work::OfAccount { account, last: String::new() }).await?;
-        let row = self.write_behind(async |tx| tx.delete_account(account).await).await?;
+        let rows = self.in_batches(BatchWork::OfAccount { account, last: String::new() }).await?;
+        let row = self.write_best_effort(async |tx| tx.delete_account(account).await).await?;
         Ok(rows + u64::from(row))
     }
 
     /// Ends all sessions of a client that is disabled or gone; answers how many.
     pub async fn end_sessions_of_client(&self, client: &ClientId) -> Result<u64, StoreError> {
-        self.in_batches(Work::OfClient(client.clone())).await
+        self.in_batches(BatchWork::OfClient(client.clone())).await
     }
 
     /// Removes the rows of sessions that a raised epoch has ended.
     pub async fn purge_ended_sessions_of(&self, account: AccountId) -> Result<u64, StoreError> {
-        self.in_batches(Work::EndedOf(account)).await
+        self.in_batches(BatchWork::EndedOf(account)).await
     }
 
     /// Ends all sessions, those at the account page included; answers how many there were.
     pub async fn end_all_sessions(&self) -> Result<u64, StoreError> {
-        self.in_batches(Work::AllSessions).await
+        self.in_batches(BatchWork::AllSessions).await
     }
 
     /// Removes the letters to an address that are about no account, and the links and events of the
     /// sign-up that waits for it, as far as one transaction should not remove them all. A request for a
     /// new password that waits stays: it contests the sign-up. Each batch finds its rows in the order of an
     /// index: to sort them it would read all that there are.
-    pub async fn shed_excess_of(&self, email: &EmailAddress) -> Result<(), StoreError> {
+    pub async fn purge_excess_of(&self, email: &EmailAddress) -> Result<(), StoreError> {
         const LETTERS: &str = "
             DELETE FROM outbox WHERE id IN
                 (SELECT id FROM outbox
@@ -58,26 +58,26 @@ impl Store {
         const LINKS: &str = "
             DELETE FROM links WHERE digest IN
                 (SELECT digest FROM links WHERE sign_up_id = $1 LIMIT $2 OFFSET $3)";
-        self.in_batches(Work::Excess { sql: LETTERS, of: email.to_string() }).await?;
+        self.in_batches(BatchWork::Excess { sql: LETTERS, of: email.to_string() }).await?;
         let waiting = self.read(async |db| db.find_sign_up_by_email(email).await).await?;
         let Some(waiting) = waiting else { return Ok(()) };
         let id = waiting.sign_up.id;
-        self.in_batches(Work::Excess { sql: LINKS, of: id.to_string() }).await?;
-        self.shed_excess_events_of(id).await
+        self.in_batches(BatchWork::Excess { sql: LINKS, of: id.to_string() }).await?;
+        self.purge_excess_events_of(id).await
     }
 
     /// Removes the events of a waiting sign-up as far as one transaction should not touch them all.
-    pub async fn shed_excess_events_of(&self, sign_up: SignUpId) -> Result<(), StoreError> {
+    pub async fn purge_excess_events_of(&self, sign_up: SignUpId) -> Result<(), StoreError> {
         const EVENTS: &str = "
             DELETE FROM events WHERE id IN
                 (SELECT id FROM events WHERE sign_up_id = $1 AND account_id IS NULL
                  ORDER BY kind, id LIMIT $2 OFFSET $3)";
-        self.in_batches(Work::Excess { sql: EVENTS, of: sign_up.to_string() }).await.map(drop)
+        self.in_batches(BatchWork::Excess { sql: EVENTS, of: sign_up.to_string() }).await.map(drop)
     }
 }
 
 /// So many rows are left for the transaction that removes the row which they belong to.
-const EXCESS_FROM: i64 = 5 * FIRST;
+const EXCESS_THRESHOLD: i64 = 5 * INITIAL_BATCH;
 
 impl Connection {
     /// Closes an account for good: its tokens and links are dead, its address is free, nothing finds it
@@ -134,7 +134,7 @@ impl Connection {
             touched += events.execute(self.raw()).await?.rows_affected();
             *last = next;
         }
-        for sql in OF_ACCOUNT {
+        for sql in ACCOUNT_TABLES {
             let left = limit.saturating_sub_unsigned(touched);
             if left <= 0 {
                 break;
@@ -191,15 +191,15 @@ impl Connection {
         Ok(ended)
     }
 
-    /// Removes up to `limit` rows by a statement that leaves [`EXCESS_FROM`] of those `of` something.
-    pub(super) async fn shed(
+    /// Removes up to `limit` rows by a statement that leaves [`EXCESS_THRESHOLD`] of those `of` something.
+    pub(super) async fn purge_excess(
         &mut self,
         sql: &'static str,
         of: &str,
         limit: i64,
     ) -> Result<u64, StoreError> {
-        let shed = sqlx::query(sql).bind(of).bind(limit).bind(EXCESS_FROM);
-        Ok(shed.execute(self.raw()).await?.rows_affected())
+        let purge_excess = sqlx::query(sql).bind(of).bind(limit).bind(EXCESS_THRESHOLD);
+        Ok(purge_excess.execute(self.raw()).await?.rows_affected())
     }
 
     pub(super) async fn delete_dead_sessions_of_client(

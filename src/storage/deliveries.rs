@@ -3,9 +3,9 @@
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-use super::held::HELD;
+use super::held_letters::HELD_MARKER;
 use super::{Connection, LetterId, StoreError, column};
-use crate::clock::{CLOCKS_DIFFER_BY, Timestamp};
+use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::model::{AccountId, Digest, EmailAddress, Locale};
 
 /// A letter that one courier holds the lease of.
@@ -76,7 +76,7 @@ impl ClaimLimit {
 }
 
 /// So many domains can be passed over when letters are claimed.
-pub const MOST_DOMAINS: usize = 4;
+pub const MAX_DOMAINS: usize = 4;
 
 /// Of an address that letters are counted by; of a kind by itself, with the kind.
 fn digest_of(email: &EmailAddress, kind: Option<&str>) -> Vec<u8> {
@@ -106,7 +106,7 @@ impl Connection {
         self.claim_letters_beside(lease, now, until, limit, &[]).await
     }
 
-    /// The same without those to the first [`MOST_DOMAINS`] of these domains.
+    /// The same without those to the first [`MAX_DOMAINS`] of these domains.
     pub async fn claim_letters_beside(
         &mut self,
         lease: Uuid,
@@ -133,7 +133,7 @@ impl Connection {
                    tries
             FROM outbox WHERE lease = $1 ORDER BY due_at, id";
         // no address is empty
-        let mut others: [String; MOST_DOMAINS] = Default::default();
+        let mut others: [String; MAX_DOMAINS] = Default::default();
         for (other, domain) in others.iter_mut().zip(domains) {
             *other = format!("%@{domain}");
         }
@@ -192,7 +192,7 @@ impl Connection {
               AND (last_error IS NULL OR last_error <> $1)
             ORDER BY dead_at DESC LIMIT 1000";
         let mut rows = sqlx::query(WAITING).fetch_all(self.raw()).await?;
-        rows.extend(sqlx::query(DEAD).bind(HELD).fetch_all(self.raw()).await?);
+        rows.extend(sqlx::query(DEAD).bind(HELD_MARKER).fetch_all(self.raw()).await?);
         rows.iter()
             .map(|row| {
                 Ok(RefusedLetter {
@@ -240,7 +240,7 @@ impl Connection {
             sqlx::query(SQL)
                 .bind(due_at.unix_millis())
                 .bind(id.to_string())
-                .bind(HELD)
+                .bind(HELD_MARKER)
                 .execute(self.raw())
                 .await?;
         }
@@ -284,7 +284,7 @@ impl Connection {
             .bind(letter.id.to_string())
             .bind(now.unix_millis())
             .bind(format!("|{}|", counted.join("|")))
-            .bind((now + CLOCKS_DIFFER_BY).unix_millis())
+            .bind((now + MAX_CLOCK_SKEW).unix_millis())
             .fetch_all(self.raw())
             .await?;
         let instants: Vec<Option<Timestamp>> = rows

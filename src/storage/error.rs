@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::codes::{self, Meaning};
+use super::error_codes::{self, Meaning};
 
 /// The database did not do what it was asked to.
 pub struct StoreError {
@@ -102,7 +102,7 @@ impl From<sqlx::Error> for StoreError {
                 ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => {
                     StoreErrorKind::Conflict
                 }
-                _ => match database.code().map(|code| codes::meaning(&code)) {
+                _ => match database.code().map(|code| error_codes::meaning(&code)) {
                     Some(
                         Meaning::Undone | Meaning::NotNow | Meaning::NoDisk | Meaning::ReadOnly,
                     ) => StoreErrorKind::Unavailable,

@@ -10,10 +10,10 @@ use crate::model::{
 };
 
 /// So many events go at most when those of a kind are trimmed: several times what comes between.
-const TRIMMED_AT_ONCE: i64 = 256;
+const MAX_TRIMMED: i64 = 256;
 /// The row that an event refers to instead of an account. What is referred to is looked up, and on
 /// PostgreSQL locked: so that takes the same time whether or not there is an account (R18).
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+const NO_ACCOUNT: &str = "00000000-0000-0000-0000-000000000000";
 
 /// An event to be noted.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Connection {
             .bind(&new.address)
             .bind(new.user_agent.map(UserAgent::as_str))
             .bind(new.request_id)
-            .bind(NOBODY)
+            .bind(NO_ACCOUNT)
             .execute(self.raw())
             .await?;
         Ok(())
@@ -109,10 +109,10 @@ impl Connection {
                  ORDER BY e.id DESC LIMIT $2 OFFSET $3)";
         for sql in [OF_ACCOUNT, OF_SIGN_UP] {
             let trim = sqlx::query(sql).bind(id.to_string()).bind(kind.as_str());
-            trim.bind(TRIMMED_AT_ONCE).bind(kind.kept()).execute(self.raw()).await?;
+            trim.bind(MAX_TRIMMED).bind(kind.kept()).execute(self.raw()).await?;
         }
         let trim = sqlx::query(OF_NEITHER).bind(kind.as_str());
-        trim.bind(TRIMMED_AT_ONCE).bind(kind.kept()).execute(self.raw()).await?;
+        trim.bind(MAX_TRIMMED).bind(kind.kept()).execute(self.raw()).await?;
         Ok(())
     }
 

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use super::batches::Work;
+use super::batches::BatchWork;
 use super::{Store, StoreError, chain};
 use crate::clock::Clock;
 
 /// Closed accounts that are looked for at a time.
-const CLOSED: i64 = 100;
+const CLOSED_ACCOUNTS_BATCH: i64 = 100;
 /// How long after its end a link is remembered, so that its page can say how it ended.
-const LINKS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
+const LINKS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long after it was asked for a change of address is remembered. A change takes its links along,
 /// whose pages say how it ended: they work for some days, and are remembered for 30 more.
-const EMAIL_CHANGES_REMEMBERED: Duration = Duration::from_secs(60 * 24 * 3_600);
+const EMAIL_CHANGES_MAX_AGE: Duration = Duration::from_secs(60 * 24 * 3_600);
 /// How long a letter that was sent is remembered.
-const LETTERS_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3_600);
+const LETTERS_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// How long one that was given up is: long enough for somebody to look why.
-const DEAD_LETTERS_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
+const DEAD_LETTERS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long after the last of them wrong passwords in a row are remembered, and places after the last
 /// sign-in.
-pub const GUESSES_REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3_600);
+pub const FAILED_ATTEMPTS_MAX_AGE: Duration = Duration::from_secs(90 * 24 * 3_600);
 /// What the limit of letters looks back to.
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -54,7 +54,7 @@ impl Janitor {
             Ok(rows) => tracing::info!(rows, "removed what is over"),
             Err(error) => tracing::warn!(error = chain(&error), "what is over stays for now"),
         }
-        if let Err(error) = self.store.empty_log().await {
+        if let Err(error) = self.store.truncate_wal().await {
             tracing::warn!(error = chain(&error), "what was deleted stays in the log for now");
         }
     }
@@ -66,7 +66,7 @@ impl Janitor {
 
     async fn mend(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        self.store.write_behind(async |tx| tx.mend_after_set_back(now).await).await
+        self.store.write_best_effort(async |tx| tx.repair_after_set_back(now).await).await
     }
 
     /// Removes all that is over; answers how many rows that were.
@@ -74,17 +74,17 @@ impl Janitor {
         let now = self.clock.now();
         let mut removed = self.begin().await?;
         for work in [
-            Work::Sessions(now),
-            Work::SignUps(now),
-            Work::PageSessions(now),
-            Work::Links(now - LINKS_REMEMBERED),
-            Work::AccountLinks(now - LINKS_REMEMBERED),
-            Work::EmailChanges(now - EMAIL_CHANGES_REMEMBERED),
-            Work::Letters { sent: now - LETTERS_REMEMBERED, dead: now - DEAD_LETTERS_REMEMBERED },
-            Work::LetterCounts(now - HOUR),
-            Work::Events(now - self.events_kept),
-            Work::Guesses { before: now - GUESSES_REMEMBERED, now },
-            Work::ClientSecrets(now),
+            BatchWork::Sessions(now),
+            BatchWork::SignUps(now),
+            BatchWork::PageSessions(now),
+            BatchWork::Links(now - LINKS_MAX_AGE),
+            BatchWork::AccountLinks(now - LINKS_MAX_AGE),
+            BatchWork::EmailChanges(now - EMAIL_CHANGES_MAX_AGE),
+            BatchWork::Letters { sent: now - LETTERS_MAX_AGE, dead: now - DEAD_LETTERS_MAX_AGE },
+            BatchWork::LetterCounts(now - HOUR),
+            BatchWork::Events(now - self.events_kept),
+            BatchWork::FailedAttempts { before: now - FAILED_ATTEMPTS_MAX_AGE, now },
+            BatchWork::ClientSecrets(now),
         ] {
             removed += self.store.in_batches(work).await?;
         }
@@ -95,7 +95,10 @@ impl Janitor {
     async fn finish_deletions(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
-            let closed = self.store.read(async |db| db.find_closed_accounts(CLOSED).await).await?;
+            let closed = self
+                .store
+                .read(async |db| db.find_closed_accounts(CLOSED_ACCOUNTS_BATCH).await)
+                .await?;
             if closed.is_empty() {
                 return Ok(removed);
             }

@@ -2,8 +2,8 @@
 
 use sqlx::any::AnyRow;
 
-use super::held::HELD;
-use super::matching::Matching;
+use super::email_search::EmailSearch;
+use super::held_letters::HELD_MARKER;
 use super::{Connection, LetterId, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, EmailAddress, Locale};
@@ -57,7 +57,7 @@ impl LetterRecord {
             account: column::optional(row, "account_id", str::parse)?,
             state: match (sent_at, dead_at) {
                 (Some(_), _) => LetterState::Sent,
-                (None, Some(_)) if last_error.as_deref() == Some(HELD) => LetterState::Held,
+                (None, Some(_)) if last_error.as_deref() == Some(HELD_MARKER) => LetterState::Held,
                 (None, Some(_)) => LetterState::Dead,
                 (None, None) if leased_until > Some(now) => LetterState::OnItsWay,
                 (None, None) => LetterState::Waiting,
@@ -109,7 +109,7 @@ impl Connection {
             ORDER BY id LIMIT $8";
         let wanted = |state| i64::from(states.contains(&state));
         let mut after = after.map_or_else(String::new, |id| id.to_string());
-        let mut matching = Matching::new(part, limit);
+        let mut matching = EmailSearch::new(part, limit);
         loop {
             let rows = sqlx::query(SQL)
                 .bind(after.clone())
@@ -120,7 +120,7 @@ impl Connection {
                 .bind(wanted(LetterState::OnItsWay))
                 .bind(wanted(LetterState::Waiting))
                 .bind(matching.page())
-                .bind(HELD)
+                .bind(HELD_MARKER)
                 .bind(wanted(LetterState::Held))
                 .fetch_all(self.raw())
                 .await?;
@@ -145,7 +145,7 @@ impl Connection {
         let done = sqlx::query(SQL)
             .bind(now.unix_millis())
             .bind(id.to_string())
-            .bind(HELD)
+            .bind(HELD_MARKER)
             .execute(self.raw())
             .await?;
         Ok(done.rows_affected() == 1)
@@ -157,7 +157,8 @@ impl Connection {
             UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL
             WHERE dead_at IS NOT NULL AND sent_at IS NULL
               AND (last_error IS NULL OR last_error <> $2)";
-        let done = sqlx::query(SQL).bind(now.unix_millis()).bind(HELD).execute(self.raw()).await?;
+        let done =
+            sqlx::query(SQL).bind(now.unix_millis()).bind(HELD_MARKER).execute(self.raw()).await?;
         Ok(done.rows_affected())
     }
 

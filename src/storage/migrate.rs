@@ -13,16 +13,16 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{AnyConnection, Row};
 
 use super::StoreError;
-use super::codes::{self, Meaning};
+use super::error_codes::{self, Meaning};
 use super::pool::{self, Engine, Pool};
 
 static SQLITE: LazyLock<Migrator> =
-    LazyLock::new(|| past_unknown_ones(sqlx::migrate!("migrations/sqlite")));
+    LazyLock::new(|| ignoring_unknown_migrations(sqlx::migrate!("migrations/sqlite")));
 static POSTGRES: LazyLock<Migrator> =
-    LazyLock::new(|| past_unknown_ones(sqlx::migrate!("migrations/postgres")));
+    LazyLock::new(|| ignoring_unknown_migrations(sqlx::migrate!("migrations/postgres")));
 
 /// [`inspect`] judges those that the program does not know.
-fn past_unknown_ones(mut migrator: Migrator) -> Migrator {
+fn ignoring_unknown_migrations(mut migrator: Migrator) -> Migrator {
     migrator.set_ignore_missing(true);
     migrator
 }
@@ -65,7 +65,10 @@ pub(super) async fn run(pool: &Pool) -> Result<(), MigrationError> {
             Ok(())
         }
         Schema::Known | Schema::Older => {
-            pool.aside(async |connection| migrate(connection, pool.engine()).await).await
+            pool.on_dedicated_connection(async |connection| {
+                migrate(connection, pool.engine()).await
+            })
+            .await
         }
     }
 }
@@ -105,7 +108,9 @@ pub(super) async fn inspect(pool: &Pool) -> Result<Schema, StoreError> {
     let applied = match connection.list_applied_migrations(&migrator.table_name).await {
         Ok(applied) => applied,
         Err(MigrateError::Execute(sqlx::Error::Database(error)))
-            if error.code().is_some_and(|code| codes::meaning(&code) == Meaning::MissingTable) =>
+            if error
+                .code()
+                .is_some_and(|code| error_codes::meaning(&code) == Meaning::MissingTable) =>
         {
             return Ok(Schema::Older);
         }
@@ -149,7 +154,7 @@ async fn is_usable(connection: &mut AnyConnection, last_known: i64) -> Result<bo
 /// Whether the schema is one that this binary can work with, in a database that takes writes.
 pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
     match inspect(pool).await? {
-        Schema::Known | Schema::Newer if pool.takes_writes().await? => Ok(()),
+        Schema::Known | Schema::Newer if pool.is_writable().await? => Ok(()),
         Schema::Known | Schema::Newer => {
             Err(StoreError::unavailable("it takes no writes: it is read-only, or a standby"))
         }

@@ -10,7 +10,7 @@
 //! fails: the row of a sign-up, the row of an account, and only then what belongs to the account. A
 //! foreign key holds the row that it points to, so a statement that inserts may come too late for
 //! that; [`Connection::lock_account`] comes first. Work that touches rows of many accounts cannot
-//! keep to an order and goes through [`Store::write_behind`].
+//! keep to an order and goes through [`Store::write_best_effort`].
 //!
 //! Single use is a conditional `UPDATE` or `DELETE` and the number of rows it touched, never a read
 //! and then a write. `RETURNING` is not used: outside a transaction its row can be seen although
@@ -20,37 +20,37 @@ mod account_links;
 mod accounts;
 mod backup;
 mod batches;
-mod changes;
 mod clients;
-mod codes;
+mod clock_set_back;
 mod column;
 mod copy;
 mod credentials;
+mod data_version;
 mod deletions;
 mod deliveries;
 mod email_changes;
+mod email_search;
 mod error;
+mod error_codes;
 mod events;
-mod examine;
-mod files;
-mod guesses;
-mod held;
+mod failed_attempts;
+mod held_letters;
+mod integrity;
 mod janitor;
 mod letters;
 mod links;
-mod matching;
 mod migrate;
-mod others;
 mod outbox;
 mod page_sessions;
 mod pool;
+mod revisions;
 mod server;
 mod session_limit;
 mod sessions;
-mod set_back;
 mod sign_ups;
-mod statement;
+mod sqlite_files;
 mod tables;
+mod write_batch;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -65,38 +65,38 @@ use rocket_db_pools::Database;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Transaction};
 
-use crate::metrics::{Connections, PoolLoad};
+use crate::metrics::{ConnectionMetrics, PoolLoad};
 
 pub use account_links::{AccountLinkRecord, AccountLinkSummary, LinkKey, NewAccountLink};
 pub use accounts::{AccountRecord, NewAccount};
 pub use backup::BackupError;
-use changes::{Change, Pending};
-pub use changes::{Changes, Moment};
 pub use clients::ClientRecord;
-use codes::Meaning;
 pub use copy::{CopiedTable, CopyError, copy};
-pub use credentials::{CredentialsOf, PasswordCredentials};
-pub use deliveries::{ClaimLimit, ClaimedLetter, MOST_DOMAINS, RefusedLetter};
+pub use credentials::{CredentialOwner, PasswordCredentials};
+pub use data_version::DataVersion;
+pub use deliveries::{ClaimLimit, ClaimedLetter, MAX_DOMAINS, RefusedLetter};
 pub use email_changes::NewEmailChange;
 pub use error::{StoreError, StoreErrorKind};
+use error_codes::Meaning;
 pub use events::NewEvent;
-pub use examine::Examination;
-pub use guesses::{FAILURE_FORGOTTEN_AFTER, Failures, Guesses};
-pub use janitor::{GUESSES_REMEMBERED, Janitor};
+pub use failed_attempts::{FAILURE_DECAY_INTERVAL, FailedAttempts, Failures};
+pub use integrity::IntegrityReport;
+pub use janitor::{FAILED_ATTEMPTS_MAX_AGE, Janitor};
 pub use letters::{LetterRecord, LetterState};
 pub use links::LinkRecord;
 pub use migrate::MigrationError;
 use migrate::Schema;
-pub use others::OthersMark;
 pub use outbox::{Backlog, LetterId, LetterSummary, NewLetter};
 pub use page_sessions::{NewPageSession, PageSessionSummary};
 pub use pool::{Db, Engine, Pool, PoolError};
+use revisions::{Change, PendingChanges};
+pub use revisions::{Revision, Revisions};
 pub use session_limit::{ExcessPageSession, ExcessSession};
 pub use sessions::{AccessSlot, NewSession, Renewal, Rotation, SessionRecord};
 pub use sign_ups::{NewSignUp, SignUpRecord};
-use statement::Statement;
+use write_batch::Statement;
 
-use crate::crypto::secret::Entropy;
+use crate::crypto::entropy::Entropy;
 
 /// Connects to the database, at once: a wrong setting stops the start and not the first request.
 pub fn connect() -> impl Fairing {
@@ -156,8 +156,8 @@ pub fn chain(error: &dyn StdError) -> String {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
-    changes: Changes,
-    metrics: Connections,
+    revisions: Revisions,
+    metrics: ConnectionMetrics,
     /// The disk has refused a write, and none has gone through since as far as is known.
     disk_failed: Arc<AtomicBool>,
 }
@@ -166,8 +166,8 @@ impl Store {
     fn over(pool: Pool) -> Self {
         Self {
             pool,
-            changes: Changes::default(),
-            metrics: Connections::default(),
+            revisions: Revisions::default(),
+            metrics: ConnectionMetrics::default(),
             disk_failed: Arc::default(),
         }
     }
@@ -198,8 +198,8 @@ impl Store {
     ///
     /// # Errors
     /// When there is no database, or its schema is not one that this binary can work with.
-    pub async fn open_as_it_is(figment: &Figment) -> Result<Self, OpenError> {
-        let store = Self::open_whatever_it_is(figment).await?;
+    pub async fn open_without_migrating(figment: &Figment) -> Result<Self, OpenError> {
+        let store = Self::open_unchecked(figment).await?;
         match migrate::inspect(&store.pool).await {
             Ok(Schema::Known | Schema::Newer) => Ok(store),
             Ok(Schema::Older) => store.close_after(OpenError::OlderSchema).await,
@@ -213,7 +213,7 @@ impl Store {
         Err(error)
     }
 
-    async fn open_whatever_it_is(figment: &Figment) -> Result<Self, OpenError> {
+    async fn open_unchecked(figment: &Figment) -> Result<Self, OpenError> {
         let figment = figment
             .focus("databases.vestibule")
             .merge(Serialized::global("max_connections", 1))
@@ -233,19 +233,19 @@ impl Store {
     }
 
     /// What was changed through this store.
-    pub fn changes(&self) -> &Changes {
-        &self.changes
+    pub fn revisions(&self) -> &Revisions {
+        &self.revisions
     }
 
     /// A mark that is the same as before only if nothing was written to the database meanwhile but
     /// through this store; `None` where that cannot be told. No request waits for it, so a wait in vain
     /// is not counted.
-    pub async fn mark_of_others(&self) -> Result<Option<OthersMark>, StoreError> {
-        patiently(async { Ok(self.pool.mark_of_others().await?) }).await
+    pub async fn data_version(&self) -> Result<Option<DataVersion>, StoreError> {
+        with_timeout(async { Ok(self.pool.data_version().await?) }).await
     }
 
-    fn lend(&self, lent: Lent) -> Connection {
-        Connection { lent, pending: Pending::new(&self.changes) }
+    fn lend(&self, lent: ConnectionKind) -> Connection {
+        Connection { lent, pending: PendingChanges::new(&self.revisions) }
     }
 
     /// Lends a connection for statements that only read.
@@ -253,9 +253,9 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let connection = self.pool.reader().await.map_err(|error| self.without(error))?;
-        let mut connection = self.lend(Lent::Pooled(connection));
-        self.look_at(patiently(work(&mut connection)).await)
+        let connection = self.pool.reader().await.map_err(|error| self.unreachable(error))?;
+        let mut connection = self.lend(ConnectionKind::Pooled(connection));
+        self.note_read_only(with_timeout(work(&mut connection)).await)
     }
 
     /// Runs `work` in one transaction and commits it if it succeeds; what it did is durable once
@@ -272,36 +272,36 @@ impl Store {
     where
         E: From<StoreError> + StdError + 'static,
     {
-        for _ in 1..TRIES {
-            let transaction = self.pool.begin().await.map_err(|error| self.without(error))?;
-            let mut connection = self.lend(Lent::Transaction(transaction));
-            match patiently(work.clone()(&mut connection)).await {
+        for _ in 1..MAX_ATTEMPTS {
+            let transaction = self.pool.begin().await.map_err(|error| self.unreachable(error))?;
+            let mut connection = self.lend(ConnectionKind::Transaction(transaction));
+            match with_timeout(work.clone()(&mut connection)).await {
                 Err(error) if meaning_of(&error) == Some(Meaning::Undone) => drop(connection),
                 outcome => return self.end(connection, outcome).await,
             }
             let [random] = Entropy.bytes::<1>();
             tokio::time::sleep(Duration::from_millis(u64::from(random) / 8)).await;
         }
-        let transaction = self.pool.begin().await.map_err(|error| self.without(error))?;
-        let mut connection = self.lend(Lent::Transaction(transaction));
-        let outcome = patiently(work(&mut connection)).await;
+        let transaction = self.pool.begin().await.map_err(|error| self.unreachable(error))?;
+        let mut connection = self.lend(ConnectionKind::Transaction(transaction));
+        let outcome = with_timeout(work(&mut connection)).await;
         self.end(connection, outcome).await
     }
 
     /// As [`Store::write`], for work that nobody waits for. Where it would wait for others' rows it
     /// fails as unavailable, long before the database looks for a deadlock: so no request ever fails
     /// because of it.
-    pub async fn write_behind<T, E>(
+    pub async fn write_best_effort<T, E>(
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E>
     where
         E: From<StoreError> + StdError + 'static,
     {
-        let transaction = self.pool.begin_patiently().await;
-        let transaction = transaction.map_err(|error| self.without(error))?;
-        let mut connection = self.lend(Lent::Transaction(transaction));
-        let outcome = patiently(work(&mut connection)).await;
+        let transaction = self.pool.begin_with_lock_timeout().await;
+        let transaction = transaction.map_err(|error| self.unreachable(error))?;
+        let mut connection = self.lend(ConnectionKind::Transaction(transaction));
+        let outcome = with_timeout(work(&mut connection)).await;
         self.end(connection, outcome).await
     }
 
@@ -311,16 +311,16 @@ impl Store {
         E: From<StoreError> + StdError + 'static,
     {
         // before the connection goes back to the pool
-        let outcome = self.look_at(outcome);
-        self.look_at(connection.end(outcome).await)
+        let outcome = self.note_read_only(outcome);
+        self.note_read_only(connection.end(outcome).await)
     }
 
     /// Has the connections given up where the outcome tells that their server takes no writes, and
     /// remembers where the disk takes none.
-    fn look_at<T, E: StdError + 'static>(&self, outcome: Result<T, E>) -> Result<T, E> {
+    fn note_read_only<T, E: StdError + 'static>(&self, outcome: Result<T, E>) -> Result<T, E> {
         if let Err(error) = &outcome {
             match meaning_of(error) {
-                Some(Meaning::ReadOnly) => self.pool.give_up_read_only(),
+                Some(Meaning::ReadOnly) => self.pool.discard_read_only_connections(),
                 Some(Meaning::NoDisk) => self.disk_failed.store(true, Ordering::Relaxed),
                 _ => {}
             }
@@ -331,22 +331,22 @@ impl Store {
     /// Runs one statement as a transaction of its own, in one trip to the database; answers how many
     /// rows it has touched once that is durable. It may count even if the request is dropped halfway.
     async fn run(&self, statement: Statement, change: Change) -> Result<u64, StoreError> {
-        let mut pending = Pending::new(&self.changes);
+        let mut pending = PendingChanges::new(&self.revisions);
         pending.add(change);
         let run = async {
             let done = self.pool.run(statement, pending).await;
-            done.map_err(|error| StoreError::from(self.counted(error)))
+            done.map_err(|error| StoreError::from(self.count_timeout(error)))
         };
-        self.look_at(patiently(run).await)
+        self.note_read_only(with_timeout(run).await)
     }
 
     /// Why there is no connection.
-    fn without(&self, error: sqlx::Error) -> StoreError {
-        StoreError::unreachable(self.counted(error))
+    fn unreachable(&self, error: sqlx::Error) -> StoreError {
+        StoreError::unreachable(self.count_timeout(error))
     }
 
     /// The error, counted if it is a wait in vain for a connection.
-    fn counted(&self, error: sqlx::Error) -> sqlx::Error {
+    fn count_timeout(&self, error: sqlx::Error) -> sqlx::Error {
         if matches!(error, sqlx::Error::PoolTimedOut) {
             self.metrics.timed_out();
         }
@@ -357,8 +357,8 @@ impl Store {
     /// so that it holds nothing any more that was deleted. Waits for readers for no longer than others
     /// do not feel; answers whether they let it. Always so on PostgreSQL, which has no such file of
     /// ours.
-    pub async fn empty_log(&self) -> Result<bool, StoreError> {
-        patiently(async { Ok(self.pool.empty_log().await?) }).await
+    pub async fn truncate_wal(&self) -> Result<bool, StoreError> {
+        with_timeout(async { Ok(self.pool.truncate_wal().await?) }).await
     }
 
     /// How its connections are used at this moment.
@@ -367,7 +367,7 @@ impl Store {
     }
 
     /// What it counts.
-    pub fn metrics(&self) -> &Connections {
+    pub fn metrics(&self) -> &ConnectionMetrics {
         &self.metrics
     }
 
@@ -392,17 +392,17 @@ fn database_settings(figment: &Figment) -> Figment {
 }
 
 /// How often a transaction is begun that others undo.
-const TRIES: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// How long the database may take over what it was lent for. No statement takes so long; a peer that
 /// is gone, and has not said so, takes for ever. PostgreSQL ends what takes that long by itself, and
 /// SQLite has stopped waiting for others.
-const PATIENCE: Duration = Duration::from_secs(12);
+const WORK_TIMEOUT: Duration = Duration::from_secs(12);
 
-async fn patiently<T, E: From<StoreError>>(
+async fn with_timeout<T, E: From<StoreError>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(WORK_TIMEOUT, work).await {
         Ok(outcome) => outcome,
         Err(_) => Err(StoreError::unavailable("it takes too long").into()),
     }
@@ -413,7 +413,7 @@ fn meaning_of(error: &(dyn StdError + 'static)) -> Option<Meaning> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(sqlx::Error::Database(database)) = error.downcast_ref() {
-            return database.code().map(|code| codes::meaning(&code));
+            return database.code().map(|code| error_codes::meaning(&code));
         }
         cause = error.source();
     }
@@ -441,13 +441,13 @@ pub enum OpenError {
 /// A connection lent by a [`Store`].
 #[derive(Debug)]
 pub struct Connection {
-    lent: Lent,
+    lent: ConnectionKind,
     /// Dropped, and so counted, when the transaction is over.
-    pending: Pending,
+    pending: PendingChanges,
 }
 
 #[derive(Debug)]
-enum Lent {
+enum ConnectionKind {
     Pooled(PoolConnection<Any>),
     Transaction(Transaction<'static, Any>),
 }
@@ -455,8 +455,8 @@ enum Lent {
 impl Connection {
     fn raw(&mut self) -> &mut AnyConnection {
         match &mut self.lent {
-            Lent::Pooled(connection) => connection,
-            Lent::Transaction(transaction) => transaction,
+            ConnectionKind::Pooled(connection) => connection,
+            ConnectionKind::Transaction(transaction) => transaction,
         }
     }
 
@@ -470,7 +470,7 @@ impl Connection {
     /// not waited for; but it goes on, and what it has changed is counted when it is over.
     async fn end<T, E: From<StoreError>>(self, outcome: Result<T, E>) -> Result<T, E> {
         let Self { lent, pending } = self;
-        let Lent::Transaction(transaction) = lent else { return outcome };
+        let ConnectionKind::Transaction(transaction) = lent else { return outcome };
         let done = outcome?;
         let commit = tokio::spawn(async move {
             let committed = transaction.commit().await;
@@ -481,7 +481,7 @@ impl Connection {
             let lost = |_| StoreError::unavailable("nobody knows what became of it");
             Ok::<_, StoreError>(commit.await.map_err(lost)??)
         };
-        patiently(committed).await.map_err(StoreError::of_commit)?;
+        with_timeout(committed).await.map_err(StoreError::of_commit)?;
         Ok(done)
     }
 }

@@ -179,9 +179,9 @@ impl Connection {
     /// rest is remembered as the account's. Notices of what happened before go where they were to go.
     ///
     /// A sign-up that waits for the address is contested: among the letters that lapse may be a request
-    /// for a new password, which said so of it. [`Connection::lock_sign_up_of`] comes before the lock of
+    /// for a new password, which said so of it. [`Connection::lock_sign_up`] comes before the lock of
     /// the account.
-    pub async fn leave_letters_to(
+    pub async fn detach_letters(
         &mut self,
         email: &EmailAddress,
         account: AccountId,
@@ -210,7 +210,7 @@ impl Connection {
 
     /// Forgets every letter to an address, sent or not, but those about an account: they were to
     /// somebody who has left the address, and go with that account. A sign-up that waits for the address
-    /// is contested, as by [`Connection::leave_letters_to`].
+    /// is contested, as by [`Connection::detach_letters`].
     pub async fn delete_letters_to(
         &mut self,
         email: &EmailAddress,

@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// It was used: it may idle until `idle_expires_at` from now on.
-    pub async fn prolong_page_session(
+    pub async fn extend_page_session(
         &mut self,
         digest: &Digest,
         idle_expires_at: Timestamp,
@@ -105,7 +105,7 @@ impl Connection {
     }
 
     /// Lets the sign-in go on in the account's next epoch. `false` if it has ended.
-    pub async fn carry_page_session(
+    pub async fn move_page_session_to_next_epoch(
         &mut self,
         digest: &Digest,
         account: AccountId,

@@ -19,10 +19,10 @@ use sqlx::{
 };
 
 use super::StoreError;
-use super::changes::Pending;
-use super::others::{self, Opened, OthersMark};
+use super::data_version::{self, ConnectionCounter, DataVersion};
+use super::revisions::PendingChanges;
 use super::server::Server;
-use super::statement::{Line, Statement};
+use super::write_batch::{Statement, WriteBatcher};
 use crate::config::{SettingError, check_database};
 use crate::metrics::PoolLoad;
 
@@ -36,12 +36,17 @@ pub struct Db(pub(super) Pool);
 #[derive(Clone, Debug)]
 pub struct Pool {
     engine: Engine,
-    connections: Connections,
+    connections: EnginePool,
 }
 
 #[derive(Clone, Debug)]
-enum Connections {
-    Sqlite { readers: AnyPool, writers: AnyPool, opened: Opened, line: Line },
+enum EnginePool {
+    Sqlite {
+        readers: AnyPool,
+        writers: AnyPool,
+        opened_connections: ConnectionCounter,
+        batcher: WriteBatcher,
+    },
     Postgres(Server),
 }
 
@@ -100,9 +105,9 @@ fn wrong_url(figment: &Figment, problem: String) -> PoolError {
 
 /// What is done about an SQLite file that is not there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Absent {
-    IsCreated,
-    IsAnError,
+enum IfMissing {
+    Create,
+    Fail,
 }
 
 /// Why no pool could be made.
@@ -142,8 +147,8 @@ impl Pool {
     /// A connection for statements that only read.
     pub(super) async fn reader(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
         match &self.connections {
-            Connections::Sqlite { readers, .. } => readers.acquire().await,
-            Connections::Postgres(server) => server.acquire().await,
+            EnginePool::Sqlite { readers, .. } => readers.acquire().await,
+            EnginePool::Postgres(server) => server.acquire().await,
         }
     }
 
@@ -155,18 +160,18 @@ impl Pool {
             max: pool.options().get_max_connections(),
         };
         match &self.connections {
-            Connections::Sqlite { readers, writers, .. } => {
+            EnginePool::Sqlite { readers, writers, .. } => {
                 vec![load("readers", readers), load("writer", writers)]
             }
-            Connections::Postgres(server) => vec![load("all", server.pool())],
+            EnginePool::Postgres(server) => vec![load("all", server.pool())],
         }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match &self.connections {
             // a deferred transaction would find out only at its first write that another is ahead
-            Connections::Sqlite { writers, .. } => writers.begin_with("BEGIN IMMEDIATE").await,
-            Connections::Postgres(server) => server.begin().await,
+            EnginePool::Sqlite { writers, .. } => writers.begin_with("BEGIN IMMEDIATE").await,
+            EnginePool::Postgres(server) => server.begin().await,
         }
     }
 
@@ -174,11 +179,11 @@ impl Pool {
     pub(super) async fn run(
         &self,
         statement: Statement,
-        pending: Pending,
+        pending: PendingChanges,
     ) -> Result<u64, sqlx::Error> {
         match &self.connections {
-            Connections::Sqlite { line, .. } => line.run(statement, pending).await,
-            Connections::Postgres(server) => {
+            EnginePool::Sqlite { batcher, .. } => batcher.run(statement, pending).await,
+            EnginePool::Postgres(server) => {
                 let mut connection = server.acquire().await?;
                 let done = statement.execute(&mut *connection).await;
                 drop(pending);
@@ -189,42 +194,44 @@ impl Pool {
 
     /// What is the same as before only if nobody but this pool has written; `None` on PostgreSQL, where
     /// any number may.
-    pub(super) async fn mark_of_others(&self) -> Result<Option<OthersMark>, sqlx::Error> {
+    pub(super) async fn data_version(&self) -> Result<Option<DataVersion>, sqlx::Error> {
         match &self.connections {
-            Connections::Sqlite { writers, opened, .. } => {
-                others::mark(writers, opened).await.map(Some)
+            EnginePool::Sqlite { writers, opened_connections, .. } => {
+                data_version::read(writers, opened_connections).await.map(Some)
             }
-            Connections::Postgres(_) => Ok(None),
+            EnginePool::Postgres(_) => Ok(None),
         }
     }
 
     /// Moves the write-ahead log into the file and empties it, on the connection that writes: so others'
     /// writes are not taken for those of another process. `false` where a reader still needs the log.
-    pub(super) async fn empty_log(&self) -> Result<bool, sqlx::Error> {
-        let Connections::Sqlite { writers, .. } = &self.connections else { return Ok(true) };
+    pub(super) async fn truncate_wal(&self) -> Result<bool, sqlx::Error> {
+        let EnginePool::Sqlite { writers, .. } = &self.connections else { return Ok(true) };
         let writer = writers.acquire().await?;
         // to its end even if the caller is gone: the connection is given back as it was
-        tokio::spawn(empty_log(writer)).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+        tokio::spawn(truncate_wal(writer)).await.map_err(|_| sqlx::Error::WorkerCrashed)?
     }
 
     /// Gives up connections to a server that takes no writes: another may be in its place by now.
-    pub(super) fn give_up_read_only(&self) {
-        if let Connections::Postgres(server) = &self.connections {
-            server.give_up_read_only();
+    pub(super) fn discard_read_only_connections(&self) {
+        if let EnginePool::Postgres(server) = &self.connections {
+            server.discard_read_only_connections();
         }
     }
 
     /// Whether writes are taken, as far as that shows without one. SQLite finds out by a write alone.
-    pub(super) async fn takes_writes(&self) -> Result<bool, sqlx::Error> {
+    pub(super) async fn is_writable(&self) -> Result<bool, sqlx::Error> {
         match &self.connections {
-            Connections::Sqlite { .. } => Ok(true),
-            Connections::Postgres(server) => server.takes_writes().await,
+            EnginePool::Sqlite { .. } => Ok(true),
+            EnginePool::Postgres(server) => server.is_writable().await,
         }
     }
 
     /// A transaction that gives up where others hold what it wants. On SQLite writers take turns
     /// anyway.
-    pub(super) async fn begin_patiently(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    pub(super) async fn begin_with_lock_timeout(
+        &self,
+    ) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let mut transaction = self.begin().await?;
         if self.engine == Engine::Postgres {
             // a tenth of the time after which the server looks for deadlocks
@@ -235,11 +242,11 @@ impl Pool {
 
     /// Runs `work` on a connection beside the pool, which may take its time, and closes that whatever
     /// comes of it.
-    pub(super) async fn aside<T, E: From<StoreError>>(
+    pub(super) async fn on_dedicated_connection<T, E: From<StoreError>>(
         &self,
         work: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = self.connect_aside().await.map_err(StoreError::from)?;
+        let mut connection = self.connect_dedicated().await.map_err(StoreError::from)?;
         let outcome = work(&mut connection).await;
         let closed = connection.close().await.map_err(StoreError::from);
         let done = outcome?;
@@ -247,10 +254,10 @@ impl Pool {
         Ok(done)
     }
 
-    async fn connect_aside(&self) -> Result<AnyConnection, sqlx::Error> {
+    async fn connect_dedicated(&self) -> Result<AnyConnection, sqlx::Error> {
         let pool = match &self.connections {
-            Connections::Sqlite { writers, .. } => writers,
-            Connections::Postgres(server) => server.pool(),
+            EnginePool::Sqlite { writers, .. } => writers,
+            EnginePool::Postgres(server) => server.pool(),
         };
         let mut connection = pool.connect_options().connect().await?;
         if let Engine::Sqlite { .. } = self.engine {
@@ -261,22 +268,22 @@ impl Pool {
 
     pub(super) async fn close_connections(&self) {
         match &self.connections {
-            Connections::Sqlite { readers, writers, .. } => {
+            EnginePool::Sqlite { readers, writers, .. } => {
                 readers.close().await;
                 writers.close().await;
             }
-            Connections::Postgres(server) => server.pool().close().await,
+            EnginePool::Postgres(server) => server.pool().close().await,
         }
     }
 
     /// Connects to a database that is there already. Nothing is logged: who asks is told.
     pub(super) async fn open_existing(figment: &Figment) -> Result<Self, PoolError> {
-        Self::open(figment, Absent::IsAnError).await
+        Self::open(figment, IfMissing::Fail).await
     }
 
     /// Connects to a database, and makes the file where there is none.
     pub(super) async fn open_or_create(figment: &Figment) -> Result<Self, PoolError> {
-        Self::open(figment, Absent::IsCreated).await
+        Self::open(figment, IfMissing::Create).await
     }
 
     /// Checks the settings of the database, focused on, without connecting.
@@ -284,15 +291,15 @@ impl Pool {
         DatabaseSettings::read(figment)?.check(figment)
     }
 
-    async fn open(figment: &Figment, absent: Absent) -> Result<Self, PoolError> {
+    async fn open(figment: &Figment, if_missing: IfMissing) -> Result<Self, PoolError> {
         let settings = DatabaseSettings::read(figment)?;
-        Self::connect(settings, figment, absent).await
+        Self::connect(settings, figment, if_missing).await
     }
 
     async fn connect(
         settings: DatabaseSettings,
         figment: &Figment,
-        absent: Absent,
+        if_missing: IfMissing,
     ) -> Result<Self, PoolError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
@@ -309,32 +316,33 @@ impl Pool {
                     .map_err(|error| wrong(error.to_string()))?
                     .get_filename()
                     .to_path_buf();
-                match absent {
+                match if_missing {
                     _ if file.is_dir() => return Err(PoolError::Folder { file }),
-                    Absent::IsCreated => {
+                    IfMissing::Create => {
                         create_private(&file).map_err(|source| match file.exists() {
                             true => PoolError::FileThere { file: file.clone(), source },
                             false => PoolError::File { file: file.clone(), source },
                         })?;
                     }
                     // one that may not be looked at is the connection's business
-                    Absent::IsAnError if file.try_exists().unwrap_or(true) => {}
-                    Absent::IsAnError => return Err(PoolError::NoFile { file }),
+                    IfMissing::Fail if file.try_exists().unwrap_or(true) => {}
+                    IfMissing::Fail => return Err(PoolError::NoFile { file }),
                 }
-                let opened = Opened::default();
-                let writers = sqlite(1, timeout, "PRAGMA query_only = OFF", &opened);
+                let opened_connections = ConnectionCounter::default();
+                let writers = sqlite(1, timeout, "PRAGMA query_only = OFF", &opened_connections);
                 let count = settings.max_connections.min(8);
-                let readers = sqlite(count, timeout, "PRAGMA query_only = ON", &Opened::default());
+                let readers =
+                    sqlite(count, timeout, "PRAGMA query_only = ON", &ConnectionCounter::default());
                 // the writer first: it turns the file into one with a write-ahead log
                 let writers = writers.connect_with(options.clone()).await?;
                 let readers = readers.connect_with(options).await?;
                 Ok(Self {
                     engine: Engine::Sqlite { file },
-                    connections: Connections::Sqlite {
+                    connections: EnginePool::Sqlite {
                         readers,
-                        line: Line::before(writers.clone()),
+                        batcher: WriteBatcher::new(writers.clone()),
                         writers,
-                        opened,
+                        opened_connections,
                     },
                 })
             }
@@ -344,7 +352,7 @@ impl Pool {
                 if encoding != "UTF8" {
                     return Err(PoolError::Encoding(encoding));
                 }
-                Ok(Self { engine: Engine::Postgres, connections: Connections::Postgres(server) })
+                Ok(Self { engine: Engine::Postgres, connections: EnginePool::Postgres(server) })
             }
             other => {
                 Err(wrong(format!("unknown database `{other}`; known are sqlite and postgres")))
@@ -364,9 +372,9 @@ pub(super) fn sqlite(
     connections: u32,
     timeout: Duration,
     last_pragma: &'static str,
-    opened: &Opened,
+    opened_connections: &ConnectionCounter,
 ) -> AnyPoolOptions {
-    let opened = opened.clone();
+    let opened_connections = opened_connections.clone();
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(timeout)
@@ -378,12 +386,12 @@ pub(super) fn sqlite(
             Box::pin(async move { Ok(!connection.is_in_transaction()) })
         })
         .after_connect(move |connection, _| {
-            opened.count();
+            opened_connections.count();
             Box::pin(prepare(connection, last_pragma))
         })
 }
 
-async fn empty_log(mut writer: PoolConnection<Any>) -> Result<bool, sqlx::Error> {
+async fn truncate_wal(mut writer: PoolConnection<Any>) -> Result<bool, sqlx::Error> {
     // writers wait while this waits for readers
     writer.execute("PRAGMA busy_timeout = 40").await?;
     let emptied = writer.fetch_one("PRAGMA wal_checkpoint(TRUNCATE)").await;
@@ -478,12 +486,12 @@ mod tests {
             .merge(("max_connections", 1))
             .merge(("connect_timeout", 5));
         let pool = Pool::open_or_create(&figment).await.unwrap();
-        let Connections::Sqlite { writers, .. } = &pool.connections else {
+        let EnginePool::Sqlite { writers, .. } = &pool.connections else {
             panic!("it is a file");
         };
         for polls in (0..14).map(|n| 1_u32 << n) {
             {
-                let mut emptying = pin!(pool.empty_log());
+                let mut emptying = pin!(pool.truncate_wal());
                 for _ in 0..polls {
                     let polled = poll_fn(|cx| Poll::Ready(emptying.as_mut().poll(cx).is_ready()));
                     if polled.await {

@@ -11,15 +11,15 @@ use sqlx::{
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a connection may take to say that it is alive.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a request waits for a connection before somebody looks whether the server is there.
-const SUSPICION: Duration = Duration::from_millis(250);
+const PROBE_AFTER: Duration = Duration::from_millis(250);
 /// For how long nobody looks again.
-const REASSURANCE: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// For each connection of the service. Where a node vanishes in the midst of its work, its rows are
 /// free after the second; with both the server ends what no request waits for any more.
-const LIMITS: &str =
+const SESSION_TIMEOUTS: &str =
     "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '15s'";
 
 /// A pool of connections to one server.
@@ -29,7 +29,7 @@ pub(super) struct Server {
     options: AnyConnectOptions,
     /// When the server was last seen by somebody who had waited.
     seen: Arc<tokio::sync::Mutex<Option<Instant>>>,
-    read_only: Arc<ReadOnly>,
+    read_only: Arc<ReadOnlySince>,
 }
 
 impl Server {
@@ -43,28 +43,28 @@ impl Server {
         let first = timeout(patience, options.connect()).await;
         first.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
 
-        let silence = Arc::new(Silence::default());
+        let silence = Arc::new(SilentPeers::default());
         let on_release = Arc::clone(&silence);
-        let read_only = Arc::new(ReadOnly::default());
+        let read_only = Arc::new(ReadOnlySince::default());
         let [when_acquired, when_released] = [(); 2].map(|()| Arc::clone(&read_only));
         let pool = AnyPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(patience)
             .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(LIMITS).await.map(drop) })
+                Box::pin(async move { connection.execute(SESSION_TIMEOUTS).await.map(drop) })
             })
             // the pool's own test would wait for an answer for ever
             .test_before_acquire(false)
             .before_acquire(move |connection, known| {
                 let silence = Arc::clone(&silence);
-                let is_kept = when_acquired.spares(&known);
-                Box::pin(async move { Ok(is_kept && silence.spares(connection, &known).await) })
+                let is_kept = when_acquired.keeps(&known);
+                Box::pin(async move { Ok(is_kept && silence.keeps(connection, &known).await) })
             })
             // and so would the one with which it takes a connection back
             .after_release(move |connection, known| {
                 let silence = Arc::clone(&on_release);
-                let is_kept = when_released.spares(&known);
-                Box::pin(async move { Ok(is_kept && silence.lets_live(connection).await) })
+                let is_kept = when_released.keeps(&known);
+                Box::pin(async move { Ok(is_kept && silence.answers_ping(connection).await) })
             })
             .connect_with(options.clone())
             .await?;
@@ -104,30 +104,30 @@ impl Server {
 
     /// Gives up the connections that there are: the server behind them takes no writes. A new one may
     /// lead to another server, or to the same one when it takes them again.
-    pub fn give_up_read_only(&self) {
+    pub fn discard_read_only_connections(&self) {
         self.read_only.note();
     }
 
     /// Whether the server takes writes; where it does not, connections to it are given up.
-    pub async fn takes_writes(&self) -> Result<bool, sqlx::Error> {
+    pub async fn is_writable(&self) -> Result<bool, sqlx::Error> {
         const SQL: &str = "
             SELECT CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'
                         THEN 0 ELSE 1 END AS takes_writes";
         let mut connection = self.acquire().await?;
-        let takes_writes: i32 = sqlx::query_scalar(SQL).fetch_one(&mut *connection).await?;
-        if takes_writes == 0 {
-            self.give_up_read_only();
+        let is_writable: i32 = sqlx::query_scalar(SQL).fetch_one(&mut *connection).await?;
+        if is_writable == 0 {
+            self.discard_read_only_connections();
         }
-        Ok(takes_writes == 1)
+        Ok(is_writable == 1)
     }
 
     /// Ends when the server refuses a connection. One request looks for all that wait: they may be
     /// waiting because the pool is full, and the server be busy as it is.
     async fn refusal(&self) -> sqlx::Error {
         loop {
-            sleep(SUSPICION).await;
+            sleep(PROBE_AFTER).await;
             let mut seen = self.seen.lock().await;
-            if seen.is_some_and(|seen| seen.elapsed() < REASSURANCE) {
+            if seen.is_some_and(|seen| seen.elapsed() < PROBE_INTERVAL) {
                 continue;
             }
             match self.options.connect().await {
@@ -146,20 +146,20 @@ impl Server {
 }
 
 /// When a server was last found to take no writes. Connections from before then are given up; at most
-/// once in [`REASSURANCE`], so that a standby is not flooded with new ones.
+/// once in [`PROBE_INTERVAL`], so that a standby is not flooded with new ones.
 #[derive(Debug, Default)]
-struct ReadOnly(Mutex<Option<Instant>>);
+struct ReadOnlySince(Mutex<Option<Instant>>);
 
-impl ReadOnly {
+impl ReadOnlySince {
     fn note(&self) {
         let mut noticed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if noticed.is_none_or(|noticed| noticed.elapsed() >= REASSURANCE) {
+        if noticed.is_none_or(|noticed| noticed.elapsed() >= PROBE_INTERVAL) {
             *noticed = Some(Instant::now());
         }
     }
 
     /// Whether the connection was opened since.
-    fn spares(&self, known: &PoolConnectionMetadata) -> bool {
+    fn keeps(&self, known: &PoolConnectionMetadata) -> bool {
         let noticed = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noticed.is_none_or(|noticed| known.age < noticed.elapsed())
     }
@@ -168,17 +168,17 @@ impl ReadOnly {
 /// When a connection was found to be silent: its peer is gone and has not said so. Whatever was not
 /// used since then has most likely lost its peer as well, and nobody waits to find out.
 #[derive(Debug, Default)]
-struct Silence(Mutex<Option<Instant>>);
+struct SilentPeers(Mutex<Option<Instant>>);
 
-impl Silence {
-    async fn spares(&self, connection: &mut AnyConnection, known: &PoolConnectionMetadata) -> bool {
+impl SilentPeers {
+    async fn keeps(&self, connection: &mut AnyConnection, known: &PoolConnectionMetadata) -> bool {
         let noticed = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_suspect = noticed.is_some_and(|noticed| noticed.elapsed() < known.idle_for);
-        !is_suspect && self.lets_live(connection).await
+        !is_suspect && self.answers_ping(connection).await
     }
 
-    async fn lets_live(&self, connection: &mut AnyConnection) -> bool {
-        match timeout(SIGN_OF_LIFE, connection.ping()).await {
+    async fn answers_ping(&self, connection: &mut AnyConnection) -> bool {
+        match timeout(PING_TIMEOUT, connection.ping()).await {
             Ok(answer) => answer.is_ok(),
             Err(_) => {
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId, PageSessionId, SessionId};
 
 /// So many sessions of an account end with one sign-in, at most.
-const AT_ONCE: i64 = 16;
+const MAX_ENDED_AT_ONCE: i64 = 16;
 
 /// A session that goes because an account has too many.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Connection {
         newest: String,
         Bounds { limit, established, now }: Bounds,
     ) -> Result<Vec<AnyRow>, StoreError> {
-        let query = sqlx::query(count).bind(account.to_string()).bind(limit + AT_ONCE);
+        let query = sqlx::query(count).bind(account.to_string()).bind(limit + MAX_ENDED_AT_ONCE);
         let too_many = column::integer(&query.fetch_one(self.raw()).await?, "sessions")? - limit;
         if too_many <= 0 {
             return Ok(Vec::new());

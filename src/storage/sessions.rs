@@ -299,7 +299,7 @@ impl Connection {
 
     /// Notes that an access token of the session was used; if it belongs to the live pair, that
     /// the pair is in use. Written behind, so a renewal may have been later.
-    pub async fn note_session_use(
+    pub async fn record_session_use(
         &mut self,
         id: SessionId,
         serial: i64,
@@ -367,7 +367,7 @@ impl Connection {
     }
 
     /// Lets the session go on in the account's next epoch. `false` if it has ended.
-    pub async fn carry_session(
+    pub async fn move_session_to_next_epoch(
         &mut self,
         id: SessionId,
         account: AccountId,

@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::matching::Matching;
+use super::email_search::EmailSearch;
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::crypto::hasher::PasswordHash;
@@ -159,7 +159,7 @@ impl Connection {
     }
 
     /// Holds the row of the sign-up that waits for an address for this transaction, if one does.
-    pub async fn lock_sign_up_of(&mut self, email: &EmailAddress) -> Result<(), StoreError> {
+    pub async fn lock_sign_up(&mut self, email: &EmailAddress) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE sign_ups SET expires_at = expires_at WHERE email = $1";
         sqlx::query(SQL).bind(email.as_str()).execute(self.raw()).await?;
         Ok(())
@@ -225,7 +225,7 @@ impl Connection {
             WHERE id > $1 AND (email LIKE $2 ESCAPE '!' OR email LIKE '%xn--%')
             ORDER BY id LIMIT $3";
         let mut after = after.map_or_else(String::new, |id| id.to_string());
-        let mut matching = Matching::new(part, limit);
+        let mut matching = EmailSearch::new(part, limit);
         loop {
             let query = sqlx::query(SQL).bind(after.clone()).bind(matching.pattern());
             let rows = query.bind(matching.page()).fetch_all(self.raw()).await?;
@@ -278,7 +278,7 @@ impl Connection {
     }
 
     /// Forgets a sign-up that waited too long, with what happened to it. `false` if it is gone, or was
-    /// replaced by another. [`Store::shed_excess_events_of`](super::Store::shed_excess_events_of) comes
+    /// replaced by another. [`Store::purge_excess_events_of`](super::Store::purge_excess_events_of) comes
     /// before it.
     pub async fn purge_sign_up(
         &mut self,

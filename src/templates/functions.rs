@@ -6,7 +6,7 @@ use std::time::Duration;
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
 use crate::clock::Timestamp;
-use crate::messages::{Arguments, Language, Messages, Unsaid};
+use crate::messages::{Arguments, Language, Messages, MissingMessage};
 
 /// They stand around a value while it is a part of a message: for internal use by definition
 /// (Unicode §23.7), and taken out of every value.
@@ -25,31 +25,31 @@ pub enum Strictness {
 thread_local! {
     /// The language of what is being rendered: a function in a component is told nothing of the
     /// context, and an engine for each language would hold all templates once more.
-    static SPOKEN: Cell<Language> = const { Cell::new(Language::ENGLISH) };
+    static CURRENT_LANGUAGE: Cell<Language> = const { Cell::new(Language::ENGLISH) };
 }
 
 /// Renders in the language.
-pub(super) fn speaking<R>(language: Language, render: impl FnOnce() -> R) -> R {
-    let before = SPOKEN.replace(language);
+pub(super) fn with_language<R>(language: Language, render: impl FnOnce() -> R) -> R {
+    let before = CURRENT_LANGUAGE.replace(language);
     let rendered = render();
-    SPOKEN.set(before);
+    CURRENT_LANGUAGE.set(before);
     rendered
 }
 
 #[derive(Clone)]
-struct Speaker {
+struct Translator {
     messages: Messages,
     strictness: Strictness,
 }
 
-impl Speaker {
-    fn say(&self, key: &str, arguments: &Arguments) -> TeraResult<String> {
-        let language = SPOKEN.get();
+impl Translator {
+    fn format(&self, key: &str, arguments: &Arguments) -> TeraResult<String> {
+        let language = CURRENT_LANGUAGE.get();
         match self.strictness {
-            Strictness::Lenient => Ok(self.messages.say(language, key, arguments)),
+            Strictness::Lenient => Ok(self.messages.format(language, key, arguments)),
             Strictness::Strict => {
-                let said = self.messages.try_say(language, key, arguments);
-                said.map_err(|fault: Unsaid| tera::Error::message(fault))
+                let said = self.messages.try_format(language, key, arguments);
+                said.map_err(|fault: MissingMessage| tera::Error::message(fault))
             }
         }
     }
@@ -83,7 +83,7 @@ impl Speaker {
     /// `t(key="…", name=value, …)`: text, which HTML templates escape.
     fn t(&self, given: &Kwargs) -> TeraResult<String> {
         let arguments = self.arguments(given, str::to_owned)?;
-        self.say(given.must_get::<&str>("key")?, &arguments)
+        self.format(given.must_get::<&str>("key")?, &arguments)
     }
 
     /// `rich(key="…", name=value, …)`: HTML, in which every text that was given stands out and is
@@ -93,7 +93,7 @@ impl Speaker {
             let inner = text.replace([OPENING, CLOSING], "");
             format!("{OPENING}{inner}{CLOSING}")
         })?;
-        let text = self.say(given.must_get::<&str>("key")?, &arguments)?;
+        let text = self.format(given.must_get::<&str>("key")?, &arguments)?;
         let html = state
             .escape(&text)?
             .replace(OPENING, "<strong class=\"value\">")
@@ -111,27 +111,27 @@ impl Speaker {
                 arguments = self.argument(arguments, name.as_str().unwrap_or_default(), value)?;
             }
         }
-        self.say(key, &arguments)
+        self.format(key, &arguments)
     }
 
     /// `date(at=…)`: an instant, given in milliseconds since 1970.
     fn date(&self, given: &Kwargs) -> TeraResult<String> {
         let at = Timestamp::from_unix_millis(given.must_get::<i64>("at")?);
         let (key, arguments) = Messages::date(at);
-        self.say(key, &arguments)
+        self.format(key, &arguments)
     }
 
     /// `span(seconds=…)`: a length of time.
     fn span(&self, given: &Kwargs) -> TeraResult<String> {
         let length = Duration::from_secs(given.must_get::<u64>("seconds")?);
         let (key, arguments) = Messages::span(length);
-        self.say(key, &arguments)
+        self.format(key, &arguments)
     }
 }
 
-/// Lets the templates of `tera` speak, in the language of [`speaking`].
+/// Lets the templates of `tera` speak, in the language of [`with_language`].
 pub(super) fn register(tera: &mut Tera, messages: &Messages, strictness: Strictness) {
-    let speaker = Speaker { messages: messages.clone(), strictness };
+    let speaker = Translator { messages: messages.clone(), strictness };
     let by = speaker.clone();
     tera.register_function("t", move |given: Kwargs, _: &State<'_>| by.t(&given));
     let by = speaker.clone();

@@ -2,7 +2,7 @@
 //!
 //! Their words are [`Messages`], in the language that is rendered in.
 
-mod fault;
+mod error_location;
 mod functions;
 
 use std::borrow::Cow;
@@ -89,7 +89,7 @@ impl Templates {
         tera.autoescape_on([".html.tera"]);
         functions::register(&mut tera, messages, strictness);
         tera.add_raw_templates(sources.iter().map(|(name, source)| (name, &source.text)))
-            .map_err(|error| fault::located(error, &sources))?;
+            .map_err(|error| error_location::located(error, &sources))?;
         Ok(Self(Arc::new(Inner { tera, messages: messages.clone(), sources })))
     }
 
@@ -103,14 +103,14 @@ impl Templates {
     ) -> Result<String, TemplateError> {
         let mut merged = Context::from_serialize(common)?;
         merged.extend(Context::from_serialize(context)?);
-        functions::speaking(language, || self.0.tera.render(template, &merged))
-            .map_err(|error| fault::located(error, &self.0.sources))
+        functions::with_language(language, || self.0.tera.render(template, &merged))
+            .map_err(|error| error_location::located(error, &self.0.sources))
     }
 
     /// The stylesheet of the pages, as it stands in each of them.
     pub fn stylesheet(&self) -> Result<String, TemplateError> {
         let render = || self.0.tera.render("style.css", &Context::new());
-        Ok(functions::speaking(Language::ENGLISH, render)?)
+        Ok(functions::with_language(Language::ENGLISH, render)?)
     }
 
     /// The words that the templates are rendered with.
@@ -191,9 +191,9 @@ mod tests {
         for language in [german, Language::ENGLISH, german] {
             let name = "page/disavowed.html.tera";
             let html = templates.render(language, name, &json!({}), &json!({})).unwrap();
-            assert_eq!(Some(html), messages.own_words(language, "page-address"));
+            assert_eq!(Some(html), messages.own_text(language, "page-address"));
         }
-        let said = [german, Language::ENGLISH].map(|one| messages.own_words(one, "page-address"));
+        let said = [german, Language::ENGLISH].map(|one| messages.own_text(one, "page-address"));
         assert_ne!(said[0], said[1]);
     }
 

@@ -7,24 +7,25 @@ use rocket::http::Status;
 use rocket::serde::json::Json;
 use rocket::{State, get, post, routes};
 
-use super::edge::bodies::{ActivationBody, LinkBody, Progress};
-use super::edge::contract::{described, tag};
-use super::edge::form::{Form, FormError};
-use super::edge::json::JsonObject;
-use super::edge::link_tries::LinkTry;
-use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
-use super::edge::problem::Problem;
-use super::edge::slug;
-use super::edge::views::{
-    Activate, Activated, AddressTaken, Disavowed, FieldMessage, LinkExpired, LinkUnknown,
-    NewLinkSent, View,
-};
 use crate::accounts::{
-    Accounts, Activated as Outcome, ActivationError, DisavowalError, LinkStanding,
+    Accounts, Activated as Outcome, ActivationError, ActivationLinkStatus, DisavowalError,
 };
 use crate::clock::Timestamp;
 use crate::messages::Language;
-use crate::model::{Caller, EmailAddress, SignUp, UserAgent};
+use crate::model::{ClientInfo, EmailAddress, SignUp, UserAgent};
+use crate::web::fairings::link_rate_limit::LinkAttempt;
+use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::json_body::JsonObject;
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::{ActivationBody, LinkBody};
+use crate::web::responses::page::{Page, PageProblem, PageResult, PageState, Pages};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
+use crate::web::responses::progress::Progress;
+use crate::web::views::links::{
+    Activate, ActivatedPage, AddressTaken, Disavowed, LinkExpired, LinkUnknown, NewLinkSent,
+};
+use crate::web::views::{FieldMessage, View};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("activate", |rocket| async {
@@ -38,14 +39,14 @@ described!(show, press, disavow, renew, activate_json, disavow_json);
 
 /// Pages in the language of whoever signed up, else of the request.
 #[derive(Clone, Copy)]
-struct Answers<'a> {
+struct ActivationPages<'a> {
     pages: &'a Pages,
     accounts: &'a Accounts,
     language: Language,
     token: &'a str,
 }
 
-impl<'a> Answers<'a> {
+impl<'a> ActivationPages<'a> {
     fn to(pages: &'a Pages, accounts: &'a Accounts, language: Language, token: &'a str) -> Self {
         Self { pages, accounts, language, token }
     }
@@ -59,16 +60,16 @@ impl<'a> Answers<'a> {
     /// that the button was on.
     async fn of_link(self) -> Result<Self, PageProblem> {
         Ok(match self.accounts.inspect_link(self.token).await? {
-            LinkStanding::Waiting(record) => self.of(&record.sign_up),
+            ActivationLinkStatus::Waiting(record) => self.of(&record.sign_up),
             _ => self,
         })
     }
 
     fn waiting(self, status: Status, sign_up: &SignUp, errors: Vec<FieldMessage>) -> Page {
-        let answers = self.of(sign_up);
+        let link_pages = self.of(sign_up);
         let view = Activate {
             token: self.token,
-            email: &sign_up.email.shown(),
+            email: &sign_up.email.to_unicode(),
             signed_up_at: sign_up.created_at.unix_millis(),
             contested_at: sign_up.contested_at.map(Timestamp::unix_millis),
             browser: sign_up.user_agent.as_ref().and_then(UserAgent::describe),
@@ -76,13 +77,13 @@ impl<'a> Answers<'a> {
             min_length: self.accounts.policy.min_length(),
             errors,
         };
-        answers.page(status, &view)
+        link_pages.page(status, &view)
     }
 
     /// The account is there: with the address, if that is the link's own doing just now.
     fn activated(self, email: Option<&EmailAddress>) -> Page {
-        let email = email.map(EmailAddress::shown);
-        self.page(Status::Ok, &Activated { email: email.as_deref() })
+        let email = email.map(EmailAddress::to_unicode);
+        self.page(Status::Ok, &ActivatedPage { email: email.as_deref() })
     }
 
     fn expired(self) -> Page {
@@ -117,24 +118,26 @@ impl<'a> Answers<'a> {
         (status = 409, description = "The address has come to an account by another way."),
         (status = 410, description = "The link has expired; there is a button for another."),
     ),
-    extensions(("x-problems" = json!([slug::RATE_LIMITED]))),
+    extensions(("x-problems" = json!([problem_type::RATE_LIMITED]))),
 )]
 #[get("/activate?<token>")]
 async fn show(
-    _try: LinkTry,
+    _try: LinkAttempt,
     token: Option<&str>,
     language: Language,
     accounts: &State<Accounts>,
     pages: &PageState,
 ) -> PageResult {
-    let answers = Answers::to(pages, accounts, language, token.unwrap_or_default());
-    Ok(match accounts.inspect_link(answers.token).await? {
-        LinkStanding::Waiting(record) => answers.waiting(Status::Ok, &record.sign_up, vec![]),
-        LinkStanding::AlreadyActive => answers.activated(None),
-        LinkStanding::Expired => answers.expired(),
-        LinkStanding::Disavowed => answers.disavowed(),
-        LinkStanding::AddressTaken => answers.address_taken(),
-        LinkStanding::Unknown => answers.unknown(),
+    let link_pages = ActivationPages::to(pages, accounts, language, token.unwrap_or_default());
+    Ok(match accounts.inspect_link(link_pages.token).await? {
+        ActivationLinkStatus::Waiting(record) => {
+            link_pages.waiting(Status::Ok, &record.sign_up, vec![])
+        }
+        ActivationLinkStatus::AlreadyActive => link_pages.activated(None),
+        ActivationLinkStatus::Expired => link_pages.expired(),
+        ActivationLinkStatus::Disavowed => link_pages.disavowed(),
+        ActivationLinkStatus::AddressTaken => link_pages.address_taken(),
+        ActivationLinkStatus::Unknown => link_pages.unknown(),
     })
 }
 
@@ -153,8 +156,8 @@ async fn show(
 )]
 #[post("/activate", data = "<form>")]
 async fn press(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -162,25 +165,25 @@ async fn press(
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let answers = Answers::to(pages, accounts, language, token).of_link().await?;
+    let link_pages = ActivationPages::to(pages, accounts, language, token).of_link().await?;
     let outcome = accounts.activate(token, form.get("password"), &caller).await;
     let error = match outcome {
-        Ok(Outcome::Now(email)) => return Ok(answers.activated(Some(&email))),
-        Ok(Outcome::Before) => return Ok(answers.activated(None)),
+        Ok(Outcome::Now(email)) => return Ok(link_pages.activated(Some(&email))),
+        Ok(Outcome::Before) => return Ok(link_pages.activated(None)),
         Err(error) => error,
     };
     Ok(match error {
         ActivationError::PasswordNeeded(sign_up) => {
-            answers.waiting(Status::Conflict, &sign_up, vec![])
+            link_pages.waiting(Status::Conflict, &sign_up, vec![])
         }
         ActivationError::Password { sign_up, problem } => {
             let errors = vec![FieldMessage::password("password", problem)];
-            answers.waiting(Status::UnprocessableEntity, &sign_up, errors)
+            link_pages.waiting(Status::UnprocessableEntity, &sign_up, errors)
         }
-        ActivationError::AddressTaken => answers.address_taken(),
-        ActivationError::Expired => answers.expired(),
-        ActivationError::Disavowed => answers.disavowed(),
-        ActivationError::Unknown => answers.unknown(),
+        ActivationError::AddressTaken => link_pages.address_taken(),
+        ActivationError::Expired => link_pages.expired(),
+        ActivationError::Disavowed => link_pages.disavowed(),
+        ActivationError::Unknown => link_pages.unknown(),
         ActivationError::Failure(failure) => return Err(failure.into()),
     })
 }
@@ -196,12 +199,12 @@ async fn press(
         (status = 409, description = "The account is there already."),
         (status = 410, description = "The link has expired."),
     ),
-    extensions(("x-problems" = json!([slug::ALREADY_ACTIVE]))),
+    extensions(("x-problems" = json!([problem_type::ALREADY_ACTIVE]))),
 )]
 #[post("/activate/disavowal", data = "<form>")]
 async fn disavow(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -209,12 +212,12 @@ async fn disavow(
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let answers = Answers::to(pages, accounts, language, token).of_link().await?;
+    let link_pages = ActivationPages::to(pages, accounts, language, token).of_link().await?;
     Ok(match accounts.disavow(token, &caller).await {
-        Ok(()) => answers.page(Status::Ok, &Disavowed {}),
-        Err(DisavowalError::Expired) => answers.expired(),
-        Err(DisavowalError::Unknown) => answers.unknown(),
-        Err(DisavowalError::AddressTaken) => answers.address_taken(),
+        Ok(()) => link_pages.page(Status::Ok, &Disavowed {}),
+        Err(DisavowalError::Expired) => link_pages.expired(),
+        Err(DisavowalError::Unknown) => link_pages.unknown(),
+        Err(DisavowalError::AddressTaken) => link_pages.address_taken(),
         Err(error) => return Err(error.into()),
     })
 }
@@ -230,8 +233,8 @@ async fn disavow(
 )]
 #[post("/activate/new-link", data = "<form>")]
 async fn renew(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -254,12 +257,12 @@ async fn renew(
     responses(
         (status = 200, description = "The account is `active`.", body = Progress),
     ),
-    extensions(("x-problems" = json!([slug::PASSWORD_NEEDED, slug::ADDRESS_TAKEN, slug::LINK_EXPIRED, slug::LINK_UNKNOWN]))),
+    extensions(("x-problems" = json!([problem_type::PASSWORD_NEEDED, problem_type::ADDRESS_TAKEN, problem_type::LINK_EXPIRED, problem_type::LINK_UNKNOWN]))),
 )]
 #[post("/activations", data = "<body>")]
 async fn activate_json(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Json<Progress>, Problem> {
@@ -270,12 +273,12 @@ async fn activate_json(
     fields.finish()?;
     match accounts.activate(token, password, &caller).await {
         Ok(_) => Ok(Json(Progress::ACTIVE)),
-        Err(ActivationError::PasswordNeeded(_)) => Err(Problem::of(slug::PASSWORD_NEEDED)),
+        Err(ActivationError::PasswordNeeded(_)) => Err(Problem::of(problem_type::PASSWORD_NEEDED)),
         Err(ActivationError::Password { problem, .. }) => Err(Problem::field("password", &problem)),
-        Err(ActivationError::AddressTaken) => Err(Problem::of(slug::ADDRESS_TAKEN)),
-        Err(ActivationError::Expired) => Err(Problem::of(slug::LINK_EXPIRED)),
+        Err(ActivationError::AddressTaken) => Err(Problem::of(problem_type::ADDRESS_TAKEN)),
+        Err(ActivationError::Expired) => Err(Problem::of(problem_type::LINK_EXPIRED)),
         Err(ActivationError::Disavowed | ActivationError::Unknown) => {
-            Err(Problem::of(slug::LINK_UNKNOWN))
+            Err(Problem::of(problem_type::LINK_UNKNOWN))
         }
         Err(ActivationError::Failure(failure)) => Err(failure.into()),
     }
@@ -292,12 +295,12 @@ async fn activate_json(
     responses(
         (status = 204, description = "The sign-up is gone."),
     ),
-    extensions(("x-problems" = json!([slug::ALREADY_ACTIVE, slug::ADDRESS_TAKEN, slug::LINK_EXPIRED, slug::LINK_UNKNOWN]))),
+    extensions(("x-problems" = json!([problem_type::ALREADY_ACTIVE, problem_type::ADDRESS_TAKEN, problem_type::LINK_EXPIRED, problem_type::LINK_UNKNOWN]))),
 )]
 #[post("/activations/disavowals", data = "<body>")]
 async fn disavow_json(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Status, Problem> {
@@ -312,10 +315,10 @@ async fn disavow_json(
 impl From<DisavowalError> for Problem {
     fn from(error: DisavowalError) -> Self {
         match error {
-            DisavowalError::AlreadyActive => Self::of(slug::ALREADY_ACTIVE),
-            DisavowalError::AddressTaken => Self::of(slug::ADDRESS_TAKEN),
-            DisavowalError::Expired => Self::of(slug::LINK_EXPIRED),
-            DisavowalError::Unknown => Self::of(slug::LINK_UNKNOWN),
+            DisavowalError::AlreadyActive => Self::of(problem_type::ALREADY_ACTIVE),
+            DisavowalError::AddressTaken => Self::of(problem_type::ADDRESS_TAKEN),
+            DisavowalError::Expired => Self::of(problem_type::LINK_EXPIRED),
+            DisavowalError::Unknown => Self::of(problem_type::LINK_UNKNOWN),
             DisavowalError::Store(error) => error.into(),
         }
     }

@@ -4,13 +4,13 @@ use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, Header, Status};
 use rocket::{Responder, State, get, routes};
 
-use super::edge::pages::{CACHING, Page, PageProblem, PageResult, PageState};
-use super::edge::problem::Problem;
-use super::edge::slug;
-use super::edge::views::{DevLetter, DevMail, LetterView};
 use crate::config::Profile;
 use crate::mail::{Mailbox, SentLetter};
 use crate::messages::Language;
+use crate::web::responses::page::{CACHING, Page, PageProblem, PageResult, PageState};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
+use crate::web::views::dev_mail::{DevLetter, DevMail, LetterView};
 
 /// Mounts the routes in development only: elsewhere they do not exist.
 pub fn stage() -> AdHoc {
@@ -41,7 +41,7 @@ impl<'r> rocket::request::FromRequest<'r> for Local {
 
 fn find(mailbox: &Mailbox, id: &str) -> Result<SentLetter, PageProblem> {
     let found = mailbox.letters().into_iter().find(|letter| letter.id.to_string() == id);
-    found.ok_or_else(|| PageProblem(Problem::of(slug::NOT_FOUND)))
+    found.ok_or_else(|| PageProblem(Problem::of(problem_type::NOT_FOUND)))
 }
 
 fn view(letter: SentLetter) -> LetterView {

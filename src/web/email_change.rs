@@ -6,19 +6,20 @@ use rocket::fairing::AdHoc;
 use rocket::http::Status;
 use rocket::{State, get, post, routes};
 
-use super::edge::bodies::LinkBody;
-use super::edge::contract::{described, tag};
-use super::edge::form::{Form, FormError};
-use super::edge::link_tries::LinkTry;
-use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
-use super::edge::slug;
-use super::edge::views::{
-    ConfirmEmail, EmailChangeExpired, EmailChangeStopped, EmailChangeTaken, EmailChangeTooLate,
-    EmailConfirmed, EmailStopExpired, LinkUnknown, NewLinkSent, StopEmailChange, View,
-};
-use crate::accounts::{Accounts, EmailChangeStanding, EmailLinkError};
+use crate::accounts::{Accounts, EmailChangeLinkStatus, EmailLinkError};
 use crate::messages::Language;
-use crate::model::{AccountLinkPurpose, Caller, EmailAddress, Locale, UserAgent};
+use crate::model::{AccountLinkPurpose, ClientInfo, EmailAddress, Locale, UserAgent};
+use crate::web::fairings::link_rate_limit::LinkAttempt;
+use crate::web::guards::form::{Form, FormError};
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::LinkBody;
+use crate::web::responses::page::{Page, PageProblem, PageResult, PageState, Pages};
+use crate::web::responses::problem_type;
+use crate::web::views::View;
+use crate::web::views::links::{
+    ConfirmEmail, EmailChangeExpired, EmailChangeStopped, EmailChangeTaken, EmailChangeTooLate,
+    EmailConfirmed, EmailStopExpired, LinkUnknown, NewLinkSent, StopEmailChange,
+};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("email change", |rocket| async {
@@ -30,13 +31,13 @@ described!(show, confirm, show_stop, stop, renew);
 
 /// Pages in the language of the account's owner, else of the request.
 #[derive(Clone, Copy)]
-struct Answers<'a> {
+struct EmailChangePages<'a> {
     pages: &'a Pages,
     language: Language,
     token: &'a str,
 }
 
-impl Answers<'_> {
+impl EmailChangePages<'_> {
     fn of(self, owner: Option<&Locale>) -> Self {
         Self { language: self.pages.language_of(owner, self.language), ..self }
     }
@@ -46,7 +47,7 @@ impl Answers<'_> {
     }
 
     fn confirmed(self, email: &EmailAddress, already: bool) -> Page {
-        self.page(Status::Ok, &EmailConfirmed { email: &email.shown(), already })
+        self.page(Status::Ok, &EmailConfirmed { email: &email.to_unicode(), already })
     }
 
     fn stopped(self, status: Status, already: bool) -> Page {
@@ -58,7 +59,7 @@ impl Answers<'_> {
     }
 
     fn taken(self, new_email: &EmailAddress) -> Page {
-        self.page(Status::Conflict, &EmailChangeTaken { new_email: &new_email.shown() })
+        self.page(Status::Conflict, &EmailChangeTaken { new_email: &new_email.to_unicode() })
     }
 
     /// A link that stops a change is not renewed: it works until the change is over.
@@ -93,36 +94,36 @@ impl Answers<'_> {
         (status = 409, description = "The address has come to another account."),
         (status = 410, description = "The change was stopped, or the link has expired."),
     ),
-    extensions(("x-problems" = json!([slug::RATE_LIMITED]))),
+    extensions(("x-problems" = json!([problem_type::RATE_LIMITED]))),
 )]
 #[get("/?<token>")]
 async fn show(
-    _try: LinkTry,
+    _try: LinkAttempt,
     token: Option<&str>,
     language: Language,
     accounts: &State<Accounts>,
     pages: &PageState,
 ) -> PageResult {
     let token = token.unwrap_or_default();
-    let standing = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
-    let answers = Answers { pages, language, token }.of(standing.locale());
-    Ok(match standing {
-        EmailChangeStanding::Pending { new_email, present, requested_at, user_agent, .. } => {
+    let link_status = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
+    let link_pages = EmailChangePages { pages, language, token }.of(link_status.locale());
+    Ok(match link_status {
+        EmailChangeLinkStatus::Pending { new_email, present, requested_at, user_agent, .. } => {
             let view = ConfirmEmail {
                 token,
-                new_email: &new_email.shown(),
+                new_email: &new_email.to_unicode(),
                 present,
                 requested_at: requested_at.unix_millis(),
                 browser: user_agent.as_ref().and_then(UserAgent::describe),
             };
-            answers.page(Status::Ok, &view)
+            link_pages.page(Status::Ok, &view)
         }
-        EmailChangeStanding::Confirmed { email } => answers.confirmed(&email, true),
-        EmailChangeStanding::Stopped => answers.stopped(Status::Gone, true),
-        EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(&new_email),
-        EmailChangeStanding::Expired => answers.expired(),
-        EmailChangeStanding::Unknown => {
-            answers.page(Status::NotFound, &LinkUnknown { of_email_change: true })
+        EmailChangeLinkStatus::Confirmed { email } => link_pages.confirmed(&email, true),
+        EmailChangeLinkStatus::Stopped => link_pages.stopped(Status::Gone, true),
+        EmailChangeLinkStatus::AddressTaken { new_email, .. } => link_pages.taken(&new_email),
+        EmailChangeLinkStatus::Expired => link_pages.expired(),
+        EmailChangeLinkStatus::Unknown => {
+            link_pages.page(Status::NotFound, &LinkUnknown { of_email_change: true })
         }
     })
 }
@@ -142,8 +143,8 @@ async fn show(
 )]
 #[post("/", data = "<form>")]
 async fn confirm(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -153,11 +154,11 @@ async fn confirm(
     let token = form.get("token").unwrap_or_default();
     // looked at first, because what comes after a button is said in the language of its page
     let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
-    let answers = Answers { pages, language, token }.of(before.locale());
+    let link_pages = EmailChangePages { pages, language, token }.of(before.locale());
     match accounts.confirm_email_change(token, &caller).await {
-        Ok(done) => Ok(answers.confirmed(&done.email, done.already)),
+        Ok(done) => Ok(link_pages.confirmed(&done.email, done.already)),
         Err(error) => {
-            answers.refused(error, answers.stopped(Status::Gone, true), answers.expired())
+            link_pages.refused(error, link_pages.stopped(Status::Gone, true), link_pages.expired())
         }
     }
 }
@@ -174,11 +175,11 @@ async fn confirm(
         (status = 409, description = "The address has come to another account."),
         (status = 410, description = "Too late, or the link has expired."),
     ),
-    extensions(("x-problems" = json!([slug::RATE_LIMITED]))),
+    extensions(("x-problems" = json!([problem_type::RATE_LIMITED]))),
 )]
 #[get("/stop?<token>")]
 async fn show_stop(
-    _try: LinkTry,
+    _try: LinkAttempt,
     token: Option<&str>,
     language: Language,
     accounts: &State<Accounts>,
@@ -186,24 +187,26 @@ async fn show_stop(
 ) -> PageResult {
     let token = token.unwrap_or_default();
     let purpose = AccountLinkPurpose::EmailChangeStop;
-    let standing = accounts.inspect_email_change(token, purpose).await?;
-    let answers = Answers { pages, language, token }.of(standing.locale());
-    Ok(match standing {
-        EmailChangeStanding::Pending { new_email, requested_at, user_agent, .. } => {
+    let link_status = accounts.inspect_email_change(token, purpose).await?;
+    let link_pages = EmailChangePages { pages, language, token }.of(link_status.locale());
+    Ok(match link_status {
+        EmailChangeLinkStatus::Pending { new_email, requested_at, user_agent, .. } => {
             let view = StopEmailChange {
                 token,
-                new_email: &new_email.shown(),
+                new_email: &new_email.to_unicode(),
                 requested_at: requested_at.unix_millis(),
                 browser: user_agent.as_ref().and_then(UserAgent::describe),
             };
-            answers.page(Status::Ok, &view)
+            link_pages.page(Status::Ok, &view)
         }
-        EmailChangeStanding::Confirmed { .. } => answers.page(Status::Gone, &EmailChangeTooLate {}),
-        EmailChangeStanding::Stopped => answers.stopped(Status::Ok, true),
-        EmailChangeStanding::AddressTaken { new_email, .. } => answers.taken(&new_email),
-        EmailChangeStanding::Expired => answers.stop_expired(),
-        EmailChangeStanding::Unknown => {
-            answers.page(Status::NotFound, &LinkUnknown { of_email_change: true })
+        EmailChangeLinkStatus::Confirmed { .. } => {
+            link_pages.page(Status::Gone, &EmailChangeTooLate {})
+        }
+        EmailChangeLinkStatus::Stopped => link_pages.stopped(Status::Ok, true),
+        EmailChangeLinkStatus::AddressTaken { new_email, .. } => link_pages.taken(&new_email),
+        EmailChangeLinkStatus::Expired => link_pages.stop_expired(),
+        EmailChangeLinkStatus::Unknown => {
+            link_pages.page(Status::NotFound, &LinkUnknown { of_email_change: true })
         }
     })
 }
@@ -223,8 +226,8 @@ async fn show_stop(
 )]
 #[post("/stop", data = "<form>")]
 async fn stop(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -233,12 +236,12 @@ async fn stop(
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChangeStop).await?;
-    let answers = Answers { pages, language, token }.of(before.locale());
+    let link_pages = EmailChangePages { pages, language, token }.of(before.locale());
     match accounts.stop_email_change(token, &caller).await {
-        Ok(done) => Ok(answers.stopped(Status::Ok, done.already)),
+        Ok(done) => Ok(link_pages.stopped(Status::Ok, done.already)),
         Err(error) => {
-            let too_late = answers.page(Status::Gone, &EmailChangeTooLate {});
-            answers.refused(error, too_late, answers.stop_expired())
+            let too_late = link_pages.page(Status::Gone, &EmailChangeTooLate {});
+            link_pages.refused(error, too_late, link_pages.stop_expired())
         }
     }
 }
@@ -255,8 +258,8 @@ async fn stop(
 )]
 #[post("/new-link", data = "<form>")]
 async fn renew(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -266,6 +269,6 @@ async fn renew(
     let token = form.get("token").unwrap_or_default();
     let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
     accounts.renew_email_link(token, &caller).await?;
-    let answers = Answers { pages, language, token }.of(before.locale());
-    Ok(answers.page(Status::Accepted, &NewLinkSent { token, path: "/confirm-email" }))
+    let link_pages = EmailChangePages { pages, language, token }.of(before.locale());
+    Ok(link_pages.page(Status::Accepted, &NewLinkSent { token, path: "/confirm-email" }))
 }

@@ -8,10 +8,10 @@ use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
 use rocket::{State, get, routes};
 
-use super::edge::bodies::Progress;
-use super::edge::contract::{described, tag};
-use super::edge::problem::Problem;
 use crate::storage::{Store, chain};
+use crate::web::openapi::document::{described, tag};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::progress::Progress;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("health", |rocket| async {

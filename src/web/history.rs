@@ -7,17 +7,17 @@ use rocket::{State, get, head, routes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::edge::bearer::{Bearer, Need};
-use super::edge::contract::{described, tag};
-use super::edge::export::{AccountExport, Download, SCHEMA};
-use super::edge::problem::Problem;
-use super::edge::slug;
 use crate::accounts::{Accounts, EventPage};
 use crate::config::Settings;
-use crate::model::{Caller, Event, EventId};
+use crate::model::{ClientInfo, Event, EventId};
+use crate::web::guards::bearer::{Bearer, RequiredScope};
+use crate::web::openapi::document::{described, tag};
+use crate::web::responses::download::{AccountExport, Download, SCHEMA};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
 
 /// Events in one answer, at most and by default.
-const PAGE: i64 = 100;
+const PAGE_SIZE: i64 = 100;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("history", |rocket| async {
@@ -31,7 +31,7 @@ described!(events, export, schema);
 
 struct ReadHistory;
 
-impl Need for ReadHistory {
+impl RequiredScope for ReadHistory {
     const SCOPE: &'static str = "account.read";
 }
 
@@ -56,7 +56,7 @@ struct Events {
     responses(
         (status = 200, description = "The events.", body = Events),
     ),
-    extensions(("x-problems" = json!([slug::INVALID_FIELDS]))),
+    extensions(("x-problems" = json!([problem_type::INVALID_FIELDS]))),
 )]
 #[get("/events?<before>")]
 async fn events(
@@ -67,7 +67,8 @@ async fn events(
     let wrong =
         |_| Problem::field_error("before", "malformed", "is the id of an event, as `next` says it");
     let before = before.map(str::parse).transpose().map_err(wrong)?;
-    let EventPage { events, next } = accounts.events_of(bearer.account(), before, PAGE).await?;
+    let EventPage { events, next } =
+        accounts.events_of(bearer.account(), before, PAGE_SIZE).await?;
     Ok(Json(Events { events, next }))
 }
 
@@ -86,7 +87,7 @@ async fn events(
 #[get("/export")]
 async fn export(
     bearer: Bearer<ReadHistory>,
-    caller: Caller,
+    caller: ClientInfo,
     accounts: &State<Accounts>,
     settings: &State<Settings>,
 ) -> Result<Download, Problem> {

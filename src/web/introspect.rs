@@ -10,15 +10,15 @@ use utoipa::openapi::{AllOfBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Sch
 use utoipa::{PartialSchema, ToSchema};
 use zeroize::Zeroizing;
 
-use super::edge::bodies::IntrospectionForm;
-use super::edge::contract::{described, tag};
-use super::edge::cors::Concern;
-use super::edge::form::{Form, FormError};
-use super::edge::oauth::OAuthProblem;
-use super::edge::request::Authorization;
 use crate::config::Settings;
 use crate::model::{AccountId, ClientId, Scope};
 use crate::oauth::{Introspected, Introspection, OAuth, OAuthError, TokenKind};
+use crate::web::fairings::cors::RequestClient;
+use crate::web::guards::authorization::Authorization;
+use crate::web::guards::form::{Form, FormError};
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::IntrospectionForm;
+use crate::web::responses::oauth_error::OAuthErrorResponse;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("introspect", |rocket| async { rocket.mount("/oauth", routes![introspect]) })
@@ -28,13 +28,13 @@ described!(introspect);
 
 /// RFC 7662 §2.2. A token that does not count has `active` and nothing else.
 #[derive(Serialize)]
-struct Answer {
+struct IntrospectionResponse {
     active: bool,
     #[serde(flatten)]
     token: Option<Active>,
 }
 
-impl PartialSchema for Answer {
+impl PartialSchema for IntrospectionResponse {
     fn schema() -> RefOr<Schema> {
         let active = |is_active: bool| {
             let schema = ObjectBuilder::new().schema_type(Type::Boolean);
@@ -46,7 +46,7 @@ impl PartialSchema for Answer {
     }
 }
 
-impl ToSchema for Answer {
+impl ToSchema for IntrospectionResponse {
     fn name() -> Cow<'static, str> {
         "Introspection".into()
     }
@@ -108,17 +108,17 @@ impl Active {
     security(("client" = []), ()),
     request_body(content = IntrospectionForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "What the token is; of one that does not count, `active` alone.", body = Answer),
+        (status = 200, description = "What the token is; of one that does not count, `active` alone.", body = IntrospectionResponse),
     ),
 )]
 #[post("/introspect", data = "<form>")]
 async fn introspect(
     authorization: Authorization<'_>,
-    concern: Concern<'_>,
+    concern: RequestClient<'_>,
     form: Result<Form, FormError>,
     oauth: &State<OAuth>,
     settings: &State<Settings>,
-) -> Result<Json<Answer>, OAuthProblem> {
+) -> Result<Json<IntrospectionResponse>, OAuthErrorResponse> {
     let form = form?;
     let token = form.get("token").ok_or(OAuthError::Malformed("token is missing"))?;
     let token = Zeroizing::new(token.to_owned());
@@ -127,5 +127,5 @@ async fn introspect(
     let found = oauth.introspect(&Introspection { client, token }).await?;
     let issuer = settings.public_url.as_str();
     let token = found.map(|token| Active::new(token, issuer));
-    Ok(Json(Answer { active: token.is_some(), token }))
+    Ok(Json(IntrospectionResponse { active: token.is_some(), token }))
 }

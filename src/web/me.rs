@@ -8,19 +8,22 @@ use rocket::{State, get, patch, post, put, routes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::edge::bearer::{Bearer, Need};
-use super::edge::bodies::{
-    EmailChangeBody, PasswordBody, PasswordChangeBody, ProfileBody, Progress,
-};
-use super::edge::contract::{described, tag};
-use super::edge::json::JsonObject;
-use super::edge::problem::Problem;
-use super::edge::slug;
 use crate::accounts::{
-    Accounts, EmailChangeError, OwnSession, ProfileChange, ProfileError, ProofError,
+    Accounts, EmailChangeError, OwnSession, ProfileChange, ProfileError, ReauthenticationError,
 };
 use crate::clock::Timestamp;
-use crate::model::{Account, AccountId, Caller, EmailAddress, Locale, Name, Owner, Password};
+use crate::model::{
+    Account, AccountId, ClientInfo, EmailAddress, Locale, Name, Password, PersonalData,
+};
+use crate::web::guards::bearer::{Bearer, RequiredScope};
+use crate::web::guards::json_body::JsonObject;
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::{
+    EmailChangeBody, PasswordBody, PasswordChangeBody, ProfileBody,
+};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
+use crate::web::responses::progress::Progress;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("me", |rocket| async {
@@ -33,14 +36,14 @@ described!(show, change, change_password, change_email, delete);
 /// Reading one's account.
 struct ReadAccount;
 
-impl Need for ReadAccount {
+impl RequiredScope for ReadAccount {
     const SCOPE: &'static str = "account.read";
 }
 
 /// Changing it.
 struct WriteAccount;
 
-impl Need for WriteAccount {
+impl RequiredScope for WriteAccount {
     const SCOPE: &'static str = "account.write";
 }
 
@@ -74,7 +77,7 @@ impl From<Account> for Me {
 impl From<ProfileError> for Problem {
     fn from(error: ProfileError) -> Self {
         match error {
-            ProfileError::Gone => Self::of(slug::INVALID_TOKEN),
+            ProfileError::Gone => Self::of(problem_type::INVALID_TOKEN),
             ProfileError::Store(error) => error.into(),
         }
     }
@@ -111,7 +114,7 @@ async fn show(bearer: Bearer<ReadAccount>) -> Json<Me> {
 #[patch("/me", data = "<body>")]
 async fn change(
     bearer: Bearer<WriteAccount>,
-    caller: Caller,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Json<Me>, Problem> {
@@ -126,13 +129,13 @@ async fn change(
 
 /// The answer to somebody who is signed in and does not know the current password, which stands in
 /// `field`.
-fn refused(error: ProofError, field: &'static str) -> Problem {
+fn refused(error: ReauthenticationError, field: &'static str) -> Problem {
     match error {
-        ProofError::Wrong => {
+        ReauthenticationError::Wrong => {
             Problem::field_error(field, "wrong-password", "is not the current password")
         }
-        ProofError::Gone => Problem::of(slug::INVALID_TOKEN),
-        ProofError::Failure(failure) => failure.into(),
+        ReauthenticationError::Gone => Problem::of(problem_type::INVALID_TOKEN),
+        ReauthenticationError::Failure(failure) => failure.into(),
     }
 }
 
@@ -152,7 +155,7 @@ fn refused(error: ProofError, field: &'static str) -> Problem {
 #[put("/me/password", data = "<body>")]
 async fn change_password(
     bearer: Bearer<WriteAccount>,
-    caller: Caller,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Status, Problem> {
@@ -160,12 +163,12 @@ async fn change_password(
     let mut fields = body.fields();
     let current = fields.required_text("current_password").map(Password::new);
     // by the input alone at first: what costs nothing if refused goes before what costs something
-    let new =
-        fields.required("new_password", |typed| accounts.policy.judge(typed, Owner::default()));
+    let new = fields
+        .required("new_password", |typed| accounts.policy.judge(typed, PersonalData::default()));
     let (current, _) = fields.finish_with(current.zip(new))?;
     let owner = accounts.profile(bearer.account()).await?;
     let mut fields = body.fields();
-    let judge = |typed: &str| accounts.policy.judge(typed, Owner::of(&owner));
+    let judge = |typed: &str| accounts.policy.judge(typed, PersonalData::of(&owner));
     let new = fields.required("new_password", judge);
     let new = fields.finish_with(new)?;
     let own = OwnSession::Token(bearer.session());
@@ -191,7 +194,7 @@ async fn change_password(
 #[post("/me/email", data = "<body>")]
 async fn change_email(
     bearer: Bearer<WriteAccount>,
-    caller: Caller,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Custom<Json<Progress>>, Problem> {
@@ -206,7 +209,7 @@ async fn change_email(
         EmailChangeError::Unchanged => {
             Problem::field_error("email", "unchanged", "is the address of the account already")
         }
-        EmailChangeError::Proof(error) => refused(error, "password"),
+        EmailChangeError::Reauthentication(error) => refused(error, "password"),
     })?;
     // the same whoever the new address belongs to
     Ok(Custom(Status::Accepted, Json(Progress::CONFIRMATION_PENDING)))
@@ -228,7 +231,7 @@ async fn change_email(
 #[post("/me/deletion", data = "<body>")]
 async fn delete(
     bearer: Bearer<WriteAccount>,
-    caller: Caller,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Status, Problem> {

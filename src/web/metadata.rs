@@ -8,11 +8,11 @@ use rocket::{State, get, routes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::edge::contract::{described, tag};
-use super::edge::problem::Problem;
-use super::edge::slug;
 use crate::config::Settings;
 use crate::model::GrantType;
+use crate::web::openapi::document::{described, tag};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("metadata", |rocket| async {
@@ -96,7 +96,7 @@ fn metadata(settings: &State<Settings>) -> Json<Metadata> {
     responses(
         (status = 200, description = "The metadata.", body = Metadata),
     ),
-    extensions(("x-problems" = json!([slug::NOT_FOUND]))),
+    extensions(("x-problems" = json!([problem_type::NOT_FOUND]))),
 )]
 #[get("/oauth-authorization-server/<path..>")]
 fn metadata_below(
@@ -110,6 +110,6 @@ fn metadata_below(
     let below = uri.path().as_str().strip_prefix("/.well-known/oauth-authorization-server");
     match !own.is_empty() && below == Some(own) {
         true => Ok(metadata(settings)),
-        false => Err(Problem::of(slug::NOT_FOUND)),
+        false => Err(Problem::of(problem_type::NOT_FOUND)),
     }
 }

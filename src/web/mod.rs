@@ -5,10 +5,12 @@
 
 mod account;
 mod activate;
-mod check;
 mod dev_mail;
-mod edge;
+mod docs;
 mod email_change;
+mod fairings;
+mod forward_auth;
+mod guards;
 mod health;
 mod history;
 mod introspect;
@@ -18,29 +20,30 @@ pub mod metrics;
 mod openapi;
 mod password_reset;
 mod problems;
+mod responses;
 mod revoke;
 mod sessions;
 mod sign_up;
 mod token;
+pub mod views;
 
 use rocket::fairing::AdHoc;
 use utoipa::openapi::OpenApi;
 
-use edge::slug::Slug;
+use responses::problem_type::ProblemType;
 
 pub use account::front_door;
-pub use edge::bearer::{Bearer, Need, SignedIn};
+pub use guards::bearer::{AnyScope, Bearer, RequiredScope};
 // For benches/pieces.rs, which measures the parser without a request around it.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
-pub use edge::form::{Form, FormError, OF_OAUTH};
-pub use edge::pages::Pages;
-pub use edge::views;
+pub use guards::form::{Form, FormError, OAUTH_FIELDS};
 pub use health::Readiness;
+pub use responses::page::Pages;
 
 /// Everything that `/problems/<slug>` explains.
-pub(crate) fn problem_kinds() -> impl Iterator<Item = &'static Slug> {
-    edge::slug::ALL.iter().copied()
+pub(crate) fn problem_types() -> impl Iterator<Item = &'static ProblemType> {
+    responses::problem_type::ALL.iter().copied()
 }
 
 /// What every route says of itself, but for those of developers.
@@ -49,7 +52,7 @@ fn described() -> OpenApi {
     for one in [
         revoke::described(),
         introspect::described(),
-        check::described(),
+        forward_auth::described(),
         metadata::described(),
         sign_up::described(),
         activate::described(),
@@ -61,7 +64,7 @@ fn described() -> OpenApi {
         account::all_described(),
         problems::described(),
         health::described(),
-        openapi::described(),
+        docs::described(),
     ] {
         all.merge(one);
     }
@@ -72,11 +75,11 @@ fn described() -> OpenApi {
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("web", |rocket| async {
         rocket
-            .attach(edge::stage())
+            .attach(fairings::stage())
             .attach(token::stage())
             .attach(revoke::stage())
             .attach(introspect::stage())
-            .attach(check::stage())
+            .attach(forward_auth::stage())
             .attach(metadata::stage())
             .attach(sign_up::stage())
             .attach(activate::stage())
@@ -88,21 +91,21 @@ pub fn stage() -> AdHoc {
             .attach(account::stage())
             .attach(problems::stage())
             .attach(health::stage())
-            .attach(openapi::stage(described))
+            .attach(docs::stage(described))
             .attach(dev_mail::stage())
-            .register("/oauth", edge::catchers::oauth())
-            .register("/v1", edge::catchers::json())
-            .register("/health", edge::catchers::json())
-            .register("/schemas", edge::catchers::json())
-            .register("/.well-known", edge::catchers::json())
-            .register("/openapi.json", edge::catchers::json())
-            .register("/docs", edge::catchers::pages())
-            .register("/activate", edge::catchers::pages())
-            .register("/reset-password", edge::catchers::pages())
-            .register("/confirm-email", edge::catchers::pages())
-            .register("/account", edge::catchers::pages())
-            .register("/problems", edge::catchers::pages())
-            .register("/dev", edge::catchers::pages())
+            .register("/oauth", responses::catchers::oauth())
+            .register("/v1", responses::catchers::json())
+            .register("/health", responses::catchers::json())
+            .register("/schemas", responses::catchers::json())
+            .register("/.well-known", responses::catchers::json())
+            .register("/openapi.json", responses::catchers::json())
+            .register("/docs", responses::catchers::pages())
+            .register("/activate", responses::catchers::pages())
+            .register("/reset-password", responses::catchers::pages())
+            .register("/confirm-email", responses::catchers::pages())
+            .register("/account", responses::catchers::pages())
+            .register("/problems", responses::catchers::pages())
+            .register("/dev", responses::catchers::pages())
     })
 }
 
@@ -110,6 +113,6 @@ pub fn stage() -> AdHoc {
 /// catchers of its own.
 pub fn catch_all() -> AdHoc {
     AdHoc::on_ignite("catchers", |rocket| async {
-        rocket.register("/", edge::catchers::anywhere())
+        rocket.register("/", responses::catchers::anywhere())
     })
 }

@@ -9,21 +9,23 @@ use rocket::response::status::Custom;
 use rocket::serde::json::Json;
 use rocket::{State, get, post, routes};
 
-use super::edge::bodies::{EmailBody, LinkBody, NewPasswordBody, Progress};
-use super::edge::contract::{described, tag};
-use super::edge::form::{Form, FormError};
-use super::edge::json::JsonObject;
-use super::edge::link_tries::LinkTry;
-use super::edge::pages::{Page, PageProblem, PageResult, PageState, Pages};
-use super::edge::problem::Problem;
-use super::edge::slug;
-use super::edge::views::{
-    ChoosePassword, FieldMessage, LinkUnknown, NewLinkSent, PasswordChosen, PasswordResetDone,
-    ResetLinkExpired, ResetLinkUsed, ResetPassword, View,
-};
-use crate::accounts::{Accounts, ResetError, ResetStanding};
+use crate::accounts::{Accounts, ResetError, ResetLinkStatus};
 use crate::messages::Language;
-use crate::model::{Caller, EmailAddress};
+use crate::model::{ClientInfo, EmailAddress};
+use crate::web::fairings::link_rate_limit::LinkAttempt;
+use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::json_body::JsonObject;
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::{EmailBody, LinkBody, NewPasswordBody};
+use crate::web::responses::page::{Page, PageProblem, PageResult, PageState, Pages};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
+use crate::web::responses::progress::Progress;
+use crate::web::views::links::{
+    ChoosePassword, LinkUnknown, NewLinkSent, PasswordChosen, PasswordResetDone, ResetLinkExpired,
+    ResetLinkUsed, ResetPassword,
+};
+use crate::web::views::{FieldMessage, View};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("password reset", |rocket| async {
@@ -37,23 +39,28 @@ described!(show, press, renew, request, confirm);
 
 /// Pages in the language of the account's owner while the link is live, else of the request.
 #[derive(Clone, Copy)]
-struct Answers<'a> {
+struct ResetPages<'a> {
     pages: &'a Pages,
     accounts: &'a Accounts,
     language: Language,
     token: &'a str,
 }
 
-impl Answers<'_> {
-    fn of(self, standing: &ResetStanding) -> Self {
-        Self { language: self.pages.language_of(standing.locale(), self.language), ..self }
+impl ResetPages<'_> {
+    fn of(self, link_status: &ResetLinkStatus) -> Self {
+        Self { language: self.pages.language_of(link_status.locale(), self.language), ..self }
     }
 
     /// What stands behind the link; `errors` are of the password that was typed there.
-    fn standing(self, status: Status, standing: &ResetStanding, errors: Vec<FieldMessage>) -> Page {
-        match standing {
-            ResetStanding::Live { email, is_first, .. } => {
-                let shown = email.shown();
+    fn link_status(
+        self,
+        status: Status,
+        link_status: &ResetLinkStatus,
+        errors: Vec<FieldMessage>,
+    ) -> Page {
+        match link_status {
+            ResetLinkStatus::Live { email, is_first, .. } => {
+                let shown = email.to_unicode();
                 let (token, email) = (self.token, shown.as_str());
                 let min_length = self.accounts.policy.min_length();
                 match is_first {
@@ -61,11 +68,11 @@ impl Answers<'_> {
                     false => self.page(status, &ResetPassword { token, email, min_length, errors }),
                 }
             }
-            ResetStanding::Used => self.page(Status::Gone, &ResetLinkUsed {}),
-            ResetStanding::Expired => {
+            ResetLinkStatus::Used => self.page(Status::Gone, &ResetLinkUsed {}),
+            ResetLinkStatus::Expired => {
                 self.page(Status::Gone, &ResetLinkExpired { token: self.token })
             }
-            ResetStanding::Unknown => {
+            ResetLinkStatus::Unknown => {
                 self.page(Status::NotFound, &LinkUnknown { of_email_change: false })
             }
         }
@@ -87,20 +94,20 @@ impl Answers<'_> {
         (status = 404, description = "No such link."),
         (status = 410, description = "The link was used, or has expired."),
     ),
-    extensions(("x-problems" = json!([slug::RATE_LIMITED]))),
+    extensions(("x-problems" = json!([problem_type::RATE_LIMITED]))),
 )]
 #[get("/?<token>")]
 async fn show(
-    _try: LinkTry,
+    _try: LinkAttempt,
     token: Option<&str>,
     language: Language,
     accounts: &State<Accounts>,
     pages: &PageState,
 ) -> PageResult {
     let token = token.unwrap_or_default();
-    let standing = accounts.inspect_reset(token).await?;
-    let answers = Answers { pages, accounts, language, token }.of(&standing);
-    Ok(answers.standing(Status::Ok, &standing, vec![]))
+    let link_status = accounts.inspect_reset(token).await?;
+    let link_pages = ResetPages { pages, accounts, language, token }.of(&link_status);
+    Ok(link_pages.link_status(Status::Ok, &link_status, vec![]))
 }
 
 /// Choose a new password by a link
@@ -118,8 +125,8 @@ async fn show(
 )]
 #[post("/", data = "<form>")]
 async fn press(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -129,21 +136,21 @@ async fn press(
     let token = form.get("token").unwrap_or_default();
     // looked at first, because what comes after a button is said in the language of its page
     let before = accounts.inspect_reset(token).await?;
-    let answers = Answers { pages, accounts, language, token }.of(&before);
+    let link_pages = ResetPages { pages, accounts, language, token }.of(&before);
     let typed = form.get("password").unwrap_or_default();
     Ok(match accounts.reset_password(token, typed, &caller).await {
-        Ok(()) if matches!(before, ResetStanding::Live { is_first: true, .. }) => {
-            answers.page(Status::Ok, &PasswordChosen {})
+        Ok(()) if matches!(before, ResetLinkStatus::Live { is_first: true, .. }) => {
+            link_pages.page(Status::Ok, &PasswordChosen {})
         }
-        Ok(()) => answers.page(Status::Ok, &PasswordResetDone {}),
+        Ok(()) => link_pages.page(Status::Ok, &PasswordResetDone {}),
         Err(ResetError::Password(problem)) => {
             let errors = vec![FieldMessage::password("password", problem)];
-            answers.standing(Status::UnprocessableEntity, &before, errors)
+            link_pages.link_status(Status::UnprocessableEntity, &before, errors)
         }
-        Err(ResetError::Used) => answers.page(Status::Gone, &ResetLinkUsed {}),
-        Err(ResetError::Expired) => answers.page(Status::Gone, &ResetLinkExpired { token }),
+        Err(ResetError::Used) => link_pages.page(Status::Gone, &ResetLinkUsed {}),
+        Err(ResetError::Expired) => link_pages.page(Status::Gone, &ResetLinkExpired { token }),
         Err(ResetError::Unknown) => {
-            answers.page(Status::NotFound, &LinkUnknown { of_email_change: false })
+            link_pages.page(Status::NotFound, &LinkUnknown { of_email_change: false })
         }
         Err(ResetError::Failure(failure)) => return Err(failure.into()),
     })
@@ -161,8 +168,8 @@ async fn press(
 )]
 #[post("/new-link", data = "<form>")]
 async fn renew(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
     accounts: &State<Accounts>,
@@ -172,8 +179,8 @@ async fn renew(
     let token = form.get("token").unwrap_or_default();
     let before = accounts.inspect_reset(token).await?;
     accounts.renew_reset_link(token, &caller).await?;
-    let answers = Answers { pages, accounts, language, token }.of(&before);
-    Ok(answers.page(Status::Accepted, &NewLinkSent { token, path: "/reset-password" }))
+    let link_pages = ResetPages { pages, accounts, language, token }.of(&before);
+    Ok(link_pages.page(Status::Accepted, &NewLinkSent { token, path: "/reset-password" }))
 }
 
 /// Ask for a new password
@@ -190,7 +197,7 @@ async fn renew(
 )]
 #[post("/password-resets", data = "<body>")]
 async fn request(
-    caller: Caller,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Custom<Json<Progress>>, Problem> {
@@ -214,12 +221,12 @@ async fn request(
     responses(
         (status = 204, description = "The password is changed."),
     ),
-    extensions(("x-problems" = json!([slug::LINK_USED, slug::LINK_EXPIRED, slug::LINK_UNKNOWN]))),
+    extensions(("x-problems" = json!([problem_type::LINK_USED, problem_type::LINK_EXPIRED, problem_type::LINK_UNKNOWN]))),
 )]
 #[post("/password-resets/confirmations", data = "<body>")]
 async fn confirm(
-    _try: LinkTry,
-    caller: Caller,
+    _try: LinkAttempt,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Status, Problem> {
@@ -231,9 +238,9 @@ async fn confirm(
     match accounts.reset_password(token, password, &caller).await {
         Ok(()) => Ok(Status::NoContent),
         Err(ResetError::Password(problem)) => Err(Problem::field("password", &problem)),
-        Err(ResetError::Used) => Err(Problem::of(slug::LINK_USED)),
-        Err(ResetError::Expired) => Err(Problem::of(slug::LINK_EXPIRED)),
-        Err(ResetError::Unknown) => Err(Problem::of(slug::LINK_UNKNOWN)),
+        Err(ResetError::Used) => Err(Problem::of(problem_type::LINK_USED)),
+        Err(ResetError::Expired) => Err(Problem::of(problem_type::LINK_EXPIRED)),
+        Err(ResetError::Unknown) => Err(Problem::of(problem_type::LINK_UNKNOWN)),
         Err(ResetError::Failure(failure)) => Err(failure.into()),
     }
 }

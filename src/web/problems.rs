@@ -4,11 +4,11 @@ use rocket::fairing::AdHoc;
 use rocket::http::Status;
 use rocket::{get, routes};
 
-use super::edge::contract::{described, tag};
-use super::edge::pages::{PageProblem, PageResult, PageState};
-use super::edge::problem::Problem;
-use super::edge::slug;
 use crate::messages::Language;
+use crate::web::openapi::document::{described, tag};
+use crate::web::responses::page::{PageProblem, PageResult, PageState};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("problems", |rocket| async { rocket.mount("/problems", routes![explain]) })
@@ -27,10 +27,11 @@ described!(explain);
     responses(
         (status = 200, description = "The page."),
     ),
-    extensions(("x-problems" = json!([slug::NOT_FOUND]))),
+    extensions(("x-problems" = json!([problem_type::NOT_FOUND]))),
 )]
 #[get("/<name>")]
 fn explain(name: &str, language: Language, pages: &PageState) -> PageResult {
-    let kind = slug::find(name).ok_or_else(|| PageProblem(Problem::of(slug::NOT_FOUND)))?;
+    let kind = problem_type::find(name)
+        .ok_or_else(|| PageProblem(Problem::of(problem_type::NOT_FOUND)))?;
     Ok(pages.explain(language, Status::Ok, kind, kind.detail, None))
 }

@@ -5,15 +5,15 @@ use rocket::http::Status;
 use rocket::{State, post, routes};
 use zeroize::Zeroizing;
 
-use super::edge::bodies::RevocationForm;
-use super::edge::contract::{described, tag};
-use super::edge::cors::Concern;
-use super::edge::form::{Form, FormError};
-use super::edge::oauth::OAuthProblem;
-use super::edge::request::Authorization;
-use super::edge::slug;
-use crate::model::Caller;
+use crate::model::ClientInfo;
 use crate::oauth::{OAuth, OAuthError, Revocation};
+use crate::web::fairings::cors::RequestClient;
+use crate::web::guards::authorization::Authorization;
+use crate::web::guards::form::{Form, FormError};
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::RevocationForm;
+use crate::web::responses::oauth_error::OAuthErrorResponse;
+use crate::web::responses::problem_type;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("revoke", |rocket| async { rocket.mount("/oauth", routes![revoke]) })
@@ -34,16 +34,16 @@ described!(revoke);
     responses(
         (status = 200, description = "The token does not work any more. The body is empty."),
     ),
-    extensions(("x-problems" = json!([slug::CLIENT_WITHOUT_SECRET, slug::INVALID_GRANT]))),
+    extensions(("x-problems" = json!([problem_type::CLIENT_WITHOUT_SECRET, problem_type::INVALID_GRANT]))),
 )]
 #[post("/revoke", data = "<form>")]
 async fn revoke(
     authorization: Authorization<'_>,
-    concern: Concern<'_>,
-    caller: Caller,
+    concern: RequestClient<'_>,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     oauth: &State<OAuth>,
-) -> Result<Status, OAuthProblem> {
+) -> Result<Status, OAuthErrorResponse> {
     let form = form?;
     let token = form.get("token").ok_or(OAuthError::Malformed("token is missing"))?;
     let token = Zeroizing::new(token.to_owned());

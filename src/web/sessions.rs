@@ -7,13 +7,13 @@ use rocket::{State, delete, get, routes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::edge::bearer::{Bearer, Need};
-use super::edge::contract::{described, tag};
-use super::edge::problem::Problem;
-use super::edge::slug;
 use crate::accounts::Accounts;
-use crate::model::{Actor, Caller, SessionId, SessionSummary};
+use crate::model::{Actor, ClientInfo, SessionId, SessionSummary};
 use crate::oauth::{OAuth, SessionPage};
+use crate::web::guards::bearer::{Bearer, RequiredScope};
+use crate::web::openapi::document::{described, tag};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("sessions", |rocket| async {
@@ -25,13 +25,13 @@ described!(list, end_one, end_all);
 
 struct ReadSessions;
 
-impl Need for ReadSessions {
+impl RequiredScope for ReadSessions {
     const SCOPE: &'static str = "account.read";
 }
 
 struct EndSessions;
 
-impl Need for EndSessions {
+impl RequiredScope for EndSessions {
     const SCOPE: &'static str = "account.write";
 }
 
@@ -65,7 +65,7 @@ struct Listed {
     responses(
         (status = 200, description = "The sessions.", body = Sessions),
     ),
-    extensions(("x-problems" = json!([slug::INVALID_FIELDS]))),
+    extensions(("x-problems" = json!([problem_type::INVALID_FIELDS]))),
 )]
 #[get("/sessions?<before>")]
 async fn list(
@@ -95,16 +95,16 @@ async fn list(
     responses(
         (status = 204, description = "The session has ended."),
     ),
-    extensions(("x-problems" = json!([slug::NOT_FOUND]))),
+    extensions(("x-problems" = json!([problem_type::NOT_FOUND]))),
 )]
 #[delete("/sessions/<id>")]
 async fn end_one(
     bearer: Bearer<EndSessions>,
-    caller: Caller,
+    caller: ClientInfo,
     id: &str,
     oauth: &State<OAuth>,
 ) -> Result<Status, Problem> {
-    let not_found = || Problem::of(slug::NOT_FOUND).detail("You have no such session.");
+    let not_found = || Problem::of(problem_type::NOT_FOUND).detail("You have no such session.");
     let id = id.parse().map_err(|_| not_found())?;
     match oauth.end_session(bearer.account(), id, &caller).await? {
         true => Ok(Status::NoContent),
@@ -127,7 +127,7 @@ async fn end_one(
 #[delete("/sessions")]
 async fn end_all(
     bearer: Bearer<EndSessions>,
-    caller: Caller,
+    caller: ClientInfo,
     accounts: &State<Accounts>,
 ) -> Result<Status, Problem> {
     accounts.end_sessions(bearer.account(), Actor::Owner, &caller).await?;

@@ -6,12 +6,13 @@ use rocket::response::status::Custom;
 use rocket::serde::json::Json;
 use rocket::{State, post, routes};
 
-use super::edge::bodies::{EmailBody, Progress, SignUpBody};
-use super::edge::contract::{described, tag};
-use super::edge::json::JsonObject;
-use super::edge::problem::Problem;
 use crate::accounts::{Accounts, SignUpRequest};
-use crate::model::{Caller, EmailAddress, Locale, Name, Owner};
+use crate::model::{ClientInfo, EmailAddress, Locale, Name, PersonalData};
+use crate::web::guards::json_body::JsonObject;
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::{EmailBody, SignUpBody};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::progress::Progress;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("sign-up", |rocket| async {
@@ -41,7 +42,7 @@ fn accepted() -> Custom<Json<Progress>> {
 )]
 #[post("/accounts", data = "<body>")]
 async fn sign_up(
-    caller: Caller,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Custom<Json<Progress>>, Problem> {
@@ -49,7 +50,7 @@ async fn sign_up(
     let mut fields = body.fields();
     let email = fields.required("email", EmailAddress::parse);
     let name = fields.optional("name", Name::parse).flatten();
-    let owner = Owner { email: email.as_ref(), name: name.as_ref() };
+    let owner = PersonalData { email: email.as_ref(), name: name.as_ref() };
     let password = fields.required("password", |typed| accounts.policy.judge(typed, owner));
     let locale = fields.optional("locale", Locale::parse);
     fields.finish()?;
@@ -73,7 +74,7 @@ async fn sign_up(
 )]
 #[post("/activation-mails", data = "<body>")]
 async fn activation_mail(
-    caller: Caller,
+    caller: ClientInfo,
     body: Result<JsonObject, Problem>,
     accounts: &State<Accounts>,
 ) -> Result<Custom<Json<Progress>>, Problem> {

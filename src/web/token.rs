@@ -7,17 +7,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::edge::bodies::TokenForm;
-use super::edge::contract::{described, tag};
-use super::edge::cors::Concern;
-use super::edge::form::{Form, FormError};
-use super::edge::oauth::OAuthProblem;
-use super::edge::request::Authorization;
-use super::edge::slug;
-use crate::model::{Caller, GrantType, Password, RefreshToken, Scope};
+use crate::model::{ClientInfo, GrantType, Password, RefreshToken, Scope};
 use crate::oauth::{
     Credentials, OAuth, OAuthError, PasswordGrant, RefreshGrant, ScopeRefusal, TokenPair,
 };
+use crate::web::fairings::cors::RequestClient;
+use crate::web::guards::authorization::Authorization;
+use crate::web::guards::form::{Form, FormError};
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::TokenForm;
+use crate::web::responses::oauth_error::OAuthErrorResponse;
+use crate::web::responses::problem_type;
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("token", |rocket| async { rocket.mount("/oauth", routes![token]) })
@@ -72,16 +72,16 @@ impl From<TokenPair> for TokenAnswer {
     responses(
         (status = 200, description = "The tokens.", body = TokenAnswer),
     ),
-    extensions(("x-problems" = json!([slug::CLIENT_WITHOUT_SECRET, slug::INVALID_GRANT, slug::UNAUTHORIZED_CLIENT, slug::UNSUPPORTED_GRANT_TYPE, slug::INVALID_SCOPE]))),
+    extensions(("x-problems" = json!([problem_type::CLIENT_WITHOUT_SECRET, problem_type::INVALID_GRANT, problem_type::UNAUTHORIZED_CLIENT, problem_type::UNSUPPORTED_GRANT_TYPE, problem_type::INVALID_SCOPE]))),
 )]
 #[post("/token", data = "<form>")]
 async fn token(
     authorization: Authorization<'_>,
-    concern: Concern<'_>,
-    caller: Caller,
+    concern: RequestClient<'_>,
+    caller: ClientInfo,
     form: Result<Form, FormError>,
     oauth: &State<OAuth>,
-) -> Result<Json<TokenAnswer>, OAuthProblem> {
+) -> Result<Json<TokenAnswer>, OAuthErrorResponse> {
     let form = form?;
     let missing = |what| OAuthError::Malformed(what);
     let named = form.get("grant_type").ok_or(missing("grant_type is missing"))?;
@@ -99,7 +99,7 @@ async fn grant(
     client: Option<Credentials>,
     scope: Option<Scope>,
     form: &Form,
-    caller: Caller,
+    caller: ClientInfo,
     oauth: &OAuth,
 ) -> Result<TokenPair, OAuthError> {
     let missing = |what| OAuthError::Malformed(what);
@@ -121,7 +121,7 @@ async fn grant(
 
 /// Says that a `+` was read as a blank, where that may be what is wrong. It depends on what was sent
 /// alone, and so tells nothing of any account.
-fn with_hint(error: OAuthError, form: &Form) -> OAuthProblem {
+fn with_hint(error: OAuthError, form: &Form) -> OAuthErrorResponse {
     let is_likely = match error {
         OAuthError::Scope(_) => form.had_plus("scope"),
         OAuthError::WrongPassword => {
@@ -129,7 +129,7 @@ fn with_hint(error: OAuthError, form: &Form) -> OAuthProblem {
         }
         _ => false,
     };
-    let problem = OAuthProblem::from(error);
+    let problem = OAuthErrorResponse::from(error);
     if is_likely { problem.hint(PLUS) } else { problem }
 }
 

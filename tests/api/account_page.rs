@@ -7,7 +7,7 @@ use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, bearer, opens, refused, sign_in};
-use crate::support_life::{
+use crate::support_accounts::{
     BOB, Browser, FIREFOX, NEW, accounts, hidden, letters, put_as, token_in,
 };
 use crate::support_pages::{Answer, OTHER, dump, dump_of, get, rows, signs_in, texts, unescape};

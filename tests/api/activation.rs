@@ -10,7 +10,7 @@ use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support;
 use crate::support::ADA;
-use crate::support_life::{NEW, accounts, post_as, token_in};
+use crate::support_accounts::{NEW, accounts, post_as, token_in};
 use crate::support_pages::{
     Answer, OTHER, dump, get, open, post, rows, signs_in, stored, submit, texts, use_link,
 };

@@ -15,7 +15,7 @@ use vestibule::model::EmailAddress;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, form, from, header, sign_in_fields};
-use crate::support_life::{Browser, accounts, token_in};
+use crate::support_accounts::{Browser, accounts, token_in};
 use crate::support_pages::{OTHER, get, submit};
 
 /// The address of a network that has filled its share of the hash queue.

@@ -435,7 +435,7 @@ async fn a_token_can_be_inspected_without_being_used_or_ended() {
     app.settle().await;
     assert_eq!(state(&refresh).await, TokenState::Predecessor);
     let third = tokens(renew(&app, "desk", &second.refresh).await).await;
-    assert_eq!(state(&refresh).await, TokenState::Straggler);
+    assert_eq!(state(&refresh).await, TokenState::LateRetry);
     app.advance(HOUR);
     assert_eq!(state(&refresh).await, TokenState::Stolen);
     assert_eq!(state(&third.refresh).await, TokenState::Live, "and that ended nothing");

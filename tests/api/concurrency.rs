@@ -1,5 +1,5 @@
 //! Many refreshes of one session at once, on two nodes, as clients see them (R24), and ends of sessions
-//! among them (R27). The ten thousand rounds are those of `tests/storage/lineage.rs`, which is below HTTP.
+//! among them (R27). The ten thousand rounds are those of `tests/storage/refresh_lineage.rs`, which is below HTTP.
 //!
 //! `TEST_ROUNDS=10 cargo test --test api concurrency` runs ten times as many rounds.
 
@@ -16,7 +16,7 @@ use crate::support::{
     self, ADA, Database, Tokens, error_of, invalid, opens, refresh, refreshed, refused, sign_in,
     tokens, warnings,
 };
-use crate::support_life::{change_password, post_as};
+use crate::support_accounts::{change_password, post_as};
 use crate::support_pages::OTHER;
 
 const CLIENTS: usize = 8;

@@ -7,7 +7,7 @@ use vestibule::testing::{PASSWORD, Signed, TestApp};
 use crate::support::{
     self, ADA, described_error_of, opens, refresh, refused, sign_in, sign_in_fields, tokens,
 };
-use crate::support_life::{BOB, Browser, NEW, get_as, kinds, letters, post_as, token_in, with};
+use crate::support_accounts::{BOB, Browser, NEW, get_as, kinds, letters, post_as, token_in, with};
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
 
 const PATH: &str = "/v1/me/deletion";

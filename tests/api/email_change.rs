@@ -7,11 +7,13 @@ use std::time::Duration;
 use rocket::futures::future::join_all;
 use rocket::http::{ContentType, Header, Status};
 use serde_json::json;
-use vestibule::model::{AccountId, Caller, EmailChange};
+use vestibule::model::{AccountId, ClientInfo, EmailChange};
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, opens};
-use crate::support_life::{BOB, FIREFOX, NEW, accounts, get_as, kinds, letters, post_as, token_in};
+use crate::support_accounts::{
+    BOB, FIREFOX, NEW, accounts, get_as, kinds, letters, post_as, token_in,
+};
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -599,7 +601,7 @@ async fn r35_an_address_gets_no_more_letters_because_those_who_caused_them_leave
 async fn the_signed_in_owner_takes_a_change_back() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (id, caller) = (ada.account_id().await, Caller::default());
+    let (id, caller) = (ada.account_id().await, ClientInfo::default());
     let withdraw = async || accounts(&app).withdraw_email_change(id, &caller).await.unwrap();
     let pending = async || accounts(&app).pending_email_change(id).await.unwrap();
     assert!(pending().await.is_none() && !withdraw().await, "there is none");

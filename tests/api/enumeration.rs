@@ -18,13 +18,13 @@ use rocket::local::asynchronous::LocalRequest;
 use serde_json::json;
 use vestibule::accounts::AccountToCreate;
 use vestibule::clock::Clock;
-use vestibule::crypto::secret::Entropy;
-use vestibule::model::{AccountId, EmailAddress, NewPassword, Owner};
+use vestibule::crypto::entropy::Entropy;
+use vestibule::model::{AccountId, EmailAddress, NewPassword, PersonalData};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, basic, form};
+use crate::support_accounts::accounts;
 use crate::support_clients::{SECRET, add, id, public, sha256};
-use crate::support_life::accounts;
 
 const WRONG: &str = "incorrect horse battery staple";
 /// Pairs of a plain run, and the least that the goal is held to.
@@ -54,7 +54,9 @@ async fn service() -> TestApp {
 }
 
 fn password() -> NewPassword {
-    vestibule::model::PasswordPolicy::new(8, "test").judge(PASSWORD, Owner::default()).unwrap()
+    vestibule::model::PasswordPolicy::new(8, "test")
+        .judge(PASSWORD, PersonalData::default())
+        .unwrap()
 }
 
 fn address(kind: &str, number: usize) -> String {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use rocket::http::{ContentType, Header, Status};
 use serde_json::{Value, json};
-use vestibule::model::{Actor, Caller};
+use vestibule::model::{Actor, ClientInfo};
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, form, opens, refresh, refreshed, sign_in, sign_in_fields, tokens};
-use crate::support_life::{
+use crate::support_accounts::{
     BOB, Browser, FIREFOX, NEW, accounts, change_password, get_as, kinds, post_as,
     sign_outs_happen, token_in, with,
 };
@@ -377,7 +377,7 @@ async fn s3_no_event_is_written_where_nothing_changes() {
     let body = json!({ "email": ADA, "password": PASSWORD });
     post_as(&ada, "/v1/me/email", &body).await.problem(422, "invalid-fields");
     assert!(!accounts.enable(id).await.unwrap());
-    assert!(!accounts.withdraw_email_change(id, &Caller::default()).await.unwrap());
+    assert!(!accounts.withdraw_email_change(id, &ClientInfo::default()).await.unwrap());
     assert_eq!(sorted(&ada).await, before);
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     browser.send("/account/profile", &[("name", "Ada"), ("locale", "de")]).await;
@@ -403,7 +403,7 @@ async fn s3_no_event_is_written_where_nothing_changes() {
 
     // and by the operator's commands
     for _ in 0..3 {
-        let ended = accounts.end_sessions(id, Actor::Operator, &Caller::operator()).await;
+        let ended = accounts.end_sessions(id, Actor::Operator, &ClientInfo::operator()).await;
         assert!(ended.unwrap());
     }
     for _ in 0..3 {

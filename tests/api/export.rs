@@ -13,7 +13,7 @@ use vestibule::model::AccountId;
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, sign_in};
-use crate::support_life::{
+use crate::support_accounts::{
     BOB, Browser, FIREFOX, NEW, accounts, get_as, post_as, sign_outs_happen, token_in,
 };
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, texts};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use rocket::http::{ContentType, Status};
 use serde_json::json;
-use vestibule::model::{Actor, Caller};
+use vestibule::model::{Actor, ClientInfo};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, form, from};
-use crate::support_life::{NEW, accounts};
+use crate::support_accounts::{NEW, accounts};
 use crate::support_pages::{OTHER, dump_of};
 
 const HOME: &str = "192.0.2.10";
@@ -115,7 +115,7 @@ async fn happen(app: &TestApp, deed: Deed, number: usize) {
         }
         Deed::SignsOutEverywhere => {
             let id = id().await;
-            let ended = accounts(app).end_sessions(id, Actor::Owner, &Caller::default()).await;
+            let ended = accounts(app).end_sessions(id, Actor::Owner, &ClientInfo::default()).await;
             assert!(ended.unwrap());
         }
         Deed::IsDisabled => assert!(accounts(app).disable(id().await).await.unwrap()),

@@ -10,7 +10,7 @@ use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, form, from, hold_the_writer};
-use crate::support_life::token_in;
+use crate::support_accounts::token_in;
 use crate::support_pages::{Answer, OTHER};
 
 const HOME: &str = "192.0.2.10";

@@ -9,7 +9,7 @@ use vestibule::testing::{PASSWORD, TestApp};
 use crate::support::{
     self, ADA, bearer, described_error_of, form, header, invalid, sign_in, sign_in_fields, tokens,
 };
-use crate::support_life::{BOB, Browser, post_as, token_in};
+use crate::support_accounts::{BOB, Browser, post_as, token_in};
 use crate::support_pages::{Answer, get, open, post, submit, texts};
 
 /// What copying leaves around an address.

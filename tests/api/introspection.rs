@@ -10,10 +10,10 @@ use crate::support::{
     self, ADA, Tokens, basic, bearer, error_of, header, invalid, opens, post_form_with, raw_basic,
     refresh_scope, refreshed, sign_in, tokens, warnings,
 };
+use crate::support_accounts::{accounts, change_password};
 use crate::support_clients::{
     API, SECRET, add, confidential, id, introspect, public, sign_in_with,
 };
-use crate::support_life::{accounts, change_password};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3_600);

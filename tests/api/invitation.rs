@@ -9,7 +9,7 @@ use vestibule::model::EmailAddress;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA};
-use crate::support_life::{accounts, get_as, letters, token_in};
+use crate::support_accounts::{accounts, get_as, letters, token_in};
 use crate::support_pages::{Answer, OTHER, get, post, signs_in, submit};
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -10,14 +10,14 @@ use rocket::http::{ContentType, Method, Status};
 use serde_json::{Value, json};
 use vestibule::accounts::AccountToCreate;
 use vestibule::clock::Timestamp;
-use vestibule::mail::{Cause, LetterCap, Recipient};
-use vestibule::model::{AccountId, Caller, EmailAddress, EmailChangeId};
+use vestibule::mail::{LetterCap, LetterRequest, Recipient};
+use vestibule::model::{AccountId, ClientInfo, EmailAddress, EmailChangeId};
 use vestibule::storage::{ClaimLimit, Connection, LetterId, LetterState, NewLetter, StoreError};
 use vestibule::testing::{BEGINNING, PASSWORD, Signed, TestApp};
 
-use crate::contract::{document, operations};
+use crate::openapi::{document, operations};
 use crate::support::{self, ADA, bearer, form, from};
-use crate::support_life::{
+use crate::support_accounts::{
     BOB, Browser, NEW, accounts, change_password, letters, post_as, token_in,
 };
 use crate::support_pages::{Answer, OTHER, dump_of, post};
@@ -296,40 +296,40 @@ async fn s10_renewals_of_a_change_of_address_count_for_its_account() {
 }
 
 /// The place of each kind in [`kinds`]; a new one does not compile until it is decided.
-const fn place_of(cause: &Cause) -> usize {
+const fn place_of(cause: &LetterRequest) -> usize {
     match cause {
-        Cause::SignUp { .. } => 0,
-        Cause::NewLink => 1,
-        Cause::PasswordReset { .. } => 2,
-        Cause::Invitation => 3,
-        Cause::EmailChange { .. } => 4,
-        Cause::PasswordChanged { .. } => 5,
-        Cause::EmailChanged { .. } => 6,
-        Cause::AccountDeleted { .. } => 7,
-        Cause::SessionEnded { .. } => 8,
-        Cause::EmailChangeNotice { .. } => 9,
-        Cause::OperatorReset => 10,
+        LetterRequest::SignUp { .. } => 0,
+        LetterRequest::NewLink => 1,
+        LetterRequest::PasswordReset { .. } => 2,
+        LetterRequest::Invitation => 3,
+        LetterRequest::EmailChange { .. } => 4,
+        LetterRequest::PasswordChanged { .. } => 5,
+        LetterRequest::EmailChanged { .. } => 6,
+        LetterRequest::AccountDeleted { .. } => 7,
+        LetterRequest::SessionEnded { .. } => 8,
+        LetterRequest::EmailChangeNotice { .. } => 9,
+        LetterRequest::OperatorReset => 10,
     }
 }
 
 /// Every kind of letter, with what limits it.
-fn kinds(at: Timestamp, change: EmailChangeId) -> [(Cause, LetterCap); 11] {
-    let caller = Caller::default();
+fn kinds(at: Timestamp, change: EmailChangeId) -> [(LetterRequest, LetterCap); 11] {
+    let caller = ClientInfo::default();
     let moved = EmailAddress::parse(NEW).unwrap();
     [
-        (Cause::sign_up(at, &caller), LetterCap::OfRecipient),
-        (Cause::NewLink, LetterCap::OfRecipient),
-        (Cause::password_reset(at, &caller), LetterCap::OfRecipient),
-        (Cause::Invitation, LetterCap::OfRecipient),
-        (Cause::email_change(change, at, None), LetterCap::OfRecipient),
-        (Cause::password_changed(at, &caller, false), LetterCap::OfNotices),
-        (Cause::email_changed(at, &moved), LetterCap::OfNotices),
-        (Cause::account_deleted(at, false), LetterCap::OfNotices),
-        (Cause::session_ended(at, "web".to_owned(), None), LetterCap::OfNotices),
+        (LetterRequest::sign_up(at, &caller), LetterCap::PerRecipient),
+        (LetterRequest::NewLink, LetterCap::PerRecipient),
+        (LetterRequest::password_reset(at, &caller), LetterCap::PerRecipient),
+        (LetterRequest::Invitation, LetterCap::PerRecipient),
+        (LetterRequest::email_change(change, at, None), LetterCap::PerRecipient),
+        (LetterRequest::password_changed(at, &caller, false), LetterCap::PerNotice),
+        (LetterRequest::email_changed(at, &moved), LetterCap::PerNotice),
+        (LetterRequest::account_deleted(at, false), LetterCap::PerNotice),
+        (LetterRequest::session_ended(at, "web".to_owned(), None), LetterCap::PerNotice),
         // a thief is to hide no change that its victim can stop
-        (Cause::email_change_notice(change, at, None), LetterCap::None),
+        (LetterRequest::email_change_notice(change, at, None), LetterCap::None),
         // the operator may write as often as they like
-        (Cause::OperatorReset, LetterCap::None),
+        (LetterRequest::OperatorReset, LetterCap::None),
     ]
 }
 
@@ -369,12 +369,12 @@ async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
         }
         let sent = |letters: usize| letters - before;
         let expected = match cap {
-            LetterCap::OfRecipient => 4,
-            LetterCap::OfNotices => 3,
+            LetterCap::PerRecipient => 4,
+            LetterCap::PerNotice => 3,
             LetterCap::None => POSTED,
         };
         assert_eq!(sent(app.letters_to(to).await.len()), expected, "{place}: {cap:?}");
-        if cap == LetterCap::OfNotices {
+        if cap == LetterCap::PerNotice {
             // another kind has its own; the rest waits
             let other = if place == 5 { 6 } else { 5 };
             let (cause, _) = kinds(BEGINNING, change).into_iter().nth(other).unwrap();
@@ -393,7 +393,7 @@ async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
     }
 }
 
-async fn post_letter(app: &TestApp, to: &str, account: AccountId, cause: &Cause) {
+async fn post_letter(app: &TestApp, to: &str, account: AccountId, cause: &LetterRequest) {
     let email = EmailAddress::parse(to).unwrap();
     let recipient = Recipient { account: Some(account), ..Recipient::unknown(&email, None) };
     let outbox = &accounts(app).outbox;
@@ -498,7 +498,8 @@ async fn s10_of_letters_that_were_put_off_before_one_is_sent() {
     let before = letters(&app, ADA).await.len();
     // as a former version left them
     let email = EmailAddress::parse(ADA).unwrap();
-    let cause = serde_json::to_string(&Cause::sign_up(BEGINNING, &Caller::default())).unwrap();
+    let cause =
+        serde_json::to_string(&LetterRequest::sign_up(BEGINNING, &ClientInfo::default())).unwrap();
     for number in 1..=20 {
         let id = LetterId::new(uuid::Uuid::from_u128(number));
         let facts = cause.clone();
@@ -547,8 +548,8 @@ async fn s10_r47_notices_hold_no_link_back_that_the_owner_asks_for() {
     app.advance(2 * HOUR);
     let change = EmailChangeId::new(uuid::Uuid::from_u128(7));
     let notices = kinds(BEGINNING, change).into_iter().map(|(cause, _)| cause);
-    let notices: Vec<Cause> =
-        notices.filter(|cause| cause.cap() != LetterCap::OfRecipient).collect();
+    let notices: Vec<LetterRequest> =
+        notices.filter(|cause| cause.cap() != LetterCap::PerRecipient).collect();
     for _ in 0..7 {
         for notice in &notices {
             post_letter(&app, ADA, id, notice).await;
@@ -587,9 +588,20 @@ const POSTED_IN: [(&str, &str, &str); 14] = [
 fn s10_letters_are_posted_nowhere_else() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeSet::new();
-    for folder in
-        ["accounts", "accounts/limits", "app", "cli", "oauth", "web", "web/account", "web/edge"]
-    {
+    for folder in [
+        "accounts",
+        "accounts/limits",
+        "app",
+        "cli",
+        "oauth",
+        "web",
+        "web/account",
+        "web/guards",
+        "web/responses",
+        "web/fairings",
+        "web/views",
+        "web/openapi",
+    ] {
         let Ok(files) = std::fs::read_dir(source.join(folder)) else { continue };
         for file in files {
             let path = file.unwrap().path();

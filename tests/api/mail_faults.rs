@@ -10,7 +10,7 @@ use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
 
 use crate::smtp::{Act, SmtpServer, Step};
 use crate::support::{self, ADA};
-use crate::support_life::post_as;
+use crate::support_accounts::post_as;
 
 const POISONED: usize = 12;
 

@@ -5,61 +5,61 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is how a test fails")]
 
+#[path = "../support/fuzz_inputs.rs"]
+pub mod fuzz_inputs;
 pub mod letters;
-#[path = "../support/nonsense.rs"]
-pub mod nonsense_inputs;
 #[path = "../support/smtp.rs"]
 pub mod smtp;
 pub mod support;
+pub mod support_accounts;
 pub mod support_clients;
-pub mod support_life;
 pub mod support_pages;
 
 mod account_page;
 mod activation;
 mod admission;
 mod bearer;
-mod check;
+mod canonical_paths;
 mod client_authentication;
 mod clients;
 mod concurrency;
-mod contested;
-pub mod contract;
+mod contested_sign_ups;
 mod cors;
 mod deletion;
-mod edges;
 mod email_change;
+mod end_to_end;
 mod enumeration;
 mod events;
 mod export;
 mod forms;
-mod guessable_passwords;
+mod forward_auth;
+mod fuzzing;
 mod guesser_view;
-mod guessing;
 mod hourly_limits;
+mod http_rules;
 mod inputs;
 mod introspection;
 mod invitation;
 mod letter_limits;
+mod login_attempts;
 mod mail_faults;
 mod mail_server;
 mod me;
 mod metadata;
 mod metrics;
-mod nonsense;
+mod noninterference;
+pub mod openapi;
 mod outage;
+mod ownership_proofs;
 mod pages;
-mod parties;
 mod password_change;
 mod password_grant;
 mod password_reset;
-mod proofs;
+mod password_strength;
+mod query_plan_rows;
+mod query_plans;
 mod refresh_grant;
 mod revocation;
 mod sessions;
 mod sign_up;
-mod spelling;
-mod statements;
-mod statements_rows;
-mod whole_path;
-mod words;
+mod texts;

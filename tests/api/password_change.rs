@@ -5,7 +5,7 @@ use serde_json::json;
 use vestibule::testing::PASSWORD;
 
 use crate::support::{self, ADA, opens, refreshed, refused, sign_in, tokens};
-use crate::support_life::{
+use crate::support_accounts::{
     BOB, Browser, NEW, accounts, change_password, letters, post_as, put_as, token_in,
 };
 use crate::support_pages::{Answer, OTHER, get, post, signs_in, submit};

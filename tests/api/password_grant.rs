@@ -12,7 +12,7 @@ use crate::support;
 use crate::support::{
     ADA, described_error_of, error_of, invalid, opens, sign_in, sign_in_fields, tokens,
 };
-use crate::support_life::Browser;
+use crate::support_accounts::Browser;
 use crate::support_pages::{Answer, get, texts};
 
 const WRONG: &str = "incorrect horse battery staple";

@@ -9,7 +9,7 @@ use vestibule::model::{EmailAddress, Locale};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{self, ADA, opens, refused, sign_in};
-use crate::support_life::{BOB, Browser, accounts, letters, token_in};
+use crate::support_accounts::{BOB, Browser, accounts, letters, token_in};
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -5,5 +5,5 @@ mod api;
 
 // where the modules look for each other
 use api::{
-    contract, letters, nonsense_inputs, smtp, support, support_clients, support_life, support_pages,
+    fuzz_inputs, letters, openapi, smtp, support, support_accounts, support_clients, support_pages,
 };

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use vestibule::storage::StoreError;
 use vestibule::testing::{PASSWORD, TestApp};
 
-use super::statements;
+use super::query_plans;
 
 #[path = "../support/postgres.rs"]
 mod postgres;
@@ -32,7 +32,7 @@ pub struct Database {
 
 /// A database that outlives the application on it.
 pub async fn database() -> Database {
-    statements::record();
+    query_plans::record();
     if ON_POSTGRES {
         return Database { url: on_postgres().await, _directory: None };
     }
@@ -48,7 +48,7 @@ pub async fn app() -> TestApp {
 
 /// The same with more settings, as they would stand in `Rocket.toml`.
 pub async fn configured(toml: &str) -> TestApp {
-    statements::record();
+    query_plans::record();
     if ON_POSTGRES {
         TestApp::on_database(&on_postgres().await, toml).await
     } else {

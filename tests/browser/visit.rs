@@ -76,7 +76,7 @@ impl Visit {
         let locale = Locale::parse(self.tag()).expect("a tag");
         let language = self.messages.best(&locale).expect("a language");
         let arguments = Arguments::default().text("service", "Vestibule");
-        let words = self.messages.try_say(language, key, &arguments);
+        let words = self.messages.try_format(language, key, &arguments);
         words.unwrap_or_else(|error| panic!("{key}: {error:?}"))
     }
 

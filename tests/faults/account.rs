@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::chance::Chance;
-use crate::postbox::Postbox;
+use crate::received_letters::ReceivedLetters;
+use crate::seeded_random::SeededRandom;
 use crate::service::Answer;
 use crate::wire::{Figures, Reply, Wire};
 
@@ -62,14 +62,14 @@ pub struct Account {
 /// What a client has to hand.
 pub struct Hands<'a> {
     pub wire: Wire<'a>,
-    pub chance: Chance,
-    pub postbox: &'a Postbox,
+    pub chance: SeededRandom,
+    pub received_letters: &'a ReceivedLetters,
     pub figures: &'a Figures,
 }
 
 const CLIENT: (&str, &str) = ("client_id", "web");
 
-fn new_password(chance: &mut Chance) -> String {
+fn new_password(chance: &mut SeededRandom) -> String {
     format!("quiet harbour {:016x}", chance.next())
 }
 
@@ -78,7 +78,7 @@ fn text(value: &Value) -> Result<String, Broken> {
 }
 
 impl Account {
-    pub fn new(email: String, began: Instant, chance: &mut Chance) -> Self {
+    pub fn new(email: String, began: Instant, chance: &mut SeededRandom) -> Self {
         Self {
             email,
             stage: Stage::Asking,
@@ -133,8 +133,8 @@ impl Account {
     }
 
     /// Whether there is nothing to do before its letter comes.
-    pub fn waits(&self, postbox: &Postbox) -> bool {
-        self.stage == Stage::Waiting && postbox.activation(&self.email).is_none()
+    pub fn waits(&self, received_letters: &ReceivedLetters) -> bool {
+        self.stage == Stage::Waiting && received_letters.activation(&self.email).is_none()
     }
 
     fn live(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
@@ -174,7 +174,7 @@ impl Account {
 
     /// Whether the letter is there.
     pub fn activate(&mut self, hands: &mut Hands<'_>) -> Result<bool, Broken> {
-        let Some(token) = hands.postbox.activation(&self.email) else { return Ok(false) };
+        let Some(token) = hands.received_letters.activation(&self.email) else { return Ok(false) };
         let body = json!({ "token": token });
         let reply = hands.wire.json("POST", "/v1/activations", None, &body);
         match self.note("activate", reply)? {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::postbox::Postbox;
+use crate::deployment::{Data, Deployment};
 use crate::postgres::lasting_cluster;
+use crate::received_letters::ReceivedLetters;
 use crate::service::{PASSWORD, connect, patiently, try_request};
-use crate::site::{Data, Site};
 
 const CLIENTS: usize = 16;
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
@@ -83,9 +83,10 @@ fn straddling_request(port: u16, number: usize, signal: Instant) {
 /// Ready says 503 at once, the listener stays for as long as was asked for, whatever was accepted is
 /// answered, and the exit code is 0.
 fn drains(data: Data) {
-    let postbox = Postbox::open();
-    let mut site = Site::start(data, &postbox, &[("VESTIBULE_SHUTDOWN__DELAY", "2s")]);
-    let port = site.service.port;
+    let received_letters = ReceivedLetters::open();
+    let mut deployment =
+        Deployment::start(data, &received_letters, &[("VESTIBULE_SHUTDOWN__DELAY", "2s")]);
+    let port = deployment.service.port;
     let (leave, seen) = (AtomicBool::new(false), Mutex::new(Seen::default()));
     let listened = thread::scope(|scope| {
         for number in 0..CLIENTS {
@@ -94,7 +95,7 @@ fn drains(data: Data) {
         }
         let at_work = || (seen.lock().expect("no client failed").answered() > 50).then_some(());
         patiently(at_work).expect("clients at work");
-        site.service.terminate();
+        deployment.service.terminate();
         let signal = Instant::now();
         for number in 0..4 {
             scope.spawn(move || straddling_request(port, number, signal));
@@ -106,7 +107,7 @@ fn drains(data: Data) {
         assert!(unready.expect("503 while it listens").header("retry-after").is_some());
         assert!(signal.elapsed() < DELAY, "ready said so only after {:?}", signal.elapsed());
         leave.store(true, Ordering::Release);
-        assert_eq!(site.service.exit_code(), Some(0), "{}", site.service.log());
+        assert_eq!(deployment.service.exit_code(), Some(0), "{}", deployment.service.log());
         signal
     });
     let seen = seen.into_inner().expect("no client failed");
@@ -120,7 +121,7 @@ fn drains(data: Data) {
     assert!(stubborn.len() <= CLIENTS / 4, "dropped: {stubborn:?}");
     println!("SIGTERM: {} came in the moment of closing", stubborn.len());
     assert!(seen.statuses.keys().all(|status| *status == 202), "{:?}", seen.statuses);
-    assert!(!site.service.log().contains("outstanding"), "{}", site.service.log());
+    assert!(!deployment.service.log().contains("outstanding"), "{}", deployment.service.log());
 }
 
 #[test]

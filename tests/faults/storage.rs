@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::chaos::{rage, rage_with};
+use crate::deployment::{Data, Deployment, InjectedFault};
 use crate::disk::{Disk, Order};
-use crate::postbox::Postbox;
 use crate::postgres::lasting_cluster;
+use crate::received_letters::ReceivedLetters;
 use crate::service::{Answer, Service, patiently, request};
-use crate::site::{Blow, Data, Site};
-use crate::storm::{rage, rage_with};
 use crate::{FEW, service, size};
 
 fn form(fields: &[(&str, &str)]) -> String {
@@ -34,8 +34,8 @@ fn sign_up(service: &Service, email: &str) -> Answer {
     request(service.port, "POST", "/v1/accounts", &[("Content-Type", "application/json")], &body)
 }
 
-fn activate(service: &Service, postbox: &Postbox, email: &str) {
-    let link = patiently(|| postbox.activation(email)).expect("a letter");
+fn activate(service: &Service, received_letters: &ReceivedLetters, email: &str) {
+    let link = patiently(|| received_letters.activation(email)).expect("a letter");
     let body = json!({ "token": link }).to_string();
     let kind = [("Content-Type", "application/json")];
     assert_eq!(request(service.port, "POST", "/v1/activations", &kind, &body).status, 200);
@@ -59,12 +59,12 @@ fn is_unavailable(service: &Service, answer: &Answer) {
 /// For as long as nothing can be stored, writes are answered 503, reads go on, and afterwards the
 /// same process goes on with nothing lost and nothing half done.
 fn writes_wait_and_reads_go_on(order: Order) {
-    let postbox = Postbox::open();
-    let Some(mut site) = Site::on_a_disk(&postbox) else { return };
-    let Data::Disk(disk) = &site.data else { return };
-    let service = &site.service;
+    let received_letters = ReceivedLetters::open();
+    let Some(mut deployment) = Deployment::on_a_disk(&received_letters) else { return };
+    let Data::Disk(disk) = &deployment.data else { return };
+    let service = &deployment.service;
     assert_eq!(sign_up(service, "ada@example.org").status, 202);
-    activate(service, &postbox, "ada@example.org");
+    activate(service, &received_letters, "ada@example.org");
     let pair = sign_in(service, "ada@example.org").json();
     let text = |name: &str| pair[name].as_str().expect("a token").to_owned();
     let (access, refresh) = (text("access_token"), text("refresh_token"));
@@ -82,7 +82,7 @@ fn writes_wait_and_reads_go_on(order: Order) {
     disk.recover(order);
     let back = Instant::now();
     // by itself, before anybody writes
-    site.wait_until_ready();
+    deployment.wait_until_ready();
     let recovered = patiently(|| (sign_in(service, "ada@example.org").status == 200).then_some(()));
     assert!(recovered.is_some(), "it does not recover:\n{}", service.log());
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
@@ -91,17 +91,17 @@ fn writes_wait_and_reads_go_on(order: Order) {
     let renewed = token(service, &fields);
     assert_eq!(renewed.status, 200, "a refresh that was answered 503 has spent nothing");
     assert_eq!(sign_up(service, "bob0@example.org").status, 202);
-    activate(service, &postbox, "bob0@example.org");
+    activate(service, &received_letters, "bob0@example.org");
     // and what was acknowledged since then is on the disk
-    if let Data::Disk(disk) = &site.data {
-        site.service.stop();
+    if let Data::Disk(disk) = &deployment.data {
+        deployment.service.stop();
         disk.lose_power();
     }
-    site.restart();
+    deployment.restart();
     let renewed = renewed.json();
     let access = renewed["access_token"].as_str().expect("a token");
-    assert_eq!(sessions(&site.service, access), 200);
-    assert_eq!(sign_in(&site.service, "bob0@example.org").status, 200);
+    assert_eq!(sessions(&deployment.service, access), 200);
+    assert_eq!(sign_in(&deployment.service, "bob0@example.org").status, 200);
 }
 
 #[test]
@@ -117,18 +117,18 @@ fn r50_on_a_disk_that_cannot_sync_writes_wait_and_reads_go_on() {
 /// PostgreSQL gives up where its log cannot be written, and may not even start. The service says so, and
 /// goes on when it is back.
 fn a_server_that_gives_up_is_waited_for(order: Order) {
-    let postbox = Postbox::open();
+    let received_letters = ReceivedLetters::open();
     let Some(disk) = Disk::new() else { return };
     let environment = disk.environment_of_a_server();
     let environment: Vec<_> =
         environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let Some(cluster) = lasting_cluster(&environment) else { return };
     let url = cluster.new_database();
-    let site = Site::start(Data::Server(cluster, url), &postbox, &[]);
-    let Data::Server(cluster, _) = &site.data else { return };
-    let service = &site.service;
+    let deployment = Deployment::start(Data::Server(cluster, url), &received_letters, &[]);
+    let Data::Server(cluster, _) = &deployment.data else { return };
+    let service = &deployment.service;
     assert_eq!(sign_up(service, "ada@example.org").status, 202);
-    activate(service, &postbox, "ada@example.org");
+    activate(service, &received_letters, "ada@example.org");
 
     disk.order(order);
     for round in 0..2 {
@@ -137,12 +137,12 @@ fn a_server_that_gives_up_is_waited_for(order: Order) {
     disk.recover(order);
     cluster.start_again();
     let back = Instant::now();
-    site.wait_until_ready();
+    deployment.wait_until_ready();
     let took = back.elapsed();
     println!("PostgreSQL on a disk that was {order:?}: ready again after {took:?}");
     assert_eq!(sign_in(service, "ada@example.org").status, 200);
     assert_eq!(sign_up(service, "bob0@example.org").status, 202);
-    activate(service, &postbox, "bob0@example.org");
+    activate(service, &received_letters, "bob0@example.org");
     assert_eq!(sign_in(service, "bob0@example.org").status, 200);
 }
 
@@ -159,11 +159,11 @@ fn r50_postgresql_on_a_disk_that_cannot_sync_is_waited_for() {
 /// The power goes, and two times of three the disk was full or broken just before.
 #[test]
 fn r28_r48_r50_nothing_acknowledged_is_lost_when_the_disk_fails_and_the_power_goes() {
-    let (postbox, size) = (Postbox::open(), size(15, 300));
-    let Some(mut site) = Site::on_a_disk(&postbox) else { return };
-    let report = rage_with(&mut site, &postbox, size, |site, chance| {
+    let (received_letters, size) = (ReceivedLetters::open(), size(15, 300));
+    let Some(mut deployment) = Deployment::on_a_disk(&received_letters) else { return };
+    let report = rage_with(&mut deployment, &received_letters, size, |deployment, chance| {
         let order = [None, Some(Order::Full), Some(Order::Broken)][chance.below(3)];
-        if let (Data::Disk(disk), Some(order)) = (&site.data, order) {
+        if let (Data::Disk(disk), Some(order)) = (&deployment.data, order) {
             disk.order(order);
             sleep(Duration::from_millis(chance.below(500) as u64));
             // half of the time it works again before the end
@@ -171,11 +171,11 @@ fn r28_r48_r50_nothing_acknowledged_is_lost_when_the_disk_fails_and_the_power_go
                 disk.recover(order);
                 sleep(Duration::from_millis(chance.below(500) as u64));
             } else {
-                site.service.stop();
+                deployment.service.stop();
                 disk.recover(order);
             }
         }
-        (Blow::Power, site.strike(Blow::Power, chance))
+        (InjectedFault::Power, deployment.strike(InjectedFault::Power, chance))
     });
     report.assert_kept("disk failing and power lost, on SQLite", size);
     assert!(report.figures.of("answers 503") > 0, "the disk did not fail while somebody wrote");
@@ -185,10 +185,10 @@ fn r28_r48_r50_nothing_acknowledged_is_lost_when_the_disk_fails_and_the_power_go
 /// `synchronous = OFF` comes to, the same run has to find losses.
 #[test]
 fn a_disk_that_lies_is_found_out() {
-    let postbox = Postbox::open();
-    let Some(mut site) = Site::on_a_disk(&postbox) else { return };
-    if let Data::Disk(disk) = &site.data {
+    let received_letters = ReceivedLetters::open();
+    let Some(mut deployment) = Deployment::on_a_disk(&received_letters) else { return };
+    if let Data::Disk(disk) = &deployment.data {
         disk.order(Order::Lying);
     }
-    rage(&mut site, &postbox, FEW).assert_found_out("a disk that lies");
+    rage(&mut deployment, &received_letters, FEW).assert_found_out("a disk that lies");
 }

@@ -11,9 +11,9 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
-mod front;
 mod mixups;
 mod proxy;
+mod reverse_proxies;
 mod rust;
 #[path = "../support/service.rs"]
 mod service;

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::front::Front;
 use crate::proxy::{self, shipped};
+use crate::reverse_proxies::Front;
 use crate::service::{self, Answer, Connection, PASSWORD, Service};
 
 /// Accounts, with one client each.

@@ -131,7 +131,7 @@ pub enum Answer {
 use Answer::{Done, Inactive, Refused};
 
 /// In seconds, as all that is measured here.
-const CLOCKS_DIFFER_BY: i64 = 60;
+const MAX_CLOCK_SKEW: i64 = 60;
 const NOTES_LAG: i64 = 90;
 
 /// Who asks, and whether they can show that they are it.
@@ -313,7 +313,7 @@ impl Model {
         let it = &self.sessions[session];
         let is_predecessor = it.refresh.iter().rev().nth(1) == Some(&token);
         let in_time = it.first_used.is_none_or(|first| {
-            self.proven(session) < first + self.grace && first <= self.now + CLOCKS_DIFFER_BY
+            self.proven(session) < first + self.grace && first <= self.now + MAX_CLOCK_SKEW
         });
         is_predecessor && in_time && self.grace > 0
     }

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection as _, Row};
-use vestibule::accounts::{AccountToCreate, Accounts, OwnSession, ProofError, ResetError};
+use vestibule::accounts::{
+    AccountToCreate, Accounts, OwnSession, ReauthenticationError, ResetError,
+};
 use vestibule::config::Introspects;
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{
-    AccountId, AccountLinkPurpose, Actor, Caller, Client, ClientAuthentication, ClientId,
-    ClientLifetimes, Digest, EmailAddress, GrantType, LinkToken, NewPassword, Origins, Owner,
-    Password, Scope, SessionId,
+    AccountId, AccountLinkPurpose, Actor, Client, ClientAuthentication, ClientId, ClientInfo,
+    ClientLifetimes, Digest, EmailAddress, GrantType, LinkToken, NewPassword, Origins, Password,
+    PersonalData, Scope, SessionId,
 };
 use vestibule::oauth::{
-    Access, AccessDenied, Credentials, Grant, Introspection, Needed, OAuth, OAuthError,
-    PasswordGrant, RefreshGrant, Revocation, ShownIn, TokenKind, TokenPair, Usage, VerifiedTokens,
+    AccessDenied, ActivityTracker, Credentials, Grant, Introspection, OAuth, OAuthError,
+    PasswordGrant, PresentedToken, RefreshGrant, Revocation, ScopeRequirement, ShownIn, TokenCache,
+    TokenKind, TokenPair,
 };
 use vestibule::storage::{NewAccountLink, SessionRecord, Store};
 use vestibule::testing::TestApp;
@@ -79,9 +82,9 @@ impl<'a> Service<'a> {
         let case = Entropy.uuid_v7(oauth.clock.now()).simple().to_string();
         let node = |store: &Store| {
             let accounts = Accounts { store: store.clone(), ..oauth.accounts.clone() };
-            let verified = VerifiedTokens::new(oauth.clock.clone(), store.clone());
-            let (store, usage) = (store.clone(), Usage::default());
-            let mut node = OAuth { store, accounts, usage, verified, ..oauth.clone() };
+            let token_cache = TokenCache::new(oauth.clock.clone(), store.clone());
+            let (store, activity) = (store.clone(), ActivityTracker::default());
+            let mut node = OAuth { store, accounts, activity, token_cache, ..oauth.clone() };
             node.lifetimes.reuse_grace = Duration::from_secs(grace);
             node
         };
@@ -210,7 +213,7 @@ impl<'a> Service<'a> {
             username: self.accounts[account].1.to_string(),
             password: Password::new(&password(number)),
             scope: scope.map(tokens_of),
-            caller: Caller::default(),
+            caller: ClientInfo::default(),
         };
         let answer = self.oauth().password_grant(&request).await;
         self.handed_out(answer)
@@ -221,23 +224,24 @@ impl<'a> Service<'a> {
             client: self.credentials(asks),
             refresh_token: self.tokens[token].clone().into(),
             scope: scope.map(tokens_of),
-            caller: Caller::default(),
+            caller: ClientInfo::default(),
         };
         let answer = self.oauth().refresh_grant(&request).await;
         self.handed_out(answer)
     }
 
     async fn passed(&self, token: TokenId, needed: Scopes) -> Result<Arc<Grant>, Answer> {
-        let access = Access::Token(&self.tokens[token]);
-        self.oauth().protect(access, &Needed::new(tokens_of(needed)).unwrap()).await.map_err(
-            |denied| {
+        let access = PresentedToken::Token(&self.tokens[token]);
+        self.oauth()
+            .protect(access, &ScopeRequirement::new(tokens_of(needed)).unwrap())
+            .await
+            .map_err(|denied| {
                 Answer::Refused(match denied {
                     AccessDenied::InvalidToken => Refusal::AccessToken,
                     AccessDenied::InsufficientScope { .. } => Refusal::InsufficientScope,
                     other => panic!("{other:?}"),
                 })
-            },
-        )
+            })
     }
 
     pub async fn use_access(&mut self, token: TokenId, needed: Scopes) -> Answer {
@@ -273,7 +277,7 @@ impl<'a> Service<'a> {
         let request = Revocation {
             client: self.credentials(asks),
             token: self.tokens[token].clone().into(),
-            caller: Caller::default(),
+            caller: ClientInfo::default(),
         };
         match self.oauth().revoke(&request).await {
             Ok(()) => Answer::Done,
@@ -294,7 +298,7 @@ impl<'a> Service<'a> {
     }
 
     pub async fn sign_out(&self, token: TokenId, session: usize) -> Answer {
-        let (oauth, caller) = (self.oauth(), Caller::default());
+        let (oauth, caller) = (self.oauth(), ClientInfo::default());
         let act = async |grant: Arc<Grant>| {
             let ended = oauth.end_session(grant.owner.id, self.sessions[session], &caller).await;
             done_or_not_found(ended.unwrap())
@@ -303,7 +307,7 @@ impl<'a> Service<'a> {
     }
 
     pub async fn sign_out_everywhere(&self, token: TokenId) -> Answer {
-        let (accounts, caller) = (&self.oauth().accounts, Caller::default());
+        let (accounts, caller) = (&self.oauth().accounts, ClientInfo::default());
         let act = async |grant: Arc<Grant>| {
             let ended = accounts.end_sessions(grant.owner.id, Actor::Owner, &caller).await;
             done_or_not_found(ended.unwrap())
@@ -312,7 +316,7 @@ impl<'a> Service<'a> {
     }
 
     pub async fn change_password(&self, token: TokenId, current: u32, new: u32) -> Answer {
-        let (accounts, caller) = (&self.oauth().accounts, Caller::default());
+        let (accounts, caller) = (&self.oauth().accounts, ClientInfo::default());
         let new = judged(self.oauth(), new);
         let act = async |grant: Arc<Grant>| {
             let current = Password::new(&password(current));
@@ -323,7 +327,7 @@ impl<'a> Service<'a> {
     }
 
     pub async fn delete(&self, token: TokenId, number: u32) -> Answer {
-        let (accounts, caller) = (&self.oauth().accounts, Caller::default());
+        let (accounts, caller) = (&self.oauth().accounts, ClientInfo::default());
         let act = async |grant: Arc<Grant>| {
             let typed = Password::new(&password(number));
             proven(accounts.delete(grant.owner.id, &typed, &caller).await)
@@ -344,7 +348,7 @@ impl<'a> Service<'a> {
             expires_at: now + Duration::from_secs(3_600),
         };
         oauth.store.write(async |tx| tx.insert_account_link(&minted).await).await.unwrap();
-        let (link, caller) = (link.reveal(), Caller::default());
+        let (link, caller) = (link.reveal(), ClientInfo::default());
         match oauth.accounts.reset_password(&link, &password(new), &caller).await {
             Ok(()) => Answer::Done,
             Err(ResetError::Unknown) => Answer::Refused(Refusal::NotFound),
@@ -374,7 +378,7 @@ impl<'a> Service<'a> {
     /// What a node has seen in use it writes down within a second, so before the clock moves.
     pub async fn settle(&self) {
         for node in &self.nodes {
-            node.flush_usage().await.unwrap();
+            node.flush_activity().await.unwrap();
         }
     }
 
@@ -421,10 +425,10 @@ fn done_or_not_found(done: bool) -> Answer {
     if done { Answer::Done } else { Answer::Refused(Refusal::NotFound) }
 }
 
-fn proven(answer: Result<(), ProofError>) -> Answer {
+fn proven(answer: Result<(), ReauthenticationError>) -> Answer {
     match answer {
         Ok(()) => Answer::Done,
-        Err(ProofError::Wrong) => Answer::Refused(Refusal::Proof),
+        Err(ReauthenticationError::Wrong) => Answer::Refused(Refusal::Proof),
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -442,7 +446,7 @@ fn refusal(error: &OAuthError) -> Refusal {
 }
 
 fn judged(oauth: &OAuth, number: u32) -> NewPassword {
-    oauth.accounts.policy.judge(&password(number), Owner::default()).unwrap()
+    oauth.accounts.policy.judge(&password(number), PersonalData::default()).unwrap()
 }
 
 fn tokens_of(scopes: Scopes) -> Scope {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::operator::Desk;
+use crate::operator::OperatorConsole;
 use crate::program::{Answer, Program};
 use crate::{ADA, PASSWORD, dies_soon, me};
 
@@ -13,7 +13,7 @@ on_both_engines!(
     a_token_is_looked_into_and_never_printed,
 );
 
-fn sign_in(desk: &Desk, client: &str, secret: &str) -> Answer {
+fn sign_in(console: &OperatorConsole, client: &str, secret: &str) -> Answer {
     let fields = [
         ("grant_type", "password"),
         ("client_id", client),
@@ -21,16 +21,16 @@ fn sign_in(desk: &Desk, client: &str, secret: &str) -> Answer {
         ("username", ADA),
         ("password", PASSWORD),
     ];
-    desk.program.post_form("/oauth/token", &fields, &[])
+    console.program.post_form("/oauth/token", &fields, &[])
 }
 
 fn text(value: &Value) -> &str {
     value.as_str().expect("text")
 }
 
-fn r27_a_client_lives_from_add_to_remove(desk: &Desk) {
-    desk.create(ADA);
-    let added = desk.ask(&[
+fn r27_a_client_lives_from_add_to_remove(console: &OperatorConsole) {
+    console.create(ADA);
+    let added = console.ask(&[
         "client",
         "add",
         "desk",
@@ -48,73 +48,73 @@ fn r27_a_client_lives_from_add_to_remove(desk: &Desk) {
     assert_eq!((&client["id"], &client["public"]), (&json!("desk"), &json!(false)));
     assert_eq!((&client["origin"], &client["access_ttl"]), (&json!("database"), &json!("5m")));
     // with the next request, and shown once
-    let pair = sign_in(desk, "desk", &secret).json();
+    let pair = sign_in(console, "desk", &secret).json();
     assert_eq!(
         (&pair["scope"], &pair["expires_in"]),
         (&json!("account.read orders.read"), &json!(300))
     );
-    assert_eq!(sign_in(desk, "desk", "wrong").status, 401);
-    let shown = desk.tell(&["client", "show", "desk"]).stdout;
+    assert_eq!(sign_in(console, "desk", "wrong").status, 401);
+    let shown = console.tell(&["client", "show", "desk"]).stdout;
     assert!(shown.contains("https://desk.example") && !shown.contains(&secret), "{shown}");
-    let shown = desk.ask(&["client", "show", "desk"]);
+    let shown = console.ask(&["client", "show", "desk"]);
     assert_eq!((&shown["sessions"], &shown["client"]), (&json!(1), client));
-    assert!(desk.refused(&["client", "add", "desk", "--scopes", "a"]).contains("already"));
+    assert!(console.refused(&["client", "add", "desk", "--scopes", "a"]).contains("already"));
 
-    assert_eq!(desk.ask(&["client", "disable", "desk"])["changed"], true);
-    assert_eq!(desk.ask(&["client", "disable", "desk"])["changed"], false);
-    dies_soon(&desk.program, &pair["access_token"]);
-    assert_eq!(sign_in(desk, "desk", &secret).status, 401);
-    assert_eq!(desk.ask(&["client", "enable", "desk"])["changed"], true);
-    assert_eq!(me(&desk.program, &pair["access_token"]).status, 401, "what was dead stays dead");
-    let pair = sign_in(desk, "desk", &secret).json();
+    assert_eq!(console.ask(&["client", "disable", "desk"])["changed"], true);
+    assert_eq!(console.ask(&["client", "disable", "desk"])["changed"], false);
+    dies_soon(&console.program, &pair["access_token"]);
+    assert_eq!(sign_in(console, "desk", &secret).status, 401);
+    assert_eq!(console.ask(&["client", "enable", "desk"])["changed"], true);
+    assert_eq!(me(&console.program, &pair["access_token"]).status, 401, "what was dead stays dead");
+    let pair = sign_in(console, "desk", &secret).json();
 
-    let refusal = desk.refused(&["client", "remove", "desk"]);
+    let refusal = console.refused(&["client", "remove", "desk"]);
     for words in ["nothing was removed", "desk", "1 times", "--yes"] {
         assert!(refusal.contains(words), "{refusal}");
     }
-    assert_eq!(me(&desk.program, &pair["access_token"]).status, 200);
-    let removed = desk.ask(&["client", "remove", "desk", "--yes"]);
+    assert_eq!(me(&console.program, &pair["access_token"]).status, 200);
+    let removed = console.ask(&["client", "remove", "desk", "--yes"]);
     assert_eq!((&removed["removed"], &removed["ended"]), (&json!(true), &json!(1)));
-    dies_soon(&desk.program, &pair["access_token"]);
-    assert!(desk.refused(&["client", "remove", "desk", "--yes"]).contains("no client desk"));
+    dies_soon(&console.program, &pair["access_token"]);
+    assert!(console.refused(&["client", "remove", "desk", "--yes"]).contains("no client desk"));
     for kind in ["added", "disabled", "enabled", "removed"] {
         let noted = format!(
             "SELECT COUNT(*) FROM events WHERE kind = 'client-{kind}' AND actor = 'operator'
              AND client_id = 'desk' AND account_id IS NULL"
         );
-        assert_eq!(desk.database.count(&noted), 1, "{kind}");
+        assert_eq!(console.database.count(&noted), 1, "{kind}");
     }
 }
 
-fn r11_an_old_secret_works_for_a_while(desk: &Desk) {
-    desk.create(ADA);
+fn r11_an_old_secret_works_for_a_while(console: &OperatorConsole) {
+    console.create(ADA);
     // one that the client has already
     let digest = "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5";
     let wanted = ["client", "add", "desk", "--scopes", "account.read", "--secret-sha256", digest];
-    assert_eq!(desk.ask(&wanted)["secret"], Value::Null);
-    let works = |secret: &str| sign_in(desk, "desk", secret).status == 200;
+    assert_eq!(console.ask(&wanted)["secret"], Value::Null);
+    let works = |secret: &str| sign_in(console, "desk", secret).status == 200;
     assert!(works("shop secret"));
-    let rotated = desk.ask(&["client", "rotate-secret", "desk"]);
+    let rotated = console.ask(&["client", "rotate-secret", "desk"]);
     let second = text(&rotated["secret"]).to_owned();
     assert!(works("shop secret") && works(&second));
     assert!(rotated["old_secret_until"].is_string(), "{rotated}");
-    let rotated = desk.ask(&["client", "rotate-secret", "desk", "--keep-old", "0s"]);
+    let rotated = console.ask(&["client", "rotate-secret", "desk", "--keep-old", "0s"]);
     let third = text(&rotated["secret"]);
     assert!(!works("shop secret") && !works(&second) && works(third));
-    let words = desk.tell(&["client", "rotate-secret", "desk"]).stdout;
+    let words = console.tell(&["client", "rotate-secret", "desk"]).stdout;
     assert!(words.contains("not shown again") && words.contains("secret = \""), "{words}");
-    assert_eq!(desk.tell(&["client", "add", "till", "--public", "--scopes", "a"]).code, Some(0));
-    assert!(desk.refused(&["client", "rotate-secret", "till"]).contains("public"));
-    assert_eq!(desk.tell(&["client", "rotate-secret", "desk", "--keep-old", "1"]).code, Some(2));
+    assert_eq!(console.tell(&["client", "add", "till", "--public", "--scopes", "a"]).code, Some(0));
+    assert!(console.refused(&["client", "rotate-secret", "till"]).contains("public"));
+    assert_eq!(console.tell(&["client", "rotate-secret", "desk", "--keep-old", "1"]).code, Some(2));
 }
 
-fn clients_of_both_places_are_listed_and_the_settings_count(desk: &Desk) {
-    desk.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
-    let list = desk.ask(&["client", "list"]);
+fn clients_of_both_places_are_listed_and_the_settings_count(console: &OperatorConsole) {
+    console.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
+    let list = console.ask(&["client", "list"]);
     let rows: Vec<_> = list["clients"].as_array().expect("clients").iter().collect();
     let found: Vec<_> = rows.iter().map(|row| (text(&row["id"]), text(&row["origin"]))).collect();
     assert_eq!(found, [("till", "database"), ("web", "settings")]);
-    let words = desk.tell(&["client", "list"]).stdout;
+    let words = console.tell(&["client", "list"]).stdout;
     assert!(words.contains("settings") && words.contains("database"), "{words}");
     for arguments in [
         &["client", "add", "web", "--public", "--scopes", "a"][..],
@@ -123,7 +123,7 @@ fn clients_of_both_places_are_listed_and_the_settings_count(desk: &Desk) {
         &["client", "rotate-secret", "web"],
         &["client", "remove", "web", "--yes"],
     ] {
-        let said = desk.refused(arguments);
+        let said = console.refused(arguments);
         assert!(said.contains("web") && said.contains("settings"), "{said}");
     }
     for (more, reason) in [
@@ -135,20 +135,20 @@ fn clients_of_both_places_are_listed_and_the_settings_count(desk: &Desk) {
         (&["--scopes", "a", "--secret-sha256", "x"], "64 hexadecimal"),
         (&["--scopes", "a", "--public", "--secret-sha256", "x"], "not both"),
     ] {
-        let said = desk.refused(&[&["client", "add", "desk"], more].concat());
+        let said = console.refused(&[&["client", "add", "desk"], more].concat());
         assert!(said.contains(reason), "{said}");
     }
 }
 
-fn a_token_is_looked_into_and_never_printed(desk: &Desk) {
-    desk.create(ADA);
-    desk.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
+fn a_token_is_looked_into_and_never_printed(console: &OperatorConsole) {
+    console.create(ADA);
+    console.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
     let inspect = |token: &str| {
-        let said = desk.program.tell(&["token", "inspect", "--json"], &format!("{token}\n"));
+        let said = console.program.tell(&["token", "inspect", "--json"], &format!("{token}\n"));
         assert!(token.len() < 20 || !said.stdout.contains(token), "{said:?}");
         said.document()
     };
-    let pair = sign_in(desk, "till", "").json();
+    let pair = sign_in(console, "till", "").json();
     for (member, kind) in [("access_token", "access"), ("refresh_token", "refresh")] {
         let token = text(&pair[member]);
         let told = inspect(token);
@@ -156,7 +156,7 @@ fn a_token_is_looked_into_and_never_printed(desk: &Desk) {
         assert_eq!((&told["live"], &told["state"]), (&json!(true), &json!("live")), "{told}");
         assert_eq!((&told["client_id"], &told["account"]["email"]), (&json!("till"), &json!(ADA)));
         assert!(told["expires_at"].is_string() && told["issued_at"].is_string(), "{told}");
-        let words = desk.program.tell(&["token", "inspect"], token);
+        let words = console.program.tell(&["token", "inspect"], token);
         assert_eq!((words.code, words.stderr.as_str()), (Some(0), ""), "{words:?}");
         assert!(words.stdout.contains("live") && !words.stdout.contains(token), "{words:?}");
     }
@@ -164,7 +164,7 @@ fn a_token_is_looked_into_and_never_printed(desk: &Desk) {
         let told = inspect(damaged);
         assert_eq!((&told["state"], &told["checksum"]), (&json!("damaged"), &json!(false)));
     }
-    desk.tell(&["client", "disable", "till"]);
+    console.tell(&["client", "disable", "till"]);
     let told = inspect(text(&pair["access_token"]));
     assert_eq!((&told["live"], &told["state"]), (&json!(false), &json!("session-unknown")));
 }

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use crate::database::Database;
-use crate::operator::Desk;
+use crate::operator::OperatorConsole;
 use crate::program::{Program, has_exited_with, wait_until};
 use crate::{ADA, sign_up};
 
@@ -216,11 +216,11 @@ fn f21_a_service_that_ends_leaves_one_whole_file() {
 
 on_both_engines!(f4_a_secret_that_cannot_be_shown_changes_nothing);
 
-fn f4_a_secret_that_cannot_be_shown_changes_nothing(desk: &Desk) {
+fn f4_a_secret_that_cannot_be_shown_changes_nothing(console: &OperatorConsole) {
     let digest = "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5";
-    desk.ask(&["client", "add", "desk", "--scopes", "account.read", "--secret-sha256", digest]);
-    let before = desk.ask(&["client", "show", "desk"]);
-    let events = || desk.database.count("SELECT COUNT(*) FROM events");
+    console.ask(&["client", "add", "desk", "--scopes", "account.read", "--secret-sha256", digest]);
+    let before = console.ask(&["client", "show", "desk"]);
+    let events = || console.database.count("SELECT COUNT(*) FROM events");
     let noted = events();
     for arguments in [
         &["client", "rotate-secret", "desk", "--keep-old", "0s"][..],
@@ -229,20 +229,20 @@ fn f4_a_secret_that_cannot_be_shown_changes_nothing(desk: &Desk) {
         &["client", "add", "till", "--scopes", "account.read", "--json"],
         &["client", "secret"],
     ] {
-        let said = desk.program.tell_a_full_disk(arguments, "");
+        let said = console.program.tell_a_full_disk(arguments, "");
         assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
         assert!(said.stderr.contains("nothing has changed"), "{said:?}");
         // a secret that no reader got is lost as well
-        assert_eq!(desk.program.tell_nobody(arguments), Some(1), "{arguments:?}");
+        assert_eq!(console.program.tell_nobody(arguments), Some(1), "{arguments:?}");
         // nor one that went to the null device, which is where a closed output leads
-        let mut nowhere = desk.program.begin(arguments);
+        let mut nowhere = console.program.begin(arguments);
         let ended = wait_until("the command ends", || nowhere.try_wait().expect("a process"));
         assert_eq!(ended.code(), Some(1), "{arguments:?}");
     }
-    assert_eq!(desk.ask(&["client", "show", "desk"]), before);
-    assert!(desk.refused(&["client", "show", "till"]).contains("no client till"));
+    assert_eq!(console.ask(&["client", "show", "desk"]), before);
+    assert!(console.refused(&["client", "show", "till"]).contains("no client till"));
     assert_eq!(events(), noted, "nothing is noted");
     // and then it is the one that was shown which counts
-    let rotated = desk.ask(&["client", "rotate-secret", "desk"]);
-    assert_eq!(desk.ask(&["client", "show", "desk"])["client"], rotated["client"]);
+    let rotated = console.ask(&["client", "rotate-secret", "desk"]);
+    assert_eq!(console.ask(&["client", "show", "desk"])["client"], rotated["client"]);
 }

@@ -8,8 +8,8 @@ use rocket::figment::Figment;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use tokio::runtime::Runtime;
 use vestibule::clock::Clock;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::crypto::hasher::PasswordHash;
-use vestibule::crypto::secret::Entropy;
 use vestibule::model::{AccountId, EmailAddress, LinkToken, PageSessionId, SignUpId};
 use vestibule::storage::{LetterId, NewAccount, NewLetter, NewPageSession, NewSignUp, Store};
 
@@ -142,7 +142,7 @@ impl Database {
     fn beside<T>(&self, work: impl AsyncFnOnce(&Store) -> T) -> T {
         self.runtime.block_on(async {
             let figment = Figment::new().merge(("databases.vestibule.url", &self.url));
-            let store = Store::open_as_it_is(&figment).await.unwrap();
+            let store = Store::open_without_migrating(&figment).await.unwrap();
             let outcome = work(&store).await;
             store.close().await;
             outcome

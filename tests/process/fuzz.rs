@@ -11,7 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 
 mod calls;
-mod spoil;
+mod mutate;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -21,10 +21,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use calls::{Keys, Operation};
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
 
-use crate::chance::Chance;
 use crate::program::{Program, free_port, scrape, wait_until};
+use crate::seeded_random::SeededRandom;
 use crate::{CLIENT_SECRET, PASSWORD, WRONG, activate, postgres, sign_up};
 
 /// Requests of a plain run.
@@ -171,13 +171,13 @@ impl Fuzz {
 
     /// The same for each seed and number, but for what the keys are.
     fn request(&self, number: u64, keys: &Keys) -> Vec<u8> {
-        let mut chance = Chance::new(self.seed.wrapping_mul(1 << 32).wrapping_add(number));
+        let mut chance = SeededRandom::new(self.seed.wrapping_mul(1 << 32).wrapping_add(number));
         let mut call = || {
             let operation = &self.operations[chance.below(self.operations.len())];
             operation.call(keys, &mut chance)
         };
         let (call, other) = (call(), call());
-        spoil::spoilt(call, &other, &mut chance)
+        mutate::spoilt(call, &other, &mut chance)
     }
 
     fn judge(&self, number: u64, bytes: &[u8], answers: &[u8]) {

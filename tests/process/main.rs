@@ -4,15 +4,13 @@
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
 
 mod database;
-mod gate;
+mod stalled_network;
 #[macro_use]
 mod operator;
-#[path = "../support/chance.rs"]
-mod chance;
 mod clients;
 mod commands;
+mod db_commands;
 mod fuzz;
-mod keeping;
 mod letters;
 mod mail_test;
 mod mail_transports;
@@ -23,6 +21,8 @@ mod outage;
 mod postgres;
 mod program;
 mod secrets;
+#[path = "../support/seeded_random.rs"]
+mod seeded_random;
 #[path = "../support/service.rs"]
 mod service;
 mod settings;

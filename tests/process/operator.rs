@@ -11,7 +11,7 @@ use crate::{ADA, PASSWORD, dies_soon, me, postgres, refresh, sign_up};
 const BOB: &str = "bob@example.org";
 
 /// A service whose letters wait: its mail server is not there.
-pub struct Desk {
+pub struct OperatorConsole {
     pub program: Program,
     pub database: Database,
 }
@@ -22,15 +22,15 @@ macro_rules! on_both_engines {
         mod on_sqlite {
             $(#[test]
             fn $name() {
-                super::$name(&super::Desk::sqlite());
+                super::$name(&super::OperatorConsole::sqlite());
             })+
         }
 
         mod on_postgres {
             $(#[test]
             fn $name() {
-                if let Some(desk) = super::Desk::postgres() {
-                    super::$name(&desk);
+                if let Some(console) = super::OperatorConsole::postgres() {
+                    super::$name(&console);
                 }
             })+
         }
@@ -51,7 +51,7 @@ on_both_engines!(
     f15_operator_sees_and_finds_addresses_as_people_write_them,
 );
 
-impl Desk {
+impl OperatorConsole {
     pub fn sqlite() -> Self {
         let program = Program::start(&no_mail_server());
         let url = format!("sqlite://{}", program.path("data/vestibule.db").display());
@@ -148,200 +148,204 @@ fn word(kind: &str) -> (String, String) {
     (kind.to_owned(), "operator".to_owned())
 }
 
-fn r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead(desk: &Desk) {
-    desk.create(ADA);
-    let before = desk.tokens(ADA);
-    let done = desk.ask(&["account", "disable", "Ada@Example.org"]);
+fn r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead(
+    console: &OperatorConsole,
+) {
+    console.create(ADA);
+    let before = console.tokens(ADA);
+    let done = console.ask(&["account", "disable", "Ada@Example.org"]);
     assert_eq!((&done["changed"], &done["account"]["email"]), (&json!(true), &json!(ADA)));
     assert!(done["account"]["disabled_at"].is_string(), "{done}");
-    desk.is_dead(&before);
-    let answer = desk.sign_in(ADA);
+    console.is_dead(&before);
+    let answer = console.sign_in(ADA);
     assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));
-    assert!(desk.refused(&["account", "send-reset", ADA]).contains("enable it first"));
-    let again = desk.ask(&["account", "disable", ADA]);
+    assert!(console.refused(&["account", "send-reset", ADA]).contains("enable it first"));
+    let again = console.ask(&["account", "disable", ADA]);
     assert_eq!((&again["changed"], &again["account"]), (&json!(false), &done["account"]));
-    assert!(desk.tell(&["account", "disable", ADA]).stdout.contains("already"));
+    assert!(console.tell(&["account", "disable", ADA]).stdout.contains("already"));
 
     let id = done["account"]["id"].as_str().expect("an id");
-    let done = desk.ask(&["account", "enable", id]);
+    let done = console.ask(&["account", "enable", id]);
     assert_eq!((&done["changed"], &done["account"]["disabled_at"]), (&json!(true), &Value::Null));
-    desk.is_dead(&before);
-    let after = desk.tokens(ADA);
-    assert_eq!(desk.ask(&["account", "enable", id])["changed"], false);
-    assert!(desk.tell(&["account", "enable", id]).stdout.contains("already"));
-    assert_eq!(me(&desk.program, &after["access_token"]).status, 200, "it changed nothing");
+    console.is_dead(&before);
+    let after = console.tokens(ADA);
+    assert_eq!(console.ask(&["account", "enable", id])["changed"], false);
+    assert!(console.tell(&["account", "enable", id]).stdout.contains("already"));
+    assert_eq!(me(&console.program, &after["access_token"]).status, 200, "it changed nothing");
 
-    let history = desk.history(ADA);
+    let history = console.history(ADA);
     let count = |kind: &str| history.iter().filter(|event| **event == word(kind)).count();
     assert_eq!((count("account-disabled"), count("account-enabled")), (1, 1), "{history:?}");
     // the owner reads the same
     let bearer = format!("Bearer {}", after["access_token"].as_str().expect("a token"));
-    let events = desk.program.get("/v1/me/events", &[("Authorization", &bearer)]).json();
+    let events = console.program.get("/v1/me/events", &[("Authorization", &bearer)]).json();
     assert!(events.to_string().contains("account-disabled"), "{events}");
 }
 
-fn r27_tokens_of_ended_sessions_are_dead_and_others_live(desk: &Desk) {
-    desk.create(ADA);
-    desk.create(BOB);
-    let (first, second) = (desk.tokens(ADA), desk.tokens(ADA));
-    let others = desk.tokens(BOB);
-    let shown = desk.ask(&["account", "show", ADA]);
+fn r27_tokens_of_ended_sessions_are_dead_and_others_live(console: &OperatorConsole) {
+    console.create(ADA);
+    console.create(BOB);
+    let (first, second) = (console.tokens(ADA), console.tokens(ADA));
+    let others = console.tokens(BOB);
+    let shown = console.ask(&["account", "show", ADA]);
     let id = shown["account"]["id"].as_str().and_then(|id| id.parse().ok());
-    desk.database.sign_in_at_the_page(id.expect("an id"), 0);
+    console.database.sign_in_at_the_page(id.expect("an id"), 0);
     let places = |shown: &Value| {
         ["sessions", "page_sessions"].map(|places| shown[places].as_array().map(Vec::len))
     };
-    assert_eq!(places(&desk.ask(&["account", "show", ADA])), [Some(2), Some(1)]);
-    assert!(desk.tell(&["account", "show", ADA]).stdout.contains("(account page)"));
-    let done = desk.ask(&["account", "end-sessions", ADA]);
+    assert_eq!(places(&console.ask(&["account", "show", ADA])), [Some(2), Some(1)]);
+    assert!(console.tell(&["account", "show", ADA]).stdout.contains("(account page)"));
+    let done = console.ask(&["account", "end-sessions", ADA]);
     assert_eq!(done["ended"], 3, "{done}");
-    assert_eq!(places(&desk.ask(&["account", "show", ADA])), [Some(0), Some(0)]);
-    desk.is_dead(&first);
-    desk.is_dead(&second);
-    assert_eq!(me(&desk.program, &others["access_token"]).status, 200);
-    assert_eq!(desk.history(ADA)[0], word("sign-out-everywhere"));
-    desk.tokens(ADA);
-    assert!(desk.tell(&["account", "end-sessions", ADA]).stdout.contains("signed out everywhere"));
+    assert_eq!(places(&console.ask(&["account", "show", ADA])), [Some(0), Some(0)]);
+    console.is_dead(&first);
+    console.is_dead(&second);
+    assert_eq!(me(&console.program, &others["access_token"]).status, 200);
+    assert_eq!(console.history(ADA)[0], word("sign-out-everywhere"));
+    console.tokens(ADA);
+    assert!(
+        console.tell(&["account", "end-sessions", ADA]).stdout.contains("signed out everywhere")
+    );
 }
 
 /// Such a one is not looked up every second on SQLite.
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
-fn r27_a_token_that_is_used_all_the_time_is_ended_all_the_same(desk: &Desk) {
-    desk.create(ADA);
-    let tokens = desk.tokens(ADA);
+fn r27_a_token_that_is_used_all_the_time_is_ended_all_the_same(console: &OperatorConsole) {
+    console.create(ADA);
+    let tokens = console.tokens(ADA);
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(2) {
-        assert_eq!(me(&desk.program, &tokens["access_token"]).status, 200);
+        assert_eq!(me(&console.program, &tokens["access_token"]).status, 200);
     }
-    desk.ask(&["account", "end-sessions", ADA]);
-    desk.is_dead(&tokens);
+    console.ask(&["account", "end-sessions", ADA]);
+    console.is_dead(&tokens);
 }
 
-fn a_deleted_account_is_gone_and_its_address_is_free(desk: &Desk) {
-    let id = desk.create(ADA)["account"]["id"].as_str().expect("an id").to_owned();
-    let tokens = desk.tokens(ADA);
-    let refusal = desk.refused(&["account", "delete", ADA]);
+fn a_deleted_account_is_gone_and_its_address_is_free(console: &OperatorConsole) {
+    let id = console.create(ADA)["account"]["id"].as_str().expect("an id").to_owned();
+    let tokens = console.tokens(ADA);
+    let refusal = console.refused(&["account", "delete", ADA]);
     for words in ["nothing was deleted", ADA, &id, "--yes"] {
         assert!(refusal.contains(words), "{refusal}");
     }
-    desk.refused(&["account", "delete", ADA, "--json"]);
-    assert_eq!(me(&desk.program, &tokens["access_token"]).status, 200);
+    console.refused(&["account", "delete", ADA, "--json"]);
+    assert_eq!(me(&console.program, &tokens["access_token"]).status, 200);
 
-    let done = desk.ask(&["account", "delete", &id, "--yes"]);
+    let done = console.ask(&["account", "delete", &id, "--yes"]);
     assert_eq!((&done["deleted"], &done["account"]["email"]), (&json!(true), &json!(ADA)));
-    desk.is_dead(&tokens);
-    assert!(desk.refused(&["account", "show", ADA]).contains("no account for ada@example.org"));
-    assert!(desk.refused(&["account", "delete", &id, "--yes"]).contains(&id));
-    assert_eq!(desk.database.letters(ADA, "account-deleted"), 1);
+    console.is_dead(&tokens);
+    assert!(console.refused(&["account", "show", ADA]).contains("no account for ada@example.org"));
+    assert!(console.refused(&["account", "delete", &id, "--yes"]).contains(&id));
+    assert_eq!(console.database.letters(ADA, "account-deleted"), 1);
     let nameless = "SELECT COUNT(*) FROM events WHERE kind = 'account-deleted'
                     AND actor = 'operator' AND account_id IS NULL";
-    assert_eq!(desk.database.count(nameless), 1);
+    assert_eq!(console.database.count(nameless), 1);
 
-    sign_up(&desk.program, ADA);
-    let answer = desk.activate(&desk.mint_link(&desk.waiting(ADA)));
+    sign_up(&console.program, ADA);
+    let answer = console.activate(&console.mint_link(&console.waiting(ADA)));
     assert_eq!(answer.status, 200, "{answer:?}");
-    desk.tokens(ADA);
-    desk.is_dead(&tokens);
+    console.tokens(ADA);
+    console.is_dead(&tokens);
 }
 
-fn an_account_is_made_with_a_password_or_an_invitation(desk: &Desk) {
+fn an_account_is_made_with_a_password_or_an_invitation(console: &OperatorConsole) {
     // a sign-up that waits for the address gives way
-    sign_up(&desk.program, ADA);
-    let link = desk.mint_link(&desk.waiting(ADA));
-    let made = desk.create(ADA);
+    sign_up(&console.program, ADA);
+    let link = console.mint_link(&console.waiting(ADA));
+    let made = console.create(ADA);
     assert_eq!(made["letter"], Value::Null, "{made}");
-    assert_eq!(desk.activate(&link).status, 404);
-    desk.tokens(ADA);
-    assert_eq!(desk.database.letters(ADA, "invitation"), 0);
-    assert_eq!(desk.history(ADA).last(), Some(&word("account-created")));
-    assert!(desk.refused(&["account", "create", ADA]).contains("has an account already"));
+    assert_eq!(console.activate(&link).status, 404);
+    console.tokens(ADA);
+    assert_eq!(console.database.letters(ADA, "invitation"), 0);
+    assert_eq!(console.history(ADA).last(), Some(&word("account-created")));
+    assert!(console.refused(&["account", "create", ADA]).contains("has an account already"));
 
     let details = ["--name", "Bob B.", "--locale", "de"];
-    let made = desk.ask(&[&["account", "create", "BOB@example.org"][..], &details].concat());
+    let made = console.ask(&[&["account", "create", "BOB@example.org"][..], &details].concat());
     assert_eq!(made["letter"], "invitation", "{made}");
     assert_eq!(made["account"]["name"], "Bob B.");
     assert_eq!(made["account"]["locale"], "de");
-    assert_eq!(desk.database.letters(BOB, "invitation"), 1);
-    assert_eq!(desk.sign_in(BOB).status, 400, "nobody knows its password");
+    assert_eq!(console.database.letters(BOB, "invitation"), 1);
+    assert_eq!(console.sign_in(BOB).status, 400, "nobody knows its password");
 
     for (typed, reason) in
         [("short\n", "15 characters"), ("", "15 characters"), ("carl@example.org", "your address")]
     {
         let arguments = ["account", "create", "carl@example.org", "--password-stdin"];
-        let said = desk.program.tell(&arguments, typed);
+        let said = console.program.tell(&arguments, typed);
         assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
         assert!(said.stderr.contains(reason), "{said:?}");
     }
-    assert_eq!(desk.database.count("SELECT COUNT(*) FROM accounts"), 2);
+    assert_eq!(console.database.count("SELECT COUNT(*) FROM accounts"), 2);
 }
 
-fn a_dropped_sign_up_has_no_link_any_more(desk: &Desk) {
+fn a_dropped_sign_up_has_no_link_any_more(console: &OperatorConsole) {
     for (email, by_id) in [(ADA, false), (BOB, true)] {
-        sign_up(&desk.program, email);
-        let waiting = desk.waiting(email);
-        let link = desk.mint_link(&waiting);
+        sign_up(&console.program, email);
+        let waiting = console.waiting(email);
+        let link = console.mint_link(&waiting);
         let named = if by_id { waiting["id"].as_str().expect("an id") } else { email };
-        let done = desk.ask(&["sign-up", "drop", named]);
+        let done = console.ask(&["sign-up", "drop", named]);
         assert_eq!((&done["dropped"], &done["sign_up"]), (&json!(true), &waiting));
-        let answer = desk.activate(&link);
+        let answer = console.activate(&link);
         assert_eq!(answer.status, 404, "{answer:?}");
         assert!(answer.json()["type"].as_str().expect("a type").ends_with("/link-unknown"));
-        assert!(desk.refused(&["sign-up", "drop", named]).contains(named));
+        assert!(console.refused(&["sign-up", "drop", named]).contains(named));
     }
     let noted = "SELECT COUNT(*) FROM events WHERE kind = 'sign-up-dropped' AND actor = 'operator'";
-    assert_eq!(desk.database.count(noted), 2);
-    assert_eq!(desk.ask(&["sign-up", "list"]), json!({ "sign_ups": [], "next": null }));
-    assert!(desk.tell(&["sign-up", "list"]).stdout.contains("No sign-ups"));
+    assert_eq!(console.database.count(noted), 2);
+    assert_eq!(console.ask(&["sign-up", "list"]), json!({ "sign_ups": [], "next": null }));
+    assert!(console.tell(&["sign-up", "list"]).stdout.contains("No sign-ups"));
 }
 
-fn s2_a_link_that_the_operator_sends_contests_a_sign_up(desk: &Desk) {
+fn s2_a_link_that_the_operator_sends_contests_a_sign_up(console: &OperatorConsole) {
     for (email, by_id) in [(ADA, false), (BOB, true)] {
-        sign_up(&desk.program, email);
-        let waiting = desk.waiting(email);
-        let link = desk.mint_link(&waiting);
+        sign_up(&console.program, email);
+        let waiting = console.waiting(email);
+        let link = console.mint_link(&waiting);
         let named = if by_id { waiting["id"].as_str().expect("an id") } else { email };
-        let done = desk.ask(&["sign-up", "send-link", named]);
+        let done = console.ask(&["sign-up", "send-link", named]);
         assert_eq!(done["letter"], "password-reset");
-        assert_eq!(done["sign_up"], desk.waiting(email));
+        assert_eq!(done["sign_up"], console.waiting(email));
         assert!(done["sign_up"]["contested_at"].is_string(), "{done}");
-        assert_eq!(desk.database.letters(email, "password-reset"), 1);
-        let answer = desk.activate(&link);
+        assert_eq!(console.database.letters(email, "password-reset"), 1);
+        let answer = console.activate(&link);
         assert_eq!(answer.status, 409, "{answer:?}");
         assert!(answer.json()["type"].as_str().expect("a type").ends_with("/password-needed"));
     }
     let noted = "SELECT COUNT(*) FROM events
                  WHERE kind = 'password-reset-requested' AND actor = 'operator'";
-    assert_eq!(desk.database.count(noted), 2);
-    desk.create("carl@example.org");
+    assert_eq!(console.database.count(noted), 2);
+    console.create("carl@example.org");
     for nobody in ["carl@example.org", "dora@example.org"] {
-        assert!(desk.refused(&["sign-up", "send-link", nobody]).contains(nobody));
+        assert!(console.refused(&["sign-up", "send-link", nobody]).contains(nobody));
     }
 }
 
-fn a_letter_with_a_link_to_choose_a_password_is_posted(desk: &Desk) {
-    desk.create(ADA);
-    let tokens = desk.tokens(ADA);
-    let done = desk.ask(&["account", "send-reset", ADA]);
+fn a_letter_with_a_link_to_choose_a_password_is_posted(console: &OperatorConsole) {
+    console.create(ADA);
+    let tokens = console.tokens(ADA);
+    let done = console.ask(&["account", "send-reset", ADA]);
     assert_eq!(done["letter"], "operator-reset");
-    assert_eq!(desk.database.letters(ADA, "operator-reset"), 1);
-    assert_eq!(desk.history(ADA)[0], word("password-reset-requested"));
+    assert_eq!(console.database.letters(ADA, "operator-reset"), 1);
+    assert_eq!(console.history(ADA)[0], word("password-reset-requested"));
     assert_eq!(
-        me(&desk.program, &tokens["access_token"]).status,
+        me(&console.program, &tokens["access_token"]).status,
         200,
         "nothing changes until then"
     );
-    desk.tokens(ADA);
+    console.tokens(ADA);
 }
 
-fn f15_operator_sees_and_finds_addresses_as_people_write_them(desk: &Desk) {
+fn f15_operator_sees_and_finds_addresses_as_people_write_them(console: &OperatorConsole) {
     const WRITTEN: &str = "ada@bücher.example";
     const STORED: &str = "ada@xn--bcher-kva.example";
-    let account = desk.create(&format!("\u{a0}{WRITTEN}\u{200b}"));
+    let account = console.create(&format!("\u{a0}{WRITTEN}\u{200b}"));
     assert_eq!(account["account"]["email"], STORED, "programs read what is stored");
-    desk.create(BOB);
-    sign_up(&desk.program, "cyd@żółć.example");
+    console.create(BOB);
+    sign_up(&console.program, "cyd@żółć.example");
     let found = |arguments: &[&str], member: &str| -> Vec<String> {
-        let list = desk.ask(arguments);
+        let list = console.ask(arguments);
         let all = list[member].as_array().expect("a list");
         all.iter().map(|one| one["email"].as_str().expect("text").to_owned()).collect()
     };
@@ -356,10 +360,10 @@ fn f15_operator_sees_and_finds_addresses_as_people_write_them(desk: &Desk) {
     assert_eq!(found(&["sign-up", "list", "--match", "żół"], "sign_ups").len(), 1);
     assert_eq!(found(&["mail", "list", "--match", "żółć.example"], "letters").len(), 1);
     for spelling in [WRITTEN, STORED, "ADA@BÜCHER.example", " ada@bücher.example\r\n"] {
-        let words = desk.tell(&["account", "show", spelling]);
+        let words = console.tell(&["account", "show", spelling]);
         assert_eq!(words.code, Some(0), "{spelling:?}: {words:?}");
         assert!(words.stdout.contains(WRITTEN) && !words.stdout.contains("xn--"), "{words:?}");
-        assert_eq!(desk.ask(&["account", "show", spelling])["account"]["email"], STORED);
+        assert_eq!(console.ask(&["account", "show", spelling])["account"]["email"], STORED);
     }
     for command in [
         &["account", "list"][..],
@@ -369,61 +373,61 @@ fn f15_operator_sees_and_finds_addresses_as_people_write_them(desk: &Desk) {
         &["account", "send-reset", WRITTEN],
         &["account", "delete", WRITTEN, "--yes"],
     ] {
-        let words = desk.tell(command).stdout;
+        let words = console.tell(command).stdout;
         assert!(words.contains(WRITTEN) && !words.contains("xn--"), "{command:?}: {words}");
     }
     for command in [&["sign-up", "list"][..], &["mail", "list"]] {
-        let words = desk.tell(command).stdout;
+        let words = console.tell(command).stdout;
         assert!(words.contains("cyd@żółć.example"), "{command:?}: {words}");
     }
-    let refused = desk.refused(&["account", "show", WRITTEN]);
+    let refused = console.refused(&["account", "show", WRITTEN]);
     assert!(refused.contains(WRITTEN), "{refused}");
-    let refused = desk.tell(&["account", "show", "a\u{a0}da@bücher.example"]);
+    let refused = console.tell(&["account", "show", "a\u{a0}da@bücher.example"]);
     assert!(refused.stderr.contains("invisible character inside"), "{refused:?}");
 }
 
-fn accounts_and_sign_ups_are_listed_page_by_page(desk: &Desk) {
+fn accounts_and_sign_ups_are_listed_page_by_page(console: &OperatorConsole) {
     for email in [ADA, BOB, "ada+2@example.org"] {
-        desk.create(email);
+        console.create(email);
     }
     let emails = |list: &Value| -> Vec<String> {
         let accounts = list["accounts"].as_array().expect("accounts");
         accounts.iter().map(|one| one["email"].as_str().expect("text").to_owned()).collect()
     };
-    let first = desk.ask(&["account", "list", "--limit", "2"]);
+    let first = console.ask(&["account", "list", "--limit", "2"]);
     assert_eq!(emails(&first), [ADA, BOB]);
     let next = first["next"].as_str().expect("more");
     assert_eq!(first["accounts"][1]["id"], next);
-    let second = desk.ask(&["account", "list", "--limit", "2", "--after", next]);
+    let second = console.ask(&["account", "list", "--limit", "2", "--after", next]);
     assert_eq!(
         (emails(&second), &second["next"]),
         (vec!["ada+2@example.org".to_owned()], &Value::Null)
     );
-    assert_eq!(emails(&desk.ask(&["account", "list", "--match", "ADA"])).len(), 2);
-    assert_eq!(emails(&desk.ask(&["account", "list", "--match", "a%b_"])).len(), 0);
+    assert_eq!(emails(&console.ask(&["account", "list", "--match", "ADA"])).len(), 2);
+    assert_eq!(emails(&console.ask(&["account", "list", "--match", "a%b_"])).len(), 0);
 
-    let words = desk.tell(&["account", "list", "--limit", "2"]).stdout;
+    let words = console.tell(&["account", "list", "--limit", "2"]).stdout;
     assert!(words.starts_with("ID ") && words.contains(&format!("--after {next}")), "{words}");
-    desk.tokens(ADA);
-    let words = desk.tell(&["account", "show", ADA]).stdout;
+    console.tokens(ADA);
+    let words = console.tell(&["account", "show", ADA]).stdout;
     for part in [ADA, "active", "web", "sign-in", "account-created", "operator"] {
         assert!(words.contains(part), "{part} is not in {words}");
     }
-    let shown = desk.ask(&["account", "show", ADA]);
+    let shown = console.ask(&["account", "show", ADA]);
     assert_eq!(shown["sessions"].as_array().map(Vec::len), Some(1));
     assert!(!shown.to_string().contains("argon2"), "{shown}");
 
     for email in ["eve@example.org", "fay@example.org"] {
-        sign_up(&desk.program, email);
+        sign_up(&console.program, email);
     }
-    let first = desk.ask(&["sign-up", "list", "--limit", "1"]);
+    let first = console.ask(&["sign-up", "list", "--limit", "1"]);
     let next = first["next"].as_str().expect("more");
-    let second = desk.ask(&["sign-up", "list", "--after", next]);
+    let second = console.ask(&["sign-up", "list", "--after", next]);
     assert_eq!(second["sign_ups"][0]["email"], "fay@example.org");
 }
 
 /// Longer than what is read at a time, in words and as a document.
-fn s11_long_lists_are_whole(desk: &Desk) {
+fn s11_long_lists_are_whole(console: &OperatorConsole) {
     const ROWS: usize = 1_100;
     let number = "SUBSTR(CAST(1000000000000 + n.i AS TEXT), 2)";
     let id = format!("'01890000-0000-7000-8000-' || {number}");
@@ -449,7 +453,7 @@ fn s11_long_lists_are_whole(desk: &Desk) {
             format!("'n' || {number}, 'password', 'account.read', 'own', '', n.i"),
         ),
     ] {
-        desk.database.execute(&format!(
+        console.database.execute(&format!(
             "INSERT INTO {table} ({columns})
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
              SELECT {values} FROM n"
@@ -462,7 +466,7 @@ fn s11_long_lists_are_whole(desk: &Desk) {
         ("client", "clients", 1),
     ] {
         let limit: &[&str] = if command == "client" { &[] } else { &["--limit", "10000"] };
-        let list = desk.ask(&[&[command, "list"], limit].concat());
+        let list = console.ask(&[&[command, "list"], limit].concat());
         let ids: Vec<&str> = list[member]
             .as_array()
             .expect("a list")
@@ -471,7 +475,7 @@ fn s11_long_lists_are_whole(desk: &Desk) {
             .collect();
         assert_eq!(ids.len(), ROWS + of_settings, "{command}");
         assert!(ids.is_sorted_by(|a, b| a < b), "{command}: each once, in their order");
-        let words = desk.tell(&[&[command, "list"], limit].concat()).stdout;
+        let words = console.tell(&[&[command, "list"], limit].concat()).stdout;
         assert_eq!(words.lines().count(), ROWS + of_settings + 1, "{command}");
         assert_eq!(words.matches("ID ").count(), 1, "{command}");
         if limit.is_empty() {
@@ -479,10 +483,10 @@ fn s11_long_lists_are_whole(desk: &Desk) {
         }
         // a limit that is no whole number of pages
         assert!(list["next"].is_null(), "{command}");
-        let first = desk.ask(&[command, "list", "--limit", "701"]);
+        let first = console.ask(&[command, "list", "--limit", "701"]);
         let next = first["next"].as_str().expect("more");
         assert_eq!((first[member].as_array().map(Vec::len), next), (Some(701), ids[700]));
-        let rest = desk.ask(&[command, "list", "--limit", "399", "--after", next]);
+        let rest = console.ask(&[command, "list", "--limit", "399", "--after", next]);
         assert_eq!(
             (rest[member].as_array().map(Vec::len), &rest["next"]),
             (Some(399), &Value::Null)

@@ -10,8 +10,8 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tokio::runtime::Runtime;
 
 use crate::database::Database;
-use crate::gate::Gate;
 use crate::program::{Answer, Program, wait_until};
+use crate::stalled_network::Gate;
 use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
 
 /// So soon after its database the service is well again.

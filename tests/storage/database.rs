@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use vestibule::clock::Timestamp;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::crypto::hasher::PasswordHash;
-use vestibule::crypto::secret::Entropy;
 use vestibule::model::{AccountId, ClientId, Digest, EmailAddress, Scope, SessionId, SignUpId};
 use vestibule::storage::{
     ClaimLimit, ClaimedLetter, LetterId, NewAccount, NewLetter, NewSession, NewSignUp, OpenError,

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use vestibule::clock::Clock;
-use vestibule::model::{AccountId, Caller, Digest, Password, SignUpId};
+use vestibule::model::{AccountId, ClientInfo, Digest, Password, SignUpId};
 use vestibule::oauth::{ClientError, OAuth};
-use vestibule::storage::{CredentialsOf, Engine, Janitor, NewEvent, StoreError};
+use vestibule::storage::{CredentialOwner, Engine, Janitor, NewEvent, StoreError};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::database::{NOW, StartingSession, TestDatabase, after, client, email};
 use crate::events::failed_at;
-use crate::racing::page_sign_in;
+use crate::race_nodes::page_sign_in;
 
 on_both_engines! {
     s3_deletion_of_an_account_with_much_behind_it_leaves_nothing,
@@ -139,7 +139,7 @@ async fn s3_deletion_of_an_account_with_much_behind_it_leaves_nothing(db: TestDa
     let of_bob = rows_of(&db, bob).await;
     plant_everything(&db, ada).await;
     let accounts = &app.oauth().accounts;
-    accounts.delete(ada, &Password::new(PASSWORD), &Caller::default()).await.unwrap();
+    accounts.delete(ada, &Password::new(PASSWORD), &ClientInfo::default()).await.unwrap();
     assert_eq!((rows_of(&db, ada).await, db.count("accounts").await), (0, 1));
     assert_eq!(rows_of(&db, bob).await, of_bob);
 
@@ -208,7 +208,7 @@ async fn s3_nothing_is_added_to_a_closed_account(db: TestDatabase) {
         changed |= tx.reset_password(ada, &hash).await?;
         changed |= tx.change_email(ada, &email("b@example.org")).await?;
         changed |= tx.lock_account(ada).await?;
-        changed |= tx.hold_account(ada, 1).await?;
+        changed |= tx.lock_account_in_epoch(ada, 1).await?;
         Ok::<_, StoreError>(changed)
     });
     assert!(!changed.await.unwrap());
@@ -218,7 +218,7 @@ async fn s3_nothing_is_added_to_a_closed_account(db: TestDatabase) {
     let found = db.store.read(async |tx| tx.find_account_by_email(&invalid).await).await;
     assert!(found.unwrap().is_none());
     let found = db.store.read(async |tx| tx.find_credentials(&invalid, &decoy).await).await;
-    assert!(matches!(found.unwrap().of, CredentialsOf::Nobody));
+    assert!(matches!(found.unwrap().of, CredentialOwner::NoAccount));
     let failed = NewEvent { email: Some(&invalid), ..failed_at(NOW) };
     db.store.write(async |tx| tx.insert_event(&failed).await).await.unwrap();
     let of_ada = format!("SELECT COUNT(*) FROM events WHERE account_id = '{ada}'");
@@ -238,14 +238,14 @@ async fn s3_a_deletion_and_a_wrong_password_wait_in_no_circle(db: TestDatabase) 
     let ada = account_id(&db, "ada@example.org").await;
     let place = Digest::of(b"place");
     let known = db.store.write(async |tx| {
-        tx.keep_place(&place, ada, NOW).await?;
+        tx.remember_location(&place, ada, NOW).await?;
         tx.insert_failure(&place, NOW).await
     });
     known.await.unwrap();
     let failed = NewEvent { account: Some(ada), ..failed_at(NOW) };
     let accounts = &app.oauth().accounts;
     // gives up where it would wait for the deletion
-    let wrong = db.store.write_behind(async |tx| {
+    let wrong = db.store.write_best_effort(async |tx| {
         tx.insert_event(&failed).await?;
         let accounts = accounts.clone();
         let deletion = tokio::spawn(async move { accounts.delete_by_operator(ada).await });
@@ -300,7 +300,7 @@ async fn s3_deletion_forgets_many_letters_links_and_events_of_the_address(db: Te
     let columns = "id, kind, email, facts, created_at, due_at, tries";
     let values = "{id}, 'sign-up', 'ada@example.org', '{}', 0, 0, 0";
     plant(&db, "outbox", columns, values, 1_500).await;
-    let excess = db.store.shed_excess_of(&email("ada@example.org")).await;
+    let excess = db.store.purge_excess_of(&email("ada@example.org")).await;
     excess.unwrap();
     for (table, of) in [
         ("outbox", "email = 'ada@example.org' AND account_id IS NULL"),
@@ -311,7 +311,7 @@ async fn s3_deletion_forgets_many_letters_links_and_events_of_the_address(db: Te
         assert_eq!(left, Some(1_000), "{table}: what one transaction may take remains");
     }
     let accounts = &app.oauth().accounts;
-    accounts.delete(ada, &Password::new(PASSWORD), &Caller::default()).await.unwrap();
+    accounts.delete(ada, &Password::new(PASSWORD), &ClientInfo::default()).await.unwrap();
     for table in ["sign_ups", "links", "accounts"] {
         assert_eq!(db.count(table).await, 0, "{table}");
     }

@@ -94,7 +94,7 @@ async fn of_eight_changes_requested_at_once_one_waits(db: TestDatabase) {
                 now: NOW,
             };
             let written = store.write(async |tx| {
-                assert!(tx.hold_account(account, 0).await?);
+                assert!(tx.lock_account_in_epoch(account, 0).await?);
                 tx.void_email_changes(account, NOW).await?;
                 tx.insert_email_change(&row).await
             });

@@ -1,10 +1,10 @@
 //! What happened: noted for whom it concerns, read page by page, forgotten in time.
 
-use vestibule::accounts::Happening;
+use vestibule::accounts::EventDraft;
 use vestibule::clock::Timestamp;
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{
-    AccountId, Actor, Caller, EmailAddress, Event, EventId, EventKind, SessionId, SignUpId,
+    AccountId, Actor, ClientInfo, EmailAddress, Event, EventId, EventKind, SessionId, SignUpId,
     UserAgent,
 };
 use vestibule::storage::{Engine, NewEvent};
@@ -271,11 +271,11 @@ async fn of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept(db: TestData
 /// By chance not for a while, but a thousand times in a row once in 10¹³ runs.
 async fn what_strangers_do_without_end_is_trimmed_now_and_then(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
-    let happening = Happening::new(EventKind::SignInFailed, Actor::Stranger);
+    let happening = EventDraft::new(EventKind::SignInFailed, Actor::Stranger);
     let log = &app.oauth().accounts.events;
     let noted = db.store.write(async |tx| {
         for _ in 0..1_500 {
-            log.note(tx, happening, &Caller::default()).await?;
+            log.record(tx, happening, &ClientInfo::default()).await?;
         }
         Ok::<_, vestibule::storage::StoreError>(())
     });
@@ -342,11 +342,11 @@ async fn s3_each_kind_of_an_accounts_own_events_is_bounded_by_itself(db: TestDat
 async fn s3_what_an_owner_does_without_end_is_trimmed_now_and_then(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     let ada = db.account("ada@example.org").await;
-    let happening = Happening::new(EventKind::DataExported, Actor::Owner).to_account(ada);
+    let happening = EventDraft::new(EventKind::DataExported, Actor::Owner).to_account(ada);
     let log = &app.oauth().accounts.events;
     let noted = db.store.write(async |tx| {
         for _ in 0..1_500 {
-            log.note(tx, happening, &Caller::default()).await?;
+            log.record(tx, happening, &ClientInfo::default()).await?;
         }
         Ok::<_, vestibule::storage::StoreError>(())
     });

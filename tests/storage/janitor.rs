@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vestibule::clock::{Clock, Timestamp};
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{
     AccountLinkPurpose, Actor, EmailChangeId, EventId, EventKind, LinkState, PageSessionId,
     SignUpId,

@@ -27,37 +27,37 @@ macro_rules! on_both_engines {
     };
 }
 
-mod account_life;
+mod account_lifecycle;
 mod account_links;
 mod accounts;
 mod clients;
 mod columns;
-mod crowd;
+mod contention;
+mod copy_and_backup;
 mod database;
 mod deletions;
 mod email_changes;
+mod erasure;
 mod errors;
 mod events;
-mod guesses;
-mod held;
+mod failed_attempts;
+mod held_letters;
+mod interrupted_migrations;
 mod janitor;
-mod leaving;
-mod lineage;
 mod links;
-mod migrating;
-mod moving;
 mod outbox;
 mod page_sessions;
 #[path = "../support/postgres.rs"]
 mod postgres;
-mod preconditions;
+mod race_nodes;
 mod races;
-mod racing;
+mod refresh_lineage;
 mod schema;
+mod server_requirements;
 mod sessions;
 mod sign_ups;
 mod sqlite;
 mod tls;
+mod token_cache;
 mod transactions;
 mod values;
-mod verified;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vestibule::clock::Timestamp;
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{AccountId, EmailAddress};
 use vestibule::storage::{ClaimLimit, ClaimedLetter, LetterId, NewLetter};
 
@@ -545,7 +545,7 @@ async fn claims_and_deletions_at_once_do_not_wait_for_each_other(db: TestDatabas
                     return Vec::new();
                 }
                 let claimed = store
-                    .write_behind(async |tx| {
+                    .write_best_effort(async |tx| {
                         tx.claim_letters(lease, NOW, after(60), ClaimLimit::fresh(4)).await
                     })
                     .await;
@@ -572,7 +572,7 @@ async fn an_account_that_leaves_an_address_takes_what_was_sent_along(db: TestDat
     let bystander = db.letter("bob@example.org", NOW).await;
 
     let former = email("ada@example.org");
-    db.store.write(async |tx| tx.leave_letters_to(&former, ada, NOW).await).await.unwrap();
+    db.store.write(async |tx| tx.detach_letters(&former, ada, NOW).await).await.unwrap();
     assert_eq!(db.count("outbox").await, 2, "what was not sent has lapsed");
     db.execute("UPDATE accounts SET email = 'new@example.org'").await;
     let about = db.store.read(async |tx| tx.find_letters_about(ada, None, 100).await).await;

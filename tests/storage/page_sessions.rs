@@ -111,8 +111,9 @@ async fn r27_one_page_session_is_carried_into_the_next_epoch(db: TestDatabase) {
     }
     let carry = async |name: &str, account, epoch| {
         let digest = digest(name);
-        let carried =
-            db.store.write(async |tx| tx.carry_page_session(&digest, account, epoch).await);
+        let carried = db
+            .store
+            .write(async |tx| tx.move_page_session_to_next_epoch(&digest, account, epoch).await);
         carried.await.unwrap()
     };
     assert!(!carry("own", other, 0).await);
@@ -131,7 +132,7 @@ async fn a_used_page_session_idles_anew_and_ends_no_later(db: TestDatabase) {
     assert!(start(&db, "cookie", account, 0, (100, 150)).await);
     let digest = digest("cookie");
     let prolonged =
-        db.store.write(async |tx| tx.prolong_page_session(&digest, after(190)).await).await;
+        db.store.write(async |tx| tx.extend_page_session(&digest, after(190)).await).await;
     prolonged.unwrap();
     assert!(found(&db, "cookie", after(149)).await.is_some());
     assert!(found(&db, "cookie", after(150)).await.is_none());

@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use vestibule::accounts::{Activated, ActivationError, Named};
-use vestibule::crypto::secret::Entropy;
-use vestibule::model::{Caller, LinkToken, Network, SignUpId};
+use vestibule::accounts::{Activated, ActivationError, IdOrEmail};
+use vestibule::crypto::entropy::Entropy;
+use vestibule::model::{ClientInfo, LinkToken, Network, SignUpId};
 use vestibule::oauth::{OAuth, OAuthError};
 use vestibule::storage::NewSignUp;
 use vestibule::testing::{BEGINNING, PASSWORD};
 
 use crate::database::{TestDatabase, email};
-use crate::racing::{
+use crate::race_nodes::{
     Ender, NEW_PASSWORD, Nodes, Outcome, Person, Started, Starter, dawdle, judged, page_sign_in,
     password_grant, rounds,
 };
@@ -143,7 +143,7 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
         };
         let token = waiting(&nodes.ending, &address).await;
         let end = tokio::spawn({
-            let (oauth, named) = (nodes.ending.clone(), Named::Email(email(&address)));
+            let (oauth, named) = (nodes.ending.clone(), IdOrEmail::Email(email(&address)));
             async move {
                 dawdle(&oauth.store, 12).await;
                 let account = oauth.accounts.find_named(&named).await.unwrap()?;
@@ -155,11 +155,11 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
             let oauth = nodes.starting.clone();
             async move {
                 dawdle(&oauth.store, 6).await;
-                oauth.accounts.activate(&token, None, &Caller::default()).await
+                oauth.accounts.activate(&token, None, &ClientInfo::default()).await
             }
         });
         let (deleted, activated) = (end.await.unwrap(), start.await.unwrap());
-        let named = Named::Email(email(&address));
+        let named = IdOrEmail::Email(email(&address));
         let present = nodes.ending.accounts.find_named(&named).await.unwrap();
         let present = present.map(|record| record.account.id);
         match activated {

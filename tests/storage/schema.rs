@@ -82,7 +82,7 @@ async fn r56_a_node_goes_on_and_starts_again_while_the_schema_is_ahead(db: TestD
     let id = db.account("ada@example.org").await;
     assert!(again.read(async |db| db.find_account(id).await).await.unwrap().is_some());
     let figment = Figment::new().merge(("databases.vestibule.url", &db.url));
-    Store::open_as_it_is(&figment).await.unwrap().close().await;
+    Store::open_without_migrating(&figment).await.unwrap().close().await;
     assert_eq!(last_migration(&db).await, last + 2);
 }
 
@@ -93,7 +93,7 @@ async fn r56_what_a_later_version_took_away_stops_a_program_that_uses_it(db: Tes
     assert!(db.store.check().await.is_err());
     assert!(open(&db.url).await.is_err());
     let figment = Figment::new().merge(("databases.vestibule.url", &db.url));
-    let error = Store::open_as_it_is(&figment).await.unwrap_err();
+    let error = Store::open_without_migrating(&figment).await.unwrap_err();
     assert!(matches!(error, OpenError::OtherSchema), "{error}");
 }
 
@@ -109,21 +109,21 @@ async fn a_migration_that_was_edited_stops_the_start(db: TestDatabase) {
 
 async fn a_command_opens_only_the_schema_that_it_knows_and_changes_nothing(db: TestDatabase) {
     let figment = Figment::new().merge(("databases.vestibule.url", &db.url));
-    let beside = Store::open_as_it_is(&figment).await.unwrap();
+    let beside = Store::open_without_migrating(&figment).await.unwrap();
     let id = db.sign_up("ada@example.org").await;
     assert!(beside.read(async |db| db.find_sign_up(id).await).await.unwrap().is_some());
     beside.close().await;
 
     db.execute("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 2").await;
-    let error = Store::open_as_it_is(&figment).await.unwrap_err();
+    let error = Store::open_without_migrating(&figment).await.unwrap_err();
     assert!(matches!(error, OpenError::OtherSchema), "{error}");
     db.execute("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
     let before = db.count("_sqlx_migrations").await;
-    let error = Store::open_as_it_is(&figment).await.unwrap_err();
+    let error = Store::open_without_migrating(&figment).await.unwrap_err();
     assert!(matches!(error, OpenError::OlderSchema), "{error}");
     assert_eq!(db.count("_sqlx_migrations").await, before);
     db.execute("DROP TABLE _sqlx_migrations").await;
-    let error = Store::open_as_it_is(&figment).await.unwrap_err();
+    let error = Store::open_without_migrating(&figment).await.unwrap_err();
     assert!(matches!(error, OpenError::OlderSchema), "{error}");
 }
 

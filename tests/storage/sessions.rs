@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vestibule::clock::Timestamp;
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{AccountId, SessionId, UserAgent};
 use vestibule::storage::{Engine, NewSession, SessionRecord, Store, StoreError};
 
@@ -50,7 +50,7 @@ async fn revoke_access(db: &TestDatabase, id: SessionId, name: &str) {
 }
 
 async fn note_use(db: &TestDatabase, id: SessionId, serial: i64, now: Timestamp) {
-    db.store.write(async |tx| tx.note_session_use(id, serial, now).await).await.unwrap();
+    db.store.write(async |tx| tx.record_session_use(id, serial, now).await).await.unwrap();
 }
 
 /// A session of a new account, and how it stands.

@@ -1,6 +1,6 @@
 //! Sign-ups: one row for each address, used once.
 
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{Locale, Name, SignUpId};
 use vestibule::storage::{LetterId, NewLetter, NewSignUp, SignUpRecord, StoreError};
 
@@ -283,9 +283,9 @@ async fn s2_sign_up_stays_contested_by_whatever_verb_the_waiting_request_is_remo
         }
         forgotten(&db, address).await;
         match verb {
-            0 => db.store.shed_excess_of(&to).await.unwrap(),
+            0 => db.store.purge_excess_of(&to).await.unwrap(),
             1 => {
-                let left = db.store.write(async |tx| tx.leave_letters_to(&to, account, now).await);
+                let left = db.store.write(async |tx| tx.detach_letters(&to, account, now).await);
                 left.await.unwrap_or_else(|error: StoreError| panic!("{error}"));
             }
             _ => {

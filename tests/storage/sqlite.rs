@@ -128,7 +128,7 @@ async fn f20_nothing_of_a_deleted_account_is_in_any_file_once_the_log_is_emptied
     for text in [ADDRESS, NAME] {
         assert_eq!(holds(&db, text), ["test.db-wal"], "{text}");
     }
-    assert!(db.store.empty_log().await.unwrap());
+    assert!(db.store.truncate_wal().await.unwrap());
     for text in [ADDRESS, NAME] {
         assert_eq!(holds(&db, text), ["test.db"], "{text}");
     }
@@ -141,7 +141,7 @@ async fn f20_nothing_of_a_deleted_account_is_in_any_file_once_the_log_is_emptied
         .await;
     assert!(deleted.unwrap());
     db.store.finish_deletion(id).await.unwrap();
-    assert!(db.store.empty_log().await.unwrap());
+    assert!(db.store.truncate_wal().await.unwrap());
     for text in [ADDRESS, NAME] {
         assert_eq!(holds(&db, text), Vec::<String>::new(), "{text}");
     }
@@ -155,11 +155,11 @@ async fn f20_a_reader_keeps_the_log_and_writers_wait_for_it_no_longer_than_a_mom
     let mut read = sqlx::Connection::begin(&mut reader).await.unwrap();
     sqlx::query("SELECT COUNT(*) FROM accounts").fetch_one(&mut *read).await.unwrap();
     db.account("ada@example.org").await;
-    assert!(!db.store.empty_log().await.unwrap(), "it is in use");
+    assert!(!db.store.truncate_wal().await.unwrap(), "it is in use");
     db.account("bob@example.org").await;
     drop(read);
     drop(reader);
-    let emptied = async || db.store.empty_log().await.unwrap();
+    let emptied = async || db.store.truncate_wal().await.unwrap();
     // the connection goes a moment after its owner
     while !emptied().await {
         tokio::task::yield_now().await;

@@ -178,7 +178,7 @@ async fn a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed(db:
 
 async fn work_that_nobody_waits_for_gives_way(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
-    let behind = async || db.store.write_behind(async |tx| tx.raise_epoch(id).await).await;
+    let behind = async || db.store.write_best_effort(async |tx| tx.raise_epoch(id).await).await;
     assert!(behind().await.unwrap());
     // on SQLite writers take turns, whoever they are
     if *db.store.engine() == Engine::Postgres {

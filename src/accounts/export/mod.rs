@@ -10,9 +10,11 @@ mod lists;
 
 use serde::Serialize;
 
-use crate::accounts::{Accounts, Happening, ProfileError};
+use crate::accounts::{Accounts, EventDraft, ProfileError};
 use crate::clock::Timestamp;
-use crate::model::{AccountId, Actor, Caller, EmailAddress, EventKind, Locale, Name, UserAgent};
+use crate::model::{
+    AccountId, Actor, ClientInfo, EmailAddress, EventKind, Locale, Name, UserAgent,
+};
 use crate::storage::{Connection, StoreError};
 pub use lists::{ExportList, ExportPage, ExportPart, ExportPlace, ExportedRow};
 
@@ -57,11 +59,11 @@ pub struct ExportedSignUp {
 impl Accounts {
     /// Everything that is stored about the owner of the account, up to the first part of the lists. That
     /// it was handed out is noted.
-    pub async fn export(&self, id: AccountId, caller: &Caller) -> Result<Export, ProfileError> {
-        let exported = Happening::new(EventKind::DataExported, Actor::Owner).to_account(id);
+    pub async fn export(&self, id: AccountId, caller: &ClientInfo) -> Result<Export, ProfileError> {
+        let exported = EventDraft::new(EventKind::DataExported, Actor::Owner).to_account(id);
         self.store
             .write(async |tx| match tx.lock_account(id).await? {
-                true => Ok(self.events.note(tx, exported, caller).await?),
+                true => Ok(self.events.record(tx, exported, caller).await?),
                 false => Err(ProfileError::Gone),
             })
             .await?;

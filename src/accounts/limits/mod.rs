@@ -1,10 +1,10 @@
 //! How often something may be tried, and how much strangers may cause (`[vestibule.limits]`).
 
-mod counts;
-mod guessing;
-mod hourly;
-mod lines;
-mod rates;
+mod gcra;
+mod gcra_table;
+mod keyed_semaphore;
+mod login_attempts;
+mod rate_limiter;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::accounts::Failure;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::crypto::hasher::Hasher;
-use crate::metrics::Limiting;
-use crate::model::{AccountId, Caller};
+use crate::metrics::LimitMetrics;
+use crate::model::{AccountId, ClientInfo};
 use crate::storage::Store;
 
-pub use guessing::Pass;
-use hourly::Hourly;
-pub(super) use lines::{InLine, Lines, Permit, Room};
-use rates::{AccountRate, Charge, Rate};
+use gcra::Gcra;
+pub(super) use keyed_semaphore::{KeyedSemaphore, Permit, QueueLimit, Slot};
+pub use login_attempts::AttemptPermit;
+use rate_limiter::{AccountRateLimiter, Charge, RateLimiter};
 
 /// The limits of one node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -75,12 +75,12 @@ impl Limit {
 
 /// That something may not happen for so long.
 #[derive(Clone, Copy, Debug)]
-struct Refusal {
+struct LimitExceeded {
     limit: Limit,
     wait: Duration,
 }
 
-impl Refusal {
+impl LimitExceeded {
     fn longer(self, other: Self) -> Self {
         if self.wait >= other.wait { self } else { other }
     }
@@ -89,7 +89,7 @@ impl Refusal {
 #[derive(Debug)]
 struct Shared {
     enabled: bool,
-    metrics: Limiting,
+    metrics: LimitMetrics,
     hasher: Hasher,
     /// Of the hasher.
     slots: usize,
@@ -100,14 +100,14 @@ struct Shared {
     failures_in_a_row: usize,
     longest_delay: Duration,
     /// Kept in the database.
-    per_address: Hourly,
+    per_address: Gcra,
     /// Of larger networks, and of the node.
-    failures: Rate,
-    lines: Lines,
-    sign_ups: Rate,
-    requests: Rate,
-    requests_of_accounts: AccountRate,
-    unknown_links: Rate,
+    failures: RateLimiter,
+    semaphore: KeyedSemaphore,
+    sign_ups: RateLimiter,
+    requests: RateLimiter,
+    requests_of_accounts: AccountRateLimiter,
+    unknown_links: RateLimiter,
 }
 
 /// A sign-up that was counted, and what can be given back of it. Nothing where limits are switched off.
@@ -121,7 +121,7 @@ impl Limits {
             |number: std::num::NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
         let shared = Shared {
             enabled: limits.enabled,
-            metrics: Limiting::default(),
+            metrics: LimitMetrics::default(),
             hasher,
             slots: hashing.slots.get(),
             max_wait: hashing.max_wait.duration(),
@@ -129,29 +129,29 @@ impl Limits {
             free_failures: count(limits.free_failures),
             failures_in_a_row: count(limits.failures_in_a_row),
             longest_delay: limits.longest_delay.duration(),
-            per_address: Hourly::new(limits.failures_per_address),
-            failures: Rate::new(
+            per_address: Gcra::new(limits.failures_per_address),
+            failures: RateLimiter::new(
                 (Limit::FailuresPerAddress, limits.failures_per_address),
                 Limit::FailuresPerNetwork,
                 Some((Limit::FailuresInAll, limits.failures_in_all)),
             )
             .of_larger_networks(),
-            lines: Lines::default(),
-            sign_ups: Rate::new(
+            semaphore: KeyedSemaphore::default(),
+            sign_ups: RateLimiter::new(
                 (Limit::SignUpsPerAddress, limits.sign_ups_per_address),
                 Limit::SignUpsPerNetwork,
                 Some((Limit::SignUpsInAll, limits.sign_ups_in_all)),
             ),
-            requests: Rate::new(
+            requests: RateLimiter::new(
                 (Limit::RequestsPerAddress, limits.requests_per_address),
                 Limit::RequestsPerNetwork,
                 Some((Limit::RequestsInAll, limits.requests_in_all)),
             ),
-            requests_of_accounts: AccountRate::new((
+            requests_of_accounts: AccountRateLimiter::new((
                 Limit::RequestsPerAccount,
                 limits.requests_per_account,
             )),
-            unknown_links: Rate::new(
+            unknown_links: RateLimiter::new(
                 (Limit::UnknownLinksPerAddress, limits.unknown_links_per_address),
                 Limit::UnknownLinksPerNetwork,
                 None,
@@ -161,25 +161,25 @@ impl Limits {
     }
 
     /// Who was refused, and by what.
-    pub fn metrics(&self) -> &Limiting {
+    pub fn metrics(&self) -> &LimitMetrics {
         &self.shared.metrics
     }
 
     /// Counts a sign-up, which is a letter to an address that anybody may type.
-    pub(super) fn count_sign_up(&self, caller: &Caller) -> Result<CountedSignUp, Failure> {
+    pub(super) fn count_sign_up(&self, caller: &ClientInfo) -> Result<CountedSignUp, Failure> {
         self.limited(|| self.shared.sign_ups.spend(caller.network(), self.clock.now()))
             .map(CountedSignUp)
     }
 
     /// A sign-up that was counted was then put off: it is none yet.
-    pub(super) fn give_sign_up_back(&self, CountedSignUp(charge): CountedSignUp) {
+    pub(super) fn refund_sign_up(&self, CountedSignUp(charge): CountedSignUp) {
         if let Some(charge) = charge {
-            self.shared.sign_ups.give_back(charge, self.clock.now());
+            self.shared.sign_ups.refund(charge, self.clock.now());
         }
     }
 
     /// Counts a request for a letter, for any recipient.
-    pub(super) fn count_request(&self, caller: &Caller) -> Result<(), Failure> {
+    pub(super) fn count_request(&self, caller: &ClientInfo) -> Result<(), Failure> {
         self.limited(|| self.shared.requests.spend(caller.network(), self.clock.now())).map(drop)
     }
 
@@ -188,7 +188,7 @@ impl Limits {
     pub(super) fn admit_account_request(
         &self,
         account: AccountId,
-        caller: &Caller,
+        caller: &ClientInfo,
     ) -> Result<(), Failure> {
         let now = self.clock.now();
         self.limited(|| self.shared.requests.check(caller.network(), now))?;
@@ -202,13 +202,16 @@ impl Limits {
     }
 
     /// Counts a link that was never sent; refused after too many.
-    pub fn count_unknown_link(&self, caller: &Caller) -> Result<(), Failure> {
+    pub fn count_unknown_link(&self, caller: &ClientInfo) -> Result<(), Failure> {
         let now = self.clock.now();
         self.limited(|| self.shared.unknown_links.spend(caller.network(), now)).map(drop)
     }
 
     /// `None` where limits are switched off.
-    fn limited<T>(&self, asked: impl FnOnce() -> Result<T, Refusal>) -> Result<Option<T>, Failure> {
+    fn limited<T>(
+        &self,
+        asked: impl FnOnce() -> Result<T, LimitExceeded>,
+    ) -> Result<Option<T>, Failure> {
         let asked = self.shared.enabled.then(asked).transpose();
         asked.map_err(|refusal| self.shared.limited(refusal))
     }
@@ -216,7 +219,7 @@ impl Limits {
 
 impl Shared {
     /// Counts the refusal, and says it as others hear it: for how long, and not why.
-    fn limited(&self, refusal: Refusal) -> Failure {
+    fn limited(&self, refusal: LimitExceeded) -> Failure {
         self.metrics.limited(refusal.limit.name());
         Failure::Limited { retry_after: refusal.wait }
     }

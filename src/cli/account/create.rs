@@ -1,12 +1,12 @@
 //! `vestibule account create`
 
 use serde::Serialize;
-use vestibule::accounts::{AccountToCreate, Accounts, CreateError, Named};
-use vestibule::mail::Cause;
-use vestibule::model::{EmailAddress, Locale, Name, NewPassword, Owner};
+use vestibule::accounts::{AccountToCreate, Accounts, CreateError, IdOrEmail};
+use vestibule::mail::LetterRequest;
+use vestibule::model::{EmailAddress, Locale, Name, NewPassword, PersonalData};
 
+use crate::cli::common::{ShownAccount, failed};
 use crate::cli::output::answer;
-use crate::cli::people::{ShownAccount, failed};
 use crate::cli::{CommandError, input};
 
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ pub async fn run(
         true => Some(read_password(accounts, &arguments)?),
         false => None,
     };
-    let letter = password.is_none().then(|| Cause::Invitation.kind());
+    let letter = password.is_none().then(|| LetterRequest::Invitation.kind());
     let wanted = AccountToCreate {
         email: arguments.email,
         name: arguments.name,
@@ -55,15 +55,15 @@ pub async fn run(
     let created = accounts.create(&wanted).await;
     let id = created.map_err(|error| match error {
         CreateError::AddressTaken => {
-            CommandError::Failed(format!("{} has an account already", wanted.email.shown()))
+            CommandError::Failed(format!("{} has an account already", wanted.email.to_unicode()))
         }
         CreateError::Failure(failure) => failed(&failure),
     })?;
-    let created = accounts.find_named(&Named::Id(id)).await?;
+    let created = accounts.find_named(&IdOrEmail::Id(id)).await?;
     let gone = || CommandError::Failed(format!("the account {id} was made, and is gone again"));
     let account = created.ok_or_else(gone)?.into();
     answer(json, &Created { account, letter }, |created| {
-        let (id, email) = (created.account.id, created.account.email.shown());
+        let (id, email) = (created.account.id, created.account.email.to_unicode());
         match created.letter {
             Some(_) => format!("{email} has the account {id}; a letter invites its owner."),
             None => format!("{email} has the account {id}, with the password that you gave."),
@@ -73,6 +73,6 @@ pub async fn run(
 
 fn read_password(accounts: &Accounts, wanted: &Arguments) -> Result<NewPassword, CommandError> {
     let typed = input::first_line("the password")?;
-    let owner = Owner { email: Some(&wanted.email), name: wanted.name.as_ref() };
+    let owner = PersonalData { email: Some(&wanted.email), name: wanted.name.as_ref() };
     accounts.policy.judge(&typed, owner).map_err(|error| failed(&error))
 }

@@ -7,15 +7,15 @@ use clap::{Args, Subcommand};
 use figment::Figment;
 use serde::Serialize;
 use vestibule::Hashing;
-use vestibule::accounts::{Accounts, Named};
-use vestibule::mail::Cause;
-use vestibule::model::{AccountId, Actor, Caller};
+use vestibule::accounts::{Accounts, IdOrEmail};
+use vestibule::mail::LetterRequest;
+use vestibule::model::{AccountId, Actor, ClientInfo};
 use vestibule::storage::AccountRecord;
 
 use super::CommandError;
+use super::common::{self, ListOptions, ShownAccount};
 use super::on_database;
 use super::output::answer;
-use super::people::{self, Page, ShownAccount};
 
 #[derive(Args)]
 pub struct AccountArguments {
@@ -31,7 +31,7 @@ enum AccountCommand {
     /// List accounts in the order of their making
     List {
         #[command(flatten)]
-        page: Page,
+        page: ListOptions,
         /// Go on behind the account with this id
         #[arg(long, value_name = "ID")]
         after: Option<AccountId>,
@@ -62,7 +62,7 @@ enum AccountCommand {
 struct Whom {
     /// An address or an id
     #[arg(value_name = "ACCOUNT")]
-    named: Named<AccountId>,
+    named: IdOrEmail<AccountId>,
 }
 
 /// What was done to one account.
@@ -100,7 +100,7 @@ pub fn run(figment: Figment, arguments: AccountArguments) -> Result<(), CommandE
         _ => Hashing::Nothing,
     };
     rocket::execute(async move {
-        let accounts = people::open(&figment, hashing).await?;
+        let accounts = common::open(&figment, hashing).await?;
         let work = async |accounts: &Accounts| match command {
             AccountCommand::List { page, after } => list(accounts, &page, after, json).await,
             AccountCommand::Show(whom) => show::run(accounts, &whom, json).await,
@@ -123,9 +123,9 @@ impl Whom {
     fn not_found(&self, accounts: &Accounts) -> CommandError {
         let database = accounts.store.engine();
         CommandError::Failed(match &self.named {
-            Named::Id(id) => format!("there is no account {id} in {database}"),
-            Named::Email(email) => {
-                format!("there is no account for {} in {database}", email.shown())
+            IdOrEmail::Id(id) => format!("there is no account {id} in {database}"),
+            IdOrEmail::Email(email) => {
+                format!("there is no account for {} in {database}", email.to_unicode())
             }
         })
     }
@@ -133,7 +133,7 @@ impl Whom {
 
 async fn list(
     accounts: &Accounts,
-    page: &Page,
+    page: &ListOptions,
     after: Option<AccountId>,
     json: bool,
 ) -> Result<(), CommandError> {
@@ -148,8 +148,10 @@ async fn disable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), Com
     let changed = accounts.disable(whom.find(accounts).await?.account.id).await?;
     let account = whom.find(accounts).await?.into();
     answer(json, &Done { account, changed }, |done| match done.changed {
-        true => format!("{} is disabled, and signed out everywhere.", done.account.email.shown()),
-        false => format!("{} was disabled already.", done.account.email.shown()),
+        true => {
+            format!("{} is disabled, and signed out everywhere.", done.account.email.to_unicode())
+        }
+        false => format!("{} was disabled already.", done.account.email.to_unicode()),
     })
 }
 
@@ -157,8 +159,8 @@ async fn enable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), Comm
     let changed = accounts.enable(whom.find(accounts).await?.account.id).await?;
     let account = whom.find(accounts).await?.into();
     answer(json, &Done { account, changed }, |done| match done.changed {
-        true => format!("{} is enabled: its owner can sign in.", done.account.email.shown()),
-        false => format!("{} was enabled already.", done.account.email.shown()),
+        true => format!("{} is enabled: its owner can sign in.", done.account.email.to_unicode()),
+        false => format!("{} was enabled already.", done.account.email.to_unicode()),
     })
 }
 
@@ -170,13 +172,13 @@ async fn delete(
 ) -> Result<(), CommandError> {
     let record = whom.find(accounts).await?;
     if !yes {
-        let places = accounts.places_of(record.account.id).await?;
+        let places = accounts.active_sign_ins_of(record.account.id).await?;
         return Err(CommandError::Failed(format!(
             "nothing was deleted. It would be, from {}, the account of {}, with the id {}, made on \
              {}, which is signed in {} times; whatever names its owner would go at once, and cannot \
              be had back. --yes does it",
             accounts.store.engine(),
-            record.account.email.shown(),
+            record.account.email.to_unicode(),
             record.account.id,
             record.account.created_at.rfc3339(),
             places.count,
@@ -188,7 +190,7 @@ async fn delete(
     answer(json, &Deleted { account: record.into(), deleted: true }, |done| {
         format!(
             "The account of {} is deleted; a letter tells its owner.",
-            done.account.email.shown()
+            done.account.email.to_unicode()
         )
     })
 }
@@ -196,8 +198,8 @@ async fn delete(
 async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let record = whom.find(accounts).await?;
     let id = record.account.id;
-    let places = accounts.places_of(id).await?;
-    if !accounts.end_sessions(id, Actor::Operator, &Caller::operator()).await? {
+    let places = accounts.active_sign_ins_of(id).await?;
+    if !accounts.end_sessions(id, Actor::Operator, &ClientInfo::operator()).await? {
         return Err(whom.not_found(accounts));
     }
     let ended = places.count;
@@ -205,7 +207,7 @@ async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<()
         let SignedOut { account, ended } = done;
         format!(
             "{} is signed out everywhere; it was signed in {ended} times.",
-            account.email.shown()
+            account.email.to_unicode()
         )
     })
 }
@@ -213,16 +215,16 @@ async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<()
 async fn send_reset(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let record = whom.find(accounts).await?;
     if !accounts.send_reset(&record).await? {
-        let email = whom.find(accounts).await?.account.email.shown();
+        let email = whom.find(accounts).await?.account.email.to_unicode();
         return Err(CommandError::Failed(format!(
             "{email} is disabled, and no link would work: enable it first"
         )));
     }
-    let letter = Cause::OperatorReset.kind();
+    let letter = LetterRequest::OperatorReset.kind();
     answer(json, &Posted { account: record.into(), letter }, |done| {
         format!(
             "A letter with a link to choose a new password goes to {}.",
-            done.account.email.shown()
+            done.account.email.to_unicode()
         )
     })
 }

@@ -8,15 +8,15 @@ use vestibule::storage::PageSessionSummary;
 
 use super::Whom;
 use crate::cli::CommandError;
+use crate::cli::common::{ShownAccount, browser, or_dash};
 use crate::cli::output::answer;
-use crate::cli::people::{ShownAccount, browser, or_dash};
 use crate::cli::table::{printable, table};
 
 /// Of what happened, so much is shown.
-const LATEST: i64 = 20;
+const EVENTS_SHOWN: i64 = 20;
 
 #[derive(Serialize)]
-struct Shown {
+struct ShownDetails {
     account: ShownAccount,
     /// How often it is signed in; the latest hundred of each kind follow.
     signed_in: i64,
@@ -43,20 +43,20 @@ impl From<PageSessionSummary> for ShownPageSession {
 
 pub async fn run(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let account = ShownAccount::from(whom.find(accounts).await?);
-    let places = accounts.places_of(account.id).await?;
-    let events = accounts.events_of(account.id, None, LATEST).await?.events;
-    let shown = Shown {
+    let sign_ins = accounts.active_sign_ins_of(account.id).await?;
+    let events = accounts.events_of(account.id, None, EVENTS_SHOWN).await?.events;
+    let shown = ShownDetails {
         account,
-        signed_in: places.count,
-        sessions: places.sessions,
-        page_sessions: places.page_sessions.into_iter().map(Into::into).collect(),
+        signed_in: sign_ins.count,
+        sessions: sign_ins.sessions,
+        page_sessions: sign_ins.page_sessions.into_iter().map(Into::into).collect(),
         events,
     };
     answer(json, &shown, in_words)
 }
 
-fn in_words(shown: &Shown) -> String {
-    let Shown { account, signed_in: count, sessions, page_sessions, events } = shown;
+fn in_words(shown: &ShownDetails) -> String {
+    let ShownDetails { account, signed_in: count, sessions, page_sessions, events } = shown;
     let state = match account.disabled_at {
         Some(since) => format!("disabled since {}", since.rfc3339()),
         None => account.state().to_owned(),
@@ -64,7 +64,7 @@ fn in_words(shown: &Shown) -> String {
     let mut parts = vec![
         [
             format!("id        {}", account.id),
-            format!("address   {}", account.email.shown()),
+            format!("address   {}", account.email.to_unicode()),
             format!("name      {}", printable(&or_dash(account.name.as_ref()))),
             format!("language  {}", or_dash(account.locale.as_ref())),
             format!("created   {}", account.created_at.rfc3339()),

@@ -51,7 +51,7 @@ struct Added {
     secret: Option<String>,
 }
 
-fn words(lists: &[String]) -> Vec<String> {
+fn split_words(lists: &[String]) -> Vec<String> {
     lists.iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect()
 }
 
@@ -63,10 +63,10 @@ pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), Com
     let described = ClientSettings {
         public: wanted.public,
         secret_sha256: wanted.secret_sha256.or(digest),
-        grants: words(&wanted.grants),
-        scopes: words(&wanted.scopes),
+        grants: split_words(&wanted.grants),
+        scopes: split_words(&wanted.scopes),
         introspects: wanted.introspects,
-        allowed_origins: words(&wanted.allowed_origin),
+        allowed_origins: split_words(&wanted.allowed_origin),
         access_ttl: wanted.access_ttl,
         refresh_idle_ttl: wanted.refresh_idle_ttl,
         session_ttl: wanted.session_ttl,
@@ -74,7 +74,7 @@ pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), Com
     let prepared = oauth.prepare_client(wanted.id.as_str(), &described).await;
     let prepared = prepared.map_err(|error| refused(oauth, &wanted.id, error))?;
     let added = Added { client: prepared.registered().into(), secret };
-    let words = |added: &Added| {
+    let split_words = |added: &Added| {
         let id = printable(added.client.id.as_str());
         match &added.secret {
             Some(secret) => format!("{id} is registered.\n{SHOWN_ONCE}\nsecret = \"{secret}\""),
@@ -84,12 +84,12 @@ pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), Com
     let is_secret = added.secret.is_some();
     // shown before it counts: a secret that is not shown now is lost
     if is_secret {
-        show_once(json, &added, words)?;
+        show_once(json, &added, split_words)?;
     }
     let done = oauth.add_client(&prepared).await;
     if is_secret {
         return done.map_err(|error| shown_in_vain(oauth, &wanted.id, error));
     }
     done.map_err(|error| refused(oauth, &wanted.id, error))?;
-    answer(json, &added, words)
+    answer(json, &added, split_words)
 }

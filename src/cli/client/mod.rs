@@ -8,15 +8,15 @@ use figment::Figment;
 use serde::Serialize;
 use vestibule::clock::Timestamp;
 use vestibule::config::Lifetime;
-use vestibule::crypto::secret::Entropy;
+use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{ClientId, Digest};
 use vestibule::oauth::{ClientError, OAuth, new_client_secret};
 
 use super::CommandError;
+use super::common::{self, failed};
 use super::listing::Listing;
 use super::on_database;
 use super::output::{answer, show_once};
-use super::people::{self, failed};
 use super::table::printable;
 use shown::ShownClient;
 
@@ -107,7 +107,7 @@ pub fn run(figment: Figment, arguments: ClientArguments) -> Result<(), CommandEr
         return secret(json);
     }
     rocket::execute(async move {
-        let oauth = people::open_oauth(&figment).await?;
+        let oauth = common::open_oauth(&figment).await?;
         let work = async |oauth: &OAuth| match command {
             ClientCommand::Secret => Ok(()),
             ClientCommand::Add(wanted) => add::run(oauth, wanted, json).await,

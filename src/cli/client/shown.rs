@@ -6,8 +6,8 @@ use vestibule::config::{Introspects, Lifetime};
 use vestibule::model::{ClientAuthentication, ClientId, GrantType, Scope};
 use vestibule::oauth::{RegisteredClient, RegisteredIn};
 
+use crate::cli::common::or_dash;
 use crate::cli::listing::Listed;
-use crate::cli::people::or_dash;
 use crate::cli::table::printable;
 
 /// Its members are documented in `docs/operating.md`. Nothing of a secret.

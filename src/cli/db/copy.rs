@@ -8,8 +8,8 @@ use figment::Figment;
 use serde::Serialize;
 use vestibule::storage::{CopiedTable, copy};
 
+use super::super::common::failed;
 use super::super::output::answer;
-use super::super::people::failed;
 use super::super::table::table;
 use super::super::{CommandError, signals};
 use super::Counted;

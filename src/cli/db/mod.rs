@@ -8,10 +8,10 @@ use clap::{Args, Subcommand};
 use figment::Figment;
 use serde::Serialize;
 use vestibule::clock::Clock;
-use vestibule::storage::{Examination, Store, StoreError};
+use vestibule::storage::{IntegrityReport, Store, StoreError};
 
+use super::common::failed;
 use super::output::answer;
-use super::people::failed;
 use super::table::table;
 use super::{CommandError, logging, on_database};
 
@@ -86,7 +86,7 @@ struct Counted {
 
 pub fn run(figment: Figment, arguments: DbArguments) -> Result<(), CommandError> {
     let DbArguments { command, json } = arguments;
-    logging::start_aside();
+    logging::start_for_command();
     rocket::execute(async move {
         match command {
             DbCommand::Backup { file, force } => back_up(&figment, file, force, json).await,
@@ -115,8 +115,8 @@ async fn back_up(
 }
 
 async fn check(figment: &Figment, json: bool) -> Result<(), CommandError> {
-    let found = Store::examine(figment).await.map_err(|error| failed(&error))?;
-    let Examination { schema, tables, problems } = found;
+    let found = Store::check_integrity(figment).await.map_err(|error| failed(&error))?;
+    let IntegrityReport { schema, tables, problems } = found;
     let tables = tables.into_iter().map(|(name, rows)| Counted { name, rows }).collect();
     let checked = Checked { schema, tables, problems };
     answer(json, &checked, |found| {
@@ -166,5 +166,5 @@ async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
 }
 
 async fn open(figment: &Figment) -> Result<Store, CommandError> {
-    Store::open_as_it_is(figment).await.map_err(|error| failed(&error))
+    Store::open_without_migrating(figment).await.map_err(|error| failed(&error))
 }

@@ -6,13 +6,13 @@ mod test;
 use clap::{Args, Subcommand};
 use figment::Figment;
 use serde::Serialize;
-use vestibule::desk_for_operator;
-use vestibule::mail::{Desk, NotDone};
+use vestibule::mail::{AdminError, OutboxAdmin};
+use vestibule::outbox_admin_for_operator;
 use vestibule::storage::{LetterId, LetterState};
 
 use self::shown::ShownLetter;
+use super::common::ListOptions;
 use super::output::answer;
-use super::people::Page;
 use super::{CommandError, logging, on_database};
 
 #[derive(Args)]
@@ -27,20 +27,20 @@ pub struct MailArguments {
 #[derive(Subcommand)]
 enum MailCommand {
     #[command(flatten)]
-    AtTheDesk(DeskCommand),
+    AtTheDesk(OutboxCommand),
     /// Send a letter at once, as the settings say, and tell how far it got
     Test(test::Arguments),
 }
 
 /// What is done with the letters in the outbox.
 #[derive(Subcommand)]
-enum DeskCommand {
+enum OutboxCommand {
     /// List letters that have not left, in the order of their posting
     List {
         #[command(flatten)]
         states: States,
         #[command(flatten)]
-        page: Page,
+        page: ListOptions,
         /// Go on behind the letter with this id
         #[arg(long, value_name = "ID")]
         after: Option<LetterId>,
@@ -116,64 +116,64 @@ struct Dropped {
 
 pub fn run(figment: Figment, arguments: MailArguments) -> Result<(), CommandError> {
     let MailArguments { command, json } = arguments;
-    logging::start_aside();
+    logging::start_for_command();
     rocket::execute(async move {
         let command = match command {
             MailCommand::Test(arguments) => return test::run(&figment, &arguments, json).await,
             MailCommand::AtTheDesk(command) => command,
         };
-        let desk = desk_for_operator(&figment).await?;
-        let work = async |desk: &Desk| match command {
-            DeskCommand::List { states, page, after } => {
-                list(desk, &states, &page, after, json).await
+        let outbox = outbox_admin_for_operator(&figment).await?;
+        let work = async |outbox: &OutboxAdmin| match command {
+            OutboxCommand::List { states, page, after } => {
+                list(outbox, &states, &page, after, json).await
             }
-            DeskCommand::Show { id } => show(desk, id, json).await,
-            DeskCommand::Retry { id: Some(id), .. } => retry(desk, id, json).await,
-            DeskCommand::Retry { id: None, all_held: true, .. } => {
-                let retried = desk.retry_all_held().await?;
+            OutboxCommand::Show { id } => show(outbox, id, json).await,
+            OutboxCommand::Retry { id: Some(id), .. } => retry(outbox, id, json).await,
+            OutboxCommand::Retry { id: None, all_held: true, .. } => {
+                let retried = outbox.retry_all_held().await?;
                 answer_retried(retried, "No letter is held back.", json)
             }
-            DeskCommand::Retry { id: None, .. } => {
-                let retried = desk.retry_all_dead().await?;
+            OutboxCommand::Retry { id: None, .. } => {
+                let retried = outbox.retry_all_dead().await?;
                 answer_retried(retried, "No letter was given up.", json)
             }
-            DeskCommand::Drop { id } => drop(desk, id, json).await,
+            OutboxCommand::Drop { id } => drop(outbox, id, json).await,
         };
-        on_database::run(desk, work).await
+        on_database::run(outbox, work).await
     })
 }
 
-fn not_done(id: LetterId, desk: &Desk, reason: NotDone) -> CommandError {
+fn not_done(id: LetterId, outbox: &OutboxAdmin, reason: AdminError) -> CommandError {
     CommandError::Failed(match reason {
-        NotDone::Unknown => format!("there is no letter {id} in {}", desk.store.engine()),
+        AdminError::Unknown => format!("there is no letter {id} in {}", outbox.store.engine()),
         reason => format!("nothing was done: {reason}"),
     })
 }
 
 async fn list(
-    desk: &Desk,
+    outbox: &OutboxAdmin,
     states: &States,
-    page: &Page,
+    page: &ListOptions,
     after: Option<LetterId>,
     json: bool,
 ) -> Result<(), CommandError> {
     let states = states.wanted();
     let mut pages = page.pages(json, after, |letter: &ShownLetter| letter.id);
     while let Some((after, limit)) = pages.wanted() {
-        pages.print(desk.list(&states, after, &page.r#match, limit).await?)?;
+        pages.print(outbox.list(&states, after, &page.r#match, limit).await?)?;
     }
     pages.end()
 }
 
-async fn show(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {
-    let letter = desk.find(id).await?.ok_or_else(|| not_done(id, desk, NotDone::Unknown))?;
+async fn show(outbox: &OutboxAdmin, id: LetterId, json: bool) -> Result<(), CommandError> {
+    let letter = outbox.find(id).await?.ok_or_else(|| not_done(id, outbox, AdminError::Unknown))?;
     answer(json, &ShownLetter::from(letter), ShownLetter::in_words)
 }
 
-async fn retry(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {
-    let letter = desk.retry(id).await?.map_err(|reason| not_done(id, desk, reason))?;
+async fn retry(outbox: &OutboxAdmin, id: LetterId, json: bool) -> Result<(), CommandError> {
+    let letter = outbox.retry(id).await?.map_err(|reason| not_done(id, outbox, reason))?;
     answer(json, &Retried { retried: 1 }, |_| {
-        format!("The letter to {} is tried at once.", letter.email.shown())
+        format!("The letter to {} is tried at once.", letter.email.to_unicode())
     })
 }
 
@@ -185,9 +185,9 @@ fn answer_retried(retried: u64, none: &str, json: bool) -> Result<(), CommandErr
     })
 }
 
-async fn drop(desk: &Desk, id: LetterId, json: bool) -> Result<(), CommandError> {
-    let letter = desk.drop(id).await?.map_err(|reason| not_done(id, desk, reason))?;
+async fn drop(outbox: &OutboxAdmin, id: LetterId, json: bool) -> Result<(), CommandError> {
+    let letter = outbox.drop(id).await?.map_err(|reason| not_done(id, outbox, reason))?;
     answer(json, &Dropped { letter: letter.into(), dropped: true }, |done| {
-        format!("The letter to {} is forgotten.", done.letter.email.shown())
+        format!("The letter to {} is forgotten.", done.letter.email.to_unicode())
     })
 }

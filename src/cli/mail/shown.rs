@@ -5,12 +5,12 @@ use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, EmailAddress, Locale};
 use vestibule::storage::{LetterId, LetterRecord, LetterState};
 
+use crate::cli::common::{as_text, or_dash};
 use crate::cli::listing::Listed;
-use crate::cli::people::{as_text, or_dash};
 use crate::cli::table::printable;
 
 /// Of what went wrong, so much stands in a list.
-const LITTLE: usize = 60;
+const MAX_WORDS_SHOWN: usize = 60;
 
 /// Its members are documented in `docs/operating.md`.
 #[derive(Serialize)]
@@ -67,13 +67,13 @@ impl Listed<8> for ShownLetter {
         let words = self.last_words.as_ref();
         [
             self.id.to_string(),
-            self.email.shown(),
+            self.email.to_unicode(),
             self.kind.clone(),
             self.state.to_owned(),
             self.created_at.rfc3339(),
             self.tries.to_string(),
             or_dash(self.next_try_at.map(Timestamp::rfc3339)),
-            or_dash(words.map(|words| words.chars().take(LITTLE).collect::<String>())),
+            or_dash(words.map(|words| words.chars().take(MAX_WORDS_SHOWN).collect::<String>())),
         ]
     }
 }
@@ -82,7 +82,7 @@ impl ShownLetter {
     pub fn in_words(&self) -> String {
         let mut lines = vec![
             format!("id          {}", self.id),
-            format!("address     {}", self.email.shown()),
+            format!("address     {}", self.email.to_unicode()),
             format!("kind        {}", printable(&self.kind)),
             format!("language    {}", or_dash(self.locale.as_ref())),
             format!("account     {}", or_dash(self.account)),

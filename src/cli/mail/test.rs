@@ -2,14 +2,14 @@
 
 use figment::Figment;
 use serde::Serialize;
-use vestibule::mail::{Diagnosis, Failure, TrialError};
+use vestibule::mail::{DeliveryFailure, Diagnosis, TestLetterError};
 use vestibule::model::{EmailAddress, Locale};
 use vestibule::storage::LetterId;
-use vestibule::trial_for_operator;
+use vestibule::test_letter_for_operator;
 
 use crate::cli::CommandError;
+use crate::cli::common::{as_text, failed};
 use crate::cli::output::answer;
-use crate::cli::people::{as_text, failed};
 use crate::cli::table::printable;
 
 #[derive(clap::Args)]
@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Verdict {
+struct TestReport {
     #[serde(serialize_with = "as_text")]
     email: EmailAddress,
     /// The mail server has taken the letter.
@@ -43,11 +43,11 @@ struct Verdict {
 }
 
 pub async fn run(figment: &Figment, wanted: &Arguments, json: bool) -> Result<(), CommandError> {
-    let trial = trial_for_operator(figment)?;
-    match trial.send(&wanted.email, wanted.locale.as_ref()).await {
+    let test_letter = test_letter_for_operator(figment)?;
+    match test_letter.send(&wanted.email, wanted.locale.as_ref()).await {
         Ok(letter) => taken(wanted, letter, json),
-        Err(TrialError::Send(failure)) => {
-            let diagnosis = trial.diagnose(&failure).await;
+        Err(TestLetterError::Send(failure)) => {
+            let diagnosis = test_letter.diagnose(&failure).await;
             let mut problem = format!("no letter has left: {}", printable(&failure.to_string()));
             if let Some(Diagnosis { seen, setting, advice }) = &diagnosis {
                 let setting = setting.map(|setting| format!("{setting}: ")).unwrap_or_default();
@@ -63,7 +63,7 @@ pub async fn run(figment: &Figment, wanted: &Arguments, json: bool) -> Result<()
 }
 
 fn taken(wanted: &Arguments, letter: LetterId, json: bool) -> Result<(), CommandError> {
-    let verdict = Verdict {
+    let report = TestReport {
         email: wanted.email.clone(),
         taken: true,
         letter: Some(letter.to_string()),
@@ -74,21 +74,21 @@ fn taken(wanted: &Arguments, letter: LetterId, json: bool) -> Result<(), Command
         setting: None,
         advice: None,
     };
-    answer(json, &verdict, |verdict| {
-        format!("A letter to {} has left, with the id {letter}.", verdict.email.shown())
+    answer(json, &report, |report| {
+        format!("A letter to {} has left, with the id {letter}.", report.email.to_unicode())
     })
 }
 
 fn not_taken(
     wanted: &Arguments,
-    failure: Failure,
+    failure: DeliveryFailure,
     diagnosis: Option<Diagnosis>,
 ) -> Result<(), CommandError> {
     let (seen, setting, advice) = match diagnosis {
         Some(Diagnosis { seen, setting, advice }) => (Some(seen), setting, Some(advice)),
         None => (None, None, None),
     };
-    let verdict = Verdict {
+    let report = TestReport {
         email: wanted.email.clone(),
         taken: false,
         letter: None,
@@ -99,5 +99,5 @@ fn not_taken(
         setting,
         advice,
     };
-    answer(true, &verdict, |_| String::new())
+    answer(true, &report, |_| String::new())
 }

@@ -14,7 +14,7 @@ type Row = [u8; 6];
 static TABLE: &[u8] = include_bytes!("../../../blocklist/common-passwords.bin");
 
 /// The longest entry, in characters.
-const LONGEST: usize = 32;
+const MAX_ENTRY_LENGTH: usize = 32;
 
 /// The table of all `entries`, for `blocklist/common-passwords.bin`.
 ///
@@ -22,7 +22,7 @@ const LONGEST: usize = 32;
 /// character repeated, which is refused as such, and only where every keyboard has it.
 pub fn blocklist_table<'a>(entries: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let is_text = |entry: &&str| entry.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    let fits = |entry: &&str| (1..=LONGEST).contains(&entry.len());
+    let fits = |entry: &&str| (1..=MAX_ENTRY_LENGTH).contains(&entry.len());
     let entries = entries.into_iter().filter(is_text).filter(fits);
     let folded = entries.map(|entry| entry.chars().map(fold).collect::<Vec<char>>());
     let folded = folded.filter(|entry| entry.iter().any(|c| *c != entry[0]));
@@ -38,7 +38,7 @@ pub(super) fn holds(folded: &[char]) -> bool {
 
 /// The lengths of the entries that a folded text begins with, shortest first.
 pub(super) fn entries_at(folded: &[char]) -> impl Iterator<Item = usize> {
-    let hashes = folded.iter().take(LONGEST).scan(Hash::EMPTY, |hash, c| {
+    let hashes = folded.iter().take(MAX_ENTRY_LENGTH).scan(Hash::EMPTY, |hash, c| {
         *hash = hash.then(*c);
         Some(*hash)
     });
@@ -113,7 +113,7 @@ mod tests {
         {
             assert!(holds(&folded(spelling)), "{spelling}");
         }
-        for none in ["", "no such entry", "passwor\u{444}", &"x".repeat(LONGEST + 1)] {
+        for none in ["", "no such entry", "passwor\u{444}", &"x".repeat(MAX_ENTRY_LENGTH + 1)] {
             assert!(!holds(&folded(none)), "{none}");
         }
         let found: Vec<usize> = entries_at(&folded("iloveyoumore")).collect();
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn r40_a_table_is_made_of_text_alone_and_of_each_entry_once() {
-        let long = "x".repeat(LONGEST + 1);
+        let long = "x".repeat(MAX_ENTRY_LENGTH + 1);
         assert_eq!(blocklist_table(["password", "P4ssw0rd"]).len(), 6);
         assert_eq!(blocklist_table(["", "Ð¿Ñ—", "a\tb", "11lI", &long]).len(), 0);
         let table = blocklist_table(["monkey", "dragon"]);

@@ -1,7 +1,7 @@
 //! Passwords: any at sign-in, judged ones where one is set.
 
 mod blocklist;
-mod guess;
+mod strength;
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use self::blocklist::fold;
-use self::guess::{Guess, LITTLE, Text, guess};
+use self::strength::{FoldedText, REMAINDER_LIMIT, Weakness, weakness};
 use crate::model::{Account, EmailAddress, Name};
 
 pub use self::blocklist::blocklist_table;
@@ -57,12 +57,12 @@ impl NewPassword {
 
 /// Whose a password is to be, as far as that is known. What somebody is called is guessed first.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Owner<'a> {
+pub struct PersonalData<'a> {
     pub email: Option<&'a EmailAddress>,
     pub name: Option<&'a Name>,
 }
 
-impl<'a> Owner<'a> {
+impl<'a> PersonalData<'a> {
     pub const fn of(account: &'a Account) -> Self {
         Self { email: Some(&account.email), name: account.name.as_ref() }
     }
@@ -152,7 +152,11 @@ impl PasswordPolicy {
 
     /// Judges what was typed as the new password of `owner`. There are no composition rules (NIST SP
     /// 800-63B-4 §3.1.1.2).
-    pub fn judge(&self, typed: &str, owner: Owner<'_>) -> Result<NewPassword, PasswordError> {
+    pub fn judge(
+        &self,
+        typed: &str,
+        owner: PersonalData<'_>,
+    ) -> Result<NewPassword, PasswordError> {
         let password = Password::new(typed);
         if password.length() < self.min_length {
             return Err(PasswordError::TooShort { min_length: self.min_length });
@@ -163,7 +167,7 @@ impl PasswordPolicy {
         if typed.contains('\0') {
             return Err(PasswordError::Nul);
         }
-        let text = Text::new(&password.0);
+        let text = FoldedText::new(&password.0);
         let address = owner.email.map(words_of_address).unwrap_or_default();
         let name = owner.name.map(|name| words_of(name.as_str())).unwrap_or_default();
         let service = words_of(&self.service);
@@ -176,10 +180,10 @@ impl PasswordPolicy {
                 return Err(error);
             }
         }
-        match guess(&text, &[address, name, service].concat()) {
+        match weakness(&text, &[address, name, service].concat()) {
             None => Ok(NewPassword(password)),
-            Some(Guess::Listed) => Err(PasswordError::Common),
-            Some(Guess::Pattern) => Err(PasswordError::Pattern),
+            Some(Weakness::Listed) => Err(PasswordError::Common),
+            Some(Weakness::Pattern) => Err(PasswordError::Pattern),
         }
     }
 }
@@ -212,7 +216,7 @@ fn is_little_more_than(password: &[char], words: &[Vec<char>]) -> bool {
             left.drain(at..at + word.len());
         }
     }
-    left.len() < LITTLE && left.len() < password.len() - left.len()
+    left.len() < REMAINDER_LIMIT && left.len() < password.len() - left.len()
 }
 
 #[cfg(test)]
@@ -222,7 +226,7 @@ mod tests {
     fn judge_at(min_length: usize, typed: &str) -> Result<NewPassword, PasswordError> {
         let email = EmailAddress::parse("ada.lovelace@engine.example.org").unwrap();
         let name = Name::parse("Augusta Ada King").unwrap();
-        let owner = Owner { email: Some(&email), name: name.as_ref() };
+        let owner = PersonalData { email: Some(&email), name: name.as_ref() };
         PasswordPolicy::new(min_length, "Vestibule").judge(typed, owner)
     }
 
@@ -287,7 +291,7 @@ mod tests {
         // more is left than was taken out
         assert!(judge_at(8, "ada7#kq9w").is_ok());
         let nobody =
-            PasswordPolicy::new(15, "Vestibule").judge("augusta-ada-king", Owner::default());
+            PasswordPolicy::new(15, "Vestibule").judge("augusta-ada-king", PersonalData::default());
         assert!(nobody.is_ok(), "of somebody else it is as good as any");
     }
 

@@ -6,59 +6,59 @@ use rocket::response::{self, Redirect, Responder};
 use rocket::time::Duration;
 use rocket::{Request, State};
 
-use super::resuming::{self, Kept, Sent, carried_along};
+use super::unsaved_form::{self, RestoredForm, UnsavedForm, embedded_form};
 use crate::accounts::{Accounts, PAGE_SESSION_TTL, ProfileError};
 use crate::config::Settings;
 use crate::model::{PageSession, PageSessionSecret};
-use crate::web::edge::account_views::SignIn;
-use crate::web::edge::cookies;
-use crate::web::edge::form::{Form, FormError};
-use crate::web::edge::language;
-use crate::web::edge::pages::{Page, PageProblem, Pages};
-use crate::web::edge::problem::Problem;
-use crate::web::edge::slug;
-use crate::web::edge::views::FieldMessage;
+use crate::web::guards::cookies;
+use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::language;
+use crate::web::responses::page::{Page, PageProblem, Pages};
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
+use crate::web::views::FieldMessage;
+use crate::web::views::account::SignInPage;
 
 /// The prefix makes browsers refuse it without `Secure` and `Path=/`, and from any other host
 /// (RFC 6265bis §4.1.3.2).
-const COOKIE: &str = "__Host-vestibule-account";
+const SESSION_COOKIE: &str = "__Host-vestibule-account";
 
 /// A path of the service, as browsers see it.
-pub(super) fn to(settings: &Settings, path: &str) -> Redirect {
+pub(super) fn redirect_to(settings: &Settings, path: &str) -> Redirect {
     Redirect::to(format!("{}{path}", settings.public_url.base_path()))
 }
 
 /// Why a page of the account is not shown.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum PageRefusal {
     /// No session cookie.
     SignIn,
     /// The session of the cookie has ended.
     Ended,
     /// A form was sent without a live session; with whether there was a cookie.
-    Unsaved(Box<Sent>, bool),
+    Unsaved(Box<UnsavedForm>, bool),
     /// A form was sent with a live session, and has the token of another.
-    OtherSession(Box<(Sent, PageSessionSecret)>),
+    OtherSession(Box<(UnsavedForm, PageSessionSecret)>),
     /// The form to sign in, which carries another form along, is refused for now.
     NotNow(Box<(Problem, Form)>),
     Problem(PageProblem),
 }
 
-impl<E: Into<Problem>> From<E> for Refusal {
+impl<E: Into<Problem>> From<E> for PageRefusal {
     fn from(error: E) -> Self {
         Self::Problem(PageProblem(error.into()))
     }
 }
 
 /// What becomes of somebody whose account could not be read.
-pub(super) fn no_profile(error: ProfileError) -> Refusal {
+pub(super) fn no_profile(error: ProfileError) -> PageRefusal {
     match error {
-        ProfileError::Gone => Refusal::SignIn,
+        ProfileError::Gone => PageRefusal::SignIn,
         ProfileError::Store(error) => error.into(),
     }
 }
 
-impl<'r> Responder<'r, 'static> for Refusal {
+impl<'r> Responder<'r, 'static> for PageRefusal {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         match self {
             Self::Problem(problem) => problem.respond_to(request),
@@ -69,11 +69,12 @@ impl<'r> Responder<'r, 'static> for Refusal {
             },
             Self::OtherSession(of) if is_of_own_page(request) => {
                 let (sent, secret) = *of;
-                let path = resuming::keep(request.cookies(), &secret, &sent.as_unsaved());
+                let path =
+                    unsaved_form::store_in_cookie(request.cookies(), &secret, &sent.as_unsaved());
                 redirect(request, path).respond_to(request)
             }
             Self::OtherSession(_) => {
-                Self::from(Problem::of(slug::FOREIGN_FORM)).respond_to(request)
+                Self::from(Problem::of(problem_type::FOREIGN_FORM)).respond_to(request)
             }
             Self::NotNow(of) => {
                 let (problem, form) = *of;
@@ -99,33 +100,33 @@ fn not_now(request: &Request<'_>, problem: &Problem, form: &Form) -> Option<Page
     let pages = request.rocket().state::<Pages>()?;
     let errors = vec![FieldMessage::new("password", "sign-in", "not-now")];
     let email = form.get("email").unwrap_or_default();
-    let view = SignIn { email, errors, unsaved: carried_along(form), ..SignIn::default() };
+    let view = SignInPage { email, errors, unsaved: embedded_form(form), ..SignInPage::default() };
     Some(pages.problem_in(problem, request, &view))
 }
 
 /// The form to sign in, with what was typed into another one. Only for a form that a page of this
 /// service sent, beyond doubt: another site must not put words into a form that comes up after the
 /// sign-in.
-fn form_to_sign_in(request: &Request<'_>, sent: &Sent) -> Option<Page> {
+fn form_to_sign_in(request: &Request<'_>, sent: &UnsavedForm) -> Option<Page> {
     let pages = request.rocket().state::<Pages>().filter(|_| is_of_own_page(request))?;
     let unsaved = Some(sent.as_unsaved());
-    let view = SignIn { unsaved, ..SignIn::default() };
+    let view = SignInPage { unsaved, ..SignInPage::default() };
     Some(pages.page(language::of(request), Status::Forbidden, &view))
 }
 
 fn is_of_own_page(request: &Request<'_>) -> bool {
     let header = |name| request.headers().get_one(name);
     (header("Sec-Fetch-Site") == Some("same-origin") || header("Origin").is_some())
-        && OwnForm::is_own(request)
+        && SameOriginForm::is_same_origin(request)
 }
 
 /// A page, or the way to one.
-pub(super) enum Answer {
+pub(super) enum PageOrRedirect {
     Page(Page),
     Redirect(Redirect),
 }
 
-impl<'r> Responder<'r, 'static> for Answer {
+impl<'r> Responder<'r, 'static> for PageOrRedirect {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         match self {
             Self::Page(page) => page.respond_to(request),
@@ -134,13 +135,13 @@ impl<'r> Responder<'r, 'static> for Answer {
     }
 }
 
-pub(super) type AccountResult = Result<Answer, Refusal>;
+pub(super) type AccountResult = Result<PageOrRedirect, PageRefusal>;
 
 /// Somebody who is signed in at the account page.
 pub(super) struct PageUser {
     pub session: PageSession,
     secret: PageSessionSecret,
-    kept: Option<Kept>,
+    kept: Option<RestoredForm>,
 }
 
 impl PageUser {
@@ -150,39 +151,39 @@ impl PageUser {
     }
 
     /// What was typed into this form, if it comes back.
-    pub fn kept(&self, form: &str) -> Option<&Kept> {
+    pub fn kept(&self, form: &str) -> Option<&RestoredForm> {
         self.kept.as_ref().filter(|kept| kept.is_of(form))
     }
 
     /// The user and their form, if it came from a page of this sign-in; else the form `name` is
     /// offered again, if need be after a sign-in.
     pub fn sent(
-        user: Result<Self, Refusal>,
+        user: Result<Self, PageRefusal>,
         form: Result<Form, FormError>,
         name: &'static str,
-    ) -> Result<(Self, Form), Refusal> {
+    ) -> Result<(Self, Form), PageRefusal> {
         match (user, form) {
-            (Ok(user), Ok(form)) if !user.has_sent(&form) && resuming::comes_back(name) => {
-                Err(Refusal::OtherSession(Box::new((Sent { name, form }, user.secret))))
+            (Ok(user), Ok(form)) if !user.has_sent(&form) && unsaved_form::is_restorable(name) => {
+                Err(PageRefusal::OtherSession(Box::new((UnsavedForm { name, form }, user.secret))))
             }
             (Ok(user), form) => {
                 let form = user.accept(form)?;
                 Ok((user, form))
             }
-            (Err(refusal @ (Refusal::SignIn | Refusal::Ended)), Ok(form)) => {
-                let has_cookie = matches!(refusal, Refusal::Ended);
-                Err(Refusal::Unsaved(Box::new(Sent { name, form }), has_cookie))
+            (Err(refusal @ (PageRefusal::SignIn | PageRefusal::Ended)), Ok(form)) => {
+                let has_cookie = matches!(refusal, PageRefusal::Ended);
+                Err(PageRefusal::Unsaved(Box::new(UnsavedForm { name, form }), has_cookie))
             }
             (Err(refusal), _) => Err(refusal),
         }
     }
 
     /// The form, if it came from a page of this sign-in.
-    pub fn accept(&self, form: Result<Form, FormError>) -> Result<Form, Refusal> {
+    pub fn accept(&self, form: Result<Form, FormError>) -> Result<Form, PageRefusal> {
         let form = form?;
         match self.has_sent(&form) {
             true => Ok(form),
-            false => Err(Problem::of(slug::FOREIGN_FORM).into()),
+            false => Err(Problem::of(problem_type::FOREIGN_FORM).into()),
         }
     }
 
@@ -193,9 +194,9 @@ impl PageUser {
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for PageUser {
-    type Error = Refusal;
+    type Error = PageRefusal;
 
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refusal> {
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, PageRefusal> {
         match find(request).await {
             Ok(user) => Outcome::Success(user),
             // routes take the `Result`, so the status is theirs
@@ -204,34 +205,34 @@ impl<'r> FromRequest<'r> for PageUser {
     }
 }
 
-async fn find(request: &Request<'_>) -> Result<PageUser, Refusal> {
-    let secret = cookie(request).ok_or(Refusal::SignIn)?;
-    let accounts = request.rocket().state::<Accounts>().ok_or(Refusal::SignIn)?;
-    let session = accounts.find_page_session(&secret).await?.ok_or(Refusal::Ended)?;
-    let kept = Kept::take(request, &secret);
+async fn find(request: &Request<'_>) -> Result<PageUser, PageRefusal> {
+    let secret = cookie(request).ok_or(PageRefusal::SignIn)?;
+    let accounts = request.rocket().state::<Accounts>().ok_or(PageRefusal::SignIn)?;
+    let session = accounts.find_page_session(&secret).await?.ok_or(PageRefusal::Ended)?;
+    let kept = RestoredForm::take(request, &secret);
     Ok(PageUser { session, secret, kept })
 }
 
 fn cookie(request: &Request<'_>) -> Option<PageSessionSecret> {
-    PageSessionSecret::parse(cookies::find(request, COOKIE)?)
+    PageSessionSecret::parse(cookies::find(request, SESSION_COOKIE)?)
 }
 
 /// Lets the browser stay signed in as long as the sign-in can live, also when it is closed meanwhile.
-pub(super) fn keep_signed_in(jar: &CookieJar<'_>, secret: &PageSessionSecret) {
+pub(super) fn set_session_cookie(jar: &CookieJar<'_>, secret: &PageSessionSecret) {
     let seconds = i64::try_from(PAGE_SESSION_TTL.as_secs()).unwrap_or(0);
-    jar.add(cookies::of_this_host(COOKIE, secret.reveal(), Duration::seconds(seconds)));
+    jar.add(cookies::of_this_host(SESSION_COOKIE, secret.reveal(), Duration::seconds(seconds)));
 }
 
-pub(super) fn forget(jar: &CookieJar<'_>) {
-    jar.add(cookies::of_this_host(COOKIE, String::new(), Duration::ZERO));
+pub(super) fn clear_session_cookie(jar: &CookieJar<'_>) {
+    jar.add(cookies::of_this_host(SESSION_COOKIE, String::new(), Duration::ZERO));
 }
 
 /// A form that was sent from a page of this service, as far as the browser tells. For forms that come
 /// before anybody is signed in, and so have no token: another site must not sign anybody in, either.
-pub(super) struct OwnForm;
+pub(super) struct SameOriginForm;
 
-impl OwnForm {
-    fn is_own(request: &Request<'_>) -> bool {
+impl SameOriginForm {
+    fn is_same_origin(request: &Request<'_>) -> bool {
         let header = |name| request.headers().get_one(name);
         // https://www.w3.org/TR/fetch-metadata/: what no page can set
         if let Some(site) = header("Sec-Fetch-Site") {
@@ -247,14 +248,14 @@ impl OwnForm {
 }
 
 #[rocket::async_trait]
-impl<'r> FromRequest<'r> for OwnForm {
-    type Error = Refusal;
+impl<'r> FromRequest<'r> for SameOriginForm {
+    type Error = PageRefusal;
 
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refusal> {
-        match Self::is_own(request) {
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, PageRefusal> {
+        match Self::is_same_origin(request) {
             true => Outcome::Success(Self),
             false => {
-                let refusal = Problem::of(slug::FOREIGN_FORM).into();
+                let refusal = Problem::of(problem_type::FOREIGN_FORM).into();
                 Outcome::Error((Status::Forbidden, refusal))
             }
         }

@@ -5,12 +5,12 @@
 //! a token that only a page of that very sign-in can know. Nothing here decides anything: it is the
 //! same use cases that programs reach by `/v1`.
 
-mod changes;
-mod entry;
+mod credentials;
+mod events;
 mod guard;
-mod overview;
-mod records;
-mod resuming;
+mod home;
+mod sign_in;
+mod unsaved_form;
 
 use rocket::fairing::AdHoc;
 use rocket::response::Redirect;
@@ -18,26 +18,26 @@ use rocket::{State, get, routes};
 use utoipa::openapi::OpenApi;
 
 use crate::config::Settings;
-use crate::web::edge::contract::{FrontDoor, described, tag};
+use crate::web::openapi::document::{FrontDoor, described, tag};
 
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("account page", |rocket| async {
         rocket
-            .mount("/account", entry::routes())
-            .mount("/account", overview::routes())
-            .mount("/account", changes::routes())
-            .mount("/account", records::routes())
+            .mount("/account", sign_in::routes())
+            .mount("/account", home::routes())
+            .mount("/account", credentials::routes())
+            .mount("/account", events::routes())
             .mount("/.well-known", routes![change_password])
     })
 }
 
-described!(home, change_password);
+described!(front_page, change_password);
 
 /// What these pages are, with the ways to them.
 pub fn all_described() -> OpenApi {
     let mut all = described();
     for one in
-        [entry::described(), overview::described(), changes::described(), records::described()]
+        [sign_in::described(), home::described(), credentials::described(), events::described()]
     {
         all.merge(one);
     }
@@ -47,7 +47,7 @@ pub fn all_described() -> OpenApi {
 /// Where a browser begins that knows no more than the host.
 pub fn front_door() -> AdHoc {
     AdHoc::on_ignite("front door", |rocket| async {
-        rocket.mount("/", routes![home]).manage(FrontDoor)
+        rocket.mount("/", routes![front_page]).manage(FrontDoor)
     })
 }
 
@@ -60,8 +60,8 @@ pub fn front_door() -> AdHoc {
     ),
 )]
 #[get("/")]
-fn home(settings: &State<Settings>) -> Redirect {
-    guard::to(settings, "/account")
+fn front_page(settings: &State<Settings>) -> Redirect {
+    guard::redirect_to(settings, "/account")
 }
 
 /// The way to change a password
@@ -77,5 +77,5 @@ fn home(settings: &State<Settings>) -> Redirect {
 )]
 #[get("/change-password")]
 fn change_password(settings: &State<Settings>) -> Redirect {
-    guard::to(settings, "/account/password")
+    guard::redirect_to(settings, "/account/password")
 }

@@ -1,7 +1,7 @@
 //! What the ledger of an account promises, held against a service that is well again.
 
 use super::{Account, Broken, Fate, Hands, Stage};
-use crate::postbox::{Kind, Postbox};
+use crate::received_letters::{Kind, ReceivedLetters};
 use crate::service::Answer;
 
 impl Account {
@@ -12,7 +12,7 @@ impl Account {
     }
 
     /// Whether all letters that have to come have come, and none too many.
-    pub fn letters(&self, postbox: &Postbox) -> Result<(), Broken> {
+    pub fn letters(&self, received_letters: &ReceivedLetters) -> Result<(), Broken> {
         let expected = match self.stage {
             Stage::Asking => return Ok(()),
             Stage::Waiting => vec![(Kind::Activation, None)],
@@ -26,7 +26,7 @@ impl Account {
             ],
         };
         for (kind, count) in expected {
-            let found = postbox.count(&self.email, kind);
+            let found = received_letters.count(&self.email, kind);
             if count.map_or(found == 0, |count| count != found) {
                 return Err(format!("letters of the kind {kind:?}: {found}, expected {count:?}"));
             }

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::chance::Chance;
 use crate::program::Program;
+use crate::seeded_random::SeededRandom;
 use crate::{CLIENT_SECRET, PASSWORD, WRONG};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -73,8 +73,8 @@ pub fn operations(program: &Program) -> Vec<Operation> {
 
 impl Operation {
     /// A request for it as a client might send it.
-    pub fn call(&self, keys: &Keys, chance: &mut Chance) -> Call {
-        let value = |name: &str, chance: &mut Chance| self.value(name, keys, chance);
+    pub fn call(&self, keys: &Keys, chance: &mut SeededRandom) -> Call {
+        let value = |name: &str, chance: &mut SeededRandom| self.value(name, keys, chance);
         let segments = self.path.split('/').map(|part| match part.strip_prefix('{') {
             Some(name) => value(name.trim_end_matches('}'), chance),
             None => part.to_owned(),
@@ -119,9 +119,10 @@ impl Operation {
         Call { line, headers, members, is_json }
     }
 
-    fn value(&self, name: &str, keys: &Keys, chance: &mut Chance) -> String {
-        let of =
-            |values: &[&str], chance: &mut Chance| values[chance.below(values.len())].to_owned();
+    fn value(&self, name: &str, keys: &Keys, chance: &mut SeededRandom) -> String {
+        let of = |values: &[&str], chance: &mut SeededRandom| {
+            values[chance.below(values.len())].to_owned()
+        };
         match name {
             "email" if self.path.ends_with("sign-in") => keys.email.clone(),
             "email" => format!("somebody-{}@example.org", chance.below(50)),

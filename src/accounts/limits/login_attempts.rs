@@ -1,0 +1,445 @@
+//! Limits of guessing at passwords (R20; NIST SP 800-63B-4 §3.2.2).
+//!
+//! Every place where a password is checked asks [`Limits::admit`] or [`Limits::admit_signed_in`] first,
+//! before anything is hashed, and says afterwards how it went. Names without an account are treated as
+//! all others. A wrong password counts in one of three rows:
+//!
+//! - at a place where the account's owner has signed in before: for that place, so that strangers
+//!   elsewhere lock no owner out who is at home. A right password there clears it;
+//! - by a caller who is signed in: for the account, so that strangers do not stand before the owner. A
+//!   right password of such a caller clears it;
+//! - otherwise: for the name. A guesser sees this count, so no sign-in changes it: only a proof of the
+//!   mailbox ([`Limits::reset_after_mailbox_proof`]) and time do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::gcra::Gcra;
+use super::keyed_semaphore::{Permit, QueueLimit, Slot};
+use super::rate_limiter::Charge;
+use super::{Limit, LimitExceeded, Limits, Shared};
+use crate::accounts::Failure;
+use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
+use crate::model::{Account, AccountId, AttemptKey, ClientInfo, Digest, EmailAddress, Network};
+use crate::storage::{Connection, FAILURE_DECAY_INTERVAL, FailedAttempts, Failures, StoreError};
+
+/// The first wait once the free tries are used up. It doubles with each further failure.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// How old the note of a sign-in from a place may be before another is written.
+const LOCATION_REFRESH_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
+
+/// Leave to try a password. While it is held, others have fewer tries.
+#[derive(Debug)]
+pub struct AttemptPermit(Option<HeldPermit>);
+
+#[derive(Debug)]
+struct HeldPermit {
+    key: AttemptKey,
+    counted: CountedFor,
+    /// What is to be written if the password is right.
+    on_success: OnSuccess,
+    per_address: Gcra,
+    node_charge: Option<NodeCharge>,
+    _permits: Vec<Permit>,
+    // after the permits: a line is left when nothing of it is held any more
+    _slots: Vec<Slot>,
+}
+
+/// What a wrong password counts for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum CountedFor {
+    /// The name, the caller's network, and the node.
+    Name,
+    /// The name at a place where the account's owner has signed in.
+    KnownLocation,
+    /// The account whose owner is signed in.
+    SignedIn,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OnSuccess {
+    /// The place is new, or was not noted for long.
+    remember_location: bool,
+    /// There are failures of the place to be forgotten.
+    reset_location: bool,
+    /// There are failures of callers who were signed in to be forgotten.
+    reset_signed_in: bool,
+}
+
+/// A try that counts in the memory of the node, unless it turns out to be none of guessing.
+#[derive(Debug)]
+struct NodeCharge {
+    shared: Arc<Shared>,
+    charge: Charge,
+    now: Timestamp,
+    failed: bool,
+}
+
+impl Drop for NodeCharge {
+    fn drop(&mut self) {
+        if !self.failed {
+            self.shared.failures.refund(self.charge, self.now);
+        }
+    }
+}
+
+/// How many permits of each line a try needs.
+#[derive(Clone, Copy)]
+struct PermitsNeeded {
+    location: usize,
+    name: usize,
+    network: usize,
+}
+
+impl Limits {
+    /// Leave to try a password for a name: an address as it is stored, or whatever was typed instead.
+    ///
+    /// # Errors
+    /// [`Failure::Limited`] when there were too many wrong ones; [`Failure::Busy`] when too many
+    /// tries are under way.
+    pub(in crate::accounts) async fn admit(
+        &self,
+        name: &str,
+        caller: &ClientInfo,
+    ) -> Result<AttemptPermit, Failure> {
+        if !self.shared.enabled {
+            return Ok(AttemptPermit(None));
+        }
+        let queue_limit = self.shared.queue_limit(self.shared.hasher.load().mean);
+        let waited = self.acquire_permit(AttemptKey::of(name, caller.address), caller, queue_limit);
+        match tokio::time::timeout(self.shared.max_wait, waited).await {
+            Ok(passed) => passed.map(|held| AttemptPermit(Some(held))),
+            Err(_) => Err(self.shared.busy()),
+        }
+    }
+
+    /// Leave to try the current password of an account for a caller who is signed in to it.
+    ///
+    /// # Errors
+    /// As [`Limits::admit`].
+    pub(in crate::accounts) async fn admit_signed_in(
+        &self,
+        account: &Account,
+        caller: &ClientInfo,
+    ) -> Result<AttemptPermit, Failure> {
+        if !self.shared.enabled {
+            return Ok(AttemptPermit(None));
+        }
+        let queue_limit = self.shared.queue_limit(self.shared.hasher.load().mean);
+        let key = AttemptKey::of(account.email.as_str(), caller.address).signed_in(account.id);
+        let waited = self.acquire_permit_signed_in(key, queue_limit);
+        match tokio::time::timeout(self.shared.max_wait, waited).await {
+            Ok(passed) => passed.map(|held| AttemptPermit(Some(held))),
+            Err(_) => Err(self.shared.busy()),
+        }
+    }
+
+    /// The owner has shown by a link that the mailbox of the account is theirs: wrong passwords in a
+    /// row count no more, from every caller, and the place is known from now on.
+    pub(in crate::accounts) async fn reset_after_mailbox_proof(
+        &self,
+        tx: &mut Connection,
+        (account, email): (AccountId, &EmailAddress),
+        caller: &ClientInfo,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if !self.shared.enabled {
+            return Ok(());
+        }
+        let key = AttemptKey::of(email.as_str(), caller.address);
+        tx.remember_location(&key.name_and_network, account, now).await?;
+        for counted in [key.name, key.name_and_network, AttemptKey::signed_in_digest(account)] {
+            tx.delete_failures(&counted).await?;
+        }
+        Ok(())
+    }
+
+    /// The operator has made the account: wrong passwords from before count no more.
+    pub(in crate::accounts) async fn reset_for_new_account(
+        &self,
+        tx: &mut Connection,
+        email: &EmailAddress,
+    ) -> Result<(), StoreError> {
+        tx.delete_failures(&AttemptKey::of(email.as_str(), None).name).await
+    }
+
+    /// No place of the account is known any more, and what was tried there or by callers who were
+    /// signed in counts no more. What strangers tried for its name goes on to count: they would see
+    /// that it does not.
+    pub(in crate::accounts) async fn forget_locations(
+        &self,
+        tx: &mut Connection,
+        account: AccountId,
+    ) -> Result<(), StoreError> {
+        tx.forget_locations(account, 0).await?;
+        tx.delete_failures(&AttemptKey::signed_in_digest(account)).await
+    }
+
+    async fn acquire_permit_signed_in(
+        &self,
+        key: AttemptKey,
+        queue_limit: QueueLimit,
+    ) -> Result<HeldPermit, Failure> {
+        let shared = &self.shared;
+        let slot = shared.semaphore.slot(&key.name, shared.free_failures);
+        let mut weight = 1;
+        loop {
+            let permit = slot.acquire(weight, queue_limit).await.ok_or_else(|| shared.busy())?;
+            let found = self.store.read(async |db| db.find_failed_attempts(&key).await).await?;
+            let now = self.clock.now();
+            let needed =
+                shared.permits_after(found.name, now).map_err(|wait| shared.limited(wait))?;
+            if weight >= needed {
+                let reset_signed_in = found.name.count > 0;
+                return Ok(HeldPermit {
+                    key,
+                    counted: CountedFor::SignedIn,
+                    on_success: OnSuccess { reset_signed_in, ..OnSuccess::of(&found, now) },
+                    per_address: shared.per_address,
+                    node_charge: None,
+                    _permits: vec![permit],
+                    _slots: vec![slot],
+                });
+            }
+            weight = needed;
+        }
+    }
+
+    async fn acquire_permit(
+        &self,
+        key: AttemptKey,
+        caller: &ClientInfo,
+        queue_limit: QueueLimit,
+    ) -> Result<HeldPermit, Failure> {
+        let shared = &self.shared;
+        let busy = || shared.busy();
+        let most = shared.free_failures;
+        let location_slot = shared.semaphore.slot(&key.name_and_network, most);
+        let name_slot = shared.semaphore.slot(&key.name, most);
+        let network_slot = shared.semaphore.slot(&key.network, shared.per_address.burst());
+        let mut weights = PermitsNeeded { location: 1, name: 1, network: 1 };
+        // whoever is at a known place waits for nobody elsewhere, and so it is looked at first
+        let mut waits = false;
+        loop {
+            let location =
+                location_slot.acquire(weights.location, queue_limit).await.ok_or_else(busy)?;
+            let elsewhere = if waits {
+                let name = name_slot.acquire(weights.name, queue_limit).await.ok_or_else(busy)?;
+                let network = network_slot.acquire(weights.network, queue_limit).await;
+                Some((name, network.ok_or_else(busy)?))
+            } else {
+                name_slot.try_acquire(weights.name).zip(network_slot.try_acquire(weights.network))
+            };
+            // read while the permits are held: whoever gave theirs back has written what became of it
+            let found = self.store.read(async |db| db.find_failed_attempts(&key).await).await?;
+            let now = self.clock.now();
+            let at_known_location = found.location_used_at.is_some();
+            let needed = shared.weights(&found, now)?;
+            let is_enough = if at_known_location {
+                weights.location >= needed.location
+            } else {
+                elsewhere.is_some()
+                    && weights.name >= needed.name
+                    && weights.network >= needed.network
+            };
+            if is_enough {
+                let node_charge = match at_known_location {
+                    true => None,
+                    false => Some(NodeCharge::spend(shared, caller.network(), now)?),
+                };
+                let permits = match elsewhere {
+                    Some((name, network)) if !at_known_location => vec![location, name, network],
+                    _ => vec![location],
+                };
+                return Ok(HeldPermit {
+                    key,
+                    counted: if at_known_location {
+                        CountedFor::KnownLocation
+                    } else {
+                        CountedFor::Name
+                    },
+                    on_success: OnSuccess::of(&found, now),
+                    per_address: shared.per_address,
+                    node_charge,
+                    _permits: permits,
+                    _slots: vec![location_slot, name_slot, network_slot],
+                });
+            }
+            (weights, waits) = (needed, !at_known_location);
+        }
+    }
+}
+
+impl Shared {
+    /// So many may wait as can be hashed while the first of them waits, and no more than half of the
+    /// requests that may be under way; half of them for one name, place or network.
+    fn queue_limit(&self, mean: Duration) -> QueueLimit {
+        let each = mean.as_secs_f64().max(1e-5);
+        let hashed = (self.max_wait.as_secs_f64() * self.slots as f64 / each) as usize;
+        let total = hashed.min(self.in_flight / 2);
+        QueueLimit { per_key: total.div_ceil(2), total }
+    }
+
+    /// No room to wait, or waited for too long.
+    fn busy(&self) -> Failure {
+        self.metrics.limited(Limit::Waiting.name());
+        Failure::Busy { retry_after: Duration::from_secs(1) }
+    }
+
+    /// How many permits a try needs after what was wrong before it.
+    ///
+    /// # Errors
+    /// [`Failure::Limited`] when none would be enough.
+    fn weights(&self, found: &FailedAttempts, now: Timestamp) -> Result<PermitsNeeded, Failure> {
+        let limited = |refusal: LimitExceeded| self.limited(refusal);
+        if found.location_used_at.is_some() {
+            let location = self.permits_after(found.name_and_network, now).map_err(limited)?;
+            return Ok(PermitsNeeded { location, name: 1, network: 1 });
+        }
+        let name = self.permits_after(found.name, now);
+        let spent = found.network_spent_until;
+        let network = match self.per_address.wait(spent, now) {
+            Some(wait) => Err(LimitExceeded { limit: Limit::FailuresPerAddress, wait }),
+            None => Ok(self.per_address.outstanding(spent, now) + 1),
+        };
+        match (name, network) {
+            (Ok(name), Ok(network)) => Ok(PermitsNeeded { location: 1, name, network }),
+            (Err(refusal), Ok(_)) | (Ok(_), Err(refusal)) => Err(limited(refusal)),
+            (Err(one), Err(other)) => Err(limited(one.longer(other))),
+        }
+    }
+
+    /// How many permits a try needs after so many failures: one more than those, and all of them once
+    /// there is a delay, so that then there is one try at a time.
+    ///
+    /// # Errors
+    /// How long there is no further try.
+    fn permits_after(&self, failures: Failures, now: Timestamp) -> Result<usize, LimitExceeded> {
+        let Some(last_at) = failures.last_at else { return Ok(1) };
+        let at_last = usize::try_from(failures.count).unwrap_or(usize::MAX);
+        let forgotten = now.since(last_at).as_millis() / FAILURE_DECAY_INTERVAL.as_millis().max(1);
+        let count = at_last.saturating_sub(usize::try_from(forgotten).unwrap_or(usize::MAX));
+        let mut limit = Limit::FreeFailures;
+        let (due, is_known) = if count >= self.failures_in_a_row {
+            limit = Limit::FailuresInARow;
+            let too_many = u32::try_from(at_last - self.failures_in_a_row).unwrap_or(u32::MAX);
+            let until = FAILURE_DECAY_INTERVAL.saturating_mul(too_many.saturating_add(1));
+            (last_at + until, true)
+        } else if count >= self.free_failures {
+            let doublings = u32::try_from(count - self.free_failures).unwrap_or(u32::MAX);
+            let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings));
+            // a failure stored before the clock was set back delays no try
+            let is_known = last_at <= now + MAX_CLOCK_SKEW;
+            (last_at + delay.min(self.longest_delay), is_known)
+        } else {
+            return Ok(count + 1);
+        };
+        match due.since(now) {
+            Duration::ZERO => Ok(self.free_failures),
+            _ if !is_known => Ok(self.free_failures),
+            wait => Err(LimitExceeded { limit, wait }),
+        }
+    }
+}
+
+impl NodeCharge {
+    fn spend(shared: &Arc<Shared>, network: Network, now: Timestamp) -> Result<Self, Failure> {
+        let charge = shared.failures.spend(network, now);
+        let charge = charge.map_err(|refusal| shared.limited(refusal))?;
+        Ok(Self { shared: Arc::clone(shared), charge, now, failed: false })
+    }
+}
+
+impl OnSuccess {
+    fn of(found: &FailedAttempts, now: Timestamp) -> Self {
+        let is_fresh =
+            |used_at: Timestamp| used_at <= now && now.since(used_at) < LOCATION_REFRESH_INTERVAL;
+        Self {
+            remember_location: !found.location_used_at.is_some_and(is_fresh),
+            reset_location: found.name_and_network.count > 0,
+            reset_signed_in: false,
+        }
+    }
+}
+
+impl HeldPermit {
+    /// The row that a wrong password counts in.
+    fn counted(&self) -> &Digest {
+        match self.counted {
+            CountedFor::KnownLocation => &self.key.name_and_network,
+            CountedFor::Name | CountedFor::SignedIn => &self.key.name,
+        }
+    }
+}
+
+impl AttemptPermit {
+    /// The password was wrong: the try counts for the whole node.
+    pub(in crate::accounts) fn mark_failed(&mut self) {
+        if let Some(HeldPermit { node_charge: Some(node_charge), .. }) = &mut self.0 {
+            node_charge.failed = true;
+        }
+    }
+
+    /// What is written of a wrong password. It is the same for every name, and has to be durable before
+    /// anybody hears of it.
+    pub(in crate::accounts) async fn record_failure(
+        &self,
+        tx: &mut Connection,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(held) = &self.0 else { return Ok(()) };
+        let key = &held.key;
+        tx.insert_failure(held.counted(), now).await?;
+        // the failures of owners are no matter of their neighbours on the network
+        let spent = match held.counted {
+            CountedFor::Name => held.per_address.interval(),
+            CountedFor::KnownLocation | CountedFor::SignedIn => Duration::ZERO,
+        };
+        let millis = i64::try_from(spent.as_millis()).unwrap_or(i64::MAX);
+        tx.spend_network_budget(&key.network, millis, now, Gcra::latest_plausible(now)).await
+    }
+
+    /// Whether there is anything to write if the password is right.
+    pub(in crate::accounts) fn needs_write(&self) -> bool {
+        self.0.as_ref().is_some_and(|held| {
+            let OnSuccess { remember_location, reset_location, reset_signed_in } = held.on_success;
+            remember_location || reset_location || reset_signed_in
+        })
+    }
+
+    /// The password was right, and its owner is let in: the place is known from now on, and what was
+    /// wrong in a row there counts no more; nor does, for a caller who is signed in, what was wrong for
+    /// such callers. What was wrong for the name elsewhere counts as before: guessers would see the
+    /// difference.
+    pub async fn record_success(
+        &self,
+        tx: &mut Connection,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(HeldPermit { key, on_success, .. }) = &self.0 else { return Ok(()) };
+        if on_success.remember_location {
+            tx.remember_location(&key.name_and_network, account, now).await?;
+        }
+        if on_success.reset_signed_in {
+            tx.delete_failures(&key.name).await?;
+        }
+        if on_success.reset_location {
+            tx.delete_failures(&key.name_and_network).await?;
+        }
+        Ok(())
+    }
+
+    /// As [`AttemptPermit::record_success`], after all places of the account were forgotten.
+    pub(in crate::accounts) async fn remember_location(
+        &self,
+        tx: &mut Connection,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match &self.0 {
+            Some(held) => tx.remember_location(&held.key.name_and_network, account, now).await,
+            None => Ok(()),
+        }
+    }
+}

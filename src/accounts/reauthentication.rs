@@ -1,0 +1,104 @@
+//! Showing once more, by the current password, that an account is one's own.
+
+use crate::accounts::{Accounts, AttemptPermit, EventDraft, Failure};
+use crate::crypto::hasher::{Purpose, Verification};
+use crate::model::{AccountId, Actor, ClientInfo, EventKind, Password};
+use crate::storage::{AccountRecord, Connection, StoreError};
+
+/// Why the current password did not open anything.
+#[derive(Debug, thiserror::Error)]
+pub enum ReauthenticationError {
+    #[error("that is not the current password")]
+    Wrong,
+    /// The account was deleted, disabled or signed out everywhere meanwhile.
+    #[error("the account is gone, or the session has ended")]
+    Gone,
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl From<StoreError> for ReauthenticationError {
+    fn from(error: StoreError) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+/// An account whose current password somebody has just shown to know.
+#[derive(Debug)]
+pub(super) struct Reauthenticated {
+    pub account: AccountRecord,
+    pub permit: AttemptPermit,
+}
+
+impl Accounts {
+    /// The account, if `current` is its password, for a caller who is signed in to it. Wrong ones are
+    /// limited as at sign-in, by counts of the account's own (R42). What is then done has to be done on
+    /// the condition that the account is still in the same epoch.
+    pub(super) async fn reauthenticate(
+        &self,
+        id: AccountId,
+        current: &Password,
+        caller: &ClientInfo,
+    ) -> Result<Reauthenticated, ReauthenticationError> {
+        self.hasher.admit(Purpose::SignIn, caller.network()).map_err(Failure::from)?;
+        let found = self.store.read(async |db| db.find_account(id).await).await?;
+        let account = found.filter(|account| account.disabled_at.is_none());
+        let account = account.ok_or(ReauthenticationError::Gone)?;
+        let mut permit = self.limits.admit_signed_in(&account.account, caller).await?;
+        let (stored, network) = (&account.password_hash, caller.network());
+        let verdict =
+            self.hasher.verify(current.as_bytes(), stored, Purpose::SignIn, network).await;
+        match verdict.map_err(Failure::from)? {
+            Verification::Right { .. } => {
+                if permit.needs_write() {
+                    let now = self.clock.now();
+                    self.store.write(async |tx| permit.record_success(tx, id, now).await).await?;
+                }
+                Ok(Reauthenticated { account, permit })
+            }
+            Verification::Wrong => {
+                let refused =
+                    EventDraft::new(EventKind::PasswordRefused, Actor::Stranger).to_account(id);
+                self.record_wrong_password(&mut permit, refused, caller).await?;
+                Err(ReauthenticationError::Wrong)
+            }
+        }
+    }
+
+    /// The account as it is now, held for the rest of this transaction; it has to be in the epoch
+    /// still in which its password was proven.
+    pub(super) async fn lock_in_epoch(
+        &self,
+        tx: &mut Connection,
+        reauthenticated: &AccountRecord,
+    ) -> Result<AccountRecord, ReauthenticationError> {
+        let id = reauthenticated.account.id;
+        match tx.lock_account_in_epoch(id, reauthenticated.epoch).await? {
+            true => tx.find_account(id).await?.ok_or(ReauthenticationError::Gone),
+            false => Err(ReauthenticationError::Gone),
+        }
+    }
+
+    /// Notes a wrong password, before anybody hears that it was. If it cannot be counted, nobody does.
+    pub(super) async fn record_wrong_password(
+        &self,
+        permit: &mut AttemptPermit,
+        event: EventDraft<'_>,
+        caller: &ClientInfo,
+    ) -> Result<(), Failure> {
+        let now = self.clock.now();
+        permit.mark_failed();
+        let permit = &*permit;
+        let noted = self.store.write(async |tx| {
+            self.events.record(tx, event, caller).await?;
+            permit.record_failure(tx, now).await
+        });
+        match noted.await {
+            // the account was deleted meanwhile, and has taken its events along
+            Err(error) if error.is_conflict() => {
+                Ok(self.store.write(async |tx| permit.record_failure(tx, now).await).await?)
+            }
+            noted => Ok(noted?),
+        }
+    }
+}

@@ -1,0 +1,593 @@
+//! Queue of password hashes: which one is computed next, and which request is refused at once since
+//! it would wait too long.
+//!
+//! A plain structure: [`super::hasher`] keeps it under a lock, and knows threads and Argon2.
+
+use std::time::{Duration, Instant};
+
+use argon2::password_hash::phc;
+use argon2::{Block, Params};
+use tokio::sync::oneshot;
+
+use super::fair_queue::{Entry, FairQueue};
+use crate::metrics::HashingMetrics;
+use crate::model::{Network, Subnet};
+
+/// What a password is hashed for; sign-in goes before sign-up. A change or a reset of a password is of an
+/// account, or of a mailbox that is proven, and counts as a sign-in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    SignIn,
+    SignUp,
+}
+
+impl Purpose {
+    /// As it stands in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::SignUp => "sign-up",
+        }
+    }
+}
+
+/// Why there is no hash.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// `retry_after` is in whole seconds, at least one, for `Retry-After` (RFC 9110 §10.2.3).
+    #[error("every slot is taken for the next {} s", retry_after.as_secs())]
+    Busy { retry_after: Duration },
+    #[error("a stored password hash is malformed: {0}")]
+    Malformed(&'static str),
+    #[error("Argon2 does not take this password")]
+    Input(#[from] argon2::Error),
+    /// The slot panicked over it, or the hasher was dropped.
+    #[error("the hash was lost before it was done")]
+    Lost,
+}
+
+/// A sign-up that waits is overtaken by this many sign-ins and then has its turn; and by one of each
+/// network other than its own.
+const MAX_OVERTAKEN: usize = 7;
+/// One part in this many of the smoothed duration is the latest hash.
+const SMOOTHING: u32 = 8;
+
+pub(super) type HashResult = Result<phc::Output, HashError>;
+pub(super) type Receiver = oneshot::Receiver<HashResult>;
+pub(super) type Task = Box<dyn FnOnce(&mut Vec<Block>) -> HashResult + Send>;
+
+/// What a hash takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Cost {
+    /// Blocks of 1 KiB that Argon2 fills, counted in each pass. Its time is proportional to that.
+    pub(super) work: u64,
+    /// Memory while it is computed.
+    pub(super) memory_kib: u64,
+}
+
+impl From<&Params> for Cost {
+    fn from(params: &Params) -> Self {
+        let memory_kib = u64::from(params.m_cost());
+        Self { work: memory_kib * u64::from(params.t_cost()), memory_kib }
+    }
+}
+
+pub(super) struct Job {
+    /// Holds the password, and wipes it when done or dropped.
+    pub(super) task: Task,
+    /// Closed when the request was dropped.
+    pub(super) reply: oneshot::Sender<HashResult>,
+    pub(super) purpose: Purpose,
+    /// Of the caller that asked.
+    pub(super) network: Network,
+    pub(super) cost: Cost,
+    pub(super) since: Instant,
+}
+
+impl Entry for Job {
+    fn work(&self) -> u64 {
+        self.cost.work
+    }
+}
+
+pub(super) struct HashQueue {
+    slots: usize,
+    pub(super) max_wait: Duration,
+    /// Of a hash with the present parameters.
+    ordinary: Cost,
+    sign_ins: FairQueue<Job>,
+    sign_ups: FairQueue<Job>,
+    /// The networks of the sign-ins that went before a sign-up that waits, since one had its turn.
+    overtaken_by: Vec<Subnet>,
+    running: usize,
+    /// What the hashes that run take together.
+    taken: Cost,
+    /// Time of an ordinary hash, smoothed. Zero until the first slot has measured its first one: what
+    /// comes before is let in, and has its deadline.
+    pub(super) mean: Duration,
+    pub(super) stopped: bool,
+    pub(super) metrics: HashingMetrics,
+}
+
+impl HashQueue {
+    pub(super) fn new(slots: usize, max_wait: Duration, ordinary: Cost) -> Self {
+        Self {
+            slots,
+            max_wait,
+            ordinary,
+            sign_ins: FairQueue::default(),
+            sign_ups: FairQueue::default(),
+            overtaken_by: Vec::new(),
+            running: 0,
+            taken: Cost { work: 0, memory_kib: 0 },
+            mean: Duration::ZERO,
+            stopped: false,
+            metrics: HashingMetrics::default(),
+        }
+    }
+
+    pub(super) fn ordinary(&self) -> Cost {
+        self.ordinary
+    }
+
+    /// A hash of this cost took so long in its slot.
+    pub(super) fn measured(&mut self, took: Duration, cost: Cost) {
+        self.metrics.took(took);
+        let of_ordinary = took.mul_f64(self.ordinary.work as f64 / cost.work.max(1) as f64);
+        let first = self.mean.is_zero();
+        let smoothed = (self.mean * (SMOOTHING - 1) + of_ordinary) / SMOOTHING;
+        self.mean = if first { of_ordinary } else { smoothed };
+    }
+
+    /// The time that one slot needs for so much work.
+    fn time_of(&self, work: u64) -> Duration {
+        self.mean.mul_f64(work as f64 / self.ordinary.work.max(1) as f64)
+    }
+
+    /// How long a job would wait for its slot, if it came now: the time of all work that would be
+    /// done before it, shared by the slots. Zero while a slot is free, so a mean that one slow hash
+    /// has spoilt cannot shut the door for good.
+    pub(super) fn expected_wait(&self, purpose: Purpose, network: Network, cost: Cost) -> Duration {
+        let (subnets, own) = (network.subnets(), cost.work);
+        let most = MAX_OVERTAKEN as u64;
+        let queued_before = match purpose {
+            Purpose::SignIn => {
+                let sign_ins = self.sign_ins.work_before(&subnets, own);
+                // a sign-up goes before each further sign-in of a network, and before every eighth
+                let of_network = self.sign_ins.work_of(subnets.first()).min(sign_ins);
+                sign_ins + self.sign_ups.work().min(of_network.max(sign_ins / most))
+            }
+            Purpose::SignUp => {
+                let sign_ups = self.sign_ups.work_before(&subnets, own) + own;
+                let overtaking = self.sign_ins.parts().map(|(subnet, work)| {
+                    let by_itself = match Some(&subnet) == subnets.first() {
+                        true => sign_ups,
+                        false => self.sign_ups.work_of(Some(&subnet)).min(sign_ups),
+                    };
+                    work.min(sign_ups + (most - 1) * by_itself)
+                });
+                sign_ups - own + overtaking.sum::<u64>().min(most * sign_ups)
+            }
+        };
+        let slots = self.slots as u64;
+        // free slots take the first of what is queued, as if it ran already
+        let begins = slots.saturating_sub(self.running as u64) * self.ordinary.work;
+        match queued_before.checked_sub(begins) {
+            // the first of the jobs that run is done when all of them are done in part
+            Some(queued) => {
+                let running = (self.taken.work + begins) / slots;
+                self.time_of(queued + running) / self.slots as u32
+            }
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Refuses what would probably pass its deadline: a refusal should come at once, not after
+    /// `max_wait`. The expectation is only that: half is left for hashes that turn out slower, since
+    /// others want the processors too, and for jobs yet to come that have their turn before.
+    pub(super) fn admit(
+        &self,
+        purpose: Purpose,
+        network: Network,
+        cost: Cost,
+    ) -> Result<(), HashError> {
+        let limit = self.max_wait / 2;
+        if self.expected_wait(purpose, network, cost) <= limit {
+            return Ok(());
+        }
+        self.metrics.refused_on_arrival(purpose.as_str());
+        Err(self.busy(purpose, network, cost))
+    }
+
+    pub(super) fn push(&mut self, job: Job) {
+        self.metrics.admitted(job.purpose.as_str());
+        let (subnets, quantum) = (job.network.subnets(), self.ordinary.work);
+        self.queue(job.purpose).push(&subnets, job, quantum);
+    }
+
+    fn busy(&self, purpose: Purpose, network: Network, cost: Cost) -> HashError {
+        let wait = self.expected_wait(purpose, network, cost);
+        let whole = wait.as_secs_f64().ceil().max(1.0);
+        HashError::Busy { retry_after: Duration::from_secs(whole as u64) }
+    }
+
+    /// The job whose turn it is, if its memory is free. Jobs whose caller went away, or whose
+    /// deadline has passed, are dropped on the way without work: their clients have given up by then.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Job> {
+        self.remove_expired(now);
+        let quantum = self.ordinary.work;
+        let purpose = self.purpose_next(quantum);
+        let needed = self.queue(purpose).peek(quantum)?.cost.memory_kib;
+        if !self.has_memory(needed) {
+            return None;
+        }
+        let job = self.queue(purpose).pop(quantum)?;
+        match purpose {
+            Purpose::SignIn if !self.sign_ups.is_empty() => {
+                self.overtaken_by.extend(widest(job.network));
+            }
+            _ => self.overtaken_by.clear(),
+        }
+        self.metrics.waited(purpose.as_str(), now - job.since);
+        self.running += 1;
+        self.taken.work += job.cost.work;
+        self.taken.memory_kib += job.cost.memory_kib;
+        Some(job)
+    }
+
+    /// A sign-in, unless one sign-up waits that has been overtaken by enough of them: no network's
+    /// sign-ins go twice before a sign-up of another network.
+    fn purpose_next(&mut self, quantum: u64) -> Purpose {
+        let Some(sign_in) = self.sign_ins.peek(quantum).map(|job| widest(job.network)) else {
+            return Purpose::SignUp;
+        };
+        let Some(sign_up) = self.sign_ups.peek(quantum).map(|job| widest(job.network)) else {
+            return Purpose::SignIn;
+        };
+        let has_overtaken = sign_in.is_some_and(|subnet| self.overtaken_by.contains(&subnet));
+        match self.overtaken_by.len() >= MAX_OVERTAKEN || (has_overtaken && sign_in != sign_up) {
+            true => Purpose::SignUp,
+            false => Purpose::SignIn,
+        }
+    }
+
+    /// A job of this cost runs no more.
+    pub(super) fn finished(&mut self, cost: Cost) {
+        self.running -= 1;
+        self.taken.work -= cost.work;
+        self.taken.memory_kib -= cost.memory_kib;
+    }
+
+    /// Whether a hash may take so much memory now: all that run have no more together than an
+    /// ordinary hash in each slot. A hash that needs more than that alone runs by itself.
+    fn has_memory(&self, needed_kib: u64) -> bool {
+        let most = self.ordinary.memory_kib * self.slots as u64;
+        self.running == 0 || self.taken.memory_kib + needed_kib <= most
+    }
+
+    fn remove_expired(&mut self, now: Instant) {
+        let max_wait = self.max_wait;
+        for purpose in [Purpose::SignIn, Purpose::SignUp] {
+            for late in self.queue(purpose).remove_expired(&|job| job.is_expired(now, max_wait)) {
+                self.metrics.refused_in_queue(purpose.as_str());
+                let busy = self.busy(purpose, late.network, late.cost);
+                let _ = late.reply.send(Err(busy));
+            }
+        }
+    }
+
+    /// Drops all jobs; their passwords are wiped.
+    pub(super) fn clear(&mut self) {
+        self.sign_ins.clear();
+        self.sign_ups.clear();
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.sign_ins.len() + self.sign_ups.len()
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Whether a slot without work should look for some.
+    pub(super) fn has_work_for_another(&self) -> bool {
+        self.queued() > 0 && self.running < self.slots
+    }
+
+    fn queue(&mut self, purpose: Purpose) -> &mut FairQueue<Job> {
+        match purpose {
+            Purpose::SignIn => &mut self.sign_ins,
+            Purpose::SignUp => &mut self.sign_ups,
+        }
+    }
+}
+
+/// The widest network around an address, which has its turns.
+fn widest(network: Network) -> Option<Subnet> {
+    network.subnets().into_iter().next()
+}
+
+impl Job {
+    fn is_expired(&self, now: Instant, max_wait: Duration) -> bool {
+        self.reply.is_closed() || now - self.since >= max_wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDINARY: Cost = Cost { work: 40, memory_kib: 20 };
+    const MEAN: Duration = Duration::from_millis(100);
+    const MAX_WAIT: Duration = Duration::from_secs(2);
+
+    /// A queue with a clock that a test steps.
+    struct SteppedQueue {
+        state: HashQueue,
+        now: Instant,
+        /// The answers that jobs wait for, by their label.
+        waiting: Vec<(&'static str, Receiver)>,
+    }
+
+    fn network(address: &str) -> Network {
+        Network::of(address.parse().ok())
+    }
+
+    impl SteppedQueue {
+        #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
+        fn of(slots: usize) -> Self {
+            let mut state = HashQueue::new(slots, MAX_WAIT, ORDINARY);
+            state.mean = MEAN;
+            Self { state, now: Instant::now(), waiting: vec![] }
+        }
+
+        fn advance(&mut self, by: Duration) {
+            self.now += by;
+        }
+
+        /// A job comes in, as [`super::super::hasher::Hasher`] lets it.
+        fn ask(&mut self, address: &'static str, purpose: Purpose, cost: Cost) -> bool {
+            let network = network(address);
+            if self.state.admit(purpose, network, cost).is_err() {
+                return false;
+            }
+            let (reply, receiver) = oneshot::channel();
+            let task: Task = Box::new(|_| Err(HashError::Lost));
+            self.state.push(Job { task, reply, purpose, network, cost, since: self.now });
+            self.waiting.push((address, receiver));
+            true
+        }
+
+        /// As many sign-ins as are admitted, of `most`.
+        fn flood(&mut self, address: &'static str, most: usize) -> usize {
+            (0..most).take_while(|_| self.ask(address, Purpose::SignIn, ORDINARY)).count()
+        }
+
+        fn next(&mut self) -> Option<(Network, Purpose)> {
+            self.state.next(self.now).map(|job| (job.network, job.purpose))
+        }
+
+        /// One slot that serves the next job.
+        fn served(&mut self) -> Option<(Network, Purpose)> {
+            let job = self.state.next(self.now)?;
+            self.now += self.state.time_of(job.cost.work);
+            self.state.finished(job.cost);
+            Some((job.network, job.purpose))
+        }
+
+        /// One slot that serves one job after the other: who had their turns.
+        fn serve(&mut self, times: usize) -> Vec<Network> {
+            (0..times).map_while(|_| self.served().map(|(network, _)| network)).collect()
+        }
+
+        /// What jobs were told so far that were not hashed, and by whom they were sent.
+        fn refused(&mut self) -> Vec<&'static str> {
+            let told = |receiver: &mut Receiver| {
+                matches!(receiver.try_recv(), Ok(Err(HashError::Busy { .. })))
+            };
+            self.waiting.extract_if(.., |(_, receiver)| told(receiver)).map(|(of, _)| of).collect()
+        }
+    }
+
+    const FLOOD: &str = "192.0.2.1";
+    const HONEST: &str = "198.51.100.7";
+
+    #[test]
+    fn s5_network_that_fills_its_share_is_refused_while_another_is_served_in_turn() {
+        let mut stand = SteppedQueue::of(1);
+        // one second of waiting is admitted: the first needs no wait
+        assert_eq!(stand.flood(FLOOD, 400), 11);
+        assert!(!stand.ask(FLOOD, Purpose::SignIn, ORDINARY));
+        assert!(stand.ask(HONEST, Purpose::SignIn, ORDINARY));
+        let order = stand.serve(2);
+        assert_eq!(order, [network(FLOOD), network(HONEST)]);
+        let HashError::Busy { retry_after } =
+            stand.state.busy(Purpose::SignIn, network(FLOOD), ORDINARY)
+        else {
+            panic!("busy")
+        };
+        assert_eq!(retry_after, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn s5_network_that_is_alone_has_the_whole_capacity() {
+        for address in [FLOOD, "", "2001:db8::1"] {
+            let mut stand = SteppedQueue::of(1);
+            assert_eq!(stand.flood(address, 400), 11, "{address}");
+            assert_eq!(stand.serve(400).len(), 11);
+            assert_eq!(SteppedQueue::of(2).flood(address, 400), 22);
+        }
+    }
+
+    #[test]
+    fn s5_nested_networks_fill_one_share() {
+        let mut stand = SteppedQueue::of(1);
+        let site = ["2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:300::1", "2001:db8:1:f00::1"];
+        let admitted: usize = site.iter().map(|address| stand.flood(address, 400)).sum();
+        let alone = SteppedQueue::of(1).flood(HONEST, 400);
+        assert!(admitted > alone, "addresses within the site are fair to each other");
+        // the site delays another network by one hash, however many of its networks wait
+        let wait = stand.state.expected_wait(Purpose::SignIn, network(HONEST), ORDINARY);
+        assert_eq!(wait, MEAN);
+        assert_eq!(stand.flood(HONEST, 400), 5, "every other turn in the same second");
+        let order = stand.serve(12);
+        let honest = order.iter().filter(|of| **of == network(HONEST)).count();
+        assert_eq!(honest, 5, "{order:?}");
+    }
+
+    #[test]
+    fn s5_jobs_beyond_their_deadline_are_refused_when_a_slot_comes_free() {
+        let mut stand = SteppedQueue::of(1);
+        stand.flood(FLOOD, 400);
+        stand.advance(MAX_WAIT - Duration::from_millis(1));
+        assert!(stand.ask(HONEST, Purpose::SignIn, ORDINARY));
+        assert_eq!(stand.serve(1), [network(FLOOD)]);
+        assert_eq!(stand.refused().len(), 0);
+        assert_eq!(stand.serve(5), [network(HONEST)]);
+        assert_eq!(stand.refused(), [FLOOD; 10]);
+    }
+
+    /// The places of the honest jobs among those that are served.
+    fn places(stand: &mut SteppedQueue, times: usize) -> Vec<usize> {
+        let order = stand.serve(times);
+        let places = order.iter().enumerate().filter(|(_, of)| **of == network(HONEST));
+        places.map(|(place, _)| place).collect()
+    }
+
+    #[test]
+    fn s5_sign_ins_of_one_network_go_once_before_each_sign_up_of_another() {
+        let mut stand = SteppedQueue::of(1);
+        stand.state.mean = Duration::from_millis(1);
+        for _ in 0..3 {
+            assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        }
+        stand.flood(FLOOD, 20);
+        assert_eq!(places(&mut stand, 17), [1, 3, 5]);
+        // whatever the flood sends besides
+        stand.flood(FLOOD, 20);
+        while stand.waiting.len() < 60 && stand.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
+        assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        let place = places(&mut stand, 60);
+        assert!(place.len() == 1 && place[0] <= 9, "{place:?}");
+    }
+
+    #[test]
+    fn s5_sign_ins_go_before_sign_ups_of_their_own_network_but_for_every_eighth() {
+        let mut stand = SteppedQueue::of(1);
+        stand.state.mean = Duration::from_millis(1);
+        for _ in 0..2 {
+            assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        }
+        stand.flood(HONEST, 20);
+        let purposes: Vec<_> = (0..17).map_while(|_| stand.served().map(|(_, of)| of)).collect();
+        let ups = purposes.iter().enumerate().filter(|(_, of)| **of == Purpose::SignUp);
+        assert_eq!(ups.map(|(place, _)| place).collect::<Vec<_>>(), [7, 15]);
+    }
+
+    #[test]
+    fn s5_sign_ins_of_many_networks_go_before_a_sign_up_but_for_every_eighth() {
+        let mut stand = SteppedQueue::of(1);
+        stand.state.mean = Duration::from_millis(1);
+        assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        for address in [
+            "192.0.2.1",
+            "192.0.3.1",
+            "192.0.4.1",
+            "192.0.5.1",
+            "192.0.6.1",
+            "192.0.7.1",
+            "192.0.8.1",
+            "192.0.9.1",
+            "192.0.10.1",
+        ] {
+            assert!(stand.ask(address, Purpose::SignIn, ORDINARY));
+        }
+        assert_eq!(places(&mut stand, 10), [7]);
+    }
+
+    #[test]
+    fn s5_sign_up_is_admitted_beside_full_sign_ins_of_another_network_and_waits_as_expected() {
+        let mut stand = SteppedQueue::of(1);
+        stand.flood(FLOOD, 400);
+        for n in 1..=4 {
+            assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY), "{n}");
+            let wait = stand.state.expected_wait(Purpose::SignUp, network(HONEST), ORDINARY);
+            assert_eq!(wait, MEAN * (2 * n + 1), "{n} wait of its own, and a sign-in before each");
+        }
+        assert_eq!(places(&mut stand, 20), [1, 3, 5, 7]);
+    }
+
+    #[test]
+    fn s5_sign_ups_of_another_network_are_admitted_beside_a_flood_of_both() {
+        let mut stand = SteppedQueue::of(2);
+        stand.flood(FLOOD, 400);
+        while stand.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
+        // seven sign-ins and one sign-up may go before it, in two slots
+        let wait = stand.state.expected_wait(Purpose::SignUp, network(HONEST), ORDINARY);
+        assert!(wait <= MEAN * 15 / 2, "{wait:?}");
+        assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+    }
+
+    #[test]
+    fn s5_expected_wait_is_a_sum_of_times() {
+        let mut stand = SteppedQueue::of(1);
+        let costly = Cost { work: 5 * ORDINARY.work, ..ORDINARY };
+        let wait = |stand: &SteppedQueue| {
+            stand.state.expected_wait(Purpose::SignIn, network(FLOOD), ORDINARY)
+        };
+        assert_eq!(wait(&stand), Duration::ZERO);
+        assert!(stand.ask(FLOOD, Purpose::SignIn, costly));
+        assert!(stand.ask(FLOOD, Purpose::SignIn, ORDINARY));
+        assert_eq!(wait(&stand), MEAN * 6);
+        stand.next().unwrap();
+        assert_eq!(wait(&stand), MEAN * 6, "the costly hash runs, and one waits");
+        // a costly hash that was measured says the same of an ordinary one
+        stand.state.measured(MEAN * 5, costly);
+        assert_eq!(stand.state.mean, MEAN);
+        stand.state.finished(costly);
+        stand.serve(1);
+        assert_eq!(wait(&stand), Duration::ZERO);
+        // so many are admitted as take a second
+        let admitted = |cost| {
+            let mut stand = SteppedQueue::of(1);
+            (0..20).filter(|_| stand.ask(HONEST, Purpose::SignIn, cost)).count()
+        };
+        assert_eq!((admitted(ORDINARY), admitted(costly)), (11, 3));
+    }
+
+    #[test]
+    fn s5_memory_of_hashes_that_run_is_bounded() {
+        let mut stand = SteppedQueue::of(3);
+        let most = ORDINARY.memory_kib * 3;
+        let hungry = Cost { memory_kib: most * 2, ..ORDINARY };
+        for (address, cost) in
+            [(HONEST, ORDINARY), (FLOOD, hungry), (HONEST, ORDINARY), (HONEST, ORDINARY)]
+        {
+            assert!(stand.ask(address, Purpose::SignIn, cost));
+        }
+        let first = stand.state.next(stand.now).unwrap();
+        assert_eq!(first.network, network(HONEST));
+        // its turn has come, and nobody overtakes it for ever
+        assert!(stand.next().is_none(), "it needs more than is free");
+        assert!(stand.state.has_work_for_another());
+        stand.state.finished(first.cost);
+        assert_eq!(stand.next(), Some((network(FLOOD), Purpose::SignIn)));
+        assert!(stand.next().is_none(), "it runs by itself");
+        stand.state.finished(hungry);
+        assert!(stand.next().is_some() && stand.next().is_some());
+        assert_eq!(stand.state.queued(), 0);
+        // several that fit together run together
+        let mut stand = SteppedQueue::of(3);
+        let half = Cost { memory_kib: most / 2, ..ORDINARY };
+        for _ in 0..3 {
+            assert!(stand.ask(FLOOD, Purpose::SignIn, half));
+        }
+        assert!(stand.next().is_some() && stand.next().is_some());
+        assert!(stand.next().is_none());
+    }
+}

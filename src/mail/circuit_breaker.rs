@@ -1,0 +1,556 @@
+//! Circuit breaker: what the courier knows of the mail server.
+//!
+//! Two kinds of bad days are told apart:
+//!
+//! - In an *outage* the server cannot be had, or says no before a recipient is named. Everything pauses,
+//!   and one letter at a time probes. Where the server refuses our user and password, the pauses grow
+//!   longer: providers lock accounts that fail to sign in again and again.
+//! - At RCPT and DATA no answer stops other letters, since one recipient may be the cause of it (S17).
+//!   The letters that were refused wait by themselves, see [`refusals`](crate::mail::refusals). When the
+//!   server takes a letter, all of them are due again; those that are refused once more after that are
+//!   at fault themselves, and wait as long as their own tries say (R48), until the server has taken
+//!   nothing for an hour.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::mail::delivery_failure::ReplyCode;
+use crate::mail::refusals::{
+    PROBE_INTERVAL, Recovered, RefusalOutcome, Refusals, RefusedAgain, Reply, is_due,
+};
+use crate::mail::{DeliveryFailure, LetterRequest};
+use crate::storage::{ClaimedLetter, LetterId, RefusedLetter};
+
+/// The longest pause between two probes while the server refuses our user and password.
+const LOGIN_PROBE_INTERVAL: Duration = Duration::from_secs(600);
+
+/// When a letter goes again for which there was no connection.
+const ANOTHER_CONNECTION: Duration = Duration::from_secs(2);
+
+/// Whether the mail server was there when it was last tried, and whether it took anything.
+#[derive(Debug, Default)]
+pub struct CircuitBreaker(Mutex<BreakerState>);
+
+#[derive(Debug, Default)]
+struct BreakerState {
+    outage: Option<Outage>,
+    refusals: Option<Refusals>,
+    refused_again: RefusedAgain,
+    connections: Option<Connections>,
+}
+
+/// How many connections of ours the server takes at once, since it refused one beside others.
+#[derive(Clone, Copy, Debug)]
+struct Connections {
+    most: usize,
+    /// When one more is tried.
+    more_at: Timestamp,
+}
+
+impl BreakerState {
+    /// Notes what the server said to the letter's recipient, and answers what is known since it last
+    /// took a letter, and whether this is the second recipient that is answered alike.
+    fn note(
+        &mut self,
+        letter: &ClaimedLetter,
+        answer: Reply,
+        now: Timestamp,
+    ) -> (&mut Refusals, bool) {
+        let refusals = self.refusals.get_or_insert_with(|| Refusals::new(now));
+        let is_news = refusals.note(answer, &letter.email);
+        (refusals, is_news)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    pause: Duration,
+    next_probe: Timestamp,
+    /// The server is there, and refuses our user and password.
+    refuses_login: bool,
+}
+
+impl Outage {
+    /// The longest pause between two probes.
+    fn longest(refuses_login: bool) -> Duration {
+        if refuses_login { LOGIN_PROBE_INTERVAL } else { PROBE_INTERVAL }
+    }
+
+    /// Without the server's words: they may hold anything, and are in the outbox.
+    fn log(failure: &DeliveryFailure, refuses_login: bool) {
+        let (stage, code) = (failure.stage.as_str(), failure.code);
+        match refuses_login {
+            true => tracing::error!(
+                stage,
+                code,
+                "the mail server refuses the user and the password of mail.smtp_url; letters wait, and \
+                 after a correction and a restart they leave"
+            ),
+            false => tracing::warn!(stage, code, "the mail server is not to be had; letters wait"),
+        }
+    }
+}
+
+impl CircuitBreaker {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether letters wait for the mail server.
+    pub fn is_open(&self) -> bool {
+        self.state().outage.is_some()
+    }
+
+    /// Whether a letter may probe now, during an outage; `None` without one. A probe goes alone: a
+    /// server that hangs is not given another one before it has been given up on.
+    pub(super) fn may_probe(&self, now: Timestamp, on_their_way: usize) -> Option<bool> {
+        self.state().outage.map(|outage| {
+            let longest = Outage::longest(outage.refuses_login);
+            is_due(outage.next_probe, now, longest) && on_their_way == 0
+        })
+    }
+
+    /// Letters to be tried ahead of their time, up to `most`.
+    pub(super) fn probes(&self, now: Timestamp, most: usize) -> Vec<LetterId> {
+        let BreakerState { refusals, refused_again, .. } = &mut *self.state();
+        let probes = refusals.as_mut().map(|refusals| refusals.probes(now, most, refused_again));
+        probes.unwrap_or_default()
+    }
+
+    /// Answers when the next probe is.
+    pub(super) fn server_is_down(&self, now: Timestamp, failure: &DeliveryFailure) -> Timestamp {
+        let mut state = self.state();
+        let refuses_login = failure.is_of_our_login();
+        if state.outage.is_none_or(|outage| outage.refuses_login != refuses_login) {
+            Outage::log(failure, refuses_login);
+        }
+        let longest = Outage::longest(refuses_login);
+        let pause = match state.outage {
+            None => Duration::from_secs(1),
+            // letters of one batch fail together: that is one failure
+            Some(Outage { pause, next_probe, .. }) if next_probe > now => pause.min(longest),
+            Some(Outage { pause, .. }) => (pause * 2).min(longest),
+        };
+        let next_probe = now + pause;
+        state.outage = Some(Outage { pause, next_probe, refuses_login });
+        next_probe
+    }
+
+    /// The server refused a connection while we had `others`: it takes so many for now, and one more is
+    /// tried every 20 s. Answers when the letter goes again. No other letter waits for it (S17).
+    pub(super) fn has_enough_connections(&self, now: Timestamp, others: usize) -> Timestamp {
+        let mut state = self.state();
+        let before = state.connections.map(|connections| connections.most);
+        let most = before.map_or(others, |before| before.min(others)).max(1);
+        if before != Some(most) {
+            tracing::info!(most, "the mail server takes no more connections of ours at once");
+        }
+        state.connections = Some(Connections { most, more_at: now + PROBE_INTERVAL });
+        now + ANOTHER_CONNECTION
+    }
+
+    /// How many connections of ours the server takes at once, up to `limit`.
+    pub(super) fn most_connections(&self, now: Timestamp, limit: usize) -> usize {
+        let mut state = self.state();
+        let Some(Connections { most, more_at }) = &mut state.connections else { return limit };
+        if is_due(*more_at, now, PROBE_INTERVAL) {
+            *most += 1;
+            *more_at = now + PROBE_INTERVAL;
+        }
+        let most = *most;
+        state.connections.take_if(|connections| connections.most >= limit);
+        most.min(limit)
+    }
+
+    /// The server is there, whatever it said.
+    pub(super) fn server_is_there(&self) {
+        if self.state().outage.take().is_some() {
+            tracing::info!("the mail server is back");
+        }
+    }
+
+    /// Learns which letters were refused before this courier began, and not followed by one that was
+    /// taken.
+    pub(super) fn remember(&self, refused: &[RefusedLetter], now: Timestamp) {
+        let mut state = self.state();
+        for letter in refused {
+            let refusals = state.refusals.get_or_insert_with(|| Refusals::new(now));
+            let refusal = letter.last_error.as_deref().and_then(ReplyCode::read);
+            let refusal = refusal.filter(|refusal| refusal.is_permanent());
+            if refusal.is_some() {
+                refusals.note(refusal, &letter.email);
+            }
+            match (letter.is_dead, refusal) {
+                (true, _) => refusals.insert_dead(letter.id, refusal),
+                (false, Some(refusal)) => refusals.insert_refused(letter.id, letter.tries, refusal),
+                (false, None) => refusals.insert_waiting(letter.id, letter.tries, None),
+            }
+        }
+    }
+
+    /// The letter was refused for now, or not answered at all.
+    pub(super) fn refused_temporarily(
+        &self,
+        letter: &ClaimedLetter,
+        answer: Reply,
+        now: Timestamp,
+    ) {
+        let mut state = self.state();
+        let (refusals, _) = state.note(letter, answer, now);
+        refusals.insert_waiting(letter.id, letter.tries + 1, answer);
+    }
+
+    /// The letter was refused for good; answers whether that is believed. It is not if another
+    /// recipient was refused alike since the server last took a letter, or before that where the letter
+    /// went again because of it, unless the refusal is about the address itself. Nothing is kept of a
+    /// farewell that is given up, so its first refusal is not believed either.
+    pub(super) fn refused_permanently(
+        &self,
+        letter: &ClaimedLetter,
+        refusal: ReplyCode,
+        now: Timestamp,
+    ) -> RefusalOutcome {
+        let mut state = self.state();
+        let shared = state.refused_again.get(&letter.id).copied();
+        let (refusals, is_news) = state.note(letter, Some(refusal), now);
+        let is_about_us = !refusal.is_bad_address();
+        if is_news && is_about_us {
+            tracing::warn!("the mail server refuses several recipients alike; their letters wait");
+        }
+        let waits = match shared {
+            None => letter.kind == LetterRequest::FAREWELL,
+            Some(shared) => shared == Some(refusal),
+        };
+        if is_about_us && (waits || refusals.is_common(Some(refusal))) {
+            refusals.insert_refused(letter.id, letter.tries + 1, refusal);
+            return RefusalOutcome::Waits;
+        }
+        // an address that is wrong twice stays so
+        match is_about_us || shared.is_none() {
+            true => refusals.insert_dead(letter.id, Some(refusal)),
+            false => refusals.remove(letter.id),
+        }
+        state.refused_again.remove(&letter.id);
+        RefusalOutcome::Dies
+    }
+
+    /// Letters that were given up before the same refusal met another recipient. They are to wait
+    /// again; asking twice does no harm.
+    pub(super) fn wrongly_dead(&self) -> Vec<LetterId> {
+        self.state().refusals.as_ref().map(Refusals::wrongly_dead).unwrap_or_default()
+    }
+
+    /// Whether the server has taken another letter since this one was given up, and this one goes again.
+    pub(super) fn is_retried(&self, letter: LetterId) -> bool {
+        self.state().refused_again.contains_key(&letter)
+    }
+
+    /// The letter was given up after all of its tries.
+    pub(super) fn exhausted(&self, letter: LetterId, now: Timestamp) {
+        let BreakerState { refusals, refused_again, .. } = &mut *self.state();
+        let was_refused_again = refused_again.remove(&letter).is_some();
+        match refusals {
+            Some(refusals) if was_refused_again && !refusals.is_server_at_fault(now) => {
+                refusals.remove(letter);
+            }
+            Some(refusals) => refusals.insert_dead(letter, None),
+            None => {}
+        }
+    }
+
+    /// The server took this letter. Answers which others go again.
+    pub(super) fn taken(&self, letter: LetterId, now: Timestamp) -> Recovered {
+        let mut state = self.state();
+        state.refused_again.remove(&letter);
+        let Some(mut refusals) = state.refusals.take() else { return Recovered::default() };
+        refusals.remove(letter);
+        refusals.recovered(&mut state.refused_again, now)
+    }
+
+    /// The letter is no longer in the outbox.
+    pub(super) fn forget(&self, letter: LetterId) {
+        let mut state = self.state();
+        state.refused_again.remove(&letter);
+        if let Some(refusals) = &mut state.refusals {
+            refusals.remove(letter);
+        }
+        state.refusals.take_if(|refusals| refusals.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Stage;
+
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_000_000);
+
+    /// No answer at all.
+    const SILENCE: Reply = None;
+
+    fn after(seconds: u64) -> Timestamp {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    fn id(number: u128) -> LetterId {
+        LetterId::new(uuid::Uuid::from_u128(number))
+    }
+
+    /// Each has its own recipient.
+    fn letter(number: u128) -> ClaimedLetter {
+        ClaimedLetter {
+            id: id(number),
+            lease: uuid::Uuid::nil(),
+            leased_until: NOW,
+            kind: "sign-up".to_owned(),
+            email: format!("person{number}@example.org").parse().unwrap(),
+            locale: None,
+            account: None,
+            facts: String::new(),
+            created_at: NOW,
+            due_at: NOW,
+            tries: 0,
+        }
+    }
+
+    fn for_good(breaker: &CircuitBreaker, letter: &ClaimedLetter, words: &str) -> RefusalOutcome {
+        breaker.refused_permanently(letter, ReplyCode::read(words).unwrap(), NOW)
+    }
+
+    #[test]
+    fn s15_a_clock_that_is_set_back_puts_off_no_probe() {
+        let breaker = CircuitBreaker::default();
+        let failure = DeliveryFailure::new(Stage::Connection, "refused");
+        breaker.server_is_down(after(1_800), &failure);
+        assert_eq!(breaker.may_probe(after(1_800), 0), Some(false));
+        assert_eq!(breaker.may_probe(NOW, 0), Some(true));
+        breaker.server_is_there();
+        breaker.refused_temporarily(&letter(1), SILENCE, after(1_800));
+        assert_eq!(breaker.probes(after(1_800), 1), []);
+        assert_eq!(breaker.probes(NOW, 1), [id(1)]);
+    }
+
+    #[test]
+    fn r48_a_server_that_is_down_is_probed_with_growing_pauses_that_have_an_end() {
+        let breaker = CircuitBreaker::default();
+        let failure = DeliveryFailure::new(Stage::Connection, "refused");
+        assert_eq!(breaker.may_probe(NOW, 0), None);
+        let mut now = NOW;
+        for pause in [1, 2, 4, 8, 16, 20, 20] {
+            let probe = breaker.server_is_down(now, &failure);
+            assert_eq!(probe, now + Duration::from_secs(pause));
+            // others of the same batch
+            assert_eq!(breaker.server_is_down(now, &failure), probe);
+            assert_eq!(breaker.may_probe(now, 0), Some(false));
+            assert_eq!(breaker.may_probe(probe, 1), Some(false));
+            assert_eq!(breaker.may_probe(probe, 0), Some(true));
+            now = probe;
+        }
+        breaker.server_is_there();
+        assert_eq!(breaker.may_probe(now, 0), None);
+    }
+
+    #[test]
+    fn s17_a_server_that_limits_connections_gets_fewer_and_one_more_now_and_then() {
+        let breaker = CircuitBreaker::default();
+        assert_eq!(breaker.most_connections(NOW, 24), 24);
+        assert_eq!(breaker.has_enough_connections(NOW, 10), after(2));
+        assert_eq!(breaker.may_probe(NOW, 0), None, "nothing waits for it");
+        assert_eq!(breaker.most_connections(after(19), 24), 10);
+        assert_eq!(breaker.most_connections(after(20), 24), 11);
+        assert_eq!(breaker.most_connections(after(21), 24), 11);
+        breaker.has_enough_connections(after(22), 10);
+        assert_eq!(breaker.most_connections(after(23), 24), 10);
+        let mut most = 10;
+        for step in 1..=14 {
+            most = breaker.most_connections(after(23 + step * 20), 24);
+        }
+        assert_eq!(most, 24);
+        // before the clock was set back
+        breaker.has_enough_connections(after(1_800), 3);
+        assert_eq!(breaker.most_connections(NOW, 24), 4);
+    }
+
+    #[test]
+    fn r48_a_server_that_refuses_our_password_is_asked_ever_more_seldom() {
+        let breaker = CircuitBreaker::default();
+        let refused = DeliveryFailure::answered(Stage::Authentication, 535, "5.7.8 no");
+        let mut now = NOW;
+        for pause in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600] {
+            let probe = breaker.server_is_down(now, &refused);
+            assert_eq!(probe, now + Duration::from_secs(pause));
+            assert_eq!(breaker.may_probe(now, 0), Some(false), "{pause}");
+            assert_eq!(breaker.may_probe(probe, 0), Some(true), "{pause}");
+            now = probe;
+        }
+        // one that is busy, or that cannot be had, is asked as often as ever
+        let others = [
+            DeliveryFailure::answered(Stage::Authentication, 454, "4.7.0 later"),
+            DeliveryFailure::answered(Stage::Greeting, 554, "no"),
+            DeliveryFailure::new(Stage::Connection, "refused"),
+        ];
+        for failure in others {
+            let probe = breaker.server_is_down(now, &failure);
+            assert_eq!(probe, now + Duration::from_secs(20), "{failure}");
+            now = probe;
+        }
+        breaker.server_is_there();
+        assert_eq!(breaker.may_probe(now, 0), None);
+    }
+
+    #[test]
+    fn r48_refused_letters_are_probed_in_turns_and_all_are_due_when_one_is_taken() {
+        let breaker = CircuitBreaker::default();
+        for number in 1..=5 {
+            breaker.refused_temporarily(&letter(number), SILENCE, NOW);
+        }
+        assert!(breaker.probes(after(19), 2).is_empty());
+        assert_eq!(breaker.probes(after(20), 2), [1, 2].map(id));
+        assert!(breaker.probes(after(20), 2).is_empty());
+        assert!(breaker.probes(after(40), 0).is_empty());
+        assert_eq!(breaker.probes(after(40), 2), [3, 4].map(id));
+        assert_eq!(breaker.probes(after(60), 2), [5, 1].map(id));
+        breaker.forget(id(5));
+        let recovered = Recovered { waiting: [1, 2, 3].map(id).to_vec(), dead: Vec::new() };
+        assert_eq!(breaker.taken(id(4), NOW), recovered);
+        assert!(breaker.probes(after(1_000), 9).is_empty());
+    }
+
+    #[test]
+    fn s17_the_letter_that_failed_least_is_probed_first() {
+        let breaker = CircuitBreaker::default();
+        for _ in 0..3 {
+            breaker.refused_temporarily(&letter(1), SILENCE, NOW);
+            breaker.refused_temporarily(&letter(2), SILENCE, NOW);
+        }
+        breaker.refused_temporarily(&ClaimedLetter { tries: 9, ..letter(3) }, SILENCE, NOW);
+        breaker.refused_temporarily(&letter(4), SILENCE, NOW);
+        assert_eq!(breaker.probes(after(20), 3), [4, 1, 2].map(id));
+        // probes that fail count as failures, too
+        breaker.refused_temporarily(&letter(4), SILENCE, NOW);
+        assert_eq!(breaker.probes(after(40), 1), [4].map(id));
+        breaker.refused_temporarily(&letter(4), SILENCE, NOW);
+        assert_eq!(breaker.probes(after(60), 4), [1, 2, 4, 3].map(id));
+    }
+
+    #[test]
+    fn a_letter_that_is_refused_while_others_are_taken_is_not_probed() {
+        let breaker = CircuitBreaker::default();
+        breaker.refused_temporarily(&letter(1), SILENCE, NOW);
+        assert_eq!(breaker.taken(id(2), NOW).waiting, [id(1)]);
+        breaker.refused_temporarily(&letter(1), SILENCE, NOW);
+        assert!(breaker.probes(after(20), 9).is_empty());
+        assert_eq!(breaker.taken(id(3), NOW), Recovered::default());
+        // another one is, and it by itself
+        breaker.refused_temporarily(&letter(4), SILENCE, NOW);
+        assert_eq!(breaker.probes(after(20), 9), [id(4)]);
+    }
+
+    #[test]
+    fn f12_a_refusal_for_good_is_believed_until_it_meets_another_recipient() {
+        let breaker = CircuitBreaker::default();
+        assert_eq!(for_good(&breaker, &letter(1), "554 quota"), RefusalOutcome::Dies);
+        // the same recipient once more is no evidence, nor is another refusal
+        let again = ClaimedLetter { id: id(11), ..letter(1) };
+        assert_eq!(for_good(&breaker, &again, "554 quota"), RefusalOutcome::Dies);
+        assert_eq!(for_good(&breaker, &letter(2), "550 5.7.1 no"), RefusalOutcome::Dies);
+        assert!(breaker.wrongly_dead().is_empty());
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(breaker.wrongly_dead(), [1, 11].map(id));
+        // one probe is enough, and the dead are none
+        assert_eq!(breaker.probes(after(20), 9), [id(3)]);
+        let recovered = breaker.taken(id(4), NOW);
+        assert_eq!(recovered.waiting, [id(3)]);
+        assert_eq!(recovered.dead, [1, 11].map(id), "and not 2, which was refused like no other");
+        assert_eq!([1, 2].map(|number| breaker.is_retried(id(number))), [true, false]);
+        // refused alike as before, they wait as long as their own tries say
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(breaker.taken(id(5), NOW), Recovered::default());
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
+        // by a refusal of its own the letter is at fault
+        assert_eq!(for_good(&breaker, &letter(3), "554 5.7.1 spam"), RefusalOutcome::Dies);
+        assert_eq!(for_good(&breaker, &letter(1), "550 5.1.1 who?"), RefusalOutcome::Dies);
+        assert!(breaker.wrongly_dead().is_empty());
+    }
+
+    #[test]
+    fn f12_a_letter_at_fault_that_is_refused_like_others_is_given_up_for_none_of_it() {
+        let breaker = CircuitBreaker::default();
+        breaker.refused_temporarily(&letter(1), SILENCE, NOW);
+        breaker.refused_temporarily(&letter(2), SILENCE, NOW);
+        assert_eq!(breaker.taken(id(3), NOW).waiting, [1, 2].map(id));
+        assert_eq!(for_good(&breaker, &letter(1), "554 quota"), RefusalOutcome::Dies);
+        assert_eq!(for_good(&breaker, &letter(2), "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(breaker.wrongly_dead(), [id(1)]);
+    }
+
+    #[test]
+    fn f12_letters_at_fault_are_probed_if_others_fare_alike_and_go_again_after_an_hour() {
+        let breaker = CircuitBreaker::default();
+        let later = ReplyCode::read("450 4.2.0 later");
+        for number in 1..=2 {
+            breaker.refused_temporarily(&letter(number), later, NOW);
+        }
+        assert_eq!(breaker.taken(id(3), NOW).waiting, [1, 2].map(id));
+        breaker.refused_temporarily(&letter(1), later, NOW);
+        assert_eq!(breaker.probes(after(20), 9), []);
+        breaker.refused_temporarily(&letter(2), later, NOW);
+        assert_eq!(breaker.probes(after(20), 9), [1, 2].map(id));
+        assert_eq!(breaker.taken(id(3), after(30)), Recovered::default(), "by their own tries");
+        for number in 1..=2 {
+            breaker.refused_temporarily(&letter(number), later, after(30));
+        }
+        assert_eq!(breaker.taken(id(3), after(30 + 3_600)).waiting, [1, 2].map(id));
+    }
+
+    #[test]
+    fn f12_unknown_addresses_are_given_up_and_tried_once_more_if_they_were_several() {
+        let breaker = CircuitBreaker::default();
+        for number in 1..=2 {
+            assert_eq!(for_good(&breaker, &letter(number), "550 5.1.1 who?"), RefusalOutcome::Dies);
+        }
+        assert!(breaker.wrongly_dead().is_empty());
+        assert!(breaker.probes(after(20), 9).is_empty());
+        assert_eq!(breaker.taken(id(3), NOW).dead, [1, 2].map(id));
+        // a single one is not
+        assert_eq!(for_good(&breaker, &letter(4), "550 5.1.1 who?"), RefusalOutcome::Dies);
+        assert_eq!(breaker.taken(id(5), NOW), Recovered::default());
+    }
+
+    #[test]
+    fn f12_a_letter_that_ran_out_of_tries_meanwhile_goes_again() {
+        let breaker = CircuitBreaker::default();
+        breaker.refused_temporarily(&letter(1), SILENCE, NOW);
+        breaker.exhausted(id(1), NOW);
+        assert!(breaker.probes(after(20), 9).is_empty());
+        assert_eq!(breaker.taken(id(2), NOW).dead, [id(1)]);
+        breaker.exhausted(id(1), NOW);
+        assert_eq!(breaker.taken(id(2), NOW), Recovered::default());
+    }
+
+    #[test]
+    fn f12_a_farewell_waits_since_nothing_is_kept_of_it() {
+        let breaker = CircuitBreaker::default();
+        let farewell = ClaimedLetter { kind: LetterRequest::FAREWELL.to_owned(), ..letter(1) };
+        assert_eq!(for_good(&breaker, &farewell, "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(for_good(&breaker, &farewell, "550 5.1.1 who?"), RefusalOutcome::Dies);
+    }
+
+    #[test]
+    fn f12_what_died_before_a_restart_is_remembered() {
+        let dead = |number, words: &str| RefusedLetter {
+            id: id(number),
+            email: letter(number).email,
+            tries: 1,
+            is_dead: true,
+            last_error: Some(words.to_owned()),
+        };
+        let breaker = CircuitBreaker::default();
+        breaker.remember(&[dead(1, "554 quota"), dead(2, "it took too long")], NOW);
+        assert!(breaker.wrongly_dead().is_empty());
+        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(breaker.wrongly_dead(), [id(1)]);
+        assert_eq!(breaker.taken(id(4), NOW).dead, [1, 2].map(id));
+    }
+}

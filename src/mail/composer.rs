@@ -1,0 +1,324 @@
+//! What a letter has to say by the time that it leaves.
+//!
+//! The outbox says what was asked for; what has become of the address and of the account since then
+//! is looked up here, so that requests do the same work for every address. Links are minted here,
+//! in the transaction that stores their digest: their life starts as the letter leaves.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::mail::courier::{Courier, HOUR, POLL_INTERVAL};
+use crate::mail::{Letter, LetterCap, LetterRequest};
+use crate::model::{
+    AccountLinkPurpose, EmailAddress, EmailChange, EmailChangeId, LinkToken, Locale, SignUp,
+};
+use crate::storage::{AccountRecord, ClaimedLetter, Connection, NewAccountLink, StoreError};
+
+/// What the courier found out about a claimed letter.
+pub(super) enum Composition {
+    Send {
+        content: Letter,
+        /// The language of the person it goes to, where it is known better than by the request.
+        locale: Option<Locale>,
+    },
+    /// Nobody to write to, or nothing to say any more.
+    Drop,
+    /// The address has had its share of this hour.
+    Wait { until: Timestamp },
+    /// The lease has passed to another courier.
+    Lost,
+}
+
+impl Composition {
+    fn send(content: Letter, locale: Option<Locale>) -> Self {
+        Self::Send { content, locale }
+    }
+
+    fn to_owner(content: Letter, owner: &AccountRecord) -> Self {
+        Self::Send { content, locale: owner.account.locale.clone() }
+    }
+}
+
+impl Courier {
+    /// What the letter has to say by now. Mints and stores the digest of the link that it carries,
+    /// in this transaction: the link's life starts here.
+    pub(super) async fn compose(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        request: LetterRequest,
+    ) -> Result<Composition, StoreError> {
+        let now = self.clock.now();
+        if !tx.holds_lease(letter, now).await? {
+            return Ok(Composition::Lost);
+        }
+        // of several that were put off, the last says it all; so it is asked before they are counted. Notices
+        // tell of one event each
+        let by_strangers = request.cap() == LetterCap::PerRecipient;
+        let was_put_off = by_strangers && letter.due_at > letter.created_at;
+        if was_put_off && tx.is_superseded(letter).await? {
+            return Ok(Composition::Drop);
+        }
+        if let Some(until) = self.over_the_limit(tx, letter, request.cap(), now).await? {
+            return Ok(match by_strangers && tx.is_superseded(letter).await? {
+                true => Composition::Drop,
+                false => Composition::Wait { until },
+            });
+        }
+        // the row of the sign-up goes before that of the account: an activation that is under way
+        // finds a contested sign-up, or is over when the account is looked for
+        match request {
+            LetterRequest::PasswordReset { .. } => {
+                tx.contest_sign_up_of(&letter.email, now).await?;
+            }
+            LetterRequest::SignUp { .. } | LetterRequest::NewLink => {
+                tx.lock_sign_up(&letter.email).await?;
+            }
+            _ => {}
+        }
+        let owner = tx.find_account_by_email(&letter.email).await?;
+        let reset = (AccountLinkPurpose::PasswordReset, self.links.reset_ttl.duration());
+        match (request, owner) {
+            (LetterRequest::SignUp { at, browser }, Some(owner)) => {
+                if let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? {
+                    tx.consume_sign_up(waiting.sign_up.id, true).await?;
+                    tx.attach_events(waiting.sign_up.id, owner.account.id).await?;
+                }
+                Ok(Composition::to_owner(Letter::AccountExists { at, browser }, &owner))
+            }
+            (LetterRequest::SignUp { at, browser }, None) => {
+                self.activation(tx, letter, now, Some((at, browser))).await
+            }
+            // a waiting sign-up has no password that could be reset: one is chosen as it is confirmed
+            (LetterRequest::NewLink | LetterRequest::PasswordReset { .. }, None) => {
+                self.activation(tx, letter, now, None).await
+            }
+            (LetterRequest::PasswordReset { at, browser }, Some(owner)) => {
+                let content =
+                    |link, valid_for| Letter::PasswordReset { link, valid_for, at, browser };
+                self.to_choose_a_password(tx, owner, now, reset, content).await
+            }
+            (LetterRequest::OperatorReset, Some(owner)) => {
+                let content = |link, valid_for| Letter::OperatorReset { link, valid_for };
+                self.to_choose_a_password(tx, owner, now, reset, content).await
+            }
+            (LetterRequest::Invitation, Some(owner)) => {
+                let first = (AccountLinkPurpose::Invitation, self.links.invitation_ttl.duration());
+                let content = |link, valid_for| Letter::Invitation { link, valid_for };
+                self.to_choose_a_password(tx, owner, now, first, content).await
+            }
+            (LetterRequest::EmailChange { change, at, browser }, owner) => {
+                self.to_confirm_the_address(tx, &change, owner, now, (at, browser)).await
+            }
+            (LetterRequest::EmailChangeNotice { change, at, browser }, Some(owner)) => {
+                self.to_stop_the_change(tx, &change, &owner, now, (at, browser)).await
+            }
+            // there is nothing to confirm, nobody to choose, or the address has moved on already
+            (LetterRequest::NewLink, Some(_))
+            | (
+                LetterRequest::OperatorReset
+                | LetterRequest::Invitation
+                | LetterRequest::EmailChangeNotice { .. },
+                None,
+            ) => Ok(Composition::Drop),
+            (LetterRequest::SessionEnded { at, client, browser }, _) => {
+                Ok(Composition::send(Letter::SessionEnded { at, client, browser }, None))
+            }
+            (LetterRequest::PasswordChanged { at, browser, by_link }, _) => {
+                Ok(Composition::send(Letter::PasswordChanged { at, browser, by_link }, None))
+            }
+            (LetterRequest::EmailChanged { at, email }, _) => {
+                let shown = email.parse().map(|email: EmailAddress| email.to_unicode());
+                let new_email = shown.unwrap_or(email);
+                Ok(Composition::send(Letter::EmailChanged { new_email, at }, None))
+            }
+            (LetterRequest::AccountDeleted { at, by_operator }, _) => {
+                Ok(Composition::send(Letter::AccountDeleted { at, by_operator }, None))
+            }
+        }
+    }
+
+    /// To the new address: the link that lets it take effect. Where it has an account, its owner is
+    /// told, and the one who asked learns nothing.
+    async fn to_confirm_the_address(
+        &self,
+        tx: &mut Connection,
+        change: &str,
+        owner: Option<AccountRecord>,
+        now: Timestamp,
+        (at, browser): (i64, Option<String>),
+    ) -> Result<Composition, StoreError> {
+        let ttl = self.links.email_ttl.duration();
+        let Some(change) = pending(tx, change, now, ttl).await? else {
+            return Ok(Composition::Drop);
+        };
+        if let Some(owner) = owner {
+            return Ok(Composition::to_owner(Letter::AddressInUse { at, browser }, &owner));
+        }
+        // never beyond the links that stop it
+        let until = (now + ttl).min(change.ends_at(ttl));
+        let link = self.link_of(tx, &change, AccountLinkPurpose::EmailChange, now, until).await?;
+        let valid_for = until.since(now).as_secs();
+        let content = Letter::EmailChange { link, valid_for, at, browser };
+        let mover = tx.find_account(change.account).await?;
+        Ok(Composition::send(content, mover.and_then(|mover| mover.account.locale)))
+    }
+
+    /// To the old address: what is about to happen, and the link that stops it.
+    async fn to_stop_the_change(
+        &self,
+        tx: &mut Connection,
+        change: &str,
+        owner: &AccountRecord,
+        now: Timestamp,
+        (at, browser): (i64, Option<String>),
+    ) -> Result<Composition, StoreError> {
+        let ttl = self.links.email_ttl.duration();
+        let Some(change) = pending(tx, change, now, ttl).await? else {
+            return Ok(Composition::Drop);
+        };
+        // as long as any link can confirm it, so that nobody waits until it cannot be stopped
+        let until = change.ends_at(ttl);
+        let purpose = AccountLinkPurpose::EmailChangeStop;
+        let link = self.link_of(tx, &change, purpose, now, until).await?;
+        let (valid_for, new_email) = (until.since(now).as_secs(), change.email.to_unicode());
+        let content = Letter::EmailChangeNotice { link, valid_for, new_email, at, browser };
+        Ok(Composition::to_owner(content, owner))
+    }
+
+    /// The letter with a fresh link, if a sign-up waits, whose row this transaction holds. It tells of the sign-up that caused it,
+    /// which need not be the first: somebody else's browser would make its reader disavow their own.
+    async fn activation(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        now: Timestamp,
+        request: Option<(i64, Option<String>)>,
+    ) -> Result<Composition, StoreError> {
+        let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? else {
+            return Ok(Composition::Drop);
+        };
+        let SignUp { id, created_at, user_agent, locale, .. } = waiting.sign_up;
+        // never beyond the sign-up itself
+        let until = (now + self.links.activation_ttl.duration()).min(waiting.expires_at);
+        if until <= now {
+            return Ok(Composition::Drop);
+        }
+        let token = LinkToken::new(self.entropy.secret());
+        tx.insert_activation_link(&token.digest(), id, now, until).await?;
+        let (signed_up_at, browser) = request.unwrap_or_else(|| {
+            let browser = user_agent.and_then(|user_agent| user_agent.describe());
+            (created_at.unix_millis(), browser)
+        });
+        let content = Letter::Activation {
+            link: self.url("activate", &token),
+            valid_for: until.since(now).as_secs(),
+            signed_up_at,
+            browser,
+        };
+        Ok(Composition::send(content, locale))
+    }
+
+    /// A letter to the owner of an account with a link to choose a password. Nobody signs in to a
+    /// disabled account, so there is nothing to choose.
+    async fn to_choose_a_password(
+        &self,
+        tx: &mut Connection,
+        owner: AccountRecord,
+        now: Timestamp,
+        (purpose, ttl): (AccountLinkPurpose, Duration),
+        content: impl FnOnce(String, u64) -> Letter,
+    ) -> Result<Composition, StoreError> {
+        // held and read again: no link goes to an address that the account has just left
+        if !tx.lock_account(owner.account.id).await? {
+            return Ok(Composition::Drop);
+        }
+        let now_there = tx.find_account(owner.account.id).await?;
+        let is_theirs = |now_there: &AccountRecord| {
+            now_there.account.email == owner.account.email && now_there.disabled_at.is_none()
+        };
+        let Some(owner) = now_there.filter(is_theirs) else { return Ok(Composition::Drop) };
+        let token = LinkToken::new(self.entropy.secret());
+        tx.insert_account_link(&NewAccountLink {
+            digest: &token.digest(),
+            purpose,
+            account: owner.account.id,
+            email_change: None,
+            now,
+            expires_at: now + ttl,
+        })
+        .await?;
+        let content = content(self.url("reset-password", &token), ttl.as_secs());
+        Ok(Composition::to_owner(content, &owner))
+    }
+
+    /// Mints a link of a change of address.
+    async fn link_of(
+        &self,
+        tx: &mut Connection,
+        change: &EmailChange,
+        purpose: AccountLinkPurpose,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<String, StoreError> {
+        let token = LinkToken::new(self.entropy.secret());
+        tx.insert_account_link(&NewAccountLink {
+            digest: &token.digest(),
+            purpose,
+            account: change.account,
+            email_change: Some(change.id),
+            now,
+            expires_at,
+        })
+        .await?;
+        let page = match purpose {
+            AccountLinkPurpose::EmailChangeStop => "confirm-email/stop",
+            AccountLinkPurpose::EmailChange => "confirm-email",
+            AccountLinkPurpose::PasswordReset | AccountLinkPurpose::Invitation => "reset-password",
+        };
+        Ok(self.url(page, &token))
+    }
+
+    fn url(&self, page: &str, token: &LinkToken) -> String {
+        format!("{}/{page}?token={}", self.public_url.as_str(), token.reveal())
+    }
+
+    /// When the address may get its next letter, if it has had its share of this hour (R35).
+    async fn over_the_limit(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        cap: LetterCap,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let own = [letter.kind.as_str()];
+        let (share, kind, counted): (_, _, &[&str]) = match cap {
+            _ if !self.limits.enabled => return Ok(None),
+            LetterCap::None => return Ok(None),
+            LetterCap::PerRecipient => {
+                (self.limits.letters_per_hour.get(), None, &LetterRequest::PER_RECIPIENT_KINDS)
+            }
+            LetterCap::PerNotice => {
+                (self.limits.notices_per_hour.get(), Some(letter.kind.as_str()), &own)
+            }
+        };
+        // those that were claimed before this one have not left yet, but will
+        let (sent, ahead) = tx.letters_counted(letter, (kind, counted), now - HOUR, now).await?;
+        if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
+            return Ok(Some(*sent_at + HOUR));
+        }
+        Ok((sent.len() + ahead >= share).then(|| now + POLL_INTERVAL))
+    }
+}
+
+/// The change of address that a letter is about, if it still waits.
+async fn pending(
+    tx: &mut Connection,
+    id: &str,
+    now: Timestamp,
+    link_ttl: Duration,
+) -> Result<Option<EmailChange>, StoreError> {
+    let Ok(id) = id.parse::<EmailChangeId>() else { return Ok(None) };
+    let change = tx.find_email_change(id).await?;
+    Ok(change.filter(|change| change.is_pending(now, link_ttl)))
+}

@@ -1,0 +1,318 @@
+//! Why a letter did not leave, and whose fault that is.
+
+use std::fmt;
+
+/// How many characters of a mail server's words are kept.
+const MAX_WORDS: usize = 500;
+
+/// How far a letter got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Finding the address of the mail server.
+    Lookup,
+    Connection,
+    /// Until the server has greeted, and said what it can do.
+    Greeting,
+    /// The server does not encrypt, or shows a certificate that is not good.
+    Encryption,
+    Authentication,
+    Sender,
+    Recipient,
+    /// The letter itself, up to the answer to its final dot.
+    Content,
+    /// Writing it as a file.
+    File,
+}
+
+impl Stage {
+    /// One word of it, for programs and for the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lookup => "lookup",
+            Self::Connection => "connection",
+            Self::Greeting => "greeting",
+            Self::Encryption => "encryption",
+            Self::Authentication => "authentication",
+            Self::Sender => "sender",
+            Self::Recipient => "recipient",
+            Self::Content => "content",
+            Self::File => "file",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lookup => "the mail server's name was not found",
+            Self::Connection => "the mail server cannot be reached",
+            Self::Greeting => "the mail server takes nothing from us",
+            Self::Encryption => "the way to the mail server cannot be encrypted",
+            Self::Authentication => "the mail server refuses the user or the password",
+            Self::Sender => "the mail server refuses the sender",
+            Self::Recipient => "the mail server refuses the recipient",
+            Self::Content => "the mail server did not take the letter",
+            Self::File => "the letter cannot be written",
+        })
+    }
+}
+
+/// Whose fault it is that a letter did not leave, as far as one answer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The server's, or that of our settings: no letter would leave.
+    Server,
+    /// No one's: the server takes no more connections of ours at once.
+    Connections,
+    /// The letter's, for now (4yz, RFC 5321 §4.2.1), unless other recipients fare alike.
+    Transient,
+    /// The letter's, for good (5yz), unless other recipients are refused alike.
+    Permanent,
+}
+
+/// A refusal without its words, so that two can be compared: words name recipients and queue ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplyCode {
+    /// The reply code (RFC 5321 §4.2.1).
+    code: u16,
+    /// The enhanced status code (RFC 3463 §2), where the server gave one.
+    status: Option<(u16, u16, u16)>,
+}
+
+impl ReplyCode {
+    /// Reads the refusal at the beginning of a server's words, as they stand in the outbox.
+    pub(super) fn read(words: &str) -> Option<Self> {
+        let (code, rest) = words.split_at_checked(3)?;
+        let code = code.parse().ok().filter(|code| (200..600).contains(code))?;
+        let mut numbers = rest.split_whitespace().next().unwrap_or_default().split('.');
+        let mut number = || numbers.next().and_then(|number| number.parse().ok());
+        let status = number().zip(number()).zip(number()).map(|((a, b), c)| (a, b, c));
+        Some(Self { code, status: status.filter(|_| numbers.next().is_none()) })
+    }
+
+    /// Whether the server says that there is no use in another try (5yz).
+    pub(super) fn is_permanent(self) -> bool {
+        self.code >= 500
+    }
+
+    /// Whether the status code says that the recipient's address is at fault (RFC 3463 §3.2, and
+    /// X.1.10 of RFC 7505 §5): no such mailbox, no such domain, moved, takes no mail.
+    pub(super) fn is_bad_address(self) -> bool {
+        matches!(self.status, Some((5, 1, 1..=4 | 6 | 10)))
+    }
+}
+
+/// What went wrong on the way to the mail server, where it was no answer of the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionError {
+    /// Nothing listens there.
+    Refused,
+    TimedOut,
+    Certificate(CertificateFault),
+}
+
+/// Why a certificate is not good (RFC 5280 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// Expired, or not valid yet.
+    Expired,
+    WrongName,
+    UnknownIssuer,
+    /// It is the certificate of an authority, and no server's.
+    Authority,
+    Other,
+}
+
+/// A letter that did not leave.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{stage}: {words}")]
+pub struct DeliveryFailure {
+    pub stage: Stage,
+    /// Of the server's answer, where it gave one.
+    pub code: Option<u16>,
+    /// The server's last words, or what went wrong: one line, not without end.
+    pub words: String,
+    pub connection_error: Option<ConnectionError>,
+    /// How many other connections to the server we had when it refused another one.
+    pub(super) others: usize,
+}
+
+impl DeliveryFailure {
+    pub fn new(stage: Stage, words: &str) -> Self {
+        Self { stage, code: None, words: sanitize(words), connection_error: None, others: 0 }
+    }
+
+    pub(super) fn of(self, connection_error: Option<ConnectionError>) -> Self {
+        Self { connection_error, ..self }
+    }
+
+    pub(super) fn beside(self, others: usize) -> Self {
+        Self { others, ..self }
+    }
+
+    /// The server hung up without an answer.
+    pub(super) fn is_hang_up(&self) -> bool {
+        self.code.is_none()
+            && self.connection_error.is_none()
+            && self.words.contains("incomplete response")
+    }
+
+    /// What the server answered.
+    pub fn answered(stage: Stage, code: u16, words: &str) -> Self {
+        Self { code: Some(code), ..Self::new(stage, &format!("{code} {words}")) }
+    }
+
+    /// Until the recipient is named, all letters are alike to the server: whatever it says, it says
+    /// to us, and no letter is at fault. From there on the recipient may be the cause of any answer,
+    /// of 421 and of a hang-up as well, since relays pass on what the recipient's server says. Whether
+    /// others fare alike is for the [`CircuitBreaker`](crate::mail::CircuitBreaker) to know. A server that does not
+    /// believe who we are (454, 530, 534, 535, 538) says nothing final about a letter.
+    pub fn class(&self) -> FailureClass {
+        match (self.stage, self.code) {
+            _ if self.is_for_want_of_connections() => FailureClass::Connections,
+            (Stage::Recipient | Stage::Content, Some(530 | 534 | 535 | 538)) => {
+                FailureClass::Transient
+            }
+            (Stage::Recipient | Stage::Content, Some(500..)) => FailureClass::Permanent,
+            (Stage::Recipient | Stage::Content, _) => FailureClass::Transient,
+            _ => FailureClass::Server,
+        }
+    }
+
+    /// Whether a new connection was refused for now, or hung up on, while others of ours were open: servers
+    /// limit the connections of one client (S17).
+    fn is_for_want_of_connections(&self) -> bool {
+        let is_refusal = match self.stage {
+            Stage::Connection | Stage::Greeting => self.code.is_none_or(|code| code < 500),
+            Stage::Encryption | Stage::Authentication => self.code == Some(421),
+            _ => false,
+        };
+        is_refusal && self.connection_error.is_none() && self.others > 0
+    }
+
+    /// Whether the server refuses our user and password: an answer that no time changes (5yz).
+    pub(super) fn is_of_our_login(&self) -> bool {
+        self.stage == Stage::Authentication && self.code.is_some_and(|code| code >= 500)
+    }
+
+    /// Whether it may be the fault of a connection that was used before, and the letter was certainly
+    /// not taken: a refusal for now, or a connection that was lost before the letter went over it.
+    pub(super) fn is_retryable_on_new_connection(&self) -> bool {
+        match self.code {
+            Some(code) => code < 500,
+            None => {
+                self.connection_error.is_none()
+                    && matches!(self.stage, Stage::Sender | Stage::Recipient)
+            }
+        }
+    }
+
+    /// The server's refusal, if the server answered.
+    pub(super) fn refusal(&self) -> Option<ReplyCode> {
+        self.code.and_then(|_| ReplyCode::read(&self.words))
+    }
+}
+
+/// Anything can stand in a server's words.
+fn sanitize(words: &str) -> String {
+    let calm = words.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let calm: String = calm.take(MAX_WORDS).collect();
+    calm.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r48_s17_f12_what_is_said_before_the_recipient_is_named_is_said_to_all() {
+        let fault = |stage, code| DeliveryFailure::answered(stage, code, "no").class();
+        for stage in [Stage::Greeting, Stage::Encryption, Stage::Authentication, Stage::Sender] {
+            for code in [421, 450, 454, 530, 534, 535, 550, 552, 554] {
+                assert_eq!(fault(stage, code), FailureClass::Server, "{stage:?} {code}");
+            }
+            assert_eq!(DeliveryFailure::new(stage, "hung up").class(), FailureClass::Server);
+        }
+        for stage in [Stage::Recipient, Stage::Content] {
+            for code in [421, 450, 451, 452, 454, 530, 534, 535, 538] {
+                assert_eq!(fault(stage, code), FailureClass::Transient, "{stage:?} {code}");
+            }
+            for code in [501, 550, 552, 553, 554] {
+                assert_eq!(fault(stage, code), FailureClass::Permanent, "{stage:?} {code}");
+            }
+            assert_eq!(DeliveryFailure::new(stage, "hung up").class(), FailureClass::Transient);
+        }
+        assert_eq!(
+            DeliveryFailure::new(Stage::Connection, "refused").class(),
+            FailureClass::Server
+        );
+    }
+
+    #[test]
+    fn s17_a_connection_that_is_refused_beside_others_is_one_too_many() {
+        for (failure, expected) in [
+            (
+                DeliveryFailure::answered(Stage::Greeting, 421, "too many"),
+                FailureClass::Connections,
+            ),
+            (
+                DeliveryFailure::answered(Stage::Authentication, 421, "too many"),
+                FailureClass::Connections,
+            ),
+            (
+                DeliveryFailure::new(Stage::Greeting, "incomplete response"),
+                FailureClass::Connections,
+            ),
+            (DeliveryFailure::new(Stage::Connection, "reset"), FailureClass::Connections),
+            (DeliveryFailure::answered(Stage::Greeting, 554, "no"), FailureClass::Server),
+            (DeliveryFailure::answered(Stage::Authentication, 454, "later"), FailureClass::Server),
+            (
+                DeliveryFailure::new(Stage::Connection, "").of(Some(ConnectionError::Refused)),
+                FailureClass::Server,
+            ),
+            (
+                DeliveryFailure::new(Stage::Greeting, "").of(Some(ConnectionError::TimedOut)),
+                FailureClass::Server,
+            ),
+        ] {
+            assert_eq!(failure.clone().class(), FailureClass::Server, "without others: {failure}");
+            assert_eq!(failure.clone().beside(3).class(), expected, "{failure}");
+        }
+    }
+
+    #[test]
+    fn f12_refusals_are_compared_by_their_codes_alone() {
+        let read = |words: &str| ReplyCode::read(words);
+        assert_eq!(read("554 5.7.1 ada: no"), read("554 5.7.1 bob: no"));
+        assert_eq!(read("554 no, ada"), read("554"));
+        assert_ne!(read("554 5.7.1 no"), read("554 5.2.2 no"));
+        assert_ne!(read("554 5.7.1 no"), read("554 no"));
+        assert_ne!(read("550 no"), read("554 no"));
+        assert_eq!(read("550 5.7.1.2 no"), read("550 no"));
+        for words in ["", "5", "5ü0 no", "it took too long", "999 no"] {
+            assert_eq!(read(words), None, "{words}");
+        }
+        for (words, is_bad_address) in [
+            ("550 5.1.1 no such user", true),
+            ("556 5.1.10 null MX", true),
+            // of the sender, and of what may be ours
+            ("550 5.1.8 bad sender", false),
+            ("550 5.1.7 bad sender", false),
+            ("550 5.7.1 relay access denied", false),
+            ("552 5.2.2 over quota", false),
+            ("550 no such user", false),
+        ] {
+            let refusal = read(words).unwrap();
+            assert_eq!(refusal.is_bad_address(), is_bad_address, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_server_are_one_line_with_an_end() {
+        let failure =
+            DeliveryFailure::answered(Stage::Recipient, 550, "no\r\n\u{1b}[2J\0 such user\n");
+        assert_eq!(failure.words, "550 no   [2J  such user");
+        let failure = DeliveryFailure::new(Stage::Recipient, &"ü".repeat(10_000));
+        assert_eq!(failure.words.chars().count(), MAX_WORDS);
+    }
+}

@@ -1,0 +1,212 @@
+//! Saying something in a language.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use fluent_bundle::{FluentArgs, FluentValue};
+
+use super::{Language, LanguageBundle, Messages};
+use crate::clock::Timestamp;
+
+/// What is said by the code itself and not by a template: keys and their variables.
+pub const CODE_KEYS: [(&str, &[&str]); 6] = [
+    ("language-name", &[]),
+    ("date", &["day", "month", "year", "time"]),
+    ("span-seconds", &["count"]),
+    ("span-minutes", &["count"]),
+    ("span-hours", &["count"]),
+    ("span-days", &["count"]),
+];
+
+/// What a message has to be told.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments(BTreeMap<String, Argument>);
+
+#[derive(Clone, Debug)]
+enum Argument {
+    Text(String),
+    Number(f64),
+}
+
+impl Arguments {
+    pub fn text(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.0.insert(name.into(), Argument::Text(text.into()));
+        self
+    }
+
+    /// For plurals and selections; is written without separators.
+    pub fn number(mut self, name: impl Into<String>, number: f64) -> Self {
+        self.0.insert(name.into(), Argument::Number(number));
+        self
+    }
+
+    fn as_fluent(&self) -> FluentArgs<'_> {
+        let mut arguments = FluentArgs::with_capacity(self.0.len());
+        for (name, argument) in &self.0 {
+            let value = match argument {
+                Argument::Text(text) => FluentValue::from(text.as_str()),
+                Argument::Number(number) => FluentValue::from(*number),
+            };
+            arguments.set(name.as_str(), value);
+        }
+        arguments
+    }
+}
+
+/// Why something cannot be said as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MissingMessage {
+    #[error("there is no message `{0}`")]
+    NoMessage(String),
+    #[error("the message `{key}` in `{language}`: {problem}")]
+    Incomplete { key: String, language: String, problem: String },
+}
+
+impl Messages {
+    /// Says it in the language, else in English, else as well as it can be said: something always
+    /// comes back. The first fault of its kind is logged.
+    pub fn format(&self, language: Language, key: &str, arguments: &Arguments) -> String {
+        let own = self.try_format(language, key, arguments);
+        let fault = match own {
+            Ok(text) => return text,
+            Err(fault) => fault,
+        };
+        if self.0.logged.lock().unwrap_or_else(PoisonError::into_inner).insert(fault.to_string()) {
+            tracing::warn!(%fault, "a message cannot be said as it should be");
+        }
+        let english = [&self.bundle(Language::ENGLISH), &&self.0.fallback]
+            .into_iter()
+            .find_map(|bundle| bundle.format(key, arguments)?.ok());
+        // with a gap rather than not at all
+        english.unwrap_or_else(|| {
+            let bundles = [self.bundle(language), self.bundle(Language::ENGLISH), &self.0.fallback];
+            let gap = bundles.into_iter().find_map(|bundle| bundle.format(key, arguments));
+            gap.map_or_else(|| key.to_owned(), |said| said.unwrap_or_else(|(text, _)| text))
+        })
+    }
+
+    /// Says it in the language, or in English if the language has no words for it; without gaps.
+    pub fn try_format(
+        &self,
+        language: Language,
+        key: &str,
+        arguments: &Arguments,
+    ) -> Result<String, MissingMessage> {
+        let bundles = [self.bundle(language), self.bundle(Language::ENGLISH), &self.0.fallback];
+        for bundle in bundles {
+            match bundle.format(key, arguments) {
+                None => {}
+                Some(Ok(text)) => return Ok(text),
+                Some(Err((_, problem))) => {
+                    let (key, language) = (key.to_owned(), bundle.tag.clone());
+                    return Err(MissingMessage::Incomplete { key, language, problem });
+                }
+            }
+        }
+        Err(MissingMessage::NoMessage(key.to_owned()))
+    }
+
+    /// What the language calls itself; its tag where it does not say.
+    pub fn own_name(&self, language: Language) -> String {
+        let own = self.own_text(language, "language-name");
+        own.unwrap_or_else(|| self.tag(language).to_owned())
+    }
+
+    /// What the language itself, and no other, says.
+    pub fn own_text(&self, language: Language, key: &str) -> Option<String> {
+        self.bundle(language).format(key, &Arguments::default())?.ok()
+    }
+
+    /// An instant as letters and pages say it: the key and what it has to be told.
+    pub fn date(at: Timestamp) -> (&'static str, Arguments) {
+        let at = at.date_time();
+        let arguments = Arguments::default()
+            .number("day", f64::from(at.day()))
+            .number("month", f64::from(u8::from(at.month())))
+            .number("year", f64::from(at.year()))
+            .text("time", format!("{:02}:{:02}", at.hour(), at.minute()));
+        ("date", arguments)
+    }
+
+    /// A length of time as a person says it (`24 hours`, `30 minutes`, `3 days`): the key and what
+    /// it has to be told.
+    pub fn span(length: Duration) -> (&'static str, Arguments) {
+        let seconds = length.as_secs();
+        let (count, key) = match seconds {
+            0..60 => (seconds, "span-seconds"),
+            60..7_200 => (seconds / 60, "span-minutes"),
+            7_200..172_801 => (seconds / 3_600, "span-hours"),
+            _ => (seconds / 86_400, "span-days"),
+        };
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        (key, Arguments::default().number("count", f64::from(count)))
+    }
+}
+
+impl LanguageBundle {
+    /// `None` without such a message; an error, with the text as far as it goes, if something that
+    /// the message needs is not there.
+    fn format(&self, key: &str, arguments: &Arguments) -> Option<Result<String, (String, String)>> {
+        let (id, attribute) = match key.split_once('.') {
+            Some((id, attribute)) => (id, Some(attribute)),
+            None => (key, None),
+        };
+        let message = self.bundle.get_message(id)?;
+        let pattern = match attribute {
+            Some(attribute) => message.get_attribute(attribute)?.value(),
+            None => message.value()?,
+        };
+        let mut errors = Vec::new();
+        let arguments = arguments.as_fluent();
+        let text = self.bundle.format_pattern(pattern, Some(&arguments), &mut errors);
+        // lines are broken for whoever writes the file
+        let text = text.replace('\n', " ");
+        Some(match errors.first() {
+            None => Ok(text),
+            Some(problem) => Err((text, problem.to_string())),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_read_as_people_say_them() {
+        let messages = Messages::load(None, "en").unwrap();
+        for (seconds, english, german) in [
+            (1, "1 second", "1 Sekunde"),
+            (60, "1 minute", "1 Minute"),
+            (3_600, "60 minutes", "60 Minuten"),
+            (86_400, "24 hours", "24 Stunden"),
+            (172_800, "48 hours", "48 Stunden"),
+            (259_200, "3 days", "3 Tage"),
+        ] {
+            let (key, arguments) = Messages::span(Duration::from_secs(seconds));
+            let german_tag = crate::model::Locale::parse("de").unwrap();
+            for (language, words) in
+                [(Language::ENGLISH, english), (messages.best(&german_tag).unwrap(), german)]
+            {
+                assert_eq!(messages.try_format(language, key, &arguments).unwrap(), words);
+            }
+        }
+    }
+
+    #[test]
+    fn dates_read_as_people_write_them() {
+        let messages = Messages::load(None, "de").unwrap();
+        let at = Timestamp::from_unix_millis(1_795_426_860_000);
+        let (key, arguments) = Messages::date(at);
+        let german = messages.negotiate(None, None);
+        assert_eq!(
+            messages.try_format(Language::ENGLISH, key, &arguments).unwrap(),
+            "23 November 2026 at 09:41 UTC"
+        );
+        assert_eq!(
+            messages.try_format(german, key, &arguments).unwrap(),
+            "23. November 2026 um 09:41 UTC"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! Metrics, where they are configured: gathers what the parts count and has it served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocket::fairing::AdHoc;
+use rocket::{Build, Orbit, Rocket, Shutdown};
+
+use crate::accounts::Accounts;
+use crate::assembly::{Background, BackgroundTasks};
+use crate::config::{SettingError, Settings};
+use crate::mail::Courier;
+use crate::metrics::RequestMetrics;
+use crate::storage::chain;
+use crate::web::metrics::{MetricsCollector, listen};
+
+/// How often it is counted what waits in the outbox.
+const OUTBOX_COUNT_INTERVAL: Duration = Duration::from_secs(15);
+/// In how many rounds the sessions are counted once: a million of them take a reader a while.
+const ROUNDS_PER_SESSION_COUNT: u32 = 20;
+
+/// Serves metrics at `metrics.address`, if there is one. A start fails where that cannot be had.
+pub fn stage() -> AdHoc {
+    AdHoc::try_on_ignite("metrics", |rocket| async {
+        match collect(&rocket).await {
+            Ok(None) => Ok(rocket),
+            Ok(Some(collection)) => Ok(collection.attach_to(rocket)),
+            Err(problem) => {
+                let key = "vestibule.metrics.address";
+                tracing::error!("{}", SettingError::new(rocket.figment(), key, problem));
+                Err(rocket)
+            }
+        }
+    })
+}
+
+struct Collection {
+    collector: Arc<MetricsCollector>,
+    requests: RequestMetrics,
+    listener: Option<Shutdown>,
+}
+
+async fn collect(rocket: &Rocket<Build>) -> Result<Option<Collection>, String> {
+    let address = rocket.state::<Settings>().and_then(|settings| settings.metrics.address);
+    // without them an earlier stage has failed, and said why
+    let parts = rocket.state::<Accounts>().zip(rocket.state::<Arc<Courier>>());
+    let Some((address, (accounts, courier))) = address.zip(parts) else { return Ok(None) };
+    let requests = RequestMetrics::default();
+    let collector = Arc::new(MetricsCollector::new(accounts, courier, &requests)?);
+    let listener = match rocket.state::<Background>() {
+        Some(Background::Off) => None,
+        _ => Some(listen(Arc::clone(&collector), address).await?),
+    };
+    Ok(Some(Collection { collector, requests, listener }))
+}
+
+impl Collection {
+    fn attach_to(self, rocket: Rocket<Build>) -> Rocket<Build> {
+        let rocket = rocket.manage(Arc::clone(&self.collector)).manage(self.requests);
+        let Some(listener) = self.listener else { return rocket };
+        rocket
+            .attach(AdHoc::on_liftoff("counting begins", |rocket| {
+                Box::pin(async move { begin(rocket) })
+            }))
+            .attach(AdHoc::on_shutdown("metrics end", |_| {
+                Box::pin(async move { listener.notify() })
+            }))
+    }
+}
+
+fn begin(rocket: &Rocket<Orbit>) {
+    let parts =
+        rocket.state::<BackgroundTasks>().zip(rocket.state::<Arc<MetricsCollector>>().cloned());
+    if let Some((running, collector)) = parts {
+        running.add(|stop| async move {
+            tokio::select! { () = count(&collector) => {}, () = stop => {} }
+        });
+    }
+}
+
+async fn count(collector: &MetricsCollector) {
+    let mut rounds = 0;
+    loop {
+        let mut counted = collector.count_waiting().await;
+        if rounds == 0 {
+            counted = counted.and(collector.count_all().await);
+        }
+        if let Err(error) = counted {
+            tracing::warn!(error = chain(&error), "letters and sessions were not counted");
+        }
+        rounds = (rounds + 1) % ROUNDS_PER_SESSION_COUNT;
+        tokio::time::sleep(OUTBOX_COUNT_INTERVAL).await;
+    }
+}

@@ -1,0 +1,44 @@
+//! Which sessions were used, written behind.
+//!
+//! That an access token was used matters for the predecessor rule and for the list of devices, but
+//! no request should wait for a write because of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::model::SessionId;
+
+/// What was seen in use since it was last written down; in one order, so that two nodes which write
+/// it down do not wait for each other. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct ActivityTracker(Arc<Mutex<BTreeMap<SessionId, LastUse>>>);
+
+/// The latest access token of a session that was seen.
+#[derive(Clone, Copy, Debug)]
+pub struct LastUse {
+    pub serial: i64,
+    pub at: Timestamp,
+}
+
+impl ActivityTracker {
+    pub(super) fn record(&self, session: SessionId, serial: i64, at: Timestamp) {
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        used.entry(session)
+            .and_modify(|used| {
+                *used = LastUse { serial: used.serial.max(serial), at: used.at.max(at) };
+            })
+            .or_insert(LastUse { serial, at });
+    }
+
+    pub(super) fn take(&self) -> BTreeMap<SessionId, LastUse> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// They could not be written: next time.
+    pub(super) fn put_back(&self, unwritten: BTreeMap<SessionId, LastUse>) {
+        for (session, used) in unwritten {
+            self.record(session, used.serial, used.at);
+        }
+    }
+}

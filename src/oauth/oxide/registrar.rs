@@ -1,0 +1,81 @@
+//! oxide-auth's registrar, for the length of one request.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use oxide_auth::primitives::registrar::{
+    BoundClient, ClientUrl, ExactUrl, PreGrant, RegisteredUrl, RegistrarError,
+};
+use oxide_auth::primitives::scope::Scope as OxideScope;
+use url::Url;
+
+use crate::model::{Client, Scope};
+use crate::oauth::{OAuthError, ScopeRefusal};
+
+/// oxide-auth wants a redirect URI for every client; the grants here never redirect, and this one
+/// (RFC 6761 §6.4) leads nowhere.
+const NO_REDIRECT: &str = "https://no-redirect.invalid/";
+
+#[expect(clippy::expect_used, reason = "a constant, and used by every request with a token")]
+pub(in crate::oauth) static NO_REDIRECT_URL: LazyLock<Url> =
+    LazyLock::new(|| NO_REDIRECT.parse().expect("a URL"));
+
+/// To oxide-auth's kind of scope. Ours is the stricter one, so this cannot fail in practice; if it
+/// did, the flow would refuse.
+pub(in crate::oauth) fn to_oxide(scope: &Scope) -> Result<OxideScope, RegistrarError> {
+    scope.to_string().parse().map_err(|_| RegistrarError::PrimitiveError)
+}
+
+/// From oxide-auth's kind of scope, which keeps no order.
+pub(in crate::oauth) fn from_oxide(scope: &OxideScope) -> Result<Scope, OAuthError> {
+    Scope::from_tokens(scope.iter()).map_err(|_| ScopeRefusal::Malformed.into())
+}
+
+/// oxide-auth's registrar for the length of one request: it knows the client that has authenticated,
+/// and no other.
+pub(in crate::oauth) struct Authenticated<'a>(pub &'a Client);
+
+impl Authenticated<'_> {
+    fn knows(&self, id: &str) -> Result<(), RegistrarError> {
+        match self.0.id.as_str() == id {
+            true => Ok(()),
+            false => Err(RegistrarError::Unspecified),
+        }
+    }
+}
+
+#[async_trait]
+impl oxide_auth_async::primitives::Registrar for Authenticated<'_> {
+    async fn bound_redirect<'a>(
+        &self,
+        bound: ClientUrl<'a>,
+    ) -> Result<BoundClient<'a>, RegistrarError> {
+        self.knows(&bound.client_id)?;
+        let url =
+            ExactUrl::new(NO_REDIRECT.to_owned()).map_err(|_| RegistrarError::PrimitiveError)?;
+        let redirect_uri = Cow::Owned(RegisteredUrl::Exact(url));
+        Ok(BoundClient { client_id: bound.client_id, redirect_uri })
+    }
+
+    async fn negotiate<'a>(
+        &self,
+        bound: BoundClient<'a>,
+        scope: Option<OxideScope>,
+    ) -> Result<PreGrant, RegistrarError> {
+        self.knows(&bound.client_id)?;
+        let asked = scope.as_ref().map(from_oxide).transpose();
+        let asked = asked.map_err(|_| RegistrarError::Unspecified)?;
+        let granted = self.0.grantable(asked.as_ref()).ok_or(RegistrarError::Unspecified)?;
+        Ok(PreGrant {
+            client_id: bound.client_id.into_owned(),
+            redirect_uri: bound.redirect_uri.into_owned(),
+            scope: to_oxide(&granted)?,
+        })
+    }
+
+    /// The endpoint has looked at the secret before it began the flow.
+    async fn check(&self, id: &str, _: Option<&[u8]>) -> Result<(), RegistrarError> {
+        self.knows(id)
+    }
+}

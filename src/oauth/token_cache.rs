@@ -1,0 +1,302 @@
+//! A cache of access tokens that were found live, so that not every request asks the database
+//! (docs/decisions/0030, 0033). What it says is never older than [`TTL`], and on this node never older
+//! than the last change:
+//!
+//! - A read is dated before it begins: by the clock, by the monotonic clock, and by the count of
+//!   [`Revisions`]. An entry is put in and found only while nothing that concerns it was changed since
+//!   then; changes are counted after their commit and before their answer.
+//! - Other nodes and the command line do not count here: what they end is over with the entry's
+//!   second. It begins with the read, or with the latest question to a database that can tell whether
+//!   anybody else has written since the read ([`ExternalWrites`]). A clock that is set back does not
+//!   prolong it, and a database that is out of reach does not either.
+//! - Nothing is kept of a token but its digest. Whether it has expired is asked of the clock at
+//!   each use. That it is unknown is not kept: it may have been issued a moment ago, elsewhere.
+//! - Uses are noted when tokens are looked up. So what is known of them is behind by [`MAX_AGE`] more
+//!   than it would be, which is little beside the minute in which no other is news.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, Reading, Timestamp};
+use crate::model::{Digest, SessionId};
+use crate::oauth::Grant;
+use crate::oauth::external_writes::ExternalWrites;
+use crate::storage::{Revision, Revisions, Store};
+
+/// How long an entry counts after it was known to stand.
+const TTL: Duration = Duration::from_secs(1);
+/// How long an entry counts at most, from the beginning of its read.
+const MAX_AGE: Duration = Duration::from_secs(30);
+const SHARDS: usize = 64;
+/// Of one shard: more than a hundred thousand in all, at some hundred bytes each.
+const SHARD_CAPACITY: usize = 1_600;
+
+/// The access tokens that were used lately. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct TokenCache {
+    clock: Clock,
+    revisions: Revisions,
+    external_writes: ExternalWrites,
+    shards: Arc<[Mutex<Shard>]>,
+}
+
+/// By session: of its tokens the one that was used last.
+type Shard = HashMap<SessionId, CacheEntry>;
+
+#[derive(Debug)]
+struct CacheEntry {
+    token: Digest,
+    grant: Arc<Grant>,
+    expires_at: Timestamp,
+    read: ReadStamp,
+}
+
+/// When a read began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadStamp {
+    clocks: Reading,
+    revision: Revision,
+}
+
+impl TokenCache {
+    pub fn new(clock: Clock, store: Store) -> Self {
+        let revisions = store.revisions().clone();
+        let external_writes = ExternalWrites::new(store, clock.clone());
+        let shards = std::iter::repeat_with(Mutex::default).take(SHARDS).collect();
+        Self { clock, revisions, external_writes, shards }
+    }
+
+    /// Dates a read that is about to begin. What is read from now on will be asked for, and so it is
+    /// asked already whether it stands.
+    pub(super) fn stamp(&self) -> ReadStamp {
+        let revision = self.revisions.current();
+        let clocks = self.clock.read();
+        self.external_writes.refresh_in_background(&clocks);
+        ReadStamp { clocks, revision }
+    }
+
+    /// What the token grants, if that is known.
+    pub(super) fn find(&self, session: SessionId, token: &Digest) -> Option<Arc<Grant>> {
+        let (grant, expires_at, read) = {
+            let shard = self.shard(session);
+            let found = shard.get(&session).filter(|found| found.token == *token)?;
+            (Arc::clone(&found.grant), found.expires_at, found.read)
+        };
+        let now = self.clock.read();
+        self.external_writes.refresh_in_background(&now);
+        (now.at < expires_at && self.is_valid(&grant, &read, &now)).then_some(grant)
+    }
+
+    fn is_valid(&self, grant: &Grant, read: &ReadStamp, now: &Reading) -> bool {
+        let stands = read.clocks.is_within(TTL, now)
+            || (read.clocks.is_within(MAX_AGE, now)
+                && self.external_writes.unchanged_since(&read.clocks, TTL, now));
+        stands && !self.revisions.changed_since(read.revision, grant.session, grant.owner.id)
+    }
+
+    /// Keeps what `read` has found, and may be too late already.
+    pub(super) fn put(
+        &self,
+        read: ReadStamp,
+        token: Digest,
+        grant: Arc<Grant>,
+        expires_at: Timestamp,
+    ) {
+        let session = grant.session;
+        let entry = CacheEntry { token, grant, expires_at, read };
+        let mut shard = self.shard(session);
+        // what is over makes room before a shard grows
+        if shard.len() >= shard.capacity().min(SHARD_CAPACITY) {
+            let now = self.clock.read();
+            shard.retain(|_, kept| self.is_valid(&kept.grant, &kept.read, &now));
+            // else the next one looks through all of them again
+            if shard.len() > SHARD_CAPACITY / 4 * 3 {
+                shard.clear();
+            }
+            let as_many = shard.len().min(SHARD_CAPACITY - shard.len());
+            shard.reserve(as_many);
+        }
+        shard.insert(session, entry);
+    }
+
+    /// By the random end of a UUIDv7.
+    fn shard(&self, session: SessionId) -> MutexGuard<'_, Shard> {
+        let [.., last] = *session.uuid().as_bytes();
+        let shard = &self.shards[usize::from(last) % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use figment::Figment;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::clock::Stepper;
+    use crate::model::{Account, AccountId, EmailAddress, Scope};
+
+    const START: Timestamp = Timestamp::from_unix_millis(1_767_225_600_000);
+    const NEARLY: Duration = Duration::from_millis(999);
+
+    fn grant(number: u128) -> Arc<Grant> {
+        let email = EmailAddress::parse("ada@example.org").unwrap();
+        let id = AccountId::new(uuid::Uuid::from_u128(1 << 64));
+        let owner = Account { id, email, name: None, locale: None, created_at: START };
+        let session = SessionId::new(uuid::Uuid::from_u128(number));
+        Arc::new(Grant { owner, session, client_id: "web".to_owned(), scope: Scope::empty() })
+    }
+
+    /// A cache, its clock, and the file that it asks about.
+    struct Fixture {
+        cache: TokenCache,
+        stepper: Stepper,
+        folder: TempDir,
+    }
+
+    impl Fixture {
+        async fn open() -> Self {
+            let (clock, stepper) = Clock::stepped(START);
+            let folder = TempDir::new().unwrap();
+            let cache = TokenCache::new(clock, store_in(&folder).await);
+            Self { cache, stepper, folder }
+        }
+
+        /// Keeps what is read just now, until long after every test.
+        fn put(&self, grant: &Arc<Grant>) {
+            let (read, token) = (self.cache.stamp(), Digest::of(b"token"));
+            self.cache.put(read, token, Arc::clone(grant), START + MAX_AGE * 9);
+        }
+
+        fn knows(&self, grant: &Grant) -> bool {
+            self.cache.find(grant.session, &Digest::of(b"token")).is_some()
+        }
+    }
+
+    async fn store_in(folder: &TempDir) -> Store {
+        let url = format!("sqlite://{}/a.db", folder.path().display());
+        Store::open(&Figment::from(("databases.vestibule.url", url))).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn r27_an_entry_counts_for_a_second_whatever_the_clock_is_set_to() {
+        let Fixture { cache, .. } = Fixture::open().await;
+        let (read, grant) = (cache.stamp(), grant(1));
+        let is_valid = |clock: Duration, truly: Duration| {
+            let (at, instant) = (read.clocks.at + clock, read.clocks.instant + truly);
+            cache.is_valid(&grant, &read, &Reading { at, instant })
+        };
+        assert!(is_valid(NEARLY, NEARLY));
+        assert!(!is_valid(TTL, NEARLY));
+        assert!(!is_valid(NEARLY, TTL));
+    }
+
+    #[tokio::test]
+    async fn r27_an_entry_counts_on_while_nobody_else_writes() {
+        let place = Fixture::open().await;
+        let (early, late) = (grant(1), grant(2));
+        place.put(&early);
+        assert!(place.cache.external_writes.check().await.unwrap());
+        place.put(&late);
+        let pass = async |seconds| {
+            for _ in 0..seconds {
+                place.stepper.advance(NEARLY);
+                assert!(place.cache.external_writes.check().await.unwrap());
+            }
+        };
+        pass(20).await;
+        assert!(!place.knows(&early), "read before anybody asked");
+        assert!(place.knows(&late));
+        place.stepper.advance(TTL);
+        assert!(!place.knows(&late), "nobody has asked for a second");
+        pass(9).await;
+        assert!(place.knows(&late), "and then somebody has");
+        pass(1).await;
+        assert!(!place.knows(&late), "it has counted long enough");
+    }
+
+    #[tokio::test]
+    async fn r27_an_entry_is_over_within_a_second_after_somebody_else_has_written() {
+        let place = Fixture::open().await;
+        place.cache.external_writes.check().await.unwrap();
+        let (early, late) = (grant(1), grant(2));
+        place.put(&early);
+        let other = store_in(&place.folder).await;
+        other.write(async |tx| tx.insert_failure(&Digest::of(b"a"), START).await).await.unwrap();
+        place.stepper.advance(NEARLY);
+        place.cache.external_writes.check().await.unwrap();
+        place.put(&late);
+        assert!(place.knows(&early));
+        place.stepper.advance(Duration::from_millis(1));
+        place.cache.external_writes.check().await.unwrap();
+        assert!(!place.knows(&early));
+        place.stepper.advance(NEARLY);
+        place.cache.external_writes.check().await.unwrap();
+        assert!(place.knows(&late), "nobody has written since");
+    }
+
+    #[tokio::test]
+    async fn r52_an_entry_is_over_within_a_second_after_the_database_has_gone() {
+        let place = Fixture::open().await;
+        let external_writes = &place.cache.external_writes;
+        external_writes.check().await.unwrap();
+        let grant = grant(1);
+        place.put(&grant);
+        for _ in 0..5 {
+            place.stepper.advance(NEARLY);
+            external_writes.check().await.unwrap();
+        }
+        external_writes.store.close().await;
+        place.stepper.advance(NEARLY);
+        external_writes.check().await.unwrap_err();
+        assert!(place.knows(&grant));
+        place.stepper.advance(Duration::from_millis(1));
+        assert!(!place.knows(&grant));
+    }
+
+    /// What requests set off by themselves.
+    #[tokio::test]
+    async fn whoever_reads_or_finds_an_entry_sees_to_it_that_somebody_asks() {
+        let place = Fixture::open().await;
+        let asked =
+            || place.cache.external_writes.observation().map(|seen| seen.checked_at.instant);
+        while asked().is_none() {
+            place.cache.stamp();
+            tokio::task::yield_now().await;
+        }
+        let (grant, first) = (grant(1), asked());
+        place.put(&grant);
+        place.stepper.advance(NEARLY);
+        while asked() == first {
+            assert!(place.knows(&grant));
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_over_makes_room() {
+        let place = Fixture::open().await;
+        for number in 0..2_000 {
+            place.put(&grant(number * 256));
+            place.stepper.advance(TTL / 10);
+        }
+        let shards = place.cache.shards.iter();
+        let kept: usize = shards.map(|shard| shard.lock().unwrap().len()).sum();
+        assert!(kept < 100, "{kept}, of which ten count");
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_tokens_takes_a_bounded_amount_of_memory() {
+        let place = Fixture::open().await;
+        for number in 0..4_u128 * 1_600 {
+            // all of one shard
+            let grant = grant(number * 256);
+            place.put(&grant);
+            assert!(place.knows(&grant));
+        }
+        let shards = place.cache.shards.iter();
+        let kept: usize = shards.map(|shard| shard.lock().unwrap().len()).sum();
+        assert!(kept <= SHARD_CAPACITY, "{kept}");
+    }
+}

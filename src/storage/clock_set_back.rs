@@ -1,0 +1,38 @@
+//! Repair of outbox rows whose times lie in the future after the clock was set back. Without it such a
+//! letter would wait for as long as the clock was ahead.
+
+use std::time::Duration;
+
+use super::{Connection, StoreError};
+use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
+
+/// No letter is put off for longer: the longest pause between two tries, with its random part.
+const MAX_LETTER_DELAY: Duration = Duration::from_secs(16 * 3_600);
+/// No courier holds a letter for longer.
+const MAX_LEASE: Duration = Duration::from_secs(3_600);
+
+const DUE: &str = "
+    UPDATE outbox SET due_at = $1
+    WHERE sent_at IS NULL AND dead_at IS NULL AND due_at > $2";
+/// The lease as a range and not as `IS NOT NULL`, so that its index serves on SQLite as well.
+const RELEASE: &str = "
+    UPDATE outbox SET lease = NULL, leased_until = NULL
+    WHERE lease > '' AND leased_until > $1";
+const FORGET: &str = "DELETE FROM letters_sent WHERE sent_at > $1";
+
+impl Connection {
+    /// Lets letters be tried that were put off, or taken by a courier, before the clock was set back;
+    /// and forgets those that were counted then. Answers how many rows that were.
+    pub async fn repair_after_set_back(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let due = sqlx::query(DUE)
+            .bind(now.unix_millis())
+            .bind((now + MAX_LETTER_DELAY).unix_millis())
+            .execute(self.raw())
+            .await?;
+        let released = sqlx::query(RELEASE).bind((now + MAX_LEASE).unix_millis());
+        let released = released.execute(self.raw()).await?;
+        let forgotten = sqlx::query(FORGET).bind((now + MAX_CLOCK_SKEW).unix_millis());
+        let forgotten = forgotten.execute(self.raw()).await?;
+        Ok(due.rows_affected() + released.rows_affected() + forgotten.rows_affected())
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether anybody beside this process writes to an SQLite file (docs/decisions/0033).
+//!
+//! The one connection that writes can tell: for each connection SQLite counts how often others have
+//! changed the file. What this process writes over any further connection counts as others' as well.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::{AnyPool, Error};
+
+/// The same as before only if nobody else has written meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DataVersion {
+    /// What one connection has counted says nothing of what the next one does.
+    connection: u64,
+    data_version: i64,
+}
+
+/// How many connections a pool has opened. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ConnectionCounter(Arc<AtomicU64>);
+
+impl ConnectionCounter {
+    pub fn count(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Asks the only connection of `writers`, when its turn comes.
+pub(super) async fn read(
+    writers: &AnyPool,
+    opened_connections: &ConnectionCounter,
+) -> Result<DataVersion, Error> {
+    let mut writer = writers.acquire().await?;
+    // whoever has the only one knows which it is
+    let connection = opened_connections.0.load(Ordering::SeqCst);
+    let query = sqlx::query_scalar("SELECT data_version FROM pragma_data_version");
+    let data_version = query.fetch_one(&mut *writer).await?;
+    Ok(DataVersion { connection, data_version })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::any::AnyConnectOptions;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::storage::pool::sqlite;
+
+    /// A writer of one file, as each process has one.
+    struct Process {
+        writers: AnyPool,
+        opened_connections: ConnectionCounter,
+    }
+
+    impl Process {
+        async fn on(folder: &TempDir) -> Self {
+            sqlx::any::install_default_drivers();
+            let url = format!("sqlite://{}/a.db?mode=rwc", folder.path().display());
+            let options: AnyConnectOptions = url.parse().unwrap();
+            let opened_connections = ConnectionCounter::default();
+            let writers =
+                sqlite(1, Duration::from_secs(5), "PRAGMA query_only = OFF", &opened_connections);
+            Self { writers: writers.connect_with(options).await.unwrap(), opened_connections }
+        }
+
+        async fn execute(&self, statement: &'static str) {
+            sqlx::query(statement).execute(&self.writers).await.unwrap();
+        }
+
+        async fn read(&self) -> DataVersion {
+            read(&self.writers, &self.opened_connections).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_mark_changes_when_another_writes_and_only_then() {
+        let folder = TempDir::new().unwrap();
+        let (one, another) = (Process::on(&folder).await, Process::on(&folder).await);
+        one.execute("CREATE TABLE numbers (n BIGINT)").await;
+        let before = one.read().await;
+        one.execute("INSERT INTO numbers VALUES (1)").await;
+        // what is written is moved from the log into the file, and the log begun again
+        one.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        one.execute("DELETE FROM numbers").await;
+        assert_eq!(one.read().await, before);
+        another.execute("INSERT INTO numbers VALUES (2)").await;
+        let after = one.read().await;
+        assert_ne!(after, before);
+        assert_eq!(one.read().await, after);
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_has_another_mark_whatever_it_has_counted() {
+        let folder = TempDir::new().unwrap();
+        let process = Process::on(&folder).await;
+        let before = process.read().await;
+        process.writers.acquire().await.unwrap().close().await.unwrap();
+        let after = process.read().await;
+        assert_eq!(before.data_version, after.data_version, "each begins alike");
+        assert_ne!(before, after);
+    }
+}

@@ -1,0 +1,266 @@
+//! Statements that are transactions by themselves, and the commits that they share on SQLite
+//! (docs/decisions/0031).
+//!
+//! A transaction of one statement takes one trip to the database and not three. On SQLite, where
+//! writers take turns and a commit waits for the disk, one task runs all of them: those that have come
+//! meanwhile are committed together, and answered when that is durable. PostgreSQL shares commits by
+//! itself.
+
+use std::io;
+
+use sqlx::any::AnyArguments;
+use sqlx::error::ErrorKind;
+use sqlx::pool::PoolConnection;
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, Error, SqlStr, Transaction};
+use tokio::sync::{mpsc, oneshot};
+
+use super::revisions::PendingChanges;
+
+/// So many share a commit at most, since whoever came first waits for all of them.
+const MAX_BATCH: usize = 64;
+
+/// A statement with all that it needs.
+pub(super) type Statement = Query<'static, Any, AnyArguments>;
+
+/// Where statements wait for the one connection that writes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct WriteBatcher(mpsc::UnboundedSender<QueuedWrite>);
+
+/// A statement that waits. It is run even if whoever asked has gone.
+struct QueuedWrite {
+    statement: Statement,
+    waiter: Waiter,
+}
+
+struct Waiter {
+    pending: PendingChanges,
+    answer: oneshot::Sender<Result<u64, Error>>,
+}
+
+impl Waiter {
+    /// What has changed counts before anybody hears of it.
+    fn answer(self, outcome: Result<u64, Error>) {
+        drop(self.pending);
+        let _ = self.answer.send(outcome);
+    }
+}
+
+impl WriteBatcher {
+    /// A line whose task ends with its last clone.
+    pub fn new(writers: AnyPool) -> Self {
+        let (batcher, mut waiting) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut batch = Vec::new();
+            while waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
+                let writer = writers.acquire().await;
+                // while another had the connection, more have come
+                while batch.len() < MAX_BATCH
+                    && let Ok(late) = waiting.try_recv()
+                {
+                    batch.push(late);
+                }
+                match writer {
+                    Ok(writer) => run(writer, std::mem::take(&mut batch)).await,
+                    Err(error) => {
+                        batch.drain(..).for_each(|one| one.waiter.answer(Err(clone_error(&error))));
+                    }
+                }
+            }
+        });
+        Self(batcher)
+    }
+
+    /// Answers how many rows the statement has touched, once that is durable.
+    pub async fn run(&self, statement: Statement, pending: PendingChanges) -> Result<u64, Error> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = QueuedWrite { statement, waiter: Waiter { pending, answer } };
+        self.0.send(waiting).map_err(|_| Error::WorkerCrashed)?;
+        answered.await.map_err(|_| Error::WorkerCrashed)?
+    }
+}
+
+/// Runs all of them, and tells each what it came to.
+async fn run(writer: PoolConnection<Any>, batch: Vec<QueuedWrite>) {
+    let (statements, waiters): (Vec<Statement>, Vec<Waiter>) =
+        batch.into_iter().map(|waiting| (waiting.statement, waiting.waiter)).unzip();
+    match run_in_one_transaction(writer, statements).await {
+        Ok(outcomes) => {
+            for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
+                waiter.answer(outcome);
+            }
+        }
+        Err(error) => {
+            waiters.into_iter().for_each(|waiter| waiter.answer(Err(clone_error(&error))));
+        }
+    }
+}
+
+/// Answers what each has come to, once that is durable. An error is that of all: nobody knows whether
+/// they count.
+async fn run_in_one_transaction(
+    mut writer: PoolConnection<Any>,
+    statements: Vec<Statement>,
+) -> Result<Vec<Result<u64, Error>>, Error> {
+    const BEGIN: SqlStr = SqlStr::from_static("BEGIN IMMEDIATE");
+    let statements = match <[Statement; 1]>::try_from(statements) {
+        Ok([alone]) => {
+            let outcome = alone.execute(&mut *writer).await;
+            return Ok(vec![outcome.map(|done| done.rows_affected())]);
+        }
+        Err(several) => several,
+    };
+    let mut outcomes = Vec::with_capacity(statements.len());
+    let mut transaction = Transaction::begin(writer, Some(BEGIN)).await?;
+    for statement in statements {
+        match statement.execute(&mut *transaction).await {
+            Ok(done) => outcomes.push(Ok(done.rows_affected())),
+            // that leaves no trace, and takes nobody along
+            Err(error) if is_violation(&error) => outcomes.push(Err(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    transaction.commit().await?;
+    Ok(outcomes)
+}
+
+/// Whether the statement was refused for what it says. Other errors may have ended the transaction.
+fn is_violation(error: &Error) -> bool {
+    matches!(error, Error::Database(database) if database.kind() != ErrorKind::Other)
+}
+
+/// The same once more, for another who asked.
+fn clone_error(error: &Error) -> Error {
+    match error {
+        Error::PoolTimedOut => Error::PoolTimedOut,
+        other => Error::Io(io::Error::other(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+    use sqlx::any::AnyConnectOptions;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::storage::data_version::ConnectionCounter;
+    use crate::storage::pool::sqlite;
+    use crate::storage::revisions::Revisions;
+
+    /// A line, the connection that it waits for, and a table of numbers that are there once.
+    struct Fixture {
+        batcher: WriteBatcher,
+        writers: AnyPool,
+        folder: TempDir,
+    }
+
+    impl Fixture {
+        async fn open() -> Self {
+            sqlx::any::install_default_drivers();
+            let folder = TempDir::new().unwrap();
+            let url = format!("sqlite://{}/a.db?mode=rwc", folder.path().display());
+            let options: AnyConnectOptions = url.parse().unwrap();
+            let opened_connections = ConnectionCounter::default();
+            let writers =
+                sqlite(1, Duration::from_secs(5), "PRAGMA query_only = OFF", &opened_connections);
+            let writers = writers.connect_with(options).await.unwrap();
+            let table = "CREATE TABLE numbers (n BIGINT PRIMARY KEY)";
+            sqlx::query(table).execute(&writers).await.unwrap();
+            Self { batcher: WriteBatcher::new(writers.clone()), writers, folder }
+        }
+
+        async fn run(&self, statement: Statement) -> Result<u64, Error> {
+            self.batcher.run(statement, PendingChanges::new(&Revisions::default())).await
+        }
+
+        /// What these come to that wait while another has the connection.
+        async fn run_behind_another(&self, statements: Vec<Statement>) -> Vec<Result<u64, Error>> {
+            let writer = self.writers.acquire().await.unwrap();
+            let mut all = Box::pin(join_all(statements.into_iter().map(|one| self.run(one))));
+            assert!(all.as_mut().now_or_never().is_none());
+            drop(writer);
+            all.await
+        }
+
+        async fn numbers(&self) -> Vec<i64> {
+            let query = sqlx::query_scalar("SELECT n FROM numbers ORDER BY n");
+            query.fetch_all(&self.writers).await.unwrap()
+        }
+
+        fn log_size(&self) -> u64 {
+            self.folder.path().join("a.db-wal").metadata().unwrap().len()
+        }
+    }
+
+    fn insert(number: i64) -> Statement {
+        sqlx::query("INSERT INTO numbers VALUES ($1)").bind(number)
+    }
+
+    #[tokio::test]
+    async fn what_has_come_meanwhile_shares_a_commit() {
+        let place = Fixture::open().await;
+        let new = place.log_size();
+        assert_eq!(place.run(insert(0)).await.unwrap(), 1);
+        let one = place.log_size() - new;
+        for outcome in place.run_behind_another((1..=9).map(insert).collect()).await {
+            assert_eq!(outcome.unwrap(), 1);
+        }
+        assert_eq!(place.log_size() - new, 2 * one, "the log of two commits");
+        assert_eq!(place.numbers().await, Vec::from_iter(0..=9));
+    }
+
+    #[tokio::test]
+    async fn what_a_constraint_refuses_takes_nobody_along() {
+        let place = Fixture::open().await;
+        let outcomes = place.run_behind_another([1, 1, 2].map(insert).into()).await;
+        assert!(matches!(&outcomes[..], [Ok(1), Err(Error::Database(_)), Ok(1)]), "{outcomes:?}");
+        assert_eq!(place.numbers().await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_has_failed_for_all() {
+        let place = Fixture::open().await;
+        let statements = vec![insert(1), sqlx::query("ROLLBACK"), insert(2)];
+        for outcome in place.run_behind_another(statements).await {
+            assert!(matches!(outcome, Err(Error::Io(_))), "{outcome:?}");
+        }
+        assert!(!place.numbers().await.contains(&1));
+        assert_eq!(place.run(insert(3)).await.unwrap(), 1, "the line goes on");
+    }
+
+    #[tokio::test]
+    async fn an_error_that_may_have_ended_the_transaction_ends_it_for_all() {
+        let place = Fixture::open().await;
+        let statements = vec![insert(1), sqlx::query("DROP TABLE nothing"), insert(2)];
+        for outcome in place.run_behind_another(statements).await {
+            assert!(matches!(outcome, Err(Error::Io(_))), "{outcome:?}");
+        }
+        assert!(place.numbers().await.is_empty());
+        assert_eq!(place.run(insert(3)).await.unwrap(), 1, "the line goes on");
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_harms_nobody() {
+        let place = Fixture::open().await;
+        let writer = place.writers.acquire().await.unwrap();
+        assert!(place.run(insert(1)).now_or_never().is_none());
+        let mut stays = Box::pin(place.run(insert(2)));
+        assert!(stays.as_mut().now_or_never().is_none());
+        assert!(place.run(insert(3)).now_or_never().is_none());
+        drop(writer);
+        assert_eq!(stays.await.unwrap(), 1);
+        assert_eq!(place.numbers().await, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn without_a_connection_everybody_is_told() {
+        let place = Fixture::open().await;
+        place.writers.close().await;
+        let all = join_all([1, 2].map(|number| place.run(insert(number))));
+        assert!(all.await.iter().all(Result::is_err));
+    }
+}

@@ -1,0 +1,265 @@
+//! Proof-reading: whether every letter and page can be rendered in every language, and what each
+//! looks like. For `vestibule templates`, and for the tests.
+
+mod functions_called;
+mod preview;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use figment::Figment;
+
+use crate::assembly;
+use crate::clock::Timestamp;
+use crate::config::{SettingError, Settings};
+use crate::mail::{Envelope, Letter, RenderError, Rendered, Renderer, SenderError};
+use crate::messages::{CODE_KEYS, Language, Messages};
+use crate::model::{EmailAddress, Locale};
+use crate::storage::LetterId;
+use crate::templates::{TemplateError, Templates};
+use crate::web::views::{chosen_messages, samples};
+use crate::web::{Pages, problem_types};
+use functions_called::{FunctionCall, functions_called};
+
+/// The letters and pages as the settings in force make them.
+#[derive(Debug)]
+pub struct TemplateCheck {
+    templates: Templates,
+    settings: Settings,
+}
+
+/// Something that should be mended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.what)
+    }
+}
+
+/// Why nothing could be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateCheckError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error("vestibule.mail.from: {0}")]
+    Sender(#[from] SenderError),
+    #[error("cannot write {}: {source}", file.display())]
+    Write { file: std::path::PathBuf, source: std::io::Error },
+    #[error("there are no messages in `{0}`")]
+    NoSuchLanguage(String),
+}
+
+impl TemplateCheck {
+    /// Reads the words. What keeps the service from starting is an error here.
+    pub fn read(settings: Settings, figment: &Figment) -> Result<Self, TemplateCheckError> {
+        let templates = assembly::load_templates(&settings, figment)?;
+        Ok(Self { templates, settings })
+    }
+
+    pub(crate) fn of(templates: Templates, settings: Settings) -> Self {
+        Self { templates, settings }
+    }
+
+    /// Everything that is wrong, in the order of files and lines.
+    pub fn check(&self) -> Result<Vec<Finding>, TemplateCheckError> {
+        let mut findings = BTreeSet::new();
+        self.check_words(&mut findings);
+        self.check_rendering(&self.templates.strict()?, &mut findings)?;
+        Ok(findings.into_iter().collect())
+    }
+
+    /// What makes a letter or a page fail; it would fail for everybody.
+    pub fn failures(&self) -> Result<Vec<Finding>, TemplateCheckError> {
+        let mut findings = BTreeSet::new();
+        self.check_rendering(&self.templates, &mut findings)?;
+        Ok(findings.into_iter().collect())
+    }
+
+    fn messages(&self) -> &Messages {
+        self.templates.messages()
+    }
+
+    /// Whether the keys and variables that are used are those that there are.
+    fn check_words(&self, findings: &mut BTreeSet<Finding>) {
+        let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (_, source) in self.templates.sources() {
+            for call in functions_called(&source.file, &source.text) {
+                let Some(key) = call.key.clone() else {
+                    let what = "a key has to be written out; what the code chooses is said with \
+                                message(of=…)";
+                    findings.insert(call.finding(what.to_owned()));
+                    continue;
+                };
+                self.check_call(&call, &key, findings);
+                used.entry(key).or_default().extend(call.arguments);
+            }
+        }
+        let of_code = CODE_KEYS.iter().map(|(key, variables)| {
+            ((*key).to_owned(), variables.iter().map(|name| (*name).to_owned()).collect())
+        });
+        let chosen = chosen_messages().into_iter().map(|message| {
+            (message.key, message.arguments.into_keys().map(str::to_owned).collect())
+        });
+        for (key, arguments) in of_code.chain(chosen) {
+            let call = FunctionCall { file: "src".to_owned(), line: 1, key: None, arguments };
+            self.check_call(&call, &key, findings);
+            used.entry(key).or_default().extend(call.arguments);
+        }
+        for language in self.messages().languages() {
+            self.check_problems(language, findings);
+            self.check_use(language, &used, findings);
+        }
+    }
+
+    /// Whether what a template says can be said in every language.
+    fn check_call(&self, call: &FunctionCall, key: &str, findings: &mut BTreeSet<Finding>) {
+        let messages = self.messages();
+        let Some(english) = messages.phrases(Language::ENGLISH).get(key) else {
+            findings.insert(call.finding(format!("there is no message `{key}` in `en`")));
+            return;
+        };
+        let mut known = BTreeSet::new();
+        for language in messages.languages() {
+            let tag = messages.tag(language);
+            let Some(phrase) = messages.phrases(language).get(key) else {
+                if messages.is_compiled_in(language) {
+                    findings.insert(Finding {
+                        file: english.file.clone(),
+                        line: english.line,
+                        what: format!("`{key}` is missing in `{tag}`"),
+                    });
+                }
+                continue;
+            };
+            let variables = messages.variables(language, key);
+            for name in variables.difference(&call.arguments) {
+                let what =
+                    format!("`{key}` uses ${name}, which {}:{} does not say", call.file, call.line);
+                findings.insert(Finding { file: phrase.file.clone(), line: phrase.line, what });
+            }
+            known.extend(variables);
+        }
+        for name in call.arguments.difference(&known) {
+            findings.insert(call.finding(format!("`{key}` has no use for `{name}`")));
+        }
+    }
+
+    /// Whether every kind of problem is explained, except in English, which the program speaks.
+    fn check_problems(&self, language: Language, findings: &mut BTreeSet<Finding>) {
+        let messages = self.messages();
+        if language == Language::ENGLISH || !messages.is_compiled_in(language) {
+            return;
+        }
+        let tag = messages.tag(language);
+        for problem_type in problem_types() {
+            for part in ["", ".detail", ".advice"] {
+                let key = format!("problem-{}{part}", problem_type.name);
+                if messages.own_text(language, &key).is_none() {
+                    findings.insert(Finding {
+                        file: format!("messages/{tag}/problem.ftl"),
+                        line: 1,
+                        what: format!(
+                            "`{key}` is missing, or needs variables that it does not get"
+                        ),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Whether everything that is there is used.
+    fn check_use(
+        &self,
+        language: Language,
+        used: &BTreeMap<String, BTreeSet<String>>,
+        findings: &mut BTreeSet<Finding>,
+    ) {
+        let phrases = self.messages().phrases(language);
+        let parts: BTreeSet<&String> =
+            phrases.values().flat_map(|phrase| &phrase.references).collect();
+        let explains = |key: &str| {
+            let name = key.strip_prefix("problem-").map(|name| name.split('.').next());
+            name.flatten()
+                .is_some_and(|name| problem_types().any(|problem_type| problem_type.name == name))
+        };
+        for (key, phrase) in phrases {
+            if !used.contains_key(key) && !parts.contains(key) && !explains(key) {
+                let what = format!("nothing uses `{key}`");
+                findings.insert(Finding { file: phrase.file.clone(), line: phrase.line, what });
+            }
+        }
+    }
+
+    /// Renders everything.
+    fn check_rendering(
+        &self,
+        templates: &Templates,
+        findings: &mut BTreeSet<Finding>,
+    ) -> Result<(), TemplateCheckError> {
+        let pages = Pages::new(templates.clone(), &self.settings)?;
+        let renderer = self.renderer(templates.clone())?;
+        for language in self.messages().languages() {
+            for sample in samples() {
+                if let Err(error) = pages.html(language, sample.name, &sample.context) {
+                    findings.insert(located(&format!("page/{}", sample.name), error));
+                }
+            }
+            for letter in Letter::samples() {
+                match self.letter(&renderer, language, &letter) {
+                    Ok(_) => {}
+                    Err(TemplateCheckError::Render(RenderError::Template(error))) => {
+                        findings.insert(located(&format!("mail/{}", letter.name()), error));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn renderer(&self, templates: Templates) -> Result<Renderer, TemplateCheckError> {
+        let settings = &self.settings;
+        let from = &settings.mail.from;
+        Ok(Renderer::new(templates, &settings.name, &settings.public_url, from)?)
+    }
+
+    fn letter(
+        &self,
+        renderer: &Renderer,
+        language: Language,
+        letter: &Letter,
+    ) -> Result<Rendered, TemplateCheckError> {
+        let tag = self.messages().tag(language);
+        let unknown = || TemplateCheckError::NoSuchLanguage(tag.to_owned());
+        let locale = Locale::parse(tag).map_err(|_| unknown())?;
+        let to = EmailAddress::parse("ada.lovelace@example.org").map_err(|_| unknown())?;
+        let id: LetterId = "01890000-0000-7000-8000-000000000001".parse().map_err(|_| unknown())?;
+        let now = Timestamp::from_unix_millis(1_795_426_860_000);
+        Ok(renderer.render(letter, Envelope { id, to: &to, locale: Some(&locale), now })?)
+    }
+}
+
+fn located(name: &str, error: TemplateError) -> Finding {
+    match error {
+        TemplateError::Broken { file, line, problem } => Finding { file, line, what: problem },
+        error => Finding { file: name.to_owned(), line: 1, what: error.to_string() },
+    }
+}
+
+/// Of the samples of one page or letter, the number that tells them apart.
+fn numbered(names: &mut BTreeMap<String, usize>, name: &str) -> String {
+    let number = names.entry(name.to_owned()).or_default();
+    *number += 1;
+    format!("{name}-{number}")
+}

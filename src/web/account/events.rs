@@ -1,0 +1,101 @@
+//! What happened, and a copy of all that is stored.
+
+use rocket::http::Status;
+use rocket::{Route, State, get, head, routes};
+
+use super::guard::{
+    AccountResult, AccountsState, PageOrRedirect, PageRefusal, PageUser, no_profile,
+};
+use crate::config::Settings;
+use crate::messages::Language;
+use crate::model::{ClientInfo, Event, UserAgent};
+use crate::web::openapi::document::{described, tag};
+use crate::web::responses::download::{AccountExport, Download};
+use crate::web::responses::page::PageState;
+use crate::web::views::MessageKey;
+use crate::web::views::account::{EventView, EventsPage};
+
+/// Events on one page.
+const PAGE_SIZE: i64 = 50;
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![events, export, export_head]
+}
+
+described!(events, export);
+
+/// What happened to the account, as a page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "eventsPage",
+    security(("cookie" = [])),
+    params(("before" = Option<String>, Query, description = "Go on where an earlier page ended.", example = "01890000-0000-7000-8000-000000000002")),
+    responses(
+        (status = 200, description = "The page."),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
+#[get("/events?<before>")]
+async fn events(
+    user: Result<PageUser, PageRefusal>,
+    before: Option<&str>,
+    language: Language,
+    accounts: &AccountsState,
+    pages: &PageState,
+) -> AccountResult {
+    let user = user?;
+    // where the page before ended; nonsense begins at the beginning
+    let before = before.and_then(|id| id.parse().ok());
+    let page = accounts.events_of(user.session.account, before, PAGE_SIZE).await?;
+    let view = EventsPage {
+        events: page.events.iter().map(event_view).collect(),
+        next: page.next.map(|id| id.to_string()),
+    };
+    let language = pages.language_of(user.session.locale.as_ref(), language);
+    Ok(PageOrRedirect::Page(pages.page(language, Status::Ok, &view)))
+}
+
+fn event_view(event: &Event) -> EventView {
+    EventView {
+        what: MessageKey::new("event", event.kind.as_str()),
+        who: MessageKey::new("actor", event.actor.as_str()),
+        at: event.at.unix_millis(),
+        browser: event.user_agent.as_ref().and_then(UserAgent::describe),
+        address: event.address.clone(),
+        app: event.client_id.as_ref().map(ToString::to_string),
+    }
+}
+
+/// All that is stored, as a file
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "exportFile",
+    security(("cookie" = [])),
+    responses(
+        (status = 200, description = "All that is stored about the person.", body = AccountExport, headers(("Content-Disposition" = String, description = "A name for the file."))),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
+#[get("/export")]
+async fn export(
+    user: Result<PageUser, PageRefusal>,
+    caller: ClientInfo,
+    accounts: &AccountsState,
+    settings: &State<Settings>,
+) -> Result<Download, PageRefusal> {
+    let export = accounts.export(user?.session.account, &caller).await.map_err(no_profile)?;
+    Ok(Download::new(settings, accounts, export))
+}
+
+/// A route of its own, since Rocket would run the one for GET, and nothing is downloaded here.
+#[head("/export")]
+async fn export_head(
+    user: Result<PageUser, PageRefusal>,
+    accounts: &AccountsState,
+    settings: &State<Settings>,
+) -> Result<Download, PageRefusal> {
+    let export = accounts.look_at_export(user?.session.account).await.map_err(no_profile)?;
+    Ok(Download::new(settings, accounts, export))
+}

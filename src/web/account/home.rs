@@ -1,0 +1,294 @@
+//! `/account`: who one is, where one is signed in, and the way to everything else.
+
+use rocket::http::{CookieJar, Status};
+use rocket::{Route, State, get, post, routes};
+
+use super::guard::{self, AccountResult, AccountsState, PageOrRedirect, PageRefusal, PageUser};
+use crate::accounts::ProfileChange;
+use crate::config::Settings;
+use crate::messages::Language;
+use crate::model::{
+    Actor, ClientInfo, Locale, Name, PageSessionId, SessionId, SessionSummary, UserAgent,
+};
+use crate::oauth::{OAuth, SessionPage};
+use crate::storage::PageSessionSummary;
+use crate::web::guards::form::{Form, FormError};
+use crate::web::openapi::document::{described, tag};
+use crate::web::openapi::schemas::{PageForm, ProfileForm, SessionForm};
+use crate::web::responses::page::{Page, PageState};
+use crate::web::responses::problem_type;
+use crate::web::views::account::{
+    self, DONE, LanguageChoice, Overview, PageSessionView, SessionView, known,
+};
+use crate::web::views::{FieldMessage, MessageKey};
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![show, change_profile, end_session, end_page_session, end_all]
+}
+
+described!(show, change_profile, end_session, end_page_session, end_all);
+
+/// The account, as a page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "accountPage",
+    security(("cookie" = [])),
+    params(
+        ("done" = Option<String>, Query, description = "What has just been done; other words say nothing.", example = "saved"),
+        ("before" = Option<String>, Query, description = "Show sign-ins from where an earlier page ended.", example = "01890000-0000-7000-8000-000000000002"),
+    ),
+    responses(
+        (status = 200, description = "The page."),
+        (status = 303, description = "Nobody is signed in: to the sign-in."),
+    ),
+)]
+#[get("/?<done>&<before>")]
+async fn show(
+    user: Result<PageUser, PageRefusal>,
+    done: Option<&str>,
+    before: Option<&str>,
+    language: Language,
+    accounts: &AccountsState,
+    oauth: &State<OAuth>,
+    pages: &PageState,
+) -> AccountResult {
+    let user = user?;
+    // where the page before ended; nonsense begins at the beginning
+    let before = before.and_then(|id| id.parse().ok());
+    let kept = user.kept("profile");
+    let typed =
+        kept.map(|kept| TypedProfile { name: Some(&kept.name), locale: Some(&kept.locale) });
+    let done = kept.map_or_else(|| known(done, &DONE), |_| Some(account::resumed()));
+    let notice = Notice { done, before, typed, ..Notice::default() };
+    let page = page(&user, Status::Ok, notice, language, accounts, oauth, pages).await?;
+    Ok(PageOrRedirect::Page(page))
+}
+
+/// What the page has to say of the form that led to it.
+#[derive(Default)]
+struct Notice<'a> {
+    done: Option<MessageKey>,
+    /// Sign-ins from there on are shown.
+    before: Option<SessionId>,
+    errors: Vec<FieldMessage>,
+    /// What was typed, if it has to be typed again.
+    typed: Option<TypedProfile<'a>>,
+}
+
+/// The fields of the profile's form.
+#[derive(Clone, Copy)]
+struct TypedProfile<'a> {
+    name: Option<&'a str>,
+    locale: Option<&'a str>,
+}
+
+async fn page(
+    user: &PageUser,
+    status: Status,
+    notice: Notice<'_>,
+    language: Language,
+    accounts: &AccountsState,
+    oauth: &OAuth,
+    pages: &PageState,
+) -> Result<Page, PageRefusal> {
+    let account = accounts.profile(user.session.account).await.map_err(guard::no_profile)?;
+    let SessionPage { sessions, next } = oauth.sessions_of(account.id, notice.before).await?;
+    let page_sessions = accounts.page_sessions_of(account.id).await?;
+    let mut page_sessions: Vec<_> =
+        page_sessions.iter().map(|one| page_session_view(one, user.session.id)).collect();
+    page_sessions.sort_by_key(|one| !one.current);
+    let pending = accounts.pending_email_change(account.id).await?;
+    let own = account.locale.as_ref().and_then(|locale| pages.messages().best(locale));
+    let (name, chosen) = match notice.typed {
+        Some(typed) => (typed.name.map(Name::shown), chosen_language(typed.locale, pages)),
+        None => (account.name.as_ref().map(ToString::to_string), own),
+    };
+    let view = Overview {
+        form_token: user.form_token(),
+        email: account.email.to_unicode(),
+        name: name.unwrap_or_default(),
+        created_at: account.created_at.unix_millis(),
+        pending_email: pending.map(|change| change.email.to_unicode()),
+        languages: languages(pages, chosen),
+        page_sessions,
+        sessions: sessions.iter().map(session_view).collect(),
+        next: next.map(|id| id.to_string()),
+        done: notice.done,
+        errors: notice.errors,
+    };
+    let language = pages.language_of(account.locale.as_ref(), language);
+    Ok(pages.page(language, status, &view))
+}
+
+/// The language that a form names, if there are words in it.
+fn chosen_language(locale: Option<&str>, pages: &PageState) -> Option<Language> {
+    pages.messages().best(&Locale::parse(locale?).ok()?)
+}
+
+/// What a form makes of the account's language. What the page had chosen by itself says nothing: the
+/// account's own `de-AT` or `fr` is more than the page can show, and stays.
+fn new_locale(user: &PageUser, form: &Form, pages: &PageState) -> Option<Option<Locale>> {
+    let messages = pages.messages();
+    let before = user.session.locale.as_ref().and_then(|locale| messages.best(locale));
+    // only what the page offers; anything else leaves the language to the browser
+    let chosen = chosen_language(form.get("locale"), pages);
+    let locale = || chosen.and_then(|language| Locale::parse(messages.tag(language)).ok());
+    (chosen != before).then(locale)
+}
+
+/// Each language that there are words in, named in itself.
+fn languages(pages: &PageState, chosen: Option<Language>) -> Vec<LanguageChoice> {
+    let messages = pages.messages();
+    let choice = |language: Language| LanguageChoice {
+        tag: messages.tag(language).to_owned(),
+        name: messages.own_name(language),
+        chosen: chosen == Some(language),
+    };
+    messages.languages().map(choice).collect()
+}
+
+fn session_view(session: &SessionSummary) -> SessionView {
+    SessionView {
+        id: session.id.to_string(),
+        app: session.client_id.to_string(),
+        browser: session.user_agent.as_ref().and_then(UserAgent::describe),
+        created_at: session.created_at.unix_millis(),
+        last_used_at: session.last_used_at.unix_millis(),
+    }
+}
+
+fn page_session_view(session: &PageSessionSummary, own: PageSessionId) -> PageSessionView {
+    PageSessionView {
+        id: session.id.to_string(),
+        browser: session.user_agent.as_ref().and_then(UserAgent::describe),
+        created_at: session.created_at.unix_millis(),
+        current: session.id == own,
+    }
+}
+
+/// Change name or language on the page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressProfile",
+    security(("cookie" = [])),
+    request_body(content = ProfileForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+        (status = 422, description = "The name cannot be taken; the page says why."),
+    ),
+    extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
+)]
+#[post("/profile", data = "<form>")]
+#[expect(clippy::too_many_arguments, reason = "each is a guard of the request")]
+async fn change_profile(
+    user: Result<PageUser, PageRefusal>,
+    caller: ClientInfo,
+    form: Result<Form, FormError>,
+    language: Language,
+    accounts: &AccountsState,
+    oauth: &State<OAuth>,
+    pages: &PageState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let (user, form) = PageUser::sent(user, form, "profile")?;
+    let name = match Name::parse(form.get("name").unwrap_or_default()) {
+        Ok(name) => name,
+        Err(error) => {
+            let errors = vec![FieldMessage::new("name", "name", error.code())];
+            let status = Status::UnprocessableEntity;
+            let typed = TypedProfile { name: form.get("name"), locale: form.get("locale") };
+            let notice = Notice { errors, typed: Some(typed), ..Notice::default() };
+            let page = page(&user, status, notice, language, accounts, oauth, pages).await?;
+            return Ok(PageOrRedirect::Page(page));
+        }
+    };
+    let change = ProfileChange { name: Some(name), locale: new_locale(&user, &form, pages) };
+    match accounts.change_profile(user.session.account, change, &caller).await {
+        Ok(_) => Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account?done=saved"))),
+        Err(error) => Err(guard::no_profile(error)),
+    }
+}
+
+/// Sign out one session on the page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressEndSession",
+    security(("cookie" = [])),
+    request_body(content = SessionForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+    ),
+    extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
+)]
+#[post("/sessions/end", data = "<form>")]
+async fn end_session(
+    user: Result<PageUser, PageRefusal>,
+    caller: ClientInfo,
+    form: Result<Form, FormError>,
+    oauth: &State<OAuth>,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let (user, form) = PageUser::sent(user, form, "account")?;
+    // one that is gone already is as good as ended
+    if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
+        oauth.end_session(user.session.account, id, &caller).await?;
+    }
+    Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account?done=session")))
+}
+
+/// Sign out another sign-in at the account page
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressEndPageSession",
+    security(("cookie" = [])),
+    request_body(content = SessionForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+    ),
+    extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
+)]
+#[post("/page-sessions/end", data = "<form>")]
+async fn end_page_session(
+    user: Result<PageUser, PageRefusal>,
+    caller: ClientInfo,
+    form: Result<Form, FormError>,
+    accounts: &AccountsState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let (user, form) = PageUser::sent(user, form, "account")?;
+    if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
+        accounts.end_page_session_of(user.session.account, id, &caller).await?;
+    }
+    Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account?done=session")))
+}
+
+/// Sign out everywhere, here as well
+#[utoipa::path(
+    context_path = "/account",
+    tag = tag::ACCOUNT_PAGE,
+    operation_id = "pressEndSessions",
+    security(("cookie" = [])),
+    request_body(content = PageForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To another page of the account, or to the sign-in."),
+    ),
+    extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
+)]
+#[post("/sessions/end-all", data = "<form>")]
+async fn end_all(
+    user: Result<PageUser, PageRefusal>,
+    caller: ClientInfo,
+    jar: &CookieJar<'_>,
+    form: Result<Form, FormError>,
+    accounts: &AccountsState,
+    settings: &State<Settings>,
+) -> AccountResult {
+    let (user, _) = PageUser::sent(user, form, "account")?;
+    accounts.end_sessions(user.session.account, Actor::Owner, &caller).await?;
+    guard::clear_session_cookie(jar);
+    Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account/sign-in?done=everywhere")))
+}

@@ -1,0 +1,114 @@
+//! A form that did nothing since its sign-in had ended: what was typed into it comes back, but secrets.
+//!
+//! The form to sign in carries it along. After that it travels in a cookie, since an answer to the
+//! form with the password would let a browser send that password again when it is reloaded.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rocket::Request;
+use rocket::http::CookieJar;
+use rocket::time::Duration;
+use serde::Deserialize;
+
+use crate::model::PageSessionSecret;
+use crate::web::guards::cookies;
+use crate::web::guards::form::Form;
+use crate::web::views::account::Unsaved;
+
+const UNSAVED_FORM_COOKIE: &str = "__Host-vestibule-unsaved";
+
+/// Enough for a browser to follow a redirect.
+const COOKIE_TTL: Duration = Duration::seconds(60);
+
+/// In bytes; browsers refuse cookies of 4,096 (RFC 6265bis §5.5).
+const MAX_COOKIE_LENGTH: usize = 3_800;
+
+/// A form that came to nothing, and which one it is among [`Unsaved::FORMS`].
+#[derive(Debug)]
+pub(super) struct UnsavedForm {
+    pub name: &'static str,
+    pub form: Form,
+}
+
+impl UnsavedForm {
+    pub fn as_unsaved(&self) -> Unsaved<'_> {
+        let typed = |name| self.form.get(name).unwrap_or_default();
+        Unsaved {
+            form: self.name,
+            email: typed("email"),
+            name: typed("name"),
+            locale: typed("locale"),
+        }
+    }
+}
+
+/// The form that the form to sign in carries along, if it does.
+pub(super) fn embedded_form(form: &Form) -> Option<Unsaved<'_>> {
+    let named = form.get("resume")?;
+    let name = Unsaved::FORMS.into_iter().find(|known| *known == named)?;
+    let typed = |field| form.get(field).unwrap_or_default();
+    Some(Unsaved {
+        form: name,
+        email: typed("typed_email"),
+        name: typed("typed_name"),
+        locale: typed("typed_locale"),
+    })
+}
+
+/// Whether anything of a form comes back: the others have secrets alone, or nothing.
+pub(super) fn is_restorable(form: &str) -> bool {
+    matches!(form, "profile" | "email")
+}
+
+/// Keeps what was typed for the page of its form, and says where that is.
+pub(super) fn store_in_cookie(
+    jar: &CookieJar<'_>,
+    secret: &PageSessionSecret,
+    unsaved: &Unsaved<'_>,
+) -> &'static str {
+    if is_restorable(unsaved.form)
+        && let Ok(json) = serde_json::to_vec(unsaved)
+    {
+        let text = URL_SAFE_NO_PAD.encode(json);
+        let value = format!("{}.{text}", secret.mac_of(&text));
+        if value.len() <= MAX_COOKIE_LENGTH {
+            jar.add(cookies::of_this_host(UNSAVED_FORM_COOKIE, value, COOKIE_TTL));
+        }
+    }
+    match unsaved.form {
+        "email" => "/account/email",
+        "password" => "/account/password",
+        "deletion" => "/account/deletion",
+        _ => "/account",
+    }
+}
+
+/// What was typed into a form of the account page.
+#[derive(Debug, Deserialize)]
+pub(super) struct RestoredForm {
+    form: String,
+    pub email: String,
+    pub name: String,
+    pub locale: String,
+}
+
+impl RestoredForm {
+    /// What was kept for this very sign-in, once: the cookie ends with this request.
+    pub fn take(request: &Request<'_>, secret: &PageSessionSecret) -> Option<Self> {
+        let value = cookies::find(request, UNSAVED_FORM_COOKIE)?;
+        request.cookies().add(cookies::of_this_host(
+            UNSAVED_FORM_COOKIE,
+            String::new(),
+            Duration::ZERO,
+        ));
+        let (proof, text) = value.split_once('.')?;
+        if !secret.has_mac_of(text, proof) {
+            return None;
+        }
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    }
+
+    pub fn is_of(&self, form: &str) -> bool {
+        self.form == form
+    }
+}

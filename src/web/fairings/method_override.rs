@@ -1,0 +1,59 @@
+//! Undoes Rocket's method override by a form field `_method`.
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::form::Form;
+use rocket::http::Method;
+use rocket::{Data, Request};
+
+/// Rocket lets a first form field `_method=PUT` turn a POST into a PUT (R2): this turns it back.
+///
+/// What was rewritten has the method that the field names, and Rocket rewrites nothing but POST. So
+/// the one request that is taken for another is one that carries a form which names the request's own
+/// method: it is answered as the POST that it might be, and can do no more than that POST. No page and
+/// no library sends one (docs/decisions/0015-strict-forms.md).
+#[derive(Debug)]
+pub(in crate::web) struct UndoMethodOverride;
+
+/// The mounts of this crate.
+const OWN_MOUNTS: [&str; 13] = [
+    "oauth",
+    "v1",
+    "activate",
+    "reset-password",
+    "confirm-email",
+    "account",
+    "schemas",
+    ".well-known",
+    "problems",
+    "health",
+    "openapi.json",
+    "docs",
+    "dev",
+];
+
+pub(in crate::web) fn is_own_path(request: &Request<'_>) -> bool {
+    request.uri().path().segments().next().is_some_and(|first| OWN_MOUNTS.contains(&first))
+}
+
+#[rocket::async_trait]
+impl Fairing for UndoMethodOverride {
+    fn info(&self) -> Info {
+        Info { name: "method override undone", kind: Kind::Request }
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+        let is_form = request.content_type().is_some_and(|kind| kind.is_form());
+        // an application around this one may count on Rocket's ways
+        if !is_form || !is_own_path(request) || request.method() == Method::Post {
+            return;
+        }
+        // what Rocket looks at, and how
+        let start = data.peek("_method=delete".len()).await;
+        let first = std::str::from_utf8(start).ok().and_then(|raw| Form::values(raw).next());
+        let field = first.filter(|field| field.name == "_method");
+        let named = field.and_then(|field| field.value.parse::<Method>().ok());
+        if named == Some(request.method()) {
+            request.set_method(Method::Post);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Fairings: what happens to every request before its route, and to every response after it.
+
+pub mod access_log;
+pub mod admission;
+pub mod canonical_path;
+pub mod cors;
+pub mod link_rate_limit;
+pub mod method_override;
+pub mod no_store;
+pub mod refusal_delay;
+pub mod request_id;
+
+use std::num::NonZeroUsize;
+
+use rocket::fairing::AdHoc;
+
+use crate::config::Settings;
+use crate::web::guards::bearer::BearerChallenges;
+use crate::web::guards::client_info::LoggedFaults;
+
+/// Request ids, the log of requests, one spelling of each path, challenges, and the headers that a whole path needs.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("fairings", |rocket| async {
+        let in_flight = rocket.state::<Settings>().map(|settings| settings.admission.in_flight);
+        let in_flight = in_flight.map_or(usize::MAX, NonZeroUsize::get);
+        rocket
+            .attach(method_override::UndoMethodOverride)
+            .attach(canonical_path::CanonicalPaths)
+            .attach(request_id::RequestIds)
+            .manage(LoggedFaults::default())
+            .attach(admission::Admission::of(in_flight))
+            .attach(BearerChallenges)
+            .attach(link_rate_limit::LinkRateLimit)
+            .attach(no_store::NoStore)
+            .attach(cors::Cors)
+            .mount("/oauth", cors::preflights())
+            .mount("/v1", cors::preflights())
+            .mount("/.well-known", cors::preflights())
+            .attach(access_log::AccessLog)
+            // after the log, which says how long the work took
+            .attach(refusal_delay::RefusalDelay::of(in_flight))
+    })
+}

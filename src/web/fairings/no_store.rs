@@ -1,0 +1,23 @@
+//! Headers that every answer under a path has.
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::Header;
+use rocket::{Request, Response};
+
+/// Nothing under `/oauth` is kept by anybody on the way, errors included (RFC 6749 §5.1, §5.2).
+#[derive(Debug)]
+pub(in crate::web) struct NoStore;
+
+#[rocket::async_trait]
+impl Fairing for NoStore {
+    fn info(&self) -> Info {
+        Info { name: "no store", kind: Kind::Response }
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        if request.uri().path().segments().next() == Some("oauth") {
+            response.set_header(Header::new("Cache-Control", "no-store"));
+            response.set_header(Header::new("Pragma", "no-cache"));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Request ids: one for each request, in `X-Request-Id` and in the log.
+
+use std::time::Instant;
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::{Header, Status};
+use rocket::{Data, Request, Response};
+
+use crate::clock::Clock;
+use crate::crypto::entropy::Entropy;
+
+/// The id of a request, in `X-Request-Id` and in every line that is logged about it.
+#[derive(Clone, Debug)]
+pub struct RequestId(String);
+
+impl RequestId {
+    pub fn of<'r>(request: &'r Request<'_>) -> &'r str {
+        &request.local_cache(|| Self(String::new())).0
+    }
+
+    /// Rocket answers a method that it does not know without asking any fairing: the id that such an
+    /// answer should have, and its line in the log.
+    pub(in crate::web) fn salvage(
+        request: &Request<'_>,
+        status: Status,
+    ) -> Option<Header<'static>> {
+        if !Self::of(request).is_empty() {
+            return None;
+        }
+        let clock = request.rocket().state::<Clock>().cloned().unwrap_or_else(Clock::system);
+        let id = Entropy.uuid_v7(clock.now()).simple().to_string();
+        tracing::info!(target: "vestibule::request", status = status.code, id, "answered");
+        Some(Header::new("X-Request-Id", id))
+    }
+
+    /// A well-formed id that came along is kept, so that logs of several services can be joined.
+    fn from_header(header: &str) -> Option<Self> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let is_well_formed = (1..=128).contains(&header.len()) && header.bytes().all(is_plain);
+        is_well_formed.then(|| Self(header.to_owned()))
+    }
+}
+
+/// When the request arrived.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::web) struct Arrival(pub Option<Instant>);
+
+/// Gives every request its id, and every response the same.
+#[derive(Debug)]
+pub(in crate::web) struct RequestIds;
+
+#[rocket::async_trait]
+impl Fairing for RequestIds {
+    fn info(&self) -> Info {
+        Info { name: "request ids", kind: Kind::Request | Kind::Response }
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+        let rocket = request.rocket();
+        let clock = rocket.state::<Clock>().cloned().unwrap_or_else(Clock::system);
+        let given = request.headers().get_one("X-Request-Id").and_then(RequestId::from_header);
+        let id =
+            given.unwrap_or_else(|| RequestId(Entropy.uuid_v7(clock.now()).simple().to_string()));
+        request.local_cache(|| id);
+        request.local_cache(|| Arrival(Some(clock.instant())));
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        response.set_header(Header::new("X-Request-Id", RequestId::of(request)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_kept_only_if_it_is_harmless() {
+        assert!(RequestId::from_header("0af7651916cd43dd-8448_eb.1").is_some());
+        for header in ["", "a b", "a\nb", "é", "<b>", &"x".repeat(129)] {
+            assert!(RequestId::from_header(header).is_none(), "{header:?}");
+        }
+    }
+}

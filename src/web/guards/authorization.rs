@@ -1,0 +1,46 @@
+//! Request guard for the `Authorization` header (RFC 9110 §11.6.2).
+
+use rocket::Request;
+use rocket::request::{FromRequest, Outcome};
+
+use super::form::Form;
+use crate::oauth::{Credentials, OAuthError};
+
+/// The `Authorization` header: none, one, or more than is allowed.
+#[derive(Clone, Copy, Debug)]
+pub enum Authorization<'r> {
+    None,
+    One(&'r str),
+    /// RFC 9110 §11.6.2 has one.
+    Several,
+}
+
+impl<'r> Authorization<'r> {
+    pub fn of(request: &'r Request<'_>) -> Self {
+        let mut headers = request.headers().get("Authorization");
+        match (headers.next(), headers.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(_), Some(_)) => Self::Several,
+        }
+    }
+
+    /// Who the client says it is, here or in the form (RFC 6749 §2.3.1).
+    pub fn credentials(self, form: &Form) -> Result<Option<Credentials>, OAuthError> {
+        let header = match self {
+            Self::None => None,
+            Self::One(header) => Some(header),
+            Self::Several => return Err(OAuthError::Malformed("two Authorization headers")),
+        };
+        Credentials::read(header, form.get("client_id"), form.get("client_secret"))
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Authorization<'r> {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+        Outcome::Success(Self::of(request))
+    }
+}

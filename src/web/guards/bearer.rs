@@ -1,0 +1,363 @@
+//! The request guard of protected resources (RFC 6750).
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::{Header, Status};
+use rocket::outcome::IntoOutcome;
+use rocket::request::{FromRequest, Outcome};
+use rocket::{Request, Response};
+
+use crate::model::{Account, AccountId, Scope, SessionId};
+use crate::oauth::{AccessDenied, Grant, OAuth, PresentedToken, ScopeRequirement, form_decode};
+use crate::storage::chain;
+use crate::web::fairings::cors::RequestClient;
+use crate::web::fairings::request_id::RequestId;
+use crate::web::guards::authorization::Authorization;
+use crate::web::responses::oauth_error::OAuthErrorResponse;
+use crate::web::responses::problem::{Problem, STORE_RETRY, retry_after};
+use crate::web::responses::problem_type;
+
+/// What a protected resource needs of a token. Name yours with a type of its own:
+///
+/// ```
+/// use vestibule::web::RequiredScope;
+///
+/// struct ReadNotes;
+///
+/// impl RequiredScope for ReadNotes {
+///     const SCOPE: &'static str = "notes.read";
+/// }
+/// ```
+pub trait RequiredScope: Send + Sync + 'static {
+    /// Scope tokens with spaces between them (RFC 6749 §3.3); all of them are needed.
+    const SCOPE: &'static str;
+
+    /// The same, as it is for this request.
+    #[doc(hidden)]
+    fn of(_: &Request<'_>) -> Result<Arc<ScopeRequirement>, AccessDenied> {
+        ScopeRequirement::of_route(Self::SCOPE)
+    }
+}
+
+/// The scope that the request itself asks for, by `scope` in its query: for proxies, which ask for
+/// many resources.
+#[derive(Clone, Copy, Debug)]
+pub struct ScopeFromQuery;
+
+impl RequiredScope for ScopeFromQuery {
+    const SCOPE: &'static str = "";
+
+    fn of(request: &Request<'_>) -> Result<Arc<ScopeRequirement>, AccessDenied> {
+        let malformed = || AccessDenied::MalformedScope("the scope that is asked for is malformed");
+        let query = request.uri().query().map_or("", |query| query.as_str());
+        let mut asked = Vec::new();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if form_decode(name).ok_or_else(malformed)? == "scope" {
+                asked.push(form_decode(value).ok_or_else(malformed)?);
+            }
+        }
+        // of two, whichever were dropped would let somebody pass
+        let scope = match asked.as_slice() {
+            [] => Scope::default(),
+            [scope] => scope.parse().map_err(|_| malformed())?,
+            _ => {
+                let twice = "the scope that is asked for is there twice";
+                return Err(AccessDenied::MalformedScope(twice));
+            }
+        };
+        Ok(Arc::new(ScopeRequirement::new(scope)?))
+    }
+}
+
+/// No scope in particular: any live token will do.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyScope;
+
+impl RequiredScope for AnyScope {
+    const SCOPE: &'static str = "";
+}
+
+/// Somebody with a live access token that has at least the scope of `S`. A route that takes one is
+/// closed to everybody else; the refusal carries the challenge that RFC 6750 §3 asks for.
+pub struct Bearer<S: RequiredScope = AnyScope> {
+    grant: Arc<Grant>,
+    required: PhantomData<S>,
+}
+
+impl<S: RequiredScope> Bearer<S> {
+    /// Whose token it is.
+    pub fn account(&self) -> AccountId {
+        self.grant.owner.id
+    }
+
+    /// The account itself, as its owner may see it.
+    pub fn owner(&self) -> &Account {
+        &self.grant.owner
+    }
+
+    /// The session that the token is of.
+    pub fn session(&self) -> SessionId {
+        self.grant.session
+    }
+
+    /// The client that the token was issued to.
+    pub fn client_id(&self) -> &str {
+        &self.grant.client_id
+    }
+
+    /// All that the token may be used for.
+    pub fn scope(&self) -> &Scope {
+        &self.grant.scope
+    }
+}
+
+impl<S: RequiredScope> fmt::Debug for Bearer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bearer").field(&self.grant).finish()
+    }
+}
+
+/// What the guard decided, for the catchers and for the fairing below: a guard that fails loses
+/// its headers, so they wait in the request's cache.
+#[derive(Debug, Default)]
+enum GuardOutcome {
+    /// No guard was asked.
+    #[default]
+    None,
+    Admitted,
+    Refused(BearerRefusal),
+}
+
+#[derive(Debug)]
+struct BearerRefusal {
+    status: Status,
+    challenge: Option<String>,
+    retry_after: Option<Duration>,
+    problem_type: &'static problem_type::ProblemType,
+    /// As OAuth says it: its code, and in words.
+    code: &'static str,
+    words: String,
+}
+
+impl BearerRefusal {
+    fn new(denied: &AccessDenied) -> Self {
+        let code = match denied {
+            // the challenge has none (RFC 6750 §3.1), but a body in OAuth's form needs one
+            AccessDenied::NoToken | AccessDenied::InvalidToken => "invalid_token",
+            AccessDenied::Malformed(_) | AccessDenied::MalformedScope(_) => "invalid_request",
+            AccessDenied::InsufficientScope { .. } => "insufficient_scope",
+            AccessDenied::Failure(_) => "server_error",
+        };
+        let refuse = |status, challenge: Option<String>, problem_type| Self {
+            status,
+            challenge,
+            retry_after: None,
+            problem_type,
+            code,
+            words: denied.to_string(),
+        };
+        let with_error = |code: &str, words: &dyn fmt::Display| {
+            Some(format!("Bearer error=\"{code}\", error_description=\"{words}\""))
+        };
+        match denied {
+            AccessDenied::NoToken => {
+                refuse(Status::Unauthorized, Some("Bearer".to_owned()), problem_type::NO_TOKEN)
+            }
+            AccessDenied::Malformed(words) => {
+                let challenge = with_error("invalid_request", words);
+                refuse(Status::BadRequest, challenge, problem_type::TOKEN_MISPLACED)
+            }
+            AccessDenied::MalformedScope(words) => {
+                let challenge = with_error("invalid_request", words);
+                refuse(Status::BadRequest, challenge, problem_type::INVALID_REQUEST)
+            }
+            AccessDenied::InvalidToken => {
+                let challenge = with_error("invalid_token", denied);
+                refuse(Status::Unauthorized, challenge, problem_type::INVALID_TOKEN)
+            }
+            AccessDenied::InsufficientScope { needed, .. } => {
+                let challenge = with_error("insufficient_scope", denied)
+                    .map(|challenge| format!("{challenge}, scope=\"{needed}\""));
+                refuse(Status::Forbidden, challenge, problem_type::INSUFFICIENT_SCOPE)
+            }
+            AccessDenied::Failure(crate::oauth::OAuthError::Failure(
+                crate::accounts::Failure::Store(error),
+            )) if error.kind() == crate::storage::StoreErrorKind::Unavailable => Self {
+                retry_after: Some(STORE_RETRY),
+                ..refuse(Status::ServiceUnavailable, None, problem_type::UNAVAILABLE)
+            },
+            AccessDenied::Failure(_) => {
+                refuse(Status::InternalServerError, None, problem_type::SERVER_ERROR)
+            }
+        }
+    }
+}
+
+/// Reads what the request shows. A token belongs into one header (RFC 6750 §2): the query is
+/// refused, since queries end up in logs (RFC 9700 §4.3.2).
+fn presented_token<'r>(request: &'r Request<'_>) -> Result<PresentedToken<'r>, AccessDenied> {
+    let query = request.uri().query();
+    let in_query = query.is_some_and(|query| {
+        query.segments().any(|(name, _)| name.eq_ignore_ascii_case("access_token"))
+    });
+    if in_query {
+        return Err(AccessDenied::Malformed("a token in the query is not taken"));
+    }
+    let header = match Authorization::of(request) {
+        Authorization::None => return Ok(PresentedToken::Nothing),
+        Authorization::Several => return Err(AccessDenied::Malformed("two Authorization headers")),
+        Authorization::One(header) => header,
+    };
+    parse_authorization(header)
+}
+
+/// `Bearer` and one token (RFC 6750 §2.1); any other scheme shows nothing.
+fn parse_authorization(header: &str) -> Result<PresentedToken<'_>, AccessDenied> {
+    let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(PresentedToken::Nothing);
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || token.contains(' ') {
+        return Err(AccessDenied::Malformed("the header is not Bearer and one token"));
+    }
+    Ok(PresentedToken::Token(token))
+}
+
+async fn admit<S: RequiredScope>(request: &Request<'_>) -> Result<Arc<Grant>, AccessDenied> {
+    let access = presented_token(request)?;
+    let flow = || AccessDenied::Failure(crate::oauth::OAuthError::Flow);
+    let oauth = request.rocket().state::<OAuth>().ok_or_else(flow)?;
+    oauth.protect(access, S::of(request)?.as_ref()).await
+}
+
+#[rocket::async_trait]
+impl<'r, S: RequiredScope> FromRequest<'r> for Bearer<S> {
+    type Error = AccessDenied;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, AccessDenied> {
+        match admit::<S>(request).await {
+            Ok(grant) => {
+                RequestClient::of(request).owner_of_token(&grant.client_id);
+                set_outcome(request, GuardOutcome::Admitted);
+                Outcome::Success(Self { grant, required: PhantomData })
+            }
+            Err(denied) => {
+                if let AccessDenied::InsufficientScope { client_id, .. } = &denied {
+                    RequestClient::of(request).owner_of_token(client_id);
+                }
+                if let AccessDenied::Failure(failure) = &denied {
+                    let (id, error) = (RequestId::of(request), chain(failure));
+                    tracing::error!(id, error, "a token could not be checked");
+                }
+                let refusal = BearerRefusal::new(&denied);
+                let status = refusal.status;
+                set_outcome(request, GuardOutcome::Refused(refusal));
+                Err(denied).or_error(status)
+            }
+        }
+    }
+}
+
+/// A request may have several guards; the last one asked is the one that counts.
+fn set_outcome(request: &Request<'_>, decision: GuardOutcome) {
+    *outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) = decision;
+}
+
+fn outcome_of<'r>(request: &'r Request<'_>) -> &'r Mutex<GuardOutcome> {
+    request.local_cache(Mutex::<GuardOutcome>::default)
+}
+
+/// The problem that a refused bearer is told, for catchers of that status.
+pub(in crate::web) fn refusal(request: &Request<'_>, status: Status) -> Option<Problem> {
+    match &*outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) {
+        GuardOutcome::Refused(refusal) if refusal.status == status => {
+            Some(Problem::of(refusal.problem_type))
+        }
+        _ => None,
+    }
+}
+
+/// The same as OAuth's endpoints say it. What is no fault of the bearer's is for them to say.
+pub(in crate::web) fn oauth_refusal(
+    request: &Request<'_>,
+    status: Status,
+) -> Option<OAuthErrorResponse> {
+    match &*outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) {
+        GuardOutcome::Refused(refusal) if refusal.status == status && status.code < 500 => Some(
+            OAuthErrorResponse::new(status, refusal.code, refusal.problem_type, &refusal.words),
+        ),
+        _ => None,
+    }
+}
+
+/// Puts the challenge on every refusal, whichever catcher answered it, and keeps what a token has
+/// opened out of caches (RFC 6750 §5.3).
+#[derive(Debug)]
+pub(in crate::web) struct BearerChallenges;
+
+#[rocket::async_trait]
+impl Fairing for BearerChallenges {
+    fn info(&self) -> Info {
+        Info { name: "bearer challenges", kind: Kind::Response }
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        match &*outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) {
+            GuardOutcome::None => return,
+            GuardOutcome::Admitted => {}
+            // the route took the refusal for an answer, and had one of its own
+            GuardOutcome::Refused(refusal) if refusal.status != response.status() => {}
+            GuardOutcome::Refused(refusal) => {
+                if let Some(challenge) = &refusal.challenge {
+                    response.set_header(Header::new("WWW-Authenticate", challenge.clone()));
+                }
+                if let Some(after) = refusal.retry_after {
+                    response.set_header(retry_after(after));
+                }
+            }
+        }
+        if !response.headers().contains("Cache-Control") {
+            response.set_header(Header::new("Cache-Control", "no-store"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzz_inputs;
+    use crate::model::AccessToken;
+
+    #[test]
+    fn r29_no_header_shows_two_tokens() {
+        fuzz_inputs::each(3_000, fuzz_inputs::text_like(fuzz_inputs::BEARER), |header| {
+            let words: Vec<&str> = header.split(' ').filter(|word| !word.is_empty()).collect();
+            let is_bearer = header.to_ascii_lowercase().starts_with("bearer");
+            match parse_authorization(&header) {
+                Ok(PresentedToken::Token(token)) => {
+                    prop_assert!(is_bearer && words.len() == 2 && words[1] == token, "{}", header);
+                    // whatever else separates them, together they are none
+                    let tokens = header.matches("vat_").count();
+                    prop_assert!(tokens == 1 || AccessToken::parse(token).is_err(), "{}", header);
+                }
+                Ok(PresentedToken::Nothing) => prop_assert!(
+                    words.len() < 2
+                        || words[0].len() != 6
+                        || !words[0].eq_ignore_ascii_case("bearer")
+                        || header.starts_with(' ')
+                ),
+                Err(AccessDenied::Malformed(_)) => prop_assert!(is_bearer && words.len() != 2),
+                Err(other) => prop_assert!(false, "{}: {:?}", header, other),
+            }
+            Ok(())
+        });
+    }
+}

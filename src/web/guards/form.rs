@@ -1,0 +1,248 @@
+//! `application/x-www-form-urlencoded`, read strictly.
+//!
+//! Rocket's own forms forgive: a repeated field vanishes, a broken escape is kept. Here both are
+//! errors (RFC 6749 §3.2; R4, R8), and so are bytes that are no UTF-8, and NUL.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rocket::Request;
+use rocket::data::{Data, FromData, Outcome};
+use rocket::http::Status;
+use zeroize::Zeroizing;
+
+use crate::oauth::form_decode;
+use crate::web::guards::body::{self, BodyError};
+use crate::web::guards::content_type::{self, BodyType, ContentFault};
+
+/// The parameters that the endpoints under /oauth know; all others are ignored.
+pub const OAUTH_FIELDS: [&str; 9] = [
+    "grant_type",
+    "username",
+    "password",
+    "refresh_token",
+    "scope",
+    "client_id",
+    "client_secret",
+    "token",
+    "token_type_hint",
+];
+
+/// The fields that the forms of pages know.
+const PAGE_FIELDS: [&str; 13] = [
+    "form_token",
+    "token",
+    "password",
+    "current_password",
+    "new_password",
+    "email",
+    "name",
+    "locale",
+    "id",
+    "resume",
+    "typed_email",
+    "typed_name",
+    "typed_locale",
+];
+
+/// A form: each known field at most once, none of them empty (a parameter without a value is as
+/// good as none, RFC 6749 §3.2).
+#[derive(Debug)]
+pub struct Form {
+    fields: BTreeMap<&'static str, Zeroizing<String>>,
+    /// The fields in which a `+` stood, which is a blank.
+    with_plus: BTreeSet<&'static str>,
+    /// An `@` stood in it as it is, which no program sends that encodes forms.
+    is_unencoded: bool,
+}
+
+/// Why a body is no form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FormError {
+    /// Going by the headers it is something else.
+    Content(ContentFault),
+    TooLarge,
+    /// Not all of it was there in time.
+    Late,
+    /// A known parameter is there twice.
+    Twice(&'static str),
+    Malformed(&'static str),
+}
+
+impl Form {
+    pub fn get(&self, name: &'static str) -> Option<&str> {
+        self.fields.get(name).map(|value| value.as_str())
+    }
+
+    /// Whether a `+` was read as a blank in this field.
+    pub fn had_plus(&self, name: &'static str) -> bool {
+        self.with_plus.contains(name)
+    }
+
+    /// Whether the program that sent the form seems not to encode what it sends.
+    pub fn seems_unencoded(&self) -> bool {
+        self.is_unencoded
+    }
+
+    /// Reads the fields that are `known`.
+    pub fn parse(body: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
+        let malformed = FormError::Malformed;
+        let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
+        let (mut fields, mut with_plus) = (BTreeMap::new(), BTreeSet::new());
+        let mut seen = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = form_decode(name).zip(form_decode(raw).map(Zeroizing::new));
+            let (name, value) =
+                decoded.ok_or(malformed("the body is not percent-encoded UTF-8"))?;
+            if name.contains('\0') || value.contains('\0') {
+                return Err(malformed("a parameter holds the NUL character"));
+            }
+            let Some(known) = known.iter().copied().find(|known| *known == name) else { continue };
+            if seen.contains(&known) {
+                return Err(FormError::Twice(known));
+            }
+            seen.push(known);
+            if raw.contains('+') {
+                with_plus.insert(known);
+            }
+            if !value.is_empty() {
+                fields.insert(known, value);
+            }
+        }
+        Ok(Self { fields, with_plus, is_unencoded: text.contains('@') })
+    }
+}
+
+fn known_fields(request: &Request<'_>) -> &'static [&'static str] {
+    match request.uri().path().segments().next() {
+        Some("oauth") => &OAUTH_FIELDS,
+        _ => &PAGE_FIELDS,
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromData<'r> for Form {
+    type Error = FormError;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        if let Err(fault) = content_type::check(request, BodyType::Form) {
+            return Outcome::Error((Status::BadRequest, FormError::Content(fault)));
+        }
+        match body::read(request, data).await {
+            Ok(body) => match Self::parse(&body, known_fields(request)) {
+                Ok(form) => Outcome::Success(form),
+                Err(error) => Outcome::Error((Status::BadRequest, error)),
+            },
+            Err(BodyError::TooLarge) => {
+                Outcome::Error((Status::PayloadTooLarge, FormError::TooLarge))
+            }
+            Err(BodyError::Late) => Outcome::Error((Status::RequestTimeout, FormError::Late)),
+            Err(BodyError::Broken) => {
+                let error = FormError::Malformed("the body broke off");
+                Outcome::Error((Status::BadRequest, error))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzz_inputs;
+
+    fn parse(body: &str) -> Result<Form, FormError> {
+        Form::parse(body.as_bytes(), &OAUTH_FIELDS)
+    }
+
+    #[test]
+    fn fields_are_decoded_once() {
+        let form = parse("username=ada%40example.org&password=a+b%2Bc%2525&x=y").unwrap();
+        assert_eq!(form.get("username"), Some("ada@example.org"));
+        assert_eq!(form.get("password"), Some("a b+c%25"));
+    }
+
+    #[test]
+    fn r4_a_known_parameter_twice_is_refused_even_if_identical_or_empty() {
+        for body in ["scope=a&scope=a", "scope=&scope=a", "scope=a&%73cope=b"] {
+            assert_eq!(parse(body).unwrap_err(), FormError::Twice("scope"));
+        }
+        assert!(parse("x=1&x=2&scope=a").is_ok(), "unknown parameters are ignored");
+        assert!(parse("id=1&id=2&email=a&email=b").is_ok(), "and so are those of pages");
+        assert!(Form::parse(b"email=a&email=a", &PAGE_FIELDS).is_err());
+    }
+
+    #[test]
+    fn r5_a_parameter_without_value_is_none() {
+        let form = parse("scope=&username&grant_type=password").unwrap();
+        assert_eq!((form.get("scope"), form.get("username")), (None, None));
+    }
+
+    #[test]
+    fn r8_broken_escapes_bytes_and_nul_are_refused() {
+        for body in [
+            "password=%zz",
+            "password=%f",
+            "password=%",
+            "password=%ff",
+            "password=%00",
+            "x=%00",
+            "%zz=1",
+            "username=a%C3",
+        ] {
+            assert!(matches!(parse(body), Err(FormError::Malformed(_))), "{body}");
+        }
+        assert!(Form::parse(b"password=\xff", &OAUTH_FIELDS).is_err());
+        assert!(Form::parse(b"password=a\0b", &OAUTH_FIELDS).is_err());
+    }
+
+    /// What another implementation reads in the same body: one that forgives everything.
+    fn pairs_in(body: &[u8]) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(body).into_owned().collect()
+    }
+
+    #[test]
+    fn r4_r8_whatever_is_taken_for_a_form_says_the_same_to_another_parser() {
+        fuzz_inputs::each(2_000, fuzz_inputs::bytes_like(fuzz_inputs::FORMS), |body| {
+            let Ok(form) = Form::parse(&body, &OAUTH_FIELDS) else { return Ok(()) };
+            let pairs = pairs_in(&body);
+            for known in OAUTH_FIELDS {
+                let values: Vec<&str> = pairs
+                    .iter()
+                    .filter(|(name, _)| name == known)
+                    .map(|(_, value)| value.as_str())
+                    .collect();
+                prop_assert!(values.len() <= 1, "{} is there twice, and was taken", known);
+                let value = values.first().copied().filter(|value| !value.is_empty());
+                prop_assert_eq!(form.get(known), value);
+            }
+            prop_assert!(form.fields.values().all(|value| !value.contains('\0')));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn r8_what_another_encoder_writes_is_read_back() {
+        let text = "[^\0]{1,40}";
+        let fields =
+            prop::collection::btree_map(prop::sample::select(OAUTH_FIELDS.to_vec()), text, 0..8);
+        fuzz_inputs::each(1_000, (fields, "[a-z]{0,3}"), |(fields, unknown)| {
+            let mut encoder = url::form_urlencoded::Serializer::new(String::new());
+            encoder.append_pair(&format!("x_{unknown}"), "1").extend_pairs(&fields);
+            encoder.append_pair(&format!("x_{unknown}"), "2");
+            let body = encoder.finish();
+            let form = Form::parse(body.as_bytes(), &OAUTH_FIELDS);
+            let form = form.map_err(|error| TestCaseError::fail(format!("{body}: {error:?}")))?;
+            for known in OAUTH_FIELDS {
+                prop_assert_eq!(form.get(known), fields.get(known).map(String::as_str));
+            }
+            // and any of them once more is too much
+            for known in fields.keys() {
+                let twice = format!("{body}&{known}=");
+                prop_assert!(Form::parse(twice.as_bytes(), &OAUTH_FIELDS).is_err(), "{}", twice);
+            }
+            Ok(())
+        });
+    }
+}

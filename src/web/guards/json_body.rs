@@ -1,0 +1,56 @@
+//! JSON bodies: one object, of a content type that says so.
+
+use rocket::Request;
+use rocket::data::{Data, FromData, Outcome};
+use rocket::http::Method;
+use serde_json::{Map, Value};
+
+use crate::web::guards::body::{self, BodyError};
+use crate::web::guards::content_type::{self, BodyType};
+use crate::web::guards::json_fields::JsonFields;
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type;
+
+/// A JSON object. Take it as `Result<JsonObject, Problem>`, to answer what was wrong.
+#[derive(Debug)]
+pub struct JsonObject(Map<String, Value>);
+
+impl JsonObject {
+    pub fn fields(&self) -> JsonFields<'_> {
+        JsonFields::of(&self.0)
+    }
+}
+
+async fn read(request: &Request<'_>, data: Data<'_>) -> Result<JsonObject, Problem> {
+    content_type::check(request, BodyType::Json).map_err(|fault| match request.method() {
+        // RFC 5789 §2.2
+        Method::Patch => Problem::from(fault).header("Accept-Patch", BodyType::Json.as_str()),
+        _ => fault.into(),
+    })?;
+    let body = body::read(request, data).await.map_err(|error| match error {
+        BodyError::TooLarge => Problem::of(problem_type::CONTENT_TOO_LARGE),
+        BodyError::Late => Problem::late_body(),
+        BodyError::Broken => Problem::of(problem_type::MALFORMED_JSON),
+    })?;
+    // the error is left out: it may repeat a piece of the body
+    match serde_json::from_slice(&body) {
+        Ok(Value::Object(object)) => Ok(JsonObject(object)),
+        Ok(_) => {
+            Err(Problem::of(problem_type::INVALID_FIELDS)
+                .detail("The body has to be a JSON object."))
+        }
+        Err(_) => Err(Problem::of(problem_type::MALFORMED_JSON)),
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromData<'r> for JsonObject {
+    type Error = Problem;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        match read(request, data).await {
+            Ok(object) => Outcome::Success(object),
+            Err(problem) => Outcome::Error((problem.status(), problem)),
+        }
+    }
+}

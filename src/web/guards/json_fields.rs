@@ -1,0 +1,176 @@
+//! The fields of a JSON object, taken one by one so that all that is wrong is said at once.
+
+use serde_json::{Map, Value};
+
+use crate::model::{EmailError, LocaleError, NameError, PasswordError};
+use crate::web::responses::problem::{FieldError, Problem};
+use crate::web::responses::problem_type;
+
+/// An error of a model type, as a field's.
+pub trait FieldProblem: std::fmt::Display {
+    /// A stable code for programs.
+    fn code(&self) -> &'static str;
+
+    /// What to do instead, where there is advice to give.
+    fn suggestion(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The same, of `field`.
+    fn of(&self, field: &'static str) -> FieldError {
+        let (code, message) = (self.code(), self.to_string());
+        FieldError { field, code, message, suggestion: self.suggestion() }
+    }
+}
+
+macro_rules! field_problem {
+    ($($error:ty),+) => {
+        $(impl FieldProblem for $error {
+            fn code(&self) -> &'static str {
+                <$error>::code(*self)
+            }
+        })+
+    };
+}
+field_problem!(EmailError, NameError, LocaleError);
+
+impl FieldProblem for PasswordError {
+    fn code(&self) -> &'static str {
+        Self::code(*self)
+    }
+
+    fn suggestion(&self) -> Option<&'static str> {
+        Self::suggestion(*self)
+    }
+}
+
+/// Takes fields out of an object and remembers what was wrong with them. Members that nobody asks
+/// for are ignored (R38).
+#[derive(Debug)]
+pub struct JsonFields<'a> {
+    object: &'a Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> JsonFields<'a> {
+    pub(in crate::web) fn of(object: &'a Map<String, Value>) -> Self {
+        Self { object, errors: Vec::new() }
+    }
+
+    /// A text that has to be there.
+    pub fn required<T, E: FieldProblem>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match self.text(field) {
+            Some(Some(text)) => self.parsed(field, parse(text)),
+            Some(None) => {
+                self.wrong(field, "missing", "is needed");
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// A text that may be missing or null.
+    pub fn optional<T, E: FieldProblem>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.text(field).flatten().and_then(|text| self.parsed(field, parse(text)))
+    }
+
+    /// A field of a partial update: `None` if it is missing, `Some(None)` if it is null.
+    pub fn change<T, E: FieldProblem>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        if !self.object.contains_key(field) {
+            return None;
+        }
+        match self.text(field)? {
+            Some(text) => self.parsed(field, parse(text)).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// The text itself, where every text will do.
+    pub fn text_of(&mut self, field: &'static str) -> Option<&'a str> {
+        self.text(field).flatten()
+    }
+
+    /// The text itself, where every text will do but there has to be one.
+    pub fn required_text(&mut self, field: &'static str) -> Option<&'a str> {
+        let text = self.text(field)?;
+        if text.is_none() {
+            self.wrong(field, "missing", "is needed");
+        }
+        text
+    }
+
+    pub fn refuse(&mut self, field: &'static str, problem: &impl FieldProblem) {
+        self.errors.push(problem.of(field));
+    }
+
+    /// Answers with all that was wrong, if anything was.
+    pub fn finish(self) -> Result<(), Problem> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
+    }
+
+    /// The same, with the fields that had to be there: what is missing without an error is an error.
+    pub fn finish_with<T>(self, taken: Option<T>) -> Result<T, Problem> {
+        let unread = || Problem::of(problem_type::SERVER_ERROR);
+        self.finish().and_then(|()| taken.ok_or_else(unread))
+    }
+
+    /// `Some(None)` if there is nothing, `None` if there is something that is no text.
+    fn text(&mut self, field: &'static str) -> Option<Option<&'a str>> {
+        match self.object.get(field) {
+            None | Some(Value::Null) => Some(None),
+            // neither engine stores NUL alike, and nobody types it (R8)
+            Some(Value::String(text)) if text.contains('\0') => {
+                self.wrong(field, "nul", "cannot hold the NUL character");
+                None
+            }
+            Some(Value::String(text)) => Some(Some(text)),
+            Some(_) => {
+                self.wrong(field, "not-a-text", "has to be a text");
+                None
+            }
+        }
+    }
+
+    fn parsed<T, E: FieldProblem>(
+        &mut self,
+        field: &'static str,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|problem| self.refuse(field, &problem)).ok()
+    }
+
+    fn wrong(&mut self, field: &'static str, code: &'static str, message: &str) {
+        let message = message.to_owned();
+        self.errors.push(FieldError { field, code, message, suggestion: None });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_done_with_fields_that_are_not_there() {
+        let object = Map::new();
+        let mut fields = JsonFields::of(&object);
+        let name = fields.required_text("name");
+        let problem = fields.finish_with(name).unwrap_err();
+        assert_eq!(problem.problem_type.name, "invalid-fields");
+        // whatever a parser forgets to complain of
+        let problem = JsonFields::of(&object).finish_with(None::<()>).unwrap_err();
+        assert_eq!(problem.problem_type.name, "server-error");
+        assert_eq!(JsonFields::of(&object).finish_with(Some(7)).unwrap(), 7);
+    }
+}

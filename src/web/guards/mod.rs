@@ -1,0 +1,12 @@
+//! Request guards and request bodies: what routes take.
+
+pub mod authorization;
+pub mod bearer;
+pub mod body;
+pub mod client_info;
+pub mod content_type;
+pub mod cookies;
+pub mod form;
+pub mod json_body;
+pub mod json_fields;
+pub mod language;

@@ -1,0 +1,71 @@
+//! What the description of the service has but once: headers, and the forms of errors.
+
+use serde_json::{Value, json};
+
+pub(in crate::web) fn html() -> Value {
+    json!({ "schema": { "type": "string" } })
+}
+
+/// References to headers that are shared.
+pub(in crate::web) fn named(names: &[&str]) -> Value {
+    let reference = |name: &&str| {
+        ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))
+    };
+    Value::Object(names.iter().map(reference).collect())
+}
+
+pub(in crate::web) fn headers() -> Value {
+    let header = |description: &str, schema: Value| json!({ "description": description, "required": true, "schema": schema });
+    let text = || json!({ "type": "string" });
+    json!({
+        "X-Request-Id": header("The id of the request, as in the log; a well-formed one that came along is kept.", text()),
+        "Cache-Control": header("Whether the answer may be kept.", text()),
+        "WWW-Authenticate": header("The challenge (RFC 6750 §3; of clients, RFC 6749 §5.2).", text()),
+        "Retry-After": header("In seconds.", json!({ "type": "integer", "minimum": 1 })),
+        "Allow": header("The methods that the path has.", text()),
+        "Location": header("Where to go on.", text()),
+    })
+}
+
+/// RFC 9457.
+pub(in crate::web) fn problem_schema() -> Value {
+    json!({
+        "description": "What went wrong (RFC 9457).",
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": { "type": "string", "format": "uri-reference", "description": "The kind of problem: a page that explains it." },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string", "description": "What happened." },
+            "errors": {
+                "description": "Of input: each field that cannot be taken.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "code", "message"],
+                    "properties": {
+                        "field": { "type": "string" },
+                        "code": { "type": "string", "description": "Stable, for programs." },
+                        "message": { "type": "string", "description": "For people." },
+                        "suggestion": { "type": "string", "description": "What to do instead, where there is advice to give." },
+                    },
+                },
+            },
+        },
+    })
+}
+
+/// RFC 6749 §5.2.
+pub(in crate::web) fn oauth_schema() -> Value {
+    json!({
+        "description": "What went wrong (RFC 6749 §5.2).",
+        "type": "object",
+        "required": ["error", "error_description", "error_uri"],
+        "properties": {
+            "error": { "type": "string" },
+            "error_description": { "type": "string" },
+            "error_uri": { "type": "string", "format": "uri", "description": "A page that explains it." },
+        },
+    })
+}

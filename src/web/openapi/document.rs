@@ -1,0 +1,456 @@
+//! The description of the service (OpenAPI 3.1): what routes say of themselves, and what all of them
+//! have in common.
+//!
+//! A route says what is its own: good answers, parameters, its body, and the kinds of problems that
+//! only it knows (`x-problems`). The rest follows from that: who reads JSON can answer 415, who asks
+//! for a token 401, and each mount has its form of errors. It is put together when somebody first asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use rocket::Request;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+use crate::config::Settings;
+use crate::web::openapi::components::{headers, html, named, oauth_schema, problem_schema};
+use crate::web::responses::download;
+use crate::web::responses::problem_type::{self, ProblemType};
+use crate::web::views::docs::Docs;
+
+/// The groups that operations are in, as they are read.
+pub mod tag {
+    pub const OAUTH: &str = "OAuth 2";
+    pub const SIGN_UP: &str = "Sign-up";
+    pub const PASSWORDS: &str = "Forgotten passwords";
+    pub const ACCOUNT: &str = "Account";
+    pub const OPERATIONS: &str = "Operations";
+    pub const PAGES: &str = "Pages behind links";
+    pub const ACCOUNT_PAGE: &str = "Account page";
+
+    pub(in crate::web) const ALL: [(&str, &str); 7] = [
+        (OAUTH, "Tokens: getting, renewing, revoking and asking about them."),
+        (SIGN_UP, "A sign-up becomes an account when the link in its letter is used."),
+        (PASSWORDS, "A letter with a link, and a new password by it."),
+        (ACCOUNT, "The account of whoever holds the token. Without a live token nobody gets in."),
+        (OPERATIONS, "For those who run the service or look after what uses it."),
+        (PAGES, "What people see who open a link of a letter. GET changes nothing."),
+        (ACCOUNT_PAGE, "The same in a browser without script, for those who have no front end."),
+    ];
+}
+
+/// Names the routes of a module for the description.
+macro_rules! described {
+    ($($route:ident),+ $(,)?) => {
+        /// What these routes are.
+        pub fn described() -> utoipa::openapi::OpenApi {
+            #[derive(utoipa::OpenApi)]
+            #[openapi(paths($($route),+))]
+            struct Described;
+
+            <Described as utoipa::OpenApi>::openapi()
+        }
+    };
+}
+pub(in crate::web) use described;
+
+/// Managed where `/` is ours: an application around this one has a front door of its own.
+#[derive(Debug)]
+pub struct FrontDoor;
+
+/// The description, made when it is first asked for. Managed by Rocket.
+#[derive(Debug)]
+pub struct OpenApiDocument {
+    described: fn() -> OpenApi,
+    generated: OnceLock<Generated>,
+}
+
+#[derive(Debug)]
+pub struct Generated {
+    /// The document, in JSON.
+    pub json: String,
+    /// The same, for reading.
+    pub docs: Docs,
+}
+
+impl OpenApiDocument {
+    pub fn new(described: fn() -> OpenApi) -> Self {
+        Self { described, generated: OnceLock::new() }
+    }
+
+    pub fn get(&self, request: &Request<'_>) -> &Generated {
+        self.generated.get_or_init(|| {
+            let state = request.rocket();
+            let settings = state.state::<Settings>();
+            let url = settings.map_or("", |settings| settings.public_url.as_str());
+            let base = settings.map_or("", |settings| settings.public_url.base_path());
+            let mut paths = serde_json::to_value((self.described)()).unwrap_or_default();
+            if state.state::<FrontDoor>().is_none()
+                && let Some(paths) = paths["paths"].as_object_mut()
+            {
+                paths.remove("/");
+            }
+            let document = Builder { url, base, responses: BTreeMap::new() }.build(paths);
+            Generated { json: document.to_string(), docs: Docs::of(&document) }
+        })
+    }
+}
+
+/// How the errors of a mount look.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum ErrorFormat {
+    OAuth,
+    Problem,
+    Page,
+    /// Whichever the request would rather read.
+    Either,
+}
+
+impl ErrorFormat {
+    fn of(path: &str) -> Self {
+        match path.split('/').nth(1).unwrap_or_default() {
+            "oauth" => Self::OAuth,
+            "v1" | "health" | "schemas" | ".well-known" | "openapi.json" => Self::Problem,
+            "" => Self::Either,
+            _ => Self::Page,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::OAuth => "OAuth",
+            Self::Problem => "Problem",
+            Self::Page => "Page",
+            Self::Either => "Either",
+        }
+    }
+}
+
+struct Builder<'a> {
+    url: &'a str,
+    base: &'a str,
+    /// Answers that several operations have, by their names.
+    responses: BTreeMap<String, Value>,
+}
+
+impl Builder<'_> {
+    fn build(mut self, mut described: Value) -> Value {
+        let mut paths = Map::new();
+        if let Some(all) = described["paths"].as_object_mut() {
+            for (path, item) in std::mem::take(all) {
+                let path = match path.trim_end_matches('/') {
+                    "" => "/",
+                    path => path,
+                };
+                let mut item = item;
+                for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                    self.operation(ErrorFormat::of(path), operation);
+                }
+                paths.insert(path.to_owned(), item);
+            }
+        }
+        let mut schemas = described["components"]["schemas"].take();
+        schemas["AccountExport"] = serde_json::from_str(download::SCHEMA).unwrap_or_default();
+        schemas["Problem"] = problem_schema();
+        schemas["OAuthError"] = oauth_schema();
+        let tags: Vec<Value> = tag::ALL
+            .iter()
+            .map(|(name, description)| json!({ "name": name, "description": description }))
+            .collect();
+        json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Vestibule",
+                "version": env!("CARGO_PKG_VERSION"),
+                "description": env!("CARGO_PKG_DESCRIPTION"),
+                "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
+            },
+            "servers": [{ "url": self.url }],
+            "tags": tags,
+            "paths": paths,
+            "components": {
+                "schemas": schemas,
+                "responses": self.responses,
+                "headers": headers(),
+                "securitySchemes": self.security_schemes(),
+            },
+        })
+    }
+
+    fn security_schemes(&self) -> Value {
+        let scopes = json!({
+            "account.read": "Reading one's account.",
+            "account.write": "Changing it.",
+        });
+        json!({
+            "bearer": {
+                "type": "oauth2",
+                "description": "An access token in one Authorization header (RFC 6750 §2.1).",
+                "flows": { "password": {
+                    "tokenUrl": format!("{}/oauth/token", self.url),
+                    "refreshUrl": format!("{}/oauth/token", self.url),
+                    "scopes": scopes,
+                } },
+            },
+            "client": {
+                "type": "http",
+                "scheme": "basic",
+                "description": "Id and secret of the client, form-encoded (RFC 6749 §2.3.1). \
+                                Or else both are in the body, or the id alone for a public client.",
+            },
+            "cookie": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "__Host-vestibule-account",
+                "description": "Of somebody who has signed in at the account page.",
+            },
+        })
+    }
+
+    fn operation(&mut self, error_format: ErrorFormat, operation: &mut Value) {
+        let own: Vec<String> = operation
+            .as_object_mut()
+            .and_then(|members| members.remove("x-problems"))
+            .and_then(|names| serde_json::from_value(names).ok())
+            .unwrap_or_default();
+        let own = own.iter().filter_map(|name| problem_type::find(name));
+        let all = own.chain(common(error_format, operation));
+        let mut by_status: BTreeMap<u16, BTreeMap<&'static str, &'static ProblemType>> =
+            BTreeMap::new();
+        for problem_type in all {
+            by_status
+                .entry(problem_type.status)
+                .or_default()
+                .insert(problem_type.name, problem_type);
+        }
+        let has_token = scopes_of(operation).is_some();
+        tidy(operation);
+        let Some(answers) = operation["responses"].as_object_mut() else { return };
+        for (status, answer) in answers.iter_mut() {
+            good_answer(error_format, has_token, status, answer);
+        }
+        for (status, problem_types) in by_status {
+            let status = status.to_string();
+            match answers.get_mut(&status) {
+                // a page is a page, whatever it says
+                Some(answer) if error_format == ErrorFormat::Page => {
+                    let more = problem_types
+                        .values()
+                        .map(|problem_type| problem_type.title)
+                        .collect::<Vec<_>>()
+                        .join("; ");
+                    let said = answer["description"].as_str().unwrap_or_default();
+                    answer["description"] = json!(format!("{said} Or: {more}."));
+                }
+                _ => {
+                    let reference = self.shared(error_format, &problem_types);
+                    answers.insert(status, json!({ "$ref": reference }));
+                }
+            }
+        }
+    }
+
+    /// The answer that says one of these, among those that are shared.
+    fn shared(
+        &mut self,
+        error_format: ErrorFormat,
+        problem_types: &BTreeMap<&'static str, &'static ProblemType>,
+    ) -> String {
+        let kinds = problem_types.keys().copied().collect::<Vec<_>>().join(".");
+        let name = format!("{}.{kinds}", error_format.name());
+        let reference = format!("#/components/responses/{name}");
+        if !self.responses.contains_key(&name) {
+            let answer = self.error(error_format, problem_types);
+            self.responses.insert(name, answer);
+        }
+        reference
+    }
+
+    fn error(
+        &self,
+        error_format: ErrorFormat,
+        problem_types: &BTreeMap<&'static str, &'static ProblemType>,
+    ) -> Value {
+        let titles: Vec<&str> =
+            problem_types.values().map(|problem_type| problem_type.title).collect();
+        let status = problem_types.values().next().map_or(500, |problem_type| problem_type.status);
+        let mut headers = vec!["X-Request-Id"];
+        match status {
+            401 => headers.push("WWW-Authenticate"),
+            403 if problem_types.contains_key(problem_type::INSUFFICIENT_SCOPE.name) => {
+                headers.push("WWW-Authenticate");
+            }
+            405 => headers.push("Allow"),
+            429 | 503 => headers.push("Retry-After"),
+            _ => {}
+        }
+        if error_format == ErrorFormat::OAuth || error_format == ErrorFormat::Page {
+            headers.push("Cache-Control");
+        }
+        let mut content = Map::new();
+        if error_format == ErrorFormat::OAuth {
+            content.insert("application/json".to_owned(), self.oauth_errors(problem_types));
+        }
+        if error_format == ErrorFormat::Problem || error_format == ErrorFormat::Either {
+            content.insert(
+                "application/problem+json".to_owned(),
+                self.problems(status, problem_types),
+            );
+        }
+        if error_format == ErrorFormat::Page || error_format == ErrorFormat::Either {
+            content.insert("text/html".to_owned(), html());
+        }
+        let description = format!("{}.", titles.join("; "));
+        json!({ "description": description, "headers": named(&headers), "content": content })
+    }
+
+    fn problems(
+        &self,
+        status: u16,
+        problem_types: &BTreeMap<&'static str, &'static ProblemType>,
+    ) -> Value {
+        let place =
+            |problem_type: &ProblemType| format!("{}/problems/{}", self.base, problem_type.name);
+        let types: Vec<String> =
+            problem_types.values().map(|problem_type| place(problem_type)).collect();
+        let example = |problem_type: &&ProblemType| {
+            let value = json!({
+                "type": place(problem_type), "title": problem_type.title, "status": problem_type.status, "detail": problem_type.detail,
+            });
+            (problem_type.name.to_owned(), json!({ "summary": problem_type.title, "value": value }))
+        };
+        let examples: Map<String, Value> = problem_types.values().map(example).collect();
+        json!({
+            "schema": {
+                "allOf": [{ "$ref": "#/components/schemas/Problem" }],
+                "properties": { "type": { "enum": types }, "status": { "const": status } },
+            },
+            "examples": examples,
+        })
+    }
+
+    fn oauth_errors(&self, problem_types: &BTreeMap<&'static str, &'static ProblemType>) -> Value {
+        let place =
+            |problem_type: &ProblemType| format!("{}/problems/{}", self.url, problem_type.name);
+        let places: Vec<String> =
+            problem_types.values().map(|problem_type| place(problem_type)).collect();
+        let codes: BTreeSet<&str> =
+            problem_types.values().map(|problem_type| code(problem_type)).collect();
+        let example = |problem_type: &&ProblemType| {
+            let value = json!({ "error": code(problem_type), "error_uri": place(problem_type) });
+            (problem_type.name.to_owned(), json!({ "summary": problem_type.title, "value": value }))
+        };
+        let examples: Map<String, Value> = problem_types.values().map(example).collect();
+        json!({
+            "schema": {
+                "allOf": [{ "$ref": "#/components/schemas/OAuthError" }],
+                "properties": { "error": { "enum": codes }, "error_uri": { "enum": places } },
+            },
+            "examples": examples,
+        })
+    }
+}
+
+/// The `error` member that goes with a kind of problem under `/oauth`.
+fn code(problem_type: &ProblemType) -> &'static str {
+    match problem_type.name {
+        "invalid-client" | "client-without-secret" => "invalid_client",
+        "invalid-grant" => "invalid_grant",
+        "unauthorized-client" => "unauthorized_client",
+        "unsupported-grant-type" => "unsupported_grant_type",
+        "invalid-scope" => "invalid_scope",
+        "no-token" | "invalid-token" => "invalid_token",
+        "insufficient-scope" => "insufficient_scope",
+        "rate-limited" | "unavailable" => "temporarily_unavailable",
+        "server-error" => "server_error",
+        _ => "invalid_request",
+    }
+}
+
+/// The scope that an operation needs of a token, if it needs one.
+fn scopes_of(operation: &Value) -> Option<&Vec<Value>> {
+    let needs = operation["security"].as_array()?;
+    needs.iter().find_map(|need| need.get("bearer")?.as_array())
+}
+
+/// The problems that follow from what an operation is.
+fn common(error_format: ErrorFormat, operation: &Value) -> Vec<&'static ProblemType> {
+    let mut all = vec![
+        problem_type::METHOD_NOT_ALLOWED,
+        problem_type::SERVER_ERROR,
+        problem_type::UNAVAILABLE,
+    ];
+    let body = &operation["requestBody"]["content"];
+    let is_form = body.get("application/x-www-form-urlencoded").is_some();
+    if body.is_object() || error_format == ErrorFormat::OAuth {
+        all.push(problem_type::RATE_LIMITED);
+    }
+    if body.is_object() {
+        all.extend([problem_type::CONTENT_TOO_LARGE, problem_type::REQUEST_TIMEOUT]);
+        match (is_form, error_format) {
+            (true, ErrorFormat::OAuth) => {
+                all.extend([problem_type::INVALID_REQUEST, problem_type::INVALID_CLIENT]);
+            }
+            (true, _) => {
+                all.extend([problem_type::BAD_REQUEST, problem_type::UNSUPPORTED_MEDIA_TYPE]);
+            }
+            (false, _) => all.extend([
+                problem_type::MALFORMED_JSON,
+                problem_type::UNSUPPORTED_MEDIA_TYPE,
+                problem_type::INVALID_FIELDS,
+            ]),
+        }
+    }
+    if let Some(scopes) = scopes_of(operation) {
+        all.extend([
+            problem_type::NO_TOKEN,
+            problem_type::INVALID_TOKEN,
+            problem_type::TOKEN_MISPLACED,
+        ]);
+        if !scopes.is_empty() {
+            all.push(problem_type::INSUFFICIENT_SCOPE);
+        }
+    }
+    all
+}
+
+/// What the macro says and nobody needs: that a parameter of a query may be null.
+fn tidy(operation: &mut Value) {
+    let parameters = operation["parameters"].as_array_mut();
+    for parameter in parameters.into_iter().flatten() {
+        if parameter["schema"]["type"] == json!(["string", "null"]) {
+            parameter["schema"]["type"] = json!("string");
+        }
+    }
+    if let Some(members) = operation.as_object_mut()
+        && members.get("parameters").is_some_and(Value::is_null)
+    {
+        members.remove("parameters");
+    }
+    if let Some(members) = operation.as_object_mut()
+        && members.get("requestBody").is_some_and(Value::is_null)
+    {
+        members.remove("requestBody");
+    }
+}
+
+fn good_answer(error_format: ErrorFormat, has_token: bool, status: &str, answer: &mut Value) {
+    let is_page = matches!(error_format, ErrorFormat::Page | ErrorFormat::Either);
+    let is_redirect = status.starts_with('3');
+    if is_page && !is_redirect && answer.get("content").is_none() {
+        answer["content"] = json!({ "text/html": html() });
+    }
+    let mut all = vec!["X-Request-Id"];
+    if has_token || error_format == ErrorFormat::OAuth || is_page && !is_redirect {
+        all.push("Cache-Control");
+    }
+    if is_redirect {
+        all.push("Location");
+    }
+    let own = answer.get("headers").cloned();
+    answer["headers"] = named(&all);
+    for (name, header) in own.iter().filter_map(Value::as_object).flatten() {
+        answer["headers"][name] = header.clone();
+        answer["headers"][name]["required"] = json!(true);
+    }
+}

@@ -1,0 +1,10 @@
+//! Responses: what routes and catchers answer.
+
+pub mod allowed_methods;
+pub mod catchers;
+pub mod download;
+pub mod oauth_error;
+pub mod page;
+pub mod problem;
+pub mod problem_type;
+pub mod progress;

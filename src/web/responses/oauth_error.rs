@@ -1,0 +1,272 @@
+//! Errors under `/oauth`: RFC 6749 §5.2.
+
+use std::time::Duration;
+
+use rocket::http::{ContentType, Header, Status};
+use rocket::request::Request;
+use rocket::response::{self, Responder, Response};
+use serde_json::json;
+
+use crate::accounts::Failure;
+use crate::config::Settings;
+use crate::oauth::{OAuthError, ScopeRefusal};
+use crate::storage::{StoreErrorKind, chain};
+use crate::web::fairings::refusal_delay;
+use crate::web::fairings::request_id::RequestId;
+use crate::web::guards::form::FormError;
+use crate::web::responses::problem::{STORE_RETRY, retry_after};
+use crate::web::responses::problem_type::{self, ProblemType};
+
+/// An error as the OAuth endpoints answer it.
+#[derive(Debug)]
+pub struct OAuthErrorResponse {
+    status: Status,
+    /// The `error` member.
+    code: &'static str,
+    /// The `error_description` member: ASCII without `"` and `\`.
+    description: String,
+    problem_type: &'static ProblemType,
+    retry_after: Option<Duration>,
+    allow: Option<String>,
+    /// A "not now" that may be delayed where there are many.
+    is_refusal: bool,
+    /// A header that tells a program what would be right.
+    hint: Option<(&'static str, &'static str)>,
+    cause: Option<OAuthError>,
+}
+
+impl OAuthErrorResponse {
+    pub(in crate::web) fn new(
+        status: Status,
+        code: &'static str,
+        problem_type: &'static ProblemType,
+        description: &str,
+    ) -> Self {
+        let description = description.to_owned();
+        let (retry_after, allow, hint, cause) = (None, None, None, None);
+        let is_refusal = false;
+        Self {
+            status,
+            code,
+            description,
+            problem_type,
+            retry_after,
+            allow,
+            is_refusal,
+            hint,
+            cause,
+        }
+    }
+
+    pub fn invalid_request(description: &str) -> Self {
+        Self::new(Status::BadRequest, "invalid_request", problem_type::INVALID_REQUEST, description)
+    }
+
+    /// Says more, after the description.
+    pub fn hint(mut self, hint: &str) -> Self {
+        self.description = format!("{}; {hint}", self.description);
+        self
+    }
+
+    fn unavailable(after: Duration) -> Self {
+        let description = "the service cannot do this now; try again later";
+        let status = Status::ServiceUnavailable;
+        let problem =
+            Self::new(status, "temporarily_unavailable", problem_type::UNAVAILABLE, description);
+        Self { retry_after: Some(after), ..problem }
+    }
+
+    fn rate_limited(after: Duration) -> Self {
+        let description = "too many requests of this kind; try again later";
+        let (status, problem_type) = (Status::TooManyRequests, problem_type::RATE_LIMITED);
+        let problem = Self::new(status, "temporarily_unavailable", problem_type, description);
+        Self { retry_after: Some(after), is_refusal: true, ..problem }
+    }
+
+    fn server_error() -> Self {
+        let description = "something went wrong here";
+        let status = Status::InternalServerError;
+        Self::new(status, "server_error", problem_type::SERVER_ERROR, description)
+    }
+
+    pub(in crate::web) fn method_not_allowed(allow: String) -> Self {
+        let (status, problem_type) = (Status::MethodNotAllowed, problem_type::METHOD_NOT_ALLOWED);
+        let problem =
+            Self::new(status, "invalid_request", problem_type, "this takes another method");
+        Self { allow: Some(allow), ..problem }
+    }
+
+    /// For a status that a catcher has to answer.
+    pub(in crate::web) fn for_status(status: Status) -> Self {
+        match status.code {
+            503 => Self::unavailable(STORE_RETRY),
+            429 => Self::rate_limited(STORE_RETRY),
+            404 => {
+                let problem_type = problem_type::NOT_FOUND;
+                Self::new(status, "invalid_request", problem_type, "there is no such endpoint")
+            }
+            400..=499 => Self { status, ..Self::invalid_request("the request is malformed") },
+            _ => Self::server_error(),
+        }
+    }
+}
+
+impl From<FormError> for OAuthErrorResponse {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::Content(fault) => {
+                let hint = fault.header();
+                Self { hint: Some(hint), ..Self::invalid_request(fault.explanation()) }
+            }
+            FormError::Twice(name) => {
+                Self::invalid_request(&format!("the parameter {name} is there twice"))
+            }
+            FormError::TooLarge => {
+                let (status, problem_type) =
+                    (Status::PayloadTooLarge, problem_type::CONTENT_TOO_LARGE);
+                Self::new(status, "invalid_request", problem_type, "the body is longer than 32 KiB")
+            }
+            FormError::Late => {
+                let (status, problem_type) =
+                    (Status::RequestTimeout, problem_type::REQUEST_TIMEOUT);
+                let description = "the body did not arrive in time";
+                let hint = Some(("Connection", "close"));
+                Self { hint, ..Self::new(status, "invalid_request", problem_type, description) }
+            }
+            FormError::Malformed(description) => Self::invalid_request(description),
+        }
+    }
+}
+
+/// What is wrong with a scope. Scope tokens hold no character that the description may not.
+fn in_words(refusal: &ScopeRefusal) -> String {
+    match refusal {
+        ScopeRefusal::Malformed => {
+            "the scope is malformed: scope tokens are printable ASCII without \
+             quotes and backslashes, with one blank between them"
+                .to_owned()
+        }
+        ScopeRefusal::Excess(scope) if scope.is_empty() => {
+            "the scope is more than may be had".to_owned()
+        }
+        ScopeRefusal::Excess(scope) => {
+            let named = scope.to_string();
+            let (shown, more) = match named.get(..MAX_NAMED) {
+                Some(shown) => (shown, "..."),
+                None => (named.as_str(), ""),
+            };
+            format!("the client or the session may not have the scope {shown}{more}")
+        }
+    }
+}
+
+/// So much of a scope is repeated, in bytes.
+const MAX_NAMED: usize = 200;
+
+/// The one place where what happened becomes what is told.
+impl From<OAuthError> for OAuthErrorResponse {
+    fn from(error: OAuthError) -> Self {
+        let invalid_grant = |description: &str| {
+            Self::new(Status::BadRequest, "invalid_grant", problem_type::INVALID_GRANT, description)
+        };
+        match error {
+            OAuthError::Malformed(description) => Self::invalid_request(description),
+            OAuthError::UnknownGrantType => Self::new(
+                Status::BadRequest,
+                "unsupported_grant_type",
+                problem_type::UNSUPPORTED_GRANT_TYPE,
+                "grant_type has to be password or refresh_token",
+            ),
+            // the answer depends on what was sent and not on what is registered (R11, R16)
+            OAuthError::Client(refusal) if !refusal.is_challenged() => Self::new(
+                Status::BadRequest,
+                "invalid_client",
+                problem_type::CLIENT_WITHOUT_SECRET,
+                "client authentication failed: the request names no public client and holds no secret",
+            ),
+            OAuthError::Client(_) => Self::new(
+                Status::Unauthorized,
+                "invalid_client",
+                problem_type::INVALID_CLIENT,
+                "client authentication failed",
+            ),
+            OAuthError::GrantNotAllowed(_) => Self::new(
+                Status::BadRequest,
+                "unauthorized_client",
+                problem_type::UNAUTHORIZED_CLIENT,
+                "the client is not registered for this grant",
+            ),
+            OAuthError::Scope(refusal) => {
+                let (status, problem_type) = (Status::BadRequest, problem_type::INVALID_SCOPE);
+                Self::new(status, "invalid_scope", problem_type, &in_words(&refusal))
+            }
+            OAuthError::WrongPassword => invalid_grant(
+                "the username and the password do not belong together, or the address has yet to be \
+                 confirmed",
+            ),
+            OAuthError::RefreshToken => {
+                invalid_grant("the refresh token is expired, revoked, spent, or not this client's")
+            }
+            OAuthError::ForeignToken => invalid_grant("the token was issued to another client"),
+            OAuthError::Failure(Failure::Busy { retry_after }) => {
+                Self { is_refusal: true, ..Self::unavailable(retry_after) }
+            }
+            OAuthError::Failure(Failure::Limited { retry_after }) => {
+                Self::rate_limited(retry_after)
+            }
+            OAuthError::Failure(Failure::Store(ref store))
+                if store.kind() == StoreErrorKind::Unavailable =>
+            {
+                Self { cause: Some(error), ..Self::unavailable(STORE_RETRY) }
+            }
+            OAuthError::Failure(_) | OAuthError::Flow => {
+                Self { cause: Some(error), ..Self::server_error() }
+            }
+        }
+    }
+}
+
+impl<'r> Responder<'r, 'static> for OAuthErrorResponse {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        if let Some(cause) = &self.cause {
+            let (id, error) = (RequestId::of(request), chain(cause));
+            tracing::error!(id, status = self.status.code, error, "failed");
+        }
+        if self.is_refusal {
+            refusal_delay::mark(request);
+        }
+        let settings = request.rocket().state::<Settings>();
+        let public_url = settings.map_or("", |settings| settings.public_url.as_str());
+        let body = json!({
+            "error": self.code,
+            "error_description": self.description,
+            "error_uri": format!("{public_url}/problems/{}", self.problem_type.name),
+        })
+        .to_string();
+        let mut response = Response::build();
+        response
+            .status(self.status)
+            .header(ContentType::JSON)
+            .sized_body(body.len(), std::io::Cursor::new(body));
+        if self.status == Status::Unauthorized {
+            response.header(Header::new("WWW-Authenticate", "Basic realm=\"oauth\""));
+        }
+        if let Some(id) = RequestId::salvage(request, self.status) {
+            // the fairing that does this is not asked then, either
+            response
+                .header(id)
+                .header(Header::new("Cache-Control", "no-store"))
+                .header(Header::new("Pragma", "no-cache"));
+        }
+        if let Some(after) = self.retry_after {
+            response.header(retry_after(after));
+        }
+        if let Some(allow) = self.allow {
+            response.header(Header::new("Allow", allow));
+        }
+        if let Some((name, value)) = self.hint {
+            response.header(Header::new(name, value));
+        }
+        response.ok()
+    }
+}

@@ -1,0 +1,209 @@
+//! Pages: rendered from templates, with the headers that a page needs (R46).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rocket::http::{ContentType, Header, Status};
+use rocket::response::{self, Responder, Response};
+use rocket::{Request, State};
+use serde::Serialize;
+
+use crate::config::Settings;
+use crate::messages::{Language, Messages};
+use crate::model::{Digest, Locale};
+use crate::templates::{TemplateError, Templates};
+use crate::web::fairings::request_id::RequestId;
+use crate::web::guards::language;
+use crate::web::responses::problem::Problem;
+use crate::web::responses::problem_type::ProblemType;
+use crate::web::views::View;
+use crate::web::views::problem::ProblemView;
+
+/// No copy of a page is kept on the way, and none is changed (RFC 9111 §5.2.2.5, §5.2.2.6).
+pub const CACHING: &str = "no-store, no-transform";
+
+/// Renders pages. Managed by Rocket.
+#[derive(Debug)]
+pub struct Pages {
+    templates: Templates,
+    common: Common,
+    policy: String,
+}
+
+/// What every page knows.
+#[derive(Debug, Serialize)]
+struct Common {
+    service: String,
+    base: String,
+    css: String,
+}
+
+#[derive(Serialize)]
+struct InLanguage<'a> {
+    #[serde(flatten)]
+    common: &'a Common,
+    lang: &'a str,
+}
+
+impl Pages {
+    pub fn new(templates: Templates, settings: &Settings) -> Result<Self, TemplateError> {
+        let css = templates.stylesheet()?;
+        // the one thing a page uses is its stylesheet, and that one alone
+        let digest = STANDARD.encode(Digest::of(css.as_bytes()).as_bytes());
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'"
+        );
+        let common = Common {
+            service: settings.name.clone(),
+            base: settings.public_url.base_path().to_owned(),
+            css,
+        };
+        Ok(Self { templates, common, policy })
+    }
+
+    /// The words of the pages.
+    pub fn messages(&self) -> &Messages {
+        self.templates.messages()
+    }
+
+    /// The language of the person whom a page is for, if they said which; else that of the request.
+    pub fn language_of(&self, person: Option<&Locale>, request: Language) -> Language {
+        person.and_then(|locale| self.messages().best(locale)).unwrap_or(request)
+    }
+
+    /// The page of a view, in a language.
+    pub fn page<V: View>(&self, language: Language, status: Status, view: &V) -> Page {
+        let (status, html) = match self.html(language, V::NAME, view) {
+            Ok(html) => (status, html),
+            Err(error) => {
+                tracing::error!(page = V::NAME, %error, "a page cannot be rendered");
+                let html = "<!DOCTYPE html><title>Error</title><p>Something went wrong here.</p>";
+                (Status::InternalServerError, html.to_owned())
+            }
+        };
+        let lang = self.messages().tag(language).to_owned();
+        Page { status, html, lang, policy: self.policy.clone(), headers: Vec::new() }
+    }
+
+    /// `templates/page/<name>.html.tera`
+    pub fn html(
+        &self,
+        language: Language,
+        name: &str,
+        context: &impl Serialize,
+    ) -> Result<String, TemplateError> {
+        let common = InLanguage { common: &self.common, lang: self.messages().tag(language) };
+        self.templates.render(language, &format!("page/{name}.html.tera"), &common, context)
+    }
+
+    /// An error, as a page.
+    pub fn problem(&self, problem: &Problem, request: &Request<'_>) -> Page {
+        problem.answered(request);
+        let language = language::of(request);
+        let (problem_type, id) = (problem.problem_type, Some(RequestId::of(request)));
+        let mut page = self.explain(language, problem.status(), problem_type, problem.text(), id);
+        page.headers = problem.headers();
+        page.headers.extend(RequestId::salvage(request, problem.status()));
+        page
+    }
+
+    /// An error, as a page of its own with its status and headers.
+    pub fn problem_in<V: View>(&self, problem: &Problem, request: &Request<'_>, view: &V) -> Page {
+        problem.answered(request);
+        let mut page = self.page(language::of(request), problem.status(), view);
+        page.headers = problem.headers();
+        page.headers.extend(RequestId::salvage(request, problem.status()));
+        page
+    }
+
+    /// A kind of problem in the words of the language, and where it has none, in the program's own.
+    /// `detail` is what the program says; it may say more than the kind does, but in English only.
+    pub fn explain(
+        &self,
+        language: Language,
+        status: Status,
+        problem_type: &ProblemType,
+        detail: &str,
+        request_id: Option<&str>,
+    ) -> Page {
+        let own = |part: &str| {
+            self.messages().own_text(language, &format!("problem-{}{part}", problem_type.name))
+        };
+        let title = own("");
+        let own_detail = own(".detail");
+        let advice = own(".advice");
+        let view = ProblemView {
+            title: title.as_deref().unwrap_or(problem_type.title),
+            status: problem_type.status,
+            detail: own_detail.as_deref().unwrap_or(detail),
+            advice: advice.as_deref().unwrap_or(problem_type.advice),
+            request_id,
+        };
+        self.page(language, status, &view)
+    }
+}
+
+/// A page, ready to be answered.
+#[derive(Debug)]
+pub struct Page {
+    status: Status,
+    html: String,
+    lang: String,
+    policy: String,
+    headers: Vec<Header<'static>>,
+}
+
+impl Page {
+    /// Lets the page frame pages of this service.
+    pub fn framing_own_pages(mut self) -> Self {
+        self.policy.push_str("; frame-src 'self'");
+        self
+    }
+}
+
+impl<'r> Responder<'r, 'static> for Page {
+    fn respond_to(self, _: &'r Request<'_>) -> response::Result<'static> {
+        let mut response = Response::build();
+        response
+            .status(self.status)
+            .header(ContentType::HTML)
+            .header(Header::new("Content-Security-Policy", self.policy))
+            // with no-referrer a form's own POST would have no origin
+            .header(Header::new("Referrer-Policy", "same-origin"))
+            .header(Header::new("X-Content-Type-Options", "nosniff"))
+            .header(Header::new("X-Frame-Options", "DENY"))
+            // a proxy that rewrites pages breaks addresses in them
+            .header(Header::new("Cache-Control", CACHING))
+            .header(Header::new("Content-Language", self.lang))
+            .header(Header::new("Vary", "Accept-Language"))
+            .sized_body(self.html.len(), std::io::Cursor::new(self.html));
+        for header in self.headers {
+            response.header(header);
+        }
+        response.ok()
+    }
+}
+
+/// An error of a route that answers pages: the catcher of its mount makes the page.
+#[derive(Debug)]
+pub struct PageProblem(pub Problem);
+
+impl<E: Into<Problem>> From<E> for PageProblem {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl<'r> Responder<'r, 'static> for PageProblem {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        match request.rocket().state::<Pages>() {
+            Some(pages) => pages.problem(&self.0, request).respond_to(request),
+            None => self.0.respond_to(request),
+        }
+    }
+}
+
+/// Shorthand for the routes that answer pages.
+pub type PageResult = Result<Page, PageProblem>;
+/// The renderer, as routes take it.
+pub type PageState = State<Pages>;

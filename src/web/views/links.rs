@@ -1,0 +1,276 @@
+//! Views of the pages behind the links in letters.
+
+use serde::Serialize;
+
+use super::{AT, EMAIL, FieldMessage, NEW_EMAIL, TOKEN, View};
+
+/// A waiting sign-up.
+#[derive(Debug, Serialize)]
+pub struct Activate<'a> {
+    pub token: &'a str,
+    pub email: &'a str,
+    pub signed_up_at: i64,
+    pub contested_at: Option<i64>,
+    pub browser: Option<String>,
+    pub password_needed: bool,
+    pub min_length: usize,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for Activate<'_> {
+    const NAME: &'static str = "activate";
+
+    fn samples() -> Vec<Self> {
+        let sample = |contested_at: Option<i64>, errors| Self {
+            token: TOKEN,
+            email: EMAIL,
+            signed_up_at: AT,
+            contested_at,
+            browser: contested_at.is_none().then(|| "Firefox (Linux)".to_owned()),
+            password_needed: contested_at.is_some(),
+            min_length: 15,
+            errors,
+        };
+        vec![
+            sample(None, vec![]),
+            sample(Some(AT), vec![]),
+            sample(None, FieldMessage::samples()),
+            sample(Some(AT), FieldMessage::samples()),
+        ]
+    }
+}
+
+/// The account is there.
+#[derive(Debug, Serialize)]
+pub struct ActivatedPage<'a> {
+    /// Absent if the account was there before: its present address is no matter of an old link.
+    pub email: Option<&'a str>,
+}
+
+impl View for ActivatedPage<'_> {
+    const NAME: &'static str = "activated";
+
+    fn samples() -> Vec<Self> {
+        vec![Self { email: Some(EMAIL) }, Self { email: None }]
+    }
+}
+
+/// No link that was ever sent.
+#[derive(Debug, Serialize)]
+pub struct LinkUnknown {
+    /// Whether it is of a change of address: another link of that is asked for in the account, and
+    /// any other by the address alone.
+    pub of_email_change: bool,
+}
+
+impl View for LinkUnknown {
+    const NAME: &'static str = "link-unknown";
+
+    fn samples() -> Vec<Self> {
+        [false, true].map(|of_email_change| Self { of_email_change }).into()
+    }
+}
+
+/// A letter is on its way, if there is anything to write; it can be asked for once more.
+#[derive(Debug, Serialize)]
+pub struct NewLinkSent<'a> {
+    pub token: &'a str,
+    /// What the link was of: a path of the service, with a form `new-link` below it.
+    pub path: &'static str,
+}
+
+impl View for NewLinkSent<'_> {
+    const NAME: &'static str = "new-link-sent";
+
+    fn samples() -> Vec<Self> {
+        ["/activate", "/reset-password", "/confirm-email"]
+            .map(|path| Self { token: TOKEN, path })
+            .into()
+    }
+}
+
+/// The password can be chosen.
+#[derive(Debug, Serialize)]
+pub struct ResetPassword<'a> {
+    pub token: &'a str,
+    pub email: &'a str,
+    pub min_length: usize,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for ResetPassword<'_> {
+    const NAME: &'static str = "reset-password";
+
+    fn samples() -> Vec<Self> {
+        let sample = |errors| Self { token: TOKEN, email: EMAIL, min_length: 15, errors };
+        vec![sample(vec![]), sample(FieldMessage::samples())]
+    }
+}
+
+/// The first password can be chosen.
+#[derive(Debug, Serialize)]
+pub struct ChoosePassword<'a> {
+    pub token: &'a str,
+    pub email: &'a str,
+    pub min_length: usize,
+    pub errors: Vec<FieldMessage>,
+}
+
+impl View for ChoosePassword<'_> {
+    const NAME: &'static str = "choose-password";
+
+    fn samples() -> Vec<Self> {
+        let sample = |errors| Self { token: TOKEN, email: EMAIL, min_length: 15, errors };
+        vec![sample(vec![]), sample(FieldMessage::samples())]
+    }
+}
+
+/// The button that makes an address the account's.
+#[derive(Debug, Serialize)]
+pub struct ConfirmEmail<'a> {
+    pub token: &'a str,
+    pub new_email: &'a str,
+    /// The account's present address, masked: who reads the new mailbox need not be its owner.
+    pub present: String,
+    pub requested_at: i64,
+    pub browser: Option<String>,
+}
+
+impl View for ConfirmEmail<'_> {
+    const NAME: &'static str = "confirm-email";
+
+    fn samples() -> Vec<Self> {
+        let sample = |browser| Self {
+            token: TOKEN,
+            new_email: NEW_EMAIL,
+            present: "a…@example.org".to_owned(),
+            requested_at: AT,
+            browser,
+        };
+        vec![sample(None), sample(Some("Firefox (Linux)".to_owned()))]
+    }
+}
+
+/// The address is the account's.
+#[derive(Debug, Serialize)]
+pub struct EmailConfirmed<'a> {
+    pub email: &'a str,
+    pub already: bool,
+}
+
+impl View for EmailConfirmed<'_> {
+    const NAME: &'static str = "email-confirmed";
+
+    fn samples() -> Vec<Self> {
+        [false, true].map(|already| Self { email: NEW_EMAIL, already }).into()
+    }
+}
+
+/// The button that stops a change of address.
+#[derive(Debug, Serialize)]
+pub struct StopEmailChange<'a> {
+    pub token: &'a str,
+    pub new_email: &'a str,
+    pub requested_at: i64,
+    pub browser: Option<String>,
+}
+
+impl View for StopEmailChange<'_> {
+    const NAME: &'static str = "stop-email-change";
+
+    fn samples() -> Vec<Self> {
+        let sample =
+            |browser| Self { token: TOKEN, new_email: NEW_EMAIL, requested_at: AT, browser };
+        vec![sample(None), sample(Some("Firefox (Linux)".to_owned()))]
+    }
+}
+
+/// Another account has the address that was to be this one's.
+#[derive(Debug, Serialize)]
+pub struct EmailChangeTaken<'a> {
+    pub new_email: &'a str,
+}
+
+impl View for EmailChangeTaken<'_> {
+    const NAME: &'static str = "email-change-taken";
+
+    fn samples() -> Vec<Self> {
+        vec![Self { new_email: NEW_EMAIL }]
+    }
+}
+
+/// The address stays.
+#[derive(Debug, Serialize)]
+pub struct EmailChangeStopped {
+    pub already: bool,
+}
+
+impl View for EmailChangeStopped {
+    const NAME: &'static str = "email-change-stopped";
+
+    fn samples() -> Vec<Self> {
+        [false, true].map(|already| Self { already }).into()
+    }
+}
+
+/// Pages whose one fact is the link that led to them.
+macro_rules! pages_of_a_link {
+    ($($(#[$doc:meta])* $view:ident = $name:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Serialize)]
+        pub struct $view<'a> {
+            pub token: &'a str,
+        }
+
+        impl View for $view<'_> {
+            const NAME: &'static str = $name;
+
+            fn samples() -> Vec<Self> {
+                vec![Self { token: TOKEN }]
+            }
+        }
+    )+};
+}
+
+pages_of_a_link! {
+    /// The activation link is too old; there can be another.
+    LinkExpired = "link-expired";
+    /// The link for a new password is too old; there can be another.
+    ResetLinkExpired = "reset-link-expired";
+    /// The address was not confirmed in time; there can be another link.
+    EmailChangeExpired = "email-change-expired";
+}
+
+/// Pages that say the same to everybody.
+macro_rules! plain_pages {
+    ($($(#[$doc:meta])* $view:ident = $name:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Serialize)]
+        pub struct $view {}
+
+        impl View for $view {
+            const NAME: &'static str = $name;
+
+            fn samples() -> Vec<Self> {
+                vec![Self {}]
+            }
+        }
+    )+};
+}
+
+plain_pages! {
+    /// The address has come to an account by another way.
+    AddressTaken = "address-taken";
+    /// The sign-up is gone.
+    Disavowed = "disavowed";
+    /// The password is another.
+    PasswordResetDone = "password-reset-done";
+    /// The account has its first password.
+    PasswordChosen = "password-chosen";
+    /// The link for a new password has done its work.
+    ResetLinkUsed = "reset-link-used";
+    /// The change cannot be stopped any more.
+    EmailChangeTooLate = "email-change-too-late";
+    /// The link that stops a change is too old, and so is the change.
+    EmailStopExpired = "email-stop-expired";
+}

@@ -1,0 +1,151 @@
+//! Views: the context of each template below `templates/page/`, one type for each, with samples.
+//!
+//! Instants are in milliseconds since 1970: the template formats them.
+
+pub mod account;
+pub mod dev_mail;
+pub mod docs;
+pub mod links;
+pub mod problem;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::PasswordError;
+
+/// A page: its template, and what the template asks for.
+pub trait View: Serialize {
+    /// `templates/page/<NAME>.html.tera`
+    const NAME: &'static str;
+
+    /// What the page can look like, for previews and for the tests that render it.
+    fn samples() -> Vec<Self>
+    where
+        Self: Sized;
+}
+
+/// A page with its samples, as `vestibule templates` goes through them.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// `templates/page/<name>.html.tera`
+    pub name: &'static str,
+    pub context: Value,
+}
+
+/// Samples of every page.
+pub fn samples() -> Vec<Sample> {
+    let mut all = Vec::new();
+    add::<links::Activate<'_>>(&mut all);
+    add::<links::ActivatedPage<'_>>(&mut all);
+    add::<links::AddressTaken>(&mut all);
+    add::<links::Disavowed>(&mut all);
+    add::<links::LinkExpired<'_>>(&mut all);
+    add::<links::LinkUnknown>(&mut all);
+    add::<links::NewLinkSent<'_>>(&mut all);
+    add::<links::ResetPassword<'_>>(&mut all);
+    add::<links::PasswordResetDone>(&mut all);
+    add::<links::ChoosePassword<'_>>(&mut all);
+    add::<links::PasswordChosen>(&mut all);
+    add::<links::ResetLinkExpired<'_>>(&mut all);
+    add::<links::ResetLinkUsed>(&mut all);
+    add::<links::ConfirmEmail<'_>>(&mut all);
+    add::<links::EmailConfirmed<'_>>(&mut all);
+    add::<links::EmailChangeExpired<'_>>(&mut all);
+    add::<links::StopEmailChange<'_>>(&mut all);
+    add::<links::EmailChangeStopped>(&mut all);
+    add::<links::EmailChangeTooLate>(&mut all);
+    add::<links::EmailChangeTaken<'_>>(&mut all);
+    add::<links::EmailStopExpired>(&mut all);
+    account::add_all(&mut all);
+    add::<docs::Docs>(&mut all);
+    add::<problem::ProblemView<'_>>(&mut all);
+    add::<dev_mail::DevMail>(&mut all);
+    add::<dev_mail::DevLetter>(&mut all);
+    all
+}
+
+fn add<V: View>(all: &mut Vec<Sample>) {
+    let contexts = V::samples().into_iter().filter_map(|view| serde_json::to_value(view).ok());
+    all.extend(contexts.map(|context| Sample { name: V::NAME, context }));
+}
+
+/// What is wrong with one field of a form: a message, by its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldMessage {
+    /// The field's name.
+    pub field: &'static str,
+    pub key: String,
+    pub arguments: BTreeMap<&'static str, u64>,
+}
+
+impl FieldMessage {
+    /// The message `error-<kind>-<code>`, without anything that it has to be told.
+    pub fn new(field: &'static str, kind: &str, code: &str) -> Self {
+        Self { field, key: format!("error-{kind}-{code}"), arguments: BTreeMap::new() }
+    }
+
+    pub fn with(mut self, name: &'static str, number: usize) -> Self {
+        self.arguments.insert(name, u64::try_from(number).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Of a new password in `field`.
+    pub fn password(field: &'static str, error: PasswordError) -> Self {
+        let message = Self::new(field, "password", error.code());
+        match error {
+            PasswordError::TooShort { min_length } => message.with("min_length", min_length),
+            PasswordError::TooLong => message.with("max_length", PasswordError::MAX_LENGTH),
+            PasswordError::Nul
+            | PasswordError::Address
+            | PasswordError::Name
+            | PasswordError::Service
+            | PasswordError::Common
+            | PasswordError::Pattern => message,
+        }
+    }
+
+    /// One of each of a password.
+    pub fn samples() -> Vec<Self> {
+        [
+            PasswordError::TooShort { min_length: 15 },
+            PasswordError::TooLong,
+            PasswordError::Nul,
+            PasswordError::Address,
+            PasswordError::Name,
+            PasswordError::Service,
+            PasswordError::Common,
+            PasswordError::Pattern,
+        ]
+        .into_iter()
+        .map(|error| Self::password("password", error))
+        .collect()
+    }
+}
+
+/// A message that the code chooses, by its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MessageKey {
+    pub key: String,
+}
+
+impl MessageKey {
+    /// The message `<kind>-<word>`.
+    pub fn new(kind: &str, word: &str) -> Self {
+        Self { key: format!("{kind}-{word}") }
+    }
+}
+
+/// One of each message that the code chooses: no template names them.
+pub fn chosen_messages() -> Vec<FieldMessage> {
+    let mut all = FieldMessage::samples();
+    all.extend(account::chosen_messages());
+    all
+}
+
+const TOKEN: &str = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M";
+const EMAIL: &str = "ada.lovelace@example.org";
+const NEW_EMAIL: &str = "ada@countess.example";
+/// 23 November 2026, 09:41
+const AT: i64 = 1_795_426_860_000;

@@ -1,0 +1,341 @@
+//! "I do not know the password": whatever says so of a waiting sign-up makes it contested (S2, R35).
+//!
+//! A stranger has signed up with somebody else's address. Its owner hears of it by letters, and must
+//! be able to do as the service advises without letting the stranger's password and name go live.
+
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
+use std::time::Duration;
+
+use rocket::http::{ContentType, Header, Status};
+use serde_json::{Value, json};
+use vestibule::accounts::IdOrEmail;
+use vestibule::mail::OutboxAdmin;
+use vestibule::model::EmailAddress;
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::support;
+use crate::support::ADA;
+use crate::support_accounts::accounts;
+use crate::support_pages::{
+    Answer, FormOnPage, OTHER, get, open, post, rows, signs_in, submit, texts, use_link,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+const CHOSEN: &str = "what the owner has chosen";
+
+/// A way to say that one does not know the password of a sign-up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Cause {
+    Json,
+    Page,
+    ExpiredLink,
+    /// The button after an expired link, pressed once more.
+    ExpiredLinkAgain,
+    /// The button on the page of a sign-in that was refused.
+    RefusedSignIn,
+    /// The form on the page of a link that is not known.
+    UnknownLink,
+    UnknownResetLink,
+    Operator,
+    AnotherPassword,
+}
+
+const CAUSES: [Cause; 9] = [
+    Cause::Json,
+    Cause::Page,
+    Cause::ExpiredLink,
+    Cause::ExpiredLinkAgain,
+    Cause::RefusedSignIn,
+    Cause::UnknownLink,
+    Cause::UnknownResetLink,
+    Cause::Operator,
+    Cause::AnotherPassword,
+];
+
+const SEND_AGAIN: &str = "Send the link again";
+const SEND_NEW: &str = "Send me a new link";
+
+/// The stranger's sign-up; answers the token of its link.
+async fn planted(app: &TestApp) -> String {
+    let body = json!({ "email": ADA, "password": OTHER, "name": "Mallory", "locale": "de" });
+    assert_eq!(post(app, "/v1/accounts", &body).await.status, Status::Accepted);
+    app.link_token(ADA).await
+}
+
+/// Posts as a browser that is set to French, and then to English.
+async fn ask(app: &TestApp, path: &str, kind: ContentType, body: String) -> Answer {
+    let languages = Header::new("Accept-Language", "fr, en;q=0.5");
+    let request = app.client.post(path.to_owned()).header(kind).header(languages).body(body);
+    Answer::of(request.dispatch().await).await
+}
+
+/// Sends a form of a page.
+async fn press(app: &TestApp, form: &FormOnPage) -> Answer {
+    ask(app, &form.action, ContentType::Form, support::form(&form.filled())).await
+}
+
+/// The page of a sign-in with a password that is wrong.
+async fn refused(app: &TestApp, email: &str, password: &str) -> Answer {
+    let fields = [("email", email), ("password", password)];
+    submit(app, "/account/sign-in", &fields).await.page(422, "Sign in")
+}
+
+impl Cause {
+    async fn happens(self, app: &TestApp, token: &str) {
+        let json = |password: &str| json!({ "email": ADA, "password": password }).to_string();
+        let form = |name: &str, value: &str| support::form(&[(name, value)]);
+        let answer = match self {
+            Self::Json => {
+                let body = json!({ "email": ADA }).to_string();
+                ask(app, "/v1/password-resets", ContentType::JSON, body).await
+            }
+            Self::Page => {
+                let body = form("email", ADA);
+                ask(app, "/account/forgotten-password", ContentType::Form, body).await
+            }
+            Self::ExpiredLink => {
+                let body = form("token", token);
+                ask(app, "/activate/new-link", ContentType::Form, body).await
+            }
+            Self::ExpiredLinkAgain => {
+                // before, when nothing waited yet
+                let fields = [("token", "x")];
+                let sent = submit(app, "/activate/new-link", &fields).await.page(202, "mailbox");
+                let form = FormOnPage::of(&sent, SEND_AGAIN);
+                assert_eq!((&*form.action, form.filled()), ("/activate/new-link", fields.into()));
+                press(app, &form.with("token", token)).await
+            }
+            Self::RefusedSignIn => {
+                let page = refused(app, ADA, PASSWORD).await;
+                press(app, &FormOnPage::of(&page, SEND_AGAIN)).await
+            }
+            Self::UnknownLink => {
+                let page = open(app, "x").await.page(404, "This link does not work");
+                press(app, &FormOnPage::of(&page, SEND_NEW).with("email", ADA)).await
+            }
+            Self::UnknownResetLink => {
+                let page = get(app, "/reset-password?token=x").await;
+                press(app, &FormOnPage::of(&page, SEND_NEW).with("email", ADA)).await
+            }
+            Self::Operator => {
+                let email = EmailAddress::parse(ADA).unwrap();
+                let named = IdOrEmail::Email(email);
+                let waiting = accounts(app).send_sign_up_link(&named).await.unwrap();
+                assert_eq!(waiting.unwrap().email.as_str(), ADA);
+                return;
+            }
+            Self::AnotherPassword => {
+                ask(app, "/v1/accounts", ContentType::JSON, json(PASSWORD)).await
+            }
+        };
+        assert_eq!(answer.status, Status::Accepted, "{self:?}: {answer:?}");
+    }
+}
+
+/// Neither the stranger's password nor their name and language come to the account.
+async fn is_the_owners(app: &TestApp, token: &str, context: &str) {
+    use_link(app, token).await.problem(409, "password-needed");
+    let page = open(app, token).await.page(200, "Confirm your email address");
+    assert!(page.body.contains("type=\"password\"") && !page.body.contains("Mallory"), "{context}");
+    let pressed = submit(app, "/activate", &[("token", token)]).await;
+    pressed.page(409, "Confirm your email address");
+    assert_eq!(rows(app, "accounts").await, 0, "{context}");
+    let body = json!({ "token": token, "password": CHOSEN });
+    assert_eq!(post(app, "/v1/activations", &body).await.status, Status::Ok, "{context}");
+    assert!(!signs_in(app, ADA, OTHER).await, "{context}: the stranger's password is planted");
+    assert!(!signs_in(app, ADA, PASSWORD).await, "{context}");
+    assert!(signs_in(app, ADA, CHOSEN).await, "{context}");
+    let sql = "SELECT COALESCE(name, 'none') || ' ' || COALESCE(locale, 'none') FROM accounts";
+    assert_eq!(texts(app, sql).await, ["none none"], "{context}");
+}
+
+/// By the letter that the owner asked for, and by the one that came before.
+#[rocket::async_test]
+async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
+    for cause in CAUSES {
+        for by_the_first in [false, true] {
+            let context = format!("{cause:?}, {by_the_first}");
+            let app = support::app().await;
+            let old = planted(&app).await;
+            if matches!(cause, Cause::ExpiredLink | Cause::ExpiredLinkAgain) {
+                app.advance(DAY);
+                // one that still works when the button of the old one is pressed
+                let body = json!({ "email": ADA });
+                post(&app, "/v1/activation-mails", &body).await;
+            }
+            let first = app.link_token(ADA).await;
+            cause.happens(&app, &old).await;
+            let letter = app.last_letter_to(ADA).await;
+            assert_eq!(letter.name, "activation", "{context}");
+            // in the language of the request, and not in the stranger's
+            assert!(
+                letter.text.contains("Somebody, most likely you"),
+                "{context}: {}",
+                letter.text
+            );
+            let fresh = app.link_token(ADA).await;
+            assert_ne!(first, fresh, "{context}");
+            is_the_owners(&app, if by_the_first { &first } else { &fresh }, &context).await;
+        }
+    }
+}
+
+/// Couriers may be behind: what was said counts from when it was acknowledged.
+#[rocket::async_test]
+async fn r35_s2_it_is_contested_before_any_letter_leaves() {
+    for cause in CAUSES {
+        let app = support::app().await;
+        let first = planted(&app).await;
+        cause.happens(&app, &first).await;
+        is_the_owners(&app, &first, &format!("{cause:?}")).await;
+        // the letter finds an account, and its link changes a password as any other
+        app.deliver().await;
+        assert!(signs_in(&app, ADA, CHOSEN).await, "{cause:?}");
+    }
+}
+
+/// A letter that cannot leave, or that the operator takes out, is no way round it.
+#[rocket::async_test]
+async fn r35_s2_it_stays_contested_if_the_letter_is_dropped() {
+    let app = support::app().await;
+    let first = planted(&app).await;
+    Cause::Json.happens(&app, &first).await;
+    let sql = "SELECT id FROM outbox WHERE kind = 'password-reset'";
+    let letter = texts(&app, sql).await.pop().unwrap().parse().unwrap();
+    let outbox = OutboxAdmin { store: app.store().clone(), clock: accounts(&app).clock.clone() };
+    assert!(outbox.drop(letter).await.unwrap().is_ok());
+    assert!(texts(&app, sql).await.is_empty());
+    is_the_owners(&app, &first, "dropped").await;
+}
+
+/// The one who has just signed up knows the password: asking for the letter again changes nothing.
+#[rocket::async_test]
+async fn s2_another_letter_keeps_the_sign_up_as_it_is() {
+    for again in ["/v1/activation-mails", "/v1/accounts"] {
+        let app = support::app().await;
+        planted(&app).await;
+        let body = json!({ "email": ADA, "password": OTHER });
+        assert_eq!(post(&app, again, &body).await.status, Status::Accepted);
+        let letter = app.last_letter_to(ADA).await;
+        assert!(letter.text.contains("bestätigen"), "{again}: {}", letter.text);
+        let fresh = app.link_token(ADA).await;
+        assert_eq!(use_link(&app, &fresh).await.status, Status::Ok, "{again}");
+        assert!(signs_in(&app, ADA, OTHER).await, "{again}");
+        let sql = "SELECT name || ' ' || locale FROM accounts";
+        assert_eq!(texts(&app, sql).await, ["Mallory de"], "{again}");
+    }
+}
+
+/// The page that follows a sign-up is shown to the one who knows the password.
+#[rocket::async_test]
+async fn s2_button_after_a_sign_up_sends_the_link_again_and_keeps_the_sign_up() {
+    for address in [ADA, "ada@b\u{fc}cher.example"] {
+        let app = support::app().await;
+        let fields = [("email", address), ("password", OTHER), ("name", "Ada")];
+        let sent = submit(&app, "/account/sign-up", &fields).await;
+        let mut page = sent.page(202, "Look in your mailbox");
+        let email = EmailAddress::parse(address).unwrap();
+        let first = app.link_token(email.as_str()).await;
+        // as often as anybody likes
+        for _ in 0..2 {
+            let form = FormOnPage::of(&page, SEND_AGAIN);
+            assert_eq!(form.action, "/account/sign-up/new-link");
+            page = press(&app, &form).await.page(202, "Look in your mailbox");
+            assert!(page.body.contains(address) && page.body.contains("still waits"), "{page:?}");
+        }
+        let fresh = app.link_token(email.as_str()).await;
+        assert_ne!(first, fresh);
+        // as it was: one button, and the password of the sign-up
+        let page = open(&app, &fresh).await.page(200, "Confirm your email address");
+        assert!(!page.body.contains("type=\"password\""), "{page:?}");
+        assert_eq!(use_link(&app, &first).await.status, Status::Ok);
+        assert!(signs_in(&app, address, OTHER).await);
+        assert_eq!(texts(&app, "SELECT name FROM accounts").await, ["Ada"]);
+    }
+}
+
+/// What is no address leads back to the form, as in the form itself.
+#[rocket::async_test]
+async fn s2_button_after_a_sign_up_takes_addresses_alone() {
+    let app = support::app().await;
+    for email in ["", "ada", "a@b@c.example"] {
+        let fields = [("email", email)];
+        let page = submit(&app, "/account/sign-up/new-link", &fields).await.page(422, "Sign up");
+        assert!(page.body.contains("An email address has one @"), "{page:?}");
+    }
+    assert!(texts(&app, "SELECT kind FROM outbox").await.is_empty());
+}
+
+/// Buttons and forms on the pages look and answer alike, whatever there is at the address.
+#[rocket::async_test]
+async fn r18_r47_s2_asking_for_the_link_again_tells_nothing() {
+    const EVE: &str = "eve@example.org";
+    let app = support::app().await;
+    app.account(ADA).await;
+    assert_eq!(app.sign_up(EVE, OTHER).await, Status::Accepted);
+    app.deliver().await;
+    let mut all = vec![];
+    for email in [ADA, EVE, "nobody@example.org"] {
+        let comparable = |page: Answer| {
+            let mut page = page.without_id();
+            page.headers.retain(|(name, _)| name != "content-length");
+            (page.status, page.headers, page.body.replace(email, "…"))
+        };
+        let mut pages = vec![];
+        for password in ["wrong and long enough", OTHER] {
+            let page = refused(&app, email, password).await;
+            let sent = press(&app, &FormOnPage::of(&page, SEND_AGAIN)).await;
+            pages.push(comparable(page));
+            // and from there once more
+            let form = FormOnPage::of(&sent.clone().page(202, "mailbox"), SEND_AGAIN);
+            pages.push(comparable(sent));
+            pages.push(comparable(press(&app, &form).await.page(202, "mailbox")));
+        }
+        let again = [("email", email)];
+        pages.push(comparable(submit(&app, "/account/sign-up/new-link", &again).await));
+        all.push(pages);
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+    app.deliver().await;
+    assert!(app.letters_to("nobody@example.org").await.is_empty());
+    assert_eq!(app.last_letter_to(ADA).await.name, "password-reset");
+}
+
+/// Where a sign-in may not be tried just now, nothing was found out about its password.
+#[rocket::async_test]
+async fn s2_only_a_refused_sign_in_offers_the_link() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    for path in ["/account/sign-in", "/account/sign-in?done=out", "/account/sign-in?done=ended"] {
+        assert!(!get(&app, path).await.body.contains(SEND_AGAIN), "{path}");
+    }
+    // without an address there is nowhere to send it
+    let page = submit(&app, "/account/sign-in", &[("password", OTHER)]).await;
+    assert!(!page.page(422, "Sign in").body.contains(SEND_AGAIN));
+    // another address is asked for in the account
+    for path in ["/confirm-email?token=x", "/confirm-email/stop?token=x"] {
+        let page = get(&app, path).await.page(404, "This link does not work");
+        assert!(!page.body.contains("<form") && page.body.contains("in your account"), "{path}");
+    }
+}
+
+/// With an account the same request is a reset, and a stranger's waiting sign-up gets nowhere.
+#[rocket::async_test]
+async fn r47_s2_with_an_account_a_new_password_is_its_own() {
+    let app = support::app().await;
+    app.account(ADA).await;
+    let body = json!({ "email": ADA, "password": OTHER, "name": "Mallory" });
+    assert_eq!(post(&app, "/v1/accounts", &body).await.status, Status::Accepted);
+    assert_eq!(
+        post(&app, "/v1/password-resets", &json!({ "email": ADA })).await.status,
+        Status::Accepted
+    );
+    let mut names: Vec<_> = app.letters_to(ADA).await.iter().map(|letter| letter.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["account-exists", "activation", "password-reset"]);
+    assert!(signs_in(&app, ADA, PASSWORD).await && !signs_in(&app, ADA, OTHER).await);
+    let me = app.sign_in(ADA).await.get("/v1/me").dispatch().await;
+    assert_eq!(Answer::of(me).await.json()["name"], Value::Null);
+    assert_eq!(rows(&app, "sign_ups").await, 0);
+}

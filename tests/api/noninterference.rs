@@ -1,0 +1,595 @@
+//! The rule: no answer, export, list, metric, letter or time that is shown to one party depends on a
+//! row that another party could make or owns (R18, R34, R47; S1, S7).
+//!
+//! Every operation that the service describes is called in worlds that differ in one thing: what there
+//! is at an address that is not the caller's. A stranger calls it, and the owner of another account.
+//! All answers have to be the same but for ids and secrets, and so does all that the owner can look at
+//! afterwards. `enumeration` is about how long the answers take.
+
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rocket::http::{ContentType, Header, Method, Status};
+use serde_json::{Value, json};
+use vestibule::accounts::AccountToCreate;
+use vestibule::model::{
+    AccountId, ClientInfo, EmailAddress, NewPassword, Password, PasswordPolicy, PersonalData,
+};
+use vestibule::testing::{PASSWORD, Signed, TestApp};
+
+use crate::support;
+use crate::support_accounts::{Browser, accounts, token_in};
+use crate::support_pages::{Answer, OTHER, get};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const METRICS: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
+/// So many calls are more than any limit of an hour for one address lets through.
+const FLOOD: usize = 40;
+
+/// Operations that take the token of a link, each with the letter that has it. They are called with links
+/// of the caller's own.
+const WITH_A_LINK: [(&str, &str); 15] = [
+    ("activate", "activation"),
+    ("activatePage", "activation"),
+    ("confirmEmailPage", "email-change"),
+    ("disavow", "activation"),
+    ("pressActivate", "activation"),
+    ("pressConfirmEmail", "email-change"),
+    ("pressDisavow", "activation"),
+    ("pressResetPassword", "password-reset"),
+    ("pressStopEmailChange", "email-change-notice"),
+    ("renewActivation", "activation"),
+    ("renewEmailLink", "email-change"),
+    ("renewReset", "password-reset"),
+    ("resetPassword", "password-reset"),
+    ("resetPasswordPage", "password-reset"),
+    ("stopEmailChangePage", "email-change-notice"),
+];
+
+/// Operations that take a token of a session.
+const WITH_A_TOKEN: [&str; 2] = ["introspect", "revoke"];
+
+/// What there is at the address that is asked about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum World {
+    Free,
+    Account,
+    /// A sign-up waits whose password the caller knows: anybody can make one.
+    Waiting,
+    /// The same, and somebody has asked for a new password.
+    Contested,
+    /// Somebody else's account wants to move there.
+    Wanted,
+}
+
+const OTHER_WORLDS: [World; 4] = [World::Account, World::Waiting, World::Contested, World::Wanted];
+
+/// Operations that take an address, with each member that one goes into. A new operation or member has to
+/// be decided about here.
+const WITH_AN_ADDRESS: [(&str, &str); 11] = [
+    ("changeEmail", "email"),
+    ("pressEmail", "email"),
+    ("pressForgottenPassword", "email"),
+    ("pressSendAgain", "email"),
+    ("pressSignIn", "email"),
+    ("pressSignIn", "typed_email"),
+    ("pressSignUp", "email"),
+    ("requestPasswordReset", "email"),
+    ("sendActivationMail", "email"),
+    ("signUp", "email"),
+    ("token", "username"),
+];
+
+/// Operations that take none.
+const WITHOUT: [&str; 54] = [
+    "accountExportSchema",
+    "accountPage",
+    "activate",
+    "activatePage",
+    "changeAccount",
+    "changePassword",
+    "changePasswordUrl",
+    "check",
+    "confirmEmailPage",
+    "deleteAccount",
+    "deletionPage",
+    "disavow",
+    "docs",
+    "emailPage",
+    "endSession",
+    "endSessions",
+    "eventsPage",
+    "explainProblem",
+    "exportAccount",
+    "exportFile",
+    "forgottenPasswordPage",
+    "home",
+    "introspect",
+    "listEvents",
+    "listSessions",
+    "live",
+    "metadata",
+    "metadataOfPath",
+    "openapi",
+    "passwordPage",
+    "pressActivate",
+    "pressConfirmEmail",
+    "pressDeletion",
+    "pressDisavow",
+    "pressEndPageSession",
+    "pressEndSession",
+    "pressEndSessions",
+    "pressPassword",
+    "pressProfile",
+    "pressResetPassword",
+    "pressSignOut",
+    "pressStopEmailChange",
+    "pressWithdrawEmail",
+    "readAccount",
+    "ready",
+    "renewActivation",
+    "renewEmailLink",
+    "renewReset",
+    "resetPassword",
+    "resetPasswordPage",
+    "revoke",
+    "signInPage",
+    "signUpPage",
+    "stopEmailChangePage",
+];
+
+/// An operation of the description, ready to be called.
+#[derive(Clone)]
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    content: Option<ContentType>,
+    /// Members of the body with their examples.
+    members: BTreeMap<String, Value>,
+}
+
+impl Operation {
+    /// The members of the body that an address goes into.
+    fn members_with_an_address(&self) -> impl Iterator<Item = &'static str> {
+        let of_this = WITH_AN_ADDRESS.iter().filter(|(id, _)| *id == self.id);
+        of_this.map(|(_, member)| *member)
+    }
+
+    fn takes_an_address(&self) -> bool {
+        self.members_with_an_address().next().is_some()
+    }
+
+    /// Whether it takes a token, in its body or in its query.
+    fn takes_a_token(&self) -> bool {
+        self.members.contains_key("token") || self.path.contains("?token=")
+    }
+
+    /// The letter that has the token of the link, if it takes one.
+    fn letter(&self) -> Option<&'static str> {
+        WITH_A_LINK.iter().find(|(id, _)| *id == self.id).map(|(_, letter)| *letter)
+    }
+
+    /// The same, of this link.
+    fn of_link(&self, token: &str) -> Self {
+        let mut operation = self.clone();
+        if let Some((path, _)) = self.path.split_once("?token=") {
+            operation.path = format!("{path}?token={token}");
+        }
+        if let Some(member) = operation.members.get_mut("token") {
+            *member = json!(token);
+        }
+        operation
+    }
+
+    /// The call with `address` where one goes in.
+    async fn call(&self, app: &TestApp, address: &str, owner: Option<&Party<'_>>) -> Answer {
+        app.advance(SECOND);
+        let mut members = self.members.clone();
+        for member in self.members_with_an_address() {
+            members.insert(member.to_owned(), json!(address));
+        }
+        let mut request = app.client.req(self.method, self.path.clone());
+        if let Some(owner) = owner {
+            if !self.path.starts_with("/oauth/token") {
+                request.add_header(owner.signed.header());
+            }
+            request.add_header(owner.browser.cookie_header().unwrap());
+            members.insert("form_token".to_owned(), json!(owner.form_token));
+        }
+        match &self.content {
+            Some(kind) if *kind == ContentType::JSON => {
+                request.add_header(ContentType::JSON);
+                request = request.body(json!(members).to_string());
+            }
+            Some(_) => {
+                let texts =
+                    members.iter().filter_map(|(name, value)| Some((&**name, value.as_str()?)));
+                request.add_header(ContentType::Form);
+                request = request.body(support::form(&texts.collect::<Vec<_>>()));
+            }
+            None => {}
+        }
+        request.add_header(Header::new("Accept-Language", "en"));
+        Answer::of(request.dispatch().await).await
+    }
+}
+
+/// Every operation that the service describes; fails for one that nobody has decided about.
+async fn operations(app: &TestApp) -> Vec<Operation> {
+    let document = get(app, "/openapi.json").await.json();
+    let resolve = |value: &Value| match value["$ref"].as_str() {
+        Some(place) => document.pointer(&place[1..]).unwrap().clone(),
+        None => value.clone(),
+    };
+    let decided: BTreeSet<&str> =
+        WITH_AN_ADDRESS.iter().map(|(id, _)| *id).chain(WITHOUT).collect();
+    let mut all = vec![];
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            assert!(decided.contains(&*id), "{id} is new: decide whether it takes an address");
+            let mut place = path.clone();
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["name"].as_str().unwrap();
+                let value = parameter["example"].as_str().unwrap_or("x");
+                assert!(!is_of_an_address(name, parameter), "{id}: {name} takes an address");
+                match parameter["in"].as_str().unwrap() {
+                    "query" => {
+                        let sign = if place.contains('?') { '&' } else { '?' };
+                        place = format!("{place}{sign}{name}={value}");
+                    }
+                    _ => place = place.replace(&format!("{{{name}}}"), value),
+                }
+            }
+            let content = operation["requestBody"]["content"].as_object();
+            let content = content.and_then(|all| all.iter().next());
+            let mut members = BTreeMap::new();
+            if let Some((_, body)) = content {
+                for (name, member) in resolve(&body["schema"])["properties"].as_object().unwrap() {
+                    let is_decided = WITH_AN_ADDRESS.contains(&(&*id, &**name));
+                    assert_eq!(is_of_an_address(name, member), is_decided, "{id}: {name}");
+                    let value = match name.as_str() {
+                        "password" | "current_password" => json!(PASSWORD),
+                        "new_password" => json!("a whole new passphrase"),
+                        _ => member["example"].clone(),
+                    };
+                    if !value.is_null() {
+                        members.insert(name.clone(), value);
+                    }
+                }
+            }
+            all.push(Operation {
+                id,
+                method: method.to_uppercase().parse().unwrap(),
+                path: place,
+                content: content.map(|(kind, _)| match kind.as_str() {
+                    "application/json" => ContentType::JSON,
+                    _ => ContentType::Form,
+                }),
+                members,
+            });
+        }
+    }
+    assert!(all.len() > 50);
+    all
+}
+
+/// By its name or its form: so that none is overlooked.
+fn is_of_an_address(name: &str, member: &Value) -> bool {
+    let name = name.to_lowercase();
+    ["email", "username", "login_hint", "address"].iter().any(|part| name.contains(part))
+        || member["format"] == "email"
+        || member["schema"]["format"] == "email"
+}
+
+/// Somebody with an account, signed in by token and on the page.
+struct Party<'a> {
+    email: String,
+    signed: Signed<'a>,
+    browser: Browser<'a>,
+    form_token: String,
+}
+
+fn email(text: &str) -> EmailAddress {
+    EmailAddress::parse(text).unwrap()
+}
+
+fn password(text: &str) -> NewPassword {
+    PasswordPolicy::new(8, "test").judge(text, PersonalData::default()).unwrap()
+}
+
+/// An account that no request has made.
+async fn made(app: &TestApp, address: &str, chosen: &str) -> AccountId {
+    let new = AccountToCreate {
+        email: email(address),
+        name: None,
+        locale: None,
+        password: Some(password(chosen)),
+    };
+    accounts(app).create(&new).await.unwrap()
+}
+
+impl<'a> Party<'a> {
+    /// Each step in an instant of its own: what is of one may be listed in any order.
+    async fn come(app: &'a TestApp, address: &str) -> Self {
+        made(app, address, PASSWORD).await;
+        app.advance(SECOND);
+        let signed = app.sign_in(address).await;
+        app.advance(SECOND);
+        let browser = Browser::signed_in(app, address, PASSWORD).await;
+        let form_token = browser.form_token().await;
+        Self { email: address.to_owned(), signed, browser, form_token }
+    }
+
+    /// All that the owner can look at, with the letters that they got.
+    async fn looks(&self, app: &TestApp) -> Vec<(String, String)> {
+        let mut seen = vec![];
+        for path in ["/v1/me", "/v1/me/sessions", "/v1/me/events", "/v1/me/export"] {
+            app.advance(SECOND);
+            let answer = Answer::of(self.signed.get(path).dispatch().await).await;
+            seen.push((format!("GET {path}"), told(&answer)));
+        }
+        for path in ["/account", "/account/events", "/account/export", "/account/email"] {
+            app.advance(SECOND);
+            seen.push((format!("GET {path}"), told(&self.browser.open(path).await)));
+        }
+        let mut letters: Vec<String> = vec![];
+        for letter in app.letters_to(&self.email).await {
+            letters.push(without_secrets(&format!("{}\n{}", letter.name, letter.text)));
+        }
+        letters.sort_unstable();
+        seen.push(("letters".to_owned(), letters.join("\n\n")));
+        seen
+    }
+}
+
+impl World {
+    /// Lets there be this at `address`; the clock goes on by as much in every world.
+    async fn prepare(self, app: &TestApp, address: &str) {
+        let asks = async |path: &str| {
+            let answer = app.post_json(path, &json!({ "email": address })).await;
+            assert_eq!(answer.status(), Status::Accepted);
+        };
+        match self {
+            Self::Free => {}
+            Self::Account => {
+                made(app, address, OTHER).await;
+            }
+            Self::Waiting => assert_eq!(app.sign_up(address, PASSWORD).await, Status::Accepted),
+            Self::Contested => {
+                assert_eq!(app.sign_up(address, PASSWORD).await, Status::Accepted);
+                app.deliver().await;
+                asks("/v1/password-resets").await;
+            }
+            Self::Wanted => {
+                let id = made(app, &format!("zoe-{address}"), PASSWORD).await;
+                let known = Password::new(PASSWORD);
+                let (new, caller) = (email(address), ClientInfo::default());
+                accounts(app).request_email_change(id, &new, &known, &caller).await.unwrap();
+            }
+        }
+        app.deliver().await;
+        // whatever that took of the limits of an hour is given back
+        app.advance(HOUR * 2);
+    }
+}
+
+/// The token of a link that the caller has got, of `xenia`: of a sign-up, to a new password, or of a change
+/// to `wanted`.
+async fn link(app: &TestApp, letter: &str, xenia: &str, wanted: &str) -> String {
+    let holder = match letter {
+        "activation" => {
+            assert_eq!(app.sign_up(xenia, PASSWORD).await, Status::Accepted);
+            xenia
+        }
+        "password-reset" => {
+            made(app, xenia, PASSWORD).await;
+            let asked = app.post_json("/v1/password-resets", &json!({ "email": xenia })).await;
+            assert_eq!(asked.status(), Status::Accepted);
+            xenia
+        }
+        _ => {
+            let id = made(app, xenia, PASSWORD).await;
+            let (new, known) = (email(wanted), Password::new(PASSWORD));
+            let caller = ClientInfo::default();
+            accounts(app).request_email_change(id, &new, &known, &caller).await.unwrap();
+            if letter == "email-change" { wanted } else { xenia }
+        }
+    };
+    app.deliver().await;
+    token_in(app, letter, holder).await
+}
+
+/// What operations on links of the caller's own say: at once, again, and when the links have expired.
+async fn seen_of_links(
+    app: &TestApp,
+    world: World,
+    operation: &Operation,
+) -> Vec<(String, String)> {
+    let (id, Some(letter)) = (&operation.id, operation.letter()) else { return vec![] };
+    let vera = format!("vera-{id}@example.org").to_lowercase();
+    let xenia = format!("xenia-{id}@example.org").to_lowercase();
+    world.prepare(app, &vera).await;
+    // no link leads to an address that is taken, and what stops the change leads away from it
+    let wanted = match (world, letter) {
+        (World::Account, "email-change") => format!("free-{vera}"),
+        _ => vera,
+    };
+    let token = link(app, letter, &xenia, &wanted).await;
+    let operation = operation.of_link(&token);
+    let mut seen = vec![];
+    for what in ["at once", "again"] {
+        let answer = operation.call(app, "", None).await;
+        assert_ne!(answer.status, Status::NotFound, "{id} {what}: the link is a real one");
+        seen.push((format!("{id} of the caller's own link, {what}"), told(&answer)));
+        app.deliver().await;
+    }
+    app.advance(HOUR * 25);
+    let answer = operation.call(app, "", None).await;
+    seen.push((format!("{id} of the caller's own link, a day later"), told(&answer)));
+    app.deliver().await;
+    app.advance(HOUR * 2);
+    let masked = seen.into_iter().map(|(what, told)| (what, told.replace(&wanted, "(wanted)")));
+    masked.collect()
+}
+
+/// The text without ids, tokens and other secrets, which differ by design.
+fn without_secrets(text: &str) -> String {
+    let mut told = String::new();
+    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut rest = text;
+    while let Some(start) = rest.find(is_of_a_word) {
+        told.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest.find(|c| !is_of_a_word(c)).unwrap_or(rest.len());
+        told.push_str(if end >= 32 { "…" } else { &rest[..end] });
+        rest = &rest[end..];
+    }
+    told.push_str(rest);
+    told
+}
+
+/// Lists in the order of their texts: what is of one instant comes in any order.
+fn sorted(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.iter_mut().for_each(sorted);
+            items.sort_by_key(Value::to_string);
+        }
+        Value::Object(members) => members.values_mut().for_each(sorted),
+        _ => {}
+    }
+}
+
+/// An answer as it is compared: all of it.
+fn told(answer: &Answer) -> String {
+    let answer = answer.clone().without_id();
+    let mut body = without_secrets(&answer.body);
+    if let Ok(mut json) = serde_json::from_str::<Value>(&body) {
+        sorted(&mut json);
+        body = json.to_string();
+    }
+    let headers: Vec<String> =
+        answer.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    format!("{}\n{}\n{body}", answer.status, without_secrets(&headers.join("\n")))
+}
+
+/// The counters that requests move.
+fn counters(app: &TestApp) -> BTreeMap<String, String> {
+    let of_requests = ["requests", "sign_ins", "events", "limited", "hashes", "refreshes"];
+    let text = app.metrics();
+    let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+    lines
+        .filter(|(name, _)| {
+            of_requests.iter().any(|of| name.starts_with(&format!("vestibule_{of}_")))
+                && name.contains("_total")
+        })
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// By how much they have moved.
+fn moved(app: &TestApp, before: &BTreeMap<String, String>) -> String {
+    let number = |text: Option<&String>| text.map_or(0.0, |text| text.parse().unwrap());
+    let moved = counters(app).into_iter().filter_map(|(name, value)| {
+        let by = number(Some(&value)) - number(before.get(&name));
+        (by != 0.0).then(|| format!("{name} {by}"))
+    });
+    moved.collect::<Vec<_>>().join("\n")
+}
+
+/// All that both see in a world, each with what it is of.
+async fn seen_in(world: World) -> Vec<(String, String)> {
+    let app = support::configured(METRICS).await;
+    let all = operations(&app).await;
+    let mut seen = vec![];
+    for operation in &all {
+        let is_decided = operation.letter().is_some() || WITH_A_TOKEN.contains(&&*operation.id);
+        assert_eq!(
+            operation.takes_a_token(),
+            is_decided,
+            "{}: decide about its token",
+            operation.id
+        );
+        seen.extend(seen_of_links(&app, world, operation).await);
+    }
+    world.prepare(&app, "vera@example.org").await;
+    // none of these knows of an address, so one world is enough for all
+    for operation in all.iter().filter(|operation| !operation.takes_an_address()) {
+        let answer = operation.call(&app, "", None).await;
+        seen.push((format!("{} by a stranger", operation.id), told(&answer)));
+        let owner = Party::come(&app, &format!("xavier-{}@example.org", operation.id)).await;
+        let answer = operation.call(&app, "", Some(&owner)).await;
+        seen.push((format!("{} by an owner", operation.id), told(&answer)));
+        app.advance(HOUR);
+    }
+    for operation in all.iter().filter(|operation| operation.takes_an_address()) {
+        let id = &operation.id;
+        let asked_about = format!("vera-{id}@example.org").to_lowercase();
+        world.prepare(&app, &asked_about).await;
+        let before = counters(&app);
+        for n in 0..3 {
+            let answer = operation.call(&app, &asked_about, None).await;
+            seen.push((format!("{id} by a stranger, call {n}"), told(&answer)));
+        }
+        seen.push((format!("metrics of {id} by a stranger"), moved(&app, &before)));
+        app.deliver().await;
+        let answer = operation.call(&app, &asked_about, None).await;
+        seen.push((format!("{id} by a stranger, later"), told(&answer)));
+        app.advance(HOUR * 2);
+
+        let asked_about = format!("vera-too-{id}@example.org").to_lowercase();
+        world.prepare(&app, &asked_about).await;
+        let owner = Party::come(&app, &format!("xavier-{id}@example.org").to_lowercase()).await;
+        let before = counters(&app);
+        for n in 0..3 {
+            let answer = operation.call(&app, &asked_about, Some(&owner)).await;
+            seen.push((format!("{id} by an owner, call {n}"), told(&answer)));
+            let looked = owner.looks(&app).await;
+            seen.extend(looked.into_iter().map(|(at, told)| (format!("{at} after {id}"), told)));
+        }
+        seen.push((format!("metrics of {id} by an owner"), moved(&app, &before)));
+        app.advance(HOUR * 25);
+        app.purge().await;
+        app.deliver().await;
+        let answer = operation.call(&app, &asked_about, Some(&owner)).await;
+        seen.push((format!("{id} by an owner, a day later"), told(&answer)));
+        let owner = Party { signed: app.sign_in(&owner.email).await, ..owner };
+        let looked = owner.looks(&app).await;
+        seen.extend(looked.into_iter().map(|(at, told)| (format!("{at} a day after {id}"), told)));
+
+        // until a limit says so, and what that says
+        app.advance(HOUR * 2);
+        let asked_about = format!("vera-again-{id}@example.org").to_lowercase();
+        world.prepare(&app, &asked_about).await;
+        for n in 0..FLOOD {
+            let answer = operation.call(&app, &asked_about, None).await;
+            seen.push((format!("{id} by a stranger, of many call {n}"), told(&answer)));
+        }
+        app.advance(HOUR * 2);
+    }
+    seen
+}
+
+#[rocket::async_test]
+async fn r18_s7_nothing_that_is_shown_depends_on_anothers_rows() {
+    let free = seen_in(World::Free).await;
+    for (what, told) in &free {
+        assert!(!told.starts_with("50"), "{what}: {told}");
+    }
+    for world in OTHER_WORLDS {
+        let seen = seen_in(world).await;
+        assert_eq!(seen.len(), free.len(), "{world:?}");
+        for ((what, told), (of, expected)) in seen.iter().zip(&free) {
+            assert_eq!(what, of);
+            if told != expected {
+                let at = told.lines().zip(expected.lines()).find(|(one, other)| one != other);
+                panic!("{world:?}: {what} tells: {at:?}");
+            }
+        }
+    }
+}

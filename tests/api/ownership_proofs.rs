@@ -1,0 +1,334 @@
+//! Proofs of the owner, by a link from the mailbox or by the current password while signed in, beside
+//! strangers who have guessed (S8). The lists are complete by the description of the API.
+
+#![expect(clippy::panic, reason = "this is how a test fails")]
+
+use std::collections::BTreeSet;
+
+use rocket::http::{ContentType, Method, Status};
+use serde_json::{Value, json};
+use vestibule::accounts::AccountToCreate;
+use vestibule::model::{AccountLinkPurpose, EmailAddress};
+use vestibule::testing::{PASSWORD, TestApp};
+
+use crate::openapi::{document, fields, operations};
+use crate::support::{self, ADA, bearer, form, from};
+use crate::support_accounts::{BOB, Browser, NEW, accounts, post_as, token_in};
+use crate::support_pages::{Answer, OTHER, dump_of};
+
+/// After three wrong passwords there is no try before the next day.
+const THREE: &str = "[default.vestibule.limits]\nfree_failures = 3\nfailures_in_a_row = 3\n";
+const WRONG: &str = "incorrect horse battery staple";
+const HOME: &str = "192.0.2.10";
+const STRANGER: &str = "203.0.113.66";
+
+async fn sign_in(app: &TestApp, address: &str, name: &str, password: &str) -> Answer {
+    let fields = [
+        ("grant_type", "password"),
+        ("client_id", "web"),
+        ("username", name),
+        ("password", password),
+    ];
+    let request = app.client.post("/oauth/token").header(ContentType::Form);
+    Answer::of(from(request, address).body(form(&fields)).dispatch().await).await
+}
+
+/// Strangers guess at a name until it is closed.
+async fn close(app: &TestApp, name: &str) {
+    for _ in 0..3 {
+        assert_eq!(sign_in(app, STRANGER, name, WRONG).await.status, Status::BadRequest, "{name}");
+    }
+    let refused = sign_in(app, STRANGER, name, WRONG).await;
+    assert_eq!(refused.status, Status::TooManyRequests);
+    assert_eq!(refused.header("retry-after"), (90 * 24 * 36).to_string());
+}
+
+/// How an operation that takes the token of a link proves the mailbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum LinkOperation {
+    Activation,
+    Account(AccountLinkPurpose),
+    /// Not at all: no account is left or made, or it only asks for another letter.
+    NoProof,
+}
+
+/// Each kind of link to the owner of an account, and whether an account is another's by it.
+const fn proves(purpose: AccountLinkPurpose) -> LinkOperation {
+    match purpose {
+        AccountLinkPurpose::PasswordReset
+        | AccountLinkPurpose::Invitation
+        | AccountLinkPurpose::EmailChange
+        | AccountLinkPurpose::EmailChangeStop => LinkOperation::Account(purpose),
+    }
+}
+
+/// What each operation with the token of a link does; a new one fails here until it is decided.
+fn link_operations(id: &str) -> Vec<LinkOperation> {
+    match id {
+        "activate" | "pressActivate" => vec![LinkOperation::Activation],
+        "resetPassword" | "pressResetPassword" => {
+            [AccountLinkPurpose::PasswordReset, AccountLinkPurpose::Invitation].map(proves).into()
+        }
+        "pressConfirmEmail" => vec![proves(AccountLinkPurpose::EmailChange)],
+        "pressStopEmailChange" => vec![proves(AccountLinkPurpose::EmailChangeStop)],
+        "disavow" | "pressDisavow" | "renewActivation" | "renewReset" | "renewEmailLink" => {
+            vec![LinkOperation::NoProof]
+        }
+        other => panic!("is {other} a proof of the mailbox?"),
+    }
+}
+
+/// An account, or what comes before one, whose link is about to be used.
+struct Prepared {
+    token: String,
+    /// The name that strangers have closed, and that the owner signs in by afterwards.
+    name: &'static str,
+    /// Their password afterwards.
+    password: &'static str,
+}
+
+async fn prepare(app: &TestApp, what: LinkOperation, is_contested: bool) -> Prepared {
+    let use_up_signed_in = async |name: &str| {
+        let person = app.sign_in(name).await;
+        for status in [422, 422, 422, 429] {
+            let body = json!({ "password": WRONG });
+            let answer = post_as(&person, "/v1/me/deletion", &body).await;
+            assert_eq!(answer.status.code, status);
+        }
+    };
+    let change = async || {
+        app.account(ADA).await;
+        let body = json!({ "email": NEW, "password": PASSWORD });
+        let asked = post_as(&app.sign_in(ADA).await, "/v1/me/email", &body).await;
+        assert_eq!(asked.status, Status::Accepted);
+        use_up_signed_in(ADA).await;
+    };
+    let (letter, mailbox, name, password) = match what {
+        LinkOperation::NoProof => unreachable!(),
+        LinkOperation::Activation => {
+            close(app, ADA).await;
+            app.sign_up(ADA, PASSWORD).await;
+            if is_contested {
+                app.sign_up(ADA, WRONG).await;
+            }
+            ("activation", ADA, ADA, if is_contested { OTHER } else { PASSWORD })
+        }
+        LinkOperation::Account(AccountLinkPurpose::PasswordReset) => {
+            app.account(ADA).await;
+            use_up_signed_in(ADA).await;
+            close(app, ADA).await;
+            app.post_json("/v1/password-resets", &json!({ "email": ADA })).await;
+            ("password-reset", ADA, ADA, OTHER)
+        }
+        LinkOperation::Account(AccountLinkPurpose::Invitation) => {
+            let email = EmailAddress::parse(ADA).unwrap();
+            let new = AccountToCreate { email, name: None, locale: None, password: None };
+            accounts(app).create(&new).await.unwrap();
+            close(app, ADA).await;
+            ("invitation", ADA, ADA, OTHER)
+        }
+        LinkOperation::Account(AccountLinkPurpose::EmailChange) => {
+            change().await;
+            close(app, NEW).await;
+            ("email-change", NEW, NEW, PASSWORD)
+        }
+        LinkOperation::Account(AccountLinkPurpose::EmailChangeStop) => {
+            change().await;
+            close(app, ADA).await;
+            ("email-change-notice", ADA, ADA, PASSWORD)
+        }
+    };
+    Prepared { token: token_in(app, letter, mailbox).await, name, password }
+}
+
+#[rocket::async_test]
+async fn s8_every_proof_of_the_mailbox_forgives_and_makes_the_place_known() {
+    let described = document(&support::app().await).await;
+    let mut proven = BTreeSet::new();
+    for (path, method, operation) in operations(&described) {
+        let fields = fields(&described, &operation);
+        if method == Method::Get || path.starts_with("/oauth/") || !fields.contains("token") {
+            continue;
+        }
+        let id = operation["operationId"].as_str().unwrap();
+        for what in link_operations(id) {
+            for is_contested in [false, true] {
+                if what == LinkOperation::NoProof
+                    || (is_contested && what != LinkOperation::Activation)
+                {
+                    continue;
+                }
+                let case = format!("{id}, {what:?}, contested: {is_contested}");
+                let app = support::configured(THREE).await;
+                let Prepared { token, name, password } = prepare(&app, what, is_contested).await;
+                let sent = [("token", token.as_str()), ("password", password)];
+                let request = app.client.req(method, path.clone());
+                let request = match operation["requestBody"].to_string().contains("json") {
+                    true => {
+                        let body = json!({ "token": token, "password": password });
+                        request.header(ContentType::JSON).body(body.to_string())
+                    }
+                    false => request.header(ContentType::Form).body(form(&sent)),
+                };
+                let used = Answer::of(from(request, HOME).dispatch().await).await;
+                assert!(used.status.class().is_success(), "{case}: {used:?}");
+                // what strangers did before counts nowhere
+                for elsewhere in ["198.51.100.7", "198.51.100.8"] {
+                    let answer = sign_in(&app, elsewhere, name, password).await;
+                    assert_eq!(answer.status, Status::Ok, "{case}: {answer:?}");
+                }
+                // and what they do from now on does not where the link was used
+                close(&app, name).await;
+                let answer = sign_in(&app, HOME, name, password).await;
+                assert_eq!(answer.status, Status::Ok, "{case}: {answer:?}");
+                let access = answer.json()["access_token"].as_str().unwrap().to_owned();
+                let request = app.client.post("/v1/me/deletion").header(bearer(&access));
+                let body = json!({ "password": password }).to_string();
+                let deleted = request.header(ContentType::JSON).body(body).dispatch().await;
+                assert_eq!(deleted.status(), Status::NoContent, "{case}");
+                proven.insert(case);
+            }
+        }
+    }
+    assert_eq!(proven.len(), 10, "{proven:#?}");
+}
+
+/// The operator vouches for the address, with a password or by an invitation.
+#[rocket::async_test]
+async fn s8_an_account_that_the_operator_makes_begins_without_failures() {
+    let app = support::configured(THREE).await;
+    close(&app, ADA).await;
+    let email = EmailAddress::parse(ADA).unwrap();
+    let judged = accounts(&app).policy.judge(PASSWORD, vestibule::model::PersonalData::default());
+    let password = Some(judged.unwrap());
+    let new = AccountToCreate { email, name: None, locale: None, password };
+    accounts(&app).create(&new).await.unwrap();
+    assert_eq!(sign_in(&app, HOME, ADA, PASSWORD).await.status, Status::Ok);
+}
+
+/// The operations that take the current password of a caller who is signed in.
+fn signed_in_operations(described: &Value) -> Vec<(String, Method, Value)> {
+    let is_one = |(path, _, operation): &(String, Method, Value)| {
+        let security = operation["security"].to_string();
+        let fields = fields(described, operation);
+        (security.contains("bearer") || security.contains("cookie"))
+            && !path.starts_with("/oauth/")
+            && (fields.contains("password") || fields.contains("current_password"))
+    };
+    operations(described).into_iter().filter(is_one).collect()
+}
+
+/// Somebody who is signed in by both ways.
+struct SignedIn<'a> {
+    app: &'a TestApp,
+    access: String,
+    browser: Browser<'a>,
+}
+
+impl<'a> SignedIn<'a> {
+    async fn new(app: &'a TestApp) -> Self {
+        let browser = Browser::signed_in(app, ADA, PASSWORD).await;
+        let access = app.sign_in(ADA).await.access_token;
+        Self { app, access, browser }
+    }
+
+    async fn prove(&self, operation: &(String, Method, Value), current: &str) -> Answer {
+        let (path, method, described) = operation;
+        let mut fields = vec![
+            ("current_password", current),
+            ("password", current),
+            ("new_password", OTHER),
+            ("email", NEW),
+        ];
+        let request = self.app.client.req(*method, path.clone());
+        let request = if described["security"].to_string().contains("bearer") {
+            let body: Value =
+                fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            let request = request.header(bearer(&self.access)).header(ContentType::JSON);
+            request.body(body.to_string())
+        } else {
+            let token = self.browser.form_token().await;
+            fields.push(("form_token", &token));
+            let request =
+                request.header(self.browser.cookie_header().unwrap()).header(ContentType::Form);
+            request.body(form(&fields))
+        };
+        Answer::of(from(request, STRANGER).dispatch().await).await
+    }
+}
+
+#[rocket::async_test]
+async fn s8_r42_no_proof_of_a_signed_in_owner_stands_behind_the_guesses_of_strangers() {
+    let described = document(&support::app().await).await;
+    let all = signed_in_operations(&described);
+    let ids: Vec<&str> =
+        all.iter().map(|(_, _, one)| one["operationId"].as_str().unwrap()).collect();
+    let mut expected = [
+        "changePassword",
+        "changeEmail",
+        "deleteAccount",
+        "pressPassword",
+        "pressEmail",
+        "pressDeletion",
+    ];
+    expected.sort_unstable();
+    let mut sorted = ids.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected, "a new proof of a signed-in owner is to be tried here");
+    for (operation, id) in all.iter().zip(ids) {
+        let toml = format!("{THREE}failures_per_address = 6\nfailures_in_all = 12\n");
+        let app = support::configured(&toml).await;
+        app.account(ADA).await;
+        app.account(BOB).await;
+        let owner = SignedIn::new(&app).await;
+        // the name is closed, and network and node have had enough
+        close(&app, ADA).await;
+        for (number, address) in [STRANGER; 3].into_iter().chain([HOME; 3]).enumerate() {
+            let name = format!("{number}@example.org");
+            assert_eq!(sign_in(&app, address, &name, WRONG).await.status, Status::BadRequest);
+        }
+        for (address, name) in [(STRANGER, BOB), (HOME, BOB)] {
+            let refused = sign_in(&app, address, name, PASSWORD).await;
+            assert_eq!(refused.status, Status::TooManyRequests, "{address}");
+        }
+        // two wrong ones are the owner's own affair
+        for _ in 0..2 {
+            let wrong = owner.prove(operation, WRONG).await;
+            assert_eq!(wrong.status, Status::UnprocessableEntity, "{id}: {wrong:?}");
+        }
+        let right = owner.prove(operation, PASSWORD).await;
+        let is_done = right.status.class().is_success() || right.status == Status::SeeOther;
+        assert!(is_done, "{id}: {right:?}");
+    }
+}
+
+#[rocket::async_test]
+async fn s8_r42_a_thief_who_is_signed_in_has_so_many_tries_by_whatever_operation() {
+    let app = support::configured(THREE).await;
+    app.account(ADA).await;
+    let described = document(&app).await;
+    let all = signed_in_operations(&described);
+    let thief = SignedIn::new(&app).await;
+    for number in 0..3 {
+        let wrong = thief.prove(&all[2 * number % all.len()], WRONG).await;
+        assert_eq!(wrong.status, Status::UnprocessableEntity, "{wrong:?}");
+    }
+    let before = (dump_of(&app, "accounts").await, dump_of(&app, "guesses").await);
+    for operation in &all {
+        let refused = thief.prove(operation, PASSWORD).await;
+        assert_eq!(refused.status, Status::TooManyRequests, "{operation:?}");
+        assert_eq!(refused.header("retry-after"), (90 * 24 * 36).to_string());
+    }
+    // by another sign-in as well, and after a restart of either kind of session
+    let again = SignedIn::new(&app).await;
+    assert_eq!(again.prove(&all[0], PASSWORD).await.status, Status::TooManyRequests);
+    assert_eq!((dump_of(&app, "accounts").await, dump_of(&app, "guesses").await), before);
+    // the owner signs in meanwhile, at a new place as well
+    for address in [HOME, "198.51.100.7"] {
+        assert_eq!(sign_in(&app, address, ADA, PASSWORD).await.status, Status::Ok);
+    }
+    app.advance(std::time::Duration::from_secs(90 * 24 * 36));
+    let later = SignedIn::new(&app).await;
+    assert_eq!(later.prove(&all[0], WRONG).await.status, Status::UnprocessableEntity);
+    assert_eq!(later.prove(&all[0], PASSWORD).await.status, Status::TooManyRequests);
+}

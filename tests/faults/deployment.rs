@@ -1,0 +1,168 @@
+//! The service with its database and what can be done to both.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::disk::Disk;
+use crate::postgres::{Cluster, lasting_cluster};
+use crate::received_letters::ReceivedLetters;
+use crate::seeded_random::SeededRandom;
+use crate::service::{Service, patiently, try_request};
+
+/// Where the data is.
+pub enum Data {
+    File(TempDir),
+    Disk(Disk),
+    Server(Cluster, String),
+}
+
+/// What happens to it at a moment that nobody chose.
+#[derive(Clone, Copy, Debug)]
+pub enum InjectedFault {
+    /// SIGKILL to the service.
+    Service,
+    /// SIGKILL to a process of PostgreSQL that serves a connection: it ends all and recovers.
+    Backend,
+    /// SIGKILL to PostgreSQL's first process, which has to be started again.
+    Postmaster,
+    /// SIGKILL to the service, and of its data only what was synced is left.
+    Power,
+}
+
+pub struct Deployment {
+    pub service: Service,
+    pub data: Data,
+    environment: Vec<(&'static str, String)>,
+}
+
+fn lent<'a>(environment: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+impl Deployment {
+    pub fn on_a_file(received_letters: &ReceivedLetters) -> Self {
+        Self::start(
+            Data::File(TempDir::new().expect("a temporary directory")),
+            received_letters,
+            &[],
+        )
+    }
+
+    /// `None` where there is no PostgreSQL.
+    pub fn on_a_server(received_letters: &ReceivedLetters) -> Option<Self> {
+        let cluster = lasting_cluster(&[])?;
+        let url = cluster.new_database();
+        Some(Self::start(Data::Server(cluster, url), received_letters, &[]))
+    }
+
+    /// `None` where no such disk can be made.
+    pub fn on_a_disk(received_letters: &ReceivedLetters) -> Option<Self> {
+        Some(Self::start(Data::Disk(Disk::new()?), received_letters, &[]))
+    }
+
+    pub fn start(
+        data: Data,
+        received_letters: &ReceivedLetters,
+        more: &[(&'static str, &str)],
+    ) -> Self {
+        let database = match &data {
+            Data::File(folder) => format!("sqlite://{}/vestibule.db", folder.path().display()),
+            Data::Disk(disk) => format!("sqlite://{}/vestibule.db", disk.data().display()),
+            Data::Server(_, url) => url.clone(),
+        };
+        let mut environment = vec![
+            ("DATABASE_URL", database),
+            ("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()),
+            ("VESTIBULE_MAIL__SMTP_URL", received_letters.url()),
+            // the database is the limit here, and not the hasher
+            ("VESTIBULE_HASHING__MEMORY_KIB", "8".to_owned()),
+            ("VESTIBULE_HASHING__ITERATIONS", "1".to_owned()),
+            ("VESTIBULE_HASHING__MAX_WAIT", "30s".to_owned()),
+            // longer than any run: what ends does so because somebody asked for it, and a spent
+            // token that is tried ends nothing
+            ("VESTIBULE_TOKENS__ACCESS_TTL", "12h".to_owned()),
+            ("VESTIBULE_TOKENS__REUSE_GRACE", "12h".to_owned()),
+        ];
+        environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        if let Data::Disk(disk) = &data {
+            environment.extend(disk.environment());
+        }
+        let service = Service::start(&lent(&environment));
+        Self { service, data, environment }
+    }
+
+    pub fn restart(&mut self) {
+        self.service.restart(&lent(&self.environment));
+    }
+
+    /// One of what can happen here.
+    pub fn choose(&self, chance: &mut SeededRandom) -> InjectedFault {
+        match &self.data {
+            Data::File(_) => InjectedFault::Service,
+            Data::Disk(_) => InjectedFault::Power,
+            Data::Server(..) => match chance.below(20) {
+                0..14 => InjectedFault::Service,
+                14..18 => InjectedFault::Backend,
+                _ => InjectedFault::Postmaster,
+            },
+        }
+    }
+
+    /// Does it, and gets all going again. Answers when it happened, and how long the service, if it
+    /// was not the one that was hit, was not ready afterwards.
+    pub fn strike(
+        &mut self,
+        fault: InjectedFault,
+        chance: &mut SeededRandom,
+    ) -> (Instant, Duration) {
+        let at = Instant::now();
+        match (fault, &self.data) {
+            (InjectedFault::Power, Data::Disk(disk)) => {
+                self.service.stop();
+                disk.lose_power();
+                self.restart();
+            }
+            (InjectedFault::Backend, Data::Server(cluster, _)) => {
+                let sql = "SELECT pid FROM pg_stat_activity
+                           WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+                let backends = cluster.try_to_ask("postgres", sql).unwrap_or_default();
+                let backends: Vec<&str> = backends.lines().collect();
+                if let Some(id) = backends.get(chance.below(backends.len())) {
+                    kill(id);
+                    // the others are ended, and the server recovers, only once it has noticed
+                    let sql = format!("SELECT COUNT(*) FROM pg_stat_activity WHERE pid = {id}");
+                    let gone =
+                        || cluster.try_to_ask("postgres", &sql).ok().filter(|rows| rows == "0");
+                    patiently(gone).expect("a server that recovers");
+                }
+            }
+            (InjectedFault::Postmaster, Data::Server(cluster, _)) => {
+                let folder = cluster.try_to_ask("postgres", "SHOW data_directory");
+                let file = format!("{}/postmaster.pid", folder.expect("a server that is there"));
+                let file = std::fs::read_to_string(file).expect("the server's own note");
+                kill(file.lines().next().expect("an id"));
+                cluster.start_again();
+            }
+            _ => self.restart(),
+        }
+        let up = Instant::now();
+        self.wait_until_ready();
+        (at, up.elapsed())
+    }
+
+    pub fn wait_until_ready(&self) {
+        let port = self.service.port;
+        let ready = patiently(|| {
+            let answer = try_request(port, "GET", "/health/ready", &[], "").ok()?;
+            (answer.status == 200).then_some(())
+        });
+        assert!(ready.is_some(), "it does not recover:\n{}", self.service.log());
+    }
+}
+
+fn kill(id: &str) {
+    // it may have ended by itself
+    let _ = Command::new("kill").args(["-KILL", id]).status();
+}

@@ -1,0 +1,393 @@
+//! `vestibule db …` beside a running service.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::database::Database;
+use crate::operator::OperatorConsole;
+use crate::program::{Program, Said, wait_until};
+use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
+
+fn done(said: &Said) {
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[test]
+fn r56_a_backup_of_a_running_service_is_started_from_after_everybody_is_signed_out() {
+    let program = Program::start(&[]);
+    sign_up(&program, ADA);
+    activate(&program, ADA);
+    let tokens = sign_in(&program, ADA);
+    done(&program.tell(&["db", "backup", "backup.db"], ""));
+    let again = program.tell(&["db", "backup", "backup.db"], "");
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("there already"), "{again:?}");
+    let document = program.tell(&["db", "backup", "backup.db", "--force", "--json"], "").document();
+    assert!(document["bytes"].as_u64().is_some_and(|bytes| bytes > 0));
+    // what is done later is not in it
+    assert_eq!(refresh(&program, &tokens["refresh_token"]).status, 200);
+
+    let mut restored = Program::prepare(&[]);
+    std::fs::create_dir(restored.path("data")).expect("a folder");
+    std::fs::copy(program.path("backup.db"), restored.path("data/vestibule.db")).expect("a copy");
+    let refused = restored.tell(&["db", "end-sessions"], "");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let ended = restored.tell(&["db", "end-sessions", "--yes", "--json"], "").document();
+    assert_eq!(ended["ended"], 1);
+    restored.start_again();
+    assert_eq!(me(&restored, &tokens["access_token"]).status, 401);
+    let tokens = sign_in(&restored, ADA);
+    assert_eq!(me(&restored, &tokens["access_token"]).status, 200);
+}
+
+#[test]
+fn a_service_moves_to_postgres_with_all_that_it_has() {
+    let Some(cluster) = postgres::cluster() else { return };
+    let (url, program) = (cluster.new_database(), Program::start(&[]));
+    sign_up(&program, ADA);
+    activate(&program, ADA);
+    let tokens = sign_in(&program, ADA);
+    std::fs::write(program.path("url"), format!("{url}\n")).expect("a file");
+    let moved = program.tell(&["db", "copy", "--to-file", "url"], "");
+    done(&moved);
+    assert!(moved.stderr.contains("accounts: 1"), "{moved:?}");
+    let again = program.tell(&["db", "copy", "--to-file", "url"], "");
+    assert!(again.code == Some(1) && again.stderr.contains("not empty"), "{again:?}");
+
+    let there = Program::start(&[("DATABASE_URL", url)]);
+    assert_eq!(me(&there, &tokens["access_token"]).status, 200, "nobody is signed out");
+    assert_eq!(refresh(&there, &tokens["refresh_token"]).status, 200);
+    let document = there.tell(&["db", "check", "--json"], "").document();
+    assert_eq!(document["problems"], serde_json::json!([]));
+    let said = there.tell(&["db", "backup", "file"], "");
+    assert!(said.code == Some(1) && said.stderr.contains("pg_dump"), "{said:?}");
+}
+
+#[test]
+fn a_check_fails_when_something_is_wrong() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    done(&program.tell(&["db", "check"], ""));
+    let url = format!("sqlite://{}", program.path("data/vestibule.db").display());
+    let database = crate::database::Database::at(url);
+    database.execute("DELETE FROM _sqlx_migrations WHERE version = 2");
+    let said = program.tell(&["db", "check", "--json"], "");
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.contains("not all is well"), "{said:?}");
+}
+
+/// What lies in the folder of the program, without what lies in folders below.
+fn names(program: &Program) -> Vec<String> {
+    let entries = fs::read_dir(program.path(".")).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn s16_an_interrupted_backup_leaves_nothing_behind() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let database =
+        Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
+    // so much that a copy takes its time
+    database.execute("CREATE TABLE filler (n BLOB)");
+    database.execute(
+        "INSERT INTO filler
+         WITH RECURSIVE rows (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows WHERE n < 40000)
+         SELECT zeroblob(4000) FROM rows",
+    );
+    let before = names(&program);
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("KILL", 0)] {
+        let mut backup = program.begin(&["db", "backup", "backup.db"]);
+        let is_unfinished = |name: &String| name.starts_with(".vestibule-backup-");
+        wait_until("the copy begins", || names(&program).iter().any(is_unfinished).then_some(()));
+        let id = backup.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status();
+        assert!(sent.expect("kill").success());
+        let ended = wait_until("it ends", || backup.try_wait().expect("a process"));
+        if signal == "KILL" {
+            assert_ne!(names(&program), before, "no process can tidy up after that");
+        } else {
+            assert_eq!(ended.code(), Some(code), "{signal}");
+            assert_eq!(names(&program), before, "{signal}");
+        }
+    }
+    // the next run does, and leaves alone what another process is at, and what only looks alike
+    let live = program.path(".vestibule-backup-00112233445566aa");
+    let alike = program.path(".vestibule-backup-notes");
+    let held = File::create(&live).expect("a file");
+    held.lock().expect("a lock");
+    fs::write(&alike, "x").expect("a file");
+    fs::write(program.path(".vestibule-backup-0011223344556677-journal"), "x").expect("a file");
+    fs::write(program.path(".vestibule-backup-0011223344556677"), "x").expect("a file");
+    done(&program.tell(&["db", "backup", "backup.db"], ""));
+    let mut expected = before;
+    expected.extend(
+        [".vestibule-backup-00112233445566aa", ".vestibule-backup-notes", "backup.db"]
+            .map(str::to_owned),
+    );
+    expected.sort();
+    assert_eq!(names(&program), expected);
+    let copied = Database::at(format!("sqlite://{}", program.path("backup.db").display()));
+    assert_eq!(copied.count("SELECT COUNT(*) FROM filler"), 40_000);
+}
+
+#[test]
+fn s16_f21_an_interrupted_copy_leaves_whole_files() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let database =
+        Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
+    // so many that a copy takes its time
+    database.execute(
+        "INSERT INTO events (id, kind, actor, at)
+         WITH RECURSIVE rows (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows WHERE n < 100000)
+         SELECT 'e' || n, 'sign-in', 'owner', n FROM rows",
+    );
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let to = format!("copy-{signal}.db");
+        let mut copy = program.begin(&["db", "copy", "--to", &format!("sqlite://{to}")]);
+        let log = program.path(&format!("{to}-wal"));
+        let is_written = || fs::metadata(&log).is_ok_and(|log| log.len() > 1_000_000);
+        wait_until("the copy writes", || is_written().then_some(()));
+        let id = copy.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status();
+        assert!(sent.expect("kill").success());
+        let ended = wait_until("it ends", || copy.try_wait().expect("a process"));
+        assert_eq!(ended.code(), Some(code), "{signal}");
+        let beside: Vec<_> = names(&program)
+            .into_iter()
+            .filter(|name| name.starts_with(&format!("{to}-")))
+            .collect();
+        assert_eq!(beside, Vec::<String>::new(), "{signal}");
+        let copied = Database::at(format!("sqlite://{}", program.path(&to).display()));
+        assert_eq!(copied.count("SELECT COUNT(*) FROM events"), 0, "{signal}: all or nothing");
+    }
+}
+
+#[test]
+fn s16_no_copy_writes_over_a_file_beside_a_database() {
+    let program = Program::start(&[]);
+    sign_up(&program, ADA);
+    done(&program.tell(&["db", "copy", "--to", "sqlite://other.db"], ""));
+    for (file, words) in [
+        ("data/vestibule.db-wal", "of the database of the settings"),
+        ("data/vestibule.db-shm", "of the database of the settings"),
+        ("data/vestibule.db.migrating", "of the database of the settings"),
+        ("new.db-wal", "SQLite's own files"),
+        ("NEW.DB-JOURNAL", "SQLite's own files"),
+        ("data/vestibule.db", "is not empty"),
+    ] {
+        let to = format!("sqlite://{file}");
+        let said = program.tell(&["db", "copy", "--from", "sqlite://other.db", "--to", &to], "");
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+    }
+    sign_up(&program, "bob@example.org");
+    program.stop();
+}
+
+#[test]
+fn s16_no_command_writes_over_a_file_of_the_live_database() {
+    let program = Program::start(&[]);
+    sign_up(&program, ADA);
+    let data = |name: &str| program.path("data").join(name);
+    symlink("data/vestibule.db", program.path("link")).expect("a link");
+    symlink("data/vestibule.db-journal", program.path("dangling")).expect("a link");
+    fs::hard_link(data("vestibule.db-wal"), program.path("hard")).expect("a link");
+    let path = program.path("data").join("vestibule.db-wal");
+    let absolute = path.to_str().expect("text");
+    for file in [
+        "data/vestibule.db",
+        "./data/../data/vestibule.db",
+        "data/vestibule.db-wal",
+        absolute,
+        "data/vestibule.db-shm",
+        "data/vestibule.db-journal",
+        "data/vestibule.db.migrating",
+        "link",
+        "dangling",
+        "hard",
+    ] {
+        for arguments in [&["db", "backup", file, "--force"][..], &["db", "backup", file]] {
+            let said = program.tell(arguments, "");
+            assert_eq!(said.code, Some(1), "{file}: {said:?}");
+            assert!(said.stderr.contains("belongs to the database itself"), "{file}: {said:?}");
+        }
+        let url = format!("sqlite://{file}");
+        let said = program.tell(&["db", "copy", "--to", &url], "");
+        assert_eq!(said.code, Some(1), "{file}: {said:?}");
+        assert!(said.stderr.contains("the same database"), "{file}: {said:?}");
+    }
+    for (file, words) in
+        [("data", "is no file"), ("/dev/null", "is no file"), ("data/", "is no file")]
+    {
+        let said = program.tell(&["db", "backup", file, "--force"], "");
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+    }
+    // what SQLite would take for a part of another database, or of the copy
+    fs::write(program.path("left.db-wal"), "x").expect("a file");
+    fs::write(program.path("other.db-journal"), "x").expect("a file");
+    fs::write(program.path("good.db-wal"), "").expect("a file");
+    for (file, words) in [
+        ("a.db-wal", "the name of a file that SQLite keeps"),
+        ("A.DB-SHM", "the name of a file that SQLite keeps"),
+        ("data/other.db-journal", "the name of a file that SQLite keeps"),
+        ("left.db", "left.db-wal is there"),
+        ("other.db", "other.db-journal is there"),
+    ] {
+        let said = program.tell(&["db", "backup", file, "--force"], "");
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+        assert!(!program.path(file).exists(), "{file}");
+    }
+    assert_eq!(program.tell(&["db", "backup", "good.db"], "").code, Some(0));
+    let said = program.tell(&["db", "copy", "--to", "sqlite://data"], "");
+    assert!(said.code == Some(1) && said.stderr.contains("is a folder"), "{said:?}");
+    // and all the while it serves
+    sign_up(&program, "bob@example.org");
+    let database = Database::at(format!("sqlite://{}", data("vestibule.db").display()));
+    assert_eq!(database.count("SELECT COUNT(*) FROM sign_ups"), 2);
+    program.stop();
+}
+
+#[test]
+fn f3_a_copy_stops_at_a_file_without_a_url_or_with_more_than_one() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let url = |name: &str| format!("sqlite://{}", program.path(name).display());
+    fs::write(program.path("good"), url("copy.db")).expect("a file");
+    for (content, words) in [
+        (String::new(), "no URL in its first line"),
+        ("\n".to_owned(), "no URL in its first line"),
+        (format!(" \n{}\n", url("other.db")), "no URL in its first line"),
+        (format!("{}\n{}\n", url("other.db"), url("copy.db")), "more in it than a URL"),
+        ("marked\n".to_owned(), "expected sqlite://path"),
+        ("postgres://u:marked@127.0.0.1:1/x?ssl_mode=require\n".to_owned(), "`sslmode`"),
+    ] {
+        fs::write(program.path("bad"), &content).expect("a file");
+        for arguments in [
+            &["db", "copy", "--from-file", "bad", "--to-file", "good"][..],
+            &["db", "copy", "--to-file", "bad"],
+        ] {
+            let said = program.tell(arguments, "");
+            assert_eq!(said.code, Some(1), "{content:?} {arguments:?}: {said:?}");
+            assert!(said.stderr.contains(words), "{content:?} {arguments:?}: {said:?}");
+            assert!(!said.stderr.contains("marked"), "{said:?}");
+            for name in ["copy.db", "other.db"] {
+                assert!(!program.path(name).exists(), "{content:?} {arguments:?}");
+            }
+        }
+    }
+    // standard input has the one and not the other
+    let both = ["db", "copy", "--from-file", "/dev/stdin", "--to-file", "/dev/stdin"];
+    let said = program.tell(&both, &format!("{}\n", url("data/vestibule.db")));
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for empty in ["--from", "--to"] {
+        let said = program.tell(&["db", "copy", empty, "", "--to", &url("copy.db")], "");
+        assert_ne!(said.code, Some(0), "{empty}: {said:?}");
+    }
+    done(&program.tell(&["db", "copy", "--to-file", "good"], ""));
+    assert!(program.path("copy.db").exists());
+}
+
+#[test]
+fn s16_a_secret_among_the_arguments_is_refused_and_not_repeated() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let token = format!("vat_{}", "marked".repeat(12));
+    for (arguments, way) in [
+        (&["db", "copy", "--to", "postgres://u:marked-1@127.0.0.1:1/x"][..], "--to-file"),
+        (&["db", "copy", "--from=postgres://u@127.0.0.1:1/x?password=marked-1"], "--from-file"),
+        (&["mail", "test", "smtp://robot:marked-1@mail.example"], "VESTIBULE_MAIL__SMTP_URL_FILE"),
+        (&["token", "inspect", &token], "standard input"),
+        (&["account", "create", ADA, "--password", "marked-1"], "--password-stdin"),
+        (&["client", "add", "desk", "--scopes", "a", "--secret=marked-1"], "--secret-sha256"),
+        (&["client", "rotate-secret", "desk", "--secret", "marked-1"], "--secret-sha256"),
+    ] {
+        let said = program.tell(arguments, "");
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{arguments:?}: {said:?}");
+        assert!(said.stderr.contains(way), "{arguments:?}: {said:?}");
+        assert!(!said.stderr.contains("marked"), "{said:?}");
+    }
+    // as the same is told without
+    let url = format!("sqlite://{}\n", program.path("copy.db").display());
+    done(&program.tell(&["db", "copy", "--to-file", "/dev/stdin"], &url));
+}
+
+#[test]
+fn f20_what_is_wrong_with_the_database_file_is_said_as_it_is() {
+    let mut program = Program::prepare(&[("DATABASE_URL", "sqlite://folder".to_owned())]);
+    fs::create_dir(program.path("folder")).expect("a folder");
+    assert!(program.expect_failure().contains("folder is a folder"));
+    // a path through a file
+    fs::write(program.path("file"), "").expect("a file");
+    program.set("DATABASE_URL", "sqlite://file/x.db");
+    assert!(program.expect_failure().contains("cannot create the database file file/x.db"));
+    // one that is there and cannot be written to: not even root writes to a program that runs
+    fs::copy("/bin/sleep", program.path("busy.db")).expect("a program");
+    let mut busy = Command::new(program.path("busy.db")).arg("60").spawn().expect("a process");
+    program.set("DATABASE_URL", "sqlite://busy.db");
+    let said = program.expect_failure();
+    busy.kill().and_then(|()| busy.wait()).expect("an end");
+    assert!(said.contains("cannot write to the database file busy.db, which is there"), "{said}");
+}
+
+#[test]
+fn f22_a_restored_backup_sends_no_letter_that_waited_until_it_is_told_to() {
+    let program = Program::start(&[
+        ("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()),
+        ("VESTIBULE_MAIL__SMTP_URL", "smtp://127.0.0.1:1".to_owned()),
+    ]);
+    sign_up(&program, ADA);
+    done(&program.tell(&["db", "backup", "backup.db"], ""));
+    let waiting = program.tell(&["mail", "list", "--waiting", "--json"], "").document();
+    assert_eq!(waiting["letters"].as_array().map(Vec::len), Some(1), "the service goes on");
+
+    let mut restored = Program::prepare(&[("VESTIBULE_MAIL__TRANSPORT", "file".to_owned())]);
+    fs::create_dir(restored.path("data")).expect("a folder");
+    fs::copy(program.path("backup.db"), restored.path("data/vestibule.db")).expect("a copy");
+    restored.start_again();
+    assert!(restored.output().contains("letters are held back"), "{}", restored.output());
+    // one that is posted now leaves, and by then the other would have
+    sign_up(&restored, "bob@example.org");
+    crate::link_to(&restored, "bob@example.org");
+    let is_there = |address: &str| {
+        let files = fs::read_dir(restored.path("data/mail")).expect("a folder");
+        files
+            .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
+            .any(|letter| letter.contains(&format!("To: {address}\r\n")))
+    };
+    assert!(is_there("bob@example.org") && !is_there(ADA));
+    let held = restored.tell(&["mail", "list", "--held", "--json"], "").document();
+    assert_eq!(held["letters"][0]["email"], ADA, "{held}");
+    assert_eq!(
+        (&held["letters"][0]["state"], held["letters"].as_array().map(Vec::len)),
+        (&"held".into(), Some(1))
+    );
+    let retried = restored.tell(&["mail", "retry", "--all-dead", "--json"], "").document();
+    assert_eq!(retried["retried"], 0, "they are not those that were given up");
+    let released = restored.tell(&["mail", "retry", "--all-held", "--json"], "").document();
+    assert_eq!(released["retried"], 1);
+    crate::link_to(&restored, ADA);
+}
+
+on_both_engines!(f22_letters_are_held_back_by_the_operator_and_dropped);
+
+/// After `pg_restore`, which brings back what waited as it was.
+fn f22_letters_are_held_back_by_the_operator_and_dropped(console: &OperatorConsole) {
+    sign_up(&console.program, ADA);
+    let refused = console.refused(&["db", "hold-letters"]);
+    assert!(refused.contains("--yes"), "{refused}");
+    assert_eq!(console.ask(&["db", "hold-letters", "--yes"])["held"], 1);
+    assert_eq!(console.ask(&["db", "hold-letters", "--yes"])["held"], 0);
+    let list = console.ask(&["mail", "list"]);
+    assert_eq!(list["letters"][0]["state"], "held", "{list}");
+    let id = list["letters"][0]["id"].as_str().expect("an id").to_owned();
+    let shown = console.tell(&["mail", "show", &id]).stdout;
+    assert!(shown.contains("held back: it waited when the backup was taken"), "{shown}");
+    assert_eq!(console.ask(&["mail", "drop", &id])["dropped"], true);
+    assert_eq!(console.ask(&["mail", "list"])["letters"], serde_json::json!([]));
+}
