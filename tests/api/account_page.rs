@@ -1,4 +1,4 @@
-//! The account page, as a browser without script sees it (R27, R34, R37, R43, R46).
+//! Tests of the account page in a browser without scripts (R27, R34, R37, R43, R46).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support_pages::{Answer, OTHER, dump, dump_of, get, rows, signs_in, te
 const MINUTE: Duration = Duration::from_secs(60);
 const PAGES: [&str; 5] =
     ["/account", "/account/password", "/account/email", "/account/deletion", "/account/events"];
-/// Forms that need a sign-in, with fields that would do something.
+/// The forms that need a sign-in, each with fields that would change something.
 const FORMS: [(&str, &[(&str, &str)]); 9] = [
     ("/account/profile", &[("name", "Mallory"), ("locale", "de")]),
     ("/account/password", &[("current_password", PASSWORD), ("new_password", OTHER)]),
@@ -33,7 +33,7 @@ fn cookies(answer: &Answer) -> Vec<&str> {
     cookies.map(|(_, value)| value.as_str()).collect()
 }
 
-/// What every page keeps to (R46).
+/// Checks the rules that every page keeps (R46).
 fn keeps_to_the_rules(page: &Answer) {
     let policy = page.header("content-security-policy");
     for rule in
@@ -78,11 +78,11 @@ async fn r46_a_sign_in_sets_one_cookie_that_is_guarded_as_well_as_can_be() {
     assert!(!dump(&app).await.join("\n").contains(value), "the secret is not stored");
 
     browser.open("/account").await.page(200, "Your account");
-    // another sign-in has another
+    // another sign-in has another cookie and another form token
     let second = Browser::signed_in(&app, ADA, PASSWORD).await;
     assert_ne!(browser.cookie, second.cookie);
     assert_ne!(browser.form_token().await, second.form_token().await);
-    // and who is signed in need not sign in
+    // a browser that is signed in need not sign in
     let answer = browser.open("/account/sign-in").await;
     assert_eq!((answer.status.code, answer.header("location")), (303, "/account"));
 }
@@ -145,11 +145,11 @@ async fn r46_s6_planted_cookie_signs_nobody_in() {
         "\"__Host-vestibule-account\"",
     ] {
         assert!(!opens(&[format!("{planted}={secret}")]).await, "{planted}");
-        // beside the right one it changes nothing
+        // a planted cookie beside the right one changes nothing
         assert!(opens(&[cookie.clone(), format!("{planted}=x")]).await, "{planted}");
         assert!(opens(&[format!("{planted}=x; {cookie}")]).await, "{planted}");
     }
-    // twice, neither counts
+    // when the cookie is sent twice, neither value counts
     for other in [secret, "x", ""] {
         let other = format!("__Host-vestibule-account={other}");
         assert!(!opens(&[format!("{cookie}; {other}")]).await, "{other}");
@@ -157,7 +157,7 @@ async fn r46_s6_planted_cookie_signs_nobody_in() {
         assert!(!opens(&[cookie.clone(), other.clone()]).await, "{other}");
         assert!(!opens(&[other.clone(), cookie.clone()]).await, "{other}");
     }
-    // the value counts as it was sent
+    // the service compares the value as the browser sent it, without unquoting or decoding
     for value in [format!("\"{secret}\""), format!("%{:02X}{}", secret.as_bytes()[0], &secret[1..])]
     {
         assert!(!opens(&[format!("__Host-vestibule-account={value}")]).await, "{value}");
@@ -182,12 +182,12 @@ async fn a_failed_sign_in_keeps_the_address_and_never_the_password() {
         pages.push(page.body.replace(email, "…"));
     }
     assert!(pages.windows(2).all(|pair| pair[0] == pair[1]), "{pages:?}");
-    // the right password of a sign-up that waits is as wrong as any other (S1)
+    // the right password of a waiting sign-up is refused like a wrong one (S1)
     let fields = [("email", BOB), ("password", PASSWORD)];
     let page = browser.submit("/account/sign-in", &fields).await.page(422, "Sign in");
     assert!(unescape(&page.body).contains("has yet to be confirmed") && !page.has("set-cookie"));
     assert_eq!(page.body.replace(BOB, "…"), pages[0]);
-    // what is typed is inert
+    // the page escapes typed markup
     let markup = "\"><script>alert(1)</script>{{7*7}}";
     for path in ["/account/sign-in", "/account/forgotten-password", "/account/sign-up"] {
         let fields = [("email", markup), ("password", OTHER), ("name", markup)];
@@ -230,13 +230,13 @@ async fn r46_every_form_needs_the_token_of_this_very_sign_in() {
             keeps_to_the_rules(&page);
             assert!(cookies(&page).is_empty());
         }
-        // in the query it counts for nothing
+        // a token in the query does not count
         let query = format!("{path}?form_token={own}");
         assert_eq!(browser.submit(&query, fields).await.status, Status::Forbidden, "{path}");
-        // twice is no form at all
+        // a form with two tokens is malformed
         let twice = [&[("form_token", own.as_str()); 2][..], fields].concat();
         assert_eq!(browser.submit(path, &twice).await.status, Status::BadRequest, "{path}");
-        // and another content type is none
+        // a JSON body is no form
         let request = app.client.post(path).header(ContentType::JSON);
         let request = request.header(browser.cookie_header().unwrap());
         let body = json!({ "form_token": own, "current_password": PASSWORD }).to_string();
@@ -258,12 +258,12 @@ async fn without_a_sign_in_every_form_leads_to_it() {
     }
 }
 
-/// Where a page of the service is, as a browser says it of a form.
+/// The `Origin` header that a browser sends with a form of the service's own page.
 fn own_origin() -> Vec<Header<'static>> {
     vec![Header::new("Origin", "https://accounts.example.org")]
 }
 
-/// All fields of the one form on the page to sign in, and the credentials.
+/// All hidden fields of the sign-in form on the page, and the credentials.
 fn signing_in_again(page: &Answer) -> Vec<(String, String)> {
     let mut fields =
         vec![("email".to_owned(), ADA.to_owned()), ("password".to_owned(), PASSWORD.to_owned())];
@@ -273,7 +273,8 @@ fn signing_in_again(page: &Answer) -> Vec<(String, String)> {
     fields
 }
 
-/// A form, what is typed into it, where the sign-in leads, and what has to be there again.
+/// A form, the typed fields, the page that the sign-in leads to, and the values that it shows
+/// again.
 type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
 
 #[rocket::async_test]
@@ -325,7 +326,7 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
             let fields = signing_in_again(&page);
             let mut fields: Vec<(&str, &str)> =
                 fields.iter().map(|(name, value)| (&**name, &**value)).collect();
-            // a slip in between loses nothing
+            // a wrong password in between loses nothing
             fields[1].1 = "a wrong long passphrase";
             let page = browser.submit_with("/account/sign-in", &fields, own_origin()).await;
             let page = page.page(422, "Sign in");
@@ -337,7 +338,7 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
             fields[1].1 = PASSWORD;
             let answer = browser.submit_with("/account/sign-in", &fields, own_origin()).await;
             assert!(browser.cookie.is_some(), "{path}: {answer:?}");
-            // a redirect: to reload it does not send the password again
+            // the answer is a redirect, so that reloading the page does not send the password again
             let found = (answer.status.code, answer.header("location"));
             assert_eq!(found, (303, leads_to), "{path}");
             assert_eq!(browser.unsaved.is_some(), !kept.is_empty(), "{path}: {answer:?}");
@@ -350,13 +351,13 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
                 let has_part = cookie.is_some_and(|one| one.split("; ").any(|p| p == part));
                 assert!(has_part, "{path}: {part}: {cookie:?}");
             }
-            // not to another sign-in, be it of the same account
+            // another sign-in does not get the typed text, not even one of the same account
             let mut other = Browser::signed_in(&app, ADA, PASSWORD).await;
             other.unsaved = browser.unsaved.clone();
             assert!(!says_so(&other.open(leads_to).await.body), "{path}");
             let answer = browser.open(leads_to).await;
             assert_eq!(answer.status, Status::Ok, "{path}: {answer:?}");
-            // once
+            // the page shows the typed text once
             let ends = cookies(&answer).iter().any(|one| {
                 one.starts_with("__Host-vestibule-unsaved=;") && one.contains("Max-Age=0")
             });
@@ -369,7 +370,7 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
             for text in kept {
                 assert!(page.contains(text), "{path}: {page}");
             }
-            // and it can be sent as it stands
+            // the browser can send the form as it stands
             let token = hidden(&answer.body, "form_token");
             let mut fields = [&[("form_token", token.as_str())], typed].concat();
             for field in &mut fields {
@@ -400,7 +401,7 @@ async fn f14_sign_in_that_is_refused_for_now_keeps_what_was_typed() {
     assert!(page.has("retry-after") && !page.body.contains(PASSWORD), "{page:?}");
     let again = signing_in_again(&page);
     assert_eq!(again.iter().map(|(n, v)| (&**n, &**v)).collect::<Vec<_>>(), fields);
-    // a form that carries nothing along is answered as before
+    // a form without kept fields gets none back
     let page = browser.submit_with("/account/sign-in", &fields[..2], own_origin()).await;
     assert!(page.status.code == 503 && !page.body.contains("typed_email"), "{page:?}");
     drop(full);
@@ -425,7 +426,7 @@ async fn f14_form_of_an_older_sign_in_comes_back_with_what_was_typed() {
     for (path, typed, leads_to, kept) in forms {
         let fields = [&[("form_token", token.as_str())], typed].concat();
         let before = dump(&app).await;
-        // not for another site, nor without a word of the browser
+        // another site's form is refused, and so is a form without an `Origin`
         for headers in [vec![], vec![Header::new("Origin", "https://evil.example")]] {
             let page = browser.submit_with(path, &fields, headers).await;
             assert!(cookies(&page.page(403, "Form not accepted")).is_empty(), "{path}");
@@ -441,7 +442,7 @@ async fn f14_form_of_an_older_sign_in_comes_back_with_what_was_typed() {
         assert!(page.contains(kept[0]) && page.contains("Nothing was saved yet"), "{path}: {page}");
         assert!(!page.contains(PASSWORD), "{path}");
     }
-    // where secrets alone were typed, nothing comes back
+    // a form with secrets alone keeps nothing
     for path in ["/account/password", "/account/deletion"] {
         let fields = [("form_token", token.as_str()), ("current_password", PASSWORD)];
         browser.submit_with(path, &fields, own_origin()).await.page(403, "Form not accepted");
@@ -466,7 +467,7 @@ async fn r46_f14_another_site_puts_nothing_into_a_form_that_comes_after_the_sign
         assert_eq!((answer.status.code, answer.header("location")), (303, "/account/sign-in"));
         assert!(!answer.body.contains("eve@"), "{answer:?}");
     }
-    // and the form to sign in from elsewhere is no form at all, whatever it carries along
+    // a sign-in form from another site is refused, with or without kept fields
     let fields = [
         ("email", ADA),
         ("password", PASSWORD),
@@ -476,7 +477,7 @@ async fn r46_f14_another_site_puts_nothing_into_a_form_that_comes_after_the_sign
     let evil = vec![Header::new("Origin", "https://evil.example")];
     let page = Browser::new(&app).submit_with("/account/sign-in", &fields, evil).await;
     assert!(!page.page(403, "Form not accepted").body.contains("eve@"));
-    // of an unknown form nothing comes
+    // the service keeps nothing of an unknown form
     let mut unknown = fields;
     unknown[2].1 = "//evil.example";
     let answer = Browser::new(&app).submit_with("/account/sign-in", &unknown, own_origin()).await;
@@ -589,7 +590,7 @@ async fn whoever_was_signed_out_is_told_so_in_one_of_three_sentences() {
     let said = notice(&browser, answer.header("location")).await;
     assert!(said.unwrap().starts_with("You are signed out everywhere"));
 
-    // too late, by a link or with a form
+    // the session has expired, for a link as for a form
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     let token = browser.form_token().await;
     app.advance(MINUTE * 20);
@@ -602,7 +603,7 @@ async fn whoever_was_signed_out_is_told_so_in_one_of_three_sentences() {
         let said = notice(&browser, answer.header("location")).await;
         assert!(said.unwrap().starts_with("You are not signed in here any more"));
     }
-    // whoever was not signed in hears nothing, and no other word is said
+    // a caller who was not signed in is told nothing, and the page shows no text from the query
     let stranger = Browser::new(&app);
     assert_eq!(stranger.open("/account").await.header("location"), "/account/sign-in");
     for done in ["", "?done=", "?done=saved", "?done=x", "?done=%3Cb%3E", "?done=out%00"] {
@@ -818,7 +819,7 @@ async fn a_change_of_address_is_withdrawn_on_the_page() {
     assert!(!is_offered(&browser).await);
     let pressed = Browser::new(&app).submit("/confirm-email", &[("token", &token)]).await;
     pressed.page(410, "already stopped");
-    // once more is no harm, and a new change can be asked for
+    // a second withdrawal does no harm, and the account can ask for a new change
     let answer = browser.send("/account/email/withdrawal", &[]).await;
     assert_eq!(answer.status.code, 303);
     browser.send("/account/email", &fields).await;
@@ -853,7 +854,7 @@ async fn r46_every_page_keeps_to_the_rules_and_r43_opening_it_changes_nothing() 
     app.account(ADA).await;
     sign_in(&app).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
-    // all but the one instant that opening a page may move: until when this very sign-in may idle
+    // all rows but for one instant that opening a page may move: `idle_expires_at` of this sign-in
     let all_else = async || {
         let idle = texts(&app, "SELECT CAST(idle_expires_at AS TEXT) FROM page_sessions").await;
         let before = dump(&app).await;
@@ -907,7 +908,7 @@ async fn other_methods_are_answered_405_with_allow() {
             answer.page(405, "Method not allowed");
         }
     }
-    // a field that names another method changes nothing (R2)
+    // a `_method` field changes nothing (R2)
     let mut browser = browser;
     let fields = [("_method", "DELETE"), ("current_password", PASSWORD)];
     let answer = browser.submit("/account/deletion", &fields).await;
@@ -970,7 +971,7 @@ async fn r37_names_that_somebody_made_up_are_inert() {
         let page = browser.send("/account/profile", &[("name", name)]).await;
         let expected = if name.contains('\0') { 400 } else { 422 };
         assert_eq!(page.status.code, expected, "{name:?}");
-        // what is too long can be shortened; what no name can hold does not come back
+        // the form shows a name again that is too long, and never a name with forbidden characters
         assert_eq!(page.body.contains(name), name.len() > 100);
     }
     let page = browser.open("/account").await;
@@ -978,7 +979,7 @@ async fn r37_names_that_somebody_made_up_are_inert() {
     let answer = browser.send("/account/profile", &[]).await;
     assert_eq!(answer.status.code, 303, "an empty name is none");
 
-    // what a browser says of itself is shown in our words or not at all
+    // the page describes a browser in the service's own words or not at all
     let request = app.client.post("/oauth/token").header(ContentType::Form);
     let request = request.header(Header::new("User-Agent", "<b>Firefox/140.0</b> {{7*7}} Linux"));
     request.body(support::form(&support::sign_in_fields())).dispatch().await;
@@ -1012,7 +1013,7 @@ async fn pages_are_in_the_language_of_the_account_and_before_that_of_the_browser
     for path in PAGES {
         german(&browser.open(path).await);
     }
-    // the account's own choice goes before the browser's
+    // the account's language goes before the browser's
     browser.send("/account/profile", &[("locale", "en")]).await;
     for path in PAGES {
         assert_eq!(browser.open(path).await.header("content-language"), "en", "{path}");
@@ -1024,7 +1025,7 @@ async fn pages_are_in_the_language_of_the_account_and_before_that_of_the_browser
     }
     let fields = [("current_password", OTHER), ("new_password", OTHER)];
     german(&browser.send("/account/password", &fields).await);
-    // none at all: the browser's again
+    // without a language in the account, the browser's counts again
     browser.send("/account/profile", &[("locale", "")]).await;
     assert_eq!(browser.open("/account").await.header("content-language"), "en");
     for odd in ["xx-nonsense", "../../etc", "<b>"] {
@@ -1052,7 +1053,7 @@ async fn saving_the_name_leaves_a_language_alone_that_the_page_cannot_show_in_fu
         browser.send("/account/profile", &[("name", "Ada"), ("locale", chosen)]).await;
         assert_eq!(locale().await, own);
     }
-    // another choice counts, and so does leaving it to the browser
+    // the account can choose another language, or leave the language to the browser
     for (chosen, stored) in [("de", json!("de")), ("", json!(null)), ("en", json!("en"))] {
         browser.send("/account/profile", &[("name", "Ada"), ("locale", chosen)]).await;
         assert_eq!(locale().await, stored);
@@ -1078,7 +1079,7 @@ async fn the_page_tells_where_one_is_signed_in_and_what_happened() {
     for words in ["Sign-up", "Email address confirmed", "Signed in", "Firefox (Linux)", "App web"] {
         assert!(unescape(&page.body).contains(words), "{words}: {}", page.body);
     }
-    // more than fit on one page
+    // more sign-ins than fit on one page
     for _ in 0..60 {
         let answer = Browser::signed_in(&app, ADA, PASSWORD).await;
         assert!(answer.cookie.is_some());
@@ -1100,7 +1101,7 @@ async fn the_page_tells_where_one_is_signed_in_and_what_happened() {
 async fn what_happened_says_who_it_was_where_that_tells_something() {
     let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
-    // the right password, too early
+    // the right password is refused while the limit holds
     let mut browser = Browser::new(&app);
     let fields = [("email", ADA), ("password", PASSWORD)];
     browser.submit("/account/sign-in", &fields).await.page(422, "Sign in");
@@ -1185,7 +1186,7 @@ async fn f20_a_password_manager_finds_the_page_where_a_password_is_changed() {
         }
         let posted = Answer::of(app.client.post(url).dispatch().await).await;
         assert_eq!((posted.status.code, posted.header("allow")), (405, "GET, HEAD"));
-        // by which a password manager finds out whether statuses can be believed
+        // a password manager asks for this path to find out whether it can trust status codes
         let probe =
             "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200";
         assert_eq!(get(&app, probe).await.status, Status::NotFound);

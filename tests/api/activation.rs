@@ -1,4 +1,4 @@
-//! The link in the letter (R43 to R45, R48, R55).
+//! Tests of activation by the link in the letter (R43 to R45, R48, R55).
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -17,13 +17,13 @@ use crate::support_pages::{
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// The token of a link to a sign-up that waits.
+/// Signs Ada up and returns the token of her activation link.
 async fn waiting(app: &TestApp) -> String {
     assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
     app.link_token(ADA).await
 }
 
-/// The token of a link to a contested sign-up.
+/// Makes a contested sign-up and returns the token of its link.
 async fn contested(app: &TestApp) -> String {
     assert_eq!(app.sign_up(ADA, OTHER).await, Status::Accepted);
     waiting(app).await
@@ -149,7 +149,8 @@ async fn r43_an_expired_link_says_so_and_offers_a_new_one() {
     assert_eq!(app.letters_to(ADA).await.len(), 2);
     let fresh = app.link_token(ADA).await;
     assert_ne!(fresh, token);
-    // the holder of an old link need not be the one who signed up: the password is chosen (S2)
+    // the reader of an old link may not be the person who signed up: the page asks for a password
+    // (S2)
     press(&app, &fresh).await.page(409, "Confirm your email address");
     let fields = [("token", fresh.as_str()), ("password", OTHER)];
     submit(&app, "/activate", &fields).await.page(200, "is confirmed");
@@ -300,7 +301,7 @@ async fn r43_an_account_cannot_be_disavowed() {
 async fn a_link_to_an_address_that_became_an_account_otherwise_says_so() {
     let app = support::app().await;
     let token = waiting(&app).await;
-    // an account by another way: as the command line or an import would make it
+    // makes an account as the command line or an import would
     let email = ADA.parse().unwrap();
     app.store()
         .write(async |tx| {
@@ -342,7 +343,8 @@ async fn a_sign_up_that_nobody_confirms_is_forgotten_after_thirty_days() {
     assert_eq!(app.letters_to(ADA).await.len(), 1, "there is nothing to confirm any more");
 }
 
-/// S18: whatever is asked, a sign-up ends 30 days after it was made, and its links with it.
+/// S18: a sign-up ends 30 days after it was made, and its links end with it. New letters do not
+/// prolong it.
 #[rocket::async_test]
 async fn s18_fresh_links_do_not_prolong_a_sign_up() {
     let app = support::app().await;
@@ -377,8 +379,8 @@ async fn s18_fresh_links_do_not_prolong_a_sign_up() {
     assert_eq!(rows(&app, "accounts").await, 0);
 }
 
-/// S18: one that is made when less than the life of a link is left replaces the old one, with thirty
-/// days of its own, and nobody's password counts.
+/// S18: when less than a link's lifetime is left, a second sign-up replaces the first one. The new
+/// sign-up lives thirty days and is contested: neither sign-up's password counts.
 #[rocket::async_test]
 async fn s18_a_sign_up_shortly_before_the_end_replaces_the_waiting_one_contested() {
     for (left, is_replaced) in [(DAY, false), (DAY - Duration::from_secs(1), true)] {
@@ -414,7 +416,7 @@ async fn s18_a_sign_up_shortly_before_the_end_replaces_the_waiting_one_contested
     }
 }
 
-/// S18: of a sign-up that is over nothing counts, whether or not it was purged.
+/// S18: an expired sign-up has no effect, whether or not the cleanup has purged it.
 #[rocket::async_test]
 async fn s18_a_sign_up_after_the_end_of_another_is_a_first_one() {
     for is_purged in [true, false] {
@@ -433,7 +435,7 @@ async fn s18_a_sign_up_after_the_end_of_another_is_a_first_one() {
     }
 }
 
-/// S14: an old link shows what it knew when it was made, whatever has become of the account.
+/// S14: a used link shows the address that it was sent for, not the account's present address.
 #[rocket::async_test]
 async fn s14_a_used_link_does_not_show_the_present_address() {
     let app = support::app().await;
@@ -541,7 +543,7 @@ async fn r44_r48_r55_no_secret_stands_in_the_database() {
     assert!(holds(ADA) && holds("$argon2id$"), "this looks into the right bytes");
     let mut secrets = vec![live.clone(), waiting, password.to_owned(), PASSWORD.to_owned()];
     for token in [&first["access_token"], &first["refresh_token"], &second["access_token"]] {
-        // with and without the prefix
+        // with the prefix and without it
         secrets.extend([text(token), text(token)[4..].to_owned()]);
     }
     secrets.push(text(&second["refresh_token"]));

@@ -1,4 +1,5 @@
-//! Which requests are admitted where there is not room for all, and how refusals are answered.
+//! Tests of admission: which requests are let in when the queues are full, and how refusals are
+//! answered.
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
@@ -18,21 +19,21 @@ use crate::support::{self, ADA, form, from, header, sign_in_fields};
 use crate::support_accounts::{Browser, accounts, token_in};
 use crate::support_pages::{OTHER, get, submit};
 
-/// The address of a network that has filled its share of the hash queue.
+/// The address of a network whose requests fill its share of the hash queue.
 const FLOOD: &str = "192.0.2.1";
-/// Another network.
+/// An address in another network.
 const HONEST: &str = "198.51.100.7";
 
-/// What tells a request that would wait for ever from one that is refused.
+/// A time-out that tells a request that waits for ever from a refused one.
 const LONG: Duration = Duration::from_secs(20);
 
-/// A way to have a password hashed.
+/// An operation that hashes a password.
 #[derive(Clone, Copy, Debug)]
 struct Operation {
-    /// As the API's description has it.
+    /// The operation id in the OpenAPI document.
     id: &'static str,
     what: &'static str,
-    /// How it is answered when it succeeds.
+    /// The status of a successful answer.
     success: u16,
 }
 
@@ -40,8 +41,8 @@ const fn operation(id: &'static str, what: &'static str, success: u16) -> Operat
     Operation { id, what, success }
 }
 
-/// All ways to have a password hashed: every operation of the description that takes one, and the
-/// kinds of links and of accounts that make a difference.
+/// Every operation that hashes a password: each operation of the OpenAPI document that takes one,
+/// with the kinds of links and of accounts that take different paths.
 const OPERATIONS: [Operation; 17] = [
     operation("token", "of an account", 200),
     operation("token", "of no account", 400),
@@ -62,7 +63,7 @@ const OPERATIONS: [Operation; 17] = [
     operation("pressDeletion", "", 200),
 ];
 
-/// A request that can be sent more than once, each time as a new one.
+/// A request that can be sent several times.
 struct Sent {
     method: Method,
     path: &'static str,
@@ -86,7 +87,7 @@ impl Sent {
         Self { header: Some(header), ..self }
     }
 
-    /// Without an address if it is empty.
+    /// Builds the request; an empty `address` sends none.
     fn by<'a>(&self, app: &'a TestApp, address: &str) -> LocalRequest<'a> {
         let mut request = app.client.req(self.method, self.path).header(self.kind.clone());
         if let Some(header) = &self.header {
@@ -97,7 +98,7 @@ impl Sent {
     }
 }
 
-/// A form of the account page, by a browser that is signed in there.
+/// A form of the account page, sent by a browser that is signed in.
 async fn page_request(
     app: &TestApp,
     email: &str,
@@ -111,7 +112,7 @@ async fn page_request(
     Sent::form(path, &fields).with(cookie)
 }
 
-/// The token of a link to a sign-up that is contested.
+/// Makes a contested sign-up at `email` and returns the token of its link.
 async fn contested(app: &TestApp, email: &str) -> String {
     for password in [OTHER, PASSWORD] {
         assert_eq!(app.sign_up(email, password).await, Status::Accepted);
@@ -125,7 +126,7 @@ async fn reset_link(app: &TestApp, email: &str) -> String {
     token_in(app, "password-reset", email).await
 }
 
-/// A request of the operation that will succeed, for an account or a sign-up of its own.
+/// A request of the operation that will succeed, with an account or a sign-up of its own.
 async fn request(app: &TestApp, operation: Operation, email: &str) -> Sent {
     let token = async || app.sign_in(email).await.header();
     let needs_account = [
@@ -211,7 +212,7 @@ async fn request(app: &TestApp, operation: Operation, email: &str) -> Sent {
     }
 }
 
-/// The answer to a request that was queued while no slot came free, once one has.
+/// Sends a request while every hash slot is taken, frees one, and returns the answer.
 async fn answer_when_served<'a>(
     app: &'a TestApp,
     full: vestibule::crypto::hasher::FullShare,
@@ -247,7 +248,7 @@ async fn s5_every_operation_that_hashes_takes_the_turns_of_its_network() {
     }
 }
 
-/// Whether a schema has a field for a password, references followed.
+/// Whether a schema has a password field; follows references.
 fn takes_password(document: &Value, schema: &Value) -> bool {
     match schema {
         Value::Object(members) => members.iter().any(|(name, value)| {
@@ -296,7 +297,7 @@ async fn s5_nested_networks_share_and_a_network_that_is_alone_is_served() {
         drop(answer);
         assert_eq!(sign_in.by(&app, flood).dispatch().await.status(), Status::Ok);
     }
-    // all without a known address are one network
+    // all requests without a known address count as one network
     let full = app.fill_hash_queue("");
     let refused = timeout(LONG, sign_in.by(&app, "").dispatch()).await.expect("a refusal");
     assert_eq!(refused.status(), Status::ServiceUnavailable);
@@ -307,7 +308,8 @@ async fn s5_nested_networks_share_and_a_network_that_is_alone_is_served() {
     assert_eq!(sign_in.by(&app, "").dispatch().await.status(), Status::Ok);
 }
 
-/// A stranger's sign-up waits behind sign-ins; a password that a link from an email sets does not.
+/// S5: a stranger's sign-up queues behind sign-ins. A password set by a link from an email does
+/// not.
 #[rocket::async_test]
 async fn s5_passwords_set_by_a_link_go_with_the_sign_ins() {
     let app = support::configured(SERVED).await;
@@ -331,14 +333,14 @@ async fn s5_passwords_set_by_a_link_go_with_the_sign_ins() {
 
 const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 
-/// One link that is unknown is looked for in an hour.
+/// One unknown link per address and hour.
 const FEW_LINKS: &str = "[default.vestibule.limits]\nunknown_links_per_address = 1\n";
 
 fn unknown_link(app: &TestApp) -> LocalRequest<'_> {
     Sent::json("/v1/activations", &json!({ "token": "unknown" })).by(app, "")
 }
 
-/// Refuses so many requests at once that the next refusals are delayed.
+/// Causes so many refusals at once that the next refusals are delayed.
 async fn refuse_many(app: &TestApp) {
     for _ in 0..60 {
         unknown_link(app).dispatch().await;
@@ -364,7 +366,7 @@ async fn s20_frequent_refusals_of_every_kind_are_delayed_and_a_lone_one_is_not()
     assert!(app.pauses().is_empty(), "a lone refusal waits for nothing");
     refuse_many(&app).await;
     let page = || get(&app, "/activate?token=unknown");
-    // a limit: JSON, page; a full hash queue: OAuth, JSON, page
+    // rate limits: JSON, page; a full hash queue: OAuth, JSON, page
     assert_eq!(reset.by(&app, "").dispatch().await.status(), Status::TooManyRequests);
     assert_eq!(page().await.status, Status::TooManyRequests);
     let full = app.fill_hash_queue("");
@@ -403,7 +405,7 @@ async fn s20_bearer_requests_refreshes_and_errors_of_clients_are_never_delayed()
     assert_eq!(app.token(&refresh("vrt_nonsense")).await.status(), Status::BadRequest);
     assert_eq!(app.token(&[("grant_type", "password")]).await.status(), Status::BadRequest);
     assert_eq!(get(&app, "/nowhere").await.status, Status::NotFound);
-    // a bearer request that hashes, refused by the queue
+    // requests with a bearer token that hash a password; the full queue refuses them
     let full = app.fill_hash_queue("");
     for (request, id) in requests.iter().zip(operations) {
         let refused = request.by(&app, "").dispatch().await;
@@ -424,9 +426,10 @@ async fn s20_delayed_refusal_has_given_its_place_back() {
         assert!(delayed.as_mut().now_or_never().is_none());
         yield_now().await;
     }
-    // the one place is free again
+    // the one slot is free again
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
-    // as many wait as may be in flight: the next is answered at once, and its connection closed
+    // as many refusals are delayed as may be in flight: the service answers the next one at once
+    // and closes its connection
     let refused = timeout(LONG, unknown_link(&app).dispatch()).await.expect("an answer at once");
     assert_eq!(refused.status(), Status::TooManyRequests);
     assert_eq!(header(&refused, "Connection"), Some("close"));

@@ -1,4 +1,4 @@
-//! Protected resources (RFC 6750): R29, R30, and R2 where a token opens something.
+//! Tests of protected resources (RFC 6750): R29, R30, and R2 where a token opens a resource.
 
 use rocket::http::{ContentType, Header, Method, Status};
 use vestibule::model::AccessToken;
@@ -9,7 +9,7 @@ use crate::support::{
     ADA, basic, bearer, header, opens, problem_of, sign_in, sign_in_fields, tokens,
 };
 
-/// Every protected resource, with the scope that it needs.
+/// Every protected resource with its required scope.
 const PROTECTED: [(Method, &str, &str); 5] = [
     (Method::Get, "/v1/me", "account.read"),
     (Method::Patch, "/v1/me", "account.write"),
@@ -18,7 +18,7 @@ const PROTECTED: [(Method, &str, &str); 5] = [
     (Method::Delete, "/v1/me/sessions/01912345-6789-7abc-8def-0123456789ab", "account.write"),
 ];
 
-/// The status, the challenge and the kind of problem that a request is answered with.
+/// The status, the challenge and the problem type of a refusal.
 async fn refusal(
     app: &TestApp,
     method: Method,

@@ -1,4 +1,5 @@
-//! Each path has one spelling: a proxy that limits or protects it has no other to know of (S12).
+//! Tests that each path has one spelling, so that a proxy's limit or rule for a path covers it
+//! (S12).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use crate::support_pages::{Answer, get};
 const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 const OF_THE_API: [&str; 3] = ["/oauth", "/v1", "/health"];
 
-/// How many requests found a route, whatever it said to them.
+/// The number of requests that found a route, with any answer.
 fn handled(app: &TestApp) -> u64 {
     let text = app.metrics();
     let requests = text.lines().filter(|line| line.starts_with("vestibule_requests_total{"));
@@ -20,7 +21,8 @@ fn handled(app: &TestApp) -> u64 {
     handled.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
 }
 
-/// Each operation of the description: its method, and its path with `x` for what is not fixed in it.
+/// Each operation of the OpenAPI document: its method, and its path with `x` for each path
+/// parameter.
 async fn operations(app: &TestApp) -> Vec<(Method, String, String)> {
     let document = get(app, "/openapi.json").await.json();
     let mut all = Vec::new();
@@ -40,7 +42,7 @@ fn escaped(byte: u8) -> String {
     format!("%{byte:02x}")
 }
 
-/// Other ways to write a path that some program takes for the same.
+/// Other spellings of a path that some program treats as equal to it.
 fn misspellings(described: &str, path: &str) -> BTreeSet<String> {
     let mut all: BTreeSet<String> =
         ["//", "/%2f", "/.", "/./", "%2f", "%2F/", "%00", "%20", "%0a", "%3fa=b", "/%2e"]
@@ -67,7 +69,7 @@ fn misspellings(described: &str, path: &str) -> BTreeSet<String> {
             }
         }
     }
-    // what is not fixed in a path has spellings of its own: another name is another thing
+    // a path parameter has no other spelling: another value names another resource
     if !described.ends_with('}') {
         all.extend([";", ";a=b", ".", "%", ".json"].map(|end| format!("{path}{end}")));
     }
@@ -79,10 +81,10 @@ fn misspellings(described: &str, path: &str) -> BTreeSet<String> {
         let (last, letter) = fixed.char_indices().next_back().unwrap();
         all.insert(format!("{}{}{rest}", &fixed[..last], letter.to_ascii_uppercase()));
     }
-    // below this the handler compares what was sent: tests/api/metadata.rs
+    // below this path the handler compares the sent path itself: tests/api/metadata.rs
     let issuers = "/.well-known/oauth-authorization-server/";
     all.retain(|one| !one.starts_with(issuers));
-    // the others are no paths, which is said before any route is looked for
+    // the rest are no paths, which the service says before it looks for a route
     all.retain(|one| one.starts_with('/') && one != path && one != "/");
     all
 }
@@ -94,7 +96,7 @@ async fn s12_no_route_answers_another_spelling_of_its_path() {
     for (method, described, path) in operations(&app).await {
         for other in misspellings(&described, &path) {
             let before = handled(&app);
-            // a body that a route would look into, and a language for the catcher
+            // a body that a route would read, and an `Accept` header for the catcher
             let request = app.client.req(method, other.clone()).header(Accept::JSON);
             let request = request.header(ContentType::Form).body("token=x");
             let answer = Answer::of(request.dispatch().await).await;
@@ -172,7 +174,7 @@ async fn s12_a_slash_too_many_leads_below_the_public_path_and_never_elsewhere() 
         let answer = get(&app, path).await;
         assert_eq!((answer.status.code, answer.header("location")), (308, place), "{path}");
     }
-    // nothing to read there, or more than a slash
+    // unknown paths, or more than one slash at the end
     for path in [
         "/account/nowhere/",
         "/activate/disavowal/",
@@ -187,7 +189,7 @@ async fn s12_a_slash_too_many_leads_below_the_public_path_and_never_elsewhere() 
     }
 }
 
-/// What a proxy limits at `/oauth/token` alone.
+/// A proxy may limit `/oauth/token` alone.
 #[rocket::async_test]
 async fn s12_a_sign_in_is_tried_at_one_path_only() {
     let app = support::app().await;

@@ -1,4 +1,4 @@
-//! Who a client is (RFC 6749 §2.3): R11 to R16.
+//! Tests of client authentication (RFC 6749 §2.3): R11 to R16.
 
 use rocket::http::{Header, Status};
 use sha2::{Digest as _, Sha256};
@@ -11,7 +11,7 @@ use crate::support::{
 use crate::support_clients;
 
 const SECRET: &str = "shop secret";
-/// All that Basic separates, and form encoding encodes.
+/// A client id with the separators of Basic and of the form encoding.
 const ODD_ID: &str = "my client:é+%41";
 const ODD_SECRET: &str = "a b+c:é%41&=";
 
@@ -19,13 +19,13 @@ fn invalid_client() -> (Status, String) {
     (Status::Unauthorized, "invalid_client".to_owned())
 }
 
-/// Of a client that sent neither an `Authorization` header nor a secret: [`error_of`] checks that
-/// there is no challenge.
+/// The error for a client that sent neither an `Authorization` header nor a secret. [`error_of`]
+/// checks that the answer has no challenge.
 fn unchallenged() -> (Status, String) {
     invalid("invalid_client")
 }
 
-/// A password grant without a word about the client.
+/// A password grant that does not name its client.
 fn anonymous() -> Vec<(&'static str, &'static str)> {
     vec![("grant_type", "password"), ("username", ADA), ("password", PASSWORD)]
 }
@@ -79,7 +79,7 @@ async fn r11_r16_whoever_is_not_proven_gets_one_and_the_same_401() {
         let body = with(&[("client_id", id), ("client_secret", secret)]);
         answers.push(described_error_of(app.token(&body).await).await);
     }
-    // by the header without a secret
+    // the header names the client, and its secret is empty
     for id in ["shop", "nobody", "gone-shop", "gone-web"] {
         let by_header = post_form_with(&app, "/oauth/token", basic(id, ""), &anonymous()).await;
         answers.push(described_error_of(by_header).await);
@@ -89,7 +89,7 @@ async fn r11_r16_whoever_is_not_proven_gets_one_and_the_same_401() {
     assert_eq!((answers[0].0, answers[0].1.clone()), invalid_client());
 }
 
-/// Beside the clients of the settings, one public and one confidential client that are disabled.
+/// The clients of the settings, with a disabled public client and a disabled confidential one.
 async fn app_with_disabled_clients() -> TestApp {
     let app = app().await;
     for (name, registration) in
@@ -101,7 +101,7 @@ async fn app_with_disabled_clients() -> TestApp {
     app
 }
 
-/// What a client sends that names itself, or not even that, and shows no secret.
+/// Requests that name a client or none, and have no secret.
 const WITHOUT_SECRET: [&[(&str, &str)]; 9] = [
     &[],
     &[("client_id", "")],
@@ -130,7 +130,7 @@ async fn r11_r15_f9_client_without_secret_gets_400_and_no_challenge() {
             assert_eq!((answer.0, answer.1.clone()), unchallenged(), "{path} {more:?}");
             answers.push(answer);
         }
-        // a page's script sends its cookies and where it comes from, too
+        // a script of a page sends its cookies and its `Origin`, too
         let headers = Header::new("Origin", "https://accounts.example.org");
         let fields = with(more);
         let answer = post_form_with(&app, "/oauth/token", headers, &fields).await;
@@ -158,7 +158,7 @@ async fn r11_f9_authorization_header_that_fails_gets_the_challenge() {
             let described = format!("{path} {header:?}");
             let answer = post_form_with(&app, path, header.clone(), &fields).await;
             assert_eq!(error_of(answer).await, invalid_client(), "{described}");
-            // whatever the body says beside it
+            // the header decides; the body's `client_id` does not
             let fields = [&fields[..], &[("client_id", "web")]].concat();
             let answer = post_form_with(&app, path, header.clone(), &fields).await;
             let (status, error) = error_of(answer).await;
@@ -246,7 +246,7 @@ async fn r14_credentials_are_form_decoded_once() {
     let body = with(&[("client_id", ODD_ID), ("client_secret", ODD_SECRET)]);
     tokens(app.token(&body).await).await;
 
-    // decoded twice, these would be the right ones
+    // decoded twice, these credentials would be right
     let encode = |text: &str| percent(&percent(text));
     let twice = raw_basic(format!("{}:{}", encode(ODD_ID), encode(ODD_SECRET)));
     assert_eq!(by_header(&app, twice).await, invalid_client());
@@ -274,7 +274,7 @@ async fn r14_the_scheme_is_known_in_any_case_and_the_header_once() {
 
 #[rocket::async_test]
 async fn r15_refreshing_without_the_secret_leaves_the_token_unspent() {
-    // without grace a token that was spent by mistake ends its session
+    // with a grace of 0 s, a token that was spent by mistake ends its session
     let app = support::configured("[default.vestibule.tokens]\nreuse_grace = \"0s\"").await;
     app.account(ADA).await;
     let token = signed_in_to_shop(&app).await.refresh;

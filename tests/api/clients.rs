@@ -1,5 +1,5 @@
-//! Registered clients: those in the database beside those in the settings, lifetimes of their own, and
-//! the change of a secret. R11, R16, R26.
+//! Tests of registered clients, in the settings and in the database: lifetimes of their own, and
+//! the rotation of secrets (R11, R16, R26).
 
 use std::time::Duration;
 
@@ -128,14 +128,14 @@ async fn r11_both_secrets_work_until_the_end_and_then_the_new_one() {
     app.advance(SECOND);
     assert!(!is_client(&app, "desk", SECRET).await && is_client(&app, "desk", "second").await);
 
-    // one before that does not come back
+    // a secret before the last one does not come back
     rotate(oauth, &id("desk"), &digest("third"), HOUR).await.unwrap();
     assert!(!is_client(&app, "desk", SECRET).await);
     rotate(oauth, &id("desk"), &digest("fourth"), HOUR).await.unwrap();
     assert!(!is_client(&app, "desk", "second").await, "only the immediate predecessor works");
     assert!(is_client(&app, "desk", "third").await && is_client(&app, "desk", "fourth").await);
 
-    // at once
+    // a keep time of zero ends the old secret at once
     rotate(oauth, &id("desk"), &digest("fifth"), Duration::ZERO).await.unwrap();
     assert!(!is_client(&app, "desk", "fourth").await && is_client(&app, "desk", "fifth").await);
 }
@@ -189,7 +189,7 @@ async fn r26_lifetimes_of_a_client_are_its_own() {
         assert!(opens(&app, &first.access_token).await, "{client}");
         app.advance(SECOND);
         assert!(!opens(&app, &first.access_token).await, "{client}");
-        // an hour is left to idle, and then two in all
+        // a session of this client may idle for one hour and lives for two
         app.advance(HOUR - SECOND);
         let second = tokens(renew(&app, client, &first.refresh_token).await).await;
         assert_eq!(second.expires_in, 3_600, "{client}");
@@ -206,7 +206,7 @@ async fn r26_lifetimes_of_a_client_are_its_own() {
         let answer = renew(&app, client, &idle.refresh_token).await;
         assert_eq!(error_of(answer).await, invalid("invalid_grant"), "{client}");
     }
-    // others live as everybody
+    // other clients have the default lifetimes
     assert_eq!(sign_in_with(&app, basic("shop", SECRET)).await.expires_in, 900);
 }
 
@@ -313,7 +313,7 @@ async fn the_settings_count() {
     let digest = Digest::of(b"x");
     is_in_settings(rotate(oauth, &web, &digest, HOUR).await.unwrap_err());
 
-    // one that was there before the settings had it, disabled at that
+    // a disabled client was in the database before the settings named it
     let now = vestibule::testing::BEGINNING;
     let mut leftover = oauth.find_registered_client(&web).await.unwrap().0.client;
     leftover.scope = "other".parse().unwrap();
@@ -334,13 +334,13 @@ async fn the_settings_count() {
     assert_eq!(of_web[0].registered_in, RegisteredIn::Settings);
     let shadowed = of_web[1].registered_in;
     assert!(matches!(shadowed, RegisteredIn::Database { is_shadowed: true, .. }), "{shadowed:?}");
-    // it can be removed, and takes nobody's session along
+    // the operator can remove it, which ends no session
     assert_eq!(oauth.remove_client(&web).await.unwrap().ended, 0);
     assert!(opens(&app, &second.access).await);
     is_in_settings(oauth.remove_client(&web).await.unwrap_err());
 }
 
-/// The clients on all pages.
+/// The clients of all pages of the list.
 async fn all_clients(oauth: &OAuth) -> Vec<RegisteredClient> {
     let (mut list, mut all) = (oauth.list_clients(), Vec::new());
     while let Some(page) = list.next_page().await.unwrap() {
@@ -349,7 +349,7 @@ async fn all_clients(oauth: &OAuth) -> Vec<RegisteredClient> {
     all
 }
 
-/// A page holds so many clients of the database, and each client is on one page.
+/// A page holds a fixed number of the database's clients, and each client is on one page.
 #[rocket::async_test]
 async fn s11_clients_are_listed_page_by_page() {
     let app = app().await;
@@ -430,7 +430,7 @@ async fn a_token_can_be_inspected_without_being_used_or_ended() {
     assert_eq!(state(&refresh).await, TokenState::Predecessor);
     app.settle().await;
     app.advance(HOUR);
-    // it was no use that it was inspected
+    // an introspection does not count as a use
     assert_eq!(state(&second.access).await, TokenState::Expired);
     app.settle().await;
     assert_eq!(state(&refresh).await, TokenState::Predecessor);

@@ -1,5 +1,6 @@
-//! Many refreshes of one session at once, on two nodes, as clients see them (R24), and ends of sessions
-//! among them (R27). The ten thousand rounds are those of `tests/storage/refresh_lineage.rs`, which is below HTTP.
+//! Tests of many concurrent refreshes of one session on two nodes, as clients see them (R24), and
+//! of sessions that end meanwhile (R27). `tests/storage/refresh_lineage.rs` runs the ten thousand
+//! rounds, below HTTP.
 //!
 //! `TEST_ROUNDS=10 cargo test --test api concurrency` runs ten times as many rounds.
 
@@ -22,14 +23,14 @@ use crate::support_pages::OTHER;
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 100;
 
-/// So many rounds, times `TEST_ROUNDS`.
+/// The number of rounds, times `TEST_ROUNDS`.
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 fn rounds() -> usize {
     let times = std::env::var("TEST_ROUNDS").ok();
     ROUNDS * times.map_or(1, |times| times.parse().unwrap())
 }
 
-/// Two nodes on a database.
+/// Two nodes on one database.
 struct Nodes {
     one: Arc<TestApp>,
     two: Arc<TestApp>,
@@ -44,13 +45,13 @@ impl Nodes {
         Self { one, two, _database: database }
     }
 
-    /// Every other client is on the other node.
+    /// The node of a client: clients alternate between the two nodes.
     fn of(&self, client: usize) -> Arc<TestApp> {
         Arc::clone(if client.is_multiple_of(2) { &self.one } else { &self.two })
     }
 }
 
-/// A round ends when all have answered: all get one and the same pair.
+/// In each round every client refreshes the same token, and all get the same pair.
 #[rocket::async_test]
 async fn r24_eight_clients_in_rounds_are_one_lineage() {
     let nodes = Nodes::start().await;
@@ -79,7 +80,8 @@ async fn r24_eight_clients_in_rounds_are_one_lineage() {
     still_one_session(&nodes.two, &token).await;
 }
 
-/// Nobody waits for anybody: whoever is late may be refused, but a token has one successor.
+/// The clients do not wait for each other. A late client may be refused, but each token has one
+/// successor.
 #[rocket::async_test]
 async fn r24_eight_clients_at_random_are_one_lineage() {
     let nodes = Nodes::start().await;
@@ -139,8 +141,8 @@ enum End {
     Deletion,
 }
 
-/// Whoever refreshes on both nodes while a session ends holds nothing that lives when the end has been
-/// acknowledged.
+/// A client refreshes on both nodes while its session ends. Once the end is acknowledged, none of
+/// the client's tokens works.
 #[rocket::async_test]
 async fn r27_no_refresh_on_another_node_outlives_an_end_that_was_acknowledged() {
     let nodes = Nodes::start().await;
@@ -160,7 +162,7 @@ async fn r27_no_refresh_on_another_node_outlives_an_end_that_was_acknowledged() 
                 refused(&nodes.one, &pair.refresh).await;
                 refused(&nodes.two, &pair.refresh).await;
             }
-            // what the other node had looked up it may believe for a second
+            // the other node may trust its cached token for one second
             nodes.one.advance(Duration::from_secs(1));
             nodes.two.advance(Duration::from_secs(1));
             for pair in &pairs {
@@ -171,7 +173,7 @@ async fn r27_no_refresh_on_another_node_outlives_an_end_that_was_acknowledged() 
     assert!(refreshed > 0, "nobody was ever in time");
 }
 
-/// Answers all pairs that the nodes gave, in turns.
+/// Refreshes on the nodes in turn until a refusal, and returns all pairs.
 async fn refresh_until_refused(nodes: [Arc<TestApp>; 2], first: String) -> Vec<Tokens> {
     let (mut token, mut pairs) = (first, vec![]);
     for app in nodes.iter().cycle() {

@@ -1,7 +1,9 @@
-//! "I do not know the password": whatever says so of a waiting sign-up makes it contested (S2, R35).
+//! Tests of contested sign-ups: a request that says "I do not know the password" of a waiting
+//! sign-up makes it contested (S2, R35).
 //!
-//! A stranger has signed up with somebody else's address. Its owner hears of it by letters, and must
-//! be able to do as the service advises without letting the stranger's password and name go live.
+//! A stranger has signed up with another person's address. The owner of the address hears of it by
+//! letters. When the owner follows the service's advice, the stranger's password and name must not
+//! go live.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -24,17 +26,17 @@ use crate::support_pages::{
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const CHOSEN: &str = "what the owner has chosen";
 
-/// A way to say that one does not know the password of a sign-up.
+/// A request by which the owner says that they do not know the sign-up's password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Cause {
     Json,
     Page,
     ExpiredLink,
-    /// The button after an expired link, pressed once more.
+    /// The button after an expired link, pressed a second time.
     ExpiredLinkAgain,
-    /// The button on the page of a sign-in that was refused.
+    /// The button on the page of a refused sign-in.
     RefusedSignIn,
-    /// The form on the page of a link that is not known.
+    /// The form on the page of an unknown link.
     UnknownLink,
     UnknownResetLink,
     Operator,
@@ -56,14 +58,14 @@ const CAUSES: [Cause; 9] = [
 const SEND_AGAIN: &str = "Send the link again";
 const SEND_NEW: &str = "Send me a new link";
 
-/// The stranger's sign-up; answers the token of its link.
+/// Makes the stranger's sign-up and returns the token of its link.
 async fn planted(app: &TestApp) -> String {
     let body = json!({ "email": ADA, "password": OTHER, "name": "Mallory", "locale": "de" });
     assert_eq!(post(app, "/v1/accounts", &body).await.status, Status::Accepted);
     app.link_token(ADA).await
 }
 
-/// Posts as a browser that is set to French, and then to English.
+/// Posts as a browser that prefers French, and then English.
 async fn ask(app: &TestApp, path: &str, kind: ContentType, body: String) -> Answer {
     let languages = Header::new("Accept-Language", "fr, en;q=0.5");
     let request = app.client.post(path.to_owned()).header(kind).header(languages).body(body);
@@ -75,7 +77,7 @@ async fn press(app: &TestApp, form: &FormOnPage) -> Answer {
     ask(app, &form.action, ContentType::Form, support::form(&form.filled())).await
 }
 
-/// The page of a sign-in with a password that is wrong.
+/// The page of a sign-in with a wrong password.
 async fn refused(app: &TestApp, email: &str, password: &str) -> Answer {
     let fields = [("email", email), ("password", password)];
     submit(app, "/account/sign-in", &fields).await.page(422, "Sign in")
@@ -99,7 +101,7 @@ impl Cause {
                 ask(app, "/activate/new-link", ContentType::Form, body).await
             }
             Self::ExpiredLinkAgain => {
-                // before, when nothing waited yet
+                // the first page answers an unknown token; its button then sends the expired one
                 let fields = [("token", "x")];
                 let sent = submit(app, "/activate/new-link", &fields).await.page(202, "mailbox");
                 let form = FormOnPage::of(&sent, SEND_AGAIN);
@@ -133,7 +135,7 @@ impl Cause {
     }
 }
 
-/// Neither the stranger's password nor their name and language come to the account.
+/// Checks that the account has neither the stranger's password nor their name and language.
 async fn is_the_owners(app: &TestApp, token: &str, context: &str) {
     use_link(app, token).await.problem(409, "password-needed");
     let page = open(app, token).await.page(200, "Confirm your email address");
@@ -150,7 +152,8 @@ async fn is_the_owners(app: &TestApp, token: &str, context: &str) {
     assert_eq!(texts(app, sql).await, ["none none"], "{context}");
 }
 
-/// By the letter that the owner asked for, and by the one that came before.
+/// The link of the letter that the owner asked for shows it, and so does the link of the letter
+/// before.
 #[rocket::async_test]
 async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
     for cause in CAUSES {
@@ -160,7 +163,7 @@ async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
             let old = planted(&app).await;
             if matches!(cause, Cause::ExpiredLink | Cause::ExpiredLinkAgain) {
                 app.advance(DAY);
-                // one that still works when the button of the old one is pressed
+                // a link that still works, when the owner presses the button of the old one
                 let body = json!({ "email": ADA });
                 post(&app, "/v1/activation-mails", &body).await;
             }
@@ -168,7 +171,7 @@ async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
             cause.happens(&app, &old).await;
             let letter = app.last_letter_to(ADA).await;
             assert_eq!(letter.name, "activation", "{context}");
-            // in the language of the request, and not in the stranger's
+            // the letter is in the language of the request and not in the stranger's
             assert!(
                 letter.text.contains("Somebody, most likely you"),
                 "{context}: {}",
@@ -181,7 +184,7 @@ async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
     }
 }
 
-/// Couriers may be behind: what was said counts from when it was acknowledged.
+/// The courier may be late: a sign-up is contested from the acknowledged request on.
 #[rocket::async_test]
 async fn r35_s2_it_is_contested_before_any_letter_leaves() {
     for cause in CAUSES {
@@ -189,13 +192,13 @@ async fn r35_s2_it_is_contested_before_any_letter_leaves() {
         let first = planted(&app).await;
         cause.happens(&app, &first).await;
         is_the_owners(&app, &first, &format!("{cause:?}")).await;
-        // the letter finds an account, and its link changes a password as any other
+        // the letter finds an account, and its link resets the password like any other reset link
         app.deliver().await;
         assert!(signs_in(&app, ADA, CHOSEN).await, "{cause:?}");
     }
 }
 
-/// A letter that cannot leave, or that the operator takes out, is no way round it.
+/// A letter that cannot leave, or that the operator removes, does not undo it.
 #[rocket::async_test]
 async fn r35_s2_it_stays_contested_if_the_letter_is_dropped() {
     let app = support::app().await;
@@ -209,7 +212,8 @@ async fn r35_s2_it_stays_contested_if_the_letter_is_dropped() {
     is_the_owners(&app, &first, "dropped").await;
 }
 
-/// The one who has just signed up knows the password: asking for the letter again changes nothing.
+/// The person who has just signed up knows the password: to ask for the letter again changes
+/// nothing.
 #[rocket::async_test]
 async fn s2_another_letter_keeps_the_sign_up_as_it_is() {
     for again in ["/v1/activation-mails", "/v1/accounts"] {
@@ -227,7 +231,7 @@ async fn s2_another_letter_keeps_the_sign_up_as_it_is() {
     }
 }
 
-/// The page that follows a sign-up is shown to the one who knows the password.
+/// The page after a sign-up is shown to the person who knows the password.
 #[rocket::async_test]
 async fn s2_button_after_a_sign_up_sends_the_link_again_and_keeps_the_sign_up() {
     for address in [ADA, "ada@b\u{fc}cher.example"] {
@@ -237,7 +241,7 @@ async fn s2_button_after_a_sign_up_sends_the_link_again_and_keeps_the_sign_up() 
         let mut page = sent.page(202, "Look in your mailbox");
         let email = EmailAddress::parse(address).unwrap();
         let first = app.link_token(email.as_str()).await;
-        // as often as anybody likes
+        // the button works again and again
         for _ in 0..2 {
             let form = FormOnPage::of(&page, SEND_AGAIN);
             assert_eq!(form.action, "/account/sign-up/new-link");
@@ -246,7 +250,7 @@ async fn s2_button_after_a_sign_up_sends_the_link_again_and_keeps_the_sign_up() 
         }
         let fresh = app.link_token(email.as_str()).await;
         assert_ne!(first, fresh);
-        // as it was: one button, and the password of the sign-up
+        // the sign-up is unchanged: one button, and the sign-up's own password
         let page = open(&app, &fresh).await.page(200, "Confirm your email address");
         assert!(!page.body.contains("type=\"password\""), "{page:?}");
         assert_eq!(use_link(&app, &first).await.status, Status::Ok);
@@ -255,7 +259,7 @@ async fn s2_button_after_a_sign_up_sends_the_link_again_and_keeps_the_sign_up() 
     }
 }
 
-/// What is no address leads back to the form, as in the form itself.
+/// An invalid address leads back to the form, as it does in the form itself.
 #[rocket::async_test]
 async fn s2_button_after_a_sign_up_takes_addresses_alone() {
     let app = support::app().await;
@@ -267,7 +271,7 @@ async fn s2_button_after_a_sign_up_takes_addresses_alone() {
     assert!(texts(&app, "SELECT kind FROM outbox").await.is_empty());
 }
 
-/// Buttons and forms on the pages look and answer alike, whatever there is at the address.
+/// Buttons and forms on the pages look and answer alike for every state of the address.
 #[rocket::async_test]
 async fn r18_r47_s2_asking_for_the_link_again_tells_nothing() {
     const EVE: &str = "eve@example.org";
@@ -287,7 +291,7 @@ async fn r18_r47_s2_asking_for_the_link_again_tells_nothing() {
             let page = refused(&app, email, password).await;
             let sent = press(&app, &FormOnPage::of(&page, SEND_AGAIN)).await;
             pages.push(comparable(page));
-            // and from there once more
+            // the button on the answer, pressed again
             let form = FormOnPage::of(&sent.clone().page(202, "mailbox"), SEND_AGAIN);
             pages.push(comparable(sent));
             pages.push(comparable(press(&app, &form).await.page(202, "mailbox")));
@@ -302,7 +306,7 @@ async fn r18_r47_s2_asking_for_the_link_again_tells_nothing() {
     assert_eq!(app.last_letter_to(ADA).await.name, "password-reset");
 }
 
-/// Where a sign-in may not be tried just now, nothing was found out about its password.
+/// A refused sign-in attempt finds out nothing about the password, so its page offers no link.
 #[rocket::async_test]
 async fn s2_only_a_refused_sign_in_offers_the_link() {
     let app = support::app().await;
@@ -310,17 +314,18 @@ async fn s2_only_a_refused_sign_in_offers_the_link() {
     for path in ["/account/sign-in", "/account/sign-in?done=out", "/account/sign-in?done=ended"] {
         assert!(!get(&app, path).await.body.contains(SEND_AGAIN), "{path}");
     }
-    // without an address there is nowhere to send it
+    // without an address the page offers no letter
     let page = submit(&app, "/account/sign-in", &[("password", OTHER)]).await;
     assert!(!page.page(422, "Sign in").body.contains(SEND_AGAIN));
-    // another address is asked for in the account
+    // a change of the address is renewed in the account
     for path in ["/confirm-email?token=x", "/confirm-email/stop?token=x"] {
         let page = get(&app, path).await.page(404, "This link does not work");
         assert!(!page.body.contains("<form") && page.body.contains("in your account"), "{path}");
     }
 }
 
-/// With an account the same request is a reset, and a stranger's waiting sign-up gets nowhere.
+/// S2: with an account, the same request is a password reset, and the stranger's waiting sign-up
+/// has no effect.
 #[rocket::async_test]
 async fn r47_s2_with_an_account_a_new_password_is_its_own() {
     let app = support::app().await;

@@ -1,4 +1,4 @@
-//! Scripts of web pages from elsewhere: who may read which answer.
+//! Tests of CORS: which scripts of other origins may read which answer.
 
 use rocket::http::{ContentType, Header, Method, Status};
 use rocket::local::asynchronous::LocalResponse;
@@ -26,7 +26,7 @@ fn origin(origin: &str) -> Header<'static> {
     Header::new("Origin", origin.to_owned())
 }
 
-/// The headers that CORS knows, of whatever answer.
+/// The CORS headers of an answer.
 fn cors(response: &LocalResponse<'_>) -> Vec<(String, String)> {
     let headers = response.headers().iter();
     let of_cors =
@@ -34,7 +34,8 @@ fn cors(response: &LocalResponse<'_>) -> Vec<(String, String)> {
     of_cors.map(|h| (h.name().to_string(), h.value().to_owned())).collect()
 }
 
-/// Whether a script from there may read the answer; nothing is ever reflected or let in by cookie.
+/// Whether a script of this origin may read the answer. Checks that the answer neither reflects an
+/// origin nor allows credentials.
 fn readable(response: &LocalResponse<'_>, from: &str) -> bool {
     let all = cors(response);
     assert!(
@@ -66,7 +67,7 @@ async fn preflight<'a>(
     request.header(Header::new("Access-Control-Request-Headers", wanted)).dispatch().await
 }
 
-/// Ada signs in through `client`, by a script from there.
+/// Ada signs in through `client`, by a script of this origin.
 async fn signs_in<'a>(app: &'a TestApp, client: &str, from: &str) -> LocalResponse<'a> {
     let mut fields = sign_in_fields();
     fields.retain(|(name, _)| *name != "client_id");
@@ -159,7 +160,7 @@ async fn a_preflight_makes_no_path_and_no_method() {
         assert_eq!(response.status(), Status::NotFound, "{path}");
         assert_eq!(header(&response, "Access-Control-Allow-Methods"), None, "{path}");
     }
-    // what is no preflight is a method that the path has not
+    // an `OPTIONS` request that is no preflight is a method that the path lacks
     for headers in
         [vec![], vec![origin(WEB)], vec![Header::new("Access-Control-Request-Method", "POST")]]
     {
@@ -201,7 +202,7 @@ async fn other_origins_get_no_word_of_it() {
         let response = app.client.get("/v1/me").header(origin(from)).dispatch().await;
         assert!(!readable(&response, from), "{from}");
     }
-    // who sends no origin is no script, and caches are told all the same
+    // a request without `Origin` gets no CORS headers, but still `Vary: Origin` for caches
     let response = app.client.get("/v1/me").dispatch().await;
     assert_eq!((cors(&response), header(&response, "Vary")), (vec![], Some("Origin")));
 }
@@ -214,7 +215,7 @@ async fn one_clients_scripts_do_not_read_anothers_answers() {
         ("web", OTHER, false),
         ("kiosk", OTHER, true),
         ("kiosk", WEB, false),
-        // has none
+        // this client has no origin
         ("shop", WEB, false),
         ("nobody", WEB, false),
     ] {

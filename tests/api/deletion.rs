@@ -1,4 +1,4 @@
-//! Leaving: `POST /v1/me/deletion` (R27).
+//! Tests of the deletion of an account: `POST /v1/me/deletion` (R27).
 
 use rocket::http::{ContentType, Status};
 use serde_json::{Value, json};
@@ -116,7 +116,7 @@ async fn deletion_leaves_nothing_that_names_the_person() {
     ada.patch("/v1/me", &json!({ "name": "Ada Lovelace", "locale": "de" })).dispatch().await;
     Browser::signed_in(&app, ADA, PASSWORD).await;
     assert!(!signs_in(&app, ADA, OTHER).await);
-    // one that waits for the address, and letters that have not left
+    // a waiting sign-up at the address, and letters that have not left
     let before = letters(&app, ADA).await.len();
     assert_eq!(app.sign_up(ADA, OTHER).await, Status::Accepted);
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
@@ -130,7 +130,7 @@ async fn deletion_leaves_nothing_that_names_the_person() {
     assert!(farewell.link.is_none());
     assert!(farewell.subject.contains("gelöscht"), "in their language: {}", farewell.subject);
     assert_eq!(letters(&app, ADA).await.len(), before + 1, "nothing else leaves any more");
-    // once it has left, all that is remembered is that an account was deleted
+    // once the letter has left, the database remembers only that an account was deleted
     let left = dump(&app).await;
     for name in [ADA, NEW, &id, "Lovelace"] {
         assert!(!left.iter().any(|row| row.contains(name)), "{name}: {left:#?}");
