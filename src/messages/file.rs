@@ -1,4 +1,6 @@
-//! One file of messages: parsed, with the line on which each message stands.
+//! Parser of one message file (Project Fluent), with the line of each message.
+//!
+//! It owns syntax errors and their positions. It must not know languages or fallbacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,29 +9,29 @@ use fluent_syntax::ast::{Entry, Expression, InlineExpression, Pattern, PatternEl
 
 use super::MessageError;
 
-/// What can be said, as far as it can be known without saying it.
+/// Static description of a message: its place, its variables and its references.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phrase {
-    /// The file that it stands in, and the line.
+    /// The file of the message, as errors call it.
     pub file: String,
     pub line: usize,
-    /// What it has to be told, without the `$`.
+    /// Variables that the message needs, without the `$`.
     pub variables: BTreeSet<String>,
-    /// Other messages that are parts of it.
+    /// Keys of the messages and terms that the message refers to.
     pub references: BTreeSet<String>,
 }
 
-/// A file, parsed.
+/// A parsed message file.
 pub(super) struct MessageFile {
     pub resource: FluentResource,
-    /// Ids of messages and terms (these with their hyphen), with their lines.
+    /// Ids of messages and terms (terms with their hyphen), with their lines.
     pub ids: Vec<(String, usize)>,
-    /// By key: `id`, or `id.attribute`.
+    /// Phrases by key: `id`, or `id.attribute`.
     pub phrases: BTreeMap<String, Phrase>,
 }
 
 impl MessageFile {
-    /// `file` is what errors call it.
+    /// Parses `text`. `file` is the name of the file in errors.
     pub fn parse(file: &str, text: String) -> Result<Self, MessageError> {
         let resource = FluentResource::try_new(text).map_err(|(resource, errors)| {
             let text = resource.source();
@@ -72,7 +74,8 @@ impl MessageFile {
     }
 }
 
-/// The line, from 1, of a position. What is missed at the end of a line is missed on that line.
+/// Line of a position, from 1. A position at the end of a line belongs to that line: the parser
+/// reports a missing token there.
 fn line_of(text: &str, position: usize) -> usize {
     let (before, after) = text.split_at_checked(position).unwrap_or((text, ""));
     let is_over = after.chars().next().is_none_or(char::is_whitespace);
@@ -80,7 +83,7 @@ fn line_of(text: &str, position: usize) -> usize {
     1 + before.matches('\n').count()
 }
 
-/// Finds entries in the order in which they stand.
+/// Finds the lines of entries, in the order of the file.
 struct LineIndex<'a> {
     rest: std::iter::Enumerate<std::str::Lines<'a>>,
     last: usize,
@@ -91,7 +94,7 @@ impl<'a> LineIndex<'a> {
         Self { rest: text.lines().enumerate(), last: 1 }
     }
 
-    /// The line, from 1, on which `name =` begins; the syntax tree does not say.
+    /// Line on which `name =` begins, from 1. The syntax tree does not say.
     fn find(&mut self, name: &str) -> usize {
         let found = self.rest.find(|(_, line)| {
             let line = if name.starts_with('.') { line.trim_start() } else { line };

@@ -1,4 +1,4 @@
-//! Saying something in a language.
+//! Formatting of messages in a language, with the fallback to English.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -9,7 +9,7 @@ use fluent_bundle::{FluentArgs, FluentValue};
 use super::{Language, LanguageBundle, Messages};
 use crate::clock::Timestamp;
 
-/// What is said by the code itself and not by a template: keys and their variables.
+/// Messages that the code itself formats, and no template: keys and their variables.
 pub const CODE_KEYS: [(&str, &[&str]); 6] = [
     ("language-name", &[]),
     ("date", &["day", "month", "year", "time"]),
@@ -19,7 +19,7 @@ pub const CODE_KEYS: [(&str, &[&str]); 6] = [
     ("span-days", &["count"]),
 ];
 
-/// What a message has to be told.
+/// Values for the variables of a message.
 #[derive(Clone, Debug, Default)]
 pub struct Arguments(BTreeMap<String, Argument>);
 
@@ -35,7 +35,7 @@ impl Arguments {
         self
     }
 
-    /// For plurals and selections; is written without separators.
+    /// Adds a number, for plurals and selections; it is written without separators.
     pub fn number(mut self, name: impl Into<String>, number: f64) -> Self {
         self.0.insert(name.into(), Argument::Number(number));
         self
@@ -54,7 +54,7 @@ impl Arguments {
     }
 }
 
-/// Why something cannot be said as it should be.
+/// Why a message cannot be formatted completely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissingMessage {
     #[error("there is no message `{0}`")]
@@ -64,8 +64,16 @@ pub enum MissingMessage {
 }
 
 impl Messages {
-    /// Says it in the language, else in English, else as well as it can be said: something always
-    /// comes back. The first fault of its kind is logged.
+    /// Formats a message. This function always returns a text. The first of these that works
+    /// counts:
+    ///
+    /// 1. the language, or English if the language lacks the message;
+    /// 2. English, if the text of the language has a gap;
+    /// 3. the compiled-in English, if the operator's English lacks the message or has a gap;
+    /// 4. the text with its gap;
+    /// 5. the key.
+    ///
+    /// The first fault of its kind is logged.
     pub fn format(&self, language: Language, key: &str, arguments: &Arguments) -> String {
         let own = self.try_format(language, key, arguments);
         let fault = match own {
@@ -78,7 +86,7 @@ impl Messages {
         let english = [&self.bundle(Language::ENGLISH), &&self.0.fallback]
             .into_iter()
             .find_map(|bundle| bundle.format(key, arguments)?.ok());
-        // with a gap rather than not at all
+        // a text with a gap is better than no text
         english.unwrap_or_else(|| {
             let bundles = [self.bundle(language), self.bundle(Language::ENGLISH), &self.0.fallback];
             let gap = bundles.into_iter().find_map(|bundle| bundle.format(key, arguments));
@@ -86,7 +94,8 @@ impl Messages {
         })
     }
 
-    /// Says it in the language, or in English if the language has no words for it; without gaps.
+    /// Formats a message in the language, or in English if the language lacks the message. A gap is
+    /// an error.
     pub fn try_format(
         &self,
         language: Language,
@@ -107,18 +116,18 @@ impl Messages {
         Err(MissingMessage::NoMessage(key.to_owned()))
     }
 
-    /// What the language calls itself; its tag where it does not say.
+    /// The name of the language in that language; its tag if the message is missing.
     pub fn own_name(&self, language: Language) -> String {
         let own = self.own_text(language, "language-name");
         own.unwrap_or_else(|| self.tag(language).to_owned())
     }
 
-    /// What the language itself, and no other, says.
+    /// The text of a message in this language only, without a fallback.
     pub fn own_text(&self, language: Language, key: &str) -> Option<String> {
         self.bundle(language).format(key, &Arguments::default())?.ok()
     }
 
-    /// An instant as letters and pages say it: the key and what it has to be told.
+    /// An instant as letters and pages show it: the key and the arguments.
     pub fn date(at: Timestamp) -> (&'static str, Arguments) {
         let at = at.date_time();
         let arguments = Arguments::default()
@@ -129,8 +138,7 @@ impl Messages {
         ("date", arguments)
     }
 
-    /// A length of time as a person says it (`24 hours`, `30 minutes`, `3 days`): the key and what
-    /// it has to be told.
+    /// A length of time for people (`24 hours`, `30 minutes`, `3 days`): the key and the arguments.
     pub fn span(length: Duration) -> (&'static str, Arguments) {
         let seconds = length.as_secs();
         let (count, key) = match seconds {
@@ -145,8 +153,8 @@ impl Messages {
 }
 
 impl LanguageBundle {
-    /// `None` without such a message; an error, with the text as far as it goes, if something that
-    /// the message needs is not there.
+    /// Formats a message of this language. `None` if the message is missing. An error, with the
+    /// text as far as it goes, if a variable or reference of the message is missing.
     fn format(&self, key: &str, arguments: &Arguments) -> Option<Result<String, (String, String)>> {
         let (id, attribute) = match key.split_once('.') {
             Some((id, attribute)) => (id, Some(attribute)),
@@ -160,7 +168,7 @@ impl LanguageBundle {
         let mut errors = Vec::new();
         let arguments = arguments.as_fluent();
         let text = self.bundle.format_pattern(pattern, Some(&arguments), &mut errors);
-        // lines are broken for whoever writes the file
+        // line breaks in a file are for its author only
         let text = text.replace('\n', " ");
         Some(match errors.first() {
             None => Ok(text),

@@ -1,4 +1,4 @@
-//! Reading the message files: those compiled in, and those of the operator in their place.
+//! Loader of the message files: the compiled-in files, and the operator's files in their place.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -17,14 +17,14 @@ use super::{Inner, Language, LanguageBundle, MessageError, Messages};
 #[folder = "messages/"]
 struct Embedded;
 
-/// What a file is called in errors, and its text.
+/// Name of a file in errors, and its text.
 type Source = (String, String);
-/// By tag, and then by the file's name.
+/// Sources by language tag, then by file name.
 type Sources = BTreeMap<String, BTreeMap<String, Source>>;
 
 impl Messages {
-    /// Reads the compiled-in messages, with the files of the same name (`de/mail.ftl`) in
-    /// `overrides` in their place. A folder there for a further language adds it.
+    /// Reads the compiled-in messages. A file of the same name (`de/mail.ftl`) in `overrides`
+    /// replaces a compiled-in file. A folder there for a further language adds that language.
     pub fn load(overrides: Option<&Path>, default_locale: &str) -> Result<Self, MessageError> {
         let compiled_in = compiled_in();
         let mut sources = compiled_in.clone();
@@ -65,8 +65,8 @@ fn compiled_in() -> Sources {
     sources
 }
 
-/// Puts the files in `folder` into their places. A file that would have no effect is an error: it
-/// was meant to have one.
+/// Replaces sources by the files in `folder`. A file without effect is an error: its author meant
+/// it to have one.
 fn replace(sources: &mut Sources, folder: &Path, known: &Sources) -> Result<(), MessageError> {
     for (path, name) in entries(folder)? {
         let wrong = |problem: String| MessageError::Name { file: path.clone(), problem };
@@ -92,7 +92,7 @@ fn replace(sources: &mut Sources, folder: &Path, known: &Sources) -> Result<(), 
     Ok(())
 }
 
-/// What is in a folder, sorted; hidden entries are no business of ours.
+/// Entries of a folder, sorted, without hidden entries.
 fn entries(folder: &Path) -> Result<Vec<(PathBuf, String)>, MessageError> {
     let wrong = |source| MessageError::Read { file: folder.to_owned(), source };
     let mut found = Vec::new();
@@ -107,7 +107,7 @@ fn entries(folder: &Path) -> Result<Vec<(PathBuf, String)>, MessageError> {
     Ok(found)
 }
 
-/// For a file that has the name of none that it could replace.
+/// Error text for a file that replaces nothing, with the closest known name.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let closest = known.map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
     match closest {
@@ -126,7 +126,7 @@ impl LanguageBundle {
     ) -> Result<Self, MessageError> {
         let identifier: LanguageIdentifier = tag.parse().unwrap_or_default();
         let mut bundle = FluentBundle::new_concurrent(vec![identifier]);
-        // pages isolate by markup, and letters are plain text that people copy from
+        // no isolation characters: pages isolate by markup, and people copy from plain-text letters
         bundle.set_use_isolating(false);
         let mut phrases = BTreeMap::new();
         let mut seen: HashMap<String, (String, usize)> = HashMap::new();
@@ -139,7 +139,7 @@ impl LanguageBundle {
                 }
             }
             phrases.extend(parsed.phrases);
-            // nothing is there twice, as was just seen
+            // never overrides: duplicate ids are an error above
             bundle.add_resource_overriding(parsed.resource);
         }
         Ok(Self { tag: tag.to_owned(), bundle, phrases, is_compiled_in })

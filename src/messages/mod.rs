@@ -1,7 +1,9 @@
-//! The words of letters and pages: message files (Project Fluent), compiled in, and each one
-//! replaceable by a file.
+//! Messages: the texts of letters and pages in each language (Project Fluent). The files are
+//! compiled in, and an operator's file can replace each of them.
 //!
-//! What a language lacks is said in English; a page never fails for a word.
+//! This module owns the languages, their negotiation and the fallback to English. It must not know
+//! templates, letters or pages. A page never fails because of a text: if a language lacks a
+//! message, the English message is used.
 
 mod file;
 mod format;
@@ -23,18 +25,18 @@ pub(crate) use load::did_you_mean;
 
 use crate::model::Locale;
 
-/// All messages in all languages; cheap to clone.
+/// All messages in all languages. Cheap to clone.
 #[derive(Clone)]
 pub struct Messages(Arc<Inner>);
 
 struct Inner {
-    /// English is the first.
+    /// The languages; English comes first.
     languages: Vec<LanguageBundle>,
     tags: Vec<LanguageIdentifier>,
-    /// What English lacks, where somebody replaced a file of it; else empty.
+    /// The compiled-in English, if the operator replaced a file of it; else empty.
     fallback: LanguageBundle,
     default: Language,
-    /// What was complained about already.
+    /// Faults that were logged already.
     logged: Mutex<BTreeSet<String>>,
 }
 
@@ -46,7 +48,7 @@ struct LanguageBundle {
     is_compiled_in: bool,
 }
 
-/// One of the languages that there are messages in. [`Language::ENGLISH`] is always there.
+/// A language with messages: its position in the list. [`Language::ENGLISH`] always exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Language(usize);
 
@@ -54,7 +56,7 @@ impl Language {
     pub const ENGLISH: Self = Self(0);
 }
 
-/// Why the messages cannot be used.
+/// Why the messages cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     #[error("cannot read the messages in {}: {source}", file.display())]
@@ -68,8 +70,8 @@ pub enum MessageError {
 }
 
 impl Messages {
-    /// The language of somebody: their own `locale`, else what their browser accepts, else the
-    /// default.
+    /// The language for a person: from the person's own `locale`, else from the browser's
+    /// `Accept-Language`, else the default.
     pub fn negotiate(&self, person: Option<&Locale>, accept_language: Option<&str>) -> Language {
         person
             .and_then(|locale| self.best(locale))
@@ -77,17 +79,17 @@ impl Messages {
             .unwrap_or(self.0.default)
     }
 
-    /// The language that an `Accept-Language` header likes best, if there is any that it likes.
+    /// The available language that an `Accept-Language` header prefers, if it accepts any.
     pub fn accepted(&self, header: &str) -> Option<Language> {
         negotiate::accepted(header, &self.0.tags, self.0.default.0).map(Language)
     }
 
-    /// The language that suits `locale`, if there is one.
+    /// The available language that suits `locale`, if there is one.
     pub fn best(&self, locale: &Locale) -> Option<Language> {
         negotiate::best(locale.as_str(), &self.0.tags).map(Language)
     }
 
-    /// Its tag, such as `de`: for `lang` and `Content-Language`.
+    /// The tag of the language, such as `de`, for `lang` and `Content-Language`.
     pub fn tag(&self, language: Language) -> &str {
         &self.bundle(language).tag
     }
@@ -96,17 +98,17 @@ impl Messages {
         (0..self.0.languages.len()).map(Language)
     }
 
-    /// Whether there are messages of its own in the program.
+    /// Whether the program has compiled-in messages of this language.
     pub fn is_compiled_in(&self, language: Language) -> bool {
         self.bundle(language).is_compiled_in
     }
 
-    /// Everything that can be said in a language itself, by key.
+    /// All messages of this language itself, without fallbacks, by key.
     pub fn phrases(&self, language: Language) -> &BTreeMap<String, Phrase> {
         &self.bundle(language).phrases
     }
 
-    /// What a message has to be told, with what its parts have to be.
+    /// Variables that a message needs, including those of the messages that it refers to.
     pub fn variables(&self, language: Language, key: &str) -> BTreeSet<String> {
         let phrases = self.phrases(language);
         let mut variables = BTreeSet::new();
@@ -124,7 +126,7 @@ impl Messages {
 
     fn bundle(&self, language: Language) -> &LanguageBundle {
         let bundles = &self.0.languages;
-        // a language of other messages than these is taken for English
+        // an index of other `Messages` that is out of range falls back to English
         bundles.get(language.0).unwrap_or(&bundles[0])
     }
 }

@@ -1,11 +1,12 @@
-//! Which language somebody reads: what a request prefers, and what there is.
+//! Language negotiation: matches the languages that a request prefers with the available ones.
 
 use fluent_langneg::{LanguageIdentifier, NegotiationStrategy, negotiate_languages};
 
-/// As many ranges as anybody has languages; the rest of a longer header is not looked at.
+/// Largest number of ranges that are read from a header: more than any person has languages. The
+/// rest of a longer header is ignored.
 const MAX_RANGES: usize = 32;
 
-/// The position in `available` of what suits `tag` best, if anything does: `de` for `de-AT`.
+/// Position in `available` of the best match for `tag`, if there is one: `de` for `de-AT`.
 pub(super) fn best(tag: &str, available: &[LanguageIdentifier]) -> Option<usize> {
     let wanted: LanguageIdentifier = tag.parse().ok()?;
     let found = negotiate_languages(&[wanted], available, None, NegotiationStrategy::Lookup);
@@ -13,8 +14,8 @@ pub(super) fn best(tag: &str, available: &[LanguageIdentifier]) -> Option<usize>
     available.iter().position(|language| language == found)
 }
 
-/// The position in `available` of what an `Accept-Language` header likes best (RFC 9110 §12.5.4);
-/// `*` is `default`. Whatever cannot be understood says nothing.
+/// Position in `available` of the language that an `Accept-Language` header prefers (RFC 9110
+/// §12.5.4). `*` is `default`. A range that cannot be parsed is ignored.
 pub(super) fn accepted(
     header: &str,
     available: &[LanguageIdentifier],
@@ -22,7 +23,7 @@ pub(super) fn accepted(
 ) -> Option<usize> {
     let mut ranges: Vec<(&str, u16)> =
         header.split(',').take(MAX_RANGES).filter_map(range).collect();
-    // the sort is stable: of two that are liked the same, the first
+    // the sort is stable: of two ranges of equal quality the first comes first
     ranges.sort_by_key(|(_, quality)| std::cmp::Reverse(*quality));
     let refused: Vec<usize> = ranges
         .iter()
@@ -37,7 +38,7 @@ pub(super) fn accepted(
     })
 }
 
-/// `de-AT;q=0.8` as the tag and its quality in thousandths.
+/// Parses `de-AT;q=0.8` as the tag and its quality in thousandths.
 fn range(text: &str) -> Option<(&str, u16)> {
     let mut parts = text.split(';').map(str::trim);
     let tag = parts.next().filter(|tag| !tag.is_empty() && tag.len() <= 35)?;
@@ -49,7 +50,8 @@ fn range(text: &str) -> Option<(&str, u16)> {
     Some((tag, quality(value.trim())?))
 }
 
-/// `0.8`: at most three digits behind the point, and no more than 1 (RFC 9110 §12.4.2).
+/// Parses `0.8` as thousandths: at most three digits after the point, and at most 1 (RFC 9110
+/// §12.4.2).
 fn quality(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_fraction = fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());

@@ -1,4 +1,6 @@
-//! Reading columns into model types, and the ids between which a page of a list lies.
+//! Decoding of columns into model types, and the upper bound of ids for a page of a list.
+//!
+//! A decoding error names the column and never prints the value, which may be personal.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -10,8 +12,9 @@ use super::StoreError;
 use crate::clock::Timestamp;
 use crate::model::Digest;
 
-/// What the ids of a page's rows are below: the id of the row before which the page ends. All ids are,
-/// where there is none: they are UUIDv7, and `z` comes after every digit in any collation.
+/// Exclusive upper bound for the ids of a page: the id of the row before which the page ends.
+/// Without one the bound is `z`, which is above every id: ids are UUIDv7, and `z` comes after every
+/// digit in any collation.
 pub fn before(id: Option<impl Display>) -> String {
     id.map_or_else(|| "z".to_owned(), |id| id.to_string())
 }
@@ -27,7 +30,7 @@ pub fn parsed<T: FromStr<Err: Display>>(
     text(row, column)?.parse().map_err(|error: T::Err| corrupt(column, &error))
 }
 
-/// A nullable text, through a parser that may find nothing in it.
+/// Nullable text through a parser. A value that the parser refuses is an error.
 pub fn optional<T, E: Display>(
     row: &AnyRow,
     column: &'static str,
@@ -37,7 +40,7 @@ pub fn optional<T, E: Display>(
     text.map(|text| parse(&text).map_err(|error| corrupt(column, &error))).transpose()
 }
 
-/// A nullable text, as far as the parser makes anything of it.
+/// Nullable text through a parser. A value that the parser refuses becomes `None`.
 pub fn some<T>(
     row: &AnyRow,
     column: &'static str,
@@ -87,7 +90,7 @@ pub fn optional_digest(row: &AnyRow, column: &'static str) -> Result<Option<Dige
     Ok(optional_bytes(row, column)?.map(Digest::from_bytes))
 }
 
-/// The value is left out: it may be personal.
+/// The error leaves the value out: it may be personal.
 fn corrupt(column: &'static str, error: &dyn Display) -> StoreError {
     StoreError::corrupt(column, error.to_string())
 }

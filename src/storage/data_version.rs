@@ -1,22 +1,23 @@
-//! Whether anybody beside this process writes to an SQLite file (docs/decisions/0033).
+//! Data version of an SQLite file: detects writes by other processes (docs/decisions/0033).
 //!
-//! The one connection that writes can tell: for each connection SQLite counts how often others have
-//! changed the file. What this process writes over any further connection counts as others' as well.
+//! For each connection SQLite counts the changes that other connections made to the file (`PRAGMA
+//! data_version`). This module reads the counter of the one connection that writes. A write by this
+//! process over any further connection counts as foreign, too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{AnyPool, Error};
 
-/// The same as before only if nobody else has written meanwhile.
+/// Equal to an earlier value only if no other process has written in between.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DataVersion {
-    /// What one connection has counted says nothing of what the next one does.
+    /// Number of the connection. Counters of two connections are not comparable.
     connection: u64,
     data_version: i64,
 }
 
-/// How many connections a pool has opened. Cheap to clone.
+/// Number of connections that a pool has opened. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ConnectionCounter(Arc<AtomicU64>);
 
@@ -26,13 +27,13 @@ impl ConnectionCounter {
     }
 }
 
-/// Asks the only connection of `writers`, when its turn comes.
+/// Reads the data version on the only connection of `writers`, when its turn comes.
 pub(super) async fn read(
     writers: &AnyPool,
     opened_connections: &ConnectionCounter,
 ) -> Result<DataVersion, Error> {
     let mut writer = writers.acquire().await?;
-    // whoever has the only one knows which it is
+    // the pool has one connection, and we hold it; so the counter is its number
     let connection = opened_connections.0.load(Ordering::SeqCst);
     let query = sqlx::query_scalar("SELECT data_version FROM pragma_data_version");
     let data_version = query.fetch_one(&mut *writer).await?;
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
     use crate::storage::pool::sqlite;
 
-    /// A writer of one file, as each process has one.
+    /// The writing pool of one process.
     struct Process {
         writers: AnyPool,
         opened_connections: ConnectionCounter,
@@ -82,7 +83,7 @@ mod tests {
         one.execute("CREATE TABLE numbers (n BIGINT)").await;
         let before = one.read().await;
         one.execute("INSERT INTO numbers VALUES (1)").await;
-        // what is written is moved from the log into the file, and the log begun again
+        // moves the written pages from the log into the file and starts the log again
         one.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
         one.execute("DELETE FROM numbers").await;
         assert_eq!(one.read().await, before);

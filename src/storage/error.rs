@@ -1,25 +1,29 @@
-//! What can go wrong with the database, as the rest of the service tells it apart.
+//! [`StoreError`]: a failure of the database, by the kind that the rest of the service
+//! distinguishes.
+//!
+//! It must not print row values: they may be personal.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use super::error_codes::{self, Meaning};
 
-/// The database did not do what it was asked to.
+/// Failure of a statement, a transaction or a connection.
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Box<dyn StdError + Send + Sync>,
-    /// The answer to a commit was lost.
+    /// True if the answer to a commit was lost, so that the work may have taken effect.
     may_be_done: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// A row like it exists already, or one that it needs does not.
+    /// A unique or foreign-key constraint failed: the row exists already, or a row that it needs
+    /// does not.
     Conflict,
-    /// Out of reach, overloaded, locked or out of space; may go through later.
+    /// Out of reach, overloaded, locked or out of space; a later attempt may succeed.
     Unavailable,
-    /// Anything else: a bug, or a database that somebody changed.
+    /// Any other error: a bug, or a database changed from outside.
     Internal,
 }
 
@@ -28,8 +32,8 @@ impl StoreError {
         Self { kind, source: source.into(), may_be_done: false }
     }
 
-    /// An error of a commit. The work was done nevertheless, perhaps, unless the database itself refused
-    /// the commit.
+    /// Marks the error as that of a commit. The work may have taken effect, unless the database
+    /// itself refused the commit.
     pub(super) fn of_commit(self) -> Self {
         let refused = self
             .source
@@ -38,7 +42,7 @@ impl StoreError {
         Self { may_be_done: !refused, ..self }
     }
 
-    /// Whether the work was done nevertheless, perhaps: the database's answer to the commit was lost.
+    /// Whether the work may have taken effect: the database's answer to the commit was lost.
     pub fn may_be_done(&self) -> bool {
         self.may_be_done
     }
@@ -51,12 +55,12 @@ impl StoreError {
         self.kind == StoreErrorKind::Conflict
     }
 
-    /// What was to be stored has no JSON.
+    /// A value to be stored cannot be written as JSON.
     pub(crate) fn unserializable(error: serde_json::Error) -> Self {
         Self::new(StoreErrorKind::Internal, error)
     }
 
-    /// Others changed the same row so often that this request gave up.
+    /// Other requests changed the same row so often that this request gave up.
     pub(crate) fn contended() -> Self {
         Self::unavailable("the row changed too often")
     }
@@ -65,7 +69,8 @@ impl StoreError {
         Self::new(StoreErrorKind::Unavailable, why)
     }
 
-    /// There is no connection, for whatever reason: nothing was done, and it may be there later.
+    /// There is no connection, whatever the reason: the statement did not run, and a later attempt
+    /// may succeed.
     pub(super) fn unreachable(error: sqlx::Error) -> Self {
         Self::new(StoreErrorKind::Unavailable, error)
     }
@@ -74,7 +79,7 @@ impl StoreError {
         Self::new(StoreErrorKind::Internal, problem)
     }
 
-    /// A row holds what this program never writes.
+    /// A column holds a value that this program never writes.
     pub(super) fn corrupt(
         column: &'static str,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -90,7 +95,8 @@ impl From<sqlx::Error> for StoreError {
         use sqlx::error::ErrorKind;
 
         let kind = match &error {
-            // the last two: a server that went away in the midst of an answer, or of a beginning
+            // `Protocol` and `BeginFailed`: the server went away during an answer, or during a
+            // `BEGIN`
             E::Io(_)
             | E::Tls(_)
             | E::PoolTimedOut
@@ -115,15 +121,15 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// PostgreSQL's error as the driver shows it, and as the server said it: the driver adds the line of
-/// PostgreSQL's own source at which it arose, which reads as if it were a line of ours.
+/// A PostgreSQL error as the driver prints it, and as the server worded it. The driver adds the
+/// line of PostgreSQL's own source, which reads like a line of ours.
 pub(super) fn postgres_words(error: &sqlx::Error) -> Option<(String, String)> {
     let sqlx::Error::Database(database) = error else { return None };
     let is_postgres = database.code().is_some_and(|code| code.len() == 5);
     is_postgres.then(|| (database.to_string(), database.message().to_owned()))
 }
 
-/// What to do about an error of PostgreSQL that the operator alone can mend.
+/// Advice for a PostgreSQL error that only the operator can mend.
 pub(super) fn advice(error: &sqlx::Error) -> Option<&'static str> {
     let sqlx::Error::Database(database) = error else { return None };
     let (code, message) = (database.code()?, database.message());
@@ -143,7 +149,7 @@ pub(super) fn advice(error: &sqlx::Error) -> Option<&'static str> {
     }
 }
 
-/// Without the driver's own `Debug`, in which PostgreSQL repeats keys and whole rows.
+/// Leaves out the driver's own `Debug`, in which PostgreSQL repeats keys and whole rows.
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreError")

@@ -1,29 +1,33 @@
-//! What the error codes of both databases mean to the service, in one place.
+//! Table of the error codes of both engines and their meanings to the service.
+//!
+//! It knows codes only. [`super::StoreError`] turns a meaning into a kind, and [`super::Store`]
+//! decides about retries.
 
-/// What a database's error code means.
+/// Meaning of an error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Meaning {
-    /// The transaction was undone because of others, and would most likely go through now.
+    /// The database undid the transaction because of other transactions; a retry now would most
+    /// likely succeed.
     Undone,
-    /// The same may go through later: 503.
+    /// A later attempt may succeed: 503.
     NotNow,
-    /// The same may go through later, on another connection: this one leads to a server that takes no
-    /// writes. 503.
+    /// A later attempt on another connection may succeed: this connection leads to a server that
+    /// takes no writes. 503.
     ReadOnly,
-    /// The disk takes no writes: 503, and not ready until a write goes through.
+    /// The disk takes no writes: 503, and the service is not ready until a write succeeds.
     NoDisk,
-    /// A table is not there.
+    /// A table does not exist.
     MissingTable,
-    /// Anything else: a fault of this program, or a database that was tampered with.
+    /// Any other code: a bug in this program, or a database changed from outside.
     Fault,
 }
 
-/// SQLSTATEs of PostgreSQL, or the classes that they begin with (PostgreSQL, appendix A); the first that
-/// fits counts.
+/// SQLSTATEs of PostgreSQL and prefixes of SQLSTATEs (PostgreSQL, appendix A). The first row that
+/// matches counts.
 const SQLSTATES: [(&str, Meaning); 16] = [
-    // connection exception: the peer is gone
+    // connection exception: the connection to the server is lost
     ("08", Meaning::NotNow),
-    // read_only_sql_transaction: a standby, after a failover; or an operator has said so
+    // read_only_sql_transaction: a standby, after a failover; or the operator set it
     ("25006", Meaning::ReadOnly),
     // idle_in_transaction_session_timeout, transaction_timeout
     ("25P03", Meaning::NotNow),
@@ -50,7 +54,8 @@ const SQLSTATES: [(&str, Meaning); 16] = [
     ("", Meaning::Fault),
 ];
 
-/// Primary result codes of SQLite. Where it is busy it has waited already, and stays so.
+/// Primary result codes of SQLite. `BUSY` is not retried at once: SQLite has already waited for 5
+/// s.
 const SQLITE: [(u32, Meaning); 9] = [
     (1, Meaning::MissingTable),
     // BUSY, LOCKED
@@ -68,7 +73,7 @@ const SQLITE: [(u32, Meaning); 9] = [
     (15, Meaning::NotNow),
 ];
 
-/// What an error code means. SQLSTATEs have five characters, and SQLite's codes are shorter numbers.
+/// Meaning of an error code. A SQLSTATE has five characters; SQLite's codes are shorter numbers.
 pub(super) fn meaning(code: &str) -> Meaning {
     if code.len() == 5 {
         let fits = |(class, _): &&(&str, Meaning)| code.starts_with(class);
@@ -106,14 +111,14 @@ mod tests {
             ("42P01", Meaning::MissingTable),
             ("25P02", Meaning::Fault),
             ("42703", Meaning::Fault),
-            // statement_too_complex, too_many_columns: of what this program asks
+            // statement_too_complex, too_many_columns: faults of this program's statements
             ("54000", Meaning::Fault),
             ("54001", Meaning::Fault),
             ("54011", Meaning::Fault),
             ("55000", Meaning::Fault),
             ("XX000", Meaning::Fault),
-            // SQLITE_ERROR, BUSY, BUSY_SNAPSHOT, READONLY_DBMOVED, IOERR_FSYNC, FULL, CANTOPEN, PROTOCOL,
-            // CORRUPT
+            // SQLITE_ERROR, BUSY, BUSY_SNAPSHOT, READONLY_DBMOVED, IOERR_FSYNC, FULL, CANTOPEN,
+            // PROTOCOL, CORRUPT
             ("1", Meaning::MissingTable),
             ("5", Meaning::NotNow),
             ("517", Meaning::NotNow),

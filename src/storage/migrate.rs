@@ -1,9 +1,12 @@
-//! Bringing the schema up to date, once at each start, one node at a time.
+//! Migrations: bring the schema up to date at each start, one node at a time.
 //!
-//! Expand, then contract: a migration adds, and only that of a later version takes away what no
-//! program uses any more. So a program goes on, and can start, while the schema is ahead of it. A
-//! migration that takes something away ends its name in `needs_NNNN`, the last migration that a
-//! program has to know to do without; one that does not know it neither starts nor is ready.
+//! Expand, then contract: a migration adds, and a migration of a later version removes only parts
+//! that no program uses any more. So a program keeps running, and can start, while the schema is
+//! ahead of it.
+//!
+//! A migration that removes a part ends its name in `needs_NNNN`: the last migration that a program
+//! must know in order to do without the part. A program that does not know migration `NNNN` neither
+//! starts nor is ready.
 
 use std::io;
 use std::sync::LazyLock;
@@ -21,7 +24,7 @@ static SQLITE: LazyLock<Migrator> =
 static POSTGRES: LazyLock<Migrator> =
     LazyLock::new(|| ignoring_unknown_migrations(sqlx::migrate!("migrations/postgres")));
 
-/// [`inspect`] judges those that the program does not know.
+/// Tolerates migrations that this program does not know; [`inspect`] judges them.
 fn ignoring_unknown_migrations(mut migrator: Migrator) -> Migrator {
     migrator.set_ignore_missing(true);
     migrator
@@ -40,9 +43,9 @@ pub enum MigrationError {
     OtherSchema,
 }
 
-/// Runs what has not run yet. Each migration is a transaction of its own.
+/// Runs the outstanding migrations. Each migration is a transaction of its own.
 pub(super) async fn run(pool: &Pool) -> Result<(), MigrationError> {
-    // sqlx's own lock is an advisory one on PostgreSQL and does nothing on SQLite
+    // sqlx's own lock is an advisory lock on PostgreSQL and nothing on SQLite
     let _lock = match pool.engine() {
         Engine::Sqlite { file } => {
             let mut name = file.as_os_str().to_owned();
@@ -76,8 +79,8 @@ pub(super) async fn run(pool: &Pool) -> Result<(), MigrationError> {
 async fn migrate(connection: &mut AnyConnection, engine: &Engine) -> Result<(), MigrationError> {
     migrator(engine).run_direct(None, connection, false).await?;
     if let Engine::Sqlite { .. } = engine {
-        // the file has its tables even if this process ends without closing it, as a start does that
-        // fails later; PASSIVE waits for no other connection
+        // so that the file has its tables even if this process ends without closing it, as a start
+        // does that fails later; PASSIVE waits for no other connection
         sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
             .execute(connection)
             .await
@@ -86,19 +89,20 @@ async fn migrate(connection: &mut AnyConnection, engine: &Engine) -> Result<(), 
     Ok(())
 }
 
-/// How the schema of a database stands to the one that this binary was built for.
+/// Relation of a database's schema to the one that this binary was built for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Schema {
     Known,
-    /// Migrations of this binary have not run yet, or none has.
+    /// Some or all migrations of this binary have not run yet.
     Older,
-    /// All have run, and later ones, which have taken nothing away that this binary uses.
+    /// All have run, and later ones that removed nothing this binary uses.
     Newer,
-    /// Others have run under the same numbers, or later ones that have taken something away.
+    /// Different migrations have run under the same numbers, or later ones that removed a part this
+    /// binary uses.
     Other,
 }
 
-/// Looks at the schema and changes nothing.
+/// Inspects the schema without changing it.
 pub(super) async fn inspect(pool: &Pool) -> Result<Schema, StoreError> {
     let mut connection = pool.reader().await?;
     let migrator = migrator(pool.engine());
@@ -134,7 +138,7 @@ pub(super) async fn inspect(pool: &Pool) -> Result<Schema, StoreError> {
     })
 }
 
-/// Whether the migrations after ours have left all that we use.
+/// Whether the migrations after ours have kept every part that this binary uses.
 async fn is_usable(connection: &mut AnyConnection, last_known: i64) -> Result<bool, StoreError> {
     let sql = "SELECT description FROM _sqlx_migrations WHERE version > $1";
     let later = sqlx::query(sql).bind(last_known).fetch_all(connection).await?;
@@ -151,7 +155,7 @@ async fn is_usable(connection: &mut AnyConnection, last_known: i64) -> Result<bo
     Ok(true)
 }
 
-/// Whether the schema is one that this binary can work with, in a database that takes writes.
+/// Whether this binary can work with the schema, and the database takes writes.
 pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
     match inspect(pool).await? {
         Schema::Known | Schema::Newer if pool.is_writable().await? => Ok(()),

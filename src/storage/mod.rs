@@ -1,20 +1,24 @@
-//! The database: every SQL statement of the service, and nothing else of it.
+//! Storage: every SQL statement of the service, and the only code that talks to the database.
 //!
-//! [`Store::read`] and [`Store::write`] are the ways in. Both lend a [`Connection`], whose methods are
-//! the statements, grouped by table in the files beside this one; `write` wraps them in one
-//! transaction and answers only once that is durable. What many wait for and is one statement is a
-//! method of [`Store`] itself, and a transaction by itself. Statements are one text for both
-//! engines; only `pool`, `migrate` and what is about databases as such know which one it is.
+//! This module owns the schema, the statements, the connections and the transactions. It must not
+//! know the rules of accounts, OAuth or mail; the callers decide and then name a statement.
 //!
-//! Rows are held in one order, or two requests on PostgreSQL wait for each other until one of them
-//! fails: the row of a sign-up, the row of an account, and only then what belongs to the account. A
-//! foreign key holds the row that it points to, so a statement that inserts may come too late for
-//! that; [`Connection::lock_account`] comes first. Work that touches rows of many accounts cannot
-//! keep to an order and goes through [`Store::write_best_effort`].
+//! [`Store::read`] and [`Store::write`] are the ways in. Both lend a [`Connection`]. Its methods
+//! are the statements, grouped by table in the files beside this one. `write` wraps its statements
+//! in one transaction and answers only once the commit is durable. A statement on a hot path, if it
+//! is one statement, is a method of [`Store`] itself and a transaction by itself. Each statement is
+//! one text for both engines; only `pool`, `migrate` and the files about databases as such know the
+//! engine.
 //!
-//! Single use is a conditional `UPDATE` or `DELETE` and the number of rows it touched, never a read
-//! and then a write. `RETURNING` is not used: outside a transaction its row can be seen although
-//! the commit behind it failed.
+//! Lock order: the row of a sign-up first, then the row of an account, then the rows that belong to
+//! the account. Without one order, two requests on PostgreSQL can wait for each other until one of
+//! them fails. A foreign key locks the row that it points to, so an `INSERT` may take that lock too
+//! late; [`Connection::lock_account`] comes first. Work on rows of many accounts cannot keep to an
+//! order and goes through [`Store::write_best_effort`].
+//!
+//! Single use is a conditional `UPDATE` or `DELETE` and the number of rows that it touched, never a
+//! read followed by a write. No statement uses `RETURNING`: outside a transaction the caller can
+//! see the returned row although the commit behind it failed.
 
 mod account_links;
 mod accounts;
@@ -98,12 +102,14 @@ use write_batch::Statement;
 
 use crate::crypto::entropy::Entropy;
 
-/// Connects to the database, at once: a wrong setting stops the start and not the first request.
+/// Fairing that connects to the database at launch, so that a wrong setting stops the start and not
+/// the first request.
 pub fn connect() -> impl Fairing {
     Db::init()
 }
 
-/// Brings the schema up to date and manages a [`Store`]. A start on a wrong schema fails here.
+/// Fairing that brings the schema up to date and manages a [`Store`]. A start on a wrong schema
+/// fails here.
 pub fn migrate() -> impl Fairing {
     AdHoc::try_on_ignite("migrations", open)
 }
@@ -152,13 +158,13 @@ pub fn chain(error: &dyn StdError) -> String {
     }
 }
 
-/// The database. Cheap to clone.
+/// Handle to the database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
     revisions: Revisions,
     metrics: ConnectionMetrics,
-    /// The disk has refused a write, and none has gone through since as far as is known.
+    /// True after the disk refused a write, until a later [`Store::check`] writes successfully.
     disk_failed: Arc<AtomicBool>,
 }
 
@@ -173,7 +179,7 @@ impl Store {
     }
 
     /// Opens the database at `databases.vestibule` of `figment` and brings its schema up to date,
-    /// without a Rocket around it.
+    /// without Rocket.
     pub async fn open(figment: &Figment) -> Result<Self, OpenError> {
         let figment = database_settings(figment);
         let pool = <Pool as rocket_db_pools::Pool>::init(&figment).await?;
@@ -192,12 +198,12 @@ impl Store {
         Pool::check_settings(&database_settings(figment))
     }
 
-    /// Opens the database at `databases.vestibule` of `figment` as it is, with one connection that
-    /// writes, for a command beside a service that may be running. Nothing is created or migrated:
-    /// an older service would not know the schema any more.
+    /// Opens the database at `databases.vestibule` of `figment` as it is, with `max_connections =
+    /// 1`, for a command beside a service that may be running. It creates and migrates nothing: an
+    /// older service could not work with a newer schema.
     ///
     /// # Errors
-    /// When there is no database, or its schema is not one that this binary can work with.
+    /// When there is no database, or this binary cannot work with its schema.
     pub async fn open_without_migrating(figment: &Figment) -> Result<Self, OpenError> {
         let store = Self::open_unchecked(figment).await?;
         match migrate::inspect(&store.pool).await {
@@ -221,25 +227,25 @@ impl Store {
         Ok(Self::over(Pool::open_existing(&figment).await?))
     }
 
-    /// Closes the connections; nothing goes through afterwards. On SQLite, if no other process has the
-    /// database open, the file is whole by itself then: nothing is left in a write-ahead log.
+    /// Closes the connections; every later statement fails. On SQLite, if no other process has the
+    /// database open, the file is then complete by itself: the write-ahead log is empty.
     pub async fn close(&self) {
         self.pool.close_connections().await;
     }
 
-    /// Which database it is.
+    /// The engine, and on SQLite its file.
     pub fn engine(&self) -> &Engine {
         self.pool.engine()
     }
 
-    /// What was changed through this store.
+    /// Counters of the changes made through this store, for caches.
     pub fn revisions(&self) -> &Revisions {
         &self.revisions
     }
 
-    /// A mark that is the same as before only if nothing was written to the database meanwhile but
-    /// through this store; `None` where that cannot be told. No request waits for it, so a wait in vain
-    /// is not counted.
+    /// Data version of the SQLite file: equal to an earlier one only if nothing but this store has
+    /// written in between. `None` on PostgreSQL, which has no such counter. No request waits for
+    /// this read, so a pool time-out here is not counted.
     pub async fn data_version(&self) -> Result<Option<DataVersion>, StoreError> {
         with_timeout(async { Ok(self.pool.data_version().await?) }).await
     }
@@ -258,13 +264,13 @@ impl Store {
         self.note_read_only(with_timeout(work(&mut connection)).await)
     }
 
-    /// Runs `work` in one transaction and commits it if it succeeds; what it did is durable once
-    /// this answers `Ok`. On SQLite writers take turns; on both engines an `Err` from `work`, or a
-    /// request that is dropped halfway, leaves no trace.
+    /// Runs `work` in one transaction and commits it if `work` succeeds. Its changes are durable
+    /// once this answers `Ok`. On SQLite writers take turns. On both engines an `Err` from `work`,
+    /// or a request that is dropped halfway, leaves no trace.
     ///
-    /// Where the database undid the transaction because of others (a deadlock, say), `work` is run
-    /// once more, and so it has to be all that is done. A commit that failed is never tried again:
-    /// nobody knows whether it counts.
+    /// If the database undid the transaction because of other transactions (a deadlock, say),
+    /// `work` runs again, up to `MAX_ATTEMPTS` (4) times; so `work` must have no other effects. A
+    /// failed commit is never retried: its outcome is unknown.
     pub async fn write<T, E>(
         &self,
         work: impl Clone + AsyncFnOnce(&mut Connection) -> Result<T, E>,
@@ -288,9 +294,9 @@ impl Store {
         self.end(connection, outcome).await
     }
 
-    /// As [`Store::write`], for work that nobody waits for. Where it would wait for others' rows it
-    /// fails as unavailable, long before the database looks for a deadlock: so no request ever fails
-    /// because of it.
+    /// As [`Store::write`], for background work. If it would wait for rows that another transaction
+    /// has locked, it fails as unavailable after 100 ms, long before the database looks for a
+    /// deadlock; so no request fails because of it. It is not retried.
     pub async fn write_best_effort<T, E>(
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
@@ -305,18 +311,18 @@ impl Store {
         self.end(connection, outcome).await
     }
 
-    /// Ends the transaction of the connection, by what came of the work in it.
+    /// Commits the transaction of the connection if `outcome` is `Ok`, and undoes it otherwise.
     async fn end<T, E>(&self, connection: Connection, outcome: Result<T, E>) -> Result<T, E>
     where
         E: From<StoreError> + StdError + 'static,
     {
-        // before the connection goes back to the pool
+        // must come before the connection goes back to the pool
         let outcome = self.note_read_only(outcome);
         self.note_read_only(connection.end(outcome).await)
     }
 
-    /// Has the connections given up where the outcome tells that their server takes no writes, and
-    /// remembers where the disk takes none.
+    /// Looks for two kinds of error: a read-only server, whose connections the pool then discards,
+    /// and a disk that takes no writes, which [`Store::check`] remembers.
     fn note_read_only<T, E: StdError + 'static>(&self, outcome: Result<T, E>) -> Result<T, E> {
         if let Err(error) = &outcome {
             match meaning_of(error) {
@@ -328,8 +334,9 @@ impl Store {
         outcome
     }
 
-    /// Runs one statement as a transaction of its own, in one trip to the database; answers how many
-    /// rows it has touched once that is durable. It may count even if the request is dropped halfway.
+    /// Runs one statement as a transaction of its own, in one round trip. Answers the number of
+    /// rows that it touched once the commit is durable. The statement may take effect even if the
+    /// request is dropped halfway.
     async fn run(&self, statement: Statement, change: Change) -> Result<u64, StoreError> {
         let mut pending = PendingChanges::new(&self.revisions);
         pending.add(change);
@@ -340,12 +347,12 @@ impl Store {
         self.note_read_only(with_timeout(run).await)
     }
 
-    /// Why there is no connection.
+    /// Maps an error of acquiring a connection.
     fn unreachable(&self, error: sqlx::Error) -> StoreError {
         StoreError::unreachable(self.count_timeout(error))
     }
 
-    /// The error, counted if it is a wait in vain for a connection.
+    /// Returns the error, and counts it if it is a pool time-out.
     fn count_timeout(&self, error: sqlx::Error) -> sqlx::Error {
         if matches!(error, sqlx::Error::PoolTimedOut) {
             self.metrics.timed_out();
@@ -353,26 +360,26 @@ impl Store {
         error
     }
 
-    /// Moves what is in the write-ahead log of an SQLite database into its file and empties the log,
-    /// so that it holds nothing any more that was deleted. Waits for readers for no longer than others
-    /// do not feel; answers whether they let it. Always so on PostgreSQL, which has no such file of
-    /// ours.
+    /// Moves the content of SQLite's write-ahead log into the database file and empties the log, so
+    /// that the log holds no deleted data any more. It waits for readers for at most 40 ms, so that
+    /// writers do not notice. Answers whether the readers allowed it; always `true` on PostgreSQL,
+    /// which has no such file of ours.
     pub async fn truncate_wal(&self) -> Result<bool, StoreError> {
         with_timeout(async { Ok(self.pool.truncate_wal().await?) }).await
     }
 
-    /// How its connections are used at this moment.
+    /// Open, idle and maximal connections of each pool, now.
     pub fn load(&self) -> Vec<PoolLoad> {
         self.pool.load()
     }
 
-    /// What it counts.
+    /// Counters of the connections.
     pub fn metrics(&self) -> &ConnectionMetrics {
         &self.metrics
     }
 
-    /// Whether the database answers, takes writes, and has a schema that this binary can work with.
-    /// Where the disk has refused a write, one that changes nothing has to go through first.
+    /// Readiness check: the database answers, takes writes, and has a schema that this binary can
+    /// work with. After the disk refused a write, a write that changes nothing must succeed first.
     pub async fn check(&self) -> Result<(), StoreError> {
         migrate::check(&self.pool).await?;
         if self.disk_failed.load(Ordering::Relaxed) {
@@ -383,7 +390,7 @@ impl Store {
     }
 }
 
-/// What [`Pool`] reads, with the defaults of a service without Rocket's pool around it.
+/// Settings for [`Pool`] with the defaults that Rocket's pool would add.
 fn database_settings(figment: &Figment) -> Figment {
     figment
         .focus("databases.vestibule")
@@ -391,12 +398,12 @@ fn database_settings(figment: &Figment) -> Figment {
         .join(Serialized::default("connect_timeout", 5))
 }
 
-/// How often a transaction is begun that others undo.
+/// Attempts at a transaction that the database undoes because of other transactions.
 const MAX_ATTEMPTS: usize = 4;
 
-/// How long the database may take over what it was lent for. No statement takes so long; a peer that
-/// is gone, and has not said so, takes for ever. PostgreSQL ends what takes that long by itself, and
-/// SQLite has stopped waiting for others.
+/// Time limit for the work on one connection. No statement takes so long, but a connection whose
+/// peer vanished silently would wait for ever. PostgreSQL ends longer work by itself
+/// (`statement_timeout`, 10 s), and SQLite has stopped waiting for locks by then (5 s).
 const WORK_TIMEOUT: Duration = Duration::from_secs(12);
 
 async fn with_timeout<T, E: From<StoreError>>(
@@ -408,7 +415,7 @@ async fn with_timeout<T, E: From<StoreError>>(
     }
 }
 
-/// What the error code of the database means that is at the bottom of it, if there is one.
+/// Meaning of the database error code in the chain of causes, if there is one.
 fn meaning_of(error: &(dyn StdError + 'static)) -> Option<Meaning> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -420,7 +427,7 @@ fn meaning_of(error: &(dyn StdError + 'static)) -> Option<Meaning> {
     None
 }
 
-/// Why a database cannot be used.
+/// Why a database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
@@ -442,7 +449,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Connection {
     lent: ConnectionKind,
-    /// Dropped, and so counted, when the transaction is over.
+    /// Counted on drop, when the transaction is over.
     pending: PendingChanges,
 }
 
@@ -460,14 +467,15 @@ impl Connection {
         }
     }
 
-    /// Writes to the disk, and leaves all as it is.
+    /// Writes to the disk without changing anything.
     async fn write_nothing_new(&mut self) -> Result<(), StoreError> {
         sqlx::query("UPDATE nobody SET id = id").execute(self.raw()).await?;
         Ok(())
     }
 
-    /// Commits what was done if it succeeded, and undoes it otherwise. A commit that takes too long is
-    /// not waited for; but it goes on, and what it has changed is counted when it is over.
+    /// Commits if `outcome` is `Ok`, and undoes the transaction otherwise. A commit that exceeds
+    /// `WORK_TIMEOUT` (12 s) is not waited for; it continues in its own task, and its changes are
+    /// counted when it ends.
     async fn end<T, E: From<StoreError>>(self, outcome: Result<T, E>) -> Result<T, E> {
         let Self { lent, pending } = self;
         let ConnectionKind::Transaction(transaction) = lent else { return outcome };

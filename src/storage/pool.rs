@@ -1,4 +1,8 @@
-//! The connections, and all that differs between the engines but migrations.
+//! Connection pools, and every difference between the two engines except migrations.
+//!
+//! This module owns the pools, their settings and SQLite's pragmas. It must not know any table.
+//! [`super::server`] has the failure handling for PostgreSQL, [`super::write_batch`] the group
+//! commit for SQLite.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -26,13 +30,13 @@ use super::write_batch::{Statement, WriteBatcher};
 use crate::config::{SettingError, check_database};
 use crate::metrics::PoolLoad;
 
-/// The pool as Rocket manages it; configured at `databases.vestibule`.
+/// The pool as Rocket manages it; its settings are at `databases.vestibule`.
 #[derive(Database, Debug)]
 #[database("vestibule")]
 pub struct Db(pub(super) Pool);
 
-/// Connections to one database. On SQLite one of them writes and several read, so that writers
-/// queue here and not on the file's lock; on PostgreSQL they are all alike.
+/// Connections to one database. On SQLite one connection writes and several read, so that writers
+/// queue here and not on the file's lock. On PostgreSQL all connections are alike.
 #[derive(Clone, Debug)]
 pub struct Pool {
     engine: Engine,
@@ -50,14 +54,15 @@ enum EnginePool {
     Postgres(Server),
 }
 
-/// Which database it is.
+/// The engine, and on SQLite its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
     Sqlite { file: PathBuf },
     Postgres,
 }
 
-/// So that nobody works on another database than they think; a URL may hold a password.
+/// Names the database for an operator, so that a command does not run on the wrong one. The URL is
+/// left out: it may hold a password.
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,7 +87,7 @@ impl DatabaseSettings {
         figment.extract().map_err(|error| PoolError::Settings(Box::new(error)))
     }
 
-    /// All that can be checked without the database.
+    /// Checks the settings as far as possible without connecting.
     fn check(&self, figment: &Figment) -> Result<(), PoolError> {
         let wrong = |problem: String| wrong_url(figment, problem);
         check_database(&self.url).map_err(|error| wrong(error.to_string()))?;
@@ -103,14 +108,14 @@ fn wrong_url(figment: &Figment, problem: String) -> PoolError {
     PoolError::Setting(SettingError::new(figment, "databases.vestibule.url", problem))
 }
 
-/// What is done about an SQLite file that is not there.
+/// Treatment of a missing SQLite file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum IfMissing {
     Create,
     Fail,
 }
 
-/// Why no pool could be made.
+/// Why a pool cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     #[error("{0}")]
@@ -144,7 +149,7 @@ impl Pool {
         &self.engine
     }
 
-    /// A connection for statements that only read.
+    /// Acquires a connection for statements that only read.
     pub(super) async fn reader(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
         match &self.connections {
             EnginePool::Sqlite { readers, .. } => readers.acquire().await,
@@ -169,13 +174,14 @@ impl Pool {
 
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match &self.connections {
-            // a deferred transaction would find out only at its first write that another is ahead
+            // a deferred transaction would learn only at its first write that another writer is
+            // ahead
             EnginePool::Sqlite { writers, .. } => writers.begin_with("BEGIN IMMEDIATE").await,
             EnginePool::Postgres(server) => server.begin().await,
         }
     }
 
-    /// Runs the statement as a transaction of its own; answers how many rows it has touched.
+    /// Runs the statement as a transaction of its own; answers the number of rows that it touched.
     pub(super) async fn run(
         &self,
         statement: Statement,
@@ -192,8 +198,8 @@ impl Pool {
         }
     }
 
-    /// What is the same as before only if nobody but this pool has written; `None` on PostgreSQL, where
-    /// any number may.
+    /// Data version of the SQLite file: unchanged only if nothing but this pool has written. `None`
+    /// on PostgreSQL, where any number of nodes may write.
     pub(super) async fn data_version(&self) -> Result<Option<DataVersion>, sqlx::Error> {
         match &self.connections {
             EnginePool::Sqlite { writers, opened_connections, .. } => {
@@ -203,23 +209,26 @@ impl Pool {
         }
     }
 
-    /// Moves the write-ahead log into the file and empties it, on the connection that writes: so others'
-    /// writes are not taken for those of another process. `false` where a reader still needs the log.
+    /// Moves the write-ahead log into the file and empties it. Answers `false` if a reader still
+    /// needs the log. This runs on the writing connection, so that the data version does not take
+    /// our writes for those of another process.
     pub(super) async fn truncate_wal(&self) -> Result<bool, sqlx::Error> {
         let EnginePool::Sqlite { writers, .. } = &self.connections else { return Ok(true) };
         let writer = writers.acquire().await?;
-        // to its end even if the caller is gone: the connection is given back as it was
+        // in its own task: it must restore the connection's time-out even if the caller is gone
         tokio::spawn(truncate_wal(writer)).await.map_err(|_| sqlx::Error::WorkerCrashed)?
     }
 
-    /// Gives up connections to a server that takes no writes: another may be in its place by now.
+    /// Discards the connections to a server that takes no writes: another server may have replaced
+    /// it.
     pub(super) fn discard_read_only_connections(&self) {
         if let EnginePool::Postgres(server) = &self.connections {
             server.discard_read_only_connections();
         }
     }
 
-    /// Whether writes are taken, as far as that shows without one. SQLite finds out by a write alone.
+    /// Whether the database takes writes, as far as a read can tell. On SQLite only a write can
+    /// tell, so the answer is always `true`.
     pub(super) async fn is_writable(&self) -> Result<bool, sqlx::Error> {
         match &self.connections {
             EnginePool::Sqlite { .. } => Ok(true),
@@ -227,21 +236,22 @@ impl Pool {
         }
     }
 
-    /// A transaction that gives up where others hold what it wants. On SQLite writers take turns
-    /// anyway.
+    /// Begins a transaction that fails after 100 ms of waiting for a locked row. On SQLite writers
+    /// take turns, so no such limit is set.
     pub(super) async fn begin_with_lock_timeout(
         &self,
     ) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let mut transaction = self.begin().await?;
         if self.engine == Engine::Postgres {
-            // a tenth of the time after which the server looks for deadlocks
+            // a tenth of `deadlock_timeout`, after which the server looks for deadlocks (1 s by
+            // default)
             transaction.execute("SET LOCAL lock_timeout = '100ms'").await?;
         }
         Ok(transaction)
     }
 
-    /// Runs `work` on a connection beside the pool, which may take its time, and closes that whatever
-    /// comes of it.
+    /// Runs `work`, which may be slow, on a connection outside the pool, and closes the connection
+    /// in every case.
     pub(super) async fn on_dedicated_connection<T, E: From<StoreError>>(
         &self,
         work: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, E>,
@@ -276,17 +286,17 @@ impl Pool {
         }
     }
 
-    /// Connects to a database that is there already. Nothing is logged: who asks is told.
+    /// Connects to an existing database. It logs nothing: the caller reports the error.
     pub(super) async fn open_existing(figment: &Figment) -> Result<Self, PoolError> {
         Self::open(figment, IfMissing::Fail).await
     }
 
-    /// Connects to a database, and makes the file where there is none.
+    /// Connects to a database, and creates the SQLite file if it is missing.
     pub(super) async fn open_or_create(figment: &Figment) -> Result<Self, PoolError> {
         Self::open(figment, IfMissing::Create).await
     }
 
-    /// Checks the settings of the database, focused on, without connecting.
+    /// Checks the settings of `figment`, which is focused on the database, without connecting.
     pub(super) fn check_settings(figment: &Figment) -> Result<(), PoolError> {
         DatabaseSettings::read(figment)?.check(figment)
     }
@@ -306,7 +316,7 @@ impl Pool {
 
         settings.check(figment)?;
         let wrong = |problem: String| wrong_url(figment, problem);
-        // the URL is not repeated: it may hold a password
+        // the error leaves the URL out: it may hold a password
         let options = AnyConnectOptions::from_str(&settings.url)
             .map_err(|_| wrong("expected sqlite://path or postgres://user@host/name".to_owned()))?;
         let timeout = Duration::from_secs(settings.connect_timeout);
@@ -324,7 +334,7 @@ impl Pool {
                             false => PoolError::File { file: file.clone(), source },
                         })?;
                     }
-                    // one that may not be looked at is the connection's business
+                    // if the file cannot be examined, connecting gives the error
                     IfMissing::Fail if file.try_exists().unwrap_or(true) => {}
                     IfMissing::Fail => return Err(PoolError::NoFile { file }),
                 }
@@ -333,7 +343,7 @@ impl Pool {
                 let count = settings.max_connections.min(8);
                 let readers =
                     sqlite(count, timeout, "PRAGMA query_only = ON", &ConnectionCounter::default());
-                // the writer first: it turns the file into one with a write-ahead log
+                // the writer connects first: it switches the file to write-ahead logging
                 let writers = writers.connect_with(options.clone()).await?;
                 let readers = readers.connect_with(options).await?;
                 Ok(Self {
@@ -361,7 +371,7 @@ impl Pool {
     }
 }
 
-/// The file that an SQLite URL names; `None` for every other URL.
+/// File named by an SQLite URL; `None` for every other URL.
 pub(super) fn file_of(url: &str) -> Option<PathBuf> {
     let options =
         SqliteConnectOptions::from_str(url).ok().filter(|_| url.starts_with("sqlite:"))?;
@@ -378,10 +388,10 @@ pub(super) fn sqlite(
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(timeout)
-        // there is no server that could be gone
+        // an embedded database has no server that could be gone
         .test_before_acquire(false)
-        // SQLite ends a transaction by itself where the disk fails, and the driver, whose rollback is
-        // then refused, takes it for open ever after
+        // if the disk fails, SQLite ends a transaction by itself; then it refuses the driver's
+        // rollback, and the driver considers the transaction open for ever
         .before_acquire(|connection, _| {
             Box::pin(async move { Ok(!connection.is_in_transaction()) })
         })
@@ -392,18 +402,18 @@ pub(super) fn sqlite(
 }
 
 async fn truncate_wal(mut writer: PoolConnection<Any>) -> Result<bool, sqlx::Error> {
-    // writers wait while this waits for readers
+    // 40 ms only: all writers wait while this waits for readers
     writer.execute("PRAGMA busy_timeout = 40").await?;
     let emptied = writer.fetch_one("PRAGMA wal_checkpoint(TRUNCATE)").await;
     if let Err(error) = writer.execute(BUSY_TIMEOUT).await {
         writer.close().await?;
         return Err(error);
     }
-    // whether it was kept from it
+    // the first column says whether readers blocked it
     Ok(emptied?.try_get::<i32, _>(0)? == 0)
 }
 
-/// How long a connection waits for a lock of another, in milliseconds.
+/// Time limit for waiting on a lock of another connection: 5000 ms.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
 
 async fn prepare(
@@ -415,7 +425,7 @@ async fn prepare(
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
-        // deleted rows leave nothing readable behind in the file
+        // SQLite overwrites deleted rows with zeros, so the file keeps no readable rest
         "PRAGMA secure_delete = ON",
         last_pragma,
     ] {
@@ -424,7 +434,7 @@ async fn prepare(
     Ok(())
 }
 
-/// Creates the file, and the folder around it, for its owner alone.
+/// Creates the file (mode 0600) and its folder (mode 0700) for the owner alone.
 fn create_private(file: &Path) -> io::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let mut builder = fs::DirBuilder::new();
@@ -436,7 +446,7 @@ fn create_private(file: &Path) -> io::Result<()> {
     open_private(file).map(drop)
 }
 
-/// Opens the file, and creates it for its owner alone where it is missing.
+/// Opens the file for writing; creates it with mode 0600 if it is missing.
 pub(super) fn open_private(file: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -454,7 +464,7 @@ impl rocket_db_pools::Pool for Pool {
     async fn init(figment: &Figment) -> Result<Self, PoolError> {
         let pool = Self::open_or_create(figment).await;
         if let Err(error) = &pool {
-            // Rocket's own log of it is off
+            // Rocket's own log of this error is off
             tracing::error!("{}", super::chain(error));
         }
         pool
@@ -464,8 +474,8 @@ impl rocket_db_pools::Pool for Pool {
         Ok(self.reader().await?)
     }
 
-    /// Asked for when a shutdown begins; but then requests are still being answered. The program
-    /// closes the connections when the last one is: [`super::Store::close`].
+    /// Does nothing. Rocket calls this when a shutdown begins, while it still answers requests. The
+    /// program closes the connections after the last response: [`super::Store::close`].
     async fn close(&self) {}
 }
 

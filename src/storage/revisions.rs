@@ -1,39 +1,43 @@
-//! What was changed lately, for whoever keeps what they have read (docs/decisions/0030).
+//! Revision counters of sessions and accounts, by which caches notice changes
+//! (docs/decisions/0030).
 //!
-//! Statements that end or change what a token opens say so on their [`super::Connection`]. Once its
-//! transaction is over, and before anybody is answered, [`Revisions`] counts it: after the commit, so
-//! that whoever reads from then on reads what it left. A transaction that failed is counted as well,
-//! since nobody knows whether its commit did.
+//! A statement that ends a session, or changes the data behind a token, says so on its
+//! [`super::Connection`]. [`Revisions`] counts the change once the transaction is over and before
+//! the caller gets its answer. After the commit, so that each later read sees the change. A failed
+//! transaction is counted as well, since it is unknown whether its commit took effect.
+//!
+//! This module knows ids only. Changes by other processes are the subject of
+//! [`super::data_version`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::{AccountId, SessionId};
 
-/// Two that share a mark make each other's readers look again, and no more.
+/// Number of counters. Two ids that share a counter only cause one read too many.
 const BUCKETS: usize = 8_192;
 
-/// Something that was changed.
+/// The subject of a change.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
     Session(SessionId),
     Account(AccountId),
-    /// Nobody counts which: a client and its sessions, or what the janitor removes.
+    /// Any number of sessions: a client and its sessions, or the rows that the janitor removes.
     Everything,
 }
 
-/// When a read began, as changes are counted.
+/// Value of the change counter when a read began.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Revision(u64);
 
-/// Counts what is changed through one [`super::Store`]. Cheap to clone.
+/// Counters of the changes made through one [`super::Store`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Revisions(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     count: AtomicU64,
-    /// What the count was at the latest change of whatever has this mark.
+    /// Value of `count` at the latest change, per bucket of ids.
     latest: Box<[AtomicU64]>,
     latest_of_all: AtomicU64,
 }
@@ -47,13 +51,13 @@ impl Default for Revisions {
 }
 
 impl Revisions {
-    /// To be asked for before a read begins.
+    /// The current revision. A reader must ask for it before its read begins.
     pub fn current(&self) -> Revision {
         Revision(self.0.count.load(Ordering::SeqCst))
     }
 
-    /// Whether what was read of a session, its account and its client may have changed since a read
-    /// that began at `revision`.
+    /// Whether a session, its account or its client may have changed since a read that began at
+    /// `revision`.
     pub fn changed_since(
         &self,
         revision: Revision,
@@ -75,14 +79,14 @@ impl Revisions {
         latest.fetch_max(count, Ordering::SeqCst);
     }
 
-    /// By the random end of a UUIDv7.
+    /// Counter of an id, by the random last bytes of the UUIDv7.
     fn bucket(&self, id: uuid::Uuid) -> &AtomicU64 {
         let [.., high, low] = *id.as_bytes();
         &self.0.latest[usize::from(u16::from_be_bytes([high, low])) % BUCKETS]
     }
 }
 
-/// What a transaction has changed; counted when it is dropped, whatever became of it.
+/// Changes of one transaction; counted on drop, whatever the outcome of the transaction.
 #[derive(Debug)]
 pub(super) struct PendingChanges {
     revisions: Revisions,

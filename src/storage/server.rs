@@ -1,4 +1,10 @@
-//! Connections to a PostgreSQL server, which may be gone, and come back, or say nothing any more.
+//! Connection pool for a PostgreSQL server that may be gone, silent, or read-only.
+//!
+//! | State of the server | Treatment |
+//! |---|---|
+//! | refuses connections | waiting requests fail after `PROBE_AFTER` (250 ms) |
+//! | silent: the peer is gone | a ping fails after `PING_TIMEOUT` (1 s), then idle connections go |
+//! | takes no writes | connections from before the discovery are closed |
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,15 +16,15 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a connection may take to say that it is alive.
+/// Time limit for a ping of a connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a request waits for a connection before somebody looks whether the server is there.
+/// Time that a request waits for a connection before it probes the server.
 const PROBE_AFTER: Duration = Duration::from_millis(250);
-/// For how long nobody looks again.
+/// Time after a successful probe without another one.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// For each connection of the service. Where a node vanishes in the midst of its work, its rows are
-/// free after the second; with both the server ends what no request waits for any more.
+/// Time limits of each connection. The second (15 s) frees the row locks of a node that vanished in
+/// the midst of its work. With both, the server ends work that no request waits for any more.
 const SESSION_TIMEOUTS: &str =
     "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '15s'";
 
@@ -27,19 +33,20 @@ const SESSION_TIMEOUTS: &str =
 pub(super) struct Server {
     pool: AnyPool,
     options: AnyConnectOptions,
-    /// When the server was last seen by somebody who had waited.
+    /// Time of the last successful probe by a waiting request.
     seen: Arc<tokio::sync::Mutex<Option<Instant>>>,
     read_only: Arc<ReadOnlySince>,
 }
 
 impl Server {
-    /// Connects at once. `patience` is for that, and for each time a connection is wanted.
+    /// Connects at once. `patience` is the time limit for the first connection, and for each
+    /// acquisition of a connection.
     pub async fn connect(
         options: AnyConnectOptions,
         max_connections: u32,
         patience: Duration,
     ) -> Result<Self, sqlx::Error> {
-        // a pool would only say that it took too long
+        // a single connection gives the real error; a pool would only report a time-out
         let first = timeout(patience, options.connect()).await;
         first.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
 
@@ -60,7 +67,7 @@ impl Server {
                 let is_kept = when_acquired.keeps(&known);
                 Box::pin(async move { Ok(is_kept && silence.keeps(connection, &known).await) })
             })
-            // and so would the one with which it takes a connection back
+            // and so would its own test on release
             .after_release(move |connection, known| {
                 let silence = Arc::clone(&on_release);
                 let is_kept = when_released.keeps(&known);
@@ -71,7 +78,7 @@ impl Server {
         Ok(Self { pool, options, seen: Arc::default(), read_only })
     }
 
-    /// How the database writes text, such as `UTF8`.
+    /// Encoding of the database, such as `UTF8`.
     pub async fn encoding(&self) -> Result<String, sqlx::Error> {
         let sql = "SELECT current_setting('server_encoding')";
         sqlx::query_scalar(sql).fetch_one(&mut *self.acquire().await?).await
@@ -81,8 +88,8 @@ impl Server {
         &self.pool
     }
 
-    /// A connection of the pool. While the server refuses connections the pool would go on asking
-    /// until its time is over; requests are told at once.
+    /// Acquires a connection of the pool. While the server refuses connections, the pool would
+    /// retry until its time limit; here requests fail at once.
     pub async fn acquire(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
         tokio::select! {
             biased;
@@ -94,7 +101,7 @@ impl Server {
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let begun = Transaction::begin(self.acquire().await?, None::<SqlStr>).await;
         match begun {
-            // it died since it was last seen alive, and nothing was done yet
+            // the connection died since its last ping, and the transaction has done nothing yet
             Err(sqlx::Error::Io(_)) => {
                 Transaction::begin(self.acquire().await?, None::<SqlStr>).await
             }
@@ -102,13 +109,13 @@ impl Server {
         }
     }
 
-    /// Gives up the connections that there are: the server behind them takes no writes. A new one may
-    /// lead to another server, or to the same one when it takes them again.
+    /// Closes the present connections on their next use: the server behind them takes no writes. A
+    /// new connection may lead to another server, or to the same one once it takes writes again.
     pub fn discard_read_only_connections(&self) {
         self.read_only.note();
     }
 
-    /// Whether the server takes writes; where it does not, connections to it are given up.
+    /// Whether the server takes writes. If not, its connections are discarded.
     pub async fn is_writable(&self) -> Result<bool, sqlx::Error> {
         const SQL: &str = "
             SELECT CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'
@@ -121,8 +128,8 @@ impl Server {
         Ok(is_writable == 1)
     }
 
-    /// Ends when the server refuses a connection. One request looks for all that wait: they may be
-    /// waiting because the pool is full, and the server be busy as it is.
+    /// Ends when the server refuses a connection. One request probes for all that wait. A wait does
+    /// not prove a failure: the pool may be full, and the server just busy.
     async fn refusal(&self) -> sqlx::Error {
         loop {
             sleep(PROBE_AFTER).await;
@@ -135,7 +142,7 @@ impl Server {
                     *seen = Some(Instant::now());
                     let _ = connection.close().await;
                 }
-                // too many connections: it is there
+                // too_many_connections: the server is there
                 Err(sqlx::Error::Database(error)) if error.code().is_some_and(|c| c == "53300") => {
                     *seen = Some(Instant::now());
                 }
@@ -145,8 +152,9 @@ impl Server {
     }
 }
 
-/// When a server was last found to take no writes. Connections from before then are given up; at most
-/// once in [`PROBE_INTERVAL`], so that a standby is not flooded with new ones.
+/// Time when the server was last found to take no writes. Older connections are closed. The time
+/// moves at most once in [`PROBE_INTERVAL`] (1 s), so that a standby is not flooded with new
+/// connections.
 #[derive(Debug, Default)]
 struct ReadOnlySince(Mutex<Option<Instant>>);
 
@@ -158,15 +166,16 @@ impl ReadOnlySince {
         }
     }
 
-    /// Whether the connection was opened since.
+    /// Whether the connection was opened after that time.
     fn keeps(&self, known: &PoolConnectionMetadata) -> bool {
         let noticed = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noticed.is_none_or(|noticed| known.age < noticed.elapsed())
     }
 }
 
-/// When a connection was found to be silent: its peer is gone and has not said so. Whatever was not
-/// used since then has most likely lost its peer as well, and nobody waits to find out.
+/// Time when a connection was last found to be silent: its peer is gone without a word. A
+/// connection that was not used since then has most likely lost its peer as well, so the pool
+/// closes it without a ping that a request would wait for.
 #[derive(Debug, Default)]
 struct SilentPeers(Mutex<Option<Instant>>);
 

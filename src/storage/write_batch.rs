@@ -1,10 +1,11 @@
-//! Statements that are transactions by themselves, and the commits that they share on SQLite
-//! (docs/decisions/0031).
+//! Group commit: single-statement transactions that share commits on SQLite (docs/decisions/0031).
 //!
-//! A transaction of one statement takes one trip to the database and not three. On SQLite, where
-//! writers take turns and a commit waits for the disk, one task runs all of them: those that have come
-//! meanwhile are committed together, and answered when that is durable. PostgreSQL shares commits by
-//! itself.
+//! A transaction of one statement takes one round trip and not three. On SQLite writers take turns,
+//! and each commit waits for the disk. So one task runs all these statements: it commits those that
+//! have queued up meanwhile together, and answers each of them once the commit is durable.
+//! PostgreSQL does group commit by itself, so [`super::Pool`] does not use this module there.
+//!
+//! It must not know any table; a statement arrives ready to run.
 
 use std::io;
 
@@ -17,17 +18,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::revisions::PendingChanges;
 
-/// So many share a commit at most, since whoever came first waits for all of them.
+/// Largest batch. The first statement of a batch waits for all the others, so the batch is bounded.
 const MAX_BATCH: usize = 64;
 
-/// A statement with all that it needs.
+/// A statement with its bound values.
 pub(super) type Statement = Query<'static, Any, AnyArguments>;
 
-/// Where statements wait for the one connection that writes. Cheap to clone.
+/// Queue in front of the one connection that writes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct WriteBatcher(mpsc::UnboundedSender<QueuedWrite>);
 
-/// A statement that waits. It is run even if whoever asked has gone.
+/// A queued statement. It runs even if its caller is gone.
 struct QueuedWrite {
     statement: Statement,
     waiter: Waiter,
@@ -39,7 +40,8 @@ struct Waiter {
 }
 
 impl Waiter {
-    /// What has changed counts before anybody hears of it.
+    /// Counts the changes before the caller gets its answer, so that no cache serves old data after
+    /// it.
     fn answer(self, outcome: Result<u64, Error>) {
         drop(self.pending);
         let _ = self.answer.send(outcome);
@@ -47,14 +49,14 @@ impl Waiter {
 }
 
 impl WriteBatcher {
-    /// A line whose task ends with its last clone.
+    /// Starts the task, which ends when the last clone is dropped.
     pub fn new(writers: AnyPool) -> Self {
         let (batcher, mut waiting) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let mut batch = Vec::new();
             while waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
                 let writer = writers.acquire().await;
-                // while another had the connection, more have come
+                // more statements may have queued up while another writer had the connection
                 while batch.len() < MAX_BATCH
                     && let Ok(late) = waiting.try_recv()
                 {
@@ -71,7 +73,7 @@ impl WriteBatcher {
         Self(batcher)
     }
 
-    /// Answers how many rows the statement has touched, once that is durable.
+    /// Runs the statement. Answers the number of rows that it touched, once the commit is durable.
     pub async fn run(&self, statement: Statement, pending: PendingChanges) -> Result<u64, Error> {
         let (answer, answered) = oneshot::channel();
         let waiting = QueuedWrite { statement, waiter: Waiter { pending, answer } };
@@ -80,7 +82,7 @@ impl WriteBatcher {
     }
 }
 
-/// Runs all of them, and tells each what it came to.
+/// Runs a batch and gives each waiter its outcome.
 async fn run(writer: PoolConnection<Any>, batch: Vec<QueuedWrite>) {
     let (statements, waiters): (Vec<Statement>, Vec<Waiter>) =
         batch.into_iter().map(|waiting| (waiting.statement, waiting.waiter)).unzip();
@@ -96,8 +98,8 @@ async fn run(writer: PoolConnection<Any>, batch: Vec<QueuedWrite>) {
     }
 }
 
-/// Answers what each has come to, once that is durable. An error is that of all: nobody knows whether
-/// they count.
+/// Runs the statements and commits them together; answers each outcome once the commit is durable.
+/// An `Err` is the outcome of all the statements: it is unknown whether they took effect.
 async fn run_in_one_transaction(
     mut writer: PoolConnection<Any>,
     statements: Vec<Statement>,
@@ -115,7 +117,7 @@ async fn run_in_one_transaction(
     for statement in statements {
         match statement.execute(&mut *transaction).await {
             Ok(done) => outcomes.push(Ok(done.rows_affected())),
-            // that leaves no trace, and takes nobody along
+            // a violated constraint undoes its own statement only
             Err(error) if is_violation(&error) => outcomes.push(Err(error)),
             Err(error) => return Err(error),
         }
@@ -124,12 +126,12 @@ async fn run_in_one_transaction(
     Ok(outcomes)
 }
 
-/// Whether the statement was refused for what it says. Other errors may have ended the transaction.
+/// Whether a constraint refused the statement. Any other error may have ended the transaction.
 fn is_violation(error: &Error) -> bool {
     matches!(error, Error::Database(database) if database.kind() != ErrorKind::Other)
 }
 
-/// The same once more, for another who asked.
+/// Copy of the error for another waiter; `sqlx::Error` is not `Clone`.
 fn clone_error(error: &Error) -> Error {
     match error {
         Error::PoolTimedOut => Error::PoolTimedOut,
@@ -151,7 +153,7 @@ mod tests {
     use crate::storage::pool::sqlite;
     use crate::storage::revisions::Revisions;
 
-    /// A line, the connection that it waits for, and a table of numbers that are there once.
+    /// A batcher, its pool with the one writing connection, and a table of unique numbers.
     struct Fixture {
         batcher: WriteBatcher,
         writers: AnyPool,
@@ -177,7 +179,7 @@ mod tests {
             self.batcher.run(statement, PendingChanges::new(&Revisions::default())).await
         }
 
-        /// What these come to that wait while another has the connection.
+        /// Outcomes of statements that queue up while another writer has the connection.
         async fn run_behind_another(&self, statements: Vec<Statement>) -> Vec<Result<u64, Error>> {
             let writer = self.writers.acquire().await.unwrap();
             let mut all = Box::pin(join_all(statements.into_iter().map(|one| self.run(one))));

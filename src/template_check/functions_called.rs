@@ -1,4 +1,6 @@
-//! What templates say, as it stands in them: the calls of `t` and `rich`.
+//! Scanner for the calls of `t` and `rich` in a template's text.
+//!
+//! It works on the text, so it also sees calls in branches that no sample renders.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +11,9 @@ use super::Finding;
 pub(super) struct FunctionCall {
     pub file: String,
     pub line: usize,
-    /// `None` where the key is not written out.
+    /// `None` if the key is not a string literal.
     pub key: Option<String>,
-    /// The names of the other arguments.
+    /// Names of the other arguments.
     pub arguments: BTreeSet<String>,
 }
 
@@ -50,7 +52,7 @@ pub(super) fn functions_called(file: &str, text: &str) -> Vec<FunctionCall> {
     found
 }
 
-/// The arguments up to the closing parenthesis.
+/// Splits the arguments up to the closing parenthesis.
 fn arguments(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let (mut start, mut depth, mut quote) = (0, 0_usize, None);

@@ -1,5 +1,8 @@
-//! Proof-reading: whether every letter and page can be rendered in every language, and what each
-//! looks like. For `vestibule templates`, and for the tests.
+//! Template check: renders every letter and page in every language and reports faults. `vestibule
+//! templates` and the tests use it.
+//!
+//! It owns the findings and the previews ([`TemplateCheck::preview`]). The samples belong to `mail`
+//! and `web`.
 
 mod functions_called;
 mod preview;
@@ -21,18 +24,18 @@ use crate::web::views::{chosen_messages, samples};
 use crate::web::{Pages, problem_types};
 use functions_called::{FunctionCall, functions_called};
 
-/// The letters and pages as the settings in force make them.
+/// Check of the letters and pages under the settings in force.
 #[derive(Debug)]
 pub struct TemplateCheck {
     templates: Templates,
     settings: Settings,
 }
 
-/// Something that should be mended.
+/// A fault in a template or message file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     pub file: String,
-    /// From 1.
+    /// Line number, from 1.
     pub line: usize,
     pub what: String,
 }
@@ -43,7 +46,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Why nothing could be read or written.
+/// Why the templates cannot be loaded, rendered or previewed at all.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateCheckError {
     #[error(transparent)]
@@ -61,7 +64,8 @@ pub enum TemplateCheckError {
 }
 
 impl TemplateCheck {
-    /// Reads the words. What keeps the service from starting is an error here.
+    /// Loads the templates and messages. A fault that keeps the service from starting is an error
+    /// here.
     pub fn read(settings: Settings, figment: &Figment) -> Result<Self, TemplateCheckError> {
         let templates = assembly::load_templates(&settings, figment)?;
         Ok(Self { templates, settings })
@@ -71,7 +75,7 @@ impl TemplateCheck {
         Self { templates, settings }
     }
 
-    /// Everything that is wrong, in the order of files and lines.
+    /// All faults, ordered by file and line.
     pub fn check(&self) -> Result<Vec<Finding>, TemplateCheckError> {
         let mut findings = BTreeSet::new();
         self.check_words(&mut findings);
@@ -79,7 +83,7 @@ impl TemplateCheck {
         Ok(findings.into_iter().collect())
     }
 
-    /// What makes a letter or a page fail; it would fail for everybody.
+    /// Faults that make a letter or a page fail for every recipient or visitor.
     pub fn failures(&self) -> Result<Vec<Finding>, TemplateCheckError> {
         let mut findings = BTreeSet::new();
         self.check_rendering(&self.templates, &mut findings)?;
@@ -90,7 +94,7 @@ impl TemplateCheck {
         self.templates.messages()
     }
 
-    /// Whether the keys and variables that are used are those that there are.
+    /// Checks that each used key and variable exists, and that each message is used.
     fn check_words(&self, findings: &mut BTreeSet<Finding>) {
         let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (_, source) in self.templates.sources() {
@@ -122,7 +126,7 @@ impl TemplateCheck {
         }
     }
 
-    /// Whether what a template says can be said in every language.
+    /// Checks that every language has the message of a call, and that the variables match.
     fn check_call(&self, call: &FunctionCall, key: &str, findings: &mut BTreeSet<Finding>) {
         let messages = self.messages();
         let Some(english) = messages.phrases(Language::ENGLISH).get(key) else {
@@ -155,7 +159,8 @@ impl TemplateCheck {
         }
     }
 
-    /// Whether every kind of problem is explained, except in English, which the program speaks.
+    /// Checks that the language explains every problem type. English is exempt: its explanations
+    /// are in the code.
     fn check_problems(&self, language: Language, findings: &mut BTreeSet<Finding>) {
         let messages = self.messages();
         if language == Language::ENGLISH || !messages.is_compiled_in(language) {
@@ -178,7 +183,7 @@ impl TemplateCheck {
         }
     }
 
-    /// Whether everything that is there is used.
+    /// Checks that each message of the language is used.
     fn check_use(
         &self,
         language: Language,
@@ -201,7 +206,7 @@ impl TemplateCheck {
         }
     }
 
-    /// Renders everything.
+    /// Renders every sample of every page and letter in every language.
     fn check_rendering(
         &self,
         templates: &Templates,
@@ -257,7 +262,7 @@ fn located(name: &str, error: TemplateError) -> Finding {
     }
 }
 
-/// Of the samples of one page or letter, the number that tells them apart.
+/// Numbers the samples of one page or letter: `name-1`, `name-2`, …
 fn numbered(names: &mut BTreeMap<String, usize>, name: &str) -> String {
     let number = names.entry(name.to_owned()).or_default();
     *number += 1;

@@ -1,4 +1,4 @@
-//! Every letter and page as a file, to be looked at.
+//! Preview: writes every letter and page as a file, to look at in a browser.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use crate::web::Pages;
 use crate::web::views::samples;
 
 impl TemplateCheck {
-    /// Writes every page and letter with its samples into a folder, in one language or in all, with
-    /// an index. Answers where the index is.
+    /// Writes every page and letter with its samples into a folder, in one language or in all, and
+    /// an index. Answers the path of the index.
     pub fn preview(
         &self,
         folder: &Path,

@@ -1,4 +1,4 @@
-//! Where in which file a template is wrong.
+//! Location of template errors: the file and the line.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use tera::ErrorKind;
 
 use super::{Source, TemplateError};
 
-/// The error with the file and the line that it is in.
+/// Adds the file and the line to an error of the template engine.
 pub(super) fn located(error: tera::Error, sources: &BTreeMap<String, Source>) -> TemplateError {
     let place = match error.kind() {
         ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
@@ -34,9 +34,9 @@ pub(super) fn located(error: tera::Error, sources: &BTreeMap<String, Source>) ->
     }
 }
 
-/// What is unknown to a template (a function, a component) comes as a text of several reports, each
-/// with `error: …` and `--> name:line:column`. The first that is in a file of the operator's, else
-/// the first.
+/// Picks one of several reports. Tera reports unknown functions and components as one text of
+/// several reports, each with `error: …` and `--> name:line:column`. The first report in an
+/// operator's file wins, else the first.
 fn among(reports: &str, sources: &BTreeMap<String, Source>) -> Option<(String, usize, String)> {
     let mut problem = "";
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! What templates say their words with: `t`, `rich`, `message`, `date` and `span`.
+//! Template functions for messages: `t`, `rich`, `message`, `date` and `span`.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use tera::{Kwargs, State, Tera, TeraResult, Value};
 use crate::clock::Timestamp;
 use crate::messages::{Arguments, Language, Messages, MissingMessage};
 
-/// They stand around a value while it is a part of a message: for internal use by definition
-/// (Unicode §23.7), and taken out of every value.
+/// Markers around a value inside a message, until the message is HTML. Both characters are for
+/// internal use by definition (Unicode §23.7), and are removed from every value.
 const OPENING: char = '\u{fdd0}';
 const CLOSING: char = '\u{fdd1}';
 
-/// What happens where a message lacks something.
+/// Treatment of a message with a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
-    /// It is said as well as possible.
+    /// The text is rendered as completely as possible.
     Lenient,
     /// The template fails.
     Strict,
 }
 
 thread_local! {
-    /// The language of what is being rendered: a function in a component is told nothing of the
-    /// context, and an engine for each language would hold all templates once more.
+    /// Language of the current rendering. It is a thread-local because Tera gives a function inside
+    /// a component no context, and one engine per language would hold all templates once more.
     static CURRENT_LANGUAGE: Cell<Language> = const { Cell::new(Language::ENGLISH) };
 }
 
-/// Renders in the language.
+/// Runs `render` with `language` as the current language.
 pub(super) fn with_language<R>(language: Language, render: impl FnOnce() -> R) -> R {
     let before = CURRENT_LANGUAGE.replace(language);
     let rendered = render();
@@ -67,7 +67,7 @@ impl Translator {
         Ok(arguments.text(name, value.to_string()))
     }
 
-    /// All arguments but `key`, texts changed by `change`.
+    /// All arguments except `key`, with `change` applied to each text.
     fn arguments(&self, given: &Kwargs, change: fn(&str) -> String) -> TeraResult<Arguments> {
         let mut arguments = Arguments::default();
         for (name, value) in given.iter() {
@@ -86,8 +86,8 @@ impl Translator {
         self.format(given.must_get::<&str>("key")?, &arguments)
     }
 
-    /// `rich(key="…", name=value, …)`: HTML, in which every text that was given stands out and is
-    /// isolated from what is around it (R37).
+    /// `rich(key="…", name=value, …)`: HTML in which each text argument stands out and is isolated
+    /// from the text around it (R37).
     fn rich(&self, given: &Kwargs, state: &State<'_>) -> TeraResult<Value> {
         let arguments = self.arguments(given, |text| {
             let inner = text.replace([OPENING, CLOSING], "");
@@ -101,7 +101,7 @@ impl Translator {
         Ok(Value::safe_string(&html))
     }
 
-    /// `message(of=…)`: what the code has chosen to say, as `key` and `arguments`.
+    /// `message(of=…)`: a message that the code has chosen, as `key` and `arguments`.
     fn message(&self, given: &Kwargs) -> TeraResult<String> {
         let of = given.must_get::<&Value>("of")?;
         let key = of.get_from_path("key").and_then(Value::as_str).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Translator {
     }
 }
 
-/// Lets the templates of `tera` speak, in the language of [`with_language`].
+/// Registers the functions with `tera`. They use the language of [`with_language`].
 pub(super) fn register(tera: &mut Tera, messages: &Messages, strictness: Strictness) {
     let speaker = Translator { messages: messages.clone(), strictness };
     let by = speaker.clone();

@@ -1,6 +1,8 @@
-//! The templates of letters and pages: compiled in, and each one replaceable by a file.
+//! Templates of letters and pages (Tera): compiled in, and each one replaceable by an operator's
+//! file.
 //!
-//! Their words are [`Messages`], in the language that is rendered in.
+//! This module owns loading, overriding and rendering. The texts in a template come from
+//! [`Messages`], in the language of the rendering. It must not know any single letter or page.
 
 mod error_location;
 mod functions;
@@ -22,7 +24,7 @@ pub use functions::Strictness;
 #[folder = "templates/"]
 struct Embedded;
 
-/// All templates, parsed, with the words for them; cheap to clone.
+/// All templates, parsed, with their messages. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Templates(Arc<Inner>);
 
@@ -36,13 +38,13 @@ struct Inner {
 /// The text of a template.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// What errors call it: the path of the operator's file, or where it stands in this repository.
+    /// Name in errors: the path of the operator's file, or the path in this repository.
     pub file: String,
     pub text: Cow<'static, str>,
     pub is_override: bool,
 }
 
-/// Why the templates cannot be used, or one of them not be rendered.
+/// Why the templates cannot be loaded, or a template cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     #[error("cannot read the template {}: {source}", file.display())]
@@ -56,8 +58,8 @@ pub enum TemplateError {
 }
 
 impl Templates {
-    /// Parses the compiled-in templates, with the files of the same name in `overrides` in their
-    /// place.
+    /// Parses the compiled-in templates. A file of the same name in `overrides` replaces a
+    /// template.
     pub fn load(overrides: Option<&Path>, messages: &Messages) -> Result<Self, TemplateError> {
         let mut sources = BTreeMap::new();
         for name in Embedded::iter() {
@@ -75,7 +77,7 @@ impl Templates {
         Self::parse(sources, messages, Strictness::Lenient)
     }
 
-    /// The same templates, which fail where a message lacks something.
+    /// The same templates in strict mode: rendering fails if a message has a gap.
     pub fn strict(&self) -> Result<Self, TemplateError> {
         Self::parse(self.0.sources.clone(), &self.0.messages, Strictness::Strict)
     }
@@ -93,7 +95,7 @@ impl Templates {
         Ok(Self(Arc::new(Inner { tera, messages: messages.clone(), sources })))
     }
 
-    /// Renders a template with the members of `common` and `context`; the latter win.
+    /// Renders a template with the members of `common` and `context`; `context` wins.
     pub fn render(
         &self,
         language: Language,
@@ -107,13 +109,13 @@ impl Templates {
             .map_err(|error| error_location::located(error, &self.0.sources))
     }
 
-    /// The stylesheet of the pages, as it stands in each of them.
+    /// The stylesheet of the pages, exactly as each page contains it.
     pub fn stylesheet(&self) -> Result<String, TemplateError> {
         let render = || self.0.tera.render("style.css", &Context::new());
         Ok(functions::with_language(Language::ENGLISH, render)?)
     }
 
-    /// The words that the templates are rendered with.
+    /// The messages that the templates are rendered with.
     pub fn messages(&self) -> &Messages {
         &self.0.messages
     }
@@ -129,8 +131,8 @@ impl Templates {
     }
 }
 
-/// Puts the files below `folder` into their places. A file that would have no effect is an error:
-/// it was meant to have one.
+/// Replaces sources by the files below `folder`. A file without effect is an error: its author
+/// meant it to have one.
 fn replace(
     sources: &mut BTreeMap<String, Source>,
     root: &Path,
