@@ -1,17 +1,19 @@
-//! What the operator does with letters. A letter that is on its way is a courier's, and left alone.
+//! The operator's actions on letters in the outbox: list, retry, drop.
+//!
+//! A letter that a courier delivers at this moment is left alone.
 
 use crate::clock::Clock;
 use crate::mail::LetterRequest;
 use crate::storage::{LetterId, LetterRecord, LetterState, Store, StoreError};
 
-/// The operator's look into the outbox, beside the couriers that are at work on it.
+/// The operator's access to the outbox. Couriers may deliver from the same outbox at the same time.
 #[derive(Clone, Debug)]
 pub struct OutboxAdmin {
     pub store: Store,
     pub clock: Clock,
 }
 
-/// Why nothing was done with a letter.
+/// Why an action on a letter did nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AdminError {
     #[error("there is no such letter")]
@@ -22,12 +24,12 @@ pub enum AdminError {
     OnItsWay,
 }
 
-/// What came of it: the letter as it was, or why it is still so.
+/// The letter as it was before the action, or the reason why the action did nothing.
 pub type AdminOutcome = Result<LetterRecord, AdminError>;
 
 impl OutboxAdmin {
-    /// Up to `limit` letters in one of these states, in the order of their posting, those after
-    /// `after`, to addresses that hold `part`.
+    /// Lists up to `limit` letters in one of these states, in the order of their posting. The list
+    /// starts behind the letter `after`, and holds only letters to addresses that contain `part`.
     pub async fn list(
         &self,
         states: &[LetterState],
@@ -44,7 +46,7 @@ impl OutboxAdmin {
         self.store.read(async |db| db.find_letter(id, now).await).await
     }
 
-    /// Lets the letter be tried at once and, if that fails, as if it had never been tried.
+    /// Makes the letter due at once, and sets its tries back to zero.
     pub async fn retry(&self, id: LetterId) -> Result<AdminOutcome, StoreError> {
         let now = self.clock.now();
         let written = self.store.write(async |tx| {
@@ -54,20 +56,22 @@ impl OutboxAdmin {
         written.await
     }
 
-    /// The same for all that were given up; answers how many.
+    /// Does the same for all letters that were given up, except letters that are held since a
+    /// backup was restored. Returns the number of letters.
     pub async fn retry_all_dead(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
         self.store.write(async |tx| tx.retry_dead_letters(now).await).await
     }
 
-    /// The same for all that are held back since a backup was restored; answers how many.
+    /// Does the same for the letters that are held since a backup was restored. Returns the number
+    /// of letters.
     pub async fn retry_all_held(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
         self.store.write(async |tx| tx.release_held_letters(now).await).await
     }
 
-    /// Forgets a letter that waits or was given up. A request for a new password contests a sign-up
-    /// that waits for the address, with its letter or without.
+    /// Removes a letter that waits or was given up. Removing a request for a new password still
+    /// marks a waiting sign-up of the same address as contested, as sending the letter would.
     pub async fn drop(&self, id: LetterId) -> Result<AdminOutcome, StoreError> {
         let now = self.clock.now();
         let written = self.store.write(async |tx| {

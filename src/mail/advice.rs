@@ -1,27 +1,28 @@
-//! What a refusal is about, by the server's words.
+//! Classifier of a mail server's refusals by their words.
 //!
-//! Codes alone do not tell. Postfix gives 5.7.1 to relaying, to senders, to names in EHLO and to listed
-//! addresses alike (RFC 3463 §3.8), and most of its refusals come at RCPT, whatever they are about.
+//! Codes alone do not tell the subject of a refusal. Postfix gives 5.7.1 for relaying, for senders,
+//! for names in EHLO and for listed addresses alike (RFC 3463 §3.8). Postfix sends most refusals at
+//! RCPT, for any of these reasons.
 
 use crate::mail::delivery_failure::{DeliveryFailure, ReplyCode, Stage};
 use crate::mail::diagnosis::Diagnosis;
 
-/// What a refusal is about.
+/// The subject of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The server, or the user that signs in, may not send from this address.
+    /// The server, or the user of the login, may not send from this address.
     Sender,
-    /// The domain of the sender is not found.
+    /// DNS has no domain of the sender's address.
     SenderDomain,
-    /// The name in EHLO.
+    /// The server refuses the name in EHLO.
     HelloName,
-    /// This machine's address is on a list.
+    /// The IP address of this machine is on a block list.
     Listed,
-    /// This machine's address leads to no name that leads back to it.
+    /// The IP address of this machine has no reverse name that resolves back to the address.
     ReverseName,
     Clear,
     Relaying,
-    /// The server knows no AUTH here.
+    /// The server offers no AUTH on this connection.
     SignIn,
 }
 
@@ -49,7 +50,7 @@ const SENDER: [&str; 5] = [
 const CLEAR: [&str; 4] = ["starttls", "tls required", "encryption required", "must be encrypted"];
 
 impl Refused {
-    /// What the refusal is about, where its words tell.
+    /// The subject of the refusal, if the server's words tell it.
     pub fn of(failure: &DeliveryFailure, is_encrypted: bool) -> Option<Self> {
         let code = failure.code?;
         match (failure.stage, code) {
@@ -74,7 +75,8 @@ impl Refused {
             () if has(&REVERSE) || matches!(status, "4.7.25" | "5.7.25") => Some(Self::ReverseName),
             () if !is_encrypted && has(&CLEAR) => Some(Self::Clear),
             () if plain.any(is_relay) => Some(Self::Relaying),
-            // the greeting itself is refused by 421 and 554 (RFC 5321 §4.3.2), EHLO by these
+            // servers refuse the greeting itself with 421 and 554 (RFC 5321 §4.3.2), and EHLO with
+            // these codes
             () if failure.stage == Stage::Greeting && matches!(code, 501 | 504 | 550) => {
                 Some(Self::HelloName)
             }
@@ -82,7 +84,7 @@ impl Refused {
         }
     }
 
-    /// What was seen and what to change, for letters of `sender`.
+    /// The diagnosis of the refusal and the advice, for letters of `sender`.
     pub fn diagnosis(self, sender: &str, has_login: bool) -> Diagnosis {
         const URL: Option<&str> = Some("vestibule.mail.smtp_url");
         const FROM: Option<&str> = Some("vestibule.mail.from");
@@ -147,7 +149,7 @@ impl Refused {
     }
 }
 
-/// The words without what stands between angle brackets: an address may hold any of the phrases.
+/// The words without text in angle brackets: an address may contain any of the phrases.
 fn without_addresses(words: &str) -> String {
     let mut depth = 0_usize;
     let outside = words.chars().filter(|c| {
@@ -241,7 +243,7 @@ mod tests {
             (greeting, "504 5.5.2 need fully-qualified hostname", Some(Refused::HelloName)),
             (greeting, "550 you are not who you say", Some(Refused::HelloName)),
             (greeting, "554 5.7.1 listed by the blocklist", Some(Refused::Listed)),
-            // of the recipient, or of no known meaning
+            // about the recipient, or without a known meaning
             (greeting, "554 5.7.1 go away", None),
             (rcpt, "550 5.1.1 <relay@spamhaus.example>: User unknown, sender rejected", None),
             (rcpt, "550 <ada@relay.example>: no such user", None),

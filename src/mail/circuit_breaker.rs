@@ -1,15 +1,16 @@
-//! Circuit breaker: what the courier knows of the mail server.
+//! Circuit breaker for the mail server: decides which letters may be tried, and when.
 //!
-//! Two kinds of bad days are told apart:
+//! The breaker tells two kinds of failure apart:
 //!
-//! - In an *outage* the server cannot be had, or says no before a recipient is named. Everything pauses,
-//!   and one letter at a time probes. Where the server refuses our user and password, the pauses grow
-//!   longer: providers lock accounts that fail to sign in again and again.
-//! - At RCPT and DATA no answer stops other letters, since one recipient may be the cause of it (S17).
-//!   The letters that were refused wait by themselves, see [`refusals`](crate::mail::refusals). When the
-//!   server takes a letter, all of them are due again; those that are refused once more after that are
-//!   at fault themselves, and wait as long as their own tries say (R48), until the server has taken
-//!   nothing for an hour.
+//! - *Outage*: the server is unreachable, or refuses before a recipient is named. All deliveries
+//!   pause, and one letter at a time probes. The pause doubles up to `PROBE_INTERVAL` (20 s). While
+//!   the server refuses our user and password, the pause doubles up to `LOGIN_PROBE_INTERVAL` (10
+//!   min), because providers lock accounts after repeated failed logins.
+//! - *Refusal at RCPT or DATA*: no answer stops other letters, because one recipient may be its
+//!   cause (S17). The refused letters wait by themselves, see [`refusals`](crate::mail::refusals).
+//!   When the server takes a letter, all refused letters are due again. A letter that is refused
+//!   again after that is at fault itself, and waits as long as its own tries say (R48). This ends
+//!   when the server has taken no letter for an hour.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,13 +23,13 @@ use crate::mail::refusals::{
 use crate::mail::{DeliveryFailure, LetterRequest};
 use crate::storage::{ClaimedLetter, LetterId, RefusedLetter};
 
-/// The longest pause between two probes while the server refuses our user and password.
+/// Longest pause between two probes while the server refuses our user and password.
 const LOGIN_PROBE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// When a letter goes again for which there was no connection.
+/// Pause before the next try of a letter for which the server allowed no connection.
 const ANOTHER_CONNECTION: Duration = Duration::from_secs(2);
 
-/// Whether the mail server was there when it was last tried, and whether it took anything.
+/// State of the mail server as the last deliveries showed it. All tasks of a courier share it.
 #[derive(Debug, Default)]
 pub struct CircuitBreaker(Mutex<BreakerState>);
 
@@ -40,17 +41,17 @@ struct BreakerState {
     connections: Option<Connections>,
 }
 
-/// How many connections of ours the server takes at once, since it refused one beside others.
+/// Number of connections that the server takes from us at once, learned when it refused one more.
 #[derive(Clone, Copy, Debug)]
 struct Connections {
     most: usize,
-    /// When one more is tried.
+    /// When the courier may try one connection more.
     more_at: Timestamp,
 }
 
 impl BreakerState {
-    /// Notes what the server said to the letter's recipient, and answers what is known since it last
-    /// took a letter, and whether this is the second recipient that is answered alike.
+    /// Records the server's answer to the letter's recipient. Returns the refusals since the server
+    /// last took a letter, and whether this recipient is the second one with the same answer.
     fn note(
         &mut self,
         letter: &ClaimedLetter,
@@ -67,17 +68,18 @@ impl BreakerState {
 struct Outage {
     pause: Duration,
     next_probe: Timestamp,
-    /// The server is there, and refuses our user and password.
+    /// The server is reachable, and refuses our user and password.
     refuses_login: bool,
 }
 
 impl Outage {
-    /// The longest pause between two probes.
+    /// Longest pause between two probes.
     fn longest(refuses_login: bool) -> Duration {
         if refuses_login { LOGIN_PROBE_INTERVAL } else { PROBE_INTERVAL }
     }
 
-    /// Without the server's words: they may hold anything, and are in the outbox.
+    /// Logs the stage and the code only. The server's words may hold personal data; the outbox
+    /// keeps them.
     fn log(failure: &DeliveryFailure, refuses_login: bool) {
         let (stage, code) = (failure.stage.as_str(), failure.code);
         match refuses_login {
@@ -97,13 +99,13 @@ impl CircuitBreaker {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether letters wait for the mail server.
+    /// Whether all letters wait because of an outage.
     pub fn is_open(&self) -> bool {
         self.state().outage.is_some()
     }
 
-    /// Whether a letter may probe now, during an outage; `None` without one. A probe goes alone: a
-    /// server that hangs is not given another one before it has been given up on.
+    /// Whether a letter may probe now during an outage; `None` without an outage. Probes go one at
+    /// a time: a server that hangs gets the next probe only after the last one has ended.
     pub(super) fn may_probe(&self, now: Timestamp, on_their_way: usize) -> Option<bool> {
         self.state().outage.map(|outage| {
             let longest = Outage::longest(outage.refuses_login);
@@ -111,14 +113,14 @@ impl CircuitBreaker {
         })
     }
 
-    /// Letters to be tried ahead of their time, up to `most`.
+    /// Up to `most` refused letters to try before they are due.
     pub(super) fn probes(&self, now: Timestamp, most: usize) -> Vec<LetterId> {
         let BreakerState { refusals, refused_again, .. } = &mut *self.state();
         let probes = refusals.as_mut().map(|refusals| refusals.probes(now, most, refused_again));
         probes.unwrap_or_default()
     }
 
-    /// Answers when the next probe is.
+    /// Records a failure that concerns all letters. Returns the time of the next probe.
     pub(super) fn server_is_down(&self, now: Timestamp, failure: &DeliveryFailure) -> Timestamp {
         let mut state = self.state();
         let refuses_login = failure.is_of_our_login();
@@ -137,8 +139,9 @@ impl CircuitBreaker {
         next_probe
     }
 
-    /// The server refused a connection while we had `others`: it takes so many for now, and one more is
-    /// tried every 20 s. Answers when the letter goes again. No other letter waits for it (S17).
+    /// Records that the server refused a connection while we had `others` open. The limit of
+    /// connections is then `others`, and rises by one every `PROBE_INTERVAL` (20 s). Returns the
+    /// time of the letter's next try. No other letter waits for this one (S17).
     pub(super) fn has_enough_connections(&self, now: Timestamp, others: usize) -> Timestamp {
         let mut state = self.state();
         let before = state.connections.map(|connections| connections.most);
@@ -150,7 +153,7 @@ impl CircuitBreaker {
         now + ANOTHER_CONNECTION
     }
 
-    /// How many connections of ours the server takes at once, up to `limit`.
+    /// Number of connections that the server takes from us at once, at most `limit`.
     pub(super) fn most_connections(&self, now: Timestamp, limit: usize) -> usize {
         let mut state = self.state();
         let Some(Connections { most, more_at }) = &mut state.connections else { return limit };
@@ -163,15 +166,15 @@ impl CircuitBreaker {
         most.min(limit)
     }
 
-    /// The server is there, whatever it said.
+    /// Ends the outage: the server answered, with a refusal or not.
     pub(super) fn server_is_there(&self) {
         if self.state().outage.take().is_some() {
             tracing::info!("the mail server is back");
         }
     }
 
-    /// Learns which letters were refused before this courier began, and not followed by one that was
-    /// taken.
+    /// Loads the letters that were refused before this courier started and since the server last
+    /// took a letter.
     pub(super) fn remember(&self, refused: &[RefusedLetter], now: Timestamp) {
         let mut state = self.state();
         for letter in refused {
@@ -189,7 +192,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The letter was refused for now, or not answered at all.
+    /// Records a temporary refusal of the letter, or a missing answer.
     pub(super) fn refused_temporarily(
         &self,
         letter: &ClaimedLetter,
@@ -201,10 +204,17 @@ impl CircuitBreaker {
         refusals.insert_waiting(letter.id, letter.tries + 1, answer);
     }
 
-    /// The letter was refused for good; answers whether that is believed. It is not if another
-    /// recipient was refused alike since the server last took a letter, or before that where the letter
-    /// went again because of it, unless the refusal is about the address itself. Nothing is kept of a
-    /// farewell that is given up, so its first refusal is not believed either.
+    /// Records a permanent refusal of the letter. Returns whether the letter is given up.
+    ///
+    /// The letter waits instead in these cases:
+    ///
+    /// - Another recipient got the same refusal since the server last took a letter.
+    /// - The letter shared the same refusal with others before the server last took a letter, and
+    ///   was therefore tried again.
+    /// - The letter is a farewell, and the server has taken no other letter since its first
+    ///   refusal. A farewell that is given up leaves no row, so it could not be tried again.
+    ///
+    /// None of these cases applies to a refusal that is about the address itself.
     pub(super) fn refused_permanently(
         &self,
         letter: &ClaimedLetter,
@@ -226,7 +236,7 @@ impl CircuitBreaker {
             refusals.insert_refused(letter.id, letter.tries + 1, refusal);
             return RefusalOutcome::Waits;
         }
-        // an address that is wrong twice stays so
+        // a second refusal of the address itself is final
         match is_about_us || shared.is_none() {
             true => refusals.insert_dead(letter.id, Some(refusal)),
             false => refusals.remove(letter.id),
@@ -235,18 +245,19 @@ impl CircuitBreaker {
         RefusalOutcome::Dies
     }
 
-    /// Letters that were given up before the same refusal met another recipient. They are to wait
-    /// again; asking twice does no harm.
+    /// Letters that were given up before another recipient got the same refusal. These letters must
+    /// wait again. The caller may ask repeatedly.
     pub(super) fn wrongly_dead(&self) -> Vec<LetterId> {
         self.state().refusals.as_ref().map(Refusals::wrongly_dead).unwrap_or_default()
     }
 
-    /// Whether the server has taken another letter since this one was given up, and this one goes again.
+    /// Whether the server took another letter after this one was given up, so that this one is
+    /// tried again.
     pub(super) fn is_retried(&self, letter: LetterId) -> bool {
         self.state().refused_again.contains_key(&letter)
     }
 
-    /// The letter was given up after all of its tries.
+    /// Records that the letter was given up after all of its tries.
     pub(super) fn exhausted(&self, letter: LetterId, now: Timestamp) {
         let BreakerState { refusals, refused_again, .. } = &mut *self.state();
         let was_refused_again = refused_again.remove(&letter).is_some();
@@ -259,7 +270,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The server took this letter. Answers which others go again.
+    /// Records that the server took this letter. Returns the letters to try again.
     pub(super) fn taken(&self, letter: LetterId, now: Timestamp) -> Recovered {
         let mut state = self.state();
         state.refused_again.remove(&letter);
@@ -268,7 +279,7 @@ impl CircuitBreaker {
         refusals.recovered(&mut state.refused_again, now)
     }
 
-    /// The letter is no longer in the outbox.
+    /// Records that the letter is no longer in the outbox.
     pub(super) fn forget(&self, letter: LetterId) {
         let mut state = self.state();
         state.refused_again.remove(&letter);
@@ -286,7 +297,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_000_000);
 
-    /// No answer at all.
+    /// The server gave no answer.
     const SILENCE: Reply = None;
 
     fn after(seconds: u64) -> Timestamp {
@@ -297,7 +308,7 @@ mod tests {
         LetterId::new(uuid::Uuid::from_u128(number))
     }
 
-    /// Each has its own recipient.
+    /// A letter with its own recipient.
     fn letter(number: u128) -> ClaimedLetter {
         ClaimedLetter {
             id: id(number),
@@ -340,7 +351,7 @@ mod tests {
         for pause in [1, 2, 4, 8, 16, 20, 20] {
             let probe = breaker.server_is_down(now, &failure);
             assert_eq!(probe, now + Duration::from_secs(pause));
-            // others of the same batch
+            // further letters of the same batch
             assert_eq!(breaker.server_is_down(now, &failure), probe);
             assert_eq!(breaker.may_probe(now, 0), Some(false));
             assert_eq!(breaker.may_probe(probe, 1), Some(false));
@@ -367,7 +378,7 @@ mod tests {
             most = breaker.most_connections(after(23 + step * 20), 24);
         }
         assert_eq!(most, 24);
-        // before the clock was set back
+        // the failure before the clock was set back
         breaker.has_enough_connections(after(1_800), 3);
         assert_eq!(breaker.most_connections(NOW, 24), 4);
     }
@@ -384,7 +395,7 @@ mod tests {
             assert_eq!(breaker.may_probe(probe, 0), Some(true), "{pause}");
             now = probe;
         }
-        // one that is busy, or that cannot be had, is asked as often as ever
+        // a busy or unreachable server is probed as often as ever
         let others = [
             DeliveryFailure::answered(Stage::Authentication, 454, "4.7.0 later"),
             DeliveryFailure::answered(Stage::Greeting, 554, "no"),
@@ -427,7 +438,7 @@ mod tests {
         breaker.refused_temporarily(&ClaimedLetter { tries: 9, ..letter(3) }, SILENCE, NOW);
         breaker.refused_temporarily(&letter(4), SILENCE, NOW);
         assert_eq!(breaker.probes(after(20), 3), [4, 1, 2].map(id));
-        // probes that fail count as failures, too
+        // failed probes count as failures, too
         breaker.refused_temporarily(&letter(4), SILENCE, NOW);
         assert_eq!(breaker.probes(after(40), 1), [4].map(id));
         breaker.refused_temporarily(&letter(4), SILENCE, NOW);
@@ -442,7 +453,7 @@ mod tests {
         breaker.refused_temporarily(&letter(1), SILENCE, NOW);
         assert!(breaker.probes(after(20), 9).is_empty());
         assert_eq!(breaker.taken(id(3), NOW), Recovered::default());
-        // another one is, and it by itself
+        // a probe is due for the other letter alone
         breaker.refused_temporarily(&letter(4), SILENCE, NOW);
         assert_eq!(breaker.probes(after(20), 9), [id(4)]);
     }
@@ -451,24 +462,24 @@ mod tests {
     fn f12_a_refusal_for_good_is_believed_until_it_meets_another_recipient() {
         let breaker = CircuitBreaker::default();
         assert_eq!(for_good(&breaker, &letter(1), "554 quota"), RefusalOutcome::Dies);
-        // the same recipient once more is no evidence, nor is another refusal
+        // the same recipient a second time is no evidence, and another refusal is none
         let again = ClaimedLetter { id: id(11), ..letter(1) };
         assert_eq!(for_good(&breaker, &again, "554 quota"), RefusalOutcome::Dies);
         assert_eq!(for_good(&breaker, &letter(2), "550 5.7.1 no"), RefusalOutcome::Dies);
         assert!(breaker.wrongly_dead().is_empty());
         assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
         assert_eq!(breaker.wrongly_dead(), [1, 11].map(id));
-        // one probe is enough, and the dead are none
+        // one probe is enough, and dead letters do not probe
         assert_eq!(breaker.probes(after(20), 9), [id(3)]);
         let recovered = breaker.taken(id(4), NOW);
         assert_eq!(recovered.waiting, [id(3)]);
         assert_eq!(recovered.dead, [1, 11].map(id), "and not 2, which was refused like no other");
         assert_eq!([1, 2].map(|number| breaker.is_retried(id(number))), [true, false]);
-        // refused alike as before, they wait as long as their own tries say
+        // letters that are refused again as before wait as long as their own tries say
         assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
         assert_eq!(breaker.taken(id(5), NOW), Recovered::default());
         assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
-        // by a refusal of its own the letter is at fault
+        // a refusal of its own puts the letter at fault
         assert_eq!(for_good(&breaker, &letter(3), "554 5.7.1 spam"), RefusalOutcome::Dies);
         assert_eq!(for_good(&breaker, &letter(1), "550 5.1.1 who?"), RefusalOutcome::Dies);
         assert!(breaker.wrongly_dead().is_empty());
@@ -513,7 +524,7 @@ mod tests {
         assert!(breaker.wrongly_dead().is_empty());
         assert!(breaker.probes(after(20), 9).is_empty());
         assert_eq!(breaker.taken(id(3), NOW).dead, [1, 2].map(id));
-        // a single one is not
+        // a letter whose refusal no other recipient shared is not tried again
         assert_eq!(for_good(&breaker, &letter(4), "550 5.1.1 who?"), RefusalOutcome::Dies);
         assert_eq!(breaker.taken(id(5), NOW), Recovered::default());
     }

@@ -1,8 +1,9 @@
-//! What a letter has to say by the time that it leaves.
+//! Composer: turns a request for a letter into the letter that is sent.
 //!
-//! The outbox says what was asked for; what has become of the address and of the account since then
-//! is looked up here, so that requests do the same work for every address. Links are minted here,
-//! in the transaction that stores their digest: their life starts as the letter leaves.
+//! The outbox keeps the request only. The composer looks up the present state of the address and
+//! the account, so that HTTP requests do the same work for every address. The composer also mints
+//! links, in the transaction that stores their digests. A link's lifetime therefore starts when the
+//! letter leaves.
 
 use std::time::Duration;
 
@@ -14,18 +15,19 @@ use crate::model::{
 };
 use crate::storage::{AccountRecord, ClaimedLetter, Connection, NewAccountLink, StoreError};
 
-/// What the courier found out about a claimed letter.
+/// Result of composing a claimed letter.
 pub(super) enum Composition {
     Send {
         content: Letter,
-        /// The language of the person it goes to, where it is known better than by the request.
+        /// The recipient's language, where the account or sign-up knows it better than the request
+        /// did.
         locale: Option<Locale>,
     },
-    /// Nobody to write to, or nothing to say any more.
+    /// The letter has no recipient or no content any more.
     Drop,
-    /// The address has had its share of this hour.
+    /// The address has received its share of letters for this hour.
     Wait { until: Timestamp },
-    /// The lease has passed to another courier.
+    /// Another courier holds the lease.
     Lost,
 }
 
@@ -40,8 +42,8 @@ impl Composition {
 }
 
 impl Courier {
-    /// What the letter has to say by now. Mints and stores the digest of the link that it carries,
-    /// in this transaction: the link's life starts here.
+    /// Composes the letter from the present state. Mints the letter's link and stores the link's
+    /// digest in this transaction.
     pub(super) async fn compose(
         &self,
         tx: &mut Connection,
@@ -52,8 +54,8 @@ impl Courier {
         if !tx.holds_lease(letter, now).await? {
             return Ok(Composition::Lost);
         }
-        // of several that were put off, the last says it all; so it is asked before they are counted. Notices
-        // tell of one event each
+        // of several letters that were put off only the last is sent, so this check comes before
+        // the count; each notice tells of its own event and is never superseded
         let by_strangers = request.cap() == LetterCap::PerRecipient;
         let was_put_off = by_strangers && letter.due_at > letter.created_at;
         if was_put_off && tx.is_superseded(letter).await? {
@@ -65,8 +67,8 @@ impl Courier {
                 false => Composition::Wait { until },
             });
         }
-        // the row of the sign-up goes before that of the account: an activation that is under way
-        // finds a contested sign-up, or is over when the account is looked for
+        // lock the row of the sign-up before the account's row: a concurrent activation then finds
+        // the sign-up contested, or has ended before the account is looked up
         match request {
             LetterRequest::PasswordReset { .. } => {
                 tx.contest_sign_up_of(&letter.email, now).await?;
@@ -89,7 +91,8 @@ impl Courier {
             (LetterRequest::SignUp { at, browser }, None) => {
                 self.activation(tx, letter, now, Some((at, browser))).await
             }
-            // a waiting sign-up has no password that could be reset: one is chosen as it is confirmed
+            // a waiting sign-up has no password to reset: its owner chooses one when they confirm
+            // it
             (LetterRequest::NewLink | LetterRequest::PasswordReset { .. }, None) => {
                 self.activation(tx, letter, now, None).await
             }
@@ -113,7 +116,8 @@ impl Courier {
             (LetterRequest::EmailChangeNotice { change, at, browser }, Some(owner)) => {
                 self.to_stop_the_change(tx, &change, &owner, now, (at, browser)).await
             }
-            // there is nothing to confirm, nobody to choose, or the address has moved on already
+            // the address is confirmed already, the account is gone, or the account has moved to
+            // another address
             (LetterRequest::NewLink, Some(_))
             | (
                 LetterRequest::OperatorReset
@@ -138,8 +142,9 @@ impl Courier {
         }
     }
 
-    /// To the new address: the link that lets it take effect. Where it has an account, its owner is
-    /// told, and the one who asked learns nothing.
+    /// Composes the letter to the new address, with the link that makes the change take effect. If
+    /// the new address belongs to an account, the letter informs that account's owner instead, and
+    /// the requester learns nothing.
     async fn to_confirm_the_address(
         &self,
         tx: &mut Connection,
@@ -155,7 +160,7 @@ impl Courier {
         if let Some(owner) = owner {
             return Ok(Composition::to_owner(Letter::AddressInUse { at, browser }, &owner));
         }
-        // never beyond the links that stop it
+        // the link never outlives the links that stop the change
         let until = (now + ttl).min(change.ends_at(ttl));
         let link = self.link_of(tx, &change, AccountLinkPurpose::EmailChange, now, until).await?;
         let valid_for = until.since(now).as_secs();
@@ -164,7 +169,7 @@ impl Courier {
         Ok(Composition::send(content, mover.and_then(|mover| mover.account.locale)))
     }
 
-    /// To the old address: what is about to happen, and the link that stops it.
+    /// Composes the notice to the old address, with the link that stops the change.
     async fn to_stop_the_change(
         &self,
         tx: &mut Connection,
@@ -177,7 +182,8 @@ impl Courier {
         let Some(change) = pending(tx, change, now, ttl).await? else {
             return Ok(Composition::Drop);
         };
-        // as long as any link can confirm it, so that nobody waits until it cannot be stopped
+        // valid as long as any link can confirm the change, so that a thief gains nothing by
+        // waiting
         let until = change.ends_at(ttl);
         let purpose = AccountLinkPurpose::EmailChangeStop;
         let link = self.link_of(tx, &change, purpose, now, until).await?;
@@ -186,8 +192,10 @@ impl Courier {
         Ok(Composition::to_owner(content, owner))
     }
 
-    /// The letter with a fresh link, if a sign-up waits, whose row this transaction holds. It tells of the sign-up that caused it,
-    /// which need not be the first: somebody else's browser would make its reader disavow their own.
+    /// Composes the letter with a fresh activation link, if a sign-up waits. This transaction holds
+    /// the sign-up's row. The letter describes the request that caused it, which may be a later one
+    /// than the first: with another person's browser in the letter, readers would disavow their own
+    /// sign-up.
     async fn activation(
         &self,
         tx: &mut Connection,
@@ -199,7 +207,7 @@ impl Courier {
             return Ok(Composition::Drop);
         };
         let SignUp { id, created_at, user_agent, locale, .. } = waiting.sign_up;
-        // never beyond the sign-up itself
+        // the link never outlives the sign-up
         let until = (now + self.links.activation_ttl.duration()).min(waiting.expires_at);
         if until <= now {
             return Ok(Composition::Drop);
@@ -219,8 +227,8 @@ impl Courier {
         Ok(Composition::send(content, locale))
     }
 
-    /// A letter to the owner of an account with a link to choose a password. Nobody signs in to a
-    /// disabled account, so there is nothing to choose.
+    /// Composes a letter to the owner of an account, with a link to choose a password. A disabled
+    /// account gets none, because its owner cannot sign in.
     async fn to_choose_a_password(
         &self,
         tx: &mut Connection,
@@ -229,7 +237,8 @@ impl Courier {
         (purpose, ttl): (AccountLinkPurpose, Duration),
         content: impl FnOnce(String, u64) -> Letter,
     ) -> Result<Composition, StoreError> {
-        // held and read again: no link goes to an address that the account has just left
+        // lock the account and read it again: no link goes to an address that the account has just
+        // left
         if !tx.lock_account(owner.account.id).await? {
             return Ok(Composition::Drop);
         }
@@ -252,7 +261,7 @@ impl Courier {
         Ok(Composition::to_owner(content, &owner))
     }
 
-    /// Mints a link of a change of address.
+    /// Mints a link for a change of address.
     async fn link_of(
         &self,
         tx: &mut Connection,
@@ -283,7 +292,8 @@ impl Courier {
         format!("{}/{page}?token={}", self.public_url.as_str(), token.reveal())
     }
 
-    /// When the address may get its next letter, if it has had its share of this hour (R35).
+    /// When the address may get its next letter; `None` if it has not had its share of this hour
+    /// (R35).
     async fn over_the_limit(
         &self,
         tx: &mut Connection,
@@ -302,7 +312,7 @@ impl Courier {
                 (self.limits.notices_per_hour.get(), Some(letter.kind.as_str()), &own)
             }
         };
-        // those that were claimed before this one have not left yet, but will
+        // `ahead`: letters that were claimed before this one, and are still on their way
         let (sent, ahead) = tx.letters_counted(letter, (kind, counted), now - HOUR, now).await?;
         if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
             return Ok(Some(*sent_at + HOUR));
@@ -311,7 +321,7 @@ impl Courier {
     }
 }
 
-/// The change of address that a letter is about, if it still waits.
+/// The change of address that a letter is about, if it is still pending.
 async fn pending(
     tx: &mut Connection,
     id: &str,

@@ -1,9 +1,11 @@
-//! Delivering what is in the outbox.
+//! Courier: the background worker that delivers the letters in the outbox.
 //!
-//! A letter's own faults (a recipient that is refused) cost it tries, with growing pauses, and in
-//! the end make it a dead letter that stays visible. No other letter waits for it. A mail server that
-//! is down costs no letter anything: the courier pauses as a whole, probes with one letter at a time,
-//! and goes on where it was. The [`CircuitBreaker`] tells the two apart.
+//! - A letter's own failure, such as a refused recipient, counts as a try. The pauses grow, and
+//!   after `MAX_TRIES` the letter is dead and stays visible. No other letter waits for it.
+//! - A mail server that is down counts for no letter. The courier pauses as a whole, probes with
+//!   one letter at a time, and then goes on where it was.
+//!
+//! The [`CircuitBreaker`] tells the two apart.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,20 +26,19 @@ use crate::mail::{
 use crate::metrics::LetterMetrics;
 use crate::storage::{ClaimLimit, ClaimedLetter, LetterId, Store, StoreError, chain};
 
-/// What a delivery takes besides the mail server's time. Leases are longer by so much than that time:
-/// longer than a delivery can take, and no longer, so that a letter which was on its way when its
-/// courier was killed is soon on its way again.
+/// Time of a delivery beside the mail server's. A lease lasts for the server's timeout plus this
+/// margin. A delivery always ends before its lease does. A letter whose courier was killed is free
+/// again soon.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
-/// After this many failures of its own a letter is given up; that is after about two days.
+/// Number of failures of its own after which a letter is given up, after about two days.
 const MAX_TRIES: u32 = 17;
-/// How often the outbox is looked at even if nobody says that there is something in it: another
-/// node may have posted it.
+/// Pause between two polls of the outbox. Polling finds letters that other nodes posted.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// So often it is tried again to note that a letter was taken.
+/// Number of retries to record that the server took a letter.
 const MAX_MARK_RETRIES: usize = 8;
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Delivers letters. One for each node; any number may share a database.
+/// Delivers letters. Each node has one courier; any number may share a database.
 #[derive(Debug)]
 pub struct Courier {
     pub store: Store,
@@ -46,23 +47,24 @@ pub struct Courier {
     pub outbox: Outbox,
     pub renderer: Renderer,
     pub transport: Transport,
-    /// How long the transport may take for one letter.
+    /// Longest time for the transport to deliver one letter.
     pub timeout: Duration,
     pub public_url: PublicUrl,
-    /// How long the links in letters work, from when the letter is made ready to leave.
+    /// Lifetimes of the links in letters, counted from when a letter is composed.
     pub links: LinkSettings,
     pub limits: LimitSettings,
-    /// In development: where letters can be read as their recipients see them; links are logged.
+    /// In development: the mailbox that shows letters as their recipients see them. Links are also
+    /// logged.
     pub development: Option<Mailbox>,
     pub breaker: CircuitBreaker,
     pub metrics: LetterMetrics,
 }
 
-/// What one round of the courier did.
+/// Result of one round of the courier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
     pub sent: usize,
-    /// Claimed and not sent: dropped, postponed or given up.
+    /// Number of claimed letters that were not sent: dropped, postponed or given up.
     pub kept: usize,
 }
 
@@ -77,8 +79,8 @@ enum DeliveryError {
 }
 
 impl Courier {
-    /// Delivers until `stop`, and then finishes what is on its way. A letter that takes its time
-    /// holds up no other.
+    /// Delivers letters until `stop`, and then waits for the deliveries in flight. A slow delivery
+    /// delays no other letter.
     pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let mut in_flight = InFlight::default();
@@ -112,7 +114,7 @@ impl Courier {
         while in_flight.ended().await.is_some() {}
     }
 
-    /// Delivers what is due, once.
+    /// Delivers the letters that are due, once.
     pub async fn deliver_due(&self) -> Result<Delivered, StoreError> {
         let letters = self.claim(0, InFlight::default().capacity(MAX_DELIVERIES)).await?;
         let deliveries = letters.iter().map(|letter| self.try_to_deliver(letter, None));
@@ -121,8 +123,8 @@ impl Courier {
         Ok(Delivered { sent, kept: outcomes.len() - sent })
     }
 
-    /// Which letters were refused before this courier began: the server may have recovered since. What a
-    /// backup holds back is held from now on.
+    /// Loads the letters that were refused before this courier started, because the server may have
+    /// recovered since. Letters held by a restored backup are dated now.
     pub async fn remember_refusals(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store.write(async |tx| tx.date_held_letters(now).await).await?;
@@ -131,9 +133,9 @@ impl Courier {
         Ok(())
     }
 
-    /// Takes the lease of letters that are due, or that are to be tried ahead of that: as many as
-    /// `capacity` has, those to domains that the mail server is slow with last. During an outage that is one,
-    /// a letter that was never refused if there is one, and none to such a domain.
+    /// Leases letters that are due or that probe before they are due, as many as `capacity` allows.
+    /// Letters to slow domains come last. During an outage it leases one letter: a letter that was
+    /// never refused if there is one, and never one to a slow domain.
     async fn claim(
         &self,
         on_their_way: usize,
@@ -178,27 +180,28 @@ impl Courier {
         claim.await
     }
 
-    /// Whether the letter left. Whatever went wrong is in the log and, where it can be written, in
-    /// the outbox; where it cannot, the lease runs out.
+    /// Delivers a letter; returns whether it left. An error is logged and recorded in the outbox.
+    /// If the outbox cannot be written, the lease runs out.
     async fn try_to_deliver(&self, letter: &ClaimedLetter, patience: Option<Duration>) -> bool {
         let error = match self.deliver(letter, patience).await {
             Ok(left) => return left,
             Err(error) => error,
         };
         if let DeliveryError::Store(error) = &error {
-            // no fault of the letter's, which is there again when its lease has run out
+            // not the letter's fault; the letter is free again when its lease has run out
             tracing::warn!(letter = %letter.id, error = chain(error), "a letter waits");
             return false;
         }
         tracing::error!(letter = %letter.id, error = chain(&error), "a letter failed");
-        // a broken template or a row of a later version: its own fault, tried again
+        // a broken template or a row of a later version: the letter's own fault, so the failure
+        // counts as a try
         if let Err(error) = self.fail(letter, &error.to_string()).await {
             tracing::warn!(letter = %letter.id, error = chain(&error), "and it cannot be noted");
         }
         false
     }
 
-    /// Whether the letter left.
+    /// Composes and sends a letter; returns whether it left.
     async fn deliver(
         &self,
         letter: &ClaimedLetter,
@@ -229,8 +232,8 @@ impl Courier {
         let rendered = self.renderer.render(&content, envelope)?;
         let sent =
             SentLetter::new(letter.id, now, &self.renderer, &letter.email, &content, &rendered);
-        // whoever was held up since the claim, such as by a machine that slept, would be sending
-        // when the lease has passed to another
+        // a courier that was held up since the claim, for example on a machine that slept, would
+        // still be sending when another courier takes the lease
         if letter.leased_until < self.clock.now() + self.timeout {
             tracing::warn!(letter = %letter.id, "a letter waits: its courier was held up");
             return Ok(false);
@@ -275,7 +278,8 @@ impl Courier {
                 }
             })
         };
-        // once it is taken, a database that is away for a moment is no reason to send it again
+        // the server has taken the letter: retry the mark, so that a short failure of the database
+        // does not send the letter twice
         let mut marked = mark().await;
         for _ in 0..MAX_MARK_RETRIES {
             if marked.is_ok() {
@@ -332,7 +336,7 @@ impl Courier {
                     Some(RefusalOutcome::Waits) => self.fail(letter, words).await?,
                     Some(RefusalOutcome::Dies) | None => {
                         self.give_up(letter, words).await?;
-                        // the server took another one before this was written down
+                        // the server took another letter before this row was written
                         if self.breaker.is_retried(letter.id) {
                             self.revive(&[letter.id]).await?;
                         }
@@ -343,7 +347,7 @@ impl Courier {
         }
     }
 
-    /// Letters that were given up, and others were refused alike: they wait like those.
+    /// Lets dead letters wait again, because other recipients got the same refusal.
     async fn revive(&self, letters: &[LetterId]) -> Result<(), StoreError> {
         if letters.is_empty() {
             return Ok(());
@@ -352,8 +356,8 @@ impl Courier {
         self.store.write(async |tx| tx.revive_letters(letters, due_at).await).await
     }
 
-    /// The letter failed by its own fault: later again, or never. What was tried ahead of its time
-    /// has not been tried.
+    /// Records a failure by the letter's own fault: the letter is postponed or given up. A probe
+    /// before the letter was due does not count as a try.
     async fn fail(&self, letter: &ClaimedLetter, words: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
         let (due_at, tries) = match letter.due_at > now {
@@ -372,7 +376,8 @@ impl Courier {
         Ok(())
     }
 
-    /// A dead letter stays visible with what the server said, but for one to somebody who has left.
+    /// Gives a letter up. The dead letter stays visible with the server's words. A farewell is
+    /// deleted instead, because its recipient has left.
     async fn give_up(&self, letter: &ClaimedLetter, words: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.metrics.tried("dead");
@@ -385,15 +390,15 @@ impl Courier {
         Ok(())
     }
 
-    /// 5 s, doubled with each try up to 12 h, and up to a quarter more, so that letters which
-    /// failed together are not tried together.
+    /// Pause before the next try: 5 s, doubled with each try up to 12 h. A random part of up to a
+    /// quarter spreads letters that failed together.
     fn backoff(&self, tries: u32) -> Duration {
         let pause = Duration::from_secs(5 << (tries - 1).min(14)).min(HOUR * 12);
         let [random] = self.entropy.bytes();
         pause + pause * u32::from(random) / 1_024
     }
 
-    /// In development, what was sent can be read without a mail client.
+    /// Shows a sent letter in development, where no mail client is needed to read it.
     fn show(&self, letter: SentLetter) {
         let Some(mailbox) = &self.development else { return };
         if let Some(link) = &letter.link {

@@ -1,31 +1,31 @@
-//! Why a letter did not leave, and whose fault that is.
+//! Failures of a delivery, and their classification by fault: server, connections or letter.
 
 use std::fmt;
 
-/// How many characters of a mail server's words are kept.
+/// Number of characters that are kept of a mail server's words.
 const MAX_WORDS: usize = 500;
 
-/// How far a letter got.
+/// The step of the delivery that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Finding the address of the mail server.
+    /// Looking up the address of the mail server.
     Lookup,
     Connection,
-    /// Until the server has greeted, and said what it can do.
+    /// The server's greeting and its answer to EHLO.
     Greeting,
-    /// The server does not encrypt, or shows a certificate that is not good.
+    /// The server does not encrypt, or its certificate is invalid.
     Encryption,
     Authentication,
     Sender,
     Recipient,
     /// The letter itself, up to the answer to its final dot.
     Content,
-    /// Writing it as a file.
+    /// Writing the letter to a file.
     File,
 }
 
 impl Stage {
-    /// One word of it, for programs and for the log.
+    /// The step as one word, for programs and for the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Lookup => "lookup",
@@ -57,30 +57,32 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Whose fault it is that a letter did not leave, as far as one answer tells.
+/// The class of a failed delivery, as far as one answer tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureClass {
-    /// The server's, or that of our settings: no letter would leave.
+    /// The fault of the server or of our settings: no letter would leave.
     Server,
-    /// No one's: the server takes no more connections of ours at once.
+    /// The server takes no more connections from us at once. No side is at fault.
     Connections,
-    /// The letter's, for now (4yz, RFC 5321 §4.2.1), unless other recipients fare alike.
+    /// Temporary fault of the letter (4yz, RFC 5321 §4.2.1), unless other recipients get the same
+    /// answer.
     Transient,
-    /// The letter's, for good (5yz), unless other recipients are refused alike.
+    /// Permanent fault of the letter (5yz), unless other recipients get the same refusal.
     Permanent,
 }
 
-/// A refusal without its words, so that two can be compared: words name recipients and queue ids.
+/// The codes of a refusal without its words. Words name recipients and queue ids, so only codes can
+/// be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplyCode {
     /// The reply code (RFC 5321 §4.2.1).
     code: u16,
-    /// The enhanced status code (RFC 3463 §2), where the server gave one.
+    /// The enhanced status code (RFC 3463 §2), if the server gave one.
     status: Option<(u16, u16, u16)>,
 }
 
 impl ReplyCode {
-    /// Reads the refusal at the beginning of a server's words, as they stand in the outbox.
+    /// Parses the codes at the beginning of a server's words, as the outbox keeps them.
     pub(super) fn read(words: &str) -> Option<Self> {
         let (code, rest) = words.split_at_checked(3)?;
         let code = code.parse().ok().filter(|code| (200..600).contains(code))?;
@@ -90,7 +92,7 @@ impl ReplyCode {
         Some(Self { code, status: status.filter(|_| numbers.next().is_none()) })
     }
 
-    /// Whether the server says that there is no use in another try (5yz).
+    /// Whether the server says that another try is useless (5yz).
     pub(super) fn is_permanent(self) -> bool {
         self.code >= 500
     }
@@ -102,38 +104,38 @@ impl ReplyCode {
     }
 }
 
-/// What went wrong on the way to the mail server, where it was no answer of the server's.
+/// An error on the way to the mail server, without an answer from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionError {
-    /// Nothing listens there.
+    /// No process listens on the port.
     Refused,
     TimedOut,
     Certificate(CertificateFault),
 }
 
-/// Why a certificate is not good (RFC 5280 §6).
+/// Why a certificate is invalid (RFC 5280 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateFault {
-    /// Expired, or not valid yet.
+    /// The certificate has expired, or is not valid yet.
     Expired,
     WrongName,
     UnknownIssuer,
-    /// It is the certificate of an authority, and no server's.
+    /// The certificate belongs to an authority, not to a server.
     Authority,
     Other,
 }
 
-/// A letter that did not leave.
+/// A failed delivery of a letter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{stage}: {words}")]
 pub struct DeliveryFailure {
     pub stage: Stage,
-    /// Of the server's answer, where it gave one.
+    /// The reply code, if the server answered.
     pub code: Option<u16>,
-    /// The server's last words, or what went wrong: one line, not without end.
+    /// The server's last words, or the error: one line of at most `MAX_WORDS` characters.
     pub words: String,
     pub connection_error: Option<ConnectionError>,
-    /// How many other connections to the server we had when it refused another one.
+    /// Number of other connections that we had to the server when it refused this one.
     pub(super) others: usize,
 }
 
@@ -150,23 +152,28 @@ impl DeliveryFailure {
         Self { others, ..self }
     }
 
-    /// The server hung up without an answer.
+    /// Whether the server closed the connection without an answer.
     pub(super) fn is_hang_up(&self) -> bool {
         self.code.is_none()
             && self.connection_error.is_none()
             && self.words.contains("incomplete response")
     }
 
-    /// What the server answered.
+    /// A failure with the server's answer.
     pub fn answered(stage: Stage, code: u16, words: &str) -> Self {
         Self { code: Some(code), ..Self::new(stage, &format!("{code} {words}")) }
     }
 
-    /// Until the recipient is named, all letters are alike to the server: whatever it says, it says
-    /// to us, and no letter is at fault. From there on the recipient may be the cause of any answer,
-    /// of 421 and of a hang-up as well, since relays pass on what the recipient's server says. Whether
-    /// others fare alike is for the [`CircuitBreaker`](crate::mail::CircuitBreaker) to know. A server that does not
-    /// believe who we are (454, 530, 534, 535, 538) says nothing final about a letter.
+    /// Classifies the failure.
+    ///
+    /// - Before the recipient is named, all letters are alike to the server. Its answer concerns
+    ///   us, and no letter is at fault.
+    /// - From RCPT on, the recipient may be the cause of any answer, also of 421 and of a hang-up:
+    ///   relays pass on the answers of the recipient's server. The
+    ///   [`CircuitBreaker`](crate::mail::CircuitBreaker) knows whether other recipients get the
+    ///   same answer.
+    /// - A server that rejects our identity (454, 530, 534, 535, 538) says nothing final about a
+    ///   letter.
     pub fn class(&self) -> FailureClass {
         match (self.stage, self.code) {
             _ if self.is_for_want_of_connections() => FailureClass::Connections,
@@ -179,8 +186,8 @@ impl DeliveryFailure {
         }
     }
 
-    /// Whether a new connection was refused for now, or hung up on, while others of ours were open: servers
-    /// limit the connections of one client (S17).
+    /// Whether the server temporarily refused or dropped a new connection while others of ours were
+    /// open. Servers limit the connections of one client (S17).
     fn is_for_want_of_connections(&self) -> bool {
         let is_refusal = match self.stage {
             Stage::Connection | Stage::Greeting => self.code.is_none_or(|code| code < 500),
@@ -190,13 +197,14 @@ impl DeliveryFailure {
         is_refusal && self.connection_error.is_none() && self.others > 0
     }
 
-    /// Whether the server refuses our user and password: an answer that no time changes (5yz).
+    /// Whether the server permanently refuses our user and password (5yz).
     pub(super) fn is_of_our_login(&self) -> bool {
         self.stage == Stage::Authentication && self.code.is_some_and(|code| code >= 500)
     }
 
-    /// Whether it may be the fault of a connection that was used before, and the letter was certainly
-    /// not taken: a refusal for now, or a connection that was lost before the letter went over it.
+    /// Whether a try on a new connection is safe and useful. The server has certainly not taken the
+    /// letter, and the used connection may be at fault: the refusal is temporary, or the connection
+    /// was lost before the letter went over it.
     pub(super) fn is_retryable_on_new_connection(&self) -> bool {
         match self.code {
             Some(code) => code < 500,
@@ -207,13 +215,13 @@ impl DeliveryFailure {
         }
     }
 
-    /// The server's refusal, if the server answered.
+    /// The codes of the server's refusal, if the server answered.
     pub(super) fn refusal(&self) -> Option<ReplyCode> {
         self.code.and_then(|_| ReplyCode::read(&self.words))
     }
 }
 
-/// Anything can stand in a server's words.
+/// Makes one short line of a server's words: they may contain any character.
 fn sanitize(words: &str) -> String {
     let calm = words.chars().map(|c| if c.is_control() { ' ' } else { c });
     let calm: String = calm.take(MAX_WORDS).collect();
@@ -295,7 +303,7 @@ mod tests {
         for (words, is_bad_address) in [
             ("550 5.1.1 no such user", true),
             ("556 5.1.10 null MX", true),
-            // of the sender, and of what may be ours
+            // about the sender, and about causes on our side
             ("550 5.1.8 bad sender", false),
             ("550 5.1.7 bad sender", false),
             ("550 5.7.1 relay access denied", false),

@@ -1,8 +1,9 @@
-//! What keeps letters from leaving, and which setting changes that.
+//! Diagnosis of a failed test letter: finds the setting to change.
 //!
-//! The library's words name what failed, and seldom why. So after a failure on the way to the mail server
-//! the operator's test letter asks the server once more, in the clear and encrypted with any certificate,
-//! what it offers, and compares that with the settings. No user and no password are sent.
+//! lettre's errors name the step that failed, and seldom the reason. After a failure on the way to
+//! the mail server, the operator's test letter therefore asks the server for its capabilities: in
+//! the clear and encrypted, with any certificate accepted. The diagnosis compares the answers with
+//! the settings. It sends no user and no password.
 
 use std::time::Duration;
 
@@ -15,21 +16,21 @@ use crate::mail::advice::Refused;
 use crate::mail::delivery_failure::{CertificateFault, ConnectionError, DeliveryFailure, Stage};
 use crate::mail::smtp::Smtp;
 
-/// How long the server may take to show what it offers, for each way of asking.
+/// Longest time for each connection that asks for capabilities.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What keeps letters from leaving.
+/// The reason why letters do not leave, and the advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// What was seen: one sentence.
+    /// The observation: one sentence.
     pub seen: String,
-    /// The setting to change, such as `vestibule.mail.smtp_url`; `None` if it is not a setting.
+    /// The setting to change, such as `vestibule.mail.smtp_url`; `None` if no setting helps.
     pub setting: Option<&'static str>,
-    /// What to do: one sentence.
+    /// The advice: one sentence.
     pub advice: String,
 }
 
-/// What the server offers on one way.
+/// Capabilities in the server's answer to EHLO.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct EhloResponse {
     starttls: bool,
@@ -37,21 +38,21 @@ struct EhloResponse {
     mechanisms: Vec<String>,
 }
 
-/// What the server shows to a client that asks.
+/// Capabilities that the server offers to any client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Capabilities {
-    /// In the clear; `None` if it does not greet.
+    /// In the clear; `None` if the server does not greet.
     clear: Option<EhloResponse>,
-    /// Encrypted from the first byte, or behind STARTTLS.
+    /// Encrypted from the first byte, or after STARTTLS.
     encrypted: Option<EhloResponse>,
-    /// It speaks TLS from the first byte.
+    /// The server speaks TLS from the first byte.
     is_implicit: bool,
-    /// The issuer of its certificate is its own subject.
+    /// The certificate's issuer is its own subject.
     is_self_signed: bool,
 }
 
 impl Smtp {
-    /// Tells what to change after a failure.
+    /// Diagnoses a failure. Connects to the mail server again if its capabilities matter.
     pub async fn diagnose(&self, failure: &DeliveryFailure, sender: &str) -> Option<Diagnosis> {
         let is_probed = matches!(
             failure.stage,
@@ -115,7 +116,8 @@ impl Smtp {
     }
 }
 
-/// What a server sends is repeated only where it is the name of a mechanism (RFC 4422 §3.1).
+/// Whether a word may be a mechanism's name (RFC 4422 §3.1). No other word of the server is
+/// repeated.
 fn is_token(word: &str) -> bool {
     word.len() <= 20 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
@@ -291,7 +293,7 @@ fn diagnosis(
     }
 }
 
-/// The codes do not tell: 530 and 554 are for other refusals as well.
+/// Whether the words are about TLS. The codes do not tell: 530 and 554 have other meanings as well.
 fn is_about_tls(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["tls", "ssl", "encrypt"].iter().any(|word| words.contains(word))
@@ -343,8 +345,8 @@ fn certificate(
     }
 }
 
-/// The user was not signed in, and the server did not say why: most often it offers no mechanism that the
-/// service knows. `None` where the server did not show what it offers.
+/// Diagnoses a failed login without a reason from the server. Most often the server offers no
+/// mechanism that the service knows. `None` if the server's capabilities are unknown.
 fn sign_in(is_encrypted: bool, capabilities: &Capabilities) -> Option<Diagnosis> {
     let say = |seen: String, advice: &str| {
         Some(Diagnosis { seen, setting: URL, advice: advice.to_owned() })

@@ -1,10 +1,12 @@
-//! The letters on their way, and how many more may go.
+//! The deliveries in flight, and the limits on further ones.
 //!
-//! Letters that were never refused and letters that were have places of their own, so that bad
-//! recipients hold up no fresh letter. A delivery that takes long gives its place to another, within
-//! limits: a mail server takes only so many connections from one client. While the server is slow with a
-//! domain, such as where each of its recipients is met with silence, letters to other domains go first,
-//! and some places are theirs alone (S17).
+//! - Fresh letters and letters that were refused before have separate places, so that bad
+//!   recipients delay no fresh letter.
+//! - A delivery that takes longer than `SLOW_AFTER` (1 s) gives its place to another, within a
+//!   limit: a mail server takes only so many connections from one client.
+//! - A domain is slow while a delivery to it is slow, for example because the server leaves each of
+//!   its recipients without an answer. Letters to other domains then go first, and some places are
+//!   reserved for them (S17).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -14,22 +16,26 @@ use tokio::time::Instant;
 
 use crate::storage::{ClaimLimit, ClaimedLetter, MAX_DOMAINS};
 
-/// Letters that were never refused, on their way at once.
+/// Places for letters that were never refused.
 const MAX_FRESH: usize = 8;
-/// Letters that were refused before, on their way at once.
+/// Places for letters that were refused before.
 const MAX_REFUSED: usize = 4;
-/// A delivery that takes longer gives its place to another. A mail server that works answers sooner.
+/// A delivery that takes longer gives its place to another. A working mail server answers sooner.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
-/// All deliveries at once, those that are slow included.
+/// Limit on all deliveries at once, slow ones included.
 pub(super) const MAX_DELIVERIES: usize = 2 * (MAX_FRESH + MAX_REFUSED);
-/// Of six parts of all places, letters that were refused have one. One is for fresh letters for which the
-/// server may take its time. The rest is for other fresh letters, to whose recipients it has to answer
-/// within `FIRST_REPLY_TIMEOUT` at the first try. So recipients that are met with silence keep no fresh letter waiting, however many
-/// domains they have (S17).
+/// All places are divided into six parts:
+///
+/// - One part is for letters that were refused before.
+/// - One part is for fresh letters for which the server may take its time.
+/// - Four parts are for other fresh letters. The server must answer to their recipients within
+///   `FIRST_REPLY_TIMEOUT` (1 s) at the first try.
+///
+/// So recipients that get no answer delay no fresh letter, however many domains they have (S17).
 const PARTS: usize = 6;
 const FIRST_REPLY_TIMEOUT: Duration = SLOW_AFTER;
 
-/// The deliveries that have begun and not ended.
+/// The deliveries that have started and not ended.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     tasks: JoinSet<bool>,
@@ -41,7 +47,7 @@ struct Delivery {
     was_refused: bool,
     /// The server may take its time to answer to the recipient.
     is_patient: bool,
-    /// It began during an outage.
+    /// The delivery started during an outage.
     is_probe: bool,
     domain: String,
     at: Instant,
@@ -53,17 +59,17 @@ impl Delivery {
     }
 }
 
-/// How many letters may go.
+/// Number of letters that may start now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
     pub all: ClaimLimit,
-    /// Domains that the mail server is slow with, the worst ones first.
+    /// Domains with slow deliveries, the domain with the most of them first.
     pub slow: Vec<String>,
 }
 
 impl Capacity {
-    /// What is left for letters to any domain when these were claimed: half of the usual places stay
-    /// free for others while the server is slow with a domain.
+    /// Places that remain for letters to any domain after the claim of `claimed`. While a domain is
+    /// slow, half of the usual places stay reserved for other domains.
     pub fn remaining(&self, claimed: &[ClaimedLetter]) -> ClaimLimit {
         let (kept_fresh, kept_refused) = match self.slow.is_empty() {
             true => (0, 0),
@@ -78,8 +84,9 @@ impl Capacity {
 }
 
 impl InFlight {
-    /// How many deliveries a probe waits for: another probe, and what began so lately that it may still
-    /// show that the server is there. Not those to recipients that are met with silence.
+    /// Number of deliveries that a probe must wait for: other probes, and deliveries younger than
+    /// `SLOW_AFTER` (1 s), which may still show that the server works. Older deliveries without an
+    /// answer do not count.
     pub fn before_a_probe(&self) -> usize {
         let now = Instant::now();
         self.deliveries
@@ -88,8 +95,9 @@ impl InFlight {
             .count()
     }
 
-    /// How long the server may take to answer to the recipient of this letter, where there are `most`
-    /// places; `None` is as long as the whole delivery. A probe is to show soon that the server is there.
+    /// Longest time for the server's answer to the recipient of this letter, given `most` places;
+    /// `None` means the time of the whole delivery. A probe gets a short time, so that it soon
+    /// shows whether the server works.
     pub fn patience(
         &self,
         letter: &ClaimedLetter,
@@ -101,7 +109,7 @@ impl InFlight {
         (letter.tries == 0 && (is_probe || patient >= most / PARTS)).then_some(FIRST_REPLY_TIMEOUT)
     }
 
-    /// Begins a delivery; `is_probe` during an outage.
+    /// Starts a delivery; `is_probe` during an outage.
     pub fn start(
         &mut self,
         letter: &ClaimedLetter,
@@ -115,7 +123,7 @@ impl InFlight {
         self.deliveries.insert(id, delivery);
     }
 
-    /// Waits for the end of a delivery; `None` if there is none.
+    /// Waits for the end of a delivery; `None` if there is no delivery.
     pub async fn ended(&mut self) -> Option<()> {
         let ended = self.tasks.join_next_with_id().await?;
         let id = ended.map_or_else(|error| error.id(), |(id, _)| id);
@@ -123,7 +131,7 @@ impl InFlight {
         Some(())
     }
 
-    /// How many letters may go now, where there are `most` places.
+    /// Number of letters that may start now, given `most` places.
     pub fn capacity(&self, most: usize) -> Capacity {
         self.capacity_at(Instant::now(), most)
     }
@@ -131,7 +139,7 @@ impl InFlight {
     fn capacity_at(&self, now: Instant, most: usize) -> Capacity {
         let slow: Vec<&Delivery> =
             self.deliveries.values().filter(|delivery| delivery.is_slow(now)).collect();
-        // slow deliveries may take as many places again, and no more
+        // slow deliveries give back their places, at most `at_once` of them
         let places = |at_once: usize, refused: bool| {
             let all =
                 self.deliveries.values().filter(|delivery| delivery.was_refused == refused).count();

@@ -1,32 +1,32 @@
-//! Which letters there are, and what each says.
+//! The letters: one variant for each, with the data that its templates need.
 
 use serde::Serialize;
 
-/// A letter with all that its templates ask for; `templates/mail/<name>/` holds them. Instants are in
-/// milliseconds since 1970, lengths of time in seconds: they are put into words by the templates, in
-/// the recipient's language.
+/// A letter with the data for its templates in `templates/mail/<name>/`. Instants are in
+/// milliseconds since 1970, lengths of time in seconds. The templates format both in the
+/// recipient's language.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Letter {
-    /// To whoever has signed up: the link that makes the account.
+    /// To a person who signed up: the link that creates the account.
     Activation { link: String, valid_for: u64, signed_up_at: i64, browser: Option<String> },
-    /// To the owner of an address that somebody signed up with again.
+    /// To an account's owner: a sign-up used their address again.
     AccountExists { at: i64, browser: Option<String> },
-    /// To the owner of an address that somebody wanted to move their account to.
+    /// To an account's owner: another account asked to move to their address.
     AddressInUse { at: i64, browser: Option<String> },
-    /// To somebody of whose session an old refresh token was used.
+    /// To an account's owner: an old refresh token was used, and its session ended.
     SessionEnded { at: i64, client: String, browser: Option<String> },
-    /// To somebody who has forgotten their password.
+    /// To an account's owner who forgot the password: the link to reset it.
     PasswordReset { link: String, valid_for: u64, at: i64, browser: Option<String> },
-    /// The operator wants somebody to choose a new password.
+    /// To an account's owner: the operator asks them to choose a new password.
     OperatorReset { link: String, valid_for: u64 },
-    /// The operator has made an account for somebody, who has to choose its password.
+    /// To the owner of an account that the operator created: the link to choose its password.
     Invitation { link: String, valid_for: u64 },
-    /// The password is another: changed by somebody who was signed in, or through a link.
+    /// To an account's owner: the password was changed, from a session or through a link.
     PasswordChanged { at: i64, browser: Option<String>, by_link: bool },
     /// To the new address of an account: the link that confirms it.
     EmailChange { link: String, valid_for: u64, at: i64, browser: Option<String> },
-    /// To the old address, while the new one is not confirmed: the link that stops the change.
+    /// To the old address before the new one is confirmed: the link that stops the change.
     EmailChangeNotice {
         link: String,
         valid_for: u64,
@@ -34,16 +34,16 @@ pub enum Letter {
         at: i64,
         browser: Option<String>,
     },
-    /// To the old address, once the new one is in its place.
+    /// To the old address after the new one has replaced it.
     EmailChanged { new_email: String, at: i64 },
-    /// The account is gone.
+    /// To the former owner: the account was deleted.
     AccountDeleted { at: i64, by_operator: bool },
-    /// The operator tries the settings.
+    /// To the operator, who tests the settings.
     Trial { at: i64 },
 }
 
 impl Letter {
-    /// The folder of its templates.
+    /// The name of the folder of its templates.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Activation { .. } => "activation",
@@ -62,7 +62,7 @@ impl Letter {
         }
     }
 
-    /// The link that the letter carries, if it carries one.
+    /// The link in the letter, if it has one.
     pub fn link(&self) -> Option<&str> {
         match self {
             Self::Activation { link, .. }
@@ -81,7 +81,7 @@ impl Letter {
         }
     }
 
-    /// At least one of each, for previews and for the tests that render them all.
+    /// At least one sample of each letter, for previews and for the tests that render all of them.
     pub fn samples() -> Vec<Self> {
         // 23 November 2026, 09:41
         let at = 1_795_426_860_000;

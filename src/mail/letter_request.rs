@@ -1,51 +1,52 @@
-//! What causes letters: the facts that wait in the outbox.
+//! Requests for letters: the facts that the outbox keeps until a letter is composed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::model::{ClientInfo, EmailAddress, EmailChangeId, UserAgent};
 
-/// What limits how many letters of a kind one recipient gets in an hour.
+/// The limit on letters of a kind to one recipient in an hour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LetterCap {
-    /// `limits.letters_per_hour`, together with the other kinds of this cap: a caller who has not shown
-    /// that the address is theirs can cause such a letter. Letters of the other caps count for nothing
-    /// here, so that a thief in an account holds back no link that its owner asks for.
+    /// `limits.letters_per_hour`, counted over all kinds of this cap. A caller can cause such a
+    /// letter without having shown that the address is theirs. Letters of the other caps do not
+    /// count here, so that a thief in an account cannot hold back a link that its owner asks for.
     PerRecipient,
-    /// `limits.notices_per_hour`, for each kind by itself, so that a thief hides no kind behind a
-    /// flood of another: the owner of an account causes it, or a thief in their place.
+    /// `limits.notices_per_hour`, counted for each kind by itself. The owner of an account causes
+    /// such a letter, or a thief in the owner's place. A flood of one kind therefore hides no other
+    /// kind.
     PerNotice,
     None,
 }
 
-/// What caused a letter: the facts that wait in the outbox. Nothing secret.
+/// A request for a letter: the facts that the outbox keeps. It contains no secrets.
 ///
-/// What the letter says is decided by the courier, which looks at what has become of the address
-/// by then; so a request does the same work whether or not the address is known (R34, R47).
+/// The courier decides on the content of the letter from the state of the address at delivery. HTTP
+/// requests therefore do the same work for known and unknown addresses (R34, R47).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum LetterRequest {
-    /// Somebody signed up with the address.
+    /// A client signed up with the address.
     SignUp { at: i64, browser: Option<String> },
-    /// Somebody asked for another activation link.
+    /// A client asked for another activation link.
     NewLink,
     /// An old refresh token was used again, and the session ended.
     SessionEnded { at: i64, client: String, browser: Option<String> },
-    /// Somebody has forgotten the password of the address, or says so.
+    /// A client asked for a new password for the address.
     PasswordReset { at: i64, browser: Option<String> },
-    /// The operator wants the owner to choose a new password.
+    /// The operator asks the owner to choose a new password.
     OperatorReset,
-    /// The operator has made an account for the address.
+    /// The operator created an account for the address.
     Invitation,
-    /// The password was changed, by its owner or by a link.
+    /// The password was changed, by the account's owner or through a link.
     PasswordChanged { at: i64, browser: Option<String>, by_link: bool },
-    /// An account wants to move to this address.
+    /// An account asks to move to this address.
     EmailChange { change: String, at: i64, browser: Option<String> },
-    /// The account at this address wants to move to another.
+    /// The account at this address asks to move to another.
     EmailChangeNotice { change: String, at: i64, browser: Option<String> },
     /// The account that was at this address has moved.
     EmailChanged { at: i64, email: String },
-    /// The account is gone.
+    /// The account was deleted.
     AccountDeleted { at: i64, by_operator: bool },
 }
 
@@ -93,37 +94,38 @@ impl LetterRequest {
         Self::AccountDeleted { at: at.unix_millis(), by_operator }
     }
 
-    /// What limits how many such letters one recipient gets in an hour.
+    /// The limit on such letters to one recipient in an hour.
     pub const fn cap(&self) -> LetterCap {
         match self {
             Self::SignUp { .. }
             | Self::NewLink
             | Self::PasswordReset { .. }
-            // by the operator, and then by whoever has an old link of it
+            // the operator causes the first one; any holder of one of its old links can cause the
+            // next
             | Self::Invitation
             | Self::EmailChange { .. } => LetterCap::PerRecipient,
-            // the first thefts of an hour are known at once
+            // the first letters of an hour leave at once, so that the owner learns of a theft
             Self::SessionEnded { .. }
             | Self::PasswordChanged { .. }
             | Self::EmailChanged { .. }
             | Self::AccountDeleted { .. } => LetterCap::PerNotice,
-            // a change that the letter can stop is known at once, and limited where it is asked for; the
-            // operator is trusted
+            // the notice of a change leaves at once, because its link can stop the change, and the
+            // request for the change has its own limit; the operator is trusted
             Self::EmailChangeNotice { .. } | Self::OperatorReset => LetterCap::None,
         }
     }
 
-    /// The kinds that [`LetterCap::PerRecipient`] counts together, as they stand in the outbox.
+    /// The kinds that [`LetterCap::PerRecipient`] counts together, with their names in the outbox.
     pub const PER_RECIPIENT_KINDS: [&str; 5] =
         ["sign-up", "new-link", Self::RESET, "invitation", "email-change"];
-    /// The kind of the letter that is the last thing known of its recipient: once it has left, or
-    /// was given up, nothing of it is kept.
+    /// The kind of the letter that is the last trace of its recipient. The row is deleted once the
+    /// letter has left or was given up.
     pub const FAREWELL: &str = "account-deleted";
-    /// The kind of the letter that a request for a new password posts. While it waits, it makes a
-    /// sign-up of its recipient contested.
+    /// The kind of the letter that a request for a new password posts. While the letter waits, a
+    /// sign-up of its recipient is contested.
     pub const RESET: &str = "password-reset";
 
-    /// As it stands in the outbox.
+    /// The kind's name in the outbox.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::SignUp { .. } => "sign-up",

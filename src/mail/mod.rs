@@ -1,9 +1,10 @@
-//! Letters: which there are, how they look, and how they leave.
+//! Letters: the outbox, the composer, the renderer and the delivery.
 //!
-//! Whoever causes a letter posts it to the [`Outbox`] in the transaction that causes it. The
-//! [`Courier`] claims what is due, finds out what the letter has to say by then, mints its link,
-//! renders it and hands it to a [`Transport`]. Nothing here waits for a mail server while a request
-//! is being answered, and no live link is ever stored.
+//! 1. A use case posts a letter to the [`Outbox`], in the transaction that causes the letter.
+//! 2. The [`Courier`] claims letters that are due, composes each from the present state, mints its
+//!   link, renders it and hands it to a [`Transport`].
+//!
+//! No HTTP request waits for a mail server, and no usable link is ever stored.
 
 mod admin;
 mod advice;

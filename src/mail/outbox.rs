@@ -1,4 +1,4 @@
-//! Posting letters.
+//! Outbox: where the use cases post letters.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use crate::mail::{LetterCap, LetterRequest};
 use crate::model::{Account, AccountId, EmailAddress, Locale};
 use crate::storage::{Connection, LetterId, NewLetter, StoreError};
 
-/// So many notices of a kind wait for an address about the same account, so that its owner learns of each
-/// after an outage of mail. The latest gives way to one more.
+/// Limit on waiting notices of one kind to one address about the same account. The owner thus
+/// learns of each event after an outage of mail. Beyond the limit, a new notice replaces the latest
+/// one.
 const WAITING_NOTICES: i64 = 20;
 
-/// Where letters are posted. Cheap to clone.
+/// Posts letters into the database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     clock: Clock,
@@ -22,18 +23,19 @@ pub struct Outbox {
     wake: Arc<Notify>,
 }
 
-/// Whom a letter goes to.
+/// The recipient of a letter.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipient<'a> {
     pub email: &'a EmailAddress,
-    /// The language that they are likely to read. What an account says of its owner goes before it.
+    /// The language of the request. The language of the recipient's account takes precedence.
     pub locale: Option<&'a Locale>,
-    /// The account that the letter is about, where that is certain: the letter goes with it.
+    /// The account that the letter is about, if that is certain. The letter is deleted with the
+    /// account.
     pub account: Option<AccountId>,
 }
 
 impl<'a> Recipient<'a> {
-    /// Somebody of whom no more is known than the address, and the language of the request.
+    /// A recipient known only by the address and the language of the request.
     pub fn unknown(email: &'a EmailAddress, locale: Option<&'a Locale>) -> Self {
         Self { email, locale, account: None }
     }
@@ -49,7 +51,7 @@ impl Outbox {
         Self { clock, entropy, wake: Arc::default() }
     }
 
-    /// Posts a letter in the transaction of whatever causes it: either both happen or neither.
+    /// Posts a letter in the transaction of its cause: both are committed or neither.
     pub async fn post(
         &self,
         tx: &mut Connection,
@@ -73,8 +75,8 @@ impl Outbox {
         }
     }
 
-    /// Tells the courier of this node, once the transaction has been committed, that it need not
-    /// wait for its next round.
+    /// Wakes the courier of this node, so that it does not wait for its next poll. Call this after
+    /// the transaction has been committed.
     pub fn wake(&self) {
         self.wake.notify_one();
     }

@@ -1,14 +1,16 @@
-//! Letters that the mail server refused since it last took one.
+//! Letters that the mail server refused since it last took one, and their probes.
 //!
-//! A refusal at RCPT or DATA may be the recipient's fault, the server's or ours. What happens to other
-//! recipients tells them apart:
+//! A refusal at RCPT or DATA may be the fault of the recipient, of the server or of our settings.
+//! The answers to other recipients tell these apart:
 //!
-//! - The server takes another letter: the refused ones are tried once more, and are at fault if they
-//!   are refused again. One that was refused like others, and is so again, is not given up for it: the
-//!   server may take some letters and refuse others, such as with a quota that moves on.
-//! - The server refuses a second recipient with the same codes: the server or we are at fault, and
-//!   letters wait that would have been given up (F12).
-//! - Until then the letters are probed in turns, those with the fewest failures first (S17).
+//! - The server takes another letter. The refused letters are tried once more, and are at fault if
+//!   the server refuses them again. A letter that shared its refusal with others, and gets the same
+//!   refusal again, is not given up for it: the server may take some letters and refuse others, for
+//!   example with a quota that moves on.
+//! - The server refuses a second recipient with the same codes. The server or our settings are at
+//!   fault, and letters wait instead of being given up (F12).
+//! - Before either happens, the letters are probed in turns, those with the fewest failures first
+//!   (S17).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,76 +20,77 @@ use crate::mail::delivery_failure::ReplyCode;
 use crate::model::EmailAddress;
 use crate::storage::LetterId;
 
-/// The pause between two rounds of probes.
+/// Pause between two rounds of probes.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Whether the next probe is due. One that lies further ahead than the `longest` pause was put off before the
-/// clock was set back.
+/// Whether the next probe is due. A probe further ahead than the `longest` pause is due as well:
+/// the clock was set back after the probe was scheduled.
 pub(super) fn is_due(next_probe: Timestamp, now: Timestamp, longest: Duration) -> bool {
     next_probe <= now || next_probe > now + longest
 }
 
-/// A letter at fault is as good as any other when the server has taken nothing for so long.
+/// A letter at fault counts as an ordinary one after the server has taken no letter for this long.
 const REFUSED_AGAIN_TTL: Duration = Duration::from_secs(3_600);
-/// So many letters that were given up are remembered, and no more: they are tried again if the server
-/// turns out to have been at fault.
+/// Limit on remembered letters that were given up. They are tried again if the server turns out to
+/// have been at fault.
 const MAX_DEAD: usize = 1_000;
 
-/// What becomes of a letter that was refused for good.
+/// Outcome of a permanent refusal for its letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalOutcome {
-    /// The letter waits: other recipients were refused alike.
+    /// The letter waits: other recipients got the same refusal.
     Waits,
     /// The letter is given up.
     Dies,
 }
 
-/// What goes again when the server takes a letter.
+/// Letters to try again because the server took one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Letters that wait, and are due at once.
+    /// Waiting letters, which are due at once.
     pub waiting: Vec<LetterId>,
     /// Letters that were given up meanwhile, and are tried once more.
     pub dead: Vec<LetterId>,
 }
 
-/// What the server said; `None` where it was silent, or hung up.
+/// Codes of the server's answer; `None` if the server gave no answer or hung up.
 pub(super) type Reply = Option<ReplyCode>;
 
-/// Letters that were refused again after the server had taken others, each with the refusal for good
-/// that it shared with others before that.
+/// Letters that may be at fault themselves: they were refused, the server took another letter, and
+/// they were tried again. The value is the permanent refusal that the letter shared with others
+/// before that.
 pub(super) type RefusedAgain = BTreeMap<LetterId, Option<ReplyCode>>;
 
 /// The letters that were refused since the server last took one.
 #[derive(Debug)]
 pub(super) struct Refusals {
     letters: BTreeMap<LetterId, Refused>,
-    /// Of each answer: its first recipient, and whether another one was answered alike.
+    /// For each answer: its first recipient, and whether a second recipient got the same answer.
     recipients: BTreeMap<Reply, (EmailAddress, bool)>,
     dead: usize,
     since: Timestamp,
     next_probe: Timestamp,
-    /// How many probes there were.
+    /// Number of rounds of probes.
     probes: u64,
 }
 
 #[derive(Debug)]
 struct Refused {
     state: LetterStatus,
-    /// How often it was refused, as a probe or by its own time.
+    /// Number of refusals, of probes and of regular tries.
     failures: u32,
-    /// The server's last answer to it.
+    /// The server's last answer to the letter.
     answer: Reply,
-    /// Whether that was a refusal for good.
+    /// Whether the last answer was a permanent refusal.
     is_permanent: bool,
-    /// The number of its last probe.
+    /// Number of the round with the letter's last probe.
     last_probe: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LetterStatus {
     Waiting,
-    /// Given up at a refusal for good that was the first of its kind.
+    /// Given up at a permanent refusal that was the first of its kind.
     Dead,
     /// Given up after all of its tries.
     Exhausted,
@@ -105,22 +108,24 @@ impl Refusals {
         }
     }
 
-    /// Whether the server has taken nothing for so long that it is at fault, and letters are forgiven.
+    /// Whether the server has taken no letter for so long (`REFUSED_AGAIN_TTL`, 1 h) that the
+    /// server is at fault, not the letters.
     pub fn is_server_at_fault(&self, now: Timestamp) -> bool {
         self.since + REFUSED_AGAIN_TTL <= now
     }
 
-    /// The letter waits after `failures` refusals, the last one for now.
+    /// The letter waits after `failures` refusals; the last one was temporary.
     pub fn insert_waiting(&mut self, letter: LetterId, failures: u32, answer: Reply) {
         self.insert(letter, LetterStatus::Waiting, failures, (answer, false));
     }
 
-    /// The letter waits after `failures` refusals, the last one for good.
+    /// The letter waits after `failures` refusals; the last one was permanent.
     pub fn insert_refused(&mut self, letter: LetterId, failures: u32, refusal: ReplyCode) {
         self.insert(letter, LetterStatus::Waiting, failures, (Some(refusal), true));
     }
 
-    /// A letter was given up; whether by its first refusal, or after all of its tries.
+    /// A letter was given up: at its first permanent `refusal`, or, with `None`, after all of its
+    /// tries.
     pub fn insert_dead(&mut self, letter: LetterId, refusal: Option<ReplyCode>) {
         let state = if refusal.is_some() { LetterStatus::Dead } else { LetterStatus::Exhausted };
         if self.dead < MAX_DEAD || self.letters.contains_key(&letter) {
@@ -137,7 +142,7 @@ impl Refusals {
     ) {
         let before = self.letters.get(&letter);
         let last_probe = before.map_or(0, |refused| refused.last_probe);
-        // probes count here, and not as tries
+        // probes count as failures here, although they do not count as tries
         let failures = before.map_or(failures, |refused| failures.max(refused.failures + 1));
         let was_dead = before.is_some_and(|refused| refused.state != LetterStatus::Waiting);
         self.dead += usize::from(state != LetterStatus::Waiting);
@@ -145,8 +150,8 @@ impl Refusals {
         self.letters.insert(letter, Refused { state, failures, answer, is_permanent, last_probe });
     }
 
-    /// Notes that the recipient was answered like this; answers whether that is news: the second
-    /// recipient that is answered alike.
+    /// Records the answer to a recipient. Returns whether this recipient is the second one with the
+    /// same answer.
     pub fn note(&mut self, answer: Reply, recipient: &EmailAddress) -> bool {
         let (first, is_common) =
             self.recipients.entry(answer).or_insert_with(|| (recipient.clone(), false));
@@ -155,12 +160,13 @@ impl Refusals {
         is_news
     }
 
-    /// Whether several recipients were answered like this.
+    /// Whether several recipients got this answer.
     pub fn is_common(&self, answer: Reply) -> bool {
         self.recipients.get(&answer).is_some_and(|(_, is_common)| *is_common)
     }
 
-    /// Letters that were given up at the first refusal of a kind that has since met others.
+    /// Letters that were given up at the first refusal of its kind, before other recipients got the
+    /// same.
     pub fn wrongly_dead(&self) -> Vec<LetterId> {
         let is_wrong = |refused: &Refused| {
             refused.state == LetterStatus::Dead
@@ -171,9 +177,10 @@ impl Refusals {
         wrong.map(|(letter, _)| *letter).collect()
     }
 
-    /// Letters to be tried ahead of their time, up to `most`: those that failed least, in turns. One is
-    /// enough where every answer was for good. Letters at fault are among them if others are answered
-    /// like them, or if nothing has been taken for long.
+    /// Up to `most` letters to try before they are due: those with the fewest failures first, in
+    /// turns. One letter is enough if every answer was a permanent refusal. Letters at fault take
+    /// part if other recipients got the same answer, or if the server has taken no letter for
+    /// `REFUSED_AGAIN_TTL` (1 h).
     pub fn probes(
         &mut self,
         now: Timestamp,
@@ -209,7 +216,7 @@ impl Refusals {
         probes
     }
 
-    /// The letter is no longer in the outbox, or was taken.
+    /// The letter is no longer in the outbox, or the server took it.
     pub fn remove(&mut self, letter: LetterId) {
         let removed = self.letters.remove(&letter);
         self.dead -=
@@ -220,9 +227,10 @@ impl Refusals {
         self.letters.is_empty()
     }
 
-    /// The server takes letters: what goes again, and is at fault from now on. A letter that was given up
-    /// stays so if no other recipient was refused like its own; one that is at fault already waits as
-    /// long as its own tries say, unless nothing was taken for long.
+    /// The server took a letter. Returns the letters to try again, and marks these as possibly at
+    /// fault. A dead letter stays dead if no other recipient got its refusal. A letter that is
+    /// already marked waits as long as its own tries say, unless the server had taken no letter for
+    /// `REFUSED_AGAIN_TTL` (1 h).
     pub fn recovered(self, refused_again: &mut RefusedAgain, now: Timestamp) -> Recovered {
         let mut recovered = Recovered::default();
         let is_forgiven = self.is_server_at_fault(now);

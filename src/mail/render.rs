@@ -1,4 +1,4 @@
-//! From a letter to a message: subject, text and HTML (RFC 2046 §5.1.4).
+//! Renderer: turns a letter into a message with subject, text and HTML (RFC 2046 §5.1.4).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,7 +17,7 @@ use crate::model::{EmailAddress, EmailError, Locale, SenderAddress};
 use crate::storage::LetterId;
 use crate::templates::{TemplateError, Templates};
 
-/// Makes messages of letters.
+/// Renders messages from letters.
 #[derive(Clone, Debug)]
 pub struct Renderer {
     templates: Templates,
@@ -26,7 +26,7 @@ pub struct Renderer {
     host: String,
 }
 
-/// What every letter knows.
+/// Template variables that every letter has.
 #[derive(Clone, Debug, Serialize)]
 struct Common {
     service: String,
@@ -40,17 +40,17 @@ struct InLanguage<'a> {
     lang: &'a str,
 }
 
-/// Whom a letter goes to, and when.
+/// The recipient and the time of a letter.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
     pub id: LetterId,
     pub to: &'a EmailAddress,
-    /// The language that the recipient reads, if they said which.
+    /// The recipient's language, if it is known.
     pub locale: Option<&'a Locale>,
     pub now: Timestamp,
 }
 
-/// A letter ready to be sent, and as the recipient will see it.
+/// A letter ready to be sent, with its parts as the recipient will see them.
 #[derive(Debug)]
 pub struct Rendered {
     pub message: Message,
@@ -59,7 +59,7 @@ pub struct Rendered {
     pub html: String,
 }
 
-/// Why a letter cannot be made a message; a template that somebody changed is the likely cause.
+/// Why a letter cannot be rendered. The likely cause is a template that the operator changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     #[error("the letter cannot be rendered: {0}")]
@@ -70,7 +70,7 @@ pub enum RenderError {
     Message(#[from] lettre::error::Error),
 }
 
-/// Why letters cannot come from the sender in the settings.
+/// Why the sender in the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
     #[error(transparent)]
@@ -81,7 +81,7 @@ pub enum SenderError {
     Refused(#[from] lettre::address::AddressError),
 }
 
-/// The sender, put together of its parts; the name is quoted or encoded where it goes into a header.
+/// The sender as an address with a name. The header quotes or encodes the name.
 fn mailbox(sender: &SenderSettings) -> Result<Sender, SenderError> {
     if sender.name.iter().any(|name| name.chars().any(char::is_control)) {
         return Err(SenderError::Name);
@@ -108,12 +108,12 @@ impl Renderer {
         })
     }
 
-    /// As it stands in `From`.
+    /// The sender as `From` shows it.
     pub fn sender(&self) -> String {
         self.sender.to_string()
     }
 
-    /// As it stands in MAIL FROM.
+    /// The sender's address for MAIL FROM.
     pub fn sender_address(&self) -> String {
         self.sender.email.to_string()
     }
@@ -123,7 +123,7 @@ impl Renderer {
         let language = messages.negotiate(envelope.locale, None);
         let lang = messages.tag(language);
         let part = |file: &str| self.part(language, file, letter);
-        // a subject is one line, whatever its template looks like
+        // a subject is one line, with any line breaks in its template removed
         let subject = part("subject.txt")?.split_whitespace().collect::<Vec<_>>().join(" ");
         let (text, html) = (fold(&part("body.txt")?), part("body.html")?);
         let sent_at = u64::try_from(envelope.now.unix_millis()).unwrap_or(0);
@@ -132,7 +132,8 @@ impl Renderer {
             .to(Sender::new(None, envelope.to.as_str().parse()?))
             .subject(&subject)
             .date(UNIX_EPOCH + Duration::from_millis(sent_at))
-            // the same at every try, so that a duplicate can be told from a second letter
+            // the same id at every try, so that mail programs can tell a duplicate from a second
+            // letter
             .message_id(Some(format!("<{}@{}>", envelope.id, self.host)))
             .header(AutoSubmitted)
             .header(ContentLanguage(lang.to_owned()))
@@ -144,7 +145,7 @@ impl Renderer {
         Ok(Rendered { message, subject, text, html })
     }
 
-    /// One of the templates of a letter.
+    /// Renders one template of a letter.
     fn part(
         &self,
         language: Language,
@@ -158,8 +159,8 @@ impl Renderer {
     }
 }
 
-/// Breaks the lines of a text between words where they get longer than people read. A link is one
-/// word, and stays whole.
+/// Breaks lines of a text between words at `LINE_WIDTH` (72 characters). A link is one word, and
+/// stays whole.
 fn fold(text: &str) -> String {
     const LINE_WIDTH: usize = 72;
     let mut folded = String::with_capacity(text.len() + text.len() / LINE_WIDTH);
@@ -182,9 +183,9 @@ fn fold(text: &str) -> String {
     folded
 }
 
-/// The HTML with references for all characters beyond ASCII (HTML §13.1.4), so that it goes over the wire as
-/// it is, and with it the link. References mean nothing in styles and scripts: where those hold such
-/// characters, the HTML stays as it is.
+/// Replaces all characters beyond ASCII with character references (HTML §13.1.4), so that the HTML
+/// needs no transfer encoding and links stay intact. References have no meaning in styles and
+/// scripts: HTML with such characters there stays unchanged.
 fn in_ascii(html: &str) -> String {
     let lower = html.to_ascii_lowercase();
     let is_raw = ["style", "script"].iter().any(|element| {
@@ -207,9 +208,10 @@ fn in_ascii(html: &str) -> String {
     ascii
 }
 
-/// ASCII as it is, in 7 bits (RFC 5322 §2.1.1 has lines of up to 998), and anything else in base64, which no
-/// server on the way has a reason to encode again. Never quoted-printable: it wraps lines of more than
-/// 76 bytes, so links, and writes `=` as `=3D`; some programs copy half of what is left (F8).
+/// Encodes a part. ASCII goes in 7 bits, with lines of up to 998 characters (RFC 5322 §2.1.1).
+/// Other text goes in base64, which no server on the way has a reason to encode again.
+/// Quoted-printable is never used: it breaks lines of more than 76 bytes, and links with them, and
+/// writes `=` as `=3D`; some programs then copy half a link (F8).
 fn part_of(content_type: ContentType, text: &str) -> SinglePart {
     let crlf = text.lines().flat_map(|line| [line, "\r\n"]).collect::<String>();
     let is_plain = text.is_ascii() && text.lines().all(|line| line.len() <= 998);
@@ -223,12 +225,12 @@ fn part_of(content_type: ContentType, text: &str) -> SinglePart {
 fn in_base64(text: String) -> Body {
     match Body::new_with_encoding(text, ContentTransferEncoding::Base64) {
         Ok(body) => body,
-        // which base64 never is
+        // base64 is never refused
         Err(refused) => Body::new(refused),
     }
 }
 
-/// `Auto-Submitted: auto-generated` (RFC 3834 §5): no vacation notice comes back.
+/// `Auto-Submitted: auto-generated` (RFC 3834 §5) suppresses vacation notices.
 #[derive(Clone, Copy, Debug)]
 struct AutoSubmitted;
 
@@ -246,7 +248,7 @@ impl Header for AutoSubmitted {
     }
 }
 
-/// In which language the letter is (RFC 3282 §2).
+/// The language of the letter (RFC 3282 §2).
 #[derive(Clone, Debug)]
 struct ContentLanguage(String);
 

@@ -1,9 +1,9 @@
-//! Handing letters to a mail server (RFC 5321).
+//! SMTP client: hands letters to a mail server (RFC 5321).
 //!
-//! The conversation is held here, step by step, with lettre's connections and commands. lettre's own
-//! pool takes a connection back in the middle of a conversation if its user was not patient enough;
-//! whoever gets it next takes the late answer for that to its own command, and in the end a refusal
-//! for a letter that was taken.
+//! The module runs the dialogue step by step with lettre's connections and commands, without
+//! lettre's pool. lettre's pool takes a connection back in the middle of a dialogue if its user
+//! stops waiting. The next user then reads the late answer as the answer to its own command, and in
+//! the end reports a refusal of a letter that was taken.
 
 use std::fmt;
 use std::io;
@@ -28,12 +28,12 @@ use crate::mail::delivery_failure::{CertificateFault, ConnectionError, DeliveryF
 use crate::mail::transport::TransportError;
 use crate::storage::chain;
 
-/// How long one of several addresses may take.
+/// Longest time to connect to one of several addresses.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection that was not used for a while may take to say that it is still there, and
-/// one that is not used again to say goodbye.
+/// Longest time for an idle connection to answer before it is used again, and for a connection to
+/// answer QUIT.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that has been idle for so long is not used again.
+/// A connection that has been idle for longer is not used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A mail server, and the connections to it. Cheap to clone.
@@ -42,17 +42,17 @@ pub struct Smtp(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) server: SmtpServer,
-    /// How TLS is spoken, where it is.
+    /// Parameters of TLS, if the connection is encrypted.
     tls: Option<TlsParameters>,
     pub(super) hello_name: ClientId,
     timeout: Duration,
-    /// With when they were used last, by the time that the network keeps.
+    /// Idle connections, each with the time of its last use, on the monotonic clock.
     idle: Mutex<Vec<(Held, Instant)>>,
-    /// How many connections are held, idle ones included.
+    /// Number of open connections, idle ones included.
     held: Arc<AtomicUsize>,
 }
 
-/// A connection, counted for as long as it is held.
+/// An open connection, which counts until it is dropped.
 struct Held {
     connection: AsyncSmtpConnection,
     counted: Arc<AtomicUsize>,
@@ -92,8 +92,8 @@ impl Smtp {
         Ok(Self(Arc::new(Inner { server, tls, hello_name, timeout, idle, held })))
     }
 
-    /// Hands the letter over; the server has taken it once this answers `Ok`. With `patience`, the server
-    /// may take only so long to answer to a recipient.
+    /// Hands the letter over. `Ok` means that the server has taken it. `patience` limits the time
+    /// for the server's answer to a recipient.
     pub async fn send(
         &self,
         message: &Message,
@@ -127,10 +127,12 @@ fn tls(server: &SmtpServer, settings: &MailSettings) -> Result<TlsParameters, Tr
 }
 
 impl Inner {
-    /// `stage` is always how far it got, even if nobody waits for the end.
+    /// Hands the letter over, on an idle connection if there is one. `stage` always holds the
+    /// current step, so that a caller which stops waiting can read it.
     ///
-    /// A connection that was used before may be at fault itself: servers take only so many letters and
-    /// mistakes by one. So only what a new connection shows counts against a letter or the server.
+    /// A used connection may be at fault itself: servers take only so many letters and mistakes on
+    /// one connection. Only a failure on a new connection therefore counts against a letter or the
+    /// server.
     async fn hand_over(
         &self,
         message: &Message,
@@ -149,7 +151,8 @@ impl Inner {
         self.hand_over_by(Held::new(connection, &self.held), message, patience, stage).await
     }
 
-    /// A connection that saw a refusal is not used again: what it says next may be about that.
+    /// Hands the letter over on this connection. A connection is not used again after a refusal:
+    /// its next answer may be about that.
     async fn hand_over_by(
         &self,
         mut held: Held,
@@ -160,12 +163,12 @@ impl Inner {
         let outcome = converse(&mut held.connection, message, patience, stage).await;
         match &outcome {
             Ok(()) => self.idle().push((held, Instant::now())),
-            // what is silent says no goodbye
+            // a silent server would not answer QUIT
             Err(failure) if failure.connection_error == Some(ConnectionError::TimedOut) => {
                 drop(held);
             }
             Err(_) => {
-                // politely, and behind the back of the letter
+                // QUIT in the background, so that the letter does not wait for it
                 tokio::spawn(async move { timeout(REPLY_TIMEOUT, held.connection.quit()).await });
             }
         }
@@ -176,7 +179,7 @@ impl Inner {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One that was used lately, and is still there.
+    /// A connection that was used lately and still answers.
     async fn idle_connection(&self) -> Option<Held> {
         loop {
             let (mut held, since) = self.idle().pop()?;
@@ -192,7 +195,7 @@ impl Inner {
         let Self { server, tls, hello_name, .. } = self;
         *stage = Stage::Lookup;
         let addresses = self.addresses().await?;
-        // whoever is too slow for our patience from here on was reached
+        // from here on a timeout means that the server was reached, and was slow to greet
         *stage = Stage::Greeting;
         let implicit = tls.clone().filter(|_| server.encryption == Encryption::Implicit);
         let connected = AsyncSmtpConnection::connect_tokio1(
@@ -263,18 +266,19 @@ async fn converse(
     said.map(drop).map_err(|error| failure(Stage::Content, &error))
 }
 
-/// A failed handshake is told as a failed connection; what was read was then no TLS, or no good one.
+/// Whether a failed connection is a failed handshake: the bytes that were read are no TLS, or no
+/// valid TLS.
 fn is_about_tls(error: &Error) -> bool {
     io_error(error).is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
-/// The error of the connection below, however deep.
+/// The I/O error at any depth of the chain.
 fn io_error(error: &Error) -> Option<&io::Error> {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.into_iter().find_map(|cause| cause.downcast_ref())
 }
 
-/// What the connection says itself.
+/// The error of the connection itself, if there is one.
 fn connection_error(error: &Error) -> Option<ConnectionError> {
     let cause = io_error(error)?;
     match cause.kind() {
@@ -297,7 +301,7 @@ fn fault_of(error: &rustls::CertificateError) -> CertificateFault {
             CertificateFault::Expired
         }
         E::NotValidForName | E::NotValidForNameContext { .. } => CertificateFault::WrongName,
-        // of an authority with the name of a known one, and another key
+        // an authority with the name of a known one and another key
         E::UnknownIssuer | E::BadSignature => CertificateFault::UnknownIssuer,
         E::Other(other) if is_authority(other) => CertificateFault::Authority,
         _ => CertificateFault::Other,

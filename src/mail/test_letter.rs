@@ -1,4 +1,4 @@
-//! A letter that tries the settings.
+//! Test letter: checks the mail settings by sending a letter.
 
 use crate::clock::Clock;
 use crate::crypto::entropy::Entropy;
@@ -8,7 +8,7 @@ use crate::mail::{
 use crate::model::{EmailAddress, Locale};
 use crate::storage::LetterId;
 
-/// Sends a letter at once, past the outbox, as the service would send it.
+/// Sends a letter at once, without the outbox, otherwise as the service would send it.
 #[derive(Debug)]
 pub struct TestLetter {
     pub clock: Clock,
@@ -41,7 +41,7 @@ impl TestLetter {
         Ok(id)
     }
 
-    /// What to change after a failure, as far as it can be told. Asks the mail server once more.
+    /// Diagnoses a failure, as far as possible. Connects to the mail server once more.
     pub async fn diagnose(&self, failure: &DeliveryFailure) -> Option<Diagnosis> {
         match &self.transport {
             Transport::Smtp(smtp) => smtp.diagnose(failure, &self.renderer.sender_address()).await,

@@ -1,4 +1,4 @@
-//! How letters leave: to a mail server, into files, into the log, or into memory.
+//! Transports for letters: a mail server, files, the log, or memory.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,13 +18,13 @@ use crate::mail::{Letter, Rendered, Renderer};
 use crate::model::EmailAddress;
 use crate::storage::LetterId;
 
-/// How letters leave.
+/// The way by which letters leave.
 #[derive(Clone, Debug)]
 pub enum Transport {
     Smtp(Smtp),
-    /// One `.eml` file each, readable by the service's own user only.
+    /// One `.eml` file for each letter, readable by the service's own user only.
     File(PathBuf),
-    /// Nowhere: a line in the log says that there was one.
+    /// No delivery: the log gets one line for each letter.
     Log,
     Memory(Mailbox),
 }
@@ -43,7 +43,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// The setting that is to be mended.
+    /// The setting to correct.
     pub fn key(&self) -> &'static str {
         match self {
             Self::SmtpUrl(_) | Self::Tls(_) => "vestibule.mail.smtp_url",
@@ -65,8 +65,8 @@ impl Transport {
         })
     }
 
-    /// Hands the letter over; it has left once this answers `Ok`. With `patience`, a mail server may take
-    /// only so long to answer to the recipient.
+    /// Hands the letter over. `Ok` means that it has left. `patience` limits the time for a mail
+    /// server's answer to the recipient.
     pub async fn send(
         &self,
         letter: &SentLetter,
@@ -96,7 +96,7 @@ impl Transport {
     }
 }
 
-/// Writes `<folder>/<name>.eml` in one step: whoever watches the folder sees whole letters only.
+/// Writes `<folder>/<name>.eml` in one step: a reader of the folder sees whole letters only.
 fn write_private(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write as _;
 
@@ -121,7 +121,7 @@ fn write_private(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 #[derive(Clone)]
 pub struct SentLetter {
     pub id: LetterId,
-    /// Which letter it is: the folder of its templates.
+    /// The letter's name: the folder of its templates.
     pub name: &'static str,
     pub at: Timestamp,
     pub from: String,
@@ -130,7 +130,7 @@ pub struct SentLetter {
     pub text: String,
     pub html: String,
     pub link: Option<String>,
-    /// The message as it goes over the wire (RFC 5322).
+    /// The message in its wire format (RFC 5322).
     pub raw: Vec<u8>,
 }
 
@@ -164,17 +164,17 @@ impl fmt::Debug for SentLetter {
     }
 }
 
-/// The latest letters, in memory: where tests and, in development, `/dev/mail` read them.
+/// The latest letters, in memory. Tests read them, and `/dev/mail` in development.
 #[derive(Clone, Debug, Default)]
 pub struct Mailbox(Arc<Mutex<VecDeque<SentLetter>>>);
 
 impl Mailbox {
-    /// More than this many letters ago is forgotten.
+    /// Number of letters that are kept.
     const CAPACITY: usize = 500;
 
     pub fn put(&self, letter: SentLetter) {
         let mut letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // a letter that is sent again is still one letter
+        // a letter that is sent again stays one letter
         letters.retain(|other| other.id != letter.id);
         letters.push_back(letter);
         if letters.len() > Self::CAPACITY {
