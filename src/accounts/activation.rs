@@ -1,4 +1,4 @@
-//! Activation: a link of a waiting sign-up is used, and an account comes to be.
+//! Activation: the link of a waiting sign-up creates the account.
 
 use crate::accounts::{Accounts, EventDraft, Failure};
 use crate::crypto::hasher::{PasswordHash, Purpose};
@@ -8,35 +8,35 @@ use crate::model::{
 };
 use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreError};
 
-/// What can be done with a link, and what the page behind it shows.
+/// State of an activation link, for its page and its button.
 #[derive(Debug)]
 pub enum ActivationLinkStatus {
-    /// Its button makes the account.
+    /// The button creates the account.
     Waiting(SignUpRecord),
-    /// The account exists, through this link or another of the same sign-up. What has become of it
-    /// since, such as its address, is no matter of the link.
+    /// The account exists, through this link or another link of the same sign-up. Later changes of
+    /// the account, such as another address, do not matter here.
     AlreadyActive,
     Expired,
-    /// Whoever got the letter said that it was not them.
+    /// The recipient of the letter has said "This wasn't me".
     Disavowed,
-    /// The address became an account by another way.
+    /// The address got an account in another way.
     AddressTaken,
     Unknown,
 }
 
-/// The account is there.
+/// The account exists.
 #[derive(Debug)]
 pub enum Activated {
-    /// By this use of the link, with the address that the link went to.
+    /// This use of the link created it, with the address that the link went to.
     Now(EmailAddress),
-    /// It was there before.
+    /// It existed before.
     Before,
 }
 
-/// Why a link made no account.
+/// Reason why a link created no account.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivationError {
-    /// The sign-up is contested: whoever holds the link has to choose the password.
+    /// The sign-up is contested: the holder of the link has to choose the password.
     #[error("the sign-up needs a password")]
     PasswordNeeded(SignUp),
     #[error("the password cannot be set: {problem}")]
@@ -59,10 +59,10 @@ impl From<StoreError> for ActivationError {
     }
 }
 
-/// Why a sign-up could not be dropped.
+/// Reason why a sign-up could not be dropped.
 #[derive(Debug, thiserror::Error)]
 pub enum DisavowalError {
-    /// The link was used: there is an account now.
+    /// The link was used, so the account exists.
     #[error("the account is active already")]
     AlreadyActive,
     #[error("the address has an account already")]
@@ -75,16 +75,16 @@ pub enum DisavowalError {
     Store(#[from] StoreError),
 }
 
-/// What came of one try to consume a sign-up.
+/// Result of one attempt to consume a sign-up.
 enum Consumed {
     Account,
-    /// The sign-up is not any more what it was when it was read.
+    /// The sign-up has changed since it was read.
     Changed,
     AddressTaken,
 }
 
 impl Accounts {
-    /// What stands behind a link. Changes nothing (R43).
+    /// Reads the state of a link. Changes nothing (R43).
     pub async fn inspect_link(&self, token: &str) -> Result<ActivationLinkStatus, StoreError> {
         match LinkToken::parse(token) {
             Some(token) => self.inspect(&token).await,
@@ -102,15 +102,16 @@ impl Accounts {
                 if let Some(waiting) = waiting_behind(db, &link).await? {
                     return Ok(ActivationLinkStatus::Waiting(waiting));
                 }
-                // what took the sign-up away has left its mark on the link before: so look again
+                // the transaction that removed the sign-up has marked the link first, so read the
+                // link again
                 let link = db.find_activation_link(&digest, now).await?;
                 Ok(link.map_or(ActivationLinkStatus::Unknown, |link| ended(&link)))
             })
             .await
     }
 
-    /// Uses a link. Idempotent: a link that was used answers as it did then. `password` counts only
-    /// where the sign-up is contested, and is judged only there.
+    /// Uses a link. Idempotent: a used link gives the same answer again. `password` counts, and is
+    /// checked, only if the sign-up is contested.
     pub async fn activate(
         &self,
         token: &str,
@@ -137,7 +138,7 @@ impl Accounts {
                 .write(async |tx| self.consume(tx, &waiting, chosen.as_ref(), caller).await);
             match consumed.await {
                 Ok(Consumed::Account) => return Ok(Activated::Now(waiting.sign_up.email)),
-                // somebody else used, contested or dropped it in between: look again
+                // another request used, contested or dropped the sign-up meanwhile: read again
                 Ok(Consumed::Changed) => {}
                 Ok(Consumed::AddressTaken) => return Err(ActivationError::AddressTaken),
                 Err(error) => return Err(error.into()),
@@ -145,7 +146,7 @@ impl Accounts {
         }
     }
 
-    /// "This wasn't me": drops the sign-up of a link. Idempotent.
+    /// Drops the sign-up of a link ("This wasn't me"). Idempotent.
     pub async fn disavow(&self, token: &str, caller: &ClientInfo) -> Result<(), DisavowalError> {
         let token = LinkToken::parse(token).ok_or(DisavowalError::Unknown)?;
         let now = self.clock.now();
@@ -165,7 +166,7 @@ impl Accounts {
                     }
                     LinkState::Live { .. } => {
                         match tx.find_activation_link(&token.digest(), now).await? {
-                            // somebody else was faster at the same
+                            // another request has done the same first
                             Some(LinkRecord { state: LinkState::Disavowed { .. }, .. }) => Ok(()),
                             Some(LinkRecord { state: LinkState::Used { .. }, .. }) => {
                                 Err(DisavowalError::AlreadyActive)
@@ -178,9 +179,11 @@ impl Accounts {
             .await
     }
 
-    /// Posts a fresh link to the address of the sign-up that an old link is of. Says nothing about
-    /// whether it still waits. The holder of an old link need not be the one who signed up, so this is
-    /// a request for a new password, and the sign-up is contested.
+    /// Posts a new link to the address of an old link's sign-up. Does not tell whether the sign-up
+    /// still waits.
+    ///
+    /// The holder of an old link need not be the person who signed up. So this counts as a request
+    /// for a new password, and the sign-up becomes contested.
     pub async fn renew_link(&self, token: &str, caller: &ClientInfo) -> Result<(), Failure> {
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
         let now = self.clock.now();
@@ -214,7 +217,7 @@ impl Accounts {
             .judge(typed, owner)
             .map_err(|problem| ActivationError::Password { sign_up: sign_up.clone(), problem })?;
         let (typed, network) = (judged.password().as_bytes(), caller.network());
-        // the link proves the mailbox, so it is no sign-up of a stranger
+        // the link proves the mailbox, so this is no sign-up of a stranger
         let hashed = self.hasher.hash(typed, Purpose::SignIn, network).await;
         hashed.map_err(|error| ActivationError::Failure(error.into()))
     }
@@ -254,7 +257,7 @@ impl Accounts {
     }
 }
 
-/// The sign-up that a live link makes an account of, if the address still has none.
+/// The sign-up from which a live link can create an account, if the address still has none.
 async fn waiting_behind(
     db: &mut Connection,
     link: &LinkRecord,
@@ -265,7 +268,7 @@ async fn waiting_behind(
     Ok(account.is_none().then_some(waiting))
 }
 
-/// How a link ended that nothing waits behind.
+/// The final state of a link without a waiting sign-up.
 fn ended(link: &LinkRecord) -> ActivationLinkStatus {
     match link.state {
         LinkState::Used { .. } => ActivationLinkStatus::AlreadyActive,

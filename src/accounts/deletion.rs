@@ -1,7 +1,7 @@
-//! Leaving: everything that names the person goes, and they are told.
+//! Deletion of an account: removes all data that names the owner, and tells the owner by a letter.
 //!
-//! The first transaction closes the account: it is the deletion. The rows of the account go behind
-//! it in batches, however many they are; where that is interrupted, the janitor goes on
+//! The first transaction closes the account; that is the deletion. The account's rows go afterwards
+//! in batches, however many there are. After an interruption, the janitor continues
 //! (docs/decisions/0037).
 
 use std::time::Duration;
@@ -11,11 +11,12 @@ use crate::mail::{LetterRequest, Recipient};
 use crate::model::{AccountId, Actor, ClientInfo, EmailAddress, EventKind, Password};
 use crate::storage::{Connection, Store, StoreError, chain};
 
-/// How long the owner's request waits for the last row to go. What takes longer goes on behind it.
+/// Time for which the owner's request waits for the last row. A longer removal continues in the
+/// background.
 const BATCHES_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Accounts {
-    /// Deletes the account of somebody who knows its password.
+    /// Deletes the account of a caller who knows its password.
     pub async fn delete(
         &self,
         id: AccountId,
@@ -27,14 +28,14 @@ impl Accounts {
         if !self.close(id, epoch, Actor::Owner).await? {
             return Err(ReauthenticationError::Gone);
         }
-        // it goes on where the client has gone, and where it takes longer than a client waits
+        // continues if the client disconnects, and if it takes longer than the client waits
         let rest = tokio::spawn(finish(self.store.clone(), id));
         let _ = tokio::time::timeout(BATCHES_TIMEOUT, rest).await;
         Ok(())
     }
 
-    /// Deletes the account as its owner could, and waits until all of it is gone. `false` if there is
-    /// none.
+    /// Deletes the account for the operator, and waits until all its rows are gone. `false` if
+    /// there is no such account.
     pub async fn delete_by_operator(&self, id: AccountId) -> Result<bool, StoreError> {
         let closed = self.close(id, None, Actor::Operator).await?;
         if closed {
@@ -43,12 +44,17 @@ impl Accounts {
         Ok(closed)
     }
 
-    /// Closes the account: it opens to no sign-in, nothing of it is found any more, its address is free,
-    /// and a sign-up that waits for the same address goes. Two things stay. One event says that an
-    /// account was deleted, and not whose. And one letter says good-bye, which is forgotten when it has
-    /// left.
+    /// Closes the account:
     ///
-    /// `false` if the account was gone, or has passed out of `epoch`; then nothing was changed.
+    /// - no sign-in opens it, and no query finds it;
+    /// - its address is free;
+    /// - a sign-up that waits for the same address goes.
+    ///
+    /// Two things stay: one event, which says that an account was deleted but not which one; and
+    /// one farewell letter, which is deleted once it has been sent.
+    ///
+    /// `false` if the account was gone or is in another epoch than `epoch`; then nothing was
+    /// changed.
     async fn close(
         &self,
         id: AccountId,
@@ -75,12 +81,12 @@ impl Accounts {
         actor: Actor,
     ) -> Result<bool, StoreError> {
         let Some(before) = tx.find_account(id).await? else { return Ok(false) };
-        // the sign-up's row before the account's, as an activation holds them
+        // lock the sign-up's row before the account's, as an activation does
         tx.lock_sign_up(&before.account.email).await?;
         if !tx.lock_account(id).await? {
             return Ok(false);
         }
-        // from here on nobody changes the address, which the farewell goes to
+        // from here on no request can change the address, to which the farewell goes
         let Some(account) = tx.find_account(id).await? else { return Ok(false) };
         if account.account.email != before.account.email {
             return Err(StoreError::contended());
@@ -89,8 +95,8 @@ impl Accounts {
             return Ok(false);
         }
         let email = &account.account.email;
-        // closing waits for events of the account that are being written, and a wrong password writes
-        // its event before its count: so the places with their counts go behind it
+        // closing waits for events of the account that are being written, and a wrong password
+        // writes its event before its count: so the locations and their counts go after closing
         if !tx.close_account(id, epoch, self.clock.now()).await? {
             return Ok(false);
         }
@@ -106,8 +112,8 @@ impl Accounts {
         Ok(true)
     }
 
-    /// Removes the sign-up that waits for an address, with its links and what is noted of it. `false`
-    /// if there is none. [`Store::purge_excess_of`] comes before it.
+    /// Removes the sign-up that waits for an address, with its links and events. `false` if there
+    /// is none. Call [`Store::purge_excess_of`] first.
     pub(super) async fn forget_sign_up(
         &self,
         tx: &mut Connection,
@@ -124,8 +130,8 @@ impl Accounts {
     }
 }
 
-/// Removes what belongs to a closed account, and its row. A failure is for the log alone: the account is
-/// deleted, and the janitor tries again.
+/// Removes the rows of a closed account, the account's own row last. A failure is only logged: the
+/// account is deleted, and the janitor tries again.
 async fn finish(store: Store, id: AccountId) {
     if let Err(error) = store.finish_deletion(id).await {
         let error = chain(&error);

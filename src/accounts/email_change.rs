@@ -1,5 +1,5 @@
-//! Moving an account to another address: asked for with the password, confirmed by a link in the
-//! new mailbox, stopped by one in the old.
+//! Change of an account's address. The owner requests it with the password. A link in the new
+//! mailbox confirms it; a link in the old mailbox stops it.
 
 use crate::accounts::{Accounts, EventDraft, Failure, ReauthenticationError};
 use crate::clock::Timestamp;
@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::storage::{AccountLinkRecord, AccountRecord, Connection, NewEmailChange, StoreError};
 
-/// Why a change of address was not begun.
+/// Reason why a change of address was not begun.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailChangeError {
     #[error("the account has this address already")]
@@ -31,13 +31,13 @@ impl From<Failure> for EmailChangeError {
     }
 }
 
-/// What stands behind a link of a change of address, and what its page shows.
+/// State of a link of a change of address, for its page.
 #[derive(Debug)]
 pub enum EmailChangeLinkStatus {
-    /// Its button does what the link is for.
+    /// The button confirms or stops the change, by the link's purpose.
     Pending {
         new_email: EmailAddress,
-        /// Whose account it is, as far as the new mailbox may know.
+        /// The account's address, as much of it as the new mailbox may see.
         present: String,
         requested_at: Timestamp,
         user_agent: Option<UserAgent>,
@@ -47,21 +47,21 @@ pub enum EmailChangeLinkStatus {
     Confirmed {
         email: EmailAddress,
     },
-    /// The reader of the old mailbox, or the owner, has stopped it.
+    /// The recipient of the old address, or the owner, has stopped the change.
     Stopped,
-    /// Another account has the address, so it cannot be confirmed. Stopping it is not affected.
+    /// Another account has the address, so the change cannot be confirmed. It can still be stopped.
     AddressTaken {
         new_email: EmailAddress,
         locale: Option<Locale>,
     },
     Expired,
-    /// No such link, or one that another change or a new password has voided.
+    /// No such link, or a link that another change or a new password has voided.
     Unknown,
 }
 
 impl EmailChangeLinkStatus {
-    /// The language of the account's owner, if they said which. A link that is not live tells nothing
-    /// of the account's present.
+    /// The language of the account's owner, if the owner has chosen one. A link that is not live
+    /// tells nothing about the account's current state.
     pub const fn locale(&self) -> Option<&Locale> {
         match self {
             Self::Pending { locale, .. } | Self::AddressTaken { locale, .. } => locale.as_ref(),
@@ -70,12 +70,12 @@ impl EmailChangeLinkStatus {
     }
 }
 
-/// Why a link did not let a new address take effect, or did not stop it.
+/// Reason why a link neither confirmed nor stopped a change.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailLinkError {
     #[error("another account has the address")]
     AddressTaken(EmailAddress),
-    /// To stop it: the new address has taken effect. To confirm it: it was stopped.
+    /// On stopping: the new address has taken effect. On confirming: the change was stopped.
     #[error("the change has ended already")]
     Ended,
     #[error("the link has expired")]
@@ -90,11 +90,11 @@ pub enum EmailLinkError {
 #[derive(Debug)]
 pub struct EmailChangeDone {
     pub email: EmailAddress,
-    /// Whether that was so before.
+    /// Whether an earlier request had done the same.
     pub already: bool,
 }
 
-/// Everything that is known about a link.
+/// A link with its change and its account.
 struct LinkedChange {
     change: EmailChange,
     account: AccountRecord,
@@ -103,7 +103,7 @@ struct LinkedChange {
     waits: bool,
 }
 
-/// Why a link does not do any more what it is for.
+/// Reason why a link no longer works.
 enum ClosedLink {
     Confirmed,
     Stopped,
@@ -122,8 +122,8 @@ impl From<ClosedLink> for EmailLinkError {
 }
 
 impl LinkedChange {
-    /// Whether the change waits, and the link is live: nothing else may end it. Whether the account is
-    /// disabled matters to no other link.
+    /// Whether the change is pending and the link is live. Only a link that is open in this way
+    /// depends on whether the account is disabled.
     fn is_open(&self) -> Result<(), ClosedLink> {
         match (self.change.state, self.link) {
             (EmailChangeState::Pending, AccountLinkState::Live) if self.waits => {
@@ -132,7 +132,7 @@ impl LinkedChange {
                     Some(_) => Err(ClosedLink::Unknown),
                 }
             }
-            // one that is voided while its change waits had expired, and was renewed
+            // a voided link of a pending change had expired and was renewed
             (
                 EmailChangeState::Pending,
                 AccountLinkState::Live | AccountLinkState::Expired | AccountLinkState::Voided,
@@ -150,9 +150,13 @@ impl LinkedChange {
 }
 
 impl Accounts {
-    /// Begins a change of address for somebody who knows the current password. A link goes to the
-    /// new address, a notice with a link that stops it to the old one. The same is done and
-    /// answered if the new address has an account: then that one's owner is told.
+    /// Begins a change of address, for a caller who knows the current password.
+    ///
+    /// - A link goes to the new address.
+    /// - A notice with a link that stops the change goes to the old address.
+    ///
+    /// If the new address has an account, the work and the response are the same; then the notice
+    /// goes to that account's owner.
     pub async fn request_email_change(
         &self,
         id: AccountId,
@@ -160,7 +164,7 @@ impl Accounts {
         password: &Password,
         caller: &ClientInfo,
     ) -> Result<(), EmailChangeError> {
-        // what is refused for nothing goes before the hash; below it is compared once more
+        // refuse before the hash if possible; the transaction below compares once more
         let before = self.store.read(async |db| db.find_account(id).await).await?;
         if before.is_some_and(|before| before.account.email == *new) {
             return Err(EmailChangeError::Unchanged);
@@ -195,7 +199,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// What stands behind a link of this purpose. Changes nothing (R43).
+    /// Reads the state of a link with this purpose. Changes nothing (R43).
     pub async fn inspect_email_change(
         &self,
         token: &str,
@@ -237,8 +241,8 @@ impl Accounts {
             .await
     }
 
-    /// Lets the new address take effect. Idempotent. What was on its way to the old address lapses,
-    /// links that went there work no more, and its owner is told.
+    /// Lets the new address take effect. Idempotent. Letters to the old address that have not left
+    /// lapse, links sent there no longer work, and the owner is told at the old address.
     pub async fn confirm_email_change(
         &self,
         token: &str,
@@ -251,7 +255,7 @@ impl Accounts {
                 let purpose = AccountLinkPurpose::EmailChange;
                 let before = self.find_change(tx, &token, purpose).await?;
                 let before = before.ok_or(EmailLinkError::Unknown)?.account.account.email;
-                // the sign-up's row before the account's, as an activation holds them
+                // lock the sign-up's row before the account's, as an activation does
                 tx.lock_sign_up(&before).await?;
                 let found = self.hold_change(tx, &token, purpose).await?;
                 if found.account.account.email != before && found.is_open().is_ok() {
@@ -264,7 +268,7 @@ impl Accounts {
                 }
                 let LinkedChange { change, account, .. } = &found;
                 let (id, now) = (account.account.id, self.clock.now());
-                // another account came to be at the address
+                // another account with this address was created
                 let taken = |error: StoreError| match error.is_conflict() {
                     true => EmailLinkError::AddressTaken(change.email.clone()),
                     false => error.into(),
@@ -276,7 +280,7 @@ impl Accounts {
                 }
                 tx.void_account_links(id, now).await?;
                 tx.detach_letters(&account.account.email, id, now).await?;
-                // those are of the old address
+                // the known locations belong to the old address
                 self.limits.forget_locations(tx, id).await?;
                 self.limits.reset_after_mailbox_proof(tx, (id, &change.email), caller, now).await?;
                 let changed = EventDraft::new(EventKind::EmailChanged, Actor::Owner).to_account(id);
@@ -292,7 +296,7 @@ impl Accounts {
         outcome
     }
 
-    /// Stops a change of address, by the link in the letter to the old one. Idempotent.
+    /// Stops a change of address by the link in the letter to the old address. Idempotent.
     pub async fn stop_email_change(
         &self,
         token: &str,
@@ -322,7 +326,7 @@ impl Accounts {
             .await
     }
 
-    /// The change of address that waits, if there is one that can still take effect.
+    /// The pending change of address, if one can still take effect.
     pub async fn pending_email_change(
         &self,
         account: AccountId,
@@ -330,8 +334,8 @@ impl Accounts {
         self.store.read(async |db| self.find_pending_change(db, account).await).await
     }
 
-    /// Takes back the change of address that waits, for its owner, who is signed in. `false` if there
-    /// is none, or it has ended meanwhile.
+    /// Withdraws the pending change of address, for its signed-in owner. `false` if there is none
+    /// or it has ended meanwhile.
     pub async fn withdraw_email_change(
         &self,
         account: AccountId,
@@ -364,10 +368,11 @@ impl Accounts {
         Ok(open.filter(|change| change.is_pending(now, self.email_link_ttl)))
     }
 
-    /// Posts a fresh link to the new address of the change that an expired link is of, if it still
-    /// waits, and the notice to the old one again. Says nothing about whether that was done.
+    /// Posts a new link to the new address of an expired link's change, if the change is still
+    /// pending, and the notice to the old address again. Does not tell whether it did so.
     ///
-    /// Each link can be renewed once: otherwise whoever has an old one could fill both mailboxes.
+    /// Each link can be renewed once: otherwise the holder of an old link could flood both
+    /// mailboxes.
     pub async fn renew_email_link(&self, token: &str, caller: &ClientInfo) -> Result<(), Failure> {
         self.limits.count_request(caller)?;
         let Some(token) = LinkToken::parse(token) else { return Ok(()) };
@@ -404,16 +409,16 @@ impl Accounts {
             .await;
         match renewed {
             Err(EmailLinkError::Store(error)) => return Err(error.into()),
-            // there is nothing to renew, and nobody is told
+            // nothing to renew; the response does not tell
             Err(_) => {}
             Ok(()) => self.outbox.wake(),
         }
         Ok(())
     }
 
-    /// The change that a link is of, with an account that this transaction holds: the account first,
-    /// as everybody does, so that whoever else ends the change has done so before it is looked at,
-    /// or waits.
+    /// The change of a link, with its account locked for this transaction. Every transaction locks
+    /// the account first. So a transaction that ends the same change has either finished before
+    /// this read, or waits.
     async fn hold_change(
         &self,
         tx: &mut Connection,
@@ -427,7 +432,7 @@ impl Accounts {
         self.find_change(tx, token, purpose).await?.ok_or(EmailLinkError::Unknown)
     }
 
-    /// The change that a link is of; `None` where it is none of this purpose.
+    /// The change of a link; `None` if the link has another purpose.
     async fn find_change(
         &self,
         db: &mut Connection,

@@ -1,12 +1,12 @@
-//! Ending everything at once, by the account's epoch (docs/decisions/0020).
+//! Sign-out everywhere, by raising the account's epoch (docs/decisions/0020).
 
 use crate::accounts::{Accounts, EventDraft};
 use crate::model::{AccountId, Actor, ClientInfo, EventKind};
 use crate::storage::{Connection, StoreError, chain};
 
 impl Accounts {
-    /// Signs the account out everywhere, sign-ins and refreshes included that are under way. `false`
-    /// if it is gone. Where nothing was signed in, nothing is noted.
+    /// Signs the account out everywhere, including sign-ins and refreshes under way. `false` if the
+    /// account is gone. Records no event if nothing was signed in.
     pub async fn end_sessions(
         &self,
         id: AccountId,
@@ -33,10 +33,10 @@ impl Accounts {
         Ok(raised)
     }
 
-    /// What has to go once an account is in a new epoch: the links in earlier letters, a change of
-    /// address that another caller may have begun, and the places that another caller may have signed
-    /// in from. The rows of sessions that are dead by now go after the transaction, by
-    /// [`Accounts::purge_ended_sessions`].
+    /// Cleans up once an account is in a new epoch. Removes links in earlier letters, a change of
+    /// address that another caller may have begun, and known locations that another caller may have
+    /// signed in from. [`Accounts::purge_ended_sessions`] removes the rows of dead sessions after
+    /// the transaction.
     pub(super) async fn clear_after_new_epoch(
         &self,
         tx: &mut Connection,
@@ -48,8 +48,8 @@ impl Accounts {
         self.limits.forget_locations(tx, account).await
     }
 
-    /// Removes the rows of sessions that a raised epoch has ended, in batches. A failure is for the log
-    /// alone: the sessions are dead, and their rows go when they would have ended.
+    /// Removes the rows of sessions that a new epoch has ended, in batches. A failure is only
+    /// logged: the sessions are dead, and their rows go at their regular expiry.
     pub(super) async fn purge_ended_sessions(&self, account: AccountId) {
         if let Err(error) = self.store.purge_ended_sessions_of(account).await {
             let error = chain(&error);

@@ -1,4 +1,4 @@
-//! Noting what happened.
+//! Event log: records security events of accounts.
 
 use crate::clock::Clock;
 use crate::config::AddressDetail;
@@ -9,10 +9,10 @@ use crate::model::{
 };
 use crate::storage::{Connection, NewEvent, StoreError};
 
-/// One in so many events has those of its kind before it trimmed.
+/// One event in `TRIM_ODDS` trims the earlier events of its kind.
 const TRIM_ODDS: u8 = 32;
 
-/// Where what happened is noted, in the transaction that makes it happen. Cheap to clone.
+/// Records events in the transaction that causes them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventLog {
     clock: Clock,
@@ -21,7 +21,7 @@ pub struct EventLog {
     metrics: DomainMetrics,
 }
 
-/// Something that happens, before the log adds when and from where. Never holds a secret.
+/// Event before the log adds its time and address. Never holds a secret.
 #[derive(Clone, Copy, Debug)]
 pub struct EventDraft<'a> {
     kind: EventKind,
@@ -50,7 +50,8 @@ impl<'a> EventDraft<'a> {
         Self { account: Some(account), ..self }
     }
 
-    /// To the account at an address, if there is one; the work is the same if there is none.
+    /// Addressed to the account at an address, if there is one; the work is the same without an
+    /// account.
     pub const fn to_address(self, email: &'a EmailAddress) -> Self {
         Self { email: Some(email), ..self }
     }
@@ -73,12 +74,12 @@ impl EventLog {
         Self { clock, entropy, address, metrics: DomainMetrics::default() }
     }
 
-    /// What is counted beside what is noted.
+    /// Counters beside the events.
     pub fn metrics(&self) -> &DomainMetrics {
         &self.metrics
     }
 
-    /// Notes it: either both it and the note are committed, or neither.
+    /// Records an event in the transaction that causes it: both are committed, or neither.
     pub async fn record(
         &self,
         tx: &mut Connection,
@@ -110,8 +111,8 @@ impl EventLog {
     }
 }
 
-/// Drawn by the random end of a UUIDv7. What there is to trim depends on whom an event is about; were it
-/// done each time, the time would tell (R18).
+/// Draws by the random end of a UUIDv7 whether this event trims. The work of trimming depends on
+/// the event's account; trimming at each event would reveal by its time whether there is one (R18).
 fn is_trim_due(id: EventId) -> bool {
     let [.., last] = *id.uuid().as_bytes();
     last.is_multiple_of(TRIM_ODDS)

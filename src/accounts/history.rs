@@ -1,15 +1,15 @@
-//! What happened to an account, for whoever may read it.
+//! Events of an account, page by page.
 
 use crate::accounts::Accounts;
 use crate::model::{AccountId, Event, EventId};
 use crate::storage::{Connection, StoreError};
 
-/// A part of what happened.
+/// Page of events.
 #[derive(Debug)]
 pub struct EventPage {
     /// The latest first.
     pub events: Vec<Event>,
-    /// Where to go on, as `before`; `None` if there is nothing more.
+    /// Value of `before` for the next page; `None` on the last page.
     pub next: Option<EventId>,
 }
 
@@ -21,7 +21,7 @@ impl EventPage {
         before: Option<EventId>,
         limit: i64,
     ) -> Result<Self, StoreError> {
-        // one more than asked for tells whether there is more
+        // one row more than `limit` shows whether there is another page
         let mut events = db.find_events_of(id, before, limit + 1).await?;
         let is_more = i64::try_from(events.len()).is_ok_and(|count| count > limit);
         if is_more {
@@ -33,7 +33,7 @@ impl EventPage {
 }
 
 impl Accounts {
-    /// What happened to the account: up to `limit` events before `before`.
+    /// Reads up to `limit` events of the account, before `before`.
     pub async fn events_of(
         &self,
         id: AccountId,

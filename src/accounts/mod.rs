@@ -1,9 +1,9 @@
-//! People: signing up, confirming an address, signing in, what they say about themselves, changing
-//! what opens their account, and leaving.
+//! Use cases around accounts: sign-up, activation, sign-in, profile, changes of the password and
+//! the address, export, deletion.
 //!
-//! Decides what is allowed and what happens; knows nothing of HTTP and SQL. Every use case has an
-//! error type of its own that says what happened in the domain's words; the edge turns it into the
-//! wire's.
+//! The use cases decide which requests are allowed, and which rows change. They know nothing of
+//! HTTP and SQL. Every use case has its own error type in the domain's words. The web layer turns
+//! each error into a response.
 
 mod activation;
 mod deletion;
@@ -60,22 +60,22 @@ pub struct Accounts {
     pub policy: PasswordPolicy,
     pub limits: Limits,
     pub sign_up_mutex: SignUpMutex,
-    /// How long a link of a sign-up works, if the sign-up waits as long.
+    /// Lifetime of an activation link, if the sign-up waits as long.
     pub activation_ttl: Duration,
-    /// How many sessions an account may have, and as many sign-ins at its page; `None` where limits are
-    /// off.
+    /// Largest number of sessions of an account, and of its sign-ins at the account page. `None`
+    /// where limits are off.
     pub session_limit: Option<i64>,
-    /// How long a link that confirms a change of address works.
+    /// Lifetime of a link that confirms a change of address.
     pub email_link_ttl: Duration,
 }
 
-/// The service could not do what it would have done: nobody's fault but its own.
+/// The service could not finish the use case, through no fault of the request's content.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Passwords are being hashed to capacity (R51).
     #[error("too many passwords are being hashed")]
     Busy { retry_after: Duration },
-    /// Too much of the kind came from there, or was tried for that name (R20).
+    /// The caller's network, the name or the account has reached a limit (R20).
     #[error("too many requests of this kind")]
     Limited { retry_after: Duration },
     #[error(transparent)]

@@ -1,8 +1,8 @@
-//! What the operator does for people, by the command line.
+//! Account administration by the operator's command line.
 //!
-//! The same rules hold as for the people themselves: one transaction each, an event each, a letter
-//! where the owner has to know. All of it is safe while the service runs, on any node: what is
-//! written here counts there with the next read.
+//! The operator's actions follow the same rules as the owner's: one transaction each, one event
+//! each, and a letter where the owner has to know. Each action is safe while the service runs, on
+//! any node. The service sees the change with its next read.
 
 use std::str::FromStr;
 
@@ -17,14 +17,14 @@ use crate::storage::{
     AccountRecord, Connection, NewAccount, PageSessionSummary, SignUpRecord, StoreError,
 };
 
-/// Whom the operator means.
+/// Account or sign-up that the operator names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdOrEmail<Id> {
     Id(Id),
     Email(EmailAddress),
 }
 
-/// Why a text names nobody.
+/// Reason why a text names no account or sign-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdOrEmailError {
     #[error("expected an address or an id")]
@@ -36,7 +36,7 @@ pub enum IdOrEmailError {
 impl<Id: FromStr> FromStr for IdOrEmail<Id> {
     type Err = IdOrEmailError;
 
-    /// An address, folded as a person's own is; or an id, if there is no `@` in it.
+    /// Parses an address, folded as at sign-up; without an `@`, an id.
     fn from_str(text: &str) -> Result<Self, IdOrEmailError> {
         if text.contains('@') {
             return Ok(Self::Email(EmailAddress::parse(text)?));
@@ -45,17 +45,17 @@ impl<Id: FromStr> FromStr for IdOrEmail<Id> {
     }
 }
 
-/// An account that the operator wants to be there.
+/// Account that the operator creates.
 #[derive(Debug)]
 pub struct AccountToCreate {
     pub email: EmailAddress,
     pub name: Option<Name>,
     pub locale: Option<Locale>,
-    /// Without one, the owner gets a letter with a link to choose it.
+    /// Without a password, the owner gets a letter with a link to choose one.
     pub password: Option<NewPassword>,
 }
 
-/// Why an account was not created.
+/// Reason why an account was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     #[error("the address has an account already")]
@@ -70,12 +70,12 @@ impl From<StoreError> for CreateError {
     }
 }
 
-/// Where an account is signed in.
+/// Live sign-ins of an account.
 #[derive(Debug)]
 pub struct ActiveSignIns {
-    /// How often, in all.
+    /// Number of all live sign-ins.
     pub count: i64,
-    /// The latest of them, and no more than [`ActiveSignIns::MAX_SHOWN`] of each kind.
+    /// The latest sign-ins, at most [`ActiveSignIns::MAX_SHOWN`] of each kind.
     pub sessions: Vec<SessionSummary>,
     pub page_sessions: Vec<PageSessionSummary>,
 }
@@ -97,7 +97,7 @@ impl Accounts {
             .await
     }
 
-    /// Up to `limit` accounts whose address holds `part`, in the order of their making.
+    /// Up to `limit` accounts whose address contains `part`, in the order of creation.
     pub async fn list(
         &self,
         after: Option<AccountId>,
@@ -122,8 +122,8 @@ impl Accounts {
             .await
     }
 
-    /// Nobody signs in to the account or refreshes from now on, and its tokens are dead. `false` if it
-    /// is gone or was disabled before.
+    /// Disables the account: no sign-in, no refresh, and its tokens are dead. `false` if the
+    /// account is gone or was disabled before.
     pub async fn disable(&self, id: AccountId) -> Result<bool, StoreError> {
         let disabled = self
             .store
@@ -141,7 +141,7 @@ impl Accounts {
         Ok(disabled)
     }
 
-    /// The owner may sign in again. `false` if the account is gone or was not disabled.
+    /// Lets the owner sign in again. `false` if the account is gone or was not disabled.
     pub async fn enable(&self, id: AccountId) -> Result<bool, StoreError> {
         self.store
             .write(async |tx| {
@@ -155,8 +155,8 @@ impl Accounts {
             .await
     }
 
-    /// Posts a letter with a link to choose a new password. Until it is used nothing changes. `false`
-    /// if the account is gone or disabled: then no link would work.
+    /// Posts a letter with a link to choose a new password. Nothing changes until the link is used.
+    /// `false` if the account is gone or disabled: then no link would work.
     pub async fn send_reset(&self, account: &AccountRecord) -> Result<bool, StoreError> {
         let id = account.account.id;
         let requested = EventDraft::new(EventKind::PasswordResetRequested, Actor::Operator);
@@ -180,10 +180,10 @@ impl Accounts {
         Ok(sent)
     }
 
-    /// Makes an account for an address that the operator vouches for. A sign-up that waits for the
-    /// address is dropped. Without a password the owner gets a letter to choose one.
+    /// Creates an account for an address that the operator vouches for. Drops a sign-up that waits
+    /// for the address. Without a password the owner gets a letter to choose one.
     pub async fn create(&self, new: &AccountToCreate) -> Result<AccountId, CreateError> {
-        // where nothing is to be made, nothing is to be removed
+        // check first, so that a refused creation removes nothing
         let there = self.store.read(async |db| db.find_account_by_email(&new.email).await).await?;
         if there.is_some() {
             return Err(CreateError::AddressTaken);
@@ -229,7 +229,7 @@ impl Accounts {
         Ok(id)
     }
 
-    /// Up to `limit` waiting sign-ups whose address holds `part`, in the order of their making.
+    /// Up to `limit` waiting sign-ups whose address contains `part`, in the order of creation.
     pub async fn list_sign_ups(
         &self,
         after: Option<SignUpId>,
@@ -239,9 +239,9 @@ impl Accounts {
         self.store.read(async |db| db.find_sign_ups(after, part, limit).await).await
     }
 
-    /// Posts a letter with a fresh link to the address of a waiting sign-up, and makes it contested: the
-    /// person cannot get in, so the password is chosen behind the link. Answers the sign-up; `None` if
-    /// there is none such.
+    /// Posts a letter with a new link to the address of a waiting sign-up, and makes the sign-up
+    /// contested. The person cannot sign in, so the password is chosen behind the link. Returns the
+    /// sign-up; `None` if there is no such sign-up.
     pub async fn send_sign_up_link(
         &self,
         named: &IdOrEmail<SignUpId>,
@@ -267,8 +267,8 @@ impl Accounts {
         Ok(posted)
     }
 
-    /// Drops a waiting sign-up; its links are unknown from now on. Answers what was dropped; `None`
-    /// if there is none such.
+    /// Drops a waiting sign-up; its links are unknown from then on. Returns the dropped sign-up;
+    /// `None` if there is no such sign-up.
     pub async fn drop_sign_up(
         &self,
         named: &IdOrEmail<SignUpId>,

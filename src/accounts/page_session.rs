@@ -1,4 +1,4 @@
-//! Being signed in at the account page: by a cookie that is used for nothing else.
+//! Sessions of the account page. Their cookie is used for nothing else.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::model::{
 };
 use crate::storage::{NewPageSession, PageSessionSummary, StoreError};
 
-/// How long somebody stays signed in who does nothing.
+/// Idle lifetime of a page session.
 pub const PAGE_IDLE_TTL: Duration = Duration::from_secs(20 * 60);
-/// How long in all.
+/// Total lifetime of a page session.
 pub const PAGE_SESSION_TTL: Duration = Duration::from_secs(2 * 3_600);
-/// Sign-ins at the account page that are shown, at most.
+/// Largest number of page sessions that are shown.
 const MAX_PAGE_SESSIONS_SHOWN: i64 = 100;
-/// How old the last note of a use may be before another is written.
+/// Age at which the recorded last use is written again.
 const USE_RECORDED_EVERY: Duration = Duration::from_secs(60);
 
 impl Accounts {
-    /// Signs in at the account page, as [`Accounts::sign_in`] does for clients. The secret is for the
-    /// cookie; a digest of it is stored.
+    /// Signs in at the account page, with the same checks as [`Accounts::sign_in`] for OAuth
+    /// clients. Returns the secret for the cookie; the database holds its digest.
     pub async fn sign_in_to_page(
         &self,
         attempt: SignInAttempt<'_>,
@@ -32,7 +32,7 @@ impl Accounts {
         let started = self
             .store
             .write(async |tx| {
-                // sign-ins of one account take turns, so that they are counted
+                // sign-ins of one account run one at a time, so that they are counted
                 if !tx.lock_account(signed_in.account).await? {
                     return Ok(false);
                 }
@@ -67,7 +67,7 @@ impl Accounts {
         }
     }
 
-    /// Who is signed in by this cookie, if anybody is.
+    /// Finds the live session of a cookie.
     pub async fn find_page_session(
         &self,
         secret: &PageSessionSecret,
@@ -84,7 +84,7 @@ impl Accounts {
         Ok(Some(session))
     }
 
-    /// Where the account is signed in at its page: at most the latest 100, the latest first.
+    /// Page sessions of the account, the latest first, at most 100.
     pub async fn page_sessions_of(
         &self,
         account: AccountId,
@@ -97,8 +97,8 @@ impl Accounts {
             .await
     }
 
-    /// Signs the account out at its page where it is signed in by this id. Of another's, or of one
-    /// that has ended, nothing is done.
+    /// Ends the account's page session with this id. Does nothing if the session belongs to another
+    /// account or has ended.
     pub async fn end_page_session_of(
         &self,
         account: AccountId,

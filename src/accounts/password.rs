@@ -1,5 +1,5 @@
-//! Changing the password, and choosing one by a link: a new one when the old one is forgotten, or
-//! the first.
+//! Change of the password, reset of a forgotten password, and choice of the first password by an
+//! invitation.
 
 use crate::accounts::reauthentication::Reauthenticated;
 use crate::accounts::{Accounts, EventDraft, Failure, ReauthenticationError};
@@ -11,36 +11,36 @@ use crate::model::{
 };
 use crate::storage::{AccountRecord, StoreError};
 
-/// How often a change is begun again because the stored hash was made anew meanwhile.
+/// Attempts at a change, if the stored hash is upgraded meanwhile.
 const MAX_ATTEMPTS: usize = 3;
 
-/// The sign-in that a change is made from. It goes on; every other one ends.
+/// Session from which a change is made. It continues; every other session ends.
 #[derive(Clone, Copy, Debug)]
 pub enum OwnSession {
-    /// By a token.
+    /// Session of an access token.
     Token(SessionId),
-    /// By the account page's cookie.
+    /// Session of the account page's cookie.
     Page(Digest),
 }
 
-/// What stands behind a link to choose a new password.
+/// State of a link to choose a new password.
 #[derive(Debug)]
 pub enum ResetLinkStatus {
     Live {
         email: EmailAddress,
         locale: Option<Locale>,
-        /// Whether the account has had no password yet that anybody knows.
+        /// Whether the owner has never had a password (invitation).
         is_first: bool,
     },
-    /// It, or another one, was used, or the password was changed since.
+    /// This link or another one was used, or the password was changed since.
     Used,
     Expired,
     Unknown,
 }
 
 impl ResetLinkStatus {
-    /// The language of the account's owner, if they said which. A link that is not live tells nothing
-    /// of the account's present.
+    /// The language of the account's owner, if the owner has chosen one. A link that is not live
+    /// tells nothing about the account's current state.
     pub const fn locale(&self) -> Option<&Locale> {
         match self {
             Self::Live { locale, .. } => locale.as_ref(),
@@ -49,17 +49,17 @@ impl ResetLinkStatus {
     }
 }
 
-/// A link to choose a password, with the account that it is of.
+/// Link to choose a password, with its account.
 enum ResetLink {
     Live(AccountRecord, AccountLinkPurpose),
-    /// Whether the account is disabled does not matter here, nor to an expired one.
+    /// A used or an expired link stays so when the account is disabled.
     Used,
     Expired(AccountRecord, AccountLinkPurpose),
-    /// No such link, or a live one of an account that is disabled.
+    /// No such link, or a live link of a disabled account.
     Unknown,
 }
 
-/// Why no new password was set.
+/// Reason why no new password was set.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
     #[error("the password cannot be set: {0}")]
@@ -81,8 +81,8 @@ impl From<StoreError> for ResetError {
 }
 
 impl Accounts {
-    /// Changes the password of somebody who is signed in and knows the current one. Every other
-    /// sign-in ends, and so does whatever was begun by a letter; the owner is told (R42).
+    /// Changes the password, for a signed-in caller who knows the current one. Every other session
+    /// ends, links in earlier letters are voided, and the owner is told (R42).
     pub async fn change_password(
         &self,
         id: AccountId,
@@ -117,7 +117,7 @@ impl Accounts {
                 permit.remember_location(tx, id, self.clock.now()).await?;
                 let changed = EventDraft::new(EventKind::PasswordChanged, Actor::Owner);
                 self.events.record(tx, changed.to_account(id), caller).await?;
-                // the row is held by now, so this is where they are reached
+                // read the owner's address while holding the row, so that it is current
                 let owner = tx.find_account(id).await?.ok_or(ReauthenticationError::Gone)?;
                 let cause = LetterRequest::password_changed(self.clock.now(), caller, false);
                 self.outbox.post(tx, Recipient::owner(&owner.account), &cause).await?;
@@ -132,8 +132,8 @@ impl Accounts {
         Err(StoreError::contended().into())
     }
 
-    /// Posts a link to choose a new password, whoever the address belongs to: the courier finds out
-    /// (R47). The request alone changes nothing.
+    /// Posts a link to choose a new password. The courier, not this request, finds out whether the
+    /// address has an account (R47). The request alone changes nothing.
     pub async fn request_password_reset(
         &self,
         email: &EmailAddress,
@@ -152,7 +152,7 @@ impl Accounts {
                 .await
         };
         match ask().await {
-            // the account was deleted in the midst of it: now the address is unknown
+            // the account was deleted during the request: now the address is unknown
             Err(error) if error.is_conflict() => ask().await?,
             asked => asked?,
         }
@@ -160,8 +160,8 @@ impl Accounts {
         Ok(())
     }
 
-    /// Posts a fresh link to the owner that an old one is of, for the same purpose. Says nothing about
-    /// whether that was done.
+    /// Posts a new link for an expired link, to the same owner and for the same purpose. Does not
+    /// tell whether it did so.
     pub async fn renew_reset_link(&self, token: &str, caller: &ClientInfo) -> Result<(), Failure> {
         match self.find_reset_link(token).await? {
             ResetLink::Expired(owner, AccountLinkPurpose::Invitation) => {
@@ -196,7 +196,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// What stands behind a link. Changes nothing (R43).
+    /// Reads the state of a link. Changes nothing (R43).
     pub async fn inspect_reset(&self, token: &str) -> Result<ResetLinkStatus, StoreError> {
         Ok(match self.find_reset_link(token).await? {
             ResetLink::Live(AccountRecord { account, .. }, purpose) => ResetLinkStatus::Live {
@@ -210,15 +210,15 @@ impl Accounts {
         })
     }
 
-    /// Sets the password that was typed behind a link. Every sign-in ends, nobody is signed in, and
-    /// the owner is told (R47), unless it is their first.
+    /// Sets the password that was typed behind a link. Every session ends, the response signs in no
+    /// caller, and the owner is told (R47). An owner who chooses the first password gets no letter.
     pub async fn reset_password(
         &self,
         token: &str,
         typed: &str,
         caller: &ClientInfo,
     ) -> Result<(), ResetError> {
-        // by the input alone, before anything is looked up
+        // first by the input alone, before any read
         self.policy.judge(typed, PersonalData::default())?;
         let (owner, purpose) = match self.find_reset_link(token).await? {
             ResetLink::Live(owner, purpose) => (owner, purpose),
@@ -228,7 +228,7 @@ impl Accounts {
         };
         let new = self.policy.judge(typed, PersonalData::of(&owner.account))?;
         let (typed, network) = (new.password().as_bytes(), caller.network());
-        // the link proves the mailbox, so it is no sign-up of a stranger
+        // the link proves the mailbox, so this is no sign-up of a stranger
         self.hasher.admit(Purpose::SignIn, network).map_err(Failure::from)?;
         let hash = self.hasher.hash(typed, Purpose::SignIn, network).await;
         let hash = hash.map_err(Failure::from)?;
@@ -236,7 +236,7 @@ impl Accounts {
         self.store
             .write(async |tx| {
                 let (id, now) = (owner.account.id, self.clock.now());
-                // the account first, as everybody does: whoever else changes it waits here
+                // lock the account first, as every transaction does: concurrent changes wait here
                 if !tx.reset_password(id, &hash).await? {
                     return Err(ResetError::Unknown);
                 }
@@ -248,7 +248,7 @@ impl Accounts {
                 self.limits.reset_after_mailbox_proof(tx, (id, email), caller, now).await?;
                 let reset = EventDraft::new(EventKind::PasswordReset, Actor::Owner);
                 self.events.record(tx, reset.to_account(id), caller).await?;
-                // nobody's password has changed where there was none
+                // after an invitation there was no password that could have changed
                 if purpose != AccountLinkPurpose::Invitation {
                     let owner = tx.find_account(id).await?.ok_or(ResetError::Unknown)?;
                     let cause = LetterRequest::password_changed(now, caller, true);

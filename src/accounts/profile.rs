@@ -1,17 +1,17 @@
-//! What people say about themselves.
+//! Profile: the name and the language that owners set themselves.
 
 use crate::accounts::{Accounts, EventDraft};
 use crate::model::{Account, AccountId, Actor, ClientInfo, EventKind, Locale, Name};
 use crate::storage::StoreError;
 
-/// A change of the profile: `None` leaves a field as it is, `Some(None)` clears it.
+/// Change of the profile: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Debug, Default)]
 pub struct ProfileChange {
     pub name: Option<Option<Name>>,
     pub locale: Option<Option<Locale>>,
 }
 
-/// Why a profile was not changed or not found.
+/// Reason why a profile was not changed or not found.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The account was deleted while its owner was still signed in.
@@ -27,7 +27,7 @@ impl Accounts {
         found.map(|record| record.account).ok_or(ProfileError::Gone)
     }
 
-    /// The account as it is afterwards.
+    /// Changes the profile, and returns the account afterwards.
     pub async fn change_profile(
         &self,
         id: AccountId,

@@ -1,11 +1,11 @@
-//! Showing once more, by the current password, that an account is one's own.
+//! Reauthentication: a signed-in caller types the current password again.
 
 use crate::accounts::{Accounts, AttemptPermit, EventDraft, Failure};
 use crate::crypto::hasher::{Purpose, Verification};
 use crate::model::{AccountId, Actor, ClientInfo, EventKind, Password};
 use crate::storage::{AccountRecord, Connection, StoreError};
 
-/// Why the current password did not open anything.
+/// Reason why reauthentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReauthenticationError {
     #[error("that is not the current password")]
@@ -23,7 +23,7 @@ impl From<StoreError> for ReauthenticationError {
     }
 }
 
-/// An account whose current password somebody has just shown to know.
+/// Account whose current password the caller has just proved to know.
 #[derive(Debug)]
 pub(super) struct Reauthenticated {
     pub account: AccountRecord,
@@ -31,9 +31,9 @@ pub(super) struct Reauthenticated {
 }
 
 impl Accounts {
-    /// The account, if `current` is its password, for a caller who is signed in to it. Wrong ones are
-    /// limited as at sign-in, by counts of the account's own (R42). What is then done has to be done on
-    /// the condition that the account is still in the same epoch.
+    /// Reauthenticates a caller who is signed in to the account. Failures are limited as at
+    /// sign-in, by the account's own counts (R42). The following change must be conditional on the
+    /// same epoch.
     pub(super) async fn reauthenticate(
         &self,
         id: AccountId,
@@ -65,8 +65,8 @@ impl Accounts {
         }
     }
 
-    /// The account as it is now, held for the rest of this transaction; it has to be in the epoch
-    /// still in which its password was proven.
+    /// Locks the account for the rest of this transaction, and reads it. Fails if it is no longer
+    /// in the epoch of its reauthentication.
     pub(super) async fn lock_in_epoch(
         &self,
         tx: &mut Connection,
@@ -79,7 +79,8 @@ impl Accounts {
         }
     }
 
-    /// Notes a wrong password, before anybody hears that it was. If it cannot be counted, nobody does.
+    /// Records a wrong password before the response says so. If the count cannot be written, the
+    /// request fails.
     pub(super) async fn record_wrong_password(
         &self,
         permit: &mut AttemptPermit,
@@ -94,7 +95,7 @@ impl Accounts {
             permit.record_failure(tx, now).await
         });
         match noted.await {
-            // the account was deleted meanwhile, and has taken its events along
+            // the account was deleted meanwhile, and its events with it
             Err(error) if error.is_conflict() => {
                 Ok(self.store.write(async |tx| permit.record_failure(tx, now).await).await?)
             }

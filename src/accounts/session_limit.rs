@@ -1,4 +1,4 @@
-//! How many sessions one account may have, and which end where a sign-in makes them too many
+//! Limit of sessions per account, and the choice of the sessions that end when a sign-in exceeds it
 //! (docs/decisions/0038).
 
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, Actor, ClientInfo, EventKind, PageSessionId, SessionId};
 use crate::storage::{Connection, StoreError};
 
-/// A session that is used so long after its sign-in is established: no flood of sign-ins ends it.
+/// A session that is used this long after its sign-in is established. No flood of sign-ins ends it.
 const ESTABLISHED_AFTER: Duration = Duration::from_secs(3_600);
-/// The same of a sign-in at the account page, which lives for two hours at most.
+/// As [`ESTABLISHED_AFTER`], for page sessions, which live for two hours at most.
 const PAGE_ESTABLISHED_AFTER: Duration = Duration::from_secs(10 * 60);
 
 impl Accounts {
-    /// Ends the sessions that are too many since `newest` was started, and notes each. The transaction
-    /// holds the account, so sign-ins at once do not miscount.
+    /// Ends the sessions that exceed the limit since `newest` was started, and records an event for
+    /// each. The transaction holds the account, so concurrent sign-ins are counted correctly.
     pub async fn end_excess_sessions(
         &self,
         tx: &mut Connection,
@@ -39,7 +39,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// The same of sign-ins at the account page.
+    /// As [`Accounts::end_excess_sessions`], for sign-ins at the account page.
     pub(super) async fn end_excess_page_sessions(
         &self,
         tx: &mut Connection,

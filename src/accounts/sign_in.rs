@@ -1,4 +1,4 @@
-//! Signing in: an address and a password against what is known of them.
+//! Sign-in: checks an address and a password.
 
 use crate::accounts::{Accounts, AttemptPermit, EventDraft, Failure};
 use crate::crypto::hasher::{PasswordHash, Purpose, Verification};
@@ -7,22 +7,22 @@ use crate::model::{
 };
 use crate::storage::{CredentialOwner, PasswordCredentials, StoreError, chain};
 
-/// Somebody has shown to be the owner of an account.
+/// Result of a sign-in: the caller has proved to own the account.
 #[derive(Debug)]
 pub struct SignedIn {
     pub account: AccountId,
-    /// The account's epoch when the password was checked: a session of an older one is dead.
+    /// The account's epoch when the password was checked. A session of an older epoch is dead.
     pub epoch: i64,
-    /// To be told in the transaction that lets them in.
+    /// Records the success in the transaction that creates the session.
     pub permit: AttemptPermit,
 }
 
-/// Why nobody was signed in.
+/// Reason why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// Wrong password, unknown address, disabled account, or a waiting sign-up whatever the password:
-    /// the answer says no more (R18). A stranger can make a sign-up for any address, so an answer
-    /// that told of one would tell which addresses have an account.
+    /// One response for several reasons (R18): a wrong password, an unknown address, a disabled
+    /// account, or a waiting sign-up with any password. Strangers can make a sign-up for any
+    /// address. A response that told of the sign-up would tell which addresses have an account.
     #[error("address and password do not belong together, or the address has yet to be confirmed")]
     Refused,
     #[error(transparent)]
@@ -35,20 +35,20 @@ impl From<StoreError> for SignInError {
     }
 }
 
-/// An address and a password that somebody has typed.
+/// Address and password as typed.
 #[derive(Clone, Copy, Debug)]
 pub struct SignInAttempt<'a> {
     /// Trimmed and folded as addresses are.
     pub username: &'a str,
     pub password: &'a Password,
-    /// The OAuth client that asks; none at the account page.
+    /// The OAuth client; `None` at the account page.
     pub client_id: Option<&'a ClientId>,
     pub caller: &'a ClientInfo,
 }
 
 impl Accounts {
-    /// Checks an address and a password, unless too many were wrong (R20). One hash is computed in
-    /// every case, and a failure is noted in every case, so that the time says nothing (R18).
+    /// Checks an address and a password, within the limits of failures (R20). Every sign-in
+    /// computes one hash, and every failed one is recorded, so that the time reveals nothing (R18).
     pub async fn sign_in(&self, attempt: SignInAttempt<'_>) -> Result<SignedIn, SignInError> {
         let outcome = self.judge_sign_in(attempt).await;
         self.events.metrics().sign_in(match &outcome {
@@ -61,7 +61,7 @@ impl Accounts {
         outcome
     }
 
-    /// Whether a sign-in would be taken on now: asked before any work is done for one (R51).
+    /// Whether the hasher would accept a sign-in now. Callers ask before any work is done (R51).
     pub fn admit_sign_in(&self, caller: &ClientInfo) -> Result<(), Failure> {
         Ok(self.hasher.admit(Purpose::SignIn, caller.network()).inspect_err(|_| {
             self.events.metrics().sign_in("busy");
@@ -75,7 +75,7 @@ impl Accounts {
         let email = EmailAddress::parse(attempt.username).ok();
         let name = email.as_ref().map_or(trim_pasted(attempt.username), EmailAddress::as_str);
         let mut permit = self.limits.admit(name, attempt.caller).await?;
-        // of every address the same is read, and checked
+        // the same is read and checked for every address
         let decoy = self.hasher.decoy().map_err(Failure::from)?;
         let found = match email {
             None => PasswordCredentials { of: CredentialOwner::NoAccount, hash: decoy },
@@ -97,7 +97,7 @@ impl Accounts {
                 return Ok(SignedIn { account: id, epoch, permit });
             }
             (CredentialOwner::Account { id, .. }, _) => failed.to_account(id),
-            // its password opens nothing yet, so the right one is as wrong as any
+            // a waiting sign-up opens nothing, so even its right password is refused
             (CredentialOwner::SignUp { id }, _) => failed.to_sign_up(id),
             (CredentialOwner::NoAccount, _) => failed,
         };
@@ -106,8 +106,8 @@ impl Accounts {
         Err(SignInError::Refused)
     }
 
-    /// The parameters have risen since the password was set (R41). Not worth failing a sign-in for:
-    /// the next one tries again.
+    /// Upgrades a hash whose parameters are below the current ones (R41). A failure does not fail
+    /// the sign-in: the next sign-in tries again.
     async fn rehash(&self, id: AccountId, outdated: &PasswordHash, typed: &[u8], network: Network) {
         let Ok(hash) = self.hasher.hash(typed, Purpose::SignIn, network).await else { return };
         let upgraded =

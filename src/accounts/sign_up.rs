@@ -1,4 +1,4 @@
-//! Signing up: a row that waits, and a letter.
+//! Sign-up: stores a waiting row and posts a letter.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::storage::{Connection, NewSignUp, SignUpRecord, StoreError};
 
-/// A sign-up as somebody sent it.
+/// Sign-up as the client sent it.
 #[derive(Debug)]
 pub struct SignUpRequest {
     pub email: EmailAddress,
@@ -20,31 +20,37 @@ pub struct SignUpRequest {
     pub caller: ClientInfo,
 }
 
-/// What was found out about a sign-up that may wait already. One hash is computed in every case.
+/// Result of the comparison with a sign-up that may wait already. Every case computes one hash.
 enum Comparison {
-    /// None waits: here is the hash for one. There may be one that waited too long.
+    /// No sign-up waits; `hash` is for the new one. `over` is a sign-up that has expired.
     First { hash: PasswordHash, over: Option<SignUpId> },
-    /// One waits, and this is its password.
+    /// A sign-up with the same password waits.
     Same(SignUpId),
-    /// One waits with another password.
+    /// A sign-up with another password waits.
     Other(SignUpId),
-    /// One waits and ends too soon for a link of it to be worth much: here is the hash for another.
+    /// A sign-up waits, but ends before a new link would. `hash` is for the sign-up that replaces
+    /// it.
     Ending { id: SignUpId, hash: PasswordHash },
 }
 
 impl Accounts {
-    /// Keeps the sign-up waiting and posts a letter. Answers alike, after the same work, whether
-    /// the address is new, waiting, or an account's: the courier finds that out (R34).
+    /// Stores the sign-up and posts a letter. The response and the work are the same whether the
+    /// address is new, waiting, or an account's: the courier finds that out (R34).
     ///
-    /// A second sign-up with the same password is another letter; one with another password makes
-    /// the sign-up contested, so that nobody plants a password for somebody else (R35). Neither makes
-    /// the sign-up wait longer: it ends [`SIGN_UP_TTL`] after it was made. One that is made when less
-    /// than the life of a link is left of that replaces it and is contested.
+    /// | Sign-up for a waiting address | Result |
+    /// |---|---|
+    /// | same password | another letter |
+    /// | another password | the sign-up is contested |
+    /// | less than a link's lifetime before the end | replaces the sign-up, and is contested |
+    ///
+    /// - A contested sign-up lets no stranger plant a password for another person (R35).
+    /// - The first two do not extend the sign-up: it ends [`SIGN_UP_TTL`] after it was made.
     pub async fn sign_up(&self, request: SignUpRequest) -> Result<(), Failure> {
         self.hasher.admit(Purpose::SignUp, request.caller.network())?;
         let counted = self.limits.count_sign_up(&request.caller)?;
         let outcome = self.sign_up_counted(&request).await;
-        // said, and not by dropping something: a client that goes away has had the work done
+        // an explicit refund, not a drop: if the client disconnects, the work is done and stays
+        // counted
         if matches!(outcome, Err(Failure::Busy { .. })) {
             self.limits.refund_sign_up(counted);
         }
@@ -56,7 +62,7 @@ impl Accounts {
         let _locked = locked.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
         loop {
             let comparison = self.compare(request).await?;
-            // the row that was compared may be gone by now, or one may have come: then once more
+            // the row may have gone or come since the comparison: compare again
             if self.store.write(async |tx| self.keep(tx, request, &comparison).await).await? {
                 self.outbox.wake();
                 return Ok(());
@@ -64,9 +70,9 @@ impl Accounts {
         }
     }
 
-    /// Posts a fresh link if a sign-up waits for the address; the courier finds out whether. The
-    /// sign-up stays as it is, and so do its password and its name: this is for the one who has just
-    /// signed up. The letter is in the caller's language if the sign-up has none.
+    /// Posts a new link if a sign-up waits for the address; the courier finds out whether. The
+    /// sign-up keeps its password and its name: this request is for the person who has just signed
+    /// up. The letter is in the caller's language if the sign-up has none.
     pub async fn send_new_link(
         &self,
         email: &EmailAddress,
@@ -81,7 +87,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Hashes the password once, whatever there is to compare it with.
+    /// Hashes the password exactly once in every case.
     async fn compare(&self, request: &SignUpRequest) -> Result<Comparison, Failure> {
         let password = request.password.password().as_bytes();
         let waiting =
@@ -106,7 +112,7 @@ impl Accounts {
         }
     }
 
-    /// `false` if the finding no longer holds; then nothing was written.
+    /// Writes the sign-up. `false` if the comparison no longer holds; then nothing was written.
     async fn keep(
         &self,
         tx: &mut Connection,

@@ -1,8 +1,9 @@
-//! One sign-up at a time for each address and network.
+//! Keyed mutex: one sign-up at a time per address and network.
 //!
-//! Without it, sign-ups that come together all hash their password, all but one lose the race for
-//! the row, and those hash once more to compare. Between networks and nodes that still happens, and is
-//! right: the hash queue is fair by network, and no network waits for sign-ups of another (S5).
+//! Without it, concurrent sign-ups for one address would all hash their password. All but one would
+//! lose the race for the row, and hash once more to compare. Between networks and between nodes
+//! this race stays, on purpose: the hash queue is fair by network, and no network waits for
+//! sign-ups of another (S5).
 
 use std::time::Duration;
 
@@ -11,26 +12,26 @@ use tokio::time::timeout;
 use super::limits::{KeyedSemaphore, Permit, QueueLimit, Slot};
 use crate::model::{Digest, EmailAddress, Network};
 
-/// How long a sign-up waits for its turn: fifty for one address, one hash after the other, take some
-/// seconds on a busy machine, and all of them are to be answered (R35).
+/// Longest wait for the mutex. Fifty sign-ups for one address, hashed one after the other, take
+/// some seconds on a busy machine, and all of them must be answered (R35).
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sign-ups that may wait for their turn; more are refused. A sign-up whose turn it is at once needs
-/// no room.
+/// Largest number of sign-ups that wait for the mutex. Further ones are refused. A sign-up that
+/// finds the mutex free needs no place in the queue.
 const QUEUE_LIMIT: QueueLimit = QueueLimit { per_key: 100, total: 200 };
 
-/// The turns that are taken. Cheap to clone.
+/// Locks in use. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct SignUpMutex(KeyedSemaphore);
 
-/// A turn; it ends when dropped: the permit first, and then the place in the line.
+/// Locked mutex. Dropping it releases the permit first, and then the entry of the key.
 pub(super) struct SignUpMutexGuard {
     _permit: Permit,
     _slot: Slot,
 }
 
 impl SignUpMutex {
-    /// Waits for the turn of the network at the address. `None` if too many do already, or if it takes
+    /// Locks the mutex of an address and a network. `None` if the queue is full or the wait takes
     /// too long.
     pub(super) async fn lock(
         &self,
@@ -46,7 +47,8 @@ impl SignUpMutex {
         network: Network,
         wait: Duration,
     ) -> Option<SignUpMutexGuard> {
-        // an address or a /64; no email address has a blank in it
+        // key: the address, and an IPv4 address or a /64; the blank is safe, since no email address
+        // has one
         let narrowest = network.subnets().pop();
         let key = Digest::of(format!("{email} {narrowest:?}").as_bytes());
         let slot = self.0.slot(&key, 1);
@@ -110,7 +112,7 @@ mod tests {
             let refused = mutex.lock(address, flood).now_or_never();
             assert!(refused.unwrap().is_none(), "too many wait");
         }
-        // where no more may wait in all, another network has its turn at once, beside the flood
+        // with the queue full in total, another network still gets its free mutex at once
         for address in ["192.0.2.2", "198.51.100.7", "2001:db8::1", ""] {
             let other = mutex.lock(&ada(), network(address)).now_or_never();
             assert!(other.unwrap().is_some(), "{address}");

@@ -1,4 +1,4 @@
-//! The lists of an export: one mechanism that reads all of them, page by page.
+//! Paged lists of an export. One mechanism reads all of them.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::storage::{
     StoreError,
 };
 
-/// A list of an export, by the name of its member.
+/// List of an export, by the name of its JSON member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExportList {
     Sessions,
@@ -36,12 +36,12 @@ impl ExportList {
     }
 }
 
-/// Rows of the lists of an export that are held at a time.
+/// Rows of an export's lists that are held in memory at a time.
 #[derive(Debug)]
 pub struct ExportPart {
     /// In the order of the lists. A long list has pages in several parts.
     pub pages: Vec<ExportPage>,
-    /// Where the next part begins; `None` if this is the last.
+    /// Start of the next part; `None` in the last part.
     pub next: Option<ExportPlace>,
 }
 
@@ -52,7 +52,7 @@ pub struct ExportPage {
     pub rows: Vec<ExportedRow>,
 }
 
-/// A place in the lists of an account, before which all rows are read.
+/// Position in the lists of an account. All rows before it are read.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportPlace {
     account: AccountId,
@@ -61,17 +61,17 @@ pub struct ExportPlace {
 }
 
 impl ExportPlace {
-    /// The beginning of the first list; sign-ins are exported that live at `now`.
+    /// Start of the first list. The export has the sign-ins that are live at `now`.
     pub(super) const fn first(account: AccountId, now: Timestamp) -> Self {
         Self { account, exported_at: now, cursor: Cursor::Sessions(None) }
     }
 }
 
 impl ExportPart {
-    /// Rows that a part has, at most.
+    /// Largest number of rows in a part.
     pub const ROWS: usize = 500;
 
-    /// Reads the rows that follow a place. `None` if the account is gone.
+    /// Reads the rows after a position. `None` if the account is gone.
     pub(super) async fn read(
         db: &mut Connection,
         from: ExportPlace,
@@ -86,12 +86,13 @@ impl ExportPart {
             part.pages.push(ExportPage { list: place.cursor.list(), rows });
             part.next = next.map(|cursor| ExportPlace { cursor, ..place });
         }
-        // afterwards: a deletion closes the account first, and removes its rows then
+        // check last: a deletion first closes the account and then removes its rows
         Ok(db.find_account(from.account).await?.map(|_| part))
     }
 }
 
-/// Before which row of which table the next page begins. Tables follow each other in this order.
+/// Position in the tables: the next page begins before this row. Tables follow each other in this
+/// order.
 #[derive(Clone, Copy, Debug)]
 enum Cursor {
     Sessions(Option<SessionId>),
@@ -120,7 +121,7 @@ impl Cursor {
         }
     }
 
-    /// Up to `limit` rows of the table, and where to go on.
+    /// Reads up to `limit` rows of the table, and the position of the next page.
     async fn read(
         self,
         db: &mut Connection,
@@ -170,8 +171,8 @@ impl Cursor {
     }
 }
 
-/// Rows of a table as they are exported. A full page may have others behind its last row; else it goes
-/// on with `then`.
+/// Converts rows of a table for export. After a full page the same table continues after its last
+/// row; otherwise `then` follows.
 fn page<R: Into<ExportedRow>>(
     rows: Vec<R>,
     limit: usize,
@@ -183,7 +184,7 @@ fn page<R: Into<ExportedRow>>(
     Page { rows: rows.into_iter().map(Into::into).collect(), next }
 }
 
-/// A row of one of the lists.
+/// Row of one of the lists.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum ExportedRow {

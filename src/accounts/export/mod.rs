@@ -1,10 +1,10 @@
-//! All that is stored about a person, for that person.
+//! Export: all data that is stored about a person, for that person.
 //!
-//! The lists of an export are read part by part, as they are sent, so that no list fills the memory: how
-//! long a list may get is nothing that this module has to know.
+//! The lists of an export are read part by part while they are sent, so that no list fills the
+//! memory. This module needs no limit for the length of a list.
 //!
-//! The form is described by `schemas/account-export.json`, and a test goes through every column of
-//! every table: each is either here or has a reason not to be.
+//! `schemas/account-export.json` describes the format. A test goes through every column of every
+//! table: each column is in the export or has a reason not to be.
 
 mod lists;
 
@@ -18,15 +18,15 @@ use crate::model::{
 use crate::storage::{Connection, StoreError};
 pub use lists::{ExportList, ExportPage, ExportPart, ExportPlace, ExportedRow};
 
-/// Everything that is stored about one person, without secrets: of those only digests are stored,
-/// which say nothing about anybody.
+/// All data that is stored about one person, without secrets. The database holds only digests of
+/// secrets, which say nothing about a person.
 #[derive(Debug, Serialize)]
 pub struct Export {
     pub exported_at: Timestamp,
     pub account: ExportedAccount,
-    /// A sign-up that waits for the same address, whoever made it.
+    /// The sign-up that waits for the same address, even if a stranger made it.
     pub sign_up: Option<ExportedSignUp>,
-    /// The first rows of the lists; [`Accounts::export_part`] has the others.
+    /// First rows of the lists; [`Accounts::export_part`] reads the others.
     #[serde(skip)]
     pub first: ExportPart,
 }
@@ -38,11 +38,11 @@ pub struct ExportedAccount {
     pub name: Option<Name>,
     pub locale: Option<Locale>,
     pub created_at: Timestamp,
-    /// Since when nobody may sign in, where the operator has seen to that.
+    /// Time at which the operator disabled the account.
     pub disabled_at: Option<Timestamp>,
-    /// How often every sign-in was ended at once.
+    /// How often all sessions were ended at once.
     pub epoch: i64,
-    /// Argon2id with its costs, and that is all that is told of it.
+    /// The name Argon2id and its costs; the hash itself is not exported.
     pub password: String,
 }
 
@@ -57,8 +57,8 @@ pub struct ExportedSignUp {
 }
 
 impl Accounts {
-    /// Everything that is stored about the owner of the account, up to the first part of the lists. That
-    /// it was handed out is noted.
+    /// Exports all data of the account's owner, up to the first part of the lists. Records an
+    /// event.
     pub async fn export(&self, id: AccountId, caller: &ClientInfo) -> Result<Export, ProfileError> {
         let exported = EventDraft::new(EventKind::DataExported, Actor::Owner).to_account(id);
         self.store
@@ -70,16 +70,16 @@ impl Accounts {
         self.look_at_export(id).await
     }
 
-    /// The same for whoever only asks how it would be answered: nothing is handed out, and nothing
-    /// noted.
+    /// As [`Accounts::export`], for a request that asks only for the headers of the response
+    /// (HEAD). It exports nothing, and records no event.
     pub async fn look_at_export(&self, id: AccountId) -> Result<Export, ProfileError> {
         let now = self.clock.now();
         let export = self.store.read(async |db| begin(db, id, now).await).await?;
         export.ok_or(ProfileError::Gone)
     }
 
-    /// A further part of the lists. Rows that are added or removed meanwhile may be in it or not; every
-    /// other row is in one part.
+    /// Reads a further part of the lists. Rows that are added or removed meanwhile may be missing
+    /// or included; every other row is in exactly one part.
     pub async fn export_part(&self, from: ExportPlace) -> Result<ExportPart, ProfileError> {
         let part = self.store.read(async |db| ExportPart::read(db, from).await).await?;
         part.ok_or(ProfileError::Gone)

@@ -1,5 +1,5 @@
-//! So many an hour, forgotten evenly: the generic cell rate algorithm (ITU-T I.371), by which one
-//! instant says all that there is to know.
+//! Generic cell rate algorithm (GCRA, ITU-T I.371): an hourly limit whose count decays evenly. One
+//! instant holds the whole state.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// How many of something may happen in an hour. What did happen is an instant: when all of it will be
+/// Hourly limit. Its state is one instant, `spent_until`: the time at which every counted use is
 /// forgotten.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gcra(NonZeroU32);
@@ -18,7 +18,7 @@ impl Gcra {
         Self(per_hour)
     }
 
-    /// So many times as many.
+    /// The same limit, `factor` times as large.
     pub(super) const fn times(self, factor: NonZeroU32) -> Self {
         Self(self.0.saturating_mul(factor))
     }
@@ -27,30 +27,32 @@ impl Gcra {
         usize::try_from(self.0.get()).unwrap_or(usize::MAX)
     }
 
-    /// How long it takes until one of them is forgotten: whole milliseconds, as instants have.
+    /// Time until one use is forgotten, in whole milliseconds, as a [`Timestamp`] has.
     pub(super) fn interval(self) -> Duration {
         let exact = HOUR / self.0.get();
         Duration::from_millis(u64::try_from(exact.as_millis()).unwrap_or(u64::MAX).max(1))
     }
 
-    /// No instant of ours is later: who reads one has had the clock set back meanwhile.
+    /// Latest instant that this limit writes. A later stored instant means that the clock was set
+    /// back since.
     pub(super) fn latest_plausible(now: Timestamp) -> Timestamp {
         now + 2 * HOUR
     }
 
-    /// How many are not forgotten yet.
+    /// Number of uses that are not forgotten yet.
     pub(super) fn outstanding(self, spent_until: Option<Timestamp>, now: Timestamp) -> usize {
         let spent = Self::trusted(spent_until, now).since(now).as_millis();
         let interval = self.interval().as_millis().max(1);
         usize::try_from(spent.div_ceil(interval)).unwrap_or(usize::MAX)
     }
 
-    /// How long nothing more may happen; `None` if something may.
+    /// Time until the next use is allowed; `None` if it is allowed now.
     pub(super) fn wait(self, spent_until: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
         self.wait_beyond(spent_until, now, self.burst())
     }
 
-    /// The same where no more than `most` may happen at once, though as many are forgotten in an hour.
+    /// As [`Gcra::wait`], with at most `most` uses at once. The number that is forgotten in an hour
+    /// stays the same.
     pub(super) fn wait_beyond(
         self,
         spent_until: Option<Timestamp>,
@@ -64,7 +66,7 @@ impl Gcra {
         })
     }
 
-    /// When all is forgotten once one more has happened.
+    /// The new `spent_until` after one more use.
     pub(super) fn spend(self, spent_until: Option<Timestamp>, now: Timestamp) -> Timestamp {
         Self::trusted(spent_until, now) + self.interval()
     }
@@ -98,7 +100,7 @@ mod tests {
             }
             let wait = gcra.wait(full, NOW).unwrap();
             assert!(wait <= gcra.interval() && !wait.is_zero(), "{per_hour}: {wait:?}");
-            // what is said is true, and not late
+            // the announced wait is long enough, and one millisecond less is not
             assert!(gcra.wait(full, NOW + wait).is_none(), "{per_hour}");
             assert!(gcra.wait(full, NOW + (wait - Duration::from_millis(1))).is_some());
             assert!(gcra.wait(after(gcra, most - 1), NOW).is_none());

@@ -1,5 +1,4 @@
-//! Bounded table of hourly counts, by what they are counted for: an instant for each, as
-//! [`super::gcra`] has it.
+//! Bounded table of hourly counts by key. Each entry is one instant, as in [`super::gcra`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -8,11 +7,12 @@ use std::time::Duration;
 use super::gcra::Gcra;
 use crate::clock::Timestamp;
 
-/// So many keys are told apart at a time. Beyond that the key whose count ends first, which has used
-/// least, makes room: so a flood of keys shares nothing with others, and frees none that used much.
+/// Largest number of keys in one table. Beyond it, the key whose count ends first makes room; that
+/// key has used least. So a flood of keys takes nothing from other keys, and resets no key that has
+/// used much.
 pub(super) const MAX_KEYS: usize = 10_000;
 
-/// When all that a key has used is forgotten.
+/// The instant at which all uses of each key are forgotten.
 #[derive(Debug)]
 pub(super) struct GcraTable<K> {
     spent_until: HashMap<K, Timestamp>,
@@ -30,8 +30,7 @@ impl<K: Copy + Eq + Hash + Ord> GcraTable<K> {
         self.spent_until.get(key).copied()
     }
 
-    /// Takes logarithmic time, whatever the table holds: each call removes no more than it has to, and
-    /// each key is removed once.
+    /// Takes logarithmic time, amortised, at any size: each key is removed once.
     pub(super) fn set(&mut self, key: K, until: Timestamp, now: Timestamp) {
         if let Some(before) = self.spent_until.remove(&key) {
             self.by_end.remove(&(before, key));
@@ -42,7 +41,7 @@ impl<K: Copy + Eq + Hash + Ord> GcraTable<K> {
             self.by_end.pop_first();
             self.spent_until.remove(&first);
         }
-        // written before the clock was set back
+        // entries from before the clock was set back
         while let Some(&(end, last)) = self.by_end.last()
             && end > Gcra::latest_plausible(now)
         {
@@ -53,7 +52,7 @@ impl<K: Copy + Eq + Hash + Ord> GcraTable<K> {
         self.by_end.insert((until, key));
     }
 
-    /// One that was charged so much has come to nothing.
+    /// Gives back `charged` of a use that came to nothing.
     pub(super) fn refund(&mut self, key: K, charged: Duration, now: Timestamp) {
         if let Some(until) = self.get(&key) {
             self.set(key, until - charged, now);
@@ -88,7 +87,7 @@ mod tests {
             assert_eq!(counts.spent_until.len(), counts.by_end.len());
         }
         assert_eq!(spend(&mut counts, 0, NOW), 6, "what it used is remembered");
-        // a new key is counted though all others have used more
+        // a new key is counted even though all other keys have used more
         let mut full = GcraTable::default();
         for key in 0..MAX_KEYS {
             spend(&mut full, key, NOW);

@@ -1,9 +1,12 @@
-//! Tries that are under way, so that many at once get no further than one after the other.
+//! Keyed semaphore: stops concurrent guesses from exceeding the sequential limit.
 //!
-//! Each key has so many permits as it has tries. A try holds one more than what has been wrong before
-//! it: then what others hold is at most what is left, whatever becomes of them. Whoever finds no
-//! permits waits, as long as the wait for a hash may take: many right passwords at once are no guessing.
-//! How many wait is bounded for each key and in all, so that a few keys take nobody else's place.
+//! Each key has one permit per allowed attempt. An attempt takes one permit more than the failures
+//! before it. So the concurrent attempts together cannot exceed the attempts that are left, however
+//! each one ends.
+//!
+//! Attempts without permits queue, at most as long as a request may wait for a hash: many
+//! concurrent requests with the right password are no guessing. The queue is bounded per key and in
+//! total, so that a few keys cannot fill it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,18 +18,18 @@ use crate::model::Digest;
 
 type Key = [u8; 32];
 
-/// Everybody who stands in line, by what they are limited by. Cheap to clone.
+/// Semaphores by key, with their queues. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(in crate::accounts) struct KeyedSemaphore(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     entries: Mutex<HashMap<Key, Arc<Entry>>>,
-    /// In all lines together.
+    /// Queued attempts of all keys together.
     waiting: AtomicUsize,
 }
 
-/// How many may wait for permits.
+/// Largest number of attempts that wait for permits.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::accounts) struct QueueLimit {
     pub per_key: usize,
@@ -36,28 +39,28 @@ pub(in crate::accounts) struct QueueLimit {
 #[derive(Debug)]
 struct Entry {
     permits: Arc<Semaphore>,
-    /// How many permits there are.
+    /// Number of permits of this key.
     max_permits: usize,
     waiting: AtomicUsize,
 }
 
-/// A place in a line; leaves it when dropped.
+/// Reference to the entry of a key. The last drop removes the entry.
 #[derive(Debug)]
 pub(in crate::accounts) struct Slot {
     semaphore: KeyedSemaphore,
     key: Key,
-    // before the drop of the whole removes a line that nobody stands in any more
+    // dropped before the whole, which removes an entry that no slot refers to
     entry: Option<Arc<Entry>>,
 }
 
-/// What lets a try go on. Given back when dropped.
+/// Permits that an attempt holds. Dropping them gives them back.
 pub(in crate::accounts) type Permit = OwnedSemaphorePermit;
 
-/// Counts whoever waits, until they do no more, whatever ends their waiting.
+/// Counts one queued attempt until it is dropped, also when its request is cancelled.
 struct WaitGuard<'a>(&'a AtomicUsize);
 
 impl<'a> WaitGuard<'a> {
-    /// `None` if as many as there is room for wait already.
+    /// `None` if `limit` attempts wait already.
     fn among(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
         let before = waiting.fetch_add(1, Ordering::Relaxed);
         let counted = Self(waiting);
@@ -72,7 +75,7 @@ impl Drop for WaitGuard<'_> {
 }
 
 impl KeyedSemaphore {
-    /// Stands in the line of a key, which has `max_permits` permits.
+    /// Refers to the entry of a key, and creates it with `max_permits` permits if it is new.
     pub(in crate::accounts) fn slot(&self, key: &Digest, max_permits: usize) -> Slot {
         let key = *key.as_bytes();
         let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,13 +88,13 @@ impl KeyedSemaphore {
 }
 
 impl Slot {
-    /// `weight` permits, if nobody has to be waited for.
+    /// Takes `weight` permits if they are free.
     pub(in crate::accounts) fn try_acquire(&self, weight: usize) -> Option<Permit> {
         let entry = self.entry.as_ref()?;
         Arc::clone(&entry.permits).try_acquire_many_owned(entry.weight(weight)).ok()
     }
 
-    /// `weight` permits, when they come free. `None` if there is no room to wait.
+    /// Waits for `weight` permits. `None` if the queue is full.
     pub(in crate::accounts) async fn acquire(
         &self,
         weight: usize,
@@ -141,7 +144,7 @@ mod tests {
         assert!(first.acquire(1, limit(5, 5)).now_or_never().is_none());
         assert!(first.acquire(1, limit(0, 5)).now_or_never().unwrap().is_none(), "too many wait");
         drop((held, beside));
-        // never more than there are
+        // a weight above the number of permits takes all of them
         assert!(first.try_acquire(1_000).is_some());
         assert!(semaphore.slot(&Digest::of(b"bob"), 10).try_acquire(10).is_some());
         drop((first, second));

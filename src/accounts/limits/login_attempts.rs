@@ -1,15 +1,19 @@
-//! Limits of guessing at passwords (R20; NIST SP 800-63B-4 §3.2.2).
+//! Limits of password guessing (R20; NIST SP 800-63B-4 §3.2.2).
 //!
-//! Every place where a password is checked asks [`Limits::admit`] or [`Limits::admit_signed_in`] first,
-//! before anything is hashed, and says afterwards how it went. Names without an account are treated as
-//! all others. A wrong password counts in one of three rows:
+//! Every check of a password asks [`Limits::admit`] or [`Limits::admit_signed_in`] before it
+//! hashes, and reports the result afterwards. Names without an account are treated like all others.
+//! A wrong password counts in one of three rows:
 //!
-//! - at a place where the account's owner has signed in before: for that place, so that strangers
-//!   elsewhere lock no owner out who is at home. A right password there clears it;
-//! - by a caller who is signed in: for the account, so that strangers do not stand before the owner. A
-//!   right password of such a caller clears it;
-//! - otherwise: for the name. A guesser sees this count, so no sign-in changes it: only a proof of the
-//!   mailbox ([`Limits::reset_after_mailbox_proof`]) and time do.
+//! | Attempt | Row | A right password resets the row |
+//! |---|---|---|
+//! | from a known location, where the owner has signed in before | name and network | yes |
+//! | by a signed-in caller | account | yes, if that caller types it |
+//! | any other | name | no |
+//!
+//! - Known locations have their own row so that strangers elsewhere cannot lock out the owner.
+//! - Signed-in callers have their own row so that strangers do not delay the owner.
+//! - Guessers can see the row of the name, so no sign-in changes it. Only a proof of the mailbox
+//!   ([`Limits::reset_after_mailbox_proof`]) and time do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +27,12 @@ use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::model::{Account, AccountId, AttemptKey, ClientInfo, Digest, EmailAddress, Network};
 use crate::storage::{Connection, FAILURE_DECAY_INTERVAL, FailedAttempts, Failures, StoreError};
 
-/// The first wait once the free tries are used up. It doubles with each further failure.
+/// Delay after the last free attempt. It doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-/// How old the note of a sign-in from a place may be before another is written.
+/// Age at which the record of a sign-in from a location is written again.
 const LOCATION_REFRESH_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
 
-/// Leave to try a password. While it is held, others have fewer tries.
+/// Permission to try a password. While an attempt holds it, other attempts have fewer permits.
 #[derive(Debug)]
 pub struct AttemptPermit(Option<HeldPermit>);
 
@@ -36,21 +40,21 @@ pub struct AttemptPermit(Option<HeldPermit>);
 struct HeldPermit {
     key: AttemptKey,
     counted: CountedFor,
-    /// What is to be written if the password is right.
+    /// Rows to write if the password is right.
     on_success: OnSuccess,
     per_address: Gcra,
     node_charge: Option<NodeCharge>,
     _permits: Vec<Permit>,
-    // after the permits: a line is left when nothing of it is held any more
+    // after the permits: a slot is dropped when the attempt holds nothing of its entry
     _slots: Vec<Slot>,
 }
 
-/// What a wrong password counts for.
+/// The row in which a wrong password counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum CountedFor {
-    /// The name, the caller's network, and the node.
+    /// The name. The failure also counts for the caller's network and the node.
     Name,
-    /// The name at a place where the account's owner has signed in.
+    /// The name at a location where the account's owner has signed in.
     KnownLocation,
     /// The account whose owner is signed in.
     SignedIn,
@@ -58,15 +62,16 @@ enum CountedFor {
 
 #[derive(Clone, Copy, Debug)]
 struct OnSuccess {
-    /// The place is new, or was not noted for long.
+    /// The location is new, or its record is older than [`LOCATION_REFRESH_INTERVAL`].
     remember_location: bool,
-    /// There are failures of the place to be forgotten.
+    /// The location has failures to reset.
     reset_location: bool,
-    /// There are failures of callers who were signed in to be forgotten.
+    /// The account has failures of signed-in callers to reset.
     reset_signed_in: bool,
 }
 
-/// A try that counts in the memory of the node, unless it turns out to be none of guessing.
+/// A failure that is counted in the node's memory in advance, and refunded unless the password is
+/// wrong.
 #[derive(Debug)]
 struct NodeCharge {
     shared: Arc<Shared>,
@@ -83,7 +88,7 @@ impl Drop for NodeCharge {
     }
 }
 
-/// How many permits of each line a try needs.
+/// Permits of each key that an attempt needs.
 #[derive(Clone, Copy)]
 struct PermitsNeeded {
     location: usize,
@@ -92,11 +97,12 @@ struct PermitsNeeded {
 }
 
 impl Limits {
-    /// Leave to try a password for a name: an address as it is stored, or whatever was typed instead.
+    /// Permits one password attempt for a name. The name is an address as stored, or the typed text
+    /// if that is no address.
     ///
     /// # Errors
-    /// [`Failure::Limited`] when there were too many wrong ones; [`Failure::Busy`] when too many
-    /// tries are under way.
+    /// [`Failure::Limited`] after too many failures; [`Failure::Busy`] when too many attempts are
+    /// under way.
     pub(in crate::accounts) async fn admit(
         &self,
         name: &str,
@@ -113,7 +119,8 @@ impl Limits {
         }
     }
 
-    /// Leave to try the current password of an account for a caller who is signed in to it.
+    /// Permits one attempt at the current password of an account, for a caller who is signed in to
+    /// the account.
     ///
     /// # Errors
     /// As [`Limits::admit`].
@@ -134,8 +141,8 @@ impl Limits {
         }
     }
 
-    /// The owner has shown by a link that the mailbox of the account is theirs: wrong passwords in a
-    /// row count no more, from every caller, and the place is known from now on.
+    /// Resets all failures in a row after a link has proved the owner's mailbox, for every caller.
+    /// Also remembers the caller's location.
     pub(in crate::accounts) async fn reset_after_mailbox_proof(
         &self,
         tx: &mut Connection,
@@ -154,7 +161,7 @@ impl Limits {
         Ok(())
     }
 
-    /// The operator has made the account: wrong passwords from before count no more.
+    /// Resets the failures of a name when the operator creates its account.
     pub(in crate::accounts) async fn reset_for_new_account(
         &self,
         tx: &mut Connection,
@@ -163,9 +170,8 @@ impl Limits {
         tx.delete_failures(&AttemptKey::of(email.as_str(), None).name).await
     }
 
-    /// No place of the account is known any more, and what was tried there or by callers who were
-    /// signed in counts no more. What strangers tried for its name goes on to count: they would see
-    /// that it does not.
+    /// Forgets all known locations of the account, with their failures and those of signed-in
+    /// callers. The failures of the name stay, since strangers would see a reset.
     pub(in crate::accounts) async fn forget_locations(
         &self,
         tx: &mut Connection,
@@ -218,7 +224,7 @@ impl Limits {
         let name_slot = shared.semaphore.slot(&key.name, most);
         let network_slot = shared.semaphore.slot(&key.network, shared.per_address.burst());
         let mut weights = PermitsNeeded { location: 1, name: 1, network: 1 };
-        // whoever is at a known place waits for nobody elsewhere, and so it is looked at first
+        // the location comes first: an attempt from a known location waits for no attempt elsewhere
         let mut waits = false;
         loop {
             let location =
@@ -230,7 +236,8 @@ impl Limits {
             } else {
                 name_slot.try_acquire(weights.name).zip(network_slot.try_acquire(weights.network))
             };
-            // read while the permits are held: whoever gave theirs back has written what became of it
+            // read while holding the permits: an attempt that has given its permits back has
+            // written its result
             let found = self.store.read(async |db| db.find_failed_attempts(&key).await).await?;
             let now = self.clock.now();
             let at_known_location = found.location_used_at.is_some();
@@ -271,8 +278,9 @@ impl Limits {
 }
 
 impl Shared {
-    /// So many may wait as can be hashed while the first of them waits, and no more than half of the
-    /// requests that may be under way; half of them for one name, place or network.
+    /// Queue limits. In total: as many attempts as can be hashed within `max_wait`, and at most
+    /// half of the requests that may be under way (`in_flight`). Per key (name, location or
+    /// network): half of the total.
     fn queue_limit(&self, mean: Duration) -> QueueLimit {
         let each = mean.as_secs_f64().max(1e-5);
         let hashed = (self.max_wait.as_secs_f64() * self.slots as f64 / each) as usize;
@@ -280,16 +288,16 @@ impl Shared {
         QueueLimit { per_key: total.div_ceil(2), total }
     }
 
-    /// No room to wait, or waited for too long.
+    /// The queue is full, or the attempt has waited too long.
     fn busy(&self) -> Failure {
         self.metrics.limited(Limit::Waiting.name());
         Failure::Busy { retry_after: Duration::from_secs(1) }
     }
 
-    /// How many permits a try needs after what was wrong before it.
+    /// Permits that an attempt needs after the failures before it.
     ///
     /// # Errors
-    /// [`Failure::Limited`] when none would be enough.
+    /// [`Failure::Limited`] when no number of permits would be enough.
     fn weights(&self, found: &FailedAttempts, now: Timestamp) -> Result<PermitsNeeded, Failure> {
         let limited = |refusal: LimitExceeded| self.limited(refusal);
         if found.location_used_at.is_some() {
@@ -309,11 +317,11 @@ impl Shared {
         }
     }
 
-    /// How many permits a try needs after so many failures: one more than those, and all of them once
-    /// there is a delay, so that then there is one try at a time.
+    /// Permits after a number of failures: one more than the failures. Once there is a delay, an
+    /// attempt takes all permits, so that attempts run one at a time.
     ///
     /// # Errors
-    /// How long there is no further try.
+    /// The time until the next attempt.
     fn permits_after(&self, failures: Failures, now: Timestamp) -> Result<usize, LimitExceeded> {
         let Some(last_at) = failures.last_at else { return Ok(1) };
         let at_last = usize::try_from(failures.count).unwrap_or(usize::MAX);
@@ -363,7 +371,7 @@ impl OnSuccess {
 }
 
 impl HeldPermit {
-    /// The row that a wrong password counts in.
+    /// The row in which a wrong password counts.
     fn counted(&self) -> &Digest {
         match self.counted {
             CountedFor::KnownLocation => &self.key.name_and_network,
@@ -373,15 +381,15 @@ impl HeldPermit {
 }
 
 impl AttemptPermit {
-    /// The password was wrong: the try counts for the whole node.
+    /// Keeps the failure in the node's count: the password was wrong.
     pub(in crate::accounts) fn mark_failed(&mut self) {
         if let Some(HeldPermit { node_charge: Some(node_charge), .. }) = &mut self.0 {
             node_charge.failed = true;
         }
     }
 
-    /// What is written of a wrong password. It is the same for every name, and has to be durable before
-    /// anybody hears of it.
+    /// Writes a wrong password. The writes are the same for every name, and have to be durable
+    /// before the response is sent.
     pub(in crate::accounts) async fn record_failure(
         &self,
         tx: &mut Connection,
@@ -390,7 +398,7 @@ impl AttemptPermit {
         let Some(held) = &self.0 else { return Ok(()) };
         let key = &held.key;
         tx.insert_failure(held.counted(), now).await?;
-        // the failures of owners are no matter of their neighbours on the network
+        // failures of owners do not count against their neighbours on the network
         let spent = match held.counted {
             CountedFor::Name => held.per_address.interval(),
             CountedFor::KnownLocation | CountedFor::SignedIn => Duration::ZERO,
@@ -399,7 +407,7 @@ impl AttemptPermit {
         tx.spend_network_budget(&key.network, millis, now, Gcra::latest_plausible(now)).await
     }
 
-    /// Whether there is anything to write if the password is right.
+    /// Whether a right password has anything to write.
     pub(in crate::accounts) fn needs_write(&self) -> bool {
         self.0.as_ref().is_some_and(|held| {
             let OnSuccess { remember_location, reset_location, reset_signed_in } = held.on_success;
@@ -407,10 +415,12 @@ impl AttemptPermit {
         })
     }
 
-    /// The password was right, and its owner is let in: the place is known from now on, and what was
-    /// wrong in a row there counts no more; nor does, for a caller who is signed in, what was wrong for
-    /// such callers. What was wrong for the name elsewhere counts as before: guessers would see the
-    /// difference.
+    /// Records a right password, once its owner is let in:
+    ///
+    /// - remembers the location, and resets its failures;
+    /// - resets the failures of signed-in callers, if this caller is signed in.
+    ///
+    /// The failures of the name elsewhere stay: guessers would see a reset.
     pub async fn record_success(
         &self,
         tx: &mut Connection,
@@ -430,7 +440,7 @@ impl AttemptPermit {
         Ok(())
     }
 
-    /// As [`AttemptPermit::record_success`], after all places of the account were forgotten.
+    /// As [`AttemptPermit::record_success`], after all locations of the account were forgotten.
     pub(in crate::accounts) async fn remember_location(
         &self,
         tx: &mut Connection,

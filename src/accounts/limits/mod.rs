@@ -1,4 +1,4 @@
-//! How often something may be tried, and how much strangers may cause (`[vestibule.limits]`).
+//! Limits on attempts and on the work that strangers can cause (`[vestibule.limits]`).
 
 mod gcra;
 mod gcra_table;
@@ -30,8 +30,8 @@ pub struct Limits {
     shared: Arc<Shared>,
 }
 
-/// What refuses: settings by their names, the networks around an address, and the room to wait for a
-/// try.
+/// The limit that refused a request: a setting by its name, the networks around an address, or the
+/// queue of attempts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Limit {
     FreeFailures,
@@ -73,7 +73,7 @@ impl Limit {
     }
 }
 
-/// That something may not happen for so long.
+/// Refusal by a limit, with the time until the next use.
 #[derive(Clone, Copy, Debug)]
 struct LimitExceeded {
     limit: Limit,
@@ -91,17 +91,17 @@ struct Shared {
     enabled: bool,
     metrics: LimitMetrics,
     hasher: Hasher,
-    /// Of the hasher.
+    /// Slots of the hasher.
     slots: usize,
     max_wait: Duration,
-    /// Requests that may be under way.
+    /// Largest number of requests under way.
     in_flight: usize,
     free_failures: usize,
     failures_in_a_row: usize,
     longest_delay: Duration,
-    /// Kept in the database.
+    /// Counted in the database.
     per_address: Gcra,
-    /// Of larger networks, and of the node.
+    /// Counts of the larger networks and of the node.
     failures: RateLimiter,
     semaphore: KeyedSemaphore,
     sign_ups: RateLimiter,
@@ -110,7 +110,7 @@ struct Shared {
     unknown_links: RateLimiter,
 }
 
-/// A sign-up that was counted, and what can be given back of it. Nothing where limits are switched off.
+/// A counted sign-up that can be refunded. Empty where limits are off.
 #[derive(Debug)]
 pub(super) struct CountedSignUp(Option<Charge>);
 
@@ -160,18 +160,18 @@ impl Limits {
         Self { store, clock, shared: Arc::new(shared) }
     }
 
-    /// Who was refused, and by what.
+    /// Counts of refusals by limit.
     pub fn metrics(&self) -> &LimitMetrics {
         &self.shared.metrics
     }
 
-    /// Counts a sign-up, which is a letter to an address that anybody may type.
+    /// Counts a sign-up. It sends a letter to an address that any caller may type.
     pub(super) fn count_sign_up(&self, caller: &ClientInfo) -> Result<CountedSignUp, Failure> {
         self.limited(|| self.shared.sign_ups.spend(caller.network(), self.clock.now()))
             .map(CountedSignUp)
     }
 
-    /// A sign-up that was counted was then put off: it is none yet.
+    /// Refunds a counted sign-up that was then postponed.
     pub(super) fn refund_sign_up(&self, CountedSignUp(charge): CountedSignUp) {
         if let Some(charge) = charge {
             self.shared.sign_ups.refund(charge, self.clock.now());
@@ -183,8 +183,8 @@ impl Limits {
         self.limited(|| self.shared.requests.spend(caller.network(), self.clock.now())).map(drop)
     }
 
-    /// Whether an account may ask for a letter to an address that is not its own: asked before a
-    /// password is hashed for it. Counts nothing.
+    /// Checks whether an account may ask for a letter to a foreign address, before its password is
+    /// hashed. Counts nothing.
     pub(super) fn admit_account_request(
         &self,
         account: AccountId,
@@ -195,19 +195,19 @@ impl Limits {
         self.limited(|| self.shared.requests_of_accounts.check(account, now)).map(drop)
     }
 
-    /// Counts a request of an account for a letter to an address that is not its own.
+    /// Counts an account's request for a letter to a foreign address.
     pub(super) fn count_account_request(&self, account: AccountId) -> Result<(), Failure> {
         let now = self.clock.now();
         self.limited(|| self.shared.requests_of_accounts.spend(account, now)).map(drop)
     }
 
-    /// Counts a link that was never sent; refused after too many.
+    /// Counts a link that was never sent. Refuses after too many.
     pub fn count_unknown_link(&self, caller: &ClientInfo) -> Result<(), Failure> {
         let now = self.clock.now();
         self.limited(|| self.shared.unknown_links.spend(caller.network(), now)).map(drop)
     }
 
-    /// `None` where limits are switched off.
+    /// `None` where limits are off.
     fn limited<T>(
         &self,
         asked: impl FnOnce() -> Result<T, LimitExceeded>,
@@ -218,7 +218,7 @@ impl Limits {
 }
 
 impl Shared {
-    /// Counts the refusal, and says it as others hear it: for how long, and not why.
+    /// Counts the refusal and tells the client only the wait, not the reason.
     fn limited(&self, refusal: LimitExceeded) -> Failure {
         self.metrics.limited(refusal.limit.name());
         Failure::Limited { retry_after: refusal.wait }

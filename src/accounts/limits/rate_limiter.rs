@@ -1,7 +1,8 @@
-//! Nested hourly rate limiter: what may be caused in an hour by each network, and by all.
+//! Rate limiter of nested networks: hourly limits for each network, for the larger networks around
+//! it, and in total.
 //!
-//! Counted in the memory of the node, since a restart or another node gives away no more than the same
-//! once more.
+//! Counts live in the node's memory. A restart or a second node only grants the same budget once
+//! more.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,18 +14,19 @@ use super::{Limit, LimitExceeded};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, Network, Subnet};
 
-/// Sizes of the nested networks of an address: an IPv4 address or a /64; a /56; a /48 or an IPv4 /24.
+/// Number of nested network sizes of an address: an IPv4 address or a /64; a /56; a /48 or an IPv4
+/// /24.
 const SIZES: usize = 3;
-/// What a network of each size may do, as a multiple of what the smallest may.
+/// Limit of each network size, as a multiple of the smallest size's limit.
 const MULTIPLES: [NonZeroU32; SIZES] =
     [NonZeroU32::MIN, NonZeroU32::MIN.saturating_add(1), NonZeroU32::MIN.saturating_add(3)];
-/// One part in so many of what all may do is kept for networks that have done little in this hour.
+/// `1 / RESERVE_DIVISOR` of the total is reserved for networks that have done little in this hour.
 const RESERVE_DIVISOR: usize = 4;
-/// A /48 or an IPv4 /24 may use so much in an hour of what is kept.
+/// Uses of the reserve in an hour, for a /48 or an IPv4 /24.
 const RESERVE_PER_NETWORK: Gcra = Gcra::new(NonZeroU32::MIN.saturating_add(2));
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// How often something may happen in an hour, and the limit's name.
+/// Hourly limit with its name.
 #[derive(Clone, Copy, Debug)]
 struct NamedLimit {
     gcra: Gcra,
@@ -43,7 +45,7 @@ impl NamedLimit {
     }
 }
 
-/// One kind of thing that is counted: for each network, for the larger networks around it, and in all.
+/// Counts of one kind of request: per network, per larger network around it, and in total.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     sizes: [Option<NamedLimit>; SIZES],
@@ -51,11 +53,11 @@ pub(super) struct RateLimiter {
     spent: Mutex<Budgets>,
 }
 
-/// What was charged for one that was counted: so much can be given back.
+/// Charge of one counted use, for a refund.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Charge {
     network: Network,
-    /// Less than for others where the network had used up its part.
+    /// Smaller than usual where the network had used up its part.
     of_reserve: Duration,
 }
 
@@ -63,19 +65,19 @@ pub(super) struct Charge {
 struct Budgets {
     networks: [GcraTable<Subnet>; SIZES],
     all: Option<Timestamp>,
-    /// Of what is kept, by the largest network.
+    /// Uses of the reserve, by the largest network.
     of_reserve: GcraTable<Subnet>,
 }
 
 impl Budgets {
-    /// Whether the network may use what is kept.
+    /// Whether the network may use the reserve.
     fn may_use_reserve(&self, network: Network, now: Timestamp) -> bool {
         let spent = largest(network).and_then(|largest| self.of_reserve.get(&largest));
         RESERVE_PER_NETWORK.wait(spent, now).is_none()
     }
 }
 
-/// The nested networks of a caller, smallest first; not every address has one of each size.
+/// The nested networks of a caller, smallest first. Some addresses lack a size.
 fn by_size(network: Network) -> [Option<Subnet>; SIZES] {
     match network.subnets()[..] {
         [only] => [Some(only), None, None],
@@ -90,8 +92,8 @@ fn largest(network: Network) -> Option<Subnet> {
 }
 
 impl RateLimiter {
-    /// `each` is what an IPv4 address or a /64 may do, and its limit's name; `larger` is the name for
-    /// the networks around it.
+    /// `each` is the limit of an IPv4 address or a /64, with its name. `larger` is the name for the
+    /// networks around it.
     pub(super) fn new(
         each: (Limit, NonZeroU32),
         larger: Limit,
@@ -106,7 +108,7 @@ impl RateLimiter {
         Self { sizes, all, spent: Mutex::default() }
     }
 
-    /// The same without a count for the smallest networks: that is kept elsewhere.
+    /// The same without counts of the smallest networks, which the database counts.
     pub(super) fn of_larger_networks(mut self) -> Self {
         if let Some(smallest) = self.sizes.first_mut() {
             *smallest = None;
@@ -114,10 +116,10 @@ impl RateLimiter {
         self
     }
 
-    /// Counts one; answers what was charged for it.
+    /// Counts one use, and returns its charge.
     ///
     /// # Errors
-    /// How long no more may happen; then nothing is counted.
+    /// The time until the next use. The refused use is not counted.
     pub(super) fn spend(&self, network: Network, now: Timestamp) -> Result<Charge, LimitExceeded> {
         let mut charge = Charge { network, of_reserve: Duration::ZERO };
         let mut spent = self.spent();
@@ -134,7 +136,7 @@ impl RateLimiter {
         if let (Some(all), Some(largest)) = (self.all, largest(network)) {
             spent.all = Some(all.gcra.spend(spent.all, now));
             let kept = RESERVE_PER_NETWORK.spend(spent.of_reserve.get(&largest), now);
-            // a network that goes on beyond that is none that has done little, and owes no more
+            // a network beyond its part has no claim to the reserve, and owes no more than an hour
             let until = kept.min(now + HOUR);
             charge.of_reserve = until.since(kept - RESERVE_PER_NETWORK.interval());
             spent.of_reserve.set(largest, until, now);
@@ -142,7 +144,7 @@ impl RateLimiter {
         Ok(charge)
     }
 
-    /// One that was counted has come to nothing.
+    /// Gives back the charge of a use that came to nothing.
     pub(super) fn refund(&self, charge: Charge, now: Timestamp) {
         let network = charge.network;
         let mut spent = self.spent();
@@ -159,10 +161,10 @@ impl RateLimiter {
         }
     }
 
-    /// Counts nothing.
+    /// Checks without counting.
     ///
     /// # Errors
-    /// How long no more may happen.
+    /// The time until the next use.
     pub(super) fn check(&self, network: Network, now: Timestamp) -> Result<(), LimitExceeded> {
         self.refusal(&self.spent(), network, now).map_or(Ok(()), Err)
     }
@@ -187,7 +189,7 @@ impl RateLimiter {
     }
 }
 
-/// One kind of thing that is counted for each account.
+/// Counts of one kind of request per account.
 #[derive(Debug)]
 pub(super) struct AccountRateLimiter {
     bound: NamedLimit,
@@ -199,10 +201,10 @@ impl AccountRateLimiter {
         Self { bound: NamedLimit { gcra: Gcra::new(most), limit }, spent: Mutex::default() }
     }
 
-    /// Counts one.
+    /// Counts one use.
     ///
     /// # Errors
-    /// How long no more may happen; then nothing is counted.
+    /// The time until the next use. The refused use is not counted.
     pub(super) fn spend(&self, account: AccountId, now: Timestamp) -> Result<(), LimitExceeded> {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         let (gcra, until) = (self.bound.gcra, spent.get(&account));
@@ -215,10 +217,10 @@ impl AccountRateLimiter {
         }
     }
 
-    /// Counts nothing.
+    /// Checks without counting.
     ///
     /// # Errors
-    /// How long no more may happen.
+    /// The time until the next use.
     pub(super) fn check(&self, account: AccountId, now: Timestamp) -> Result<(), LimitExceeded> {
         let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         let refusal = self.bound.refusal(spent.get(&account), now, self.bound.gcra.burst());
@@ -242,7 +244,8 @@ mod tests {
         RateLimiter::new(each, Limit::SignUpsPerNetwork, all)
     }
 
-    /// How many may be had from these addresses, in turn, before one is refused, and by which limit.
+    /// Number of uses from these addresses, in turn, before the first refusal, and the limit that
+    /// refused.
     fn until_refused(
         rate: &RateLimiter,
         addresses: impl IntoIterator<Item = String>,
@@ -276,7 +279,7 @@ mod tests {
     #[test]
     fn s9_larger_networks_have_limits_of_their_own() {
         let per_network = Some(Limit::SignUpsPerNetwork);
-        // one address after the other of one network, as long as there are any
+        // one address after the other of one network, until the addresses end
         for (expected, addresses) in [
             ((10, Some(Limit::SignUpsPerAddress)), vec!["2001:db8::1".to_owned(); 11]),
             ((20, per_network), (0..99).map(|n| format!("2001:db8:0:{n:x}::1")).collect()),
@@ -308,7 +311,7 @@ mod tests {
         // neither another /64 of the same /48, nor another address of the same /24
         assert!(rate.spend(at("2001:db8:1:ffff::1"), NOW).is_err());
         assert!(rate.spend(at("192.0.2.200"), NOW).is_err());
-        // each new network has some, and no more
+        // each new network gets its part of the reserve, and no more
         for number in 0..8 {
             let newcomer = at(&format!("2001:db8:2{number}::1"));
             for _ in 0..3 {
@@ -318,7 +321,8 @@ mod tests {
         }
         assert!(rate.spend(at("198.51.100.1"), NOW).is_ok());
         assert!(rate.spend(at("198.51.101.1"), NOW).is_err(), "that was all");
-        // the total goes down evenly, but who has used their part of the kept gets none of it
+        // the total decays evenly, but a network that has used its part of the reserve gets none of
+        // it
         let later = NOW + Duration::from_secs(600);
         assert!(rate.spend(busy[0], later).is_err());
         assert!(rate.spend(at("198.51.102.1"), later).is_ok());
@@ -352,7 +356,7 @@ mod tests {
             rate.refund(charge, NOW);
             assert!(!rate.spent().may_use_reserve(busy, NOW), "{number}");
         }
-        // nor does the one that crosses the bound give more back than it took
+        // a use that crosses the bound refunds no more than its charge
         let (later, other) = (NOW + Duration::from_secs(600), at("2001:db8:2::1"));
         let charge = rate.spend(busy, later).unwrap();
         rate.refund(charge, later);
