@@ -6,12 +6,12 @@ use rocket::request::{FromRequest, Outcome};
 use super::form::Form;
 use crate::oauth::{Credentials, OAuthError};
 
-/// The `Authorization` header: none, one, or more than is allowed.
+/// The `Authorization` header of a request: absent, present once, or present several times.
 #[derive(Clone, Copy, Debug)]
 pub enum Authorization<'r> {
     None,
     One(&'r str),
-    /// RFC 9110 §11.6.2 has one.
+    /// Always an error: RFC 9110 §11.6.2 allows one.
     Several,
 }
 
@@ -25,7 +25,10 @@ impl<'r> Authorization<'r> {
         }
     }
 
-    /// Who the client says it is, here or in the form (RFC 6749 §2.3.1).
+    /// The client's credentials, from this header or from the form (RFC 6749 §2.3.1).
+    ///
+    /// Fails if the request has several headers, or if [`Credentials::read`] refuses the
+    /// credentials.
     pub fn credentials(self, form: &Form) -> Result<Option<Credentials>, OAuthError> {
         let header = match self {
             Self::None => None,

@@ -1,4 +1,8 @@
-//! The request guard of protected resources (RFC 6750).
+//! Request guard for protected resources: a route that takes [`Bearer`] needs an access token (RFC
+//! 6750).
+//!
+//! The guard reads the token from the request and formats refusals. [`OAuth::protect`] decides
+//! whether the token is valid.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,7 +25,7 @@ use crate::web::responses::oauth_error::OAuthErrorResponse;
 use crate::web::responses::problem::{Problem, STORE_RETRY, retry_after};
 use crate::web::responses::problem_type;
 
-/// What a protected resource needs of a token. Name yours with a type of its own:
+/// The scope that a protected resource needs. Name each of your scopes with a type of its own:
 ///
 /// ```
 /// use vestibule::web::RequiredScope;
@@ -33,18 +37,19 @@ use crate::web::responses::problem_type;
 /// }
 /// ```
 pub trait RequiredScope: Send + Sync + 'static {
-    /// Scope tokens with spaces between them (RFC 6749 §3.3); all of them are needed.
+    /// Scope tokens, separated by spaces (RFC 6749 §3.3). The access token needs all of them.
     const SCOPE: &'static str;
 
-    /// The same, as it is for this request.
+    /// The required scope of this request. By default, [`Self::SCOPE`].
     #[doc(hidden)]
     fn of(_: &Request<'_>) -> Result<Arc<ScopeRequirement>, AccessDenied> {
         ScopeRequirement::of_route(Self::SCOPE)
     }
 }
 
-/// The scope that the request itself asks for, by `scope` in its query: for proxies, which ask for
-/// many resources.
+/// The scope that the request itself names in its query parameter `scope`.
+///
+/// Reverse proxies use it, because a proxy asks for many resources.
 #[derive(Clone, Copy, Debug)]
 pub struct ScopeFromQuery;
 
@@ -61,7 +66,7 @@ impl RequiredScope for ScopeFromQuery {
                 asked.push(form_decode(value).ok_or_else(malformed)?);
             }
         }
-        // of two, whichever were dropped would let somebody pass
+        // refused: whichever of two scopes the guard dropped, a caller could pass without it
         let scope = match asked.as_slice() {
             [] => Scope::default(),
             [scope] => scope.parse().map_err(|_| malformed())?,
@@ -74,7 +79,7 @@ impl RequiredScope for ScopeFromQuery {
     }
 }
 
-/// No scope in particular: any live token will do.
+/// No particular scope: every valid access token is enough.
 #[derive(Clone, Copy, Debug)]
 pub struct AnyScope;
 
@@ -82,25 +87,27 @@ impl RequiredScope for AnyScope {
     const SCOPE: &'static str = "";
 }
 
-/// Somebody with a live access token that has at least the scope of `S`. A route that takes one is
-/// closed to everybody else; the refusal carries the challenge that RFC 6750 §3 asks for.
+/// A caller with a valid access token that has at least the scope of `S`.
+///
+/// A route that takes a `Bearer` refuses all other callers. The refusal carries the challenge of
+/// RFC 6750 §3.
 pub struct Bearer<S: RequiredScope = AnyScope> {
     grant: Arc<Grant>,
     required: PhantomData<S>,
 }
 
 impl<S: RequiredScope> Bearer<S> {
-    /// Whose token it is.
+    /// The account that the token belongs to.
     pub fn account(&self) -> AccountId {
         self.grant.owner.id
     }
 
-    /// The account itself, as its owner may see it.
+    /// The account with its details, as its owner may see them.
     pub fn owner(&self) -> &Account {
         &self.grant.owner
     }
 
-    /// The session that the token is of.
+    /// The session that the token belongs to.
     pub fn session(&self) -> SessionId {
         self.grant.session
     }
@@ -110,7 +117,7 @@ impl<S: RequiredScope> Bearer<S> {
         &self.grant.client_id
     }
 
-    /// All that the token may be used for.
+    /// The whole scope of the token.
     pub fn scope(&self) -> &Scope {
         &self.grant.scope
     }
@@ -122,11 +129,12 @@ impl<S: RequiredScope> fmt::Debug for Bearer<S> {
     }
 }
 
-/// What the guard decided, for the catchers and for the fairing below: a guard that fails loses
-/// its headers, so they wait in the request's cache.
+/// The guard's decision, kept in the request's cache for the catchers and for [`BearerChallenges`].
+///
+/// Rocket drops the headers of a guard that fails, so the headers wait here.
 #[derive(Debug, Default)]
 enum GuardOutcome {
-    /// No guard was asked.
+    /// No bearer guard has run.
     #[default]
     None,
     Admitted,
@@ -139,7 +147,7 @@ struct BearerRefusal {
     challenge: Option<String>,
     retry_after: Option<Duration>,
     problem_type: &'static problem_type::ProblemType,
-    /// As OAuth says it: its code, and in words.
+    /// The OAuth error code; `words` is its description.
     code: &'static str,
     words: String,
 }
@@ -147,7 +155,7 @@ struct BearerRefusal {
 impl BearerRefusal {
     fn new(denied: &AccessDenied) -> Self {
         let code = match denied {
-            // the challenge has none (RFC 6750 §3.1), but a body in OAuth's form needs one
+            // the challenge has no code (RFC 6750 §3.1), but an OAuth error body needs one
             AccessDenied::NoToken | AccessDenied::InvalidToken => "invalid_token",
             AccessDenied::Malformed(_) | AccessDenied::MalformedScope(_) => "invalid_request",
             AccessDenied::InsufficientScope { .. } => "insufficient_scope",
@@ -198,8 +206,9 @@ impl BearerRefusal {
     }
 }
 
-/// Reads what the request shows. A token belongs into one header (RFC 6750 §2): the query is
-/// refused, since queries end up in logs (RFC 9700 §4.3.2).
+/// Reads the token from the request's one `Authorization` header (RFC 6750 §2).
+///
+/// A token in the query is refused, since queries end up in logs (RFC 9700 §4.3.2).
 fn presented_token<'r>(request: &'r Request<'_>) -> Result<PresentedToken<'r>, AccessDenied> {
     let query = request.uri().query();
     let in_query = query.is_some_and(|query| {
@@ -216,7 +225,7 @@ fn presented_token<'r>(request: &'r Request<'_>) -> Result<PresentedToken<'r>, A
     parse_authorization(header)
 }
 
-/// `Bearer` and one token (RFC 6750 §2.1); any other scheme shows nothing.
+/// Parses `Bearer` and one token (RFC 6750 §2.1). A header of another scheme presents no token.
 fn parse_authorization(header: &str) -> Result<PresentedToken<'_>, AccessDenied> {
     let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -264,7 +273,7 @@ impl<'r, S: RequiredScope> FromRequest<'r> for Bearer<S> {
     }
 }
 
-/// A request may have several guards; the last one asked is the one that counts.
+/// Stores the guard's decision. If a request has several guards, the last decision counts.
 fn set_outcome(request: &Request<'_>, decision: GuardOutcome) {
     *outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) = decision;
 }
@@ -273,7 +282,7 @@ fn outcome_of<'r>(request: &'r Request<'_>) -> &'r Mutex<GuardOutcome> {
     request.local_cache(Mutex::<GuardOutcome>::default)
 }
 
-/// The problem that a refused bearer is told, for catchers of that status.
+/// The problem of a refused bearer, for the catchers of `status`.
 pub(in crate::web) fn refusal(request: &Request<'_>, status: Status) -> Option<Problem> {
     match &*outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) {
         GuardOutcome::Refused(refusal) if refusal.status == status => {
@@ -283,7 +292,8 @@ pub(in crate::web) fn refusal(request: &Request<'_>, status: Status) -> Option<P
     }
 }
 
-/// The same as OAuth's endpoints say it. What is no fault of the bearer's is for them to say.
+/// The refusal as an OAuth error, for the catchers under `/oauth`. `None` for server errors (5xx),
+/// which the catchers answer themselves.
 pub(in crate::web) fn oauth_refusal(
     request: &Request<'_>,
     status: Status,
@@ -296,8 +306,8 @@ pub(in crate::web) fn oauth_refusal(
     }
 }
 
-/// Puts the challenge on every refusal, whichever catcher answered it, and keeps what a token has
-/// opened out of caches (RFC 6750 §5.3).
+/// Fairing that adds the challenge to every refusal, whichever catcher answered, and keeps
+/// responses of protected routes out of caches (RFC 6750 §5.3).
 #[derive(Debug)]
 pub(in crate::web) struct BearerChallenges;
 
@@ -311,7 +321,7 @@ impl Fairing for BearerChallenges {
         match &*outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) {
             GuardOutcome::None => return,
             GuardOutcome::Admitted => {}
-            // the route took the refusal for an answer, and had one of its own
+            // the route handled the refusal and answered with another status
             GuardOutcome::Refused(refusal) if refusal.status != response.status() => {}
             GuardOutcome::Refused(refusal) => {
                 if let Some(challenge) = &refusal.challenge {
@@ -344,7 +354,7 @@ mod tests {
             match parse_authorization(&header) {
                 Ok(PresentedToken::Token(token)) => {
                     prop_assert!(is_bearer && words.len() == 2 && words[1] == token, "{}", header);
-                    // whatever else separates them, together they are none
+                    // tokens with another separator between them are not one valid token
                     let tokens = header.matches("vat_").count();
                     prop_assert!(tokens == 1 || AccessToken::parse(token).is_err(), "{}", header);
                 }

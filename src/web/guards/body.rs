@@ -1,4 +1,4 @@
-//! Reading a body, and no more of it than there may be.
+//! Reads a request's body, up to a maximum length and within a time limit.
 
 use rocket::Request;
 use rocket::data::{Data, ToByteUnit};
@@ -8,29 +8,31 @@ use zeroize::Zeroizing;
 
 use crate::config::Settings;
 
-/// The longest body read, in bytes: 32 KiB.
+/// The maximum length of a body, in bytes: 32 KiB.
 pub const MAX_BODY: u64 = 32 * 1_024;
 
 /// Why a body was not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BodyError {
     TooLarge,
-    /// Not all of it was there in time: a client that sends slowly holds a place that others want.
+    /// The body was not complete in time. A client that sends slowly holds a place that others
+    /// want.
     Late,
     /// The client hung up.
     Broken,
 }
 
-/// The whole body, wiped when dropped: there are passwords in it. A body that says how long it is
-/// is refused unread if that is too long (R9); one that is not whole after `admission.body_timeout` is
-/// given up.
+/// Reads the whole body. The buffer is wiped when dropped, because bodies contain passwords.
+///
+/// - If `Content-Length` exceeds [`MAX_BODY`], the body is refused unread (R9).
+/// - If the body is not complete after `admission.body_timeout`, reading stops.
 pub async fn read(request: &Request<'_>, data: Data<'_>) -> Result<Zeroizing<Vec<u8>>, BodyError> {
     let said = request.headers().get_one("Content-Length").and_then(|text| text.parse().ok());
     let said: u64 = said.unwrap_or(0);
     if said > MAX_BODY {
         return Err(BodyError::TooLarge);
     }
-    // one byte over the limit tells a body that is too long from one that fits
+    // one byte more than the limit tells a body that is too long from a body that fits
     let mut stream = data.open((MAX_BODY + 1).bytes());
     let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(said).unwrap_or(0)));
     let settings = request.rocket().state::<Settings>().ok_or(BodyError::Broken)?;

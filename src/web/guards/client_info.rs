@@ -1,5 +1,5 @@
-//! Request guard for the client of a request, as far as that shows from outside: its address, browser and
-//! language.
+//! Request guard for [`ClientInfo`]: the client's address, browser and language, and the request
+//! id.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ use crate::model::{ClientInfo, UserAgent};
 use crate::web::fairings::request_id::RequestId;
 use crate::web::guards::language;
 
-/// Of the connection, or of the client behind proxies that the settings trust. Read once.
+/// The address of the connection, or of the client behind trusted proxies. Cached per request.
 #[derive(Clone, Copy, Debug)]
 struct Address(Option<IpAddr>);
 
@@ -22,10 +22,10 @@ fn address_of(request: &Request<'_>) -> Option<IpAddr> {
 }
 
 fn read_address(request: &Request<'_>) -> Option<IpAddr> {
-    // not `client_ip`: an application around this one may have left Rocket to believe `X-Real-IP`
+    // Rocket's `client_ip` may trust `X-Real-IP`, as the application around this one configured it
     let peer = request.remote()?.ip();
     let Some(settings) = request.rocket().state::<Settings>() else { return Some(peer) };
-    // several headers are one list (RFC 9110 §5.3)
+    // several headers form one list (RFC 9110 §5.3)
     let hops: Vec<&str> =
         request.headers().get("X-Forwarded-For").flat_map(|list| list.split(',')).collect();
     let (address, fault) = settings.trusted_proxies.client(peer, hops.into_iter());
@@ -38,7 +38,7 @@ fn read_address(request: &Request<'_>) -> Option<IpAddr> {
     Some(address)
 }
 
-/// Which kinds of faults have been logged. Managed by Rocket.
+/// The kinds of faults that have been logged. Managed by Rocket.
 #[derive(Debug, Default)]
 pub(in crate::web) struct LoggedFaults(Mutex<Vec<ForwardedFault>>);
 
@@ -54,8 +54,9 @@ impl LoggedFaults {
     }
 }
 
-/// Counts the fault, and logs the first of its kind: without it, all clients of a proxy would share
-/// one limit and nothing would say why. The header itself is left out.
+/// Counts the fault, and logs the first fault of each kind, without the header's content.
+///
+/// Without the log line, all clients of a proxy would share one limit for no visible reason.
 fn tell(request: &Request<'_>, fault: ForwardedFault) {
     if let Some(requests) = request.rocket().state::<RequestMetrics>() {
         requests.not_forwarded(fault.as_str());
@@ -71,7 +72,7 @@ fn tell(request: &Request<'_>, fault: ForwardedFault) {
     }
 }
 
-/// Never fails: what is not known of a request is left out.
+/// Never fails: unknown parts stay empty.
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for ClientInfo {
     type Error = std::convert::Infallible;

@@ -1,8 +1,8 @@
-//! What a request says of its body: `Content-Type` and `Content-Encoding` (RFC 9110 §8.3, §8.4).
+//! Checks the `Content-Type` and `Content-Encoding` of a request (RFC 9110 §8.3, §8.4).
 
 use rocket::Request;
 
-/// The one type of body that a route takes.
+/// The content type that a route accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BodyType {
     Json,
@@ -10,7 +10,7 @@ pub enum BodyType {
 }
 
 impl BodyType {
-    /// As it is written in `Content-Type` and `Accept`.
+    /// The media type, as in `Content-Type` and `Accept`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -19,19 +19,19 @@ impl BodyType {
     }
 }
 
-/// Why a body is not read, going by its headers.
+/// Why the headers of a body are refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContentFault {
-    /// No content type, another one, several, or one that is malformed.
+    /// The content type is missing, different, repeated or malformed.
     Type(BodyType),
-    /// Another character set than UTF-8.
+    /// The character set is not UTF-8.
     Charset(BodyType),
-    /// A content coding, such as gzip.
+    /// The body has a content coding, such as gzip.
     Coding,
 }
 
 impl ContentFault {
-    /// What would be right, in a sentence.
+    /// A sentence that says which body the client should send.
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Type(BodyType::Json) => "The body has to be application/json, in UTF-8.",
@@ -51,7 +51,7 @@ impl ContentFault {
         }
     }
 
-    /// The header that tells a program what is taken (RFC 9110 §15.5.16).
+    /// The header that names the accepted type or coding for programs (RFC 9110 §15.5.16).
     pub const fn header(self) -> (&'static str, &'static str) {
         match self {
             Self::Type(taken) | Self::Charset(taken) => ("Accept", taken.as_str()),
@@ -60,14 +60,14 @@ impl ContentFault {
     }
 }
 
-/// Checks that the body is `taken`, in UTF-8, and as it is.
+/// Checks that the body has the type `taken`, is in UTF-8, and has no content coding.
 pub fn check(request: &Request<'_>, taken: BodyType) -> Result<(), ContentFault> {
     let headers = request.headers();
     check_coding(headers.get("Content-Encoding"))?;
     check_type(headers.get("Content-Type"), taken)
 }
 
-/// Several headers are one list (RFC 9110 §5.3).
+/// Accepts `identity` only. Several headers form one list (RFC 9110 §5.3).
 fn check_coding<'h>(mut headers: impl Iterator<Item = &'h str>) -> Result<(), ContentFault> {
     let is_identity = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
     let is_plain = headers.all(|header| header.split(',').map(trim).all(is_identity));
@@ -83,15 +83,15 @@ fn check_type<'h>(
     if !kind.eq_ignore_ascii_case(taken.as_str()) {
         return Err(ContentFault::Type(taken));
     }
-    // ASCII is a part of UTF-8; `utf8` is what many programs write
+    // ASCII is a subset of UTF-8; many programs write `utf8`
     let is_taken = |charset: &String| {
         ["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))
     };
     if charset.iter().all(is_taken) { Ok(()) } else { Err(ContentFault::Charset(taken)) }
 }
 
-/// The type and its charsets, as RFC 9110 §8.3.1 and §5.6.6 write it: blanks around `;` and empty
-/// parameters are legal, blanks around `=` are not. `None` if it is malformed.
+/// Parses the media type and its `charset` parameters (RFC 9110 §8.3.1, §5.6.6). Blanks around `;`
+/// and empty parameters are legal, blanks around `=` are not. `None` if the text is malformed.
 fn media_type(text: &str) -> Option<(&str, Vec<String>)> {
     let (kind, mut rest) = match text.find(';') {
         Some(at) => text.split_at(at),
@@ -124,7 +124,7 @@ fn media_type(text: &str) -> Option<(&str, Vec<String>)> {
     }
 }
 
-/// A token or a quoted string, and what stands behind it.
+/// Parses a token or a quoted string, and returns the rest of the text.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ' ', '\t']).unwrap_or(text.len());
@@ -143,7 +143,7 @@ fn value(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// RFC 9110 §5.6.2.
+/// Whether the text is a token (RFC 9110 §5.6.2).
 fn is_token(text: &str) -> bool {
     let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.bytes().all(is_tchar)

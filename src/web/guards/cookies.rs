@@ -1,15 +1,15 @@
-//! Cookies by their raw names (RFC 6265 §4.2.1).
+//! Sets cookies, and reads cookies by their raw names (RFC 6265 §4.2.1).
 //!
 //! Rocket's jar percent-decodes names and values. A browser guards the prefix `__Host-` in the raw
 //! name only (RFC 6265bis §4.1.3), so a decoded name proves nothing: a sibling domain may set
-//! `%5F%5FHost-…`. The jar is for setting cookies; `clippy.toml` bans reading from it.
+//! `%5F%5FHost-…`. The jar is for setting cookies only; `clippy.toml` bans reading from it.
 
 use rocket::Request;
 use rocket::http::{Cookie, SameSite};
 use rocket::time::Duration;
 
-/// A cookie of this host alone, which no script reads and no other site sends along. With a `max_age` of
-/// zero, browsers forget it.
+/// A cookie for this host only, which scripts cannot read and other sites cannot send. With a
+/// `max_age` of zero, browsers delete the cookie.
 pub fn of_this_host(name: &'static str, value: String, max_age: Duration) -> Cookie<'static> {
     Cookie::build((name, value))
         .path("/")
@@ -20,14 +20,18 @@ pub fn of_this_host(name: &'static str, value: String, max_age: Duration) -> Coo
         .build()
 }
 
-/// The value of the cookie that is called exactly `name`, as it was sent; `None` where two have the
-/// name. A browser has one of them, so the other was planted, and which one is not to be seen.
+/// The raw value of the cookie with exactly this name; `None` if two cookies have the name.
+///
+/// A browser stores one cookie of a `__Host-` name, so the other is planted, and the service cannot
+/// tell which.
 pub fn find<'r>(request: &'r Request<'_>, name: &str) -> Option<&'r str> {
     only(request.headers().get("Cookie"), name)
 }
 
-/// Header by header: HTTP/2 may split the list (RFC 9113 §8.2.3). No blank is forgiven in front of
-/// the `=`, no case is folded, and quotes are a part of the value, as they are for browsers.
+/// Searches every header, since HTTP/2 may split the list (RFC 9113 §8.2.3).
+///
+/// The comparison is strict, as in browsers: a blank before the `=` is part of the name, case
+/// matters, and quotes are part of the value.
 fn only<'h>(headers: impl Iterator<Item = &'h str>, name: &str) -> Option<&'h str> {
     let pairs = headers.flat_map(|header| header.split(';'));
     let pairs = pairs.filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='));
@@ -58,7 +62,7 @@ mod tests {
             assert_eq!(value(&[header]), Some("v"), "{header}");
         }
         assert_eq!(value(&["a=b", "__Host-vestibule-account=v"]), Some("v"));
-        // as it was sent
+        // values are returned as they were sent
         for sent in ["%76", "\"v\"", "v=w", "", "v w"] {
             assert_eq!(value(&[&format!("{NAME}={sent}")]), Some(sent));
         }

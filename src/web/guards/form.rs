@@ -1,7 +1,7 @@
-//! `application/x-www-form-urlencoded`, read strictly.
+//! Strict parser for `application/x-www-form-urlencoded` bodies.
 //!
-//! Rocket's own forms forgive: a repeated field vanishes, a broken escape is kept. Here both are
-//! errors (RFC 6749 §3.2; R4, R8), and so are bytes that are no UTF-8, and NUL.
+//! Rocket's own forms drop a repeated field and keep a broken escape. Here both are errors (RFC
+//! 6749 §3.2; R4, R8), and so are invalid UTF-8 and NUL.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::oauth::form_decode;
 use crate::web::guards::body::{self, BodyError};
 use crate::web::guards::content_type::{self, BodyType, ContentFault};
 
-/// The parameters that the endpoints under /oauth know; all others are ignored.
+/// The parameters of the endpoints under `/oauth`; the parser ignores all others.
 pub const OAUTH_FIELDS: [&str; 9] = [
     "grant_type",
     "username",
@@ -27,7 +27,7 @@ pub const OAUTH_FIELDS: [&str; 9] = [
     "token_type_hint",
 ];
 
-/// The fields that the forms of pages know.
+/// The fields of the forms on pages; the parser ignores all others.
 const PAGE_FIELDS: [&str; 13] = [
     "form_token",
     "token",
@@ -44,26 +44,26 @@ const PAGE_FIELDS: [&str; 13] = [
     "typed_locale",
 ];
 
-/// A form: each known field at most once, none of them empty (a parameter without a value is as
-/// good as none, RFC 6749 §3.2).
+/// A parsed form. Each known field is present at most once and is not empty: a parameter without a
+/// value counts as absent (RFC 6749 §3.2).
 #[derive(Debug)]
 pub struct Form {
     fields: BTreeMap<&'static str, Zeroizing<String>>,
-    /// The fields in which a `+` stood, which is a blank.
+    /// The fields whose raw value contained a `+`, which decodes to a blank.
     with_plus: BTreeSet<&'static str>,
-    /// An `@` stood in it as it is, which no program sends that encodes forms.
+    /// Whether the body contains a raw `@`. A program that encodes forms never sends one.
     is_unencoded: bool,
 }
 
-/// Why a body is no form.
+/// Why a body is not a valid form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FormError {
-    /// Going by the headers it is something else.
+    /// The headers announce another kind of body.
     Content(ContentFault),
     TooLarge,
-    /// Not all of it was there in time.
+    /// The body was not complete in time.
     Late,
-    /// A known parameter is there twice.
+    /// A known parameter is repeated.
     Twice(&'static str),
     Malformed(&'static str),
 }
@@ -73,17 +73,17 @@ impl Form {
         self.fields.get(name).map(|value| value.as_str())
     }
 
-    /// Whether a `+` was read as a blank in this field.
+    /// Whether a `+` in this field was read as a blank.
     pub fn had_plus(&self, name: &'static str) -> bool {
         self.with_plus.contains(name)
     }
 
-    /// Whether the program that sent the form seems not to encode what it sends.
+    /// Whether the client seems to send forms without encoding them.
     pub fn seems_unencoded(&self) -> bool {
         self.is_unencoded
     }
 
-    /// Reads the fields that are `known`.
+    /// Parses the `known` fields.
     pub fn parse(body: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
         let malformed = FormError::Malformed;
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
@@ -197,7 +197,7 @@ mod tests {
         assert!(Form::parse(b"password=a\0b", &OAUTH_FIELDS).is_err());
     }
 
-    /// What another implementation reads in the same body: one that forgives everything.
+    /// Parses the same body with another implementation, which accepts everything.
     fn pairs_in(body: &[u8]) -> Vec<(String, String)> {
         url::form_urlencoded::parse(body).into_owned().collect()
     }
@@ -237,7 +237,7 @@ mod tests {
             for known in OAUTH_FIELDS {
                 prop_assert_eq!(form.get(known), fields.get(known).map(String::as_str));
             }
-            // and any of them once more is too much
+            // repeating any of the fields is an error
             for known in fields.keys() {
                 let twice = format!("{body}&{known}=");
                 prop_assert!(Form::parse(twice.as_bytes(), &OAUTH_FIELDS).is_err(), "{}", twice);

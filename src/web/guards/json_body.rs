@@ -1,4 +1,4 @@
-//! JSON bodies: one object, of a content type that says so.
+//! Request guard for JSON bodies: one object, with the content type `application/json`.
 
 use rocket::Request;
 use rocket::data::{Data, FromData, Outcome};
@@ -11,7 +11,7 @@ use crate::web::guards::json_fields::JsonFields;
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 
-/// A JSON object. Take it as `Result<JsonObject, Problem>`, to answer what was wrong.
+/// A JSON object. Routes take it as `Result<JsonObject, Problem>`, to answer with the error.
 #[derive(Debug)]
 pub struct JsonObject(Map<String, Value>);
 
@@ -23,7 +23,7 @@ impl JsonObject {
 
 async fn read(request: &Request<'_>, data: Data<'_>) -> Result<JsonObject, Problem> {
     content_type::check(request, BodyType::Json).map_err(|fault| match request.method() {
-        // RFC 5789 §2.2
+        // the header of RFC 5789 §2.2
         Method::Patch => Problem::from(fault).header("Accept-Patch", BodyType::Json.as_str()),
         _ => fault.into(),
     })?;
@@ -32,7 +32,7 @@ async fn read(request: &Request<'_>, data: Data<'_>) -> Result<JsonObject, Probl
         BodyError::Late => Problem::late_body(),
         BodyError::Broken => Problem::of(problem_type::MALFORMED_JSON),
     })?;
-    // the error is left out: it may repeat a piece of the body
+    // the parser's error is left out, since it may repeat a part of the body
     match serde_json::from_slice(&body) {
         Ok(Value::Object(object)) => Ok(JsonObject(object)),
         Ok(_) => {

@@ -1,4 +1,4 @@
-//! The fields of a JSON object, taken one by one so that all that is wrong is said at once.
+//! Reads the fields of a JSON object and collects all errors for one answer.
 
 use serde_json::{Map, Value};
 
@@ -6,17 +6,17 @@ use crate::model::{EmailError, LocaleError, NameError, PasswordError};
 use crate::web::responses::problem::{FieldError, Problem};
 use crate::web::responses::problem_type;
 
-/// An error of a model type, as a field's.
+/// An error of a model type that can be reported as the error of a field.
 pub trait FieldProblem: std::fmt::Display {
     /// A stable code for programs.
     fn code(&self) -> &'static str;
 
-    /// What to do instead, where there is advice to give.
+    /// Advice on how to fix the field, if there is any.
     fn suggestion(&self) -> Option<&'static str> {
         None
     }
 
-    /// The same, of `field`.
+    /// This error as an error of `field`.
     fn of(&self, field: &'static str) -> FieldError {
         let (code, message) = (self.code(), self.to_string());
         FieldError { field, code, message, suggestion: self.suggestion() }
@@ -44,8 +44,7 @@ impl FieldProblem for PasswordError {
     }
 }
 
-/// Takes fields out of an object and remembers what was wrong with them. Members that nobody asks
-/// for are ignored (R38).
+/// Reads fields of an object and remembers their errors. Unknown members are ignored (R38).
 #[derive(Debug)]
 pub struct JsonFields<'a> {
     object: &'a Map<String, Value>,
@@ -57,7 +56,7 @@ impl<'a> JsonFields<'a> {
         Self { object, errors: Vec::new() }
     }
 
-    /// A text that has to be there.
+    /// Reads a required text.
     pub fn required<T, E: FieldProblem>(
         &mut self,
         field: &'static str,
@@ -73,7 +72,7 @@ impl<'a> JsonFields<'a> {
         }
     }
 
-    /// A text that may be missing or null.
+    /// Reads an optional text, which may be missing or null.
     pub fn optional<T, E: FieldProblem>(
         &mut self,
         field: &'static str,
@@ -82,7 +81,7 @@ impl<'a> JsonFields<'a> {
         self.text(field).flatten().and_then(|text| self.parsed(field, parse(text)))
     }
 
-    /// A field of a partial update: `None` if it is missing, `Some(None)` if it is null.
+    /// Reads a field of a partial update: `None` if it is missing, `Some(None)` if it is null.
     pub fn change<T, E: FieldProblem>(
         &mut self,
         field: &'static str,
@@ -97,12 +96,12 @@ impl<'a> JsonFields<'a> {
         }
     }
 
-    /// The text itself, where every text will do.
+    /// Reads an optional text without parsing it.
     pub fn text_of(&mut self, field: &'static str) -> Option<&'a str> {
         self.text(field).flatten()
     }
 
-    /// The text itself, where every text will do but there has to be one.
+    /// Reads a required text without parsing it.
     pub fn required_text(&mut self, field: &'static str) -> Option<&'a str> {
         let text = self.text(field)?;
         if text.is_none() {
@@ -115,22 +114,23 @@ impl<'a> JsonFields<'a> {
         self.errors.push(problem.of(field));
     }
 
-    /// Answers with all that was wrong, if anything was.
+    /// Fails with all errors, if there are any.
     pub fn finish(self) -> Result<(), Problem> {
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
     }
 
-    /// The same, with the fields that had to be there: what is missing without an error is an error.
+    /// Fails with all errors, or returns `taken`, the required fields. If `taken` is `None`
+    /// although no field reported an error, the answer is a server error.
     pub fn finish_with<T>(self, taken: Option<T>) -> Result<T, Problem> {
         let unread = || Problem::of(problem_type::SERVER_ERROR);
         self.finish().and_then(|()| taken.ok_or_else(unread))
     }
 
-    /// `Some(None)` if there is nothing, `None` if there is something that is no text.
+    /// `Some(None)` if the member is missing or null, `None` if it is not a valid text.
     fn text(&mut self, field: &'static str) -> Option<Option<&'a str>> {
         match self.object.get(field) {
             None | Some(Value::Null) => Some(None),
-            // neither engine stores NUL alike, and nobody types it (R8)
+            // the two engines store NUL differently, and users never type it (R8)
             Some(Value::String(text)) if text.contains('\0') => {
                 self.wrong(field, "nul", "cannot hold the NUL character");
                 None
@@ -168,7 +168,7 @@ mod tests {
         let name = fields.required_text("name");
         let problem = fields.finish_with(name).unwrap_err();
         assert_eq!(problem.problem_type.name, "invalid-fields");
-        // whatever a parser forgets to complain of
+        // a parser returned no value and reported no error
         let problem = JsonFields::of(&object).finish_with(None::<()>).unwrap_err();
         assert_eq!(problem.problem_type.name, "server-error");
         assert_eq!(JsonFields::of(&object).finish_with(Some(7)).unwrap(), 7);

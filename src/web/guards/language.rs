@@ -1,4 +1,4 @@
-//! The language that a request would be answered in.
+//! Request guard for the language of a request's answer.
 
 use rocket::Request;
 use rocket::request::{FromRequest, Outcome};
@@ -7,19 +7,19 @@ use crate::messages::Language;
 use crate::model::Locale;
 use crate::web::responses::page::Pages;
 
-/// By `Accept-Language` (RFC 9110 §12.5.4), else the default.
+/// Negotiates the language by `Accept-Language` (RFC 9110 §12.5.4), else the default language.
 pub fn of(request: &Request<'_>) -> Language {
     let Some(pages) = request.rocket().state::<Pages>() else { return Language::ENGLISH };
     pages.messages().negotiate(None, Some(&header(request)))
 }
 
-/// Several headers are one list (RFC 9110 §5.3).
+/// Joins several headers, which form one list (RFC 9110 §5.3).
 fn header(request: &Request<'_>) -> String {
     request.headers().get("Accept-Language").collect::<Vec<_>>().join(",")
 }
 
-/// What the request asks for, of the languages that there are: for letters to people who have not
-/// said which language they read.
+/// The available language that the request prefers, or `None`. It is used for letters to people who
+/// have not chosen a language.
 pub fn accepted(request: &Request<'_>) -> Option<Locale> {
     let messages = request.rocket().state::<Pages>()?.messages();
     let language = messages.accepted(&header(request))?;

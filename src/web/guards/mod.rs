@@ -1,4 +1,4 @@
-//! Request guards and request bodies: what routes take.
+//! Request guards and body parsers: the inputs of routes.
 
 pub mod authorization;
 pub mod bearer;
