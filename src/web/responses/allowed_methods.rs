@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rocket::Request;
 use rocket::http::Method;
 
-/// The methods that the path of a request has.
+/// All methods of the request's path, except `OPTIONS`.
 pub(in crate::web) fn methods_of_path<'r>(request: &'r Request<'_>) -> BTreeSet<&'r str> {
     let path: Vec<&str> = request.uri().path().segments().collect();
     let matching = request.rocket().routes().filter(|route| {
@@ -17,7 +17,7 @@ pub(in crate::web) fn methods_of_path<'r>(request: &'r Request<'_>) -> BTreeSet<
         let is_same = |(part, given): (&&str, &&str)| part.starts_with('<') || part == given;
         same_length && pattern[..fixed].iter().zip(&path).all(is_same)
     });
-    // every path answers OPTIONS to browsers that ask for a script, and that says nothing of the path
+    // every path answers OPTIONS for CORS preflights, so OPTIONS says nothing about the path
     let matching = matching.filter(|route| route.method != Method::Options);
     let mut methods: BTreeSet<&str> = matching.map(|route| route.method.as_str()).collect();
     if methods.contains("GET") {
@@ -26,8 +26,8 @@ pub(in crate::web) fn methods_of_path<'r>(request: &'r Request<'_>) -> BTreeSet<
     methods
 }
 
-/// The methods that the path of a request has, if it has any but the request's: for `Allow` (RFC 9110 §10.2.1).
-/// Rocket answers 404 to a path that exists with another method.
+/// The value of `Allow` (RFC 9110 §10.2.1), if the path exists but not with the request's method.
+/// Rocket answers 404 in that case.
 pub(in crate::web) fn allow_header(request: &Request<'_>) -> Option<String> {
     let methods = methods_of_path(request);
     let is_answered = methods.is_empty() || methods.contains(request.method().as_str());

@@ -1,4 +1,4 @@
-//! What answers when no route does: a catcher for each mount, in the words of that mount.
+//! Error catchers: one for each group of mounts, in the error format of those mounts.
 
 use rocket::http::{MediaType, Status};
 use rocket::response::{self, Responder};
@@ -13,22 +13,22 @@ use crate::web::responses::page::PageProblem;
 use crate::web::responses::problem::{Problem, STORE_RETRY};
 use crate::web::responses::problem_type;
 
-/// Under `/oauth`.
+/// Catcher for `/oauth`: OAuth errors.
 pub fn oauth() -> Vec<Catcher> {
     catchers![oauth_error]
 }
 
-/// Under `/v1` and the other mounts for programs.
+/// Catcher for `/v1` and the other mounts for programs: problem details.
 pub fn json() -> Vec<Catcher> {
     catchers![json_error]
 }
 
-/// Under the mounts for people.
+/// Catcher for the mounts for people: pages.
 pub fn pages() -> Vec<Catcher> {
     catchers![page_error]
 }
 
-/// Everywhere else: in whichever form the request would rather read.
+/// Catcher for all other paths: the format that the request prefers.
 pub fn anywhere() -> Vec<Catcher> {
     catchers![any_error]
 }

@@ -1,4 +1,4 @@
-//! An export as a document that says what form it has.
+//! Response for an account export: a JSON document that names its schema, sent as a download.
 
 use std::io::Cursor;
 
@@ -16,10 +16,10 @@ use crate::config::Settings;
 use crate::storage::chain;
 use crate::web::fairings::request_id::RequestId;
 
-/// The form of an export (JSON Schema 2020-12).
+/// The JSON Schema of an export (JSON Schema 2020-12).
 pub const SCHEMA: &str = include_str!("../../../schemas/account-export.json");
 
-/// Stands for [`SCHEMA`] in the description of the service, where that takes its place.
+/// Placeholder for [`SCHEMA`] in the OpenAPI document, which inserts the schema in its place.
 #[derive(Debug)]
 pub struct AccountExport;
 
@@ -31,7 +31,8 @@ impl PartialSchema for AccountExport {
 
 impl ToSchema for AccountExport {}
 
-/// All that is stored about somebody, with the address of its JSON schema; its lists follow.
+/// The start of the export: the address of its JSON schema and the members of the account. The
+/// lists follow.
 #[derive(Debug, Serialize)]
 struct ExportDocument {
     #[serde(rename = "$schema")]
@@ -40,7 +41,7 @@ struct ExportDocument {
     export: Export,
 }
 
-/// The answer: a file to keep where a browser asks, and for nobody on the way to keep.
+/// The response: a file that a browser saves and that caches must not store.
 #[derive(Debug)]
 pub struct Download {
     document: ExportDocument,
@@ -76,24 +77,24 @@ impl<'r> Responder<'r, 'static> for Download {
     }
 }
 
-/// Writes a document part by part.
+/// Writes the document part by part.
 #[derive(Debug, Default)]
 struct Writer {
-    /// The list whose rows are being written, and whether it has any yet.
+    /// The list that is being written, and whether it has rows yet.
     open: Option<(ExportList, bool)>,
 }
 
 impl Writer {
-    /// The document up to the last row of its first part.
+    /// Writes the document up to the last row of its first part.
     fn start(&mut self, document: &ExportDocument) -> Result<Vec<u8>, serde_json::Error> {
         let mut text = serde_json::to_vec(document)?;
-        // the lists are members, too
+        // the lists become members of the same object
         text.pop();
         self.write(&mut text, &document.export.first)?;
         Ok(text)
     }
 
-    /// Adds a part; the last one with the end of the document.
+    /// Writes one more part. The last part closes the document.
     fn write(&mut self, text: &mut Vec<u8>, part: &ExportPart) -> Result<(), serde_json::Error> {
         for page in &part.pages {
             let mut has_rows = match self.open {
@@ -120,14 +121,14 @@ impl Writer {
     }
 }
 
-/// The parts that a document lacks.
+/// Reads and writes the remaining parts of a document.
 struct RemainingEvents {
     accounts: Accounts,
     writer: Writer,
     request: String,
 }
 
-/// Why there are no further parts, although there were.
+/// Why an export broke off before its last part.
 #[derive(Debug, thiserror::Error)]
 enum ExportInterrupted {
     #[error(transparent)]
@@ -137,8 +138,10 @@ enum ExportInterrupted {
 }
 
 impl RemainingEvents {
-    /// Reads them as they are sent. Where that fails the document breaks off, and is none: all that
-    /// can be told of it once the status has been sent.
+    /// Streams the remaining parts, and reads each part when the client is ready for it.
+    ///
+    /// If reading fails, the document breaks off and is not valid JSON. The status has been sent by
+    /// then, so the service has no other way to report the error.
     fn into_stream(self, next: ExportPlace) -> impl Stream<Item = Vec<u8>> {
         stream::unfold((self, Some(next)), |(mut rest, next)| async move {
             match rest.part(next?).await {
@@ -152,7 +155,7 @@ impl RemainingEvents {
         })
     }
 
-    /// The text of the next part, and where to go on.
+    /// The text of the next part, and the place of the part after it.
     async fn part(
         &mut self,
         from: ExportPlace,

@@ -1,4 +1,4 @@
-//! Responses: what routes and catchers answer.
+//! Responses of routes and catchers.
 
 pub mod allowed_methods;
 pub mod catchers;

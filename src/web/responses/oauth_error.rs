@@ -1,4 +1,4 @@
-//! Errors under `/oauth`: RFC 6749 §5.2.
+//! Error responses under `/oauth` (RFC 6749 §5.2).
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::web::guards::form::FormError;
 use crate::web::responses::problem::{STORE_RETRY, retry_after};
 use crate::web::responses::problem_type::{self, ProblemType};
 
-/// An error as the OAuth endpoints answer it.
+/// An error response of an OAuth endpoint.
 #[derive(Debug)]
 pub struct OAuthErrorResponse {
     status: Status,
@@ -28,9 +28,9 @@ pub struct OAuthErrorResponse {
     problem_type: &'static ProblemType,
     retry_after: Option<Duration>,
     allow: Option<String>,
-    /// A "not now" that may be delayed where there are many.
+    /// A "not now" that [`refusal_delay`] may delay if there are many of them.
     is_refusal: bool,
-    /// A header that tells a program what would be right.
+    /// A header that names the accepted input for programs.
     hint: Option<(&'static str, &'static str)>,
     cause: Option<OAuthError>,
 }
@@ -62,7 +62,7 @@ impl OAuthErrorResponse {
         Self::new(Status::BadRequest, "invalid_request", problem_type::INVALID_REQUEST, description)
     }
 
-    /// Says more, after the description.
+    /// Appends a hint to the description.
     pub fn hint(mut self, hint: &str) -> Self {
         self.description = format!("{}; {hint}", self.description);
         self
@@ -96,7 +96,7 @@ impl OAuthErrorResponse {
         Self { allow: Some(allow), ..problem }
     }
 
-    /// For a status that a catcher has to answer.
+    /// The response for a status that a catcher has to answer.
     pub(in crate::web) fn for_status(status: Status) -> Self {
         match status.code {
             503 => Self::unavailable(STORE_RETRY),
@@ -138,7 +138,8 @@ impl From<FormError> for OAuthErrorResponse {
     }
 }
 
-/// What is wrong with a scope. Scope tokens hold no character that the description may not.
+/// Describes an error in a scope. Scope tokens contain only characters that the description may
+/// contain.
 fn in_words(refusal: &ScopeRefusal) -> String {
     match refusal {
         ScopeRefusal::Malformed => {
@@ -160,10 +161,10 @@ fn in_words(refusal: &ScopeRefusal) -> String {
     }
 }
 
-/// So much of a scope is repeated, in bytes.
+/// The maximum length of a scope that the description repeats, in bytes.
 const MAX_NAMED: usize = 200;
 
-/// The one place where what happened becomes what is told.
+/// The one place that maps internal errors to OAuth error codes.
 impl From<OAuthError> for OAuthErrorResponse {
     fn from(error: OAuthError) -> Self {
         let invalid_grant = |description: &str| {
@@ -177,7 +178,7 @@ impl From<OAuthError> for OAuthErrorResponse {
                 problem_type::UNSUPPORTED_GRANT_TYPE,
                 "grant_type has to be password or refresh_token",
             ),
-            // the answer depends on what was sent and not on what is registered (R11, R16)
+            // the answer depends on the request alone and not on the registered clients (R11, R16)
             OAuthError::Client(refusal) if !refusal.is_challenged() => Self::new(
                 Status::BadRequest,
                 "invalid_client",
@@ -252,7 +253,7 @@ impl<'r> Responder<'r, 'static> for OAuthErrorResponse {
             response.header(Header::new("WWW-Authenticate", "Basic realm=\"oauth\""));
         }
         if let Some(id) = RequestId::salvage(request, self.status) {
-            // the fairing that does this is not asked then, either
+            // Rocket skips the `NoStore` fairing in this case, too
             response
                 .header(id)
                 .header(Header::new("Cache-Control", "no-store"))

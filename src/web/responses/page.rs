@@ -1,4 +1,4 @@
-//! Pages: rendered from templates, with the headers that a page needs (R46).
+//! Renderer of HTML pages: templates, and the headers that every page needs (R46).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,10 +18,11 @@ use crate::web::responses::problem_type::ProblemType;
 use crate::web::views::View;
 use crate::web::views::problem::ProblemView;
 
-/// No copy of a page is kept on the way, and none is changed (RFC 9111 §5.2.2.5, §5.2.2.6).
+/// `Cache-Control` of pages: caches must not store a page, and proxies must not change it (RFC 9111
+/// §5.2.2.5, §5.2.2.6).
 pub const CACHING: &str = "no-store, no-transform";
 
-/// Renders pages. Managed by Rocket.
+/// The page renderer. Managed by Rocket.
 #[derive(Debug)]
 pub struct Pages {
     templates: Templates,
@@ -29,7 +30,7 @@ pub struct Pages {
     policy: String,
 }
 
-/// What every page knows.
+/// The template context that all pages share.
 #[derive(Debug, Serialize)]
 struct Common {
     service: String,
@@ -47,7 +48,7 @@ struct InLanguage<'a> {
 impl Pages {
     pub fn new(templates: Templates, settings: &Settings) -> Result<Self, TemplateError> {
         let css = templates.stylesheet()?;
-        // the one thing a page uses is its stylesheet, and that one alone
+        // the stylesheet is the only resource of a page, and the policy allows this one only
         let digest = STANDARD.encode(Digest::of(css.as_bytes()).as_bytes());
         let policy = format!(
             "default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; \
@@ -61,17 +62,17 @@ impl Pages {
         Ok(Self { templates, common, policy })
     }
 
-    /// The words of the pages.
+    /// The messages of the pages.
     pub fn messages(&self) -> &Messages {
         self.templates.messages()
     }
 
-    /// The language of the person whom a page is for, if they said which; else that of the request.
+    /// The language that a person has chosen, else the language of the request.
     pub fn language_of(&self, person: Option<&Locale>, request: Language) -> Language {
         person.and_then(|locale| self.messages().best(locale)).unwrap_or(request)
     }
 
-    /// The page of a view, in a language.
+    /// Renders the page of a view in a language.
     pub fn page<V: View>(&self, language: Language, status: Status, view: &V) -> Page {
         let (status, html) = match self.html(language, V::NAME, view) {
             Ok(html) => (status, html),
@@ -85,7 +86,7 @@ impl Pages {
         Page { status, html, lang, policy: self.policy.clone(), headers: Vec::new() }
     }
 
-    /// `templates/page/<name>.html.tera`
+    /// Renders `templates/page/<name>.html.tera`.
     pub fn html(
         &self,
         language: Language,
@@ -96,7 +97,7 @@ impl Pages {
         self.templates.render(language, &format!("page/{name}.html.tera"), &common, context)
     }
 
-    /// An error, as a page.
+    /// Renders the general error page.
     pub fn problem(&self, problem: &Problem, request: &Request<'_>) -> Page {
         problem.answered(request);
         let language = language::of(request);
@@ -107,7 +108,7 @@ impl Pages {
         page
     }
 
-    /// An error, as a page of its own with its status and headers.
+    /// Renders `view` as an error page, with the status and headers of the problem.
     pub fn problem_in<V: View>(&self, problem: &Problem, request: &Request<'_>, view: &V) -> Page {
         problem.answered(request);
         let mut page = self.page(language::of(request), problem.status(), view);
@@ -116,8 +117,10 @@ impl Pages {
         page
     }
 
-    /// A kind of problem in the words of the language, and where it has none, in the program's own.
-    /// `detail` is what the program says; it may say more than the kind does, but in English only.
+    /// The texts of a problem type in `language`; in English where the language lacks them.
+    ///
+    /// `detail` is the program's own text. It may say more than the problem type, but in English
+    /// only.
     pub fn explain(
         &self,
         language: Language,
@@ -143,7 +146,7 @@ impl Pages {
     }
 }
 
-/// A page, ready to be answered.
+/// A rendered page.
 #[derive(Debug)]
 pub struct Page {
     status: Status,
@@ -154,7 +157,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Lets the page frame pages of this service.
+    /// Allows the page to frame pages of this service.
     pub fn framing_own_pages(mut self) -> Self {
         self.policy.push_str("; frame-src 'self'");
         self
@@ -168,11 +171,11 @@ impl<'r> Responder<'r, 'static> for Page {
             .status(self.status)
             .header(ContentType::HTML)
             .header(Header::new("Content-Security-Policy", self.policy))
-            // with no-referrer a form's own POST would have no origin
+            // with no-referrer, the browser would send the page's own forms without an origin
             .header(Header::new("Referrer-Policy", "same-origin"))
             .header(Header::new("X-Content-Type-Options", "nosniff"))
             .header(Header::new("X-Frame-Options", "DENY"))
-            // a proxy that rewrites pages breaks addresses in them
+            // a proxy that rewrites pages breaks the addresses in them
             .header(Header::new("Cache-Control", CACHING))
             .header(Header::new("Content-Language", self.lang))
             .header(Header::new("Vary", "Accept-Language"))
@@ -184,7 +187,7 @@ impl<'r> Responder<'r, 'static> for Page {
     }
 }
 
-/// An error of a route that answers pages: the catcher of its mount makes the page.
+/// An error of a route that answers pages. The catcher of the mount renders it.
 #[derive(Debug)]
 pub struct PageProblem(pub Problem);
 
@@ -203,7 +206,7 @@ impl<'r> Responder<'r, 'static> for PageProblem {
     }
 }
 
-/// Shorthand for the routes that answer pages.
+/// The result of a route that answers pages.
 pub type PageResult = Result<Page, PageProblem>;
-/// The renderer, as routes take it.
+/// The renderer as a parameter of a route.
 pub type PageState = State<Pages>;

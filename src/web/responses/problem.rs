@@ -1,4 +1,4 @@
-//! Errors outside `/oauth` and the pages: problem details (RFC 9457).
+//! Problem details (RFC 9457): the error responses outside `/oauth` and the pages.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -19,27 +19,27 @@ use crate::web::guards::form::FormError;
 use crate::web::guards::json_fields::FieldProblem;
 use crate::web::responses::problem_type::{self, ProblemType};
 
-/// What is wrong with one field. The rejected value is never repeated.
+/// An error in one field. It never repeats the rejected value.
 #[derive(Clone, Debug, Serialize)]
 pub struct FieldError {
     pub field: &'static str,
     pub code: &'static str,
     pub message: String,
-    /// What to do instead.
+    /// Advice on how to fix the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<&'static str>,
 }
 
-/// A problem, ready to be answered; logs its cause, if it has one, when it is.
+/// An error response of a problem type. It logs its cause, if it has one, when it is sent.
 #[derive(Debug)]
 pub struct Problem {
     pub problem_type: &'static ProblemType,
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
-    /// A "not now" that may be delayed where there are many.
+    /// A "not now" that [`refusal_delay`] may delay if there are many of them.
     is_refusal: bool,
-    /// Headers that tell a program what would be right.
+    /// Headers that name the accepted input for programs.
     hints: Vec<(&'static str, String)>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -57,13 +57,13 @@ impl Problem {
         }
     }
 
-    /// Says more than the kind's own words.
+    /// Replaces the problem type's text with a more specific text.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// With one more header.
+    /// Adds a header.
     pub(in crate::web) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.hints.push((name, value.into()));
         self
@@ -73,12 +73,12 @@ impl Problem {
         Self { errors, ..Self::of(problem_type::INVALID_FIELDS) }
     }
 
-    /// One field that cannot be taken.
+    /// An error in one field.
     pub fn field(field: &'static str, problem: &impl FieldProblem) -> Self {
         Self::invalid(vec![problem.of(field)])
     }
 
-    /// The same, in words of its own.
+    /// An error in one field, with a code and message of the caller's.
     pub fn field_error(field: &'static str, code: &'static str, message: &str) -> Self {
         let message = message.to_owned();
         Self::invalid(vec![FieldError { field, code, message, suggestion: None }])
@@ -88,8 +88,8 @@ impl Problem {
         Self::of(problem_type::METHOD_NOT_ALLOWED).header("Allow", allow)
     }
 
-    /// The connection ends with it: the rest of the body would be taken for another request (RFC 9110
-    /// §15.5.9).
+    /// The body was not complete in time. The response closes the connection, since the server
+    /// would read the rest of the body as another request (RFC 9110 §15.5.9).
     pub(in crate::web) fn late_body() -> Self {
         Self::of(problem_type::REQUEST_TIMEOUT).header("Connection", "close")
     }
@@ -106,7 +106,7 @@ impl Problem {
         }
     }
 
-    /// The service has no room for the request now.
+    /// The service has no capacity for the request now.
     pub(in crate::web) fn busy(retry_after: Duration) -> Self {
         Self { is_refusal: true, ..Self::unavailable(retry_after) }
     }
@@ -122,14 +122,15 @@ impl Problem {
     pub(in crate::web) fn headers(&self) -> Vec<Header<'static>> {
         let retry = self.retry_after.map(retry_after);
         let hints = self.hints.iter().map(|(name, value)| Header::new(*name, value.clone()));
-        // every 401 has one (RFC 9110 §11.6.1); the guard's own is more exact and comes later
+        // every 401 has a challenge (RFC 9110 §11.6.1); the guard replaces it later by a more exact
+        // one
         let challenge = (self.problem_type.status == 401)
             .then(|| Header::new("WWW-Authenticate", "Bearer error=\"invalid_token\""));
         retry.into_iter().chain(hints).chain(challenge).collect()
     }
 
-    /// Called once, where it is answered: logs its causes with the request's id, and has it delayed
-    /// if it is a refusal.
+    /// Logs the cause with the request's id, and marks a refusal for [`refusal_delay`]. Called
+    /// once, when the problem is sent.
     pub(in crate::web) fn answered(&self, request: &Request<'_>) {
         if self.is_refusal {
             refusal_delay::mark(request);
@@ -146,13 +147,13 @@ impl Problem {
     }
 }
 
-/// In whole seconds, at least one (RFC 9110 §10.2.3).
+/// The `Retry-After` header, in whole seconds and at least one (RFC 9110 §10.2.3).
 pub(in crate::web) fn retry_after(after: Duration) -> Header<'static> {
     let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
     Header::new("Retry-After", whole.max(1).to_string())
 }
 
-/// How soon a database that is away may be back.
+/// When clients may try again while the database is unavailable.
 pub(in crate::web) const STORE_RETRY: Duration = Duration::from_secs(1);
 
 impl From<StoreError> for Problem {
@@ -176,7 +177,7 @@ impl From<ContentFault> for Problem {
     }
 }
 
-/// Of a page's form; the OAuth endpoints have answers of their own.
+/// An error in a page's form. The OAuth endpoints have their own mapping.
 impl From<FormError> for Problem {
     fn from(error: FormError) -> Self {
         match error {

@@ -1,20 +1,21 @@
-//! All kinds of problems there are, as `/problems/<slug>` explains them.
+//! The catalogue of problem types, which `/problems/<slug>` explains.
 
 use serde::{Serialize, Serializer};
 
-/// A kind of problem: what `/problems/<slug>` explains.
+/// A problem type: an entry of the catalogue.
 #[derive(Debug)]
 pub struct ProblemType {
     pub name: &'static str,
     pub status: u16,
     pub title: &'static str,
-    /// What happened.
+    /// What happened, in a sentence.
     pub detail: &'static str,
-    /// What to do about it.
+    /// Advice to the client.
     pub advice: &'static str,
 }
 
-/// As its name: so the description of the service says which kinds a route can answer.
+/// Serializes the name. The OpenAPI annotations of routes list problem types this way
+/// (`x-problems`).
 impl Serialize for ProblemType {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name)
@@ -97,7 +98,7 @@ problem_types! {
     UNAVAILABLE = "unavailable", 503, "Unavailable for now",
         "The service cannot do this now.",
         "Try again after as many seconds as Retry-After says.";
-    // of the OAuth endpoints: `error_uri` leads here
+    // of the OAuth endpoints: their `error_uri` leads here
     INVALID_REQUEST = "invalid-request", 400, "invalid_request",
         "A parameter is missing, empty or there twice, or the body is not the form that it should be.",
         "Send application/x-www-form-urlencoded with each parameter once.";
@@ -121,12 +122,12 @@ problem_types! {
         "Ask for less, or for nothing: then all that may be had is granted.";
 }
 
-/// The kind with this name.
+/// The problem type with this name.
 pub fn find(name: &str) -> Option<&'static ProblemType> {
     ALL.iter().copied().find(|problem_type| problem_type.name == name)
 }
 
-/// For a status that a catcher has to answer.
+/// The problem type for a status that a catcher has to answer.
 pub fn for_status(status: u16) -> &'static ProblemType {
     match status {
         401 => NO_TOKEN,

@@ -1,9 +1,9 @@
-//! The short JSON response that says how far something is.
+//! The short JSON response that reports the state of a process, such as `activation_pending`.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How far something is.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Progress {
     status: Step,
@@ -21,10 +21,10 @@ enum Step {
 }
 
 impl Progress {
-    /// A letter is to be opened, if there is one: the same whoever the address belongs to (R34).
+    /// A link may be on its way. The response is the same for every address (R34).
     pub const ACTIVATION_PENDING: Self = Self { status: Step::ActivationPending };
     pub const ACTIVE: Self = Self { status: Step::Active };
-    /// The same whoever the address belongs to (R47).
+    /// The response is the same for every address (R47).
     pub const RESET_PENDING: Self = Self { status: Step::ResetPending };
     pub const CONFIRMATION_PENDING: Self = Self { status: Step::ConfirmationPending };
     pub const LIVE: Self = Self { status: Step::Live };
