@@ -1,7 +1,7 @@
-//! One line for each request, and its place in the metrics.
+//! Fairing that logs one line per request and counts the request in the metrics.
 //!
-//! The route is logged as it is written in the code, never the path or the query of the request:
-//! there are tokens in links.
+//! The line contains the route as the code spells it, never the path or the query of the request,
+//! since links contain tokens.
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::{Request, Response};

@@ -1,7 +1,8 @@
-//! No more requests at once than the service can hold in memory (R51).
+//! Admission control: limits how many requests are in flight, to bound memory (R51).
 //!
-//! Hashes are let in by the hasher, and connections by the pool; this bounds what waits before
-//! either of them: heads, bodies that trickle in, and answers under way.
+//! The hasher admits hashes, and the pool limits connections. This fairing bounds the requests that
+//! wait before either: request heads, slow bodies, and answers under way. The limit is
+//! `admission.in_flight`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,15 +14,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::metrics::RequestMetrics;
 use crate::web::fairings::method_override::is_own_path;
 
-/// Whether a request was let in, kept with it: its place is free again when the request is dropped,
-/// also by a client that goes away.
+/// Whether a request was admitted, kept in the request's cache. Dropping the request frees its
+/// place, even if the client has gone away.
 enum AdmissionState {
     Taken(Mutex<Option<OwnedSemaphorePermit>>),
-    /// With the method that the request had.
+    /// With the original method of the request.
     Refused(Method),
 }
 
-/// Lets so many requests in at once.
+/// Admits a limited number of requests at a time.
 #[derive(Debug)]
 pub(in crate::web) struct Admission(Arc<Semaphore>);
 
@@ -35,26 +36,26 @@ fn admission_state<'r>(request: &'r Request<'_>) -> &'r AdmissionState {
     request.local_cache(|| AdmissionState::Taken(Mutex::default()))
 }
 
-/// Gives the place of a request back before it is dropped: its answer is made, and only waits.
+/// Frees the place of a request whose answer is ready and only waits.
 pub(in crate::web) fn release_early(request: &Request<'_>) {
     if let AdmissionState::Taken(permit) = admission_state(request) {
         permit.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
-/// Whether a request that found no place may be one of a client that is signed in, or of another
-/// program that asks about tokens: such a refusal is never delayed.
+/// Whether a refused request may come from a signed-in client, or from another program that asks
+/// about tokens. Such a refusal is never delayed.
 pub(in crate::web) fn may_be_of_a_session(request: &Request<'_>) -> bool {
     request.uri().path().segments().next() == Some("oauth") || is_of_bearer(request)
 }
 
-/// Whether the path is one of those that take an access token and nothing else, `/v1/me`.
+/// Whether the path takes an access token and nothing else: `/v1/me` and the paths below it.
 pub(in crate::web) fn is_of_bearer(request: &Request<'_>) -> bool {
     let mut segments = request.uri().path().segments();
     segments.next() == Some("v1") && segments.next() == Some("me")
 }
 
-/// The method of a request that was refused for want of a place.
+/// The original method of a request that was refused for lack of a place.
 pub(in crate::web) fn refused(request: &Request<'_>) -> Option<Method> {
     match admission_state(request) {
         AdmissionState::Taken(_) => None,
@@ -81,7 +82,7 @@ impl Fairing for Admission {
                     requests.over_capacity();
                 }
                 let method = request.method();
-                // a fairing cannot answer: no route has this method, so the catcher of the mount does
+                // a fairing cannot answer; no route has this method, so the mount's catcher answers
                 request.set_method(Method::Trace);
                 AdmissionState::Refused(method)
             }

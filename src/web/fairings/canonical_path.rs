@@ -1,8 +1,11 @@
-//! One spelling for each path: a route is answered only as its path is written.
+//! Fairing that accepts only the canonical spelling of each path.
 //!
-//! Rocket takes `/oauth//token`, `/oauth/token/` and `/oauth/%74oken` for `/oauth/token`. A proxy that limits or
-//! protects `/oauth/token` may take them for other paths, and let them through. Other spellings are therefore 404. A page or
-//! document that is asked for with one slash too many is 308 to its path, since people and programs add one.
+//! Rocket treats `/oauth//token`, `/oauth/token/` and `/oauth/%74oken` as `/oauth/token`. A proxy
+//! that limits or protects `/oauth/token` may treat them as other paths, and let them through. So:
+//!
+//! - Other spellings are answered 404.
+//! - A page or document with one trailing slash too many is answered 308 to its path, since people
+//!   and programs add one.
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::uri::Origin;
@@ -14,29 +17,29 @@ use crate::web::fairings::method_override::is_own_path;
 use crate::web::openapi::document::FrontDoor;
 use crate::web::responses::allowed_methods;
 
-/// The mounts for programs. Clients of an API send the path that they were given, and a redirection would drop the
-/// token or the body of some.
+/// The mounts for programs, which never redirect. API clients send the path that they were given,
+/// and some clients would drop the token or the body on a redirect.
 const API_MOUNTS: [&str; 3] = ["oauth", "v1", "health"];
 
-/// Below this, the path of the issuer is compared as it was sent, and may need escapes.
+/// Below this prefix, the issuer's path is compared as sent, and may need escapes.
 const ISSUER_METADATA_PREFIX: &str = "/.well-known/oauth-authorization-server/";
 
-/// Where the page or document is that a request misspelled with one slash too many.
+/// The redirect target of a request with one trailing slash too many.
 #[derive(Debug)]
 struct CanonicalLocation(Option<String>);
 
-/// A redirection to the right spelling (RFC 9110 §15.4.9).
+/// A redirect to the canonical spelling (RFC 9110 §15.4.9).
 #[derive(Debug, Responder)]
 #[response(status = 308)]
 pub struct RedirectToCanonicalPath {
     body: (),
     location: Header<'static>,
-    // the query of a link is a secret
+    // the query of a link contains a secret
     caching: Header<'static>,
 }
 
 impl RedirectToCanonicalPath {
-    /// The redirection of a request, if its spelling calls for one.
+    /// The redirect for a request, if the fairing found one.
     pub(in crate::web) fn of(request: &Request<'_>) -> Option<Self> {
         let canonical_location = request.local_cache(|| CanonicalLocation(None)).0.clone()?;
         Some(Self {
@@ -47,7 +50,7 @@ impl RedirectToCanonicalPath {
     }
 }
 
-/// Takes requests with a misspelled path to a path that no route has.
+/// Rewrites a misspelled path to a path that no route has.
 #[derive(Debug)]
 pub(in crate::web) struct CanonicalPaths;
 
@@ -65,7 +68,7 @@ impl Fairing for CanonicalPaths {
             return;
         }
         let canonical_location = canonical_location(request, mount);
-        // a fairing cannot answer: the catcher of the mount does
+        // a fairing cannot answer, so the mount's catcher does
         let nowhere =
             format!("{}/-/-", if mount.is_empty() { String::new() } else { format!("/{mount}") });
         request.local_cache(|| CanonicalLocation(canonical_location));
@@ -75,7 +78,7 @@ impl Fairing for CanonicalPaths {
     }
 }
 
-/// Whether a path has no escape, and no segment that is empty or a dot segment: no route has any.
+/// Whether a path has no escape, no empty segment and no dot segment, as the path of every route.
 fn is_canonical(path: &str) -> bool {
     let escaped =
         if path.starts_with(ISSUER_METADATA_PREFIX) { ISSUER_METADATA_PREFIX } else { path };
@@ -83,7 +86,7 @@ fn is_canonical(path: &str) -> bool {
     path == "/" || !escaped.contains('%') && path.split('/').skip(1).all(is_plain)
 }
 
-/// The right spelling of the path of a `GET` that has one slash too many, with its query.
+/// The canonical spelling, with the query, of a `GET` path with one trailing slash too many.
 fn canonical_location(request: &Request<'_>, mount: &str) -> Option<String> {
     let is_read = matches!(request.method(), Method::Get | Method::Head);
     let path = request.uri().path().as_str().strip_suffix('/')?;

@@ -1,8 +1,10 @@
-//! Scripts of web pages from elsewhere (CORS, Fetch §3.2): a client says in its registration from which
-//! origins its scripts come, and only those may read answers.
+//! CORS: lets scripts of registered origins read answers (Fetch §3.2).
 //!
-//! What is answered is the origin as it is registered, never what was sent. Credentials of the browser
-//! are never let in: tokens are sent by the script, and the account page's cookie is for no script.
+//! - Each client registers the origins of its scripts; scripts of other origins cannot read
+//!   answers.
+//! - The answer repeats the registered origin, never the origin that the request sent.
+//! - Credentials of the browser are never allowed: scripts send tokens themselves, and the account
+//!   page's cookie is not for scripts.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,34 +20,37 @@ use crate::web::responses::allowed_methods;
 /// The mounts that scripts may call.
 const CORS_MOUNTS: [&str; 4] = ["oauth", "v1", ".well-known", "openapi.json"];
 
-/// What scripts may read beside the body and the headers that every script may.
+/// The response headers that scripts may read, in addition to the headers that CORS always exposes.
 const EXPOSED_HEADERS: &str = "WWW-Authenticate, Retry-After, X-Request-Id";
 
-/// What scripts may send (Fetch §4.8): what the service reads, and the headers that tracing and HTTP libraries
-/// add to every request of a page. None of those does anything here; without them the browser would not send the request.
+/// The request headers that scripts may send (Fetch §4.8).
+///
+/// They are the headers that the service reads, and the headers that tracing and HTTP libraries add
+/// to every request of a page. The service ignores the latter, but without them in this list the
+/// browser would not send the request.
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, X-Request-Id, X-Requested-With, X-Correlation-Id, \
     traceparent, tracestate, baggage, sentry-trace, b3, X-B3-TraceId, X-B3-SpanId, X-B3-ParentSpanId, X-B3-Sampled, \
     X-B3-Flags, uber-trace-id, newrelic, elastic-apm-traceparent, Request-Id, Request-Context, X-Datadog-Trace-Id, \
     X-Datadog-Parent-Id, X-Datadog-Sampling-Priority, X-Datadog-Origin, X-Datadog-Tags, X-Amzn-Trace-Id, \
     X-Cloud-Trace-Context, Cache-Control, Pragma";
 
-/// For how many seconds a browser need not ask again.
+/// How long a browser may cache a preflight, in seconds.
 const PREFLIGHT_MAX_AGE: &str = "600";
 
-/// The client that a request concerns, as far as it has said so by now.
+/// The client that the request concerns, as far as known; kept in the request's cache.
 #[derive(Debug, Default)]
 struct CachedClient(Mutex<Option<(String, ClientSource)>>);
 
-/// How it is known which client a request concerns.
+/// How the service knows which client a request concerns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum ClientSource {
-    /// The request names it, whether or not there is one.
+    /// The request names the client, which need not exist.
     Named,
-    /// The request's token was issued to it.
+    /// The request's token was issued to the client.
     ByToken,
 }
 
-/// Notes which client a request concerns, if a script has sent it.
+/// Records which client a request concerns, if the request has an `Origin`.
 #[derive(Clone, Copy)]
 pub struct RequestClient<'r>(Option<&'r CachedClient>);
 
@@ -55,7 +60,7 @@ impl<'r> RequestClient<'r> {
         Self(is_of_script.then(|| request.local_cache(CachedClient::default)))
     }
 
-    /// The client that the request's token was issued to.
+    /// Records the client that the request's token was issued to.
     pub(in crate::web) fn owner_of_token(self, id: &str) {
         self.set(id, ClientSource::ByToken);
     }
@@ -66,7 +71,7 @@ impl<'r> RequestClient<'r> {
         }
     }
 
-    /// The client that is named; where none is, the one that serves such requests.
+    /// Records the client that the credentials name, else the default client.
     pub fn credentials(self, credentials: Option<&Credentials>, oauth: &OAuth) {
         let named = credentials.map(|credentials| credentials.client_id.as_str());
         if let Some(client) = named.or_else(|| oauth.default_client()) {
@@ -88,7 +93,7 @@ impl<'r> FromRequest<'r> for RequestClient<'r> {
     }
 }
 
-/// A browser asks whether a script may send a request (Fetch §4.8).
+/// Guard for a CORS preflight: a browser asks whether a script may send a request (Fetch §4.8).
 struct Preflight;
 
 #[rocket::async_trait]
@@ -98,7 +103,7 @@ impl<'r> FromRequest<'r> for Preflight {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
         let header = |name| request.headers().get_one(name);
         let asks = header("Origin").is_some() && header("Access-Control-Request-Method").is_some();
-        // only for what there is: the rest is 404, as without
+        // only for paths that exist; other paths are answered 404, as without CORS
         match asks && allowed_methods::allow_header(request).is_some() {
             true => Outcome::Success(Self),
             false => Outcome::Forward(Status::NotFound),
@@ -106,7 +111,7 @@ impl<'r> FromRequest<'r> for Preflight {
     }
 }
 
-/// For each of the mounts that scripts may call.
+/// The preflight routes, mounted at each mount that scripts may call.
 pub fn preflights() -> Vec<Route> {
     routes![preflight]
 }
@@ -116,12 +121,12 @@ fn preflight(_asked: Preflight) -> Status {
     Status::NoContent
 }
 
-/// Says on each answer whether the script that asked may read it.
+/// Fairing that adds the CORS headers to every answer.
 #[derive(Debug)]
 pub(in crate::web) struct Cors;
 
 impl Cors {
-    /// The origin as it is registered, if it may.
+    /// The registered origin, if the script may read the answer.
     async fn allowed(request: &Request<'_>, origin: &str) -> Option<String> {
         let oauth = request.rocket().state::<OAuth>()?;
         let found = match RequestClient::of(request).get() {
@@ -150,10 +155,10 @@ impl Fairing for Cors {
         if !mount.is_some_and(|mount| CORS_MOUNTS.contains(&mount)) {
             return;
         }
-        // caches must not hand to one origin what was answered to another
+        // caches must not hand the answer for one origin to another origin
         response.adjoin_header(Header::new("Vary", "Origin"));
         let Some(origin) = request.headers().get_one("Origin") else { return };
-        // in a box: most requests are of no script, and what waits here is large
+        // boxed: this future is large, and most requests come from no script
         let Some(allowed) = Box::pin(Self::allowed(request, origin)).await else { return };
         response.set_header(Header::new("Access-Control-Allow-Origin", allowed));
         let is_preflight = request.method() == rocket::http::Method::Options;

@@ -1,8 +1,9 @@
-//! Limit of unknown links: how many links that were never sent are answered "no such link" for one
-//! network in an hour.
+//! Rate limit for unknown links: how many links that were never sent one network may try in an
+//! hour.
 //!
-//! A link is looked up first, which is one read by its digest. So only unknown links are ever refused:
-//! a link that was sent works, however many unknown ones others of the same network have tried (S8).
+//! The route looks the link up first, which is one read by its digest. So this limit refuses
+//! unknown links only: a link that was sent works, however many unknown links other clients of the
+//! same network have tried (S8).
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Status;
@@ -15,11 +16,11 @@ use crate::model::ClientInfo;
 use crate::web::responses::page::PageProblem;
 use crate::web::responses::problem::Problem;
 
-/// Marks a request that tries a link. The caller is counted if the answer is 404.
+/// Request guard that marks an attempt to use a link. An attempt counts if the answer is 404.
 #[derive(Debug)]
 pub struct LinkAttempt;
 
-/// The caller that tries a link; `None` where the route takes none.
+/// The caller that tries the link; `None` if the route takes no link.
 struct LinkAttemptBy(Option<ClientInfo>);
 
 #[rocket::async_trait]
@@ -33,7 +34,7 @@ impl<'r> FromRequest<'r> for LinkAttempt {
     }
 }
 
-/// Counts unknown links, and answers 429 in the place of 404 once there were too many.
+/// Fairing that counts unknown links, and answers 429 instead of 404 above the limit.
 #[derive(Debug)]
 pub(in crate::web) struct LinkRateLimit;
 

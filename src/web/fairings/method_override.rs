@@ -1,20 +1,22 @@
-//! Undoes Rocket's method override by a form field `_method`.
+//! Fairing that undoes Rocket's method override by a form field `_method`.
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::form::Form;
 use rocket::http::Method;
 use rocket::{Data, Request};
 
-/// Rocket lets a first form field `_method=PUT` turn a POST into a PUT (R2): this turns it back.
+/// Turns a request back into a POST if Rocket changed its method.
 ///
-/// What was rewritten has the method that the field names, and Rocket rewrites nothing but POST. So
-/// the one request that is taken for another is one that carries a form which names the request's own
-/// method: it is answered as the POST that it might be, and can do no more than that POST. No page and
-/// no library sends one (docs/decisions/0015-strict-forms.md).
+/// Rocket turns a POST whose first form field is `_method=PUT` into a PUT (R2). A request that
+/// Rocket changed has the method that the field names, and Rocket changes POST only.
+///
+/// Limitation: a genuine PUT whose form also says `_method=PUT` looks the same, and is handled as
+/// POST. That is harmless, since it can do no more than that POST, and no page and no library sends
+/// one (docs/decisions/0015-strict-forms.md).
 #[derive(Debug)]
 pub(in crate::web) struct UndoMethodOverride;
 
-/// The mounts of this crate.
+/// The first segments of this crate's mounts.
 const OWN_MOUNTS: [&str; 13] = [
     "oauth",
     "v1",
@@ -43,11 +45,11 @@ impl Fairing for UndoMethodOverride {
 
     async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
         let is_form = request.content_type().is_some_and(|kind| kind.is_form());
-        // an application around this one may count on Rocket's ways
+        // an application around this one may rely on Rocket's override
         if !is_form || !is_own_path(request) || request.method() == Method::Post {
             return;
         }
-        // what Rocket looks at, and how
+        // reads the field as Rocket does
         let start = data.peek("_method=delete".len()).await;
         let first = std::str::from_utf8(start).ok().and_then(|raw| Form::values(raw).next());
         let field = first.filter(|field| field.name == "_method");

@@ -1,4 +1,4 @@
-//! Fairings: what happens to every request before its route, and to every response after it.
+//! Fairings: hooks that run for every request before its route and for every response.
 
 pub mod access_log;
 pub mod admission;
@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::web::guards::bearer::BearerChallenges;
 use crate::web::guards::client_info::LoggedFaults;
 
-/// Request ids, the log of requests, one spelling of each path, challenges, and the headers that a whole path needs.
+/// Attaches all fairings, and mounts the CORS preflights. Rocket runs the fairings in this order.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("fairings", |rocket| async {
         let in_flight = rocket.state::<Settings>().map(|settings| settings.admission.in_flight);
@@ -37,7 +37,7 @@ pub fn stage() -> AdHoc {
             .mount("/v1", cors::preflights())
             .mount("/.well-known", cors::preflights())
             .attach(access_log::AccessLog)
-            // after the log, which says how long the work took
+            // after the access log, so that the log shows how long the work took
             .attach(refusal_delay::RefusalDelay::of(in_flight))
     })
 }

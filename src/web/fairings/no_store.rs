@@ -1,10 +1,11 @@
-//! Headers that every answer under a path has.
+//! Fairing that forbids caching of every response under `/oauth`.
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Header;
 use rocket::{Request, Response};
 
-/// Nothing under `/oauth` is kept by anybody on the way, errors included (RFC 6749 §5.1, §5.2).
+/// Sets `Cache-Control: no-store` and `Pragma: no-cache` under `/oauth`, on errors as well (RFC
+/// 6749 §5.1, §5.2).
 #[derive(Debug)]
 pub(in crate::web) struct NoStore;
 

@@ -1,12 +1,12 @@
-//! Delay of frequent refusals, so that a client that asks again at once gains nothing by it (R51).
+//! Fairing that delays frequent refusals, so that a client gains nothing by retrying at once (R51).
 //!
-//! A refusal costs the service little, but clients that ask again at once can ask for so many that
-//! they cost more than the work that was refused. So the more refusals there are, the longer each
-//! waits before it is answered. It holds no place among the requests in flight meanwhile.
+//! A refusal costs the service little. But clients that retry at once can send so many requests
+//! that the refusals cost more than the refused work. So each refusal waits longer, the more
+//! refusals there are. A delayed refusal holds no place among the requests in flight.
 //!
-//! Only refusals are delayed that say "not now" to work that is limited: passwords to be hashed,
-//! letters, links to be tried, and requests without a place of their own. Answers to bearer requests
-//! and at the OAuth endpoints other than to the password grant never are.
+//! Only refusals of limited work are delayed: passwords to hash, letters, link attempts, and
+//! requests that [`admission`] refused. Answers to bearer requests are never delayed, nor are
+//! answers of OAuth endpoints except to the password grant.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,17 +21,18 @@ use crate::clock::{Clock, Timestamp};
 use crate::metrics::RequestMetrics;
 use crate::web::fairings::admission;
 
-/// The longest delay; with it a refusal is still answered within 100 ms (R51).
+/// The longest delay. With it, a refusal is still answered within 100 ms (R51).
 const MAX_DELAY: Duration = Duration::from_millis(90);
-/// Refusals in a second from which on each is delayed by [`MAX_DELAY`].
+/// The refusals per second from which on each refusal is delayed by [`MAX_DELAY`].
 const RATE_OF_MAX_DELAY: f64 = 2_000.0;
-/// Refusals are forgotten by a factor of e in so many seconds, so their level is a rate per second.
+/// The time constant of the decay, in seconds: the level of refusals falls by a factor of e in this
+/// time. With 1 s, the level is a rate per second.
 const DECAY_SECONDS: f64 = 1.0;
 
-/// Whether the answer to a request is a refusal that may be delayed; kept with the request.
+/// Whether the answer is a refusal that may be delayed; kept in the request's cache.
 struct Delayable(AtomicBool);
 
-/// The answer to this request is a refusal that may be delayed, unless it is a bearer request.
+/// Marks the answer to this request as a refusal that may be delayed. Bearer requests are exempt.
 pub(in crate::web) fn mark(request: &Request<'_>) {
     if admission::is_of_bearer(request) {
         return;
@@ -43,32 +44,32 @@ fn is_marked(request: &Request<'_>) -> bool {
     request.local_cache(|| Delayable(AtomicBool::new(false))).0.load(Ordering::Relaxed)
 }
 
-/// How a refusal is answered.
+/// How to answer a refusal.
 #[derive(Debug)]
 enum DelayDecision {
     Immediate,
-    /// After so long. The permit is one of those that bound how many wait.
+    /// After this delay. The permits limit how many refusals wait.
     After(Duration, OwnedSemaphorePermit),
-    /// At once, and the connection is closed: too many wait.
+    /// At once, and the connection is closed, because too many refusals wait.
     Closing,
 }
 
-/// Delays refusals by how frequent they are.
+/// Delays refusals by their frequency.
 #[derive(Debug)]
 pub(in crate::web) struct RefusalDelay {
-    /// The level of refusals, and when the last one was.
+    /// The level of refusals, and the time of the last refusal.
     recent: Mutex<(f64, Option<Timestamp>)>,
     waiting: Arc<Semaphore>,
 }
 
 impl RefusalDelay {
-    /// No more than `most` refusals wait at a time.
+    /// Lets at most `most` refusals wait at a time.
     pub(in crate::web) fn of(most: usize) -> Self {
         let waiting = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
         Self { recent: Mutex::default(), waiting }
     }
 
-    /// Counts a refusal, and says how it is answered.
+    /// Counts a refusal, and decides how to answer it.
     fn refuse(&self, now: Timestamp) -> DelayDecision {
         let delay = self.delay(now);
         if delay.is_zero() {
@@ -80,11 +81,12 @@ impl RefusalDelay {
         }
     }
 
-    /// Whole milliseconds, since timers have no finer ones: a few refusals wait for nothing.
+    /// The delay in whole milliseconds, the resolution of timers. So the first few refusals do not
+    /// wait.
     fn delay(&self, now: Timestamp) -> Duration {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let (level, last) = *recent;
-        // a clock that was set back makes nothing older or newer
+        // if the clock was set back, no time has passed
         let passed = last.map_or(Duration::ZERO, |last| now.since(last));
         let level = level * (-passed.as_secs_f64() / DECAY_SECONDS).exp();
         *recent = (level + 1.0, Some(now));
@@ -145,7 +147,7 @@ mod tests {
         let delay = after(2_000);
         assert_eq!(delay.delay(NOW + Duration::from_secs(1)), Duration::from_millis(33));
         assert_eq!(delay.delay(NOW + Duration::from_secs(10)), Duration::ZERO);
-        // one in a second, for as long as you like
+        // one refusal per second never waits
         let delay = RefusalDelay::of(1);
         for second in 0..1_000 {
             assert!(delay.delay(NOW + Duration::from_secs(second)).is_zero());
@@ -175,7 +177,7 @@ mod tests {
         assert!(matches!(delay.refuse(NOW), DelayDecision::Closing));
         drop(waiting);
         assert!(matches!(delay.refuse(NOW), DelayDecision::After(..)));
-        // where nothing has to wait, nothing is closed
+        // a refusal without a delay never closes its connection
         let (delay, lone) = (RefusalDelay::of(0), NOW);
         assert!(matches!(delay.refuse(lone), DelayDecision::Immediate));
     }

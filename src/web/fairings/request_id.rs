@@ -1,4 +1,4 @@
-//! Request ids: one for each request, in `X-Request-Id` and in the log.
+//! Fairing that gives each request an id, sent in `X-Request-Id` and written to the log.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use rocket::{Data, Request, Response};
 use crate::clock::Clock;
 use crate::crypto::entropy::Entropy;
 
-/// The id of a request, in `X-Request-Id` and in every line that is logged about it.
+/// The id of a request, sent in `X-Request-Id` and written to every log line about the request.
 #[derive(Clone, Debug)]
 pub struct RequestId(String);
 
@@ -18,8 +18,9 @@ impl RequestId {
         &request.local_cache(|| Self(String::new())).0
     }
 
-    /// Rocket answers a method that it does not know without asking any fairing: the id that such an
-    /// answer should have, and its line in the log.
+    /// Makes an id and a log line for a request that bypassed the fairings; `None` if it has an id.
+    ///
+    /// Rocket answers an unknown method without running any fairing.
     pub(in crate::web) fn salvage(
         request: &Request<'_>,
         status: Status,
@@ -33,7 +34,7 @@ impl RequestId {
         Some(Header::new("X-Request-Id", id))
     }
 
-    /// A well-formed id that came along is kept, so that logs of several services can be joined.
+    /// Keeps a well-formed id from the request, so that logs of several services can be joined.
     fn from_header(header: &str) -> Option<Self> {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         let is_well_formed = (1..=128).contains(&header.len()) && header.bytes().all(is_plain);
@@ -45,7 +46,7 @@ impl RequestId {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::web) struct Arrival(pub Option<Instant>);
 
-/// Gives every request its id, and every response the same.
+/// Gives each request an id, and sets the same id on its response.
 #[derive(Debug)]
 pub(in crate::web) struct RequestIds;
 
