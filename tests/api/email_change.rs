@@ -1,4 +1,5 @@
-//! Another address: `POST /v1/me/email`, and the links in both mailboxes (R36, R43, R44).
+//! Tests of changes of the address: `POST /v1/me/email`, and the links in both mailboxes (R36, R43,
+//! R44).
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -23,7 +24,7 @@ async fn ask(ada: &Signed<'_>, email: &str) -> Answer {
     post_as(ada, "/v1/me/email", &json!({ "email": email, "password": PASSWORD })).await
 }
 
-/// Asks, and returns the tokens that confirm and stop it.
+/// Asks for a change and returns the tokens that confirm and stop it.
 async fn asked(app: &TestApp, ada: &Signed<'_>, old: &str, new: &str) -> (String, String) {
     let answer = ask(ada, new).await;
     assert_eq!(answer.status, Status::Accepted, "{answer:?}");
@@ -108,7 +109,7 @@ async fn r51_ones_own_address_is_refused_before_anything_is_hashed() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let before = dump(&app).await;
-    // nobody has looked at the password, or it would be refused, and noted
+    // the service does not check the password, or it would refuse and record it
     let body = json!({ "email": ADA, "password": OTHER });
     let answer = post_as(&ada, "/v1/me/email", &body).await.problem(422, "invalid-fields");
     assert_eq!(answer.errors(), ["email: unchanged"]);
@@ -132,7 +133,7 @@ async fn r34_a_free_and_a_taken_address_are_answered_alike() {
         app.deliver().await;
     }
     assert_eq!(answers[0], answers[1]);
-    // the owner of the address is told, and nobody gets a link that could take it
+    // the owner of the address is told, and no link that could take the address is sent
     assert_eq!(letters(&app, BOB).await, ["activation", "address-in-use"]);
     let told = app.last_letter_to(BOB).await;
     assert!(told.link.is_none() && !told.text.contains("token="));
@@ -200,7 +201,7 @@ async fn the_new_address_takes_effect_once_it_is_confirmed() {
     assert_eq!(told.name, "email-changed");
     assert!(told.link.is_none() && told.text.contains(NEW));
 
-    // idempotent, and nothing else happens
+    // a repeated confirmation changes nothing
     let before = dump(&app).await;
     for _ in 0..3 {
         confirm(&app, &token).await.page(200, "already confirmed");
@@ -210,12 +211,12 @@ async fn the_new_address_takes_effect_once_it_is_confirmed() {
     show_stop(&app, &stopping).await.page(410, "already changed");
     assert_eq!(dump(&app).await, before);
 
-    // letters go to the new address from here on
+    // letters go to the new address from now on
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
     post(&app, "/v1/password-resets", &json!({ "email": NEW })).await;
     assert_eq!(letters(&app, NEW).await, ["email-change", "password-reset"]);
     assert_eq!(app.last_letter_to(ADA).await.name, "email-changed");
-    // and the old one is free
+    // the old address is free
     app.account(ADA).await;
     assert_ne!(app.sign_in(ADA).await.account_id().await, id);
 }
@@ -235,7 +236,7 @@ async fn whoever_opens_a_link_sees_when_it_was_asked_for_and_for_which_account()
         assert!(page.body.contains("1 January 2026 at 00:00 UTC"), "{}", page.body);
         assert!(page.body.contains("Firefox (Linux)"), "{}", page.body);
     }
-    // the new mailbox need not be its owner's
+    // the new mailbox may not be the account owner's
     assert!(confirming.body.contains("a…@example.org") && !confirming.body.contains(ADA));
 }
 
@@ -270,7 +271,7 @@ async fn an_address_that_became_an_account_meanwhile_is_left_alone() {
         assert!(page.body.contains("Yours keeps the email address"), "{}", page.body);
     }
     assert_eq!(address_of(&ada).await, ADA);
-    // the other account may go again, so the change can still be stopped
+    // the other account may be deleted, so the owner can still stop the change
     show_stop(&app, &stopping).await.page(200, "Stop the change");
     stop(&app, &stopping).await.page(200, "The change is stopped");
     confirm(&app, &token).await.page(410, "already stopped");
@@ -306,7 +307,7 @@ async fn a_change_that_was_stopped_takes_no_effect() {
     }
     assert_eq!(address_of(&ada).await, ADA);
     assert!(!signs_in(&app, NEW, PASSWORD).await);
-    // and no fresh link comes
+    // no new link is sent
     submit(&app, "/confirm-email/new-link", &[("token", &token)]).await.page(202, "mailbox");
     assert_eq!(letters(&app, NEW).await, ["email-change"]);
 }
@@ -373,7 +374,7 @@ async fn r43_an_expired_link_says_so_and_a_new_one_can_be_had() {
     for token in [token.as_str(), &token, &stopping, UNKNOWN, "x", ""] {
         let answer = submit(&app, "/confirm-email/new-link", &[("token", token)]).await;
         let page = answer.page(202, "mailbox").body;
-        // but for the link that was sent, for the button that sends it again
+        // the button that sends the link again carries the link's own token
         answers.push(page.replace(&format!("value=\"{token}\""), "value=\"…\""));
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
@@ -385,7 +386,7 @@ async fn r43_an_expired_link_says_so_and_a_new_one_can_be_had() {
     show(&app, &token).await.page(410, "has expired");
     let fresh = token_in(&app, "email-change", NEW).await;
     assert_ne!(fresh, token);
-    // one that works need not be renewed
+    // a link that works is not renewed
     submit(&app, "/confirm-email/new-link", &[("token", &fresh)]).await.page(202, "mailbox");
     assert_eq!(letters(&app, NEW).await.len(), sent + 1);
     confirm(&app, &fresh).await.page(200, "confirmed");
@@ -398,7 +399,7 @@ async fn r44_whatever_can_be_confirmed_can_be_stopped_by_every_letter_that_said_
     let ada = app.signed_in(ADA).await;
     let step = DAY / 4;
     assert_eq!(ask(&ada, NEW).await.status, Status::Accepted);
-    // the mail server was away for a while
+    // the mail server was away for six hours
     app.advance(step);
     let mut token = token_in(&app, "email-change", NEW).await;
     let mut confirmable = vec![];
@@ -431,7 +432,7 @@ async fn r44_a_change_that_nobody_confirmed_in_time_is_over() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
-    // the owner was on holiday, and somebody else renews the link as late as they can
+    // the owner is on holiday, and another person renews the link as late as possible
     app.advance(DAY * 8 - Duration::from_secs(1));
     submit(&app, "/confirm-email/new-link", &[("token", &token)]).await.page(202, "mailbox");
     let last = token_in(&app, "email-change", NEW).await;
@@ -439,7 +440,8 @@ async fn r44_a_change_that_nobody_confirmed_in_time_is_over() {
     show_stop(&app, &stopping).await.page(200, "Stop the change");
     app.advance(Duration::from_secs(1));
     confirm(&app, &last).await.page(410, "has expired");
-    // who meant to stop it is told what to do, and is offered no letter that would not come
+    // the owner who wants to stop it is told what to do; the page offers no letter that would not
+    // be sent
     for answer in [show_stop(&app, &stopping).await, stop(&app, &stopping).await] {
         let page = answer.page(410, "has expired");
         assert!(page.body.contains("there is nothing left to stop"), "{}", page.body);
@@ -451,7 +453,7 @@ async fn r44_a_change_that_nobody_confirmed_in_time_is_over() {
     assert_eq!(letters(&app, NEW).await.len(), sent);
     let ada = app.sign_in(ADA).await;
     assert_eq!(address_of(&ada).await, ADA);
-    // another can be asked for
+    // the account can ask for another change
     let (token, _) = asked(&app, &ada, ADA, NEW).await;
     confirm(&app, &token).await.page(200, "confirmed");
 }
@@ -498,7 +500,7 @@ async fn r44_what_was_on_its_way_to_the_old_address_lapses() {
     let before = letters(&app, ADA).await.len();
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
     confirm(&app, &token).await.page(200, "confirmed");
-    // the one that waited finds no account at that address
+    // the waiting reset finds no account at that address
     let names = letters(&app, ADA).await;
     assert_eq!(names[before..], ["email-changed"], "{names:?}");
     let body = json!({ "token": sent, "password": OTHER });
@@ -560,7 +562,7 @@ async fn r44_a_link_that_was_voided_ends_no_change_that_waits() {
     assert_eq!(states[0].state.as_str(), "pending");
 }
 
-/// The changes of the account's address that are remembered.
+/// The stored changes of the account's address.
 async fn changes_of(app: &TestApp, id: AccountId) -> Vec<EmailChange> {
     let find = app.store().read(async |db| db.find_email_changes_of(id, None, 100).await);
     find.await.unwrap()
@@ -616,7 +618,7 @@ async fn the_signed_in_owner_takes_a_change_back() {
     stop(&app, &stopping).await.page(200, "already stopped");
     assert_eq!(dump(&app).await, before);
 
-    // as long as a link of it can be renewed, and no longer
+    // a change is kept exactly as long as a link of it can be renewed
     asked(&app, &ada, ADA, NEW).await;
     app.advance(DAY * 8 - Duration::from_secs(1));
     assert!(pending().await.is_some());
@@ -631,8 +633,9 @@ async fn the_signed_in_owner_takes_a_change_back() {
     assert!(pending().await.is_none() && !withdraw().await, "it has taken effect");
 }
 
-/// The answer to a button or a link is in the language of the owner while the link is live, and in the
-/// caller's when it is over: then it tells nothing of what the account is like today (S14).
+/// Checks the language of an answer to a button or a link. A live link's answer is in the owner's
+/// language. An ended link's answer is in the caller's, so that it tells nothing of the account's
+/// present state (S14).
 fn speaks(language: &str, answer: &Answer, status: u16) {
     assert_eq!(answer.status.code, status, "{answer:?}");
     assert_eq!(answer.header("content-language"), language, "{answer:?}");

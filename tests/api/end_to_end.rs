@@ -1,4 +1,4 @@
-//! The way of a person through the service, from signing up to signing out.
+//! One person's whole way through the service, from sign-up to sign-out.
 
 use rocket::http::Status;
 use serde_json::Value;

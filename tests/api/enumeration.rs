@@ -1,13 +1,16 @@
-//! What is known here cannot be told from how long an answer takes (R16, R18, R34, R47).
+//! Timing tests: the time of an answer does not tell whether an account exists (R16, R18, R34,
+//! R47).
 //!
 //! Two kinds of requests are sent in pairs, one after the other, in an order that is drawn for each
-//! pair. The area under the ROC curve is the probability that one of the first kind takes longer than
-//! one of the second: 0.5 if the time tells nothing. Hashing costs next to nothing here, so that it
-//! hides nothing either.
+//! pair. The area under the ROC curve is the probability that a request of the first kind takes
+//! longer than a request of the second: 0.5 if the time tells nothing. Hashing costs next to
+//! nothing here, so that it hides no difference.
 //!
-//! `TEST_PAIRS=10000 cargo test --test api enumeration -- --test-threads=1 --nocapture` holds all of it
-//! to the goal, within 0.05 of 0.5. A plain run has other tests beside it and few pairs; it finds what
-//! a whole statement or hash makes. `TEST_HASHING=real` hashes as the service does by default.
+//! - `TEST_PAIRS=10000 cargo test --test api enumeration -- --test-threads=1 --nocapture` checks
+//!   the whole goal: within 0.05 of 0.5.
+//! - A plain run has few pairs and other tests beside it. It finds a difference of a whole
+//!   statement or a whole hash.
+//! - `TEST_HASHING=real` hashes as the service does by default.
 
 #![expect(clippy::print_stdout, reason = "the areas are for whoever wants to see")]
 
@@ -27,14 +30,14 @@ use crate::support_accounts::accounts;
 use crate::support_clients::{SECRET, add, id, public, sha256};
 
 const WRONG: &str = "incorrect horse battery staple";
-/// Pairs of a plain run, and the least that the goal is held to.
+/// The pairs of a plain run, and the smallest number of pairs that the goal is checked with.
 const FEW: usize = 150;
 const MANY: usize = 10_000;
-/// Pairs at the beginning that are not counted: caches fill, plans are made.
+/// The pairs at the beginning that are not counted, while caches fill and plans are made.
 const WARM_UP: usize = 25;
-/// Nobody is limited who comes so seldom.
+/// The time between two requests, so that no limit is reached.
 const BETWEEN: Duration = Duration::from_secs(20);
-/// So many wrong passwords for one account are free.
+/// The attempts per account: so many wrong passwords are free.
 const TRIES: usize = 8;
 
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
@@ -60,11 +63,11 @@ fn password() -> NewPassword {
 }
 
 fn address(kind: &str, number: usize) -> String {
-    // of one length, whatever the number
+    // every address has the same length
     format!("{kind}-{number:06}@example.org")
 }
 
-/// So many accounts at `known-…`, and some are enough where each is tried several times.
+/// Makes `count` accounts at `known-…`. A few are enough where each is tried several times.
 async fn known(app: &TestApp, count: usize) -> Vec<AccountId> {
     let mut ids = vec![];
     for number in 0..count {
@@ -94,7 +97,7 @@ fn json<'a>(app: &'a TestApp, path: &'static str, email: &str) -> LocalRequest<'
     app.client.post(path).header(ContentType::JSON).body(body.to_string())
 }
 
-/// How long an answer takes, which has to be this one.
+/// The duration of an answer, which must have this status.
 async fn measure(
     app: &TestApp,
     clock: &Clock,
@@ -109,7 +112,7 @@ async fn measure(
     took
 }
 
-/// The probability that one of the first takes longer than one of the second.
+/// The probability that a request of the first kind takes longer than a request of the second.
 fn roc_area(first: &[Duration], second: &[Duration]) -> f64 {
     let mut all: Vec<(Duration, bool)> = first
         .iter()
@@ -135,8 +138,8 @@ fn roc_area(first: &[Duration], second: &[Duration]) -> f64 {
     area / (first.len() as f64 * second.len() as f64)
 }
 
-/// Sends both kinds in pairs and judges how well the time tells them apart. Each is asked for its
-/// request by the number of the pair.
+/// Sends both kinds in pairs and judges how well the time tells them apart. Each kind makes its
+/// request from the number of the pair.
 async fn compare<'a>(
     app: &'a TestApp,
     what: &str,
@@ -158,7 +161,7 @@ async fn compare<'a>(
     }
     let area = roc_area(&of_first[WARM_UP..], &of_second[WARM_UP..]);
     let counted = (pairs - WARM_UP) as f64;
-    // if both are alike: of the Mann-Whitney statistic
+    // the standard deviation of the Mann-Whitney statistic if both kinds are alike
     let deviation = ((2.0 * counted + 1.0) / (12.0 * counted * counted)).sqrt();
     let engine = if support::ON_POSTGRES { "PostgreSQL" } else { "SQLite" };
     let margin = 1.96 * deviation;
@@ -277,7 +280,7 @@ async fn r34_the_time_does_not_tell_whether_somebody_has_signed_up() {
         |number| json(&app, "/v1/accounts", &address("other", number)),
     )
     .await;
-    // the courier takes what waits for an address that has an account, and leaves the rest
+    // the courier sends the letters to addresses with an account, and leaves the rest
     app.deliver().await;
     compare(
         &app,
@@ -305,7 +308,8 @@ async fn r47_the_time_does_not_tell_whose_password_is_forgotten() {
         app.advance(BETWEEN);
         assert_eq!(app.sign_up(&address("third", number), PASSWORD).await, Status::Accepted);
     }
-    // each is asked for once: from then on it is contested, and a letter waits
+    // each address is asked for once: the request makes the sign-up contested and leaves a letter
+    // waiting
     compare(
         &app,
         "forgotten password, waiting sign-up and unknown address",

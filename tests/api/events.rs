@@ -1,4 +1,4 @@
-//! What happened to an account: `GET /v1/me/events`.
+//! Tests of an account's events: `GET /v1/me/events`.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -18,7 +18,7 @@ use crate::support_accounts::{
 };
 use crate::support_pages::{OTHER, get, post, rows, signs_in, submit};
 
-/// So that what happens has an order.
+/// The time between two events, which gives them an order.
 const TICK: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -31,14 +31,14 @@ async fn page(ada: &Signed<'_>, query: &str) -> (Vec<Value>, Option<String>) {
     (body["events"].as_array().unwrap().clone(), next)
 }
 
-/// In an order that does not depend on the hour: what happens at the same instant has none.
+/// The kinds of the events, sorted: events of the same instant have no order.
 async fn sorted(ada: &Signed<'_>) -> Vec<String> {
     let mut kinds = kinds(ada).await;
     kinds.sort_unstable();
     kinds
 }
 
-/// Signs in from an address, with a browser.
+/// Signs in from an address, with a browser's `User-Agent`.
 async fn sign_in_from(app: &TestApp, address: &str, fields: &[(&str, &str)]) -> Status {
     let request = app.client.post("/oauth/token").header(ContentType::Form);
     let request = request.header(Header::new("User-Agent", FIREFOX));
@@ -232,7 +232,7 @@ async fn events_come_a_hundred_at_a_time() {
     assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the latest first, none twice");
     let first = all.last().unwrap()["kind"].as_str().unwrap();
     assert!(["sign-up", "activation", "sign-in"].contains(&first), "to the very first: {first}");
-    // a full last page leads nowhere
+    // a full last page has no next page
     sign_outs_happen(&app, &ada, 50).await;
     let (_, next) = page(&ada, "").await;
     let (_, next) = page(&ada, &format!("?before={}", next.unwrap())).await;
@@ -260,7 +260,7 @@ async fn events_are_ones_own() {
     assert!(!signs_in(&app, "nobody@example.org", OTHER).await);
     assert_eq!(sorted(&bob).await, ["activation", "sign-in", "sign-up"]);
     assert_eq!(sorted(&ada).await, ["activation", "sign-in", "sign-in-failed", "sign-up"]);
-    // another's event as a place to go on from tells nothing of it
+    // another account's event as the place to continue from reveals nothing of it
     app.advance(TICK);
     assert!(!signs_in(&app, ADA, OTHER).await);
     let theirs = page(&ada, "").await.0[0]["id"].as_str().unwrap().to_owned();
@@ -312,7 +312,7 @@ async fn r34_a_sign_up_is_noted_whoever_it_is_of() {
         assert_eq!(rows(&app, "events").await, events + 1, "{email}");
         assert_eq!(rows(&app, "outbox").await, outbox + 1, "{email}");
     }
-    // her own page tells of it
+    // the owner's own page shows the sign-up
     app.deliver().await;
     let ada = app.sign_in(ADA).await;
     assert_eq!(sorted(&ada).await, ["activation", "sign-in", "sign-up", "sign-up"]);
@@ -361,7 +361,7 @@ async fn s3_no_event_is_written_where_nothing_changes() {
     let before = sorted(&ada).await;
     assert_eq!(before.iter().filter(|kind| *kind == "profile-changed").count(), 1);
 
-    // the profile as it is, by the API and at the page
+    // an unchanged profile, through the API and on the page
     for body in [
         json!({}),
         json!({ "name": "Ada" }),
@@ -386,7 +386,7 @@ async fn s3_no_event_is_written_where_nothing_changes() {
     with_page.sort_unstable();
     assert_eq!(sorted(&ada).await, with_page);
 
-    // what is revoked or signed out is so once
+    // a repeated revocation or sign-out is no event
     let reader = app.sign_in(ADA).await;
     for _ in 0..3 {
         let revoked = [("client_id", "web"), ("token", reader.access_token.as_str())];
@@ -401,7 +401,7 @@ async fn s3_no_event_is_written_where_nothing_changes() {
         assert_eq!(told.iter().filter(|told| *told == kind).count(), 1, "{kind}");
     }
 
-    // and by the operator's commands
+    // a repeated command of the operator is no event
     for _ in 0..3 {
         let ended = accounts.end_sessions(id, Actor::Operator, &ClientInfo::operator()).await;
         assert!(ended.unwrap());

@@ -1,4 +1,4 @@
-//! All that is stored about somebody: `GET /v1/me/export`.
+//! Tests of the export of all that is stored about a person: `GET /v1/me/export`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 
@@ -36,7 +36,7 @@ async fn export(app: &TestApp, ada: &Signed<'_>) -> Value {
     document
 }
 
-/// The document has the form that it says it has.
+/// Checks that the document is valid by the schema that it names.
 async fn is_valid(app: &TestApp, document: &Value) {
     let named = document["$schema"].as_str().unwrap();
     assert_eq!(named, "https://accounts.example.org/schemas/account-export.json");
@@ -90,7 +90,7 @@ async fn an_export_of_little_is_as_valid_as_one_of_much() {
     assert_eq!((length(&document, "sessions"), length(&document, "page_sessions")), (1, 0));
 }
 
-/// Somebody of whom everything is stored that can be; answers all secrets of theirs.
+/// A person with every kind of stored data; returns all their secrets, too.
 async fn busy(app: &TestApp) -> (Signed<'_>, Vec<String>) {
     app.account(ADA).await;
     let ada = app.sign_in(ADA).await;
@@ -138,7 +138,7 @@ async fn an_export_holds_all_that_is_stored_of_the_person() {
         .iter()
         .map(|change| &change["state"])
         .collect();
-    // both are of the same instant
+    // both changes are of the same instant
     assert!(states.contains(&&json!("voided")) && states.contains(&&json!("pending")));
     assert_eq!(document["sign_up"]["name"], "Mallory");
     assert_eq!(document["sign_up"]["user_agent"], FIREFOX);
@@ -150,7 +150,7 @@ async fn an_export_holds_all_that_is_stored_of_the_person() {
         assert!(of("links", "purpose").iter().any(|one| one == purpose), "{purpose}");
     }
     assert!(of("letters", "kind").iter().any(|kind| kind == "email-change-notice"));
-    // what goes to an address that is not hers is not hers (S7)
+    // data of an address that is not the owner's is not exported (S7)
     assert!(of("letters", "to").iter().all(|to| to == ADA));
     assert!(!of("links", "purpose").iter().any(|one| one == "email-change"));
     let kinds = of("events", "kind");
@@ -165,9 +165,9 @@ async fn an_export_of_many_events_has_them_all() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let mut before = length(&export(&app, &ada).await, "events");
-    // one less than are held at a time, as many, one more; and the same of two times as many
+    // the size of a part, one less and one more, and the same for two parts
     for all in [499, 500, 501, 999, 1_000, 1_001] {
-        // the export is an event itself
+        // the export itself is an event
         sign_outs_happen(&app, &ada, all - before - 1).await;
         let document = export(&app, &ada).await;
         let events = document["events"].as_array().unwrap();
@@ -180,8 +180,8 @@ async fn an_export_of_many_events_has_them_all() {
     }
 }
 
-/// Events are read when it is their turn to be sent, so that nobody's history fills the memory. What
-/// breaks off meanwhile is not taken for a whole document.
+/// Events are read when it is their turn to be sent, so that a long history does not fill the
+/// memory. A broken-off answer is not a valid document.
 #[rocket::async_test]
 async fn r51_an_export_is_read_as_it_is_sent() {
     for away in ["the database", "the account"] {
@@ -204,7 +204,7 @@ async fn r51_an_export_is_read_as_it_is_sent() {
     }
 }
 
-/// Each list of an export, with the tables that its rows are in.
+/// Each list of an export, with the tables of its rows.
 const LISTS: [(&str, &[&str]); 6] = [
     ("sessions", &["sessions"]),
     ("page_sessions", &["page_sessions"]),
@@ -217,7 +217,7 @@ const LISTS: [(&str, &[&str]); 6] = [
 /// More rows than two parts hold.
 const MANY: Range<usize> = 0..1_100;
 
-/// Adds rows of the account to a table, older than those of the service. Some are of the same instant.
+/// Adds rows of the account to a table, older than the service's own rows. Some share an instant.
 async fn fill(app: &TestApp, account: AccountId, table: &str, numbers: Range<usize>) {
     let number = "SUBSTR(CAST(1000000000000 + n.i AS TEXT), 2)";
     let id = format!("'01890000-0000-7000-8000-' || {number}");
@@ -304,7 +304,7 @@ fn shown((list, row): (ExportList, &ExportedRow)) -> String {
     format!("{} {}", list.name(), serde_json::to_string(row).unwrap())
 }
 
-/// Removes a row that was exported.
+/// Removes an exported row.
 async fn remove(app: &TestApp, row: &ExportedRow) {
     let sql = match row {
         ExportedRow::Session(row) => format!("DELETE FROM sessions WHERE id = '{}'", row.id),
@@ -347,7 +347,7 @@ async fn s11_an_export_holds_few_rows_and_has_each_once_whatever_comes_and_goes(
         assert!(rows_of(&part).count() <= ExportPart::ROWS, "held at a time");
         seen.extend(rows_of(&part).map(shown));
         let Some(next) = part.next else { break };
-        // the row behind which it goes on is removed, and each list gets another
+        // the row after which the list continues is removed, and each list gets another row
         remove(&app, rows_of(&part).last().unwrap().1).await;
         fill_all(&app, id, added..added + 1).await;
         part = accounts.export_part(next).await.unwrap();
@@ -358,7 +358,7 @@ async fn s11_an_export_holds_few_rows_and_has_each_once_whatever_comes_and_goes(
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Whatever list is long, no more than a part of it has been read when the client has read little.
+/// For each long list: while the client has read little, the service has read at most one part.
 #[rocket::async_test]
 async fn s11_r51_every_list_is_read_as_it_is_sent() {
     for table in LISTS.iter().flat_map(|(_, tables)| *tables) {
@@ -382,7 +382,7 @@ async fn s11_r51_every_list_is_read_as_it_is_sent() {
 async fn r55_there_is_no_secret_in_an_export() {
     let app = support::app().await;
     let (ada, mut secrets) = busy(&app).await;
-    // nor the digest of one, in any spelling
+    // the export has no digest of a secret either, in any spelling
     for table in ["links", "account_links", "page_sessions"] {
         let sql = match support::ON_POSTGRES {
             true => format!("SELECT encode(digest, 'hex') FROM {table}"),

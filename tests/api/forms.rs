@@ -1,5 +1,4 @@
-//! Forms under `/oauth`: R1 to R10. That every error has the right form is checked by
-//! [`error_of`], wherever it is used.
+//! Tests of the forms under `/oauth` (R1 to R10). [`error_of`] checks the form of every error.
 
 use rocket::http::{ContentType, Header, Method, Status};
 use vestibule::testing::PASSWORD;
@@ -236,7 +235,7 @@ async fn r9_a_body_that_is_too_long_is_refused() {
     for length in [32 * 1_024 + 1, 33 * 1_024, 1 << 22] {
         assert_eq!(error_of(post_raw(&app, padded(length)).await).await, too_large, "{length}");
     }
-    // one that says how long it is, is not even read
+    // a body whose `Content-Length` is too large is not read
     for said in ["33792", "1073741824", "18446744073709551615"] {
         for endpoint in ENDPOINTS {
             let request = app.client.post(endpoint).header(ContentType::Form);

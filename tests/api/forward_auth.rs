@@ -1,4 +1,4 @@
-//! `/oauth/check`, which proxies ask before they let a request through: R29, R30.
+//! Tests of `/oauth/check`, the forward authentication of reverse proxies (R29, R30).
 
 use rocket::http::{Header, Method, Status};
 use vestibule::testing::TestApp;
@@ -8,7 +8,7 @@ use crate::support::{
 };
 use crate::support_clients::{add, public};
 
-/// The status, the challenge and the `error` of a refusal, whose form is checked.
+/// The status, the challenge and the `error` of a refusal. Checks its form.
 async fn refusal(app: &TestApp, path: &str, headers: &[Header<'static>]) -> (u16, String, String) {
     let mut request = app.client.get(path.to_owned());
     for header in headers {
@@ -99,7 +99,7 @@ async fn r29_requests_that_are_none_are_refused() {
         "/oauth/check?scope=%C3%A9".to_owned(),
         "/oauth/check?scope=%ff".to_owned(),
         "/oauth/check?scope=%00".to_owned(),
-        // of two, whichever was dropped would let somebody pass
+        // with two scopes, to drop either would let a caller pass without it
         "/oauth/check?scope=account.read&scope=orders.read".to_owned(),
         "/oauth/check?scope=account.read&%73cope=account.read".to_owned(),
         format!("/oauth/check?access_token={}", pair.access),

@@ -1,4 +1,5 @@
-//! Whatever is sent to the endpoints that strangers reach, the answer is one of theirs (R10, R54).
+//! Fuzz tests: to any input, the endpoints that strangers reach give a documented answer (R10,
+//! R54).
 //!
 //! `TEST_CASES=20 cargo test --test api fuzzing` sends ten thousand bodies and headers.
 
@@ -13,7 +14,7 @@ use crate::support::{self, ADA, error_of, problem_of, sign_in, tokens};
 const INPUTS: u32 = 250;
 const ENDPOINTS: [&str; 3] = ["/oauth/token", "/oauth/revoke", "/oauth/introspect"];
 
-/// A body, and perhaps an `Authorization`.
+/// An endpoint, a body, and perhaps an `Authorization` header.
 fn requests() -> impl Strategy<Value = (usize, Vec<u8>, Option<String>)> {
     let authorization = prop_oneof![
         2 => Just(None),
@@ -23,7 +24,7 @@ fn requests() -> impl Strategy<Value = (usize, Vec<u8>, Option<String>)> {
     (0..ENDPOINTS.len(), bytes_like(FORMS), authorization)
 }
 
-/// Half of them are the same in each run.
+/// Two runners: the first has the same cases in each run, the second has random ones.
 fn runners() -> [TestRunner; 2] {
     let same = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let config = Config::default();

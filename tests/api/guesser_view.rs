@@ -1,5 +1,6 @@
-//! What a guesser sees is the same whatever the owner of the account does meanwhile (S13, R18): status,
-//! `Retry-After`, and the rows that a guess reads and writes, which are its work and so its time.
+//! Tests that a guesser sees the same for any deed of the account's owner meanwhile (S13, R18): the
+//! status, `Retry-After`, and the rows that a guess reads and writes. The rows are its work and so
+//! its time.
 
 use std::time::Duration;
 
@@ -13,18 +14,18 @@ use crate::support_accounts::{NEW, accounts};
 use crate::support_pages::{OTHER, dump_of};
 
 const HOME: &str = "192.0.2.10";
-/// Where guessers are: far away, and beside the owner, in the same /24.
+/// The guessers' addresses: far away, or beside the owner in the same /24.
 const AWAY: [&str; 2] = ["203.0.113.66", "203.0.113.67"];
 const BESIDE: [&str; 2] = ["192.0.2.11", "192.0.2.12"];
-/// No limit but those of the name.
+/// Settings that leave the limits of the name alone.
 const TOML: &str = "[default.vestibule.limits]\nfailures_per_address = 100000\n\
                     failures_in_all = 1000000";
 
-/// What the owner does while a guesser guesses.
+/// The owner's deed while a guesser guesses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Deed {
     Nothing,
-    /// Nothing, since there is no such account.
+    /// No deed, since the account does not exist.
     IsNobody,
     SignsInAtHome,
     SignsInAtNewPlaces,
@@ -50,7 +51,8 @@ impl Deed {
         Self::Leaves,
     ];
 
-    /// A deed of the whole account ends what the later ones would need.
+    /// Whether the deed happens once, because it ends the account or session that a second one
+    /// would need.
     const fn is_done_once(self) -> bool {
         matches!(self, Self::ChangesThePassword | Self::IsDisabled | Self::Leaves)
     }
@@ -96,7 +98,7 @@ async fn happen(app: &TestApp, deed: Deed, number: usize) {
         Deed::Nothing | Deed::IsNobody => {}
         Deed::SignsInAtHome => assert_eq!(sign_in(app, HOME, PASSWORD).await.0, 200),
         Deed::SignsInAtNewPlaces => {
-            // where there is a wait, the right password has to wait as well
+            // while the limit holds, the right password has to wait as well
             assert!(matches!(sign_in(app, &new_place, PASSWORD).await.0, 200 | 429));
         }
         Deed::SignsInOnThePage => {
@@ -126,7 +128,7 @@ async fn happen(app: &TestApp, deed: Deed, number: usize) {
     }
 }
 
-/// Everything that a guesser hears, from free tries to the hundredth in a row and beyond.
+/// All answers that the guessers get, from the free attempts to the hundredth in a row and beyond.
 async fn seen(
     deed: Deed,
     first: usize,

@@ -1,4 +1,4 @@
-//! What strangers may cause in an hour: sign-ups, letters, and looking for links (R20).
+//! Tests of the hourly limits on sign-ups, letters and unknown links (R20).
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn sign_ups_and_requests_for_letters_are_limited_by_address() {
     let request = app.client.post("/account/forgotten-password").header(ContentType::Form);
     let request = from(request, STRANGER).body(form(&fields));
     Answer::of(request.dispatch().await).await.page(429, "Too many");
-    // one more elsewhere, and then the node has had enough
+    // one more request from elsewhere reaches the node's own limit
     assert_eq!(post("/v1/password-resets", HOME, "ada").await.status, Status::Accepted);
     let refused = post("/v1/password-resets", "198.51.100.1", "ada").await;
     assert_eq!(refused.problem(429, "rate-limited").header("retry-after"), "1200");
@@ -56,7 +56,7 @@ async fn sign_ups_and_requests_for_letters_are_limited_by_address() {
     assert_eq!(post("/v1/password-resets", STRANGER, "ada").await.status, Status::Accepted);
 }
 
-/// What is counted by network: a request for a letter, a sign-up, a wrong password, an unknown link.
+/// The counted requests by network: a letter, a sign-up, a wrong password, an unknown link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Request,
@@ -65,7 +65,7 @@ enum Kind {
     UnknownLink,
 }
 
-/// Whether one more may happen from this address, for a name that nobody has tried yet.
+/// Whether one more request of this kind is let through from this address, for a new name.
 async fn may(app: &TestApp, kind: Kind, address: &str, number: &mut usize) -> bool {
     *number += 1;
     let name = format!("{number}@example.org");
@@ -94,7 +94,7 @@ async fn may(app: &TestApp, kind: Kind, address: &str, number: &mut usize) -> bo
     }
 }
 
-/// How many may happen in turn from these addresses.
+/// The number of requests in turn from these addresses that are let through.
 async fn many(app: &TestApp, kind: Kind, addresses: impl Iterator<Item = String>) -> usize {
     let (mut number, mut count) = (0, 0);
     for address in addresses {
@@ -103,7 +103,7 @@ async fn many(app: &TestApp, kind: Kind, addresses: impl Iterator<Item = String>
     count
 }
 
-/// Four an hour for an address or a /64, 40 in all.
+/// Four an hour for an address or a /64, and 40 in all.
 const NESTED: &str = "[default.vestibule.limits]\n\
     requests_per_address = 4\nrequests_in_all = 40\n\
     sign_ups_per_address = 4\nsign_ups_in_all = 40\n\
@@ -124,21 +124,21 @@ async fn s9_larger_networks_have_limits_of_their_own() {
         ] {
             let app = support::configured(NESTED).await;
             assert_eq!(many(&app, kind, addresses.into_iter()).await, expected, "{kind:?} {what}");
-            // others are not concerned
+            // other networks are not affected
             let others = ["2001:db8:1::1", "192.0.3.1"].map(str::to_owned);
             assert_eq!(many(&app, kind, others.into_iter()).await, 2, "{kind:?} beside {what}");
         }
     }
 }
 
-/// One party with as many networks as it likes fills what all share: who has done nothing in this hour
-/// can still do it, and the party cannot.
+/// S9: a party with many networks fills the shared limit. A caller without a request in this hour
+/// still gets through, and the party does not.
 #[rocket::async_test]
 async fn s9_whoever_fills_what_all_share_leaves_a_part_for_newcomers() {
     for kind in [Kind::Request, Kind::SignUp, Kind::Failure] {
         let app = support::configured(NESTED).await;
         app.account(ADA).await;
-        // sixteen from one /48, and fourteen from the other
+        // the limit lets through sixteen from one /48, and fourteen from the other
         let party = |times: usize| {
             let networks = (0..2).flat_map(|site| (0..48).map(move |n| (site, n << 8)));
             networks.map(|(site, n)| format!("2001:db8:{site:x}:{n:x}::1")).take(times)
@@ -148,9 +148,9 @@ async fn s9_whoever_fills_what_all_share_leaves_a_part_for_newcomers() {
         assert_eq!(many(&app, kind, party(96)).await, 0, "{kind:?}");
         let newcomers = (0..3).map(|n| format!("198.51.{n}.1"));
         assert_eq!(many(&app, kind, newcomers).await, 3, "{kind:?}");
-        // and a person there can mistype
+        // a newcomer can mistype a password
         assert_eq!(many(&app, kind, (0..5).map(|_| "203.0.113.9".to_owned())).await, 3, "{kind:?}");
-        // as the hour goes on, it is the others' again
+        // after an hour the party gets through again
         app.advance(Duration::from_secs(3_600));
         assert_eq!(many(&app, kind, party(1)).await, 1, "{kind:?}");
     }
@@ -170,7 +170,8 @@ async fn s9_right_passwords_use_nothing_up_of_any_network() {
     assert_eq!(many(&app, Kind::Failure, (0..9).map(|n| format!("2001:db8:0:{n:x}::9"))).await, 8);
 }
 
-/// Where no address is known, as behind a proxy that is not trusted, all share the limits of one.
+/// Callers without a known address share the limits of one address, as behind a proxy that is not
+/// trusted.
 #[rocket::async_test]
 async fn s9_callers_without_a_known_address_share_one_limit() {
     let app = support::configured(NESTED).await;
@@ -183,7 +184,8 @@ async fn s9_callers_without_a_known_address_share_one_limit() {
     assert!(may(&app, Kind::Request, "192.0.2.1", &mut number).await);
 }
 
-/// One sign-up of a network has its turn at an address and a hundred wait; all that are more are put off.
+/// One sign-up of a network has its turn at an address, and a hundred wait. Any further ones are
+/// refused.
 const TURNS: usize = 101;
 
 #[rocket::async_test]
@@ -216,7 +218,7 @@ async fn s5_sign_ups_that_are_put_off_are_not_counted_and_close_the_address_to_n
         let_go.notify_one();
         waiting
     };
-    // nothing can be stored, and so the first keeps its turn
+    // the writer is held, so the first sign-up keeps its turn
     let ((), waiting) = join(hold_the_writer(&app, &held, &let_go), crowd).await;
     for request in waiting {
         assert_eq!(request.await.status(), Status::Accepted);
@@ -244,7 +246,7 @@ async fn s8_unknown_links_are_limited_by_address_and_keep_no_link_from_working()
     };
     let live = format!("/activate?token={link}");
     for path in ["/activate", "/reset-password", "/confirm-email", "/confirm-email/stop"] {
-        // a link that somebody did get counts for nothing
+        // a link that was sent does not count as unknown
         assert_eq!(open(STRANGER, &live).await.status, Status::Ok);
         assert_eq!(open(STRANGER, &format!("{path}?token=unknown")).await.status, Status::NotFound);
     }
@@ -264,7 +266,7 @@ async fn s8_unknown_links_are_limited_by_address_and_keep_no_link_from_working()
     let request = app.client.post("/v1/password-resets/confirmations").header(ContentType::JSON);
     let refused = Answer::of(from(request.body(reset), STRANGER).dispatch().await).await;
     refused.problem(429, "rate-limited");
-    // links that were sent work all the same, from the same address: each on its page and by its button
+    // links that were sent still work from the same address, each on its page and by its button
     assert_eq!(open(STRANGER, &live).await.status, Status::Ok);
     assert_eq!(press(STRANGER, "/v1/activations", &link).await.status, Status::Ok);
     let asked = json!({ "email": ADA });
@@ -276,7 +278,7 @@ async fn s8_unknown_links_are_limited_by_address_and_keep_no_link_from_working()
     let request = app.client.post("/v1/password-resets/confirmations").header(ContentType::JSON);
     let done = Answer::of(from(request.body(chosen), STRANGER).dispatch().await).await;
     assert_eq!(done.status, Status::NoContent);
-    // and one that was used says so
+    // a used link says that it was used
     let page = open(STRANGER, &format!("/reset-password?token={link}")).await;
     assert_eq!(page.status, Status::Gone);
     app.advance(Duration::from_secs(450));

@@ -1,4 +1,5 @@
-//! The edge of HTTP: methods, sizes, ids, health (Common rules and Operations of the contract).
+//! Tests of the rules for HTTP: methods, sizes, request ids, health (Common rules and Operations of
+//! the contract).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,10 +22,10 @@ const METHODS: [Method; 7] = [
     Method::Options,
 ];
 
-/// All paths with the methods they have, from the service itself.
+/// All paths of the service's routes, with their methods.
 fn paths(app: &TestApp) -> BTreeMap<String, BTreeSet<&'static str>> {
     let mut paths: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
-    // preflights are answered wherever scripts may call, and are no method of the path
+    // preflight routes exist for every path that scripts may call; they are no method of the path
     let routes = app.client.rocket().routes();
     for route in routes.filter(|route| route.method != Method::Options) {
         let path: Vec<&str> = route
@@ -104,7 +105,7 @@ async fn an_unknown_path_is_404_in_the_form_that_is_asked_for() {
     }
 }
 
-/// Paths that take a body, with their content type and how they say that it is too long.
+/// Requests to every path that takes a body, each with its content type.
 fn with_bodies(app: &TestApp) -> Vec<LocalRequest<'_>> {
     let json = ["/v1/accounts", "/v1/activation-mails", "/v1/activations"].into_iter();
     let json = json.chain(["/v1/activations/disavowals"]);
@@ -133,11 +134,11 @@ async fn r9_a_body_that_is_too_long_is_413_whether_it_says_so_or_not() {
         is_too_large(&Answer::of(request.body("x".repeat(33 * 1_024)).dispatch().await).await);
     }
     for request in with_bodies(&app) {
-        // refused unread: there is nothing to read here
+        // refused unread: the test sends no body
         let request = request.header(Header::new("Content-Length", "1073741824"));
         is_too_large(&Answer::of(request.dispatch().await).await);
     }
-    // as much as there may be
+    // the largest permitted body
     let fill = 32 * 1_024 - "token=".len();
     let page = submit(&app, "/activate", &[("token", &"x".repeat(fill))]).await;
     assert_eq!(page.status, Status::NotFound);

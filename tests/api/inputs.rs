@@ -1,5 +1,5 @@
-//! Inputs in every legal form (F16, F17, F18): addresses with what copying leaves around them, content
-//! types as RFC 9110 writes them, and refusals that say what is wrong.
+//! Tests of inputs in every legal form (F16, F17, F18): addresses with pasted characters around
+//! them, content types as RFC 9110 writes them, and refusals that name the error.
 
 use rocket::http::{ContentType, Header, Method, Status};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::support::{
 use crate::support_accounts::{BOB, Browser, post_as, token_in};
 use crate::support_pages::{Answer, get, open, post, submit, texts};
 
-/// What copying leaves around an address.
+/// Characters that copying leaves around an address.
 const PASTED: [&str; 9] = [
     "\u{a0}", "\u{202a}", "\u{202e}", "\u{2066}", "\u{feff}", "\r\n", "\u{200b}", "\u{200e}",
     "\u{200f}",
@@ -26,7 +26,7 @@ fn around(pasted: &str, address: &str) -> [String; 3] {
     ]
 }
 
-/// An address with `pasted` in the midst of each part.
+/// The address with `pasted` in the middle of each part.
 fn inside(pasted: &str, address: &str) -> [String; 2] {
     let (local, domain) = address.split_once('@').unwrap();
     let split = |text: &str| format!("{}{pasted}{}", &text[..1], &text[1..]);
@@ -35,7 +35,7 @@ fn inside(pasted: &str, address: &str) -> [String; 2] {
 
 #[rocket::async_test]
 async fn r36_f16_every_json_reader_trims_addresses_and_names_what_is_inside() {
-    // more letters than one account may cause
+    // without limits: the test sends more letters than one account may cause
     let app = support::configured("[default.vestibule.limits]\nenabled = false").await;
     let ada = app.signed_in(ADA).await;
     let with_password = |email: &str| json!({ "email": email, "password": PASSWORD });
@@ -70,7 +70,7 @@ async fn r36_f16_every_json_reader_trims_addresses_and_names_what_is_inside() {
             }
         }
     }
-    // and whatever was trimmed is one address
+    // all spellings, trimmed, are one address
     assert_eq!(texts(&app, "SELECT email FROM sign_ups").await, [BOB]);
 }
 
@@ -82,7 +82,7 @@ async fn r36_f16_every_form_trims_addresses_and_names_what_is_inside() {
         for email in around(pasted, ADA) {
             let mut browser = Browser::signed_in(&app, &email, PASSWORD).await;
             let fields = [("email", email.as_str()), ("current_password", PASSWORD)];
-            // it is the account's own, and that is what the page says
+            // the trimmed address is the account's own, and the page says so
             let page = browser.send("/account/email", &fields).await.page(422, "address");
             assert!(page.body.contains("has already"), "{email:?}: {}", page.body);
             for (path, fields) in [
@@ -180,18 +180,19 @@ async fn f15_pages_and_letters_show_addresses_as_people_write_them() {
         let letter = letters.iter().find(|letter| letter.name == name).expect(name);
         assert!(letter.text.contains(NEW), "{name}: {}", letter.text);
     }
-    // programs get what is stored
+    // programs get the stored form
     let fields = [&sign_in_fields()[..2], &[("username", NEW), ("password", PASSWORD)]].concat();
     let access = tokens(app.token(&fields).await).await.access;
     let me = app.client.get("/v1/me").header(bearer(&access)).dispatch().await;
     let me: Value = me.into_json().await.unwrap();
     assert_eq!(me["email"], stored.as_str());
-    // and what may be mistaken is shown as it is stored
+    // an address with look-alike letters is shown in its stored form
     let page = submit(&app, "/account/forgotten-password", &[("email", "ada@аррӏе.example")]).await;
     assert!(page.body.contains("ada@xn--80ak6aa92e.example"), "{}", page.body);
 }
 
-/// Method, path with its places filled in, and content type of every operation that takes a body.
+/// Method, path with its parameters filled in, and content type of every operation that takes a
+/// body.
 async fn bodies(app: &TestApp) -> Vec<(Method, String, String)> {
     let document = app.client.get("/openapi.json").dispatch().await;
     let document: Value = document.into_json().await.unwrap();
@@ -278,7 +279,7 @@ async fn r3_f17_every_route_reads_content_headers_as_the_standard_writes_them() 
             assert!(names_it, "{method} {path} {coding}: {answer:?}");
         }
     }
-    // what is read is acted upon
+    // the service acts on the body that it has read
     let request = app.client.post("/oauth/token").body(form(&sign_in_fields()));
     let kind = "application/x-www-form-urlencoded ; charset=\"utf-8\"";
     tokens(request.header(Header::new("Content-Type", kind)).dispatch().await).await;
@@ -300,7 +301,7 @@ async fn r19_f18_invalid_scope_names_what_is_not_allowed() {
     let named = describe(&sign_in_with("account.read orders.read x:y")).await;
     assert!(named.contains("the scope orders.read x:y"), "{named}");
     assert!(!named.contains("account.read"), "{named}");
-    // the form that this test sends has a + for the blank
+    // the test's own form has a `+` for the blank
     assert!(named.contains("%2B"), "{named}");
     let named = describe(&sign_in_with("orders.read")).await;
     assert!(named.contains("orders.read") && !named.contains("%2B"), "{named}");
@@ -313,7 +314,7 @@ async fn r19_f18_invalid_scope_names_what_is_not_allowed() {
         let named = describe(&sign_in_with(malformed)).await;
         assert!(named.contains("malformed"), "{malformed:?}: {named}");
     }
-    // a session has less than its client
+    // a session may have fewer scopes than its client
     let narrow = tokens(app.token(&sign_in_with("account.read")).await).await;
     let refresh = [("grant_type", "refresh_token"), ("client_id", "web")];
     let wider =
@@ -345,7 +346,7 @@ async fn r18_f18_plus_that_is_not_encoded_gets_a_hint_whoever_has_an_account() {
         assert_eq!(answer, ask(&body(other, password)).await, "{other}");
     }
     for (username, password) in [
-        // a form that is encoded has its blanks as +
+        // a form that is percent-encoded has its blanks as `+`
         ("ada%40example.org", "a+wrong+long+password"),
         ("ada%2Btag%40example.org", "a+wrong+long+password"),
         ("ada+tag%40example.org", "a+wrong+long+password"),

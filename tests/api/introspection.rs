@@ -1,4 +1,4 @@
-//! Introspection (RFC 7662): R32.
+//! Tests of introspection (RFC 7662): R32.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn r32_who_does_not_authenticate_is_told_nothing() {
         &[token, ("client_id", "shop")],
         &[token, ("client_id", "shop"), ("client_secret", "")],
         &[token, ("client_id", "shop"), ("client_secret", "wrong")],
-        // a public client cannot show that it is the one it says
+        // a public client cannot authenticate
         &[token, ("client_id", "web")],
         &[token, ("client_id", "web"), ("client_secret", "")],
         &[token, ("client_id", "web"), ("client_secret", SECRET)],
@@ -133,7 +133,7 @@ async fn r32_a_live_access_token_is_described() {
     });
     assert_eq!(introspect(&app, "api", &pair.access).await, expected);
 
-    // a refresh token is no bearer token, and lives as long as its session idles
+    // a refresh token is no bearer token, and lives until its session has idled too long
     let mut expected = expected;
     expected["exp"] = json!(now + 14 * 24 * 3_600);
     expected.as_object_mut().unwrap().remove("token_type");
@@ -150,11 +150,11 @@ async fn r32_a_narrowed_token_has_its_own_scope_and_each_its_own_time() {
     let now = BEGINNING.unix_millis() / 1_000;
     let told = introspect(&app, "api", &narrow.access).await;
     assert_eq!((&told["scope"], &told["iat"]), (&json!("account.read"), &json!(now + 60)));
-    // the preceding one as it was
+    // the preceding access token keeps its own scope
     let told = introspect(&app, "api", &first.access).await;
     assert_eq!(told["scope"], "account.read account.write");
     assert_eq!((&told["iat"], &told["exp"]), (&json!(now), &json!(now + 900)));
-    // the session's scope is not narrowed
+    // the session keeps its whole scope
     let told = introspect(&app, "api", &narrow.refresh).await;
     assert_eq!(told["scope"], "account.read account.write");
     assert_eq!(told["iat"], now + 60);
@@ -226,7 +226,7 @@ async fn r32_r23_to_introspect_a_token_is_to_see_it_in_use() {
     let app = app().await;
     let first = sign_in(&app).await;
     let second = refreshed(&app, &first.refresh).await;
-    // while nobody has seen the new pair, the old token gets it again
+    // until the new pair is used, the old token gets the same pair again
     app.advance(MINUTE);
     assert_eq!(refreshed(&app, &first.refresh).await.refresh, second.refresh);
     assert!(is_active(&app, &first.refresh).await, "the predecessor still answers");
@@ -239,7 +239,7 @@ async fn r32_r23_to_introspect_a_token_is_to_see_it_in_use() {
     assert!(!is_active(&app, &second.refresh).await);
 }
 
-/// RFC 7662 §2.2: `iat` is when this token was issued.
+/// RFC 7662 §2.2: `iat` is the instant at which this token was issued.
 #[rocket::async_test]
 async fn r32_a_predecessor_is_not_described_as_its_successor() {
     let app = app().await;
@@ -260,20 +260,22 @@ async fn r32_to_introspect_is_no_way_to_end_a_session() {
     let second = refreshed(&app, &first.refresh).await;
     let third = refreshed(&app, &second.refresh).await;
     app.advance(MINUTE);
-    // presented to the token endpoint, it would be theft
+    // presented to the token endpoint, this token would count as theft
     assert!(!is_active(&app, &first.refresh).await);
     assert_eq!(warnings(&app).await, 0);
     refreshed(&app, &third.refresh).await;
 }
 
-/// What the guard and introspection say of the pair's tokens, which has to be the same.
+/// Checks that the bearer guard and introspection agree on the pair's tokens, and returns their
+/// verdict.
 async fn agreed(app: &TestApp, pair: &Tokens, what: &str) -> bool {
     let open = opens(app, &pair.access).await;
     assert_eq!(is_active(app, &pair.access).await, open, "{what}: guard and introspection");
     open
 }
 
-/// A sign-in through a client of the database, which is ended in each of these ways.
+/// Signs in through a client of the database, ends that sign-in by `end`, and checks that no token
+/// is active.
 async fn ended_by(what: &str, end: impl AsyncFnOnce(&TestApp, &Tokens, &Signed<'_>)) {
     let app = app().await;
     add(&app, "desk", &confidential()).await;
@@ -284,7 +286,7 @@ async fn ended_by(what: &str, end: impl AsyncFnOnce(&TestApp, &Tokens, &Signed<'
     end(&app, &pair, &other).await;
     assert!(!agreed(&app, &pair, what).await, "{what}: after");
     assert!(!is_active(&app, &pair.refresh).await, "{what}: the refresh token");
-    // whatever the clock does
+    // a clock that steps back revives no token
     app.step_back(MINUTE);
     let is_by_clock = what.starts_with("by the clock");
     assert!(is_by_clock || !agreed(&app, &pair, what).await, "{what}: with the clock set back");

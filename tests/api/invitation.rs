@@ -1,4 +1,5 @@
-//! Accounts that the operator makes: their owners choose the first password by a link.
+//! Tests of invitations: the operator makes an account, and its owner chooses the first password by
+//! a link.
 
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ async fn r43_an_expired_invitation_is_renewed_as_one() {
     let fresh = token_in(&app, "invitation", ADA).await;
     app.advance(DAY * 7 - Duration::from_secs(1));
     press(&app, &fresh, PASSWORD).await.page(200, "Your password is set");
-    // an account with a password is invited no more
+    // an account with a password gets no invitation
     let sent = letters(&app, ADA).await.len();
     for token in [&token, &fresh] {
         renew(&app, token).await;

@@ -1,4 +1,4 @@
-//! Every operation that posts a letter is limited, and so is every kind of letter (S10).
+//! Tests that every operation that posts a letter is limited, and every kind of letter (S10).
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
@@ -24,11 +24,11 @@ use crate::support_pages::{Answer, OTHER, dump_of, post};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Of one network, and of three others.
+/// An address in one network; the next line has three in other networks.
 const HERE: &str = "203.0.113.66";
 const ELSEWHERE: [&str; 3] = ["192.0.2.1", "198.51.100.1", "2001:db8::1"];
 
-/// What limits the letters of an operation.
+/// The limit on the letters of an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Limited {
     /// `sign_ups_*`, by network.
@@ -37,16 +37,17 @@ enum Limited {
     AsRequest,
     /// `requests_*` and `requests_per_account`.
     AsRequestOfAccount,
-    /// `notices_per_hour`: the owner gets such a notice, and nobody else.
+    /// `notices_per_hour`: the notice goes to the account's owner only.
     AsNotice,
-    /// A refresh token that was spent before ends a session. Each such letter takes a session, and so a
-    /// sign-in; and `notices_per_hour` holds for them.
+    /// A refresh token that was spent before ends a session. Each such letter costs a session, and
+    /// so a sign-in; `notices_per_hour` limits them as well.
     AsSignIn,
     /// The operation posts no letter.
     Nothing,
 }
 
-/// What limits each operation that changes anything; a new one fails here until it is decided.
+/// The limit of each operation that changes data. A new operation fails here until the test names
+/// its limit.
 fn limit_of(operation: &str) -> Limited {
     match operation {
         "signUp" | "pressSignUp" => Limited::AsSignUp,
@@ -81,12 +82,12 @@ fn limit_of(operation: &str) -> Limited {
     }
 }
 
-/// Of Ada, signed in by both ways, or of several people of whom each has a link that has expired.
+/// A service in which Ada is signed in both ways, and several people have an expired link each.
 struct World<'a> {
     app: &'a TestApp,
     ada: Signed<'a>,
     browser: Browser<'a>,
-    /// Tokens of links that have expired and can be renewed, by the operation that renews them.
+    /// Tokens of expired links that can be renewed, by the operation that renews them.
     expired: Vec<(&'static str, Vec<String>)>,
 }
 
@@ -111,7 +112,7 @@ impl<'a> World<'a> {
             }
             expired.push((id, tokens));
         }
-        // all of them are over by then, and nothing is counted any more
+        // all links have expired by then, and no limit counts them any more
         app.advance(7 * DAY);
         app.account(ADA).await;
         let browser = Browser::signed_in(app, ADA, PASSWORD).await;
@@ -119,7 +120,7 @@ impl<'a> World<'a> {
         Self { app, ada, browser, expired }
     }
 
-    /// The token of a fresh link that this operation renews.
+    /// The token of a new link that this operation renews.
     async fn link(app: &TestApp, id: &str, email: &str) -> String {
         match id {
             "renewActivation" => {
@@ -144,7 +145,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Sends the operation once. Each time it would post a letter to somebody else.
+    /// Sends the operation once. Each call would post a letter to another recipient.
     async fn send(&self, id: &str, number: usize, address: &str) -> u16 {
         let fresh = format!("fresh{number}@example.org");
         let post = |path: &'static str| self.app.client.post(path);
@@ -181,12 +182,12 @@ impl<'a> World<'a> {
     }
 }
 
-/// Operations whose letters a caller asks for, with what limits them.
+/// The operations whose letters a caller asks for, with their limits.
 async fn asking() -> Vec<(String, Limited)> {
     let document = document(&support::app().await).await;
     let mut asking = vec![];
     for (_, method, operation) in operations(&document) {
-        // GET posts nothing, as it changes nothing
+        // GET posts no letter, as it changes nothing
         if method == Method::Get {
             continue;
         }
@@ -214,7 +215,7 @@ async fn s10_every_operation_that_asks_for_a_letter_counts_by_network() {
         }
         assert_eq!(world.send(&id, 4, HERE).await, 429, "{id} ({limit:?})");
         assert!(world.send(&id, 5, ELSEWHERE[0]).await < 400, "{id}");
-        // all requests share one count, and sign-ups another
+        // all requests share one count, and sign-ups have another
         let other = if limit == Limited::AsSignUp { "signUp" } else { "requestPasswordReset" };
         assert_eq!(world.send(other, 6, HERE).await, 429, "{other} after {id}");
     }
@@ -234,12 +235,12 @@ async fn s10_every_operation_of_an_account_that_asks_for_a_letter_counts_by_acco
             let answer = world.send(&id, number, address).await;
             assert_eq!(answer == 429, number == 2, "{id} from {address}: {answer}");
         }
-        // by either way, and nothing was posted
+        // the API and the page share the count, and no letter was posted
         for other in ["changeEmail", "pressEmail"] {
             assert_eq!(world.send(other, 2, HERE).await, 429, "{other} after {id}");
         }
         assert!(letters(&app, "fresh2@example.org").await.is_empty());
-        // another account has its own
+        // another account has its own count
         let bob = app.signed_in(BOB).await;
         let body = json!({ "email": "fresh2@example.org", "password": PASSWORD });
         assert_eq!(post_as(&bob, "/v1/me/email", &body).await.status, Status::Accepted);
@@ -251,7 +252,8 @@ async fn s10_every_operation_of_an_account_that_asks_for_a_letter_counts_by_acco
     assert_eq!(tried, 2);
 }
 
-/// A wrong password asks for nothing, and what is refused before the hash costs no try.
+/// S10: a request over the limit is refused before the hash, so a wrong password in it costs no
+/// attempt.
 #[rocket::async_test]
 async fn s10_a_request_of_an_account_is_refused_before_its_password_is_looked_at() {
     let app = support::configured("[default.vestibule.limits]\nrequests_per_account = 1").await;
@@ -285,7 +287,7 @@ async fn s10_renewals_of_a_change_of_address_count_for_its_account() {
     };
     for expected in [202, 202, 429] {
         let token = token_in(&app, "email-change", NEW).await;
-        // one that still works asks for nothing
+        // a link that still works posts no letter
         for _ in 0..5 {
             assert_eq!(renew(&token).await, 202);
         }
@@ -295,7 +297,7 @@ async fn s10_renewals_of_a_change_of_address_count_for_its_account() {
     assert_eq!(letters(&app, NEW).await.len(), 3);
 }
 
-/// The place of each kind in [`kinds`]; a new one does not compile until it is decided.
+/// The index of each kind in [`kinds`]. A new kind does not compile until its index is chosen.
 const fn place_of(cause: &LetterRequest) -> usize {
     match cause {
         LetterRequest::SignUp { .. } => 0,
@@ -312,7 +314,7 @@ const fn place_of(cause: &LetterRequest) -> usize {
     }
 }
 
-/// Every kind of letter, with what limits it.
+/// Every kind of letter, with its limit.
 fn kinds(at: Timestamp, change: EmailChangeId) -> [(LetterRequest, LetterCap); 11] {
     let caller = ClientInfo::default();
     let moved = EmailAddress::parse(NEW).unwrap();
@@ -326,9 +328,9 @@ fn kinds(at: Timestamp, change: EmailChangeId) -> [(LetterRequest, LetterCap); 1
         (LetterRequest::email_changed(at, &moved), LetterCap::PerNotice),
         (LetterRequest::account_deleted(at, false), LetterCap::PerNotice),
         (LetterRequest::session_ended(at, "web".to_owned(), None), LetterCap::PerNotice),
-        // a thief is to hide no change that its victim can stop
+        // a thief must not be able to suppress the notice of a change that its victim can stop
         (LetterRequest::email_change_notice(change, at, None), LetterCap::None),
-        // the operator may write as often as they like
+        // the operator may write without a limit
         (LetterRequest::OperatorReset, LetterCap::None),
     ]
 }
@@ -343,7 +345,7 @@ async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
     for (place, cap) in kinds(BEGINNING, some_change).map(|(_, cap)| cap).into_iter().enumerate() {
         let toml = "[default.vestibule.limits]\nletters_per_hour = 4\nnotices_per_hour = 3";
         let app = support::configured(toml).await;
-        // somebody for whom each kind has something to say
+        // an account for which each kind of letter has content
         let ada = app.signed_in(ADA).await;
         let body = json!({ "email": NEW, "password": PASSWORD });
         assert_eq!(post_as(&ada, "/v1/me/email", &body).await.status, Status::Accepted);
@@ -375,7 +377,7 @@ async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
         };
         assert_eq!(sent(app.letters_to(to).await.len()), expected, "{place}: {cap:?}");
         if cap == LetterCap::PerNotice {
-            // another kind has its own; the rest waits
+            // another kind has its own limit; the rest waits
             let other = if place == 5 { 6 } else { 5 };
             let (cause, _) = kinds(BEGINNING, change).into_iter().nth(other).unwrap();
             post_letter(&app, to, id, &cause).await;
@@ -496,7 +498,7 @@ async fn s10_of_letters_that_were_put_off_before_one_is_sent() {
     app.account(ADA).await;
     app.advance(2 * HOUR);
     let before = letters(&app, ADA).await.len();
-    // as a former version left them
+    // rows as a former version wrote them
     let email = EmailAddress::parse(ADA).unwrap();
     let cause =
         serde_json::to_string(&LetterRequest::sign_up(BEGINNING, &ClientInfo::default())).unwrap();
@@ -566,7 +568,7 @@ async fn s10_r47_notices_hold_no_link_back_that_the_owner_asks_for() {
     assert_eq!((all.len(), all.last().copied()), (before + 1, Some("password-reset")));
 }
 
-/// Where letters are posted in the source, by file and function, with what limits them there.
+/// Where the source posts letters, by file and function, with the limit there.
 const POSTED_IN: [(&str, &str, &str); 14] = [
     ("accounts/deletion.rs", "close_within", "a notice"),
     ("accounts/email_change.rs", "confirm_email_change", "a notice"),

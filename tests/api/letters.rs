@@ -1,4 +1,4 @@
-//! Letters as they go over the wire (R36, R37, R48, R49).
+//! Tests of letters as they are sent (R36, R37, R48, R49).
 
 #![expect(
     clippy::expect_used,
@@ -25,7 +25,7 @@ use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, open, post, rows, submit, unescape};
 
-/// A part of a message: its headers by lower-case name, and its body as it stands there.
+/// A part of a message: its headers by lower-case name, and its encoded body.
 #[derive(Debug)]
 pub struct Part {
     pub headers: BTreeMap<String, String>,
@@ -75,7 +75,7 @@ impl Part {
     }
 }
 
-/// HTML with characters in the place of decimal references to them.
+/// The HTML with decimal character references replaced by their characters.
 fn dereferenced(html: &str) -> String {
     let mut pieces = html.split("&#");
     let mut text = pieces.next().unwrap().to_owned();
@@ -109,7 +109,7 @@ fn unquote(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// RFC 2047.
+/// Decodes the encoded words of a header (RFC 2047).
 pub fn unword(header: &str) -> String {
     let mut decoded = String::new();
     let mut was_encoded = false;
@@ -132,7 +132,7 @@ pub fn unword(header: &str) -> String {
     decoded
 }
 
-/// Checks what holds for every message, and takes it apart.
+/// Checks the rules for every message, and parses it.
 pub fn message(raw: &[u8]) -> Part {
     let raw = String::from_utf8(raw.to_vec()).expect("UTF-8");
     assert!(raw.is_ascii(), "7 bits only");
@@ -147,7 +147,7 @@ pub fn message(raw: &[u8]) -> Part {
     message
 }
 
-/// Checks that the letter is one text and one HTML part that say what it says.
+/// Checks that the letter has one text part and one HTML part, and returns their contents.
 fn parts(letter: &SentLetter) -> (String, String) {
     let message = message(&letter.raw);
     let parts = message.parts();
@@ -363,7 +363,7 @@ async fn r49_the_file_transport_writes_private_files_that_hold_the_letter() {
     assert_eq!(names.len(), 2, "nothing unfinished stays: {names:?}");
 }
 
-/// Every letter that there is, over the renderer that sends them, in every language.
+/// Renders every sample letter in every language with the service's own renderer.
 #[test]
 fn every_sample_renders_and_says_the_same_in_text_and_html() {
     let messages = Messages::load(None, "en").unwrap();
@@ -456,8 +456,8 @@ fn render(renderer: &Renderer, letter: &Letter, tag: &str) -> Rendered {
         .unwrap()
 }
 
-/// F8: each link is whole in the source of the letter, on one line of 7 bits, and in what programs make of
-/// it, whatever the language and the names say.
+/// F8: each link is whole in the source of the letter, on one line of 7 bits, and in the decoded
+/// text, for every language and every name.
 #[test]
 fn r49_f8_every_link_arrives_whole_in_every_language_and_with_every_name() {
     let messages = Messages::load(None, "en").unwrap();
@@ -482,7 +482,7 @@ fn r49_f8_every_link_arrives_whole_in_every_language_and_with_every_name() {
                 assert_eq!(encoding(&parts[0]), if is_ascii { "7bit" } else { "base64" });
                 assert_eq!(encoding(&parts[1]), "7bit", "{}", letter.name());
 
-                // and by a decoder that is not ours
+                // another library's decoder reads the same
                 let parsed = mail_parser::MessageParser::new().parse(&raw).expect("a message");
                 let theirs = parsed.body_text(0).unwrap().replace("\r\n", "\n");
                 assert_eq!(theirs.trim_end(), rendered.text.trim_end());
@@ -532,7 +532,8 @@ async fn r49_f6_any_name_in_one_line_names_the_service_and_its_sender() {
     }
 }
 
-/// Whoever has the account can get at it again; whoever has not, learns nothing by the letter.
+/// A notice tells the account's owner how to regain the account, and gives another reader no way
+/// in.
 #[test]
 fn notices_lead_to_a_new_password_and_carry_no_way_in() {
     let messages = Messages::load(None, "en").unwrap();

@@ -1,4 +1,4 @@
-//! Guessing at passwords (R20, R42).
+//! Tests of the limits on guessing passwords (R20, R42).
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
@@ -19,14 +19,14 @@ use crate::support_accounts::{BOB, Browser, NEW, accounts, post_as, put_as};
 use crate::support_pages::{Answer, OTHER, dump_of, submit, texts};
 
 const WRONG: &str = "incorrect horse battery staple";
-/// Where Ada is at home, and where nobody is whom we know.
+/// Ada's home address, and an address where no one has signed in.
 const HOME: &str = "192.0.2.10";
 const STRANGER: &str = "203.0.113.66";
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
-/// How long after the last wrong password one of those in a row is forgotten.
+/// How long after the last wrong password one failure of the row is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(90 * 24 * 36);
-/// The tries that nobody has to wait for, and those in a row that there are at all.
+/// The free attempts without a delay, and the most failures in a row.
 const FREE: usize = 10;
 const IN_A_ROW: usize = 100;
 
@@ -46,7 +46,7 @@ fn sign_in_request<'a>(
     from(request, address).body(form(&fields))
 }
 
-/// The status, and how long to wait, of a sign-in whose form is checked.
+/// The status and `Retry-After` of a sign-in. Checks the form of the answer.
 async fn judged(response: LocalResponse<'_>) -> (u16, Option<u64>) {
     let wait = header(&response, "Retry-After").map(|value| value.parse().expect("whole seconds"));
     let status = response.status();
@@ -80,7 +80,7 @@ async fn is_let_in(app: &TestApp, address: &str, password: &str) -> bool {
     signing_in(app, address, ADA, password).await.0 == 200
 }
 
-/// Guesses until there is a wait.
+/// Guesses until the limit imposes a delay.
 async fn use_up(app: &TestApp, address: &str, username: &str) {
     for _ in 0..FREE {
         assert_eq!(guess(app, address, username).await.0, 400);
@@ -110,7 +110,7 @@ async fn r20_delays_grow_and_are_as_long_as_they_say() {
         delay = (2 * delay).min(900);
         assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(delay)));
     }
-    // the owner waits no longer than everybody else, and then has tries of their own there
+    // the owner waits as long as a stranger, and then has attempts of their own from there
     app.advance(Duration::from_secs(delay));
     assert!(is_let_in(&app, STRANGER, PASSWORD).await);
     use_up(&app, STRANGER, ADA).await;
@@ -127,7 +127,7 @@ async fn r20_a_name_that_nobody_has_is_limited_alike() {
         let address = format!("203.0.113.{number}");
         let mut answers = vec![];
         for attempt in 0..FREE + 4 {
-            // the spelling does not matter
+            // the spelling of the name does not matter
             let typed = if attempt % 2 == 0 { name.to_owned() } else { format!(" {name}") };
             answers.push(guess(&app, &address, &typed).await);
             app.advance(SECOND / 2);
@@ -145,7 +145,7 @@ async fn r20_a_hundred_in_a_row_and_no_more() {
     assert!(is_let_in(&app, HOME, PASSWORD).await);
     let mut tried = 0;
     for number in 0..IN_A_ROW + 20 {
-        // wherever it comes from, and however long one waits
+        // from any address and with any pause
         let address = format!("203.0.113.{}", number % 200);
         tried += usize::from(guess(&app, &address, ADA).await.0 == 400);
         app.advance(HOUR / 4);
@@ -154,23 +154,23 @@ async fn r20_a_hundred_in_a_row_and_no_more() {
     let (status, wait) = signing_in(&app, STRANGER, ADA, PASSWORD).await;
     let wait = wait.unwrap();
     assert!(status == 429 && wait > 10 * 3_600 && wait < 22 * 3_600, "{wait:?}");
-    // the owner gets in where they have been, and that changes nothing elsewhere
+    // the owner gets in at a known place, which changes nothing elsewhere
     assert!(is_let_in(&app, HOME, PASSWORD).await);
     assert_eq!(signing_in(&app, STRANGER, ADA, PASSWORD).await, (429, Some(wait)));
 
-    // one is forgotten after 21.6 h without a failure, and then there is one try
+    // one failure is forgotten after 21.6 h without a new one, which gives one attempt
     app.advance(Duration::from_secs(wait) - Duration::from_millis(1));
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(1)));
     app.advance(Duration::from_millis(1));
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(FORGOTTEN_AFTER.as_secs())));
-    // and all of them after 90 days
+    // all failures are forgotten after 90 days
     app.advance(FORGOTTEN_AFTER * 100);
     use_up(&app, STRANGER, ADA).await;
 }
 
-/// The owner mistypes where they never were, gets it right, and is at home there; elsewhere what was
-/// wrong is forgotten evenly.
+/// The owner mistypes at a new place and then gets it right: the failures there are forgiven, and
+/// the place is known. Elsewhere the failures are forgotten one by one.
 #[rocket::async_test]
 async fn r20_s13_mistyping_at_a_new_place_is_forgiven_there_at_once_and_elsewhere_in_time() {
     let app = support::app().await;
@@ -183,7 +183,7 @@ async fn r20_s13_mistyping_at_a_new_place_is_forgiven_there_at_once_and_elsewher
     }
     assert!(is_let_in(&app, HOME, PASSWORD).await);
     use_up(&app, HOME, ADA).await;
-    // elsewhere there is one try once one is forgotten, and as many as are after a while
+    // elsewhere each forgotten failure gives one attempt
     app.advance(FORGOTTEN_AFTER);
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(1)));
@@ -201,9 +201,9 @@ async fn r20_strangers_lock_nobody_out_who_is_at_home() {
     assert!(is_let_in(&app, HOME, PASSWORD).await);
     use_up(&app, STRANGER, ADA).await;
     assert!(is_let_in(&app, HOME, PASSWORD).await);
-    // which gives strangers nothing
+    // the owner's success gives strangers no attempt
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(1)));
-    // from home one guesses no better than from elsewhere
+    // a guesser at the owner's place has no more attempts than elsewhere
     use_up(&app, HOME, ADA).await;
     assert_eq!(signing_in(&app, HOME, ADA, PASSWORD).await, (429, Some(1)));
     app.advance(SECOND);
@@ -222,7 +222,7 @@ async fn r20_at_home_nobody_waits_for_strangers_on_the_same_network() {
     }
     assert_eq!(signing_in(&app, HOME, BOB, PASSWORD).await, (429, Some(300)));
     assert!(is_let_in(&app, HOME, PASSWORD).await);
-    // and what goes wrong there is not held against the others
+    // failures at that place do not count against other places
     app.advance(Duration::from_secs(300));
     for _ in 0..5 {
         assert_eq!(guess(&app, HOME, ADA).await.0, 400);
@@ -239,13 +239,13 @@ async fn r20_a_reset_unlocks_and_ends_the_places_that_were_known() {
     assert_eq!(signing_in(&app, HOME, ADA, PASSWORD).await.0, 429);
     reset(&app, OTHER).await;
     assert!(is_let_in(&app, HOME, OTHER).await);
-    // who knew the old password has no tries of their own any more
+    // a place that used the old password has no attempts of its own any more
     use_up(&app, "203.0.113.67", ADA).await;
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 429);
     assert!(is_let_in(&app, HOME, OTHER).await);
 }
 
-/// For all that a test sends at once.
+/// Room in flight for all requests that a test sends at once.
 const ROOM_TO_WAIT: &str = "[default.vestibule.admission]\nin_flight = 4_000\n";
 
 #[rocket::async_test]
@@ -253,7 +253,7 @@ async fn r20_many_at_once_get_no_further_than_one_after_the_other() {
     const AT_ONCE: usize = 200;
     let app = Arc::new(support::configured(ROOM_TO_WAIT).await);
     app.account(ADA).await;
-    // one name from many addresses, and one of nobody
+    // one name from many addresses, for an account and for an unknown name
     for (name, first) in [(ADA, "203.0.113"), ("nobody@example.org", "198.51.100")] {
         let all: Vec<_> = (0..AT_ONCE)
             .map(|number| {
@@ -298,7 +298,8 @@ async fn r20_many_right_passwords_at_once_are_no_guessing() {
     }
 }
 
-/// Half of what may be under way may wait for tries, and half of that for those of one name.
+/// At most half of the requests in flight may wait for attempts, and at most half of those for one
+/// name.
 #[rocket::async_test]
 async fn r51_those_who_wait_to_try_a_password_leave_room_for_others() {
     let toml = "[default.vestibule.admission]\nin_flight = 16\n\
@@ -326,12 +327,12 @@ async fn r51_those_who_wait_to_try_a_password_leave_room_for_others() {
     let (held, let_go) = (Notify::new(), Notify::new());
     let crowd = async {
         held.notified().await;
-        // each name has one try at a time, which the first has; four wait
+        // each name has one attempt at a time, which the first request holds; four wait
         let under_way = |name: &str| (0..5).map(|_| begin(name).unwrap()).collect::<Vec<_>>();
         let ada = under_way("ada@example.org");
         put_off("ada@example.org");
         let bob = under_way("bob@example.org");
-        // whoever has to wait for nobody is let in, and nobody else by now
+        // a request that waits for no other is let in; all others are refused by now
         let cyd = begin("cyd@example.org").unwrap();
         put_off("cyd@example.org");
         drop(ada);
@@ -339,7 +340,7 @@ async fn r51_those_who_wait_to_try_a_password_leave_room_for_others() {
         drop((bob, cyd, waiting));
         let_go.notify_one();
     };
-    // nobody's failure can be noted, and so nobody is done
+    // the writer is held, so no failure can be recorded and no attempt ends
     join(hold_the_writer(&app, &held, &let_go), crowd).await;
     let ada = guess_on_the_page("ada@example.org").dispatch().await;
     assert_eq!(ada.status(), Status::UnprocessableEntity);
@@ -352,7 +353,7 @@ async fn r20_addresses_are_limited_over_all_names() {
     app.account(ADA).await;
     app.account(BOB).await;
     for number in 0..20 {
-        // one's own successes between them help nobody
+        // a guesser's own successes in between do not help
         if number % 5 == 0 {
             assert_eq!(signing_in(&app, STRANGER, BOB, PASSWORD).await.0, 200);
         }
@@ -398,7 +399,7 @@ async fn r20_one_network_is_one_whatever_it_says_of_itself() {
     assert_eq!(tried(&app, Some("2001:db8:1:2:3:4:5:6"), &[]).await, 429);
     assert_eq!(tried(&app, Some("2001:db8:1:3::1"), &[]).await, 400, "another /64");
 
-    // nobody says where they come from but a proxy that is trusted
+    // headers that name an address count only from a trusted proxy
     let app = support::configured(toml).await;
     for forged in 1..=4 {
         let other = format!("198.51.100.{forged}");
@@ -414,7 +415,7 @@ async fn r20_one_network_is_one_whatever_it_says_of_itself() {
     assert_eq!(tried(&app, Some(STRANGER), &[("X-Forwarded-For", "192.0.2.99")]).await, 429);
     assert_eq!(tried(&app, Some(STRANGER), &[]).await, 429);
     assert_eq!(tried(&app, Some("::ffff:203.0.113.66"), &[]).await, 429);
-    // what was written before the proxy's own counts for nothing
+    // entries before the proxy's own do not count
     for forged in 1..=4 {
         let list = format!("198.51.100.{forged}, 192.0.2.200");
         assert_eq!(tried(&app, Some("10.0.0.1"), &[("X-Forwarded-For", &list)]).await, 400);
@@ -423,7 +424,7 @@ async fn r20_one_network_is_one_whatever_it_says_of_itself() {
     assert_eq!(tried(&app, Some("10.0.0.1"), &list).await, 429);
     assert_eq!(tried(&app, Some("10.0.0.1"), &[("X-Forwarded-For", "192.0.2.201")]).await, 400);
 
-    // what cannot be read, or is not there, is one and the same
+    // unreadable and missing addresses count as one address
     let app = support::configured(toml).await;
     for nonsense in ["", "unknown", "192.0.2.1:port", "a, b"] {
         assert_eq!(tried(&app, Some("10.0.0.1"), &[("X-Forwarded-For", nonsense)]).await, 400);
@@ -537,12 +538,12 @@ async fn r20_a_clock_that_steps_locks_nobody_out_and_gives_nothing_away() {
     let app = support::app().await;
     app.account(ADA).await;
     use_up(&app, STRANGER, ADA).await;
-    // a little, as the clocks of two nodes differ: one waits for that, too
+    // the clock steps back a little, as between two nodes: the delay grows by that
     app.step_back(30 * SECOND);
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(31)));
     app.advance(31 * SECOND);
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
-    // and far: then there is one try, and the next waits as ever
+    // the clock steps back far: one attempt is free, and the next waits as usual
     app.step_back(5 * HOUR);
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(4)));
@@ -560,7 +561,8 @@ async fn r20_all_places_where_a_password_is_checked_are_limited() {
     let email = json!({ "email": NEW, "password": WRONG });
     let deletion = json!({ "password": WRONG });
     let page = [("email", ADA), ("password", WRONG)];
-    // five at each of the two places to sign in, two at five for callers who are signed in
+    // five failures at each of the two places to sign in, and two at each of the five operations
+    // for callers who are signed in
     for round in 0..5 {
         if round < 2 {
             assert_eq!(put_as(&app, token, "/v1/me/password", &change).await.status.code, 422);
@@ -588,7 +590,7 @@ async fn r20_all_places_where_a_password_is_checked_are_limited() {
         );
     }
     let before = dump_of(&app, "accounts").await;
-    // now even the right one is not looked at
+    // now the service refuses even the right password unchecked
     let right = json!({ "current_password": PASSWORD, "new_password": OTHER });
     let refused = put_as(&app, token, "/v1/me/password", &right).await.problem(429, "rate-limited");
     assert_eq!(refused.header("retry-after"), "1");
@@ -642,7 +644,7 @@ async fn r20_no_name_and_no_address_is_stored() {
             }
         }
     }
-    // the janitor forgets, in the end
+    // the janitor purges the failures in the end
     app.advance(91 * 24 * HOUR);
     app.purge().await;
     for table in ["guesses", "networks", "places"] {
@@ -672,9 +674,9 @@ async fn r20_a_node_takes_so_many_from_wherever_they_come() {
     app.account(BOB).await;
     assert!(is_let_in(&app, HOME, PASSWORD).await);
     for number in 0..20 {
-        // right passwords use nothing up
+        // right passwords use up no attempts
         assert_eq!(signing_in(&app, &format!("198.51.100.{number}"), BOB, PASSWORD).await.0, 200);
-        // each from another network
+        // each guess comes from another network
         let (address, name) = (format!("203.0.{number}.1"), format!("{number}@example.org"));
         assert_eq!(guess(&app, &address, &name).await.0, 400);
     }
@@ -697,8 +699,8 @@ async fn r20_nothing_is_limited_where_limits_are_switched_off() {
     }
 }
 
-/// Of the account nothing is left. What strangers tried for the name is, as for a name without an
-/// account: otherwise they would see that there was one.
+/// A deletion removes the account's own failures. Strangers' failures for the name stay, as for a
+/// name without an account: otherwise strangers would see that the account existed.
 #[rocket::async_test]
 async fn s13_a_deletion_takes_the_failures_of_the_account_along_and_not_those_of_strangers() {
     let app = support::app().await;

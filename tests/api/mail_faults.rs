@@ -1,4 +1,5 @@
-//! Whose fault it is that a letter does not leave: the recipient's, the mail server's or ours (R48).
+//! Tests of who is at fault when a letter does not leave: the recipient, the mail server or the
+//! service (R48).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -52,7 +53,7 @@ async fn with_state(app: &TestApp, state: LetterState) -> usize {
     outbox(app).await.iter().filter(|letter| letter.state == state).count()
 }
 
-/// Lets time pass in steps of `step`, with the courier at work.
+/// Lets `steps` times `step` pass, with the courier at work.
 async fn lives(app: &TestApp, steps: usize, step: Duration) {
     for _ in 0..steps {
         app.deliver().await;
@@ -61,7 +62,7 @@ async fn lives(app: &TestApp, steps: usize, step: Duration) {
     app.deliver().await;
 }
 
-/// What a server does to a letter: the step, by its name, and the act.
+/// A mail server's behaviour for a letter: the name of the step, and the act.
 type Play = (&'static str, Act);
 
 fn plays(server: &SmtpServer, (at, act): Play, to_whom: fn(&str) -> bool) {
@@ -109,7 +110,7 @@ async fn r48_s17_poisoned_recipients_delay_no_other_letter() {
             sign_up(&app, &person(round)).await;
             app.deliver().await;
             assert_eq!(server.letters_to(&person(round)).len(), 1, "{play:?}, round {round}");
-            // and while poisoned letters are tried again and again
+            // the service keeps delivering while it retries the poisoned letters
             lives(&app, 3, seconds(7)).await;
         }
         assert_eq!(server.letters().len(), 6, "{play:?}");
@@ -172,7 +173,7 @@ async fn r48_f12_a_refusal_that_meets_everybody_for_an_hour_costs_no_letter() {
         sign_up(&app, ADA).await;
         app.deliver().await;
         assert_eq!(server.letters_to(ADA).len(), 1);
-        // what is connected already would not notice
+        // an open connection would not notice the change
         server.close();
         server.open();
         plays(&server, play, |_| true);
@@ -201,11 +202,11 @@ async fn r48_f12_letters_that_died_go_again_when_the_server_takes_one() {
         sign_up(&app, &person(number)).await;
         app.deliver().await;
     }
-    // this says that the addresses are wrong, so nothing waits
+    // this answer says that the addresses are wrong, so no letter is retried
     assert_eq!(with_state(&app, LetterState::Dead).await, 3);
     lives(&app, 20, seconds(60)).await;
     assert_eq!(with_state(&app, LetterState::Dead).await, 3);
-    // two were the fault of the server, and one address is wrong indeed
+    // two refusals were the server's fault, and one address is really wrong
     plays(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |to| to.starts_with("person1@"));
     sign_up(&app, ADA).await;
     lives(&app, 3, seconds(5)).await;
@@ -258,13 +259,14 @@ async fn r48_f12_a_server_that_takes_one_letter_in_five_gets_all_of_them() {
             true if !seen.fetch_add(1, Ordering::SeqCst).is_multiple_of(5) => act,
             _ => Act::Behave,
         });
-        // one after the other: a refusal that stands alone between two letters that are taken is final
+        // the letters go one after the other: a single refusal between two accepted letters is
+        // final
         for number in 0..20 {
             sign_up(&app, &person(number)).await;
             app.deliver().await;
         }
         lives(&app, 120, seconds(15)).await;
-        // the last ones by their own tries, with pauses that double
+        // the last letters leave by their own retries, with pauses that double
         lives(&app, 40, seconds(900)).await;
         let letters = outbox(&app).await;
         let left = letters.iter().filter(|letter| letter.state == LetterState::Sent).count();

@@ -1,5 +1,5 @@
-//! What happens to letters, whatever the mail server does (R48), and how they look when it has taken
-//! them (R49).
+//! Tests of the delivery of letters under every behaviour of the mail server (R48), and of the
+//! letters that it has accepted (R49).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The service with this mail server, which it waits for no longer than two seconds.
+/// The service with this mail server and a time-out of two seconds.
 async fn app_on(server: &SmtpServer) -> TestApp {
     app_with(&server.url(), "").await
 }
@@ -35,7 +35,7 @@ fn settings(url: &str, more: &str) -> String {
     format!("{mail}smtp_url = \"{url}\"\n{more}")
 }
 
-/// Somebody signs up, which is acknowledged whatever the mail server does.
+/// A person signs up; the service acknowledges that under every behaviour of the mail server.
 async fn sign_up(app: &TestApp, email: &str) {
     assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);
 }
@@ -54,7 +54,7 @@ async fn letter_to(app: &TestApp, email: &str) -> LetterRecord {
     letters.remove(0)
 }
 
-/// Lets a minute pass in steps, with the courier at work, and nothing else.
+/// Lets a minute pass in steps, with only the courier at work.
 async fn within_a_minute(app: &TestApp) {
     for _ in 0..12 {
         app.advance(seconds(5));
@@ -62,7 +62,7 @@ async fn within_a_minute(app: &TestApp) {
     }
 }
 
-/// Each of these people has got one letter.
+/// Checks that each of these people has got one letter.
 fn each_got_one(server: &SmtpServer, people: &[String]) {
     for email in people {
         assert_eq!(server.letters_to(email).len(), 1, "{email}");
@@ -74,8 +74,8 @@ fn people(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("person{number}@example.org")).collect()
 }
 
-/// People sign up while the server plays this for a day; then it behaves, and within a minute each has
-/// their letter, and none was counted as at fault if it was not.
+/// People sign up while the server plays this for a day. Then it behaves: within a minute each
+/// person has their letter, and no letter was counted as at fault.
 async fn outlasts_a_day(plays: impl Fn(&SmtpServer), ends: impl Fn(&SmtpServer), hours: u64) {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
@@ -137,7 +137,7 @@ async fn r48_an_outage_costs_no_letter_a_try() {
         (Some("EHLO"), "421 4.3.2 down"),
         (Some("MAIL"), "421 4.3.2 down"),
     ] {
-        // what is connected already would not notice
+        // an open connection would not notice the change
         server.close();
         server.open();
         match play {
@@ -159,7 +159,7 @@ async fn r48_an_outage_costs_no_letter_a_try() {
         server.behaves();
         within_a_minute(&app).await;
         assert!(outbox(&app).await.iter().all(|letter| letter.state == LetterState::Sent));
-        // and so that the limit of letters in an hour does not matter
+        // so that the hourly limit on letters has no effect
         app.advance(seconds(3_600));
     }
 }
@@ -181,7 +181,7 @@ async fn r48_one_bad_recipient_delays_no_other() {
     app.deliver().await;
     assert_eq!(server.letters().len(), 27);
     let full = letter_to(&app, "person3@example.org").await;
-    // at most once more than its own tries, when the server took others
+    // at most one attempt more than its own retries, made when the server accepted others
     assert!(full.state == LetterState::Waiting && full.tries <= 2, "{full:?}");
     assert_eq!(full.last_error.as_deref(), Some("450 4.2.2 mailbox full"));
     let unknown = letter_to(&app, "person5@example.org").await;
@@ -189,7 +189,7 @@ async fn r48_one_bad_recipient_delays_no_other() {
     assert_eq!(unknown.last_error.as_deref(), Some("550 5.1.1 no such user go [2Jaway"));
     assert_eq!(letter_to(&app, "person7@example.org").await.state, LetterState::Waiting);
 
-    // and so it stays
+    // a new letter leaves at once beside the waiting ones
     sign_up(&app, ADA).await;
     app.deliver().await;
     assert_eq!(server.letters_to(ADA).len(), 1);
@@ -231,7 +231,7 @@ async fn r48_a_letter_that_is_refused_for_now_again_and_again_is_given_up_after_
         if letter.state == LetterState::Dead {
             break;
         }
-        // far from the next try, time flies
+        // far from the next attempt the clock takes larger steps
         if waited > seconds(600) {
             app.advance(seconds(600));
             waited += seconds(600);
@@ -240,7 +240,7 @@ async fn r48_a_letter_that_is_refused_for_now_again_and_again_is_given_up_after_
     assert_eq!(tries, 17);
     let total: Duration = pauses.iter().sum();
     assert!(total > seconds(44 * 3_600) && total < seconds(60 * 3_600), "{total:?}");
-    // the second is not shorter than the first, whatever the dice say, and so on
+    // each pause is at least as long as the one before, for every random draw
     assert!(pauses[2..12].is_sorted(), "{pauses:?}");
 }
 
@@ -277,14 +277,14 @@ async fn r48_a_lost_answer_makes_a_duplicate_with_the_same_message_id() {
     assert_eq!(letters.len(), 2);
     assert_eq!(letters[0].message_id, letters[1].message_id);
     assert_eq!([letters[0].answer_lost, letters[1].answer_lost], [true, false]);
-    // each has a link of its own, and both work
+    // each letter has a link of its own, and both links work
     for letter in &letters {
         let body = json!({ "token": token_in(letter) });
         assert_eq!(app.post_json("/v1/activations", &body).await.status(), Status::Ok);
     }
 }
 
-/// The token in the link of a letter's text, which stands on a line of its own.
+/// The token in the link of a letter's text, which has a line of its own.
 fn token_in(letter: &Letter) -> String {
     let line = letter.raw.lines().find(|line| line.contains("/activate?token="));
     let link = line.expect("a link in one piece");
@@ -322,7 +322,7 @@ async fn r48_a_server_that_hangs_holds_nobody_up_for_longer_than_the_time_out() 
 async fn r48_an_answer_that_comes_too_late_is_not_taken_for_another_ones() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
-    // the first answer takes longer than the service waits; the recipient behind it does not exist
+    // the first answer comes after the service's time-out; the recipient after it does not exist
     let slow = AtomicUsize::new(0);
     server.plays(move |step| match step {
         Step::Sender(_) if slow.fetch_add(1, Ordering::SeqCst) == 0 => {
@@ -360,7 +360,7 @@ async fn r48_connections_are_used_again_and_replaced_when_they_are_gone() {
         app.deliver().await;
     }
     assert_eq!(server.connected(), 1);
-    // the server restarts between two letters: nobody notices
+    // the server restarts between two letters, which has no effect
     server.close();
     server.open();
     sign_up(&app, ADA).await;
@@ -375,7 +375,7 @@ async fn r48_a_courier_that_lost_its_lease_while_it_was_sending_changes_nothing(
     let server = SmtpServer::start();
     let one = node(&database, &server).await;
     sign_up(&one, ADA).await;
-    // the answer to the final dot comes when the lease is over, and another node has the letter
+    // the answer to the final dot comes when the lease has ended and another node has the letter
     let other = node(&database, &server).await;
     let first = AtomicUsize::new(0);
     server.plays(move |step| match step {
@@ -395,7 +395,7 @@ async fn r48_a_courier_that_lost_its_lease_while_it_was_sending_changes_nothing(
     assert_eq!(letters[0].message_id, letters[1].message_id);
     let letter = letter_to(&one, ADA).await;
     assert_eq!((letter.state, letter.tries), (LetterState::Sent, 0));
-    // by the one that had the lease
+    // the node with the newer lease recorded it
     assert_eq!(letter.sent_at, Some(BEGINNING + seconds(60)));
     one.advance(seconds(600));
     one.deliver().await;
@@ -405,11 +405,11 @@ async fn r48_a_courier_that_lost_its_lease_while_it_was_sending_changes_nothing(
 #[rocket::async_test]
 async fn r48_a_courier_that_was_held_up_leaves_the_letter_to_whoever_has_its_lease_next() {
     let server = SmtpServer::start();
-    // whoever writes takes turns
+    // with one connection, writers take turns
     let one = "[default.databases.vestibule]\nmax_connections = 1";
     let app = app_with(&server.url(), one).await;
     sign_up(&app, ADA).await;
-    // the lease is of 17 seconds, of which the mail server may take two
+    // the lease lasts 17 seconds, of which the mail server may take two
     let held_up = async {
         while !is_on_its_way(&app).await {}
         app.advance(seconds(16));
@@ -422,13 +422,13 @@ async fn r48_a_courier_that_was_held_up_leaves_the_letter_to_whoever_has_its_lea
     assert_eq!(letter_to(&app, ADA).await.tries, 0);
 }
 
-/// As somebody finds who writes.
+/// Whether the letter is on its way, as a writer reads it.
 async fn is_on_its_way(app: &TestApp) -> bool {
     let find = app.store().write(async |tx| tx.find_letters(&ALL, None, "", 9, BEGINNING).await);
     find.await.unwrap().iter().any(|letter| letter.state == LetterState::OnItsWay)
 }
 
-/// One of several on a database.
+/// One of several nodes on a database.
 async fn node(database: &Database, server: &SmtpServer) -> TestApp {
     TestApp::on_database(&database.url, &settings(&server.url(), "")).await
 }
@@ -522,7 +522,7 @@ async fn opportunistic_encryption_takes_what_there_is() {
         let commands = server.commands();
         let offered = server.offers_starttls();
         assert_eq!(commands.iter().any(|command| command == "STARTTLS"), offered);
-        // and a password, where the server is on this machine
+        // with `tls=none` the service sends no STARTTLS, even where the server offers it
         let none = app_with(&format!("{}?tls=none", server.url()), "").await;
         sign_up(&none, BOB).await;
         none.deliver().await;

@@ -1,7 +1,8 @@
-//! The HTTP API over Rocket's local client, with a stepped clock and a database for each test.
+//! Test suite of the HTTP API, over Rocket's local client, with a stepped clock and a database for
+//! each test.
 //!
-//! These modules make two test binaries: `api` is on SQLite, and `api_postgres`, which begins in
-//! `postgres.rs`, on PostgreSQL. Tests take their application from [`support`], which knows.
+//! These modules make two test binaries: `api` runs on SQLite, and `api_postgres` (`postgres.rs`)
+//! on PostgreSQL. Tests take their application from [`support`], which picks the engine.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is how a test fails")]
 

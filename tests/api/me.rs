@@ -1,4 +1,4 @@
-//! `/v1/me`: the account of whoever holds the token (R3, R8, R9, R38).
+//! Tests of `/v1/me`, the account of the token's owner (R3, R8, R9, R38).
 
 use rocket::http::{ContentType, Header, Status};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn me(ada: &Signed<'_>) -> Value {
     response.into_json().await.unwrap()
 }
 
-/// The account as the answer to the change says it is; asking again has to agree.
+/// Patches the account and returns the answer. Checks that a second read agrees.
 async fn patch(ada: &Signed<'_>, change: Value) -> Value {
     let response = ada.patch("/v1/me", &change).dispatch().await;
     assert_eq!(response.status(), Status::Ok, "{change}");

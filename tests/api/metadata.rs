@@ -1,4 +1,4 @@
-//! Metadata of the server (RFC 8414): R33.
+//! Tests of the authorization server's metadata (RFC 8414): R33.
 
 use rocket::http::{ContentType, Header, Status};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn r33_an_issuer_with_a_path_is_found_where_the_rfc_has_it() {
         let response = app.client.get(format!("{PLAIN}{path}")).dispatch().await;
         assert_eq!(response.status(), Status::NotFound, "{path}");
     }
-    // without a path in the issuer there is nothing below
+    // an issuer without a path has no metadata below it
     let app = support::app().await;
     let response = app.client.get(format!("{PLAIN}/auth")).dispatch().await;
     assert_eq!(problem_of(response).await.0, Status::NotFound);
@@ -65,7 +65,7 @@ async fn r33_the_scopes_and_the_page_to_read_are_real() {
     let app = support::app().await;
     app.account(ADA).await;
     let answer = metadata(&app, PLAIN).await;
-    // the shipped client may have all that is named, and gets all of it if it names none
+    // the shipped client may have every named scope, and gets all of them if it asks for none
     let tokens = app.token(&support::sign_in_fields()).await.into_json::<Value>().await.unwrap();
     let scopes: Vec<&str> = tokens["scope"].as_str().unwrap().split(' ').collect();
     assert_eq!(answer["scopes_supported"], json!(scopes));
@@ -75,7 +75,7 @@ async fn r33_the_scopes_and_the_page_to_read_are_real() {
     assert_eq!((response.status(), response.content_type()), (Status::Ok, Some(ContentType::HTML)));
 }
 
-/// A request as a client that authenticates in one of the ways that the metadata names.
+/// A request of a client that authenticates by one of the methods that the metadata names.
 async fn authenticated(
     app: &TestApp,
     path: &'static str,

@@ -1,4 +1,4 @@
-//! What is counted, and how many requests are let in at once.
+//! Tests of the metrics, and of the number of requests that are admitted at once.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::support::{ADA, error_of, header, hold_the_writer, problem_of};
 
 const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 
-/// The value of a series as it is written.
+/// The value of a series as the service writes it.
 fn value(app: &TestApp, series: &str) -> f64 {
     let text = app.metrics();
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -194,7 +194,7 @@ async fn r51_more_requests_than_may_be_in_flight_are_refused_in_the_words_of_the
         assert!(first.as_mut().now_or_never().is_none());
         let_go.notify_one();
     };
-    // from then on it is in flight, since nobody lets it go on
+    // the held writer keeps this request in flight
     join(hold_the_writer(&app, &held, &let_go), takes_the_place).await;
 
     let refused = app.token(&[("grant_type", "password")]).await;
@@ -210,7 +210,7 @@ async fn r51_more_requests_than_may_be_in_flight_are_refused_in_the_words_of_the
     assert_eq!(page.status(), Status::ServiceUnavailable);
     assert_eq!(header(&page, "Content-Type"), Some("text/html; charset=utf-8"));
     drop(page);
-    // whoever watches over it is told the truth
+    // the health check is answered while the service is full
     let (first, ready) = join(first, app.client.get("/health/ready").dispatch()).await;
     assert_eq!((first.status(), ready.status()), (Status::Accepted, Status::Ok));
     drop((first, ready));
@@ -236,7 +236,7 @@ async fn r51_whoever_goes_away_leaves_their_place() {
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
 }
 
-/// Every series that a rule or a panel asks for is one that the service has.
+/// Every series that an alert rule or a dashboard panel asks for exists.
 #[rocket::async_test]
 async fn rules_and_dashboard_ask_for_what_there_is() {
     let app = support::configured(SERVED).await;
