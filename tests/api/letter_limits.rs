@@ -487,7 +487,9 @@ async fn s3_s10_r35_sign_ups_over_the_cap_wait_as_one_letter_and_a_reset_leaves_
     assert_eq!(waiting().await, ["sign-up", "password-reset"]);
     app.advance(HOUR);
     app.deliver().await;
-    let left = letters(&app, ADA).await.split_off(before + 6);
+    let mut left = letters(&app, ADA).await.split_off(before + 6);
+    // letters of one round leave side by side
+    left.sort_unstable();
     assert_eq!(left, ["account-exists", "password-reset"]);
     assert!(waiting().await.is_empty());
 }
