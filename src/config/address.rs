@@ -1,23 +1,23 @@
-//! How much of the address of a request is kept.
+//! `events.address`: the part of a client's IP address that events keep.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// How much of the address of a request is kept in events.
+/// The part of a client's IP address that events keep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AddressDetail {
     None,
-    /// The network alone: an IPv4 address without its last 8 bits, an IPv6 address without its last
-    /// 80, which is what an access provider hands to one customer and its neighbours.
+    /// The network only: an IPv4 address without its last 8 bits, an IPv6 address without its last
+    /// 80. An access provider assigns such a network to one customer and its neighbours.
     Shortened,
     Full,
 }
 
 impl AddressDetail {
-    /// What is kept of an address, such as `192.0.2.0` or `2001:db8:1::`. An IPv4 address in IPv6
-    /// clothing (RFC 4291 §2.5.5.2) is one all the same.
+    /// The part to keep, such as `192.0.2.0` or `2001:db8:1::`. An IPv4-mapped IPv6 address (RFC
+    /// 4291 §2.5.5.2) counts as the IPv4 address.
     pub fn of(self, address: IpAddr) -> Option<String> {
         let address = address.to_canonical();
         match (self, address) {

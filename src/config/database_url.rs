@@ -1,5 +1,7 @@
-//! `databases.vestibule.url`: what may stand in it. The driver ignores what it does not know, and then
-//! a misspelt `sslmode` means a connection in the clear.
+//! Checker of `databases.vestibule.url`.
+//!
+//! The driver ignores parameters that it does not know. A misspelt `sslmode` would then mean a
+//! connection without encryption.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,8 +9,8 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// Why a text is no URL of a database. Never says what stands in it but the name of a parameter: there
-/// may be a password in it.
+/// Why a text is no URL of a database. The message repeats parameter names only, because the text
+/// may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
     #[error("expected sqlite://path or postgres://user@host/name")]
@@ -22,7 +24,7 @@ pub enum DatabaseUrlError {
     Blank,
     #[error("it has a `#` in it: in a password that is written as %23")]
     Fragment,
-    /// With the parameter that was perhaps meant.
+    /// With the parameter that was probably meant.
     #[error("unknown parameter{}{}", .0, .1)]
     UnknownParameter(SafeName, Hint),
     #[error("the parameter `{0}` is there twice, or under two names")]
@@ -35,7 +37,7 @@ pub enum DatabaseUrlError {
     Value(&'static str, &'static str),
 }
 
-/// The name of a parameter, if it looks like one and not like a piece of a password.
+/// A parameter's name, if the text looks like a name and not like a piece of a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafeName(Option<String>);
 
@@ -50,7 +52,7 @@ impl fmt::Display for SafeName {
     }
 }
 
-/// What may have been meant, or all that is known.
+/// Suggestion after an unknown name: the closest known name, or all known names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     DidYouMean(&'static str),
@@ -73,11 +75,11 @@ impl fmt::Display for Hint {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parameter {
     name: &'static str,
-    /// Other names for the same.
+    /// Other names of the same parameter.
     aliases: &'static [&'static str],
-    /// The value may be shown by `vestibule config`.
+    /// Whether `vestibule config` may show the value.
     is_public: bool,
-    /// What its value has to be, where that is known before it is tried.
+    /// The values that can be checked before the driver tries them.
     check: Check,
 }
 
@@ -99,7 +101,7 @@ pub(super) const SSL_MODES: Check = Check::OneOf(
     "none of disable, allow, prefer, require, verify-ca and verify-full",
 );
 
-/// Those of libpq that the driver has.
+/// The parameters of libpq that the driver supports.
 static POSTGRES_PARAMETERS: [Parameter; 12] = [
     Parameter { name: "sslmode", aliases: &["ssl-mode"], is_public: true, check: SSL_MODES },
     Parameter {
@@ -138,7 +140,7 @@ static SQLITE_PARAMETERS: [Parameter; 4] = [
     parameter("vfs", true, Check::Any),
 ];
 
-/// What people write who know another driver, and what they mean.
+/// Parameters of other drivers, and their equivalents here.
 const OTHER_DRIVERS_NAMES: [(&str, &str); 10] = [
     ("tls", "sslmode=require"),
     ("ssl", "sslmode=require"),
@@ -152,7 +154,7 @@ const OTHER_DRIVERS_NAMES: [(&str, &str); 10] = [
     ("pwd", "password"),
 ];
 
-/// Checks all that can be known of the URL without the database.
+/// Checks the URL as far as possible without the database.
 pub fn check(url: &str) -> Result<(), DatabaseUrlError> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     match scheme {
@@ -177,7 +179,7 @@ fn check_sqlite(url: &str) -> Result<(), DatabaseUrlError> {
 }
 
 fn check_postgres(url: &str) -> Result<(), DatabaseUrlError> {
-    // the parser would take them out, and the rest would mean something else
+    // the parser would remove blanks, and the rest would mean something else
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(DatabaseUrlError::Blank);
     }
@@ -199,7 +201,8 @@ fn check_postgres(url: &str) -> Result<(), DatabaseUrlError> {
     check_encryption(&parsed)
 }
 
-/// Certificates that are given have a use: otherwise the connection is less safe than it looks.
+/// Checks that a certificate in the URL is used. Otherwise the connection would be less safe than
+/// it looks.
 fn check_encryption(url: &Url) -> Result<(), DatabaseUrlError> {
     let value = |wanted: &str| {
         let is_it =
@@ -229,7 +232,7 @@ fn check_encryption(url: &Url) -> Result<(), DatabaseUrlError> {
     Ok(())
 }
 
-/// Whether each `%` begins an escape, and all of them are UTF-8.
+/// Whether each `%` begins an escape, and all escapes together are UTF-8.
 pub(super) fn is_escaped(text: &str) -> bool {
     let is_escape = |rest: &str| {
         rest.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
@@ -239,7 +242,7 @@ pub(super) fn is_escaped(text: &str) -> bool {
 
 fn check_parameters(query: &str, known: &'static [Parameter]) -> Result<(), DatabaseUrlError> {
     let mut seen = BTreeSet::new();
-    // the rest of a password with a `?` in it would be a parameter, and the host comes behind it
+    // the rest of a password with a `?` in it would be a parameter, with the host behind it
     let may_show_names = !query.contains('@');
     for piece in query.split('&').filter(|piece| !piece.is_empty()) {
         let (name, value) =
@@ -250,7 +253,7 @@ fn check_parameters(query: &str, known: &'static [Parameter]) -> Result<(), Data
             let shown = is_safe.then(|| name.clone().into_owned());
             return Err(DatabaseUrlError::UnknownParameter(SafeName(shown), hint(&name, known)));
         };
-        // `options[…]` may come once for each of the server's parameters
+        // `options[…]` may occur once for each of the server's parameters
         let key = if parameter.name == "options" {
             name.clone().into_owned()
         } else {
@@ -273,7 +276,7 @@ impl Check {
     pub(super) fn check(&self, value: &str) -> Result<(), &'static str> {
         match self {
             Self::Any => Ok(()),
-            // as the driver reads them
+            // compared as the driver does
             Self::OneOf(words, wrong) => words
                 .iter()
                 .any(|word| value.eq_ignore_ascii_case(word))
@@ -300,7 +303,7 @@ fn find(name: &str, known: &'static [Parameter]) -> Option<&'static Parameter> {
     known.iter().find(|known| known.name == name || known.aliases.contains(&name))
 }
 
-/// The known parameter that is spelled most like this.
+/// The known parameter with the most similar name.
 fn hint(name: &str, known: &'static [Parameter]) -> Hint {
     let plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
@@ -328,8 +331,8 @@ fn looks_like_a_name(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(is_part)
 }
 
-/// The URL as it may be shown: without the password and without the values of parameters that could
-/// hold one.
+/// The URL for display: without the password, and without the values of parameters that could
+/// contain one.
 pub(super) fn shown(url: &str) -> String {
     let hidden = || "(set, not shown)".to_owned();
     if check(url).is_err() {

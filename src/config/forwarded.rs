@@ -1,16 +1,16 @@
-//! Nodes of forwarding headers (RFC 7239 §6): where a proxy says that a request came from.
+//! Parser of the nodes in forwarding headers (RFC 7239 §6): the address from which a proxy received
+//! a request.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Why an element of `X-Forwarded-For` gave no address, or there was none. Also the label of its
-/// metric.
+/// Why `X-Forwarded-For` gave no address. Also the label of its metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForwardedFault {
     /// The word `unknown` (RFC 7239 §6.2).
     Unknown,
-    /// A made-up name such as `_hidden` (RFC 7239 §6.3).
+    /// An obfuscated identifier such as `_hidden` (RFC 7239 §6.3).
     Obfuscated,
-    /// Anything else that is no node, an empty element included.
+    /// Any other text that is no node, an empty element included.
     Malformed,
     /// No `X-Forwarded-For`, although another forwarding header is there.
     OtherHeader,
@@ -30,7 +30,7 @@ impl ForwardedFault {
         }
     }
 
-    /// What the operator reads.
+    /// A sentence for the operator.
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Unknown => "a trusted proxy said `unknown` in X-Forwarded-For",
@@ -44,10 +44,10 @@ impl ForwardedFault {
     }
 }
 
-/// Reads `node [ ":" node-port ]`, quoted or not, with blanks around it, in the forms that proxies
-/// write: `203.0.113.9`, `203.0.113.9:1111`, `[2001:db8::9]:4711`, `2001:db8::9`. The port says
-/// nothing about the client and may be obfuscated. An IPv4 address in IPv6 clothing (RFC 4291
-/// §2.5.5.2) is the IPv4 address.
+/// Parses `node [ ":" node-port ]`, quoted or not, with blanks around it. Proxies write these
+/// forms: `203.0.113.9`, `203.0.113.9:1111`, `[2001:db8::9]:4711`, `2001:db8::9`. The port says
+/// nothing about the client, and may be obfuscated. An IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2)
+/// is the IPv4 address.
 pub(super) fn address(element: &str) -> Result<IpAddr, ForwardedFault> {
     let node = unquoted(element.trim_matches([' ', '\t'])).ok_or(ForwardedFault::Malformed)?;
     if let Ok(address) = node.parse::<IpAddr>() {
@@ -60,7 +60,7 @@ pub(super) fn address(element: &str) -> Result<IpAddr, ForwardedFault> {
     let in_brackets = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let parsed = match in_brackets {
         Some(v6) => v6.parse::<Ipv6Addr>().map(IpAddr::V6),
-        // without brackets a colon would have been taken for a port's
+        // without brackets, `split` would have taken a colon of an IPv6 address for that of a port
         None => name.parse::<std::net::Ipv4Addr>().map(IpAddr::V4),
     };
     parsed.map(|address| address.to_canonical()).map_err(|_| match name {
@@ -70,7 +70,7 @@ pub(super) fn address(element: &str) -> Result<IpAddr, ForwardedFault> {
     })
 }
 
-/// The text of a quoted string (RFC 9110 §5.6.4), or a token as it is.
+/// The text of a quoted string (RFC 9110 §5.6.4), or an unquoted token unchanged.
 fn unquoted(text: &str) -> Option<String> {
     let Some(rest) = text.strip_prefix('"') else { return Some(text.to_owned()) };
     let mut characters = rest.strip_suffix('"')?.chars();
@@ -85,7 +85,7 @@ fn unquoted(text: &str) -> Option<String> {
     Some(plain)
 }
 
-/// The name and the port behind it.
+/// The name, and the port if there is one.
 fn split(node: &str) -> (&str, Option<&str>) {
     let name_ends = node.find(']').map_or(0, |bracket| bracket + 1);
     match node[name_ends..].find(':') {
@@ -94,7 +94,7 @@ fn split(node: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// 1 to 5 digits, or obfuscated.
+/// Whether the text is a port: 1 to 5 digits, or an obfuscated one.
 fn is_port(text: &str) -> bool {
     (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) || is_obfuscated(text)
 }

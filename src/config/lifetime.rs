@@ -1,4 +1,4 @@
-//! Lengths of time as people write them: `15m`, `14d`, `1h 30m`.
+//! Durations as people write them in settings: `15m`, `14d`, `1h 30m`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A length of time in whole milliseconds, written as `15m`, `24h`, `90d` or `1h 30m`.
+/// A duration in whole milliseconds, written as `15m`, `24h`, `90d` or `1h 30m`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lifetime(Duration);
 
@@ -22,7 +22,7 @@ impl Lifetime {
 
 const WANTED: &str = "a length of time with its unit, such as 30s, 15m, 24h or 90d";
 
-/// A text that is no length of time, or one that nobody lives to see the end of.
+/// The text is no duration, or a duration of more than 100 years.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("expected {WANTED}")]
 pub struct LifetimeError;
@@ -32,7 +32,7 @@ impl FromStr for Lifetime {
 
     fn from_str(text: &str) -> Result<Self, LifetimeError> {
         let duration = humantime::parse_duration(text).map_err(|_| LifetimeError)?;
-        // a century is forever, and sums of instants stay far from overflowing
+        // 100 years serve as "forever", and sums of instants stay far from overflow
         let is_too_long = duration > Duration::from_secs(100 * 366 * 24 * 3_600);
         if is_too_long { Err(LifetimeError) } else { Ok(Self(duration)) }
     }

@@ -1,4 +1,4 @@
-//! `[vestibule.limits]`: how often something may be tried, and how much may be caused by strangers.
+//! `[vestibule.limits]`: limits on attempts, and on letters and sign-ups that strangers can cause.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -7,46 +7,47 @@ use serde::{Deserialize, Serialize};
 
 use super::Lifetime;
 
-/// `[vestibule.limits]`. What is counted by the hour is forgotten evenly: after half an hour, half of
-/// it may be done once more.
+/// `[vestibule.limits]`. Hourly limits recover evenly: after half an hour, half of the limit is
+/// available again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
-    /// `false` switches all limits off; for tests, and for those who limit elsewhere.
+    /// `false` switches all limits off: for tests, and for deployments with limits elsewhere.
     pub enabled: bool,
-    /// Letters that one address gets in an hour; further ones wait.
+    /// Letters to one address in an hour; further letters wait.
     pub letters_per_hour: NonZeroUsize,
-    /// Notices of one kind that the owner of an account gets in an hour; further ones wait.
+    /// Notices of one kind to the owner of an account in an hour; further notices wait.
     pub notices_per_hour: NonZeroUsize,
-    /// Wrong passwords in a row for a name before the next try has to wait.
+    /// Wrong passwords in a row for a name before the next attempt must wait.
     pub free_failures: NonZeroU32,
-    /// Wrong passwords in a row for a name after which none is tried any more, but where somebody
-    /// has signed in before. At most 100 (NIST SP 800-63B-4 §3.2.2).
+    /// Wrong passwords in a row for a name after which no attempt is admitted, except from
+    /// locations with an earlier sign-in. At most 100 (NIST SP 800-63B-4 §3.2.2).
     pub failures_in_a_row: NonZeroU32,
-    /// What the wait, which doubles from one second, grows to.
+    /// Longest wait. The wait starts at 1 s and doubles.
     pub longest_delay: Lifetime,
     /// Wrong passwords from one address in an hour.
     pub failures_per_address: NonZeroU32,
-    /// Wrong passwords in an hour on one node, from places where nobody has signed in before.
+    /// Wrong passwords in an hour on one node, from locations without an earlier sign-in.
     pub failures_in_all: NonZeroU32,
     /// Sign-ups from one address in an hour.
     pub sign_ups_per_address: NonZeroU32,
     /// Sign-ups in an hour on one node.
     pub sign_ups_in_all: NonZeroU32,
-    /// Letters to addresses that are not its own which one account asks for in an hour.
+    /// Letters to other addresses than its own that one account may request in an hour.
     pub requests_per_account: NonZeroU32,
-    /// Letters asked for from one address in an hour, by other ways than signing up.
+    /// Letters that one address may request in an hour, other than by signing up.
     pub requests_per_address: NonZeroU32,
-    /// The same on one node.
+    /// Letters that may be requested in an hour on one node, other than by signing up.
     pub requests_in_all: NonZeroU32,
-    /// Sessions of one account, and as many sign-ins at its page; beyond it the longest unused ends.
+    /// Sessions of one account, and as many sign-ins at its page. Beyond the limit, the session
+    /// that has been unused longest ends.
     pub sessions_per_account: NonZeroU32,
-    /// Links from one address in an hour that were never sent.
+    /// Links from one address in an hour that the service never sent.
     pub unknown_links_per_address: NonZeroU32,
 }
 
 impl LimitSettings {
-    /// How many sessions an account may have; `None` where limits are off.
+    /// Limit on the sessions of an account; `None` if limits are off.
     pub fn session_limit(&self) -> Option<i64> {
         self.enabled.then(|| i64::from(self.sessions_per_account.get()))
     }

@@ -1,4 +1,5 @@
-//! What is measured, and how much is taken on at once.
+//! `[vestibule.metrics]` and `[vestibule.admission]`: metrics endpoint, and limits on concurrent
+//! requests.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -11,7 +12,7 @@ use super::Lifetime;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricsSettings {
-    /// Where `GET /metrics` is served, and nothing else; nowhere if it is not set.
+    /// Address that serves `GET /metrics` only; without it, metrics are not served.
     #[serde(default, deserialize_with = "address")]
     pub address: Option<SocketAddr>,
 }
@@ -20,14 +21,15 @@ pub struct MetricsSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdmissionSettings {
-    /// Requests that are answered at once; further ones are refused with 503.
+    /// Concurrent requests; further requests are refused with 503.
     pub in_flight: NonZeroUsize,
-    /// How long the body of a request may take to arrive, as a whole; then it is refused with 408.
+    /// Longest time for the whole body of a request to arrive; a slower request is refused with
+    /// 408.
     pub body_timeout: Lifetime,
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    // a port alone is a number
+    // a port without an address would be parsed as a number
     let value = serde_json::Value::deserialize(deserializer)?;
     let address = value.as_str().and_then(|text| text.parse().ok());
     let wanted = "expected an address and a port, such as 127.0.0.1:9464";

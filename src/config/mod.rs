@@ -1,11 +1,14 @@
-//! Typed settings: what can be set, what it is by default, and where each value came from.
+//! Typed settings: their keys, their checks, and the place that each value came from.
 //!
-//! Lowest layer first: the defaults of this file, then `[<profile>.vestibule]` in `Rocket.toml`,
-//! then `VESTIBULE_…` in the environment with `__` between levels, and the files that it names for
-//! secrets. [`layers`] stacks them,
-//! [`Settings::read`] checks the whole and refuses what it does not know. Text that has a type of
-//! its own further up (addresses, scopes) is parsed there, with errors of the same kind:
-//! [`SettingError`].
+//! [`layers`] stacks the sources, lowest first:
+//!
+//! 1. The defaults of this crate.
+//! 2. `[<profile>.vestibule]` in `Rocket.toml`.
+//! 3. `VESTIBULE_…` in the environment, with `__` between levels.
+//! 4. The files that the environment names for secrets.
+//!
+//! [`Settings::read`] checks all settings and refuses unknown keys. Text with a type in a higher
+//! module (addresses, scopes) is parsed there, with errors of the same type: [`SettingError`].
 
 mod address;
 mod database_url;
@@ -49,18 +52,18 @@ pub use sender::SenderSettings;
 pub use smtp::{Encryption, Login, SmtpServer, SmtpUrlError, host_name};
 pub use sources::{Profile, SettingError, defaults, layers, no_client, rocket_defaults};
 
-/// Everything under `vestibule.` in force. `Debug` shows no secret.
+/// All settings under `vestibule.` in force. `Debug` shows no secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// What people know the service by, in letters and on pages.
+    /// Name of the service in letters and on pages.
     pub name: String,
-    /// Where browsers reach the service; every link and the issuer come from it (R45).
+    /// URL at which browsers reach the service; every link and the issuer derive from it (R45).
     pub public_url: PublicUrl,
-    /// Proxies whose `X-Forwarded-For` counts.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     #[serde(default, deserialize_with = "proxies")]
     pub trusted_proxies: TrustedProxies,
-    /// The client that serves token requests which name none.
+    /// The client for token requests that name no client.
     pub default_client: Option<String>,
     /// Registered clients by id.
     pub clients: BTreeMap<String, ClientSettings>,
@@ -93,13 +96,13 @@ pub struct ClientSettings {
     pub grants: Vec<String>,
     #[serde(deserialize_with = "string_list")]
     pub scopes: Vec<String>,
-    /// Whose tokens the client may introspect: `own` (the default) or `all`.
+    /// The tokens that the client may introspect: its `own` (the default) or `all`.
     #[serde(default)]
     pub introspects: Introspects,
-    /// Origins of browser clients, such as `https://app.example.org`, whose scripts may call.
+    /// Origins, such as `https://app.example.org`, whose scripts may call the service.
     #[serde(default, deserialize_with = "string_list")]
     pub allowed_origins: Vec<String>,
-    /// Where this client's tokens live longer or shorter than `tokens` says.
+    /// Lifetimes of this client's tokens; without them, `tokens` applies.
     #[serde(default)]
     pub access_ttl: Option<Lifetime>,
     #[serde(default)]
@@ -120,7 +123,8 @@ impl fmt::Debug for ClientSettings {
     }
 }
 
-/// A list, or one text with spaces between its words, which is easier to write in the environment.
+/// A list, or a text of words with spaces between them, which is easier to write in the
+/// environment.
 fn string_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct Visitor;
 
@@ -186,15 +190,16 @@ pub struct MailSettings {
     pub transport: TransportKind,
     /// The sender: `Name <address>`, an address alone, or a table of `name` and `address`.
     pub from: SenderSettings,
-    /// Where the `file` transport writes letters, one `.eml` each.
+    /// Folder in which the `file` transport writes one `.eml` file for each letter.
     pub directory: PathBuf,
-    /// `smtp://user:password@host:port?tls=required` or `smtps://…`; needed by `smtp`.
+    /// `smtp://user:password@host:port?tls=required` or `smtps://…`; required by the transport
+    /// `smtp`.
     pub smtp_url: Option<String>,
-    /// How long the mail server may take for one letter, all in all.
+    /// Longest time for the mail server to take one letter, from connection to final answer.
     pub timeout: Lifetime,
-    /// Certificates, as PEM, of authorities that mail servers are trusted by besides the public ones.
+    /// PEM file with certificates of authorities to trust for mail servers, beside the public ones.
     pub ca_file: Option<PathBuf>,
-    /// What the service calls itself in `EHLO`; by default the name of the machine.
+    /// Name of the service in `EHLO`; by default the name of the machine.
     pub hello_name: Option<String>,
 }
 
@@ -219,7 +224,7 @@ pub enum TransportKind {
     Smtp,
     /// As files.
     File,
-    /// Only a line in the log that a letter was sent, without its link.
+    /// A line in the log only, without the letter's link.
     Log,
     /// Into memory; for tests.
     Memory,
@@ -230,31 +235,30 @@ pub enum TransportKind {
 #[serde(deny_unknown_fields)]
 pub struct TokenSettings {
     pub access_ttl: Lifetime,
-    /// How long a session lives that is not refreshed.
+    /// Lifetime of a session that is not refreshed.
     pub refresh_idle_ttl: Lifetime,
-    /// How long a session lives in all.
+    /// Longest lifetime of a session.
     pub session_ttl: Lifetime,
-    /// How long the predecessor of a refresh token still answers, once its successor was seen in
-    /// use; `0s` makes every refresh token strictly single-use.
+    /// Time for which a refresh token is still accepted after its successor was used; `0s` makes
+    /// every refresh token strictly single-use.
     pub reuse_grace: Lifetime,
 }
 
-/// How long a sign-up waits for a link of it to be used, from when it was made. Nothing prolongs it:
-/// fresh links end with it, and a sign-up that is made shortly before its end replaces it.
+/// Lifetime of a sign-up, from its creation to the use of a link. It is never extended: fresh links
+/// end with the sign-up, and a new sign-up shortly before the end replaces the old one.
 pub const SIGN_UP_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// `[vestibule.links]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkSettings {
-    /// Of the links of sign-ups; less than [`SIGN_UP_TTL`]. One that is posted when less is left of its
-    /// sign-up ends with that.
+    /// Lifetime of activation links; less than [`SIGN_UP_TTL`]. A link never outlives its sign-up.
     pub activation_ttl: Lifetime,
     pub reset_ttl: Lifetime,
-    /// Of the links by which people choose a password for an account that the operator made.
+    /// Lifetime of the links to choose a password for an account that the operator created.
     pub invitation_ttl: Lifetime,
-    /// Of the links that confirm a change of address. Those that stop it work as long as the change
-    /// can be confirmed, by whichever link.
+    /// Lifetime of the links that confirm a change of address. A link that stops the change works
+    /// as long as any link can confirm it.
     pub email_ttl: Lifetime,
 }
 
@@ -262,30 +266,30 @@ pub struct LinkSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordSettings {
-    /// In code points; 8 at least (NIST SP 800-63B-4 §3.1.1.2).
+    /// In code points; at least 8 (NIST SP 800-63B-4 §3.1.1.2).
     pub min_length: usize,
 }
 
-/// `[vestibule.hashing]`: Argon2id (RFC 9106) and how much of it runs at once.
+/// `[vestibule.hashing]`: costs of Argon2id (RFC 9106), and limits on concurrent hashes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HashingSettings {
     pub memory_kib: u32,
     pub iterations: u32,
     pub parallelism: u32,
-    /// Passwords hashed at once; each slot holds `memory_kib` for good.
+    /// Passwords hashed at once; each slot holds `memory_kib` permanently.
     pub slots: NonZeroUsize,
     /// A request that would wait longer for a slot is refused with 503.
     pub max_wait: Lifetime,
 }
 
-/// `[vestibule.events]`: what happened to accounts, as their owners and the operator can read it.
+/// `[vestibule.events]`: events of accounts, for their owners and the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventSettings {
-    /// How long what happened is remembered.
+    /// Retention period of events.
     pub keep: Lifetime,
-    /// How much of the address that a request came from is kept with it.
+    /// Part of the client's address that an event keeps.
     pub address: AddressDetail,
 }
 
@@ -293,10 +297,10 @@ pub struct EventSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MessageSettings {
-    /// Files here replace compiled-in messages of the same name, such as `de/mail.ftl`; a folder for
-    /// a further language adds it.
+    /// Folder whose files replace compiled-in messages of the same name, such as `de/mail.ftl`. A
+    /// folder for a further language adds the language.
     pub directory: Option<PathBuf>,
-    /// What people read who have not said which language they read.
+    /// Language for requests and letters without a known language.
     pub default_locale: String,
 }
 
@@ -304,7 +308,7 @@ pub struct MessageSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateSettings {
-    /// Files here replace compiled-in templates of the same name.
+    /// Folder whose files replace compiled-in templates of the same name.
     pub directory: Option<PathBuf>,
 }
 
@@ -330,8 +334,8 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShutdownSettings {
-    /// How long the listener stays open after SIGTERM while `/health/ready` answers 503, so that
-    /// load balancers can take this node out first.
+    /// Time for which the listener stays open after SIGTERM while `/health/ready` answers 503, so
+    /// that load balancers can first remove this node.
     pub delay: Lifetime,
 }
 
@@ -353,7 +357,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What types alone cannot say. The first problem found, with its key below `vestibule.`.
+    /// Checks what types cannot express. Returns the first problem, with its key below
+    /// `vestibule.`.
     fn check(&self, profile: Profile) -> Result<(), (&'static str, String)> {
         if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
             return Err(("name", "expected a name in one line".to_owned()));
@@ -398,7 +403,7 @@ impl MailSettings {
         self.check_unused()?;
         match self.transport {
             TransportKind::Smtp => self.check_smtp(),
-            // it would swallow every letter
+            // the transport `memory` would deliver no letter
             TransportKind::Memory if profile != Profile::Development => {
                 Err(("mail.transport", "expected smtp, file or log".to_owned()))
             }
@@ -424,7 +429,7 @@ impl MailSettings {
         Ok(())
     }
 
-    /// What is given has to be good, also where the transport has no use for it.
+    /// Checks settings that the selected transport does not use: they must be valid, too.
     fn check_unused(&self) -> Result<(), (&'static str, String)> {
         if let Some(url) = &self.smtp_url {
             SmtpServer::parse(url).map_err(|error| ("mail.smtp_url", error.to_string()))?;
@@ -439,8 +444,8 @@ impl MailSettings {
     }
 }
 
-/// A domain, with the underscores that names of machines have, or an address literal (RFC 5321
-/// §4.1.1.1, §4.1.3).
+/// Whether the text is a domain (underscores allowed, as in machine names) or an address literal
+/// (RFC 5321 §4.1.1.1, §4.1.3).
 fn is_hello_name(name: &str) -> bool {
     if let Some(literal) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match literal.split_at_checked("IPv6:".len()) {
@@ -472,7 +477,7 @@ impl HashingSettings {
         if self.memory_kib < least || self.memory_kib > 4 * 1024 * 1024 {
             return Err(("hashing.memory_kib", format!("expected {least} to 4194304 (KiB)")));
         }
-        // R41; only somebody who develops may hash faster than an attacker should
+        // R41; only development may use cheaper hashes, which help attackers
         if profile != Profile::Development {
             if self.memory_kib < 19_456 {
                 return Err(("hashing.memory_kib", "expected at least 19456 (KiB)".to_owned()));

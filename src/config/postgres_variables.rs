@@ -1,11 +1,14 @@
-//! The environment variables that the PostgreSQL driver reads beside the URL. It ignores a value that it
-//! does not understand, and then a misspelt `PGSSLMODE` means a connection in the clear.
+//! Checker of the environment variables that the PostgreSQL driver reads beside the URL.
+//!
+//! The driver ignores values that it does not understand. A misspelt `PGSSLMODE` would then mean a
+//! connection without encryption.
 
 use std::ffi::{OsStr, OsString};
 
 use super::database_url::{self, Check, DatabaseUrlError};
 
-/// The variables that the driver reads where the URL says nothing, and what their values have to be.
+/// The variables that the driver reads for parameters that the URL lacks, with a check of each
+/// value.
 const READ: [(&str, Check); 13] = [
     ("PGSSLMODE", database_url::SSL_MODES),
     ("PGSSLROOTCERT", Check::Any),
@@ -22,10 +25,10 @@ const READ: [(&str, Check); 13] = [
     ("PGOPTIONS", Check::Any),
 ];
 
-/// What the names of libpq's other variables begin with that ask for a safer connection.
+/// Prefixes of libpq's other variables that ask for a safer connection.
 const PROTECTIVE: [&str; 3] = ["PGSSL", "PGREQUIRE", "PGCHANNELBINDING"];
 
-/// Why a database cannot be what the URL and the environment say. Never says a value.
+/// Why the URL and the environment name no usable database. The message never repeats a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseSettingError {
     #[error(transparent)]
@@ -40,7 +43,8 @@ pub enum DatabaseSettingError {
     Unread(String),
 }
 
-/// Checks all that can be known of a database without it: the URL and, for PostgreSQL, the environment.
+/// Checks a database's settings as far as possible without the database: the URL and, for
+/// PostgreSQL, the environment.
 pub fn check(url: &str) -> Result<(), DatabaseSettingError> {
     database_url::check(url)?;
     match url.starts_with("sqlite:") {

@@ -1,4 +1,4 @@
-//! Reverse proxies whose word about a client's address counts.
+//! Trusted reverse proxies, and the client's address behind them.
 
 use std::net::IpAddr;
 
@@ -7,17 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::forwarded::{self, ForwardedFault};
 
-/// Networks such as `127.0.0.1` or `10.0.0.0/8` that forwarded addresses are taken from. None by
-/// default: `X-Forwarded-For` from anybody would be believed.
+/// Networks such as `127.0.0.1` or `10.0.0.0/8` whose `X-Forwarded-For` is trusted. Empty by
+/// default: otherwise any client could forge its address.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Where a request really comes from that arrived from `peer` with this `X-Forwarded-For`: each
-    /// proxy adds whom it was asked by at the end, so the list is read from there, as long as it was
-    /// a trusted one who wrote. An element that cannot be read ends it, at the proxy that wrote the
-    /// element: the client gets nowhere by nonsense. Then there is a fault to be said.
+    /// The address of the client of a request that arrived from `peer` with this `X-Forwarded-For`.
+    ///
+    /// Each proxy appends the address of its own client. The list is therefore read from its end,
+    /// as long as a trusted proxy wrote the element. An unreadable element ends the reading at the
+    /// proxy that wrote it, so that a client gains nothing by malformed elements. The fault is
+    /// returned as well.
     pub fn client<'a>(
         &self,
         peer: IpAddr,
@@ -45,8 +47,8 @@ impl TrustedProxies {
     }
 }
 
-/// Addresses are compared in canonical form, so a network of IPv4 addresses in IPv6 clothing (RFC
-/// 4291 §2.5.5.2) is the IPv4 network.
+/// The canonical form of a network: a network of IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2)
+/// becomes the IPv4 network. Addresses are compared in the same form.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else { return network };
     let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
@@ -94,21 +96,21 @@ mod tests {
     fn r20_a_forwarded_address_counts_as_far_as_trusted_proxies_wrote_it() {
         let (near, far) = ("127.0.0.1", "10.0.0.0/8");
         for (trusted, peer, forwarded, expected) in [
-            // nobody is trusted by default
+            // no proxy is trusted by default
             (&[][..], "192.0.2.1", &["203.0.113.9"][..], "192.0.2.1"),
             (&[near], "192.0.2.1", &["203.0.113.9"], "192.0.2.1"),
             (&[near], "127.0.0.1", &["203.0.113.9"], "203.0.113.9"),
             (&[near], "::ffff:127.0.0.1", &["203.0.113.9"], "203.0.113.9"),
-            // what the client itself sent stands before what the proxy added
+            // elements from the client itself stand before the element from the proxy
             (&[near], "127.0.0.1", &["1.1.1.1", "203.0.113.9"], "203.0.113.9"),
             (&[near, far], "127.0.0.1", &["1.1.1.1", "203.0.113.9", "10.1.2.3"], "203.0.113.9"),
             (&[near], "127.0.0.1", &[], "127.0.0.1"),
-            // nonsense ends it at whoever was known to be there
+            // a malformed element ends the reading at the last known address
             (&[near, far], "127.0.0.1", &["203.0.113.9", "unknown", "10.1.2.3"], "10.1.2.3"),
             (&[near], "127.0.0.1", &["203.0.113.9", ""], "127.0.0.1"),
             (&[near], "127.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
             (&[near], "127.0.0.1", &["1.1.1.1", " \"[2001:db8::9]:4711\""], "2001:db8::9"),
-            // a proxy in every clothing
+            // a proxy in every notation of its address
             (&[near, far], "127.0.0.1", &["203.0.113.9", "[::ffff:10.1.2.3]:80"], "203.0.113.9"),
             (&["::ffff:127.0.0.1"], "127.0.0.1", &["203.0.113.9"], "203.0.113.9"),
             (&["::ffff:10.0.0.0/104"], "10.1.2.3", &["203.0.113.9"], "203.0.113.9"),
@@ -130,7 +132,7 @@ mod tests {
             ("127.0.0.1", &["203.0.113.9", "_hidden"], Some(F::Obfuscated)),
             ("127.0.0.1", &["203.0.113.9", ""], Some(F::Malformed)),
             ("127.0.0.1", &[], Some(F::Missing)),
-            // the client is not asked
+            // the header of an untrusted peer is not read
             ("192.0.2.1", &["nonsense"], None),
             ("192.0.2.1", &[], None),
         ] {

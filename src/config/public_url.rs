@@ -1,30 +1,30 @@
-//! Where browsers reach the service.
+//! `vestibule.public_url`: the URL at which browsers reach the service.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// An absolute `http` or `https` URL without query and fragment, and without a slash at its end.
+/// An absolute `http` or `https` URL without query, fragment and final slash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicUrl(Url);
 
 impl PublicUrl {
-    /// `https://example.org/auth`, without a slash at its end.
+    /// `https://example.org/auth`, without a final slash.
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
     }
 
-    /// The path in front of every route as browsers see them: empty, or such as `/auth`.
+    /// The path in front of every route, as browsers see it: empty, or such as `/auth`.
     pub fn base_path(&self) -> &str {
         self.0.path().trim_end_matches('/')
     }
 
-    /// The host, as it stands in Message-IDs and in the default sender.
+    /// The host, for Message-IDs and for the default sender.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or("localhost")
     }
 
-    /// `https://example.org`, as browsers say it in `Origin` (RFC 6454 §6.2).
+    /// `https://example.org`, as browsers send it in `Origin` (RFC 6454 §6.2).
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
@@ -39,7 +39,7 @@ impl TryFrom<String> for PublicUrl {
 
     fn try_from(text: String) -> Result<Self, String> {
         let wanted = "expected an absolute http or https URL such as https://accounts.example.org";
-        // what the parser would mend or leave out is a slip
+        // the URL parser would repair or drop these characters, so they are an error here
         if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
             return Err(format!("{wanted}, without blanks, line ends and backslashes"));
         }
@@ -79,8 +79,8 @@ impl From<PublicUrl> for String {
     }
 }
 
-/// What stands between the two slashes and the path (RFC 3986 §3.2), as it was written: the parser takes
-/// `https:///example.org` for `https://example.org`, and leaves an empty user or port out.
+/// The authority of a URL (RFC 3986 §3.2), unparsed. The URL parser reads `https:///example.org` as
+/// `https://example.org`, and drops an empty user or port.
 pub(super) fn authority_of(url: &str) -> &str {
     let rest = url.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
     rest.split(['/', '?', '#']).next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! `vestibule config`: what is in force, and where each value came from.
+//! `vestibule config`: report of the settings in force, and of the place that each value came from.
 
 use std::fmt::Write as _;
 
@@ -10,11 +10,11 @@ use serde_json::Value as Json;
 use super::sources::{SECRET_KEYS, place, without_login};
 use super::{Settings, database_url, defaults};
 
-/// Stands for the id of any client.
+/// Placeholder for the id of any client.
 const ANY: &str = "*";
 
-/// One line for each setting: key, value, place. Secrets are not shown, nor are the values of keys that no
-/// setting has: they may be misspelt keys of secrets.
+/// One line for each setting: key, value, place. Values of secrets are not shown. Values of unknown
+/// keys are not shown either, because such a key may be the misspelt key of a secret.
 pub fn report(figment: &Figment) -> String {
     let mut lines = Vec::new();
     for key in ["address", "port", "databases.vestibule.url"] {
@@ -38,7 +38,7 @@ pub fn report(figment: &Figment) -> String {
     report
 }
 
-/// All keys that settings have, as those of the defaults with one client.
+/// All known keys: the keys of the defaults with one client.
 fn known() -> Json {
     let client: [(&str, Value); 2] = [("grants", "password".into()), ("scopes", "".into())];
     let client: Dict = client.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -68,7 +68,7 @@ fn collect(
         return;
     }
     let place = figment.get_metadata(value.tag()).map_or_else(String::new, |m| place(m, key));
-    // the sender is a text or its parts
+    // the sender is a text or a table
     let is_known = known.is_some_and(|known| !known.is_object() || key == "vestibule.mail.from");
     let value = if is_known { shown(key, value) } else { "(no such key; not shown)".to_owned() };
     lines.push(Entry { key: key.to_owned(), value, place });

@@ -1,6 +1,8 @@
-//! Rocket's part of the settings: listener, TLS, database. Rocket ignores a key that it does not know, and
-//! a misspelt one would be silent; so the program checks the keys here. An application that has the
-//! service as a part of it may have keys of its own, and is not checked.
+//! Checker of Rocket's own settings: listener, TLS, database.
+//!
+//! Rocket ignores unknown keys, so that a misspelt key would have no effect. The program therefore
+//! checks the keys. An application that embeds the service may have keys of its own, and is not
+//! checked.
 
 use std::env;
 use std::fs::File;
@@ -12,7 +14,7 @@ use figment::{Figment, Provider};
 use super::SettingError;
 use super::sources::unknown_key;
 
-/// Every key that Rocket reads, with the two of this service and the variable that names the file.
+/// Every key that Rocket reads, the two of this service, and the variable that names the file.
 const KEYS: [&str; 18] = [
     "address",
     "cli_colors",
@@ -34,13 +36,13 @@ const KEYS: [&str; 18] = [
     "workers",
 ];
 
-/// Profiles that a file may have sections for, besides the selected one.
+/// Profiles that may have sections in the file, beside the selected one.
 const PROFILES: [&str; 4] = ["default", "global", "debug", "release"];
 
-/// Checks what Rocket reads, before Rocket does.
+/// Checks Rocket's settings before Rocket reads them.
 ///
 /// # Errors
-/// The first key or value that would be ignored, or would end the start in other words.
+/// The first key or value that Rocket would ignore, or would reject with an unclear message.
 pub fn check_rocket_keys(figment: &Figment) -> Result<(), SettingError> {
     check_file(env::var_os("ROCKET_CONFIG").map(PathBuf::from))?;
     let profiles = figment.data().map_err(|error| unread(&error))?;
@@ -71,8 +73,9 @@ pub fn check_rocket_keys(figment: &Figment) -> Result<(), SettingError> {
     check_tls(figment)
 }
 
-/// A file that `ROCKET_CONFIG` names has to be there: without it all would be as by default. As Rocket
-/// looks for it: a relative one in the working directory or a folder above it.
+/// Checks that the file in `ROCKET_CONFIG` exists: without the file, every setting would have its
+/// default. Like Rocket, the check looks for a relative path in the working directory and the
+/// folders above it.
 fn check_file(named: Option<PathBuf>) -> Result<(), SettingError> {
     let Some(file) = named else { return Ok(()) };
     let is_there = match env::current_dir() {
@@ -88,8 +91,8 @@ fn check_file(named: Option<PathBuf>) -> Result<(), SettingError> {
     Err(SettingError::at("ROCKET_CONFIG", "the environment variable ROCKET_CONFIG".into(), problem))
 }
 
-/// A file that is no TOML. Of the parser's message the first line alone: the others repeat the file, in
-/// which there may be a secret.
+/// The error for a file that is no TOML. It has the first line of the parser's message only: the
+/// other lines repeat the file, which may contain a secret.
 fn unread(error: &figment::Error) -> SettingError {
     let message = error.kind.to_string();
     let line = message.lines().next().unwrap_or_default();
@@ -114,10 +117,10 @@ fn unknown(key: &str) -> String {
     }
 }
 
-/// The files of the certificate and its key can be opened.
+/// Checks that the files of the certificate and its key can be opened.
 fn check_tls(figment: &Figment) -> Result<(), SettingError> {
     let Ok(tls) = figment.extract_inner::<rocket::config::TlsConfig>("tls") else {
-        // Rocket says what is wrong with it
+        // Rocket reports the error
         return Ok(());
     };
     let files = [("tls.certs", tls.certs().left()), ("tls.key", tls.key().left())];

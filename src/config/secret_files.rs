@@ -1,6 +1,8 @@
-//! Secrets that stand in files of their own, as container platforms and systemd hand them out: where
-//! a setting is secret, `…_FILE` in the environment names a file that holds it. `DATABASE_PASSWORD_FILE`
-//! holds the password alone, and the database's URL need not be put together by hand.
+//! Secrets in files, as container platforms and systemd provide them.
+//!
+//! For a secret setting, `…_FILE` in the environment names a file that contains the value.
+//! `DATABASE_PASSWORD_FILE` contains the password alone, so that the operator need not assemble the
+//! database's URL.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,12 +25,12 @@ pub(super) fn is_for_a_file(name: &str) -> bool {
     SECRET_KEYS.contains(&setting.rsplit("__").next().unwrap_or_default())
 }
 
-/// Puts what stands in the files that the environment names on top of `figment`.
+/// Adds the values from the files that the environment names on top of `figment`.
 pub(super) fn layer(figment: Figment) -> Result<Figment, SettingError> {
     layer_of(figment, &Env::raw().iter().map(|(name, value)| (name.to_string(), value)).collect())
 }
 
-/// The same, of an environment whose names are in lower case.
+/// The same for a given environment, whose names are in lower case.
 fn layer_of(
     mut figment: Figment,
     environment: &BTreeMap<String, String>,
@@ -59,7 +61,7 @@ fn layer_of(
     }
 }
 
-/// Puts the password into the database's URL, in which it may have any characters.
+/// Puts the password into the database's URL. The password may contain any characters.
 fn with_password(figment: Figment, file: &SecretFile<'_>) -> Result<Figment, SettingError> {
     let wrong = |problem: &str| SettingError::at(DATABASE_URL, file.place(), problem);
     let password = file.read(DATABASE_URL)?;
@@ -69,7 +71,7 @@ fn with_password(figment: Figment, file: &SecretFile<'_>) -> Result<Figment, Set
         .filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))
         .ok_or_else(|| wrong("goes with a URL such as DATABASE_URL=postgres://user@host/name"))?;
     let before = url.password().map(str::to_owned);
-    // what `set_password` takes for an escape already is a character here
+    // `set_password` leaves existing escapes alone, and in this file `%` is an ordinary character
     let password = Zeroizing::new(password.replace('%', "%25"));
     url.set_password(Some(&password)).map_err(|()| wrong("there is no host in DATABASE_URL"))?;
     match before.as_deref() {
@@ -95,7 +97,8 @@ impl SecretFile<'_> {
         format!("{}, named by {}", self.path, self.variable)
     }
 
-    /// Without the line's end, which editors and `echo` leave. Errors never show the content.
+    /// The content without its final line end, which editors and `echo` add. Errors never show the
+    /// content.
     fn read(&self, key: &str) -> Result<Zeroizing<String>, SettingError> {
         let wrong = |problem: &str| SettingError::at(key, self.place(), problem);
         let text =
@@ -141,7 +144,7 @@ mod tests {
     use figment::providers::{Format, Toml};
     use tempfile::TempDir;
 
-    /// Files by name and content, and an environment in which `@name` is the path of one.
+    /// `files` are names and contents; `@name` in the environment stands for the path of that file.
     fn layered(
         toml: &str,
         files: &[(&str, &str)],
@@ -211,7 +214,7 @@ mod tests {
         let decoded = percent_encoding::percent_decode_str(url.password().unwrap());
         assert_eq!(decoded.decode_utf8().unwrap(), password.trim_end());
         assert_eq!((url.host_str(), url.query()), (Some("db.example"), Some("sslmode=require")));
-        // as when a program has layered its settings and starts Rocket with them
+        // a program may layer its settings first, and then start Rocket with the result
         let toml = format!("[default.databases.vestibule]\nurl = \"{url}\"");
         let again = layered(&toml, &[("password", password)], &environment).unwrap();
         assert_eq!(database(&again), url.as_str());

@@ -1,4 +1,4 @@
-//! `vestibule.mail.from`: whom letters come from.
+//! `vestibule.mail.from`: the sender of letters.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The sender of letters in its parts. The address is checked where it becomes one.
+/// The sender in its parts. The renderer checks the address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SenderSettings {
-    /// The display name, as people read it: nothing in it is quoted, and anything can stand in it.
+    /// The display name, without quoting. It may contain any characters.
     pub name: Option<String>,
     pub address: String,
 }
@@ -21,8 +21,8 @@ impl SenderSettings {
     }
 }
 
-/// Reads `Name <address>`, or an address alone. The name is everything before the last `<`; quotation
-/// marks around all of it are taken off.
+/// Parses `Name <address>`, or an address alone. The name is the text before the last `<`, without
+/// quotation marks around the whole of it.
 impl FromStr for SenderSettings {
     type Err = Infallible;
 

@@ -1,4 +1,4 @@
-//! `[vestibule.mail]` of a mail server: where it is, and how the way to it is protected.
+//! `vestibule.mail.smtp_url`: the mail server, its login and the protection of the connection.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::database_url::is_escaped;
 use super::public_url::authority_of;
 
-/// The mail server that letters are handed to.
+/// The mail server that takes the letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmtpServer {
     /// A name, or an address without brackets.
@@ -19,28 +19,28 @@ pub struct SmtpServer {
     pub login: Option<Login>,
 }
 
-/// How the way to the mail server is protected.
+/// The protection of the connection to the mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// Not at all.
+    /// No encryption.
     None,
-    /// By STARTTLS where the server offers it, whatever certificate it shows (RFC 7435): against those
-    /// who listen, and not against those who intercept.
+    /// STARTTLS if the server offers it, with any certificate (RFC 7435). It protects against
+    /// eavesdropping, but not against interception.
     Opportunistic,
-    /// By STARTTLS, with a certificate that is good, or no letter leaves (RFC 3207).
+    /// STARTTLS with a valid certificate; otherwise no letter leaves (RFC 3207).
     StartTls,
-    /// By TLS from the first byte, with a certificate that is good (RFC 8314 §3.3).
+    /// TLS from the first byte, with a valid certificate (RFC 8314 §3.3).
     Implicit,
 }
 
 impl Encryption {
-    /// Whether the server has to show who it is.
+    /// Whether the server's certificate must be valid.
     pub fn is_verified(self) -> bool {
         matches!(self, Self::StartTls | Self::Implicit)
     }
 }
 
-/// What the service signs in to the mail server with.
+/// User and password for the mail server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     pub user: String,
@@ -53,7 +53,8 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Why a text is no URL of a mail server. Never says what stands in it: that may be a password.
+/// Why a text is no URL of a mail server. The message never repeats the text, which may contain a
+/// password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SmtpUrlError {
     #[error("expected smtp://user:password@host:587?tls=required or smtps://user:password@host")]
@@ -83,16 +84,18 @@ pub enum SmtpUrlError {
 }
 
 impl SmtpServer {
-    /// Where the URL does not say how the way is protected: a password goes over a verified
-    /// connection only, unless the server is on this machine; without one, encryption is taken where
-    /// it is offered.
+    /// Parses the URL. If it does not say how to protect the connection, the default depends on the
+    /// login:
+    ///
+    /// - With a password, the connection must be verified, unless the server runs on this machine.
+    /// - Without a password, STARTTLS is used if the server offers it.
     pub fn parse(text: &str) -> Result<Self, SmtpUrlError> {
-        // the parser would take them out
+        // the URL parser would remove these characters
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(SmtpUrlError::Form);
         }
         let authority = authority_of(text);
-        // an `@` behind the host, and a `#` anywhere, are pieces of a login
+        // an `@` behind the host, or a `#` anywhere, is a piece of an unescaped login
         let is_of_a_login = text.starts_with("smtp") && text.contains("://");
         if is_of_a_login && text.contains('#') {
             return Err(SmtpUrlError::Fragment);
@@ -102,7 +105,7 @@ impl SmtpServer {
         }
         let url = Url::parse(text).map_err(|_| SmtpUrlError::Form)?;
         let host = url.host().ok_or(SmtpUrlError::Form)?;
-        // a scheme that `url` does not know leaves its host as it was written
+        // `url` does not parse the host of a scheme that it does not know
         let (host, is_near) = match host {
             Host::Domain(name) => match name.parse::<IpAddr>() {
                 Ok(address) => (address.to_string(), address.is_loopback()),
@@ -159,8 +162,8 @@ impl SmtpServer {
     }
 }
 
-/// The name of a machine as it goes over the wire: one word, a name beyond ASCII as A-labels (RFC 5890
-/// §2.3.2.1). `None` for anything else.
+/// The name of a machine in its wire format: one word, with A-labels for characters beyond ASCII
+/// (RFC 5890 §2.3.2.1). `None` if the text is no such name.
 pub fn host_name(text: &str) -> Option<String> {
     let name = match text.is_ascii() {
         true => text.to_owned(),
@@ -195,7 +198,7 @@ mod tests {
             ("smtp://u:p@[::1]", "::1", 25, Encryption::Opportunistic),
             ("smtps://mail.example", "mail.example", 465, Encryption::Implicit),
             ("smtps://mail.example?tls=required", "mail.example", 465, Encryption::Implicit),
-            // F5: as A-labels, as recipients are
+            // F5: A-labels, as for recipients
             (
                 "smtp://post.bücher.example",
                 "post.xn--bcher-kva.example",

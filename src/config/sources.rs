@@ -1,4 +1,4 @@
-//! Where settings come from, and errors that say so.
+//! Sources of the settings (defaults, files, environment), and the errors that name them.
 
 use std::fmt;
 
@@ -12,16 +12,16 @@ use super::secret_files;
 /// Keys whose value is never shown.
 pub(super) const SECRET_KEYS: [&str; 4] = ["smtp_url", "secret_sha256", "secret_key", "url"];
 
-/// The database's key, in Rocket's part of the settings.
+/// Key of the database's URL, in Rocket's part of the settings.
 pub(super) const DATABASE_URL: &str = "databases.vestibule.url";
 
-/// What the service runs for.
+/// The purpose that the service runs for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Profile {
-    /// Rocket's `debug` profile: everything has a default, links are logged, letters can be read
-    /// at `/dev/mail`.
+    /// Rocket's `debug` profile: every setting has a default, links are logged, and letters can be
+    /// read at `/dev/mail`.
     Development,
-    /// Any other: what must be decided has no default.
+    /// Any other profile: settings that the operator must decide have no default.
     Production,
 }
 
@@ -35,37 +35,36 @@ impl Profile {
     }
 }
 
-/// Rocket's own figment, as the binary starts from it: other defaults than Rocket's where those
-/// are unsafe or loud, then `Rocket.toml` (or the file that `ROCKET_CONFIG` names), then
+/// Rocket's figment, from which the program starts. Lowest layer first: Rocket's defaults, changed
+/// where they are unsafe or noisy; `Rocket.toml`, or the file that `ROCKET_CONFIG` names;
 /// `ROCKET_…` in the environment.
 pub fn rocket_defaults() -> Figment {
     Figment::from(rocket::Config::default())
-        // `X-Real-IP` from anybody would be believed
+        // otherwise any client could forge its address with `X-Real-IP`
         .merge(Serialized::default("ip_header", false))
         .merge(Serialized::default("cli_colors", false))
         .merge(Serialized::default("ident", false))
-        // `cli::serve` hears SIGTERM itself, to stop being ready before it stops listening
+        // `cli::serve` handles SIGTERM itself, and reports "not ready" before it stops listening
         .merge(Serialized::default("shutdown.ctrlc", false))
         .merge(Serialized::default("shutdown.signals", [""; 0]))
         .merge(Serialized::default("shutdown.grace", 10))
         .merge(Serialized::default("shutdown.mercy", 5))
         .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
         .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
-        // whatever was set: Rocket's log repeats whole URIs, and there are tokens in links (R55)
+        // overrides any setting: Rocket's log repeats whole URIs, and links contain tokens (R55)
         .merge(Serialized::global("log_level", "off"))
         .select(figment::Profile::from_env_or("ROCKET_PROFILE", rocket::Config::DEFAULT_PROFILE))
 }
 
-/// Puts this crate's defaults below `figment`, and on top of it the environment and the secrets in
-/// files that it names.
+/// Puts this crate's defaults below `figment`, and the environment and its secret files on top.
 ///
 /// # Errors
-/// When such a file cannot be read, or is named beside the secret itself.
+/// A secret file cannot be read, or the environment sets both the secret and its file.
 pub fn layers(figment: Figment) -> Result<Figment, SettingError> {
     secret_files::layer(with_environment(figment)).map(defaults)
 }
 
-/// A value from the environment that is taken as it is.
+/// A value from the environment that is taken as text, without parsing.
 struct AsVariable(Serialized<String>);
 
 impl Provider for AsVariable {
@@ -85,7 +84,7 @@ fn with_environment(figment: Figment) -> Figment {
         .global();
     let database = Env::raw().only(&["DATABASE_URL"]).map(|_| DATABASE_URL.into()).global();
     let figment = figment.merge(environment).merge(database);
-    // what figment takes for a list or a number is a name nevertheless, such as `[Acme]` or `1984`
+    // figment would parse some names as lists or numbers, such as `[Acme]` or `1984`
     let name = Env::var("VESTIBULE_NAME");
     match name.filter(|name| !matches!(name.parse(), Ok(Value::String(..)))) {
         Some(name) => figment.merge(AsVariable(Serialized::global("vestibule.name", name))),
@@ -93,7 +92,7 @@ fn with_environment(figment: Figment) -> Figment {
     }
 }
 
-/// Puts this crate's defaults below `figment`, without a look at the environment.
+/// Puts this crate's defaults below `figment`, without reading the environment.
 pub fn defaults(figment: Figment) -> Figment {
     let figment = with_defaults(figment);
     match Profile::of(&figment) {
@@ -110,26 +109,26 @@ pub fn defaults(figment: Figment) -> Figment {
 
 fn with_sender(figment: Figment) -> Figment {
     let public_url: Option<super::PublicUrl> = figment.extract_inner("vestibule.public_url").ok();
-    // an address literal would need brackets and is no sender that a mail server likes
+    // an address literal would need brackets, and mail servers reject such senders
     let host = public_url.as_ref().map(super::PublicUrl::host);
     let host = host.filter(|host| host.parse::<std::net::Ipv4Addr>().is_err());
     let host = host.filter(|host| !host.starts_with('[')).unwrap_or("localhost");
     let name: String = figment.extract_inner("vestibule.name").unwrap_or_default();
-    // in parts: a name may hold anything, and is never put into a text that is parsed again
+    // in parts: a name may contain any characters, and must not be parsed again
     let parts: [(&str, Value); 2] =
         [("name", name.into()), ("address", format!("no-reply@{host}").into())];
     let from: Dict = parts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     figment.join(Serialized::default("vestibule.mail.from", from))
 }
 
-/// Where a browser on the same machine reaches a service started for development.
+/// The URL of a development service for a browser on the same machine.
 fn development_url(figment: &Figment) -> String {
     let port: u16 = figment.extract_inner("port").unwrap_or(8000);
     let scheme = if figment.extract_inner::<Dict>("tls").is_ok() { "https" } else { "http" };
     format!("{scheme}://127.0.0.1:{port}")
 }
 
-/// The defaults that hold in every profile.
+/// The defaults for every profile.
 fn with_defaults(figment: Figment) -> Figment {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let defaults: [(&str, Value); 44] = [
@@ -183,7 +182,7 @@ fn with_defaults(figment: Figment) -> Figment {
         .fold(figment, |figment, (key, value)| figment.join(Serialized::default(key, value)))
 }
 
-/// Without these no release profile starts: nobody but the operator can know them.
+/// Checks that the required settings of a release profile are set. They have no safe default.
 pub(super) fn require(figment: &Figment) -> Result<(), SettingError> {
     let is_missing = |key: &str| figment.find_value(key).is_err();
     let no_client =
@@ -204,7 +203,7 @@ pub(super) fn require(figment: &Figment) -> Result<(), SettingError> {
     if missing.is_empty() {
         return Ok(());
     }
-    // by itself it is no mistake here: there may be one in the database
+    // this alone is no mistake: the database may contain a client
     if no_client && Profile::of(figment) == Profile::Production {
         missing.push(A_CLIENT);
     }
@@ -223,13 +222,13 @@ fn not_set(figment: &Figment, missing: &[&str]) -> SettingError {
     }
 }
 
-/// There is no client, neither in the settings nor in the database.
+/// The error that there is no client, in the settings and in the database.
 pub fn no_client(figment: &Figment) -> SettingError {
     not_set(figment, &[A_CLIENT])
 }
 
-/// A setting that keeps the service from starting: its key, where its value came from, and what
-/// would be right (R57). Never shows the value of a secret.
+/// A setting that keeps the service from starting: its key, the place of its value, and the
+/// expected value (R57). It never shows the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
     key: String,
@@ -240,7 +239,7 @@ pub struct SettingError {
 impl SettingError {
     /// A problem with the value of `key`, such as `vestibule.tokens.access_ttl`.
     pub fn new(figment: &Figment, key: &str, problem: impl fmt::Display) -> Self {
-        // a figment that is focused on a section knows the last part of the key only
+        // a figment that is focused on a section knows only the last part of the key
         let last = key.rsplit('.').next().unwrap_or(key);
         let metadata = figment.find_metadata(key).or_else(|| figment.find_metadata(last));
         let source = metadata.map_or_else(
@@ -276,7 +275,7 @@ impl SettingError {
                 "is needed and not set".to_owned()
             }
             _ if is_secret => "has the wrong type (its value is not shown)".to_owned(),
-            // a text where a table belongs may be a secret with half a key
+            // a text in place of a table may be a secret with half a key
             Kind::InvalidType(Actual::Str(_), wanted) => {
                 format!("expected {wanted}, and found a text")
             }
@@ -286,8 +285,8 @@ impl SettingError {
     }
 }
 
-/// A text without the login and the parameters of a URL that is in it. A login ends with the last `@`: a
-/// password may hold anything where its escapes were forgotten.
+/// The text without the login and the parameters of a URL in it. The login ends at the last `@`,
+/// because an unescaped password may contain any characters.
 pub(super) fn without_login(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let (login, rest) = match rest.rsplit_once('@') {
@@ -312,7 +311,7 @@ pub(super) fn unknown_key(field: &str, known: &[&str]) -> String {
     }
 }
 
-/// In what file or variable the value of `key` stands.
+/// The file or variable with the value of `key`.
 pub(super) fn place(metadata: &Metadata, key: &str) -> String {
     match &metadata.source {
         Some(Source::File(path)) => path.display().to_string(),
