@@ -1,4 +1,6 @@
-//! Changing the password or the address, and leaving: each asks for the current password once more.
+//! Account page: changing the password or the address, and deleting the account.
+//!
+//! Each of these needs the current password again (reauthentication).
 
 use rocket::http::{CookieJar, Status};
 use rocket::{Route, State, get, post, routes};
@@ -40,7 +42,7 @@ described!(
     delete
 );
 
-/// A page of this file, in the language of whoever is signed in.
+/// Renders a page of this file in the language of the signed-in user.
 fn page(
     user: &PageUser,
     status: Status,
@@ -52,7 +54,7 @@ fn page(
     PageOrRedirect::Page(pages.page(language, status, view))
 }
 
-/// What to say of a current password that was not right; anything else is no matter of the form.
+/// The message for a wrong current password. Other errors are not the form's and refuse the page.
 fn wrong(error: ReauthenticationError) -> Result<Vec<FieldMessage>, PageRefusal> {
     match error {
         ReauthenticationError::Wrong => {
@@ -235,7 +237,7 @@ async fn change_email(
 
 /// Take a change of address back on the page
 ///
-/// Without the password: whoever may look at the account may leave it as it is.
+/// The password is not needed: a user who may see the account may keep its address.
 #[utoipa::path(
     context_path = "/account",
     tag = tag::ACCOUNT_PAGE,
@@ -256,7 +258,7 @@ async fn withdraw_email(
     settings: &State<Settings>,
 ) -> AccountResult {
     let (user, _) = PageUser::sent(user, form, "account")?;
-    // one that has ended already is as good as withdrawn
+    // a change that has ended already counts as withdrawn
     accounts.withdraw_email_change(user.session.account, &caller).await?;
     Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account?done=withdrawn")))
 }

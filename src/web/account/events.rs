@@ -1,4 +1,4 @@
-//! What happened, and a copy of all that is stored.
+//! Account page: the event history, and the export of all stored data.
 
 use rocket::http::Status;
 use rocket::{Route, State, get, head, routes};
@@ -15,7 +15,7 @@ use crate::web::responses::page::PageState;
 use crate::web::views::MessageKey;
 use crate::web::views::account::{EventView, EventsPage};
 
-/// Events on one page.
+/// The number of events on a page.
 const PAGE_SIZE: i64 = 50;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -45,7 +45,7 @@ async fn events(
     pages: &PageState,
 ) -> AccountResult {
     let user = user?;
-    // where the page before ended; nonsense begins at the beginning
+    // the id of the last event of the previous page; an invalid id shows the first page
     let before = before.and_then(|id| id.parse().ok());
     let page = accounts.events_of(user.session.account, before, PAGE_SIZE).await?;
     let view = EventsPage {
@@ -89,7 +89,7 @@ async fn export(
     Ok(Download::new(settings, accounts, export))
 }
 
-/// A route of its own, since Rocket would run the one for GET, and nothing is downloaded here.
+/// A separate route: Rocket would run the GET route for HEAD, and this one downloads nothing.
 #[head("/export")]
 async fn export_head(
     user: Result<PageUser, PageRefusal>,

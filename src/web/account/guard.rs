@@ -1,4 +1,5 @@
-//! Who is signed in at the account page, and whether a form came from one of its pages.
+//! Request guards of the account page: the signed-in user ([`PageUser`]), and forms from this
+//! service's pages ([`SameOriginForm`]).
 
 use rocket::http::{CookieJar, Status};
 use rocket::request::{FromRequest, Outcome};
@@ -19,11 +20,11 @@ use crate::web::responses::problem_type;
 use crate::web::views::FieldMessage;
 use crate::web::views::account::SignInPage;
 
-/// The prefix makes browsers refuse it without `Secure` and `Path=/`, and from any other host
-/// (RFC 6265bis §4.1.3.2).
+/// The session cookie. Because of the prefix, browsers refuse it without `Secure` and `Path=/`, and
+/// from any other host (RFC 6265bis §4.1.3.2).
 const SESSION_COOKIE: &str = "__Host-vestibule-account";
 
-/// A path of the service, as browsers see it.
+/// Redirects to a path of the service, below its public base path.
 pub(super) fn redirect_to(settings: &Settings, path: &str) -> Redirect {
     Redirect::to(format!("{}{path}", settings.public_url.base_path()))
 }
@@ -31,15 +32,15 @@ pub(super) fn redirect_to(settings: &Settings, path: &str) -> Redirect {
 /// Why a page of the account is not shown.
 #[derive(Debug)]
 pub(super) enum PageRefusal {
-    /// No session cookie.
+    /// There is no session cookie.
     SignIn,
     /// The session of the cookie has ended.
     Ended,
-    /// A form was sent without a live session; with whether there was a cookie.
+    /// A form was sent without a live session. The flag says whether there was a cookie.
     Unsaved(Box<UnsavedForm>, bool),
-    /// A form was sent with a live session, and has the token of another.
+    /// A form was sent with a live session, but with the form token of another session.
     OtherSession(Box<(UnsavedForm, PageSessionSecret)>),
-    /// The form to sign in, which carries another form along, is refused for now.
+    /// The sign-in is refused for now, and its form carries another form along.
     NotNow(Box<(Problem, Form)>),
     Problem(PageProblem),
 }
@@ -50,7 +51,7 @@ impl<E: Into<Problem>> From<E> for PageRefusal {
     }
 }
 
-/// What becomes of somebody whose account could not be read.
+/// The refusal for an account that could not be read.
 pub(super) fn no_profile(error: ProfileError) -> PageRefusal {
     match error {
         ProfileError::Gone => PageRefusal::SignIn,
@@ -95,7 +96,7 @@ fn redirect(request: &Request<'_>, path: &str) -> Redirect {
     Redirect::to(format!("{base}{path}"))
 }
 
-/// The form to sign in once more, with all that it had but the password.
+/// The sign-in form again, with all fields but the password.
 fn not_now(request: &Request<'_>, problem: &Problem, form: &Form) -> Option<Page> {
     let pages = request.rocket().state::<Pages>()?;
     let errors = vec![FieldMessage::new("password", "sign-in", "not-now")];
@@ -104,9 +105,10 @@ fn not_now(request: &Request<'_>, problem: &Problem, form: &Form) -> Option<Page
     Some(pages.problem_in(problem, request, &view))
 }
 
-/// The form to sign in, with what was typed into another one. Only for a form that a page of this
-/// service sent, beyond doubt: another site must not put words into a form that comes up after the
-/// sign-in.
+/// The sign-in form, which carries the sent form along.
+///
+/// Only for a form that certainly came from a page of this service: another site must not fill a
+/// form that appears after the sign-in.
 fn form_to_sign_in(request: &Request<'_>, sent: &UnsavedForm) -> Option<Page> {
     let pages = request.rocket().state::<Pages>().filter(|_| is_of_own_page(request))?;
     let unsaved = Some(sent.as_unsaved());
@@ -120,7 +122,7 @@ fn is_of_own_page(request: &Request<'_>) -> bool {
         && SameOriginForm::is_same_origin(request)
 }
 
-/// A page, or the way to one.
+/// A page, or a redirect to one.
 pub(super) enum PageOrRedirect {
     Page(Page),
     Redirect(Redirect),
@@ -137,7 +139,7 @@ impl<'r> Responder<'r, 'static> for PageOrRedirect {
 
 pub(super) type AccountResult = Result<PageOrRedirect, PageRefusal>;
 
-/// Somebody who is signed in at the account page.
+/// Request guard for a user who is signed in at the account page.
 pub(super) struct PageUser {
     pub session: PageSession,
     secret: PageSessionSecret,
@@ -145,18 +147,18 @@ pub(super) struct PageUser {
 }
 
 impl PageUser {
-    /// For the forms of a page.
+    /// The token for the forms of a page.
     pub fn form_token(&self) -> String {
         self.secret.form_token()
     }
 
-    /// What was typed into this form, if it comes back.
+    /// The text that was typed into this form before the sign-in, if it was kept.
     pub fn kept(&self, form: &str) -> Option<&RestoredForm> {
         self.kept.as_ref().filter(|kept| kept.is_of(form))
     }
 
-    /// The user and their form, if it came from a page of this sign-in; else the form `name` is
-    /// offered again, if need be after a sign-in.
+    /// The user and the form, if the form came from a page of this sign-in. Otherwise the form
+    /// `name` is offered again, after a sign-in if needed.
     pub fn sent(
         user: Result<Self, PageRefusal>,
         form: Result<Form, FormError>,
@@ -199,7 +201,7 @@ impl<'r> FromRequest<'r> for PageUser {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, PageRefusal> {
         match find(request).await {
             Ok(user) => Outcome::Success(user),
-            // routes take the `Result`, so the status is theirs
+            // routes take the `Result` and choose the status
             Err(refusal) => Outcome::Error((Status::Unauthorized, refusal)),
         }
     }
@@ -217,7 +219,8 @@ fn cookie(request: &Request<'_>) -> Option<PageSessionSecret> {
     PageSessionSecret::parse(cookies::find(request, SESSION_COOKIE)?)
 }
 
-/// Lets the browser stay signed in as long as the sign-in can live, also when it is closed meanwhile.
+/// Sets the session cookie. Its lifetime is that of the sign-in, so it survives closing the
+/// browser.
 pub(super) fn set_session_cookie(jar: &CookieJar<'_>, secret: &PageSessionSecret) {
     let seconds = i64::try_from(PAGE_SESSION_TTL.as_secs()).unwrap_or(0);
     jar.add(cookies::of_this_host(SESSION_COOKIE, secret.reveal(), Duration::seconds(seconds)));
@@ -227,21 +230,23 @@ pub(super) fn clear_session_cookie(jar: &CookieJar<'_>) {
     jar.add(cookies::of_this_host(SESSION_COOKIE, String::new(), Duration::ZERO));
 }
 
-/// A form that was sent from a page of this service, as far as the browser tells. For forms that come
-/// before anybody is signed in, and so have no token: another site must not sign anybody in, either.
+/// Request guard for a form that came from a page of this service, as far as the browser tells.
+///
+/// It is for the forms before a sign-in, which have no form token: another site must not sign a
+/// user in, either.
 pub(super) struct SameOriginForm;
 
 impl SameOriginForm {
     fn is_same_origin(request: &Request<'_>) -> bool {
         let header = |name| request.headers().get_one(name);
-        // https://www.w3.org/TR/fetch-metadata/: what no page can set
+        // no page can set this header (https://www.w3.org/TR/fetch-metadata/)
         if let Some(site) = header("Sec-Fetch-Site") {
             return matches!(site, "same-origin" | "none");
         }
         let Some(origin) = header("Origin") else { return true };
         let settings = request.rocket().state::<Settings>();
         let is_public = settings.is_some_and(|settings| settings.public_url.origin() == origin);
-        // in development the service has several names
+        // in development, the service has several names
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         is_public || authority.is_some() && authority == header("Host")
     }
@@ -262,5 +267,5 @@ impl<'r> FromRequest<'r> for SameOriginForm {
     }
 }
 
-/// The use cases, as nearly every route here needs them.
+/// The accounts use cases as a parameter of a route.
 pub(super) type AccountsState = State<Accounts>;

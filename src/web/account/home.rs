@@ -1,4 +1,4 @@
-//! `/account`: who one is, where one is signed in, and the way to everything else.
+//! Account page: the overview with the profile and the sessions.
 
 use rocket::http::{CookieJar, Status};
 use rocket::{Route, State, get, post, routes};
@@ -54,7 +54,7 @@ async fn show(
     pages: &PageState,
 ) -> AccountResult {
     let user = user?;
-    // where the page before ended; nonsense begins at the beginning
+    // the id of the last session of the previous page; an invalid id shows the first page
     let before = before.and_then(|id| id.parse().ok());
     let kept = user.kept("profile");
     let typed =
@@ -65,18 +65,18 @@ async fn show(
     Ok(PageOrRedirect::Page(page))
 }
 
-/// What the page has to say of the form that led to it.
+/// The outcome of the form that led to the page.
 #[derive(Default)]
 struct Notice<'a> {
     done: Option<MessageKey>,
-    /// Sign-ins from there on are shown.
+    /// Sessions before this one are shown.
     before: Option<SessionId>,
     errors: Vec<FieldMessage>,
-    /// What was typed, if it has to be typed again.
+    /// The typed fields, if the user has to correct them.
     typed: Option<TypedProfile<'a>>,
 }
 
-/// The fields of the profile's form.
+/// The fields of the profile form.
 #[derive(Clone, Copy)]
 struct TypedProfile<'a> {
     name: Option<&'a str>,
@@ -121,23 +121,25 @@ async fn page(
     Ok(pages.page(language, status, &view))
 }
 
-/// The language that a form names, if there are words in it.
+/// The available language that a form names.
 fn chosen_language(locale: Option<&str>, pages: &PageState) -> Option<Language> {
     pages.messages().best(&Locale::parse(locale?).ok()?)
 }
 
-/// What a form makes of the account's language. What the page had chosen by itself says nothing: the
-/// account's own `de-AT` or `fr` is more than the page can show, and stays.
+/// The new locale of the account: `None` if the form keeps it, `Some(None)` if the form removes it.
+///
+/// An unchanged choice keeps the account's locale, which may be more specific than the page can
+/// show (`de-AT`) or unavailable (`fr`).
 fn new_locale(user: &PageUser, form: &Form, pages: &PageState) -> Option<Option<Locale>> {
     let messages = pages.messages();
     let before = user.session.locale.as_ref().and_then(|locale| messages.best(locale));
-    // only what the page offers; anything else leaves the language to the browser
+    // only a language that the page offers; any other value leaves the choice to the browser
     let chosen = chosen_language(form.get("locale"), pages);
     let locale = || chosen.and_then(|language| Locale::parse(messages.tag(language)).ok());
     (chosen != before).then(locale)
 }
 
-/// Each language that there are words in, named in itself.
+/// The available languages, each with its own name.
 fn languages(pages: &PageState, chosen: Option<Language>) -> Vec<LanguageChoice> {
     let messages = pages.messages();
     let choice = |language: Language| LanguageChoice {
@@ -232,7 +234,7 @@ async fn end_session(
     settings: &State<Settings>,
 ) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "account")?;
-    // one that is gone already is as good as ended
+    // a session that has ended already is fine
     if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
         oauth.end_session(user.session.account, id, &caller).await?;
     }

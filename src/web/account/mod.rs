@@ -1,9 +1,10 @@
-//! The account page: everything that people can do with their account, for those who have no front
-//! end, in a browser without script.
+//! The account page: users manage their account in a browser without scripts.
 //!
-//! Somebody is signed in here by a cookie of its own, which opens nothing else, and every form carries
-//! a token that only a page of that very sign-in can know. Nothing here decides anything: it is the
-//! same use cases that programs reach by `/v1`.
+//! It is for services without a front end of their own. It calls the same use cases as `/v1`, and
+//! decides nothing itself.
+//!
+//! - A separate cookie signs the user in, and gives access to nothing else.
+//! - Every form carries a token that only a page of the same sign-in can know.
 
 mod credentials;
 mod events;
@@ -33,7 +34,7 @@ pub fn stage() -> AdHoc {
 
 described!(front_page, change_password);
 
-/// What these pages are, with the ways to them.
+/// The OpenAPI document of these pages and of the redirects to them.
 pub fn all_described() -> OpenApi {
     let mut all = described();
     for one in
@@ -44,7 +45,7 @@ pub fn all_described() -> OpenApi {
     all
 }
 
-/// Where a browser begins that knows no more than the host.
+/// Serves `/`, where a browser begins if it knows the host only.
 pub fn front_door() -> AdHoc {
     AdHoc::on_ignite("front door", |rocket| async {
         rocket.mount("/", routes![front_page]).manage(FrontDoor)

@@ -1,4 +1,4 @@
-//! Coming in: signing in and out, signing up, and what to do when the password is forgotten.
+//! Account page: signing in and out, signing up, and asking for a new password.
 
 use rocket::http::{CookieJar, Status};
 use rocket::{Route, State, get, post, routes};
@@ -214,7 +214,7 @@ async fn sign_up(
         let view = SignUpPage { email: text("email"), name: text("name"), min_length, errors };
         return Ok(PageOrRedirect::Page(pages.page(language, Status::UnprocessableEntity, &view)));
     };
-    // who signs up on a page reads its language
+    // the user reads the language of the page, so letters use it
     let locale = Locale::parse(pages.messages().tag(language)).ok();
     let view = LetterSent { email: &email.to_unicode(), is_sign_up: true, again: false };
     accounts.sign_up(SignUpRequest { email, password, name, locale, caller }).await?;

@@ -1,7 +1,8 @@
-//! A form that did nothing since its sign-in had ended: what was typed into it comes back, but secrets.
+//! Keeps the text of a form that was sent after its sign-in had ended, except for secrets.
 //!
-//! The form to sign in carries it along. After that it travels in a cookie, since an answer to the
-//! form with the password would let a browser send that password again when it is reloaded.
+//! 1. The sign-in form carries the text along.
+//! 2. After the sign-in, a cookie carries it. If the answer to the password were a page, reloading
+//!    that page would let a browser send the password again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,13 +18,13 @@ use crate::web::views::account::Unsaved;
 
 const UNSAVED_FORM_COOKIE: &str = "__Host-vestibule-unsaved";
 
-/// Enough for a browser to follow a redirect.
+/// The lifetime of the cookie: enough for a browser to follow a redirect.
 const COOKIE_TTL: Duration = Duration::seconds(60);
 
-/// In bytes; browsers refuse cookies of 4,096 (RFC 6265bis §5.5).
+/// The maximum length of the cookie, in bytes. Browsers refuse cookies of 4,096 (RFC 6265bis §5.5).
 const MAX_COOKIE_LENGTH: usize = 3_800;
 
-/// A form that came to nothing, and which one it is among [`Unsaved::FORMS`].
+/// A form that had no effect, with its name in [`Unsaved::FORMS`].
 #[derive(Debug)]
 pub(super) struct UnsavedForm {
     pub name: &'static str,
@@ -42,7 +43,7 @@ impl UnsavedForm {
     }
 }
 
-/// The form that the form to sign in carries along, if it does.
+/// The form that the sign-in form carries along, if there is one.
 pub(super) fn embedded_form(form: &Form) -> Option<Unsaved<'_>> {
     let named = form.get("resume")?;
     let name = Unsaved::FORMS.into_iter().find(|known| *known == named)?;
@@ -55,12 +56,12 @@ pub(super) fn embedded_form(form: &Form) -> Option<Unsaved<'_>> {
     })
 }
 
-/// Whether anything of a form comes back: the others have secrets alone, or nothing.
+/// Whether the service restores fields of the form. The others have only secrets or no fields.
 pub(super) fn is_restorable(form: &str) -> bool {
     matches!(form, "profile" | "email")
 }
 
-/// Keeps what was typed for the page of its form, and says where that is.
+/// Stores the typed text in a cookie, and returns the path of the form's page.
 pub(super) fn store_in_cookie(
     jar: &CookieJar<'_>,
     secret: &PageSessionSecret,
@@ -83,7 +84,7 @@ pub(super) fn store_in_cookie(
     }
 }
 
-/// What was typed into a form of the account page.
+/// The text that was typed into a form of the account page.
 #[derive(Debug, Deserialize)]
 pub(super) struct RestoredForm {
     form: String,
@@ -93,7 +94,7 @@ pub(super) struct RestoredForm {
 }
 
 impl RestoredForm {
-    /// What was kept for this very sign-in, once: the cookie ends with this request.
+    /// The text that was kept for this sign-in. Reading it deletes the cookie.
     pub fn take(request: &Request<'_>, secret: &PageSessionSecret) -> Option<Self> {
         let value = cookies::find(request, UNSAVED_FORM_COOKIE)?;
         request.cookies().add(cookies::of_this_host(
