@@ -1,4 +1,4 @@
-//! What the pages of the account are made of; see [`super`].
+//! Views of the account page; see [`super`].
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::model::{Actor, EventKind, PasswordError};
 use crate::web::views::{AT, EMAIL, FieldMessage, MessageKey, NEW_EMAIL, Sample, TOKEN, View, add};
 
-/// Samples of every page of the account.
+/// Adds the samples of every account view.
 pub(in crate::web) fn add_all(all: &mut Vec<Sample>) {
     add::<SignInPage<'_>>(all);
     add::<SignUpPage<'_>>(all);
@@ -21,23 +21,23 @@ pub(in crate::web) fn add_all(all: &mut Vec<Sample>) {
     add::<EventsPage>(all);
 }
 
-/// What can have been done just before the overview is shown.
+/// The `done` words that the overview accepts: the action that has just succeeded.
 pub const DONE: [&str; 5] = ["saved", "password", "email", "withdrawn", "session"];
 
-/// What the page says that shows a form again after the sign-in.
+/// The notice above a form that is shown again after the sign-in.
 pub fn resumed() -> MessageKey {
     MessageKey::new("account-done", "resumed")
 }
 
-/// How somebody who was signed in can have come to the form to sign in.
+/// The `done` words that the sign-in form accepts: how the sign-in ended.
 pub const SIGNED_OUT: [&str; 3] = ["out", "everywhere", "ended"];
 
-/// What has just been done, if it is one of these words; any other says nothing.
+/// The message for `done`, if it is one of `words`. Any other word shows no message.
 pub fn known(done: Option<&str>, words: &[&str]) -> Option<MessageKey> {
     done.filter(|done| words.contains(done)).map(|done| MessageKey::new("account-done", done))
 }
 
-/// Every message that these pages choose by a word: no template names them.
+/// Every message that these pages choose by a word. No template names these messages.
 pub(in crate::web) fn chosen_messages() -> Vec<FieldMessage> {
     let said = |kind: &str, word: &str| FieldMessage {
         field: "",
@@ -53,7 +53,7 @@ pub(in crate::web) fn chosen_messages() -> Vec<FieldMessage> {
     all
 }
 
-/// What can be wrong with the fields of these pages, but for new passwords.
+/// The errors of the fields of these pages, except for new passwords.
 fn field_errors() -> Vec<FieldMessage> {
     let message = |kind: &str, code: &str| FieldMessage::new("email", kind, code);
     let email =
@@ -67,8 +67,8 @@ fn field_errors() -> Vec<FieldMessage> {
     all
 }
 
-/// A form whose sign-in had ended when it was sent: which one, and what was typed into it but secrets.
-/// The form to sign in carries it along.
+/// A form that was sent after its sign-in had ended: its name, and the typed text without secrets.
+/// The sign-in form carries it along.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Unsaved<'a> {
     /// One of [`Self::FORMS`].
@@ -79,19 +79,20 @@ pub struct Unsaved<'a> {
 }
 
 impl Unsaved<'_> {
-    /// The forms that are shown again: of the profile, another address, another password, deletion;
-    /// and the buttons of the overview.
+    /// The forms that are shown again after a sign-in: profile, change of address, change of
+    /// password, deletion, and the buttons of the overview.
     pub const FORMS: [&'static str; 5] = ["profile", "email", "password", "deletion", "account"];
 }
 
-/// The form to sign in.
+/// The sign-in form.
 #[derive(Debug, Default, Serialize)]
 pub struct SignInPage<'a> {
     pub email: &'a str,
-    /// How they were signed out, if they just were.
+    /// How the sign-in ended, if it has just ended.
     pub done: Option<MessageKey>,
     pub errors: Vec<FieldMessage>,
-    /// After a refusal: where a link can be sent to, whatever there is at the address (R18).
+    /// After a refusal: the address to which a button sends a link. It is there for every address
+    /// (R18).
     pub link_to: Option<&'a str>,
     pub unsaved: Option<Unsaved<'a>>,
 }
@@ -116,7 +117,7 @@ impl View for SignInPage<'_> {
     }
 }
 
-/// The form to sign up.
+/// The sign-up form.
 #[derive(Debug, Serialize)]
 pub struct SignUpPage<'a> {
     pub email: &'a str,
@@ -134,7 +135,7 @@ impl View for SignUpPage<'_> {
     }
 }
 
-/// The form for those who have forgotten their password.
+/// The form for a forgotten password.
 #[derive(Debug, Serialize)]
 pub struct ForgottenPassword<'a> {
     pub email: &'a str,
@@ -150,12 +151,12 @@ impl View for ForgottenPassword<'_> {
     }
 }
 
-/// A letter is on its way: the same words whoever the address belongs to.
+/// The page after a letter was asked for. Its text is the same for every address.
 #[derive(Debug, Serialize)]
 pub struct LetterSent<'a> {
     pub email: &'a str,
     pub is_sign_up: bool,
-    /// Whether the letter of a sign-up was asked for once more.
+    /// Whether the user asked for the letter of a sign-up once more.
     pub again: bool,
 }
 
@@ -168,7 +169,7 @@ impl View for LetterSent<'_> {
     }
 }
 
-/// A language, named in itself.
+/// A language, with its own name in that language.
 #[derive(Debug, Serialize)]
 pub struct LanguageChoice {
     pub tag: String,
@@ -176,7 +177,7 @@ pub struct LanguageChoice {
     pub chosen: bool,
 }
 
-/// Where somebody is signed in.
+/// An OAuth session of the account.
 #[derive(Debug, Serialize)]
 pub struct SessionView {
     pub id: String,
@@ -186,33 +187,33 @@ pub struct SessionView {
     pub last_used_at: i64,
 }
 
-/// Where somebody is signed in at these very pages.
+/// A sign-in at the account page.
 #[derive(Debug, Serialize)]
 pub struct PageSessionView {
     pub id: String,
     pub browser: Option<String>,
     pub created_at: i64,
-    /// Whether it is the one that the page is shown to.
+    /// Whether the page is shown to this sign-in.
     pub current: bool,
 }
 
-/// The account.
+/// The overview of the account.
 #[derive(Debug, Serialize)]
 pub struct Overview {
     pub form_token: String,
     pub email: String,
-    /// Empty where there is none.
+    /// Empty if the account has no name.
     pub name: String,
     pub created_at: i64,
-    /// The address that waits to be confirmed.
+    /// The new address that is not confirmed yet.
     pub pending_email: Option<String>,
     pub languages: Vec<LanguageChoice>,
-    /// The one that the page is shown to comes first.
+    /// The current sign-in comes first.
     pub page_sessions: Vec<PageSessionView>,
     pub sessions: Vec<SessionView>,
-    /// Where older ones begin, if there are more.
+    /// The id before which the next page continues, if there are more sessions.
     pub next: Option<String>,
-    /// What has just been done.
+    /// The action that has just succeeded.
     pub done: Option<MessageKey>,
     pub errors: Vec<FieldMessage>,
 }
@@ -270,7 +271,7 @@ impl View for Overview {
     }
 }
 
-/// The form for another password.
+/// The form for a change of password.
 #[derive(Debug, Serialize)]
 pub struct ChangePassword {
     pub form_token: String,
@@ -296,13 +297,13 @@ impl View for ChangePassword {
     }
 }
 
-/// The form for another address.
+/// The form for a change of address.
 #[derive(Debug, Serialize)]
 pub struct ChangeEmail {
     pub form_token: String,
     pub email: String,
     pub new_email: String,
-    /// It is shown again after a sign-in.
+    /// The notice that the form is shown again after a sign-in.
     pub done: Option<MessageKey>,
     pub errors: Vec<FieldMessage>,
 }
@@ -323,7 +324,7 @@ impl View for ChangeEmail {
     }
 }
 
-/// The form to leave.
+/// The form for the deletion of the account.
 #[derive(Debug, Serialize)]
 pub struct DeleteAccount {
     pub form_token: String,
@@ -342,7 +343,7 @@ impl View for DeleteAccount {
     }
 }
 
-/// The account is gone.
+/// The page after the deletion of the account.
 #[derive(Debug, Serialize)]
 pub struct DeletedPage {}
 
@@ -354,7 +355,7 @@ impl View for DeletedPage {
     }
 }
 
-/// Something that happened.
+/// An event of the account.
 #[derive(Debug, Serialize)]
 pub struct EventView {
     pub what: MessageKey,
@@ -365,11 +366,11 @@ pub struct EventView {
     pub app: Option<String>,
 }
 
-/// What happened, the latest first.
+/// The events of the account, the latest first.
 #[derive(Debug, Serialize)]
 pub struct EventsPage {
     pub events: Vec<EventView>,
-    /// Where the next page begins, if there is one.
+    /// The id before which the next page continues, if there are more events.
     pub next: Option<String>,
 }
 

@@ -1,10 +1,10 @@
-//! Views of the letters, for developers.
+//! Views of sent letters, for developers.
 
 use serde::Serialize;
 
 use super::{AT, EMAIL, View};
 
-/// A letter, to developers.
+/// A letter, as developers see it.
 #[derive(Debug, Serialize)]
 pub struct LetterView {
     pub id: String,
@@ -28,7 +28,7 @@ impl LetterView {
     }
 }
 
-/// All letters.
+/// The list of all letters.
 #[derive(Debug, Serialize)]
 pub struct DevMail {
     pub letters: Vec<LetterView>,
@@ -42,7 +42,7 @@ impl View for DevMail {
     }
 }
 
-/// One letter.
+/// The page of one letter.
 #[derive(Debug, Serialize)]
 pub struct DevLetter {
     pub letter: LetterView,

@@ -1,11 +1,11 @@
-//! The description of the service, as the page at `/docs` goes through it.
+//! View of the page at `/docs`, made from the OpenAPI document.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::web::views::View;
 
-/// What somebody looks for first in a group; the others follow by their paths.
+/// The operations that come first in their group. The others follow by path.
 const FIRST_OPERATIONS: [&str; 8] = [
     "token",
     "revoke",
@@ -28,7 +28,7 @@ pub struct Docs {
     pub groups: Vec<Group>,
 }
 
-/// Operations that belong together.
+/// The operations of one tag.
 #[derive(Clone, Debug, Serialize)]
 pub struct Group {
     pub id: String,
@@ -44,12 +44,12 @@ pub struct Operation {
     pub path: String,
     pub summary: String,
     pub description: String,
-    /// What a request has to show: `bearer account.read`, `client`, `cookie`.
+    /// The credentials that a request needs: `bearer account.read`, `client`, `cookie`.
     pub needs: Vec<RequiredCredential>,
     pub parameters: Vec<Field>,
     pub body: Option<Body>,
     pub answers: Vec<DocumentedResponse>,
-    /// What the good answer is made of.
+    /// The fields of the success response.
     pub answer_fields: Vec<Field>,
     pub example: String,
 }
@@ -70,7 +70,7 @@ pub struct Body {
 #[derive(Clone, Debug, Serialize)]
 pub struct Field {
     pub name: String,
-    /// `text`, `text (uuid)`, `one of …`
+    /// The type in words: `text`, `text (uuid)`, `one of …`
     pub kind: String,
     pub required: bool,
     pub description: String,
@@ -140,13 +140,13 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Without the marks of code, which the page does not show.
+/// The text without backticks, which the page does not render.
 fn prose(value: &Value) -> String {
     text(value).replace('`', "")
 }
 
 impl Docs {
-    /// What a document says, in the order of its tags.
+    /// Reads an OpenAPI document, in the order of its tags.
     pub fn of(document: &Value) -> Self {
         let reader = Reader { document, server: text(&document["servers"][0]["url"]) };
         let tags = document["tags"].as_array().into_iter().flatten();
@@ -175,7 +175,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// What a reference leads to.
+    /// Follows a reference, if `value` is one.
     fn resolve(&self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str().and_then(|place| place.strip_prefix('#')) {
             Some(pointer) => self.document.pointer(pointer).unwrap_or(&Value::Null),
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The members of an object, those of what it is made of as well.
+    /// The fields of an object schema, including the fields of its `allOf` parts.
     fn fields(&self, schema: &'a Value, below: &str) -> Vec<Field> {
         let schema = self.resolve(schema);
         let parts = schema["allOf"].as_array().into_iter().flatten();
@@ -250,7 +250,7 @@ impl<'a> Reader<'a> {
                 description: said.unwrap_or_else(|| prose(&resolved["description"])),
                 name: place.clone(),
             });
-            // one floor down is far enough to read
+            // one level of nesting is enough for readers
             if below.is_empty() && resolved["items"].is_object() {
                 all.extend(self.fields(&resolved["items"], &format!("{place}[].")));
             }
@@ -273,7 +273,7 @@ impl<'a> Reader<'a> {
         let content = &operation["requestBody"]["content"];
         let method = match method {
             "get" => String::new(),
-            // curl says POST by itself where there is a body
+            // curl uses POST by itself if there is a body
             "post" if content.is_object() => String::new(),
             method => format!("-X {} ", method.to_uppercase()),
         };
@@ -300,7 +300,7 @@ impl<'a> Reader<'a> {
         lines.join(" \\\n  ")
     }
 
-    /// A value for each member that has an example, and for each that is needed.
+    /// Example values: one for each member that has an example or is required.
     fn examples(&self, schema: &'a Value) -> Map<String, Value> {
         let schema = self.resolve(schema);
         let mut all = Map::new();
@@ -356,7 +356,7 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-/// For a shell.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&b);
     if word.bytes().all(is_plain) {

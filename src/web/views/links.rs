@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{AT, EMAIL, FieldMessage, NEW_EMAIL, TOKEN, View};
 
-/// A waiting sign-up.
+/// The page of a sign-up that waits for its activation.
 #[derive(Debug, Serialize)]
 pub struct Activate<'a> {
     pub token: &'a str,
@@ -40,10 +40,11 @@ impl View for Activate<'_> {
     }
 }
 
-/// The account is there.
+/// The account is active.
 #[derive(Debug, Serialize)]
 pub struct ActivatedPage<'a> {
-    /// Absent if the account was there before: its present address is no matter of an old link.
+    /// Absent if the account was active before. An old link must not show the account's present
+    /// address.
     pub email: Option<&'a str>,
 }
 
@@ -55,11 +56,11 @@ impl View for ActivatedPage<'_> {
     }
 }
 
-/// No link that was ever sent.
+/// The link was never sent.
 #[derive(Debug, Serialize)]
 pub struct LinkUnknown {
-    /// Whether it is of a change of address: another link of that is asked for in the account, and
-    /// any other by the address alone.
+    /// Whether the link is of a change of address. The user asks for another one in the account;
+    /// for any other link, the address is enough.
     pub of_email_change: bool,
 }
 
@@ -71,11 +72,11 @@ impl View for LinkUnknown {
     }
 }
 
-/// A letter is on its way, if there is anything to write; it can be asked for once more.
+/// A new link is on its way, if there is anything to send. The page has a button to ask once more.
 #[derive(Debug, Serialize)]
 pub struct NewLinkSent<'a> {
     pub token: &'a str,
-    /// What the link was of: a path of the service, with a form `new-link` below it.
+    /// The path of the link's page. The form posts to `new-link` below it.
     pub path: &'static str,
 }
 
@@ -89,7 +90,7 @@ impl View for NewLinkSent<'_> {
     }
 }
 
-/// The password can be chosen.
+/// The form for a new password.
 #[derive(Debug, Serialize)]
 pub struct ResetPassword<'a> {
     pub token: &'a str,
@@ -107,7 +108,7 @@ impl View for ResetPassword<'_> {
     }
 }
 
-/// The first password can be chosen.
+/// The form for the first password of an account.
 #[derive(Debug, Serialize)]
 pub struct ChoosePassword<'a> {
     pub token: &'a str,
@@ -125,12 +126,13 @@ impl View for ChoosePassword<'_> {
     }
 }
 
-/// The button that makes an address the account's.
+/// The button that confirms a new address.
 #[derive(Debug, Serialize)]
 pub struct ConfirmEmail<'a> {
     pub token: &'a str,
     pub new_email: &'a str,
-    /// The account's present address, masked: who reads the new mailbox need not be its owner.
+    /// The account's present address, masked, since the reader of the new mailbox may not be its
+    /// owner.
     pub present: String,
     pub requested_at: i64,
     pub browser: Option<String>,
@@ -151,7 +153,7 @@ impl View for ConfirmEmail<'_> {
     }
 }
 
-/// The address is the account's.
+/// The new address is confirmed.
 #[derive(Debug, Serialize)]
 pub struct EmailConfirmed<'a> {
     pub email: &'a str,
@@ -185,7 +187,7 @@ impl View for StopEmailChange<'_> {
     }
 }
 
-/// Another account has the address that was to be this one's.
+/// The new address belongs to another account by now.
 #[derive(Debug, Serialize)]
 pub struct EmailChangeTaken<'a> {
     pub new_email: &'a str,
@@ -199,7 +201,7 @@ impl View for EmailChangeTaken<'_> {
     }
 }
 
-/// The address stays.
+/// The change of address was stopped.
 #[derive(Debug, Serialize)]
 pub struct EmailChangeStopped {
     pub already: bool,
@@ -213,7 +215,7 @@ impl View for EmailChangeStopped {
     }
 }
 
-/// Pages whose one fact is the link that led to them.
+/// Declares views whose only field is the token of the link.
 macro_rules! pages_of_a_link {
     ($($(#[$doc:meta])* $view:ident = $name:literal;)+) => {$(
         $(#[$doc])*
@@ -233,15 +235,15 @@ macro_rules! pages_of_a_link {
 }
 
 pages_of_a_link! {
-    /// The activation link is too old; there can be another.
+    /// The activation link has expired. The page has a button for another.
     LinkExpired = "link-expired";
-    /// The link for a new password is too old; there can be another.
+    /// The link for a new password has expired. The page has a button for another.
     ResetLinkExpired = "reset-link-expired";
-    /// The address was not confirmed in time; there can be another link.
+    /// The change of address has expired. The page has a button for another link.
     EmailChangeExpired = "email-change-expired";
 }
 
-/// Pages that say the same to everybody.
+/// Declares views without fields.
 macro_rules! plain_pages {
     ($($(#[$doc:meta])* $view:ident = $name:literal;)+) => {$(
         $(#[$doc])*
@@ -259,18 +261,18 @@ macro_rules! plain_pages {
 }
 
 plain_pages! {
-    /// The address has come to an account by another way.
+    /// The address has got an account in another way.
     AddressTaken = "address-taken";
-    /// The sign-up is gone.
+    /// The sign-up was dropped.
     Disavowed = "disavowed";
-    /// The password is another.
+    /// The password was changed.
     PasswordResetDone = "password-reset-done";
     /// The account has its first password.
     PasswordChosen = "password-chosen";
-    /// The link for a new password has done its work.
+    /// The link for a new password was used.
     ResetLinkUsed = "reset-link-used";
-    /// The change cannot be stopped any more.
+    /// It is too late to stop the change of address.
     EmailChangeTooLate = "email-change-too-late";
-    /// The link that stops a change is too old, and so is the change.
+    /// The link that stops a change of address has expired, together with the change.
     EmailStopExpired = "email-stop-expired";
 }

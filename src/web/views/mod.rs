@@ -1,6 +1,6 @@
-//! Views: the context of each template below `templates/page/`, one type for each, with samples.
+//! Views: the typed context of each template in `templates/page/`, with samples.
 //!
-//! Instants are in milliseconds since 1970: the template formats them.
+//! Timestamps are in milliseconds since 1970. The templates format them.
 
 pub mod account;
 pub mod dev_mail;
@@ -15,18 +15,18 @@ use serde_json::Value;
 
 use crate::model::PasswordError;
 
-/// A page: its template, and what the template asks for.
+/// A page: the name of its template and the fields that the template reads.
 pub trait View: Serialize {
     /// `templates/page/<NAME>.html.tera`
     const NAME: &'static str;
 
-    /// What the page can look like, for previews and for the tests that render it.
+    /// Samples of the page, for previews and for the tests that render it.
     fn samples() -> Vec<Self>
     where
         Self: Sized;
 }
 
-/// A page with its samples, as `vestibule templates` goes through them.
+/// A sample of a page, for `vestibule templates`: its template and its context.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// `templates/page/<name>.html.tera`
@@ -34,7 +34,7 @@ pub struct Sample {
     pub context: Value,
 }
 
-/// Samples of every page.
+/// The samples of every page.
 pub fn samples() -> Vec<Sample> {
     let mut all = Vec::new();
     add::<links::Activate<'_>>(&mut all);
@@ -71,17 +71,17 @@ fn add<V: View>(all: &mut Vec<Sample>) {
     all.extend(contexts.map(|context| Sample { name: V::NAME, context }));
 }
 
-/// What is wrong with one field of a form: a message, by its key.
+/// An error in one field of a form, as the key and arguments of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldMessage {
-    /// The field's name.
+    /// The name of the field.
     pub field: &'static str,
     pub key: String,
     pub arguments: BTreeMap<&'static str, u64>,
 }
 
 impl FieldMessage {
-    /// The message `error-<kind>-<code>`, without anything that it has to be told.
+    /// The message `error-<kind>-<code>` without arguments.
     pub fn new(field: &'static str, kind: &str, code: &str) -> Self {
         Self { field, key: format!("error-{kind}-{code}"), arguments: BTreeMap::new() }
     }
@@ -91,7 +91,7 @@ impl FieldMessage {
         self
     }
 
-    /// Of a new password in `field`.
+    /// The message for an error in a new password in `field`.
     pub fn password(field: &'static str, error: PasswordError) -> Self {
         let message = Self::new(field, "password", error.code());
         match error {
@@ -106,7 +106,7 @@ impl FieldMessage {
         }
     }
 
-    /// One of each of a password.
+    /// One message for each error of a password.
     pub fn samples() -> Vec<Self> {
         [
             PasswordError::TooShort { min_length: 15 },
@@ -124,7 +124,7 @@ impl FieldMessage {
     }
 }
 
-/// A message that the code chooses, by its key.
+/// The key of a message that the code chooses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MessageKey {
     pub key: String,
@@ -137,7 +137,7 @@ impl MessageKey {
     }
 }
 
-/// One of each message that the code chooses: no template names them.
+/// One of each message that the code chooses. No template names these messages.
 pub fn chosen_messages() -> Vec<FieldMessage> {
     let mut all = FieldMessage::samples();
     all.extend(account::chosen_messages());

@@ -1,18 +1,18 @@
-//! View of a problem.
+//! View of a problem type: an error page or its explanation.
 
 use serde::Serialize;
 
 use super::View;
 use crate::web::responses::problem_type;
 
-/// A kind of problem, in the words of the language.
+/// A problem type in the language of the page.
 #[derive(Debug, Serialize)]
 pub struct ProblemView<'a> {
     pub title: &'a str,
     pub status: u16,
     pub detail: &'a str,
     pub advice: &'a str,
-    /// Where it happened, and is not only explained.
+    /// The id of the failed request; absent on the page that explains the problem type.
     pub request_id: Option<&'a str>,
 }
 
