@@ -1,4 +1,4 @@
-//! What the description of the service has but once: headers, and the forms of errors.
+//! Shared components of the OpenAPI document: headers and error schemas.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ pub(in crate::web) fn html() -> Value {
     json!({ "schema": { "type": "string" } })
 }
 
-/// References to headers that are shared.
+/// References to shared headers.
 pub(in crate::web) fn named(names: &[&str]) -> Value {
     let reference = |name: &&str| {
         ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))
@@ -27,7 +27,7 @@ pub(in crate::web) fn headers() -> Value {
     })
 }
 
-/// RFC 9457.
+/// The schema of problem details (RFC 9457).
 pub(in crate::web) fn problem_schema() -> Value {
     json!({
         "description": "What went wrong (RFC 9457).",
@@ -56,7 +56,7 @@ pub(in crate::web) fn problem_schema() -> Value {
     })
 }
 
-/// RFC 6749 §5.2.
+/// The schema of OAuth errors (RFC 6749 §5.2).
 pub(in crate::web) fn oauth_schema() -> Value {
     json!({
         "description": "What went wrong (RFC 6749 §5.2).",

@@ -1,9 +1,13 @@
-//! The description of the service (OpenAPI 3.1): what routes say of themselves, and what all of them
-//! have in common.
+//! Builder of the OpenAPI 3.1 document from the annotations of all routes.
 //!
-//! A route says what is its own: good answers, parameters, its body, and the kinds of problems that
-//! only it knows (`x-problems`). The rest follows from that: who reads JSON can answer 415, who asks
-//! for a token 401, and each mount has its form of errors. It is put together when somebody first asks.
+//! A route declares its own part only: success responses, parameters, its body, and the problem
+//! types that other routes do not share (`x-problems`). The builder derives the rest:
+//!
+//! - a route that reads JSON can answer 415,
+//! - a route that needs a token can answer 401,
+//! - each mount has its error format.
+//!
+//! The document is built on the first request for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -18,7 +22,7 @@ use crate::web::responses::download;
 use crate::web::responses::problem_type::{self, ProblemType};
 use crate::web::views::docs::Docs;
 
-/// The groups that operations are in, as they are read.
+/// The tags that group operations, in reading order.
 pub mod tag {
     pub const OAUTH: &str = "OAuth 2";
     pub const SIGN_UP: &str = "Sign-up";
@@ -39,10 +43,10 @@ pub mod tag {
     ];
 }
 
-/// Names the routes of a module for the description.
+/// Makes the function `described`, which lists the routes of a module for the OpenAPI document.
 macro_rules! described {
     ($($route:ident),+ $(,)?) => {
-        /// What these routes are.
+        /// The OpenAPI document of these routes.
         pub fn described() -> utoipa::openapi::OpenApi {
             #[derive(utoipa::OpenApi)]
             #[openapi(paths($($route),+))]
@@ -54,11 +58,12 @@ macro_rules! described {
 }
 pub(in crate::web) use described;
 
-/// Managed where `/` is ours: an application around this one has a front door of its own.
+/// Marks that this service serves `/`. Managed by Rocket. An application around this one may serve
+/// `/` itself.
 #[derive(Debug)]
 pub struct FrontDoor;
 
-/// The description, made when it is first asked for. Managed by Rocket.
+/// The OpenAPI document, built on first use. Managed by Rocket.
 #[derive(Debug)]
 pub struct OpenApiDocument {
     described: fn() -> OpenApi,
@@ -67,9 +72,9 @@ pub struct OpenApiDocument {
 
 #[derive(Debug)]
 pub struct Generated {
-    /// The document, in JSON.
+    /// The document as JSON.
     pub json: String,
-    /// The same, for reading.
+    /// The document as the context of the page at `/docs`.
     pub docs: Docs,
 }
 
@@ -96,13 +101,13 @@ impl OpenApiDocument {
     }
 }
 
-/// How the errors of a mount look.
+/// The error format of a mount.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum ErrorFormat {
     OAuth,
     Problem,
     Page,
-    /// Whichever the request would rather read.
+    /// The format that the request prefers.
     Either,
 }
 
@@ -129,7 +134,7 @@ impl ErrorFormat {
 struct Builder<'a> {
     url: &'a str,
     base: &'a str,
-    /// Answers that several operations have, by their names.
+    /// Responses that several operations share, by name.
     responses: BTreeMap<String, Value>,
 }
 
@@ -232,7 +237,7 @@ impl Builder<'_> {
         for (status, problem_types) in by_status {
             let status = status.to_string();
             match answers.get_mut(&status) {
-                // a page is a page, whatever it says
+                // a page documents one response per status, so the titles join its description
                 Some(answer) if error_format == ErrorFormat::Page => {
                     let more = problem_types
                         .values()
@@ -250,7 +255,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The answer that says one of these, among those that are shared.
+    /// The reference to the shared response for these problem types, which is added if it is
+    /// missing.
     fn shared(
         &mut self,
         error_format: ErrorFormat,
@@ -351,7 +357,7 @@ impl Builder<'_> {
     }
 }
 
-/// The `error` member that goes with a kind of problem under `/oauth`.
+/// The OAuth `error` code of a problem type.
 fn code(problem_type: &ProblemType) -> &'static str {
     match problem_type.name {
         "invalid-client" | "client-without-secret" => "invalid_client",
@@ -367,13 +373,13 @@ fn code(problem_type: &ProblemType) -> &'static str {
     }
 }
 
-/// The scope that an operation needs of a token, if it needs one.
+/// The scopes that an operation needs of an access token; `None` if it needs no token.
 fn scopes_of(operation: &Value) -> Option<&Vec<Value>> {
     let needs = operation["security"].as_array()?;
     needs.iter().find_map(|need| need.get("bearer")?.as_array())
 }
 
-/// The problems that follow from what an operation is.
+/// The problem types that follow from an operation's body, token and error format.
 fn common(error_format: ErrorFormat, operation: &Value) -> Vec<&'static ProblemType> {
     let mut all = vec![
         problem_type::METHOD_NOT_ALLOWED,
@@ -414,7 +420,7 @@ fn common(error_format: ErrorFormat, operation: &Value) -> Vec<&'static ProblemT
     all
 }
 
-/// What the macro says and nobody needs: that a parameter of a query may be null.
+/// Removes noise of the macro: nullable query parameters, and members that are null.
 fn tidy(operation: &mut Value) {
     let parameters = operation["parameters"].as_array_mut();
     for parameter in parameters.into_iter().flatten() {

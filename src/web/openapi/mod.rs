@@ -1,4 +1,4 @@
-//! The OpenAPI document: what routes say of themselves, put together.
+//! The OpenAPI document, built from the annotations of routes.
 
 pub mod components;
 pub mod document;

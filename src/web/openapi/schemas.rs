@@ -1,7 +1,8 @@
 //! OpenAPI schemas of request bodies.
 //!
-//! Routes read bodies field by field, so that one response tells all that is wrong; nothing is ever made of these
-//! types. A test sends what they say to every route.
+//! These types only document the bodies; the service never constructs them. Routes read bodies
+//! field by field, so that one response reports all errors. A test sends bodies of these schemas to
+//! every route.
 
 use utoipa::ToSchema;
 
@@ -22,12 +23,12 @@ schemas! {
     SignUpBody {
         #[schema(example = "ada@example.org")]
         email: String,
-        /// At least as long as the service asks for; no rules of composition.
+        /// At least as long as the service requires; there are no rules of composition.
         #[schema(example = "correct horse battery")]
         password: String,
         #[schema(example = "Ada Lovelace")]
         name: Option<String>,
-        /// The language of letters, as a tag of BCP 47.
+        /// The language of letters, a language tag (BCP 47).
         #[schema(example = "en")]
         locale: Option<String>,
     }
@@ -35,21 +36,21 @@ schemas! {
         #[schema(example = "ada@example.org")]
         email: String,
     }
-    /// The link of a letter.
+    /// The token of the link in a letter.
     LinkBody {
-        /// What stands behind `token=` in the link.
+        /// The part of the link after `token=`.
         #[schema(example = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M")]
         token: String,
     }
     ActivationBody {
-        /// What stands behind `token=` in the link.
+        /// The part of the link after `token=`.
         #[schema(example = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M")]
         token: String,
-        /// Where one is needed: more than one sign-up was made for the address.
+        /// Needed if several sign-ups were made for the address.
         password: Option<String>,
     }
     NewPasswordBody {
-        /// What stands behind `token=` in the link.
+        /// The part of the link after `token=`.
         #[schema(example = "V1QlSxRHkL3CWfXHyUVxrhPkKAgEs8n9i0hXoGCcq0M")]
         token: String,
         #[schema(example = "another horse, another battery")]
@@ -86,22 +87,22 @@ schemas! {
     TokenForm {
         #[schema(example = "password")]
         grant_type: GrantType,
-        /// Of the password grant: the address of the account.
+        /// For the password grant: the address of the account.
         #[schema(nullable = false, example = "ada@example.org")]
         username: Option<String>,
-        /// Of the password grant.
+        /// For the password grant.
         #[schema(nullable = false, example = "correct horse battery")]
         password: Option<String>,
-        /// Of the refresh grant.
+        /// For the refresh grant.
         #[schema(nullable = false)]
         refresh_token: Option<String>,
-        /// Less than might be had, tokens with spaces between them.
+        /// A smaller scope than the client may have: scope tokens, separated by spaces.
         #[schema(nullable = false)]
         scope: Option<String>,
-        /// Where the client does not show who it is by HTTP Basic.
+        /// Needed if the client does not authenticate by HTTP Basic.
         #[schema(nullable = false, example = "web")]
         client_id: Option<String>,
-        /// The same, of a confidential client.
+        /// Of a confidential client that does not authenticate by HTTP Basic.
         #[schema(nullable = false)]
         client_secret: Option<String>,
     }
@@ -110,13 +111,13 @@ schemas! {
         /// An access token or a refresh token.
         #[schema(example = "vrt_AZAAAAAAcAC…")]
         token: String,
-        /// Not needed: tokens say themselves what they are.
+        /// Not needed: a token shows its own type.
         #[schema(nullable = false)]
         token_type_hint: Option<String>,
-        /// Where the client does not show who it is by HTTP Basic.
+        /// Needed if the client does not authenticate by HTTP Basic.
         #[schema(nullable = false, example = "web")]
         client_id: Option<String>,
-        /// The same, of a confidential client.
+        /// Of a confidential client that does not authenticate by HTTP Basic.
         #[schema(nullable = false)]
         client_secret: Option<String>,
     }
@@ -125,10 +126,10 @@ schemas! {
         /// An access token or a refresh token.
         #[schema(example = "vat_AZAAAAAAcAC…")]
         token: String,
-        /// Not needed: tokens say themselves what they are.
+        /// Not needed: a token shows its own type.
         #[schema(nullable = false)]
         token_type_hint: Option<String>,
-        /// Where the client does not show who it is by HTTP Basic.
+        /// Needed if the client does not authenticate by HTTP Basic.
         #[schema(nullable = false, example = "shop")]
         client_id: Option<String>,
         #[schema(nullable = false, example = "s3cret")]
@@ -140,10 +141,10 @@ schemas! {
         email: String,
         #[schema(example = "correct horse battery")]
         password: String,
-        /// The form that was sent when its sign-in had ended, as the page has it: it is shown again.
+        /// The form that was sent after its sign-in had ended. The page shows that form again.
         #[schema(nullable = false, example = "profile")]
         resume: Option<String>,
-        /// What was typed into that form.
+        /// The text that was typed into that form.
         #[schema(nullable = false, example = "ada@example.net")]
         typed_email: Option<String>,
         #[schema(nullable = false, example = "Ada Lovelace")]
@@ -164,11 +165,11 @@ schemas! {
         email: String,
     }
     PageForm {
-        /// As the form on the page has it: nobody else can know it.
+        /// The token from the form on the page. No other site can know it.
         form_token: String,
     }
     ProfileForm {
-        /// As the form on the page has it.
+        /// The token from the form on the page.
         form_token: String,
         #[schema(nullable = false, example = "Ada Lovelace")]
         name: Option<String>,
@@ -177,20 +178,20 @@ schemas! {
         locale: Option<String>,
     }
     SessionForm {
-        /// As the form on the page has it.
+        /// The token from the form on the page.
         form_token: String,
-        /// The session to be ended.
+        /// The session to end.
         #[schema(example = "01890000-0000-7000-8000-000000000002")]
         id: String,
     }
     PasswordChangeForm {
-        /// As the form on the page has it.
+        /// The token from the form on the page.
         form_token: String,
         current_password: String,
         new_password: String,
     }
     EmailChangeForm {
-        /// As the form on the page has it.
+        /// The token from the form on the page.
         form_token: String,
         /// The new address.
         #[schema(example = "ada@example.net")]
@@ -198,7 +199,7 @@ schemas! {
         current_password: String,
     }
     DeletionForm {
-        /// As the form on the page has it.
+        /// The token from the form on the page.
         form_token: String,
         current_password: String,
     }
