@@ -1,4 +1,4 @@
-//! Collects the metrics of all parts for a scrape.
+//! Metrics collector: reads the state of all parts at a scrape and counts rows in the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::mail::Courier;
 use crate::metrics::{DatabaseGauges, Exposition, RequestMetrics, Snapshot};
 use crate::storage::{Store, StoreError};
 
-/// The parts that are asked at each scrape, and what all of them have counted.
+/// The parts that a scrape reads, and the instruments of all parts.
 #[derive(Debug)]
 pub struct MetricsCollector {
     exposition: Exposition,
@@ -19,7 +19,7 @@ pub struct MetricsCollector {
 
 impl MetricsCollector {
     /// # Errors
-    /// When two instruments have one name.
+    /// If two instruments have the same name.
     pub fn new(
         accounts: &Accounts,
         courier: &Arc<Courier>,
@@ -40,10 +40,10 @@ impl MetricsCollector {
         })
     }
 
-    /// Everything, in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     ///
     /// # Errors
-    /// When it cannot be written down.
+    /// If the text cannot be written.
     pub fn render(&self) -> Result<String, String> {
         let load = self.accounts.hasher.load();
         let snapshot = Snapshot {
@@ -56,7 +56,7 @@ impl MetricsCollector {
         self.exposition.render(&snapshot).map_err(|error| error.to_string())
     }
 
-    /// Counts the letters that wait; cheap.
+    /// Counts the waiting letters. This is cheap.
     pub async fn count_waiting(&self) -> Result<(), StoreError> {
         let now = self.accounts.clock.now();
         let backlog = self.store().read(async |db| db.count_outbox(now).await).await?;
@@ -65,8 +65,7 @@ impl MetricsCollector {
         Ok(())
     }
 
-    /// Counts the sessions and the letters that were given up, which takes the longer the more there
-    /// are.
+    /// Counts the sessions and the dead letters. The cost grows with their number.
     pub async fn count_all(&self) -> Result<(), StoreError> {
         let counted = self
             .store()

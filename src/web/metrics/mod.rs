@@ -1,6 +1,6 @@
-//! `GET /metrics`, on an address of its own: what [`crate::metrics`] has counted.
+//! `GET /metrics` on its own address: serves the metrics that [`crate::metrics`] counts.
 //!
-//! A second Rocket with this one route, so that nobody reaches it by the public address.
+//! A second Rocket serves this one route, so that the public address does not expose it.
 
 mod collector;
 
@@ -18,7 +18,7 @@ use crate::metrics::Exposition;
 
 pub use collector::MetricsCollector;
 
-/// How long a scrape that has begun may take once the service stops.
+/// How long a running scrape may take after the service stops, in seconds.
 const GRACE_SECONDS: u32 = 1;
 
 #[get("/metrics")]
@@ -31,10 +31,10 @@ fn metrics(collector: &State<Arc<MetricsCollector>>) -> Result<(ContentType, Str
     Ok((format, text))
 }
 
-/// Serves the metrics at `address` until it is told to shut down.
+/// Serves the metrics at `address` until the returned [`Shutdown`] is notified.
 ///
 /// # Errors
-/// When it cannot listen there; with the reason.
+/// If it cannot listen at `address`, with the reason.
 pub async fn listen(
     collector: Arc<MetricsCollector>,
     address: SocketAddr,
@@ -75,7 +75,7 @@ pub async fn listen(
     if is_up.await.is_ok() {
         return Ok(stop);
     }
-    // it has ended before it was up
+    // the server ended before it was up
     Err(match running.await {
         Ok(Err(error)) => reason(&error),
         Ok(Ok(_)) => "it stopped at once".to_owned(),
