@@ -1,7 +1,7 @@
-//! Which sessions were used, written behind.
+//! Tracker of session activity, written in the background.
 //!
-//! That an access token was used matters for the predecessor rule and for the list of devices, but
-//! no request should wait for a write because of it.
+//! The last use of an access token matters for the predecessor rule and for the list of devices. No
+//! request should wait for a write because of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::Timestamp;
 use crate::model::SessionId;
 
-/// What was seen in use since it was last written down; in one order, so that two nodes which write
-/// it down do not wait for each other. Cheap to clone.
+/// Uses since the last flush. Sorted, so that two nodes write them in the same order and do not
+/// deadlock. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct ActivityTracker(Arc<Mutex<BTreeMap<SessionId, LastUse>>>);
 
-/// The latest access token of a session that was seen.
+/// The latest access token of a session in use, and the time of its use.
 #[derive(Clone, Copy, Debug)]
 pub struct LastUse {
     pub serial: i64,
@@ -35,7 +35,7 @@ impl ActivityTracker {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// They could not be written: next time.
+    /// Keeps uses that could not be written for the next flush.
     pub(super) fn put_back(&self, unwritten: BTreeMap<SessionId, LastUse>) {
         for (session, used) in unwritten {
             self.record(session, used.serial, used.at);

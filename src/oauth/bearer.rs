@@ -1,4 +1,4 @@
-//! Whether a bearer may use a protected resource (RFC 6750), by oxide-auth's resource flow.
+//! Bearer token check for protected resources (RFC 6750), by oxide-auth's resource flow.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::oauth::oxide::issuer::Issuer;
 use crate::oauth::oxide::registrar::to_oxide;
 use crate::oauth::{Grant, OAuth, OAuthError};
 
-/// What a request shows for itself at a protected resource.
+/// Token of a request to a protected resource.
 #[derive(Clone, Copy)]
 pub enum PresentedToken<'a> {
     /// No `Authorization: Bearer`.
@@ -33,15 +33,15 @@ impl fmt::Debug for PresentedToken<'_> {
     }
 }
 
-/// Why a bearer may not (RFC 6750 §3.1).
+/// Reason why the request is refused (RFC 6750 §3.1).
 #[derive(Debug, thiserror::Error)]
 pub enum AccessDenied {
-    /// Nothing was shown: the challenge says no more than that something is needed.
+    /// The request has no token: the challenge says only that one is needed.
     #[error("no access token was sent")]
     NoToken,
     #[error("{0}")]
     Malformed(&'static str),
-    /// What the request asks for cannot be understood; its token was not looked at.
+    /// The request's scope parameter is malformed; its token was not checked.
     #[error("{0}")]
     MalformedScope(&'static str),
     #[error("the access token is expired, revoked, damaged, or none of this service")]
@@ -56,7 +56,7 @@ pub enum AccessDenied {
     Failure(OAuthError),
 }
 
-/// The scope that a token has to have, as we and as oxide-auth write it.
+/// Scope that a token must have, in this service's and in oxide-auth's type.
 #[derive(Debug)]
 pub struct ScopeRequirement {
     scope: Scope,
@@ -69,7 +69,7 @@ impl ScopeRequirement {
         Ok(Self { scope, oxide: [oxide] })
     }
 
-    /// The scope that a route is written with: read once, and not for each request.
+    /// The requirement of a route's scope. Each scope is parsed once and cached.
     pub fn of_route(scope: &'static str) -> Result<Arc<Self>, AccessDenied> {
         static READ: RwLock<BTreeMap<&str, Arc<ScopeRequirement>>> = RwLock::new(BTreeMap::new());
         if let Some(needed) = READ.read().unwrap_or_else(PoisonError::into_inner).get(scope) {
@@ -83,7 +83,7 @@ impl ScopeRequirement {
 }
 
 impl OAuth {
-    /// What the access token grants, if it is live and has at least `needed`.
+    /// Checks that the access token is live and has at least `needed`, and returns its grant.
     pub async fn protect(
         &self,
         access: PresentedToken<'_>,
@@ -106,7 +106,7 @@ impl OAuth {
                 Some(ErrorCode::InsufficientScope) => {
                     AccessDenied::InsufficientScope { needed: needed.scope.clone(), client_id }
                 }
-                // an unknown token comes out of the flow as an invalid request
+                // the flow reports an unknown token as an invalid request
                 Some(ErrorCode::InvalidToken | ErrorCode::InvalidRequest) | None => {
                     AccessDenied::InvalidToken
                 }

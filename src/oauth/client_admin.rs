@@ -1,8 +1,8 @@
-//! What the operator does with registered clients, by the command line.
+//! Client administration by the operator's command line.
 //!
-//! All of it is safe while the service runs, on any node: clients are read at each request, and access
-//! tokens that were found live are remembered for a second. Clients in the settings are shown here and
-//! changed there.
+//! Each action is safe while the service runs, on any node: clients are read at each request, and
+//! the token cache keeps an access token for one second. Clients of the settings are listed here
+//! but changed only in the settings.
 
 use std::iter::Peekable;
 use std::time::Duration;
@@ -24,32 +24,32 @@ use crate::oauth::OAuth;
 use crate::oauth::clients::register;
 use crate::storage::{ClientRecord, Connection, StoreError};
 
-/// A client secret with 256 random bits, in unreserved characters only: not every library encodes
-/// what it sends (RFC 6749 §2.3.1).
+/// Creates a client secret of 256 random bits, in unreserved characters only: not every library
+/// encodes the secret that it sends (RFC 6749 §2.3.1).
 pub fn new_client_secret(entropy: Entropy) -> Zeroizing<String> {
     Zeroizing::new(URL_SAFE_NO_PAD.encode(entropy.bytes::<32>()))
 }
 
-/// Where a client is registered.
+/// Place of a client's registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RegisteredIn {
     Settings,
     Database {
         created_at: Timestamp,
         disabled_at: Option<Timestamp>,
-        /// One of the same id stands in the settings, and that is the one which counts.
+        /// The settings have a client with the same id, which wins.
         is_shadowed: bool,
     },
 }
 
-/// A client, wherever it is registered.
+/// Client with the place of its registration.
 #[derive(Clone, Debug)]
 pub struct RegisteredClient {
     pub client: Client,
     pub registered_in: RegisteredIn,
 }
 
-/// A client that can be registered, and is not yet: its secret is shown first.
+/// Client that can be registered but is not yet. Its secret is shown first.
 #[derive(Clone, Debug)]
 pub struct PreparedClient {
     client: Client,
@@ -57,7 +57,7 @@ pub struct PreparedClient {
 }
 
 impl PreparedClient {
-    /// The client as it will be.
+    /// The client as it will be registered.
     pub fn registered(&self) -> RegisteredClient {
         let registered_in = RegisteredIn::Database {
             created_at: self.created_at,
@@ -68,18 +68,18 @@ impl PreparedClient {
     }
 }
 
-/// Another secret for a client that does not count yet: it is shown first.
+/// New secret of a client, not yet valid. It is shown first.
 #[derive(Clone, Debug)]
 pub struct PreparedRotation {
-    /// As it will be.
+    /// The client after the rotation.
     pub client: RegisteredClient,
     secret: Digest,
-    /// Until when the present secret will work.
+    /// Last instant at which the present secret works.
     pub old_secret_until: Timestamp,
 }
 
 impl PreparedRotation {
-    /// Until when the present secret is kept; `None` if it ends at once.
+    /// Instant until which the present secret is kept; `None` if it ends at once.
     fn kept_until(&self) -> Option<Timestamp> {
         match &self.client.client.authentication {
             ClientAuthentication::Confidential { previous: Some(previous), .. } => {
@@ -90,16 +90,16 @@ impl PreparedRotation {
     }
 }
 
-/// What became of a removed client.
+/// Result of a removal.
 #[derive(Debug)]
 pub struct RemovedClient {
-    /// As it was.
+    /// The client before its removal.
     pub client: RegisteredClient,
-    /// How many sessions ended with it.
+    /// Number of sessions that ended with the client.
     pub ended: u64,
 }
 
-/// Why nothing was done to a client.
+/// Reason why an action on a client failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("there is no such client")]
@@ -110,7 +110,7 @@ pub enum ClientError {
     InSettings,
     #[error("it is a public client, and has no secret")]
     Public,
-    /// With the name of the setting that is wrong; none, if it is the whole.
+    /// With the name of the wrong setting; empty if the whole client is wrong.
     #[error("{}{error}", if key.is_empty() { String::new() } else { format!("{key}: ") })]
     Registration { key: &'static str, error: RegistrationError },
     #[error(transparent)]
@@ -121,18 +121,19 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct ClientList<'a> {
     oauth: &'a OAuth,
-    /// Those in the settings that are on no page yet.
+    /// Clients of the settings that are on no page yet.
     declared: Peekable<vec::IntoIter<&'a Client>>,
-    /// The last client of the database that is on a page.
+    /// The last client of the database on a page so far.
     after: Option<ClientId>,
     is_over: bool,
 }
 
 impl ClientList<'_> {
-    /// Clients of the database on a page, at most.
+    /// Largest number of the database's clients on a page.
     pub const PAGE: i64 = 500;
 
-    /// The next page, with those of the settings that belong there; `None` at the end.
+    /// The next page, with the clients of the settings at their place in the order; `None` at the
+    /// end.
     pub async fn next_page(&mut self) -> Result<Option<Vec<RegisteredClient>>, StoreError> {
         if self.is_over {
             return Ok(None);
@@ -144,7 +145,7 @@ impl ClientList<'_> {
         let mut page = Vec::new();
         for record in stored {
             let id = record.client.id.clone();
-            // the one that counts before the one that does not
+            // with the same id in both, the client of the settings comes first
             while let Some(client) = self.declared.next_if(|client| client.id <= id) {
                 page.push(in_settings(client));
             }
@@ -159,14 +160,14 @@ impl ClientList<'_> {
 }
 
 impl OAuth {
-    /// All clients, from the first page on.
+    /// Lists all clients, from the first page on.
     pub fn list_clients(&self) -> ClientList<'_> {
         let declared: Vec<&Client> = self.client_registry.declared().collect();
         let declared = declared.into_iter().peekable();
         ClientList { oauth: self, declared, after: None, is_over: false }
     }
 
-    /// The client that counts, with how many sessions it has.
+    /// Finds the client that is in effect, with the number of its sessions.
     pub async fn find_registered_client(
         &self,
         id: &ClientId,
@@ -186,8 +187,8 @@ impl OAuth {
         Ok((client.ok_or(ClientError::Unknown)?, sessions))
     }
 
-    /// The client that [`OAuth::add_client`] would register: described as it would be in the settings,
-    /// and held to the same. Nothing is written yet.
+    /// Checks the client that [`OAuth::add_client`] would register, by the same rules as a client
+    /// in the settings. Writes nothing.
     pub async fn prepare_client(
         &self,
         id: &str,
@@ -209,22 +210,22 @@ impl OAuth {
     /// Registers a client.
     pub async fn add_client(&self, prepared: &PreparedClient) -> Result<(), ClientError> {
         let PreparedClient { client, created_at } = prepared;
-        // of one that had the id before
+        // sessions of an earlier client with the same id
         self.store.end_sessions_of_client(&client.id).await?;
         self.store
             .write(async |tx| {
                 if !tx.insert_client(client, *created_at).await? {
                     return Err(ClientError::Taken);
                 }
-                // if a sign-in was under way when that was removed
+                // sessions of sign-ins that were under way when the earlier client was removed
                 tx.purge_sessions_of_client(&client.id).await?;
                 Ok(self.note_client(tx, EventKind::ClientAdded, &client.id).await?)
             })
             .await
     }
 
-    /// The client as [`OAuth::rotate_client_secret`] would leave it, with another secret, and the
-    /// present one until `keep_old` from now. Nothing is written yet.
+    /// Prepares a new secret for a client. The present secret works until `keep_old` from now.
+    /// Writes nothing; [`OAuth::rotate_client_secret`] does.
     pub async fn prepare_rotation(
         &self,
         id: &ClientId,
@@ -238,15 +239,15 @@ impl OAuth {
         else {
             return Err(ClientError::Public);
         };
-        // one that ends at once is not kept: a clock that is set back could let it work again
+        // a secret that ends at once is not kept: a clock that is set back could revive it
         let previous = (!keep_old.is_zero())
             .then_some(PreviousSecret { secret: old, until: old_secret_until });
         record.client.authentication = ClientAuthentication::Confidential { secret, previous };
         Ok(PreparedRotation { client: self.in_database(record), secret, old_secret_until })
     }
 
-    /// Gives a client another secret. The one before works on for as long as was prepared; one that was
-    /// before that does not.
+    /// Gives a client its prepared secret. The present secret works for the prepared time; an
+    /// earlier one stops at once.
     pub async fn rotate_client_secret(
         &self,
         prepared: &PreparedRotation,
@@ -264,8 +265,8 @@ impl OAuth {
             .await
     }
 
-    /// The client gets no tokens from now on, and those that it has are dead for good. `false` if it
-    /// was disabled before.
+    /// Disables the client: it gets no tokens, and its present tokens are dead for good. `false` if
+    /// it was disabled before.
     pub async fn disable_client(&self, id: &ClientId) -> Result<bool, ClientError> {
         let disabled = self
             .store
@@ -278,12 +279,13 @@ impl OAuth {
                 Ok::<_, ClientError>(disabled)
             })
             .await?;
-        // dead by now; where this is interrupted, the rest goes before the client is enabled again
+        // the sessions are dead already; after an interruption, `enable_client` removes the rest
+        // first
         self.store.end_sessions_of_client(id).await?;
         Ok(disabled)
     }
 
-    /// The client may get tokens again; what was dead stays dead. `false` if it was not disabled.
+    /// Lets the client get tokens again; dead tokens stay dead. `false` if it was not disabled.
     pub async fn enable_client(&self, id: &ClientId) -> Result<bool, ClientError> {
         self.store.read(async |db| Ok(self.stored(db, id).await)).await??;
         self.store.end_sessions_of_client(id).await?;
@@ -292,7 +294,7 @@ impl OAuth {
                 self.stored(tx, id).await?;
                 let enabled = tx.enable_client(id).await?;
                 if enabled {
-                    // of a sign-in that was under way when it was disabled
+                    // session of a sign-in that was under way when the client was disabled
                     tx.purge_sessions_of_client(id).await?;
                     self.note_client(tx, EventKind::ClientEnabled, id).await?;
                 }
@@ -301,8 +303,8 @@ impl OAuth {
             .await
     }
 
-    /// Removes the client and ends its sessions. One of the same id in the settings is left alone,
-    /// with its sessions. Where it is interrupted the client is disabled, and can be removed again.
+    /// Removes the client and ends its sessions. A client of the settings with the same id stays,
+    /// with its sessions. After an interruption the client is disabled, and can be removed again.
     pub async fn remove_client(&self, id: &ClientId) -> Result<RemovedClient, ClientError> {
         let is_declared = self.client_registry.declares(id);
         let record = self
@@ -337,7 +339,7 @@ impl OAuth {
             .await
     }
 
-    /// The client of the database that is to be changed.
+    /// Finds a client of the database that may be changed.
     async fn stored(
         &self,
         tx: &mut Connection,

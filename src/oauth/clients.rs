@@ -1,4 +1,4 @@
-//! Registry of OAuth clients: those in the settings, and those in the database.
+//! Registry of OAuth clients: the clients of the settings and of the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::model::{
 use crate::oauth::{ClientRefusal, Credentials, OAuthError};
 use crate::storage::{Store, StoreError};
 
-/// Knows the registered clients: those in the settings, and those in the database, which the command
-/// line registers. Where both have one of the same id, that in the settings counts. Cheap to clone.
+/// Finds registered clients. Operators declare clients in the settings, or register them in the
+/// database by the command line. If both have the same id, the settings win. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ClientRegistry(Arc<Registered>);
 
@@ -27,7 +27,7 @@ struct Registered {
 }
 
 impl ClientRegistry {
-    /// The clients in the settings; an error names the one that cannot be registered.
+    /// Registers the clients of the settings. An error names the key of the invalid client.
     pub fn from_settings(settings: &Settings, figment: &Figment) -> Result<Self, SettingError> {
         let mut declared = BTreeMap::new();
         for (id, described) in &settings.clients {
@@ -47,31 +47,31 @@ impl ClientRegistry {
         Ok(Self(Arc::new(Registered { declared, default_client })))
     }
 
-    /// The clients in the settings.
+    /// The clients of the settings.
     pub fn declared(&self) -> impl Iterator<Item = &Client> {
         self.0.declared.values().map(Arc::as_ref)
     }
 
-    /// Whether tokens of a client count: it is in the settings, or in the database and enabled, as a
-    /// look-up of the session has found out.
+    /// Whether tokens of a client are valid: the client is in the settings, or enabled in the
+    /// database. The look-up of the session reads `enabled_in_database`.
     pub(super) fn is_registered(&self, id: &ClientId, enabled_in_database: Option<bool>) -> bool {
         self.declares(id) || enabled_in_database == Some(true)
     }
 
-    /// Whether the client is in the settings: then what the database says of it does not count.
+    /// Whether the client is in the settings. If so, its row in the database does not count.
     pub(super) fn declares(&self, id: &ClientId) -> bool {
         self.0.declared.contains_key(id.as_str())
     }
 
-    /// The id of the client that serves requests which name none.
+    /// Id of the default client, which serves requests without a client id.
     pub(super) fn default_client(&self) -> Option<&str> {
         self.0.default_client.as_deref()
     }
 
-    /// The enabled client with this id. The database is asked in every case, so that the time of a
-    /// refusal does not tell which ids stand in the settings (R16).
+    /// Finds the enabled client with this id. The database is read in every case, so that the time
+    /// of a refusal does not reveal which ids are in the settings (R16).
     async fn find(&self, store: &Store, id: &str) -> Result<Option<Arc<Client>>, StoreError> {
-        // what cannot be an id is asked of no database: one of the engines takes no NUL
+        // a text that cannot be an id reaches no database: one of the engines takes no NUL
         let Ok(parsed) = id.parse::<ClientId>() else { return Ok(None) };
         let stored = store.read(async |db| db.find_client(&parsed).await).await?;
         if let Some(declared) = self.0.declared.get(id) {
@@ -81,8 +81,8 @@ impl ClientRegistry {
         Ok(enabled.map(|record| Arc::new(record.client)))
     }
 
-    /// The client that `credentials` prove; without any, the default client, if there is one. An
-    /// unknown client and a wrong secret cost and answer the same (R16).
+    /// Authenticates the client of `credentials`; without any, returns the default client, if there
+    /// is one. An unknown client and a wrong secret cost the same and get the same response (R16).
     pub(super) async fn authenticate(
         &self,
         store: &Store,
@@ -97,7 +97,7 @@ impl ClientRegistry {
         let presented = credentials.secret.as_ref().map(|secret| Digest::of(secret.as_bytes()));
         let is_proven =
             |client: &&Arc<Client>| client.authentication.is_proven_by(presented.as_ref(), now);
-        // whoever is who they say may know that they stand in the settings
+        // an authenticated client may learn by the time that it is in the settings
         if let Some(declared) = self.0.declared.get(&credentials.client_id).filter(is_proven) {
             return Ok(Arc::clone(declared));
         }
@@ -105,9 +105,8 @@ impl ClientRegistry {
         client.filter(|client| is_proven(&client)).ok_or(credentials.refusal().into())
     }
 
-    /// The origin as it is registered, if the client that a live token was issued to allows it. Which
-    /// clients stand in the settings is no secret from its bearer, and the database is asked for none of
-    /// them.
+    /// The origin as registered, if the client of a live token allows it. The bearer of a token may
+    /// learn whether its client is in the settings, so such a client needs no read of the database.
     pub(super) async fn find_origin_of(
         &self,
         store: &Store,
@@ -120,8 +119,8 @@ impl ClientRegistry {
         }
     }
 
-    /// The origin as it is registered, if the client allows it; if nothing is known of the client, if
-    /// any client does: browsers ask before they say which client they are (Fetch §4.8).
+    /// The origin as registered, if the client allows it. Without a client, if any client allows
+    /// it: browsers send the preflight before they name a client (Fetch §4.8).
     pub(super) async fn find_origin(
         &self,
         store: &Store,
@@ -141,8 +140,8 @@ impl ClientRegistry {
     }
 }
 
-/// A client as it is described in the settings, or to the command line in the same words; the error
-/// names the key below the client's.
+/// Builds a client from its settings, or from the command line's options of the same names. The
+/// error names the key below the client's.
 pub(super) fn register(
     id: &str,
     described: &ClientSettings,
@@ -165,7 +164,7 @@ pub(super) fn register(
         .map(|name| GrantType::parse(name).ok_or_else(|| RegistrationError::Grant(name.clone())))
         .collect::<Result<_, _>>()
         .map_err(|error| (".grants", error))?;
-    // a resource server that only asks about others' tokens (RFC 7662) signs nobody in
+    // a resource server that only introspects tokens (RFC 7662) needs no grant
     if grants.is_empty() && described.public {
         return Err((".grants", RegistrationError::NoGrant));
     }

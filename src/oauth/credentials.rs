@@ -1,4 +1,4 @@
-//! Who a client says it is (RFC 6749 §2.3.1).
+//! Client credentials of a request (RFC 6749 §2.3.1).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::oauth::{ClientRefusal, OAuthError};
 
-/// Where a client said who it is.
+/// Place of the credentials in the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ShownIn {
     /// The `Authorization` header: a refusal carries the challenge (RFC 6749 §5.2).
@@ -17,8 +17,8 @@ pub enum ShownIn {
     Body,
 }
 
-/// A client id and, from confidential clients, a secret. An empty secret is none: `web:` by Basic
-/// is how common libraries send a public client.
+/// A client id and, from confidential clients, a secret. An empty secret counts as none: common
+/// libraries send a public client as `web:` by Basic.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub client_id: String,
@@ -33,9 +33,10 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Reads the `Authorization` header and the body. Basic and a secret in the body are two ways
-    /// at once, which no client may use; a `client_id` in the body beside Basic has to be the same.
-    /// `None` if the client says nothing.
+    /// Reads the `Authorization` header and the body. `None` if the client sends no credentials.
+    ///
+    /// - Basic beside a secret in the body is refused: a client must not use two methods at once.
+    /// - A `client_id` in the body beside Basic must be the same id.
     pub fn read(
         authorization: Option<&str>,
         client_id: Option<&str>,
@@ -69,7 +70,7 @@ impl Credentials {
         Self { client_id: client_id.to_owned(), secret, shown_in }
     }
 
-    /// Why a client with these credentials is refused: the same for every client (R16).
+    /// Reason to refuse these credentials, the same for every client (R16).
     pub(super) fn refusal(&self) -> ClientRefusal {
         match (self.shown_in, &self.secret) {
             (ShownIn::Body, None) => ClientRefusal::NoSecret,
@@ -77,7 +78,8 @@ impl Credentials {
         }
     }
 
-    /// RFC 7617 §2, with id and secret form-encoded inside (RFC 6749 §2.3.1). Decoded once.
+    /// Parses Basic credentials (RFC 7617 §2). Id and secret are form-encoded inside (RFC 6749
+    /// §2.3.1), and decoded once.
     fn from_basic(header: &str) -> Option<Self> {
         let (scheme, encoded) = header.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {
@@ -95,8 +97,8 @@ impl Credentials {
     }
 }
 
-/// One value of `application/x-www-form-urlencoded`; `None` for a broken escape or bytes that are
-/// no UTF-8.
+/// Decodes one value of `application/x-www-form-urlencoded`. `None` for a broken escape, or for
+/// bytes that are no UTF-8.
 pub fn form_decode(text: &str) -> Option<String> {
     let mut escapes = text.split('%');
     escapes.next();
@@ -211,7 +213,8 @@ mod tests {
             let decoded = STANDARD.decode(header[6..].trim_matches(' '));
             let pair = String::from_utf8(decoded.unwrap_or_default()).unwrap_or_default();
             let (id, secret) = pair.split_once(':').unwrap_or_default();
-            // another decoder, which knows pairs only and forgives: `&` and `=` mean nothing in one
+            // another decoder, which knows pairs only and is lenient; `&` and `=` have no meaning
+            // inside a value
             let forgive = |text: &str| {
                 let body = format!("x={}", text.replace('&', "%26"));
                 let mut pairs = url::form_urlencoded::parse(body.as_bytes());

@@ -1,10 +1,10 @@
-//! What can go wrong at the token and revocation endpoints, in the domain's words.
+//! Errors of the token and revocation endpoints, in the domain's words.
 
 use crate::accounts::Failure;
 use crate::model::{GrantType, Scope};
 use crate::storage::StoreError;
 
-/// Why a request got no token, or revoked none.
+/// Reason why a request got no token, or revoked none.
 #[derive(Debug, thiserror::Error)]
 pub enum OAuthError {
     /// A parameter is missing, empty, or in two places (RFC 6749 §5.2 `invalid_request`).
@@ -18,18 +18,18 @@ pub enum OAuthError {
     GrantNotAllowed(GrantType),
     #[error(transparent)]
     Scope(#[from] ScopeRefusal),
-    /// Wrong password, unknown address, disabled account, waiting sign-up: one answer (R18).
+    /// Wrong password, unknown address, disabled account, or waiting sign-up: one response (R18).
     #[error("username and password do not belong together, or the address has yet to be confirmed")]
     WrongPassword,
-    /// Damaged, unknown, expired, ended, of another client, or spent.
+    /// Damaged, unknown, expired, ended, spent, or issued to another client.
     #[error("the refresh token is not valid")]
     RefreshToken,
-    /// A token of another client is refused, and lives (RFC 7009 §2.1).
+    /// The token belongs to another client. It is not revoked (RFC 7009 §2.1).
     #[error("the token was issued to another client")]
     ForeignToken,
     #[error(transparent)]
     Failure(#[from] Failure),
-    /// oxide-auth ended a flow in a way that none of our answers explains: a bug.
+    /// oxide-auth ended a flow without a reason that this service knows: a bug.
     #[error("the OAuth flow ended for no known reason")]
     Flow,
 }
@@ -40,44 +40,45 @@ impl From<StoreError> for OAuthError {
     }
 }
 
-/// Why no scope is granted (RFC 6749 §5.2 `invalid_scope`).
+/// Reason why no scope is granted (RFC 6749 §5.2 `invalid_scope`).
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ScopeRefusal {
-    /// No scope by its spelling.
+    /// The text is not a valid scope.
     #[error("the scope is malformed")]
     Malformed,
-    /// More than the client, or the session, may have: what is too much of it.
+    /// The request exceeds the scope of the client or the session, by these tokens.
     #[error("the scope is more than may be had, by {0}")]
     Excess(Scope),
 }
 
 impl ScopeRefusal {
-    /// Of a request for `asked` where no more than `allowed` may be had.
+    /// Refusal of a request for `asked` where at most `allowed` may be granted.
     pub(super) fn excess(asked: Option<&Scope>, allowed: &Scope) -> Self {
         Self::Excess(asked.map(|asked| asked.without(allowed)).unwrap_or_default())
     }
 }
 
-/// Why a client is not who it says (RFC 6749 §2.3). Kept apart for the log; the answer is the same.
+/// Reason why client authentication failed (RFC 6749 §2.3). The log tells the reasons apart; the
+/// response does not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ClientRefusal {
     #[error("it did not say who it is")]
     Missing,
-    /// In the body, without a secret: the client is unknown, disabled, or has to show one.
+    /// In the body, without a secret: the client is unknown, disabled, or needs a secret.
     #[error("it showed no secret, and is not known as a public client")]
     NoSecret,
     #[error("its Authorization header is no Basic one")]
     Header,
     #[error("it is unknown, or its secret is wrong")]
     Wrong,
-    /// Where only a client with a secret may ask: introspection.
+    /// Introspection is only for clients with a secret.
     #[error("it showed no secret, and this is for confidential clients")]
     SecretNeeded,
 }
 
 impl ClientRefusal {
-    /// Whether the answer carries a challenge (RFC 6749 §5.2). A client that showed no secret gets
-    /// none: a Basic challenge raises the browser's own dialog on pages of the same origin.
+    /// Whether the response carries a challenge (RFC 6749 §5.2). A client without a secret gets
+    /// none: a Basic challenge opens the browser's own dialog on pages of the same origin.
     pub const fn is_challenged(self) -> bool {
         match self {
             Self::Missing | Self::NoSecret => false,

@@ -1,8 +1,10 @@
-//! Since when nothing but this node has written to the database: whatever was read since then still
-//! stands, but for what this node has changed itself (docs/decisions/0033).
+//! Detects writes by other processes to the SQLite file (`PRAGMA data_version`;
+//! docs/decisions/0033).
 //!
-//! One question about the whole database takes the place of one for each token. It is put while tokens
-//! are used and at no other time, and nobody waits for its answer.
+//! While there are none, cached tokens stay valid without being read again; this node counts its
+//! own writes itself. One query about the whole database replaces one query per token. It runs in
+//! the background, at most every [`POLL_INTERVAL`] (0.5 s), and only while tokens are in use. No
+//! request waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,10 +13,10 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, Reading};
 use crate::storage::{DataVersion, Store, StoreError};
 
-/// An answer is asked for again after this time.
+/// Age at which an observation is renewed.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Cheap to clone.
+/// Latest observation of the database's data version. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct ExternalWrites {
     pub(super) store: Store,
@@ -31,9 +33,9 @@ struct LastCheck {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observation {
     data_version: DataVersion,
-    /// After the first answer with this mark.
+    /// Taken after the first check that returned this data version.
     since: Instant,
-    /// Before the latest question.
+    /// Taken before the latest check began.
     pub(super) checked_at: Reading,
 }
 
@@ -42,14 +44,15 @@ impl ExternalWrites {
         Self { store, clock, last_check: Arc::default() }
     }
 
-    /// Whether what was read at `read` still stood less than `life` before `now`.
+    /// Whether a check less than `life` before `now` has shown that no other process wrote since
+    /// `read`.
     pub fn unchanged_since(&self, read: &Reading, life: Duration, now: &Reading) -> bool {
         self.observation().is_some_and(|observation| {
             observation.since <= read.instant && observation.checked_at.is_within(life, now)
         })
     }
 
-    /// Sees to it that there is a fresh answer soon.
+    /// Starts a check in the background if the latest one is older than [`POLL_INTERVAL`].
     pub fn refresh_in_background(&self, now: &Reading) {
         let is_checking = &self.last_check.is_checking;
         let is_fresh = || {
@@ -65,17 +68,17 @@ impl ExternalWrites {
         let this = self.clone();
         tokio::spawn(async move {
             match this.check().await {
-                // who cannot tell is not asked again
+                // this database has no data version: never check again
                 Ok(false) => return,
                 Ok(true) => {}
-                // what is known grows old meanwhile
+                // the last observation grows older meanwhile
                 Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
             this.last_check.is_checking.store(false, Ordering::SeqCst);
         });
     }
 
-    /// Answers whether this database can tell.
+    /// Reads the data version. `false` if this database has none.
     pub(super) async fn check(&self) -> Result<bool, StoreError> {
         let checked_at = self.clock.read();
         let Some(data_version) = self.store.data_version().await? else { return Ok(false) };

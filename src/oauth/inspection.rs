@@ -1,4 +1,5 @@
-//! What a token is and why it is dead, for the operator. Free of effects: it is not even a use.
+//! Inspection of a token for the operator: its kind, its session, and the reason why it is dead.
+//! Free of effects: an inspection is no use of the token.
 
 use crate::clock::Timestamp;
 use crate::model::{
@@ -9,31 +10,32 @@ use crate::oauth::sessions::RefreshTokenStatus;
 use crate::oauth::{OAuth, TokenKind};
 use crate::storage::{SessionRecord, StoreError};
 
-/// Whether a token counts, and if not, why.
+/// Whether a token is valid, and if not, the reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenState {
     Live,
-    /// A spent refresh token that still gets the same answer as when it was spent.
+    /// A spent refresh token, to which the service still repeats its successor.
     Predecessor,
     /// Neither a whole access token nor a whole refresh token.
     Damaged,
-    /// Signed out, ended for theft, over and removed, or never there.
+    /// No session with the token's id: signed out, ended for theft, expired and purged, or never
+    /// created.
     SessionUnknown,
-    /// The checksum is right and the session is there, and never had such a token.
+    /// The checksum is right and the session exists, but the session never had such a token.
     Forged,
     AccountDisabled,
-    /// By a new password, or by signing out everywhere.
+    /// Ended by a new password, or by signing out everywhere.
     SessionEnded,
     ClientDisabled,
     ClientUnknown,
     SessionOver,
     SessionIdle,
-    /// An access token that is not one of the latest two, or was revoked.
+    /// An access token that was revoked, or is not one of the session's latest two.
     RevokedOrReplaced,
     Expired,
-    /// A spent refresh token, just now: it is refused.
+    /// A refresh token that was spent a moment ago: it is refused.
     LateRetry,
-    /// A spent refresh token: whoever presents it ends the session.
+    /// A refresh token that was spent long ago: its use ends the session.
     Stolen,
 }
 
@@ -42,7 +44,7 @@ impl TokenState {
         matches!(self, Self::Live | Self::Predecessor)
     }
 
-    /// As programs read it.
+    /// Name for programs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -86,34 +88,34 @@ impl TokenState {
     }
 }
 
-/// What there is to say of a token. Never the token.
+/// Result of an inspection. Never holds the token.
 #[derive(Debug)]
 pub struct Inspection {
-    /// As far as its first characters tell.
+    /// Kind, by the first characters.
     pub kind: Option<TokenKind>,
-    /// Whether its length, its characters and its checksum are right.
+    /// Whether the length, the characters and the checksum are right.
     pub is_whole: bool,
-    /// As a whole token says it.
+    /// Session that a whole token names.
     pub session: Option<SessionId>,
     pub state: TokenState,
-    /// Of the session, if it is there and the token may be of it.
+    /// The session, if it exists and the token may belong to it.
     pub owner: Option<InspectedSession>,
 }
 
-/// What is known of a token's session.
+/// Session of an inspected token.
 #[derive(Debug)]
 pub struct InspectedSession {
     pub account: AccountId,
     pub email: EmailAddress,
     pub client_id: ClientId,
-    /// Of the token, where it is known; else of the session.
+    /// Scope of the token where it is known; otherwise of the session.
     pub scope: Scope,
     pub issued_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
 }
 
 impl OAuth {
-    /// What the text is, if it is a token, and whether it counts.
+    /// Inspects a text that may be a token.
     pub async fn inspect(&self, text: &str) -> Result<Inspection, StoreError> {
         let kind = if is_like_access_token(text) {
             Some(TokenKind::Access)
@@ -186,7 +188,7 @@ impl OAuth {
         (state, Some(owner))
     }
 
-    /// Why none of the session's tokens counts.
+    /// Reason why all tokens of the session are dead.
     fn end_of(&self, record: &SessionRecord) -> Option<TokenState> {
         let now = self.clock.now();
         if record.account_disabled {

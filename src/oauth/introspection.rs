@@ -1,4 +1,4 @@
-//! Token introspection (RFC 7662): what a token is, for those whom it is shown to.
+//! Token introspection (RFC 7662): tells an authorised client the state of a token.
 
 use zeroize::Zeroizing;
 
@@ -9,7 +9,7 @@ use crate::oauth::sessions::RefreshTokenStatus;
 use crate::oauth::{ClientRefusal, Credentials, OAuth, OAuthError};
 use crate::storage::{SessionRecord, StoreError};
 
-/// An introspection request. `token_type_hint` is not here: a token says itself what it is.
+/// Introspection request. It has no `token_type_hint`: the token's form shows its kind.
 #[derive(Debug)]
 pub struct Introspection {
     pub client: Option<Credentials>,
@@ -22,7 +22,7 @@ pub enum TokenKind {
     Refresh,
 }
 
-/// A token that counts at this moment (RFC 7662 §2.2).
+/// Valid token (RFC 7662 §2.2).
 #[derive(Debug)]
 pub struct Introspected {
     pub kind: TokenKind,
@@ -35,11 +35,11 @@ pub struct Introspected {
 }
 
 impl OAuth {
-    /// What the token is, if it counts and the client may know. Unknown, expired, revoked and foreign
-    /// tokens are all the same to it: `None`.
+    /// Introspects a token. `None` for an unknown, expired, revoked or foreign token: the client
+    /// cannot tell these apart.
     ///
     /// # Errors
-    /// A client that shows no secret cannot show that a protected resource asks (§2.1).
+    /// Refuses clients without a secret: they cannot prove to be a protected resource (§2.1).
     pub async fn introspect(
         &self,
         request: &Introspection,
@@ -85,7 +85,7 @@ impl OAuth {
         }))
     }
 
-    /// The live one, and its immediate predecessor while that still answers.
+    /// Finds the live refresh token, or its immediate predecessor while that is still answered.
     async fn introspect_refresh(
         &self,
         client: &Client,
@@ -98,7 +98,7 @@ impl OAuth {
         let Some(session) = session else { return Ok(None) };
         let issued_at = match self.refresh_token_status(&token.secret.digest(), &session) {
             RefreshTokenStatus::Live => Some(session.rotated_at),
-            // when that was is not kept
+            // the time of its issue is not stored
             RefreshTokenStatus::Predecessor => None,
             RefreshTokenStatus::LateRetry | RefreshTokenStatus::Stolen => return Ok(None),
         };
@@ -113,7 +113,8 @@ impl OAuth {
         }))
     }
 
-    /// Whether the session counts, and is the client's own or one that it may ask about.
+    /// Whether the session is live, and belongs to the client or the client may introspect all
+    /// tokens.
     fn may_know(&self, client: &Client, session: &SessionRecord) -> bool {
         let is_its_business =
             client.introspects == Introspects::All || client.id == session.client_id;

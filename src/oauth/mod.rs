@@ -1,9 +1,14 @@
-//! OAuth 2: which client may have which token, and what becomes of it.
+//! OAuth 2 use cases: token grants, refresh, introspection, revocation, bearer checks, and the
+//! registry of clients.
 //!
-//! The protocol's decisions are oxide-auth's: its state machines ask a [`ClientRegistry`] about clients
-//! and an issuer about tokens, and this module answers. What they are short of is mended here:
-//! client authentication is [`Credentials`]; causes that `Err(())` loses are kept beside the flow;
-//! expiry is decided on our own clock. No HTTP and no SQL.
+//! oxide-auth makes the protocol's decisions. Its state machines ask a [`ClientRegistry`] about
+//! clients and an issuer about tokens; this module answers them. It also fills oxide-auth's gaps:
+//!
+//! - [`Credentials`] authenticate clients;
+//! - the adapter keeps the causes that `Err(())` loses;
+//! - expiry is decided by this service's own clock.
+//!
+//! This module has no HTTP and no SQL.
 
 mod activity_tracker;
 mod bearer;
@@ -49,7 +54,7 @@ pub use revocation::Revocation;
 pub use sessions::{Grant, SessionPage, TokenPair};
 pub use token_cache::TokenCache;
 
-/// The use cases around tokens. Cheap to clone.
+/// OAuth use cases. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct OAuth {
     pub store: Store,
@@ -63,19 +68,19 @@ pub struct OAuth {
     pub token_cache: TokenCache,
 }
 
-/// How long things live.
+/// Lifetimes of tokens and sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
     pub access: Duration,
     pub idle: Duration,
     pub session: Duration,
-    /// How long a refresh token's predecessor answers after the pair was first seen in use; none:
-    /// never.
+    /// Time for which a refresh token's predecessor is still answered, after the new pair was first
+    /// seen in use. Zero: never.
     pub reuse_grace: Duration,
 }
 
 impl Lifetimes {
-    /// As they are for this client.
+    /// The lifetimes for this client.
     fn of(&self, client: &Client) -> Self {
         let own = client.lifetimes;
         Self {
@@ -88,7 +93,7 @@ impl Lifetimes {
 }
 
 impl OAuth {
-    /// The client that `credentials` prove.
+    /// Authenticates the client of `credentials`.
     pub(crate) async fn authenticate(
         &self,
         credentials: Option<&Credentials>,
@@ -96,12 +101,13 @@ impl OAuth {
         self.client_registry.authenticate(&self.store, self.clock.now(), credentials).await
     }
 
-    /// The id of the client that serves requests which name none.
+    /// Id of the default client, which serves requests without a client id.
     pub fn default_client(&self) -> Option<&str> {
         self.client_registry.default_client()
     }
 
-    /// The origin as it is registered, if the client allows it, or any client where it is not known.
+    /// The origin as registered, if the client allows it; without a client, if any client allows
+    /// it.
     pub async fn find_origin(
         &self,
         client: Option<&str>,
@@ -110,7 +116,7 @@ impl OAuth {
         self.client_registry.find_origin(&self.store, client, origin).await
     }
 
-    /// The origin as it is registered, if the client that a live token was issued to allows it.
+    /// The origin as registered, if the client of a live token allows it.
     pub async fn find_origin_of(
         &self,
         client: &str,

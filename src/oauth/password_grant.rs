@@ -1,9 +1,11 @@
 //! The resource owner password credentials grant (RFC 6749 §4.3).
 //!
-//! oxide-auth has no flow for it. Its client credentials flow is the same but for who owns the
-//! grant: so that one authenticates the client and settles the scope, and then the owner's
-//! password decides who the owner is. Where there would be no slot for the password, nothing is done
-//! at all; it is hashed last, when all that costs nothing has been checked.
+//! oxide-auth has no flow for this grant. Its client credentials flow differs only in the owner of
+//! the grant. So that flow authenticates the client and settles the scope; then the password
+//! identifies the owner.
+//!
+//! If no hashing slot is free, the request is refused before any work. The password is hashed last,
+//! after all cheap checks.
 
 use std::borrow::Cow;
 
@@ -21,7 +23,7 @@ use crate::oauth::oxide::issuer::Issuer;
 use crate::oauth::oxide::registrar::Authenticated;
 use crate::oauth::{Credentials, OAuth, OAuthError, ScopeRefusal, TokenPair};
 
-/// A token request with `grant_type=password`.
+/// Token request with `grant_type=password`.
 #[derive(Debug)]
 pub struct PasswordGrant {
     pub client: Option<Credentials>,
@@ -50,7 +52,8 @@ impl OAuth {
         let flow_request = FlowRequest { client_id: client.id.as_str(), request };
         let pending = client_credentials(&mut endpoint, &flow_request).await;
         let pending = pending.map_err(|error| match error {
-            // the flow ignores whom it has no place to tell; here that was about scope
+            // the flow returns `Ignore` where it has no response to send; here the reason was the
+            // scope
             FlowError::Ignore => ScopeRefusal::excess(request.scope.as_ref(), &client.scope).into(),
             _ => OAuthError::Flow,
         })?;
@@ -102,7 +105,8 @@ impl Endpoint for PasswordEndpoint<'_> {
     }
 }
 
-/// There is no authorization code grant here; the flow asks for this and never uses it.
+/// oxide-auth's authorizer, which the flow requires and never uses: there is no authorization code
+/// grant here.
 struct NoCodes;
 
 #[async_trait]
@@ -116,7 +120,7 @@ impl Authorizer for NoCodes {
     }
 }
 
-/// The request as the client credentials flow wants to see it.
+/// The request in the form that the client credentials flow expects.
 struct FlowRequest<'a> {
     client_id: &'a str,
     request: &'a PasswordGrant,

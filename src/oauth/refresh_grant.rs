@@ -1,4 +1,4 @@
-//! Refreshing an access token (RFC 6749 §6), by oxide-auth's refresh flow.
+//! The refresh grant (RFC 6749 §6), by oxide-auth's refresh flow.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::oauth::oxide::issuer::Issuer;
 use crate::oauth::oxide::registrar::Authenticated;
 use crate::oauth::{Credentials, OAuth, OAuthError, ScopeRefusal, TokenPair};
 
-/// A token request with `grant_type=refresh_token`.
+/// Token request with `grant_type=refresh_token`.
 #[derive(Debug)]
 pub struct RefreshGrant {
     pub client: Option<Credentials>,
@@ -21,8 +21,8 @@ pub struct RefreshGrant {
 }
 
 impl OAuth {
-    /// The successor of a refresh token. The client is authenticated before the token is looked
-    /// at, and the flow compares the two before anything is changed.
+    /// Exchanges a refresh token for its successor. The client is authenticated before the token is
+    /// read. The flow compares the two before any change.
     pub async fn refresh_grant(&self, request: &RefreshGrant) -> Result<TokenPair, OAuthError> {
         let outcome = self.refresh_for(request).await;
         self.accounts.events.metrics().refresh(match &outcome {
@@ -78,8 +78,8 @@ impl Endpoint for RefreshEndpoint<'_> {
     }
 }
 
-/// The request as the flow wants to see it. It always names its client: without that the flow
-/// would take any client without a secret for the right one.
+/// The request in the form that the flow expects. It always names its client: without a name, the
+/// flow would accept any client without a secret.
 struct FlowRequest<'a> {
     client_id: &'a str,
     request: &'a RefreshGrant,

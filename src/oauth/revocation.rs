@@ -7,7 +7,7 @@ use crate::model::{AccessToken, Actor, ClientInfo, EventKind, RefreshToken};
 use crate::oauth::{Credentials, OAuth, OAuthError};
 use crate::storage::{Connection, SessionRecord, StoreError};
 
-/// A revocation request. `token_type_hint` is not here: a token says itself what it is.
+/// Revocation request. It has no `token_type_hint`: the token's form shows its kind.
 #[derive(Debug)]
 pub struct Revocation {
     pub client: Option<Credentials>,
@@ -16,8 +16,8 @@ pub struct Revocation {
 }
 
 impl OAuth {
-    /// Revokes an access token, or with a refresh token the whole session. A token that is unknown,
-    /// expired or damaged is as good as revoked (RFC 7009 §2.2); one of another client is refused.
+    /// Revokes an access token; for a refresh token, ends the whole session. An unknown, expired or
+    /// damaged token counts as revoked (RFC 7009 §2.2). A token of another client is refused.
     pub async fn revoke(&self, request: &Revocation) -> Result<(), OAuthError> {
         let client = self.authenticate(request.client.as_ref()).await?;
         if let Ok(token) = AccessToken::parse(&request.token) {
@@ -50,7 +50,8 @@ impl OAuth {
             if session.client_id != client.id {
                 return Err(OAuthError::ForeignToken);
             }
-            // a spent one, too: whoever signs out with it means the session
+            // a spent refresh token also ends the session: a client that signs out means the
+            // session
             self.store
                 .write(async |tx| {
                     let ended = tx.lock_account(session.account).await?

@@ -1,10 +1,12 @@
-//! A session from sign-in to its end: the rotation of its tokens, and what a spent one means.
+//! Sessions from sign-in to their end: token rotation, and the handling of spent refresh tokens.
 //!
-//! After a rotation the live pair follows from the *preceding* refresh token R and a fresh salt:
-//! R' = HMAC(salt, "r" ‖ R) and A' = HMAC(salt, "a" ‖ serial ‖ R). So whoever presents R again (a
-//! second tab, a phone that lost the answer) gets the very same R', and there is never a second
-//! lineage. The salt is fresh at each rotation and the one before is gone: a copy of the database
-//! yields no token, not even to the holder of an old one, unless that is the immediate predecessor R.
+//! After a rotation, the live pair derives from the *preceding* refresh token R and a new salt: R'
+//! = HMAC(salt, "r" ‖ R) and A' = HMAC(salt, "a" ‖ serial ‖ R). So a client that presents R again
+//! (a second tab, a phone that lost the response) gets the very same R', and there is never a
+//! second lineage.
+//!
+//! Each rotation replaces the salt. So a copy of the database yields no token, not even to the
+//! holder of an old token, unless that token is the immediate predecessor R.
 
 use std::time::Duration;
 
@@ -21,60 +23,60 @@ use crate::storage::{
     StoreErrorKind,
 };
 
-/// How often a refresh is begun again because another of the same session was faster. Each time
-/// one of them got through, so this many in a row need as many racing requests with different
-/// scopes.
+/// Attempts at a refresh, if another request changes the same session meanwhile. In each attempt
+/// one of the racing requests succeeds. So to exhaust the attempts takes as many racing requests
+/// with different scopes.
 const MAX_ATTEMPTS: usize = 16;
 
-/// What a token lets its bearer do, and for whom.
+/// Grant of an access token: its scope, and its owner.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// The account as it was when the token was looked up.
+    /// The account when the token was looked up.
     pub owner: Account,
     pub session: SessionId,
     pub client_id: String,
     pub scope: Scope,
 }
 
-/// A part of where an account is signed in.
+/// Page of an account's sessions.
 #[derive(Debug)]
 pub struct SessionPage {
     /// The latest sign-in first.
     pub sessions: Vec<SessionSummary>,
-    /// Where to go on, as `before`; `None` if there is nothing more.
+    /// Value of `before` for the next page; `None` on the last page.
     pub next: Option<SessionId>,
 }
 
 impl SessionPage {
-    /// Sessions on one page, at most.
+    /// Largest number of sessions on one page.
     pub const SIZE: usize = 100;
 }
 
-/// What a successful token request hands out (RFC 6749 §5.1).
+/// Tokens of a successful token response (RFC 6749 §5.1).
 #[derive(Clone, Debug)]
 pub struct TokenPair {
     pub access: AccessToken,
     /// `None` for clients that are not registered for the refresh grant.
     pub refresh: Option<RefreshToken>,
     pub scope: Scope,
-    /// Of the access token.
+    /// Lifetime of the access token.
     pub expires_in: Duration,
 }
 
-/// What a refresh token with the session's tag is to the session.
+/// Status of a refresh token that has its session's tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum RefreshTokenStatus {
     Live,
-    /// The immediate predecessor of the live one, and its rule still holds.
+    /// The immediate predecessor of the live token, within the grace time.
     Predecessor,
-    /// Spent, but only just: another request of the same client overtook this one.
+    /// Spent a moment ago: another request of the same client came first.
     LateRetry,
-    /// Spent long ago: somebody has kept it who should not have.
+    /// Spent long ago: a second holder has a copy of the token.
     Stolen,
 }
 
 impl OAuth {
-    /// Starts a session for somebody who has just signed in.
+    /// Starts a session after a sign-in.
     pub(super) async fn start_session(
         &self,
         signed_in: &SignedIn,
@@ -113,7 +115,7 @@ impl OAuth {
                     access_digest: access.digest(),
                     access_expires_at,
                 };
-                // sign-ins of one account take turns, so that they are counted
+                // sign-ins of one account run one at a time, so that they are counted
                 let started = tx.lock_account(signed_in.account).await?
                     && tx.insert_session(&session).await?;
                 if started {
@@ -135,8 +137,7 @@ impl OAuth {
             other => other?,
         };
         if !started {
-            // the password was changed, or the account or the client disabled, while this one was
-            // being checked
+            // the password was changed, or the account or the client disabled, during this sign-in
             return Err(OAuthError::WrongPassword);
         }
         Ok(TokenPair {
@@ -147,7 +148,7 @@ impl OAuth {
         })
     }
 
-    /// The live session that a refresh token is of. Free of effects, whatever the token is.
+    /// Finds the live session of a refresh token. Free of effects for any token.
     pub(super) async fn find_by_refresh_token(
         &self,
         token: &str,
@@ -162,14 +163,14 @@ impl OAuth {
         session.tag_digest == token.tag.digest() && self.is_usable(session)
     }
 
-    /// Whether the session's tokens count: it is live and its client still registered.
+    /// Whether the session's tokens are valid: it is live, and its client is still registered.
     pub(super) fn is_usable(&self, session: &SessionRecord) -> bool {
         session.is_live(self.clock.now())
             && self.client_registry.is_registered(&session.client_id, session.client_enabled)
     }
 
-    /// What a session that stands knows of one of its live access tokens. Whoever asks accepts the token,
-    /// and so it is seen in use.
+    /// Finds a live access token of a live session. The caller accepts the token, so this records a
+    /// use.
     pub(super) fn accept<'a>(
         &self,
         session: &'a SessionRecord,
@@ -184,9 +185,15 @@ impl OAuth {
         Some(slot)
     }
 
-    /// Answers a refresh token that is of the client and wide enough for `scope`, which is within
-    /// the session's. Rotates if it is the live one, repeats itself to the predecessor, and ends
-    /// the session if the token must have been stolen.
+    /// Answers a refresh token of the client. `scope` lies within the session's scope. The token's
+    /// status decides:
+    ///
+    /// | Status | Result |
+    /// |---|---|
+    /// | live | rotates |
+    /// | predecessor | repeats the successor |
+    /// | late retry | refuses |
+    /// | stolen | ends the session |
     pub(super) async fn refresh_session(
         &self,
         client: &Client,
@@ -212,7 +219,7 @@ impl OAuth {
             if let Some(pair) = answer {
                 return Ok(pair);
             }
-            // somebody else changed the session since it was read: look again
+            // another request changed the session since it was read: read again
             let found = self.store.read(async |db| db.find_session(token.session).await).await?;
             match found.filter(|session| self.is_of_session(token, session)) {
                 Some(found) => session = found,
@@ -234,7 +241,7 @@ impl OAuth {
         let now = session.proven(clock);
         let is_predecessor = session.previous_refresh_digest.as_ref() == Some(presented);
         let pair_is_new = session.first_used_at.is_none_or(|first_used| {
-            // if the clock was set back since, nothing tells for how long the pair was in use
+            // if the clock was set back since, the time for which the pair was in use is unknown
             now < first_used + grace && first_used <= clock + MAX_CLOCK_SKEW
         });
         if is_predecessor && pair_is_new && !grace.is_zero() {
@@ -261,8 +268,8 @@ impl OAuth {
         self.renew(lifetimes, token, session, scope, &salt, refresh, Some(rotation)).await
     }
 
-    /// The same successor once more; with the same access token while that lives and fits, else
-    /// with a new one. `None` if the session changed meanwhile.
+    /// Repeats the successor, with the same access token while that lives and has the same scope;
+    /// otherwise with a new one. `None` if the session changed meanwhile.
     async fn repeat(
         &self,
         lifetimes: &Lifetimes,
@@ -272,11 +279,12 @@ impl OAuth {
     ) -> Result<Option<TokenPair>, OAuthError> {
         let now = session.proven(self.clock.now());
         let refresh = successor(&token.secret, &session.salt);
-        // the preceding one, too: two tabs that ask for different scopes each get their own again
+        // previous access token too: of two tabs with different scopes, each gets its own token
+        // again
         for slot in std::iter::once(&session.access).chain(&session.previous_access) {
             let access = access_secret(&token.secret, &session.salt, slot.serial);
             let fits = slot.scope == *scope && slot.expires_at > now;
-            // a digest that is gone was revoked
+            // a slot without a digest was revoked
             if fits && slot.digest == Some(access.digest()) {
                 return Ok(Some(TokenPair {
                     access: AccessToken { session: session.id, secret: access },
@@ -321,7 +329,8 @@ impl OAuth {
         }))
     }
 
-    /// Ends the session and tells the owner, together; only once, however many thieves come.
+    /// Ends the session, and tells the owner in the same transaction. This happens once, however
+    /// often stolen tokens come.
     async fn end_stolen_session(
         &self,
         session: &SessionRecord,
@@ -358,15 +367,16 @@ impl OAuth {
         Ok(())
     }
 
-    /// A page of the account's live sessions, the latest sign-in first; with `before`, those before it.
-    /// Up to [`SessionPage::SIZE`] of them: those of clients that are not registered are left out.
+    /// A page of the account's live sessions, the latest sign-in first; with `before`, the sessions
+    /// before it. The page has up to [`SessionPage::SIZE`] sessions. Sessions of unregistered
+    /// clients are left out.
     pub async fn sessions_of(
         &self,
         account: AccountId,
         before: Option<SessionId>,
     ) -> Result<SessionPage, StoreError> {
         let now = self.clock.now();
-        // one more than are shown tells whether there is more
+        // one row more than `SIZE` shows whether there is another page
         let limit = i64::try_from(SessionPage::SIZE).unwrap_or(i64::MAX).saturating_add(1);
         let find =
             async |db: &mut Connection| db.find_sessions_of(account, before, limit, now).await;
@@ -380,7 +390,7 @@ impl OAuth {
         Ok(SessionPage { sessions, next })
     }
 
-    /// Ends one of the account's sessions. `false` if there is none such.
+    /// Ends one of the account's sessions. `false` if the account has no such session.
     pub async fn end_session(
         &self,
         account: AccountId,
@@ -402,7 +412,7 @@ impl OAuth {
             .await
     }
 
-    /// Writes down which sessions were used since the last time.
+    /// Writes the uses of sessions since the last flush.
     pub async fn flush_activity(&self) -> Result<(), StoreError> {
         let used = self.activity.take();
         if used.is_empty() {
@@ -437,7 +447,7 @@ fn access_secret(secret: &Secret, salt: &[u8; 32], serial: i64) -> Secret {
     secret.derive(salt, &label)
 }
 
-/// Whether noting that the session was used now would tell anything new.
+/// Whether recording a use now would add information.
 fn is_worth_recording(session: &SessionRecord, serial: i64, now: Timestamp) -> bool {
     let pair_was_unused = session.first_used_at.is_none() && serial >= session.rotation_serial;
     pair_was_unused || now.since(session.last_used_at) >= Duration::from_secs(60)

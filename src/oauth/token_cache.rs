@@ -1,18 +1,19 @@
-//! A cache of access tokens that were found live, so that not every request asks the database
-//! (docs/decisions/0030, 0033). What it says is never older than [`TTL`], and on this node never older
-//! than the last change:
+//! Cache of verified access tokens, so that not every request reads the database
+//! (docs/decisions/0030, 0033).
 //!
-//! - A read is dated before it begins: by the clock, by the monotonic clock, and by the count of
-//!   [`Revisions`]. An entry is put in and found only while nothing that concerns it was changed since
-//!   then; changes are counted after their commit and before their answer.
-//! - Other nodes and the command line do not count here: what they end is over with the entry's
-//!   second. It begins with the read, or with the latest question to a database that can tell whether
-//!   anybody else has written since the read ([`ExternalWrites`]). A clock that is set back does not
-//!   prolong it, and a database that is out of reach does not either.
-//! - Nothing is kept of a token but its digest. Whether it has expired is asked of the clock at
-//!   each use. That it is unknown is not kept: it may have been issued a moment ago, elsewhere.
-//! - Uses are noted when tokens are looked up. So what is known of them is behind by [`MAX_AGE`] more
-//!   than it would be, which is little beside the minute in which no other is news.
+//! An answer is out of date by at most [`TTL`] (1 s). It never misses a change by this node:
+//!
+//! - **Own writes.** A read gets its stamp before it begins: the clock, the monotonic clock, and
+//!   the count of [`Revisions`]. An entry is stored and found only while no related change has been
+//!   counted since. A change is counted after its commit and before its response.
+//! - **Other writers.** Changes by other nodes and the command line are not counted here. They take
+//!   effect when the entry's [`TTL`] (1 s) ends. The TTL starts at the read, or at the latest check
+//!   that no other process has written since the read ([`ExternalWrites`]). A clock that is set
+//!   back does not prolong it; nor does an unreachable database.
+//! - **Content.** The cache holds a token's digest, never the token. Each use compares the expiry
+//!   with the clock. Unknown tokens are not cached: another node may have issued one a moment ago.
+//! - **Last use.** A token's last use is recorded on a cache miss only, so it may lag by up to
+//!   [`MAX_AGE`] (30 s). It is recorded at most once a minute anyway, so this does not matter.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,15 +25,15 @@ use crate::oauth::Grant;
 use crate::oauth::external_writes::ExternalWrites;
 use crate::storage::{Revision, Revisions, Store};
 
-/// How long an entry counts after it was known to stand.
+/// Lifetime of an entry since it was last known to be valid.
 const TTL: Duration = Duration::from_secs(1);
-/// How long an entry counts at most, from the beginning of its read.
+/// Longest lifetime of an entry, from the start of its read.
 const MAX_AGE: Duration = Duration::from_secs(30);
 const SHARDS: usize = 64;
-/// Of one shard: more than a hundred thousand in all, at some hundred bytes each.
+/// Entries per shard: more than a hundred thousand in total, at some hundred bytes each.
 const SHARD_CAPACITY: usize = 1_600;
 
-/// The access tokens that were used lately. Cheap to clone.
+/// Access tokens in recent use. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TokenCache {
     clock: Clock,
@@ -41,7 +42,7 @@ pub struct TokenCache {
     shards: Arc<[Mutex<Shard>]>,
 }
 
-/// By session: of its tokens the one that was used last.
+/// The last used token of each session.
 type Shard = HashMap<SessionId, CacheEntry>;
 
 #[derive(Debug)]
@@ -52,7 +53,7 @@ struct CacheEntry {
     read: ReadStamp,
 }
 
-/// When a read began.
+/// Start of a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadStamp {
     clocks: Reading,
@@ -67,8 +68,8 @@ impl TokenCache {
         Self { clock, revisions, external_writes, shards }
     }
 
-    /// Dates a read that is about to begin. What is read from now on will be asked for, and so it is
-    /// asked already whether it stands.
+    /// Stamps a read that is about to begin. The entry of this read will be used soon, so this also
+    /// starts the check for external writes.
     pub(super) fn stamp(&self) -> ReadStamp {
         let revision = self.revisions.current();
         let clocks = self.clock.read();
@@ -76,7 +77,7 @@ impl TokenCache {
         ReadStamp { clocks, revision }
     }
 
-    /// What the token grants, if that is known.
+    /// The token's grant, if it is cached and valid.
     pub(super) fn find(&self, session: SessionId, token: &Digest) -> Option<Arc<Grant>> {
         let (grant, expires_at, read) = {
             let shard = self.shard(session);
@@ -95,7 +96,7 @@ impl TokenCache {
         stands && !self.revisions.changed_since(read.revision, grant.session, grant.owner.id)
     }
 
-    /// Keeps what `read` has found, and may be too late already.
+    /// Stores the result of `read`, even if it is already outdated; `find` checks that.
     pub(super) fn put(
         &self,
         read: ReadStamp,
@@ -106,11 +107,11 @@ impl TokenCache {
         let session = grant.session;
         let entry = CacheEntry { token, grant, expires_at, read };
         let mut shard = self.shard(session);
-        // what is over makes room before a shard grows
+        // expired entries make room before a shard grows
         if shard.len() >= shard.capacity().min(SHARD_CAPACITY) {
             let now = self.clock.read();
             shard.retain(|_, kept| self.is_valid(&kept.grant, &kept.read, &now));
-            // else the next one looks through all of them again
+            // otherwise the next insertion would search all entries again
             if shard.len() > SHARD_CAPACITY / 4 * 3 {
                 shard.clear();
             }
@@ -120,7 +121,7 @@ impl TokenCache {
         shard.insert(session, entry);
     }
 
-    /// By the random end of a UUIDv7.
+    /// Shard by the random end of a UUIDv7.
     fn shard(&self, session: SessionId) -> MutexGuard<'_, Shard> {
         let [.., last] = *session.uuid().as_bytes();
         let shard = &self.shards[usize::from(last) % SHARDS];
@@ -148,7 +149,7 @@ mod tests {
         Arc::new(Grant { owner, session, client_id: "web".to_owned(), scope: Scope::empty() })
     }
 
-    /// A cache, its clock, and the file that it asks about.
+    /// A cache, its clock, and its database file.
     struct Fixture {
         cache: TokenCache,
         stepper: Stepper,
@@ -163,7 +164,7 @@ mod tests {
             Self { cache, stepper, folder }
         }
 
-        /// Keeps what is read just now, until long after every test.
+        /// Stores a token that was read just now and expires long after every test.
         fn put(&self, grant: &Arc<Grant>) {
             let (read, token) = (self.cache.stamp(), Digest::of(b"token"));
             self.cache.put(read, token, Arc::clone(grant), START + MAX_AGE * 9);
@@ -255,7 +256,7 @@ mod tests {
         assert!(!place.knows(&grant));
     }
 
-    /// What requests set off by themselves.
+    /// The check that requests start in the background.
     #[tokio::test]
     async fn whoever_reads_or_finds_an_entry_sees_to_it_that_somebody_asks() {
         let place = Fixture::open().await;

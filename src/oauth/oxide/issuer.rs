@@ -1,7 +1,7 @@
-//! oxide-auth's issuer, for the length of one request.
+//! oxide-auth's issuer, for one request.
 //!
-//! Its methods can only fail with `()` and can only hand out strings, so the adapter keeps the real
-//! error and the real pair for whoever runs the flow.
+//! Its methods can return only `()` as an error, and only strings as tokens. So this adapter keeps
+//! the real error and the real pair for the caller of the flow.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use crate::storage::SessionRecord;
 /// Issues, refreshes and recognises tokens for one request.
 pub(in crate::oauth) struct Issuer<'a> {
     oauth: &'a OAuth,
-    /// Who signed in, for a flow that issues.
+    /// The signed-in owner, for a flow that issues tokens.
     pub signed_in: Option<SignedIn>,
-    /// The client that has authenticated, for a flow that hands out tokens.
+    /// The authenticated client, for a flow that issues or refreshes tokens.
     pub client: Option<&'a Client>,
-    /// Who asks, for such a flow.
+    /// Client information of the request, for such a flow.
     pub caller: Option<&'a ClientInfo>,
-    /// What the flow recovered, so that it is read once.
+    /// Session that the flow recovered, so that it is read once.
     recovered: Option<(RefreshToken, SessionRecord)>,
-    /// The most that a refresh may ask for.
+    /// The widest scope that a refresh may ask for.
     pub recovered_scope: Option<Scope>,
     pub grant: Option<Arc<Grant>>,
     pub pair: Option<TokenPair>,
@@ -48,7 +48,7 @@ impl<'a> Issuer<'a> {
         }
     }
 
-    /// Keeps the real reason for the `()` that oxide-auth gets to see.
+    /// Keeps the real error, and returns oxide-auth's `()`.
     fn fail<T>(&mut self, error: impl Into<OAuthError>) -> Result<T, ()> {
         self.failure = Some(error.into());
         Err(())
@@ -75,7 +75,7 @@ impl<'a> Issuer<'a> {
         let digest = token.secret.digest();
         let grant = match self.oauth.token_cache.find(token.session, &digest) {
             Some(grant) => grant,
-            // in a box: few tokens are looked up, and what waits for that is large
+            // boxed: most tokens are cached, and this future is large
             None => match Box::pin(self.look_up(&token, digest)).await? {
                 Some(grant) => grant,
                 None => return Ok(None),
@@ -110,8 +110,8 @@ impl<'a> Issuer<'a> {
     }
 }
 
-/// A session in oxide-auth's terms. It reads the machine's clock to see whether a grant is over;
-/// ours has decided that already, so this one never is.
+/// A session as oxide-auth's grant. oxide-auth compares the expiry with the machine's clock; this
+/// service has checked it by its own clock already, so this grant never expires.
 fn oxide_grant(
     account: AccountId,
     client_id: &str,
@@ -168,7 +168,7 @@ impl oxide_auth_async::primitives::Issuer for Issuer<'_> {
         }
     }
 
-    /// Free of effects: oxide-auth asks before it has compared the clients.
+    /// Free of effects: oxide-auth calls this before it has compared the clients.
     async fn recover_refresh(&mut self, token: &str) -> Result<Option<OxideGrant>, ()> {
         match self.oauth.find_by_refresh_token(token).await {
             Ok(None) => Ok(None),

@@ -1,4 +1,4 @@
-//! Adapter of oxide-auth: its registrar and its issuer, each for the length of one request.
+//! Adapter of oxide-auth: its registrar and its issuer, each for one request.
 
 pub(super) mod issuer;
 pub(super) mod registrar;

@@ -1,4 +1,4 @@
-//! oxide-auth's registrar, for the length of one request.
+//! oxide-auth's registrar, for one request.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -13,27 +13,26 @@ use url::Url;
 use crate::model::{Client, Scope};
 use crate::oauth::{OAuthError, ScopeRefusal};
 
-/// oxide-auth wants a redirect URI for every client; the grants here never redirect, and this one
-/// (RFC 6761 §6.4) leads nowhere.
+/// Redirect URI for oxide-auth, which requires one for every client. The grants here never
+/// redirect, and this name (RFC 6761 §6.4) never resolves.
 const NO_REDIRECT: &str = "https://no-redirect.invalid/";
 
 #[expect(clippy::expect_used, reason = "a constant, and used by every request with a token")]
 pub(in crate::oauth) static NO_REDIRECT_URL: LazyLock<Url> =
     LazyLock::new(|| NO_REDIRECT.parse().expect("a URL"));
 
-/// To oxide-auth's kind of scope. Ours is the stricter one, so this cannot fail in practice; if it
-/// did, the flow would refuse.
+/// Converts to oxide-auth's scope type. Our scopes are stricter, so this cannot fail in practice;
+/// on a failure the flow would refuse.
 pub(in crate::oauth) fn to_oxide(scope: &Scope) -> Result<OxideScope, RegistrarError> {
     scope.to_string().parse().map_err(|_| RegistrarError::PrimitiveError)
 }
 
-/// From oxide-auth's kind of scope, which keeps no order.
+/// Converts from oxide-auth's scope type, which keeps no order.
 pub(in crate::oauth) fn from_oxide(scope: &OxideScope) -> Result<Scope, OAuthError> {
     Scope::from_tokens(scope.iter()).map_err(|_| ScopeRefusal::Malformed.into())
 }
 
-/// oxide-auth's registrar for the length of one request: it knows the client that has authenticated,
-/// and no other.
+/// oxide-auth's registrar for one request. It knows only the authenticated client.
 pub(in crate::oauth) struct Authenticated<'a>(pub &'a Client);
 
 impl Authenticated<'_> {
@@ -74,7 +73,7 @@ impl oxide_auth_async::primitives::Registrar for Authenticated<'_> {
         })
     }
 
-    /// The endpoint has looked at the secret before it began the flow.
+    /// The endpoint has checked the secret before it began the flow.
     async fn check(&self, id: &str, _: Option<&[u8]>) -> Result<(), RegistrarError> {
         self.knows(id)
     }
