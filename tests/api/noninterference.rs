@@ -1,10 +1,10 @@
-//! The rule: no answer, export, list, metric, letter or time that is shown to one party depends on a
-//! row that another party could make or owns (R18, R34, R47; S1, S7).
+//! Noninterference tests: no answer, export, list, metric, letter or time that is shown to one
+//! party depends on a row that another party could make or owns (R18, R34, R47; S1, S7).
 //!
-//! Every operation that the service describes is called in worlds that differ in one thing: what there
-//! is at an address that is not the caller's. A stranger calls it, and the owner of another account.
-//! All answers have to be the same but for ids and secrets, and so does all that the owner can look at
-//! afterwards. `enumeration` is about how long the answers take.
+//! The tests call every operation that the service describes, in worlds that differ in one thing:
+//! the state of an address that is not the caller's. A stranger calls it, and so does the owner of
+//! another account. All answers must be the same but for ids and secrets, and so must all pages
+//! that the owner can look at afterwards. `enumeration` tests how long the answers take.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -26,11 +26,11 @@ use crate::support_pages::{Answer, OTHER, get};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const METRICS: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
-/// So many calls are more than any limit of an hour for one address lets through.
+/// More calls than any hourly limit for one address lets through.
 const FLOOD: usize = 40;
 
-/// Operations that take the token of a link, each with the letter that has it. They are called with links
-/// of the caller's own.
+/// Operations that take the token of a link, each with the letter that has the link. The tests call
+/// them with the caller's own links.
 const WITH_A_LINK: [(&str, &str); 15] = [
     ("activate", "activation"),
     ("activatePage", "activation"),
@@ -52,23 +52,23 @@ const WITH_A_LINK: [(&str, &str); 15] = [
 /// Operations that take a token of a session.
 const WITH_A_TOKEN: [&str; 2] = ["introspect", "revoke"];
 
-/// What there is at the address that is asked about.
+/// The state of the address that the caller asks about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum World {
     Free,
     Account,
-    /// A sign-up waits whose password the caller knows: anybody can make one.
+    /// A sign-up waits, and the caller knows its password: any caller can make such a sign-up.
     Waiting,
-    /// The same, and somebody has asked for a new password.
+    /// The same, and a request for a new password has contested it.
     Contested,
-    /// Somebody else's account wants to move there.
+    /// Another account wants to change to the address.
     Wanted,
 }
 
 const OTHER_WORLDS: [World; 4] = [World::Account, World::Waiting, World::Contested, World::Wanted];
 
-/// Operations that take an address, with each member that one goes into. A new operation or member has to
-/// be decided about here.
+/// Operations that take an address, with each member that an address goes into. A new operation or
+/// member must be added to this list or to the next.
 const WITH_AN_ADDRESS: [(&str, &str); 11] = [
     ("changeEmail", "email"),
     ("pressEmail", "email"),
@@ -83,7 +83,7 @@ const WITH_AN_ADDRESS: [(&str, &str); 11] = [
     ("token", "username"),
 ];
 
-/// Operations that take none.
+/// Operations that take no address.
 const WITHOUT: [&str; 54] = [
     "accountExportSchema",
     "accountPage",
@@ -141,7 +141,7 @@ const WITHOUT: [&str; 54] = [
     "stopEmailChangePage",
 ];
 
-/// An operation of the description, ready to be called.
+/// An operation of the OpenAPI document, ready to be called.
 #[derive(Clone)]
 struct Operation {
     id: String,
@@ -163,17 +163,17 @@ impl Operation {
         self.members_with_an_address().next().is_some()
     }
 
-    /// Whether it takes a token, in its body or in its query.
+    /// Whether the operation takes a token, in its body or in its query.
     fn takes_a_token(&self) -> bool {
         self.members.contains_key("token") || self.path.contains("?token=")
     }
 
-    /// The letter that has the token of the link, if it takes one.
+    /// The letter with the token's link, if the operation takes one.
     fn letter(&self) -> Option<&'static str> {
         WITH_A_LINK.iter().find(|(id, _)| *id == self.id).map(|(_, letter)| *letter)
     }
 
-    /// The same, of this link.
+    /// The same operation, with this link's token.
     fn of_link(&self, token: &str) -> Self {
         let mut operation = self.clone();
         if let Some((path, _)) = self.path.split_once("?token=") {
@@ -185,7 +185,7 @@ impl Operation {
         operation
     }
 
-    /// The call with `address` where one goes in.
+    /// Calls the operation with `address` in the members for it.
     async fn call(&self, app: &TestApp, address: &str, owner: Option<&Party<'_>>) -> Answer {
         app.advance(SECOND);
         let mut members = self.members.clone();
@@ -218,7 +218,7 @@ impl Operation {
     }
 }
 
-/// Every operation that the service describes; fails for one that nobody has decided about.
+/// Every operation that the service describes. Fails for an operation that no list has.
 async fn operations(app: &TestApp) -> Vec<Operation> {
     let document = get(app, "/openapi.json").await.json();
     let resolve = |value: &Value| match value["$ref"].as_str() {
@@ -278,7 +278,7 @@ async fn operations(app: &TestApp) -> Vec<Operation> {
     all
 }
 
-/// By its name or its form: so that none is overlooked.
+/// Whether a member takes an address, by its name or its format, so that no member is overlooked.
 fn is_of_an_address(name: &str, member: &Value) -> bool {
     let name = name.to_lowercase();
     ["email", "username", "login_hint", "address"].iter().any(|part| name.contains(part))
@@ -286,7 +286,7 @@ fn is_of_an_address(name: &str, member: &Value) -> bool {
         || member["schema"]["format"] == "email"
 }
 
-/// Somebody with an account, signed in by token and on the page.
+/// A person with an account, signed in by token and on the page.
 struct Party<'a> {
     email: String,
     signed: Signed<'a>,
@@ -302,7 +302,7 @@ fn password(text: &str) -> NewPassword {
     PasswordPolicy::new(8, "test").judge(text, PersonalData::default()).unwrap()
 }
 
-/// An account that no request has made.
+/// Makes an account without a request.
 async fn made(app: &TestApp, address: &str, chosen: &str) -> AccountId {
     let new = AccountToCreate {
         email: email(address),
@@ -314,7 +314,8 @@ async fn made(app: &TestApp, address: &str, chosen: &str) -> AccountId {
 }
 
 impl<'a> Party<'a> {
-    /// Each step in an instant of its own: what is of one may be listed in any order.
+    /// Signs the person in. Each step has an instant of its own: rows of one instant may be listed
+    /// in any order.
     async fn come(app: &'a TestApp, address: &str) -> Self {
         made(app, address, PASSWORD).await;
         app.advance(SECOND);
@@ -325,7 +326,7 @@ impl<'a> Party<'a> {
         Self { email: address.to_owned(), signed, browser, form_token }
     }
 
-    /// All that the owner can look at, with the letters that they got.
+    /// All pages and lists that the owner can look at, and the letters that they got.
     async fn looks(&self, app: &TestApp) -> Vec<(String, String)> {
         let mut seen = vec![];
         for path in ["/v1/me", "/v1/me/sessions", "/v1/me/events", "/v1/me/export"] {
@@ -348,7 +349,7 @@ impl<'a> Party<'a> {
 }
 
 impl World {
-    /// Lets there be this at `address`; the clock goes on by as much in every world.
+    /// Puts `address` into this state. The clock advances equally in every world.
     async fn prepare(self, app: &TestApp, address: &str) {
         let asks = async |path: &str| {
             let answer = app.post_json(path, &json!({ "email": address })).await;
@@ -373,13 +374,13 @@ impl World {
             }
         }
         app.deliver().await;
-        // whatever that took of the limits of an hour is given back
+        // two hours later no hourly limit counts the preparation any more
         app.advance(HOUR * 2);
     }
 }
 
-/// The token of a link that the caller has got, of `xenia`: of a sign-up, to a new password, or of a change
-/// to `wanted`.
+/// The token of a link to the caller's own mailbox: of a sign-up or a new password for `xenia`, or
+/// of a change to `wanted`.
 async fn link(app: &TestApp, letter: &str, xenia: &str, wanted: &str) -> String {
     let holder = match letter {
         "activation" => {
@@ -404,7 +405,8 @@ async fn link(app: &TestApp, letter: &str, xenia: &str, wanted: &str) -> String 
     token_in(app, letter, holder).await
 }
 
-/// What operations on links of the caller's own say: at once, again, and when the links have expired.
+/// The answers of the operations on the caller's own links: at once, again, and when the links have
+/// expired.
 async fn seen_of_links(
     app: &TestApp,
     world: World,
@@ -414,7 +416,7 @@ async fn seen_of_links(
     let vera = format!("vera-{id}@example.org").to_lowercase();
     let xenia = format!("xenia-{id}@example.org").to_lowercase();
     world.prepare(app, &vera).await;
-    // no link leads to an address that is taken, and what stops the change leads away from it
+    // no link leads to a taken address, and the link that stops a change belongs to the old address
     let wanted = match (world, letter) {
         (World::Account, "email-change") => format!("free-{vera}"),
         _ => vera,
@@ -453,7 +455,7 @@ fn without_secrets(text: &str) -> String {
     told
 }
 
-/// Lists in the order of their texts: what is of one instant comes in any order.
+/// Sorts lists by their texts: rows of one instant come in any order.
 fn sorted(value: &mut Value) {
     match value {
         Value::Array(items) => {
@@ -465,7 +467,7 @@ fn sorted(value: &mut Value) {
     }
 }
 
-/// An answer as it is compared: all of it.
+/// The whole answer, as the tests compare it.
 fn told(answer: &Answer) -> String {
     let answer = answer.clone().without_id();
     let mut body = without_secrets(&answer.body);
@@ -492,7 +494,7 @@ fn counters(app: &TestApp) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// By how much they have moved.
+/// By how much the counters have moved.
 fn moved(app: &TestApp, before: &BTreeMap<String, String>) -> String {
     let number = |text: Option<&String>| text.map_or(0.0, |text| text.parse().unwrap());
     let moved = counters(app).into_iter().filter_map(|(name, value)| {
@@ -502,7 +504,7 @@ fn moved(app: &TestApp, before: &BTreeMap<String, String>) -> String {
     moved.collect::<Vec<_>>().join("\n")
 }
 
-/// All that both see in a world, each with what it is of.
+/// All that the stranger and the owner see in a world, each with its source.
 async fn seen_in(world: World) -> Vec<(String, String)> {
     let app = support::configured(METRICS).await;
     let all = operations(&app).await;
@@ -518,7 +520,7 @@ async fn seen_in(world: World) -> Vec<(String, String)> {
         seen.extend(seen_of_links(&app, world, operation).await);
     }
     world.prepare(&app, "vera@example.org").await;
-    // none of these knows of an address, so one world is enough for all
+    // these operations take no address, so one world is enough
     for operation in all.iter().filter(|operation| !operation.takes_an_address()) {
         let answer = operation.call(&app, "", None).await;
         seen.push((format!("{} by a stranger", operation.id), told(&answer)));
@@ -562,7 +564,7 @@ async fn seen_in(world: World) -> Vec<(String, String)> {
         let looked = owner.looks(&app).await;
         seen.extend(looked.into_iter().map(|(at, told)| (format!("{at} a day after {id}"), told)));
 
-        // until a limit says so, and what that says
+        // the calls go on until a limit refuses them, and the refusals are compared as well
         app.advance(HOUR * 2);
         let asked_about = format!("vera-again-{id}@example.org").to_lowercase();
         world.prepare(&app, &asked_about).await;

@@ -1,5 +1,5 @@
-//! The description of the service: it names every route and nothing else, and every real answer is one
-//! that it describes.
+//! Tests of the OpenAPI document: it names every route and nothing else, and it describes every
+//! real answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ pub fn fields(document: &Value, operation: &Value) -> BTreeSet<String> {
 
 fn routes(app: &TestApp) -> BTreeSet<(String, String)> {
     let routes = app.client.rocket().routes();
-    // preflights are the browser's own affair, and HEAD follows from GET
+    // preflights are the browser's own requests, and HEAD follows from GET
     let aside = [Method::Options, Method::Head];
     let ours = routes.filter(|route| !aside.contains(&route.method));
     ours.map(|route| {
@@ -118,7 +118,7 @@ async fn references_lead_somewhere_and_kinds_of_problems_are_explained() {
     }
 }
 
-/// Holds answers to the description, and remembers which it has seen.
+/// Checks answers against the document, and remembers which statuses it has seen.
 struct Judge {
     document: Value,
     seen: BTreeMap<String, BTreeSet<u16>>,
@@ -165,7 +165,7 @@ impl Judge {
     }
 }
 
-/// A body out of the examples that stand in the description.
+/// A body made of the document's examples.
 fn example(judge: &Judge, schema: &Value, email: &str) -> BTreeMap<String, Value> {
     let members = judge.resolve(schema)["properties"].as_object().unwrap();
     let examples = members.iter().filter_map(|(name, member)| {
@@ -180,11 +180,11 @@ fn example(judge: &Judge, schema: &Value, email: &str) -> BTreeMap<String, Value
     examples.collect()
 }
 
-/// Every operation, with what its description says and with what it should refuse.
+/// Calls every operation with the documented request, and with requests that it should refuse.
 #[rocket::async_test]
 async fn answers_are_those_that_are_described() {
     let app = support::app().await;
-    // the examples are hers
+    // the examples are Ada's
     app.account(ADA).await;
     let document = document(&app).await;
     let mut judge = Judge { document, seen: BTreeMap::new() };
@@ -216,7 +216,7 @@ async fn answers_are_those_that_are_described() {
             (ContentType::Form, "token=x".to_owned(), Some(basic("shop", "wrong"))),
             (ContentType::Form, "token=x".to_owned(), Some(basic("shop", "shop secret"))),
         ];
-        // the good one comes last: it may end the session
+        // the good request comes last: it may end the session
         if let Some((kind, body)) = content {
             let mut fields = example(&judge, &body["schema"], &email);
             if kind == "application/json" {
@@ -256,21 +256,21 @@ async fn answers_are_those_that_are_described() {
     }
     links(&app, &mut judge).await;
     tokens(&app, &mut judge).await;
-    // of what is described, the good answers have been given
+    // every operation has given a documented success
     for (path, method, operation) in operations(&judge.document) {
         let id = operation["operationId"].as_str().unwrap();
         let seen = &judge.seen[id];
         let answers = operation["responses"].as_object().unwrap().keys();
         let good: Vec<u16> =
             answers.map(|status| status.parse().unwrap()).filter(|status| *status < 400).collect();
-        // no issuer with a path here, and no other session
+        // the test has no issuer with a path, and no other session
         if !["metadataOfPath", "endSession"].contains(&id) {
             assert!(good.iter().any(|status| seen.contains(status)), "{method} {path}: {seen:?}");
         }
     }
 }
 
-/// What needs a link out of a letter.
+/// Operations that need a link from a letter.
 async fn links(app: &TestApp, judge: &mut Judge) {
     app.sign_up("link@example.org", PASSWORD).await;
     let token = app.link_token("link@example.org").await;
@@ -333,7 +333,7 @@ fn judge_free(answer: &Answer) {
     assert_eq!(answer.status, Status::Accepted, "{answer:?}");
 }
 
-/// What the OAuth endpoints say.
+/// The answers of the OAuth endpoints.
 async fn tokens(app: &TestApp, judge: &mut Judge) {
     let pair = support::tokens(app.token(&support::sign_in_fields()).await).await;
     let shop = [("grant_type", "password"), ("username", ADA), ("password", PASSWORD)];

@@ -1,4 +1,4 @@
-//! The database is away: 503 with `Retry-After`, and nothing is acknowledged (R31, R52).
+//! Tests of an unreachable database: 503 with `Retry-After`, and no acknowledgement (R31, R52).
 
 use rocket::http::Status;
 use rocket::local::asynchronous::LocalResponse;

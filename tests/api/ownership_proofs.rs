@@ -1,5 +1,6 @@
-//! Proofs of the owner, by a link from the mailbox or by the current password while signed in, beside
-//! strangers who have guessed (S8). The lists are complete by the description of the API.
+//! Tests of proofs of ownership, by a link from the mailbox or by the current password while signed
+//! in, beside strangers who have guessed (S8). The tests check the lists against the OpenAPI
+//! document.
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
@@ -16,7 +17,7 @@ use crate::support::{self, ADA, bearer, form, from};
 use crate::support_accounts::{BOB, Browser, NEW, accounts, post_as, token_in};
 use crate::support_pages::{Answer, OTHER, dump_of};
 
-/// After three wrong passwords there is no try before the next day.
+/// After three wrong passwords there is no attempt before the next day.
 const THREE: &str = "[default.vestibule.limits]\nfree_failures = 3\nfailures_in_a_row = 3\n";
 const WRONG: &str = "incorrect horse battery staple";
 const HOME: &str = "192.0.2.10";
@@ -33,7 +34,7 @@ async fn sign_in(app: &TestApp, address: &str, name: &str, password: &str) -> An
     Answer::of(from(request, address).body(form(&fields)).dispatch().await).await
 }
 
-/// Strangers guess at a name until it is closed.
+/// Strangers guess at a name until the limit closes it.
 async fn close(app: &TestApp, name: &str) {
     for _ in 0..3 {
         assert_eq!(sign_in(app, STRANGER, name, WRONG).await.status, Status::BadRequest, "{name}");
@@ -43,16 +44,16 @@ async fn close(app: &TestApp, name: &str) {
     assert_eq!(refused.header("retry-after"), (90 * 24 * 36).to_string());
 }
 
-/// How an operation that takes the token of a link proves the mailbox.
+/// How an operation with the token of a link proves that its caller owns the mailbox.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum LinkOperation {
     Activation,
     Account(AccountLinkPurpose),
-    /// Not at all: no account is left or made, or it only asks for another letter.
+    /// No proof: the operation leaves or makes no account, or only asks for another letter.
     NoProof,
 }
 
-/// Each kind of link to the owner of an account, and whether an account is another's by it.
+/// The proof of each kind of account link.
 const fn proves(purpose: AccountLinkPurpose) -> LinkOperation {
     match purpose {
         AccountLinkPurpose::PasswordReset
@@ -62,7 +63,8 @@ const fn proves(purpose: AccountLinkPurpose) -> LinkOperation {
     }
 }
 
-/// What each operation with the token of a link does; a new one fails here until it is decided.
+/// The proofs of each operation with the token of a link. A new operation fails here until it is
+/// added.
 fn link_operations(id: &str) -> Vec<LinkOperation> {
     match id {
         "activate" | "pressActivate" => vec![LinkOperation::Activation],
@@ -78,12 +80,12 @@ fn link_operations(id: &str) -> Vec<LinkOperation> {
     }
 }
 
-/// An account, or what comes before one, whose link is about to be used.
+/// An account or a sign-up whose link the test is about to use.
 struct Prepared {
     token: String,
     /// The name that strangers have closed, and that the owner signs in by afterwards.
     name: &'static str,
-    /// Their password afterwards.
+    /// The owner's password afterwards.
     password: &'static str,
 }
 
@@ -172,12 +174,12 @@ async fn s8_every_proof_of_the_mailbox_forgives_and_makes_the_place_known() {
                 };
                 let used = Answer::of(from(request, HOME).dispatch().await).await;
                 assert!(used.status.class().is_success(), "{case}: {used:?}");
-                // what strangers did before counts nowhere
+                // the strangers' earlier failures do not count at any place
                 for elsewhere in ["198.51.100.7", "198.51.100.8"] {
                     let answer = sign_in(&app, elsewhere, name, password).await;
                     assert_eq!(answer.status, Status::Ok, "{case}: {answer:?}");
                 }
-                // and what they do from now on does not where the link was used
+                // the strangers' later failures do not count at the place where the link was used
                 close(&app, name).await;
                 let answer = sign_in(&app, HOME, name, password).await;
                 assert_eq!(answer.status, Status::Ok, "{case}: {answer:?}");
@@ -206,7 +208,7 @@ async fn s8_an_account_that_the_operator_makes_begins_without_failures() {
     assert_eq!(sign_in(&app, HOME, ADA, PASSWORD).await.status, Status::Ok);
 }
 
-/// The operations that take the current password of a caller who is signed in.
+/// The operations for signed-in callers that take the current password.
 fn signed_in_operations(described: &Value) -> Vec<(String, Method, Value)> {
     let is_one = |(path, _, operation): &(String, Method, Value)| {
         let security = operation["security"].to_string();
@@ -218,7 +220,7 @@ fn signed_in_operations(described: &Value) -> Vec<(String, Method, Value)> {
     operations(described).into_iter().filter(is_one).collect()
 }
 
-/// Somebody who is signed in by both ways.
+/// A person who is signed in by token and on the page.
 struct SignedIn<'a> {
     app: &'a TestApp,
     access: String,
@@ -281,7 +283,7 @@ async fn s8_r42_no_proof_of_a_signed_in_owner_stands_behind_the_guesses_of_stran
         app.account(ADA).await;
         app.account(BOB).await;
         let owner = SignedIn::new(&app).await;
-        // the name is closed, and network and node have had enough
+        // the name is closed, and the limits of the network and of the node are reached
         close(&app, ADA).await;
         for (number, address) in [STRANGER; 3].into_iter().chain([HOME; 3]).enumerate() {
             let name = format!("{number}@example.org");
@@ -291,7 +293,7 @@ async fn s8_r42_no_proof_of_a_signed_in_owner_stands_behind_the_guesses_of_stran
             let refused = sign_in(&app, address, name, PASSWORD).await;
             assert_eq!(refused.status, Status::TooManyRequests, "{address}");
         }
-        // two wrong ones are the owner's own affair
+        // two wrong passwords by the signed-in owner are below the limit
         for _ in 0..2 {
             let wrong = owner.prove(operation, WRONG).await;
             assert_eq!(wrong.status, Status::UnprocessableEntity, "{id}: {wrong:?}");
@@ -319,11 +321,11 @@ async fn s8_r42_a_thief_who_is_signed_in_has_so_many_tries_by_whatever_operation
         assert_eq!(refused.status, Status::TooManyRequests, "{operation:?}");
         assert_eq!(refused.header("retry-after"), (90 * 24 * 36).to_string());
     }
-    // by another sign-in as well, and after a restart of either kind of session
+    // another sign-in is refused as well, of either kind
     let again = SignedIn::new(&app).await;
     assert_eq!(again.prove(&all[0], PASSWORD).await.status, Status::TooManyRequests);
     assert_eq!((dump_of(&app, "accounts").await, dump_of(&app, "guesses").await), before);
-    // the owner signs in meanwhile, at a new place as well
+    // the owner can sign in meanwhile, at a new place as well
     for address in [HOME, "198.51.100.7"] {
         assert_eq!(sign_in(&app, address, ADA, PASSWORD).await.status, Status::Ok);
     }

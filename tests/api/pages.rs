@@ -1,4 +1,4 @@
-//! Pages (R46), and the pages that explain problems.
+//! Tests of pages (R46), and of the pages that explain problems.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -44,7 +44,7 @@ const SLUGS: [&str; 26] = [
     "invalid-scope",
 ];
 
-/// What every page keeps to.
+/// Checks the rules that every page keeps.
 fn check(page: &Answer) {
     let html = &page.body;
     let css = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
@@ -62,7 +62,7 @@ fn check(page: &Answer) {
         ("referrer-policy", "same-origin"),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        // F10: nothing on the way keeps or rewrites a page
+        // F10: no proxy keeps or rewrites a page
         ("cache-control", "no-store, no-transform"),
         ("content-language", "en"),
         ("vary", "Accept-Language"),
@@ -74,7 +74,7 @@ fn check(page: &Answer) {
     structure(html);
 }
 
-/// What the markup of every page keeps to.
+/// Checks the rules that the markup of every page keeps.
 fn structure(html: &str) {
     structure_in("en", html);
 }
@@ -95,7 +95,7 @@ fn structure_in(tag: &str, html: &str) {
     {
         assert!(!html.contains(banned), "{banned} stands in {html}");
     }
-    // nothing is loaded from, or leads to, anywhere else
+    // a page loads nothing from another site, and links to none
     for attribute in [" src=\"", " href=\"", " action=\""] {
         for rest in html.split(attribute).skip(1) {
             let url = rest.split('"').next().unwrap();
@@ -219,9 +219,9 @@ fn every_page_leads_on() {
         assert!(html.contains(home), "{name}");
         let main = html.split("<main>").nth(1).unwrap().split("</main>").next().unwrap();
         let next = match *name {
-            // the person is done there, and is told so
+            // the page tells the person that there is nothing more to do
             "disavowed" => continue,
-            // for programmers, who came from elsewhere
+            // these pages are for programmers, who came from elsewhere
             "problem" if context["request_id"].is_null() => continue,
             "account-letter-sent" if context["is_sign_up"] == true => "/id/account/sign-up",
             "account-letter-sent" => "/id/account/forgotten-password",
@@ -371,7 +371,7 @@ async fn every_error_leads_to_a_page_that_exists() {
     assert!(seen.len() >= 14, "{seen:?}");
 }
 
-/// Every template of a page with its samples, in every language.
+/// Renders every page template with its samples, in every language.
 #[test]
 fn every_page_template_renders() {
     let messages = Messages::load(None, "en").unwrap();
@@ -391,7 +391,7 @@ fn every_page_template_renders() {
                 "an empty place in {name}"
             );
             assert!(!html.contains("{$") && !html.contains("<p></p>"), "a gap in {name}");
-            // a key in the place of words
+            // a page must not show a message's key in the place of its text
             for key in messages.phrases(language).keys().filter(|key| key.contains('-')) {
                 let is_shown = html.contains(&format!(">{key}<"));
                 assert!(!is_shown, "{key} stands in {name}");

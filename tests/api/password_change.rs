@@ -1,4 +1,4 @@
-//! `PUT /v1/me/password` (R27, R42).
+//! Tests of `PUT /v1/me/password` (R27, R42).
 
 use rocket::http::Status;
 use serde_json::json;
@@ -154,7 +154,7 @@ async fn r42_two_changes_at_once_leave_one_of_their_passwords() {
         change_password(&app, &one.access, PASSWORD, OTHER),
         change_password(&app, &two.access, PASSWORD, third),
     );
-    // who comes second has a wrong password, or no session any more
+    // the second change has a wrong password, or no session any more
     let codes = [first.status.code, second.status.code];
     assert!(codes.contains(&204), "{first:?} {second:?}");
     assert!(codes.iter().all(|code| [204, 401, 422].contains(code)), "{first:?} {second:?}");

@@ -1,4 +1,4 @@
-//! The password grant (RFC 6749 §4.3): R17 to R19, R21, R41.
+//! Tests of the password grant (RFC 6749 §4.3): R17 to R19, R21, R41.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn r17_success_has_all_that_the_standard_asks_for() {
     assert_eq!(tokens.scope, "account.read account.write");
     assert!(tokens.refresh.starts_with("vrt_"));
     assert!(opens(&app, &tokens.access).await);
-    // 32 bytes of randomness, 16 of session id, 4 of checksum; 16 more of tag
+    // 32 random bytes, 16 of session id, 4 of checksum; the refresh token has 16 more of tag
     assert_eq!((tokens.access.len(), tokens.refresh.len()), (4 + 70, 4 + 91));
     app.advance(Duration::from_millis(899_999));
     assert!(opens(&app, &tokens.access).await);
@@ -110,8 +110,8 @@ async fn r18_every_refusal_is_the_same() {
     assert_eq!((answers[0].0, answers[0].1.clone()), invalid("invalid_grant"));
 }
 
-/// What a stranger sees and leaves who tries [`PASSWORD`] for Ada's address as often as is free, and
-/// once more: the answers by token and on the page, what is counted, and the kinds of events.
+/// A stranger tries [`PASSWORD`] for Ada's address as often as is free, and once more. Returns the
+/// answers by token and on the page, the counters, and the kinds of events.
 async fn left_by_trying(app: &TestApp) -> (Vec<Answer>, Vec<String>, Vec<String>) {
     let counted = |app: &TestApp| {
         let of_requests = |line: &&str| {
@@ -126,7 +126,7 @@ async fn left_by_trying(app: &TestApp) -> (Vec<Answer>, Vec<String>, Vec<String>
         let fields = [("email", ADA), ("password", PASSWORD)];
         let page = Browser::new(app).submit("/account/sign-in", &fields).await;
         let mut page = page.without_id();
-        // a page of a problem has the id of the request in it
+        // the page of a problem contains the request's id
         if let Some(at) = page.body.find("<code class=\"value\">") {
             page.body.truncate(at);
         }
@@ -137,8 +137,8 @@ async fn left_by_trying(app: &TestApp) -> (Vec<Answer>, Vec<String>, Vec<String>
     (answers, metrics, texts(app, sql).await)
 }
 
-/// S1: a stranger can make a sign-up for any address that has no account, so the right password of one
-/// is refused, counted and noted as a wrong password of an account is.
+/// S1: a stranger can make a sign-up for any address without an account. So the right password of a
+/// sign-up is refused, counted and recorded like a wrong password of an account.
 #[rocket::async_test]
 async fn r18_s1_right_password_of_waiting_sign_up_is_refused_like_any_other() {
     let mut seen = vec![];
@@ -167,7 +167,7 @@ async fn r18_s1_right_password_of_waiting_sign_up_is_refused_like_any_other() {
         }
         app.deliver().await;
         drop(others);
-        // limits and events are of another month, wherever it is
+        // the next world is an hour later, past all limits
         app.advance(Duration::from_secs(3_600));
         seen.push((world, left_by_trying(&app).await));
     }

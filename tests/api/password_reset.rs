@@ -1,4 +1,4 @@
-//! Forgotten passwords (R47), and the links for them (R43 to R45).
+//! Tests of password resets (R47), and of their links (R43 to R45).
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn show(app: &TestApp, token: &str) -> Answer {
     get(app, &format!("/reset-password?token={token}")).await
 }
 
-/// What a link says that works no more.
+/// Checks that a used link says so.
 async fn is_used(app: &TestApp, token: &str) {
     confirm(app, token, OTHER).await.problem(410, "link-used");
     show(app, token).await.page(410, "already used");
@@ -51,7 +51,8 @@ async fn is_unknown(app: &TestApp, token: &str) {
     press(app, token, OTHER).await.page(404, "does not work");
 }
 
-/// Django sent the link of an account to whoever's address became its own by upper case (CVE-2019-19844).
+/// Django sent an account's link to an address that becomes the account's by upper case
+/// (CVE-2019-19844).
 #[rocket::async_test]
 async fn r36_who_only_looks_alike_gets_no_link_of_anothers_account() {
     let app = support::app().await;
@@ -73,7 +74,7 @@ async fn r36_who_only_looks_alike_gets_no_link_of_anothers_account() {
         let folded = EmailAddress::parse(alike).map_or(alike.to_owned(), |email| email.to_string());
         assert!(letters(&app, &folded).await.is_empty(), "{alike}");
     }
-    // in another case it is the same address
+    // another case of ASCII letters is the same address
     assert_eq!(ask(&app, "MIKE.King@Example.org").await.status, Status::Accepted);
     app.deliver().await;
     assert_eq!(letters(&app, owner).await, [before, vec!["password-reset"]].concat());
@@ -95,7 +96,7 @@ async fn r47_known_unknown_and_waiting_addresses_are_answered_alike() {
         assert_eq!(rows(&app, "outbox").await, outbox + 1, "the same work for {email}");
         let answer = answer.without_id();
         answers.push((answer.headers, answer.body));
-        // one that waits already says it all
+        // a second request adds no letter while one waits
         let outbox = rows(&app, "outbox").await;
         assert_eq!(ask(&app, email).await.status, Status::Accepted, "{email}");
         assert_eq!(rows(&app, "outbox").await, outbox, "the same work for {email}");
@@ -107,7 +108,7 @@ async fn r47_known_unknown_and_waiting_addresses_are_answered_alike() {
 
     app.deliver().await;
     assert_eq!(letters(&app, ADA).await, ["activation", "password-reset", "password-reset"]);
-    // both letters of a waiting sign-up are of the same kind: it has no password to be reset
+    // both letters of a waiting sign-up are of one kind: it has no password to reset
     assert_eq!(letters(&app, BOB).await, ["activation", "activation"]);
     assert_eq!(app.activate(BOB).await, Status::Conflict, "its link asks for a password (S2)");
     assert!(letters(&app, "nobody@example.org").await.is_empty());
@@ -271,7 +272,7 @@ async fn r43_an_expired_link_says_so_and_offers_another() {
     for old in [token.as_str(), UNKNOWN, "x", ""] {
         let answer = submit(&app, "/reset-password/new-link", &[("token", old)]).await;
         let page = answer.page(202, "Look in your mailbox").body;
-        // but for the link that was sent, for the button that sends it again
+        // the button that sends the link again carries the link's own token
         answers.push(page.replace(&format!("value=\"{old}\""), "value=\"…\""));
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
@@ -282,7 +283,7 @@ async fn r43_an_expired_link_says_so_and_offers_another() {
     assert_ne!(fresh, token);
     assert_eq!(confirm(&app, &fresh, OTHER).await.status, Status::NoContent);
 
-    // one that was used brings no letter
+    // a used link brings no letter
     let sent = letters(&app, ADA).await.len();
     submit(&app, "/reset-password/new-link", &[("token", &fresh)]).await;
     assert_eq!(letters(&app, ADA).await.len(), sent);
@@ -321,7 +322,7 @@ async fn r47_the_password_is_judged_before_the_link() {
     let answer = post(&app, "/v1/password-resets/confirmations", &body).await;
     let errors = answer.problem(422, "invalid-fields").errors();
     assert_eq!(errors, ["token: not-a-text", "password: missing"]);
-    // one's own address as a password is known for what it is once the link is known
+    // the owner's address is refused as a password, since a valid link identifies the account
     let errors = confirm(&app, &token, ADA).await.problem(422, "invalid-fields").errors();
     assert_eq!(errors, ["password: contains-address"]);
     assert_eq!(
@@ -345,7 +346,7 @@ async fn r43_opening_the_page_changes_nothing_however_often() {
         assert_eq!(head.status(), Status::Ok);
     }
     assert_eq!(dump(&app).await, before);
-    // what is wrong is said on the page, which does not repeat it
+    // the page names the error and does not repeat the password
     let page = press(&app, &token, "short-secret").await.page(422, "Choose a new password");
     assert!(page.body.contains("At least 15 characters") && page.body.contains("aria-invalid"));
     assert!(!page.body.contains("short-secret"));
@@ -433,7 +434,7 @@ async fn every_page_of_a_live_link_speaks_the_language_of_its_owner() {
     assert_eq!(show(&app, UNKNOWN).await.header("content-language"), "en");
 }
 
-/// A link that is not live says when it ended, and nothing of what the account is like today.
+/// S14: an ended link says when it ended, and nothing of the account's present state.
 #[rocket::async_test]
 async fn s14_links_that_are_over_tell_nothing_of_the_account() {
     let app = support::app().await;
@@ -468,7 +469,7 @@ async fn s14_links_that_are_over_tell_nothing_of_the_account() {
     assert_eq!(pages().await, before, "in the caller's language");
     accounts(&app).disable(id).await.unwrap();
     let told = pages().await;
-    // what is over stays as it was
+    // the answer of an ended link stays as it was
     assert_eq!(told, before, "of a disabled account");
     app.deliver().await;
     let posted = letters(&app, ADA).await;

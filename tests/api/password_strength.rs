@@ -1,4 +1,5 @@
-//! Passwords that are guessed first (R40), wherever one is set, and those that must be taken (R39).
+//! Tests of the password rules: easily guessed passwords are refused wherever one is set (R40), and
+//! others are accepted (R39).
 
 use rocket::http::{Header, Status};
 use serde_json::json;
@@ -20,7 +21,7 @@ async fn sign_up(app: &TestApp, email: &str, password: &str) -> Answer {
     post(app, "/v1/accounts", &json!({ "email": email, "password": password })).await
 }
 
-/// The reason and the advice, without the password.
+/// Checks that the answer has the reason and the advice, and not the password.
 fn refuses(answer: Answer, field: &str, password: &str, code: &str) {
     let answer = answer.problem(422, "invalid-fields");
     assert_eq!(answer.errors(), [format!("{field}: {code}")], "{password}");
@@ -81,7 +82,7 @@ async fn r40_a_name_is_no_password_of_its_bearer() {
     let request = app.client.patch("/v1/me").header(support::bearer(&ada.access_token));
     let request = request.header(rocket::http::ContentType::JSON).body(body);
     assert_eq!(request.dispatch().await.status(), Status::Ok);
-    // no word of it is on the list
+    // no word of this password is on the list
     let typed = "Vlk-Xanthorpe-18";
     let answer = change_password(&app, &ada.access_token, PASSWORD, typed).await;
     refuses(answer, "new_password", typed, "contains-name");
@@ -95,7 +96,7 @@ async fn r40_a_name_is_no_password_of_its_bearer() {
     refuses(answer, "password", typed, "contains-name");
 }
 
-/// Judged from the input alone: whether the address has an account makes no difference.
+/// The service judges from the input alone: whether the address has an account makes no difference.
 #[rocket::async_test]
 async fn r40_a_refusal_tells_nothing_of_the_address() {
     let app = support::app().await;

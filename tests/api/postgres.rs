@@ -3,7 +3,7 @@
 #[path = "main.rs"]
 mod api;
 
-// where the modules look for each other
+// the modules find each other under these names
 use api::{
     fuzz_inputs, letters, openapi, smtp, support, support_accounts, support_clients, support_pages,
 };

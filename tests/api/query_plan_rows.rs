@@ -1,5 +1,5 @@
-//! Rows that a statement reads, counted by the engine, where one account, one sign-up and one address
-//! have left most of what there is.
+//! Counts the rows that a statement reads, as the engine reports them, in a database where one
+//! account, one sign-up and one address have most of the rows.
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
@@ -12,12 +12,12 @@ use sqlx::{
 
 use super::support::ON_POSTGRES;
 
-/// The account, and the sign-up, that has half of all rows.
+/// The id of the account, and of the sign-up, that has half of all rows.
 const ID: &str = "01890000-0000-7000-8000-000000000001";
 /// Its address, for which a million letters wait.
 const EMAIL: &str = "000000000001@example.org";
 
-/// A connection on which statements are run and undone.
+/// A connection that runs statements and rolls them back.
 pub enum Reading {
     Sqlite { db: SqliteConnection, steps: Arc<AtomicU64> },
     Postgres(AnyConnection),
@@ -27,14 +27,15 @@ impl Reading {
     pub async fn of(url: &str) -> Self {
         if ON_POSTGRES {
             let mut db = AnyConnection::connect(url).await.unwrap();
-            // as the server does while a plan for these values costs less than one for any
+            // the server does so by itself while a plan for these values costs less than a generic
+            // plan
             db.execute("SET plan_cache_mode = force_custom_plan").await.unwrap();
             return Self::Postgres(db);
         }
         let mut db = SqliteConnection::connect(url).await.unwrap();
         let steps = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&steps);
-        // SQLite counts the steps of its machine, of which a row takes ten or more
+        // SQLite counts the instructions of its virtual machine; a row takes ten or more
         db.lock_handle().await.unwrap().set_progress_handler(10, move || {
             counter.fetch_add(1, Ordering::Relaxed);
             true
@@ -42,7 +43,7 @@ impl Reading {
         Self::Sqlite { db, steps }
     }
 
-    /// How many rows the statement reads, about, and on PostgreSQL its plan.
+    /// About how many rows the statement reads, and on PostgreSQL its plan.
     pub async fn rows(&mut self, sql: &str) -> (u64, String) {
         let values = worst_values(sql);
         match self {
@@ -86,7 +87,8 @@ impl Reading {
     }
 }
 
-/// What an `INSERT` or `UPDATE` with values of rows that are there may come to.
+/// Passes over the constraint error that an `INSERT` or `UPDATE` with values of existing rows may
+/// cause.
 fn is_constraint(error: sqlx::Error) -> Result<(), sqlx::Error> {
     let code = error
         .as_database_error()
@@ -101,7 +103,7 @@ fn is_constraint(error: sqlx::Error) -> Result<(), sqlx::Error> {
     if refused { Ok(()) } else { Err(error) }
 }
 
-/// The rows that the scans of a plan have read, those that they have thrown away included.
+/// The rows that the scans of a plan have read, including the rows that they have discarded.
 fn rows_of(lines: &[String]) -> u64 {
     let number = |line: &str, before: &str| -> Option<u64> {
         let (_, rest) = line.split_once(before)?;
@@ -119,7 +121,8 @@ fn rows_of(lines: &[String]) -> u64 {
     rows
 }
 
-/// For each parameter of a statement the value that finds most, as far as its column tells.
+/// For each parameter of a statement, the value that finds the most rows, as far as its column
+/// tells.
 fn worst_values(sql: &str) -> Vec<String> {
     let columns = inserted(sql);
     (1..=parameters(sql))
@@ -133,7 +136,7 @@ fn worst_values(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// The types of the parameters for `PREPARE`, as far as PostgreSQL does not find them itself.
+/// The types of the parameters for `PREPARE`, as far as PostgreSQL does not infer them itself.
 pub fn types(sql: &str) -> String {
     let columns = inserted(sql);
     let of = |n: usize| {
@@ -165,7 +168,7 @@ pub fn parameters(sql: &str) -> usize {
     (1..40).rev().find(|n| sql.contains(&format!("${n}"))).unwrap_or(0)
 }
 
-/// The columns of an `INSERT`, each with what comes into it.
+/// The columns of an `INSERT`, each with its value's expression.
 fn inserted(sql: &str) -> Vec<(String, String)> {
     let Some((columns, rest)) =
         sql.strip_prefix("INSERT INTO ").and_then(|rest| rest.split_once('(')?.1.split_once(')'))
@@ -201,7 +204,7 @@ fn listed(list: &str) -> Vec<String> {
     found.iter().map(|expression| expression.trim().to_owned()).collect()
 }
 
-/// The column that a parameter is compared with, and how.
+/// The column and the operator that a parameter is compared with.
 fn compared(sql: &str, name: &str) -> Option<(String, String)> {
     let is_whole = |end: usize| !sql[end..].starts_with(|c: char| c.is_ascii_digit());
     let places = sql.match_indices(name).filter(|(at, _)| is_whole(at + name.len()));
@@ -230,7 +233,7 @@ fn worst(sql: &str, column: &str, operator: &str) -> String {
     match column {
         "LIMIT" => "256".to_owned(),
         "OFFSET" => "1000".to_owned(),
-        // what belongs to an account goes before its row
+        // the account's other rows are deleted before its own
         "id" if sql.starts_with("DELETE FROM accounts") => text(""),
         "id" if operator.starts_with('<') => text("z"),
         "id" if operator.starts_with('>') => text(""),
@@ -255,11 +258,11 @@ fn worst(sql: &str, column: &str, operator: &str) -> String {
     }
 }
 
-/// So many rows of each origin, behind the service's back.
+/// Inserts `rows` rows of each origin directly, without the service.
 pub async fn fill(db: &mut AnyConnection, rows: u64) {
     let number = "SUBSTR(CAST(1000000000000 + n.i AS TEXT), 2)";
     let id = format!("'01890000-0000-7000-8000-' || {number}");
-    // the first account, or sign-up, has half of it, and a thousand others have the rest
+    // the first account or sign-up has half of the rows, and a thousand others have the rest
     let of = "'01890000-0000-7000-8000-'
               || SUBSTR(CAST(1000000000001 + (n.i % 2) * (n.i % 1000) AS TEXT), 2)";
     let digest = match ON_POSTGRES {
@@ -306,7 +309,7 @@ pub async fn fill(db: &mut AnyConnection, rows: u64) {
                 "{id}, {of}, 'web', '', 0, n.i, n.i, n.i + 9000000000000, n.i + 9000000000000, {secrets}, 0, 0, 0, '', 0"
             ),
         ),
-        // of accounts, of strangers, and of waiting sign-ups
+        // events of accounts, of strangers, and of waiting sign-ups
         (
             "events",
             "id, kind, actor, at, account_id",
@@ -324,13 +327,13 @@ pub async fn fill(db: &mut AnyConnection, rows: u64) {
                 "'2' || SUBSTR({id}, 2), 'sign-in-failed', 'stranger', n.i + 9000000000000, {of}"
             ),
         ),
-        // waiting, and sent
+        // waiting letters and sent letters
         (
             "outbox",
             "id, kind, email, facts, created_at, due_at, tries",
             format!("{id}, 'sign-up', {email}, '{{}}', 0, n.i + 9000000000000, 0"),
         ),
-        // waiting for one address
+        // letters that wait for one address
         (
             "outbox",
             "id, kind, email, facts, created_at, due_at, tries",
@@ -362,7 +365,7 @@ pub async fn fill(db: &mut AnyConnection, rows: u64) {
         let filled = sqlx::query(AssertSqlSafe(sql)).execute(&mut *db).await;
         filled.unwrap_or_else(|error| panic!("{table}: {error}"));
     }
-    // PostgreSQL does so by itself; on SQLite the service never does
+    // PostgreSQL analyzes by itself; on SQLite the service never does
     if ON_POSTGRES {
         sqlx::raw_sql("ANALYZE").execute(db).await.unwrap();
     }

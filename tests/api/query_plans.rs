@@ -1,13 +1,13 @@
-//! No request's work grows with what others have left: how the engine plans every statement that the
-//! operations of the API run (S3, S4, S11).
+//! Tests of query plans: no request's work grows with the rows of other parties. The tests check
+//! how the engine plans every statement that the operations of the API run (S3, S4, S11).
 //!
-//! The statements are gathered, not written down twice: the tests of the operations run once more in a
-//! process of their own, in which the driver's log of statements is recorded. Those of the service are
-//! told from the tests' own by the sources in `src/storage`.
+//! The tests gather the statements instead of listing them: they run the tests of the operations
+//! once more in a child process that records the driver's log of statements. The sources in
+//! `src/storage` tell the service's statements from the tests' own.
 //!
-//! With `TEST_MILLION=1` there are a million rows of each origin, half of them of one account, one sign-up
-//! and one address. Each statement then runs with the values of those, and the rows that it reads are
-//! counted: the table in `docs/performance.md`.
+//! With `TEST_MILLION=1` there are a million rows of each origin, half of them of one account, one
+//! sign-up and one address. Each statement then runs with these values, and the test counts the
+//! rows that it reads: the table in `docs/performance.md`.
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table, and what was skipped")]
@@ -29,8 +29,8 @@ use vestibule::testing::TestApp;
 use super::query_plan_rows::{self, fill};
 use crate::support::{self, ON_POSTGRES};
 
-/// The tests whose operations are recorded: between them they call every operation of the API, and
-/// openapi.rs holds that list complete.
+/// The tests whose operations are recorded: together they call every operation of the API, and
+/// openapi.rs checks that the list is complete.
 const RECORDED: [&str; 12] = [
     "openapi::",
     "end_to_end::",
@@ -46,7 +46,7 @@ const RECORDED: [&str; 12] = [
     "events::s3_",
 ];
 
-/// Tables that grow with what people and strangers do.
+/// Tables that grow with the deeds of people and strangers.
 const GROWING: [&str; 13] = [
     "accounts",
     "sign_ups",
@@ -63,7 +63,7 @@ const GROWING: [&str; 13] = [
     "places",
 ];
 
-/// Statements that no request runs, by the function they stand in, and may go through a table.
+/// Statements that no request runs and that may scan a table, by their function.
 const BACKGROUND: [(&str, &str); 6] = [
     ("count_sessions", "metrics, by a worker"),
     ("count_outbox", "metrics, by a worker; of what waits alone"),
@@ -73,8 +73,8 @@ const BACKGROUND: [(&str, &str); 6] = [
     ("find_closed_accounts", "the janitor; of closed accounts alone"),
 ];
 
-/// Statements that may read many rows, by the function or the file they stand in, and what keeps the
-/// rows few.
+/// Statements that may read many rows, by their function or file, with the reason why the rows stay
+/// few.
 const BOUNDED: [(&str, &str); 22] = [
     ("attach_events", "purge_excess_events_of comes before it"),
     ("delete_events_of_sign_up", "purge_excess_events_of comes before it"),
@@ -100,10 +100,11 @@ const BOUNDED: [(&str, &str); 22] = [
     ("clock_set_back", "the janitor; what came while the clock was ahead"),
 ];
 
-/// Rows that a statement of a request may read: more than the events of a kind that are kept, and trimmed.
+/// The most rows that a statement of a request may read: a little more than the stored events of a
+/// kind.
 const MOST_ROWS: u64 = 12_000;
 
-/// Where the child process puts its statements.
+/// The environment variable with the child process's file of statements.
 const FILE: &str = "TEST_STATEMENTS";
 
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
@@ -111,16 +112,16 @@ fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Records the statements of this process, if it is the one that is asked to.
+/// Records the statements of this process if the environment asks for it.
 pub fn record() {
     let Some(file) = setting(FILE) else { return };
     let file = OpenOptions::new().create(true).append(true).open(file).unwrap();
     let recorder = Recorder { seen: Mutex::new((BTreeSet::new(), file)) };
-    // a second application of the same process finds it there
+    // a second application of the same process finds the recorder already set
     let _ = tracing::subscriber::set_global_default(recorder);
 }
 
-/// Writes each statement of the driver's log into a file once, with NUL behind it.
+/// Writes each statement of the driver's log into a file once, followed by NUL.
 struct Recorder {
     seen: Mutex<(BTreeSet<String>, fs::File)>,
 }
@@ -176,7 +177,7 @@ fn in_one_line(sql: &str) -> String {
     sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Every statement of `src/storage`, with the file and the function that it stands in.
+/// Every statement of `src/storage`, with its file and function.
 fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage")];
@@ -210,7 +211,7 @@ fn sources() -> BTreeMap<String, String> {
     found
 }
 
-/// The statements of the service that the tests of its operations run, with where they stand.
+/// The service's statements that the tests of its operations run, with their places.
 fn gathered() -> BTreeMap<String, String> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("statements");
@@ -220,7 +221,7 @@ fn gathered() -> BTreeMap<String, String> {
         .env(FILE, &file)
         .output()
         .unwrap();
-    // a test that fails does so in its own run; here it counts that the others have called what they call
+    // a failing test fails in its own run; here the others need only have called their operations
     let recorded = fs::read_to_string(&file).unwrap();
     let recorded: BTreeSet<&str> = recorded.split('\0').collect();
     let mut statements = sources();
@@ -230,7 +231,7 @@ fn gathered() -> BTreeMap<String, String> {
     statements
 }
 
-/// How SQLite goes about a statement, and which tables it goes through as a whole.
+/// SQLite's plan of a statement, and the tables that it scans.
 async fn plan_on_sqlite(db: &mut AnyConnection, sql: &str) -> (String, Vec<String>) {
     let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
     let rows = rows.fetch_all(db).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
@@ -242,7 +243,7 @@ async fn plan_on_sqlite(db: &mut AnyConnection, sql: &str) -> (String, Vec<Strin
     (steps.join("; "), scans.collect())
 }
 
-/// The growing table that a statement calls so.
+/// The growing table that a statement has under this name.
 fn table_called(sql: &str, name: &str) -> Option<&'static str> {
     let is_called = |table: &str| {
         table == name
@@ -254,8 +255,8 @@ fn table_called(sql: &str, name: &str) -> Option<&'static str> {
     GROWING.into_iter().find(|table| is_called(table))
 }
 
-/// With few rows PostgreSQL reads a table as a whole, since that is faster: from here on only where no
-/// index will do.
+/// With few rows PostgreSQL scans a table, since that is faster. From here on it does so only where
+/// no index fits.
 async fn rely_on_indexes(db: &mut AnyConnection) {
     for setting in ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"] {
         sqlx::raw_sql(AssertSqlSafe(format!("SET {setting} = off")))
@@ -265,7 +266,8 @@ async fn rely_on_indexes(db: &mut AnyConnection) {
     }
 }
 
-/// The same of PostgreSQL, whatever the values are: with a NULL known beforehand it reads no row at all.
+/// PostgreSQL's generic plan and its scans: with a NULL known beforehand, PostgreSQL reads no row
+/// at all.
 async fn plan_on_postgres(db: &mut AnyConnection, sql: &str) -> (String, Vec<String>) {
     let parameters = vec!["NULL"; query_plan_rows::parameters(sql)];
     let nulls = parameters.join(", ");
@@ -285,7 +287,7 @@ async fn plan_on_postgres(db: &mut AnyConnection, sql: &str) -> (String, Vec<Str
     for (index, step) in steps.iter().enumerate() {
         let goes_through = match step.split_once("Seq Scan on ") {
             Some((_, name)) => name.split(' ').next(),
-            // an index without a condition is gone through as a whole, too
+            // an index scan without a condition reads the whole index, too
             None if step.contains("Index") && step.contains("Scan using ") => {
                 let bound = steps.get(index + 1).is_some_and(|next| next.contains("Index Cond"));
                 let name = step.split_once(" on ").and_then(|(_, name)| name.split(' ').next());
@@ -337,7 +339,7 @@ async fn s4_no_statement_of_a_request_goes_through_a_growing_table() {
         if BACKGROUND.iter().any(|(name, _)| *name == function) {
             continue;
         }
-        // with a million rows PostgreSQL reads a table to its first rows where most of them will do
+        // with a million rows PostgreSQL scans a table for its first rows where most rows match
         if !ON_POSTGRES || !is_full {
             let (_, scans) = planned(&mut db, sql).await;
             found.extend(scans.into_iter().map(|scan| format!("{place}: {scan}: {sql}")));
@@ -354,7 +356,7 @@ async fn s4_no_statement_of_a_request_goes_through_a_growing_table() {
     assert!(found.is_empty(), "{} of {}:\n{}", found.len(), statements.len(), found.join("\n"));
 }
 
-/// The check can fail: a statement without an index is found on either engine.
+/// The check can fail: it finds a statement without an index on either engine.
 #[rocket::async_test]
 async fn s4_a_statement_that_goes_through_a_table_is_found() {
     let database = support::database().await;

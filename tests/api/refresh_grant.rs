@@ -1,4 +1,5 @@
-//! Refreshing (RFC 6749 §6) and the predecessor rule of the HTTP contract: R22, R23, R25 to R27.
+//! Tests of the refresh grant (RFC 6749 §6) and of the predecessor rule of the HTTP contract: R22,
+//! R23, R25 to R27.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::support::{
 };
 
 const FULL: &str = "account.read account.write";
-/// Under these settings a token that was spent by mistake ends its session.
+/// Settings under which a token that was spent by mistake ends its session: the grace is 0 s.
 const STRICT: &str = "[default.vestibule.tokens]\nreuse_grace = \"0s\"";
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -31,7 +32,7 @@ async fn configured(toml: &str) -> (TestApp, Tokens) {
     (app, tokens)
 }
 
-/// Uses an access token, and has that written down.
+/// Uses an access token and waits until the use is recorded.
 async fn used(app: &TestApp, access_token: &str) {
     assert!(opens(app, access_token).await);
     app.settle().await;
@@ -42,14 +43,14 @@ async fn revoked(app: &TestApp, token: &str) {
     assert_eq!(answer.status(), Status::Ok);
 }
 
-/// Nothing of the session opens anything, and its owner was told once.
+/// Checks that no token of the session works, and that the owner was warned once.
 async fn stolen(app: &TestApp, pair: &Tokens) {
     assert!(!opens(app, &pair.access).await);
     refused(app, &pair.refresh).await;
     assert_eq!(warnings(app).await, 1);
 }
 
-/// The session goes on with this pair, and nobody was told anything.
+/// Checks that the session continues with this pair, and that no warning was sent.
 async fn unharmed(app: &TestApp, pair: &Tokens) {
     assert!(opens(app, &pair.access).await);
     refreshed(app, &pair.refresh).await;
@@ -111,7 +112,7 @@ async fn r22_a_wider_scope_is_refused_and_spends_nothing() {
     }
     let second = refreshed(&app, &first.refresh).await;
     assert_eq!(second.scope, "account.read");
-    // a spent one with a wider scope does nothing either, however old it is
+    // a spent token with a wider scope does nothing either, at any age
     let third = refreshed(&app, &second.refresh).await;
     app.advance(DAY);
     let answer = refresh_scope(&app, &first.refresh, FULL).await;
@@ -170,7 +171,7 @@ async fn r23_the_predecessor_answers_until_the_grace_after_first_use_is_over() {
     used(&app, &second.access).await;
     app.advance(Duration::from_millis(29_999));
     assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
-    // further uses do not begin the grace anew
+    // further uses do not restart the grace
     used(&app, &second.access).await;
     app.advance(Duration::from_millis(1));
     refused(&app, &first.refresh).await;
@@ -181,7 +182,7 @@ async fn r23_the_predecessor_answers_until_the_grace_after_first_use_is_over() {
 async fn r23_using_the_old_access_token_says_nothing_about_the_new_pair() {
     let (app, first) = started().await;
     let second = refreshed(&app, &first.refresh).await;
-    // late enough to be written down as a use of the session
+    // late enough for a second record of the session's use
     app.advance(SECOND * 60);
     used(&app, &first.access).await;
     app.advance(SECOND * 800);
@@ -194,7 +195,7 @@ async fn r23_a_use_that_is_not_yet_written_down_does_not_hurry() {
     let (app, first) = started().await;
     let second = refreshed(&app, &first.refresh).await;
     assert!(opens(&app, &second.access).await);
-    // noted with the instant of the use, not of the writing
+    // the record has the instant of the use, not of the writing
     app.advance(SECOND * 29);
     app.settle().await;
     assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
@@ -226,7 +227,7 @@ async fn r23_any_older_token_is_theft_when_the_grace_after_the_rotation_is_over(
         assert!(opens(&app, &pair.access).await);
         refused(&app, &first.refresh).await;
         stolen(&app, &pair).await;
-        // and again, long after
+        // presented again, long after
         app.advance(DAY);
         refused(&app, &first.refresh).await;
         stolen(&app, &pair).await;
@@ -299,7 +300,7 @@ async fn r23_a_repeat_with_another_scope_gets_an_access_token_of_its_own() {
     assert_ne!(narrow.access, second.access);
     assert_eq!(narrow.scope, "account.read");
     assert!(opens(&app, &second.access).await && opens(&app, &narrow.access).await);
-    // each asks again, and gets what it had
+    // each client asks again and gets the same scope and pair as before
     assert_eq!(refreshed(&app, &first.refresh).await, second);
     let again = tokens(refresh_scope(&app, &first.refresh, "account.read").await).await;
     assert_eq!(again, narrow);
@@ -316,7 +317,7 @@ async fn a_revoked_access_token_does_not_come_back_from_a_repeat() {
     assert_ne!(again.access, second.access);
     assert!(opens(&app, &again.access).await);
     assert!(!opens(&app, &second.access).await);
-    // and not by way of another scope either
+    // another scope does not get round it either
     tokens(refresh_scope(&app, &first.refresh, "account.read").await).await;
     refreshed(&app, &first.refresh).await;
     assert!(!opens(&app, &second.access).await);
@@ -333,7 +334,8 @@ async fn r25_another_clients_token_is_refused_and_unspent() {
     assert_eq!(as_shop(&first.refresh).await, invalid("invalid_grant"));
     let second = refreshed(&app, &first.refresh).await;
     let third = refreshed(&app, &second.refresh).await;
-    // even one that would be theft if its own client presented it
+    // another client's attempt does not count, even with a token that would be theft from its own
+    // client
     app.advance(DAY);
     assert_eq!(as_shop(&first.refresh).await, invalid("invalid_grant"));
     assert_eq!(warnings(&app).await, 0);
@@ -387,7 +389,7 @@ async fn a_forged_token_of_a_session_ends_nothing() {
         RefreshToken::parse(&other.refresh).unwrap(),
     );
     for forged in [
-        // another session's id with one's own tag and secret
+        // another session's id with the caller's own tag and secret
         RefreshToken { session: theirs.session, ..mine.clone() },
         RefreshToken { session: theirs.session, secret: theirs.secret.clone(), tag: mine.tag },
         RefreshToken { tag: SessionTag::new([0; 16]), ..theirs.clone() },
@@ -492,10 +494,10 @@ async fn s15_a_clock_that_is_set_back_lets_no_spent_predecessor_have_the_live_pa
         app.advance(spent_for);
         app.step_back(HALF_AN_HOUR);
         refused(&app, &first.refresh).await;
-        // for how long it was spent, nothing tells: no thief is proven
+        // the service does not know for how long the token was spent: no theft is proven
         unharmed(&app, &second).await;
     }
-    // the session was seen in use when the predecessor was long spent: that is proof
+    // the session was seen in use long after the predecessor was spent: that proves the theft
     let (app, first) = started().await;
     let second = refreshed(&app, &first.refresh).await;
     used(&app, &second.access).await;
@@ -595,7 +597,7 @@ async fn r19_a_client_that_may_have_less_gets_less_at_the_next_refresh() {
     assert_eq!(second.scope, "b c");
     drop(app);
 
-    // nothing is left, and the session is not spent by asking
+    // no scope is left, and the refused refresh does not spend the session
     let app = TestApp::on_database(&database.url, &web("d")).await;
     refused(&app, &second.refresh).await;
     drop(app);

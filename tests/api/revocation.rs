@@ -1,4 +1,4 @@
-//! Revocation (RFC 7009): R31. Who may revoke is in `client_authentication.rs`.
+//! Tests of revocation (RFC 7009): R31. `client_authentication.rs` tests which client may revoke.
 
 use rocket::http::Status;
 use vestibule::testing::{PASSWORD, TestApp};
@@ -16,7 +16,7 @@ async fn started() -> (TestApp, Tokens) {
     (app, pair)
 }
 
-/// Revokes as the client `web`; the answer is checked.
+/// Revokes as the client `web`, and checks the answer.
 async fn revoke(app: &TestApp, fields: &[(&str, &str)]) {
     let fields = [&[("client_id", "web")], fields].concat();
     let response = app.post_form("/oauth/revoke", &fields).await;
@@ -32,7 +32,7 @@ async fn r31_a_revoked_access_token_is_dead_and_the_session_lives() {
     assert!(!opens(&app, &first.access).await);
     let second = refreshed(&app, &first.refresh).await;
     assert!(opens(&app, &second.access).await);
-    // the preceding one can be revoked as well
+    // the preceding access token can be revoked as well
     let third = refreshed(&app, &second.refresh).await;
     revoke(&app, &[("token", &second.access)]).await;
     assert!(!opens(&app, &second.access).await && opens(&app, &third.access).await);

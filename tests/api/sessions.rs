@@ -1,4 +1,4 @@
-//! Where somebody is signed in, and signing out there: `/v1/me/sessions` (R27).
+//! Tests of the list of sessions and of signing out: `/v1/me/sessions` (R27).
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn a_session_that_is_over_is_not_listed() {
     tokens(app.token(&fields).await).await;
     let pair = sign_in(&app).await;
     assert_eq!(list(&app, &pair.access).await.len(), 2);
-    // one that cannot be refreshed ends with its access token
+    // a session that cannot be refreshed ends with its access token
     app.advance(Duration::from_secs(900));
     let pair = refreshed(&app, &pair.refresh).await;
     assert_eq!(list(&app, &pair.access).await.len(), 1);
@@ -179,7 +179,7 @@ async fn other_methods_are_answered_405_with_allow() {
     }
 }
 
-/// One page, and where the next begins.
+/// One page, and the start of the next.
 async fn listed(app: &TestApp, access_token: &str, query: &str) -> (Vec<Value>, Option<String>) {
     let path = format!("/v1/me/sessions{query}");
     let response = app.client.get(path).header(bearer(access_token)).dispatch().await;
@@ -227,7 +227,7 @@ async fn s11_beyond_the_limit_the_longest_unused_session_ends_with_an_event() {
         app.advance(Duration::from_secs(60));
         pairs.push(sign_in(&app).await);
     }
-    // established, but for the one that is left alone
+    // the sessions are refreshed and so established, but for one unused session
     app.advance(Duration::from_secs(3_600));
     let unused = pairs.remove(4);
     for pair in &mut pairs {
@@ -261,7 +261,7 @@ async fn s11_a_flood_of_sign_ins_pushes_out_no_established_session() {
     app.advance(Duration::from_secs(3_600));
     let ada = refreshed(&app, &ada.refresh_token).await;
     let phone = refreshed(&app, &phone.refresh).await;
-    // the owner rests, and somebody signs in and in
+    // the owner does nothing, and another person signs in again and again
     app.advance(Duration::from_secs(2 * 3_600));
     let mut last = None;
     for _ in 0..40 {

@@ -1,4 +1,4 @@
-//! Signing up: `POST /v1/accounts` and `POST /v1/activation-mails` (R34 to R38).
+//! Tests of signing up: `POST /v1/accounts` and `POST /v1/activation-mails` (R34 to R38).
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -108,7 +108,7 @@ async fn r35_fifty_sign_ups_at_once_leave_one_row_and_a_share_of_letters() {
     app.advance(HOUR * 2);
     assert_eq!(app.letters_to("ada@example.org").await.len(), 4);
 
-    // every letter's link works, and they make one account
+    // every letter's link works, and all links make one account
     let tokens: BTreeSet<String> =
         letters.iter().map(|letter| token_of(letter.link.as_deref().unwrap())).collect();
     assert_eq!(tokens.len(), 4);
@@ -161,7 +161,7 @@ async fn r35_the_same_password_again_is_another_letter_and_both_links_work() {
     }
 }
 
-/// Whoever signs up first or second, the password counts that is typed on the page of the link.
+/// Two sign-ups in either order: the password counts that is typed on the page of the link.
 async fn contested(first: (&str, &str), second: (&str, &str)) {
     let app = support::app().await;
     let email = "ada@example.org";
@@ -463,7 +463,8 @@ async fn the_page_says_when_and_from_what_browser_the_sign_up_was_made() {
     }
 }
 
-/// A letter that told of somebody else's browser would make its reader disavow their own sign-up.
+/// A letter that described another person's browser would make its reader disavow their own
+/// sign-up.
 #[rocket::async_test]
 async fn r35_each_letter_tells_of_the_sign_up_that_caused_it() {
     let app = support::app().await;

@@ -1,5 +1,5 @@
-//! What tests of several subjects share. Whoever reads an answer with these checks its form, too:
-//! every error under `/oauth` goes through [`error_of`], every problem through [`problem_of`].
+//! Helpers for tests of several subjects. They check the form of each answer as they read it: every
+//! error under `/oauth` goes through [`error_of`], and every problem through [`problem_of`].
 
 use std::net::SocketAddr;
 
@@ -23,7 +23,7 @@ pub const ADA: &str = "ada@example.org";
 /// Whether this is the suite on PostgreSQL: the same modules make two test binaries.
 pub const ON_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"api_postgres");
 
-/// An empty database, which is a test's own.
+/// An empty database of one test.
 #[derive(Debug)]
 pub struct Database {
     pub url: String,
@@ -56,37 +56,38 @@ pub async fn configured(toml: &str) -> TestApp {
     }
 }
 
-/// A new database with all tables. They are made once, since copying them takes less time.
+/// A new database with all tables. It is a copy of a template, since copying takes less time than
+/// migrating.
 ///
-/// Where there is no PostgreSQL nothing of this suite can run, so it ends here, after it has been
-/// said aloud; or it fails, where `TEST_REQUIRE` says so.
+/// Without a PostgreSQL server this suite cannot run. It then prints that and ends, or fails where
+/// `TEST_REQUIRE` says so.
 async fn on_postgres() -> String {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     let Some(cluster) = postgres::cluster() else { std::process::exit(0) };
     let template = TEMPLATE.get_or_init(async || {
         let url = cluster.new_database();
-        // nobody may be connected to what is copied
+        // PostgreSQL copies a template only while it has no connections
         TestApp::on_database(&url, "").await.store().close().await;
         url
     });
     cluster.copy_of(template.await)
 }
 
-/// The one value of a header.
+/// The header's one value.
 pub fn header<'a>(response: &'a LocalResponse<'_>, name: &str) -> Option<&'a str> {
     let values: Vec<&str> = response.headers().get(name).collect();
     assert!(values.len() <= 1, "{name} is there twice: {values:?}");
     values.first().copied()
 }
 
-/// Client authentication by HTTP Basic, form-encoded as RFC 6749 §2.3.1 has it.
+/// Client authentication by HTTP Basic, form-encoded as RFC 6749 §2.3.1 requires.
 pub fn basic(id: &str, secret: &str) -> Header<'static> {
     let encode =
         |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     raw_basic(format!("{}:{}", encode(id), encode(secret)))
 }
 
-/// HTTP Basic with anything in it.
+/// An HTTP Basic header with any content.
 pub fn raw_basic(pair: impl AsRef<[u8]>) -> Header<'static> {
     Header::new("Authorization", format!("Basic {}", STANDARD.encode(pair)))
 }
@@ -99,7 +100,7 @@ pub fn form(fields: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// The same request as one that comes from this address.
+/// The same request from this address.
 pub fn from<'a>(request: LocalRequest<'a>, address: &str) -> LocalRequest<'a> {
     request.remote(SocketAddr::new(address.parse().unwrap(), 4711))
 }
@@ -130,7 +131,7 @@ pub fn sign_in_fields() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-/// The status and `error` of an OAuth error, whose form is checked (RFC 6749 §5.2; R10).
+/// The status and `error` of an OAuth error. Checks its form (RFC 6749 §5.2; R10).
 pub async fn error_of(response: LocalResponse<'_>) -> (Status, String) {
     let (status, error, _) = described_error_of(response).await;
     (status, error)
@@ -160,13 +161,13 @@ pub async fn described_error_of(response: LocalResponse<'_>) -> (Status, String,
     (status, error, description)
 }
 
-/// Nobody on the way may keep it (RFC 6749 §5.1).
+/// Checks that no cache may keep the answer (RFC 6749 §5.1).
 pub fn no_store(response: &LocalResponse<'_>) {
     assert_eq!(header(response, "Cache-Control"), Some("no-store"));
     assert_eq!(header(response, "Pragma"), Some("no-cache"));
 }
 
-/// The status and the body of a problem, whose form is checked (RFC 9457).
+/// The status and the body of a problem. Checks its form (RFC 9457).
 pub async fn problem_of(response: LocalResponse<'_>) -> (Status, Value) {
     let status = response.status();
     let wanted = ContentType::new("application", "problem+json");
@@ -179,7 +180,7 @@ pub async fn problem_of(response: LocalResponse<'_>) -> (Status, Value) {
     (status, body)
 }
 
-/// What a token request was answered with.
+/// The answer to a token request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tokens {
     pub access: String,
@@ -190,7 +191,7 @@ pub struct Tokens {
     pub expires_in: u64,
 }
 
-/// Reads a successful answer, whose form is checked (RFC 6749 §5.1; R17).
+/// Reads a successful answer. Checks its form (RFC 6749 §5.1; R17).
 pub async fn tokens(response: LocalResponse<'_>) -> Tokens {
     let status = response.status();
     if status != Status::Ok {
@@ -233,17 +234,17 @@ pub async fn refresh_scope<'a>(app: &'a TestApp, token: &str, scope: &str) -> Lo
     .await
 }
 
-/// Refreshes, and has to succeed.
+/// Refreshes and requires success.
 pub async fn refreshed(app: &TestApp, token: &str) -> Tokens {
     tokens(refresh(app, token).await).await
 }
 
-/// Presents a refresh token that has to be refused.
+/// Presents a refresh token and requires a refusal.
 pub async fn refused(app: &TestApp, token: &str) {
     assert_eq!(error_of(refresh(app, token).await).await, invalid("invalid_grant"));
 }
 
-/// What a 400 with this `error` looks like.
+/// A 400 with this `error`.
 pub fn invalid(error: &str) -> (Status, String) {
     (Status::BadRequest, error.to_owned())
 }
@@ -262,14 +263,14 @@ pub async fn opens(app: &TestApp, access_token: &str) -> bool {
     }
 }
 
-/// How many letters Ada got that her session was ended.
+/// How many letters told Ada that her session was ended.
 pub async fn warnings(app: &TestApp) -> usize {
     let letters = app.letters_to(ADA).await;
     letters.iter().filter(|letter| letter.name == "session-ended").count()
 }
 
-/// Whoever wants to write waits until it is let go, and on PostgreSQL, with one connection, whoever wants
-/// to read as well.
+/// Holds the writer until `let_go`. Meanwhile writers wait and, on PostgreSQL with one connection,
+/// readers do as well.
 pub async fn hold_the_writer(app: &TestApp, held: &Notify, let_go: &Notify) {
     let holding = app.store().write(async |_| {
         held.notify_one();

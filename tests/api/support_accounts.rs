@@ -1,4 +1,4 @@
-//! What the tests of the life of an account share: changes by token, and a browser at its pages.
+//! Helpers for tests of the life of an account: changes by token, and a browser at its pages.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 
@@ -18,12 +18,12 @@ pub const BOB: &str = "bob@example.org";
 pub const NEW: &str = "ada@new.example";
 pub const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-/// The use cases, for what only the operator can do.
+/// The use cases of accounts, for the operator's part of them.
 pub fn accounts(app: &TestApp) -> &Accounts {
     app.client.rocket().state().unwrap()
 }
 
-/// Notes `count` sign-outs of hers, one after the other; none of them is trimmed.
+/// Records `count` sign-outs of Ada's, one after the other; none of them is trimmed.
 pub async fn sign_outs_happen(app: &TestApp, ada: &Signed<'_>, count: usize) {
     let id = ada.account_id().await;
     let accounts = accounts(app);
@@ -79,7 +79,7 @@ pub async fn change_password(app: &TestApp, token: &str, current: &str, new: &st
     put_as(app, token, "/v1/me/password", &body).await
 }
 
-/// The names of the letters that somebody has got, oldest first.
+/// The names of the letters that a person has got, oldest first.
 pub async fn letters(app: &TestApp, email: &str) -> Vec<&'static str> {
     app.letters_to(email).await.iter().map(|letter| letter.name).collect()
 }
@@ -93,19 +93,19 @@ pub async fn token_in(app: &TestApp, name: &str, email: &str) -> String {
     link.split_once("?token=").unwrap().1.to_owned()
 }
 
-/// The kinds of what happened to an account, the latest first.
+/// The kinds of an account's events, the latest first.
 pub async fn kinds(ada: &Signed<'_>) -> Vec<String> {
     let events = get_as(ada, "/v1/me/events").await.json();
     let events = events["events"].as_array().unwrap();
     events.iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A browser without script, with the one cookie that it may have.
+/// A browser without scripts, with its session cookie.
 #[derive(Clone, Debug)]
 pub struct Browser<'a> {
     pub app: &'a TestApp,
     pub cookie: Option<String>,
-    /// The cookie with what was typed into a form.
+    /// The cookie with the typed text of a form.
     pub unsaved: Option<String>,
     pub languages: Option<&'static str>,
 }
@@ -146,7 +146,7 @@ impl<'a> Browser<'a> {
         Answer::of(request.dispatch().await).await
     }
 
-    /// Its cookie, if it has one, as it is sent: the service reads the raw header.
+    /// Its cookie, if it has one, as a raw header: the service reads the raw header.
     pub fn cookie_header(&self) -> Option<Header<'static>> {
         let all: Vec<&str> =
             [&self.cookie, &self.unsaved].into_iter().flatten().map(|c| &**c).collect();
@@ -157,7 +157,7 @@ impl<'a> Browser<'a> {
         self.submit_with(path, fields, vec![]).await
     }
 
-    /// Sends a form, and does with cookies as a browser would.
+    /// Sends a form, and stores cookies as a browser would.
     pub async fn submit_with(
         &mut self,
         path: &str,

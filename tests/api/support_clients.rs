@@ -1,4 +1,5 @@
-//! What the tests of clients share: registering them while the service runs, and asking about tokens.
+//! Helpers for tests of clients: they register clients while the service runs, and ask about
+//! tokens.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{ADA, Tokens, basic, no_store, post_form_with, tokens};
 
-/// Of `shop`, and of every confidential client that these tests add.
+/// The secret of `shop`, and of every confidential client that these tests add.
 pub const SECRET: &str = "shop secret";
 
-/// A resource server that may ask about everyone's tokens.
+/// A resource server that may introspect all tokens.
 pub const API: &str = "[default.vestibule.clients.api]\n\
     secret_sha256 = \"335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5\"\n\
     grants = [\"password\"]\nscopes = [\"account.read\"]\nintrospects = \"all\"\n";
@@ -70,13 +71,13 @@ pub async fn rotate(
     oauth.rotate_client_secret(&oauth.prepare_rotation(id, *secret, keep_old).await?).await
 }
 
-/// Ada signs in through a client that shows itself so.
+/// Ada signs in through a client that authenticates by this header.
 pub async fn sign_in_with(app: &TestApp, header: Header<'static>) -> Tokens {
     let fields = [("grant_type", "password"), ("username", ADA), ("password", PASSWORD)];
     tokens(post_form_with(app, "/oauth/token", header, &fields).await).await
 }
 
-/// Presents a refresh token as a client that shows itself so.
+/// Presents a refresh token as a client that authenticates by this header.
 pub async fn refresh_with<'a>(
     app: &'a TestApp,
     header: Header<'static>,
@@ -86,7 +87,7 @@ pub async fn refresh_with<'a>(
     post_form_with(app, "/oauth/token", header, &fields).await
 }
 
-/// What a client with [`SECRET`] is told about a token.
+/// The answer that a client with [`SECRET`] gets about a token.
 pub async fn introspect(app: &TestApp, client: &str, token: &str) -> Value {
     let fields = [("token", token)];
     let response = post_form_with(app, "/oauth/introspect", basic(client, SECRET), &fields).await;

@@ -1,4 +1,4 @@
-//! What the tests of sign-up, letters, pages and edges share.
+//! Helpers for tests of sign-up, letters, pages and the rules for HTTP.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 
@@ -9,14 +9,14 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use vestibule::storage::Engine;
 use vestibule::testing::TestApp;
 
-/// A password that nobody else here has.
+/// A second password.
 pub const OTHER: &str = "another long passphrase";
 
 /// An answer, read to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
     pub status: Status,
-    /// Sorted, names in lower case.
+    /// Sorted, with names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
@@ -34,7 +34,7 @@ impl Answer {
         Self { status, headers, body: String::from_utf8(body).unwrap() }
     }
 
-    /// The value of a header that is there once.
+    /// The value of a header that occurs once.
     pub fn header(&self, name: &str) -> &str {
         let mut values = self.headers.iter().filter(|(given, _)| given == name);
         let (_, value) = values.next().unwrap_or_else(|| panic!("no {name}: {self:?}"));
@@ -61,13 +61,13 @@ impl Answer {
         errors.iter().map(|e| format!("{}: {}", word(e, "field"), word(e, "code"))).collect()
     }
 
-    /// Without what differs from request to request by design.
+    /// The answer without the request's id, which differs by design.
     pub fn without_id(mut self) -> Self {
         self.headers.retain(|(name, _)| name != "x-request-id");
         self
     }
 
-    /// Checks that it is the problem `slug`, and returns it.
+    /// Checks that the answer is the problem `slug`, and returns it.
     pub fn problem(self, status: u16, slug: &str) -> Self {
         assert_eq!(self.status.code, status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
@@ -80,7 +80,8 @@ impl Answer {
         self
     }
 
-    /// Checks that it is a page with this status and this in its heading, and returns it.
+    /// Checks that the answer is a page with this status and this text in its heading, and returns
+    /// it.
     pub fn page(self, status: u16, heading: &str) -> Self {
         assert_eq!(self.status.code, status, "{self:?}");
         assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
@@ -106,7 +107,7 @@ pub async fn open(app: &TestApp, token: &str) -> Answer {
     get(app, &format!("/activate?token={token}")).await
 }
 
-/// The JSON way of pressing the button.
+/// Uses a link by JSON, as the button does by a form.
 pub async fn use_link(app: &TestApp, token: &str) -> Answer {
     post(app, "/v1/activations", &json!({ "token": token })).await
 }
@@ -122,7 +123,7 @@ pub async fn signs_in(app: &TestApp, email: &str, password: &str) -> bool {
     app.token(&fields).await.status() == Status::Ok
 }
 
-/// A connection that owes nothing to the application.
+/// A connection of its own, outside the application's pool.
 async fn connection(app: &TestApp) -> AnyConnection {
     sqlx::any::install_default_drivers();
     let url: String =
@@ -143,7 +144,7 @@ pub async fn rows(app: &TestApp, table: &str) -> i64 {
     query.fetch_one(&mut connection(app).await).await.unwrap().get(0)
 }
 
-/// All tables of people, in an order in which rows can be told apart.
+/// All tables with people's data, in an order that tells their rows apart.
 const TABLES: [&str; 9] = [
     "accounts",
     "account_links",
@@ -156,7 +157,7 @@ const TABLES: [&str; 9] = [
     "sign_ups",
 ];
 
-/// All rows of all tables, as text: what one state has and another has not can be told from it.
+/// All rows of all tables, as text, so that a test can compare two states.
 pub async fn dump(app: &TestApp) -> Vec<String> {
     let mut all = Vec::new();
     for table in TABLES {
@@ -178,8 +179,8 @@ pub async fn dump_of(app: &TestApp, table: &str) -> Vec<String> {
     texts(app, &format!("SELECT '{table}: ' || {row} FROM {table} ORDER BY 1")).await
 }
 
-/// All that is stored, to look for what must not be in it: of SQLite the very bytes of its files, so
-/// that what was deleted is found as well.
+/// All stored bytes, to search for secrets. On SQLite these are the bytes of its files, so that a
+/// deleted value is found as well.
 pub async fn stored(app: &TestApp) -> Vec<u8> {
     match app.store().engine() {
         Engine::Postgres => dump(app).await.join("\n").into_bytes(),
@@ -195,17 +196,17 @@ pub async fn stored(app: &TestApp) -> Vec<u8> {
     }
 }
 
-/// A form on a page, with what is in it before anybody types.
+/// A form on a page, with its initial values.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FormOnPage {
     pub action: String,
     pub fields: Vec<(String, String)>,
-    /// What its button says.
+    /// The text of its button.
     pub button: String,
 }
 
 impl FormOnPage {
-    /// The form whose button says `button`; there is one.
+    /// The one form with the button `button`.
     pub fn of(page: &Answer, button: &str) -> Self {
         let mut all = page.body.split("<form ").skip(1).map(Self::parse);
         let found = all.find(|form| form.button == button);
@@ -232,7 +233,7 @@ impl FormOnPage {
         }
     }
 
-    /// With something typed into a field.
+    /// The form with a text typed into a field.
     pub fn with(mut self, name: &str, typed: &str) -> Self {
         let field = self.fields.iter_mut().find(|(field, _)| field == name);
         typed.clone_into(&mut field.unwrap().1);
@@ -245,7 +246,7 @@ impl FormOnPage {
     }
 }
 
-/// Undoes the escapes that Tera writes.
+/// Undoes Tera's escapes.
 pub fn unescape(html: &str) -> String {
     html.replace("&lt;", "<")
         .replace("&gt;", ">")

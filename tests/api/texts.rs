@@ -1,4 +1,4 @@
-//! In whose language letters and pages are, and words that an operator puts in the place of ours.
+//! Tests of the languages of letters and pages, and of the texts that an operator replaces.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -19,7 +19,7 @@ use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, open, submit};
 
-/// A page, as somebody gets it who reads these languages.
+/// A page in a browser with this `Accept-Language`.
 async fn read(app: &TestApp, path: &str, languages: &str) -> Answer {
     let request = app.client.get(path.to_owned()).header(Accept::HTML);
     Answer::of(
@@ -72,7 +72,7 @@ async fn r46_errors_are_explained_in_the_language_of_the_reader_and_programs_hea
     let page = read(&app, "/problems/link-expired", "de").await.page(200, "Link abgelaufen");
     assert!(page.body.contains("Fordern Sie eine neue E-Mail an."), "{}", page.body);
     read(&app, "/problems/link-expired", "en").await.page(200, "Link expired");
-    // what the program would say more of this case, it can say in English only
+    // the more exact explanation exists in English only, so a German page leaves it out
     for path in ["/account/sign-in", "/activate"] {
         let request = app.client.post(path).header(ContentType::JSON).body("{}");
         let request = request.header(Header::new("Accept-Language", "de"));
@@ -108,12 +108,12 @@ async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
         assert!(text.lines().any(|line| line == link), "whole: {text}");
     }
     assert!(letter.html.contains("<html lang=\"de\">"));
-    // whatever the browser asks for
+    // the browser's language does not count
     let page = read(&app, &format!("/activate?token={token}"), "en").await;
     let page = page.page(200, "Bestätigen Sie Ihre E-Mail-Adresse");
     assert!(page.body.contains("1. Januar 2026 um 00:00 UTC"), "{}", page.body);
     assert_eq!(page.header("content-language"), "de");
-    // and after the button as before it
+    // the page after the button is in the same language
     let page = submit(&app, "/activate", &[("token", &token)]).await;
     page.page(200, "Ihre E-Mail-Adresse ist bestätigt");
 }
@@ -135,10 +135,10 @@ async fn a_letter_is_in_the_language_of_its_reader_and_not_of_whoever_caused_it(
         subject
     };
     let german = "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule";
-    // nothing was said, so the browser says it
+    // without a chosen language the browser's counts
     assert_eq!(sign_up("de-DE,en;q=0.5", None, PASSWORD).await, german);
     assert_eq!(sign_up("fr", Some("de"), PASSWORD).await, german);
-    // the sign-up has a language now: every letter about it is in it
+    // the sign-up has a language now, so every letter about it is in that language
     assert_eq!(sign_up("en", None, PASSWORD).await, german);
     app.post_json("/v1/activation-mails", &json!({ "email": ADA })).await;
     assert_eq!(app.last_letter_to(ADA).await.subject, german);
@@ -244,7 +244,7 @@ fn nothing_is_wrong_with_what_is_compiled_in() {
     assert_eq!(findings(""), [""; 0]);
 }
 
-/// What `vestibule templates check` relies on, looked at without it.
+/// Checks, without the command, the rule that `vestibule templates check` relies on.
 #[test]
 fn every_language_has_the_same_messages_with_the_same_variables() {
     let messages = Messages::load(None, "en").unwrap();
@@ -263,7 +263,8 @@ fn every_language_has_the_same_messages_with_the_same_variables() {
     }
 }
 
-/// *Letter* is the house's word, and an address alone is where somebody lives.
+/// *Letter* is the code's word, and *address* alone is a street address: neither is in a text for
+/// people.
 #[test]
 fn people_are_told_of_emails_and_email_addresses() {
     let english = [
@@ -273,7 +274,7 @@ fn people_are_told_of_emails_and_email_addresses() {
     ];
     let words = english.join("\n");
     let words = words.lines().filter(|line| !line.starts_with('#')).map(|line| {
-        // an identifier is nothing that anybody reads
+        // the key before the `=` is not shown to people
         line.split_once(" =").map_or(line, |(_, words)| words).to_lowercase()
     });
     let letters: Vec<_> = words.filter(|line| line.contains("letter")).collect();
