@@ -1,4 +1,4 @@
-//! Accounts: what a password, a deletion and the operator do to one.
+//! Tests of accounts under a change of password, a deletion and the operator's commands.
 
 use vestibule::model::AccountId;
 use vestibule::storage::{AccountRecord, StoreError};
@@ -37,7 +37,8 @@ async fn r42_a_password_is_changed_only_as_it_was_proven(db: TestDatabase) {
     assert_eq!((changed.password_hash.as_str(), changed.epoch), (hash("second").as_str(), 1));
     assert!(!change(&db, &read, "third").await);
 
-    // the same password in another epoch, another one in the same, and a disabled account
+    // the same password in another epoch, another password in the same epoch, and a disabled
+    // account
     for spoil in [
         "UPDATE accounts SET epoch = 2",
         "UPDATE accounts SET epoch = 1, password_hash = 'another'",
@@ -124,7 +125,7 @@ async fn r27_a_held_account_is_in_the_epoch_that_was_asked_for(db: TestDatabase)
     assert_eq!(found(&db, id).await.epoch, 0);
     db.store.write(async |tx| tx.disable_account(id, NOW).await).await.unwrap();
     assert!(!hold(id, 1).await);
-    // a lock is there for any account, but for none that is gone
+    // any account can be locked, but a deleted one cannot
     assert!(lock(id).await);
     let gone = AccountId::new(new_id());
     assert!(!hold(gone, 0).await && !lock(gone).await);
@@ -162,7 +163,7 @@ async fn r27_an_account_is_deleted_in_the_epoch_that_was_proven(db: TestDatabase
     assert!(!delete(ada, Some(0)).await);
     assert!(delete(ada, Some(1)).await);
     assert!(!delete(ada, None).await);
-    // the operator proves nothing
+    // the operator needs no proof
     assert!(delete(bob, None).await);
     for id in [ada, bob] {
         let found = db.store.read(async |tx| tx.find_account(id).await).await.unwrap();

@@ -1,4 +1,4 @@
-//! The links in letters to the owners of accounts: one purpose each, used once.
+//! Tests of the links in letters to the owners of accounts: each has one purpose and is used once.
 
 use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, AccountLinkPurpose, AccountLinkState};
@@ -28,7 +28,7 @@ const PURPOSES: [AccountLinkPurpose; 4] = [
 ];
 const RESET: AccountLinkPurpose = AccountLinkPurpose::PasswordReset;
 
-/// Mints the link that the test calls `name`; it lives for 100 seconds.
+/// Mints the link `name`; it lives for 100 seconds.
 async fn mint(db: &TestDatabase, name: &str, account: AccountId, purpose: AccountLinkPurpose) {
     let digest = digest(name);
     let new = NewAccountLink {
@@ -97,7 +97,7 @@ async fn r44_a_link_opens_what_it_is_for_and_nothing_else(db: TestDatabase) {
             assert_eq!(state(&db, name, other, NOW).await, None);
             assert!(!consume(&db, name, other, NOW).await);
         }
-        // nor does it activate anything
+        // the link does not activate a sign-up either
         let digest = digest(name);
         let found = db.store.read(async |tx| tx.find_activation_link(&digest, NOW).await).await;
         assert!(found.unwrap().is_none());
@@ -144,7 +144,7 @@ async fn r44_a_new_password_or_address_voids_the_links_of_one_account(db: TestDa
     }
     assert_eq!(state(&db, "used", RESET, after(6)).await, Some(AccountLinkState::Used));
     assert_eq!(state(&db, "bob", RESET, after(6)).await, Some(AccountLinkState::Live));
-    // one that is minted from now on works
+    // a link that is minted later works
     mint(&db, "later", ada, RESET).await;
     assert!(consume(&db, "later", RESET, after(6)).await);
 }

@@ -1,4 +1,4 @@
-//! Accounts, and what ends all their sessions at once.
+//! Tests of accounts, and of the changes that end all their sessions at once.
 
 use vestibule::model::{AccountId, Locale, Name};
 use vestibule::storage::{AccountRecord, NewAccount};
@@ -82,7 +82,7 @@ async fn an_account_can_change_what_it_says_of_itself(db: TestDatabase) {
     let bystander = db.account("bob@example.org").await;
     let name = Name::parse("Ada").unwrap().unwrap();
     let locale = Locale::parse("en-GB").unwrap();
-    // what is not given stays as it is
+    // a field without a new value keeps its old one
     for (given, expected) in [
         ((Some(Some(&name)), None), (Some(&name), None)),
         ((None, Some(Some(&locale))), (Some(&name), Some(&locale))),
@@ -158,14 +158,14 @@ async fn r27_raising_the_epoch_ends_every_session_of_the_account(db: TestDatabas
         db.store.read(async |tx| tx.find_sessions_of(ada, None, 1_000, NOW).await).await.unwrap();
     assert!(listed.is_empty());
 
-    // in the new epoch one can sign in again, and that revives nothing
+    // a sign-in in the new epoch works and revives no session
     assert_eq!(found(&db, ada).await.epoch, 1);
     let new = StartingSession { epoch: 1, ..StartingSession::of(ada) };
     assert!(db.start(&new).await);
     assert!(db.find_session(new.id).await.unwrap().is_live(NOW));
     assert!(!db.find_session(ended[0]).await.unwrap().is_live(NOW));
 
-    // those that have ended go, and the one of the present epoch stays
+    // ended sessions are purged, and the session of the present epoch stays
     let purged =
         db.store.write(async |tx| tx.purge_ended_sessions_of(ada, 100).await).await.unwrap();
     assert_eq!(purged, 2);
@@ -181,11 +181,11 @@ async fn r27_disabling_ends_every_session_of_the_account(db: TestDatabase) {
     let record = found(&db, id).await;
     assert_eq!((record.disabled_at, record.epoch), (Some(after(5)), 1));
 
-    // whoever lets the person in again revives no session
+    // to enable the account revives no session
     db.execute("UPDATE accounts SET disabled_at = NULL").await;
     assert!(!db.find_session(session).await.unwrap().is_live(NOW));
 
-    // and whoever disabled the account by hand did end them
+    // an account that was disabled by hand in the database ended its sessions as well
     db.execute("UPDATE accounts SET disabled_at = 1, epoch = 0").await;
     assert!(!db.find_session(session).await.unwrap().is_live(NOW));
     let listed =

@@ -1,4 +1,5 @@
-//! Registered clients: their rows, and what becomes of sessions when one is disabled or removed.
+//! Tests of registered clients: their rows, and their sessions when a client is disabled or
+//! removed.
 
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ impl TestDatabase {
         self.store.write(rotate).await.unwrap()
     }
 
-    /// Whether a session through the client was started, and its id.
+    /// Starts a session through the client. Returns whether it was started, and its id.
     async fn starts(&self, id: &ClientId) -> (bool, SessionId) {
         let account = self.account_of(id).await;
         let new = StartingSession {
@@ -228,7 +229,7 @@ async fn r27_a_disabled_or_removed_client_gets_no_session(db: TestDatabase) {
     assert_eq!(db.count("sessions").await, 2);
 }
 
-/// A session through the client, as it stands.
+/// A new session through the client, as stored.
 async fn started(db: &TestDatabase, id: &ClientId) -> SessionRecord {
     let (started, session) = db.starts(id).await;
     assert!(started);

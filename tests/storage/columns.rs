@@ -1,6 +1,6 @@
-//! Every column of every table: where an export shows it, or why it does not.
+//! Tests of the columns: where an export shows each column of each table, or why it does not.
 //!
-//! A new column fails the first test here until somebody has decided.
+//! A new column fails the first test here until a list names it.
 
 use std::collections::BTreeSet;
 
@@ -14,19 +14,19 @@ on_both_engines! {
     every_column_is_exported_or_has_a_reason_not_to_be,
 }
 
-/// What becomes of a column in an export.
+/// How an export treats a column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kept {
-    /// It is shown there: members of the export with dots between, through every element of arrays.
+    /// The export shows it: members with dots between, through every element of arrays.
     Shown(&'static str),
-    /// A digest or a hash of a secret, or what one is made with: it says nothing about anybody.
+    /// A digest or a hash of a secret, or its salt: it says nothing about a person.
     Secret,
-    /// Whose row it is: the person's own id.
+    /// The id of the person who owns the row.
     Whose,
-    /// Whatever else says the same to the service alone: numbers of rows, counts, ends that the
-    /// export shows the earlier of.
+    /// Data for the service alone: numbers of rows, counts, and the later of two ends, of which the
+    /// export shows the earlier.
     Internal(&'static str),
-    /// It is about nobody.
+    /// The column is not about a person.
     Nobody,
 }
 
@@ -59,7 +59,7 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("accounts", "id", Shown("account.id")),
     ("accounts", "locale", Shown("account.locale")),
     ("accounts", "name", Shown("account.name")),
-    // the algorithm and its costs; the rest is a secret's hash
+    // the export shows the algorithm and its costs; the rest is a secret's hash
     ("accounts", "password_hash", Shown("account.password")),
     ("clients", "access_ttl", Nobody),
     ("clients", "allowed_origins", Nobody),
@@ -119,7 +119,7 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("outbox", "dead_at", Shown("letters.given_up_at")),
     ("outbox", "due_at", LEASE),
     ("outbox", "email", Shown("letters.to")),
-    // a letter to this address may tell of somebody else, who has a right to their own
+    // a letter to this address may describe another person, who has a right to their own data
     ("outbox", "facts", Internal("what the letter says, which its reader has got")),
     ("outbox", "id", ROW),
     ("outbox", "kind", Shown("letters.kind")),
@@ -178,7 +178,7 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("sign_ups", "user_agent", Shown("sign_up.user_agent")),
 ];
 
-/// What is set at the member of the export, in every element of arrays; nulls left out.
+/// The values at the member of the export, in every element of arrays, without nulls.
 pub fn shown<'a>(export: &'a Value, path: &str) -> Vec<&'a Value> {
     let mut found = vec![export];
     for member in path.split('.') {
@@ -195,7 +195,7 @@ pub fn shown<'a>(export: &'a Value, path: &str) -> Vec<&'a Value> {
     found
 }
 
-/// Every column that the database has, whatever it is that made it.
+/// Every column of the database, in the tables of the migrations and of the driver.
 pub async fn columns(db: &TestDatabase) -> BTreeSet<(String, String)> {
     let sql = match db.store.engine() {
         Engine::Sqlite { .. } => {
@@ -255,7 +255,7 @@ async fn every_column_is_exported_or_has_a_reason_not_to_be(db: TestDatabase) {
         let Shown(path) = kept else { continue };
         let mut at = &schema;
         for member in path.split('.') {
-            // the second of two that are possible: the first is null
+            // the second alternative: the first is null
             let object = at.get("oneOf").map_or(at, |either| &either[1]);
             let object = object.get("items").unwrap_or(object);
             at = &object["properties"][member];

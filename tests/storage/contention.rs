@@ -1,7 +1,7 @@
-//! Everything that can be done to one account at once, on two nodes: nobody waits for somebody who
-//! waits for them, and nothing fails that is not refused.
+//! Contention tests: every operation on one account at once, on two nodes. No two transactions
+//! deadlock, and every operation succeeds or is refused.
 //!
-//! The rule behind it: whoever changes what belongs to an account holds the account's row first.
+//! The rule behind it: a transaction that changes rows of an account locks the account's row first.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -26,19 +26,19 @@ on_both_engines! {
 
 const ROUNDS: usize = 60;
 
-/// What nobody waits for: it gives way, and is done later.
+/// Background work that no request waits for: it gives way, and is done later.
 const BEHIND: [&str; 3] = ["note the use", "claim letters", "tidy up"];
 
 type Task = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
-/// What went wrong: a use case may refuse, but the database may not fail.
+/// The failure of an operation: a use case may refuse, but the database must not fail.
 fn failure<T, E: Debug>(what: &str, answer: Result<T, E>) -> Option<String> {
     let said = format!("{what}: {:?}", answer.err()?);
     let may_wait = BEHIND.contains(&what) && said.contains("Unavailable");
     (said.contains("StoreError") && !may_wait).then_some(said)
 }
 
-/// Somebody with a pending change of address, and the tokens of the links of its two letters.
+/// An account with a pending change of address, and the tokens of the links in its two letters.
 struct Mover {
     person: Person,
     confirm: String,
@@ -76,7 +76,7 @@ async fn mover(nodes: &Nodes, round: usize) -> Mover {
     Mover { person, confirm, stop }
 }
 
-/// Everything that can be done, each as a task on the node that it is given.
+/// Every operation, each as a task on the node that it is given.
 fn everything(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
     let mut tasks: Vec<Task> = Vec::new();
     let mut node = 0;
@@ -177,7 +177,7 @@ async fn r27_whatever_is_done_to_one_account_at_once_is_done_or_refused(db: Test
         let tasks: Vec<_> = all
             .into_iter()
             .enumerate()
-            // some of them, since a deletion that comes first leaves little to do
+            // a part of them, since a deletion that comes first leaves little to do
             .filter(|(index, _)| chosen.rotate_left(*index as u32 * 5) & 1 == 1)
             .map(|(_, task)| tokio::spawn(task))
             .collect();

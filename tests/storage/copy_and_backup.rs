@@ -1,4 +1,4 @@
-//! Databases that are copied: into another one, of either engine, and into a file.
+//! Tests of copies of a database: into another database of either engine, and into a backup file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::database::{NOW, TestDatabase, WaitingSignUp, open, sqlite_url};
 use crate::postgres::cluster;
 use crate::transactions;
 
-/// Rows in each table: more than go with one statement.
+/// Rows in each table: more than one statement copies.
 const ROWS: i64 = 250;
 
 async fn at(url: String) -> TestDatabase {
@@ -24,14 +24,14 @@ async fn copied(from: &str, to: &str) -> Result<i64, CopyError> {
     Ok(tables.iter().map(|table| table.rows.cast_signed()).sum())
 }
 
-/// Fills each column of each table with what a column of its type can hold, and leaves those empty
-/// that can be, in every second row.
+/// Fills each column of each table with values of its type. In every second row the nullable
+/// columns are empty.
 async fn fill(db: &TestDatabase) {
     let mut connection = db.raw().await;
     let mut tables: Vec<String> = columns(db).await.into_iter().map(|(table, _)| table).collect();
     tables.dedup();
     tables.retain(|table| !["_sqlx_migrations", "nobody"].contains(&table.as_str()));
-    // those that others refer to
+    // tables that others refer to come first
     tables.sort_by_key(|table| (table != "accounts", table != "email_changes"));
     for table in tables {
         let sql = format!(
@@ -49,7 +49,7 @@ async fn fill(db: &TestDatabase) {
                     ("nobody_id", _) => "(SELECT id FROM nobody)".to_owned(),
                     ("email_change_id", _) => format!("'email_changes.id {row} ü🦀 ''\"'"),
                     (_, "text") => format!("'{table}.{name} {row} ü🦀 ''\"'"),
-                    // ends of the range, and numbers that no float holds
+                    // the ends of the range, and integers that a float cannot hold
                     (_, "bigint") if row == 1 => i64::MAX.to_string(),
                     (_, "bigint") => (i64::MIN / row + 1).to_string(),
                     (_, "blob") => format!("X'00ff{row:08x}00'"),
@@ -61,7 +61,7 @@ async fn fill(db: &TestDatabase) {
             sqlx::query(AssertSqlSafe(insert)).execute(&mut connection).await.unwrap();
         }
     }
-    // rows that nothing tells apart are as many afterwards
+    // the copy has the same number of identical rows
     db.execute("INSERT INTO letters_sent SELECT * FROM letters_sent").await;
 }
 
@@ -95,7 +95,7 @@ async fn what_is_written_meanwhile_is_copied_wholly_or_not_at_all() {
     let Some(cluster) = cluster() else { return };
     let original = TestDatabase::sqlite().await;
     let there = at(cluster.new_database()).await;
-    // there and on to a third, while both are written to
+    // copies to a second database and from there to a third, while the source is written to
     let (_folder, back) = sqlite_url();
     for (from, to) in [(&original, cluster.new_database()), (&there, back)] {
         let writer = Writer::on(from.store.clone());
@@ -163,7 +163,7 @@ async fn a_copy_that_fails_halfway_leaves_nothing() {
     let Some(cluster) = cluster() else { return };
     let original = TestDatabase::sqlite().await;
     fill(&original).await;
-    // in the last table; PostgreSQL takes no such text
+    // the NUL is in the last table; PostgreSQL takes no such text
     original.execute("UPDATE sign_ups SET user_agent = 'a' || char(0) || 'b'").await;
     let there = at(cluster.new_database()).await;
     let error = copied(&original.url, &there.url).await.unwrap_err();
@@ -260,7 +260,7 @@ async fn r56_a_backup_is_taken_while_others_write_and_can_be_started_from() {
 
     let error = db.store.back_up(&file, false, NOW).await.unwrap_err();
     assert!(matches!(error, BackupError::Exists { .. }), "{error}");
-    // what waits is held back in the copy
+    // letters that wait are held back in the copy
     let held: Result<u64, StoreError> = db.store.write(async |tx| tx.hold_letters(NOW).await).await;
     assert!(held.unwrap() > 0);
     db.store.back_up(&file, true, NOW).await.unwrap();
@@ -275,7 +275,7 @@ async fn r56_a_backup_is_taken_while_others_write_and_can_be_started_from() {
     assert_eq!(left, BTreeSet::from(["backup.db".to_owned(), "backup.db.migrating".to_owned()]));
 }
 
-/// On the one thread of this test, which a lock that blocks would hold for ever.
+/// All of this runs on the one thread of the test, which a blocking lock would stop for ever.
 #[tokio::test]
 async fn r56_a_backup_waits_for_another_that_begins_and_can_be_given_up_meanwhile() {
     let db = TestDatabase::sqlite().await;

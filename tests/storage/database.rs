@@ -1,4 +1,4 @@
-//! A fresh database for each test, with verbs for what most tests begin with.
+//! A fresh database for each test, with helpers for the usual first steps.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -20,7 +20,7 @@ use vestibule::storage::{
     Renewal, Rotation, SessionRecord, Store,
 };
 
-/// When every test begins.
+/// The instant at which every test begins.
 pub const NOW: Timestamp = Timestamp::from_unix_millis(1_764_000_000_000);
 
 /// So many seconds after [`NOW`].
@@ -40,12 +40,12 @@ pub fn client(text: &str) -> ClientId {
     text.parse().unwrap()
 }
 
-/// The digest of some secret that the test calls `name`.
+/// The digest of a secret called `name`.
 pub fn digest(name: &str) -> Digest {
     Digest::of(name.as_bytes())
 }
 
-/// Storage looks into no hash, so the tests need no real one.
+/// A stand-in for a hash: storage parses no hash, so the tests need no real one.
 pub fn hash(name: &str) -> PasswordHash {
     PasswordHash::new(format!("$argon2id$v=19$m=8,t=1,p=1${name}"))
 }
@@ -58,7 +58,7 @@ pub fn new_id() -> Uuid {
 pub struct TestDatabase {
     pub store: Store,
     pub url: String,
-    /// Of the SQLite file; gone when the test is over.
+    /// The folder of the SQLite file, deleted when the test ends.
     pub folder: Option<TempDir>,
 }
 
@@ -69,7 +69,7 @@ impl TestDatabase {
         Self { store, url, folder: Some(folder) }
     }
 
-    /// `None` where there is no PostgreSQL.
+    /// `None` without a PostgreSQL server.
     pub async fn postgres() -> Option<Self> {
         let url = crate::postgres::cluster()?.new_database();
         let store = open(&url).await.unwrap();
@@ -81,13 +81,13 @@ impl TestDatabase {
         open(&self.url).await.unwrap()
     }
 
-    /// A connection that owes nothing to the store.
+    /// A connection outside the store's pool.
     pub async fn raw(&self) -> AnyConnection {
         sqlx::any::install_default_drivers();
         AnyConnection::connect(&self.url).await.unwrap()
     }
 
-    /// Does behind the store's back what it has no verb for; answers how many rows that touched.
+    /// Runs a statement outside the store, and returns the number of rows that it changed.
     pub async fn execute(&self, sql: &str) -> u64 {
         let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
         query.execute(&mut self.raw().await).await.unwrap().rows_affected()
@@ -112,7 +112,7 @@ impl TestDatabase {
         self.row(format!("SELECT COUNT(*) FROM {table}")).await.get(0)
     }
 
-    /// Has `address` sign up; the sign-up waits for 1000 seconds.
+    /// Signs `address` up; the sign-up waits for 1000 seconds.
     pub async fn sign_up(&self, address: &str) -> SignUpId {
         let new = WaitingSignUp::of(address);
         assert!(self.store.write(async |tx| tx.insert_sign_up(&new.row()).await).await.unwrap());
@@ -153,7 +153,7 @@ impl TestDatabase {
         self.store.renew_session(read, renewal).await.unwrap()
     }
 
-    /// Posts a letter that is due from `due` on.
+    /// Posts a letter that is due at `due`.
     pub async fn letter(&self, address: &str, due: Timestamp) -> LetterId {
         let id = LetterId::new(Entropy.uuid_v7(due));
         let email = email(address);
@@ -170,20 +170,20 @@ impl TestDatabase {
         id
     }
 
-    /// Claims as a courier does: with a new lease, here of 60 seconds.
+    /// Claims letters as a courier does, with a new lease, here of 60 seconds.
     pub async fn claim(&self, now: Timestamp, limit: usize) -> Vec<ClaimedLetter> {
         claim(&self.store, now, limit).await
     }
 }
 
-/// Up to `limit` of those that were never refused, and as many of those that were.
+/// Up to `limit` letters that were never refused, and as many that were.
 pub async fn claim(store: &Store, now: Timestamp, limit: usize) -> Vec<ClaimedLetter> {
     let (lease, until) = (new_id(), now + Duration::from_secs(60));
     let limit = ClaimLimit { fresh: limit, refused: limit };
     store.write(async |tx| tx.claim_letters(lease, now, until, limit).await).await.unwrap()
 }
 
-/// The URL of a SQLite file that is not there yet.
+/// The URL of a SQLite file that does not exist yet.
 pub fn sqlite_url() -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/test.db", folder.path().display());
@@ -194,7 +194,7 @@ pub async fn open(url: &str) -> Result<Store, OpenError> {
     Store::open(&Figment::new().merge(("databases.vestibule.url", url))).await
 }
 
-/// Owns what a [`NewSignUp`] borrows.
+/// Owns the values that a [`NewSignUp`] borrows.
 pub struct WaitingSignUp {
     pub id: SignUpId,
     pub email: EmailAddress,
@@ -221,7 +221,7 @@ impl WaitingSignUp {
     }
 }
 
-/// Owns what a [`NewSession`] borrows.
+/// Owns the values that a [`NewSession`] borrows.
 #[derive(Clone)]
 pub struct StartingSession {
     pub id: SessionId,
@@ -309,7 +309,7 @@ where
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Polls `future` so often and no more, each time when it asks for it, and then drops it.
+/// Polls `future` at most `polls` times, whenever it wakes, and then drops it.
 pub async fn cut_short<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut polled = 0;

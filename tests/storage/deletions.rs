@@ -1,4 +1,4 @@
-//! Deletion in batches: of an account, a client and a sign-up, whatever they have left behind.
+//! Tests of deletion in batches: of an account, a client and a sign-up with many rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,12 +28,12 @@ on_both_engines! {
     s3_what_a_raised_epoch_ends_goes_in_batches,
 }
 
-/// `count` numbered rows: `columns` of `table` are set to `values`, in which `{id}` and `{digest}` are
-/// other for each row.
+/// Inserts `count` numbered rows: `columns` of `table` get `values`, in which `{id}` and `{digest}`
+/// differ for each row.
 async fn plant(db: &TestDatabase, table: &str, columns: &str, values: &str, count: u64) {
     let number = "SUBSTR(CAST(1000000000000 + n.i AS TEXT), 2)";
     let id = format!("'01890000-0000-7000-8000-' || {number}");
-    // 32 bytes, as digests have
+    // 32 bytes, the length of a digest
     let digest = match db.store.engine() {
         Engine::Sqlite { .. } => format!("CAST('{table:-<20}' || {number} AS BLOB)"),
         Engine::Postgres => format!("CONVERT_TO('{table:-<20}' || {number}, 'UTF8')"),
@@ -64,7 +64,7 @@ async fn plant_sessions(db: &TestDatabase, account: AccountId, client: &str, cou
     plant(db, "sessions", columns, &values, count).await;
 }
 
-/// Rows in every table that refers to accounts: more than go in one batch.
+/// Rows in every table that refers to accounts: more than one batch deletes.
 async fn plant_everything(db: &TestDatabase, account: AccountId) {
     plant_events(db, account, 3_000).await;
     plant_sessions(db, account, "web", 700).await;
@@ -107,7 +107,7 @@ const TABLES: [&str; 8] = [
     "places",
 ];
 
-/// How many rows refer to the account, in all tables.
+/// The number of rows in all tables that refer to the account.
 async fn rows_of(db: &TestDatabase, account: AccountId) -> i64 {
     let mut rows = 0;
     for table in TABLES {
@@ -143,7 +143,7 @@ async fn s3_deletion_of_an_account_with_much_behind_it_leaves_nothing(db: TestDa
     assert_eq!((rows_of(&db, ada).await, db.count("accounts").await), (0, 1));
     assert_eq!(rows_of(&db, bob).await, of_bob);
 
-    // the operator's as well
+    // the operator's deletion works alike
     db.execute("DELETE FROM outbox").await;
     plant_everything(&db, bob).await;
     assert!(accounts.delete_by_operator(bob).await.unwrap());
@@ -165,7 +165,7 @@ async fn s3_an_interrupted_deletion_is_over_for_everybody_and_goes_on_later(db: 
         tx.delete_part_of_account(ada, &mut last, 70).await
     });
     assert_eq!(removed.await.unwrap(), 70);
-    // and here the process ends: nobody finds the account any more
+    // the process ends here: the account is not found any more
     assert_eq!(rows_of(&db, ada).await, planted - 70);
     let accounts = &app.oauth().accounts;
     page_sign_in(app.oauth(), &email("ada@example.org"), PASSWORD).await.unwrap_err();
@@ -177,14 +177,14 @@ async fn s3_an_interrupted_deletion_is_over_for_everybody_and_goes_on_later(db: 
     let text = "SELECT email FROM accounts";
     assert_eq!(db.text(text).await, Some(format!("{ada}@deleted.invalid")));
 
-    // the address is free: its owner begins anew
+    // the address is free, and its owner signs up anew
     app.account("ada@example.org").await;
     let again = account_id(&db, "ada@example.org").await;
     app.sign_in("ada@example.org").await;
     let of_again = rows_of(&db, again).await;
     assert!(of_again > 0 && again != ada);
 
-    // a further batch, as another node would have done it, and the rest in a later round
+    // a further batch, as another node would do it, and the rest in a later round
     let removed =
         db.store.write(async |tx| tx.delete_part_of_account(ada, &mut String::new(), 50).await);
     assert_eq!(removed.await.unwrap(), 50);
@@ -212,7 +212,7 @@ async fn s3_nothing_is_added_to_a_closed_account(db: TestDatabase) {
         Ok::<_, StoreError>(changed)
     });
     assert!(!changed.await.unwrap());
-    // nor is it found by the address that stands in its row
+    // the address in its row does not find it either
     let invalid = email(&format!("{ada}@deleted.invalid"));
     let decoy = crate::database::hash("decoy");
     let found = db.store.read(async |tx| tx.find_account_by_email(&invalid).await).await;
@@ -223,15 +223,15 @@ async fn s3_nothing_is_added_to_a_closed_account(db: TestDatabase) {
     db.store.write(async |tx| tx.insert_event(&failed).await).await.unwrap();
     let of_ada = format!("SELECT COUNT(*) FROM events WHERE account_id = '{ada}'");
     assert_eq!(db.integer(&of_ada).await, Some(0));
-    // the address can be had again while the row is there
+    // the address is free while the row still exists
     db.account("ada@example.org").await;
     assert_eq!(db.count("accounts").await, 2);
     purge(&db).await;
     assert_eq!((db.count("accounts").await, db.count("sessions").await), (1, 0));
 }
 
-/// A wrong password writes its event, which holds the account's key on PostgreSQL, and then its count. A
-/// deletion that held the count while it waits for the key would wait in a circle with it.
+/// A wrong password writes its event, which holds the account's key on PostgreSQL, and then its
+/// count. A deletion that held the count while it waits for the key would deadlock with it.
 async fn s3_a_deletion_and_a_wrong_password_wait_in_no_circle(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     app.account("ada@example.org").await;
@@ -244,7 +244,7 @@ async fn s3_a_deletion_and_a_wrong_password_wait_in_no_circle(db: TestDatabase) 
     known.await.unwrap();
     let failed = NewEvent { account: Some(ada), ..failed_at(NOW) };
     let accounts = &app.oauth().accounts;
-    // gives up where it would wait for the deletion
+    // gives up instead of waiting for the deletion
     let wrong = db.store.write_best_effort(async |tx| {
         tx.insert_event(&failed).await?;
         let accounts = accounts.clone();
@@ -290,7 +290,7 @@ async fn s3_deletion_forgets_many_letters_links_and_events_of_the_address(db: Te
     app.account("ada@example.org").await;
     let ada = account_id(&db, "ada@example.org").await;
     app.deliver().await;
-    // somebody signs up with the address all the same, behind the service's back
+    // a sign-up with the address, inserted outside the service
     let waiting = db.sign_up("ada@example.org").await;
     let values = format!("{{digest}}, 'activation', '{waiting}', 0, 0");
     let columns = "digest, purpose, sign_up_id, minted_at, expires_at";
@@ -330,7 +330,7 @@ async fn s3_removal_of_a_client_goes_in_batches_and_can_be_repeated(db: TestData
     add(oauth).await.unwrap();
     plant_sessions(&db, ada, "desk", 900).await;
     let other = db.session(ada).await;
-    // interrupted behind the first batch: the client is disabled, and the sessions are dead
+    // interrupted after the first batch: the client is disabled, and its sessions are dead
     let disabled = db.store.write(async |tx| tx.disable_client(&desk, NOW).await).await;
     assert!(disabled.unwrap());
     let removed = oauth.remove_client(&desk).await.unwrap();
@@ -345,18 +345,18 @@ async fn s3_a_client_that_comes_back_finds_no_session_of_before(db: TestDatabase
     let oauth = app.oauth();
     let desk = client("desk");
     let ada = db.account("ada@example.org").await;
-    // of a client that stood in the settings once
+    // sessions of a client that was in the settings once
     plant_sessions(&db, ada, "desk", 500).await;
     add(oauth).await.unwrap();
     assert_eq!(db.count("sessions").await, 0);
     plant_sessions(&db, ada, "desk", 500).await;
-    // a live client's are not touched, whatever is asked for
+    // sessions of a live client stay, even if a caller asks to end them
     add(oauth).await.unwrap_err();
     assert_eq!(db.store.end_sessions_of_client(&desk).await.unwrap(), 0);
     assert_eq!(db.count("sessions").await, 500);
     assert!(oauth.disable_client(&desk).await.unwrap());
     assert_eq!(db.count("sessions").await, 0);
-    // what an interrupted disabling has left is gone before the client is enabled
+    // rows that an interrupted disabling has left are gone before the client is enabled
     plant_sessions(&db, ada, "desk", 500).await;
     assert!(oauth.enable_client(&desk).await.unwrap());
     assert_eq!(db.count("sessions").await, 0);

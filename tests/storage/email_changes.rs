@@ -1,4 +1,4 @@
-//! Changes of address: one waits for each account, and each ends in one way.
+//! Tests of changes of the address: one waits for each account, and each ends in one way.
 
 use vestibule::model::{AccountId, EmailChangeId, EmailChangeState, UserAgent};
 use vestibule::storage::{NewEmailChange, StoreError};
@@ -18,7 +18,7 @@ on_both_engines! {
     old_changes_of_address_are_purged_by_portions,
 }
 
-/// Has the account ask for another address; what waited before is voided.
+/// Asks for a change of the account's address; an earlier waiting change is voided.
 async fn request(db: &TestDatabase, account: AccountId, address: &str) -> EmailChangeId {
     let (id, email) = (EmailChangeId::new(new_id()), email(address));
     let new = NewEmailChange { id, account, email: &email, user_agent: None, now: NOW };
@@ -60,7 +60,7 @@ async fn one_change_of_address_waits_for_each_account(db: TestDatabase) {
     assert_eq!(state(&db, second).await, EmailChangeState::Pending);
     assert_eq!(state(&db, of_bob).await, EmailChangeState::Pending);
 
-    // whoever forgets to void it gets a conflict
+    // without voiding the waiting change, the insertion is a conflict
     let third = email("three@example.org");
     let new = NewEmailChange {
         id: EmailChangeId::new(new_id()),
@@ -161,7 +161,7 @@ async fn an_address_that_another_account_has_is_a_conflict(db: TestDatabase) {
     db.account("bob@example.org").await;
     assert!(move_to(&db, ada, "bob@example.org").await.unwrap_err().is_conflict());
     assert!(move_to(&db, ada, "new@example.org").await.unwrap());
-    // the old one is free for everybody
+    // the old address is free for any account
     db.account("ada@example.org").await;
     assert!(move_to(&db, ada, "ada@example.org").await.unwrap_err().is_conflict());
     let found = db.store.read(async |tx| tx.find_account(ada).await).await.unwrap().unwrap();

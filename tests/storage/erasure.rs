@@ -1,5 +1,5 @@
-//! Somebody about whom everything is stored that can be: their export holds all of it, and when they
-//! leave nothing of it is left (item by item in [`crate::columns`]).
+//! Tests of erasure: the export of a person with every kind of stored data has all of it, and after
+//! their deletion none of it is left (item by item in [`crate::columns`]).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,7 +23,7 @@ on_both_engines! {
     an_export_holds_all_and_a_deletion_leaves_nothing,
 }
 
-/// What a person leaves in the database wherever something is stored about them.
+/// The values by which a person's data can be found in the database.
 struct Marks {
     former: &'static str,
     present: &'static str,
@@ -35,7 +35,7 @@ struct Marks {
     address: &'static str,
     request_id: &'static str,
     client_id: &'static str,
-    /// Of whoever signs up with the same address.
+    /// The name of another person who signs up with the same address.
     other_name: &'static str,
     other_locale: &'static str,
 }
@@ -126,7 +126,7 @@ async fn activation_link(accounts: &Accounts, address: &str) -> String {
     token.reveal()
 }
 
-/// A link to the owner of the account; with a change of address, to the one that waits.
+/// A link to the owner of the account; with a change of address, to its new address.
 async fn account_link(
     accounts: &Accounts,
     account: AccountId,
@@ -154,8 +154,9 @@ async fn account_link(
     token.reveal()
 }
 
-/// Sends all that is due but for one letter to an address of the person, which the mail server refuses
-/// for good: the export says nothing about letters to addresses that were not the person's (S7).
+/// Sends all letters that are due but one, to an address of the person, which the mail server
+/// refuses for good: the export says nothing about letters to addresses that were not the person's
+/// (S7).
 async fn send_all_but_one(accounts: &Accounts, marks: &Marks) {
     let mut sent = claim(&accounts.store, BEGINNING, 100).await;
     let own = [marks.former, marks.present];
@@ -173,7 +174,7 @@ async fn send_all_but_one(accounts: &Accounts, marks: &Marks) {
     );
 }
 
-/// Signs in everywhere, and fails to once.
+/// Signs in by token and on the page, and fails once.
 async fn sign_in(oauth: &OAuth, marks: &Marks) {
     let grant = async |password: &str| {
         let request = PasswordGrant {
@@ -204,7 +205,7 @@ async fn sign_in(oauth: &OAuth, marks: &Marks) {
     oauth.accounts.sign_in_to_page(attempt).await.unwrap();
 }
 
-/// Everything that can be stored about a person.
+/// An account with every kind of stored data about a person.
 async fn somebody(oauth: &OAuth, marks: &Marks) -> AccountId {
     let (accounts, caller) = (&oauth.accounts, marks.caller());
     let password = Password::new(PASSWORD);
@@ -234,7 +235,7 @@ async fn somebody(oauth: &OAuth, marks: &Marks) -> AccountId {
     account_link(accounts, id, AccountLinkPurpose::PasswordReset).await;
     sign_in(oauth, marks).await;
 
-    // and somebody signs up with the address all the same
+    // a sign-up with the same address
     let request = marks.request(marks.present, NEW_PASSWORD, marks.other_name, marks.other_locale);
     accounts.sign_up(request).await.unwrap();
     activation_link(accounts, marks.present).await;
@@ -243,7 +244,7 @@ async fn somebody(oauth: &OAuth, marks: &Marks) -> AccountId {
     id
 }
 
-/// What the person is given, in the form that is promised.
+/// The person's export, checked against its schema.
 async fn export(accounts: &Accounts, id: AccountId, marks: &Marks) -> Value {
     let export = accounts.export(id, &marks.caller()).await.unwrap();
     let mut document = serde_json::to_value(&export).unwrap();
@@ -269,7 +270,7 @@ async fn export(accounts: &Accounts, id: AccountId, marks: &Marks) -> Value {
         .unwrap();
     let wrong: Vec<String> = validator.iter_errors(&export).map(|e| e.to_string()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // which has to be able to say no
+    // the schema check must be able to fail
     let mut spoilt = export.clone();
     spoilt["exported_at"] = json!("yesterday");
     assert!(!validator.is_valid(&spoilt));
@@ -292,7 +293,7 @@ async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
     let ada = somebody(oauth, &ADA).await;
     let stored = rows(&db).await;
     let mut exports = vec![export(accounts, ada, &ADA).await];
-    // a contested sign-up has no name, and nobody is signed in to a disabled account
+    // a contested sign-up has no name, and a disabled account has no sessions
     let request = ADA.request(ADA.present, PASSWORD, ADA.other_name, ADA.other_locale);
     accounts.sign_up(request).await.unwrap();
     exports.push(export(accounts, ada, &ADA).await);
@@ -322,12 +323,12 @@ async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
     }
     accounts.delete(ada, &Password::new(PASSWORD), &ADA.caller()).await.unwrap();
 
-    // all that there is besides Bob: that somebody has left, and a letter to them
+    // besides Bob's rows, only the record of a deletion and a letter about it are left
     let left = rows(&db).await;
     assert_eq!(without_ada.difference(&left).count(), 0, "another's rows have changed");
     let mut left: Vec<&String> = left.difference(&without_ada).collect();
     left.sort();
-    // and what has come from a network in the last hour, whoever it was for
+    // and the hourly counts of networks, which name no person
     left.retain(|row| !row.starts_with("networks:"));
     assert_eq!(left.len(), 2, "{left:#?}");
     assert!(left[0].starts_with("events:") && left[0].contains("kind=account-deleted"));
@@ -338,7 +339,7 @@ async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
         assert_eq!(left[1].contains(mark), may_be_left, "{}", left[1]);
     }
 
-    // the letter leaves, and with it the last of it
+    // the letter leaves, and the last row with it
     let letters = claim(&db.store, BEGINNING, 100).await;
     let farewell = letters.iter().find(|letter| letter.kind == "account-deleted").unwrap();
     assert!(db.store.write(async |tx| tx.drop_letter(farewell).await).await.unwrap());
@@ -346,7 +347,7 @@ async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
     assert_eq!(holding(&left, &marks), Vec::<&String>::new());
     assert_eq!(left.len(), without_ada.len() + 2, "the deletion, and the network");
 
-    // and Bob's life goes on
+    // Bob's account still works
     page_sign_in(oauth, &email(BOB.present), PASSWORD).await.unwrap();
     export(accounts, bob, &BOB).await;
 }

@@ -1,4 +1,4 @@
-//! What went wrong, told by its kind, without a word of what stands in the database.
+//! Tests of storage errors: each has a kind, and none prints stored data.
 
 use std::error::Error;
 
@@ -14,7 +14,7 @@ on_both_engines! {
     r55_an_error_tells_no_value_that_cannot_be_read,
 }
 
-/// All that a log could get out of an error.
+/// Everything that a log could print of an error.
 fn told(error: &StoreError) -> String {
     let source = error.source().map(ToString::to_string);
     format!("{error} {error:?} {error:#?} {} {source:?}", chain(error))
@@ -64,7 +64,7 @@ async fn r55_an_error_tells_no_value_that_was_to_be_stored(db: TestDatabase) {
         assert!(!told(&error).contains(&value), "{}", told(&error));
     }
 
-    // PostgreSQL would tell the whole row that failed a check
+    // PostgreSQL's own error would print the whole row that failed a check
     let email = email("ada@example.org");
     let password_hash = hash("a-hash");
     let new = NewAccount {

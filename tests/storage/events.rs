@@ -1,4 +1,4 @@
-//! What happened: noted for whom it concerns, read page by page, forgotten in time.
+//! Tests of events: recorded for the account or sign-up, read page by page, and purged in time.
 
 use vestibule::accounts::EventDraft;
 use vestibule::clock::Timestamp;
@@ -96,13 +96,14 @@ async fn r47_an_event_of_an_address_is_the_accounts_if_there_is_one(db: TestData
     to(&email("ada@example.org")).await;
     to(&email("nobody@example.org")).await;
     assert_eq!(of(&db, account).await.len(), 1);
-    // the address itself is not kept
+    // the address itself is not stored
     assert_eq!(db.count("events").await, 2);
     let of_nobody = "SELECT COUNT(*) FROM events WHERE account_id IS NULL AND sign_up_id IS NULL";
     assert_eq!(db.integer(of_nobody).await, Some(1));
 }
 
-/// What is referred to is looked up and locked, and that can be timed.
+/// The foreign-key check looks up and locks the row that an event refers to, and its time could be
+/// measured.
 async fn r18_an_event_of_nobody_refers_to_a_row_as_one_of_an_account_does(db: TestDatabase) {
     let of_whom = async || {
         let (accounts, nobody) = (
@@ -154,7 +155,7 @@ async fn what_concerned_a_sign_up_concerns_the_account_that_it_became(db: TestDa
     };
     attach(account).await;
     assert_eq!(of(&db, account).await.len(), 2);
-    // once is for good
+    // a second attachment changes nothing
     attach(other).await;
     assert_eq!(of(&db, account).await.len(), 2);
     assert!(of(&db, other).await.is_empty());
@@ -171,7 +172,7 @@ async fn what_concerned_a_sign_up_concerns_the_account_that_it_became(db: TestDa
 async fn events_are_read_page_by_page_each_once_while_more_are_noted(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let other = db.account("bob@example.org").await;
-    // many of them in the same millisecond, and noted in no order
+    // several events in the same millisecond, recorded in no order
     let instants = [3, 0, 2, 0, 0, 1, 2, 2, 3, 0, 1, 3, 3, 2, 1, 0, 0, 0, 2];
     let mut noted = Vec::new();
     for at in instants {
@@ -192,7 +193,7 @@ async fn events_are_read_page_by_page_each_once_while_more_are_noted(db: TestDat
             }
             assert!(page.len() <= usize::try_from(size).unwrap());
             read.extend(page.iter().map(|event| event.id));
-            // what happens meanwhile is on no later page
+            // events that happen meanwhile are on no later page
             note(&db, &NewEvent { account: Some(account), ..failed_at(after(99)) }).await;
         }
         assert_eq!(read, noted, "pages of {size}");
@@ -217,7 +218,8 @@ async fn the_deletion_of_an_account_takes_its_events_along(db: TestDatabase) {
                     .await
             }
         });
-        // PostgreSQL finds out by the foreign key that the account goes while the event comes
+        // PostgreSQL notices by the foreign key that the account is deleted while the event is
+        // inserted
         for answer in answers.await {
             assert!(answer.is_ok() || answer.unwrap_err().is_conflict());
         }
@@ -268,7 +270,7 @@ async fn of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept(db: TestData
     assert_eq!(db.count("events").await, 201, "and as many of nobody");
 }
 
-/// By chance not for a while, but a thousand times in a row once in 10¹³ runs.
+/// Trimming happens by chance. A thousand misses in a row happen once in 10¹³ runs.
 async fn what_strangers_do_without_end_is_trimmed_now_and_then(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     let happening = EventDraft::new(EventKind::SignInFailed, Actor::Stranger);
@@ -284,7 +286,7 @@ async fn what_strangers_do_without_end_is_trimmed_now_and_then(db: TestDatabase)
     assert!((100..1_100).contains(&kept), "{kept}");
 }
 
-/// Inserts so many, and trims after each.
+/// Inserts `count` events, and trims after each.
 async fn note_trimmed(db: &TestDatabase, count: u64, new: NewEvent<'_>) {
     let noted = db.store.write(async |tx| {
         for second in 0..count {
@@ -322,12 +324,12 @@ async fn s3_each_kind_of_an_accounts_own_events_is_bounded_by_itself(db: TestDat
     assert_eq!(kept(ada, EventKind::PasswordChanged).await, 3, "no flood pushes another kind out");
     assert_eq!(kept(ada, EventKind::SignIn).await, 1_000);
     assert_eq!(kept(bob, EventKind::ProfileChanged).await, 100);
-    // the latest
+    // the latest ones stay
     let latest = of(&db, ada).await;
     let mut profile = latest.iter().filter(|event| event.kind == EventKind::ProfileChanged);
     assert!(profile.all(|event| event.at >= after(50)));
 
-    // and of more than goes at once, the rest goes with the next
+    // the next trimming removes the rest of more rows than one trimming takes
     let many = format!(
         "INSERT INTO events (id, kind, actor, at, account_id)
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)
@@ -365,7 +367,7 @@ async fn s4_events_of_waiting_sign_ups_are_trimmed_each_by_itself(db: TestDataba
         db.integer(&sql).await.unwrap()
     };
     assert_eq!((kept(one).await, kept(other).await), (100, 40));
-    // what has become an account's is trimmed as the account's
+    // events that were attached to an account are trimmed as the account's
     let account = db.account("ada@example.org").await;
     db.store.write(async |tx| tx.attach_events(one, account).await).await.unwrap();
     note_trimmed(&db, 1, refused(one)).await;

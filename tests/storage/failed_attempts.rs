@@ -1,4 +1,4 @@
-//! Wrong passwords, and the places that people have signed in from (R20).
+//! Tests of failed attempts, and of the places that people have signed in from (R20).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -97,10 +97,10 @@ async fn r20_what_a_network_has_spent_adds_up_unless_it_was_written_by_another_c
     assert_eq!(spend(5_000, BEGINNING).await, BEGINNING + 5 * SECOND);
     assert_eq!(spend(5_000, BEGINNING + SECOND).await, BEGINNING + 10 * SECOND);
     assert_eq!(spend(0, BEGINNING + SECOND).await, BEGINNING + 10 * SECOND);
-    // what is over adds nothing
+    // a budget that was spent in the past adds nothing
     let later = BEGINNING + 60 * SECOND;
     assert_eq!(spend(5_000, later).await, later + 5 * SECOND);
-    // and what lies too far ahead neither
+    // a budget that is spent too far ahead adds nothing either
     let before = BEGINNING - 60 * SECOND;
     assert_eq!(spend(5_000, before).await, before + 5 * SECOND);
 }
@@ -118,7 +118,7 @@ async fn r20_places_are_remembered_up_to_a_number_and_go_with_the_account(db: Te
         assert_eq!(of_ada.location_used_at.is_some(), number >= 5, "{number}");
         assert_eq!(of_ada.name_and_network.count, i64::from(number >= 5), "{number}");
     }
-    // used again: it is one of the latest
+    // a place that is used again is one of the latest
     keep(&db, &tried("ada", 5), ada, BEGINNING + 30 * SECOND).await;
     keep(&db, &tried("ada", 30), ada, BEGINNING + 31 * SECOND).await;
     assert!(found(&db, &tried("ada", 5)).await.location_used_at.is_some());
@@ -128,7 +128,7 @@ async fn r20_places_are_remembered_up_to_a_number_and_go_with_the_account(db: Te
     assert!(deleted.await.unwrap_or_else(|error: StoreError| panic!("{error:?}")));
     assert!(found(&db, &tried("ada", 30)).await.location_used_at.is_none());
     assert!(found(&db, &tried("bob", 1)).await.location_used_at.is_some());
-    // and nothing is kept of somebody who is gone
+    // no place is kept for a deleted account
     keep(&db, &tried("ada", 30), ada, BEGINNING).await;
     assert!(found(&db, &tried("ada", 30)).await.location_used_at.is_none());
 }

@@ -1,5 +1,5 @@
-//! Letters that wait when a backup is taken or restored, and what waits for an instant from before the
-//! clock was set back.
+//! Tests of letters that wait when a backup is taken or restored, and of rows that wait for an
+//! instant from before the clock was set back.
 
 use std::time::Duration;
 
@@ -60,21 +60,21 @@ async fn f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_befo
     assert_eq!(states(&db).await, [0, 0, 1, 3, 1]);
     assert!(db.claim(after(7_200), 10).await.is_empty());
 
-    // not even when the mail server takes letters again
+    // not even when the mail server accepts letters again
     let refused = db.store.read(async |db| db.find_refused_letters().await).await.unwrap();
     assert!(refused.is_empty());
-    // nor by a courier that knows it from before
+    // nor by a courier that read the letter earlier
     let revived: Result<(), StoreError> =
         db.store.write(async |tx| tx.revive_letters(&[waiting], NOW).await).await;
     revived.unwrap();
     assert_eq!(states(&db).await, [0, 0, 1, 3, 1]);
 
-    // those that were given up are other letters
+    // letters that were given up are not held ones
     let retried: Result<u64, StoreError> =
         db.store.write(async |tx| tx.retry_dead_letters(NOW).await).await;
     assert_eq!(retried.unwrap(), 1);
     assert_eq!(states(&db).await, [1, 0, 0, 3, 1]);
-    // one, and then the rest
+    // one letter, and then the rest
     let released: Result<bool, StoreError> =
         db.store.write(async |tx| tx.retry_letter(waiting, NOW).await).await;
     assert!(released.unwrap());
@@ -120,7 +120,7 @@ async fn f22_a_request_for_a_new_password_that_is_held_back_contests_the_sign_up
     assert_eq!(db.text(contested).await.as_deref(), Some("ada@example.org"));
 }
 
-/// Links of every kind, a change of address and a sign-up, all of which could be used.
+/// Links of every kind, a change of address and a sign-up, all of them live.
 async fn links(db: &TestDatabase) -> [AccountLinkPurpose; 3] {
     let account = db.account("ada@example.org").await;
     let sign_up = db.sign_up("bob@example.org").await;
@@ -150,7 +150,8 @@ async fn links(db: &TestDatabase) -> [AccountLinkPurpose; 3] {
     purposes
 }
 
-/// How many of the links work, and how many changes of address wait.
+/// How many of the account's links work, whether the sign-up's does, and how many changes of
+/// address wait.
 async fn live(db: &TestDatabase, purposes: [AccountLinkPurpose; 3]) -> (usize, bool, i64) {
     let mut live = 0;
     for purpose in purposes {
@@ -171,11 +172,11 @@ async fn f22_no_link_of_before_a_restore_works_after_it(db: TestDatabase) {
         db.store.write(async |tx| tx.hold_letters(after(5)).await).await;
     assert_eq!(held.unwrap(), 0);
     assert_eq!(live(&db, purposes).await, (0, false, 0));
-    // the sign-up stays, and so does the account: another link can be had
+    // the sign-up and the account stay: their owners can ask for another link
     assert_eq!((db.count("sign_ups").await, db.count("accounts").await), (1, 1));
 }
 
-/// With the file alone.
+/// The test opens the backup file alone.
 #[tokio::test]
 async fn f22_no_link_of_a_backup_works_in_it() {
     let db = TestDatabase::sqlite().await;
@@ -187,7 +188,7 @@ async fn f22_no_link_of_a_backup_works_in_it() {
     assert_eq!(live(&db, purposes).await, (3, true, 1), "the live database is as it was");
 }
 
-/// With the file alone.
+/// The test opens the backup file alone.
 #[tokio::test]
 async fn f22_a_backup_holds_back_what_waited_when_it_was_taken() {
     let db = TestDatabase::sqlite().await;
@@ -200,7 +201,7 @@ async fn f22_a_backup_holds_back_what_waited_when_it_was_taken() {
     let restored = TestDatabase { store: open(&url).await.unwrap(), url, folder: Some(folder) };
     assert_eq!(states(&restored).await, [0, 0, 0, 1, 0]);
     assert!(restored.claim(after(3_600), 10).await.is_empty());
-    // however old the backup is, the letter is kept for as long as if it were given up now
+    // a letter of an old backup is kept as long as a letter that is given up now
     let later = after(400 * 24 * 3_600);
     let month = Duration::from_secs(30 * 24 * 3_600);
     let purge = async |now: Timestamp| {
@@ -217,7 +218,7 @@ async fn f22_a_backup_holds_back_what_waited_when_it_was_taken() {
     assert_eq!(begun.unwrap(), 1);
     assert_eq!(purge(later).await, 0);
     assert_eq!(purge(later + month).await, 1);
-    // the one that goes on sends it
+    // the original database still sends it
     assert_eq!(db.claim(NOW, 10).await.len(), 1);
 }
 
@@ -230,7 +231,7 @@ async fn s15_what_waits_for_an_instant_from_before_the_clock_was_set_back_waits_
             db.store.write(async |tx| tx.repair_after_set_back(NOW).await).await;
         mended.unwrap()
     };
-    // put off as letters are, and counted by a node that is a little ahead
+    // postponed as letters are, and counted by a node whose clock is a little ahead
     let soon = db.letter("ada@example.org", after(15 * 3_600)).await;
     let to = email("ada@example.org");
     let count = async |at: Timestamp| {

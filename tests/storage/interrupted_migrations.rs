@@ -1,5 +1,5 @@
-//! `vestibule migrate`, killed at any moment and run again (R56): nothing is lost, and the schema is the
-//! same as without that.
+//! Tests of `vestibule migrate`, killed at any moment and run again (R56): no row is lost, and the
+//! schema is the same as without the kill.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::race_nodes::rounds;
 /// Kills of a migration from each earlier version, each a little later than the one before.
 const KILLS: usize = 8;
 
-/// Rows of a table from the migration on that makes it, by number.
+/// Rows of a table, by the number of the migration that creates it.
 const ROWS: [(i64, &str); 5] = [
     (
         1,
@@ -44,7 +44,7 @@ const ROWS: [(i64, &str); 5] = [
     ),
 ];
 
-/// Brings an empty database to an earlier version, and fills its tables.
+/// Migrates an empty database to an earlier version, and fills its tables.
 async fn fill(url: &str, version: i64) {
     sqlx::any::install_default_drivers();
     let engine = if url.starts_with("sqlite") { "sqlite" } else { "postgres" };
@@ -83,7 +83,7 @@ fn migrate(url: &str) -> Child {
         .unwrap()
 }
 
-/// How far the migrations have come.
+/// The number of the last migration that has run.
 async fn version(url: &str) -> i64 {
     let mut connection = AnyConnection::connect(url).await.unwrap();
     let sql = "SELECT MAX(version) FROM _sqlx_migrations";
@@ -92,7 +92,8 @@ async fn version(url: &str) -> i64 {
 
 type Content = (BTreeSet<(String, String)>, Vec<String>);
 
-/// Runs it to its end; answers all columns and all rows. When each migration ran does not matter.
+/// Runs the migrations to their end and returns all columns and all rows, without the times of the
+/// migrations.
 async fn migrated(url: &str) -> Content {
     assert!(migrate(url).wait().unwrap().success());
     let store = open(url).await.unwrap();
@@ -155,7 +156,7 @@ async fn r56_a_killed_migration_of_postgres_loses_nothing() {
     }
 }
 
-/// In the midst of a migration's transaction, where it waits for a table that somebody holds.
+/// The kill comes inside a migration's transaction, while it waits for a table that the test holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r56_a_migration_of_postgres_that_is_killed_in_its_midst_is_undone() {
     let Some(cluster) = cluster() else { return };

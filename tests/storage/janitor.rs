@@ -1,4 +1,5 @@
-//! What the janitor removes, and when: table by table, nothing before its time.
+//! Tests of the janitor, which purges rows that have ended: table by table, and no row before its
+//! time.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ on_both_engines! {
 const DAY: u64 = 24 * 3_600;
 const EVENTS_KEPT: Duration = Duration::from_secs(90 * DAY);
 
-/// What is over at [`NOW`] or an hour later, in every table.
+/// Rows in every table that end at [`NOW`] or an hour later.
 async fn everything(db: &TestDatabase) {
     let account = db.account("ada@example.org").await;
     db.session(account).await; // idles until 1000 s from now
@@ -106,12 +107,12 @@ async fn each_table_is_tidied_in_its_own_time(db: TestDatabase) {
         let expected: Vec<i64> = before.iter().map(|rows| rows - 1).collect();
         assert_eq!(counted().await, expected, "{gone:?}");
     }
-    // an account and a letter that nobody has sent yet have no end
+    // an account and an unsent letter never end
     assert_eq!(purge_at(&db, after(10_000 * DAY)).await, 0);
     assert_eq!((db.count("accounts").await, db.count("outbox").await), (1, 1));
 }
 
-/// However far the clock is ahead.
+/// The clock may be far ahead.
 async fn s15_a_start_removes_closed_accounts_and_nothing_for_its_age(db: TestDatabase) {
     everything(&db).await;
     let closed = db.account("closed@example.org").await;
@@ -180,7 +181,7 @@ async fn with_a_sign_up_that_nobody_confirmed_goes_what_happened_to_it(db: TestD
     assert_eq!(db.count("events").await, 2);
     assert_eq!(purge_at(&db, after(1_000)).await, 2, "the sign-up, and its event");
     assert_eq!((db.count("sign_ups").await, db.count("events").await), (0, 1));
-    // the link names nobody, and its page can say what became of it
+    // the link names no person, and its page can say what became of it
     let found =
         db.store.read(async |tx| tx.find_activation_link(&digest("link"), after(1_000)).await);
     assert!(matches!(found.await.unwrap().unwrap().state, LinkState::Expired { .. }));

@@ -1,4 +1,4 @@
-//! The links in letters: what becomes of them, and when they are forgotten.
+//! Tests of the links in letters: their states, and when they are purged.
 
 use vestibule::clock::Timestamp;
 use vestibule::model::{LinkState, SignUpId};

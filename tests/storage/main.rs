@@ -1,7 +1,7 @@
-//! Storage: one suite, run against both engines.
+//! Test suite of storage, run against both engines.
 //!
 //! Each test is an `async fn` that is given a fresh database; [`on_both_engines`] makes two tests
-//! of it. Where there is no PostgreSQL its half is skipped, and says so.
+//! of it. Without a PostgreSQL server its half is skipped, and says so.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 #![expect(clippy::print_stdout, reason = "the races tell how they went, to whoever wants to see")]

@@ -1,4 +1,4 @@
-//! The outbox: each letter is one courier's at a time.
+//! Tests of the outbox: only one courier holds a letter at a time.
 
 use std::collections::BTreeSet;
 
@@ -171,7 +171,7 @@ async fn a_courier_without_the_lease_changes_nothing(db: TestDatabase) {
     assert!(!drop_letter(&db, &first).await);
     assert!(holds_lease(&db, &second, after(61)).await);
     assert!(mark_sent(&db, &second, after(62)).await);
-    // and nobody holds the lease of what was sent
+    // a sent letter has no lease
     assert!(!mark_sent(&db, &second, after(63)).await);
     assert!(!mark_dead(&db, &second, after(63)).await);
     assert!(!drop_letter(&db, &second).await);
@@ -182,7 +182,7 @@ async fn a_courier_without_the_lease_changes_nothing(db: TestDatabase) {
 async fn a_lease_that_ran_out_and_was_not_taken_still_counts(db: TestDatabase) {
     db.letter("ada@example.org", NOW).await;
     let letter = claim_one(&db, NOW).await;
-    // the letter has left: better to note it late than to send it twice
+    // the letter has left: a late record is better than a second letter
     assert!(mark_sent(&db, &letter, after(100)).await);
     assert!(db.claim(after(100), 10).await.is_empty());
 }
@@ -193,7 +193,7 @@ async fn a_postponed_letter_is_not_claimed_before_it_is_due(db: TestDatabase) {
     let other = db.letter("bob@example.org", after(1)).await;
     assert!(postpone(&db, &letter, after(500), 1, None).await);
     assert!(!holds_lease(&db, &letter, after(1)).await);
-    // nobody waits for it
+    // a postponed letter delays no other
     assert_eq!(ids(&db.claim(after(499), 10).await), [other]);
     assert_eq!(ids(&db.claim(after(500), 10).await), [postponed]);
 }
@@ -270,7 +270,7 @@ async fn r35_s15_the_letters_of_an_address_are_counted_whatever_becomes_of_them(
         count(address, None, sent).await;
     }
     count("ada", Some("password-changed"), 35).await;
-    // one on its way before this one, one behind it
+    // one letter is on its way before this one, and one comes after it
     for due in [0, 1, 2] {
         db.letter("ada@example.org", after(due)).await;
     }
@@ -284,16 +284,16 @@ async fn r35_s15_the_letters_of_an_address_are_counted_whatever_becomes_of_them(
     let together = [claimed[0].kind.as_str(), "new-link"];
     let counted = async |since| of_kinds(None, &together, since).await;
     assert_eq!(of_kinds(None, &["new-link"], after(30)).await, (vec![], 0), "of other kinds");
-    // a kind that is counted by itself, beside one of another that is on its way
+    // a kind with a count of its own, while a letter of another kind is on its way
     assert_eq!(of_kind("password-changed", NOW).await, (vec![after(35)], 0));
     assert_eq!(of_kind("email-changed", NOW).await, (vec![], 0));
     assert_eq!(of_kind(&claimed[0].kind, NOW).await, (vec![], 1));
     assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 1));
     assert_eq!(counted(after(10)).await, (vec![after(20), after(30)], 1));
-    // what left before the clock was set back
+    // letters that left before the clock was set back
     count("ada", None, 61).await;
     assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 1));
-    // forgetting the letters does not forget their number
+    // deleted letters still count
     let ada = email("ada@example.org");
     db.store.write(async |tx| tx.delete_letters_to(&ada, NOW).await).await.unwrap();
     assert_eq!(counted(NOW).await, (vec![after(10), after(20), after(30)], 0));
@@ -340,11 +340,11 @@ async fn a_letter_that_says_nothing_more_waits_once(db: TestDatabase) {
     post(&ada, "new-link").await;
     post(&bob, "password-reset").await;
     assert_eq!(db.count("outbox").await, 3, "of another kind, and to another address");
-    // what is on its way may say too little by now
+    // a letter on its way may be out of date, so a new one is posted
     assert_eq!(db.claim(NOW, 10).await.len(), 3);
     post(&ada, "password-reset").await;
     assert_eq!(db.count("outbox").await, 4);
-    // a request that comes again does not wait for hours with what has not failed
+    // a repeated request does not wait for hours with a letter that has not failed
     let letter = claim_one(&db, NOW).await;
     assert!(postpone(&db, &letter, after(36_000), 0, None).await);
     post(&ada, "password-reset").await;
@@ -369,7 +369,7 @@ async fn s3_a_letter_that_waits_tells_of_the_latest_cause(db: TestDatabase) {
     };
     for facts in ["{}", "{\"at\":1}", "{\"at\":2}"] {
         post("sign-up", None, facts).await;
-        // two accounts that want to move there are two causes
+        // changes of two accounts to one address are two requests
         post("email-change", Some(one), facts).await;
         post("email-change", Some(two), facts).await;
     }
@@ -423,7 +423,7 @@ async fn s10_up_to_20_notices_of_a_kind_wait_and_one_more_takes_the_place_of_the
         expected.push(post(&ada, "password-changed", Some(account), at).await);
         assert_eq!(db.count("outbox").await, 21, "the first 19, the latest, and one on its way");
     }
-    // of another kind, about nobody's account, and to another address
+    // letters of another kind, without an account, and to another address
     expected.push(post(&ada, "email-changed", Some(account), 24).await);
     expected.push(post(&ada, "password-changed", None, 25).await);
     expected.push(post(&bob, "password-changed", Some(account), 26).await);
@@ -448,7 +448,7 @@ async fn of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none(db
     for letter in &of_ada {
         assert_eq!(superseded(letter).await, letter.id != last);
     }
-    // what is sent, dead or of another kind supersedes nothing
+    // a sent letter, a dead one and one of another kind supersede no letter
     let second_last = of_ada[4];
     assert!(superseded(second_last).await);
     assert!(mark_sent(&db, of_ada[5], after(3)).await);
@@ -520,7 +520,7 @@ async fn a_letter_whose_account_goes_meanwhile_is_nobodys_to_send(db: TestDataba
     let letter = claim_one(&db, NOW).await;
     assert!(holds_lease(&db, &letter, after(1)).await);
     delete(&db, account).await;
-    // the courier sees it before it sends, and what it writes afterwards comes to nothing
+    // the courier checks its lease before it sends, and its later writes have no effect
     assert!(!holds_lease(&db, &letter, after(1)).await);
     assert!(!mark_sent(&db, &letter, after(1)).await);
     assert!(!postpone(&db, &letter, after(9), 1, Some("late")).await);

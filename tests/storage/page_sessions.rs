@@ -1,4 +1,4 @@
-//! Sign-ins at the account page: they end as sessions do.
+//! Tests of sign-ins at the account page, which end as sessions do.
 
 use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, PageSession, PageSessionId, UserAgent};
@@ -19,7 +19,7 @@ on_both_engines! {
     ended_page_sessions_are_purged_by_portions,
 }
 
-/// Signs in at [`NOW`] with the cookie that the test calls `name`.
+/// Signs in at [`NOW`] with the cookie `name`.
 async fn start(
     db: &TestDatabase,
     name: &str,
@@ -95,10 +95,10 @@ async fn r27_a_raised_epoch_or_disabling_ends_page_sessions(db: TestDatabase) {
 
     db.store.write(async |tx| tx.disable_account(bob, NOW).await).await.unwrap();
     assert!(found(&db, "bob", NOW).await.is_none());
-    // whoever lets the person in again revives nothing
+    // to enable the account revives no sign-in
     assert!(db.store.write(async |tx| tx.enable_account(bob).await).await.unwrap());
     assert!(found(&db, "bob", NOW).await.is_none());
-    // and whoever disables the account by hand ends it as well
+    // an account that is disabled by hand in the database ends the sign-in as well
     db.execute("UPDATE accounts SET disabled_at = 1, epoch = 0").await;
     assert!(found(&db, "bob", NOW).await.is_none());
 }

@@ -1,4 +1,5 @@
-//! Two nodes on one database, and people whose sign-ins start on the one while they end on the other.
+//! Two nodes on one database, and people whose sign-ins start on one node while they end on the
+//! other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +22,14 @@ use crate::database::{TestDatabase, email, scope};
 
 pub const NEW_PASSWORD: &str = "a wholly different passphrase";
 
-/// So many rounds, times `TEST_ROUNDS`.
+/// The number of rounds, times `TEST_ROUNDS`.
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 pub fn rounds(usually: usize) -> usize {
     let times = std::env::var("TEST_ROUNDS").ok();
     usually * times.map_or(1, |times| times.parse().unwrap())
 }
 
-/// Gives others a head start of up to `most` reads, so that rounds meet at different points.
+/// Delays its caller by up to `most` reads, so that rounds meet at different points.
 pub async fn dawdle(store: &Store, most: u8) {
     let [random] = Entropy.bytes::<1>();
     for _ in 0..random % (most + 1) {
@@ -37,7 +38,7 @@ pub async fn dawdle(store: &Store, most: u8) {
     }
 }
 
-/// What ends sign-ins.
+/// An operation that ends sign-ins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ender {
     Deletion,
@@ -48,7 +49,7 @@ pub enum Ender {
 }
 
 impl Ender {
-    /// Up to how many reads it may come late: the more, the less it has to do itself.
+    /// The most reads by which the ending may be delayed: more where it has less to do itself.
     fn dawdling(self) -> u8 {
         match self {
             Self::Disabling | Self::SignOutEverywhere => 6,
@@ -58,7 +59,7 @@ impl Ender {
     }
 }
 
-/// What starts them, or lets them go on.
+/// An operation that starts a sign-in or continues one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Starter {
     PasswordGrant,
@@ -66,7 +67,7 @@ pub enum Starter {
     PageSignIn,
 }
 
-/// What a starter was handed.
+/// The result that a starter was handed.
 pub enum Started {
     Tokens(TokenPair),
     Cookie(PageSessionSecret),
@@ -80,26 +81,26 @@ pub struct Nodes {
     pub ending: OAuth,
 }
 
-/// Somebody who is signed in twice, before anything ends.
+/// A person who is signed in twice, before any ending.
 pub struct Person {
     pub id: AccountId,
     pub email: EmailAddress,
-    /// What they change their password from.
+    /// The sign-in that changes the password.
     pub own: TokenPair,
     pub own_cookie: Option<PageSessionSecret>,
     pub other: TokenPair,
-    /// Of a letter with a link to choose a new password.
+    /// The token of a password reset link.
     pub reset: String,
 }
 
-/// How far the ending has come, as others see it.
+/// How far the ending has come, as the other task sees it.
 #[derive(Default)]
 pub struct Progress {
     begun: AtomicBool,
     answered: AtomicBool,
 }
 
-/// What became of a starter, and when it ran.
+/// The result of a starter, and when it ran.
 pub struct Outcome {
     pub started: Started,
     pub answered_before_the_end_began: bool,
@@ -108,7 +109,7 @@ pub struct Outcome {
 
 impl Nodes {
     pub async fn on(db: &TestDatabase) -> Self {
-        // all of it comes from one address, and half of it is refused
+        // all requests come from one address, and half of them are refused
         let toml = "[default.vestibule.limits]\n\
                     failures_per_address = 1000000\nfailures_in_all = 1000000";
         let apps =
@@ -148,14 +149,14 @@ impl Nodes {
         }
     }
 
-    /// After which what has ended on one node has ended on the other as well (R27).
+    /// Advances both clocks by a second: an end on one node then holds on the other as well (R27).
     pub fn let_a_second_pass(&self) {
         for app in &self.apps {
             app.advance(Duration::from_secs(1));
         }
     }
 
-    /// Does both at once, the one on each node.
+    /// Runs both at once, each on its node.
     pub async fn race(&self, ender: Ender, starter: Starter, person: &Arc<Person>) -> Outcome {
         let progress = Arc::new(Progress::default());
         let end = tokio::spawn({
@@ -186,8 +187,8 @@ impl Nodes {
         outcome.unwrap()
     }
 
-    /// Whether what was handed out opens anything: at once on the node that ended it, and within a
-    /// second on the other. Both have to agree.
+    /// Whether the result opens anything: at once on the node that ended it, and within a second on
+    /// the other. Checks that both nodes agree.
     pub async fn opens(&self, started: &Started) -> bool {
         let mut answers = Vec::new();
         for oauth in [&self.ending, &self.starting] {
@@ -271,7 +272,7 @@ pub async fn opens(oauth: &OAuth, access: &str) -> bool {
     }
 }
 
-/// Whether the access token opens anything. Then the refresh token has to work as well, else not.
+/// Whether the access token opens anything. Checks that the refresh token works exactly then.
 pub async fn is_accepted(oauth: &OAuth, pair: &TokenPair) -> bool {
     let opens = opens(oauth, &pair.access.reveal()).await;
     match refresh(oauth, pair).await {
@@ -282,7 +283,7 @@ pub async fn is_accepted(oauth: &OAuth, pair: &TokenPair) -> bool {
     opens
 }
 
-/// Ends the person's sign-ins. Nothing that starts meanwhile may keep it from that.
+/// Ends the person's sign-ins. No concurrent start may prevent that.
 async fn end(oauth: &OAuth, ender: Ender, person: &Person) {
     let (accounts, id, caller) = (&oauth.accounts, person.id, ClientInfo::default());
     let current = Password::new(PASSWORD);
@@ -306,7 +307,7 @@ async fn end(oauth: &OAuth, ender: Ender, person: &Person) {
     }
 }
 
-/// Starts a sign-in, or refreshes one. It may be refused, and nothing else may go wrong.
+/// Starts a sign-in, or refreshes one. A refusal is allowed, and no other error.
 async fn start(oauth: &OAuth, starter: Starter, person: &Person) -> Started {
     match starter {
         Starter::PasswordGrant => match password_grant(oauth, &person.email, PASSWORD).await {

@@ -1,4 +1,5 @@
-//! Whatever ends sign-ins against whatever starts them, at once, again and again (R27).
+//! Race tests: each operation that ends sign-ins against each that starts one, at once and
+//! repeatedly (R27).
 //!
 //! `TEST_ROUNDS=20 cargo test --test storage races` runs twenty times as many rounds.
 
@@ -27,7 +28,7 @@ on_both_engines! {
     r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none,
 }
 
-/// For each starter.
+/// The rounds for each starter.
 const ROUNDS: usize = 100;
 
 async fn r27_deletion_leaves_no_live_token_behind(db: TestDatabase) {
@@ -54,7 +55,7 @@ async fn against_each_starter(db: &TestDatabase, ender: Ender) {
     let nodes = Nodes::on(db).await;
     for starter in [Starter::PasswordGrant, Starter::Refresh, Starter::PageSignIn] {
         let (mut handed_out, mut refused) = (0, 0);
-        // else they did not race; on a busy machine that takes more rounds
+        // otherwise the two did not race; a busy machine takes more rounds
         let has_raced = |handed_out: usize, refused: usize| {
             handed_out > 0 && (refused > 0 || ender == Ender::SignOutEverywhere)
         };
@@ -81,10 +82,10 @@ async fn against_each_starter(db: &TestDatabase, ender: Ender) {
     }
 }
 
-/// What was handed out while the end came.
+/// Checks the tokens that were handed out while the end came.
 async fn check_the_race(nodes: &Nodes, ender: Ender, starter: Starter, outcome: Outcome) {
     let opens = nodes.opens(&outcome.started).await;
-    // whoever reads the account after everybody was signed out may sign in with its password
+    // a sign-in that reads the account after the sign-out everywhere may succeed with its password
     let may_start_anew = ender == Ender::SignOutEverywhere && starter != Starter::Refresh;
     if outcome.answered_before_the_end_began || !may_start_anew {
         assert!(!opens, "{ender:?} left what a {starter:?} had handed out alive");
@@ -95,7 +96,7 @@ async fn check_the_race(nodes: &Nodes, ender: Ender, starter: Starter, outcome: 
     }
 }
 
-/// What was there before, and what can be had from now on.
+/// Checks the earlier tokens, and which sign-ins are possible from now on.
 async fn check_the_end(nodes: &Nodes, ender: Ender, person: &Person) {
     let goes_on = |own: bool| ender == Ender::PasswordChange && own;
     let own = Started::Tokens(person.own.clone());
@@ -122,7 +123,7 @@ async fn r27_a_refresh_of_the_own_session_survives_a_changed_password(db: TestDa
     let nodes = Nodes::on(&db).await;
     for round in 0..rounds(ROUNDS) {
         let person = nodes.person(&format!("ada{round}@example.org")).await;
-        // the session that is refreshed is the one that the change is made from
+        // the refreshed session is the one that the change is made from
         let person = Person { other: person.own.clone(), ..person };
         let person = Arc::new(person);
         let outcome = nodes.race(Ender::PasswordChange, Starter::Refresh, &person).await;
@@ -136,7 +137,7 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
     let (mut made, mut none) = (0, 0);
     for round in 0..rounds(ROUNDS) {
         let address = format!("ada{round}@example.org");
-        // every other time the address has an account, and somebody signs up with it all the same
+        // in every other round the address has an account, and a sign-up waits for it all the same
         let person = match round % 2 {
             0 => Some(nodes.person(&address).await),
             _ => None,
@@ -163,7 +164,7 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
         let present = nodes.ending.accounts.find_named(&named).await.unwrap();
         let present = present.map(|record| record.account.id);
         match activated {
-            // it was made and then deleted, or it is there
+            // the account was made and then deleted, or it exists
             Ok(activated) => {
                 let before = matches!(activated, Activated::Before);
                 assert!(before || deleted.is_none() || present.is_none());
@@ -193,7 +194,7 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
     assert!(none > 0);
 }
 
-/// A sign-up that waits for the address, whoever has it; answers the token of its link.
+/// Makes a sign-up that waits for the address, taken or not; returns the token of its link.
 async fn waiting(oauth: &OAuth, address: &str) -> String {
     let token = LinkToken::new(Entropy.secret());
     let (email, id) = (email(address), SignUpId::new(Entropy.uuid_v7(BEGINNING)));

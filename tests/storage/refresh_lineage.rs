@@ -1,8 +1,8 @@
-//! Many refreshes of one session at once, on two nodes with one database: one lineage (R24), and none
-//! that outlives its end (R27).
+//! Tests of many concurrent refreshes of one session, on two nodes with one database: one lineage
+//! (R24), and no token that outlives the session's end (R27).
 //!
-//! `TEST_ROUNDS=50 cargo test --test storage refresh_lineage` does fifty times as many rounds: ten thousand of
-//! the first.
+//! `TEST_ROUNDS=50 cargo test --test storage refresh_lineage` runs fifty times as many rounds: ten
+//! thousand of the first test.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ on_both_engines! {
 
 const TASKS: usize = 8;
 const ROUNDS: usize = 200;
-/// Each with a person of its own.
+/// The rounds of a test of ends, each with a person of its own.
 const ENDS: usize = 40;
 
 async fn present(
@@ -50,7 +50,8 @@ fn node(nodes: &Nodes, task: usize) -> OAuth {
     if task.is_multiple_of(2) { nodes.starting.clone() } else { nodes.ending.clone() }
 }
 
-/// Eight present the same token, four on each node. When all have answered, the next round begins.
+/// Eight tasks present the same token, four on each node. When all have answers, the next round
+/// begins.
 async fn r24_eight_tasks_in_rounds_are_one_lineage(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
@@ -77,8 +78,8 @@ async fn r24_eight_tasks_in_rounds_are_one_lineage(db: TestDatabase) {
     one_session_is_left(&nodes, &person, &token).await;
 }
 
-/// Nobody waits for anybody, and everybody asks for the scope that they like: whoever is late may be
-/// refused, but nothing else goes wrong, and each token has one successor.
+/// The tasks do not wait for each other, and each asks for a scope of its own. A late task may be
+/// refused, but no other error occurs, and each token has one successor.
 async fn r24_eight_tasks_at_random_are_one_lineage(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
@@ -122,7 +123,8 @@ async fn r24_eight_tasks_at_random_are_one_lineage(db: TestDatabase) {
     one_session_is_left(&nodes, &person, last).await;
 }
 
-/// The person's other sign-in, and the one that went on as `token`.
+/// Checks that the person has two sessions: the other sign-in, and the one that continues as
+/// `token`.
 async fn one_session_is_left(nodes: &Nodes, person: &Person, token: &str) {
     present(&nodes.starting, token, None).await.unwrap();
     assert_eq!(nodes.ending.sessions_of(person.id, None).await.unwrap().sessions.len(), 2);
@@ -131,15 +133,15 @@ async fn one_session_is_left(nodes: &Nodes, person: &Person, token: &str) {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum End {
     Deletion,
-    /// Of the session, by one of its refresh tokens, spent or not.
+    /// Revokes the session, by one of its refresh tokens, spent or not.
     Revocation,
     PasswordChange,
     SignOut,
 }
 
-/// Eight refresh and never stop, or sign in again where the end is one of those, too; in the midst of it the session ends. What is handed out by then, or
-/// afterwards, opens nothing on that node once the end was acknowledged, and a second
-/// later on the other.
+/// Eight tasks refresh without a pause, or sign in again where the end may be a sign-in. Meanwhile
+/// the session ends. Once the end is acknowledged, no token from before or after it opens anything
+/// on that node, and a second later none does on the other.
 async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let ends = [End::Deletion, End::Revocation, End::PasswordChange, End::SignOut];
@@ -158,7 +160,7 @@ async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestData
                 let signs_in = task >= 6 && matches!(end, End::Deletion | End::PasswordChange);
                 tokio::spawn(async move {
                     loop {
-                        // one more after the end, which has to be refused
+                        // one more refresh after the end, which must be refused
                         let is_last = ended.load(Ordering::SeqCst);
                         let token = latest.lock().unwrap().clone();
                         let answer = match signs_in {
@@ -175,7 +177,8 @@ async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestData
                                 handed_out.lock().unwrap().push(pair);
                                 begun.fetch_add(1, Ordering::SeqCst);
                             }
-                            // the password is another one by now, and soon was wrong often enough
+                            // the password has changed by now, and the old one reaches the limit of
+                            // failures
                             Err(
                                 OAuthError::RefreshToken
                                 | OAuthError::WrongPassword
@@ -195,7 +198,7 @@ async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestData
         }
         dawdle(&nodes.ending.store, 4).await;
         do_end(&nodes.ending, end, &person, &latest).await;
-        // acknowledged: from here on nothing of it is alive
+        // the end is acknowledged: from here on no token of the session works
         let by_then = handed_out.lock().unwrap().clone();
         for (access, _) in by_then.iter().rev().take(3) {
             assert!(!opens(&nodes.ending, access).await, "{end:?}: alive after its end");

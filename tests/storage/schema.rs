@@ -1,4 +1,4 @@
-//! Migrations, and what a start does about a schema that is not the program's.
+//! Tests of the migrations, and of a start on a database whose schema is not the program's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,7 +54,7 @@ async fn a_schema_that_lacks_a_migration_is_noticed(db: TestDatabase) {
     assert!(db.store.check().await.is_err());
 }
 
-/// As the next version of the program leaves the schema.
+/// Leaves the schema as the next version of the program would.
 async fn add_migration(db: &TestDatabase, version: i64, description: &str) {
     db.execute(&format!(
         "INSERT INTO _sqlx_migrations
@@ -69,7 +69,7 @@ async fn last_migration(db: &TestDatabase) -> i64 {
     db.integer("SELECT MAX(version) FROM _sqlx_migrations").await.unwrap()
 }
 
-/// A rolling upgrade: the first node of the next version has brought the schema up to date.
+/// A rolling upgrade: the first node of the next version has migrated the schema.
 async fn r56_a_node_goes_on_and_starts_again_while_the_schema_is_ahead(db: TestDatabase) {
     let last = last_migration(&db).await;
     add_migration(&db, last + 1, "something more").await;
@@ -159,7 +159,7 @@ fn both_engines_have_the_same_migrations() {
     assert_eq!(sqlite, migrations("postgres"));
 }
 
-/// Text by file name, blanks aside, with one word for both engines' type of bytes.
+/// The migrations by file name, without blanks, and with one word for both engines' type of bytes.
 fn migrations(engine: &str) -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
     fs::read_dir(folder)

@@ -1,4 +1,5 @@
-//! What a PostgreSQL server has to bring along, and what an operator is told where it does not (F7, F19).
+//! Tests of the requirements on a PostgreSQL server, and of the messages for the operator where one
+//! is not met (F7, F19).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -61,7 +62,7 @@ async fn f19_errors_of_the_server_name_no_line_of_its_source() {
     assert!(error.contains("f19_nowhere") && !error.contains("at line"), "{error}");
 }
 
-/// Answers as pgbouncer does that has not been told to ignore a parameter.
+/// The server answers as pgbouncer does when it is not set to ignore a startup parameter.
 #[tokio::test]
 async fn f19_pgbouncer_that_refuses_a_startup_parameter_is_explained() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -71,7 +72,7 @@ async fn f19_pgbouncer_that_refuses_a_startup_parameter_is_explained() {
             let Ok(mut stream) = stream else { return };
             let mut head = [0; 8];
             while stream.read_exact(&mut head).is_ok() {
-                // an SSLRequest is eight bytes long and nothing more
+                // an SSLRequest is exactly eight bytes long
                 if head[..4] == [0, 0, 0, 8] {
                     stream.write_all(b"N").unwrap();
                     continue;

@@ -1,4 +1,4 @@
-//! Sessions: compare-and-swap of tokens, and everything that ends one.
+//! Tests of sessions: compare-and-swap of tokens, and every operation that ends a session.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn note_use(db: &TestDatabase, id: SessionId, serial: i64, now: Timestamp)
     db.store.write(async |tx| tx.record_session_use(id, serial, now).await).await.unwrap();
 }
 
-/// A session of a new account, and how it stands.
+/// A session of a new account, as stored.
 async fn started(db: &TestDatabase) -> (AccountId, SessionRecord) {
     let account = db.account("ada@example.org").await;
     let id = db.session(account).await;
@@ -118,14 +118,14 @@ async fn r27_nobody_signs_in_to_an_account_that_is_gone_disabled_or_of_a_later_e
     assert_eq!(db.count("sessions").await, 1);
 }
 
-/// Starts a session while `ending` is done to its account and not yet committed; answers its id.
+/// Starts a session while `ending` is done to its account and not yet committed; returns its id.
 async fn sign_in_during(db: &TestDatabase, account: AccountId, ending: Ending) -> SessionId {
     let new = StartingSession::of(account);
     let id = new.id;
     let store = db.store.clone();
     let sign_in = async move || store.write(async |tx| tx.insert_session(&new.row()).await).await;
     match (db.store.engine(), ending) {
-        // the sign-in does not wait for the other transaction: it commits in the midst of it
+        // the sign-in does not wait for the other transaction: it commits in the middle of it
         (Engine::Postgres, Ending::RaisedEpoch) => {
             let ended = db.store.write(async |tx| {
                 tx.raise_epoch(account).await?;
@@ -269,7 +269,8 @@ async fn r24_of_eight_renewals_of_one_read_one_goes_through(db: TestDatabase) {
             let (store, read) = (db.store.clone(), read.clone());
             async move {
                 let number = round * 8 + index + 1;
-                // as a refresh with the predecessor would, every other one leaves the refresh token
+                // every other renewal leaves the refresh token, as a refresh with the predecessor
+                // would
                 let renewal = match (round + index) % 2 {
                     0 => rotating(number, &read.scope, NOW),
                     _ => access_only(number, &read.scope, NOW),
@@ -312,7 +313,7 @@ async fn r27_a_renewal_is_refused_once_the_epoch_was_raised_or_the_account_disab
     let read = db.find_session(new.id).await.unwrap();
     db.store.write(async |tx| tx.disable_account(account, NOW).await).await.unwrap();
     assert!(!db.renew(&read, &rotating(1, &read.scope, NOW)).await);
-    // the epoch alone would have told; so does the instant alone
+    // the epoch alone is enough, and so is the instant alone
     db.execute("UPDATE accounts SET epoch = 1").await;
     assert!(!db.renew(&read, &rotating(1, &read.scope, NOW)).await);
     assert!(!db.renew(&read, &access_only(1, &read.scope, NOW)).await);
@@ -384,7 +385,7 @@ async fn r31_revoking_an_access_token_ends_that_token_alone(db: TestDatabase) {
         assert!(session.is_live(NOW));
         assert_eq!(session.refresh_digest, digest("r1"));
         assert!(db.find_session(bystander).await.unwrap().access_with(&digest("a0")).is_some());
-        // and it can be refreshed
+        // and the session can be refreshed
         assert!(db.renew(&session, &rotating(2, &read.scope, NOW)).await);
     }
 }
@@ -433,7 +434,7 @@ async fn r31_an_unknown_access_token_revokes_nothing(db: TestDatabase) {
     assert!(db.renew(&read, &rotating(1, &read.scope, NOW)).await);
     revoke_access(&db, read.id, "a7").await;
     revoke_access(&db, read.id, "r1").await;
-    // a token is revoked where it belongs, not wherever its digest stands
+    // a token is revoked in its own session only, not in another with the same digest
     revoke_access(&db, other, "a1").await;
     let session = db.find_session(read.id).await.unwrap();
     assert!(session.access_with(&digest("a0")).is_some());
@@ -473,7 +474,7 @@ async fn the_first_use_of_the_live_pair_is_noted(db: TestDatabase) {
     let session = db.find_session(read.id).await.unwrap();
     assert_eq!((session.first_used_at, session.last_used_at), (Some(after(10)), after(20)));
 
-    // a second access token of the live pair tells as well as the first
+    // a second access token of the live pair counts as a use like the first
     assert!(db.renew(&session, &rotating(1, &read.scope, after(30))).await);
     let session = db.find_session(read.id).await.unwrap();
     assert!(db.renew(&session, &access_only(2, &read.scope, after(40))).await);
@@ -494,7 +495,7 @@ async fn the_use_of_an_older_access_token_is_none_of_the_live_pair(db: TestDatab
 async fn a_use_noted_late_does_not_set_the_clock_back(db: TestDatabase) {
     let (_, read) = started(&db).await;
     assert!(db.renew(&read, &rotating(1, &read.scope, after(30))).await);
-    // seen before the renewal, written behind it
+    // a use before the renewal, recorded after it
     note_use(&db, read.id, 0, after(29)).await;
     assert_eq!(db.find_session(read.id).await.unwrap().last_used_at, after(30));
 }
@@ -504,7 +505,7 @@ async fn an_account_sees_its_live_sessions_the_latest_sign_in_first(db: TestData
     let bob = db.account("bob@example.org").await;
     let start = async |account, now: u64, idle: u64, absolute: u64| {
         let new = StartingSession {
-            // an id says when it was made, and the list is in the order of ids
+            // an id tells when it was made, and the list is in the order of ids
             id: SessionId::new(Entropy.uuid_v7(after(now))),
             now: after(now),
             idle_expires_at: after(idle),
@@ -560,7 +561,7 @@ async fn ended_sessions_are_purged_by_portions(db: TestDatabase) {
     assert!(db.find_session(live).await.is_some());
 }
 
-/// Signs in as the use case does, where an account may have 20 sessions.
+/// Signs in as the use case does, with at most 20 sessions per account.
 async fn sign_in_limited(store: &Store, account: AccountId) {
     let new = StartingSession::of(account);
     let signed_in = store.write(async |tx| {
@@ -600,7 +601,7 @@ async fn s11_rows_of_ended_sessions_make_room_first(db: TestDatabase) {
     }
     let latest = db.store.read(async |tx| tx.find_sessions_of(account, None, 1, NOW).await).await;
     let latest = latest.unwrap()[0].id;
-    // used last, and over
+    // the session that was used last has expired
     db.execute(&format!(
         "UPDATE sessions SET idle_expires_at = 1, last_used_at = last_used_at + 9 WHERE id = '{latest}'"
     ))

@@ -1,4 +1,4 @@
-//! Sign-ups: one row for each address, used once.
+//! Tests of sign-ups: one row for each address, used once.
 
 use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{Locale, Name, SignUpId};
@@ -138,7 +138,7 @@ async fn a_repeated_sign_up_says_what_counts_now_and_waits_no_longer(db: TestDat
     assert_eq!(record.sign_up.created_at, NOW);
     assert_eq!(record.sign_up.contested_at, None);
 
-    // it says nothing of itself: what was said stands
+    // the second sign-up names no language, so the first one's stays
     assert!(repeat(&db, id, None, Some("de")).await);
     let record = found(&db, id).await.unwrap();
     assert_eq!(name_of(&record), Some("Countess"));
@@ -185,8 +185,8 @@ async fn forgotten(db: &TestDatabase, address: &str) -> LetterId {
     id
 }
 
-/// Between the request, which does the same for every address, and the courier, which makes the row
-/// say so, no link lets the first password count.
+/// The request does the same for every address, and the courier marks the row later. Between the
+/// two, no link lets the first password count.
 async fn s2_a_request_for_a_new_password_that_waits_contests_the_sign_up(db: TestDatabase) {
     let id = db.sign_up("ada@example.org").await;
     let bystander = db.sign_up("bob@example.org").await;
@@ -199,7 +199,7 @@ async fn s2_a_request_for_a_new_password_that_waits_contests_the_sign_up(db: Tes
     assert_eq!(record.sign_up.contested_at, Some(after(3)));
     assert!(name_of(&record).is_none() && record.sign_up.locale.is_none());
     assert!(!consume(&db, id, false).await);
-    // the letter has left, and what it said stays
+    // the letter has left, and its effect stays
     let (now, address) = (after(9), email("ada@example.org"));
     db.store.write(async |tx| tx.contest_sign_up_of(&address, now).await).await.unwrap();
     let claimed = db.claim(now, 10).await;
@@ -237,8 +237,8 @@ async fn s2_a_request_for_a_new_password_and_a_use_at_once_never_both_count(db: 
     }
 }
 
-/// The statements that remove letters, by file, and what holds where such a letter is a request that
-/// waits. A new one fails the test below until it is decided.
+/// The statements that remove letters, by file, and why each is safe where the letter is a waiting
+/// request. A new statement fails the test below until this list has it.
 const REMOVALS: [(&str, usize, &str); 4] = [
     ("deletions.rs", 2, "the excess of an address: not these; of an account: its own letters"),
     ("deliveries.rs", 1, "a courier drops a letter that it has contested the sign-up for"),
@@ -276,7 +276,7 @@ async fn s2_sign_up_stays_contested_by_whatever_verb_the_waiting_request_is_remo
         assert!(repeat(&db, id, Some("Mallory"), Some("de")).await);
         let account = db.account(&format!("former{address}")).await;
         if verb == 0 {
-            // more than one transaction removes, each older than the request
+            // more letters than one transaction removes, each older than the request
             for _ in 0..1_100 {
                 db.letter(address, NOW).await;
             }

@@ -1,4 +1,4 @@
-//! What only SQLite has: a file, its modes and its pragmas.
+//! Tests of SQLite's own properties: a file, its modes and its pragmas.
 
 use rocket::figment::Figment;
 use rocket_db_pools::Pool as _;
@@ -46,7 +46,7 @@ async fn reading_connections_cannot_write() {
     assert_eq!(db.count("sign_ups").await, 0);
 }
 
-/// A pragma of a connection as the store's pool makes them.
+/// A pragma of a connection from the store's pool.
 async fn pragma_of_the_pool(db: &TestDatabase, pragma: &'static str) -> i64 {
     let figment = Figment::new()
         .merge(("url", &db.url))
@@ -68,7 +68,7 @@ async fn two_processes_that_write_to_one_file_at_once_wait_for_each_other() {
         let store = stores[index % stores.len()].clone();
         async move {
             let new = WaitingSignUp::of(&format!("ada{index}@example.org"));
-            // what was read has to hold still while it is written
+            // rows that the transaction has read must not change until it has written
             let write = store.write(async |tx| {
                 let found = tx.find_sign_up_by_email(&new.email).await?;
                 Ok::<_, StoreError>(found.is_none() && tx.insert_sign_up(&new.row()).await?)
@@ -97,7 +97,7 @@ async fn a_refused_url_is_not_repeated() {
     assert!(!format!("{error} {error:?}").contains("correct-horse"));
 }
 
-/// Whether any file of the database has these bytes in it.
+/// The files of the database that contain these bytes.
 fn holds(db: &TestDatabase, text: &str) -> Vec<String> {
     let folder = std::fs::read_dir(db.folder.as_ref().unwrap().path()).unwrap();
     let files = folder.map(|entry| entry.unwrap());
@@ -113,7 +113,7 @@ async fn f20_nothing_of_a_deleted_account_is_in_any_file_once_the_log_is_emptied
     const ADDRESS: &str = "marked-7f3a@example.org";
     const NAME: &str = "Marked Person 7f3a";
     let db = TestDatabase::sqlite().await;
-    // among others, so that pages are shared
+    // more accounts, so that rows share pages
     for number in 0..50 {
         db.account(&format!("other{number}@example.org")).await;
         db.sign_up(&format!("waiting{number}@example.org")).await;
@@ -160,7 +160,7 @@ async fn f20_a_reader_keeps_the_log_and_writers_wait_for_it_no_longer_than_a_mom
     drop(read);
     drop(reader);
     let emptied = async || db.store.truncate_wal().await.unwrap();
-    // the connection goes a moment after its owner
+    // the connection closes a moment after its owner has gone
     while !emptied().await {
         tokio::task::yield_now().await;
     }

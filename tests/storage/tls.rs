@@ -1,4 +1,4 @@
-//! The way to a PostgreSQL server: over TLS with an authority of one's own, or by a socket file.
+//! Tests of connections to PostgreSQL: over TLS with a private authority, or by a Unix socket.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use vestibule::storage::chain;
 use crate::database::{TestDatabase, open};
 use crate::postgres::{cluster, own_cluster};
 
-/// An authority, and by its word a certificate for this name; answers that of the authority.
+/// Creates an authority and a certificate for this name; returns the authority's certificate.
 fn certify(folder: &Path, name: &str) -> String {
     let key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
@@ -62,7 +62,7 @@ async fn a_socket_file_leads_to_the_server_as_well() {
     let Some(folder) = db.text("SELECT current_setting('unix_socket_directories')").await else {
         return;
     };
-    // its path may be too long for a socket
+    // the folder's path may be too long for a socket
     if folder.is_empty() {
         return;
     }

@@ -1,4 +1,5 @@
-//! Access tokens that are remembered for a second: what has ended opens nothing all the same (R27).
+//! Tests of the token cache, which keeps access tokens for a second: an ended token opens nothing
+//! (R27).
 
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ async fn act(oauth: &OAuth, act: Act, person: &Person) {
         Act::Disable => assert!(accounts.disable(id).await.unwrap()),
         Act::Delete => accounts.delete(id, &current, &caller).await.unwrap(),
         Act::DeleteByOperator => assert!(accounts.delete_by_operator(id).await.unwrap()),
-        // then it is neither the live nor the preceding one
+        // the token is then neither the live nor the preceding one
         Act::RefreshTwice => {
             let next = refresh(oauth, other).await.unwrap();
             assert!(opens(oauth, other).await, "the preceding one is still good");
@@ -110,7 +111,7 @@ async fn r27_a_token_that_is_remembered_dies_with_every_act_that_ends_it(db: Tes
         assert!(opens(oauth, &person.other).await);
         act(oauth, what, &person).await;
         assert!(!opens(oauth, &person.other).await, "{what:?}");
-        // the account's own session goes on with its new password
+        // the account's own session continues with its new password
         if matches!(what, Act::ChangePassword | Act::SignOut | Act::RevokeAccess) {
             assert!(opens(oauth, &person.own).await, "{what:?}");
         }
@@ -143,7 +144,7 @@ async fn r27_what_ends_elsewhere_is_over_within_a_second(db: TestDatabase) {
         let still_opens = opens(oauth, &person.own).await;
         nodes.let_a_second_pass();
         assert!(!opens(oauth, &person.own).await, "a second later");
-        // else it was over because this machine is slow
+        // otherwise the entry has expired because the machine is slow
         if oauth.clock.instant().duration_since(began) < SECOND {
             assert!(still_opens, "nothing was remembered");
             return;
@@ -163,7 +164,7 @@ async fn r27_a_clock_that_is_set_back_prolongs_nothing(db: TestDatabase) {
     app.step_back(Duration::from_millis(1));
     assert!(!opens(app.oauth(), &pair).await, "from the future");
 
-    // what the janitor has removed does not come back with the time
+    // the clock may step back: a purged session does not come back
     let pair = password_grant(app.oauth(), &email, PASSWORD).await.unwrap();
     let days = Duration::from_secs(100 * 86_400);
     assert!(opens(app.oauth(), &pair).await);
@@ -177,7 +178,7 @@ async fn r27_a_token_of_the_same_session_is_not_taken_for_the_remembered_one(db:
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
     assert!(opens(&nodes.ending, &person.own).await);
-    // issued on another node, of which this one is not told
+    // issued on another node, which does not tell this one
     let request = RefreshGrant {
         client: web(),
         refresh_token: person.own.refresh.as_ref().unwrap().reveal().into(),

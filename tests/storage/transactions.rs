@@ -1,4 +1,4 @@
-//! `read` and `write`: all or nothing, however a write ends.
+//! Tests of `read` and `write`: all or nothing, for every way in which a write ends.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ async fn assert_empty(db: &TestDatabase) {
     assert_eq!(db.count("outbox").await, 0);
 }
 
-/// That the store's connections are in order: one after another, each can write and read.
+/// Checks the store's connections: one after another, each can write and read.
 async fn assert_usable(db: &TestDatabase, address: &str) {
     let id = db.sign_up(address).await;
     let found = db.store.read(async |tx| tx.find_sign_up(id).await).await.unwrap();
@@ -121,13 +121,13 @@ async fn a_write_that_waits_forever_leaves_no_trace_when_dropped(db: TestDatabas
 }
 
 async fn a_write_dropped_at_any_point_happened_wholly_or_not_at_all(db: TestDatabase) {
-    // which point a poll ends at is up to the threads, so each is tried more than once
+    // the threads decide where a poll ends, so each point is tried several times
     for pass in 0..5 {
         for polls in 0.. {
             let new = WaitingSignUp::of(&format!("ada{pass}-{polls}@example.org"));
             let write = db.store.write(async |tx| sign_up_with_letter(tx, &new).await);
             let outcome = cut_short(polls, write).await;
-            // the next writer comes before anybody has tidied up
+            // the next writer comes before any cleanup
             assert_usable(&db, "bob@example.org").await;
             let (sign_ups, letters) = (db.count("sign_ups").await, db.count("outbox").await);
             assert_eq!(sign_ups, letters, "dropped at its poll {polls}");
@@ -146,7 +146,7 @@ async fn dropped_writes_among_others_lose_nothing(db: TestDatabase) {
         async move {
             let new = WaitingSignUp::of(&format!("ada{index}@example.org"));
             let write = store.write(async |tx| sign_up_with_letter(tx, &new).await);
-            // every third runs to its end
+            // every third write runs to its end
             let polls = if index % 3 == 0 { usize::MAX } else { index / 12 };
             (new.email.clone(), cut_short(polls, write).await)
         }
@@ -180,7 +180,7 @@ async fn work_that_nobody_waits_for_gives_way(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let behind = async || db.store.write_best_effort(async |tx| tx.raise_epoch(id).await).await;
     assert!(behind().await.unwrap());
-    // on SQLite writers take turns, whoever they are
+    // on SQLite writers take turns, whether or not they touch the same rows
     if *db.store.engine() == Engine::Postgres {
         let tried = db.store.write(async |tx| {
             assert!(tx.lock_account(id).await?);
@@ -207,8 +207,8 @@ async fn r28_what_was_written_is_there_after_a_restart(db: TestDatabase) {
     drop(folder);
 }
 
-/// Two that take the same rows in opposite order: PostgreSQL undoes one of them. On SQLite they take
-/// turns.
+/// Two writes take the same rows in opposite order: PostgreSQL rolls one of them back. On SQLite
+/// they take turns.
 async fn r52_a_write_that_others_undid_is_done_again_and_counts_once(db: TestDatabase) {
     let [first, second] =
         [db.account("ada@example.org").await, db.account("bob@example.org").await];

@@ -1,4 +1,4 @@
-//! Values go in and come out the same on both engines.
+//! Tests of values: each comes out as it went in, on both engines.
 
 use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, Locale, Name, UserAgent};
@@ -21,7 +21,8 @@ on_both_engines! {
 
 const POLYGLOT: &str = "Zoë Ångström 李 \u{5d0}\u{5d1} 🦀 e\u{301}";
 
-/// A sign-up, an account, a session and a letter with this name, and the name that each gave back.
+/// Stores a sign-up, an account, a session and a letter with this name, and checks each name on
+/// reading.
 async fn round_trip(db: &TestDatabase, text: &str) {
     let name = Name::parse(text).unwrap().unwrap();
     let user_agent = UserAgent::parse(text).unwrap();
@@ -143,14 +144,14 @@ async fn every_byte_of_a_salt_survives(db: TestDatabase) {
     }
 }
 
-/// PostgreSQL refuses a NUL in a text and SQLite keeps it, so none may come that far.
+/// PostgreSQL refuses a NUL in a text and SQLite keeps it, so none may reach storage.
 async fn no_text_from_outside_can_hold_a_nul(db: TestDatabase) {
     assert!(Name::parse("A\0da").is_err());
     assert!(Locale::parse("e\0n").is_err());
     assert!("we\0b".parse::<vestibule::model::ClientId>().is_err());
     assert!("re\0ad".parse::<vestibule::model::Scope>().is_err());
     assert!(vestibule::model::EmailAddress::parse("a\0da@example.org").is_err());
-    // kept without it
+    // stored without the NUL
     let user_agent = UserAgent::parse("Fire\0fox").unwrap();
     let waiting = WaitingSignUp::of("ada@example.org");
     let new = NewSignUp { user_agent: Some(&user_agent), ..waiting.row() };
