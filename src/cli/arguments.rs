@@ -1,14 +1,15 @@
-//! Secrets among the arguments. Every user of the machine can read the arguments of a process, and
-//! shells keep them, so a command with a secret among them is refused, before anything of it is
-//! repeated in a message.
+//! Check for secrets among the arguments.
+//!
+//! A command with a secret among its arguments is refused before any message repeats them. Every
+//! user of the machine can read the arguments of a process, and shells keep them.
 
 use std::ffi::OsString;
 
 use url::Url;
 use vestibule::model::{is_like_access_token, is_like_refresh_token};
 
-/// The names of options that no command has, since their values would be secrets, and how a command
-/// is told instead.
+/// Options that no command has because their values would be secrets, each with the right way to
+/// pass the value.
 const OPTIONS: [(&str, &str); 6] = [
     ("--password", "`account create --password-stdin` reads the password from standard input"),
     ("--new-password", "`account create --password-stdin` reads the password from standard input"),
@@ -30,17 +31,16 @@ const OPTIONS: [(&str, &str); 6] = [
     ),
 ];
 
-/// How a command is told a URL with a password in it.
+/// The right way to pass a URL with a password in it.
 const URL: &str = "write the URL into a file that only you can read, and name the file: \
      `--from-file`, `--to-file`, where /dev/stdin is standard input; or put the URL of the settings \
      into the environment, as DATABASE_URL or VESTIBULE_MAIL__SMTP_URL, or into a file that \
      DATABASE_URL_FILE or VESTIBULE_MAIL__SMTP_URL_FILE names";
 
-/// The length of what tokens begin with.
+/// Length of the prefix of tokens.
 const TOKEN_PREFIX: usize = 4;
 
-/// What is wrong with the arguments, with the way to say the same without a secret among them; `None`
-/// if nothing is.
+/// How to pass the first secret among the arguments safely; `None` if they contain no secret.
 pub fn secret_among(arguments: impl Iterator<Item = OsString>) -> Option<&'static str> {
     arguments.skip(1).find_map(|argument| {
         let argument = argument.to_string_lossy();
@@ -58,12 +58,13 @@ pub fn secret_among(arguments: impl Iterator<Item = OsString>) -> Option<&'stati
     })
 }
 
-/// Whether this is a token of this service, or most of one.
+/// Whether the text is a token of this service, or most of one.
 fn is_token(text: &str) -> bool {
     (is_like_access_token(text) || is_like_refresh_token(text)) && text.len() > TOKEN_PREFIX + 16
 }
 
-/// Whether this is a URL with a password before its host, or in its query, as PostgreSQL takes it.
+/// Whether the text is a URL with a password before its host, or in its query, where PostgreSQL
+/// accepts one.
 fn has_password(text: &str) -> bool {
     if !text.contains("://") {
         return false;
@@ -73,7 +74,7 @@ fn has_password(text: &str) -> bool {
         .any(|(name, value)| name.eq_ignore_ascii_case("password") && !value.is_empty());
     let before_host = match Url::parse(text) {
         Ok(url) => url.password().is_some(),
-        // with a character in the password that should be percent-encoded
+        // a character in the password is not percent-encoded
         Err(_) => {
             let rest = text.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
             rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))

@@ -1,5 +1,5 @@
-//! What the commands about people have in common: the use cases, on the database that a service may
-//! be at work on, and how accounts are shown.
+//! Shared parts of the operator's commands: the use cases on a database that a service may use at
+//! the same time, paged lists, and the output of accounts.
 
 use std::fmt::Display;
 
@@ -15,10 +15,10 @@ use vestibule::{Hashing, OperatorError, accounts_for_operator, oauth_for_operato
 use super::listing::{Listed, Listing, PAGE};
 use super::{CommandError, logging};
 
-/// So much of a browser's name is shown that is not known here.
+/// Number of characters to show of an unknown browser's `User-Agent`.
 const MAX_UNKNOWN_BROWSER: usize = 40;
 
-/// How many are listed, and from where on.
+/// Filter and length of a list.
 #[derive(clap::Args)]
 pub struct ListOptions {
     /// Only those whose address holds this
@@ -31,7 +31,7 @@ pub struct ListOptions {
 }
 
 impl ListOptions {
-    /// The pages of a list of such items behind `after`; `id` is what the next page goes on behind.
+    /// The pages of a list behind `after`; `id` returns the id from which the next page continues.
     pub fn pages<T: Listed<N>, Id: Copy + Display, const N: usize>(
         &self,
         json: bool,
@@ -43,7 +43,7 @@ impl ListOptions {
     }
 }
 
-/// Prints up to so many items page by page.
+/// Prints a list of limited length page by page.
 pub struct Pages<T, Id, const N: usize> {
     listing: Listing<N>,
     left: usize,
@@ -53,14 +53,15 @@ pub struct Pages<T, Id, const N: usize> {
 }
 
 impl<T: Listed<N>, Id: Copy + Display, const N: usize> Pages<T, Id, N> {
-    /// Behind which item to read how many, if another page is wanted.
+    /// The item to continue from and the number of items to read; `None` if no further page is
+    /// needed.
     pub fn wanted(&self) -> Option<(Option<Id>, i64)> {
         let wanted = i64::try_from(self.left.min(PAGE)).unwrap_or(i64::MAX);
-        // one more than is shown tells whether there is more
+        // one item more than the page shows whether there are further items
         (!self.is_over).then_some((self.after, wanted + 1))
     }
 
-    /// Prints what was read.
+    /// Prints the items that were read.
     pub fn print(&mut self, found: impl IntoIterator<Item: Into<T>>) -> Result<(), CommandError> {
         let mut found: Vec<T> = found.into_iter().map(Into::into).collect();
         let wanted = self.left.min(PAGE);
@@ -73,13 +74,13 @@ impl<T: Listed<N>, Id: Copy + Display, const N: usize> Pages<T, Id, N> {
         Ok(())
     }
 
-    /// Prints the end, and how to go on where there is more.
+    /// Prints the end of the list, and how to continue if there are further items.
     pub fn end(self) -> Result<(), CommandError> {
         self.listing.end_before(self.after)
     }
 }
 
-/// An account as the operator sees it; its members are documented in `docs/operating.md`.
+/// An account for the operator; `docs/operating.md` documents its members.
 #[derive(Serialize)]
 pub struct ShownAccount {
     pub id: AccountId,
@@ -133,13 +134,13 @@ pub fn as_text<S: serde::Serializer>(
     serializer.collect_str(value)
 }
 
-/// Opens the database beside the service.
+/// Opens the database for a command, beside the service.
 pub async fn open(figment: &Figment, hashing: Hashing) -> Result<Accounts, CommandError> {
     logging::start_for_command();
     Ok(accounts_for_operator(figment, hashing).await?)
 }
 
-/// The same for clients and tokens.
+/// The same for commands on clients and tokens.
 pub async fn open_oauth(figment: &Figment) -> Result<OAuth, CommandError> {
     logging::start_for_command();
     Ok(oauth_for_operator(figment).await?)
@@ -168,7 +169,7 @@ pub fn or_dash(value: Option<impl Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// A browser by the name that people know it by; else the beginning of what it says of itself.
+/// The common name of a browser, or the beginning of its `User-Agent` if the browser is unknown.
 pub fn browser(user_agent: Option<&UserAgent>) -> String {
     or_dash(user_agent.map(|agent| {
         let raw = || agent.as_str().chars().take(MAX_UNKNOWN_BROWSER).collect();

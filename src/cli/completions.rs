@@ -1,4 +1,4 @@
-//! `vestibule completions …`: for shells, which complete what is typed.
+//! `vestibule completions …`: scripts that let shells complete the commands.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use super::{Arguments, CommandError, say};
 
 pub fn run(shell: Shell) -> Result<(), CommandError> {
-    // into memory first: what writes it takes a closed pipe for a failure
+    // into memory first: clap_complete treats a closed pipe as a failure
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "vestibule", &mut script);
     say(String::from_utf8_lossy(&script).trim_end())

@@ -1,4 +1,4 @@
-//! `vestibule config`
+//! `vestibule config`: prints the settings in force.
 
 use figment::Figment;
 use vestibule::config::report;

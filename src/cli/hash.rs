@@ -1,4 +1,4 @@
-//! `vestibule hash …`
+//! `vestibule hash …`: calibrates the costs of password hashes.
 
 use std::num::NonZeroUsize;
 
@@ -35,20 +35,20 @@ enum HashCommand {
     },
 }
 
-/// What is recommended; its members are documented in `docs/operating.md`.
+/// Recommended costs; `docs/operating.md` documents the members.
 #[derive(Serialize)]
 struct Recommended {
     memory_kib: u32,
     iterations: u32,
     parallelism: u32,
     slots: usize,
-    /// Of one hash while every slot is at work.
+    /// Time of one hash while every slot is busy.
     hash_ms: f64,
-    /// By all slots together.
+    /// Rate of all slots together.
     hashes_per_second: f64,
-    /// By all slots together, for good.
+    /// Memory that all slots together hold permanently.
     memory_held_kib: u64,
-    /// Whether the target was met. The floor is recommended even where it takes longer.
+    /// Whether the target was met. The minimum costs are recommended even if they take longer.
     within_target: bool,
 }
 

@@ -1,4 +1,5 @@
-//! `vestibule health`: for container engines, which have no other client at hand.
+//! `vestibule health`: readiness check for container engines, whose images contain no other HTTP
+//! client.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -25,7 +26,7 @@ pub fn run(figment: &Figment) -> Result<(), CommandError> {
             }
         };
         if has_tls {
-            // without a TLS client here, that it listens is all that can be said
+            // the program has no TLS client, so it can only report that the service listens
             return say("listening");
         }
         let answer = ask(stream);
@@ -38,8 +39,8 @@ pub fn run(figment: &Figment) -> Result<(), CommandError> {
     Err(CommandError::Failed(problems.join("; ")))
 }
 
-/// Where a service on this machine is found that listens at `address`. One at `::` may take IPv6 alone
-/// (net.ipv6.bindv6only), or the machine may have no `::1`.
+/// Addresses at which this machine reaches a service that listens at `address`. A service at `::`
+/// may accept IPv6 only (net.ipv6.bindv6only), and the machine may have no `::1`.
 fn reachable_at(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);

@@ -1,5 +1,5 @@
-//! Secrets that a command is told: from standard input, since arguments can be seen by everybody on the
-//! machine, and are kept by shells.
+//! Secrets from standard input. Arguments would not do: every user of the machine can read them,
+//! and shells keep them.
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
 
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 
 use super::{CommandError, complain};
 
-/// Longer than any password or token that is taken, in bytes.
+/// In bytes; longer than any password or token.
 const MAX_LINE_LENGTH: u64 = 4_096;
 
-/// The first line of standard input, without its end. `what` tells whoever types it.
+/// The first line of standard input, without its line end. On a terminal, a prompt asks for `what`.
 pub fn first_line(what: &str) -> Result<Zeroizing<String>, CommandError> {
     let input = std::io::stdin();
     if input.is_terminal() {

@@ -1,4 +1,5 @@
-//! A list that is printed page by page, as a table or as one JSON document: no list is held as a whole.
+//! Lists that are printed page by page, as a table or as one JSON document. A list is never in
+//! memory as a whole.
 
 use std::fmt::Display;
 
@@ -9,22 +10,22 @@ use super::common::failed;
 use super::output::say_part;
 use super::table::Table;
 
-/// Items that are read and printed at a time.
+/// Number of items to read and print at a time.
 pub const PAGE: usize = 500;
 
-/// An item of a list, as a row of a table with `N` columns and as a JSON object.
+/// An item of a list: a row of a table with `N` columns, and a JSON object.
 pub trait Listed<const N: usize>: Serialize {
-    /// What stands above the columns.
+    /// The heads of the columns.
     const HEAD: [&'static str; N];
-    /// The list, as a member of the JSON document.
+    /// Name of the list's member in the JSON document.
     const MEMBER: &'static str;
-    /// What the items are called.
+    /// Name of the items, in the plural.
     const NAME: &'static str;
 
     fn row(&self) -> [String; N];
 }
 
-/// A list of which a part is printed.
+/// A list that is printed in part.
 pub struct Listing<const N: usize> {
     json: bool,
     table: Table<N>,
@@ -39,7 +40,7 @@ impl<const N: usize> Listing<N> {
         Self { json, table: Table::new(T::HEAD), member: T::MEMBER, name: T::NAME, count: 0 }
     }
 
-    /// Prints further items. `false` if the reader has seen enough.
+    /// Prints further items. `false` if the reader has closed its pipe.
     pub fn print<T: Listed<N>>(&mut self, items: &[T]) -> Result<bool, CommandError> {
         say_part(&self.text_of(items)?)
     }
@@ -74,12 +75,12 @@ impl<const N: usize> Listing<N> {
         format!("{{\n  \"{}\": [", self.member)
     }
 
-    /// Prints the end of a list that is whole.
+    /// Prints the end of a complete list.
     pub fn end(self) -> Result<(), CommandError> {
         say_part(&self.ending("", "")).map(|_| ())
     }
 
-    /// Prints the end of a list that goes on behind `next`, if there is more.
+    /// Prints the end of a list; if there are further items, `next` is the item to continue from.
     pub fn end_before(self, next: Option<impl Display>) -> Result<(), CommandError> {
         say_part(&self.ending_before(next)).map(|_| ())
     }
@@ -129,7 +130,7 @@ mod tests {
     const PETS: [Pet; 3] =
         [Pet { id: 1, name: "a\n\"b" }, Pet { id: 20, name: "" }, Pet { id: 3, name: "c" }];
 
-    /// What is printed of the pets in pages of so many, before the end.
+    /// The output for the pets in pages of this size, without the end.
     fn printed(json: bool, pets: &[Pet], page: usize) -> (Listing<2>, String) {
         let mut listing = Listing::of::<Pet>(json);
         let pages = pets.chunks(page).map(|page| listing.text_of(page).unwrap());

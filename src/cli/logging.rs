@@ -1,5 +1,7 @@
-//! The log of the service: text on a terminal, JSON otherwise; and panics as lines of it. Beside a
-//! command it is only what goes wrong.
+//! Logging of the program.
+//!
+//! The service logs text to a terminal, and JSON otherwise; a panic is a line of the log. Other
+//! commands log warnings only.
 
 use std::any::Any;
 use std::io::IsTerminal;
@@ -21,20 +23,20 @@ pub fn start(settings: &LogSettings, figment: &Figment) -> Result<(), SettingErr
         LogFormat::Json => true,
     };
     let lines = fmt::layer().with_ansi(is_terminal);
-    // an error here is another subscriber, and then that one logs
+    // an error here means that another subscriber is installed, which then logs
     let _ = if json {
         let lines = lines.json().flatten_event(true).with_current_span(false);
         registry().with(lines).with(filter).try_init()
     } else {
         registry().with(lines).with(filter).try_init()
     };
-    // an error here is another logger, and then that one hears Rocket
+    // an error here means that another logger is installed, which then gets Rocket's log
     let _ = log::set_boxed_logger(Box::new(NoopLogger));
     log_panics();
     Ok(())
 }
 
-/// Reads what is logged.
+/// Parses the filter in the settings.
 pub fn check(settings: &LogSettings, figment: &Figment) -> Result<Targets, SettingError> {
     filter(&settings.level).ok_or_else(|| {
         let wanted = "expected error, warn, info, debug, or a filter such as info,sqlx=warn";
@@ -42,7 +44,8 @@ pub fn check(settings: &LogSettings, figment: &Figment) -> Result<Targets, Setti
     })
 }
 
-/// Starts logging beside a command: warnings, on standard error, away from what was asked for.
+/// Starts logging for a command other than `serve`: warnings, on standard error, separate from the
+/// result.
 pub fn start_for_command() {
     let _ = fmt()
         .with_max_level(tracing::Level::WARN)
@@ -52,8 +55,8 @@ pub fn start_for_command() {
     let _ = log::set_boxed_logger(Box::new(NoopLogger));
 }
 
-/// Levels, for all or for a target each, between commas. `None` for anything else: what is misspelt
-/// would hear nothing.
+/// Parses a filter: levels between commas, each for all targets or for one target. `None` for any
+/// other text, because a misspelt filter would log nothing.
 fn filter(level: &str) -> Option<Targets> {
     let mut filter = Targets::new();
     for part in level.split(',').map(str::trim) {
@@ -72,8 +75,8 @@ fn filter(level: &str) -> Option<Targets> {
     Some(filter)
 }
 
-/// A panic is a line in the log that says where. What it says is left out unless it is a constant:
-/// it may have been made of somebody's data.
+/// Logs a panic as one line with its place. The message is included only if it is a constant,
+/// because it may contain personal data otherwise.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -85,8 +88,8 @@ fn constant(payload: &dyn Any) -> &'static str {
     payload.downcast_ref::<&'static str>().copied().unwrap_or_default()
 }
 
-/// Hears what is logged with the `log` crate, and that is Rocket: it repeats whole URIs, and there
-/// are tokens in links; and a line for each refused guard, which anybody can cause.
+/// Drops the records of the `log` crate, which are Rocket's. Rocket logs whole URIs, and links
+/// contain tokens. Rocket also logs a line for each refused guard, which any client can cause.
 struct NoopLogger;
 
 impl log::Log for NoopLogger {

@@ -1,4 +1,4 @@
-//! `vestibule migrate`
+//! `vestibule migrate`: migrates the database's schema.
 
 use figment::Figment;
 use vestibule::storage::{Store, chain};

@@ -1,4 +1,4 @@
-//! The subcommands, one file each.
+//! The command line: one file for each subcommand.
 
 mod account;
 mod arguments;
@@ -72,27 +72,27 @@ enum Command {
     Completions { shell: Shell },
 }
 
-/// Why a command failed: one message for people, on standard error.
+/// Why a command failed: one message for the operator, on standard error.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     #[error("{0}")]
     Setting(#[from] SettingError),
     #[error("{0}")]
     Failed(String),
-    /// The reasons were logged.
+    /// The reasons are in the log.
     #[error("the service did not start")]
     NotStarted,
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
     #[error("nothing has changed: cannot write to standard output: {0}")]
     NotShown(#[source] io::Error),
-    /// What was not complete by then was undone.
+    /// Work that was not complete was rolled back.
     #[error("interrupted; what was not complete is undone")]
     Interrupted { signal: u8 },
 }
 
 impl CommandError {
-    /// 1, or what shells say of a command that a signal has ended.
+    /// 1, or the code by which shells report that a signal ended the command.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Interrupted { signal } => ExitCode::from(128_u8.saturating_add(*signal)),
@@ -101,10 +101,10 @@ impl CommandError {
     }
 }
 
-/// What shells expect of a command that was called in a wrong way.
+/// The exit code that shells expect for wrong arguments.
 const USAGE: u8 = 2;
 
-/// Runs the command that the program was called with.
+/// Runs the command in the program's arguments.
 pub fn run() -> ExitCode {
     if let Some(instead) = arguments::secret_among(std::env::args_os()) {
         complain(&format!(
@@ -119,7 +119,7 @@ pub fn run() -> ExitCode {
     };
     let figment = layers(rocket_defaults()).map_err(CommandError::from);
     let outcome = figment.and_then(|figment| {
-        // `config` shows the settings before it complains of them
+        // `config` shows the settings before it reports errors in them
         if !matches!(command, Command::Config) {
             check_rocket(&figment)?;
         }
@@ -134,7 +134,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Says what the parser of the arguments has to say: help and version, or what is wrong with them.
+/// Prints the answer of the argument parser: help, version, or an error in the arguments.
 fn tell(answer: &clap::Error) -> ExitCode {
     match answer.print().and_then(|()| io::stdout().flush()) {
         Err(error) if !answer.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
@@ -146,8 +146,8 @@ fn tell(answer: &clap::Error) -> ExitCode {
     }
 }
 
-/// Checks Rocket's part of the settings. Rocket's runtime reads it once more, without the defaults of this
-/// program, and would panic.
+/// Checks Rocket's part of the settings. Rocket's runtime reads it again, without this program's
+/// defaults, and would panic on an error.
 fn check_rocket(figment: &Figment) -> Result<(), CommandError> {
     check_rocket_keys(figment)?;
     rocket::Config::try_from(rocket::Config::figment())
@@ -173,7 +173,7 @@ fn carry_out(command: Command, figment: Figment) -> Result<(), CommandError> {
     }
 }
 
-/// Says on standard error why a command failed; where that is closed, nothing else can be done.
+/// Prints on standard error why a command failed. An error of standard error is ignored.
 fn complain(error: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "vestibule: {error}");
 }

@@ -1,6 +1,7 @@
-//! Running a command on a database: however the command ends, by a signal too, the connections are
-//! closed. On SQLite the last one to close moves the write-ahead log into the file, which is whole by
-//! itself then.
+//! Runs a command on an open database, and closes the connections at its end.
+//!
+//! This includes an end by a signal. On SQLite, the last connection to close moves the write-ahead
+//! log into the database file, so that the file is complete by itself.
 
 use vestibule::accounts::Accounts;
 use vestibule::mail::OutboxAdmin;
@@ -9,9 +10,9 @@ use vestibule::storage::Store;
 
 use super::{CommandError, signals};
 
-/// What a command works with: a store, and what is around it.
+/// A value with an open store, on which commands run.
 pub trait OnDatabase {
-    /// The connections.
+    /// The store whose connections are closed at the end.
     fn store(&self) -> &Store;
 }
 
@@ -39,7 +40,7 @@ impl OnDatabase for OutboxAdmin {
     }
 }
 
-/// Runs `work` on what was opened, and closes the database whatever comes of it.
+/// Runs `work`, and closes the database after success and after failure.
 pub async fn run<Opened: OnDatabase>(
     opened: Opened,
     work: impl AsyncFnOnce(&Opened) -> Result<(), CommandError>,
@@ -49,8 +50,8 @@ pub async fn run<Opened: OnDatabase>(
     outcome
 }
 
-/// Runs `work` to its end, or until a signal asks for an end: then `work` is dropped, and a transaction
-/// of it is undone.
+/// Runs `work` to its end, or until a signal asks the process to end. Then `work` is dropped, and
+/// its transaction is rolled back.
 pub async fn until_asked_to_end(
     work: impl Future<Output = Result<(), CommandError>>,
 ) -> Result<(), CommandError> {

@@ -1,7 +1,8 @@
-//! Standard output, and how a command answers: one JSON document and nothing else, or words.
+//! Standard output: prints a command's result as words, or as one JSON document and nothing else.
 //!
-//! An error of standard output is an error of the command. Where a reader closes its pipe it has seen
-//! enough, and that is none; but a secret that no reader got is lost, so [`show_once`] counts that too.
+//! An error of standard output is an error of the command, except that a reader may close its pipe
+//! when it has seen enough. For secrets, [`show_once`] treats a closed pipe as an error too: a
+//! secret without a reader is lost.
 
 use std::io::{self, ErrorKind, Write as _};
 
@@ -10,12 +11,12 @@ use serde::Serialize;
 use super::CommandError;
 use super::common::failed;
 
-/// Prints a line, or several.
+/// Prints one line or several.
 pub fn say(text: &str) -> Result<(), CommandError> {
     say_part(&format!("{text}\n")).map(|_| ())
 }
 
-/// Prints a part of what a command says. `false` if the reader has seen enough.
+/// Prints a part of the output. `false` if the reader has closed its pipe.
 pub fn say_part(text: &str) -> Result<bool, CommandError> {
     match print(text) {
         Ok(()) => Ok(true),
@@ -24,7 +25,7 @@ pub fn say_part(text: &str) -> Result<bool, CommandError> {
     }
 }
 
-/// Prints what came of a command.
+/// Prints the result of a command.
 pub fn answer<T: Serialize>(
     json: bool,
     outcome: &T,
@@ -33,8 +34,9 @@ pub fn answer<T: Serialize>(
     say(&in_form(json, outcome, words)?)
 }
 
-/// Prints a secret that is shown this once, before it counts: all of it is written, and on the disk
-/// where standard output is a file, or this fails and the caller changes nothing.
+/// Prints a secret that is shown only once, before the caller stores it. Success means that all of
+/// it is written, and is on the disk if standard output is a file. On an error the caller changes
+/// nothing.
 pub fn show_once<T: Serialize>(
     json: bool,
     outcome: &T,
@@ -65,8 +67,8 @@ fn print(text: &str) -> io::Result<()> {
     output.flush()
 }
 
-/// Whether standard output is the null device, which is also what the runtime puts in the place of a
-/// closed one.
+/// Whether standard output is the null device. The runtime also opens the null device in place of a
+/// closed standard output.
 #[cfg(unix)]
 fn goes_nowhere() -> io::Result<bool> {
     use std::fs::File;
@@ -83,7 +85,7 @@ fn goes_nowhere() -> io::Result<bool> {
     Ok(false)
 }
 
-/// Some file systems find out only now that they have no room.
+/// Flushes a file to the disk. Some file systems report only now that they are full.
 #[cfg(unix)]
 fn sync() -> io::Result<()> {
     use std::fs::File;

@@ -1,4 +1,4 @@
-//! `vestibule serve`
+//! `vestibule serve`: runs the service.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
     let parts = rocket.state::<Store>().cloned().zip(rocket.state::<OAuth>().cloned());
     let outcome = launch(rocket, &endpoint).await;
     if let Some((store, oauth)) = parts {
-        // of the requests that were answered last
+        // records the last use of sessions for the last requests
         if let Err(error) = oauth.flush_activity().await {
             tracing::warn!(error = chain(&error), "the use of sessions was not noted");
         }
@@ -46,12 +46,12 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
     outcome
 }
 
-/// Serves until the end, good or bad.
+/// Serves until the server stops, or fails.
 async fn launch(rocket: Rocket<Ignite>, endpoint: &str) -> Result<(), CommandError> {
     match rocket.launch().await {
         Ok(_) => tracing::info!("stopped"),
         Err(error) => match error.kind() {
-            // what was still under way after the grace period was cut off
+            // requests that had not ended after the grace period were aborted
             ErrorKind::Shutdown(..) => tracing::warn!("stopped with requests outstanding"),
             ErrorKind::Bind(cause) => {
                 return Err(CommandError::Failed(format!(
@@ -68,8 +68,11 @@ fn readiness(rocket: &Rocket<Ignite>) -> Readiness {
     rocket.state::<Readiness>().cloned().unwrap_or_default()
 }
 
-/// Hears SIGTERM and SIGINT: first not ready, then, after the delay or at a second signal, not
-/// listening; what was accepted is answered.
+/// Shuts the service down after SIGTERM, SIGINT or SIGHUP.
+///
+/// 1. The service reports "not ready".
+/// 2. After `delay`, or at a second signal, it stops listening.
+/// 3. It answers the requests that it has accepted.
 async fn stop_on_signal(
     shutdown: Shutdown,
     readiness: Readiness,
@@ -90,7 +93,8 @@ async fn stop_on_signal(
     shutdown.notify();
 }
 
-/// Rocket's errors panic when nobody has looked at them.
+/// The error for the operator. Reading its kind also keeps Rocket's error from panicking when it is
+/// dropped.
 fn explain(error: rocket::Error) -> CommandError {
     match error.kind() {
         ErrorKind::Config(cause) => CommandError::Failed(format!("setting: {cause}")),
@@ -100,7 +104,7 @@ fn explain(error: rocket::Error) -> CommandError {
     }
 }
 
-/// Whether the SQLite file is yet to be made.
+/// Whether the SQLite file does not exist yet.
 fn is_first_start(figment: &Figment) -> bool {
     let url: String = figment.extract_inner("databases.vestibule.url").unwrap_or_default();
     let path = url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
@@ -114,12 +118,12 @@ fn greet(rocket: &Rocket<Orbit>, public_url: &str, is_first_start: bool) {
     tracing::info!(%address, port, public_url, "listening");
     let has_web = rocket.figment().find_value("vestibule.clients.web").is_ok();
     if is_first_start && has_web && Profile::of(rocket.figment()) == Profile::Development {
-        // a service whose log goes nowhere serves all the same
+        // the service runs without its standard output, too
         let _ = say(&walk(public_url));
     }
 }
 
-/// What to try first.
+/// The first steps for a new user.
 fn walk(url: &str) -> String {
     format!(
         r#"

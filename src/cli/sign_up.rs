@@ -1,4 +1,4 @@
-//! `vestibule sign-up …`: people who have not used their link yet.
+//! `vestibule sign-up …`: the operator's actions on sign-ups that wait for their link to be used.
 
 use clap::{Args, Subcommand};
 use figment::Figment;
@@ -34,7 +34,7 @@ enum SignUpCommand {
         #[arg(long, value_name = "ID")]
         after: Option<SignUpId>,
     },
-    /// Send a fresh link to someone who cannot get in; the password is chosen behind it
+    /// Send a fresh link to a person who cannot get in; the password is chosen behind it
     SendLink {
         /// An address or an id
         #[arg(value_name = "SIGN-UP")]
@@ -50,7 +50,7 @@ enum SignUpCommand {
 
 #[derive(Serialize)]
 struct Dropped {
-    /// As it was.
+    /// The sign-up before it was dropped.
     sign_up: ShownSignUp,
     dropped: bool,
 }

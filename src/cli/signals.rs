@@ -1,11 +1,11 @@
-//! The signals that ask a process to end.
+//! The signals that ask the process to end.
 
-/// The number of SIGINT.
+/// Number of SIGINT.
 #[cfg(not(unix))]
 const INTERRUPT: u8 = 2;
 
-/// Waits for SIGTERM, SIGINT or SIGHUP (a terminal that was closed); answers its number. From the first
-/// call on none of them ends the process by itself.
+/// Waits for SIGTERM, SIGINT or SIGHUP (the terminal was closed), and returns its number. After the
+/// first call, none of these signals ends the process by itself.
 #[cfg(unix)]
 pub async fn asked_to_end() -> std::io::Result<u8> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,16 +1,17 @@
-//! Columns for people's eyes.
+//! Tables of text with aligned columns.
 
-/// Between two columns.
+/// Gap between two columns.
 const GAP: &str = "  ";
 
-/// Rows below their heads, aligned. What stands in them may have been written by anybody.
+/// Rows with aligned columns below their heads. Cells may contain text from strangers, so each cell
+/// is made [`printable`].
 pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     Table::new(head).page(rows)
 }
 
-/// A table that is printed page by page. A column gets wider with the first page that needs it.
+/// A table that is printed page by page. A column becomes wider with the first page that needs it.
 pub struct Table<const N: usize> {
-    /// Printed with the first page.
+    /// The heads, until the first page prints them.
     head: Option<[String; N]>,
     widths: [usize; N],
 }
@@ -20,7 +21,7 @@ impl<const N: usize> Table<N> {
         Self { head: Some(head.map(str::to_owned)), widths: [0; N] }
     }
 
-    /// The lines of these rows, below the head where they are the first.
+    /// The lines of these rows. The first page begins with the heads.
     pub fn page(&mut self, rows: &[[String; N]]) -> String {
         let rows = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell)));
         let lines: Vec<[String; N]> = self.head.take().into_iter().chain(rows).collect();
@@ -37,8 +38,7 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// The text with nothing in it that a terminal would act upon, and nothing that would show it in
-/// another order (UAX #9).
+/// The text without characters that control a terminal or change the order of display (UAX #9).
 pub fn printable(text: &str) -> String {
     let acts = |c: char| {
         c.is_control()

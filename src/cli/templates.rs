@@ -1,4 +1,4 @@
-//! `vestibule templates …`
+//! `vestibule templates …`: checks and previews of letters and pages.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use super::{CommandError, say};
 
 #[derive(Subcommand)]
 pub enum TemplatesCommand {
-    /// Look for mistakes in letters and pages: unknown, missing and unused messages, and whatever
-    /// cannot be rendered
+    /// Look for mistakes in letters and pages: unknown, missing and unused messages, and templates
+    /// that cannot be rendered
     Check,
     /// Write every letter and page, with made-up contents, as files to be looked at
     Preview {

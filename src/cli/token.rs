@@ -1,4 +1,4 @@
-//! `vestibule token …`
+//! `vestibule token …`: inspects a token.
 
 use clap::{Args, Subcommand};
 use figment::Figment;
@@ -23,15 +23,16 @@ pub struct TokenArguments {
 
 #[derive(Subcommand)]
 enum TokenCommand {
-    /// Say of the token on the first line of standard input what it is, and why it is dead
+    /// Inspect the token on the first line of standard input: its kind, its state, and why it is
+    /// dead
     Inspect,
 }
 
-/// What is said of a token; its members are documented in `docs/operating.md`.
+/// Description of a token; `docs/operating.md` documents its members.
 #[derive(Serialize)]
 struct ShownToken {
     kind: Option<&'static str>,
-    /// Whether length, characters and checksum are right.
+    /// Whether length, characters and checksum are valid.
     checksum: bool,
     live: bool,
     state: &'static str,

@@ -1,4 +1,4 @@
-//! `vestibule account create`
+//! `vestibule account create`: creates an account for an address.
 
 use serde::Serialize;
 use vestibule::accounts::{AccountToCreate, Accounts, CreateError, IdOrEmail};
@@ -11,9 +11,9 @@ use crate::cli::{CommandError, input};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The address; nobody asks its owner to confirm it
+    /// The address; its owner is not asked to confirm it
     email: EmailAddress,
-    /// What the owner is called
+    /// The owner's name
     #[arg(long, value_parser = name)]
     name: Option<Name>,
     /// The language that the owner reads, such as de or en-GB
@@ -32,7 +32,7 @@ fn name(text: &str) -> Result<Name, String> {
 #[derive(Serialize)]
 struct Created {
     account: ShownAccount,
-    /// The letter by which the owner chooses a password, if none was given.
+    /// The letter by which the owner chooses a password; `None` if the operator set one.
     letter: Option<&'static str>,
 }
 

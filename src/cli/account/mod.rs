@@ -1,4 +1,4 @@
-//! `vestibule account …`: what the operator does for people.
+//! `vestibule account …`: the operator's actions on accounts.
 
 mod create;
 mod show;
@@ -38,7 +38,7 @@ enum AccountCommand {
     },
     /// Show an account: its profile, where it is signed in, and what happened lately
     Show(Whom),
-    /// Let nobody sign in to an account; its tokens are dead at once
+    /// Refuse all sign-ins to an account; its tokens are dead at once
     Disable(Whom),
     /// Let the owner sign in again; tokens from before stay dead
     Enable(Whom),
@@ -65,24 +65,24 @@ struct Whom {
     named: IdOrEmail<AccountId>,
 }
 
-/// What was done to one account.
+/// Result of an action on one account.
 #[derive(Serialize)]
 struct Done {
     account: ShownAccount,
-    /// `false` if it was so already.
+    /// `false` if the account was in that state already.
     changed: bool,
 }
 
 #[derive(Serialize)]
 struct SignedOut {
     account: ShownAccount,
-    /// How many sign-ins have ended.
+    /// Number of sign-ins that ended.
     ended: i64,
 }
 
 #[derive(Serialize)]
 struct Deleted {
-    /// As it was.
+    /// The account before its deletion.
     account: ShownAccount,
     deleted: bool,
 }

@@ -1,4 +1,4 @@
-//! `vestibule account show`
+//! `vestibule account show`: shows an account with its sessions and events.
 
 use serde::Serialize;
 use vestibule::accounts::Accounts;
@@ -12,17 +12,18 @@ use crate::cli::common::{ShownAccount, browser, or_dash};
 use crate::cli::output::answer;
 use crate::cli::table::{printable, table};
 
-/// Of what happened, so much is shown.
+/// Number of events to show.
 const EVENTS_SHOWN: i64 = 20;
 
 #[derive(Serialize)]
 struct ShownDetails {
     account: ShownAccount,
-    /// How often it is signed in; the latest hundred of each kind follow.
+    /// Number of sign-ins: sessions, and sign-ins at the account page. The latest hundred of each
+    /// kind follow.
     signed_in: i64,
     sessions: Vec<SessionSummary>,
     page_sessions: Vec<ShownPageSession>,
-    /// The latest first.
+    /// The latest event comes first.
     events: Vec<Event>,
 }
 

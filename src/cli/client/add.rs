@@ -1,4 +1,4 @@
-//! `vestibule client add`
+//! `vestibule client add`: registers a client.
 
 use serde::Serialize;
 use vestibule::config::{ClientSettings, Introspects, Lifetime};
@@ -17,8 +17,8 @@ pub struct Arguments {
     /// It cannot keep a secret, and gets none
     #[arg(long)]
     public: bool,
-    /// Grants with spaces between them: password, refresh_token. None ("") for a resource server, which
-    /// signs nobody in
+    /// Grants with spaces between them: password, refresh_token. None ("") for a resource server,
+    /// which signs no users in
     #[arg(long, value_name = "GRANTS", default_value = "password refresh_token")]
     grants: Vec<String>,
     /// All scopes that its tokens may have, with spaces between them
@@ -47,7 +47,7 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Added {
     client: ShownClient,
-    /// Of a confidential client that brought none along.
+    /// The new secret of a confidential client; `None` if the operator gave a digest.
     secret: Option<String>,
 }
 
@@ -82,7 +82,7 @@ pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), Com
         }
     };
     let is_secret = added.secret.is_some();
-    // shown before it counts: a secret that is not shown now is lost
+    // shown before it is stored: a secret that is not shown now is lost
     if is_secret {
         show_once(json, &added, split_words)?;
     }

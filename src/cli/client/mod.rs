@@ -1,4 +1,4 @@
-//! `vestibule client …`
+//! `vestibule client …`: the operator's actions on OAuth clients.
 
 mod add;
 mod shown;
@@ -47,7 +47,7 @@ enum ClientCommand {
         #[arg(long, value_name = "TIME", default_value = "24h")]
         keep_old: Lifetime,
     },
-    /// Let a client have no tokens; those that it has are dead at once, and for good
+    /// Give a client no more tokens; its present tokens are dead at once, and for good
     Disable(Which),
     /// Let a client have tokens again; those from before stay dead
     Enable(Which),
@@ -71,7 +71,7 @@ struct Which {
 #[derive(Serialize)]
 struct OneClient {
     client: ShownClient,
-    /// Those that are over and not yet removed included.
+    /// Number of sessions, expired ones that are not yet removed included.
     sessions: i64,
 }
 
@@ -85,20 +85,20 @@ struct Rotated {
 #[derive(Serialize)]
 struct Done {
     client: ShownClient,
-    /// `false` if it was so already.
+    /// `false` if the client was in that state already.
     changed: bool,
 }
 
 #[derive(Serialize)]
 struct Removed {
-    /// As it was.
+    /// The client before its removal.
     client: ShownClient,
     removed: bool,
-    /// How many sessions ended with it.
+    /// Number of sessions that ended with the client.
     ended: u64,
 }
 
-/// What follows a secret that is printed.
+/// The line before a secret that is printed.
 const SHOWN_ONCE: &str = "# for the client; it is not kept anywhere and not shown again";
 
 pub fn run(figment: Figment, arguments: ClientArguments) -> Result<(), CommandError> {
@@ -144,7 +144,7 @@ fn secret(json: bool) -> Result<(), CommandError> {
     })
 }
 
-/// Why it was not done, with the client's name.
+/// Why the action was refused, with the client's name.
 fn refused(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
     let id = printable(id.as_str());
     CommandError::Failed(match error {
@@ -156,7 +156,7 @@ fn refused(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
     })
 }
 
-/// The secret was shown, and then could not be stored; or the database did not say whether it is.
+/// The error after a secret was shown and could not be stored, or the database did not confirm it.
 fn shown_in_vain(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
     let may_be_done = matches!(&error, ClientError::Store(error) if error.may_be_done());
     let error = refused(oauth, id, error);
@@ -209,7 +209,7 @@ async fn rotate(
         secret: secret.to_string(),
         old_secret_until: prepared.old_secret_until,
     };
-    // shown before it counts: a secret that is not shown now is lost
+    // shown before it is stored: a secret that is not shown now is lost
     show_once(json, &rotated, |rotated| {
         format!(
             "{} has a new secret; the old one works until {}.\n{SHOWN_ONCE}\nsecret = \"{}\"",

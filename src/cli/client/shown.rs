@@ -1,4 +1,4 @@
-//! A client as the operator sees it.
+//! Output of a client for the operator.
 
 use serde::Serialize;
 use vestibule::clock::Timestamp;
@@ -10,7 +10,7 @@ use crate::cli::common::or_dash;
 use crate::cli::listing::Listed;
 use crate::cli::table::printable;
 
-/// Its members are documented in `docs/operating.md`. Nothing of a secret.
+/// A client for the operator; `docs/operating.md` documents its members. It contains no secrets.
 #[derive(Serialize)]
 pub struct ShownClient {
     pub id: ClientId,
@@ -27,7 +27,7 @@ pub struct ShownClient {
     session_ttl: Option<Lifetime>,
     created_at: Option<Timestamp>,
     disabled_at: Option<Timestamp>,
-    /// Until when the secret before the present one works, or worked.
+    /// Time until which the previous secret works or worked.
     old_secret_until: Option<Timestamp>,
 }
 

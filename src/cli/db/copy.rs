@@ -1,4 +1,4 @@
-//! `vestibule db copy`
+//! `vestibule db copy`: copies all data into another database.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub async fn run(figment: &Figment, arguments: Arguments, json: bool) -> Result<
     let until = async {
         match signals::asked_to_end().await {
             Ok(signal) => drop(asked.set(signal)),
-            // signals cannot be heard: the copy goes on to its end
+            // signals cannot be received: the copy goes on to its end
             Err(_) => std::future::pending().await,
         }
     };
@@ -68,8 +68,8 @@ pub async fn run(figment: &Figment, arguments: Arguments, json: bool) -> Result<
     })
 }
 
-/// The URL that was given, itself or in a file. A file that holds none is an error: the command would
-/// copy another database than the one that was meant.
+/// The URL from the argument or from the file. A file without a URL is an error: the command would
+/// otherwise copy another database than the operator meant.
 fn url(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, CommandError> {
     let Some(file) = file else { return Ok(given) };
     let wrong = |problem: &str| CommandError::Failed(format!("{}: {problem}", file.display()));
@@ -85,7 +85,7 @@ fn url(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, Com
     Ok(Some(first.to_owned()))
 }
 
-/// Standard output is for what came of it.
+/// Prints progress on standard error: standard output is for the result.
 fn progress(table: &str, rows: u64) {
     let _ = writeln!(std::io::stderr(), "{table}: {rows}");
 }

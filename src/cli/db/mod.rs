@@ -1,4 +1,4 @@
-//! `vestibule db …`: keeping the database, moving it, and looking whether it is sound.
+//! `vestibule db …`: backup, copy and check of the database.
 
 mod copy;
 
@@ -45,7 +45,7 @@ enum DbCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Sign everybody out, as is due after a backup was restored
+    /// End all sessions, as is due after a backup was restored
     EndSessions {
         /// Do it; without this, do nothing
         #[arg(long)]
@@ -61,13 +61,13 @@ struct BackedUp {
 
 #[derive(Serialize)]
 struct Ended {
-    /// How many sign-ins.
+    /// Number of sign-ins that ended.
     ended: u64,
 }
 
 #[derive(Serialize)]
 struct Held {
-    /// How many letters.
+    /// Number of letters that are held back.
     held: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `vestibule mail …`: letters that wait or were given up, and whether letters leave at all.
+//! `vestibule mail …`: the outbox, and test letters.
 
 mod shown;
 mod test;
@@ -32,7 +32,7 @@ enum MailCommand {
     Test(test::Arguments),
 }
 
-/// What is done with the letters in the outbox.
+/// Actions on the letters in the outbox.
 #[derive(Subcommand)]
 enum OutboxCommand {
     /// List letters that have not left, in the order of their posting
@@ -45,7 +45,7 @@ enum OutboxCommand {
         #[arg(long, value_name = "ID")]
         after: Option<LetterId>,
     },
-    /// Show a letter: how often it was tried, when it is tried next, and what the mail server said
+    /// Show a letter: how often it was tried, when it is tried next, and the mail server's answer
     Show {
         #[arg(value_name = "LETTER")]
         id: LetterId,
@@ -68,19 +68,19 @@ enum OutboxCommand {
     },
 }
 
-/// Which letters are listed; without any of these, all that have not left.
+/// States of the letters to list; without any of these, all letters that have not left.
 #[derive(Args)]
 struct States {
-    /// Those that wait, or are on their way
+    /// Letters that wait, or are on their way
     #[arg(long)]
     waiting: bool,
-    /// Those that were given up
+    /// Letters that were given up
     #[arg(long)]
     dead: bool,
-    /// Those that are held back since a backup was restored
+    /// Letters that are held back since a backup was restored
     #[arg(long)]
     held: bool,
-    /// Those that have left in the last seven days
+    /// Letters that have left in the last seven days
     #[arg(long)]
     sent: bool,
 }
@@ -103,13 +103,13 @@ impl States {
 
 #[derive(Serialize)]
 struct Retried {
-    /// How many letters are tried at once.
+    /// Number of letters to try at once.
     retried: u64,
 }
 
 #[derive(Serialize)]
 struct Dropped {
-    /// As it was.
+    /// The letter before it was dropped.
     letter: ShownLetter,
     dropped: bool,
 }

@@ -1,4 +1,4 @@
-//! A letter as the operator sees it.
+//! Output of a letter for the operator.
 
 use serde::Serialize;
 use vestibule::clock::Timestamp;
@@ -9,10 +9,10 @@ use crate::cli::common::{as_text, or_dash};
 use crate::cli::listing::Listed;
 use crate::cli::table::printable;
 
-/// Of what went wrong, so much stands in a list.
+/// Number of characters of an error that a list shows.
 const MAX_WORDS_SHOWN: usize = 60;
 
-/// Its members are documented in `docs/operating.md`.
+/// A letter for the operator; `docs/operating.md` documents its members.
 #[derive(Serialize)]
 pub struct ShownLetter {
     #[serde(serialize_with = "as_text")]
@@ -24,7 +24,7 @@ pub struct ShownLetter {
     account: Option<AccountId>,
     state: &'static str,
     created_at: Timestamp,
-    /// When it is tried next, if it waits.
+    /// Time of the next try, if the letter waits.
     next_try_at: Option<Timestamp>,
     tries: i64,
     sent_at: Option<Timestamp>,

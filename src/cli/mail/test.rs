@@ -1,4 +1,4 @@
-//! `vestibule mail test`
+//! `vestibule mail test`: sends a test letter, and diagnoses a failure.
 
 use figment::Figment;
 use serde::Serialize;
@@ -26,18 +26,18 @@ pub struct Arguments {
 struct TestReport {
     #[serde(serialize_with = "as_text")]
     email: EmailAddress,
-    /// The mail server has taken the letter.
+    /// Whether the mail server has taken the letter.
     taken: bool,
-    /// Its Message-ID begins with it.
+    /// The letter's id, with which its Message-ID begins.
     letter: Option<String>,
-    /// How far it got, if it was not taken.
+    /// The step that failed, if the letter was not taken.
     stage: Option<&'static str>,
-    /// What the mail server answered.
+    /// The mail server's reply code.
     code: Option<u16>,
     words: Option<String>,
-    /// What keeps letters from leaving, as far as it can be told.
+    /// The observation, as far as the failure was diagnosed.
     seen: Option<String>,
-    /// The setting to change, if it is one.
+    /// The setting to change, if a setting helps.
     setting: Option<&'static str>,
     advice: Option<String>,
 }
