@@ -1,6 +1,7 @@
-//! The link in the letter: its page, and the same for programs.
+//! The activation link of a sign-up: its page, and the same for programs.
 //!
-//! `GET` shows and never changes anything: mail scanners open links. The button does it (R43).
+//! `GET` shows the page and never changes anything, since mail scanners open links. The button
+//! sends a `POST` (R43).
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -37,7 +38,7 @@ pub fn stage() -> AdHoc {
 
 described!(show, press, disavow, renew, activate_json, disavow_json);
 
-/// Pages in the language of whoever signed up, else of the request.
+/// Renders pages in the language of the sign-up, else of the request.
 #[derive(Clone, Copy)]
 struct ActivationPages<'a> {
     pages: &'a Pages,
@@ -56,8 +57,8 @@ impl<'a> ActivationPages<'a> {
         Self { language, ..self }
     }
 
-    /// Looks behind the link, because what comes after a button is said in the language of the page
-    /// that the button was on.
+    /// Looks the link up to learn the language of its page. The page after the button uses the same
+    /// language.
     async fn of_link(self) -> Result<Self, PageProblem> {
         Ok(match self.accounts.inspect_link(self.token).await? {
             ActivationLinkStatus::Waiting(record) => self.of(&record.sign_up),
@@ -80,7 +81,8 @@ impl<'a> ActivationPages<'a> {
         link_pages.page(status, &view)
     }
 
-    /// The account is there: with the address, if that is the link's own doing just now.
+    /// The account is active. The page shows the address only if this request activated the
+    /// account.
     fn activated(self, email: Option<&EmailAddress>) -> Page {
         let email = email.map(EmailAddress::to_unicode);
         self.page(Status::Ok, &ActivatedPage { email: email.as_deref() })
@@ -248,7 +250,7 @@ async fn renew(
 
 /// Activate an account
 ///
-/// Uses the link of a letter; doing it again says the same.
+/// Uses the link of a letter. Repeating the request gives the same answer.
 #[utoipa::path(
     context_path = "/v1",
     tag = tag::SIGN_UP,
@@ -286,7 +288,7 @@ async fn activate_json(
 
 /// Drop a sign-up
 ///
-/// For whoever got a letter and did not sign up: no account is made from it.
+/// For a recipient who got a letter but did not sign up. No account is made from the sign-up.
 #[utoipa::path(
     context_path = "/v1",
     tag = tag::SIGN_UP,

@@ -1,4 +1,4 @@
-//! `/dev/mail`: in development, the letters as their recipients see them.
+//! `/dev/mail`: shows sent letters in the development profile.
 
 use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, Header, Status};
@@ -12,7 +12,7 @@ use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 use crate::web::views::dev_mail::{DevLetter, DevMail, LetterView};
 
-/// Mounts the routes in development only: elsewhere they do not exist.
+/// Mounts the routes in the development profile only.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("development mail", |rocket| async {
         match Profile::of(rocket.figment()) {
@@ -22,7 +22,7 @@ pub fn stage() -> AdHoc {
     })
 }
 
-/// Letters carry live links: they are shown to this machine only.
+/// Request guard that admits this machine only, because letters contain live links.
 struct Local;
 
 #[rocket::async_trait]
@@ -75,7 +75,7 @@ fn letter(
     Ok(pages.page(language, Status::Ok, &page).framing_own_pages())
 }
 
-/// The HTML part alone, for the frame on the page above. It has styles of its own.
+/// The HTML part of a letter, shown in a frame of the page above, because it has its own styles.
 #[derive(Responder)]
 struct HtmlPart {
     html: (ContentType, String),

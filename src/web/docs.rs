@@ -1,4 +1,4 @@
-//! `/openapi.json` and `/docs`: the description of the service, for programs and for people.
+//! `/openapi.json` and `/docs`: the OpenAPI document, as JSON and as a page.
 
 use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, Header, Status};
@@ -10,7 +10,8 @@ use crate::messages::Language;
 use crate::web::openapi::document::{Generated, OpenApiDocument, described, tag};
 use crate::web::responses::page::{Page, PageState};
 
-/// `all` is what every route says of itself; it is asked when somebody first reads it.
+/// `all` returns the annotations of every route. It is called on the first request for the
+/// document.
 pub fn stage(all: fn() -> OpenApi) -> AdHoc {
     AdHoc::on_ignite("openapi", move |rocket| async move {
         rocket.manage(OpenApiDocument::new(all)).mount("/", routes![openapi, docs])
@@ -41,7 +42,7 @@ struct Json<'r> {
 
 /// This description
 ///
-/// OpenAPI 3.1, made from the code that answers.
+/// OpenAPI 3.1, generated from the code of the routes.
 #[utoipa::path(
     tag = tag::OPERATIONS,
     operation_id = "openapi",

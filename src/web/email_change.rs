@@ -1,6 +1,7 @@
-//! The links of a change of address: the one that confirms it, and the one that stops it.
+//! The two links of a change of address: one confirms the change, the other stops it.
 //!
-//! `GET` shows and never changes anything: mail scanners open links. The button does it (R43).
+//! `GET` shows the page and never changes anything, since mail scanners open links. The button
+//! sends a `POST` (R43).
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -29,7 +30,7 @@ pub fn stage() -> AdHoc {
 
 described!(show, confirm, show_stop, stop, renew);
 
-/// Pages in the language of the account's owner, else of the request.
+/// Renders pages in the language of the account's owner, else of the request.
 #[derive(Clone, Copy)]
 struct EmailChangePages<'a> {
     pages: &'a Pages,
@@ -62,13 +63,13 @@ impl EmailChangePages<'_> {
         self.page(Status::Conflict, &EmailChangeTaken { new_email: &new_email.to_unicode() })
     }
 
-    /// A link that stops a change is not renewed: it works until the change is over.
+    /// A link that stops a change cannot be renewed, since it works until the change has ended.
     fn stop_expired(self) -> Page {
         self.page(Status::Gone, &EmailStopExpired {})
     }
 
-    /// What has ended differently than the link would have it: `ended` is the page for that, and
-    /// `expired` the one for a link that is too old.
+    /// The page for a link that cannot be used: `ended` if the change has ended, `expired` if the
+    /// link has expired.
     fn refused(self, error: EmailLinkError, ended: Page, expired: Page) -> PageResult {
         Ok(match error {
             EmailLinkError::Ended => ended,
@@ -152,7 +153,7 @@ async fn confirm(
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    // looked at first, because what comes after a button is said in the language of its page
+    // looked up first, because the page after the button uses the language of the page before
     let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
     let link_pages = EmailChangePages { pages, language, token }.of(before.locale());
     match accounts.confirm_email_change(token, &caller).await {

@@ -1,5 +1,5 @@
-//! `GET /oauth/check`: whether a request may pass, for reverse proxies that ask before they let it
-//! through (nginx `auth_request`, Caddy `forward_auth`, Traefik ForwardAuth).
+//! `GET /oauth/check`: forward authentication for reverse proxies, which ask whether a request may
+//! pass (nginx `auth_request`, Caddy `forward_auth`, Traefik ForwardAuth).
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rocket::fairing::AdHoc;
@@ -14,13 +14,13 @@ pub fn stage() -> AdHoc {
     AdHoc::on_ignite("check", |rocket| async { rocket.mount("/oauth", routes![check]) })
 }
 
-/// What a header can hold of a name: visible ASCII, as it is but for `%`. The rest is percent-encoded
-/// (RFC 3986 §2.1), which clients named as usual have no use for.
+/// The characters that are percent-encoded in a header (RFC 3986 §2.1): all but visible ASCII, and
+/// `%`. Usual client names need no escapes.
 const HEADER_ESCAPES: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 described!(check);
 
-/// Who it is, for the proxy to hand on.
+/// The response headers that name the account, client and scope. The proxy hands them on.
 #[derive(Responder)]
 struct ForwardedHeaders {
     nothing: (),
@@ -32,7 +32,7 @@ struct ForwardedHeaders {
 /// Ask whether a request may pass
 ///
 /// For reverse proxies that ask before they let a request through: nginx `auth_request`, Caddy
-/// `forward_auth`, Traefik ForwardAuth. Any live token passes; `scope` asks for more.
+/// `forward_auth`, Traefik ForwardAuth. Any live token passes, unless `scope` names a scope.
 #[utoipa::path(
     context_path = "/oauth",
     tag = tag::OAUTH,

@@ -1,4 +1,4 @@
-//! `/health/live` and `/health/ready`: for those who watch over the service.
+//! `/health/live` and `/health/ready`: health checks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,12 +25,12 @@ pub fn stage() -> AdHoc {
 
 described!(live, ready);
 
-/// Whether new requests are welcome. Cheap to clone.
+/// Whether the service welcomes new requests. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 
 impl Readiness {
-    /// From now on `/health/ready` says no, though requests are still answered.
+    /// Makes `/health/ready` report that the service is not ready. Requests are still answered.
     pub fn begin_shutdown(&self) {
         self.0.store(true, Ordering::SeqCst);
     }

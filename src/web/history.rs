@@ -1,4 +1,5 @@
-//! `/v1/me/events` and `/v1/me/export`: what happened to an account, and all that is stored of it.
+//! `/v1/me/events` and `/v1/me/export`: the events of an account, and the export of all stored
+//! data.
 
 use rocket::fairing::AdHoc;
 use rocket::http::ContentType;
@@ -16,7 +17,7 @@ use crate::web::responses::download::{AccountExport, Download, SCHEMA};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 
-/// Events in one answer, at most and by default.
+/// The number of events in one answer.
 const PAGE_SIZE: i64 = 100;
 
 pub fn stage() -> AdHoc {
@@ -37,16 +38,16 @@ impl RequiredScope for ReadHistory {
 
 #[derive(Serialize, ToSchema)]
 struct Events {
-    /// The latest first.
+    /// The latest event comes first.
     events: Vec<Event>,
-    /// Where to go on, as `before`, if there is more.
+    /// The value of `before` for the next request, if there are more events.
     #[schema(value_type = Option<String>, required = true, format = "uuid")]
     next: Option<EventId>,
 }
 
 /// What happened to the account
 ///
-/// A hundred events in an answer, the latest first.
+/// One answer holds up to a hundred events, the latest first.
 #[utoipa::path(
     context_path = "/v1/me",
     tag = tag::ACCOUNT,
@@ -74,7 +75,7 @@ async fn events(
 
 /// Take along all that is stored
 ///
-/// One document, as a file to keep; its form is the schema that it names.
+/// One document, as a file to keep. It names its JSON schema.
 #[utoipa::path(
     context_path = "/v1/me",
     tag = tag::ACCOUNT,
@@ -95,7 +96,7 @@ async fn export(
     Ok(Download::new(settings, accounts, export))
 }
 
-/// A route of its own, since Rocket would run the one for GET, and nothing is downloaded here.
+/// A separate route: Rocket would run the GET route for HEAD, and this one downloads nothing.
 #[head("/export")]
 async fn export_head(
     bearer: Bearer<ReadHistory>,

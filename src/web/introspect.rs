@@ -26,7 +26,7 @@ pub fn stage() -> AdHoc {
 
 described!(introspect);
 
-/// RFC 7662 §2.2. A token that does not count has `active` and nothing else.
+/// The response (RFC 7662 §2.2). For an invalid token, `active` is its only member.
 #[derive(Serialize)]
 struct IntrospectionResponse {
     active: bool,
@@ -66,11 +66,11 @@ struct Active {
     /// The address of the account.
     #[schema(example = "ada@example.org")]
     username: String,
-    /// Of access tokens, as the token endpoint says it (RFC 6749 §5.1).
+    /// For access tokens, as in the response of the token endpoint (RFC 6749 §5.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "Bearer")]
     token_type: Option<&'static str>,
-    /// In seconds since 1970 (RFC 7519 §2), as is `iat`.
+    /// In seconds since 1970 (RFC 7519 §2), as `iat` is.
     #[schema(example = 1_795_426_860)]
     exp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,8 +99,8 @@ impl Active {
 
 /// Ask what a token is
 ///
-/// RFC 7662, for confidential clients. A client sees the tokens that were issued to it, or, registered
-/// with `introspects = "all"`, everyone's.
+/// RFC 7662, for confidential clients. A client sees the tokens that were issued to it, or the
+/// tokens of all clients if it is registered with `introspects = "all"`.
 #[utoipa::path(
     context_path = "/oauth",
     tag = tag::OAUTH,

@@ -1,4 +1,4 @@
-//! `/v1/me`: the account of whoever holds the token.
+//! `/v1/me`: the account of the access token.
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -33,14 +33,14 @@ pub fn stage() -> AdHoc {
 
 described!(show, change, change_password, change_email, delete);
 
-/// Reading one's account.
+/// The scope for reading the account.
 struct ReadAccount;
 
 impl RequiredScope for ReadAccount {
     const SCOPE: &'static str = "account.read";
 }
 
-/// Changing it.
+/// The scope for changing the account.
 struct WriteAccount;
 
 impl RequiredScope for WriteAccount {
@@ -100,7 +100,7 @@ async fn show(bearer: Bearer<ReadAccount>) -> Json<Me> {
 
 /// Change name or language
 ///
-/// What is not sent stays as it is; null takes it away.
+/// A missing member keeps its value; null removes the value.
 #[utoipa::path(
     context_path = "/v1",
     tag = tag::ACCOUNT,
@@ -127,8 +127,7 @@ async fn change(
     Ok(Json(accounts.change_profile(bearer.account(), change, &caller).await?.into()))
 }
 
-/// The answer to somebody who is signed in and does not know the current password, which stands in
-/// `field`.
+/// The problem for a failed reauthentication. `field` is the field of the current password.
 fn refused(error: ReauthenticationError, field: &'static str) -> Problem {
     match error {
         ReauthenticationError::Wrong => {
@@ -162,7 +161,7 @@ async fn change_password(
     let body = body?;
     let mut fields = body.fields();
     let current = fields.required_text("current_password").map(Password::new);
-    // by the input alone at first: what costs nothing if refused goes before what costs something
+    // first without the profile: a cheap refusal comes before the query
     let new = fields
         .required("new_password", |typed| accounts.policy.judge(typed, PersonalData::default()));
     let (current, _) = fields.finish_with(current.zip(new))?;
@@ -179,7 +178,7 @@ async fn change_password(
 
 /// Change the address
 ///
-/// Sends a link to the new address and a notice to the old one. The new address counts once its link
+/// Sends a link to the new address and a notice to the old one. The address changes when the link
 /// is used.
 #[utoipa::path(
     context_path = "/v1",
@@ -211,13 +210,13 @@ async fn change_email(
         }
         EmailChangeError::Reauthentication(error) => refused(error, "password"),
     })?;
-    // the same whoever the new address belongs to
+    // the response is the same for every new address
     Ok(Custom(Status::Accepted, Json(Progress::CONFIRMATION_PENDING)))
 }
 
 /// Delete the account
 ///
-/// Account, sessions and personal data are gone at once; a notice is mailed.
+/// Account, sessions and personal data are deleted at once, and a notice is mailed.
 #[utoipa::path(
     context_path = "/v1",
     tag = tag::ACCOUNT,

@@ -1,4 +1,4 @@
-//! `GET /.well-known/oauth-authorization-server`: what this server can do (RFC 8414).
+//! `GET /.well-known/oauth-authorization-server`: authorization server metadata (RFC 8414).
 
 use rocket::fairing::AdHoc;
 use rocket::http::uri::fmt::Path;
@@ -22,18 +22,18 @@ pub fn stage() -> AdHoc {
 
 described!(metadata, metadata_below);
 
-/// RFC 8414 §2. Only what works is there.
+/// The metadata of RFC 8414 §2, limited to implemented features.
 #[derive(Serialize, ToSchema)]
 struct Metadata {
     issuer: String,
     token_endpoint: String,
     revocation_endpoint: String,
     introspection_endpoint: String,
-    /// Those of this service. Operators make others for their own APIs.
+    /// The scopes of this service. Operators define other scopes for their own APIs.
     #[schema(value_type = Vec<String>)]
     scopes_supported: [&'static str; 2],
     grant_types_supported: Vec<&'static str>,
-    /// Needed by RFC 8414; there is no authorization endpoint that could answer one.
+    /// Required by RFC 8414. It is empty, since there is no authorization endpoint.
     #[schema(value_type = Vec<String>)]
     response_types_supported: [&'static str; 0],
     #[schema(value_type = Vec<String>)]
@@ -70,7 +70,7 @@ impl Metadata {
 
 /// What this authorization server can do
 ///
-/// RFC 8414. Only what works is there.
+/// RFC 8414. Only implemented features are listed.
 #[utoipa::path(
     context_path = "/.well-known",
     tag = tag::OAUTH,
@@ -86,8 +86,8 @@ fn metadata(settings: &State<Settings>) -> Json<Metadata> {
 
 /// The same, below the path of an issuer
 ///
-/// Of an issuer with a path, the metadata is at the well-known address of its host with that path
-/// behind it (RFC 8414 §3.1).
+/// If an issuer has a path, its metadata is at the well-known address of its host, followed by that
+/// path (RFC 8414 §3.1).
 #[utoipa::path(
     context_path = "/.well-known",
     tag = tag::OAUTH,
@@ -104,7 +104,7 @@ fn metadata_below(
     uri: &Origin<'_>,
     settings: &State<Settings>,
 ) -> Result<Json<Metadata>, Problem> {
-    // compared as it stands, and segments are decoded
+    // the raw path is compared below, since these segments are decoded
     let _ = path;
     let own = settings.public_url.base_path();
     let below = uri.path().as_str().strip_prefix("/.well-known/oauth-authorization-server");

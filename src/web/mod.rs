@@ -1,7 +1,9 @@
-//! HTTP: routes, request guards, catchers, pages. One file for each resource.
+//! The HTTP layer: routes, request guards, responses, fairings and pages. Each resource has one
+//! file.
 //!
-//! A route reads its request, asks a use case of [`crate::accounts`] or [`crate::oauth`], and turns
-//! what that says into an answer. It decides nothing, and knows nothing of SQL, hashing or mail.
+//! A route reads its request, calls a use case of [`crate::accounts`] or [`crate::oauth`], and
+//! turns the result into a response. It makes no decisions, and knows nothing of SQL, hashing or
+//! mail.
 
 mod account;
 mod activate;
@@ -34,19 +36,19 @@ use responses::problem_type::ProblemType;
 
 pub use account::front_door;
 pub use guards::bearer::{AnyScope, Bearer, RequiredScope};
-// For benches/pieces.rs, which measures the parser without a request around it.
+// For benches/pieces.rs, which measures the parser without a request.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub use guards::form::{Form, FormError, OAUTH_FIELDS};
 pub use health::Readiness;
 pub use responses::page::Pages;
 
-/// Everything that `/problems/<slug>` explains.
+/// The catalogue of problem types, which `/problems/<slug>` explains.
 pub(crate) fn problem_types() -> impl Iterator<Item = &'static ProblemType> {
     responses::problem_type::ALL.iter().copied()
 }
 
-/// What every route says of itself, but for those of developers.
+/// The OpenAPI document of all routes, except for the developers' routes.
 fn described() -> OpenApi {
     let mut all = token::described();
     for one in [
@@ -71,7 +73,7 @@ fn described() -> OpenApi {
     all
 }
 
-/// All routes, with the catchers of their mounts.
+/// Stage that mounts all routes, and registers the catchers of their mounts.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("web", |rocket| async {
         rocket
@@ -109,8 +111,8 @@ pub fn stage() -> AdHoc {
     })
 }
 
-/// Catches what happens outside of all mounts. For the service itself: an application around it has
-/// catchers of its own.
+/// Stage that registers the catcher for all other paths. It is for the service itself: an
+/// application around the service has its own catchers.
 pub fn catch_all() -> AdHoc {
     AdHoc::on_ignite("catchers", |rocket| async {
         rocket.register("/", responses::catchers::anywhere())

@@ -1,7 +1,9 @@
-//! Forgotten passwords: asking for a letter, and choosing a new password by its link. And the first
-//! password of those who were invited: it is the same form, in other words.
+//! Password reset: asking for a letter, and choosing a new password by its link.
 //!
-//! `GET` shows and never changes anything: mail scanners open links. The button does it (R43).
+//! Invited users choose their first password with the same form, in other words.
+//!
+//! `GET` shows the page and never changes anything, since mail scanners open links. The button
+//! sends a `POST` (R43).
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -37,7 +39,8 @@ pub fn stage() -> AdHoc {
 
 described!(show, press, renew, request, confirm);
 
-/// Pages in the language of the account's owner while the link is live, else of the request.
+/// Renders pages in the language of the account's owner while the link is live, else of the
+/// request.
 #[derive(Clone, Copy)]
 struct ResetPages<'a> {
     pages: &'a Pages,
@@ -51,7 +54,7 @@ impl ResetPages<'_> {
         Self { language: self.pages.language_of(link_status.locale(), self.language), ..self }
     }
 
-    /// What stands behind the link; `errors` are of the password that was typed there.
+    /// The page for the status of a link. `errors` are about the password that was typed there.
     fn link_status(
         self,
         status: Status,
@@ -134,7 +137,7 @@ async fn press(
 ) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    // looked at first, because what comes after a button is said in the language of its page
+    // looked up first, because the page after the button uses the language of the page before
     let before = accounts.inspect_reset(token).await?;
     let link_pages = ResetPages { pages, accounts, language, token }.of(&before);
     let typed = form.get("password").unwrap_or_default();
@@ -185,7 +188,8 @@ async fn renew(
 
 /// Ask for a new password
 ///
-/// Sends a letter with a link if the address has an account; the answer is the same for every address.
+/// Sends a letter with a link if the address has an account. The answer is the same for every
+/// address.
 #[utoipa::path(
     context_path = "/v1",
     tag = tag::PASSWORDS,
@@ -206,7 +210,7 @@ async fn request(
     let email = fields.required("email", EmailAddress::parse);
     let email = fields.finish_with(email)?;
     accounts.request_password_reset(&email, &caller).await?;
-    // the same whoever the address belongs to (R47)
+    // the response is the same for every address (R47)
     Ok(Custom(Status::Accepted, Json(Progress::RESET_PENDING)))
 }
 

@@ -1,4 +1,4 @@
-//! `/problems/<slug>`: what an error means, and what to do about it.
+//! `/problems/<slug>`: the explanation of a problem type.
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;

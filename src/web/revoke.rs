@@ -23,8 +23,8 @@ described!(revoke);
 
 /// Revoke a token
 ///
-/// RFC 7009. Revoking an access token ends that token, revoking a refresh token ends the session. A
-/// token that is not known is as good as revoked. Clients are refused as at the token endpoint.
+/// RFC 7009. Revoking an access token ends that token, revoking a refresh token ends the session.
+/// An unknown token counts as revoked. Clients are refused as at the token endpoint.
 #[utoipa::path(
     context_path = "/oauth",
     tag = tag::OAUTH,

@@ -1,4 +1,4 @@
-//! `/v1/me/sessions`: where somebody is signed in, and signing out there.
+//! `/v1/me/sessions`: lists the sessions of an account, and ends them.
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -37,9 +37,9 @@ impl RequiredScope for EndSessions {
 
 #[derive(Serialize, ToSchema)]
 struct Sessions {
-    /// The latest sign-in first.
+    /// The session with the latest sign-in comes first.
     sessions: Vec<Listed>,
-    /// Where to go on, as `before`, if there is more.
+    /// The value of `before` for the next request, if there are more sessions.
     #[schema(value_type = Option<String>, required = true, format = "uuid")]
     next: Option<SessionId>,
 }
@@ -49,13 +49,13 @@ struct Sessions {
 struct Listed {
     #[serde(flatten)]
     session: SessionSummary,
-    /// Whether it is the one that the token of this request is of.
+    /// Whether the token of this request belongs to the session.
     current: bool,
 }
 
 /// List where one is signed in
 ///
-/// A hundred sessions in an answer, the latest sign-in first.
+/// One answer holds up to a hundred sessions, the latest sign-in first.
 #[utoipa::path(
     context_path = "/v1/me",
     tag = tag::ACCOUNT,
@@ -114,7 +114,7 @@ async fn end_one(
 
 /// Sign out everywhere
 ///
-/// Every session ends, and so does that of the token which asks.
+/// Every session ends, including the session of this request's token.
 #[utoipa::path(
     context_path = "/v1/me",
     tag = tag::ACCOUNT,

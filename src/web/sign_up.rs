@@ -1,4 +1,4 @@
-//! `POST /v1/accounts` and `POST /v1/activation-mails`: signing up, and another letter.
+//! `POST /v1/accounts` and `POST /v1/activation-mails`: signing up, and asking for another letter.
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -22,15 +22,15 @@ pub fn stage() -> AdHoc {
 
 described!(sign_up, activation_mail);
 
-/// The same whoever the address belongs to (R34).
+/// The response is the same for every address (R34).
 fn accepted() -> Custom<Json<Progress>> {
     Custom(Status::Accepted, Json(Progress::ACTIVATION_PENDING))
 }
 
 /// Sign up
 ///
-/// Sends a letter with a link, and answers the same whether or not the address is known. The account
-/// exists once the link is used.
+/// Sends a letter with a link. The answer is the same for known and unknown addresses. The account
+/// exists when the link has been used.
 #[utoipa::path(
     context_path = "/v1",
     tag = tag::SIGN_UP,
@@ -62,7 +62,7 @@ async fn sign_up(
 
 /// Ask for another letter
 ///
-/// Sends a fresh link if a sign-up waits for the address; the answer is the same for every address.
+/// Sends a new link if a sign-up waits for the address. The answer is the same for every address.
 #[utoipa::path(
     context_path = "/v1",
     tag = tag::SIGN_UP,

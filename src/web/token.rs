@@ -25,7 +25,7 @@ pub fn stage() -> AdHoc {
 
 described!(token);
 
-/// A successful answer (RFC 6749 §5.1).
+/// A success response (RFC 6749 §5.1).
 #[derive(Serialize, ToSchema)]
 struct TokenAnswer {
     #[schema(example = "vat_AZAAAAAAcAC…")]
@@ -36,10 +36,10 @@ struct TokenAnswer {
     #[schema(example = 900)]
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    /// Of a client that is registered for the refresh grant.
+    /// For clients that are registered for the refresh grant.
     #[schema(value_type = String, required = false, example = "vrt_AZAAAAAAcAC…")]
     refresh_token: Option<String>,
-    /// What the tokens may be used for.
+    /// The scope of the tokens.
     #[schema(value_type = String, example = "account.read account.write")]
     scope: Scope,
 }
@@ -58,11 +58,11 @@ impl From<TokenPair> for TokenAnswer {
 
 /// Get tokens
 ///
-/// The password grant (RFC 6749 §4.3) signs somebody in and begins a session; the refresh grant (§6)
-/// replaces the tokens of a session by new ones. Confidential clients show who they are by HTTP
-/// Basic or in the body, public clients send their `client_id` alone. A client that is refused and
-/// sent neither an `Authorization` header nor a secret gets 400 `invalid_client` without a challenge,
-/// any other 401 with one.
+/// The password grant (RFC 6749 §4.3) signs a user in and begins a session. The refresh grant (§6)
+/// replaces the tokens of a session with new ones. Confidential clients authenticate by HTTP Basic
+/// or in the body; public clients send their `client_id` alone. A client that is refused and sent
+/// neither an `Authorization` header nor a secret gets 400 `invalid_client` without a challenge.
+/// Any other refused client gets 401 with a challenge.
 #[utoipa::path(
     context_path = "/oauth",
     tag = tag::OAUTH,
@@ -119,8 +119,8 @@ async fn grant(
     }
 }
 
-/// Says that a `+` was read as a blank, where that may be what is wrong. It depends on what was sent
-/// alone, and so tells nothing of any account.
+/// Adds a hint that a `+` was read as a blank, if that is the likely cause of the error. The hint
+/// depends on the request alone, and so reveals nothing about any account.
 fn with_hint(error: OAuthError, form: &Form) -> OAuthErrorResponse {
     let is_likely = match error {
         OAuthError::Scope(_) => form.had_plus("scope"),
