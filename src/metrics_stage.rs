@@ -1,4 +1,4 @@
-//! Metrics, where they are configured: gathers what the parts count and has it served.
+//! The metrics stage: constructs the collector and serves it, if `metrics.address` is set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,13 @@ use crate::metrics::RequestMetrics;
 use crate::storage::chain;
 use crate::web::metrics::{MetricsCollector, listen};
 
-/// How often it is counted what waits in the outbox.
+/// The interval at which the letters in the outbox are counted.
 const OUTBOX_COUNT_INTERVAL: Duration = Duration::from_secs(15);
-/// In how many rounds the sessions are counted once: a million of them take a reader a while.
+/// The number of outbox counts per session count. Counting a million sessions occupies a database
+/// reader for a while.
 const ROUNDS_PER_SESSION_COUNT: u32 = 20;
 
-/// Serves metrics at `metrics.address`, if there is one. A start fails where that cannot be had.
+/// Stage that serves metrics at `metrics.address`. The start fails if it cannot listen there.
 pub fn stage() -> AdHoc {
     AdHoc::try_on_ignite("metrics", |rocket| async {
         match collect(&rocket).await {
@@ -42,7 +43,7 @@ struct Collection {
 
 async fn collect(rocket: &Rocket<Build>) -> Result<Option<Collection>, String> {
     let address = rocket.state::<Settings>().and_then(|settings| settings.metrics.address);
-    // without them an earlier stage has failed, and said why
+    // if these parts are missing, an earlier stage has failed and logged the reason
     let parts = rocket.state::<Accounts>().zip(rocket.state::<Arc<Courier>>());
     let Some((address, (accounts, courier))) = address.zip(parts) else { return Ok(None) };
     let requests = RequestMetrics::default();

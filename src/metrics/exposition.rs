@@ -1,4 +1,4 @@
-//! All groups as one text, in Prometheus' text format 0.0.4.
+//! The metrics text in Prometheus' text format 0.0.4.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use super::groups::{MetricGroup, ScrapeGauges};
 use crate::clock::Clock;
 
-/// What is true of the parts at the moment of a scrape.
+/// State of the parts at the time of a scrape.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub hashes_queued: usize,
@@ -17,7 +17,7 @@ pub struct Snapshot {
     pub mail_is_down: bool,
 }
 
-/// Connections of one pool: `open` of `max`, and `idle` of those.
+/// The connections of one pool: `max` allowed, `open` of them open, `idle` of the open ones idle.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolLoad {
     pub name: &'static str,
@@ -26,7 +26,7 @@ pub struct PoolLoad {
     pub max: u32,
 }
 
-/// The groups of all parts.
+/// The registry of all groups of instruments, and the gauges that a scrape sets.
 #[derive(Debug)]
 pub struct Exposition {
     registry: Registry,
@@ -34,11 +34,13 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// `Content-Type` of [`Exposition::render`].
+    /// The `Content-Type` of [`Exposition::render`].
     pub const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+    /// Registers all groups.
+    ///
     /// # Errors
-    /// When two instruments have one name.
+    /// If two instruments have the same name.
     pub fn of(groups: &[&dyn MetricGroup], clock: &Clock) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let gauges = ScrapeGauges::default();
@@ -51,8 +53,10 @@ impl Exposition {
         Ok(Self { registry, gauges })
     }
 
+    /// Sets the scrape gauges and writes the text.
+    ///
     /// # Errors
-    /// When an instrument has no sample, which none of ours is without for long.
+    /// If an instrument has no sample. All instruments of this crate get one soon after the start.
     pub fn render(&self, snapshot: &Snapshot) -> Result<String, prometheus::Error> {
         self.gauges.set(snapshot);
         if let Some((resident, files)) = process() {
@@ -64,7 +68,7 @@ impl Exposition {
     }
 }
 
-/// Resident memory in bytes, and open files, as Linux tells them.
+/// Resident memory in bytes and the number of open files, on Linux only.
 fn process() -> Option<(i64, i64)> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

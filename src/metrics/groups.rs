@@ -1,4 +1,4 @@
-//! The groups of instruments, each owned by the part that it tells of.
+//! Groups of instruments. The part that a group measures owns it.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
-/// Instruments that belong together. A clone is the same instruments.
+/// A group of instruments. A clone shares the same instruments.
 pub trait MetricGroup {
     fn instruments(&self) -> Vec<Box<dyn Collector>>;
 }
 
-/// Seconds: what people wait for without noticing, up to what the service may take at most.
+/// Histogram buckets in seconds: from an unnoticed wait to the longest that the service may take.
 const REQUEST_SECONDS: [f64; 12] =
     [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 const HASH_SECONDS: [f64; 12] =
@@ -57,7 +57,7 @@ macro_rules! group {
 }
 
 group! {
-    /// Of the edge: what was answered, and how soon.
+    /// HTTP requests: responses, durations and refusals.
     RequestMetrics {
         answered: IntCounterVec = counters(
             "vestibule_requests_total",
@@ -92,9 +92,9 @@ group! {
 }
 
 impl RequestMetrics {
-    /// `route` is a pattern, such as `/v1/me/sessions/<id>`.
+    /// Counts a response. `route` is a pattern, such as `/v1/me/sessions/<id>`.
     pub fn answered(&self, route: &str, method: &str, status: u16, took: Option<Duration>) {
-        // without a text made for each request
+        // formats the status without an allocation per request
         let mut digits = [0; 3];
         for (n, digit) in digits.iter_mut().enumerate() {
             *digit = b'0' + (status / [100, 10, 1][n] % 10) as u8;
@@ -124,7 +124,7 @@ impl RequestMetrics {
 }
 
 group! {
-    /// Of the hasher: who was let in, who was not, and what it took.
+    /// The hasher: admitted and refused passwords, and their durations.
     HashingMetrics {
         admitted: IntCounterVec = counters(
             "vestibule_hashes_admitted_total",
@@ -172,7 +172,7 @@ impl HashingMetrics {
 }
 
 group! {
-    /// Of the limits: who was refused, and by which.
+    /// Rate limits: refused requests by limit.
     LimitMetrics {
         refused: IntCounterVec = counters(
             "vestibule_limited_total",
@@ -189,7 +189,7 @@ impl LimitMetrics {
 }
 
 group! {
-    /// Of the store: connections that were not to be had.
+    /// The connection pools: requests that waited for a connection in vain.
     ConnectionMetrics {
         timed_out: IntCounter = expect_valid(IntCounter::new(
             "vestibule_pool_timeouts_total",
@@ -205,7 +205,7 @@ impl ConnectionMetrics {
 }
 
 group! {
-    /// Of the courier: what became of letters when they were tried.
+    /// The courier: delivery attempts by outcome.
     LetterMetrics {
         tried: IntCounterVec = counters(
             "vestibule_letters_total",
@@ -223,7 +223,7 @@ impl LetterMetrics {
 }
 
 group! {
-    /// Of the two domains: what happened, never to whom.
+    /// The two domains: events, sign-ins and refreshes, without any identity.
     DomainMetrics {
         events: IntCounterVec = counters(
             "vestibule_events_total",
@@ -267,7 +267,7 @@ fn gauge(name: &str, help: &str) -> IntGauge {
 }
 
 group! {
-    /// What is counted in the database every now and then, since it costs a statement.
+    /// Numbers of rows, counted at intervals because each count costs a statement.
     DatabaseGauges {
         letters: IntGaugeVec = gauges(
             "vestibule_outbox_letters",
@@ -299,7 +299,7 @@ impl DatabaseGauges {
 }
 
 group! {
-    /// What is true at the moment of the scrape.
+    /// State at the time of the scrape.
     ScrapeGauges {
         queued: IntGauge = gauge(
             "vestibule_hash_queue_length",

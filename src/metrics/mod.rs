@@ -1,12 +1,12 @@
-//! What is counted while the service runs, and how Prometheus reads it.
+//! Metrics of the running service, in Prometheus' format.
 //!
-//! Each part that has something to tell owns a group of instruments, which is made with it and
-//! needs no registry: [`HashingMetrics`], [`LimitMetrics`], [`LetterMetrics`], [`DomainMetrics`], [`ConnectionMetrics`],
-//! [`RequestMetrics`]. [`Exposition`] gathers the groups and writes the text. Labels are words of this
-//! program: routes as they stand in the code, kinds, outcomes. Nothing that came with a request is
-//! one (R55), so there are as many series as the program has words.
-//!
-//! Everything here is of one node, since its last start.
+//! - Each measured part owns a group of instruments, which it constructs without a registry:
+//!   [`HashingMetrics`], [`LimitMetrics`], [`LetterMetrics`], [`DomainMetrics`],
+//!   [`ConnectionMetrics`], [`RequestMetrics`].
+//! - [`Exposition`] registers the groups and writes the text.
+//! - Labels are constants of this program: route patterns, kinds, outcomes. Labels never contain
+//!   text of a request (R55), so the number of series is bounded.
+//! - All values are of one node, since its last start.
 
 mod exposition;
 mod groups;
@@ -17,7 +17,7 @@ pub use groups::{
     MetricGroup, RequestMetrics,
 };
 
-/// The names of all instruments; one that has no series yet is not in the text.
+/// The names of all instruments, also of those without a series, which the text omits.
 pub fn names() -> Vec<String> {
     let groups: [&dyn MetricGroup; 8] = [
         &RequestMetrics::default(),
