@@ -1,4 +1,4 @@
-//! The application: a list of its stages.
+//! The application: the list of its stages.
 
 use figment::Figment;
 use rocket::fairing::AdHoc;
@@ -6,7 +6,7 @@ use rocket::{Build, Rocket, figment};
 
 use crate::{assembly, metrics_stage, storage, web};
 
-/// The service by itself, configured by `figment`.
+/// The service as an application of its own, configured by `figment`.
 pub fn build(figment: Figment) -> Rocket<Build> {
     rocket::custom(figment).attach(stage()).attach(web::front_door()).attach(web::catch_all())
 }
@@ -18,10 +18,13 @@ pub fn build(figment: Figment) -> Rocket<Build> {
 /// let application = rocket::build().attach(vestibule::stage()).mount("/notes", routes![]);
 /// ```
 ///
-/// Its routes are mounted at `/oauth`, `/.well-known`, `/v1`, `/account`, `/activate`, `/reset-password`,
-/// `/confirm-email`, `/schemas`, `/problems`, `/health`, `/openapi.json` and `/docs`, its settings
-/// are read from `[<profile>.vestibule]` of the application's figment and from the environment, and
-/// [`crate::web::Bearer`] guards the application's own routes.
+/// The stage
+///
+/// - mounts routes at `/oauth`, `/.well-known`, `/v1`, `/account`, `/activate`, `/reset-password`,
+///   `/confirm-email`, `/schemas`, `/problems`, `/health`, `/openapi.json` and `/docs`;
+/// - reads settings from `[<profile>.vestibule]` of the application's figment and from the
+///   environment;
+/// - lets the application guard its own routes with [`crate::web::Bearer`].
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("vestibule", |rocket| async {
         rocket

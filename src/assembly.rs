@@ -1,4 +1,4 @@
-//! Puts the parts together: settings in, use cases out, and the workers behind them.
+//! Assembly: constructs all parts from the settings, and starts the background workers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,25 +24,25 @@ use crate::template_check::TemplateCheck;
 use crate::templates::Templates;
 use crate::web::Pages;
 
-/// How often it is written down which sessions were used.
+/// The interval at which the last use of sessions is written to the database.
 const ACTIVITY_FLUSH_INTERVAL: Duration = Duration::from_millis(500);
-/// How often what is over is removed.
+/// The interval at which the janitor removes expired rows.
 const JANITOR_INTERVAL: Duration = Duration::from_secs(300);
 
-/// How long the operator's command waits for its one hash.
+/// How long an operator's command waits for its one hash.
 const OPERATOR_MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// How long a shutdown waits for letters that are on their way.
+/// How long a shutdown waits for the workers' current work, such as letters on their way.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether couriers and the like run by themselves. Tests run them step by step.
+/// Whether background workers run by themselves. Tests run them step by step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Background {
     On,
     Off,
 }
 
-/// Reads the settings, and gives the application a clock unless it was given one.
+/// Stage that reads the settings, and manages a system clock unless the application has a clock.
 pub fn settings() -> AdHoc {
     AdHoc::try_on_ignite("settings", |rocket| async {
         if rocket.state::<Settings>().is_some() {
@@ -74,7 +74,7 @@ fn warn_of_the_unusual(settings: &Settings, profile: Profile) {
     }
 }
 
-/// Makes the use cases and manages them.
+/// Stage that constructs the use cases and manages them.
 pub fn domains() -> AdHoc {
     AdHoc::try_on_ignite("domains", |rocket| async {
         let given = rocket.state().zip(rocket.state()).zip(rocket.state());
@@ -101,7 +101,10 @@ pub fn domains() -> AdHoc {
     })
 }
 
-/// A release profile does not start for nobody. Only now the clients in the database are known, too.
+/// Fails in a release profile if no client is registered, since the service would serve nothing.
+///
+/// The check runs after the database is open, because clients are in the settings or in the
+/// database.
 async fn need_a_client(
     figment: &Figment,
     settings: &Settings,
@@ -126,7 +129,7 @@ struct Components {
     janitor: Janitor,
 }
 
-/// The error is one line that says what to mend.
+/// Constructs all parts. The error is one line that says how to fix the setting.
 fn assemble(
     figment: &Figment,
     settings: &Settings,
@@ -163,7 +166,7 @@ fn assemble(
     Ok(Components { accounts, oauth, pages, mailbox, courier: Arc::new(courier), janitor })
 }
 
-/// What is made of the settings alone, without a database and without effects.
+/// The parts that depend on the settings only: no database and no side effects.
 struct StaticParts {
     renderer: Renderer,
     mailbox: Mailbox,
@@ -184,8 +187,9 @@ fn build_static_parts(settings: &Settings, figment: &Figment) -> Result<StaticPa
     Ok(StaticParts { renderer, mailbox, transport, client_registry, pages })
 }
 
-/// Checks what a start checks before it touches the database or listens. The error is one line that says
-/// what to mend.
+/// Runs the checks of a start that need neither a database nor a listener.
+///
+/// The error is one line that says how to fix the setting.
 pub fn check_settings(figment: &Figment) -> Result<Settings, String> {
     let settings = Settings::read(figment).map_err(|error| error.to_string())?;
     build_static_parts(&settings, figment)?;
@@ -219,7 +223,7 @@ fn transport(
         .map_err(|error| SettingError::new(figment, error.key(), chain(&error)))
 }
 
-/// The letters and pages with their words, in all languages.
+/// Loads the templates of letters and pages with their messages in all languages.
 pub fn load_templates(settings: &Settings, figment: &Figment) -> Result<Templates, SettingError> {
     let messages = &settings.messages;
     let messages = Messages::load(messages.directory.as_deref(), &messages.default_locale)
@@ -228,8 +232,9 @@ pub fn load_templates(settings: &Settings, figment: &Figment) -> Result<Template
         .map_err(|error| SettingError::new(figment, "vestibule.templates.directory", error))
 }
 
-/// Whether what somebody put in the place of templates and messages works: a page that fails for
-/// everybody is refused before anybody asks for it, and words that are not quite right are told of.
+/// Checks the operator's own templates and messages.
+///
+/// A template that fails for all users stops the start. Smaller findings are logged as warnings.
 fn check_templates(
     settings: &Settings,
     figment: &Figment,
@@ -249,7 +254,7 @@ fn check_templates(
     Ok(())
 }
 
-/// The setting that is to be mended.
+/// The setting that the operator has to fix.
 fn key_of(error: &MessageError) -> &'static str {
     match error {
         MessageError::NoSuchLanguage { .. } => "vestibule.messages.default_locale",
@@ -300,14 +305,14 @@ fn hashing_parameters(settings: &Settings) -> HashingParameters {
     }
 }
 
-/// Whether the operator's command will hash a password.
+/// Whether an operator's command hashes a password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hashing {
     OnePassword,
     Nothing,
 }
 
-/// Why the operator's command cannot begin.
+/// Why an operator's command cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     #[error(transparent)]
@@ -316,8 +321,10 @@ pub enum OperatorError {
     Open(#[from] OpenError),
 }
 
-/// The use cases around accounts by themselves, for the operator: on the database as it is, whether
-/// or not a service runs on it. The settings are held to the same as those of a service.
+/// The accounts use cases without a service, for an operator's command.
+///
+/// The command works on the existing database, whether or not a service runs on it. The settings
+/// have to pass the same checks as those of a service.
 pub async fn accounts_for_operator(
     figment: &Figment,
     hashing: Hashing,
@@ -327,7 +334,7 @@ pub async fn accounts_for_operator(
     open_for_operator(&settings, figment, hashing).await
 }
 
-/// The use cases around clients and tokens, alike.
+/// The OAuth use cases without a service, for an operator's command.
 pub async fn oauth_for_operator(figment: &Figment) -> Result<OAuth, OperatorError> {
     let settings = Settings::read(figment)?;
     let client_registry = ClientRegistry::from_settings(&settings, figment)?;
@@ -335,14 +342,14 @@ pub async fn oauth_for_operator(figment: &Figment) -> Result<OAuth, OperatorErro
     Ok(oauth(&settings, &accounts, client_registry))
 }
 
-/// What the operator does with letters, on the database as it is.
+/// The operator's view of the outbox, on the existing database.
 pub async fn outbox_admin_for_operator(figment: &Figment) -> Result<OutboxAdmin, OperatorError> {
     Settings::read(figment)?;
     let store = Store::open_without_migrating(figment).await?;
     Ok(OutboxAdmin { store, clock: Clock::system() })
 }
 
-/// A letter by which the operator tries the settings; it needs no database.
+/// A letter with which the operator tests the mail settings. It needs no database.
 pub fn test_letter_for_operator(figment: &Figment) -> Result<TestLetter, SettingError> {
     let settings = Settings::read(figment)?;
     let templates = load_templates(&settings, figment)?;
@@ -360,7 +367,7 @@ async fn open_for_operator(
     hashing: Hashing,
 ) -> Result<Accounts, OperatorError> {
     let clock = Clock::system();
-    // nobody else waits for a slot here, but the machine may be busy
+    // no other request waits for a slot here, but the machine may be busy
     let parameters =
         HashingParameters { slots: 1, max_wait: OPERATOR_MAX_WAIT, ..hashing_parameters(settings) };
     let hasher = match hashing {
@@ -372,8 +379,9 @@ async fn open_for_operator(
     Ok(accounts(settings, &store, &clock, hasher))
 }
 
-/// Starts the workers once the service listens, and waits for what they have in hand when it stops.
-/// What is not done by then waits in the database.
+/// Stage that starts the workers when the service listens, and lets them finish at a shutdown.
+///
+/// Unfinished work stays in the database.
 pub fn workers() -> AdHoc {
     AdHoc::on_ignite("workers", |rocket| async {
         rocket
@@ -391,7 +399,7 @@ pub fn workers() -> AdHoc {
     })
 }
 
-/// The workers that run, and how they are told to stop.
+/// The running workers, and the signal that stops them.
 #[derive(Clone, Debug, Default)]
 pub struct BackgroundTasks {
     stop: watch::Sender<bool>,
@@ -405,16 +413,17 @@ impl BackgroundTasks {
     {
         let mut stop = self.stop.subscribe();
         let stopped = Box::pin(async move {
-            // an error says that nobody is left who could tell it to stop
+            // an error means that the sender is gone, so the worker should stop as well
             let _ = stop.wait_for(|stop| *stop).await;
         });
         let worker = tokio::spawn(work(stopped));
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
-    /// Stops them, and waits a while for what they have in hand. Rocket accepts no connection while it
-    /// waits for this at a shutdown, and does not refuse any either; so whoever begins a shutdown
-    /// does this first.
+    /// Stops the workers, and waits up to 5 s (`SHUTDOWN_TIMEOUT`) for their current work.
+    ///
+    /// Call this before a shutdown begins. While Rocket waits for this during a shutdown, it
+    /// neither accepts nor refuses connections.
     pub async fn finish(&self) {
         self.stop.send_replace(true);
         let workers =

@@ -1,8 +1,8 @@
 //! The only source of time.
 //!
-//! Everything that needs to know the time is given a [`Clock`]. The service runs on
-//! [`Clock::system`]; tests run on [`Clock::stepped`] and move it with [`Stepper::advance`], so
-//! that nothing ever sleeps to see something expire.
+//! Code that needs the time receives a [`Clock`]. The service runs on [`Clock::system`]. Tests run
+//! on [`Clock::stepped`] and move it with [`Stepper::advance`], so no test sleeps until something
+//! expires.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::watch;
 
-/// An instant in UTC, counted in milliseconds since the Unix epoch; what the database stores.
+/// An instant in UTC, in milliseconds since the Unix epoch. The database stores this number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -30,17 +30,18 @@ impl Timestamp {
         self.0
     }
 
-    /// How long after `earlier` this instant is; zero if it is not after it.
+    /// The time from `earlier` to this instant; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 in UTC with milliseconds, as JSON answers carry it.
+    /// RFC 3339 in UTC, to the millisecond, as in JSON answers.
     pub fn rfc3339(self) -> String {
         self.date_time().format(&Rfc3339).unwrap_or_default()
     }
 
-    /// For formatting; an instant outside the years that the `time` crate knows becomes the epoch.
+    /// The date and time, for formatting. An instant outside the range of the `time` crate becomes
+    /// the epoch.
     pub fn date_time(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
@@ -75,7 +76,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Tells the time; cheap to clone.
+/// A clock. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -88,9 +89,9 @@ enum Source {
 #[derive(Debug)]
 struct Stepped {
     millis: AtomicI64,
-    /// Every pause that was asked for, in turn.
+    /// The requested pauses, in order.
     pauses: Mutex<Vec<Duration>>,
-    /// Whether pauses go on until they are let go.
+    /// Whether pauses last until the stepper releases them.
     holds_pauses: watch::Sender<bool>,
 }
 
@@ -100,7 +101,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that stands still at `start` until its stepper moves it.
+    /// A clock that stays at `start` until its stepper moves it.
     pub fn stepped(start: Timestamp) -> (Self, Stepper) {
         let stepped = Arc::new(Stepped {
             millis: AtomicI64::new(start.unix_millis()),
@@ -110,7 +111,7 @@ impl Clock {
         (Self(Source::Stepped(Arc::clone(&stepped))), Stepper(stepped))
     }
 
-    /// The present instant.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
@@ -122,33 +123,33 @@ impl Clock {
         }
     }
 
-    /// Waits for so long. A stepped clock only notes the pause, and waits while its stepper holds
+    /// Waits for `pause`. A stepped clock only records the pause, and waits while its stepper holds
     /// pauses.
     pub async fn pause(&self, pause: Duration) {
         match &self.0 {
             Source::System => tokio::time::sleep(pause).await,
             Source::Stepped(stepped) => {
                 stepped.pauses.lock().unwrap_or_else(PoisonError::into_inner).push(pause);
-                // an error says that there is no stepper any more, which could let it go
+                // an error means that the stepper is gone, and could not release the pause
                 let _ = stepped.holds_pauses.subscribe().wait_for(|held| !held).await;
             }
         }
     }
 
-    /// What it shows, by both clocks.
+    /// Reads both the clock and the monotonic clock.
     pub fn read(&self) -> Reading {
         Reading { at: self.now(), instant: self.instant() }
     }
 
-    /// A monotonic instant, for measuring how long work took; never stepped.
+    /// A monotonic instant, for measuring the duration of work. It is never stepped.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
     pub fn instant(&self) -> Instant {
         Instant::now()
     }
 }
 
-/// What a [`Clock`] and the monotonic clock showed, for what may not last longer whatever the clock is
-/// set to.
+/// The time by a [`Clock`] and by the monotonic clock, for lifetimes that a changed clock must not
+/// extend.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     pub at: Timestamp,
@@ -156,14 +157,15 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Whether by both clocks less than `life` has passed since this reading, and no clock went back.
+    /// Whether less than `life` has passed since this reading by both clocks, and no clock went
+    /// back.
     pub fn is_within(&self, life: Duration, now: &Self) -> bool {
         let by_the_clock = now.at >= self.at && now.at < self.at + life;
         by_the_clock && now.instant.duration_since(self.instant) < life
     }
 }
 
-/// How far the clocks of two nodes may differ. A stored time that lies further ahead than this was
+/// The largest difference between the clocks of two nodes, 60 s. A stored time further ahead was
 /// stored before the clock was set back.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
@@ -179,19 +181,19 @@ impl Stepper {
             .fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
-    /// Moves the clock back, as an operator or a time server may.
+    /// Moves the clock back, as an operator or a time server may do.
     pub fn step_back(&self, by: Duration) {
         self.0
             .millis
             .fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
-    /// Every pause that was asked for since this was last asked.
+    /// The pauses that were requested since the last call.
     pub fn pauses(&self) -> Vec<Duration> {
         std::mem::take(&mut *self.0.pauses.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether pauses that are asked for go on until this is called again with `false`.
+    /// Holds pauses until this is called again with `false`.
     pub fn hold_pauses(&self, held: bool) {
         self.0.holds_pauses.send_replace(held);
     }

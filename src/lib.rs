@@ -1,31 +1,41 @@
-//! Vestibule is an account service: people sign up with an address and a password, confirm the
-//! address by a link, and sign in; applications get OAuth 2 tokens; protected resources stay closed
-//! to everybody else.
+//! Vestibule is an account service and an OAuth 2 authorization server.
 //!
-//! It is a program, `vestibule serve`, and a library: another Rocket application mounts it with
-//! [`stage`] and guards its own routes with [`web::Bearer`].
+//! - People sign up with an address and a password, confirm the address by a link, and sign in.
+//! - Applications get OAuth 2 tokens.
+//! - Protected resources accept requests with a valid token only.
+//!
+//! The crate is a program, `vestibule serve`, and a library: another Rocket application mounts the
+//! service with [`stage`] and guards its own routes with [`web::Bearer`].
 //!
 //! # The map
 //!
-//! Modules lie on floors, and imports go down only; `tests/architecture.rs` keeps it so.
+//! Modules are arranged in floors. A module imports from lower floors only; `tests/architecture.rs`
+//! checks this.
 //!
-//! | Floor | Modules | What they own |
+//! | Floor | Modules | Contents |
 //! |---|---|---|
 //! | 6 | `main`, `cli` | the command line: running the service, and the operator's commands |
-//! | 5 | `app`, `assembly`, `metrics_stage`, [`template_check`], `testing` (a feature) | [`build`] and [`stage`]: the list of stages; putting the parts together; the check of the templates |
-//! | 4 | [`web`] | routes, request guards, catchers, pages: one file for each resource |
-//! | 3 | [`oauth`], [`accounts`] | the two domains: what is allowed, what happens |
-//! | 2 | [`storage`], [`mail`], [`crypto`], [`messages`], [`templates`] | every SQL statement; every letter; every hash and random bit; every word |
+//! | 5 | `app`, `assembly`, `metrics_stage`, [`template_check`], `testing` (a feature) | [`build`] and [`stage`]: the list of stages; construction of all parts; the check of the templates |
+//! | 4 | [`web`] | routes, request guards, responses, fairings, pages: one file for each resource |
+//! | 3 | [`oauth`], [`accounts`] | the two domains: permissions and use cases |
+//! | 2 | [`storage`], [`mail`], [`crypto`], [`messages`], [`templates`] | every SQL statement; every letter; every hash and random bit; every text |
 //! | 1 | [`model`] | plain types, parsed once and then trusted |
-//! | 0 | [`config`], [`clock`], [`metrics`] | typed settings; the only source of time; what is counted |
+//! | 0 | [`config`], [`clock`], [`metrics`] | typed settings; the only source of time; the metrics |
 //!
 //! # Where to begin reading
 //!
-//! Follow a token request: `web::token` reads the form and picks the grant, `oauth::password_grant`
-//! has the client authenticated and asks [`accounts`] who it is, `oauth::sessions` makes the tokens,
-//! and `storage::sessions` writes the one row that a session is. Or follow a sign-up:
-//! `web::sign_up`, `accounts::sign_up`, then `mail::courier`, which makes the letter, and back in by
-//! its link through `web::activate` and `accounts::activation`.
+//! Follow a token request:
+//!
+//! - `web::token` reads the form and picks the grant.
+//! - `oauth::password_grant` authenticates the client and asks [`accounts`] to sign the user in.
+//! - `oauth::sessions` makes the tokens.
+//! - `storage::sessions` writes the session, which is one row.
+//!
+//! Or follow a sign-up:
+//!
+//! - `web::sign_up` reads the request and calls `accounts::sign_up`.
+//! - `mail::courier` composes and sends the letter.
+//! - `web::activate` serves the link in the letter and calls `accounts::activation`.
 
 pub mod accounts;
 mod app;

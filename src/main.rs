@@ -1,4 +1,4 @@
-//! The command line. All of the service is in the library.
+//! The command line. The library contains the whole service.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
-//! For tests: the whole service in one process, with a clock that is stepped.
+//! Test support: the whole service in one process, with a stepped clock.
 //!
-//! A [`TestApp`] is a service of its own, with its own database, over Rocket's local client. Nothing
-//! happens behind a test's back: letters leave when it says [`TestApp::deliver`], time passes when
-//! it says [`TestApp::advance`]. So tests run in parallel and never sleep.
+//! A [`TestApp`] is a separate service with its own database, behind Rocket's local client. Nothing
+//! runs in the background: letters leave in [`TestApp::deliver`], and time passes in
+//! [`TestApp::advance`]. So tests run in parallel and never sleep.
 //!
 //! An application that mounts Vestibule tests its own routes with it:
 //!
@@ -50,14 +50,19 @@ use crate::oauth::OAuth;
 use crate::storage::{Janitor, Store};
 use crate::web::metrics::MetricsCollector;
 
-/// The password of everybody here who is not given one.
+/// The password of test accounts, unless a test chooses another.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// When time begins: 2026-01-01T00:00:00Z.
+/// The start time of the stepped clock: 2026-01-01T00:00:00Z.
 pub const BEGINNING: Timestamp = Timestamp::from_unix_millis(1_767_225_600_000);
 
-/// Hashing that costs next to nothing, letters into memory, and three clients: `web` (public),
-/// `shop` (confidential, its secret is `shop secret`), and `kiosk` (public, without refresh).
+/// The settings of tests: cheap hashing, letters in memory, and three clients.
+///
+/// | Client | Kind |
+/// |---|---|
+/// | `web` | public |
+/// | `shop` | confidential, with the secret `shop secret` |
+/// | `kiosk` | public, without the refresh grant |
 const SETTINGS: &str = r#"
 [default.vestibule]
 public_url = "https://accounts.example.org"
@@ -82,7 +87,7 @@ scopes = ["account.read"]
 
 /// A service under test.
 pub struct TestApp {
-    /// For requests of any kind.
+    /// The HTTP client, for requests of any kind.
     pub client: Client,
     stepper: Stepper,
     _directory: Option<TempDir>,
@@ -95,23 +100,23 @@ impl std::fmt::Debug for TestApp {
 }
 
 impl TestApp {
-    /// The service by itself, on SQLite.
+    /// Starts the service as an application of its own, on SQLite.
     pub async fn start() -> Self {
         Self::configured("").await
     }
 
-    /// The service by itself, with more settings, as they would stand in `Rocket.toml`:
+    /// Starts the service on SQLite with additional settings, written as in `Rocket.toml`:
     /// `[default.vestibule.tokens]` and so on.
     pub async fn configured(toml: &str) -> Self {
         Self::build(crate::app::build(Figment::new()), toml, None).await
     }
 
-    /// The service by itself on another database, such as `postgres://…`, which should be empty.
+    /// Starts the service on another database, such as `postgres://…`, which should be empty.
     pub async fn on_database(url: &str, toml: &str) -> Self {
         Self::build(crate::app::build(Figment::new()), toml, Some(url)).await
     }
 
-    /// An application that mounts the service.
+    /// Starts an application that mounts the service.
     pub async fn around(application: Rocket<Build>) -> Self {
         let own = application.figment().clone();
         Self::build_on(own, application, "", None).await
@@ -121,7 +126,7 @@ impl TestApp {
         Self::build_on(Figment::from(rocket::Config::debug_default()), rocket, toml, url).await
     }
 
-    /// The settings of the tests win over those that the application has in `figment`.
+    /// Starts `rocket`. The settings of tests override the application's settings in `figment`.
     async fn build_on(
         figment: Figment,
         rocket: Rocket<Build>,
@@ -146,33 +151,34 @@ impl TestApp {
         Self { client, stepper, _directory: Some(directory) }
     }
 
-    /// Lets time pass.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.stepper.advance(by);
     }
 
-    /// Sets the clock back.
+    /// Moves the clock back.
     pub fn step_back(&self, by: Duration) {
         self.stepper.step_back(by);
     }
 
-    /// Every pause that a request was to make since this was last asked. None is made.
+    /// The pauses that requests asked for since the last call. No pause takes any time.
     pub fn pauses(&self) -> Vec<Duration> {
         self.stepper.pauses()
     }
 
-    /// Whether pauses go on until this is called again with `false`.
+    /// Holds pauses until this is called again with `false`.
     pub fn hold_pauses(&self, held: bool) {
         self.stepper.hold_pauses(held);
     }
 
-    /// Gives the network of an address every slot of the hasher and its whole share of the queue,
-    /// until the answer is dropped; the network of all without an address if it is empty.
+    /// Fills every slot of the hasher and the queue share of the network of `address`, until the
+    /// answer is dropped. An empty `address` stands for the network of all clients without an
+    /// address.
     pub fn fill_hash_queue(&self, address: &str) -> FullShare {
         self.state::<Accounts>().hasher.fill_share(Network::of(address.parse().ok()))
     }
 
-    /// How many passwords wait for a slot.
+    /// The number of passwords that wait for a slot.
     pub fn queued_hashes(&self) -> usize {
         self.state::<Accounts>().hasher.load().queued
     }
@@ -181,58 +187,58 @@ impl TestApp {
         self.client.rocket().state().expect("the service manages it")
     }
 
-    /// The database, for what cannot be seen from outside.
+    /// The database, for state that requests cannot observe.
     pub fn store(&self) -> &Store {
         self.state()
     }
 
-    /// The use cases around tokens.
+    /// The OAuth use cases.
     pub fn oauth(&self) -> &OAuth {
         self.state()
     }
 
-    /// Lets the courier deliver all that is due.
+    /// Lets the courier deliver all due letters.
     pub async fn deliver(&self) {
         let courier: &Arc<Courier> = self.state();
         while courier.deliver_due().await.expect("the outbox can be read") != Default::default() {}
     }
 
-    /// What Prometheus would read; with `[default.vestibule.metrics]` and an address set.
+    /// The metrics text. It needs an address in `[default.vestibule.metrics]`.
     pub fn metrics(&self) -> String {
         self.state::<Arc<MetricsCollector>>().render().expect("metrics can be written")
     }
 
-    /// Lets what metrics tell of the database be counted.
+    /// Counts the database metrics, as the background task does.
     pub async fn count(&self) {
         let collector = self.state::<Arc<MetricsCollector>>();
         collector.count_waiting().await.expect("letters can be counted");
         collector.count_all().await.expect("sessions can be counted");
     }
 
-    /// Lets the courier begin, as it does when the service starts.
+    /// Starts the courier, as the service does at its start.
     pub async fn courier_begins(&self) {
         let courier: &Arc<Courier> = self.state();
         courier.remember_refusals().await.expect("the outbox can be read");
     }
 
-    /// Lets what is written behind be written.
+    /// Writes the recorded use of sessions to the database.
     pub async fn settle(&self) {
         self.oauth().flush_activity().await.expect("the use of sessions can be noted");
     }
 
-    /// Lets the janitor remove what is over; answers how many rows that were.
+    /// Lets the janitor remove expired rows. Returns the number of rows.
     pub async fn purge(&self) -> u64 {
         self.state::<Janitor>().purge().await.expect("the database can be written")
     }
 
-    /// The letters that `email` has got, oldest first.
+    /// The letters to `email`, oldest first. Delivers due letters first.
     pub async fn letters_to(&self, email: &str) -> Vec<SentLetter> {
         self.deliver().await;
         let letters = self.state::<Mailbox>().letters();
         letters.into_iter().filter(|letter| letter.to == email).collect()
     }
 
-    /// The last letter that `email` has got.
+    /// The last letter to `email`.
     pub async fn last_letter_to(&self, email: &str) -> SentLetter {
         let last = self.letters_to(email).await.pop();
         last.unwrap_or_else(|| panic!("no letter to {email}"))
@@ -259,12 +265,12 @@ impl TestApp {
         self.client.post(path).header(ContentType::Form).body(body).dispatch().await
     }
 
-    /// Asks the token endpoint.
+    /// Sends a request to the token endpoint.
     pub async fn token(&self, fields: &[(&str, &str)]) -> LocalResponse<'_> {
         self.post_form("/oauth/token", fields).await
     }
 
-    /// Signs up, without opening the link.
+    /// Signs up without using the link.
     pub async fn sign_up(&self, email: &str, password: &str) -> Status {
         let body = json!({ "email": email, "password": password });
         self.post_json("/v1/accounts", &body).await.status()
@@ -276,18 +282,18 @@ impl TestApp {
         self.post_json("/v1/activations", &json!({ "token": token })).await.status()
     }
 
-    /// Makes an account with [`PASSWORD`], by signing up and opening the link.
+    /// Makes an account with [`PASSWORD`]: signs up and uses the link.
     pub async fn account(&self, email: &str) {
         assert_eq!(self.sign_up(email, PASSWORD).await, Status::Accepted);
         assert_eq!(self.activate(email).await, Status::Ok);
     }
 
-    /// Signs in with [`PASSWORD`] through the client `web`, with all of its scope.
+    /// Signs in with [`PASSWORD`] through the client `web`, with its whole scope.
     pub async fn sign_in(&self, email: &str) -> Signed<'_> {
         self.sign_in_to("web", email).await
     }
 
-    /// Signs in with [`PASSWORD`] through a public client, with all of its scope.
+    /// Signs in with [`PASSWORD`] through a public client, with its whole scope.
     pub async fn sign_in_to(&self, client_id: &str, email: &str) -> Signed<'_> {
         let answer = self
             .token(&[
@@ -308,19 +314,19 @@ impl TestApp {
         }
     }
 
-    /// An account of its own, signed in.
+    /// Makes an account and signs in.
     pub async fn signed_in(&self, email: &str) -> Signed<'_> {
         self.signed_in_to("web", email).await
     }
 
-    /// An account of its own, signed in through a public client of the application's.
+    /// Makes an account and signs in through a public client.
     pub async fn signed_in_to(&self, client_id: &str, email: &str) -> Signed<'_> {
         self.account(email).await;
         self.sign_in_to(client_id, email).await
     }
 }
 
-/// Somebody who is signed in.
+/// A signed-in user with tokens.
 #[derive(Clone, Debug)]
 pub struct Signed<'a> {
     app: &'a TestApp,
@@ -351,7 +357,7 @@ impl<'a> Signed<'a> {
         request.header(ContentType::JSON).body(body.to_string())
     }
 
-    /// The id of the account, as it says itself.
+    /// The account's id, read from `/v1/me`.
     pub async fn account_id(&self) -> AccountId {
         let me: Value = self.get("/v1/me").dispatch().await.into_json().await.expect("JSON");
         me["id"].as_str().expect("an id").parse().expect("an id")
