@@ -1,4 +1,5 @@
-//! Which costs of Argon2id make a hash take a given time on this machine (RFC 9106 §4).
+//! Calibration: finds the Argon2id costs with which a hash takes a given time on this machine (RFC
+//! 9106 §4).
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,31 +9,34 @@ use argon2::{Block, Params};
 use super::hasher::{HashingParameters, argon2id};
 use crate::clock::Clock;
 
-/// Nothing below this is recommended (R41; OWASP, Password Storage).
+/// Lowest costs that are recommended (R41; OWASP, Password Storage).
 pub const MIN_MEMORY_KIB: u32 = 19_456;
 pub const MIN_ITERATIONS: u32 = 2;
-/// The settings take no more.
+/// Highest number of passes that the settings accept.
 const MAX_ITERATIONS: u32 = 16;
-/// The time of costs is the median of so many hashes in each slot.
+/// Hashes that each slot measures; the result is the median over all slots.
 const SAMPLES: usize = 5;
-/// Memory is recommended in steps of a mebibyte.
+/// Recommended memory is a multiple of 1 MiB.
 const STEP_KIB: u32 = 1_024;
 
-/// Costs, and how long a hash takes with them.
+/// Costs, and the duration of a hash with them.
 #[derive(Clone, Debug)]
 pub struct Calibrated {
     pub memory_kib: u32,
     pub iterations: u32,
-    /// Of one hash while all slots are at work.
+    /// Duration of one hash while all slots are at work.
     pub took: Duration,
 }
 
-/// The costs that come closest to `target` from below, with as much memory as `most_memory_kib`
-/// allows, since memory is what an attacker pays for; passes are added when that is used up. Never
-/// below the floor, even where the floor takes longer than `target`. Runs for some seconds.
+/// Finds the costs whose duration comes closest to `target` from below.
+///
+/// - Memory grows first, up to `most_memory_kib`, because memory is the expensive part of an
+///   attack; then passes are added.
+/// - The costs are never below the recommended minimum, even if that takes longer than `target`.
+/// - The measurement runs for some seconds.
 ///
 /// # Errors
-/// When Argon2 does not take the parameters.
+/// When Argon2 does not accept the parameters.
 pub fn calibrate(
     target: Duration,
     most_memory_kib: u32,
@@ -46,7 +50,7 @@ pub fn calibrate(
     })
 }
 
-/// As [`calibrate`], with the time of a hash told by `measure`.
+/// As [`calibrate`], with `measure` for the duration of a hash.
 fn choose<E>(
     target: Duration,
     most_memory_kib: u32,
@@ -60,7 +64,8 @@ fn choose<E>(
     };
     let share = |of: &Calibrated| target.as_secs_f64() / of.took.as_secs_f64().max(1e-9);
     let mut best = try_with(MIN_MEMORY_KIB, MIN_ITERATIONS)?;
-    // the time grows with memory times passes, but for caches: so the first guess is looked at again
+    // the time grows with memory times passes, except for effects of caches; so the guess is
+    // refined
     for _ in 0..2 {
         let wanted = (f64::from(best.memory_kib) * share(&best)) as u32 / STEP_KIB * STEP_KIB;
         best = try_with(wanted.min(most_memory_kib), MIN_ITERATIONS)?;
@@ -74,7 +79,7 @@ fn choose<E>(
     Ok(best)
 }
 
-/// With every slot at work: they share caches and the way to memory.
+/// Median duration of a hash with every slot at work: slots share caches and memory bandwidth.
 fn median(params: &Params, slots: usize, clock: &Clock) -> Duration {
     let mut times: Vec<Duration> = thread::scope(|scope| {
         let slots: Vec<_> =
@@ -92,7 +97,7 @@ fn times_of_one(params: &Params, clock: &Clock) -> Vec<Duration> {
         let _ = argon2id(b"", &[0; 16], params, &mut memory);
         clock.instant() - began
     };
-    // the first one meets memory that the system has yet to give
+    // not counted: the first hash touches memory that the system has yet to provide
     time();
     (0..SAMPLES).map(|_| time()).collect()
 }
@@ -103,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// A machine on which a pass over a mebibyte takes so many microseconds.
+    /// The costs chosen on a machine on which a pass over 1 MiB takes `micros` µs.
     fn chosen(micros: u64, target: u64, most_kib: u32) -> (u32, u32, u128) {
         let measure = |memory: u32, passes: u32| {
             let took = u64::from(memory) * u64::from(passes) * micros / 1_024;

@@ -1,5 +1,4 @@
-//! The only source of randomness: every id, salt and secret of the service is drawn from
-//! [`Entropy`].
+//! Random number generator: the only source of ids, salts and secrets ([`Entropy`]).
 
 use std::cell::RefCell;
 
@@ -12,8 +11,8 @@ use crate::model::Secret;
 type IdBits = [u8; 10];
 
 thread_local! {
-    /// Drawn many at a time: each request has an id, and to ask the operating system costs as much as
-    /// much else that is done for one. Ids are no secrets.
+    /// Buffer of 64 random parts of ids. Each request has an id, and a system call for each would
+    /// be expensive compared with the rest of its work. Ids are no secrets, so a buffer is safe.
     static RANDOM_BUFFER: RefCell<Vec<IdBits>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -25,7 +24,7 @@ impl Entropy {
     /// `N` random bytes.
     ///
     /// # Panics
-    /// If the operating system has no randomness to give; nothing here can be done safely then.
+    /// If the operating system gives no random bytes; the service cannot work safely then.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that draws")]
     #[expect(clippy::expect_used, reason = "without randomness no secret can be made safely")]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
@@ -39,7 +38,7 @@ impl Entropy {
         Secret::new(self.bytes())
     }
 
-    /// A UUIDv7 (RFC 9562 §5.7) for a row made at `now`: ids sort by the time they were made.
+    /// A UUIDv7 (RFC 9562 §5.7) for a row created at `now`. Ids sort by the time of creation.
     pub fn uuid_v7(&self, now: Timestamp) -> Uuid {
         let millis = u64::try_from(now.unix_millis()).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.id_bits()).into_uuid()

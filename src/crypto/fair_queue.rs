@@ -1,9 +1,11 @@
 //! Fair queue: deficit round robin over nested networks (Shreedhar and Varghese, 1996).
 //!
-//! Networks that have entries take turns, and in each turn a network is served as much work as in
-//! any other, however many entries it has. Networks within it share its turns in the same way. So a
-//! network with a long queue delays itself, and another network by one turn. A network that is
-//! alone has all turns.
+//! Networks with entries take turns. In each turn a network gets the same amount of work served,
+//! however many entries it has. The subnets of a network share its turns in the same way. So a
+//! network with a long queue delays itself, and delays another network by one turn. A network that
+//! is alone gets all turns.
+//!
+//! This module knows networks and amounts of work; it must not know passwords or time.
 
 use std::collections::VecDeque;
 
@@ -11,23 +13,23 @@ use crate::model::Subnet;
 
 /// An entry that takes some work to serve.
 pub(super) trait Entry {
-    /// In any unit that all entries share; more than zero.
+    /// Work of the entry, in a unit that all entries share; more than zero.
     fn work(&self) -> u64;
 }
 
-/// The queue, or the part of it that one network has.
+/// The queue, or the part of one network in it.
 pub(super) struct FairQueue<T> {
-    /// Entries of the network itself, oldest first; only the narrowest networks have any.
+    /// Entries of the network itself, oldest first. Only the narrowest networks have any.
     entries: VecDeque<T>,
-    /// The networks within this one that have entries. The first of them has its turn.
+    /// Subnets with entries. The first one has its turn.
     parts: VecDeque<SubnetQueue<T>>,
-    /// Of all entries, those of the parts included.
+    /// Work of all entries, including entries of the parts.
     work: u64,
 }
 
 struct SubnetQueue<T> {
     subnet: Subnet,
-    /// Work that the network may be served before its turn ends.
+    /// Work that the network may still get served in its turn.
     credit: u64,
     queue: FairQueue<T>,
 }
@@ -39,17 +41,17 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T: Entry> FairQueue<T> {
-    /// The work of all entries.
+    /// Work of all entries.
     pub(super) const fn work(&self) -> u64 {
         self.work
     }
 
-    /// The widest networks that have entries, with the work of each.
+    /// The widest networks with entries, and the work of each.
     pub(super) fn parts(&self) -> impl Iterator<Item = (Subnet, u64)> {
         self.parts.iter().map(|part| (part.subnet, part.queue.work))
     }
 
-    /// The work of one of the widest networks.
+    /// Work of one of the widest networks.
     pub(super) fn work_of(&self, subnet: Option<&Subnet>) -> u64 {
         let part = self.parts.iter().find(|part| Some(&part.subnet) == subnet);
         part.map_or(0, |part| part.queue.work)
@@ -81,8 +83,8 @@ impl<T: Entry> FairQueue<T> {
         self.parts[part].queue.push(rest, entry, quantum);
     }
 
-    /// The work that would be served before a new entry of the network with `own` work: all that is
-    /// queued of the network itself, and of each other network no more than that and `own`.
+    /// Work that would be served before a new entry of the network with `own` work: all queued work
+    /// of the network itself, and of each other network at most that amount plus `own`.
     pub(super) fn work_before(&self, subnets: &[Subnet], own: u64) -> u64 {
         let Some((first, rest)) = subnets.split_first() else { return self.work };
         let same = self.parts.iter().find(|part| part.subnet == *first);
@@ -91,8 +93,8 @@ impl<T: Entry> FairQueue<T> {
         within + others.map(|part| part.queue.work.min(within + own)).sum::<u64>()
     }
 
-    /// The entry whose turn it is. Networks whose credit does not pay for their next entry are given
-    /// `quantum` more and wait for their next turn.
+    /// The entry whose turn it is. A network whose credit does not pay for its next entry gets
+    /// `quantum` more credit and waits for its next turn.
     pub(super) fn peek(&mut self, quantum: u64) -> Option<&T> {
         while let Some(part) = self.parts.front_mut() {
             let needed = part.queue.peek(quantum)?.work();
@@ -136,7 +138,7 @@ impl<T: Entry> FairQueue<T> {
         Some(entry)
     }
 
-    /// The first network waits for its next turn.
+    /// Ends the turn of the first network, which moves to the end.
     fn end_turn(&mut self, quantum: u64) {
         if let Some(mut part) = self.parts.pop_front() {
             part.credit += quantum.max(1);
@@ -144,7 +146,8 @@ impl<T: Entry> FairQueue<T> {
         }
     }
 
-    /// Removes entries from the front of each network's own queue while `is_expired` holds for them.
+    /// Removes entries from the front of each network's own queue while `is_expired` holds for
+    /// them.
     pub(super) fn remove_expired(&mut self, is_expired: &impl Fn(&T) -> bool) -> Vec<T> {
         let mut removed = Vec::new();
         while let Some(entry) = self.entries.pop_front_if(|entry| is_expired(entry)) {
@@ -244,7 +247,7 @@ mod tests {
         push(&mut queue, A, 10, UNIT / 2);
         push(&mut queue, B, 10, UNIT);
         assert_eq!(served(&mut queue, 6), [A, B, A, A, B, A]);
-        // an entry of much work is served at once where nothing else waits
+        // an entry of much work is served at once if it is alone
         let mut queue = FairQueue::default();
         push(&mut queue, A, 1, 64 * UNIT);
         assert_eq!(served(&mut queue, 1), [A]);
@@ -286,7 +289,7 @@ mod tests {
         ] {
             assert_eq!(queue.work_before(&subnets(address), UNIT), before * UNIT, "{address}");
         }
-        // what is expected happens
+        // the entry is served after the expected number of others
         push(&mut queue, "192.0.2.3", 1, UNIT);
         let order = served(&mut queue, 11);
         assert_eq!(order.iter().position(|address| *address == "192.0.2.3"), Some(4));

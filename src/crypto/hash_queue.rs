@@ -1,7 +1,8 @@
-//! Queue of password hashes: which one is computed next, and which request is refused at once since
-//! it would wait too long.
+//! Queue of password hashes: orders them fairly between networks, and refuses requests that would
+//! wait too long.
 //!
-//! A plain structure: [`super::hasher`] keeps it under a lock, and knows threads and Argon2.
+//! This module is a plain structure without threads: [`super::hasher`] keeps it under a lock, and
+//! knows threads and Argon2.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use super::fair_queue::{Entry, FairQueue};
 use crate::metrics::HashingMetrics;
 use crate::model::{Network, Subnet};
 
-/// What a password is hashed for; sign-in goes before sign-up. A change or a reset of a password is of an
-/// account, or of a mailbox that is proven, and counts as a sign-in.
+/// Purpose of a hash. Sign-in comes before sign-up. A change or a reset of a password counts as a
+/// sign-in, because it belongs to an account or to a proven mailbox.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
     SignIn,
@@ -22,7 +23,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// As it stands in metrics.
+    /// Label in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign-in",
@@ -31,7 +32,7 @@ impl Purpose {
     }
 }
 
-/// Why there is no hash.
+/// Why a password was not hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
     /// `retry_after` is in whole seconds, at least one, for `Retry-After` (RFC 9110 §10.2.3).
@@ -41,27 +42,27 @@ pub enum HashError {
     Malformed(&'static str),
     #[error("Argon2 does not take this password")]
     Input(#[from] argon2::Error),
-    /// The slot panicked over it, or the hasher was dropped.
+    /// The slot panicked, or the hasher was dropped.
     #[error("the hash was lost before it was done")]
     Lost,
 }
 
-/// A sign-up that waits is overtaken by this many sign-ins and then has its turn; and by one of each
-/// network other than its own.
+/// Number of sign-ins that may overtake a waiting sign-up before its turn. Of each network other
+/// than its own, one sign-in may overtake it.
 const MAX_OVERTAKEN: usize = 7;
-/// One part in this many of the smoothed duration is the latest hash.
+/// Weight of the latest hash in the smoothed duration: one part in eight.
 const SMOOTHING: u32 = 8;
 
 pub(super) type HashResult = Result<phc::Output, HashError>;
 pub(super) type Receiver = oneshot::Receiver<HashResult>;
 pub(super) type Task = Box<dyn FnOnce(&mut Vec<Block>) -> HashResult + Send>;
 
-/// What a hash takes.
+/// Cost of a hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Cost {
-    /// Blocks of 1 KiB that Argon2 fills, counted in each pass. Its time is proportional to that.
+    /// Blocks of 1 KiB that Argon2 fills, summed over the passes. The time is proportional to it.
     pub(super) work: u64,
-    /// Memory while it is computed.
+    /// Memory during the computation.
     pub(super) memory_kib: u64,
 }
 
@@ -73,12 +74,12 @@ impl From<&Params> for Cost {
 }
 
 pub(super) struct Job {
-    /// Holds the password, and wipes it when done or dropped.
+    /// Holds the password, and wipes it on completion or drop.
     pub(super) task: Task,
-    /// Closed when the request was dropped.
+    /// Closed once the request is dropped.
     pub(super) reply: oneshot::Sender<HashResult>,
     pub(super) purpose: Purpose,
-    /// Of the caller that asked.
+    /// Network of the caller.
     pub(super) network: Network,
     pub(super) cost: Cost,
     pub(super) since: Instant,
@@ -93,17 +94,17 @@ impl Entry for Job {
 pub(super) struct HashQueue {
     slots: usize,
     pub(super) max_wait: Duration,
-    /// Of a hash with the present parameters.
+    /// Cost of a hash with the present parameters.
     ordinary: Cost,
     sign_ins: FairQueue<Job>,
     sign_ups: FairQueue<Job>,
-    /// The networks of the sign-ins that went before a sign-up that waits, since one had its turn.
+    /// Networks of the sign-ins that overtook waiting sign-ups since the last turn of a sign-up.
     overtaken_by: Vec<Subnet>,
     running: usize,
-    /// What the hashes that run take together.
+    /// Sum of the costs of the running hashes.
     taken: Cost,
-    /// Time of an ordinary hash, smoothed. Zero until the first slot has measured its first one: what
-    /// comes before is let in, and has its deadline.
+    /// Smoothed duration of an ordinary hash. Zero until the first slot has measured one; until
+    /// then each request is admitted and only has its deadline.
     pub(super) mean: Duration,
     pub(super) stopped: bool,
     pub(super) metrics: HashingMetrics,
@@ -130,7 +131,7 @@ impl HashQueue {
         self.ordinary
     }
 
-    /// A hash of this cost took so long in its slot.
+    /// Records the duration of a hash of this cost.
     pub(super) fn measured(&mut self, took: Duration, cost: Cost) {
         self.metrics.took(took);
         let of_ordinary = took.mul_f64(self.ordinary.work as f64 / cost.work.max(1) as f64);
@@ -139,21 +140,22 @@ impl HashQueue {
         self.mean = if first { of_ordinary } else { smoothed };
     }
 
-    /// The time that one slot needs for so much work.
+    /// Time that one slot needs for `work`.
     fn time_of(&self, work: u64) -> Duration {
         self.mean.mul_f64(work as f64 / self.ordinary.work.max(1) as f64)
     }
 
-    /// How long a job would wait for its slot, if it came now: the time of all work that would be
-    /// done before it, shared by the slots. Zero while a slot is free, so a mean that one slow hash
-    /// has spoilt cannot shut the door for good.
+    /// Time that a job would wait for a slot if it came now: the time of all work before it, shared
+    /// by the slots. Zero while a slot is free, so that one slow hash, which spoils the mean,
+    /// cannot block admission for good.
     pub(super) fn expected_wait(&self, purpose: Purpose, network: Network, cost: Cost) -> Duration {
         let (subnets, own) = (network.subnets(), cost.work);
         let most = MAX_OVERTAKEN as u64;
         let queued_before = match purpose {
             Purpose::SignIn => {
                 let sign_ins = self.sign_ins.work_before(&subnets, own);
-                // a sign-up goes before each further sign-in of a network, and before every eighth
+                // a sign-up comes before each further sign-in of a network, and before every eighth
+                // one
                 let of_network = self.sign_ins.work_of(subnets.first()).min(sign_ins);
                 sign_ins + self.sign_ups.work().min(of_network.max(sign_ins / most))
             }
@@ -170,10 +172,10 @@ impl HashQueue {
             }
         };
         let slots = self.slots as u64;
-        // free slots take the first of what is queued, as if it ran already
+        // free slots take the first queued jobs, so these count as running
         let begins = slots.saturating_sub(self.running as u64) * self.ordinary.work;
         match queued_before.checked_sub(begins) {
-            // the first of the jobs that run is done when all of them are done in part
+            // the first running job ends when all running jobs are partly done
             Some(queued) => {
                 let running = (self.taken.work + begins) / slots;
                 self.time_of(queued + running) / self.slots as u32
@@ -182,9 +184,10 @@ impl HashQueue {
         }
     }
 
-    /// Refuses what would probably pass its deadline: a refusal should come at once, not after
-    /// `max_wait`. The expectation is only that: half is left for hashes that turn out slower, since
-    /// others want the processors too, and for jobs yet to come that have their turn before.
+    /// Refuses a request that would probably miss its deadline: a refusal should come at once, not
+    /// after `max_wait`. The limit is half of `max_wait`. The other half is a reserve for slower
+    /// hashes, since other programs use the processors too, and for later jobs that have their turn
+    /// earlier.
     pub(super) fn admit(
         &self,
         purpose: Purpose,
@@ -211,8 +214,8 @@ impl HashQueue {
         HashError::Busy { retry_after: Duration::from_secs(whole as u64) }
     }
 
-    /// The job whose turn it is, if its memory is free. Jobs whose caller went away, or whose
-    /// deadline has passed, are dropped on the way without work: their clients have given up by then.
+    /// The job whose turn it is, if its memory is free. Jobs of a dropped request, and jobs past
+    /// their deadline, are removed without work: their clients have given up.
     pub(super) fn next(&mut self, now: Instant) -> Option<Job> {
         self.remove_expired(now);
         let quantum = self.ordinary.work;
@@ -235,8 +238,8 @@ impl HashQueue {
         Some(job)
     }
 
-    /// A sign-in, unless one sign-up waits that has been overtaken by enough of them: no network's
-    /// sign-ins go twice before a sign-up of another network.
+    /// Chooses a sign-in, unless enough sign-ins have overtaken a waiting sign-up. No network's
+    /// sign-ins come twice before a sign-up of another network.
     fn purpose_next(&mut self, quantum: u64) -> Purpose {
         let Some(sign_in) = self.sign_ins.peek(quantum).map(|job| widest(job.network)) else {
             return Purpose::SignUp;
@@ -251,15 +254,15 @@ impl HashQueue {
         }
     }
 
-    /// A job of this cost runs no more.
+    /// Records the end of a job of this cost.
     pub(super) fn finished(&mut self, cost: Cost) {
         self.running -= 1;
         self.taken.work -= cost.work;
         self.taken.memory_kib -= cost.memory_kib;
     }
 
-    /// Whether a hash may take so much memory now: all that run have no more together than an
-    /// ordinary hash in each slot. A hash that needs more than that alone runs by itself.
+    /// Whether a hash may take this memory now. All running hashes together have at most the memory
+    /// of an ordinary hash per slot. A hash that needs more alone runs by itself.
     fn has_memory(&self, needed_kib: u64) -> bool {
         let most = self.ordinary.memory_kib * self.slots as u64;
         self.running == 0 || self.taken.memory_kib + needed_kib <= most
@@ -294,7 +297,7 @@ impl HashQueue {
         self.slots
     }
 
-    /// Whether a slot without work should look for some.
+    /// Whether an idle slot should look for a job.
     pub(super) fn has_work_for_another(&self) -> bool {
         self.queued() > 0 && self.running < self.slots
     }
@@ -307,7 +310,7 @@ impl HashQueue {
     }
 }
 
-/// The widest network around an address, which has its turns.
+/// The widest network around an address; turns belong to it.
 fn widest(network: Network) -> Option<Subnet> {
     network.subnets().into_iter().next()
 }
@@ -330,7 +333,7 @@ mod tests {
     struct SteppedQueue {
         state: HashQueue,
         now: Instant,
-        /// The answers that jobs wait for, by their label.
+        /// Answers that jobs wait for, by address.
         waiting: Vec<(&'static str, Receiver)>,
     }
 
@@ -350,7 +353,7 @@ mod tests {
             self.now += by;
         }
 
-        /// A job comes in, as [`super::super::hasher::Hasher`] lets it.
+        /// Asks for a hash as [`super::super::hasher::Hasher`] does.
         fn ask(&mut self, address: &'static str, purpose: Purpose, cost: Cost) -> bool {
             let network = network(address);
             if self.state.admit(purpose, network, cost).is_err() {
@@ -363,7 +366,8 @@ mod tests {
             true
         }
 
-        /// As many sign-ins as are admitted, of `most`.
+        /// Asks for up to `most` sign-ins until one is refused; answers the number of admitted
+        /// ones.
         fn flood(&mut self, address: &'static str, most: usize) -> usize {
             (0..most).take_while(|_| self.ask(address, Purpose::SignIn, ORDINARY)).count()
         }
@@ -372,7 +376,7 @@ mod tests {
             self.state.next(self.now).map(|job| (job.network, job.purpose))
         }
 
-        /// One slot that serves the next job.
+        /// Serves the next job in one slot.
         fn served(&mut self) -> Option<(Network, Purpose)> {
             let job = self.state.next(self.now)?;
             self.now += self.state.time_of(job.cost.work);
@@ -380,12 +384,12 @@ mod tests {
             Some((job.network, job.purpose))
         }
 
-        /// One slot that serves one job after the other: who had their turns.
+        /// Serves jobs in one slot, one after the other; answers their networks.
         fn serve(&mut self, times: usize) -> Vec<Network> {
             (0..times).map_while(|_| self.served().map(|(network, _)| network)).collect()
         }
 
-        /// What jobs were told so far that were not hashed, and by whom they were sent.
+        /// Addresses of the jobs that were refused so far.
         fn refused(&mut self) -> Vec<&'static str> {
             let told = |receiver: &mut Receiver| {
                 matches!(receiver.try_recv(), Ok(Err(HashError::Busy { .. })))
@@ -400,7 +404,7 @@ mod tests {
     #[test]
     fn s5_network_that_fills_its_share_is_refused_while_another_is_served_in_turn() {
         let mut stand = SteppedQueue::of(1);
-        // one second of waiting is admitted: the first needs no wait
+        // one second of waiting is admitted, and the first hash waits for none
         assert_eq!(stand.flood(FLOOD, 400), 11);
         assert!(!stand.ask(FLOOD, Purpose::SignIn, ORDINARY));
         assert!(stand.ask(HONEST, Purpose::SignIn, ORDINARY));
@@ -452,7 +456,7 @@ mod tests {
         assert_eq!(stand.refused(), [FLOOD; 10]);
     }
 
-    /// The places of the honest jobs among those that are served.
+    /// Places of the honest jobs among the served jobs.
     fn places(stand: &mut SteppedQueue, times: usize) -> Vec<usize> {
         let order = stand.serve(times);
         let places = order.iter().enumerate().filter(|(_, of)| **of == network(HONEST));
@@ -468,7 +472,7 @@ mod tests {
         }
         stand.flood(FLOOD, 20);
         assert_eq!(places(&mut stand, 17), [1, 3, 5]);
-        // whatever the flood sends besides
+        // the same while the flood sends sign-ups as well
         stand.flood(FLOOD, 20);
         while stand.waiting.len() < 60 && stand.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
         assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
@@ -546,13 +550,13 @@ mod tests {
         assert_eq!(wait(&stand), MEAN * 6);
         stand.next().unwrap();
         assert_eq!(wait(&stand), MEAN * 6, "the costly hash runs, and one waits");
-        // a costly hash that was measured says the same of an ordinary one
+        // the measurement of a costly hash gives the same mean for an ordinary one
         stand.state.measured(MEAN * 5, costly);
         assert_eq!(stand.state.mean, MEAN);
         stand.state.finished(costly);
         stand.serve(1);
         assert_eq!(wait(&stand), Duration::ZERO);
-        // so many are admitted as take a second
+        // jobs are admitted up to one second of work
         let admitted = |cost| {
             let mut stand = SteppedQueue::of(1);
             (0..20).filter(|_| stand.ask(HONEST, Purpose::SignIn, cost)).count()
@@ -572,7 +576,7 @@ mod tests {
         }
         let first = stand.state.next(stand.now).unwrap();
         assert_eq!(first.network, network(HONEST));
-        // its turn has come, and nobody overtakes it for ever
+        // its turn has come, and no other job overtakes it
         assert!(stand.next().is_none(), "it needs more than is free");
         assert!(stand.state.has_work_for_another());
         stand.state.finished(first.cost);
@@ -581,7 +585,7 @@ mod tests {
         stand.state.finished(hungry);
         assert!(stand.next().is_some() && stand.next().is_some());
         assert_eq!(stand.state.queued(), 0);
-        // several that fit together run together
+        // hashes that fit together run together
         let mut stand = SteppedQueue::of(3);
         let half = Cost { memory_kib: most / 2, ..ORDINARY };
         for _ in 0..3 {

@@ -1,15 +1,18 @@
-//! Argon2id on its own threads, behind a queue that refuses rather than grows.
+//! Password hasher: Argon2id on its own threads, behind a bounded queue.
 //!
-//! A hash costs tens of milliseconds of a core and megabytes of memory by intent (RFC 9106), so it
-//! is the one thing here that a stranger can make the service spend. [`Hasher`] owns what may be
-//! spent: a fixed number of slots, each a thread with memory of its own that is reused for every
-//! hash, since allocating for each one made the service grow to many times the size of its slots. A
-//! slot without work gives its memory back after a while.
+//! A hash costs tens of milliseconds of a core and megabytes of memory by design (RFC 9106). So it
+//! is the one resource here that a stranger can make the service spend. [`Hasher`] owns this
+//! resource: a fixed number of slots. Each slot is a thread with its own memory, which it reuses
+//! for every hash. (An allocation per hash made the service grow to many times the size of its
+//! slots.) A slot without work frees its memory after `IDLE_TIMEOUT` (10 s).
 //!
-//! A request that would wait too long is told so at once ([`HashError::Busy`]), before any work.
-//! Networks take turns, so each caller has to say which network it comes from. Sign-in goes before
-//! sign-up, and of the jobs taken while a sign-up waits at least every eighth is a sign-up. This module knows nothing of accounts: which hash belongs to whom, and storing
-//! a better one when [`Verification::Right`] says that it is outdated, is its caller's business.
+//! - Refusal: a request that would wait too long gets [`HashError::Busy`] at once, before any work.
+//! - Fairness: networks take turns, so each caller says which network it comes from.
+//! - Order: sign-in comes before sign-up. While a sign-up waits, at least every eighth job is a
+//!   sign-up.
+//!
+//! This module must not know accounts. Its caller decides which hash belongs to which account, and
+//! stores a better hash when [`Verification::Right`] says that the stored one is outdated.
 
 use std::fmt;
 use std::io;
@@ -31,21 +34,23 @@ pub use crate::crypto::hash_queue::{HashError, Purpose};
 use crate::metrics::HashingMetrics;
 use crate::model::Network;
 
-/// A stored hash may need this many times the configured memory, and no more. The memory of a slot
-/// grows to what a hash needs; what is beyond the configured memory is given back after that hash.
+/// Largest memory of a stored hash, as a multiple of the configured memory. The memory of a slot
+/// grows to the needs of a hash; the part beyond the configured memory is freed after that hash.
 const MAX_MEMORY_FACTOR: u32 = 8;
-/// For so long a slot without work keeps its memory. Having it made anew costs a few milliseconds.
+/// Time that a slot without work keeps its memory. A new allocation costs a few milliseconds.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A slot asks for so many blocks of 1 KiB at least, and touches only those that it needs. Of more than
-/// 32 MiB glibc gives all back that is freed; what is less it may keep for good, and soon does.
+/// Smallest allocation of a slot, in blocks of 1 KiB: 33 MiB. The slot touches only the blocks that
+/// it needs. glibc returns every freed allocation above 32 MiB to the system; it may keep smaller
+/// ones for good, and soon does.
 const MIN_BLOCKS: usize = 33 * 1_024;
-/// A stored hash may ask for this many passes, or for the configured number if that is higher.
+/// Largest number of passes of a stored hash, or the configured number if that is higher.
 const MAX_ITERATIONS: u32 = 16;
-/// A third of the share of a thread that has none, by the kernel's table of weights.
+/// Niceness of a hashing thread: a third of the processor share of an ordinary thread, by the
+/// kernel's table of weights.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 
-/// What a hash costs and how many run at a time.
+/// Cost of a hash, and the number of concurrent hashes.
 #[derive(Clone, Debug)]
 pub struct HashingParameters {
     /// Memory of one hash in KiB; at least 8 × `parallelism` (RFC 9106 §3.1). OWASP asks for 19456
@@ -53,31 +58,31 @@ pub struct HashingParameters {
     pub memory_kib: u32,
     /// Passes over the memory; at least 1.
     pub iterations: u32,
-    /// Lanes; at least 1. They are computed one after the other: slots are what runs in parallel.
+    /// Lanes; at least 1. A slot computes them one after the other; only slots run in parallel.
     pub parallelism: u32,
-    /// Hashes at a time, each with a thread and memory of its own; at least 1.
+    /// Concurrent hashes, each with its own thread and memory; at least 1.
     pub slots: usize,
-    /// No password waits longer than this for a slot; longer than zero.
+    /// Longest wait for a slot; longer than zero.
     pub max_wait: Duration,
 }
 
 impl HashingParameters {
-    /// The costs as Argon2 takes them, with a tag of 32 bytes (RFC 9106 §4).
+    /// The costs as Argon2's parameters, with a tag of 32 bytes (RFC 9106 §4).
     ///
     /// # Errors
-    /// When a number lies outside what RFC 9106 §3.1 allows.
+    /// When a number lies outside the limits of RFC 9106 §3.1.
     pub fn argon2(&self) -> Result<Params, argon2::Error> {
         let length = Some(Params::DEFAULT_OUTPUT_LEN);
         Params::new(self.memory_kib, self.iterations, self.parallelism, length)
     }
 }
 
-/// A PHC string, `$argon2id$v=19$m=19456,t=2,p=1$salt$tag`: what is stored of a password.
+/// Stored hash of a password, as a PHC string: `$argon2id$v=19$m=19456,t=2,p=1$salt$tag`.
 #[derive(Clone)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// What storage read; looked at only when a password is verified against it.
+    /// Wraps a string from storage. It is parsed only when a password is verified against it.
     pub fn new(phc: String) -> Self {
         Self(phc)
     }
@@ -99,17 +104,18 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Whether a password is the one that was hashed.
+/// Result of the verification of a password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verification {
     Wrong,
-    /// `outdated`: made with a cost, or a tag, below the present one, and to be made anew.
+    /// `outdated`: a cost, or the length of the tag, is below the present one, so the caller should
+    /// replace the hash.
     Right {
         outdated: bool,
     },
 }
 
-/// How busy a [`Hasher`] is; for metrics.
+/// Load of a [`Hasher`], for metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// Passwords that wait for a slot.
@@ -118,20 +124,20 @@ pub struct Load {
     pub running: usize,
     /// Slots in all.
     pub slots: usize,
-    /// How long a hash with the present parameters takes, smoothed over the last few.
+    /// Smoothed duration of the last few hashes, for the present parameters.
     pub mean: Duration,
 }
 
-/// Hashes and verifies passwords; cheap to clone. Its threads end when the last clone is dropped.
+/// Hashes and verifies passwords. Cheap to clone. Its threads end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Hasher(Arc<PoolHandle>);
 
 impl Hasher {
-    /// Starts the slots, and does not wait for them: each one makes its memory and measures one
+    /// Starts the slots without waiting for them. Each slot allocates its memory and measures one
     /// hash on its own thread.
     ///
     /// # Errors
-    /// When Argon2 does not take the parameters, or the system gives no thread.
+    /// When Argon2 does not accept the parameters, or the system gives no thread.
     pub fn start(of: HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
         Self::start_keeping_memory(of, clock, entropy, IDLE_TIMEOUT)
     }
@@ -142,7 +148,8 @@ impl Hasher {
         entropy: Entropy,
         idle: Duration,
     ) -> io::Result<Self> {
-        // The owner comes first, so that a thread that cannot be had ends those before it.
+        // The handle comes first: if a thread cannot be started, its drop ends the threads before
+        // it.
         let hasher = Self::with(&of, clock, entropy)?;
         for slot in 0..of.slots {
             let shared = Arc::clone(&hasher.0.shared);
@@ -154,10 +161,11 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// One without threads and memory, for commands that hash nothing: every hash is lost.
+    /// A hasher without threads and memory, for commands that hash no password. Each request gets
+    /// [`HashError::Lost`].
     ///
     /// # Errors
-    /// When Argon2 does not take the parameters.
+    /// When Argon2 does not accept the parameters.
     pub fn idle(of: &HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
         let hasher = Self::with(of, clock, entropy)?;
         hasher.0.shared.lock().stopped = true;
@@ -176,11 +184,11 @@ impl Hasher {
         Ok(Self(Arc::new(PoolHandle { shared, entropy })))
     }
 
-    /// Whether a hash asked for now would be let in; asked before any other work is done for a
-    /// request that will need one. It keeps no place.
+    /// Checks whether a hash would be admitted now. Callers ask this before other work for a
+    /// request that will need a hash. It reserves no place.
     ///
     /// # Errors
-    /// [`HashError::Busy`] when it would wait too long.
+    /// [`HashError::Busy`] if the hash would wait too long.
     pub fn admit(&self, purpose: Purpose, network: Network) -> Result<(), HashError> {
         let state = self.0.shared.lock();
         state.admit(purpose, network, state.ordinary())
@@ -190,7 +198,7 @@ impl Hasher {
     /// NIST SP 800-63B-4 §3.1.1.2).
     ///
     /// # Errors
-    /// [`HashError::Busy`] when it would wait too long, or did; [`HashError::Lost`].
+    /// [`HashError::Busy`] if the hash would wait too long, or did; [`HashError::Lost`].
     pub async fn hash(
         &self,
         password: &[u8],
@@ -203,11 +211,12 @@ impl Hasher {
         self.phc(salt, tag)
     }
 
-    /// Hashes a password as `against` was hashed, and compares the two in constant time.
+    /// Hashes a password with the parameters of `against`, and compares the two hashes in constant
+    /// time.
     ///
     /// # Errors
-    /// [`HashError::Malformed`] when `against` is no Argon2id hash of sensible cost, which is found
-    /// out before any work; otherwise as [`Hasher::hash`].
+    /// [`HashError::Malformed`] if `against` is not an Argon2id hash of sensible cost; this is
+    /// checked before any work. Otherwise as [`Hasher::hash`].
     pub async fn verify(
         &self,
         password: &[u8],
@@ -226,9 +235,9 @@ impl Hasher {
         Ok(if same { Verification::Right { outdated } } else { Verification::Wrong })
     }
 
-    /// A hash of the present parameters that no password is known to fit. Verified against where an
-    /// address has no account, it costs what one with an account costs, so that the time of an answer
-    /// does not tell them apart (OWASP, Authentication).
+    /// A decoy hash with the present parameters, which no known password matches. Verification
+    /// against it, for an address without an account, costs as much as one with an account, so that
+    /// the time of the answer does not tell them apart (OWASP, Authentication).
     ///
     /// # Errors
     /// [`HashError::Malformed`] when the parameters have no PHC string.
@@ -251,19 +260,19 @@ impl Hasher {
         Ok(PasswordHash(phc.to_string()))
     }
 
-    /// How busy it is at this moment.
+    /// The load now.
     pub fn load(&self) -> Load {
         let state = self.0.shared.lock();
         let (queued, running, slots) = (state.queued(), state.running(), state.slots());
         Load { queued, running, slots, mean: state.mean }
     }
 
-    /// How long a password waits at most.
+    /// Longest wait of a password for a slot.
     pub fn max_wait(&self) -> Duration {
         self.0.shared.lock().max_wait
     }
 
-    /// What it counts.
+    /// Counters of the hasher.
     pub fn metrics(&self) -> HashingMetrics {
         self.0.shared.lock().metrics.clone()
     }
@@ -308,7 +317,8 @@ impl Hasher {
     }
 }
 
-/// For tests: a network's share of the queue, filled while no slot comes free. Dropped, it lets all go.
+/// For tests: a network's full share of the queue, while no slot becomes free. Its drop ends all
+/// these jobs.
 #[cfg(feature = "testing")]
 #[derive(Debug)]
 pub struct FullShare {
@@ -318,13 +328,14 @@ pub struct FullShare {
 
 #[cfg(feature = "testing")]
 impl Hasher {
-    /// For tests: fills every slot and what a network may queue, until the answer is dropped.
+    /// For tests: fills every slot and the network's share of the queue, until the result is
+    /// dropped.
     pub(crate) fn fill_share(&self, network: Network) -> FullShare {
         let (gate, opened) = std::sync::mpsc::channel::<()>();
         let opened = Arc::new(Mutex::new(opened));
         let cost = {
             let mut state = self.0.shared.lock();
-            // a share of a hundred hashes or so for each slot
+            // a share of about a hundred hashes for each slot
             state.mean = state.max_wait / 200;
             state.ordinary()
         };
@@ -333,13 +344,13 @@ impl Hasher {
             loop {
                 let opened = Arc::clone(&opened);
                 let task: Task = Box::new(move |_| {
-                    // an error says that the gate was dropped
+                    // `recv` fails once the gate is dropped
                     let _ = opened.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     Err(HashError::Lost)
                 });
                 match self.enqueue(purpose, network, cost, task) {
                     Ok(answer) => answers.push(answer),
-                    // a slot that has yet to take its job would make room for another
+                    // a slot that has yet to take its job will make room for another one
                     Err(_) if self.load().running < self.load().slots => thread::yield_now(),
                     Err(_) => break,
                 }
@@ -355,7 +366,7 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// What the clones of a [`Hasher`] share and its threads do not: dropped, it ends them.
+/// State that the clones of a [`Hasher`] share, and its threads do not. Its drop ends the threads.
 struct PoolHandle {
     shared: Arc<Shared>,
     entropy: Entropy,
@@ -363,17 +374,17 @@ struct PoolHandle {
 
 impl Drop for PoolHandle {
     fn drop(&mut self) {
-        // The threads are not joined: that could hold up an async thread for the length of a hash.
+        // No join: it could block an async thread for the duration of a hash.
         self.shared.lock().stopped = true;
         self.shared.work.notify_all();
     }
 }
 
-/// On Linux: while others want a processor, this thread has a smaller share of it. A hash takes a
-/// little longer, and requests without one are not slowed down by sign-ins (R51).
+/// Lowers the priority of this thread, on Linux. It gets a smaller share of a contended processor:
+/// a hash takes a little longer, and sign-ins do not slow down requests without a hash (R51).
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    // not worth a word where it is not allowed
+    // a system may forbid this; the service works without it
     let _ = rustix::process::nice(NICENESS);
 }
 
@@ -403,7 +414,7 @@ pub(super) fn argon2id(
     memory: &mut Vec<Block>,
 ) -> HashResult {
     let blocks = params.block_count().max(memory.len());
-    // `resize` alone would double a memory that lacks one block.
+    // `resize` alone would double the allocation for one missing block
     memory.reserve_exact(blocks.max(MIN_BLOCKS) - memory.len());
     memory.resize(blocks, Block::new());
     let mut tag = [0; phc::Output::MAX_LENGTH];
@@ -413,8 +424,8 @@ pub(super) fn argon2id(
     phc::Output::new(tag).map_err(|_| HashError::Malformed("tag"))
 }
 
-/// What the slots and the callers meet over. The lock is held to look and to move jobs about,
-/// never while one runs.
+/// State that slots and callers share. The lock is held only to inspect and move jobs, never while
+/// a job runs.
 struct Shared {
     params: Params,
     clock: Clock,
@@ -424,11 +435,11 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, HashQueue> {
-        // Nothing is left half done under the lock, so a poisoned state is a whole one.
+        // no panic interrupts a change under the lock, so a poisoned state is whole
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot: its thread runs this until the hasher is dropped.
+    /// Runs a slot on its thread until the hasher is dropped.
     fn serve(&self, idle: Duration) {
         let mut memory = Vec::new();
         let began = self.clock.instant();
@@ -438,10 +449,10 @@ impl Shared {
         }
         while let Some(Job { task, reply, cost, .. }) = self.take(&mut memory, idle) {
             let began = self.clock.instant();
-            // A panic leaves nothing in the memory that the next hash would not overwrite.
+            // unwind-safe: the next hash overwrites the memory completely
             let answer = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
             let took = self.clock.instant() - began;
-            // memory beyond that of an ordinary hash is free for the other slots
+            // frees memory beyond an ordinary hash, for the other slots
             if memory.len() > self.params.block_count() {
                 memory = Vec::new();
             }
@@ -452,24 +463,24 @@ impl Shared {
             }
             drop(state);
             match answer {
-                // Whoever asked may have gone away meanwhile.
+                // the send fails if the caller is gone
                 Ok(answer) => drop(reply.send(answer)),
                 Err(_) => tracing::error!("a password hash panicked"),
             }
         }
     }
 
-    /// The next job, for a slot with this memory, which is empty if it was long in coming.
+    /// Waits for the next job of a slot. The slot's memory is freed after `idle` without a job.
     fn take(&self, memory: &mut Vec<Block>, idle: Duration) -> Option<Job> {
         let mut state = self.lock();
         loop {
             if state.stopped {
-                // Nobody is left to wait for the answers, and the passwords are wiped.
+                // no caller waits for the answers any more; the passwords are wiped
                 state.clear();
                 return None;
             }
             if let Some(job) = state.next(self.clock.instant()) {
-                // a slot may have waited for memory that is free by now
+                // another slot may have waited for memory that is free now
                 if state.has_work_for_another() {
                     self.work.notify_one();
                 }
@@ -504,7 +515,7 @@ mod tests {
         hasher.0.shared.lock().ordinary()
     }
 
-    /// One slot, and a cost that no test waits for.
+    /// One slot, and a negligible cost.
     fn tiny() -> HashingParameters {
         let max_wait = Duration::from_secs(60);
         HashingParameters { memory_kib: 64, iterations: 1, parallelism: 1, slots: 1, max_wait }
@@ -514,7 +525,7 @@ mod tests {
         Hasher::start(parameters, Clock::system(), Entropy).unwrap()
     }
 
-    /// Queues a task that does `act`, and has no hash to show for it.
+    /// Queues a task that runs `act` and gives no hash.
     fn queue(hasher: &Hasher, purpose: Purpose, act: impl FnOnce() + Send + 'static) -> Receiver {
         let task: Task = Box::new(move |_| {
             act();
@@ -523,7 +534,7 @@ mod tests {
         hasher.enqueue(purpose, HERE, ordinary(hasher), task).unwrap()
     }
 
-    /// Keeps the slot busy until what it returns is dropped.
+    /// Keeps the slot busy until the returned sender is dropped.
     fn occupy(hasher: &Hasher) -> mpsc::Sender<()> {
         let (started, when_started) = mpsc::channel();
         let (gate, when_released) = mpsc::channel();
@@ -547,7 +558,7 @@ mod tests {
         queue(hasher, of, move || log.send(of).unwrap())
     }
 
-    /// Where the memory of the slot is, and how many blocks it has.
+    /// Address of the slot's memory, and its number of blocks.
     async fn memory(hasher: &Hasher) -> (usize, usize) {
         let (seen, look) = mpsc::channel();
         let task: Task = Box::new(move |memory| {
@@ -707,7 +718,7 @@ mod tests {
         assert_eq!(memory(&hasher).await.1, 64);
     }
 
-    /// The entry of a password hash in the queue has the cost of its stored parameters.
+    /// A queued hash has the cost of its stored parameters.
     #[tokio::test]
     async fn s5_cost_of_a_stored_hash_is_that_of_its_parameters() {
         let hasher = start(HashingParameters { max_wait: Duration::from_secs(4), ..tiny() });

@@ -1,4 +1,4 @@
-//! Randomness and password hashing; nothing else draws or hashes.
+//! Randomness and password hashing. No other module draws random bytes or hashes passwords.
 
 pub mod calibration;
 pub mod entropy;
