@@ -108,7 +108,7 @@ impl Messages {
         &self.bundle(language).phrases
     }
 
-    /// Variables that a message needs, including those of the messages that it refers to.
+    /// Variables that a message needs, including the variables of the messages that it refers to.
     pub fn variables(&self, language: Language, key: &str) -> BTreeSet<String> {
         let phrases = self.phrases(language);
         let mut variables = BTreeSet::new();

@@ -1,10 +1,10 @@
-//! The links in letters to the owners of accounts, by their digest.
+//! Table `account_links`: links in letters to the owners of accounts, by digest.
 
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, AccountLinkPurpose, AccountLinkState, Digest, EmailChangeId};
 
-/// A link to the owner of an account, and what became of it.
+/// A link to the owner of an account, and its state.
 #[derive(Clone, Debug)]
 pub struct AccountLinkRecord {
     pub account: AccountId,
@@ -12,7 +12,7 @@ pub struct AccountLinkRecord {
     pub state: AccountLinkState,
 }
 
-/// A link to be remembered.
+/// A new link.
 #[derive(Debug)]
 pub struct NewAccountLink<'a> {
     pub digest: &'a Digest,
@@ -23,7 +23,7 @@ pub struct NewAccountLink<'a> {
     pub expires_at: Timestamp,
 }
 
-/// The place of a link among others: they have no ids, and are listed by their time.
+/// Position of a link in a list. Links have no ids, so lists order them by time and digest.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkKey {
     pub minted_at: Timestamp,
@@ -31,7 +31,8 @@ pub struct LinkKey {
 }
 
 impl LinkKey {
-    /// What comes after the links before this one, in columns of the database; without one, after all.
+    /// Exclusive upper bound for the links before `before`, as column values; without `before`, a
+    /// bound above all links.
     pub(super) fn columns(before: Option<Self>) -> (i64, Vec<u8>) {
         before.map_or((i64::MAX, Vec::new()), |key| {
             (key.minted_at.unix_millis(), key.digest.as_bytes().to_vec())
@@ -39,10 +40,10 @@ impl LinkKey {
     }
 }
 
-/// A link as an export tells of it.
+/// A link as an export of the account shows it.
 #[derive(Clone, Debug)]
 pub struct AccountLinkSummary {
-    /// Of the link's secret: not to be told.
+    /// Digest of the link's secret; it must not be shown.
     pub digest: Digest,
     pub purpose: String,
     pub minted_at: Timestamp,
@@ -52,7 +53,7 @@ pub struct AccountLinkSummary {
 }
 
 impl AccountLinkSummary {
-    /// Its place among others.
+    /// Position of the link in a list.
     pub fn key(&self) -> LinkKey {
         LinkKey { minted_at: self.minted_at, digest: self.digest }
     }
@@ -79,7 +80,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The link, if it is of this purpose, and its state at `now`.
+    /// The link, if it has this purpose, and its state at `now`.
     pub async fn find_account_link(
         &mut self,
         digest: &Digest,
@@ -107,7 +108,8 @@ impl Connection {
         }))
     }
 
-    /// Uses the link up. `false` if it was not live at `now`, or somebody was faster.
+    /// Consumes the link. `false` if it was not live at `now`, or another request consumed it
+    /// first.
     pub async fn consume_account_link(
         &mut self,
         digest: &Digest,
@@ -127,7 +129,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The link works no more. `false` if it was used or voided before.
+    /// Voids the link. `false` if it was used or voided before.
     pub async fn void_account_link(
         &mut self,
         digest: &Digest,
@@ -146,7 +148,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// No other link to the owner works any more: the password or the address has changed.
+    /// Voids all links to the owner: the password or the address has changed.
     pub async fn void_account_links(
         &mut self,
         account: AccountId,
@@ -163,9 +165,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Up to `limit` links to the owner of the account, the latest first; with `before`, those before it.
-    /// Not the ones to an address that the account only wanted to move to: whether there is one depends on
-    /// whose that is.
+    /// Up to `limit` links to the owner of the account, the latest first; with `before`, only links
+    /// before that one. Links to an address that the account only wanted to move to are left out:
+    /// their existence depends on the owner of that address.
     pub async fn find_account_links_of(
         &mut self,
         account: AccountId,
@@ -204,7 +206,8 @@ impl Connection {
             .collect()
     }
 
-    /// Forgets up to `limit` links that expired before `before`; answers how many.
+    /// Removes up to `limit` links that expired before `before`; answers the number of removed
+    /// rows.
     pub async fn purge_account_links(
         &mut self,
         before: Timestamp,

@@ -1,4 +1,4 @@
-//! Accounts.
+//! Table `accounts`: one row per account, its password hash and its epoch.
 
 use sqlx::any::AnyRow;
 
@@ -8,17 +8,17 @@ use crate::clock::Timestamp;
 use crate::crypto::hasher::PasswordHash;
 use crate::model::{Account, AccountId, EmailAddress, Locale, Name};
 
-/// An account with what only the service may know of it.
+/// An account with the columns that only the service may know.
 #[derive(Clone, Debug)]
 pub struct AccountRecord {
     pub account: Account,
     pub password_hash: PasswordHash,
-    /// Sessions of another epoch are dead.
+    /// Sessions of any other epoch are dead.
     pub epoch: i64,
     pub disabled_at: Option<Timestamp>,
 }
 
-/// An account to be made of a sign-up.
+/// A new account, made of a sign-up.
 #[derive(Debug)]
 pub struct NewAccount<'a> {
     pub id: AccountId,
@@ -69,7 +69,7 @@ impl Connection {
         row.as_ref().map(AccountRecord::from_row).transpose()
     }
 
-    /// Whether the account was made: `false` if the address has one already.
+    /// Inserts an account. `false` if the address already has one.
     pub async fn insert_account(&mut self, new: &NewAccount<'_>) -> Result<bool, StoreError> {
         const SQL: &str = "
             INSERT INTO accounts (id, email, password_hash, name, locale, epoch, created_at)
@@ -87,8 +87,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Sets what is given and leaves the rest as it is. `false` if there is no such account, or all of
-    /// it was so before.
+    /// Sets the given fields and keeps the others. `false` if there is no such account, or no field
+    /// changed.
     pub async fn update_profile(
         &mut self,
         id: AccountId,
@@ -114,7 +114,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Replaces a hash by a dearer one of the same password, unless it was changed meanwhile.
+    /// Replaces a hash by a more expensive one of the same password, unless the password has
+    /// changed.
     pub async fn upgrade_password_hash(
         &mut self,
         id: AccountId,
@@ -132,7 +133,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends every session of the account, those included that are being made or refreshed now.
+    /// Ends all sessions of the account, including sessions that another request starts or
+    /// refreshes now.
     pub async fn raise_epoch(&mut self, id: AccountId) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE accounts SET epoch = epoch + 1 WHERE id = $1 AND deleted_at IS NULL";
@@ -141,8 +143,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Nobody signs in to a disabled account, and its sessions are dead. `false` if there is no
-    /// such account, or it was disabled before.
+    /// Disables the account: sign-ins fail, and its sessions are dead. `false` if there is no such
+    /// account, or the account was disabled before.
     pub async fn disable_account(
         &mut self,
         id: AccountId,
@@ -160,7 +162,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Lets the owner sign in again. `false` if there is no such account, or it was not disabled.
+    /// Enables the account, so that its owner can sign in again. `false` if there is no such
+    /// account, or the account was not disabled.
     pub async fn enable_account(&mut self, id: AccountId) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE accounts SET disabled_at = NULL
@@ -169,8 +172,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Sets another password in the place of the one that was checked, and begins a new epoch.
-    /// `false` if the account is not any more as `read` found it: then nothing was changed.
+    /// Replaces the password that was checked, and begins a new epoch. `false` without any change
+    /// if the account is not as `read` found it.
     pub async fn change_password(
         &mut self,
         read: &AccountRecord,
@@ -190,8 +193,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Sets a password whatever the one before was, and begins a new epoch. `false` if the account
-    /// is gone or disabled.
+    /// Sets a password without regard to the old one, and begins a new epoch. `false` if the
+    /// account is gone or disabled.
     pub async fn reset_password(
         &mut self,
         id: AccountId,
@@ -206,8 +209,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Holds the account's row for this transaction, so that neither password nor state changes
-    /// before its end. `false` if it is gone, disabled, or in another epoch than this.
+    /// Locks the account's row for this transaction, so that neither password nor state changes
+    /// before its end. `false` if the account is gone, disabled, or in another epoch.
     pub async fn lock_account_in_epoch(
         &mut self,
         id: AccountId,
@@ -220,8 +223,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Holds the account's row for this transaction, whatever state it is in, before rows that belong
-    /// to it are touched. `false` if it is gone.
+    /// Locks the account's row for this transaction, in any state, before the transaction touches
+    /// rows that belong to the account. `false` if the account is gone.
     pub async fn lock_account(&mut self, id: AccountId) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE accounts SET epoch = epoch WHERE id = $1 AND deleted_at IS NULL";
@@ -229,10 +232,10 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Gives the account another address. `false` if it is gone or disabled.
+    /// Changes the account's address. `false` if the account is gone or disabled.
     ///
     /// # Errors
-    /// A conflict where another account has the address; the transaction is lost then.
+    /// A conflict if another account has the address; the transaction is lost then.
     pub async fn change_email(
         &mut self,
         id: AccountId,
@@ -245,8 +248,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Up to `limit` accounts in the order of their making, those after `after`, whose address holds
-    /// `part`, in either spelling.
+    /// Up to `limit` accounts in the order of creation, after `after`, whose address contains
+    /// `part` in either spelling of its domain.
     pub async fn find_accounts(
         &mut self,
         after: Option<AccountId>,

@@ -1,4 +1,4 @@
-//! A copy of an SQLite database that is in use, as one file.
+//! Backup: copies an SQLite database that is in use into one file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -13,7 +13,7 @@ use super::{Store, StoreError, held_letters, sqlite_files};
 use crate::clock::Timestamp;
 use crate::crypto::entropy::Entropy;
 
-/// Why there is no copy.
+/// Why the backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error("this is for SQLite; a PostgreSQL database is copied by `pg_dump`")]
@@ -38,12 +38,12 @@ pub enum BackupError {
 }
 
 impl Store {
-    /// Copies the database, as it is at one moment, into `file`, for its owner alone. Whoever writes
-    /// meanwhile does not wait. The file is there when all of it is on the disk, or not at all. If this
-    /// future is dropped, nothing is left behind; what a killed process left behind in the same folder
-    /// is removed.
+    /// Copies one snapshot of the database into `file`, readable for its owner alone. Writers do
+    /// not wait meanwhile. The file appears once it is complete and on the disk, or not at all. If
+    /// this future is dropped, no file is left behind; files that a killed process left behind in
+    /// the same folder are removed.
     ///
-    /// In the copy, letters that wait are held back: they may have left by the time it is restored.
+    /// In the copy, waiting letters are held: they may have left by the time of the restore.
     pub async fn back_up(
         &self,
         file: &Path,
@@ -69,7 +69,7 @@ impl Store {
             }
             _ => {}
         }
-        // said early; that nothing is overwritten is seen to below
+        // an early error; `hard_link` below makes sure that no file is overwritten
         if !overwrite && fs::symlink_metadata(file).is_ok() {
             return Err(BackupError::Exists { file: file.to_owned() });
         }
@@ -100,7 +100,7 @@ impl Store {
 }
 
 async fn hold_letters_in(copy: &Path, now: Timestamp) -> Result<(), StoreError> {
-    // in no log of its own, and on the disk with all the rest
+    // no journal file; `sync_all` afterwards writes the change to the disk with the rest
     let options =
         SqliteConnectOptions::new().filename(copy).journal_mode(SqliteJournalMode::Memory);
     let mut connection = options.connect().await?;
@@ -109,15 +109,15 @@ async fn hold_letters_in(copy: &Path, now: Timestamp) -> Result<(), StoreError> 
     Ok(held?)
 }
 
-/// How often, and with what pauses, the lock of a folder is asked for: 10 s in all.
+/// Attempts at the lock of a folder, and the pause between two: 10 s in all.
 const TURNS: u32 = 500;
 const TURN: Duration = Duration::from_millis(20);
 
-/// What the names of unfinished copies begin with.
+/// Prefix of the names of unfinished copies.
 const TEMPORARY_PREFIX: &str = ".vestibule-backup-";
 
-/// A new file without anything in it, removed when this is dropped. It is locked for as long, by which
-/// others tell it from one that a killed process left behind.
+/// A new empty file, removed on drop. It is locked until then, so that other processes can tell it
+/// from a file that a killed process left behind.
 struct TemporaryFolder {
     path: PathBuf,
     file: File,
@@ -125,8 +125,8 @@ struct TemporaryFolder {
 
 impl TemporaryFolder {
     async fn beside(folder: &Path) -> io::Result<Self> {
-        // one process after the other, so that none finds the new file of another before its lock;
-        // where a folder cannot be locked, nothing is removed
+        // one process at a time, so that none finds the new file of another before it is locked; in
+        // a folder that cannot be locked, no file is removed
         let turn = File::open(folder)?;
         if is_locked(&turn).await? {
             remove_left_behind(folder)?;
@@ -138,14 +138,14 @@ impl TemporaryFolder {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let unfinished = Self { file: options.open(&path)?, path };
-        // where there are no locks, others find none either, and remove nothing
+        // if locks do not work, other processes get none either, and remove no file
         let _ = unfinished.file.try_lock();
         Ok(unfinished)
     }
 }
 
-/// Locks the folder; `false` where there are no locks. Another process holds it for a moment, and so
-/// this waits, without a thread that nothing could end.
+/// Locks the folder; `false` if locks do not work. Another process holds the lock only briefly, so
+/// this polls; a blocking wait would need a thread that could not be ended.
 async fn is_locked(folder: &File) -> io::Result<bool> {
     for _ in 0..TURNS {
         match folder.try_lock() {
@@ -159,12 +159,12 @@ async fn is_locked(folder: &File) -> io::Result<bool> {
 
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        // it may have another name by now
+        // after a rename there is no file of this name, and the removal fails harmlessly
         remove(&self.path);
     }
 }
 
-/// The copies of processes that are gone.
+/// Removes the unfinished copies of processes that are gone.
 fn remove_left_behind(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -185,7 +185,7 @@ fn remove_left_behind(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a copy and what SQLite may keep beside it while it writes.
+/// Removes a copy and the journal that SQLite may keep beside it while it writes.
 fn remove(copy: &Path) {
     for path in [copy.to_owned(), sqlite_files::with_ending(copy, "-journal")] {
         let _ = fs::remove_file(path);

@@ -1,7 +1,19 @@
-//! Work in batches: transactions of a few rows each, with the database left to others in between.
+//! Batches: long work as transactions of a few rows each, with pauses for other transactions.
 //!
-//! A batch holds rows on PostgreSQL, and on SQLite the one connection that writes. How many rows go in
-//! one follows from how long the last took, so a slow disk gets small batches and not long ones.
+//! A batch locks its rows on PostgreSQL, and holds the one writing connection on SQLite. The size
+//! of a batch follows from the duration of the last one: a slow disk gets small batches, not long
+//! ones.
+//!
+//! | Constant | Value |
+//! |---|---|
+//! | `INITIAL_BATCH` | 200 rows |
+//! | `MIN_BATCH` | 25 rows |
+//! | `MAX_BATCH` | 2,000 rows |
+//! | `TARGET_DURATION` | 10 ms |
+//! | `MIN_PAUSE` | 1 ms |
+//!
+//! This module knows the kinds of work, and no SQL except statements that callers hand over: each
+//! table has its own `purge_*`.
 
 use std::time::Duration;
 
@@ -15,12 +27,12 @@ use crate::model::{AccountId, ClientId};
 pub(super) const INITIAL_BATCH: i64 = 200;
 const MIN_BATCH: i64 = 25;
 const MAX_BATCH: i64 = 2_000;
-/// How long a batch should take, its commit included.
+/// Wanted duration of a batch, including its commit.
 const TARGET_DURATION: Duration = Duration::from_millis(10);
-/// How long others have the database at least between two batches.
+/// Shortest pause between two batches, for other transactions.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 
-/// Rows that are removed in batches. An instant is the last at which a row was over.
+/// Work that runs in batches. An instant is the latest end of rows that are removed.
 #[derive(Debug)]
 pub(super) enum BatchWork {
     Sessions(Timestamp),
@@ -39,20 +51,20 @@ pub(super) enum BatchWork {
         before: Timestamp,
         now: Timestamp,
     },
-    /// Secrets of clients that were replaced.
+    /// Replaced secrets of clients.
     ClientSecrets(Timestamp),
-    /// All that belongs to an account; `last` is the last of its events that is gone.
+    /// Every row of an account; `last` is the id of the last removed event.
     OfAccount {
         account: AccountId,
         last: String,
     },
-    /// The sessions that the account's epoch has ended.
+    /// Sessions that the account's epoch has ended.
     EndedOf(AccountId),
-    /// The sessions of all accounts.
+    /// Sessions of all accounts.
     AllSessions,
-    /// The sessions of a client that is disabled or gone.
+    /// Sessions of a client that is disabled or gone.
     OfClient(ClientId),
-    /// What a statement finds beyond a count of rows that belong to something.
+    /// Rows of one owner `of` that `sql` finds beyond a number to be kept.
     Excess {
         sql: &'static str,
         of: String,
@@ -60,7 +72,7 @@ pub(super) enum BatchWork {
 }
 
 impl BatchWork {
-    /// Removes up to `limit` rows; answers how many.
+    /// Removes up to `limit` rows; answers the number of removed rows.
     async fn batch(&mut self, tx: &mut Connection, limit: i64) -> Result<u64, StoreError> {
         match self {
             Self::Sessions(now) => tx.purge_sessions(*now, limit).await,
@@ -88,13 +100,13 @@ impl BatchWork {
 }
 
 impl Store {
-    /// Does `work` in transactions of their own until it finds fewer rows than it may touch; answers
-    /// how many it has touched in all. Each transaction gives up where it would wait for others' rows,
-    /// as in [`Store::write_best_effort`].
+    /// Runs `work` batch by batch until a batch touches fewer rows than it may; answers the number
+    /// of touched rows in all. Each batch is a transaction that fails if it would wait for rows
+    /// that another transaction has locked ([`Store::write_best_effort`]).
     pub(super) async fn in_batches(&self, mut work: BatchWork) -> Result<u64, StoreError> {
         let (mut limit, mut touched) = (INITIAL_BATCH, 0);
         loop {
-            // without the wait for the connection
+            // restarted below, so that it leaves out the wait for the connection
             let mut begun = Instant::now();
             let batch = self.write_best_effort(async |tx| {
                 begun = Instant::now();
@@ -107,13 +119,13 @@ impl Store {
             }
             let took = begun.elapsed();
             limit = next_limit(limit, took);
-            // as long as the work took: others have half of the time
+            // the pause is as long as the batch took, so other transactions get half of the time
             tokio::time::sleep(took.max(MIN_PAUSE)).await;
         }
     }
 }
 
-/// How many rows the next batch may touch, after one of `limit` rows that took so long.
+/// Size of the next batch, after a batch of `limit` rows that took `took`.
 fn next_limit(limit: i64, took: Duration) -> i64 {
     if took > TARGET_DURATION {
         (limit / 2).max(MIN_BATCH)

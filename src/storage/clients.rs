@@ -1,4 +1,4 @@
-//! OAuth clients that were registered by the command line.
+//! Table `clients`: OAuth clients that the operator registered by the command line.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::model::{
     Client, ClientAuthentication, ClientId, ClientLifetimes, GrantType, Origins, PreviousSecret,
 };
 
-/// A client with what only its registration knows.
+/// A client with the columns of its registration.
 #[derive(Clone, Debug)]
 pub struct ClientRecord {
     pub client: Client,
@@ -57,16 +57,17 @@ fn from_row(row: &AnyRow) -> Result<ClientRecord, StoreError> {
     })
 }
 
-/// No origin is longer in bytes: a host name has up to 253 (RFC 1035). SQLite takes no pattern of any length.
+/// Longest origin in bytes; a host name has at most 253 (RFC 1035). The limit protects SQLite,
+/// which refuses long patterns.
 const LONGEST_ORIGIN: usize = 512;
 
-/// What stands in the database of a length of time.
+/// A lifetime as the database stores it, in milliseconds.
 fn millis(lifetime: Option<Duration>) -> Option<i64> {
     lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Connection {
-    /// Whether the client is registered now: `false` if one with its id is already.
+    /// Registers the client. `false` if its id is taken.
     pub async fn insert_client(
         &mut self,
         client: &Client,
@@ -99,8 +100,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The client of this id. One row is read and understood in every case, so that the time does not
-    /// tell whether there is one (R16).
+    /// The client with this id. The statement reads and decodes one row in every case, so that the
+    /// time does not tell whether the client exists (R16).
     pub async fn find_client(&mut self, id: &ClientId) -> Result<Option<ClientRecord>, StoreError> {
         const SQL: &str = "
             SELECT CASE WHEN c.id IS NULL THEN 'unknown' ELSE 'registered' END AS standing,
@@ -120,7 +121,7 @@ impl Connection {
         Ok((column::text(&row, "standing")? == "registered").then_some(record))
     }
 
-    /// Up to `limit` of them, in the order of their ids; with `after`, those after it.
+    /// Up to `limit` clients, ordered by id; with `after`, only clients after that one.
     pub async fn find_clients(
         &mut self,
         after: Option<&ClientId>,
@@ -136,7 +137,7 @@ impl Connection {
         rows.iter().map(from_row).collect()
     }
 
-    /// The origin as an enabled client allows it, if one does.
+    /// The origin in the spelling of an enabled client that allows it, if there is one.
     pub async fn find_allowed_origin(
         &mut self,
         origin: &str,
@@ -151,13 +152,13 @@ impl Connection {
         let row = sqlx::query(SQL).bind(pattern).fetch_optional(self.raw()).await?;
         let Some(row) = row else { return Ok(None) };
         let allowed: Origins = column::parsed(&row, "allowed_origins")?;
-        // all of them are folded, and the database has folded the one that is looked for
+        // stored origins are in lower case, and so is the matching part of `origin`
         Ok(allowed.find(origin).map(str::to_owned))
     }
 
-    /// Gives a confidential client another secret; the one before works until `previous_until`, or is
-    /// forgotten at once, whatever the clock is set to. `false` if there is no such client, or it is
-    /// public.
+    /// Gives a confidential client a new secret. The old secret works until `previous_until`;
+    /// without it the old secret is deleted at once, independently of the clock. `false` if there
+    /// is no such client, or the client is public.
     pub async fn rotate_client_secret(
         &mut self,
         id: &ClientId,
@@ -178,7 +179,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Forgets up to `limit` secrets that were replaced and work no more; answers how many.
+    /// Removes up to `limit` replaced secrets that no longer work; answers the number of them.
     pub async fn purge_client_secrets(
         &mut self,
         now: Timestamp,
@@ -191,8 +192,8 @@ impl Connection {
         Ok(done.rows_affected())
     }
 
-    /// A disabled client gets no tokens, and those that it has are dead. `false` if there is no such
-    /// client, or it was disabled before.
+    /// Disables a client: it gets no tokens, and its present tokens are dead. `false` if there is
+    /// no such client, or the client was disabled before.
     pub async fn disable_client(
         &mut self,
         id: &ClientId,
@@ -206,7 +207,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// `false` if there is no such client, or it was not disabled.
+    /// Enables a client. `false` if there is no such client, or the client was not disabled.
     pub async fn enable_client(&mut self, id: &ClientId) -> Result<bool, StoreError> {
         const SQL: &str =
             "UPDATE clients SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
@@ -214,14 +215,14 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// How many sessions of a client there are, those included that are over and not yet removed.
+    /// Number of sessions of a client, including ended ones whose rows are not removed yet.
     pub async fn count_sessions_of_client(&mut self, id: &ClientId) -> Result<i64, StoreError> {
         const SQL: &str = "SELECT COUNT(*) AS sessions FROM sessions WHERE client_id = $1";
         let row = sqlx::query(SQL).bind(id.as_str()).fetch_one(self.raw()).await?;
         column::integer(&row, "sessions")
     }
 
-    /// Removes the client. `false` if there is none such.
+    /// Removes the client. `false` if there is no such client.
     pub async fn delete_client(&mut self, id: &ClientId) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM clients WHERE id = $1";
         self.pending.add(Change::Everything);
@@ -229,7 +230,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends every session of a client; answers how many.
+    /// Ends all sessions of a client; answers the number of them.
     pub async fn purge_sessions_of_client(&mut self, id: &ClientId) -> Result<u64, StoreError> {
         const SQL: &str = "DELETE FROM sessions WHERE client_id = $1";
         self.pending.add(Change::Everything);

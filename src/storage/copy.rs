@@ -1,4 +1,4 @@
-//! All rows of one database into another that has none, of either engine.
+//! Copy: transfers all rows of one database into an empty one, of either engine.
 
 use std::path::{Path, PathBuf};
 
@@ -13,24 +13,25 @@ use super::tables::{self, Table, Value};
 use super::{OpenError, StoreError, sqlite_files};
 use crate::model::Digest;
 
-/// Rows that are held in memory, and written by one statement.
+/// Rows that are held in memory and written by one statement.
 const BATCH: usize = 100;
 
-/// What was copied of one table.
+/// A table and the number of copied rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopiedTable {
     pub name: String,
     pub rows: u64,
 }
 
-/// Why nothing was copied.
+/// Why the copy failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     #[error("the database to copy from")]
     From(#[source] OpenError),
     #[error("the database to copy to")]
     To(#[source] OpenError),
-    /// Two names of one PostgreSQL database are not found out here; it is not empty, or nothing is lost.
+    /// Two URLs of one PostgreSQL database are not recognized. Then the database is not empty, or
+    /// has no rows to lose.
     #[error("both are the same database")]
     Same,
     #[error("{} is a file of the database of the settings, or is named as SQLite's own files are", file.display())]
@@ -47,16 +48,20 @@ pub enum CopyError {
     Store(#[from] StoreError),
 }
 
-/// Copies all rows, as they were at one moment, in one transaction; reads them back, and keeps them
-/// if they are the same. `progress` is told of each table after so many rows. The connections to both
-/// are closed at the end, so that an SQLite file is whole by itself. `own` is the URL of the settings, whose
-/// files a service may be at work on. The copy stops, and is undone, when `until` is over.
+/// Copies all rows of one snapshot in one transaction, reads them back, and commits if they are the
+/// same.
+///
+/// - `own` is the URL of the settings; a service may be using its files.
+/// - The copy stops, and is undone, when `until` completes.
+/// - `progress` gets each table and its number of copied rows, every 10,000 rows and at the end.
+/// - At the end the connections to both databases are closed, so that an SQLite file is complete by
+///   itself.
 pub async fn copy(
     (from, to, own): (&str, &str, &str),
     until: impl Future<Output = ()>,
     progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
-    // before anything is done to either
+    // checked before either database is touched
     let is_same_file = match (pool::file_of(from), pool::file_of(to)) {
         (Some(from), Some(to)) => {
             sqlite_files::is_of(&from, &to) || sqlite_files::is_of(&to, &from)
@@ -78,8 +83,8 @@ pub async fn copy(
     copied
 }
 
-/// Whether the file is one beside the database of the settings. The database itself may be copied into
-/// where it is empty, as a new start is moved.
+/// Whether the file is a side file of the database of the settings. The database itself is a valid
+/// target if it is empty, as when a new installation moves.
 fn is_beside(own: &str, file: &Path) -> bool {
     pool::file_of(own)
         .is_some_and(|own| sqlite_files::is_of(&own, file) && !sqlite_files::is_same(&own, file))
@@ -161,7 +166,7 @@ fn settings(url: &str) -> Figment {
         .join(Serialized::default("connect_timeout", 5))
 }
 
-/// One moment of the database, whatever is written meanwhile.
+/// Statement that begins a transaction on one snapshot, independent of later writes.
 fn snapshot(engine: &Engine) -> &'static str {
     match engine {
         Engine::Sqlite { .. } => "BEGIN",
@@ -201,7 +206,7 @@ fn are_alike(some: &[Table], others: &[Table]) -> bool {
     shape(some) == shape(others)
 }
 
-/// So many rows, and a sum of their digests, in which their order does not matter.
+/// Number of rows and the sum of their digests, which does not depend on the order.
 #[derive(Default, PartialEq, Eq, Debug)]
 struct Sum {
     rows: u64,

@@ -1,10 +1,13 @@
-//! What a password is checked against, by the address that was typed.
+//! Password credentials: the hash for the check of a password, by the typed address.
+//!
+//! Each address gets a hash, so that the time of a check does not tell whether an account exists
+//! (R18).
 
 use super::{Connection, StoreError, column};
 use crate::crypto::hasher::PasswordHash;
 use crate::model::{AccountId, EmailAddress, SignUpId};
 
-/// Whose password it would be.
+/// Owner of a password hash.
 #[derive(Clone, Copy, Debug)]
 pub enum CredentialOwner {
     Account {
@@ -12,15 +15,16 @@ pub enum CredentialOwner {
         epoch: i64,
         is_disabled: bool,
     },
-    /// Of a sign-up that waits. It opens nothing, and is checked for the sake of the time.
+    /// A waiting sign-up. Its password opens nothing; it is checked only so that the time is the
+    /// same.
     SignUp {
         id: SignUpId,
     },
-    /// Nobody's: a hash that nothing fits.
+    /// No owner: a decoy hash that no password matches.
     NoAccount,
 }
 
-/// There is a hash for every address, so that the same is done for each.
+/// A hash and its owner. Every address has one, so that the same work is done for each.
 #[derive(Clone, Debug)]
 pub struct PasswordCredentials {
     pub of: CredentialOwner,
@@ -28,9 +32,9 @@ pub struct PasswordCredentials {
 }
 
 impl Connection {
-    /// The hash that a password for this address is checked against; `decoy` where there is none. An
-    /// account's goes before that of a sign-up. One row in every case, with as much in it, so that the
-    /// time does not tell them apart (R18).
+    /// The hash for checking a password of this address; `decoy` if there is none. An account comes
+    /// before a sign-up. The statement returns one row of the same size in every case, so that the
+    /// time does not tell the cases apart (R18).
     pub async fn find_credentials(
         &mut self,
         email: &EmailAddress,

@@ -1,12 +1,16 @@
-//! Deletion of what belongs to an account, a client or a sign-up: in batches, before the row that it
-//! refers to (docs/decisions/0037).
+//! Deletions: removes the rows of an account, a client or a sign-up in batches, before the row that
+//! they reference (docs/decisions/0037).
+//!
+//! One `DELETE` with a cascade would hold the rows, and on SQLite the writing connection, for as
+//! long as the account is large.
 
 use super::batches::{BatchWork, INITIAL_BATCH};
 use super::{Change, Connection, Store, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId, EmailAddress, SignUpId};
 
-/// What belongs to an account besides its events, table by table: what refers to a row before that row.
+/// Rows of an account besides its events, table by table. A referencing table comes before the
+/// table that it references.
 const ACCOUNT_TABLES: [&str; 7] = [
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE account_id = $1 LIMIT $2)",
     "DELETE FROM page_sessions WHERE digest IN
@@ -21,15 +25,15 @@ const ACCOUNT_TABLES: [&str; 7] = [
 ];
 
 impl Store {
-    /// Removes all that belongs to a closed account, and then its row; answers how many rows that
-    /// were. It may be interrupted between any two batches, and begun again.
+    /// Removes all rows of a closed account, and then the account's row; answers the number of
+    /// removed rows. It may be interrupted between any two batches, and started again.
     pub async fn finish_deletion(&self, account: AccountId) -> Result<u64, StoreError> {
         let rows = self.in_batches(BatchWork::OfAccount { account, last: String::new() }).await?;
         let row = self.write_best_effort(async |tx| tx.delete_account(account).await).await?;
         Ok(rows + u64::from(row))
     }
 
-    /// Ends all sessions of a client that is disabled or gone; answers how many.
+    /// Ends all sessions of a client that is disabled or gone; answers the number of them.
     pub async fn end_sessions_of_client(&self, client: &ClientId) -> Result<u64, StoreError> {
         self.in_batches(BatchWork::OfClient(client.clone())).await
     }
@@ -39,15 +43,15 @@ impl Store {
         self.in_batches(BatchWork::EndedOf(account)).await
     }
 
-    /// Ends all sessions, those at the account page included; answers how many there were.
+    /// Ends all sessions, including sign-ins at the account page; answers the number of them.
     pub async fn end_all_sessions(&self) -> Result<u64, StoreError> {
         self.in_batches(BatchWork::AllSessions).await
     }
 
     /// Removes the letters to an address that are about no account, and the links and events of the
-    /// sign-up that waits for it, as far as one transaction should not remove them all. A request for a
-    /// new password that waits stays: it contests the sign-up. Each batch finds its rows in the order of an
-    /// index: to sort them it would read all that there are.
+    /// sign-up that waits for it, until few enough are left for one transaction. A waiting request
+    /// for a new password stays: it contests the sign-up. Each batch finds its rows in the order of
+    /// an index; a sort would read all rows.
     pub async fn purge_excess_of(&self, email: &EmailAddress) -> Result<(), StoreError> {
         const LETTERS: &str = "
             DELETE FROM outbox WHERE id IN
@@ -66,7 +70,7 @@ impl Store {
         self.purge_excess_events_of(id).await
     }
 
-    /// Removes the events of a waiting sign-up as far as one transaction should not touch them all.
+    /// Removes the events of a waiting sign-up until few enough are left for one transaction.
     pub async fn purge_excess_events_of(&self, sign_up: SignUpId) -> Result<(), StoreError> {
         const EVENTS: &str = "
             DELETE FROM events WHERE id IN
@@ -76,20 +80,20 @@ impl Store {
     }
 }
 
-/// So many rows are left for the transaction that removes the row which they belong to.
+/// Number of rows that are left for the transaction that removes the referenced row.
 const EXCESS_THRESHOLD: i64 = 5 * INITIAL_BATCH;
 
 impl Connection {
-    /// Closes an account for good: its tokens and links are dead, its address is free, nothing finds it
-    /// any more, and nothing is added to it. What belongs to it is left for
-    /// [`Store::finish_deletion`]. `false` if it is gone, or has passed out of `epoch`.
+    /// Closes an account for good: its tokens and links are dead, its address is free, no query
+    /// finds it, and no rows are added to it. [`Store::finish_deletion`] removes its rows. `false`
+    /// if the account is gone, or has left `epoch`.
     pub async fn close_account(
         &mut self,
         id: AccountId,
         epoch: Option<i64>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        // no mail leaves for `.invalid` (RFC 6761), and no two accounts have the same id
+        // unique, because ids are; and no mail leaves for `.invalid` (RFC 6761)
         const SQL: &str = "
             UPDATE accounts
             SET deleted_at = $1, disabled_at = COALESCE(disabled_at, $1), epoch = epoch + 1,
@@ -105,7 +109,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Up to `limit` closed accounts whose row is still there.
+    /// Up to `limit` closed accounts whose row still exists.
     pub async fn find_closed_accounts(&mut self, limit: i64) -> Result<Vec<AccountId>, StoreError> {
         const SQL: &str = "
             SELECT id FROM accounts WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT $1";
@@ -113,8 +117,9 @@ impl Connection {
         rows.iter().map(|row| column::parsed(row, "id")).collect()
     }
 
-    /// Removes up to `limit` rows of what belongs to an account; answers how many. `last` is the last
-    /// event that was removed: PostgreSQL would step over all before it again.
+    /// Removes up to `limit` rows of an account; answers the number of removed rows. `last` is the
+    /// id of the last removed event, where the next batch starts: without it PostgreSQL would step
+    /// over all the removed rows again.
     pub async fn delete_part_of_account(
         &mut self,
         account: AccountId,
@@ -145,7 +150,8 @@ impl Connection {
         Ok(touched)
     }
 
-    /// Removes the row of an account, and with it what still refers to it. `false` if it is gone.
+    /// Removes the row of an account, and by cascade the rows that still reference it. `false` if
+    /// it is gone.
     pub async fn delete_account(&mut self, id: AccountId) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM accounts WHERE id = $1";
         self.pending.add(Change::Account(id));
@@ -153,8 +159,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes up to `limit` rows of sessions, those at the account page included, that a raised epoch
-    /// has ended; answers how many.
+    /// Removes up to `limit` rows of sessions that a raised epoch has ended, including sign-ins at
+    /// the account page; answers the number of removed rows.
     pub async fn purge_ended_sessions_of(
         &mut self,
         account: AccountId,
@@ -191,7 +197,8 @@ impl Connection {
         Ok(ended)
     }
 
-    /// Removes up to `limit` rows by a statement that leaves [`EXCESS_THRESHOLD`] of those `of` something.
+    /// Removes up to `limit` rows by a statement that leaves [`EXCESS_THRESHOLD`] rows of the owner
+    /// `of`.
     pub(super) async fn purge_excess(
         &mut self,
         sql: &'static str,

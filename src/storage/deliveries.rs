@@ -1,4 +1,7 @@
-//! The outbox as the couriers see it: leases, and how a delivery went.
+//! Outbox, delivery side: leases of letters and results of deliveries.
+//!
+//! Only the couriers use these statements. [`super::outbox`] is the side of the senders,
+//! [`super::letters`] the side of the operator.
 
 use sqlx::any::AnyRow;
 use uuid::Uuid;
@@ -8,7 +11,7 @@ use super::{Connection, LetterId, StoreError, column};
 use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::model::{AccountId, Digest, EmailAddress, Locale};
 
-/// A letter that one courier holds the lease of.
+/// A letter whose lease one courier holds.
 #[derive(Clone, Debug)]
 pub struct ClaimedLetter {
     pub id: LetterId,
@@ -20,9 +23,9 @@ pub struct ClaimedLetter {
     pub account: Option<AccountId>,
     pub facts: String,
     pub created_at: Timestamp,
-    /// Later than now if it was claimed early.
+    /// Time of the next attempt; later than now if the letter was claimed early.
     pub due_at: Timestamp,
-    /// How often it was tried and failed through a fault of its own.
+    /// Number of attempts that failed through a fault of the letter itself.
     pub tries: u32,
 }
 
@@ -44,19 +47,19 @@ impl ClaimedLetter {
     }
 }
 
-/// A letter that was refused, and has not left.
+/// A letter that a mail server refused, and that has not left.
 #[derive(Clone, Debug)]
 pub struct RefusedLetter {
     pub id: LetterId,
     pub email: EmailAddress,
     pub tries: u32,
-    /// It was given up.
+    /// True if the courier gave the letter up.
     pub is_dead: bool,
     pub last_error: Option<String>,
 }
 
-/// How many letters a courier takes: those that were never refused, and those that were. So letters
-/// that fail again and again hold up no fresh one.
+/// Number of letters that a courier claims at once, separately for letters that were never refused
+/// and for refused ones. So letters that fail again and again delay no fresh letter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClaimLimit {
     pub fresh: usize,
@@ -64,38 +67,39 @@ pub struct ClaimLimit {
 }
 
 impl ClaimLimit {
-    /// Letters that were never refused, and no others.
+    /// Only letters that were never refused.
     pub const fn fresh(fresh: usize) -> Self {
         Self { fresh, refused: 0 }
     }
 
-    /// Letters that were refused, and no others.
+    /// Only letters that were refused.
     pub const fn refused(refused: usize) -> Self {
         Self { fresh: 0, refused }
     }
 }
 
-/// So many domains can be passed over when letters are claimed.
+/// Largest number of domains that a claim can leave out.
 pub const MAX_DOMAINS: usize = 4;
 
-/// Of an address that letters are counted by; of a kind by itself, with the kind.
+/// Digest by which letters to an address are counted. A kind that is counted by itself is part of
+/// the digest.
 fn digest_of(email: &EmailAddress, kind: Option<&str>) -> Vec<u8> {
     let digest = match kind {
-        // no address has a blank in it
+        // unambiguous: no address contains a space
         Some(kind) => Digest::of(format!("{kind} {email}").as_bytes()),
         None => Digest::of(email.as_str().as_bytes()),
     };
     digest.as_bytes().to_vec()
 }
 
-/// What a mail server said may hold anything, and PostgreSQL has no NUL in its texts.
+/// Replaces NUL, which a mail server may send and PostgreSQL's text type refuses.
 fn without_nul(words: &str) -> String {
     words.replace('\0', "\u{fffd}")
 }
 
 impl Connection {
-    /// Takes the lease of letters that are due and that nobody holds, up to `limit`. Answers those and
-    /// whatever was claimed early under the same lease.
+    /// Claims up to `limit` due letters without a lease. Answers these and the letters that were
+    /// claimed early under the same lease.
     pub async fn claim_letters(
         &mut self,
         lease: Uuid,
@@ -106,7 +110,7 @@ impl Connection {
         self.claim_letters_beside(lease, now, until, limit, &[]).await
     }
 
-    /// The same without those to the first [`MAX_DOMAINS`] of these domains.
+    /// As [`Connection::claim_letters`], without letters to the first [`MAX_DOMAINS`] of `domains`.
     pub async fn claim_letters_beside(
         &mut self,
         lease: Uuid,
@@ -132,7 +136,7 @@ impl Connection {
             SELECT id, leased_until, kind, email, locale, account_id, facts, created_at, due_at,
                    tries
             FROM outbox WHERE lease = $1 ORDER BY due_at, id";
-        // no address is empty
+        // an unused pattern stays empty, and matches no address
         let mut others: [String; MAX_DOMAINS] = Default::default();
         for (other, domain) in others.iter_mut().zip(domains) {
             *other = format!("%@{domain}");
@@ -158,7 +162,7 @@ impl Connection {
         rows.iter().map(|row| ClaimedLetter::from_row(row, lease)).collect()
     }
 
-    /// Takes the lease of a letter that waits, due or not, if nobody holds it.
+    /// Claims a waiting letter, due or not, if no courier holds its lease.
     pub async fn claim_letter_early(
         &mut self,
         id: LetterId,
@@ -180,8 +184,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Letters that wait and were refused at least once, and up to 1000 that were given up since a
-    /// letter last left. None that is held back.
+    /// Waiting letters that were refused at least once, and up to 1000 letters that were given up
+    /// since a letter last left. Held letters are left out.
     pub async fn find_refused_letters(&mut self) -> Result<Vec<RefusedLetter>, StoreError> {
         const WAITING: &str = "
             SELECT id, email, tries, dead_at, last_error FROM outbox
@@ -206,7 +210,7 @@ impl Connection {
             .collect()
     }
 
-    /// These letters are due at once, if they still wait and nobody holds them.
+    /// Makes these letters due now, if they still wait and no courier holds them.
     pub async fn bring_letters_forward(
         &mut self,
         letters: &[LetterId],
@@ -225,8 +229,8 @@ impl Connection {
         Ok(())
     }
 
-    /// These letters are due at `due_at`, if they are given up and not held back. They keep
-    /// their tries.
+    /// Makes these letters due at `due_at`, if they are given up and not held. Their number of
+    /// tries stays.
     pub async fn revive_letters(
         &mut self,
         letters: &[LetterId],
@@ -247,7 +251,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether anything is due, so that an idle courier writes nothing.
+    /// Whether a letter is due. An idle courier asks this first, so that it writes nothing.
     pub async fn has_due_letters(&mut self, now: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str = "
             SELECT 1 FROM outbox
@@ -258,11 +262,14 @@ impl Connection {
         Ok(row.is_some())
     }
 
-    /// When letters left to the address of `letter` since `since`, oldest first; and how many are on
-    /// their way to it that were posted before this one. What left in the future left before the clock was
-    /// set back, and is not counted. `counted` are the kinds that are counted
-    /// together, with the kind that one is noted by which is counted by itself. By one statement, so
-    /// that none is missed which is sent while they are counted.
+    /// Sent times of letters to the address of `letter` since `since`, oldest first, and the number
+    /// of letters to it that are in delivery and were posted before this one.
+    ///
+    /// - `counted` are the kinds that count together, with the kind under which a separately
+    ///   counted letter is recorded.
+    /// - A sent time more than `MAX_CLOCK_SKEW` in the future is from before the clock was set
+    ///   back, and is not counted.
+    /// - One statement reads both, so that it misses no letter that is sent in between.
     pub async fn letters_counted(
         &mut self,
         letter: &ClaimedLetter,
@@ -297,8 +304,8 @@ impl Connection {
         Ok((sent, ahead))
     }
 
-    /// Notes that a letter has left to the address, for the limit of an hour; or that one of a kind has
-    /// that is counted by itself.
+    /// Records a sent letter for the hourly limit of its address; with `kind`, for the limit of a
+    /// kind that is counted by itself.
     pub async fn count_letter(
         &mut self,
         email: &EmailAddress,
@@ -314,13 +321,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets up to `limit` notes of letters that left before `before`; answers how many.
+    /// Removes up to `limit` records of letters sent before `before`; answers the number of removed
+    /// rows.
     pub async fn purge_letter_counts(
         &mut self,
         before: Timestamp,
         limit: i64,
     ) -> Result<u64, StoreError> {
-        // the rows have no key of their own, and need none
+        // by time, because the rows have no key
         const SQL: &str = "
             DELETE FROM letters_sent WHERE sent_at <=
                 (SELECT MAX(sent_at) FROM
@@ -349,7 +357,7 @@ impl Connection {
         Ok(row.is_some())
     }
 
-    /// Whether the lease is still this courier's.
+    /// Whether this courier still holds the lease.
     pub async fn holds_lease(
         &mut self,
         letter: &ClaimedLetter,
@@ -366,7 +374,8 @@ impl Connection {
         Ok(row.is_some())
     }
 
-    /// Each of the following answers `false` if the lease has passed to another courier.
+    /// Marks the letter as sent. This and the following methods answer `false` if another courier
+    /// holds the lease by now.
     pub async fn mark_sent(
         &mut self,
         letter: &ClaimedLetter,
@@ -384,7 +393,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Gives the lease back, to be tried again at `due_at`. `tries` and `error` as they are now.
+    /// Returns the lease. The next attempt is at `due_at`, with `tries` and `error` as the new
+    /// values.
     pub async fn postpone_letter(
         &mut self,
         letter: &ClaimedLetter,
@@ -408,7 +418,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Gives the letter up; it stays visible with what the server said.
+    /// Gives the letter up. Its row stays visible, with the server's last words.
     pub async fn mark_dead(
         &mut self,
         letter: &ClaimedLetter,
@@ -429,7 +439,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Drops a letter that turned out to have nobody to go to, or to say nothing new.
+    /// Removes a letter that has no recipient any more, or says nothing new.
     pub async fn drop_letter(&mut self, letter: &ClaimedLetter) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM outbox WHERE id = $1 AND lease = $2";
         let done = sqlx::query(SQL)

@@ -1,4 +1,5 @@
-//! Changes of address: one that waits for each account at most, and those that have ended.
+//! Table `email_changes`: changes of address. An account has at most one waiting change, and any
+//! number of ended ones.
 
 use sqlx::any::AnyRow;
 
@@ -8,7 +9,7 @@ use crate::model::{
     AccountId, EmailAddress, EmailChange, EmailChangeId, EmailChangeState, UserAgent,
 };
 
-/// A change of address that is to wait for its link.
+/// A new change of address, which waits for its link.
 #[derive(Debug)]
 pub struct NewEmailChange<'a> {
     pub id: EmailChangeId,
@@ -39,7 +40,7 @@ fn from_row(row: &AnyRow) -> Result<EmailChange, StoreError> {
 }
 
 impl Connection {
-    /// Lets the change wait. The account must have none that waits.
+    /// Inserts a waiting change. The account must have no other waiting change.
     pub async fn insert_email_change(
         &mut self,
         new: &NewEmailChange<'_>,
@@ -70,15 +71,16 @@ impl Connection {
         row.as_ref().map(from_row).transpose()
     }
 
-    /// Up to `limit` remembered changes of the account's address, the latest first; with `before`, those
-    /// before it.
+    /// Up to `limit` changes of the account's address, the latest first; with `before`, only
+    /// changes before that one.
     pub async fn find_email_changes_of(
         &mut self,
         account: AccountId,
         before: Option<EmailChangeId>,
         limit: i64,
     ) -> Result<Vec<EmailChange>, StoreError> {
-        // an expression, so that no planner goes through the ids of all accounts to be spared a sort
+        // `id || ''` keeps the planner from scanning the ids of all accounts in order to avoid a
+        // sort
         const SQL: &str = "
             SELECT id, account_id, email, user_agent, requested_at, confirmed_at, stopped_at,
                    voided_at
@@ -93,8 +95,8 @@ impl Connection {
         rows.iter().map(from_row).collect()
     }
 
-    /// The change of the account's address that has not ended, if there is one; it may be too old to be
-    /// confirmed.
+    /// The change of the account's address that has not ended, if there is one. It may be too old
+    /// to be confirmed.
     pub async fn find_open_email_change(
         &mut self,
         account: AccountId,
@@ -109,7 +111,7 @@ impl Connection {
         row.as_ref().map(from_row).transpose()
     }
 
-    /// Ends a change that waits by letting it take effect. `false` if it does not wait any more.
+    /// Confirms a waiting change. `false` if it no longer waits.
     pub async fn confirm_email_change(
         &mut self,
         id: EmailChangeId,
@@ -126,7 +128,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends a change that waits for good. `false` if it does not wait any more.
+    /// Stops a waiting change. `false` if it no longer waits.
     pub async fn stop_email_change(
         &mut self,
         id: EmailChangeId,
@@ -143,7 +145,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends whatever change of the account's address waits.
+    /// Voids the waiting change of the account's address, if there is one.
     pub async fn void_email_changes(
         &mut self,
         account: AccountId,
@@ -161,8 +163,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets changes requested before `before`, each behind its links: up to `limit` rows, and answers
-    /// how many.
+    /// Removes changes requested before `before`, and before each of them its links: up to `limit`
+    /// rows in all. Answers the number of removed rows.
     pub async fn purge_email_changes(
         &mut self,
         before: Timestamp,

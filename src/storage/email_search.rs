@@ -1,14 +1,14 @@
-//! Lists of rows whose address holds a text, in either spelling of its domain.
+//! Search for rows whose address contains a text, in either spelling of its domain.
 //!
-//! The database has A-labels. It narrows a list down to what may match, and [`EmailAddress::holds`]
-//! decides, page by page, until there are enough rows.
+//! The database stores domains as A-labels. `LIKE` narrows the rows down to candidates;
+//! [`EmailAddress::holds`] decides, page by page, until there are enough rows.
 
 use crate::model::{EmailAddress, trim_pasted};
 
-/// Rows read at once at least: many of them may not match.
+/// Smallest number of rows per page: many of them may not match.
 const PAGE: i64 = 100;
 
-/// Collects rows whose address holds a text, page by page.
+/// Collects rows whose address contains a text, page by page.
 pub(super) struct EmailSearch<R> {
     part: String,
     limit: i64,
@@ -16,22 +16,23 @@ pub(super) struct EmailSearch<R> {
 }
 
 impl<R> EmailSearch<R> {
-    /// Up to `limit` rows whose address holds `part`.
+    /// Searches for up to `limit` rows whose address contains `part`.
     pub fn new(part: &str, limit: i64) -> Self {
         Self { part: trim_pasted(part).to_owned(), limit, found: Vec::new() }
     }
 
-    /// What the address of a row is `LIKE`, unless it has an A-label.
+    /// Pattern for `LIKE` on the addresses of candidates. Addresses with an A-label are candidates
+    /// in any case.
     pub fn pattern(&self) -> String {
         pattern_for(&self.part)
     }
 
-    /// How many rows to read at once.
+    /// Number of rows to read at once.
     pub fn page(&self) -> i64 {
         if self.part.is_empty() { self.limit } else { self.limit.max(PAGE) }
     }
 
-    /// Takes what matches of a page. `true` if the next page has to be read.
+    /// Keeps the matching rows of a page. `true` if the caller must read the next page.
     pub fn take(&mut self, rows: Vec<R>, email: fn(&R) -> &EmailAddress) -> bool {
         let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < self.page());
         let wanted = usize::try_from(self.limit).unwrap_or(0).saturating_sub(self.found.len());
@@ -45,7 +46,7 @@ impl<R> EmailSearch<R> {
     }
 }
 
-/// What `LIKE` takes for a text that holds `part`, folded as addresses are.
+/// `LIKE` pattern for a text that contains `part`, in lower case like stored addresses.
 pub(super) fn pattern_for(part: &str) -> String {
     let mut pattern = String::from("%");
     for c in part.chars() {

@@ -69,8 +69,8 @@ impl StoreError {
         Self::new(StoreErrorKind::Unavailable, why)
     }
 
-    /// There is no connection, whatever the reason: the statement did not run, and a later attempt
-    /// may succeed.
+    /// There is no connection, for any reason: the statement did not run, and a later attempt may
+    /// succeed.
     pub(super) fn unreachable(error: sqlx::Error) -> Self {
         Self::new(StoreErrorKind::Unavailable, error)
     }

@@ -1,4 +1,7 @@
-//! What happened: rows are added, and removed when their time is over.
+//! Table `events`: the event log. Rows are inserted, and removed after their time; they are never
+//! changed, except when a sign-up becomes an account.
+//!
+//! The retention per kind is [`EventKind::kept`].
 
 use sqlx::any::AnyRow;
 
@@ -9,13 +12,15 @@ use crate::model::{
     UserAgent,
 };
 
-/// So many events go at most when those of a kind are trimmed: several times what comes between.
+/// Largest number of events that one trim removes: several times the number that comes between two
+/// trims.
 const MAX_TRIMMED: i64 = 256;
-/// The row that an event refers to instead of an account. What is referred to is looked up, and on
-/// PostgreSQL locked: so that takes the same time whether or not there is an account (R18).
+/// The row that an event without an account references. The database looks up each reference, and
+/// on PostgreSQL locks its row. With this row an event costs the same time with and without an
+/// account (R18).
 const NO_ACCOUNT: &str = "00000000-0000-0000-0000-000000000000";
 
-/// An event to be noted.
+/// A new event.
 #[derive(Debug)]
 pub struct NewEvent<'a> {
     pub id: EventId,
@@ -23,8 +28,8 @@ pub struct NewEvent<'a> {
     pub actor: Actor,
     pub at: Timestamp,
     pub account: Option<AccountId>,
-    /// Instead of `account`: whose address it is, if anybody's. The database looks, so the same work
-    /// is done for every address.
+    /// Instead of `account`: an address, whose account the database looks up. So the same work is
+    /// done for every address, with or without an account.
     pub email: Option<&'a EmailAddress>,
     pub sign_up: Option<SignUpId>,
     pub session: Option<SessionId>,
@@ -53,8 +58,8 @@ fn from_row(row: &AnyRow) -> Result<Event, StoreError> {
 }
 
 impl Connection {
-    /// Notes an event. Where it is of an account that is gone by now, nothing is noted. An account is
-    /// looked for in every case, so that the same work is done for every event.
+    /// Inserts an event. An event of an account that is gone is not inserted. The statement looks
+    /// for an account in every case, so that each event costs the same work.
     pub async fn insert_event(&mut self, new: &NewEvent<'_>) -> Result<(), StoreError> {
         const SQL: &str = "
             INSERT INTO events (id, kind, actor, at, account_id, nobody_id, sign_up_id, session_id,
@@ -85,10 +90,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets all but the latest [`EventKind::kept`] events of an event's kind: of the same account, of
-    /// the same waiting sign-up, and of neither. All three are gone through in every case, so that the
-    /// same work is done for every event (R18). An index has each, so the work does not grow
-    /// with what there is.
+    /// Removes all but the latest [`EventKind::kept`] events of the event's kind: of the same
+    /// account, of the same waiting sign-up, and of neither. All three statements run in every
+    /// case, so that each event costs the same work (R18). Each has an index, so the work does not
+    /// grow with the table.
     pub async fn trim_events(&mut self, id: EventId, kind: EventKind) -> Result<(), StoreError> {
         const OF_ACCOUNT: &str = "
             DELETE FROM events WHERE id IN
@@ -116,7 +121,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What concerned a sign-up concerns the account from now on.
+    /// Attaches the events of a sign-up to the account made of it.
     pub async fn attach_events(
         &mut self,
         sign_up: SignUpId,
@@ -133,7 +138,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Up to `limit` events of the account, the latest first; with `before`, those before it.
+    /// Up to `limit` events of the account, the latest first; with `before`, only events before
+    /// that one.
     pub async fn find_events_of(
         &mut self,
         account: AccountId,
@@ -154,14 +160,14 @@ impl Connection {
         rows.iter().map(from_row).collect()
     }
 
-    /// Forgets what happened to a sign-up that is dropped.
+    /// Removes the events of a dropped sign-up.
     pub async fn delete_events_of_sign_up(&mut self, sign_up: SignUpId) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM events WHERE sign_up_id = $1 AND account_id IS NULL";
         sqlx::query(SQL).bind(sign_up.to_string()).execute(self.raw()).await?;
         Ok(())
     }
 
-    /// Forgets up to `limit` events from before `before`; answers how many.
+    /// Removes up to `limit` events from before `before`; answers the number of removed rows.
     pub async fn purge_events(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         const SQL: &str = "
             DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at <= $1 LIMIT $2)";

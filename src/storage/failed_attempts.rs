@@ -1,7 +1,9 @@
-//! Wrong passwords, and the places that people have signed in from, by digests.
+//! Tables of the guess limiter: failed attempts (`guesses`), known locations (`places`) and network
+//! budgets (`networks`), all by digest.
 //!
-//! Rows are held in this order: the account's, those of `places`, those of `guesses`, those of
-//! `networks`.
+//! Lock order: the row of the account, then rows of `places`, of `guesses`, of `networks`.
+//!
+//! The limits and delays are in `accounts::limits`; this module only counts.
 
 use std::time::Duration;
 
@@ -9,38 +11,38 @@ use super::{Connection, FAILED_ATTEMPTS_MAX_AGE, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, AttemptKey, Digest};
 
-/// So many places are remembered for each account, the latest.
+/// Number of latest locations that are kept per account.
 const MAX_LOCATIONS: i64 = 20;
 
-/// One wrong password in a row is forgotten each time that this has passed since the last one, so that
-/// a hundred are forgotten when their row goes: 21.6 h.
+/// Time after which one failure is forgiven, counted from the last failure: 21.6 h. A hundred
+/// failures are forgiven in `FAILED_ATTEMPTS_MAX_AGE`, when their row is removed.
 pub const FAILURE_DECAY_INTERVAL: Duration =
     Duration::from_millis(FAILED_ATTEMPTS_MAX_AGE.as_secs() * 1_000 / 100);
 
-/// Wrong passwords in a row.
+/// Consecutive failures.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Failures {
-    /// As of the last one.
+    /// The number at the time of the last failure.
     pub count: i64,
-    /// When the last one was.
+    /// Time of the last failure.
     pub last_at: Option<Timestamp>,
 }
 
-/// What is known about tries for a name from a network.
+/// The state of attempts for a name from a network.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct FailedAttempts {
-    /// For the name, from places where nobody has signed in.
+    /// For the name, from unknown locations.
     pub name: Failures,
-    /// For the name, from this place.
+    /// For the name from this network.
     pub name_and_network: Failures,
-    /// When somebody last signed in by this name from this network.
+    /// Last sign-in by this name from this network.
     pub location_used_at: Option<Timestamp>,
-    /// Until when what came from the network is not all forgotten.
+    /// Time at which the network's budget is full again.
     pub network_spent_until: Option<Timestamp>,
 }
 
 impl Connection {
-    /// The rows of what is tried.
+    /// The rows of an attempt's keys.
     pub async fn find_failed_attempts(
         &mut self,
         key: &AttemptKey,
@@ -73,8 +75,8 @@ impl Connection {
         Ok(found)
     }
 
-    /// One more wrong password in a row for a name, or for one at a place. Of the earlier ones, one is
-    /// forgotten for each [`FAILURE_DECAY_INTERVAL`] since the last.
+    /// Adds a failure for a name, or for a name at a location. One earlier failure is forgiven for
+    /// each [`FAILURE_DECAY_INTERVAL`] since the last one.
     pub async fn insert_failure(
         &mut self,
         digest: &Digest,
@@ -99,8 +101,8 @@ impl Connection {
         Ok(())
     }
 
-    /// What has come from a network is all forgotten `millis` later than it would have been. An
-    /// instant beyond `doubtful` was written by another clock, and is taken for now.
+    /// Moves the time at which the network's budget is full again by `millis`. An instant beyond
+    /// `doubtful` comes from another clock and counts as now.
     pub async fn spend_network_budget(
         &mut self,
         digest: &Digest,
@@ -124,7 +126,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Remembers that the account was signed in to from a place.
+    /// Remembers a sign-in to the account from a location.
     pub async fn remember_location(
         &mut self,
         digest: &Digest,
@@ -144,14 +146,14 @@ impl Connection {
         self.forget_locations(account, MAX_LOCATIONS).await
     }
 
-    /// What was wrong in a row for a name, or for one at a place, counts no more.
+    /// Resets the failures of a name, or of a name at a location.
     pub async fn delete_failures(&mut self, digest: &Digest) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM guesses WHERE digest = $1";
         sqlx::query(SQL).bind(digest.as_bytes().to_vec()).execute(self.raw()).await?;
         Ok(())
     }
 
-    /// Forgets all places of the account but the `latest`, with what was wrong there.
+    /// Removes all locations of the account but the `latest`, with their failures.
     pub async fn forget_locations(
         &mut self,
         account: AccountId,
@@ -174,8 +176,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets failures whose last was before `before`, places that were not used since, and networks
-    /// that all is forgotten of: up to `limit` rows, and answers how many.
+    /// Removes failures whose last one was before `before`, locations without a use since then, and
+    /// networks whose budget is full: up to `limit` rows in all. Answers the number of removed
+    /// rows.
     pub async fn purge_failed_attempts(
         &mut self,
         before: Timestamp,
@@ -185,7 +188,8 @@ impl Connection {
         const GUESSES: &str = "
             DELETE FROM guesses WHERE digest IN
                 (SELECT digest FROM guesses WHERE last_at <= $1 LIMIT $2)";
-        // with a row in guesses it goes when that is gone, so that no such row is left behind
+        // a location with a row in `guesses` stays until that row is gone, so that no such row is
+        // left behind
         const PLACES: &str = "
             DELETE FROM places WHERE digest IN
                 (SELECT digest FROM places p WHERE last_used_at <= $1

@@ -1,18 +1,20 @@
-//! Letters that are held back: they waited when a backup was taken, or had been given up since a letter
-//! last left, which a courier may take back; and may have left since.
+//! Held letters: letters in a restored backup that a courier could still send, and that may have
+//! left since the backup.
 //!
-//! A held letter is one that was given up, with words of our own in the place of the mail server's. So
-//! nothing sends it until the operator lets it be tried, and it is forgotten as dead letters are.
+//! These letters waited when the backup was taken, or were given up after the last letter left; a
+//! courier may revive the latter. A held letter is stored as a letter that was given up, with
+//! `HELD_MARKER` in place of the mail server's words. So it is not sent until the operator releases
+//! it, and it is removed with the dead letters.
 
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
 
-/// What stands in the place of a mail server's last words.
+/// Text in place of a mail server's last words.
 pub(super) const HELD_MARKER: &str =
     "held back: it waited when the backup was taken, and may have left since";
 
-/// A request for a new password contests a sign-up that waits for the address, with its letter or
-/// without.
+/// Contests the sign-ups that wait for an address with a waiting request for a new password: the
+/// request contests the sign-up even if its letter does not leave.
 const CONTEST: &str = "
     UPDATE sign_ups SET contested_at = COALESCE(contested_at, $1), name = NULL, locale = NULL
     WHERE email IN (SELECT email FROM outbox WHERE kind = 'password-reset'
@@ -22,8 +24,8 @@ const HOLD: &str = "
     WHERE sent_at IS NULL
       AND (dead_at IS NULL OR dead_at > COALESCE((SELECT MAX(sent_at) FROM outbox), 0))
       AND (last_error IS NULL OR last_error <> $2)";
-/// Links that had been used, stopped or voided since the backup would work again: links of accounts are
-/// void, changes of address with them, and links of sign-ups are over. People ask for others.
+/// Ends links, because links that were used, stopped or voided after the backup would work again.
+/// Links and changes of accounts are voided, links of sign-ups expire. People ask for new ones.
 const VOID: [&str; 3] = [
     "UPDATE account_links SET voided_at = $1 WHERE used_at IS NULL AND voided_at IS NULL",
     "UPDATE email_changes SET voided_at = $1
@@ -31,7 +33,8 @@ const VOID: [&str; 3] = [
     "UPDATE links SET expires_at = $1
      WHERE used_at IS NULL AND disavowed_at IS NULL AND expires_at > $1",
 ];
-/// The end of the year 9999: when a letter in a backup is given up, before a service has begun with it.
+/// End of the year 9999: the time at which a held letter in a backup counts as given up until a
+/// service starts with it.
 const NOT_DATED_YET: Timestamp = Timestamp::from_unix_millis(253_402_300_799_000);
 const DATE: &str =
     "UPDATE outbox SET dead_at = $1 WHERE dead_at = $2 AND sent_at IS NULL AND last_error = $3";
@@ -42,8 +45,9 @@ const COUNT: &str =
     "SELECT COUNT(*) AS n FROM outbox WHERE dead_at IS NOT NULL AND last_error = $1";
 
 impl Connection {
-    /// Holds back every letter that has not left, but for those that were given up before one last left;
-    /// answers how many. No link that was sent before works any more, and no change of address waits.
+    /// Holds every letter that has not left, except letters given up before the last one left;
+    /// answers the number of them. No link that was sent before works any more, and no change of
+    /// address waits.
     pub async fn hold_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         sqlx::query(CONTEST).bind(now.unix_millis()).execute(self.raw()).await?;
         for sql in VOID {
@@ -53,26 +57,26 @@ impl Connection {
         Ok(hold.execute(self.raw()).await?.rows_affected())
     }
 
-    /// A service begins: letters that are held back in a backup count as given up from now on, however old
-    /// that is, so that they are forgotten no sooner than others.
+    /// Dates held letters at the start of a service: they count as given up now, however old the
+    /// backup is, so that they are kept as long as other dead letters.
     pub async fn date_held_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         let begin = sqlx::query(DATE).bind(now.unix_millis()).bind(NOT_DATED_YET.unix_millis());
         Ok(begin.bind(HELD_MARKER).execute(self.raw()).await?.rows_affected())
     }
 
-    /// Lets every letter that is held back be tried at once; answers how many.
+    /// Makes every held letter due now; answers the number of them.
     pub async fn release_held_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         let release = sqlx::query(RELEASE).bind(now.unix_millis()).bind(HELD_MARKER);
         Ok(release.execute(self.raw()).await?.rows_affected())
     }
 
-    /// How many letters are held back; looks at all that are kept.
+    /// Number of held letters. The statement scans all kept letters.
     pub async fn count_held_letters(&mut self) -> Result<i64, StoreError> {
         column::integer(&sqlx::query(COUNT).bind(HELD_MARKER).fetch_one(self.raw()).await?, "n")
     }
 }
 
-/// Holds back what waits, and ends the links, in a copy of the database that no store has open.
+/// Holds the waiting letters and ends the links, in a copy of the database that no store has open.
 pub(super) async fn hold_in(
     copy: &mut sqlx::SqliteConnection,
     now: Timestamp,

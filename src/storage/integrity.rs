@@ -1,4 +1,4 @@
-//! Whether what is stored is sound.
+//! Integrity check: finds damage, broken references and impossible rows. It changes nothing.
 
 use figment::Figment;
 use sqlx::AnyConnection;
@@ -8,7 +8,8 @@ use super::pool::Engine;
 use super::tables::{self, Table};
 use super::{OpenError, Store, StoreError, column};
 
-/// What a row cannot be, though the schema lets it: what is wrong, and how many there are.
+/// Rules that the schema does not enforce: a description, and a count of the rows that break the
+/// rule.
 const INVARIANTS: [(&str, &str); 4] = [
     (
         "sessions of a later epoch than their account's",
@@ -30,18 +31,18 @@ const INVARIANTS: [(&str, &str); 4] = [
     ),
 ];
 
-/// How a database was found.
+/// Result of the integrity check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntegrityReport {
     pub schema: &'static str,
     pub tables: Vec<(String, i64)>,
-    /// Nothing in it if all is well. Neither values nor anybody's data.
+    /// Problems; empty if there are none. They contain no values and no personal data.
     pub problems: Vec<String>,
 }
 
 impl Store {
-    /// Looks at the database at `databases.vestibule` of `figment`, whatever its schema is, and
-    /// changes nothing.
+    /// Checks the database at `databases.vestibule` of `figment`, with any schema, without changing
+    /// it.
     pub async fn check_integrity(figment: &Figment) -> Result<IntegrityReport, OpenError> {
         let store = Self::open_unchecked(figment).await?;
         let found = store.find_problems().await;
@@ -96,7 +97,7 @@ async fn check_integrity(
     Ok(found)
 }
 
-/// What the engine itself finds.
+/// Damage that the engine itself finds.
 async fn damages(
     connection: &mut AnyConnection,
     engine: &Engine,
@@ -106,7 +107,8 @@ async fn damages(
             "SELECT integrity_check AS problem FROM pragma_integrity_check
              WHERE integrity_check <> 'ok'"
         }
-        // it has no such check but `amcheck`; these are what a failed repair leaves behind
+        // PostgreSQL has no such check except the extension `amcheck`; a failed repair leaves these
+        // behind
         Engine::Postgres => {
             "SELECT 'the index ' || CAST(CAST(indexrelid AS regclass) AS TEXT) || ' is not valid'
                     AS problem FROM pg_index WHERE NOT indisvalid
@@ -119,8 +121,8 @@ async fn damages(
     rows.iter().map(|row| column::text(row, "problem")).collect()
 }
 
-/// Rows that refer to others that are not there. The engines see to that, unless somebody wrote
-/// without them, or restored a part.
+/// Counts rows whose foreign key matches no row. The engines enforce the keys, except against a
+/// write past them or a partial restore.
 async fn orphans(connection: &mut AnyConnection, table: &Table) -> Result<Vec<String>, StoreError> {
     let mut problems = Vec::new();
     for reference in &table.references {

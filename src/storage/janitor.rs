@@ -1,4 +1,15 @@
-//! Removing what is over, a few rows at a time, so that no request waits for it.
+//! Janitor: background worker that removes expired rows, a few at a time, so that no request waits.
+//!
+//! | Rows | Kept for | Constant |
+//! |---|---|---|
+//! | links | 30 days after their end | `LINKS_MAX_AGE` |
+//! | changes of address | 60 days after the request | `EMAIL_CHANGES_MAX_AGE` |
+//! | sent letters | 7 days | `LETTERS_MAX_AGE` |
+//! | letters given up | 30 days | `DEAD_LETTERS_MAX_AGE` |
+//! | failed attempts, known locations | 90 days | `FAILED_ATTEMPTS_MAX_AGE` |
+//! | records for the hourly limit of letters | 1 h | `HOUR` |
+//! | events | a setting | |
+//! | sessions, sign-ups, replaced client secrets | until their end | |
 
 use std::time::Duration;
 
@@ -6,30 +17,29 @@ use super::batches::BatchWork;
 use super::{Store, StoreError, chain};
 use crate::clock::Clock;
 
-/// Closed accounts that are looked for at a time.
+/// Closed accounts that are read at once.
 const CLOSED_ACCOUNTS_BATCH: i64 = 100;
-/// How long after its end a link is remembered, so that its page can say how it ended.
+/// Time that a link is kept after its end, so that its page can say how it ended.
 const LINKS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// How long after it was asked for a change of address is remembered. A change takes its links along,
-/// whose pages say how it ended: they work for some days, and are remembered for 30 more.
+/// Time that a change of address is kept after its request. Its links are removed with it. They
+/// work for some days, and their pages say for 30 more days how they ended.
 const EMAIL_CHANGES_MAX_AGE: Duration = Duration::from_secs(60 * 24 * 3_600);
-/// How long a letter that was sent is remembered.
+/// Time that a sent letter is kept.
 const LETTERS_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// How long one that was given up is: long enough for somebody to look why.
+/// Time that a letter is kept after it was given up: long enough for the operator to look into it.
 const DEAD_LETTERS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// How long after the last of them wrong passwords in a row are remembered, and places after the last
-/// sign-in.
+/// Time that failures are kept after the last one, and locations after the last sign-in.
 pub const FAILED_ATTEMPTS_MAX_AGE: Duration = Duration::from_secs(90 * 24 * 3_600);
-/// What the limit of letters looks back to.
+/// Period of the hourly limit of letters.
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Removes expired sessions, sign-ups that nobody confirmed, links, changes of address, letters,
-/// events, wrong passwords of long ago and client secrets that were replaced.
+/// Removes expired sessions, unconfirmed sign-ups, links, changes of address, letters, events, old
+/// failed attempts and replaced client secrets.
 #[derive(Clone, Debug)]
 pub struct Janitor {
     store: Store,
     clock: Clock,
-    /// How long what happened is remembered.
+    /// Time that events are kept.
     events_kept: Duration,
 }
 
@@ -38,8 +48,9 @@ impl Janitor {
         Self { store, clock, events_kept }
     }
 
-    /// Works until the future is dropped, once every `round`. What is over goes after the first of them: a
-    /// clock that is ahead at a start can be put right meanwhile, and takes nothing with it.
+    /// Runs a round every `round` until the future is dropped. The first round comes one `round`
+    /// after the start: if the clock is ahead at the start, the operator can correct it before rows
+    /// are removed.
     pub async fn run(&self, round: Duration) {
         self.end_round(self.begin().await).await;
         loop {
@@ -59,7 +70,8 @@ impl Janitor {
         }
     }
 
-    /// Removes what goes at a start, which nothing does for its age; answers how many rows that were.
+    /// Does the work of a start, which depends on no age: repairs times after the clock was set
+    /// back, and finishes interrupted deletions. Answers the number of touched rows.
     pub async fn begin(&self) -> Result<u64, StoreError> {
         Ok(self.mend().await? + self.finish_deletions().await?)
     }
@@ -69,7 +81,7 @@ impl Janitor {
         self.store.write_best_effort(async |tx| tx.repair_after_set_back(now).await).await
     }
 
-    /// Removes all that is over; answers how many rows that were.
+    /// Removes all expired rows; answers the number of them.
     pub async fn purge(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
         let mut removed = self.begin().await?;
@@ -91,7 +103,8 @@ impl Janitor {
         Ok(removed)
     }
 
-    /// Removes what is left of closed accounts, where a deletion was interrupted; answers how many rows.
+    /// Removes the remaining rows of closed accounts, after an interrupted deletion; answers the
+    /// number of removed rows.
     async fn finish_deletions(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {

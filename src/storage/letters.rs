@@ -1,4 +1,4 @@
-//! The outbox as the operator sees it.
+//! Outbox, operator's side: lists, retries and removes letters.
 
 use sqlx::any::AnyRow;
 
@@ -8,7 +8,7 @@ use super::{Connection, LetterId, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, EmailAddress, Locale};
 
-/// What has become of a letter.
+/// State of a letter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LetterState {
     Waiting,
@@ -17,7 +17,7 @@ pub enum LetterState {
     Sent,
     /// Given up.
     Dead,
-    /// Not to be sent unless the operator says so: a backup was restored.
+    /// Held back until the operator releases it: a backup was restored.
     Held,
 }
 
@@ -28,18 +28,18 @@ pub struct LetterRecord {
     pub kind: String,
     pub email: EmailAddress,
     pub locale: Option<Locale>,
-    /// Whom it is about.
+    /// The account that the letter is about.
     pub account: Option<AccountId>,
     pub state: LetterState,
     pub created_at: Timestamp,
-    /// Not to be tried before.
+    /// Earliest time of the next attempt.
     pub due_at: Timestamp,
-    /// How often it failed through a fault of its own.
+    /// Number of attempts that failed through a fault of the letter itself.
     pub tries: i64,
     pub sent_at: Option<Timestamp>,
-    /// When it was given up.
+    /// Time at which the courier gave the letter up.
     pub dead_at: Option<Timestamp>,
-    /// What the mail server said last, or what else went wrong.
+    /// Last words of the mail server, or another error.
     pub last_error: Option<String>,
 }
 
@@ -86,8 +86,8 @@ impl Connection {
         row.map(|row| LetterRecord::from_row(&row, now)).transpose()
     }
 
-    /// Up to `limit` letters in one of these states, in the order of their posting, those after
-    /// `after`, to addresses that hold `part`, in either spelling.
+    /// Up to `limit` letters in one of these states, in the order of posting, after `after`, whose
+    /// address contains `part` in either spelling of its domain.
     pub async fn find_letters(
         &mut self,
         states: &[LetterState],
@@ -135,8 +135,8 @@ impl Connection {
         }
     }
 
-    /// Lets a letter that waits or is dead be tried at once, as if it had never been. `false` if it is
-    /// sent, or on its way.
+    /// Makes a waiting or dead letter due now, with no tries counted. `false` if it is sent, or on
+    /// its way.
     pub async fn retry_letter(&mut self, id: LetterId, now: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str = "
             UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL, lease = NULL, leased_until = NULL,
@@ -151,7 +151,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The same for all dead letters but those that are held back; answers how many.
+    /// As [`Connection::retry_letter`] for all dead letters except held ones; answers the number of
+    /// them.
     pub async fn retry_dead_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "
             UPDATE outbox SET due_at = $1, tries = 0, dead_at = NULL
@@ -162,7 +163,7 @@ impl Connection {
         Ok(done.rows_affected())
     }
 
-    /// Removes a letter that waits or is dead. `false` if it is sent, or on its way.
+    /// Removes a waiting or dead letter. `false` if it is sent, or on its way.
     pub async fn remove_letter(
         &mut self,
         id: LetterId,

@@ -1,18 +1,18 @@
-//! The links in letters, by their digest.
+//! Table `links`: activation links in letters, by digest.
 
 use super::account_links::{AccountLinkSummary, LinkKey};
 use super::{Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, Digest, LinkState, SignUpId};
 
-/// What only an activation link may do.
+/// The purpose of activation links, the only purpose in this table.
 const ACTIVATION: &str = "activation";
 
-/// An activation link as it was minted, and what became of it.
+/// An activation link and its state.
 #[derive(Clone, Debug)]
 pub struct LinkRecord {
     pub sign_up: SignUpId,
-    /// The account that it, or another link of the same sign-up, made.
+    /// The account that this link, or another link of the same sign-up, made.
     pub account: Option<AccountId>,
     pub state: LinkState,
 }
@@ -85,7 +85,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Marks every link of the sign-up as disavowed: whoever got the letter did not sign up.
+    /// Marks every link of the sign-up as disavowed: the recipient of the letter did not sign up.
     pub async fn disavow_links(
         &mut self,
         sign_up: SignUpId,
@@ -102,15 +102,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Forgets the links of a sign-up: the address is to leave no trace.
+    /// Removes the links of a sign-up, so that the address leaves no trace.
     pub async fn delete_links_of_sign_up(&mut self, sign_up: SignUpId) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM links WHERE sign_up_id = $1";
         sqlx::query(SQL).bind(sign_up.to_string()).execute(self.raw()).await?;
         Ok(())
     }
 
-    /// Up to `limit` links of sign-ups that became the account, and of one that waits for its address,
-    /// the latest first; with `before`, those before it.
+    /// Up to `limit` activation links of the account, the latest first; with `before`, only links
+    /// before that one. These are the links of sign-ups that became the account, and of a sign-up
+    /// that waits under its address.
     pub async fn find_activation_links_of(
         &mut self,
         account: AccountId,
@@ -147,7 +148,8 @@ impl Connection {
             .collect()
     }
 
-    /// Forgets up to `limit` links that expired before `before`; answers how many.
+    /// Removes up to `limit` links that expired before `before`; answers the number of removed
+    /// rows.
     pub async fn purge_links(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         const SQL: &str = "
             DELETE FROM links WHERE digest IN

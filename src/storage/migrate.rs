@@ -89,7 +89,7 @@ async fn migrate(connection: &mut AnyConnection, engine: &Engine) -> Result<(), 
     Ok(())
 }
 
-/// Relation of a database's schema to the one that this binary was built for.
+/// Relation of a database's schema to this binary's schema.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Schema {
     Known,

@@ -1,4 +1,7 @@
-//! The outbox: letters that are to be sent, and what is kept of those that were.
+//! Outbox, sending side: inserts letters, limits their number, and removes them after their time.
+//!
+//! A letter is posted in the transaction of the change that causes it, so neither exists without
+//! the other. [`super::deliveries`] is the side of the couriers.
 
 use std::time::Duration;
 
@@ -7,25 +10,25 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, EmailAddress, Locale, row_id};
 
 row_id! {
-    /// Of a letter in the outbox; its Message-ID follows from it.
+    /// Id of a letter in the outbox; its Message-ID follows from it.
     LetterId
 }
 
-/// A letter to be sent.
+/// A new letter.
 #[derive(Debug)]
 pub struct NewLetter<'a> {
     pub id: LetterId,
     pub kind: &'static str,
     pub email: &'a EmailAddress,
     pub locale: Option<&'a Locale>,
-    /// Whom the letter is about: it goes with the account.
+    /// The account that the letter is about. The letter is removed with it.
     pub account: Option<AccountId>,
-    /// What the letter tells, as JSON; nothing secret.
+    /// Variables of the letter, as JSON, without secrets.
     pub facts: String,
     pub now: Timestamp,
 }
 
-/// A letter as an export tells of it.
+/// A letter as an export of the account shows it.
 #[derive(Clone, Debug)]
 pub struct LetterSummary {
     pub id: LetterId,
@@ -33,15 +36,15 @@ pub struct LetterSummary {
     pub email: EmailAddress,
     pub created_at: Timestamp,
     pub sent_at: Option<Timestamp>,
-    /// When it was given up.
+    /// Time at which the courier gave the letter up.
     pub dead_at: Option<Timestamp>,
 }
 
-/// The letters that have not left yet.
+/// Letters that have not left yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
     pub waiting: i64,
-    /// Since when the one that has been due for longest is.
+    /// Due time of the letter that has been due for longest.
     pub oldest_due: Option<Timestamp>,
 }
 
@@ -63,11 +66,12 @@ impl Connection {
         Ok(())
     }
 
-    /// The same for a letter that says all which one of its kind says that waits for the address and is
-    /// about the same account: that one tells of the latest cause from then on, so that a flood of
-    /// requests makes one letter. It is tried within a minute, however long it was to wait; but not where
-    /// it has failed: requests of strangers do not use its tries up. Something is written in either case,
-    /// so that the time tells nothing.
+    /// Inserts a letter unless one of its kind, about the same account, waits for the address. Then
+    /// the waiting letter gets the new facts instead, so a flood of requests makes one letter.
+    ///
+    /// The waiting letter is due within 60 s, however long it had to wait. A letter that has failed
+    /// keeps its due time: requests of strangers must not use up its tries. The statements write a
+    /// row in either case, so that the time tells nothing.
     pub async fn insert_letter_once(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
         const WAITING: &str = "
             UPDATE outbox
@@ -90,8 +94,9 @@ impl Connection {
         }
     }
 
-    /// The same for a notice, of which up to `most` of a kind wait for the address about the same account.
-    /// One more takes the place of the latest. So no flood of causes leaves letters without end.
+    /// Inserts a notice, of which up to `most` of a kind wait for an address about the same
+    /// account. One more replaces the latest, so a flood of causes makes a bounded number of
+    /// letters.
     pub async fn insert_notice(
         &mut self,
         new: &NewLetter<'_>,
@@ -114,7 +119,7 @@ impl Connection {
         self.insert_letter(new).await
     }
 
-    /// What waits in the outbox; a small index has it.
+    /// Counts the waiting letters, by a small index.
     pub async fn count_outbox(&mut self, now: Timestamp) -> Result<Backlog, StoreError> {
         const SQL: &str = "
             SELECT
@@ -128,23 +133,25 @@ impl Connection {
         })
     }
 
-    /// How many letters were given up; looks at all that are kept.
+    /// Number of letters that were given up. The statement scans all kept letters.
     pub async fn count_dead_letters(&mut self) -> Result<i64, StoreError> {
         const SQL: &str = "SELECT COUNT(*) AS n FROM outbox WHERE dead_at IS NOT NULL";
         let row = sqlx::query(SQL).fetch_one(self.raw()).await?;
         column::integer(&row, "n")
     }
 
-    /// Up to `limit` letters about an account, and to its address where they are about no other, the
-    /// latest first; with `before`, those before it. Not the ones to an address that it only wanted to
-    /// move to: what becomes of those depends on whose that is.
+    /// Up to `limit` letters about the account, and to its address if they are about no other
+    /// account, the latest first; with `before`, only letters before that one. Letters to an
+    /// address that the account only wanted to move to are left out: their fate depends on the
+    /// owner of that address.
     pub async fn find_letters_about(
         &mut self,
         account: AccountId,
         before: Option<LetterId>,
         limit: i64,
     ) -> Result<Vec<LetterSummary>, StoreError> {
-        // an expression, so that no planner goes through the ids of all letters to be spared a sort
+        // `id || ''` keeps the planner from scanning the ids of all letters in order to avoid a
+        // sort
         const SQL: &str = "
             SELECT id, kind, email, created_at, sent_at, dead_at
             FROM outbox
@@ -175,12 +182,13 @@ impl Connection {
             .collect()
     }
 
-    /// The account has left this address: what would open it lapses where it has not been sent, and the
-    /// rest is remembered as the account's. Notices of what happened before go where they were to go.
+    /// Detaches letters from an address that the account has left. Unsent letters that would open
+    /// the account are removed. The others become letters about the account. Notices of earlier
+    /// events still go to the old address.
     ///
-    /// A sign-up that waits for the address is contested: among the letters that lapse may be a request
-    /// for a new password, which said so of it. [`Connection::lock_sign_up`] comes before the lock of
-    /// the account.
+    /// A sign-up that waits for the address becomes contested: a removed request for a new password
+    /// may have marked it so. [`Connection::lock_sign_up`] must come before the lock of the
+    /// account.
     pub async fn detach_letters(
         &mut self,
         email: &EmailAddress,
@@ -204,13 +212,14 @@ impl Connection {
             .bind(email.as_str())
             .execute(self.raw())
             .await?;
-        // after the letters: a request that comes in between is contested by its own letter, or by this
+        // must follow the deletion: a request in between contests the sign-up by its own letter, or
+        // by this statement
         self.contest_sign_up_of(email, now).await
     }
 
-    /// Forgets every letter to an address, sent or not, but those about an account: they were to
-    /// somebody who has left the address, and go with that account. A sign-up that waits for the address
-    /// is contested, as by [`Connection::detach_letters`].
+    /// Removes all letters to an address, sent or not, except those about an account: their
+    /// recipient has left the address, and they are removed with that account. A sign-up that waits
+    /// for the address becomes contested, as by [`Connection::detach_letters`].
     pub async fn delete_letters_to(
         &mut self,
         email: &EmailAddress,
@@ -221,7 +230,8 @@ impl Connection {
         self.contest_sign_up_of(email, now).await
     }
 
-    /// Forgets letters sent before `sent`, or given up before `dead`: up to `limit`, and answers how many.
+    /// Removes up to `limit` letters sent before `sent` or given up before `dead`; answers the
+    /// number of removed rows.
     pub async fn purge_letters(
         &mut self,
         sent: Timestamp,

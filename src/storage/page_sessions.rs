@@ -1,4 +1,4 @@
-//! Sign-ins at the account page, by the digest of their cookie's secret.
+//! Table `page_sessions`: sign-ins at the account page, by the digest of the cookie's secret.
 
 use sqlx::any::AnyRow;
 
@@ -25,7 +25,7 @@ pub struct NewPageSession<'a> {
 pub struct PageSessionSummary {
     pub id: PageSessionId,
     pub created_at: Timestamp,
-    /// The earlier of the idle and the absolute end.
+    /// The earlier one of the idle end and the absolute end.
     pub expires_at: Timestamp,
     pub user_agent: Option<UserAgent>,
 }
@@ -44,8 +44,8 @@ fn from_row(row: &AnyRow) -> Result<PageSession, StoreError> {
 }
 
 impl Connection {
-    /// Whether somebody is signed in now: `false` if the account is gone, disabled, or no longer in
-    /// the epoch in which the password was checked.
+    /// Inserts a sign-in. `false` if the account is gone, disabled, or no longer in the epoch in
+    /// which the password was checked.
     pub async fn insert_page_session(
         &mut self,
         new: &NewPageSession<'_>,
@@ -69,7 +69,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The sign-in that a cookie is of, if it lives at `now`.
+    /// The sign-in of a cookie, if it is live at `now`.
     pub async fn find_page_session(
         &mut self,
         digest: &Digest,
@@ -89,7 +89,7 @@ impl Connection {
         row.as_ref().map(from_row).transpose()
     }
 
-    /// It was used: it may idle until `idle_expires_at` from now on.
+    /// Sets the idle end of the sign-in, after a use.
     pub async fn extend_page_session(
         &mut self,
         digest: &Digest,
@@ -104,7 +104,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Lets the sign-in go on in the account's next epoch. `false` if it has ended.
+    /// Moves the sign-in to the account's next epoch. `false` if the sign-in has ended.
     pub async fn move_page_session_to_next_epoch(
         &mut self,
         digest: &Digest,
@@ -123,7 +123,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends the account's sign-in of this id. `false` if it was gone, or is another's.
+    /// Ends the account's sign-in with this id. `false` if it was gone, or belongs to another
+    /// account.
     pub async fn revoke_page_session(
         &mut self,
         account: AccountId,
@@ -138,8 +139,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Up to `limit` of the account's live sign-ins at its page, the latest first; with `before`, those
-    /// before it.
+    /// Up to `limit` live sign-ins of the account at its page, the latest first; with `before`,
+    /// only sign-ins before that one.
     pub async fn find_page_sessions_of(
         &mut self,
         account: AccountId,
@@ -172,7 +173,8 @@ impl Connection {
             .collect()
     }
 
-    /// Forgets up to `limit` sign-ins that are past one of their ends; answers how many.
+    /// Removes up to `limit` sign-ins past their idle or absolute end; answers the number of
+    /// removed rows.
     pub async fn purge_page_sessions(
         &mut self,
         now: Timestamp,

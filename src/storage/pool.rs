@@ -211,7 +211,7 @@ impl Pool {
 
     /// Moves the write-ahead log into the file and empties it. Answers `false` if a reader still
     /// needs the log. This runs on the writing connection, so that the data version does not take
-    /// our writes for those of another process.
+    /// our writes for another process's writes.
     pub(super) async fn truncate_wal(&self) -> Result<bool, sqlx::Error> {
         let EnginePool::Sqlite { writers, .. } = &self.connections else { return Ok(true) };
         let writer = writers.acquire().await?;

@@ -86,7 +86,7 @@ impl Revisions {
     }
 }
 
-/// Changes of one transaction; counted on drop, whatever the outcome of the transaction.
+/// Changes of one transaction; counted on drop, after success and failure alike.
 #[derive(Debug)]
 pub(super) struct PendingChanges {
     revisions: Revisions,

@@ -1,4 +1,7 @@
-//! How many sessions an account has, and which go where they are too many (docs/decisions/0038).
+//! Session limit: counts the sessions of an account and finds those above the limit
+//! (docs/decisions/0038).
+//!
+//! `accounts::session_limit` ends the sessions and records the events.
 
 use std::time::Duration;
 
@@ -8,10 +11,10 @@ use super::{Change, Connection, StoreError, column};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId, PageSessionId, SessionId};
 
-/// So many sessions of an account end with one sign-in, at most.
+/// Largest number of sessions of an account that one sign-in ends.
 const MAX_ENDED_AT_ONCE: i64 = 16;
 
-/// A session that goes because an account has too many.
+/// A session above the limit of its account.
 #[derive(Debug)]
 pub struct ExcessSession {
     pub id: SessionId,
@@ -29,7 +32,7 @@ pub struct ExcessPageSession {
 }
 
 impl Connection {
-    /// How many live sessions the account has, those at its page included.
+    /// Number of live sessions of the account, including sign-ins at its page.
     pub async fn count_live_sessions_of(
         &mut self,
         account: AccountId,
@@ -46,9 +49,14 @@ impl Connection {
         column::integer(&query.fetch_one(self.raw()).await?, "sessions")
     }
 
-    /// The sessions that are too many where an account may have `limit`, in the order in which they go:
-    /// those that have ended; then, if more than half of `limit` were not yet used `established` after
-    /// their sign-in, the longest unused of these; else the longest unused of all. Never `newest`.
+    /// Sessions of the account above `limit`, in the order in which they end:
+    ///
+    /// 1. sessions that have ended already;
+    /// 2. if more than half of `limit` sessions were not used `established` after their sign-in:
+    ///    these, the longest unused first;
+    /// 3. all others, the longest unused first.
+    ///
+    /// `newest` is never among them.
     pub async fn find_excess_sessions(
         &mut self,
         account: AccountId,
@@ -92,7 +100,8 @@ impl Connection {
         Ok(excess)
     }
 
-    /// The same of sign-ins at the account page, which may idle for `idle` after their last use.
+    /// As [`Connection::find_excess_sessions`], for sign-ins at the account page. A sign-in may
+    /// idle for `idle` after its last use.
     pub async fn find_excess_page_sessions(
         &mut self,
         account: AccountId,
@@ -132,8 +141,7 @@ impl Connection {
         excess.collect()
     }
 
-    /// Runs `excess` with what both kinds of sessions have in common, where `count` says that there are
-    /// too many.
+    /// Runs `excess` with the values that both kinds of sessions share, if `count` finds too many.
     async fn find_excess(
         &mut self,
         [count, excess]: [&'static str; 2],
@@ -157,10 +165,10 @@ impl Connection {
     }
 }
 
-/// How many sessions an account may have, and which of them are established.
+/// The limit of sessions, and the rule for an established one.
 struct Bounds {
     limit: i64,
-    /// How long after the sign-in a session is used that is established.
+    /// A session used this long after its sign-in is established.
     established: Duration,
     now: Timestamp,
 }

@@ -1,4 +1,7 @@
-//! Sessions: one row for each sign-in, changed by every refresh.
+//! Table `sessions`: one row per sign-in, updated by each refresh.
+//!
+//! A row holds the digests of the session's live and preceding tokens. The rules of renewal are in
+//! `oauth`; the statements here only compare and set.
 
 use sqlx::any::AnyRow;
 
@@ -9,20 +12,20 @@ use crate::model::{
     SessionSummary, UserAgent,
 };
 
-/// An access token of a session, live or the one before.
+/// An access token of a session: the live one or the preceding one.
 #[derive(Clone, Debug)]
 pub struct AccessSlot {
-    /// Counts the session's access tokens.
+    /// Number of the access token within its session.
     pub serial: i64,
-    /// `None` once it was revoked.
+    /// `None` after its revocation.
     pub digest: Option<Digest>,
     pub scope: Scope,
     pub expires_at: Timestamp,
-    /// When it was issued; `None` where that was not noted yet.
+    /// Time of issue; `None` for tokens from before this column existed.
     pub issued_at: Option<Timestamp>,
 }
 
-/// A session as it stands, with what it takes from its account.
+/// A session with the columns of its account and client that decide about it.
 #[derive(Clone, Debug)]
 pub struct SessionRecord {
     pub id: SessionId,
@@ -40,7 +43,7 @@ pub struct SessionRecord {
     /// Whether the account is enabled and still in the epoch of the sign-in.
     pub account_stands: bool,
     pub account_disabled: bool,
-    /// Whether its client is enabled; `None` if it is not one that the database knows.
+    /// Whether the client is enabled; `None` if the client is not in the database.
     pub client_enabled: Option<bool>,
     pub tag_digest: Digest,
     pub salt: [u8; 32],
@@ -48,13 +51,13 @@ pub struct SessionRecord {
     pub previous_refresh_digest: Option<Digest>,
     pub rotated_at: Timestamp,
     pub first_used_at: Option<Timestamp>,
-    /// Access tokens from this serial on belong to the live pair.
+    /// Access tokens from this serial number on belong to the live token pair.
     pub rotation_serial: i64,
     pub access: AccessSlot,
     pub previous_access: Option<AccessSlot>,
 }
 
-/// A session to be started.
+/// A new session.
 #[derive(Debug)]
 pub struct NewSession<'a> {
     pub id: SessionId,
@@ -62,7 +65,7 @@ pub struct NewSession<'a> {
     /// The account's epoch when the password was checked.
     pub epoch: i64,
     pub client_id: &'a ClientId,
-    /// Whether the client is one of the database's, which then has to be there and enabled.
+    /// Whether the client is in the database; then it must exist and be enabled.
     pub client_is_stored: bool,
     pub scope: &'a Scope,
     pub user_agent: Option<&'a UserAgent>,
@@ -76,7 +79,7 @@ pub struct NewSession<'a> {
     pub access_expires_at: Timestamp,
 }
 
-/// A fresh access token for a session; with `rotation`, a fresh refresh token as well.
+/// A new access token for a session; with `rotation`, a new refresh token as well.
 #[derive(Debug)]
 pub struct Renewal<'a> {
     pub access_digest: Digest,
@@ -88,7 +91,7 @@ pub struct Renewal<'a> {
     pub now: Timestamp,
 }
 
-/// The new refresh token, and how long the session may now idle.
+/// The new refresh token, and the new idle end of the session.
 #[derive(Debug)]
 pub struct Rotation {
     pub salt: [u8; 32],
@@ -97,19 +100,19 @@ pub struct Rotation {
 }
 
 impl SessionRecord {
-    /// Whether its tokens count at `now`. That its client is still registered is for the caller to
-    /// know.
+    /// Whether the tokens of the session are valid at `now`. The caller must check that the client
+    /// is still registered.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.account_stands && now < self.idle_expires_at && now < self.expires_at
     }
 
-    /// The present instant as far as the session proves it: never before it was last used or rotated,
-    /// whatever the clock was set back to.
+    /// `now`, but never before the session's last use or rotation. So a clock that was set back
+    /// does not go behind times that the session proves.
     pub fn proven(&self, now: Timestamp) -> Timestamp {
         now.max(self.last_used_at).max(self.rotated_at)
     }
 
-    /// The account, as its owner may see it.
+    /// The account as its owner may see it.
     pub fn owner(&self) -> Account {
         Account {
             id: self.account,
@@ -120,7 +123,7 @@ impl SessionRecord {
         }
     }
 
-    /// The live or preceding access token with this digest, expired or not.
+    /// The live or preceding access token with this digest, even if it has expired.
     pub fn access_with(&self, digest: &Digest) -> Option<&AccessSlot> {
         std::iter::once(&self.access)
             .chain(&self.previous_access)
@@ -179,7 +182,7 @@ impl SessionRecord {
     }
 }
 
-/// Of the client that was joined to a session.
+/// Whether the client joined to the session is enabled; `None` without a client in the database.
 fn client_enabled(row: &AnyRow) -> Result<Option<bool>, StoreError> {
     let stored = column::some(row, "stored_client", |_| Some(()))?;
     let disabled_at = column::optional_instant(row, "client_disabled_at")?;
@@ -187,9 +190,9 @@ fn client_enabled(row: &AnyRow) -> Result<Option<bool>, StoreError> {
 }
 
 impl Store {
-    /// Renews the session if it still stands as `read` found it and is live: a compare-and-swap on
-    /// the refresh token and the count of access tokens. The live access token becomes the
-    /// preceding one as it stands now, so a revocation in between is not undone.
+    /// Renews the session if it is live and unchanged since `read`: a compare-and-swap on the
+    /// refresh token and the serial number of the access token. The live access token becomes the
+    /// preceding one as the row has it now, so a revocation in between stays.
     pub async fn renew_session(
         &self,
         read: &SessionRecord,
@@ -262,8 +265,8 @@ impl Connection {
         row.as_ref().map(SessionRecord::from_row).transpose()
     }
 
-    /// Whether the session was started: `false` if the account is gone, disabled, or no longer in
-    /// the epoch in which the password was checked; or if the client is.
+    /// Starts a session. `false` if the account is gone, disabled, or no longer in the epoch in
+    /// which the password was checked; or if the client is gone or disabled.
     pub async fn insert_session(&mut self, new: &NewSession<'_>) -> Result<bool, StoreError> {
         const SQL: &str = "
             INSERT INTO sessions
@@ -297,8 +300,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Notes that an access token of the session was used; if it belongs to the live pair, that
-    /// the pair is in use. Written behind, so a renewal may have been later.
+    /// Records a use of an access token. If the token belongs to the live pair, this also marks the
+    /// pair as used. The record is written in the background, so a renewal may have come first.
     pub async fn record_session_use(
         &mut self,
         id: SessionId,
@@ -320,7 +323,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Revokes one access token, live or preceding; the session goes on. `false` if it was gone.
+    /// Revokes one access token, live or preceding; the session continues. `false` if the token was
+    /// gone.
     pub async fn revoke_access(
         &mut self,
         id: SessionId,
@@ -342,7 +346,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends a session with all its tokens. `false` if it was gone.
+    /// Ends a session and all its tokens. `false` if the session was gone.
     pub async fn revoke_session(&mut self, id: SessionId) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM sessions WHERE id = $1";
         self.pending.add(Change::Session(id));
@@ -350,7 +354,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends a session if it is the account's. `false` if there is none such.
+    /// Ends a session of the account. `false` if the account has no such session.
     pub async fn revoke_session_of(
         &mut self,
         account: AccountId,
@@ -366,7 +370,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Lets the session go on in the account's next epoch. `false` if it has ended.
+    /// Moves the session to the account's next epoch. `false` if the session has ended.
     pub async fn move_session_to_next_epoch(
         &mut self,
         id: SessionId,
@@ -384,8 +388,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Up to `limit` of the account's live sessions, the latest sign-in first; with `before`, those
-    /// before it.
+    /// Up to `limit` live sessions of the account, the latest sign-in first; with `before`, only
+    /// sessions before that one.
     pub async fn find_sessions_of(
         &mut self,
         account: AccountId,
@@ -426,19 +430,20 @@ impl Connection {
             .collect()
     }
 
-    /// How many there are, with those that are over and not removed yet.
+    /// Number of sessions, including ended ones whose rows are not removed yet.
     pub async fn count_sessions(&mut self) -> Result<i64, StoreError> {
         let row = sqlx::query("SELECT COUNT(*) AS n FROM sessions").fetch_one(self.raw()).await?;
         column::integer(&row, "n")
     }
 
-    /// Forgets up to `limit` sessions that are past one of their ends; answers how many.
+    /// Removes up to `limit` sessions past their idle or absolute end; answers the number of
+    /// removed rows.
     pub async fn purge_sessions(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
         const SQL: &str = "
             DELETE FROM sessions WHERE id IN
                 (SELECT id FROM sessions WHERE expires_at <= $1 OR idle_expires_at <= $1 LIMIT $2)";
         let done = sqlx::query(SQL).bind(now.unix_millis()).bind(limit).execute(self.raw()).await?;
-        // a batch without any forgets nothing that is remembered
+        // a batch that removed no row changes nothing that a cache holds
         if done.rows_affected() > 0 {
             self.pending.add(Change::Everything);
         }

@@ -1,4 +1,4 @@
-//! Sign-ups: one row for each address that waits.
+//! Table `sign_ups`: one row per address that waits for its activation.
 
 use sqlx::any::AnyRow;
 
@@ -13,11 +13,11 @@ use crate::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
 pub struct SignUpRecord {
     pub sign_up: SignUp,
     pub password_hash: PasswordHash,
-    /// When it is forgotten if no link of it was used: no link of it works longer.
+    /// Time at which the row is removed if no link of it was used. No link works longer.
     pub expires_at: Timestamp,
 }
 
-/// A sign-up to be kept waiting.
+/// A new waiting sign-up.
 #[derive(Debug)]
 pub struct NewSignUp<'a> {
     pub id: SignUpId,
@@ -27,7 +27,7 @@ pub struct NewSignUp<'a> {
     pub locale: Option<&'a Locale>,
     pub user_agent: Option<&'a UserAgent>,
     pub now: Timestamp,
-    /// When it is forgotten if no link of it was used.
+    /// Time at which the row is removed if no link of it was used.
     pub expires_at: Timestamp,
 }
 
@@ -62,9 +62,9 @@ impl Connection {
         row.as_ref().map(SignUpRecord::from_row).transpose()
     }
 
-    /// The sign-up as a link of it finds it. A request for a new password that waits in the outbox
-    /// makes it contested already: the request writes the same for every address, and the courier
-    /// then makes the row say so.
+    /// The sign-up of an activation link. A request for a new password that waits in the outbox
+    /// already makes the sign-up contested. The request itself writes the same rows for every
+    /// address; the courier later marks the row as contested.
     pub async fn find_sign_up(&mut self, id: SignUpId) -> Result<Option<SignUpRecord>, StoreError> {
         const SQL: &str = "
             SELECT id, email, password_hash, user_agent, created_at, expires_at,
@@ -81,7 +81,7 @@ impl Connection {
         row.as_ref().map(SignUpRecord::from_row).transpose()
     }
 
-    /// Whether the sign-up waits now: `false` if one for the address did before.
+    /// Inserts a sign-up. `false` if another one for the address waits already.
     pub async fn insert_sign_up(&mut self, new: &NewSignUp<'_>) -> Result<bool, StoreError> {
         const SQL: &str = "
             INSERT INTO sign_ups
@@ -102,8 +102,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The same person signed up again: what they say of themselves now counts. `false` if the sign-up
-    /// is gone.
+    /// Repeats a sign-up with the same password: the new name and language count. `false` if the
+    /// sign-up is gone.
     pub async fn repeat_sign_up(
         &mut self,
         id: SignUpId,
@@ -124,8 +124,9 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Somebody signed up again with another password: from now on nobody's password counts, and
-    /// nobody's name or language. `false` if the sign-up is gone.
+    /// Marks a sign-up as contested, because a second sign-up for the address came with another
+    /// password. From now on none of the passwords, names and languages counts. `false` if the
+    /// sign-up is gone.
     pub async fn contest_sign_up(
         &mut self,
         id: SignUpId,
@@ -143,8 +144,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The same for the sign-up that waits for an address, if one does: its owner does not know the
-    /// password.
+    /// Marks the sign-up that waits for an address as contested, if there is one: the owner of the
+    /// address does not know the password.
     pub async fn contest_sign_up_of(
         &mut self,
         email: &EmailAddress,
@@ -158,16 +159,17 @@ impl Connection {
         Ok(())
     }
 
-    /// Holds the row of the sign-up that waits for an address for this transaction, if one does.
+    /// Locks the row of the sign-up that waits for an address for this transaction, if there is
+    /// one.
     pub async fn lock_sign_up(&mut self, email: &EmailAddress) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE sign_ups SET expires_at = expires_at WHERE email = $1";
         sqlx::query(SQL).bind(email.as_str()).execute(self.raw()).await?;
         Ok(())
     }
 
-    /// A new sign-up in the place of one that ends before `ending_before`. It is contested from the
-    /// start: links of the old one may still work, and of whom they are is not known. `false` if the
-    /// old one is gone, or was replaced already.
+    /// Replaces a sign-up that ends before `ending_before` by a new one. The new one is contested
+    /// from the start: links of the old one may still work, and it is unknown who has them. `false`
+    /// if the old one is gone, or was replaced already.
     pub async fn replace_sign_up(
         &mut self,
         new: &NewSignUp<'_>,
@@ -190,9 +192,9 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Takes the sign-up away, for an account to be made of it. `false` if it is gone, or is contested
-    /// and `also_contested` is not set; a request for a new password that waits in the outbox contests
-    /// it, as [`Connection::find_sign_up`] says.
+    /// Removes the sign-up, so that an account can be made of it. `false` if it is gone, or is
+    /// contested and `also_contested` is not set. A request for a new password that waits in the
+    /// outbox makes it contested, see [`Connection::find_sign_up`].
     pub async fn consume_sign_up(
         &mut self,
         id: SignUpId,
@@ -210,8 +212,8 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Up to `limit` sign-ups in the order of their making, those after `after`, whose address holds
-    /// `part`, in either spelling.
+    /// Up to `limit` sign-ups in the order of creation, after `after`, whose address contains
+    /// `part` in either spelling of its domain.
     pub async fn find_sign_ups(
         &mut self,
         after: Option<SignUpId>,
@@ -240,9 +242,9 @@ impl Connection {
         }
     }
 
-    /// Forgets sign-ups that waited too long, each behind what happened to it: up to `limit` rows, and
-    /// answers how many. Their links stay for a while: they name nobody, and their page says that they
-    /// expired.
+    /// Removes sign-ups that waited too long, and before each of them its events: up to `limit`
+    /// rows in all. Answers the number of removed rows. Their links stay for a while: a link names
+    /// no person, and its page says that it has expired.
     pub async fn purge_sign_ups(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
         const OVER: &str = "
             SELECT id FROM sign_ups WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2";
@@ -262,13 +264,13 @@ impl Connection {
             }
             let id = column::text(row, "id")?;
             let hold = sqlx::query(HOLD).bind(&id).bind(now.unix_millis());
-            // one that was replaced in between, or is gone, keeps its events
+            // a sign-up that was replaced in between, or is gone, keeps its events
             if hold.execute(self.raw()).await?.rows_affected() == 0 {
                 continue;
             }
             let events = sqlx::query(EVENTS).bind(&id).bind(left);
             forgotten += events.execute(self.raw()).await?.rows_affected();
-            // where that were all that may go at once, the row waits for the next batch
+            // if the events used up the limit, the row waits for the next batch
             if limit.saturating_sub_unsigned(forgotten) > 0 {
                 forgotten +=
                     sqlx::query(FORGET).bind(&id).execute(self.raw()).await?.rows_affected();
@@ -277,9 +279,9 @@ impl Connection {
         Ok(forgotten)
     }
 
-    /// Forgets a sign-up that waited too long, with what happened to it. `false` if it is gone, or was
-    /// replaced by another. [`Store::purge_excess_events_of`](super::Store::purge_excess_events_of) comes
-    /// before it.
+    /// Removes a sign-up that waited too long, with its events. `false` if it is gone, or was
+    /// replaced by another. [`Store::purge_excess_events_of`](super::Store::purge_excess_events_of)
+    /// must come first.
     pub async fn purge_sign_up(
         &mut self,
         id: SignUpId,

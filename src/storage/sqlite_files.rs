@@ -1,42 +1,43 @@
-//! The files of an SQLite database: the one that its name says, and those beside it, without which or
-//! with others in whose place it is broken.
+//! Files of an SQLite database: the database file and its side files (`-wal`, `-shm`, `-journal`).
+//!
+//! A database without its side files, or with another database's side files, is corrupt. So
+//! commands ask here before they write to a path.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What follows the database's name in the names of the files beside it: those of SQLite, and the lock
-/// of migrations.
+/// Endings of the names of side files: SQLite's own, and the lock of migrations.
 const SIDE_FILES: [&str; 4] = ["-wal", "-shm", "-journal", ".migrating"];
 
-/// Those of SQLite alone.
+/// Endings of SQLite's own side files.
 const SQLITE_SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// How many symbolic links may follow one another.
+/// Longest chain of symbolic links that is followed.
 const MAX_SYMLINKS: usize = 40;
 
-/// Whether `file` is a file of the database `own`, or would be if it were there: by whatever spelling,
-/// symbolic link or hard link.
+/// Whether `file` is, or would be, a file of the database `own`, through any spelling, symbolic
+/// link or hard link.
 pub(super) fn is_of(own: &Path, file: &Path) -> bool {
-    // SQLite names the files beside a database after what a symbolic link leads to
+    // SQLite names the side files after the target of a symbolic link
     let resolved = resolve(own, MAX_SYMLINKS).unwrap_or_else(|| own.to_owned());
     let names = SIDE_FILES.iter().flat_map(|end| [own, &resolved].map(|own| with_ending(own, end)));
     let mut own_files = names.chain([own.to_owned()]);
     own_files.any(|own| is_same(&own, file))
 }
 
-/// Whether a database of some other name would have this file for its own.
+/// Whether the file has the name of a side file of some database.
 pub(super) fn is_reserved(file: &Path) -> bool {
     let name = file.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
     name.is_some_and(|name| SQLITE_SIDE_FILES.iter().any(|end| name.ends_with(end)))
 }
 
-/// What SQLite would play back into a database that is put at `file`.
+/// Left-over side file that SQLite would play back into a database placed at `file`.
 pub(super) fn leftover_beside(file: &Path) -> Option<PathBuf> {
     let mut beside = ["-wal", "-journal"].into_iter().map(|end| with_ending(file, end));
     beside.find(|path| fs::metadata(path).is_ok_and(|it| it.len() > 0))
 }
 
-/// The path with something behind its last name.
+/// The path with `end` appended to its last name.
 pub(super) fn with_ending(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
@@ -64,7 +65,7 @@ fn is_same_inode(_: &fs::Metadata, _: &fs::Metadata) -> bool {
     false
 }
 
-/// The path without links in it, of a file that need not be there.
+/// The path without symbolic links; the file itself need not exist.
 fn resolve(path: &Path, links: usize) -> Option<PathBuf> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

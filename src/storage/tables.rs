@@ -1,4 +1,6 @@
-//! The tables of a database, as its schema tells them: whoever goes through them forgets none.
+//! Tables of a database, read from its schema, so that a copy or a check cannot omit one.
+//!
+//! It knows names, columns and references, and no meaning of any table.
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
@@ -7,7 +9,7 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 use super::pool::Engine;
 use super::{StoreError, column};
 
-/// A table that holds rows of ours. sqlx's own, of migrations, belongs to the schema.
+/// A table of the service. sqlx's own table of migrations is left out: it belongs to the schema.
 #[derive(Debug)]
 pub(super) struct Table {
     pub name: String,
@@ -21,7 +23,7 @@ pub(super) struct Column {
     kind: Kind,
 }
 
-/// A column, and the column of another table that has to hold its value.
+/// A foreign key: a column, and the column of another table that must hold its value.
 #[derive(Debug)]
 pub(super) struct Reference {
     pub column: String,
@@ -36,7 +38,7 @@ enum Kind {
     Bytes,
 }
 
-/// What stands in one column of one row, whichever engine keeps it.
+/// The value of one column of one row, in either engine.
 #[derive(Debug)]
 pub(super) enum Value {
     Text(Option<String>),
@@ -44,12 +46,12 @@ pub(super) enum Value {
     Bytes(Option<Vec<u8>>),
 }
 
-/// Whether its rows come with the schema, and are the same in every database.
+/// Whether migrations insert the table's rows, which are then the same in every database.
 pub(super) fn is_filled_by_migrations(table: &str) -> bool {
     table == "nobody"
 }
 
-/// The tables by name, whatever is in them.
+/// Names of all tables, empty ones included.
 pub(super) async fn names(
     connection: &mut AnyConnection,
     engine: &Engine,
@@ -72,7 +74,7 @@ pub(super) async fn names(
     Ok(names)
 }
 
-/// The tables, each behind those that it refers to.
+/// All tables, each after the tables that it references.
 pub(super) async fn all(
     connection: &mut AnyConnection,
     engine: &Engine,
@@ -172,7 +174,7 @@ pub(super) async fn count(connection: &mut AnyConnection, table: &str) -> Result
     number(connection, format!(r#"SELECT COUNT(*) AS number FROM "{table}""#)).await
 }
 
-/// The one number that `sql` finds under this name.
+/// The number that `sql` returns in its column `number`.
 pub(super) async fn number(connection: &mut AnyConnection, sql: String) -> Result<i64, StoreError> {
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?;
     column::integer(&row, "number")
@@ -222,7 +224,7 @@ impl Value {
         }
     }
 
-    /// The same bytes for the same value, and others for every other.
+    /// Appends an encoding that is the same for equal values and different for all others.
     pub fn write_to(&self, bytes: &mut Vec<u8>) {
         let integer;
         let value: Option<&[u8]> = match self {

@@ -1,9 +1,10 @@
 //! Group commit: single-statement transactions that share commits on SQLite (docs/decisions/0031).
 //!
 //! A transaction of one statement takes one round trip and not three. On SQLite writers take turns,
-//! and each commit waits for the disk. So one task runs all these statements: it commits those that
-//! have queued up meanwhile together, and answers each of them once the commit is durable.
-//! PostgreSQL does group commit by itself, so [`super::Pool`] does not use this module there.
+//! and each commit waits for the disk. So one task runs all these statements: it commits the
+//! statements that queued up meanwhile together, and answers each of them once the commit is
+//! durable. PostgreSQL does group commit by itself, so [`super::Pool`] does not use this module
+//! there.
 //!
 //! It must not know any table; a statement arrives ready to run.
 
