@@ -38,7 +38,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Whether background workers run by themselves. Tests run them step by step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Background {
+    /// Workers start with the service.
     On,
+    /// No worker starts.
     Off,
 }
 
@@ -46,7 +48,7 @@ pub enum Background {
 pub fn settings() -> AdHoc {
     AdHoc::try_on_ignite("settings", |rocket| async {
         if rocket.state::<Settings>().is_some() {
-            return Ok(rocket); // a test has made its own
+            return Ok(rocket); // a test has managed its own settings
         }
         let read = config::layers(rocket.figment().clone())
             .and_then(|figment| Ok((Settings::read(&figment)?, figment)));
@@ -79,7 +81,7 @@ pub fn domains() -> AdHoc {
     AdHoc::try_on_ignite("domains", |rocket| async {
         let given = rocket.state().zip(rocket.state()).zip(rocket.state());
         let Some(((settings, store), clock)) = given else {
-            return Err(rocket); // an earlier stage has failed, and said why
+            return Err(rocket); // an earlier stage has failed, and logged the reason
         };
         if let Err(problem) = need_a_client(rocket.figment(), settings, store).await {
             tracing::error!("{problem}");
@@ -308,15 +310,19 @@ fn hashing_parameters(settings: &Settings) -> HashingParameters {
 /// Whether an operator's command hashes a password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hashing {
+    /// The command hashes one password.
     OnePassword,
+    /// The command hashes nothing.
     Nothing,
 }
 
 /// Why an operator's command cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
+    /// A setting is invalid.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
 }
@@ -324,7 +330,7 @@ pub enum OperatorError {
 /// The accounts use cases without a service, for an operator's command.
 ///
 /// The command works on the existing database, whether or not a service runs on it. The settings
-/// have to pass the same checks as those of a service.
+/// have to pass the same checks as the settings of a service.
 pub async fn accounts_for_operator(
     figment: &Figment,
     hashing: Hashing,
@@ -407,6 +413,7 @@ pub struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
+    /// Starts a worker. Its future should end soon after the given future, which signals a stop.
     pub(crate) fn add<F>(&self, work: impl FnOnce(BoxFuture<'static, ()>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,

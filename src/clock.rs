@@ -152,7 +152,9 @@ impl Clock {
 /// extend.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
+    /// By the clock.
     pub at: Timestamp,
+    /// By the monotonic clock.
     pub instant: Instant,
 }
 

@@ -330,7 +330,9 @@ impl TestApp {
 #[derive(Clone, Debug)]
 pub struct Signed<'a> {
     app: &'a TestApp,
+    /// The access token.
     pub access_token: String,
+    /// The refresh token; empty if the client lacks the refresh grant.
     pub refresh_token: String,
 }
 
@@ -340,18 +342,22 @@ impl<'a> Signed<'a> {
         Header::new("Authorization", format!("Bearer {}", self.access_token))
     }
 
+    /// A `GET` request with the access token.
     pub fn get(&self, path: &str) -> LocalRequest<'a> {
         self.app.client.get(path.to_owned()).header(self.header())
     }
 
+    /// A `POST` request with the access token.
     pub fn post(&self, path: &str) -> LocalRequest<'a> {
         self.app.client.post(path.to_owned()).header(self.header())
     }
 
+    /// A `DELETE` request with the access token.
     pub fn delete(&self, path: &str) -> LocalRequest<'a> {
         self.app.client.delete(path.to_owned()).header(self.header())
     }
 
+    /// A `PATCH` request with the access token and a JSON body.
     pub fn patch(&self, path: &str, body: &Value) -> LocalRequest<'a> {
         let request = self.app.client.patch(path.to_owned()).header(self.header());
         request.header(ContentType::JSON).body(body.to_string())

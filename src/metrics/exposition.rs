@@ -10,19 +10,28 @@ use crate::clock::Clock;
 /// State of the parts at the time of a scrape.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// Passwords that wait for a slot of the hasher.
     pub hashes_queued: usize,
+    /// Busy slots of the hasher.
     pub hashes_running: usize,
+    /// All slots of the hasher.
     pub hash_slots: usize,
+    /// The load of each database pool.
     pub pools: Vec<PoolLoad>,
+    /// Whether the circuit breaker of the mail server is open.
     pub mail_is_down: bool,
 }
 
 /// The connections of one pool: `max` allowed, `open` of them open, `idle` of the open ones idle.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolLoad {
+    /// The `pool` label.
     pub name: &'static str,
+    /// Open connections.
     pub open: u32,
+    /// Open connections without work.
     pub idle: u32,
+    /// The limit of open connections.
     pub max: u32,
 }
 

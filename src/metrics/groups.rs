@@ -9,6 +9,7 @@ use prometheus::{
 
 /// A group of instruments. A clone shares the same instruments.
 pub trait MetricGroup {
+    /// The instruments of the group, for a registry.
     fn instruments(&self) -> Vec<Box<dyn Collector>>;
 }
 
@@ -106,18 +107,22 @@ impl RequestMetrics {
         }
     }
 
+    /// Counts a request that was refused because `admission.in_flight` requests were in flight.
     pub fn over_capacity(&self) {
         self.crowded.inc();
     }
 
+    /// Counts a request of a trusted proxy whose `X-Forwarded-For` gave no client address.
     pub fn not_forwarded(&self, kind: &str) {
         self.not_forwarded.with_label_values(&[kind]).inc();
     }
 
+    /// Counts a refusal that waited before its answer.
     pub fn refusal_delayed(&self) {
         self.delayed.inc();
     }
 
+    /// Counts a refusal that closed its connection, because too many refusals waited.
     pub fn refusal_closed(&self) {
         self.closed.inc();
     }
@@ -150,22 +155,27 @@ group! {
 }
 
 impl HashingMetrics {
+    /// Counts a password that was queued for hashing.
     pub fn admitted(&self, purpose: &str) {
         self.admitted.with_label_values(&[purpose]).inc();
     }
 
+    /// Counts a password that was refused before it was queued.
     pub fn refused_on_arrival(&self, purpose: &str) {
         self.refused.with_label_values(&[purpose, "arrival"]).inc();
     }
 
+    /// Counts a password that was refused late in the queue.
     pub fn refused_in_queue(&self, purpose: &str) {
         self.refused.with_label_values(&[purpose, "queue"]).inc();
     }
 
+    /// Records the time that a password waited for a slot.
     pub fn waited(&self, purpose: &str, wait: Duration) {
         self.waited.with_label_values(&[purpose]).observe(wait.as_secs_f64());
     }
 
+    /// Records the duration of a hash in its slot.
     pub fn took(&self, took: Duration) {
         self.took.observe(took.as_secs_f64());
     }
@@ -183,6 +193,7 @@ group! {
 }
 
 impl LimitMetrics {
+    /// Counts a request that the limit refused. `limit` is the name of its setting.
     pub fn limited(&self, limit: &str) {
         self.refused.with_label_values(&[limit]).inc();
     }
@@ -199,6 +210,7 @@ group! {
 }
 
 impl ConnectionMetrics {
+    /// Counts a request that waited for a connection in vain.
     pub fn timed_out(&self) {
         self.timed_out.inc();
     }
@@ -217,6 +229,7 @@ group! {
 }
 
 impl LetterMetrics {
+    /// Counts a delivery attempt.
     pub fn tried(&self, outcome: &str) {
         self.tried.with_label_values(&[outcome]).inc();
     }
@@ -245,14 +258,17 @@ group! {
 }
 
 impl DomainMetrics {
+    /// Counts an event of an account.
     pub fn event(&self, kind: &str) {
         self.events.with_label_values(&[kind]).inc();
     }
 
+    /// Counts an attempt to sign in with a password.
     pub fn sign_in(&self, outcome: &str) {
         self.sign_ins.with_label_values(&[outcome]).inc();
     }
 
+    /// Counts a refresh grant.
     pub fn refresh(&self, outcome: &str) {
         self.refreshes.with_label_values(&[outcome]).inc();
     }
@@ -287,11 +303,13 @@ group! {
 }
 
 impl DatabaseGauges {
+    /// Sets the number of waiting letters and the age of the oldest due letter.
     pub fn waiting(&self, letters: i64, oldest: Duration) {
         self.letters.with_label_values(&["waiting"]).set(letters);
         self.oldest.set(i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX));
     }
 
+    /// Sets the numbers of sessions and of dead letters.
     pub fn all(&self, sessions: i64, dead_letters: i64) {
         self.sessions.set(sessions);
         self.letters.with_label_values(&["dead"]).set(dead_letters);
@@ -334,11 +352,13 @@ group! {
 }
 
 impl ScrapeGauges {
+    /// Sets the start time of the process and the version.
     pub(super) fn began(&self, unix_seconds: i64) {
         self.started.set(unix_seconds);
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 
+    /// Sets the gauges that a [`super::Snapshot`] contains.
     pub(super) fn set(&self, snapshot: &super::Snapshot) {
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.queued.set(whole(snapshot.hashes_queued));
@@ -355,6 +375,7 @@ impl ScrapeGauges {
         }
     }
 
+    /// Sets the gauges of the process.
     pub(super) fn set_process(&self, resident_bytes: i64, open_files: i64) {
         self.resident.set(resident_bytes);
         self.files.set(open_files);

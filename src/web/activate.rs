@@ -28,6 +28,7 @@ use crate::web::views::links::{
 };
 use crate::web::views::{FieldMessage, View};
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("activate", |rocket| async {
         rocket

@@ -22,6 +22,7 @@ use crate::web::views::links::{
     EmailConfirmed, EmailStopExpired, LinkUnknown, NewLinkSent, StopEmailChange,
 };
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("email change", |rocket| async {
         rocket.mount("/confirm-email", routes![show, confirm, show_stop, stop, renew])

@@ -10,6 +10,7 @@ use crate::web::guards::bearer::{Bearer, ScopeFromQuery};
 use crate::web::openapi::document::{described, tag};
 use crate::web::responses::problem_type;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("check", |rocket| async { rocket.mount("/oauth", routes![check]) })
 }

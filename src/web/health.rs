@@ -13,6 +13,7 @@ use crate::web::openapi::document::{described, tag};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::progress::Progress;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("health", |rocket| async {
         let rocket = match rocket.state::<Readiness>() {

@@ -20,6 +20,7 @@ use crate::web::responses::problem_type;
 /// The number of events in one answer.
 const PAGE_SIZE: i64 = 100;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("history", |rocket| async {
         rocket

@@ -20,6 +20,7 @@ use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::IntrospectionForm;
 use crate::web::responses::oauth_error::OAuthErrorResponse;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("introspect", |rocket| async { rocket.mount("/oauth", routes![introspect]) })
 }

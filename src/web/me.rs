@@ -25,6 +25,7 @@ use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 use crate::web::responses::progress::Progress;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("me", |rocket| async {
         rocket.mount("/v1", routes![show, change, change_password, change_email, delete])

@@ -14,6 +14,7 @@ use crate::web::openapi::document::{described, tag};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("metadata", |rocket| async {
         rocket.mount("/.well-known", routes![metadata, metadata_below])

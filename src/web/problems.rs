@@ -10,6 +10,7 @@ use crate::web::responses::page::{PageProblem, PageResult, PageState};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("problems", |rocket| async { rocket.mount("/problems", routes![explain]) })
 }

@@ -15,6 +15,7 @@ use crate::web::openapi::schemas::RevocationForm;
 use crate::web::responses::oauth_error::OAuthErrorResponse;
 use crate::web::responses::problem_type;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("revoke", |rocket| async { rocket.mount("/oauth", routes![revoke]) })
 }

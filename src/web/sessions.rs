@@ -15,6 +15,7 @@ use crate::web::openapi::document::{described, tag};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("sessions", |rocket| async {
         rocket.mount("/v1/me", routes![list, end_one, end_all])

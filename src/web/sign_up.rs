@@ -14,6 +14,7 @@ use crate::web::openapi::schemas::{EmailBody, SignUpBody};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::progress::Progress;
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("sign-up", |rocket| async {
         rocket.mount("/v1", routes![sign_up, activation_mail])

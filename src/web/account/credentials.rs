@@ -20,6 +20,7 @@ use crate::web::views::account::{
 };
 use crate::web::views::{FieldMessage, View};
 
+/// The routes of this module, for the mount `/account`.
 pub(super) fn routes() -> Vec<Route> {
     routes![
         password_page,

@@ -18,6 +18,7 @@ use crate::web::views::account::{EventView, EventsPage};
 /// The number of events on a page.
 const PAGE_SIZE: i64 = 50;
 
+/// The routes of this module, for the mount `/account`.
 pub(super) fn routes() -> Vec<Route> {
     routes![events, export, export_head]
 }

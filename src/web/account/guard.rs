@@ -137,10 +137,12 @@ impl<'r> Responder<'r, 'static> for PageOrRedirect {
     }
 }
 
+/// The result of a route of the account page.
 pub(super) type AccountResult = Result<PageOrRedirect, PageRefusal>;
 
 /// Request guard for a user who is signed in at the account page.
 pub(super) struct PageUser {
+    /// The session that the cookie names.
     pub session: PageSession,
     secret: PageSessionSecret,
     kept: Option<RestoredForm>,
@@ -226,6 +228,7 @@ pub(super) fn set_session_cookie(jar: &CookieJar<'_>, secret: &PageSessionSecret
     jar.add(cookies::of_this_host(SESSION_COOKIE, secret.reveal(), Duration::seconds(seconds)));
 }
 
+/// Deletes the session cookie.
 pub(super) fn clear_session_cookie(jar: &CookieJar<'_>) {
     jar.add(cookies::of_this_host(SESSION_COOKIE, String::new(), Duration::ZERO));
 }

@@ -22,6 +22,7 @@ use crate::web::views::account::{
 };
 use crate::web::views::{FieldMessage, MessageKey};
 
+/// The routes of this module, for the mount `/account`.
 pub(super) fn routes() -> Vec<Route> {
     routes![show, change_profile, end_session, end_page_session, end_all]
 }

@@ -21,6 +21,7 @@ use utoipa::openapi::OpenApi;
 use crate::config::Settings;
 use crate::web::openapi::document::{FrontDoor, described, tag};
 
+/// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("account page", |rocket| async {
         rocket

@@ -22,6 +22,7 @@ use crate::web::views::account::{
     ForgottenPassword, LetterSent, SIGNED_OUT, SignInPage, SignUpPage, known,
 };
 
+/// The routes of this module, for the mount `/account`.
 pub(super) fn routes() -> Vec<Route> {
     routes![
         sign_in_page,

@@ -32,6 +32,7 @@ pub(super) struct UnsavedForm {
 }
 
 impl UnsavedForm {
+    /// The text of the form without its secrets, for the sign-in form.
     pub fn as_unsaved(&self) -> Unsaved<'_> {
         let typed = |name| self.form.get(name).unwrap_or_default();
         Unsaved {
@@ -109,6 +110,7 @@ impl RestoredForm {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
     }
 
+    /// Whether the text was typed into the form of this name.
     pub fn is_of(&self, form: &str) -> bool {
         self.form == form
     }

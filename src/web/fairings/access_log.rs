@@ -11,6 +11,7 @@ use crate::metrics::RequestMetrics;
 use crate::web::fairings::admission;
 use crate::web::fairings::request_id::{Arrival, RequestId};
 
+/// Logs and counts each request when its response is ready.
 #[derive(Debug)]
 pub(in crate::web) struct AccessLog;
 

@@ -27,6 +27,7 @@ enum AdmissionState {
 pub(in crate::web) struct Admission(Arc<Semaphore>);
 
 impl Admission {
+    /// Admits at most `in_flight` requests at a time.
     pub(in crate::web) fn of(in_flight: usize) -> Self {
         Self(Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))))
     }

@@ -55,6 +55,7 @@ enum ClientSource {
 pub struct RequestClient<'r>(Option<&'r CachedClient>);
 
 impl<'r> RequestClient<'r> {
+    /// The record of a request. It is empty and ignores entries if the request has no `Origin`.
     pub(in crate::web) fn of(request: &'r Request<'_>) -> Self {
         let is_of_script = request.headers().contains("Origin");
         Self(is_of_script.then(|| request.local_cache(CachedClient::default)))

@@ -33,6 +33,7 @@ const OWN_MOUNTS: [&str; 13] = [
     "dev",
 ];
 
+/// Whether the path belongs to a mount of this crate.
 pub(in crate::web) fn is_own_path(request: &Request<'_>) -> bool {
     request.uri().path().segments().next().is_some_and(|first| OWN_MOUNTS.contains(&first))
 }

@@ -14,6 +14,7 @@ use crate::crypto::entropy::Entropy;
 pub struct RequestId(String);
 
 impl RequestId {
+    /// The id of a request; empty if the request bypassed the fairings.
     pub fn of<'r>(request: &'r Request<'_>) -> &'r str {
         &request.local_cache(|| Self(String::new())).0
     }

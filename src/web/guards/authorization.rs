@@ -16,6 +16,7 @@ pub enum Authorization<'r> {
 }
 
 impl<'r> Authorization<'r> {
+    /// Reads the header of a request.
     pub fn of(request: &'r Request<'_>) -> Self {
         let mut headers = request.headers().get("Authorization");
         match (headers.next(), headers.next()) {

@@ -69,6 +69,7 @@ pub enum FormError {
 }
 
 impl Form {
+    /// The value of a field; `None` if it is absent or empty.
     pub fn get(&self, name: &'static str) -> Option<&str> {
         self.fields.get(name).map(|value| value.as_str())
     }

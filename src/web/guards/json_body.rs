@@ -16,6 +16,7 @@ use crate::web::responses::problem_type;
 pub struct JsonObject(Map<String, Value>);
 
 impl JsonObject {
+    /// A reader of the object's fields.
     pub fn fields(&self) -> JsonFields<'_> {
         JsonFields::of(&self.0)
     }

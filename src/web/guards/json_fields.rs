@@ -52,6 +52,7 @@ pub struct JsonFields<'a> {
 }
 
 impl<'a> JsonFields<'a> {
+    /// A reader of the object's fields.
     pub(in crate::web) fn of(object: &'a Map<String, Value>) -> Self {
         Self { object, errors: Vec::new() }
     }
@@ -110,6 +111,7 @@ impl<'a> JsonFields<'a> {
         text
     }
 
+    /// Adds an error in `field`.
     pub fn refuse(&mut self, field: &'static str, problem: &impl FieldProblem) {
         self.errors.push(problem.of(field));
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+/// The media type object of a page.
 pub(in crate::web) fn html() -> Value {
     json!({ "schema": { "type": "string" } })
 }
@@ -14,6 +15,7 @@ pub(in crate::web) fn named(names: &[&str]) -> Value {
     Value::Object(names.iter().map(reference).collect())
 }
 
+/// All shared headers, by name.
 pub(in crate::web) fn headers() -> Value {
     let header = |description: &str, schema: Value| json!({ "description": description, "required": true, "schema": schema });
     let text = || json!({ "type": "string" });

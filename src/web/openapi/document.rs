@@ -70,6 +70,7 @@ pub struct OpenApiDocument {
     generated: OnceLock<Generated>,
 }
 
+/// The built OpenAPI document.
 #[derive(Debug)]
 pub struct Generated {
     /// The document as JSON.
@@ -79,10 +80,12 @@ pub struct Generated {
 }
 
 impl OpenApiDocument {
+    /// Keeps the function that lists the annotations of all routes.
     pub fn new(described: fn() -> OpenApi) -> Self {
         Self { described, generated: OnceLock::new() }
     }
 
+    /// The document, built on the first call.
     pub fn get(&self, request: &Request<'_>) -> &Generated {
         self.generated.get_or_init(|| {
             let state = request.rocket();

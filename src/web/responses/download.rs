@@ -49,6 +49,7 @@ pub struct Download {
 }
 
 impl Download {
+    /// A download of `export`, which reads its remaining parts from `accounts`.
     pub fn new(settings: &Settings, accounts: &Accounts, export: Export) -> Self {
         let schema = format!("{}/schemas/account-export.json", settings.public_url.as_str());
         Self { document: ExportDocument { schema, export }, accounts: accounts.clone() }

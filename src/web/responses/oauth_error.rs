@@ -36,6 +36,7 @@ pub struct OAuthErrorResponse {
 }
 
 impl OAuthErrorResponse {
+    /// An error with this status, OAuth code, problem type and description.
     pub(in crate::web) fn new(
         status: Status,
         code: &'static str,
@@ -58,6 +59,7 @@ impl OAuthErrorResponse {
         }
     }
 
+    /// A malformed request: 400 `invalid_request`.
     pub fn invalid_request(description: &str) -> Self {
         Self::new(Status::BadRequest, "invalid_request", problem_type::INVALID_REQUEST, description)
     }
@@ -89,6 +91,7 @@ impl OAuthErrorResponse {
         Self::new(status, "server_error", problem_type::SERVER_ERROR, description)
     }
 
+    /// The path has other methods only, which `allow` lists.
     pub(in crate::web) fn method_not_allowed(allow: String) -> Self {
         let (status, problem_type) = (Status::MethodNotAllowed, problem_type::METHOD_NOT_ALLOWED);
         let problem =

@@ -46,6 +46,7 @@ struct InLanguage<'a> {
 }
 
 impl Pages {
+    /// A renderer of these templates, with the Content-Security-Policy of their stylesheet.
     pub fn new(templates: Templates, settings: &Settings) -> Result<Self, TemplateError> {
         let css = templates.stylesheet()?;
         // the stylesheet is the only resource of a page, and the policy allows this one only

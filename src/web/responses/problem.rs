@@ -45,6 +45,7 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// A problem of this type, with the texts of the type.
     pub fn of(problem_type: &'static ProblemType) -> Self {
         Self {
             problem_type,
@@ -69,6 +70,7 @@ impl Problem {
         self
     }
 
+    /// Errors in fields of the body.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         Self { errors, ..Self::of(problem_type::INVALID_FIELDS) }
     }
@@ -84,6 +86,7 @@ impl Problem {
         Self::invalid(vec![FieldError { field, code, message, suggestion: None }])
     }
 
+    /// The path has other methods only, which `allow` lists.
     pub(in crate::web) fn method_not_allowed(allow: String) -> Self {
         Self::of(problem_type::METHOD_NOT_ALLOWED).header("Allow", allow)
     }
@@ -94,10 +97,12 @@ impl Problem {
         Self::of(problem_type::REQUEST_TIMEOUT).header("Connection", "close")
     }
 
+    /// The service is unavailable for now.
     pub fn unavailable(retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::of(problem_type::UNAVAILABLE) }
     }
 
+    /// A rate limit refused the request.
     pub(in crate::web) fn rate_limited(retry_after: Duration) -> Self {
         Self {
             retry_after: Some(retry_after),
@@ -111,14 +116,17 @@ impl Problem {
         Self { is_refusal: true, ..Self::unavailable(retry_after) }
     }
 
+    /// The HTTP status.
     pub fn status(&self) -> Status {
         Status::new(self.problem_type.status)
     }
 
+    /// The detail of this problem, else the text of its type.
     pub fn text(&self) -> &str {
         self.detail.as_deref().unwrap_or(self.problem_type.detail)
     }
 
+    /// The headers that belong to the problem.
     pub(in crate::web) fn headers(&self) -> Vec<Header<'static>> {
         let retry = self.retry_after.map(retry_after);
         let hints = self.hints.iter().map(|(name, value)| Header::new(*name, value.clone()));

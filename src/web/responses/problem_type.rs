@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 /// A problem type: an entry of the catalogue.
 #[derive(Debug)]
 pub struct ProblemType {
+    /// The slug, and the last segment of the problem's `type`.
     pub name: &'static str,
     pub status: u16,
     pub title: &'static str,

@@ -204,6 +204,7 @@ impl View for EmailChangeTaken<'_> {
 /// The change of address was stopped.
 #[derive(Debug, Serialize)]
 pub struct EmailChangeStopped {
+    /// Whether the change had been stopped before.
     pub already: bool,
 }
 

@@ -86,6 +86,7 @@ impl FieldMessage {
         Self { field, key: format!("error-{kind}-{code}"), arguments: BTreeMap::new() }
     }
 
+    /// Adds an argument.
     pub fn with(mut self, name: &'static str, number: usize) -> Self {
         self.arguments.insert(name, u64::try_from(number).unwrap_or(u64::MAX));
         self
