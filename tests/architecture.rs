@@ -1,5 +1,5 @@
-//! The house stays as it was drawn: imports go down, each library is known in one place, and the
-//! two migration folders are one schema.
+//! Architecture tests: imports go down the floors, each library is used in one place, and the two
+//! migration folders describe one schema.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 
@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 7] = [
     &["cli", "main"],
 ];
 
-/// Libraries that only some modules may know.
+/// Libraries that only some modules may use.
 const HOMES: [(&str, &[&str]); 16] = [
     ("sqlx", &["storage"]),
     ("rocket_db_pools", &["storage"]),
@@ -56,7 +56,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Source files by their path below `src`, with comments taken out.
+/// Source files by their path below `src`, without comments.
 fn sources() -> BTreeMap<String, String> {
     let src = root().join("src");
     let read = |path: PathBuf| {
@@ -105,7 +105,7 @@ fn imports_go_down_only() {
     for (file, code) in sources() {
         let own = floor_of(module_of(&file));
         for name in named_modules(&code) {
-            // `lib.rs` names every module, and hands out what the application is made of
+            // `lib.rs` names every module, and exports the parts of the application
             assert!(
                 floor_of(&name) <= own || file == "lib.rs",
                 "src/{file} imports `{name}`, which lies above it"
@@ -158,7 +158,7 @@ fn each_library_is_known_in_one_place() {
     }
 }
 
-/// `RETURNING` outside a transaction can be acknowledged although its commit failed.
+/// `RETURNING` outside a transaction may acknowledge a write whose commit failed.
 #[test]
 fn no_statement_returns_what_it_writes() {
     for (file, code) in sources() {
@@ -172,7 +172,7 @@ fn both_engines_have_the_same_migrations() {
         let folder = root().join("migrations").join(engine);
         let read = |path: PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            // white space aligns columns, and the type of bytes is the one thing that differs
+            // white space aligns columns, and the engines differ in the type of bytes only
             let text = fs::read_to_string(&path).unwrap().replace("BYTEA", "BLOB");
             let words: Vec<&str> = text.split_whitespace().collect();
             (name, words.join(" ").replace(" ,", ","))
@@ -184,7 +184,7 @@ fn both_engines_have_the_same_migrations() {
     assert_eq!(sqlite, postgres);
 }
 
-/// A file that holds two subjects is hard to find anything in.
+/// A file has one subject: in a longer file readers cannot find things.
 #[test]
 fn files_stay_short() {
     for (file, code) in sources() {
@@ -193,7 +193,7 @@ fn files_stay_short() {
     }
 }
 
-/// What a page says is shown by a test that has another name by now, nobody can look up.
+/// A page names the tests that prove its claims. A reader must be able to find each of them.
 #[test]
 fn every_test_that_a_page_names_exists() {
     for (page, least) in [("docs/conformance.md", 60), ("docs/security.md", 20)] {
@@ -219,9 +219,7 @@ fn every_test_that_a_page_names_exists() {
     }
 }
 
-/// All readers read an address in one way (F16): `EmailAddress::parse`, which is its `FromStr`, too. A file that
-/// is new here needs a place in `tests/api/inputs.rs`.
-/// Where the links of a Markdown file lead that name a file of the repository.
+/// The link targets of a Markdown file that name a file of the repository.
 fn relative_links(text: &str) -> Vec<&str> {
     let outside_code = text.split("```").step_by(2);
     let targets = outside_code.flat_map(|part| part.split("](").skip(1));
@@ -252,6 +250,8 @@ fn links_between_pages_lead_to_files_that_exist() {
     assert!(followed > 20, "{followed} links are not all of them");
 }
 
+/// All code parses an address in one way (F16): `EmailAddress::parse`, which is also its `FromStr`.
+/// A new file in this list needs a case in `tests/api/inputs.rs`.
 #[test]
 fn f16_every_reader_of_addresses_is_known() {
     let mut readers = BTreeSet::new();
@@ -265,7 +265,7 @@ fn f16_every_reader_of_addresses_is_known() {
             "model/email.rs",
             "model/password/mod.rs",
             "accounts/operator.rs",
-            // the user in a URL, and a form that is not encoded
+            // the user in a URL, and a form without encoding
             "cli/arguments.rs",
             "config/database_url.rs",
             "config/public_url.rs",
@@ -288,7 +288,7 @@ fn f16_every_reader_of_addresses_is_known() {
     assert_eq!(readers, known.map(str::to_owned).into());
 }
 
-/// The image is built from a copy, and a folder that is left out fails there and nowhere else.
+/// The image is built from a copy. A folder that is missing there fails the image's build only.
 #[test]
 fn the_image_is_built_from_every_folder_that_the_program_is() {
     let (image, sent, build) = (read("Dockerfile"), read(".dockerignore"), read("build.rs"));
@@ -319,7 +319,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap()
 }
 
-/// Cargo wants every target of the manifest to be there, also of those that are not built.
+/// Cargo needs every target of the manifest to exist, even one that is not built.
 #[test]
 fn the_image_is_built_from_the_manifest_as_it_is() {
     let (image, manifest) = (read("Dockerfile"), read("Cargo.toml"));
@@ -333,7 +333,7 @@ fn the_image_is_built_from_the_manifest_as_it_is() {
     {
         for part in manifest.split(&format!("\n[[{kind}]]\n")).skip(1) {
             let part = part.split("\n[").next().unwrap();
-            // cargo looks only for those whose place it has to guess
+            // cargo looks only for targets whose path it has to guess
             if value(part, "path").is_none() {
                 let file = format!("{folder}/{}.rs", value(part, "name").unwrap());
                 assert!(image.contains(&file), "Dockerfile makes no {file}");
@@ -346,7 +346,7 @@ fn the_image_is_built_from_the_manifest_as_it_is() {
     assert!(image.contains(&format!("\nARG VERSION={version}\n")), "the label has another version");
 }
 
-/// `VESTIBULE_MAIL__FROM` and the like, in this text.
+/// The variables such as `VESTIBULE_MAIL__FROM` in this text.
 fn variables(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
     words.filter_map(|word| word.strip_prefix("VESTIBULE_")).map(str::to_owned).collect()
@@ -354,7 +354,7 @@ fn variables(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn what_is_shipped_to_run_it_names_settings_that_exist() {
-    // sections and keys of Rocket.toml, also of those that are shown as comments
+    // sections and keys of Rocket.toml, also the commented ones
     let mut known = BTreeSet::new();
     let mut section = String::new();
     for line in read("Rocket.toml").lines().map(|line| line.trim_start_matches(['#', ' '])) {
@@ -378,7 +378,7 @@ fn what_is_shipped_to_run_it_names_settings_that_exist() {
                 ["CLIENTS", _, key] => format!("CLIENTS__*__{key}"),
                 _ => name.clone(),
             };
-            // what is secret may stand in a file
+            // a secret may come from a file
             let is_known = known.contains(&key)
                 || key.strip_suffix("_FILE").is_some_and(|key| known.contains(key));
             assert!(is_known, "{file}: there is no setting VESTIBULE_{name}");

@@ -1,12 +1,13 @@
-//! Random sequences of all that happens to sessions, against a simple reference of them (R22 to R27).
+//! Model-based tests: random sequences of operations on sessions, against a simple reference (R22
+//! to R27).
 //!
-//! Every answer is compared with that of [`reference::Model`], and after every step so are the number
-//! of sessions that each owner sees and the letters of theft that wait for them; at the end, every
-//! token that was ever issued is tried once more. It runs over the use cases of two nodes on one
+//! The tests compare every answer with that of [`reference::Model`]. After every step they compare
+//! the number of sessions that each owner sees and the waiting letters about theft. At the end they
+//! try every token that was ever issued once more. They run the use cases of two nodes on one
 //! database, so that a sequence costs a fraction of a second.
 //!
-//! `TEST_CASES=80 cargo test --test model` runs eighty times as many sequences. What has failed once
-//! is in `regressions.txt`, and tried first from then on.
+//! `TEST_CASES=80 cargo test --test model` runs eighty times as many sequences. Sequences that have
+//! failed once are in `regressions.txt`, and run first from then on.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 #![expect(clippy::print_stdout, reason = "it tells what was met, to whoever wants to see")]
@@ -29,11 +30,12 @@ use vestibule::testing::TestApp;
 use service::Service;
 use steps::{Case, step};
 
-/// So many sequences, times `TEST_CASES`.
+/// The number of sequences, times `TEST_CASES`.
 const SEQUENCES: u32 = 25;
-/// The limits on guessing have tests of their own, and would end a sequence with many wrong passwords.
+/// Settings without limits: these have tests of their own, and would end a sequence with many wrong
+/// passwords.
 const SETTINGS: &str = "[default.vestibule.limits]\nenabled = false";
-/// Of one: sixty on the average, and as few as will do when a failure is told.
+/// The steps of a sequence: sixty on average, and as few as suffice when a failure is shrunk.
 const STEPS: std::ops::RangeInclusive<usize> = 1..=119;
 
 #[test]
@@ -89,7 +91,7 @@ fn compare(runtime: &Runtime, app: &TestApp) {
         }
         Err(TestError::Abort(reason)) => panic!("{reason}"),
     }
-    // a comparison that never meets a thing says nothing about it
+    // a kind of answer that the sequences never reach is not tested
     let usual = ["SignIn: Tokens", "Refresh: Tokens", "Use: Passed", "Introspect: Active"];
     let rare = [
         "Refresh: the same again",

@@ -1,9 +1,9 @@
-//! The reference: accounts, clients, sessions and tokens, as the HTTP contract tells of them.
+//! The reference: accounts, clients, sessions and tokens, as the HTTP contract describes them.
 //!
-//! Written from the contract and not from the program: no digests, no salts, no rows. A token is the
-//! place of its issue in [`Model::tokens`]; whether two answers hold the same token is whether the
-//! places are equal. Each operation says what may be answered; where the contract leaves a choice,
-//! that is more than one thing.
+//! It is written from the contract and not from the program: no digests, no salts, no rows. A token
+//! is its index in [`Model::tokens`]; two answers hold the same token if their indexes are equal.
+//! Each operation returns the permitted answer; where the contract leaves a choice, it returns
+//! several.
 
 /// Seconds since 1970.
 pub type Instant = i64;
@@ -14,7 +14,7 @@ pub type TokenId = usize;
 pub const READ: Scopes = 0b001;
 pub const WRITE: Scopes = 0b010;
 
-/// How long things live, in seconds.
+/// Lifetimes, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Lives {
     pub access: i64,
@@ -34,11 +34,11 @@ pub struct Client {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Account {
-    /// Which of its passwords is the present one.
+    /// The number of its present password.
     pub password: u32,
     pub disabled: bool,
     pub deleted: bool,
-    /// How many letters of theft wait for the owner.
+    /// How many letters about theft wait for the owner.
     pub warned: i64,
 }
 
@@ -47,20 +47,20 @@ pub struct Session {
     account: usize,
     client: usize,
     scope: Scopes,
-    /// Signed out, revoked, stolen, or swept away: for good.
+    /// Signed out, revoked, stolen or purged, for good.
     ended: bool,
     idle_end: Instant,
     end: Instant,
     rotated_at: Instant,
-    /// As it was noted: not again within a minute.
+    /// As recorded: at most once a minute.
     last_used: Instant,
     /// When an access token that was issued since the last rotation was first seen in use.
     first_used: Option<Instant>,
     /// In the order of their issue: the last is the live one, the one before it its predecessor.
     refresh: Vec<TokenId>,
-    /// In the order of their issue: only the last two count.
+    /// In the order of their issue: only the last two are valid.
     access: Vec<TokenId>,
-    /// So many access tokens had been issued before the last rotation.
+    /// The number of access tokens issued before the last rotation.
     before_rotation: usize,
 }
 
@@ -94,7 +94,7 @@ pub enum Refusal {
     AccessToken,
     /// 403 `insufficient_scope`.
     InsufficientScope,
-    /// The current password was not the right one.
+    /// The current password was wrong.
     Proof,
     /// There is no such link, account or session.
     NotFound,
@@ -119,7 +119,7 @@ pub enum Answer {
         account: usize,
         client: usize,
         scope: Scopes,
-        /// Not known of a predecessor.
+        /// Unknown for a predecessor.
         issued: Option<Instant>,
         expires: Instant,
     },
@@ -130,11 +130,11 @@ pub enum Answer {
 
 use Answer::{Done, Inactive, Refused};
 
-/// In seconds, as all that is measured here.
+/// In seconds, like every duration here.
 const MAX_CLOCK_SKEW: i64 = 60;
 const NOTES_LAG: i64 = 90;
 
-/// Who asks, and whether they can show that they are it.
+/// The client of a request, and whether it can authenticate.
 #[derive(Clone, Copy, Debug)]
 pub struct Asks {
     pub client: usize,
@@ -175,7 +175,7 @@ impl Model {
         }
     }
 
-    /// The present one of whom the token is of.
+    /// The present password of the token's account.
     pub fn password_of(&self, token: TokenId) -> u32 {
         let (Token::Access { session, .. } | Token::Refresh { session }) = self.tokens[token];
         self.accounts[self.sessions[session].account].password
@@ -302,7 +302,7 @@ impl Model {
         if self.proven(session) >= self.sessions[session].rotated_at + self.grace {
             self.sessions[session].ended = true;
             let owner = self.sessions[session].account;
-            // 20 wait at most: one more takes the place of the latest
+            // 20 letters wait at most: one more replaces the latest
             self.accounts[owner].warned = (self.accounts[owner].warned + 1).min(20);
         }
         Refused(Refusal::RefreshToken)
@@ -318,13 +318,13 @@ impl Model {
         is_predecessor && in_time && self.grace > 0
     }
 
-    /// The access tokens that count and were issued since the last rotation.
+    /// The valid access tokens that were issued since the last rotation.
     fn of_live_pair(&self, session: usize) -> std::slice::Iter<'_, TokenId> {
         let it = &self.sessions[session];
         it.access[it.before_rotation.max(it.access.len().saturating_sub(2))..].iter()
     }
 
-    /// What an access token grants at this moment.
+    /// The scopes that an access token grants now.
     fn grants(&self, token: TokenId) -> Option<Scopes> {
         let Token::Access { session, scope, expires, revoked, .. } = self.tokens[token] else {
             return None;
@@ -334,14 +334,14 @@ impl Model {
         (counts && !revoked && !is_over && self.is_live(session)).then_some(scope)
     }
 
-    /// The instant that the session proves, whatever the clock was set back to.
+    /// The latest instant that the session proves, even if the clock was set back.
     fn proven(&self, session: usize) -> Instant {
         let it = &self.sessions[session];
         self.now.max(it.last_used).max(it.rotated_at)
     }
 
-    /// What was noted of the last uses, in seconds until now. A token that is remembered for some seconds
-    /// is seen in use without a note, so the two may differ by up to [`NOTES_LAG`].
+    /// Takes over the recorded last uses, in seconds until now. A use of a cached token is not
+    /// recorded for some seconds, so the two sides may differ by up to [`NOTES_LAG`].
     pub fn note_last_use(&mut self, ago: &[Option<i64>]) {
         for (session, ago) in self.sessions.iter_mut().zip(ago) {
             if let Some(ago) = ago {
@@ -421,7 +421,7 @@ impl Model {
             let is_access = matches!(self.tokens[token], Token::Access { .. });
             let counts =
                 if is_access { self.grants(token).is_some() } else { self.is_live(session) };
-            // of a token that is dead already, either may be said
+            // for a dead token, either answer is permitted
             return match counts {
                 true => vec![Refused(Refusal::ForeignToken)],
                 false => vec![Refused(Refusal::ForeignToken), Done],
@@ -434,7 +434,7 @@ impl Model {
         vec![Done]
     }
 
-    /// Ends all sessions of an account but one.
+    /// Ends all sessions of an account, with or without an exception.
     fn end_sessions(&mut self, account: usize, but: Option<usize>) {
         for (number, session) in self.sessions.iter_mut().enumerate() {
             if session.account == account && Some(number) != but {
@@ -454,7 +454,7 @@ impl Model {
             return vec![Refused(Refusal::NotFound)];
         }
         it.ended = true;
-        // one that nobody sees any more may be swept away already, or not
+        // an ended session may be purged already, or not
         if live { vec![Done] } else { vec![Done, Refused(Refusal::NotFound)] }
     }
 
@@ -490,13 +490,13 @@ impl Model {
             return Refused(Refusal::Proof);
         }
         self.end_sessions(account, None);
-        // the letters go with the account
+        // the letters are deleted with the account
         self.accounts[account].deleted = true;
         self.accounts[account].warned = 0;
         Done
     }
 
-    /// By a link that is fresh.
+    /// Resets the password by a live link.
     pub fn reset(&mut self, account: usize, new: u32) -> Answer {
         if self.accounts[account].deleted || self.accounts[account].disabled {
             return Refused(Refusal::NotFound);
@@ -525,7 +525,7 @@ impl Model {
         Done
     }
 
-    /// What is past one of its ends is swept away, and no clock brings it back.
+    /// Purges sessions past their end; no clock brings them back.
     pub fn purge(&mut self) {
         for session in &mut self.sessions {
             session.ended |= session.idle_end <= self.now || session.end <= self.now;

@@ -29,13 +29,13 @@ use crate::reference::{
 };
 
 pub const CLIENTS: usize = 4;
-/// The client that may introspect everyone's tokens.
+/// The client that may introspect all tokens.
 pub const RESOURCE: usize = 1;
 const ACCOUNTS: usize = 2;
 const SCOPES: [&str; 3] = ["account.read", "account.write", "orders.read"];
 
-/// What registrations are tried: a browser's, a resource server's, one without refresh, and one whose
-/// tokens live for minutes.
+/// The registrations that the sequences use: a browser's, a resource server's, one without refresh,
+/// and one whose tokens live for minutes.
 fn registrations() -> [reference::Client; CLIENTS] {
     let usual = Lives { access: 900, idle: 14 * 86_400, session: 90 * 86_400 };
     let web = reference::Client {
@@ -57,9 +57,9 @@ fn registrations() -> [reference::Client; CLIENTS] {
 
 pub struct Service<'a> {
     app: &'a TestApp,
-    /// Each with what it has seen in use and not yet written down, and with what it has verified.
+    /// Each node has unrecorded uses and a token cache of its own.
     nodes: [OAuth; 2],
-    /// Where the next thing happens.
+    /// The node of the next step.
     node: usize,
     raw: tokio::sync::Mutex<AnyConnection>,
     clients: Vec<ClientId>,
@@ -76,7 +76,7 @@ fn password(number: u32) -> String {
 const SECRET: &str = "a secret that no client should have";
 
 impl<'a> Service<'a> {
-    /// With clients and accounts of its own: many cases share one application.
+    /// Each case has its own clients and accounts: many cases share one application.
     pub async fn start(app: &'a TestApp, other: &Store, grace: u64) -> Self {
         let oauth = app.oauth();
         let case = Entropy.uuid_v7(oauth.clock.now()).simple().to_string();
@@ -124,7 +124,7 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// The reference as things stand.
+    /// A reference in the service's present state.
     pub fn model(&self) -> Model {
         Model {
             now: self.oauth().clock.now().unix_millis() / 1_000,
@@ -140,7 +140,7 @@ impl<'a> Service<'a> {
         self.node == node
     }
 
-    /// Goes on at another node, when it knows what has ended at the one before: a second later.
+    /// Continues at another node a second later, when that node knows what has ended at the first.
     pub async fn go_to(&mut self, node: usize) {
         self.advance(1).await;
         self.node = node;
@@ -176,7 +176,7 @@ impl<'a> Service<'a> {
         self.sessions.len() - 1
     }
 
-    /// The place of a token among all that were ever handed out.
+    /// The index of a token among all that were ever issued.
     fn place(&mut self, token: String) -> TokenId {
         let next = self.tokens.len();
         let id = *self.ids.entry(token.clone()).or_insert(next);
@@ -285,7 +285,7 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// Something that takes a token with [`WRITE`].
+    /// Runs an operation that takes a token with [`WRITE`].
     async fn with<F: Future<Output = Answer>>(
         &self,
         token: TokenId,
@@ -335,7 +335,7 @@ impl<'a> Service<'a> {
         self.with(token, act).await
     }
 
-    /// By a link that has just been sent.
+    /// Resets the password by a link that has just been sent.
     pub async fn reset(&self, account: usize, new: u32) -> Answer {
         let oauth = self.oauth();
         let (link, now) = (LinkToken::new(Entropy.secret()), oauth.clock.now());
@@ -375,7 +375,8 @@ impl<'a> Service<'a> {
         done_or_not_found(changed.unwrap())
     }
 
-    /// What a node has seen in use it writes down within a second, so before the clock moves.
+    /// Waits until the nodes have recorded the uses: they do so within a second, before the clock
+    /// moves.
     pub async fn settle(&self) {
         for node in &self.nodes {
             node.flush_activity().await.unwrap();
@@ -388,8 +389,8 @@ impl<'a> Service<'a> {
         if seconds < 0 { self.app.step_back(by) } else { self.app.advance(by) }
     }
 
-    /// How many seconds ago each session was last used, as far as that was noted; `None` of one that is
-    /// gone.
+    /// How many seconds ago each session was last used, as recorded; `None` for a session that does
+    /// not exist any more.
     pub async fn last_used(&self) -> Vec<Option<i64>> {
         let now = self.oauth().clock.now();
         let mut all = Vec::new();
@@ -412,7 +413,7 @@ impl<'a> Service<'a> {
         self.oauth().sessions_of(self.accounts[account].0, None).await.unwrap().sessions.len()
     }
 
-    /// How many letters of theft wait for the owner: here none ever leaves.
+    /// How many letters about theft wait for the owner: in these tests no letter leaves.
     pub async fn warned(&self, account: usize) -> i64 {
         const SQL: &str = "SELECT COUNT(*) FROM outbox WHERE kind = 'session-ended' AND email = $1";
         let mut raw = self.raw.lock().await;

@@ -1,4 +1,4 @@
-//! What may happen, and how it is done on both sides.
+//! The steps of a sequence, and how the reference and the service do each.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use proptest::prelude::*;
 use crate::reference::{Answer, Asks, Kind, Model, READ, Refusal, Scopes, TokenId, WRITE};
 use crate::service::{CLIENTS, RESOURCE, Service};
 
-/// A token is named by how many were issued after it.
+/// A token, named by how many were issued after it.
 #[derive(Clone, Copy, Debug)]
 pub enum Back {
-    /// Of the kind that belongs there.
+    /// Of the right kind.
     Own(usize),
     Any(usize),
 }
 
-/// Something that happens, at either node.
+/// An operation, at either node.
 #[derive(Clone, Debug)]
 pub enum Step {
     SignIn { client: usize, proven: bool, account: usize, right: bool, scope: Option<Scopes> },
@@ -38,10 +38,10 @@ pub enum Step {
     Purge,
 }
 
-/// Which client presents a token.
+/// The client that presents a token.
 #[derive(Clone, Copy, Debug)]
 pub enum By {
-    /// The one that it was issued to.
+    /// The client that the token was issued to.
     Its,
     Client(usize),
 }
@@ -112,10 +112,10 @@ pub struct Case<'a> {
     service: Service<'a>,
     model: Model,
     passwords: u32,
-    /// Whether the clock was set back. From then on it makes a difference, to both sides, whether a use is
-    /// written down, so it is at once.
+    /// Whether the clock was set back. From then on both sides depend on whether a use is recorded,
+    /// so it is recorded at once.
     was_set_back: bool,
-    /// What was answered how often.
+    /// How often each answer occurred.
     pub met: BTreeMap<String, usize>,
 }
 
@@ -130,7 +130,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The error says at which step they parted, and in what.
+    /// Runs the steps. The error names the step at which the two sides differ, and the difference.
     pub async fn run(&mut self, steps: &[(usize, Step)]) -> Result<(), String> {
         for (number, (node, step)) in steps.iter().enumerate() {
             if !self.service.is_at(*node) {
@@ -208,7 +208,8 @@ impl<'a> Case<'a> {
         self.passwords
     }
 
-    /// What the reference expects, and what the service says; `None` if there is nothing to be asked.
+    /// The answers that the reference permits, and the service's; `None` if the step does not
+    /// apply.
     async fn both(&mut self, step: &Step) -> Option<(Vec<Answer>, Answer)> {
         let (service, model) = (&mut self.service, &mut self.model);
         let done = (vec![Answer::Done], Answer::Done);
@@ -330,8 +331,8 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// Whether all that was ever issued is in the end what the reference has it to be, and the bearer
-    /// guard and introspection are of one mind (R32).
+    /// Compares the state of every issued token with the reference, and checks that the bearer
+    /// guard and introspection agree (R32).
     async fn try_every_token(&mut self) -> Result<(), String> {
         let everyone = Asks { client: RESOURCE, proven: true };
         let may_ask = self.model.clients[everyone.client].enabled;

@@ -123,7 +123,7 @@ async fn r27_a_refresh_of_the_own_session_survives_a_changed_password(db: TestDa
     let nodes = Nodes::on(&db).await;
     for round in 0..rounds(ROUNDS) {
         let person = nodes.person(&format!("ada{round}@example.org")).await;
-        // the refreshed session is the one that the change is made from
+        // the refresh uses the session that changes the password
         let person = Person { other: person.own.clone(), ..person };
         let person = Arc::new(person);
         let outcome = nodes.race(Ender::PasswordChange, Starter::Refresh, &person).await;

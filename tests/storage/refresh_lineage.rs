@@ -123,8 +123,8 @@ async fn r24_eight_tasks_at_random_are_one_lineage(db: TestDatabase) {
     one_session_is_left(&nodes, &person, last).await;
 }
 
-/// Checks that the person has two sessions: the other sign-in, and the one that continues as
-/// `token`.
+/// Checks that the person has two sessions: the other sign-in, and the session whose latest
+/// refresh token is `token`.
 async fn one_session_is_left(nodes: &Nodes, person: &Person, token: &str) {
     present(&nodes.starting, token, None).await.unwrap();
     assert_eq!(nodes.ending.sessions_of(person.id, None).await.unwrap().sessions.len(), 2);

@@ -1,8 +1,8 @@
-//! Inputs that nobody meant well: those of a corpus, those that differ from them by a few bytes, and
-//! plain noise. For the unit tests of parsers, and for the service as a whole.
+//! Hostile inputs for tests: lines of a corpus, mutations of these lines by a few bytes, and noise.
+//! The unit tests of parsers use them, and so do the tests of the whole service.
 //!
-//! Half of the cases are the same in every run, half are new ones; `TEST_CASES=100` tries a hundred
-//! times as many. An input that has found something belongs into the corpus, `tests/corpus`.
+//! Half of the cases are the same in every run, and half are new; `TEST_CASES=100` runs a hundred
+//! times as many. An input that has found a defect belongs into the corpus, `tests/corpus`.
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of this")]
 #![allow(
@@ -22,14 +22,14 @@ pub const BEARER: &[u8] = include_bytes!("../corpus/bearer.txt");
 pub const TOKENS: &[u8] = include_bytes!("../corpus/token.txt");
 pub const SCOPES: &[u8] = include_bytes!("../corpus/scope.txt");
 
-/// So many cases, times `TEST_CASES`.
+/// The number of cases, times `TEST_CASES`.
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 pub fn cases(usually: u32) -> u32 {
     let times = std::env::var("TEST_CASES").ok();
     usually * times.map_or(1, |times| times.parse().expect("TEST_CASES is a number"))
 }
 
-/// Tries the property on `usually` inputs that are always the same, and on as many new ones.
+/// Tests the property on `usually` inputs that are the same in every run, and on as many new ones.
 pub fn each<S: Strategy>(
     usually: u32,
     inputs: S,
@@ -51,7 +51,7 @@ pub fn lines(corpus: &'static [u8]) -> Vec<&'static [u8]> {
     corpus.split(|byte| *byte == b'\n').collect()
 }
 
-/// One line of the corpus as it is, or with some mutations, or noise.
+/// One line of the corpus unchanged, or with some mutations, or noise.
 pub fn bytes_like(corpus: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
     let lines = lines(corpus);
     let line = prop::sample::select(lines.clone());
@@ -66,7 +66,7 @@ pub fn bytes_like(corpus: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![8 => mutated, 1 => prop::collection::vec(any::<u8>(), 0..300)]
 }
 
-/// The same for what has to be text.
+/// The same for text.
 pub fn text_like(corpus: &'static [u8]) -> impl Strategy<Value = String> {
     bytes_like(corpus).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -77,12 +77,12 @@ enum Mutation {
     Insert(prop::sample::Index, u8),
     Remove(prop::sample::Index),
     CutOff(prop::sample::Index),
-    /// What follows is there twice.
+    /// Repeats a part of the input.
     Repeat(prop::sample::Index),
     Splice(&'static [u8]),
 }
 
-/// Bytes that mean something to some parser, more often than others.
+/// A byte, more often one that has a meaning to some parser.
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![
         3 => prop::sample::select(b"%&=+:; \0\"\\,Bb_-./@~\xff\xc3\xa9\xe2\t\r\n".to_vec()),

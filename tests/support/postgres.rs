@@ -1,12 +1,15 @@
-//! A PostgreSQL of the tests' own: one throw-away cluster for a test process, a fresh database for whoever asks.
+//! A PostgreSQL server for tests: one throw-away cluster for a test process, and a fresh database
+//! for each caller.
 //!
-//! Nothing needs to be set up: the server is found where it is installed, started from a new directory on a
-//! free port, and gone with the process that asked for it. Where there is none, [`cluster`] says so once on
-//! standard error and returns `None`, unless `TEST_REQUIRE` names `postgres`: then the test fails.
+//! The server needs no set-up. This module finds the installed programs and starts them in a new
+//! directory on a free port; the server ends with the test process. Without PostgreSQL, [`cluster`]
+//! says so once on standard error and returns `None`, unless `TEST_REQUIRE` names `postgres`: then
+//! the test fails.
 //!
-//! A static is never dropped and a killed process drops nothing at all, so the cluster is not ended from here.
-//! It belongs to a shell, [`KEEPER`], that reads from a pipe only this process holds the other end of. When
-//! the process ends, however it ends, the pipe closes, and the keeper stops the server and removes its directory.
+//! A static is never dropped, and a killed process drops nothing at all, so this process cannot end
+//! the cluster. A shell, [`KEEPER`], owns the cluster instead. It reads from a pipe whose other end
+//! only this process holds. When the process ends in any way, the pipe closes, and the keeper stops
+//! the server and removes its directory.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -18,9 +21,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// How many ports to try. Another process may take a free port before the server does.
 const PORTS: usize = 8;
 
-/// Makes a cluster, starts it on the ports and stops it in the ways that it reads, and undoes all of it when its
-/// input ends. The arguments are the directory with PostgreSQL's programs, the directory to work below, and one
-/// with files for the cluster: a `more.conf`, and what that names.
+/// Shell script that makes a cluster, obeys the commands on its input (start on a port, stop in a
+/// mode), and removes the cluster when its input ends. Its arguments are the directory with
+/// PostgreSQL's programs, the directory to work below, and a directory with files for the cluster:
+/// a `more.conf`, and the files that it names.
 const KEEPER: &str = r#"
 set -u
 trap '' HUP INT TERM PIPE
@@ -119,11 +123,11 @@ pub struct Cluster {
     psql: PathBuf,
     port: u16,
     databases: AtomicU32,
-    /// Held open for as long as the server is wanted.
+    /// Held open while the tests need the server.
     keeper: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
 }
 
-/// This process's cluster, started by the first who asks.
+/// This process's cluster; the first call starts it.
 ///
 /// # Panics
 ///
@@ -148,11 +152,12 @@ pub fn cluster() -> Option<&'static Cluster> {
     }
 }
 
-/// A cluster for one test alone, which may stop it; `more` holds a `more.conf` and what that names.
+/// A cluster for one test alone, which may stop it. The directory `more` holds a `more.conf` and
+/// the files that it names.
 ///
 /// # Panics
 ///
-/// When it does not start although that of the process does.
+/// When this cluster does not start although the process's own cluster does.
 #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary stops one")]
 pub fn own_cluster(more: Option<&Path>) -> Option<Cluster> {
     cluster()?;
@@ -162,8 +167,8 @@ pub fn own_cluster(more: Option<&Path>) -> Option<Cluster> {
     }
 }
 
-/// One that keeps what it has acknowledged, whatever is done to it, as one in service does and the others
-/// here do not. Its programs get this environment.
+/// A cluster that keeps what it has acknowledged through any crash, as a server in service does and
+/// the tests' other clusters do not. Its programs get this environment.
 ///
 /// # Panics
 ///
@@ -187,7 +192,7 @@ pub fn lasting_cluster(environment: &[(&str, &str)]) -> Option<Cluster> {
 }
 
 fn say_skipped(reason: &str) {
-    // Straight to the stream: what a test prints with a macro is shown only if the test fails.
+    // Straight to the stream: a test's `print` macros show only if the test fails.
     let line = format!("SKIPPED: tests that need PostgreSQL: {reason}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
@@ -199,11 +204,11 @@ impl Cluster {
     ///
     /// When the server refuses.
     pub fn new_database(&self) -> String {
-        // From `template0`, which nobody can be connected to, so that many can be made at once.
+        // From `template0`, which takes no connections, so that many databases can be made at once.
         self.create("template0")
     }
 
-    /// Makes a copy of a database that nobody is connected to any more, and returns its URL.
+    /// Makes a copy of a database without open connections, and returns its URL.
     ///
     /// # Panics
     ///
@@ -219,12 +224,12 @@ impl Cluster {
         self.url(&name)
     }
 
-    /// What a statement answers, one row in each line.
+    /// The answer to a statement, one row in each line.
     fn ask(&self, database: &str, sql: &str) -> String {
         self.try_to_ask(database, sql).unwrap_or_else(|reason| fail(&format!("{sql}: {reason}")))
     }
 
-    /// The same on a server that may not be there.
+    /// The same on a server that may be down.
     pub fn try_to_ask(&self, database: &str, sql: &str) -> Result<String, String> {
         let output = Command::new(&self.psql)
             .args([
@@ -246,20 +251,20 @@ impl Cluster {
         }
     }
 
-    /// Stops the server, `fast` or `immediate`; who is connected is cut off.
+    /// Stops the server, `fast` or `immediate`, which cuts off its clients.
     #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary stops one")]
     pub fn stop(&self, mode: &str) {
         assert_eq!(self.tell(&format!("stop {mode}")), "stopped\n");
     }
 
-    /// Starts it on the port that it had, unless it recovers by itself.
+    /// Starts the server on its former port, unless it recovers by itself.
     ///
     /// # Panics
     ///
-    /// When it does not start however often it is asked.
+    /// When it does not start after many attempts.
     #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary stops one")]
     pub fn start_again(&self) {
-        // what served connections when the first process was killed may still hold its memory
+        // backends of the killed server may still hold its memory
         let started = (0..100).any(|_| {
             let started = self.tell(&format!("start {}", self.port)) == "started\n"
                 || self.try_to_ask("postgres", "SELECT 1").is_ok();
@@ -334,7 +339,7 @@ impl Cluster {
             }
         }
 
-        // Its last words are the reason.
+        // The keeper's last output is the reason.
         drop(keeper);
         let mut reason = answer.replace("failed\n", "");
         answers.read_to_string(&mut reason).map_err(told)?;

@@ -1,6 +1,6 @@
-//! Chance that can be repeated: what a client asks for follows from the seed.
+//! Random numbers that can be repeated: the requests of a client follow from the seed.
 
-/// SplitMix64.
+/// The SplitMix64 generator.
 #[derive(Debug)]
 pub struct SeededRandom(u64);
 
@@ -17,7 +17,7 @@ impl SeededRandom {
         z ^ (z >> 31)
     }
 
-    /// Less than `end`.
+    /// A number less than `end`.
     pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end.max(1) as u64).unwrap_or_default()
     }

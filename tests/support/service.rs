@@ -1,8 +1,8 @@
-//! The real program, started as a person would start it: in a directory of its own, with the
-//! `Rocket.toml` that is shipped, an environment that holds nothing else, and a free port.
+//! The real program as a service for tests: started in a directory of its own, with the shipped
+//! `Rocket.toml`, an environment without other variables, and a free port.
 //!
-//! Also what its tests need around it: a plain HTTP request, where a program is installed, and how
-//! a test says that it was skipped.
+//! The module also has helpers around it: a plain HTTP request, the path of an installed program,
+//! and the message that a test was skipped.
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of this")]
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
@@ -21,14 +21,14 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-/// The password of everybody here who is not given one.
+/// The password of every account without another one.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// How often something is looked at that is expected to happen, and how many times.
+/// The pause between two looks at an expected event, and the number of looks.
 const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: usize = 1_500;
 
-/// A running service. It is killed, and its directory removed, when this is dropped.
+/// A running service. Dropping it kills the process and removes its directory.
 #[derive(Debug)]
 pub struct Service {
     process: Child,
@@ -54,7 +54,7 @@ impl Service {
         panic!("the service does not start:\n{log}");
     }
 
-    /// Starts it again, on the same data and the same port, with other settings.
+    /// Restarts the service on the same data and the same port, with other settings.
     pub fn restart(&mut self, environment: &[(&str, &str)]) {
         self.stop();
         self.process = launch(&self.directory, self.port, environment);
@@ -66,7 +66,7 @@ impl Service {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Signs up as somebody with this browser.
+    /// Signs up with this browser's `User-Agent`.
     pub fn sign_up(&self, email: &str, password: &str, user_agent: &str) {
         let body = json!({ "email": email, "password": password }).to_string();
         let headers = [("Content-Type", "application/json"), ("User-Agent", user_agent)];
@@ -74,7 +74,7 @@ impl Service {
         assert_eq!(answer.status, 202, "{}", answer.body);
     }
 
-    /// The link in the last letter to `email`, once there are `count` of them.
+    /// The link in the last letter to `email`, once there are `count` letters.
     pub fn link(&self, email: &str, count: usize) -> String {
         let found = patiently(|| {
             let mut letters = self.letters_to(email);
@@ -103,7 +103,7 @@ impl Service {
         self.activate(&self.link(email, 1));
     }
 
-    /// Uses a link as a program does.
+    /// Uses a link by JSON, as a program does.
     pub fn activate(&self, link: &str) {
         let (_, token) = link.split_once("token=").expect("a link with a token");
         let body = json!({ "token": token }).to_string();
@@ -112,7 +112,7 @@ impl Service {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
-    /// Signs in through the client `web`, and answers the status.
+    /// Signs in through the client `web`, and returns the status.
     pub fn sign_in(&self, email: &str, password: &str) -> u16 {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "password")
@@ -124,7 +124,7 @@ impl Service {
         request(self.port, "POST", "/oauth/token", &headers, &body).status
     }
 
-    /// Asks it to end (SIGTERM).
+    /// Asks the process to end (SIGTERM).
     #[cfg(unix)]
     pub fn terminate(&self) {
         let id = self.process.id().to_string();
@@ -132,18 +132,18 @@ impl Service {
         assert!(sent.success(), "there is no process {id}");
     }
 
-    /// Waits until it has ended, and answers its exit code; `None` is a signal.
+    /// Waits until the process has ended, and returns its exit code; `None` is a signal.
     pub fn exit_code(&mut self) -> Option<i32> {
         let ended = patiently(|| self.process.try_wait().expect("a child"));
         ended.expect("it does not end").code()
     }
 
-    /// What it has said, also before it was started again.
+    /// The log of the process, from before a restart as well.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the process, as a power cut would.
     pub fn stop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -164,7 +164,7 @@ fn launch(directory: &TempDir, port: u16, environment: &[(&str, &str)]) -> Child
         .env_clear()
         .env("ROCKET_PROFILE", "debug")
         .env("ROCKET_PORT", port.to_string())
-        // everybody here comes from one address
+        // all requests of a test come from one address
         .env("VESTIBULE_LIMITS__ENABLED", "false")
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
@@ -174,7 +174,7 @@ fn launch(directory: &TempDir, port: u16, environment: &[(&str, &str)]) -> Child
         .expect("the service's own program")
 }
 
-/// Waits for the service to be ready; `false` once it has ended instead.
+/// Waits for the service to be ready; `false` if it has ended instead.
 fn is_up(process: &mut Child, port: u16) -> bool {
     let up = patiently(|| {
         if process.try_wait().expect("a child").is_some() {
@@ -186,7 +186,7 @@ fn is_up(process: &mut Child, port: u16) -> bool {
     up.expect("the service is not ready, and has not ended either")
 }
 
-/// Looks again and again until there is something to see, for half a minute at most.
+/// Calls `look` again and again until it returns a value, for half a minute at most.
 pub fn patiently<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     for _ in 0..PATIENCE {
         let seen = look();
@@ -198,8 +198,9 @@ pub fn patiently<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-/// A port that was free a moment ago. It is below the ports that the system gives to connections (from 32768 on, on
-/// Linux): a connection cannot take the port of a service that is to be started there again.
+/// A port that was free a moment ago. It is below the ports that the system gives to connections
+/// (from 32768 on, on Linux): so no connection takes a service's port while a test restarts the
+/// service.
 pub fn free_port() -> u16 {
     let start = RandomState::new().build_hasher().finish();
     let mut ports = (0..12_000_u64).map(|step| 20_000 + (start.wrapping_add(step) % 12_000) as u16);
@@ -207,7 +208,7 @@ pub fn free_port() -> u16 {
     free.expect("a free port")
 }
 
-/// What came back.
+/// An answer of a server.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -217,7 +218,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The values of a header, all of them, with commas between.
+    /// All values of a header, joined by commas.
     pub fn header(&self, name: &str) -> Option<String> {
         let name = name.to_ascii_lowercase();
         let values = self.headers.iter().filter(|(other, _)| *other == name);
@@ -242,7 +243,7 @@ pub fn request(
         .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
 }
 
-/// The same, for a server that may not be there.
+/// The same, for a server that may be down.
 pub fn try_request(
     port: u16,
     method: &str,
@@ -255,7 +256,7 @@ pub fn try_request(
     connect(port)?.exchange(method, path, &headers, body)
 }
 
-/// A connection that is open for one request after another.
+/// A connection for several requests, one after another.
 #[derive(Debug)]
 pub struct Connection {
     reader: BufReader<TcpStream>,
@@ -280,7 +281,7 @@ pub fn connect_from(client: Ipv4Addr, port: u16) -> io::Result<Connection> {
 }
 
 impl Connection {
-    /// One request whose body comes in two parts, with `between` done between them.
+    /// One request whose body comes in two parts; `between` runs between them.
     pub fn exchange_haltingly(
         &mut self,
         path: &str,
@@ -353,7 +354,7 @@ impl Connection {
                 body.resize(length.parse().map_err(|_| broken("no length"))?, 0);
                 reader.read_exact(&mut body)?;
             }
-            // it closes the connection, as it was asked to
+            // the server closes the connection, as the request asked
             None if method != "HEAD" && status != 204 => {
                 reader.read_to_end(&mut body)?;
             }
@@ -369,12 +370,12 @@ pub fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Says loudly that tests were skipped, or fails where `TEST_REQUIRE` names what is missing.
+/// Prints that tests were skipped, or fails where `TEST_REQUIRE` names the missing program.
 pub fn skip(what: &str, reason: &str) {
     let required = setting("TEST_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|name| name.trim() == what), "{what} is required: {reason}");
-    // one line for each, however many tests; straight to the stream, since what a test prints with a
-    // macro is shown only if the test fails
+    // one line for each program, however many tests need it; straight to the stream, since a test's
+    // `print` macros show only if the test fails
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(what.to_owned()) {
         let line = format!("SKIPPED: tests that need {what}: {reason}\n");
@@ -382,7 +383,7 @@ pub fn skip(what: &str, reason: &str) {
     }
 }
 
-/// Where a program is installed, under the first of these names that is found.
+/// The path of an installed program, by the first of these names that is found.
 pub fn program(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = std::env::split_paths(&path).collect();

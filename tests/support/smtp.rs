@@ -1,7 +1,8 @@
-//! A mail server that does as it is told: it speaks SMTP (RFC 5321) on a port of this machine, keeps
-//! every letter that it took, and at each step asks a script what to do.
+//! A scripted mail server: it speaks SMTP (RFC 5321) on a port of this machine, keeps every letter
+//! that it accepts, and asks a script at each step for its next act.
 //!
-//! One thread for each connection, and nothing asynchronous, so that tests of every kind can use it.
+//! Each connection has a thread, and the code is synchronous, so that tests of every kind can use
+//! it.
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of this")]
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
@@ -21,10 +22,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, Stream};
 use socket2::{Domain, Socket, Type};
 
-/// Where a conversation has got to: what the client just said, and what is about to be answered.
+/// A step of a conversation: the client's last command, before the server's answer.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
-    /// It has connected, and waits to be greeted.
+    /// The client has connected, and waits for the greeting.
     Connected,
     Hello,
     StartTls,
@@ -34,14 +35,14 @@ pub enum Step<'a> {
     },
     Sender(&'a str),
     Recipient(&'a str),
-    /// It wants to send the letter.
+    /// The client wants to send the letter.
     Data,
-    /// The final dot is there.
+    /// The client has sent the final dot.
     Letter(&'a Letter),
 }
 
 impl Step<'_> {
-    /// The command that was given, or what there is instead of one.
+    /// The name of the command, or of the event without one.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Connected => "connected",
@@ -56,40 +57,41 @@ impl Step<'_> {
     }
 }
 
-/// What the server does at a step.
+/// The server's act at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// What a server that works would do.
+    /// Acts as a working server does.
     Behave,
-    /// Answers this, such as `450 4.2.1 later`. After a 421 it hangs up.
+    /// Sends this answer, such as `450 4.2.1 later`. After a 421 it hangs up.
     Say(&'static str),
-    /// Says nothing any more, and does not hang up either.
+    /// Sends nothing more, and does not hang up either.
     Hang,
-    /// Hangs up without an answer, and without having done anything.
+    /// Hangs up without an answer and without any effect.
     HangUp,
-    /// Does what was asked, and hangs up instead of saying so: at the final dot the letter is taken.
+    /// Executes the command, and hangs up instead of answering: at the final dot it accepts the
+    /// letter.
     LoseTheAnswer,
-    /// Behaves, with so long a pause before each byte of its answer.
+    /// Behaves, with this pause before each byte of its answer.
     Slowly(Duration),
 }
 
 type Script = Arc<dyn Fn(Step<'_>) -> Act + Send + Sync>;
 
-/// A letter that the server took.
+/// A letter that the server accepted.
 #[derive(Clone, Debug)]
 pub struct Letter {
     pub from: String,
     pub to: Vec<String>,
     /// With its angle brackets.
     pub message_id: String,
-    /// As it was meant: the dots that SMTP adds are taken out again (RFC 5321 §4.5.2).
+    /// The content without the dots that SMTP adds (RFC 5321 §4.5.2).
     pub raw: String,
     pub at: Instant,
-    /// The client was not told that it was taken.
+    /// The client got no answer to the final dot.
     pub answer_lost: bool,
 }
 
-/// What the server has for a client that wants to encrypt.
+/// The encryption that the server offers.
 #[derive(Clone)]
 enum Encryption {
     None,
@@ -107,20 +109,20 @@ struct State {
     script: Script,
     is_open: bool,
     letters: Vec<Letter>,
-    /// Everything that clients said, one command each; of letters, only their end.
+    /// All commands of clients; of letters, only their end.
     commands: Vec<String>,
     logins: Vec<Login>,
-    /// What AUTH can be done by, in the clear and encrypted.
+    /// The mechanisms of AUTH, in the clear and encrypted.
     mechanisms: [&'static str; 2],
-    /// Those that are open, by number.
+    /// The open connections, by number.
     connections: BTreeMap<usize, TcpStream>,
-    /// How many there have been.
+    /// How many connections there have been.
     connected: usize,
-    /// How many may be open at once.
+    /// How many connections may be open at once.
     most: usize,
 }
 
-/// A password that a client gave away.
+/// A password that a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     pub user: String,
@@ -134,14 +136,14 @@ impl Shared {
     }
 }
 
-/// A running server. It ends, and hangs up on everybody, when this is dropped.
+/// A running server. Dropping it closes its port and its connections.
 pub struct SmtpServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     port: Mutex<Port>,
 }
 
-/// While the server is closed nobody else gets its port.
+/// The server's port. It stays reserved while the server is closed.
 enum Port {
     Open(JoinHandle<()>),
     Closed(Socket),
@@ -154,17 +156,17 @@ impl fmt::Debug for SmtpServer {
 }
 
 impl SmtpServer {
-    /// One that behaves, and has no STARTTLS.
+    /// A server that behaves, and has no STARTTLS.
     pub fn start() -> Self {
         Self::with(Encryption::None)
     }
 
-    /// One that offers STARTTLS (RFC 3207).
+    /// A server that offers STARTTLS (RFC 3207).
     pub fn start_tls(authority: &Authority, host: &str) -> Self {
         Self::with(Encryption::StartTls(authority.server_config(host)))
     }
 
-    /// One that speaks TLS from the first byte (RFC 8314 §3.3).
+    /// A server that speaks TLS from the first byte (RFC 8314 §3.3).
     pub fn implicit_tls(authority: &Authority, host: &str) -> Self {
         Self::with(Encryption::Implicit(authority.server_config(host)))
     }
@@ -189,7 +191,7 @@ impl SmtpServer {
         Self { address, shared, port }
     }
 
-    /// One that shows such a certificate, behind STARTTLS.
+    /// A server that shows this certificate, behind STARTTLS.
     pub fn showing(authority: &Authority, shown: Certificate) -> Self {
         Self::with(Encryption::StartTls(authority.config_showing("localhost", shown)))
     }
@@ -199,7 +201,7 @@ impl SmtpServer {
         self.shared.state().mechanisms = [clear, encrypted];
     }
 
-    /// Takes only so many connections at once, and refuses others by 421.
+    /// Accepts only so many connections at once, and refuses others by 421.
     pub fn limits(&self, most: usize) {
         self.shared.state().most = most;
     }
@@ -213,7 +215,7 @@ impl SmtpServer {
         format!("smtp://{}", self.address)
     }
 
-    /// From the next step on, in connections that are open as well.
+    /// Sets the script from the next step on, also in open connections.
     pub fn plays(&self, script: impl Fn(Step<'_>) -> Act + Send + Sync + 'static) {
         self.shared.state().script = Arc::new(script);
     }
@@ -222,12 +224,12 @@ impl SmtpServer {
         self.plays(|_| Act::Behave);
     }
 
-    /// Hangs up on everybody, and refuses connections from now on.
+    /// Closes all connections, and refuses new ones from now on.
     pub fn close(&self) {
         let mut port = self.port.lock().unwrap_or_else(PoisonError::into_inner);
         let Port::Open(thread) = &*port else { return };
         self.shared.state().is_open = false;
-        // wakes the thread, which then sees that it is to end
+        // wakes the thread, which then notices that it has to end
         let _ = TcpStream::connect(self.address);
         while !thread.is_finished() {
             thread::sleep(Duration::from_millis(1));
@@ -251,12 +253,12 @@ impl SmtpServer {
         *port = Port::Open(listen(socket.into(), &self.shared));
     }
 
-    /// What was taken so far, in that order.
+    /// The letters accepted so far, in their order.
     pub fn letters(&self) -> Vec<Letter> {
         self.shared.state().letters.clone()
     }
 
-    /// The same, and they are forgotten here, so that a long run need not keep them all.
+    /// The same, and forgets them, so that a long run need not keep them all.
     pub fn take_letters(&self) -> Vec<Letter> {
         std::mem::take(&mut self.shared.state().letters)
     }
@@ -266,7 +268,7 @@ impl SmtpServer {
         self.letters().into_iter().filter(to_it).collect()
     }
 
-    /// Waits until there are `count` letters, for as long as half a minute.
+    /// Waits until there are `count` letters, for at most half a minute.
     pub fn wait_for(&self, count: usize) -> Vec<Letter> {
         let patience = Duration::from_secs(30);
         let is_less = |state: &mut State| state.letters.len() < count;
@@ -276,7 +278,7 @@ impl SmtpServer {
         state.letters.clone()
     }
 
-    /// Everything that clients said.
+    /// All commands of clients.
     pub fn commands(&self) -> Vec<String> {
         self.shared.state().commands.clone()
     }
@@ -289,7 +291,7 @@ impl SmtpServer {
         matches!(self.shared.encryption, Encryption::StartTls(_))
     }
 
-    /// How often somebody connected.
+    /// How often a client connected.
     pub fn connected(&self) -> usize {
         self.shared.state().connected
     }
@@ -317,7 +319,7 @@ fn listen(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
             drop(state);
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                // whatever goes wrong in a conversation ends it, and nothing else
+                // an error ends its conversation only
                 let _ = Conversation::new(stream, Arc::clone(&shared)).and_then(Conversation::hold);
                 if let Some(handle) = shared.state().connections.remove(&number) {
                     let _ = handle.shutdown(Shutdown::Both);
@@ -375,7 +377,7 @@ struct Conversation {
     to: Vec<String>,
 }
 
-/// Whether the client was answered that all is well.
+/// Whether the client got a success.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answered {
     AsUsual,
@@ -533,11 +535,11 @@ impl Conversation {
         self.wire.get_ref().tls.is_some()
     }
 
-    /// Does what the script says, or gives the usual answer.
+    /// Acts as the script says, or gives the usual answer.
     fn answer(&mut self, step: Step<'_>, usual: &str) -> io::Result<Answered> {
         let script = Arc::clone(&self.shared.state().script);
         let act = script(step);
-        // before the answer: whoever has seen that finds the letter here
+        // before the answer: a test whose client has the answer finds the letter here
         if let (Step::Letter(letter), Act::Behave | Act::LoseTheAnswer | Act::Slowly(_)) =
             (step, act)
         {
@@ -577,7 +579,7 @@ impl Conversation {
         self.wire.get_mut().flush()
     }
 
-    /// A challenge, and what was answered to it.
+    /// Sends a challenge, and returns the client's response.
     fn ask(&mut self, challenge: &str) -> io::Result<String> {
         self.say(challenge)?;
         decoded(&self.line()?)
@@ -603,17 +605,17 @@ fn decoded(base64: &str) -> io::Result<String> {
     String::from_utf8(bytes).map_err(io::Error::other)
 }
 
-/// What certificate a server shows.
+/// The kinds of certificates that a server may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
     Good,
     Expired,
     SelfSigned,
-    /// Self-signed, and one of an authority, as `openssl req -x509` makes them.
+    /// Self-signed, and of an authority, as `openssl req -x509` makes them.
     Authority,
 }
 
-/// Who signs the certificates of mail servers: nobody knows it who was not told.
+/// The authority of the mail servers' certificates, which no system trusts by default.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl fmt::Debug for Authority {
@@ -631,12 +633,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
-    /// Its own certificate, as it would stand in a file.
+    /// The authority's own certificate in PEM.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for `host` and its key, as they would stand in files.
+    /// A certificate for `host` and its key, in PEM.
     pub fn certificate(&self, host: &str) -> (String, String) {
         let params = CertificateParams::new([host.to_owned()]).expect("a name");
         let key = KeyPair::generate().expect("a key");
@@ -644,7 +646,7 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// A server that shows a certificate for `host`.
+    /// A configuration that shows a certificate for `host`.
     fn server_config(&self, host: &str) -> Arc<ServerConfig> {
         self.config_showing(host, Certificate::Good)
     }
