@@ -1,6 +1,6 @@
 //! Password reset: asking for a letter, and choosing a new password by its link.
 //!
-//! Invited users choose their first password with the same form, in other words.
+//! Invited users choose their first password with the same form, under other texts.
 //!
 //! `GET` shows the page and never changes anything, since mail scanners open links. The button
 //! sends a `POST` (R43).
