@@ -1,14 +1,14 @@
-//! Accounts: people who have shown that the address is theirs.
+//! Accounts. An account belongs to a person who has proved to own its address.
 
 use crate::clock::Timestamp;
 use crate::model::{EmailAddress, Locale, Name, row_id};
 
 row_id! {
-    /// Of an account; what `sub` and `X-Vestibule-Account` carry. Never reused.
+    /// Id of an account, which `sub` and `X-Vestibule-Account` carry. Never reused.
     AccountId
 }
 
-/// An account as its owner may see it.
+/// Account as its owner may see it.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub id: AccountId,

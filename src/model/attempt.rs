@@ -1,21 +1,21 @@
-//! What guessing at passwords is limited by: whom a password is tried for, and from where.
+//! Keys by which password guessing is limited: the name, the network, and both together.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::model::{AccountId, Digest};
 
-/// A name that a password is tried for and the network that it comes from, as digests: what the
-/// database keeps of them, and what tells nothing of a name that belongs to nobody.
+/// Keys of one attempt, as digests. The database holds only digests, so that they reveal no name of
+/// an address without an account.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptKey {
     pub name: Digest,
     pub network: Digest,
-    /// This name at this network.
+    /// Digest of the name together with the network.
     pub name_and_network: Digest,
 }
 
 impl AttemptKey {
-    /// `name` is an address as it is stored, or whatever else was typed in its place.
+    /// `name` is an address as stored, or the typed text if that is no address.
     pub fn of(name: &str, address: Option<IpAddr>) -> Self {
         let network = network(address);
         let name_and_network = [network.as_bytes(), &b"/"[..], name.as_bytes()].concat();
@@ -26,20 +26,20 @@ impl AttemptKey {
         }
     }
 
-    /// The same for the current password of an account whose owner is signed in: it is counted for
-    /// the account, apart from what strangers try for its name.
+    /// Keys for the current password of an account whose owner is signed in. It is counted for the
+    /// account, apart from what strangers try for its name.
     #[must_use]
     pub fn signed_in(self, account: AccountId) -> Self {
         Self { name: Self::signed_in_digest(account), ..self }
     }
 
-    /// The digest that stands for the current password of an account whose owner is signed in.
+    /// Key for the current password of an account whose owner is signed in.
     pub fn signed_in_digest(account: AccountId) -> Digest {
         labelled("signed-in", account.to_string().as_bytes())
     }
 }
 
-/// The digest that stands for the network of an address.
+/// Key of an address's network.
 fn network_digest(address: Option<IpAddr>) -> Digest {
     labelled("network", network(address).as_bytes())
 }
@@ -48,8 +48,8 @@ fn labelled(label: &str, bytes: &[u8]) -> Digest {
     Digest::of(&[label.as_bytes(), b":", bytes].concat())
 }
 
-/// Who counts as one: an IPv4 address, the /64 of an IPv6 address, since that is what one customer
-/// gets (RFC 6177 §2), and all together whose address is not known.
+/// Network that counts as one caller: an IPv4 address, or the /64 of an IPv6 address, since one
+/// customer gets a /64 (RFC 6177 §2). All unknown addresses together count as one caller.
 fn network(address: Option<IpAddr>) -> String {
     match address.map(|address| address.to_canonical()) {
         None => "unknown".to_owned(),
@@ -77,7 +77,7 @@ mod tests {
             ("2001:db8:1:2::", "2001:db8:1:2::"),
             ("2001:db8:1:3::", "2001:db8:1:3::"),
             ("::1", "::"),
-            // whatever that is, it is one and the same
+            // these addresses do not parse, and share one network
             ("", "unknown"),
             ("192.0.2.1:80", "unknown"),
         ] {

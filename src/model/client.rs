@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::config::Introspects;
 use crate::model::{Digest, Origins, Scope};
 
-/// A client identifier (RFC 6749 §2.2): 1 to 128 characters, none of them a control character.
+/// Client identifier (RFC 6749 §2.2): 1 to 128 characters, no control characters.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 pub struct ClientId(String);
 
@@ -26,8 +26,8 @@ impl FromStr for ClientId {
     type Err = RegistrationError;
 
     fn from_str(text: &str) -> Result<Self, RegistrationError> {
-        // é and the like are not VSCHAR (appendix A.1), but people do name clients so, and clients
-        // encode them
+        // letters such as é are not VSCHAR (appendix A.1), but operators do use them in ids, and
+        // clients encode them
         if text.is_empty() || text.chars().count() > 128 || text.chars().any(char::is_control) {
             return Err(RegistrationError::Id);
         }
@@ -68,17 +68,18 @@ impl GrantType {
     }
 }
 
-/// How a client shows who it is (RFC 6749 §2.1).
+/// Client authentication method (RFC 6749 §2.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ClientAuthentication {
     /// A public client: it cannot keep a secret, so it has none.
     Public,
-    /// A confidential client; of its secret, which has at least 128 random bits, the digest is kept.
+    /// A confidential client. The service holds the digest of its secret, which has at least 128
+    /// random bits.
     Confidential { secret: Digest, previous: Option<PreviousSecret> },
 }
 
-/// The secret before the present one, which works for a while, so that a client can be moved to the
-/// new one without an outage.
+/// Secret before the present one. It works until `until`, so that the client can move to the new
+/// secret without an outage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PreviousSecret {
     pub secret: Digest,
@@ -86,7 +87,7 @@ pub struct PreviousSecret {
 }
 
 impl ClientAuthentication {
-    /// Whether a client that presents this secret, or none, is the one that it says. In constant time.
+    /// Whether this secret, or its absence, authenticates the client. Compares in constant time.
     pub fn is_proven_by(&self, presented: Option<&Digest>, now: Timestamp) -> bool {
         match (self, presented) {
             (Self::Public, None) => true,
@@ -97,33 +98,33 @@ impl ClientAuthentication {
                 });
                 is_present | is_previous
             }
-            // a public client that sends a secret believes to be another kind of client
+            // a secret sent for a public client: the client takes itself for a confidential one
             (Self::Public, Some(_)) | (Self::Confidential { .. }, None) => false,
         }
     }
 }
 
-/// How long a client's tokens live, where its registration says otherwise than the settings.
+/// Token lifetimes of a client, where its registration differs from the settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ClientLifetimes {
     pub access: Option<Duration>,
-    /// Of a session that is not refreshed.
+    /// Lifetime of a session that is not refreshed.
     pub idle: Option<Duration>,
-    /// Of a session in all.
+    /// Total lifetime of a session.
     pub session: Option<Duration>,
 }
 
-/// A registered client (RFC 6749 §2).
+/// Registered client (RFC 6749 §2).
 #[derive(Clone, Debug)]
 pub struct Client {
     pub id: ClientId,
     pub authentication: ClientAuthentication,
     pub grants: BTreeSet<GrantType>,
-    /// All that the client may ever ask for; also what it gets when it asks for nothing.
+    /// The widest scope that the client may get, and its scope if it requests none.
     pub scope: Scope,
-    /// Whose tokens it may introspect (RFC 7662).
+    /// Tokens that the client may introspect (RFC 7662).
     pub introspects: Introspects,
-    /// Of browsers whose scripts may call the service for this client.
+    /// Origins of web pages whose scripts may call the service for this client.
     pub allowed_origins: Origins,
     pub lifetimes: ClientLifetimes,
 }
@@ -133,7 +134,8 @@ impl Client {
         self.authentication == ClientAuthentication::Public
     }
 
-    /// What the client gets if it asks for `asked`; all that it may have if it asks for nothing.
+    /// The scope that the client gets for `asked`; its whole scope for none. `None` if `asked`
+    /// exceeds it.
     pub fn grantable(&self, asked: Option<&Scope>) -> Option<Scope> {
         match asked {
             None => Some(self.scope.clone()),
@@ -147,7 +149,7 @@ impl Client {
     }
 }
 
-/// Why a client cannot be registered as described.
+/// Reason why a client cannot be registered as described.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistrationError {
     #[error("a client id has 1 to 128 characters, none of them a control character")]

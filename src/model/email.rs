@@ -1,5 +1,5 @@
-//! Email addresses in one canonical form, so that two spellings are one account exactly when they
-//! are one mailbox.
+//! Email addresses in one canonical form. Two spellings belong to one account exactly if they are
+//! one mailbox.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,19 +8,19 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::unicode_domain;
 
-/// The longest address that SMTP can carry in a path, in bytes (RFC 5321 §4.5.3.1.3, erratum 1690).
+/// Longest address that SMTP can carry in a path, in bytes (RFC 5321 §4.5.3.1.3, erratum 1690).
 const MAX_ADDRESS: usize = 254;
-/// The longest local part, in bytes (RFC 5321 §4.5.3.1.1).
+/// Longest local part, in bytes (RFC 5321 §4.5.3.1.1).
 const MAX_LOCAL: usize = 64;
 
-/// A mailbox, folded: ASCII lower case, the domain as A-labels (RFC 5890 §2.3.2.1).
+/// Mailbox in folded form: ASCII lower case, the domain as A-labels (RFC 5890 §2.3.2.1).
 ///
-/// Mail goes to this form and accounts are looked up by it, so a look-alike can never be told
-/// apart in one place and taken for the same in another (CVE-2019-19844).
+/// Letters go to this form, and accounts are found by it. So no look-alike can be distinct in one
+/// place and equal in another (CVE-2019-19844).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EmailAddress(String);
 
-/// Why a text is not an address that mail can be sent to.
+/// Reason why a text is no address that can receive mail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EmailError {
     #[error("an address has one @, with something on each side of it")]
@@ -39,7 +39,7 @@ pub enum EmailError {
 }
 
 impl EmailError {
-    /// A stable code for programs.
+    /// Stable code for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Shape => "malformed",
@@ -57,18 +57,18 @@ impl EmailAddress {
         &self.0
     }
 
-    /// What is behind the `@`, as A-labels.
+    /// The domain, as A-labels.
     pub fn domain(&self) -> &str {
         self.0.split_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// The address as its owner writes it: the domain in Unicode where that is safe to show. For
-    /// people alone: programs and mail servers get [`Self::as_str`].
+    /// The address in its owner's spelling: the domain in Unicode where that is safe to show. For
+    /// people only; programs and mail servers get [`Self::as_str`].
     pub fn to_unicode(&self) -> String {
         self.with_domain(unicode_domain::shown)
     }
 
-    /// Whether the address holds `part`, in either spelling of its domain, whatever the case.
+    /// Whether the address contains `part`, in either spelling of its domain, in any case.
     pub fn holds(&self, part: &str) -> bool {
         let part: String = trim_pasted(part).to_lowercase().nfc().collect();
         self.0.contains(&part) || self.with_domain(unicode_domain::decoded).contains(&part)
@@ -79,26 +79,30 @@ impl EmailAddress {
         decode(domain).map_or_else(|| self.0.clone(), |domain| format!("{local}@{domain}"))
     }
 
-    /// Enough of it for its owner to recognise it, and not for anybody else to write to it:
-    /// `a…@example.org`.
+    /// Masked address, such as `a…@example.org`. Its owner can recognise it; other readers cannot
+    /// write to it.
     pub fn masked(&self) -> String {
         let shown = self.to_unicode();
         let (local, domain) = shown.split_once('@').unwrap_or((&shown, ""));
         format!("{}…@{domain}", &local[..local.len().min(1)])
     }
 
-    /// Folds what a person typed: what copying leaves around it goes ([`trim_pasted`]), ASCII case
-    /// folds, a domain in Unicode becomes its A-labels (UTS #46). Comments, quoted local parts and address literals
-    /// (RFC 5322 §3.4.1) are refused, and so is anything but ASCII before the `@`, which needs
-    /// SMTPUTF8 (RFC 6531) all along the way.
+    /// Parses and folds a typed address:
+    ///
+    /// - [`trim_pasted`] removes leftovers of copying around it;
+    /// - ASCII letters become lower case;
+    /// - a domain in Unicode becomes A-labels (UTS #46).
+    ///
+    /// Comments, quoted local parts and address literals (RFC 5322 §3.4.1) are refused. So are
+    /// characters beyond ASCII before the `@`: they need SMTPUTF8 (RFC 6531) all along the way.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         let (local, domain) = parts(text, 2)?;
         Ok(Self(format!("{}@{domain}", local.to_ascii_lowercase())))
     }
 }
 
-/// The address that letters come from: its domain folded as that of an [`EmailAddress`], and its local part
-/// as it was written. A bare host such as `localhost` is a domain here, for development.
+/// Sender address of letters. Its domain is folded as in an [`EmailAddress`]; its local part stays
+/// as written. A bare host such as `localhost` is allowed as a domain, for development.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SenderAddress {
     pub local: String,
@@ -106,20 +110,20 @@ pub struct SenderAddress {
 }
 
 impl SenderAddress {
-    /// Reads an address; the same forms are refused as in [`EmailAddress::parse`].
+    /// Parses an address, and refuses the same forms as [`EmailAddress::parse`].
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         let (local, domain) = parts(text, 1)?;
         Ok(Self { local: local.to_owned(), domain })
     }
 }
 
-/// The local part as it was written and the folded domain, of at least so many labels.
+/// The local part as written, and the folded domain, which has at least `least_labels` labels.
 fn parts(text: &str, least_labels: usize) -> Result<(&str, String), EmailError> {
     let (local, domain) = trim_pasted(text).split_once('@').ok_or(EmailError::Shape)?;
     if local.is_empty() || domain.is_empty() || domain.contains('@') {
         return Err(EmailError::Shape);
     }
-    // an error in the visible characters comes first: people can mend it
+    // report an error in the visible characters first: people can correct it
     let (seen_local, seen_domain) = (seen(local), seen(domain));
     if !is_dot_atom(&seen_local) {
         return Err(EmailError::LocalPart);
@@ -142,8 +146,8 @@ fn parts(text: &str, least_labels: usize) -> Result<(&str, String), EmailError> 
     Ok((local, domain))
 }
 
-/// Takes off both ends of a text what copying from a letter or a page leaves there: blanks and line
-/// ends of all kinds, marks that set the direction of writing, and characters without width.
+/// Removes leftovers of copying from both ends of a text: blanks and line ends of all kinds, marks
+/// that set the direction of writing, and characters without width.
 pub fn trim_pasted(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_without_width(c))
 }
@@ -161,8 +165,8 @@ const fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Default_Ignorable_Code_Point of Unicode, but for the Hangul fillers, which have width; and
-/// interlinear annotation.
+/// Characters without width: Default_Ignorable_Code_Point of Unicode, without the Hangul fillers,
+/// which have width; and interlinear annotation.
 const fn is_without_width(c: char) -> bool {
     matches!(
         c,
@@ -182,7 +186,7 @@ const fn is_without_width(c: char) -> bool {
     )
 }
 
-/// RFC 5322 §3.2.3, without folding white space.
+/// Dot-atom (RFC 5322 §3.2.3), without folding white space.
 fn is_dot_atom(local: &str) -> bool {
     local.split('.').all(|atom| {
         !atom.is_empty()
@@ -192,10 +196,11 @@ fn is_dot_atom(local: &str) -> bool {
     })
 }
 
-/// The domain as A-labels, of which there are `least` at least.
+/// The domain as A-labels, of which there are at least `least`.
 fn fold_domain(domain: &str, least: usize) -> Result<String, EmailError> {
-    // UTS #46 would map the Kelvin sign to k and full-width letters to plain ones. Nobody types
-    // those for an address of their own, so they are refused instead of being taken for another's.
+    // UTS #46 would map the Kelvin sign to k and full-width letters to plain ones. People do not
+    // type such characters in their own address, so they are refused: they must not match the
+    // address of another person.
     if domain.chars().any(|c| !std::iter::once(c).nfkc().eq([c])) {
         return Err(EmailError::Domain);
     }
@@ -360,7 +365,7 @@ mod tests {
         }
     }
 
-    /// What copying leaves around a text.
+    /// Characters that copying leaves around a text.
     const PASTED: [&str; 22] = [
         " ",
         "\t",
@@ -420,7 +425,7 @@ mod tests {
             assert_eq!(folded(&text), Err(EmailError::Domain), "{text:?}");
         }
         assert_eq!(EmailError::InvisibleCharacter.code(), "invisible-character");
-        // a joiner in its place (RFC 5892 appendix A) is a part of the name
+        // a joiner in its place (RFC 5892 appendix A) is part of the name
         let persian = "ada@\u{646}\u{627}\u{645}\u{647}\u{200c}\u{627}\u{6cc}.example";
         assert!(folded(persian).is_ok());
     }

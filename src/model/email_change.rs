@@ -1,4 +1,4 @@
-//! Changing the address of an account: it waits until the new address has been shown to be theirs.
+//! Change of an account's address. It waits until the owner has proved to own the new mailbox.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, EmailAddress, UserAgent, row_id};
 
 row_id! {
-    /// Of a change of address.
+    /// Id of a change of address.
     EmailChangeId
 }
 
-/// A change of address, and what has become of it.
+/// Change of address with its state.
 #[derive(Clone, Debug)]
 pub struct EmailChange {
     pub id: EmailChangeId,
@@ -22,42 +22,42 @@ pub struct EmailChange {
     pub state: EmailChangeState,
 }
 
-/// What has become of a change of address.
+/// State of a change of address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EmailChangeState {
     Pending,
     Confirmed {
         at: Timestamp,
     },
-    /// By whoever reads the mail of the old address, or by the signed-in owner.
+    /// Stopped by the recipient of the old address, or by the signed-in owner.
     Stopped {
         at: Timestamp,
     },
-    /// By another change, or because the password was changed since.
+    /// Ended by another change, or by a later change of the password.
     Voided {
         at: Timestamp,
     },
 }
 
 impl EmailChange {
-    /// How much longer than its first link a change waits. Long enough for a mail server that was
-    /// down over the weekend, and for a letter that is found late.
+    /// Time that a change waits beyond its first link: 7 days. Long enough for a mail server that
+    /// was down over the weekend, and for a letter that is found late.
     const GRACE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-    /// When it stops waiting, where a link that confirms it works for `link_ttl`. Until then it can
-    /// be stopped, and not a moment longer be confirmed.
+    /// End of the wait, if a link that confirms the change works for `link_ttl`. Until then the
+    /// change can be stopped; from then on it cannot be confirmed.
     pub fn ends_at(&self, link_ttl: Duration) -> Timestamp {
         self.requested_at + link_ttl + Self::GRACE
     }
 
-    /// Whether it can still take effect.
+    /// Whether the change can still take effect.
     pub fn is_pending(&self, now: Timestamp, link_ttl: Duration) -> bool {
         self.state == EmailChangeState::Pending && now < self.ends_at(link_ttl)
     }
 }
 
 impl EmailChangeState {
-    /// As exports say it.
+    /// Name in exports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -67,7 +67,7 @@ impl EmailChangeState {
         }
     }
 
-    /// When it ended, if it has.
+    /// Time of the end, if the change has ended.
     pub const fn ended_at(self) -> Option<Timestamp> {
         match self {
             Self::Pending => None,

@@ -1,4 +1,4 @@
-//! What happened to an account, for its owner and for the operator.
+//! Security events of accounts, for their owner and for the operator.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,11 +11,11 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId, SessionId, SignUpId, UserAgent, row_id};
 
 row_id! {
-    /// Of an event; ids sort by the time of what happened.
+    /// Id of an event. Ids sort by the time of the event.
     EventId
 }
 
-/// Makes an enum of words, which stand in the database and in JSON as they are.
+/// Defines an enum whose variants have fixed names in the database and in JSON.
 macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -27,7 +27,7 @@ macro_rules! string_enum {
         impl $name {
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// As it stands in the database, in JSON, and in the names of messages.
+            /// Name in the database, in JSON, and in message ids.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word),+
@@ -67,22 +67,22 @@ macro_rules! string_enum {
     };
 }
 
-/// The database holds a word that this version does not know.
+/// Name in the database that this version does not know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a word that this version does not know")]
 pub struct UnknownVariant;
 
 string_enum! {
-    /// Whose doing it was.
+    /// Party that caused an event.
     Actor {
-        /// The person whose account it is, by token, cookie, password or link.
+        /// The owner of the account, by token, cookie, password or link.
         Owner = "owner",
         /// An OAuth client.
         Client = "client",
-        /// Whoever runs the service, by the command line.
+        /// The operator of the service, by the command line.
         Operator = "operator",
-        /// Somebody who has not shown what they were asked for: nobody yet, or who is signed in and
-        /// does not know the password, since a session can be stolen.
+        /// A caller who has not proved to be the owner: a caller without credentials, or a
+        /// signed-in caller who does not know the password, since a session can be stolen.
         Stranger = "stranger",
         /// The service itself.
         Service = "service",
@@ -90,14 +90,14 @@ string_enum! {
 }
 
 string_enum! {
-    /// What happened.
+    /// Kind of event.
     EventKind {
         SignUp = "sign-up",
         SignUpDropped = "sign-up-dropped",
         Activation = "activation",
         SignIn = "sign-in",
         SignInFailed = "sign-in-failed",
-        /// The current password was asked for, and another was given.
+        /// A signed-in caller gave a wrong current password.
         PasswordRefused = "password-refused",
         SignOut = "sign-out",
         SignOutEverywhere = "sign-out-everywhere",
@@ -117,9 +117,9 @@ string_enum! {
         AccountCreated = "account-created",
         AccountDisabled = "account-disabled",
         AccountEnabled = "account-enabled",
-        /// Of nobody any more: it says that an account was deleted, and not whose.
+        /// Has no account: it says that an account was deleted, not which one.
         AccountDeleted = "account-deleted",
-        /// Of an OAuth client, and so of nobody: here and below.
+        /// Concerns an OAuth client and has no account; the same holds for the kinds below.
         ClientAdded = "client-added",
         ClientSecretRotated = "client-secret-rotated",
         ClientDisabled = "client-disabled",
@@ -129,19 +129,19 @@ string_enum! {
 }
 
 impl EventKind {
-    /// How many events of the kind are kept for each account, the latest; and for each waiting sign-up,
-    /// and of those that are about neither. Each kind has a count of its own: no flood of one kind
+    /// Number of events of this kind that are kept, the latest, for each account, for each waiting
+    /// sign-up, and for events without either. Each kind has its own count, so no flood of one kind
     /// pushes out another.
     pub const fn kept(self) -> i64 {
         match self {
-            // what strangers can cause, and what changes nothing about who gets in
+            // strangers can cause these, or they change nothing about access
             Self::SignUp
             | Self::SignInFailed
             | Self::PasswordRefused
             | Self::PasswordResetRequested
             | Self::ProfileChanged
             | Self::DataExported => 100,
-            // what shows who got in, and what was done about it
+            // these show access, and the reaction to it
             Self::SignUpDropped
             | Self::Activation
             | Self::SignIn
@@ -158,7 +158,7 @@ impl EventKind {
             | Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled => 1_000,
-            // of all accounts together, and what the operator did
+            // these are counted for all accounts together, or for the operator
             Self::AccountDeleted
             | Self::ClientAdded
             | Self::ClientSecretRotated
@@ -169,7 +169,7 @@ impl EventKind {
     }
 }
 
-/// Something that happened.
+/// Event of an account or a client.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Event {
     #[schema(value_type = String, format = "uuid")]
@@ -186,7 +186,7 @@ pub struct Event {
     pub session_id: Option<SessionId>,
     #[schema(value_type = Option<String>, required = true)]
     pub client_id: Option<ClientId>,
-    /// Where the request came from, as far as that is kept.
+    /// Address of the request, as far as it is kept.
     #[schema(required = true)]
     pub address: Option<String>,
     #[schema(value_type = Option<String>, required = true)]

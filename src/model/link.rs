@@ -1,4 +1,4 @@
-//! The links in letters: single-purpose secrets, of which a digest is stored.
+//! Links in letters. Each has a single-purpose secret, of which the database holds a digest.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::Timestamp;
 use crate::model::{Digest, Secret};
 
-/// The token of a link: 256 random bits in base64url, 43 characters.
+/// Token of a link: 256 random bits in base64url, 43 characters.
 #[derive(Clone, Debug)]
 pub struct LinkToken(Secret);
 
@@ -17,13 +17,13 @@ impl LinkToken {
         Self(secret)
     }
 
-    /// What somebody sent as a link's token; `None` if no link can have it.
+    /// Parses a link's token. `None` for a text that no link can have.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         Some(Self(Secret::new(bytes)))
     }
 
-    /// As it stands in the link.
+    /// The token in the link's form.
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.as_bytes())
     }
@@ -33,7 +33,7 @@ impl LinkToken {
     }
 }
 
-/// What has become of a link.
+/// State of an activation link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LinkState {
     Live {
@@ -43,7 +43,7 @@ pub enum LinkState {
     Used {
         at: Timestamp,
     },
-    /// The person who got the letter said that it was not them.
+    /// The recipient of the letter has said "This wasn't me".
     Disavowed {
         at: Timestamp,
     },
@@ -53,7 +53,7 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    /// The state at `now` of a link with these instants; what ended it first counts.
+    /// State at `now` of a link with these instants. The earliest end wins.
     pub fn at(
         now: Timestamp,
         expires_at: Timestamp,
@@ -80,21 +80,21 @@ impl fmt::Display for LinkState {
     }
 }
 
-/// What a link to the owner of an account may do, and no other link may.
+/// Purpose of a link to the owner of an account. A link serves no other purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccountLinkPurpose {
-    /// Set a new password in the place of a forgotten one.
+    /// Set a new password in place of a forgotten one.
     PasswordReset,
-    /// Set the first password of an account that the operator has made.
+    /// Set the first password of an account that the operator has created.
     Invitation,
-    /// Let the new address take effect; in the letter to that address.
+    /// Confirm the new address; in the letter to that address.
     EmailChange,
-    /// Stop the change of address; in the letter to the old one.
+    /// Stop the change of address; in the letter to the old address.
     EmailChangeStop,
 }
 
 impl AccountLinkPurpose {
-    /// As it stands in the database.
+    /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PasswordReset => "password-reset",
@@ -105,18 +105,18 @@ impl AccountLinkPurpose {
     }
 }
 
-/// What has become of a link to the owner of an account.
+/// State of a link to the owner of an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccountLinkState {
     Live,
     Used,
-    /// By a new password, a new address, or another link that was used.
+    /// Ended by a new password, a new address, or the use of another link.
     Voided,
     Expired,
 }
 
 impl AccountLinkState {
-    /// The state at `now` of a link with these instants; what ended it first counts.
+    /// State at `now` of a link with these instants. The earliest end wins.
     pub fn at(
         now: Timestamp,
         expires_at: Timestamp,
@@ -125,7 +125,7 @@ impl AccountLinkState {
     ) -> Self {
         match (used_at, voided_at) {
             (Some(_), _) => Self::Used,
-            // such as of an account that is disabled long after the link has expired
+            // such as a link of an account that is disabled long after the link has expired
             (None, Some(voided_at)) if expires_at <= voided_at => Self::Expired,
             (None, Some(_)) => Self::Voided,
             (None, None) if expires_at <= now => Self::Expired,

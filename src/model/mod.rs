@@ -1,7 +1,7 @@
-//! Plain types, parsed once at the border and then trusted.
+//! Domain types, parsed once at the border and then trusted.
 //!
-//! Nothing here knows of HTTP, SQL or mail. A value of one of these types is valid by construction:
-//! [`EmailAddress`] cannot hold a second recipient, a [`NewPassword`] has been judged, a
+//! They know nothing of HTTP, SQL or mail. A value of such a type is valid by construction: an
+//! [`EmailAddress`] cannot hold a second recipient, a [`NewPassword`] has passed the policy, a
 //! [`Scope`] is sorted.
 
 mod account;
@@ -52,7 +52,8 @@ pub use token::{
 };
 pub use user_agent::UserAgent;
 
-/// An id made by the program: a UUIDv7 (RFC 9562 §5.7) of its own type for each kind of row.
+/// Defines an id for a kind of row: a UUIDv7 (RFC 9562 §5.7) with its own type, made by the
+/// program.
 macro_rules! row_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -1,35 +1,39 @@
-//! Networks that requests come from, as parties that share what the service has to give.
+//! Networks of callers. Callers in one network share its limits and its place in queues.
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Prefix lengths of IPv4, widest first: what a small provider or a company has, and one address.
+/// Prefix lengths of IPv4, widest first: a small provider or a company, and one address.
 const IPV4_PREFIXES: [u8; 2] = [24, 32];
 /// Prefix lengths of IPv6, widest first: a site, a household, and one link (RFC 6177 §2).
 const IPV6_PREFIXES: [u8; 3] = [48, 56, 64];
 
-/// The network of a caller. All callers without a known address are one.
+/// Network of a caller. All callers without a known address share one network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Network(Option<IpAddr>);
 
-/// One of the nested networks that an address is in.
+/// One of the nested networks of an address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Subnet(Option<IpNet>);
 
 impl Network {
-    /// The one network of all callers without a known address.
+    /// The network that all callers without a known address share.
     #[cfg(test)]
     pub(crate) const UNKNOWN: Self = Self(None);
 
-    /// The network of an address; an IPv4 address that is mapped into IPv6 counts as IPv4.
+    /// Network of an address. An IPv4 address mapped into IPv6 counts as IPv4.
     pub fn of(address: Option<IpAddr>) -> Self {
         Self(address.map(|address| address.to_canonical()))
     }
 
-    /// The networks that the address is in, from the widest to the narrowest, each within the one
-    /// before it: /24 and /32, or /48, /56 and /64, or one alone for an unknown address. A party
-    /// with a whole /48 is one party at the first of them, however many /64s it uses.
+    /// Nested networks of the address, from the widest to the narrowest:
+    ///
+    /// - IPv4: /24 and /32;
+    /// - IPv6: /48, /56 and /64;
+    /// - unknown address: one network.
+    ///
+    /// A caller with a whole /48 counts as one at the /48, however many /64s it uses.
     pub fn subnets(self) -> Vec<Subnet> {
         let known = |net: Option<IpNet>| net.map(|net| Subnet(Some(net.trunc())));
         match self.0 {

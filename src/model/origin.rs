@@ -1,4 +1,4 @@
-//! Origins of web pages (RFC 6454), as a client's registration allows them.
+//! Origins of web pages (RFC 6454) that a client's registration allows.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use url::Url;
 
-/// A set of origins such as `https://app.example.org`, compared exactly, as browsers spell them.
+/// Set of origins such as `https://app.example.org`. Compared exactly, in the browsers' spelling.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Origins(BTreeSet<String>);
 
-/// A text that is no origin.
+/// Text that is no origin.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "{} is not an origin: a scheme and a host such as https://app.example.org, with nothing \
@@ -20,11 +20,11 @@ pub struct Origins(BTreeSet<String>);
 )]
 pub struct OriginError {
     text: String,
-    /// What browsers would say.
+    /// The origin in the browsers' spelling.
     meant: Option<String>,
 }
 
-/// What was given, unless there may be a secret in it.
+/// The text, unless it may contain a secret.
 fn shown(text: &str) -> String {
     match text.contains(['@', '?', '#']) {
         true => "the value (not shown)".to_owned(),
@@ -33,8 +33,8 @@ fn shown(text: &str) -> String {
 }
 
 impl Origins {
-    /// Each has to be spelled as browsers send it: folded, without a default port, without a path.
-    /// `*` and `null` are no origins.
+    /// Parses origins. Each must have the browsers' spelling: folded, without a default port,
+    /// without a path. `*` and `null` are no origins.
     pub fn from_texts<I: IntoIterator<Item = S>, S: AsRef<str>>(
         texts: I,
     ) -> Result<Self, OriginError> {
@@ -55,7 +55,7 @@ impl Origins {
         self.0.is_empty()
     }
 
-    /// The origin as it is registered, if `sent` is exactly that.
+    /// The origin as registered, if `sent` equals it exactly.
     pub fn find(&self, sent: &str) -> Option<&str> {
         self.0.get(sent).map(String::as_str)
     }
@@ -68,7 +68,7 @@ impl Origins {
 impl FromStr for Origins {
     type Err = OriginError;
 
-    /// With spaces between them; an empty text is no origin at all.
+    /// Parses origins separated by white space. An empty text is the empty set.
     fn from_str(text: &str) -> Result<Self, OriginError> {
         Self::from_texts(text.split_whitespace())
     }

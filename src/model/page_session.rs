@@ -1,4 +1,4 @@
-//! Sign-ins at the account page: a cookie, and a token against forged requests.
+//! Sessions of the account page: the cookie's secret, and the token that protects forms (CSRF).
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, Digest, EmailAddress, Locale, Secret, row_id};
 
 row_id! {
-    /// Of a sign-in at the account page: it names the sign-in, and opens nothing.
+    /// Id of a page session. It names the session and grants nothing.
     PageSessionId
 }
 
-/// The secret in the account page's cookie: 256 random bits in base64url, 43 characters.
+/// Secret in the account page's cookie: 256 random bits in base64url, 43 characters.
 #[derive(Clone)]
 pub struct PageSessionSecret(Secret);
 
@@ -23,12 +23,12 @@ impl PageSessionSecret {
         Self(secret)
     }
 
-    /// What somebody sent as the cookie; `None` if no cookie of ours can be so.
+    /// Parses a cookie. `None` for a text that no cookie of this service can have.
     pub fn parse(text: &str) -> Option<Self> {
         decode(text).map(Self)
     }
 
-    /// As it stands in the cookie.
+    /// The secret in the cookie's form.
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.as_bytes())
     }
@@ -37,23 +37,23 @@ impl PageSessionSecret {
         self.0.digest()
     }
 
-    /// What every form of the account page carries: it follows from the cookie's secret, which
-    /// another site cannot read, and does not give it away.
+    /// Token in every form of the account page (CSRF token). It derives from the cookie's secret,
+    /// which another site cannot read, and does not reveal it.
     pub fn form_token(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.derived().as_bytes())
     }
 
-    /// Whether a form came from a page of this very sign-in. In constant time.
+    /// Whether a form came from a page of this session. Compares in constant time.
     pub fn has_form_token(&self, sent: &str) -> bool {
         decode(sent).is_some_and(|sent| sent.as_bytes().ct_eq(self.derived().as_bytes()).into())
     }
 
-    /// Proves that a text was kept for this very sign-in.
+    /// Message authentication code of a text that is stored for this session.
     pub fn mac_of(&self, text: &str) -> String {
         URL_SAFE_NO_PAD.encode(self.derived_for(text).as_bytes())
     }
 
-    /// Whether a text was kept for this very sign-in. In constant time.
+    /// Whether a text was stored for this session. Compares in constant time.
     pub fn has_mac_of(&self, text: &str, proof: &str) -> bool {
         let own = self.derived_for(text);
         decode(proof).is_some_and(|proof| proof.as_bytes().ct_eq(own.as_bytes()).into())
@@ -80,7 +80,7 @@ impl fmt::Debug for PageSessionSecret {
     }
 }
 
-/// Somebody who is signed in at the account page.
+/// Live session at the account page.
 #[derive(Clone, Debug)]
 pub struct PageSession {
     pub id: PageSessionId,
@@ -88,7 +88,7 @@ pub struct PageSession {
     pub account: AccountId,
     pub email: EmailAddress,
     pub locale: Option<Locale>,
-    /// The account's epoch, which is the session's own while it lives.
+    /// The account's epoch, which equals the session's epoch while the session lives.
     pub epoch: i64,
     pub idle_expires_at: Timestamp,
     pub expires_at: Timestamp,

@@ -1,14 +1,14 @@
-//! What people say about themselves: a name and a language.
+//! Profile: the name and the language that owners set themselves.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// What a person wants to be called; shown to that person only, always escaped.
+/// Name that a person wants to be called by. It is shown to that person only, and always escaped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name(String);
 
-/// Why a text is no name.
+/// Reason why a text is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NameError {
     #[error("a name has at most 100 characters")]
@@ -18,7 +18,7 @@ pub enum NameError {
 }
 
 impl NameError {
-    /// A stable code for programs.
+    /// Stable code for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::TooLong => "too-long",
@@ -28,7 +28,7 @@ impl NameError {
 }
 
 impl Name {
-    /// Surrounding white space goes; nothing left is no name.
+    /// Parses a name without surrounding white space. `None` if nothing is left.
     pub fn parse(text: &str) -> Result<Option<Self>, NameError> {
         let name = text.trim();
         if name.chars().count() > 100 {
@@ -40,7 +40,7 @@ impl Name {
         Ok((!name.is_empty()).then(|| Self(name.to_owned())))
     }
 
-    /// What was typed for a name, to be mended by whoever typed it: without what no name can hold.
+    /// The typed text without the characters that no name may have, for the person to correct.
     pub fn shown(typed: &str) -> String {
         typed.chars().filter(|c| !is_no_letter(*c)).collect()
     }
@@ -50,25 +50,25 @@ impl Name {
     }
 }
 
-/// Control characters, breaks of a line, and the marks that reorder one (UAX #9): a name shows as it
-/// is.
+/// Characters that no name may have: control characters, line breaks, and marks that reorder a line
+/// (UAX #9). So a name shows as it is.
 fn is_no_letter(c: char) -> bool {
     let reorders = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let breaks = matches!(c, '\u{2028}' | '\u{2029}');
     c.is_control() || reorders || breaks
 }
 
-/// A language tag of the form that BCP 47 (RFC 5646 §2.1) gives them, such as `de` or `en-GB`.
+/// Language tag by BCP 47 (RFC 5646 §2.1), such as `de` or `en-GB`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Locale(String);
 
-/// Why a text is no language tag.
+/// Reason why a text is no language tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a locale is a language tag such as de or en-GB")]
 pub struct LocaleError;
 
 impl LocaleError {
-    /// A stable code for programs.
+    /// Stable code for programs.
     pub const fn code(self) -> &'static str {
         "malformed"
     }

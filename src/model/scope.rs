@@ -6,17 +6,17 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A set of scope tokens; sorted, so that the same scope always prints the same.
+/// Set of scope tokens. Sorted, so that equal scopes print the same.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Scope(BTreeSet<String>);
 
-/// A character that RFC 6749 §3.3 does not allow in a scope token.
+/// Error: a character that RFC 6749 §3.3 does not allow in a scope token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("scope tokens are printable ASCII without space, \" and \\, with one space between them")]
 pub struct ScopeError;
 
 impl Scope {
-    /// No token at all: any live token has it.
+    /// Scope without tokens: any live token satisfies it.
     pub fn empty() -> Self {
         Self::default()
     }
@@ -25,17 +25,17 @@ impl Scope {
         self.0.is_empty()
     }
 
-    /// Whether every token of this scope is in `other`, too.
+    /// Whether `other` has every token of this scope.
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
 
-    /// What both have.
+    /// Tokens that both scopes have.
     pub fn intersection(&self, other: &Self) -> Self {
         Self(self.0.intersection(&other.0).cloned().collect())
     }
 
-    /// What the other has not.
+    /// Tokens that `other` does not have.
     pub fn without(&self, other: &Self) -> Self {
         Self(self.0.difference(&other.0).cloned().collect())
     }
@@ -65,8 +65,8 @@ impl Scope {
 impl FromStr for Scope {
     type Err = ScopeError;
 
-    /// `scope-token *( SP scope-token )`; an empty text is the empty scope, but nothing else is:
-    /// whoever asks for blanks did not mean to ask for no scope at all.
+    /// Parses `scope-token *( SP scope-token )`. Only an empty text is the empty scope; a text of
+    /// blanks is an error, since a client that sends blanks did not mean the empty scope.
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         let scope = Self::from_tokens(text.split(' ').filter(|token| !token.is_empty()))?;
         if scope.is_empty() && !text.is_empty() { Err(ScopeError) } else { Ok(scope) }

@@ -1,4 +1,4 @@
-//! Secrets and what is stored of them: digests, compared in constant time.
+//! Secrets, and the digests that are stored instead of them. Compared in constant time.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// 256 bits that only their bearer may know. Never printed; wiped when dropped.
+/// Secret of 256 bits that only its bearer may know. Never printed; wiped when dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<[u8; 32]>);
 
@@ -20,13 +20,13 @@ impl Secret {
         &self.0
     }
 
-    /// SHA-256 of the secret: what the database keeps of it.
+    /// SHA-256 digest of the secret, which the database holds.
     pub fn digest(&self) -> Digest {
         Digest::of(self.as_bytes())
     }
 
-    /// HMAC-SHA-256 keyed with `salt` over `label ‖ self`: a secret that follows from this one for
-    /// whoever holds both, and tells nothing of it to anybody else.
+    /// HMAC-SHA-256 keyed with `salt` over `label ‖ self`. A holder of salt and secret can derive
+    /// the result; without them, the result reveals nothing about the secret.
     pub fn derive(&self, salt: &[u8; 32], label: &[u8]) -> Self {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104 §2)")]
         let mut mac = Hmac::<Sha256>::new_from_slice(salt).expect("HMAC takes any key");
@@ -42,7 +42,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A SHA-256 digest of a secret with at least 128 random bits. Compared in constant time.
+/// SHA-256 digest of a secret with at least 128 random bits. Compared in constant time.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::model::{ClientId, Scope, UserAgent, row_id};
 
 row_id! {
-    /// Of a session; every token of the session carries it.
+    /// Id of a session. Every token of the session carries it.
     SessionId
 }
 
@@ -31,7 +31,7 @@ pub struct SessionSummary {
     pub expires_at: Timestamp,
     #[schema(value_type = Option<String>, required = true)]
     pub user_agent: Option<UserAgent>,
-    /// Whether its client is enabled; `None` if it is not one that the database knows.
+    /// Whether the client is enabled; `None` if the database does not have the client.
     #[serde(skip)]
     pub client_enabled: Option<bool>,
 }

@@ -1,15 +1,15 @@
-//! Access and refresh tokens: their spelling.
+//! Access and refresh tokens: their encoding.
 //!
-//! Opaque to clients. Inside, each says which session it is of, so that looking it up is one read
-//! by primary key, and carries a checksum, so that a damaged token is told from a forged one:
+//! Tokens are opaque to clients. Each token names its session, so that a look-up is one read by
+//! primary key. Each carries a checksum, which tells a damaged token from a forged one:
 //!
 //! ```text
 //! vat_ base64url( session id 16 ‖ secret 32 ‖ CRC-32 4 )
 //! vrt_ base64url( session id 16 ‖ secret 32 ‖ CRC-32 4 ‖ tag 16 )
 //! ```
 //!
-//! The checksum covers everything else, the prefix too. The prefixes let secret scanners find
-//! tokens that leaked.
+//! The checksum covers everything else, including the prefix. The prefixes let secret scanners find
+//! leaked tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,13 +23,13 @@ const REFRESH_PREFIX: &str = "vrt_";
 const ACCESS_BYTES: usize = 16 + 32 + 4;
 const REFRESH_BYTES: usize = ACCESS_BYTES + 16;
 
-/// Not a token that this service has spelled; it may once have been one, and was damaged.
+/// Text that is no token of this service, or a damaged one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the token is damaged, or none of this service")]
 pub struct TokenError;
 
-/// Proof that a refresh token, however old, was issued for its session: 128 random bits, the same
-/// in all refresh tokens of the session.
+/// Proof that a refresh token of any age was issued for its session: 128 random bits, the same in
+/// all refresh tokens of the session.
 #[derive(Clone, Copy)]
 pub struct SessionTag([u8; 16]);
 
@@ -49,14 +49,14 @@ impl fmt::Debug for SessionTag {
     }
 }
 
-/// An access token (RFC 6749 §1.4).
+/// Access token (RFC 6749 §1.4).
 #[derive(Clone, Debug)]
 pub struct AccessToken {
     pub session: SessionId,
     pub secret: Secret,
 }
 
-/// A refresh token (RFC 6749 §1.5).
+/// Refresh token (RFC 6749 §1.5).
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     pub session: SessionId,
@@ -71,7 +71,7 @@ impl AccessToken {
         Ok(Self { session, secret })
     }
 
-    /// As it is handed to the client.
+    /// The token as the client gets it.
     pub fn reveal(&self) -> String {
         let sealed = seal(self.session, &self.secret, ACCESS_PREFIX, &[]);
         format!("{ACCESS_PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed))
@@ -86,7 +86,7 @@ impl RefreshToken {
         Ok(Self { session, secret, tag: SessionTag(tag) })
     }
 
-    /// As it is handed to the client.
+    /// The token as the client gets it.
     pub fn reveal(&self) -> String {
         let mut sealed = seal(self.session, &self.secret, REFRESH_PREFIX, &self.tag.0).to_vec();
         sealed.extend_from_slice(&self.tag.0);
@@ -94,12 +94,12 @@ impl RefreshToken {
     }
 }
 
-/// Whether the text begins as access tokens do, whatever comes then.
+/// Whether the text has the prefix of access tokens.
 pub fn is_like_access_token(text: &str) -> bool {
     text.starts_with(ACCESS_PREFIX)
 }
 
-/// Whether the text begins as refresh tokens do, whatever comes then.
+/// Whether the text has the prefix of refresh tokens.
 pub fn is_like_refresh_token(text: &str) -> bool {
     text.starts_with(REFRESH_PREFIX)
 }

@@ -1,11 +1,11 @@
-//! Domain names as people write them: U-labels (RFC 5890 §2.3.2.1), where they are safe to show.
+//! Domain names in Unicode (U-labels, RFC 5890 §2.3.2.1), where they are safe to show.
 //!
-//! A name is shown in Unicode only if its letters cannot be taken for those of another script. The
-//! rule is narrower than that of browsers (UTS #39 §5.2): other names stay A-labels. Names of one
-//! script that resemble each other (ö and ő, 0 and o, 未 and 末) are shown.
+//! A name is shown in Unicode only if its letters cannot be mistaken for letters of another script.
+//! This rule is narrower than the rule of browsers (UTS #39 §5.2); other names stay A-labels. Names
+//! of one script that resemble each other (ö and ő, 0 and o, 未 and 末) are shown.
 
-/// The domain in Unicode; `None` if it is ASCII anyway, or not one that UTS #46 can decode and encode
-/// to the same again.
+/// Decodes the domain to Unicode. `None` if the domain is ASCII, or if UTS #46 does not encode the
+/// result to the same domain again.
 pub(super) fn decoded(domain: &str) -> Option<String> {
     if !domain.split('.').any(|label| label.starts_with("xn--")) {
         return None;
@@ -15,19 +15,19 @@ pub(super) fn decoded(domain: &str) -> Option<String> {
     (valid.is_ok() && is_same).then_some(unicode)
 }
 
-/// The same, if every label of it is safe to show.
+/// Decodes the domain to Unicode, if each of its labels is safe to show.
 pub(super) fn shown(domain: &str) -> Option<String> {
     let unicode = decoded(domain)?;
     let top = unicode.rsplit('.').next().unwrap_or_default();
     unicode.split('.').all(|label| label.is_ascii() || is_safe(label, top)).then_some(unicode)
 }
 
-/// What a label is written in.
+/// Script of a character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Script {
-    /// Digits and the hyphen, which go with every script.
+    /// Digits and the hyphen, which fit every script.
     Common,
-    /// ASCII, and letters of European languages that are not mistaken for others.
+    /// ASCII letters, and letters of European languages that resemble no other letters.
     Latin,
     Greek,
     Cyrillic,
@@ -39,7 +39,7 @@ enum Script {
 }
 
 impl Script {
-    /// Chinese characters and kana, which Japanese writes together.
+    /// Chinese characters and kana, which Japanese mixes.
     fn is_japanese(self) -> bool {
         matches!(self, Self::Hiragana | Self::Katakana | Self::Han)
     }
@@ -78,8 +78,9 @@ const UNLIKE_LATIN: &str = "δζθλξφψ джийлфэяљњ";
 const ALIKE_IN_JAPANESE: &str =
     "へヘべベぺペりリ ニ二ハ八ロ口カ力エ工タ夕ト卜チ千ミ三セ七オ才ヌ又ー一ノ";
 
-/// One script, but for digits and the hyphen, and nothing that looks like a word of another. Greek and
-/// Cyrillic labels are shown only below a top-level domain of their own script.
+/// Whether a label is safe to show: one script besides digits and the hyphen, and no likeness to a
+/// word of another script. Greek and Cyrillic labels are shown only below a top-level domain of
+/// their own script.
 fn is_safe(label: &str, top: &str) -> bool {
     let scripts: Vec<_> =
         label.chars().map(script_of).filter(|script| *script != Script::Common).collect();

@@ -1,26 +1,26 @@
-//! From what browser a request came, in words that a person recognises.
+//! User agents: the browser of a request, described in words that a person recognises.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// The longest `User-Agent` kept, in characters.
+/// Longest `User-Agent` that is kept, in characters.
 const MAX_LENGTH: usize = 256;
 
-/// A `User-Agent` header (RFC 9110 §10.1.5), cut to 256 printable characters.
+/// `User-Agent` header (RFC 9110 §10.1.5), cut to 256 printable characters.
 ///
-/// Anybody can send anything in it. In letters and on pages only [`UserAgent::describe`] is shown,
-/// which can say nothing but names from its own list.
+/// The client can send any text in it. Letters and pages show only [`UserAgent::describe`], which
+/// returns only names from its own list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserAgent(String);
 
-/// What would end or reorder a line (UAX #9) wherever this is shown.
+/// Characters that would end or reorder a line (UAX #9) where the text is shown.
 fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl UserAgent {
-    /// `None` where nothing printable is left.
+    /// `None` if nothing printable is left.
     pub fn parse(header: &str) -> Option<Self> {
         let kept: String =
             header.chars().filter(|c| !is_unprintable(*c)).take(MAX_LENGTH).collect::<String>();
@@ -32,9 +32,10 @@ impl UserAgent {
         &self.0
     }
 
-    /// Such as `Firefox (Linux)`, the same in every language; `None` for programs that are no browser known here.
+    /// Browser and system, such as `Firefox (Linux)`, the same in every language. `None` for a
+    /// program that is not in the list.
     ///
-    /// The order matters: browsers carry the names of those that they want to be taken for.
+    /// The order matters: browsers also carry the names of other browsers that they imitate.
     pub fn describe(&self) -> Option<String> {
         const BROWSERS: [(&str, &str); 10] = [
             ("Edg", "Edge"),

@@ -1,9 +1,9 @@
-//! The common and breached passwords that are compiled in, as a table of hashes.
+//! Blocklist of common and breached passwords, compiled in as a table of hashes.
 //!
-//! `examples/blocklist.rs` makes the table from lists, and `blocklist/README.md` says from which ones. It
-//! holds 48 bits of a hash of each entry, sorted, so that a look-up is a binary search in the
-//! program's own read-only memory. An entry is hashed as [`fold`] leaves it, and so is what is
-//! looked up: case, accents and the usual substitutions make no difference.
+//! `examples/blocklist.rs` makes the table from lists; `blocklist/README.md` names the lists. The
+//! table holds 48 bits of a hash of each entry, sorted. So a look-up is a binary search in the
+//! program's own read-only memory. Entries and looked-up texts are hashed after [`fold`], so case,
+//! accents and the usual substitutions make no difference.
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,14 @@ type Row = [u8; 6];
 
 static TABLE: &[u8] = include_bytes!("../../../blocklist/common-passwords.bin");
 
-/// The longest entry, in characters.
+/// Longest entry, in characters.
 const MAX_ENTRY_LENGTH: usize = 32;
 
-/// The table of all `entries`, for `blocklist/common-passwords.bin`.
+/// Builds the table of `entries` for `blocklist/common-passwords.bin`. It leaves out:
 ///
-/// What is not ASCII is left out: in the lists that is text which some program has garbled. So is one
-/// character repeated, which is refused as such, and only where every keyboard has it.
+/// - entries beyond ASCII: in the lists, they are text that some program has garbled;
+/// - one character repeated: the policy refuses it as a pattern, if every keyboard has the
+///   character.
 pub fn blocklist_table<'a>(entries: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let is_text = |entry: &&str| entry.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     let fits = |entry: &&str| (1..=MAX_ENTRY_LENGTH).contains(&entry.len());
@@ -36,7 +37,7 @@ pub(super) fn holds(folded: &[char]) -> bool {
     entries_at(folded).last() == Some(folded.len())
 }
 
-/// The lengths of the entries that a folded text begins with, shortest first.
+/// Lengths of the entries that a folded text begins with, shortest first.
 pub(super) fn entries_at(folded: &[char]) -> impl Iterator<Item = usize> {
     let hashes = folded.iter().take(MAX_ENTRY_LENGTH).scan(Hash::EMPTY, |hash, c| {
         *hash = hash.then(*c);
@@ -47,8 +48,8 @@ pub(super) fn entries_at(folded: &[char]) -> impl Iterator<Item = usize> {
     (1..).zip(hashes).filter(move |(_, hash)| is_entry(*hash)).map(|(length, _)| length)
 }
 
-/// A character as it is compared: lower case, without accents, and the same for all that people put
-/// in each other's place, as in `p@$$w0rd`.
+/// Folds a character for comparison: lower case, without accents, and equal for characters that
+/// people substitute for each other, as in `p@$$w0rd`.
 pub(super) fn fold(c: char) -> char {
     let plain = std::iter::once(c).nfkd().next().unwrap_or(c);
     match lower(plain) {
@@ -65,13 +66,13 @@ pub(super) fn fold(c: char) -> char {
     }
 }
 
-/// One character for one: where lower case is more, its first.
+/// Lower case, one character for one: the first, where lower case has several.
 pub(super) fn lower(c: char) -> char {
     c.to_lowercase().next().unwrap_or(c)
 }
 
-/// FNV-1a over characters, finished as SplitMix64 does. It spreads entries evenly; there is nothing
-/// to gain by finding two texts of one hash.
+/// FNV-1a over characters, with the final mix of SplitMix64. It spreads entries evenly. It need not
+/// resist collisions: two texts with one hash are of no use to an attacker.
 #[derive(Clone, Copy)]
 struct Hash(u64);
 

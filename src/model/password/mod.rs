@@ -1,4 +1,4 @@
-//! Passwords: any at sign-in, judged ones where one is set.
+//! Passwords: typed ones at sign-in, and new ones that have passed the policy.
 
 mod blocklist;
 mod strength;
@@ -14,16 +14,17 @@ use crate::model::{Account, EmailAddress, Name};
 
 pub use self::blocklist::blocklist_table;
 
-/// The longest password taken, in code points; NIST SP 800-63B-4 §3.1.1.2 asks for 64 at least.
+/// Longest password that is accepted, in code points. NIST SP 800-63B-4 §3.1.1.2 requires at least
+/// 64.
 const MAX_LENGTH: usize = 512;
 
-/// A password as somebody typed it, in Unicode normalization form C, so that two keyboards that
-/// compose letters differently type the same one (R21). Never printed; wiped when dropped.
+/// Typed password in Unicode normalization form C, so that two keyboards that compose letters
+/// differently type the same password (R21). Never printed; wiped when dropped.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Normalizes what was typed. Nothing is trimmed, folded or cut off.
+    /// Normalizes the typed text. Nothing is trimmed, folded or cut off.
     pub fn new(typed: &str) -> Self {
         Self(Zeroizing::new(typed.nfc().collect()))
     }
@@ -33,7 +34,7 @@ impl Password {
         self.0.as_bytes()
     }
 
-    /// Counted in code points (NIST SP 800-63B-4 §3.1.1.2).
+    /// Length in code points (NIST SP 800-63B-4 §3.1.1.2).
     fn length(&self) -> usize {
         self.0.chars().count()
     }
@@ -45,7 +46,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A password that somebody may set: it has passed a [`PasswordPolicy`].
+/// Password that may be set: it has passed a [`PasswordPolicy`].
 #[derive(Clone, Debug)]
 pub struct NewPassword(Password);
 
@@ -55,7 +56,8 @@ impl NewPassword {
     }
 }
 
-/// Whose a password is to be, as far as that is known. What somebody is called is guessed first.
+/// Personal data of the password's owner, as far as it is known. Guessers try names and addresses
+/// first.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct PersonalData<'a> {
     pub email: Option<&'a EmailAddress>,
@@ -68,14 +70,14 @@ impl<'a> PersonalData<'a> {
     }
 }
 
-/// What a new password is judged by: the input alone, before anything is looked up.
+/// Rules for new passwords. They need only the input, and no look-up.
 #[derive(Clone, Debug)]
 pub struct PasswordPolicy {
     min_length: usize,
     service: String,
 }
 
-/// Why a password may not be set.
+/// Reason why a password may not be set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PasswordError {
     #[error("a password has at least {min_length} characters")]
@@ -104,10 +106,10 @@ pub enum PasswordError {
 }
 
 impl PasswordError {
-    /// In characters; for whoever puts it into words.
+    /// Limit in characters, for texts that tell it.
     pub const MAX_LENGTH: usize = MAX_LENGTH;
 
-    /// A stable code for programs.
+    /// Stable code for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::TooShort { .. } => "too-short",
@@ -121,8 +123,8 @@ impl PasswordError {
         }
     }
 
-    /// What to do instead, where a better password is asked for (NIST SP 800-63B-4 §3.1.1.2). It is
-    /// advice and no password: one that is shown as an example is the next on the list.
+    /// Advice for a better password, where the policy asks for one (NIST SP 800-63B-4 §3.1.1.2).
+    /// The advice contains no example: an example password would soon be on the blocklist.
     pub const fn suggestion(self) -> Option<&'static str> {
         match self {
             Self::TooLong | Self::Nul => None,
@@ -140,18 +142,18 @@ impl PasswordError {
 }
 
 impl PasswordPolicy {
-    /// `min_length` in code points; `service` is the name that people know the service by.
+    /// `min_length` is in code points; `service` is the name that people know the service by.
     pub fn new(min_length: usize, service: impl Into<String>) -> Self {
         Self { min_length, service: service.into() }
     }
 
-    /// In code points.
+    /// Shortest password, in code points.
     pub const fn min_length(&self) -> usize {
         self.min_length
     }
 
-    /// Judges what was typed as the new password of `owner`. There are no composition rules (NIST SP
-    /// 800-63B-4 §3.1.1.2).
+    /// Checks a typed password as the new password of `owner`. There are no composition rules (NIST
+    /// SP 800-63B-4 §3.1.1.2).
     pub fn judge(
         &self,
         typed: &str,
@@ -188,7 +190,8 @@ impl PasswordPolicy {
     }
 }
 
-/// A text and the words in it, folded, longest first. Words of one or two letters are in everything.
+/// A text and its words, folded, longest first, without words of one or two letters, which occur
+/// everywhere.
 fn words_of(text: &str) -> Vec<Vec<char>> {
     let parts = text.split(|c: char| !c.is_alphanumeric());
     let all = std::iter::once(text).chain(parts).map(|word| word.chars().map(fold).collect());
@@ -198,8 +201,8 @@ fn words_of(text: &str) -> Vec<Vec<char>> {
     words
 }
 
-/// The address, what stands before the @, and the words on both sides of it, but for the last:
-/// everybody's ends in one such as org.
+/// The address, its local part, and the words on both sides of the `@`, without the top-level
+/// domain, which most addresses share.
 fn words_of_address(email: &EmailAddress) -> Vec<Vec<char>> {
     let whole = email.as_str();
     let (local, domain) = whole.split_once('@').unwrap_or((whole, ""));
@@ -208,7 +211,7 @@ fn words_of_address(email: &EmailAddress) -> Vec<Vec<char>> {
     std::iter::once(whole.chars().map(fold).collect()).chain(parts).collect()
 }
 
-/// Whether little is left when all `words` are taken out, and less than was taken.
+/// Whether a few characters are left when all `words` are removed, and fewer than were removed.
 fn is_little_more_than(password: &[char], words: &[Vec<char>]) -> bool {
     let mut left = Zeroizing::new(password.to_vec());
     for word in words {

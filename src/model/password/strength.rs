@@ -1,29 +1,33 @@
-//! Which passwords are guessed first: those on the blocklist, and those that are made of an entry of it
-//! and little else.
+//! Password strength: finds passwords on the blocklist, and passwords made of one entry and little
+//! else.
 //!
-//! NIST SP 800-63B-4 §3.1.1.2 has the whole password compared, and not words that happen to be in it.
-//! So every character has to be accounted for before one is refused. What counts as accounted for is
-//! what programs that guess try after the bare list: repetitions, what the owner is called, rows of the
-//! keyboard, and digits and signs around it all.
+//! NIST SP 800-63B-4 §3.1.1.2 compares the whole password with the list, not words inside it. So a
+//! password is refused only if every character is accounted for. The check accounts for the
+//! variations that guessing programs try after the bare list:
+//!
+//! - repetitions;
+//! - the owner's names;
+//! - rows of the keyboard;
+//! - digits and signs around the entry.
 
 use zeroize::Zeroizing;
 
 use super::blocklist::{entries_at, fold, holds, lower};
 
-/// This many characters are more than a little.
+/// A remainder of this many characters is too long to guess.
 pub(super) const REMAINDER_LIMIT: usize = 8;
 
-/// How many entries make one guess. Two would be too many guesses to try, and are what honest people
-/// put together.
+/// Number of entries in one guess. Two entries would be too many guesses to try, and honest people
+/// do combine two.
 const MAX_ENTRIES: usize = 1;
 
-/// Shorter ones are part of everything.
+/// Shortest entry with a letter that counts. Shorter ones are part of every text.
 const MIN_ENTRY_LENGTH: usize = 3;
 
-/// In characters.
+/// Shortest row, in characters.
 const MIN_ROW_LENGTH: usize = 3;
 
-/// What people type along, in either direction.
+/// Rows that people type along, in either direction.
 const KEYBOARD_ROWS: [&str; 23] = [
     "01234567890",
     "abcdefghijklmnopqrstuvwxyz",
@@ -53,16 +57,16 @@ const KEYBOARD_ROWS: [&str; 23] = [
     "q1w2e3r4t5y6u7i8o9p0",
 ];
 
-/// How a password is guessed.
+/// Reason why a password is guessable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Weakness {
-    /// By the list.
+    /// It is an entry, or an entry and little else.
     Listed,
-    /// By rows of the keyboard and repetitions alone.
+    /// It consists of rows of the keyboard and repetitions alone.
     Pattern,
 }
 
-/// A text, character by character, as it was typed (but for case) and as it is looked up.
+/// Text as lists of characters: as typed, in lower case, and as looked up.
 pub(super) struct FoldedText {
     typed: Zeroizing<Vec<char>>,
     folded: Zeroizing<Vec<char>>,
@@ -87,8 +91,8 @@ impl FoldedText {
         Self::of(self.typed.iter().copied().filter(is_kept).collect())
     }
 
-    /// What a text of repetitions repeats, the last time perhaps in part. Only of characters that
-    /// every keyboard has: there are too many others to go through.
+    /// The unit that a text repeats; the last repetition may be partial. Only for characters that
+    /// every keyboard has: there are too many others to try.
     fn unit(&self) -> Option<Self> {
         let typed = &self.typed;
         let repeats = |length: &usize| typed[*length..] == typed[..typed.len() - length];
@@ -97,8 +101,8 @@ impl FoldedText {
     }
 }
 
-/// How `text` is guessed, if it is, at any length that a password may have. `words`, folded, are what
-/// its owner is called, and go with any entry.
+/// Weakness of `text`, at any length that a password may have. `words` are the folded names of its
+/// owner, and combine with any entry.
 pub(super) fn weakness(text: &FoldedText, words: &[Vec<char>]) -> Option<Weakness> {
     if holds(&text.folded) {
         return Some(Weakness::Listed);
@@ -117,11 +121,12 @@ pub(super) fn weakness(text: &FoldedText, words: &[Vec<char>]) -> Option<Weaknes
     })
 }
 
-/// Accounts for every character, by the fewest that are neither of an entry nor of a row.
+/// Accounts for every character, with the fewest characters that belong to neither an entry nor a
+/// row.
 fn cover(text: &FoldedText, words: &[Vec<char>]) -> Option<Weakness> {
     let end = text.typed.len();
     let little = REMAINDER_LIMIT.min(end / 2 + 1);
-    // for each place, by the number of entries before it: how many other characters are there
+    // for each position and number of entries before it: the fewest other characters
     let mut left = vec![[little; MAX_ENTRIES + 1]; end + 1];
     left[0][0] = 0;
     for at in 0..end {
@@ -131,7 +136,7 @@ fn cover(text: &FoldedText, words: &[Vec<char>]) -> Option<Weakness> {
         }
         let (typed, folded) = (&text.typed[at..], &text.folded[at..]);
         let loose = usize::from(!typed[0].is_alphabetic());
-        // a row is as good as one character, and may end early where something else begins
+        // a row counts as one character, and may end early where another part begins
         for length in (1..=loose).chain(MIN_ROW_LENGTH..=row_at(typed)) {
             for (used, others) in here.iter().enumerate() {
                 let there = &mut left[at + length][used];
@@ -147,7 +152,7 @@ fn cover(text: &FoldedText, words: &[Vec<char>]) -> Option<Weakness> {
         let listed = entries_at(folded).filter(is_long).map(|length| (length, 1));
         for (length, entries) in listed.chain(own.map(|length| (length, 0))) {
             let part = &folded[..length];
-            // a run of one character is as good as a row, and would take long to try in all ways
+            // a run of one character counts as a row; trying all its divisions would take long
             let is_run = part.iter().all(|c| *c == part[0]);
             let most = if is_run { 1 } else { end };
             let times = folded.chunks_exact(length).take(most).take_while(|next| *next == part);
@@ -167,7 +172,7 @@ fn cover(text: &FoldedText, words: &[Vec<char>]) -> Option<Weakness> {
     }
 }
 
-/// How far a text goes along a row, or stays where it is.
+/// Length of the row, or of the run of one character, that a text begins with.
 fn row_at(typed: &[char]) -> usize {
     let along = |row: &mut dyn Iterator<Item = char>| {
         typed.iter().zip(row).take_while(|(typed, next)| **typed == *next).count()
@@ -256,7 +261,7 @@ mod tests {
         }
     }
 
-    /// Repeats `unit` to exactly `length` characters, the last time perhaps in part.
+    /// Repeats `unit` to exactly `length` characters; the last repetition may be partial.
     fn periodic(unit: &str, length: usize) -> String {
         unit.chars().cycle().take(length).collect()
     }
@@ -306,8 +311,8 @@ mod tests {
         }
     }
 
-    /// Every phrase of three of these words, joined in four ways: none of them may be refused, for
-    /// each is one of thousands.
+    /// Every phrase of three of these words, joined in four ways, must be accepted, for each is one
+    /// of thousands.
     #[test]
     fn r40_no_honest_passphrase_is_taken_for_a_guess() {
         // common words on purpose, most of them on the list by themselves
@@ -329,7 +334,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// What a password manager makes.
+        /// Passwords of a password manager.
         #[test]
         fn r40_nothing_random_is_taken_for_a_guess(typed in "[a-zA-Z0-9]{14,80}|[ -~]{14,80}|[ -~]{200,512}") {
             proptest::prop_assert_eq!(guessed(&typed), None);
