@@ -1,5 +1,6 @@
 # The service as an image: the program and the C library it is linked with, and neither shell nor package
-# manager beside them. docs/operating.md says how to run it, docs/decisions/0025-the-image.md why it is so.
+# manager beside them. docs/operating/containers.md says how to run it, docs/decisions/0025-the-image.md gives the
+# reasons.
 #
 # Both bases are of one Debian release, since the program is linked with the first one's C library and runs
 # with the second one's. To build the same image twice, give both with their digests (NAME@sha256:…).
