@@ -1,9 +1,10 @@
-# The service as an image: the program and the C library it is linked with, and neither shell nor package
-# manager beside them. docs/operating/containers.md says how to run it, docs/decisions/0025-the-image.md gives the
-# reasons.
+# Image of the service: the program and the C library that it links, without a shell and a package
+# manager. docs/operating/containers.md says how to run it, and docs/decisions/0025-the-image.md
+# gives the reasons.
 #
-# Both bases are of one Debian release, since the program is linked with the first one's C library and runs
-# with the second one's. To build the same image twice, give both with their digests (NAME@sha256:…).
+# Both bases must be of one Debian release: the program links the C library of the first one, and
+# runs with the C library of the second one. For a reproducible image, pass both with their digests
+# (NAME@sha256:…).
 ARG BUILD_BASE=docker.io/library/rust:1.95.0-trixie
 ARG BASE=gcr.io/distroless/cc-debian13:nonroot
 
@@ -11,7 +12,7 @@ FROM ${BUILD_BASE} AS build
 WORKDIR /build
 
 # The dependencies first, in a layer that changes only with them. (The manifest names benchmarks and
-# an example; nothing of them goes into the program.)
+# an example; the program contains nothing of them.)
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src benches/overload benches/ratios examples \
  && echo 'fn main() {}' > src/main.rs \
@@ -30,14 +31,14 @@ COPY schemas schemas
 COPY templates templates
 COPY build.rs ./
 COPY src src
-# The copies may be older than what was built above, and cargo goes by age.
+# The copies may be older than the build above, and cargo compares times.
 RUN touch src/main.rs src/lib.rs \
  && cargo build --release --locked --bin vestibule \
  && mkdir /data
 
 FROM ${BASE}
 ARG VERSION=0.1.0
-# Where this copy of the sources comes from; whoever publishes the image says so.
+# Origin of the sources; the publisher of the image sets these.
 ARG SOURCE
 ARG REVISION
 LABEL org.opencontainers.image.title="Vestibule" \
@@ -48,11 +49,13 @@ LABEL org.opencontainers.image.title="Vestibule" \
       org.opencontainers.image.revision="${REVISION}"
 
 COPY --from=build /build/target/release/vestibule /usr/local/bin/vestibule
-# A new volume takes its owner from here. What the service writes into it is for its owner alone.
+# A new volume takes its owner from this folder. Files of the service are readable by their owner
+# only.
 COPY --from=build --chown=65532:65532 /data /data
 
 USER 65532:65532
-# By default the database is at data/vestibule.db, and letters in files go to data/mail.
+# By default the database is data/vestibule.db, and the transport `file` writes letters to
+# data/mail.
 WORKDIR /
 VOLUME /data
 ENV ROCKET_PROFILE=release \
