@@ -20,7 +20,7 @@ pub struct Panel<'a> {
 pub struct Axis {
     pub from: f64,
     pub to: f64,
-    /// The part that it is about.
+    /// Shaded part of the axis, which the measurement is about.
     pub shaded: (f64, f64),
     pub marks: Vec<(f64, String)>,
 }

@@ -1,8 +1,8 @@
-//! What the pieces cost that every request is made of: `cargo bench --bench pieces`.
+//! Benchmarks of the pieces of a request: `cargo bench --bench pieces`.
 //!
-//! They are measured by themselves, in this process and without a network, with the settings of
-//! production. So a piece that got slower is seen here before it is seen in the ratios of
-//! benches/ratios, and the ratios can be taken apart.
+//! Each piece is measured by itself, in this process and without a network, with the settings of
+//! production. So a slower piece shows here before it shows in the ratios of benches/ratios, and
+//! the ratios can be explained by their pieces.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run says so")]
 
@@ -32,25 +32,25 @@ use vestibule::web::views::links::Activate;
 use vestibule::web::{Form, OAUTH_FIELDS, Pages};
 
 const EMAIL: &str = "ada.lovelace@example.org";
-/// A token counts as verified no longer than that while nobody asks about others.
+/// Lifetime of a cached token while no check for external writes runs.
 const VERIFIED: Duration = Duration::from_secs(1);
-/// As much of a form as is read.
+/// Largest form that is read, in bytes.
 const LARGEST_FORM: usize = 32 * 1_024;
 
 criterion_main!(pieces);
 criterion_group!(pieces, bearer, form, password, hashing, rendering);
 
-/// As they are where nobody changes them.
+/// The default settings.
 fn settings() -> Settings {
     let figment = Figment::from(rocket::Config::debug_default()).select("debug");
     Settings::read(&config::defaults(figment)).unwrap()
 }
 
-/// Whether an access token is live: asked by every request to a protected resource, and so the most
-/// frequent thing that the service does.
+/// Check of an access token. Every request to a protected resource needs it, so it is the most
+/// frequent work of the service.
 fn bearer(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    // the clock goes on for a second with each look-up
+    // the clock advances by a second with each look-up
     let lives_long = "[default.vestibule.tokens]\naccess_ttl = \"10d\"";
     let app = runtime.block_on(TestApp::configured(lives_long));
     let ada = runtime.block_on(app.signed_in(EMAIL));
@@ -61,24 +61,24 @@ fn bearer(criterion: &mut Criterion) {
     let stored = parsed.secret.digest();
 
     let mut group = criterion.benchmark_group("bearer");
-    // Spelling and checksum: what is no token costs nobody a look-up.
+    // Form and checksum: a text that is no token costs no look-up.
     group.bench_function("parse", |b| b.iter(|| AccessToken::parse(black_box(token))));
-    // SHA-256 of the secret, and the comparison with what is stored, in constant time.
+    // SHA-256 of the secret, and the comparison with the stored digest, in constant time.
     group.bench_function("compare", |b| b.iter(|| black_box(&parsed).secret.digest() == stored));
-    // With the token among those that were verified lately, as it mostly is.
+    // With the token in the token cache, the usual case.
     group.bench_function("remembered", |b| {
         b.to_async(&runtime).iter(async || {
             oauth.protect(PresentedToken::Token(black_box(token)), &needed).await.unwrap();
         });
     });
-    // With a read of the database, and a question beside it whether others have written.
+    // With a read of the database, and a check for external writes beside it.
     group.bench_function("looked up", |b| {
         b.to_async(&runtime).iter(async || {
             app.advance(VERIFIED);
             oauth.protect(PresentedToken::Token(black_box(token)), &needed).await.unwrap();
         });
     });
-    // All that is around it, but for the network: what a goal per request has to be met with.
+    // A whole request without the network. A goal per request has to be met with this.
     group.bench_function("GET v1 me", |b| {
         b.to_async(&runtime).iter(async || {
             assert_eq!(ada.get("/v1/me").dispatch().await.status(), Status::Ok);
@@ -86,8 +86,8 @@ fn bearer(criterion: &mut Criterion) {
     });
 }
 
-/// The form of the token endpoint, read strictly (docs/decisions/0015): before anything is known of
-/// who sends it, and therefore before any limit.
+/// The form of the token endpoint, parsed strictly (docs/decisions/0015). Parsing comes before the
+/// sender is known, and therefore before any limit.
 fn form(criterion: &mut Criterion) {
     let ordinary = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "password")
@@ -99,18 +99,18 @@ fn form(criterion: &mut Criterion) {
     let largest = "x=%41&".repeat(LARGEST_FORM / 6);
 
     let mut group = criterion.benchmark_group("form");
-    // What signing in sends.
+    // The form of a sign-in.
     group.bench_function("password grant", |b| {
         b.iter(|| Form::parse(black_box(ordinary.as_bytes()), &OAUTH_FIELDS).unwrap());
     });
-    // As much as a stranger can have parsed, in fields that nobody knows.
+    // The largest form that a stranger can have parsed, in unknown fields.
     group.bench_function("32 KiB", |b| {
         b.iter(|| Form::parse(black_box(largest.as_bytes()), &OAUTH_FIELDS).unwrap());
     });
 }
 
-/// Whether a new password is one that would be guessed, by the list that is compiled in and by whose
-/// it is: without an account, and so within reach of everybody who signs up.
+/// Check of a new password against the compiled-in blocklist and the owner's data. It needs no
+/// account, so any sign-up can cause it.
 fn password(criterion: &mut Criterion) {
     let settings = settings();
     let policy = PasswordPolicy::new(settings.password.min_length, &settings.name);
@@ -123,7 +123,7 @@ fn password(criterion: &mut Criterion) {
         ("good", PASSWORD, true),
         // An entry of the list twice, found behind its substitutions.
         ("listed", "P4$$w0rdP4$$w0rd", false),
-        // As much as is judged at all.
+        // The longest password that is checked.
         ("512 characters", &longest, true),
     ] {
         assert_eq!(policy.judge(typed, owner).is_ok(), is_good, "{name}");
@@ -131,7 +131,8 @@ fn password(criterion: &mut Criterion) {
     }
 }
 
-/// Argon2id: what bounds sign-ins and sign-ups, by intent. With the way to a slot's thread and back.
+/// Argon2id, which bounds sign-ins and sign-ups on purpose. Includes the way to a slot's thread and
+/// back.
 fn hashing(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let costs = settings().hashing;
@@ -149,12 +150,12 @@ fn hashing(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("hashing");
     group.sample_size(20);
-    // Where a password is set.
+    // Setting a password.
     group.bench_function("hash", |b| {
         b.to_async(&runtime)
             .iter(async || hasher.hash(password, Purpose::SignUp, network).await.unwrap());
     });
-    // Where somebody signs in.
+    // Signing in.
     group.bench_function("verify", |b| {
         b.to_async(&runtime).iter(async || {
             let verdict = hasher.verify(password, &stored, Purpose::SignIn, network).await.unwrap();
@@ -163,7 +164,7 @@ fn hashing(criterion: &mut Criterion) {
     });
 }
 
-/// Templates and their words: every page, and every letter, of which a flood of sign-ups makes many.
+/// Templates with their messages: a page and a letter. A flood of sign-ups renders many letters.
 fn rendering(criterion: &mut Criterion) {
     let settings = settings();
     let messages = Messages::load(None, "en").unwrap();

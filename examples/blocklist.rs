@@ -1,4 +1,4 @@
-//! Makes `blocklist/common-passwords.bin` from lists of passwords, one a line:
+//! Builds `blocklist/common-passwords.bin` from lists of passwords, one per line:
 //!
 //! ```sh
 //! cargo run --example blocklist -- LIST... > new.bin && mv new.bin blocklist/common-passwords.bin

@@ -1,8 +1,9 @@
-//! A Rocket application of its own that mounts Vestibule and keeps notes for people who are signed
-//! in: `cargo run --example notes`.
+//! Example of a Rocket application that mounts Vestibule and keeps notes of signed-in people:
+//! `cargo run --example notes`.
 //!
-//! What it takes is the stage, a scope, and the guard on each route. The client that asks for that
-//! scope is registered in the settings; here that is done below, for want of a `Rocket.toml`.
+//! An application needs the stage, a scope, and the guard on each route. The client that requests
+//! the scope is registered in the settings; this example has no `Rocket.toml` and registers it
+//! below.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,14 +14,14 @@ use rocket::{Build, Rocket, State, get, launch, post, routes};
 use vestibule::model::AccountId;
 use vestibule::web::{Bearer, RequiredScope};
 
-/// Reading and writing notes.
+/// Scope for reading and writing notes.
 struct UseNotes;
 
 impl RequiredScope for UseNotes {
     const SCOPE: &'static str = "notes";
 }
 
-/// Everybody's notes.
+/// Notes of all accounts.
 #[derive(Default)]
 struct Notes(Mutex<HashMap<AccountId, Vec<String>>>);
 

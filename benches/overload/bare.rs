@@ -1,4 +1,4 @@
-//! What the processors can hash where nothing else is done.
+//! Bare Argon2id: the hashing rate of the processors without other work.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
-/// Hashes a second with the parameters of production on all cores, each with memory of its own.
+/// Hashes per second with the parameters of production on all cores, each core with its own memory.
 pub fn argon2id(lasts: Duration) -> f64 {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let done = AtomicU64::new(0);

@@ -15,20 +15,20 @@ use crate::server::{Cpu, PASSWORD, Server, Tokens};
 use crate::wire::{ask, connect, post};
 use crate::{percentile, postgres};
 
-/// Events of the account that is deleted.
+/// Events of the deleted account.
 const EVENTS: i64 = 2_500_000;
 /// Accounts: the first is deleted, the others are signed in.
 const ACCOUNTS: usize = 41;
-/// How long the other requests are measured without the deletion.
+/// Time for which the other requests are measured without the deletion.
 const CALM: Duration = Duration::from_secs(30);
-/// The load comes in windows of this length until the deletion has ended.
+/// Length of a window of load. Windows repeat until the deletion has ended.
 const WINDOW: Duration = Duration::from_secs(5);
-/// How long the deletion may take in all.
+/// Longest time for the whole deletion.
 const PATIENCE: Duration = Duration::from_secs(1_200);
-/// The goal: the longest that any other request takes, in milliseconds.
+/// Goal for the longest response time of any other request, in milliseconds.
 const LONGEST_MS: f64 = 50.0;
 
-/// A kind of request beside the deletion.
+/// Kind of request beside the deletion.
 struct Traffic {
     name: &'static str,
     /// Requests per second.
@@ -124,8 +124,8 @@ fn row(samples: &[Sample]) -> String {
     format!("{:.1}, {:.1}, {:.1} ms", at(0.5), at(0.99), at(1.0))
 }
 
-/// The requests of accounts that are signed in. A pair of tokens is replaced only after it was seen in
-/// use, so a refresh can be repeated and writes the same each time; changes come from other sessions.
+/// Requests of signed-in accounts. A token pair is replaced only after it was seen in use, so a
+/// refresh can be repeated and writes the same each time. Profile changes come from other sessions.
 fn traffic(server: &Server, sign_ins: &[Vec<u8>]) -> Vec<Traffic> {
     let refreshes: Arc<[Vec<u8>]> = sign_ins
         .iter()
@@ -136,7 +136,7 @@ fn traffic(server: &Server, sign_ins: &[Vec<u8>]) -> Vec<Traffic> {
         })
         .collect();
     let tokens: Vec<Tokens> = sign_ins.iter().map(|sign_in| server.signed_in(sign_in)).collect();
-    // each is a change: the second name follows the first, and the other way round
+    // each request is a change: the second name follows the first, and the other way round
     let changes = ["Ada", "Grace"].into_iter().flat_map(|name| {
         let body = format!(r#"{{"name":"{name}"}}"#);
         tokens.iter().map(move |tokens| authorized("PATCH", "/v1/me", tokens, &body))
@@ -158,7 +158,7 @@ fn authorized(method: &str, path: &str, tokens: &Tokens, body: &str) -> Vec<u8> 
     format!("{method}{line}\r\nAuthorization: Bearer {}\r\n{rest}", tokens.access).into_bytes()
 }
 
-/// All kinds of requests at once, until `is_over`; the samples of each kind.
+/// Sends all kinds of requests at once, until `is_over`. Returns the samples of each kind.
 fn beside(
     server: &Server,
     traffic: &[Traffic],
@@ -185,8 +185,8 @@ fn beside(
     })
 }
 
-/// Deletes the account; the status, after what time it came, and after what time the account's row was
-/// gone, which is the last of its rows.
+/// Deletes the account. Returns the status, the time until the response, and the time until the
+/// account's row, the last of its rows, was gone.
 fn delete(
     server: &Server,
     owner: &Tokens,
@@ -206,7 +206,7 @@ fn delete(
     (status, answered, None)
 }
 
-/// The service's database, without the service.
+/// The service's database, opened without the service.
 struct Database {
     url: String,
     runtime: Runtime,

@@ -1,4 +1,4 @@
-//! The goodput of hashing while clients ask again at once when they are refused:
+//! Goodput of hashing while refused clients retry at once:
 //! `cargo bench --bench overload -- --goodput`.
 
 use std::path::Path;
@@ -15,11 +15,11 @@ const CLIENTS: [usize; 3] = [16, 64, 256];
 const WARM_UP: Duration = Duration::from_secs(2);
 const EACH: Duration = Duration::from_secs(10);
 const BARE: Duration = Duration::from_secs(5);
-/// Of bare Argon2id.
+/// Goal: share of the rate of bare Argon2id.
 const GOAL: f64 = 0.85;
 
-/// Measures each number of clients, with the limits of production and without. `false` if the goal was
-/// missed.
+/// Measures each number of clients, with the limits of production and without. `false` if the goal
+/// was missed.
 pub fn run(binary: &Path) -> bool {
     let before = argon2id(BARE);
     let mut rows = Vec::new();
@@ -33,7 +33,7 @@ pub fn run(binary: &Path) -> bool {
             let samples = eager_loop(server.port, clients, &sign_ins, EACH);
             let lasted = began.elapsed().as_secs_f64();
             rows.push((limits, clients, samples, lasted, cpu.since(server.id()).to_string()));
-            // what waits is hashed before the next
+            // the queue is hashed before the next measurement
             thread::sleep(Duration::from_secs(1));
         }
     }

@@ -1,4 +1,4 @@
-//! Those who ask.
+//! Load generators: closed loop, open loop, eager clients, and a steady probe.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -34,7 +34,7 @@ impl Kind {
     }
 }
 
-/// One request: when it was due, and how long after that its answer was there.
+/// One request: its due time, and the time from then to its response.
 #[derive(Clone, Copy)]
 pub struct Sample {
     pub at: Duration,
@@ -48,8 +48,8 @@ impl Sample {
     }
 }
 
-/// How many of `requests` are answered each second, if `clients` wait for their answer before they
-/// ask again.
+/// Closed loop: rate of answered `requests` per second while each of `clients` waits for its
+/// response before the next request.
 pub fn closed_loop(port: u16, clients: usize, requests: &[Vec<u8>], lasts: Duration) -> f64 {
     let done = AtomicU64::new(0);
     let began = Instant::now();
@@ -72,8 +72,8 @@ pub fn closed_loop(port: u16, clients: usize, requests: &[Vec<u8>], lasts: Durat
     done.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Sends `rate` requests a second, whether or not those before them are answered, from one thread:
-/// it shall take little from a server on the same machine.
+/// Open loop: sends `rate` requests a second without waiting for responses. It uses one thread, to
+/// take little from a server on the same machine.
 pub fn open_loop(
     port: u16,
     requests: &Arc<[Vec<u8>]>,
@@ -124,8 +124,8 @@ pub fn open_loop(
     samples.take()
 }
 
-/// Clients that ask again at once, whether they are answered or refused, all in one thread that steps
-/// back behind a server on the same machine.
+/// Eager clients: each sends its next request at once, whether the last was answered or refused.
+/// All run in one thread at a lower priority than a server on the same machine.
 pub fn eager_loop(
     port: u16,
     clients: usize,
@@ -143,7 +143,7 @@ fn ask_eagerly(
     requests: &Arc<[Vec<u8>]>,
     lasts: Duration,
 ) -> Vec<Sample> {
-    // of this thread alone
+    // only for this thread
     rustix::process::nice(19).unwrap();
     let samples = Rc::new(RefCell::new(Vec::new()));
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -173,7 +173,7 @@ fn ask_eagerly(
     samples.take()
 }
 
-/// Asks on the connection that there is, or on a new one.
+/// Sends the request on the open connection, or on a new one.
 async fn ask_again(
     port: u16,
     kept: &mut Option<TcpStream>,
@@ -194,7 +194,8 @@ async fn ask_again(
     Ok(answer)
 }
 
-/// Somebody who is signed in, and asks at a steady pace until nobody holds the other end of `stop`.
+/// Probe: a signed-in client that sends requests at a steady pace until the sender of `stop` is
+/// dropped.
 pub fn probe(
     port: u16,
     token: &str,
@@ -224,8 +225,7 @@ pub fn probe(
     }
 }
 
-/// After what time a sign-in is admitted again, and answered within half a second, ten times in a
-/// row.
+/// Time until sign-ins are admitted again: ten in a row, each answered within half a second.
 pub fn recovery(port: u16, request: &[u8], patience: Duration) -> Option<Duration> {
     let began = Instant::now();
     let mut stream = connect(port);

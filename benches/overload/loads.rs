@@ -1,4 +1,4 @@
-//! What answers take at different loads: `cargo bench --bench overload -- --loads`.
+//! Response times at different loads: `cargo bench --bench overload -- --loads`.
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -10,7 +10,7 @@ use crate::load::{Kind, Sample, closed_loop, open_loop, probe};
 use crate::server::Server;
 use crate::{BETWEEN_PROBES, CLIENTS, PEAK, percentile};
 
-/// What is offered, in hundredths of the peak.
+/// Offered loads, in hundredths of the peak.
 const LOADS: [u32; 9] = [20, 40, 60, 80, 90, 100, 120, 150, 200];
 const EACH: Duration = Duration::from_secs(6);
 
@@ -55,7 +55,7 @@ pub fn run(server: &Server, sign_ins: &Arc<[Vec<u8>]>, token: &str, plot: &Path)
         for (curve, value) in curves.iter_mut().zip(values) {
             curve.push((f64::from(load), value));
         }
-        // what waits is hashed before the next load
+        // the queue is hashed before the next load
         thread::sleep(Duration::from_secs(1));
     }
     let [p50, p99, bearer_p50, bearer_p99] = curves;

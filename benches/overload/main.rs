@@ -1,20 +1,23 @@
-//! Ten times as many sign-ins as can be hashed (R51): `cargo bench --bench overload`.
+//! Overload benchmark: ten times as many sign-ins as can be hashed (R51).
+//! Run it by `cargo bench --bench overload`.
 //!
-//! Starts the release binary, measures how many sign-ins a second it manages when 16 clients wait
-//! for their answers, and then sends ten times as many, whether or not they are answered. Meanwhile
-//! somebody who is signed in asks for `GET /v1/me` fifty times a second. Load generator and server
-//! share the machine.
+//! It starts the release binary and measures the peak: the sign-ins per second while 16 clients
+//! wait for their responses. Then it sends ten times as many, without waiting for responses.
+//! Meanwhile a signed-in client requests `GET /v1/me` fifty times a second. Load generator and
+//! server share the machine.
 //!
 //! | Argument | |
 //! |---|---|
-//! | `--seconds 600` | how long the flood lasts; a minute if nothing is said |
-//! | `--binary PATH` | another program than the one that Cargo has built |
-//! | `--plot PATH` | where the time line goes; `target/overload.svg` if nothing is said |
-//! | `--loads` | instead of the flood, less and more than can be hashed, with a plot of the latencies |
-//! | `--networks` | instead of the flood, honest sign-ins beside many connections of one network |
-//! | `--goodput` | instead of the flood, clients that ask again at once when they are refused |
-//! | `--deletion` | instead of the flood, the deletion of an account with 2.5 million events, beside others' requests |
-//! | `--check` | fails where any goal is missed; without it, where one is missed that no busy machine explains |
+//! | `--seconds 600` | duration of the flood; default 60 |
+//! | `--binary PATH` | another program than Cargo's build |
+//! | `--plot PATH` | file for the timeline; default `target/overload.svg` |
+//! | `--loads` | instead of the flood: loads below and above the peak, with a plot of latencies |
+//! | `--networks` | instead of the flood: honest sign-ins beside many connections of one network |
+//! | `--goodput` | instead of the flood: clients that retry at once when they are refused |
+//! | `--deletion` | instead of the flood: deleting an account with 2.5 million events, beside requests |
+//! | `--check` | fails on every missed goal |
+//!
+//! Without `--check`, the run fails only on a missed goal that a busy machine does not explain.
 
 #![expect(
     clippy::unwrap_used,
@@ -48,14 +51,14 @@ use std::time::{Duration, Instant};
 use load::{Kind, Sample, closed_loop, open_loop, probe};
 use server::{Cpu, Server};
 
-/// Clients that wait for their answer before they ask again, where the peak is measured.
+/// Clients that wait for their response before the next request, for the measurement of the peak.
 const CLIENTS: usize = 16;
 const ACCOUNTS: usize = 100;
 const PEAK: Duration = Duration::from_secs(10);
 const OVERLOAD: f64 = 10.0;
-/// How long is looked on after the flood.
+/// Time for which the measurement goes on after the flood.
 const AFTERWARDS: Duration = Duration::from_secs(10);
-/// What the flood may add to the memory of the slots, which are all in use before it, too.
+/// Largest growth by the flood, beyond the memory of the slots, which are all in use before it too.
 const GROWTH_MIB: f64 = 20.0;
 const BETWEEN_PROBES: Duration = Duration::from_millis(20);
 
@@ -67,7 +70,7 @@ struct Arguments {
     measurement: Measurement,
 }
 
-/// The measurements, in turn.
+/// Measurements to choose from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Measurement {
     Flood,
@@ -78,7 +81,7 @@ enum Measurement {
 }
 
 impl Arguments {
-    /// `None` for `cargo test --benches` and the like, which only want to know that it builds.
+    /// `None` for `cargo test --benches` and the like, which only check that the benchmark builds.
     fn read() -> Option<Self> {
         let mut arguments = Self {
             flood: Duration::from_secs(60),
@@ -102,7 +105,7 @@ impl Arguments {
                 "--networks" => arguments.measurement = Measurement::Networks,
                 "--goodput" => arguments.measurement = Measurement::Goodput,
                 "--deletion" => arguments.measurement = Measurement::Deletion,
-                // of `cargo bench`
+                // an argument of `cargo bench`
                 "--bench" => is_asked_for = true,
                 other => panic!("unknown: {other}"),
             }
@@ -170,21 +173,21 @@ fn main() -> ExitCode {
     if met.sound && (met.all || !arguments.check) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Which goals were met: all of them, and those that do not depend on what else the machine does.
+/// Goals that were met: all of them, and the goals that do not depend on other work of the machine.
 struct Met {
     all: bool,
     sound: bool,
 }
 
-/// What was seen.
+/// Results of a run.
 struct Run {
-    /// When the flood began and how long it lasted, on the clock of the samples.
+    /// Start and length of the flood, on the clock of the samples.
     began: Duration,
     lasted: Duration,
     peak: f64,
     samples: Vec<Sample>,
     bearer: Vec<Sample>,
-    /// Resident MiB, and when.
+    /// Resident memory in MiB, with its time.
     weights: Vec<(Duration, f64)>,
     recovered: Option<Duration>,
 }
@@ -256,7 +259,7 @@ impl Run {
     }
 }
 
-/// Zero of nothing.
+/// Percentile of the values; zero without values.
 fn percentile(values: &[f64], of: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -12,13 +12,13 @@ use crate::{ACCOUNTS, percentile};
 
 /// Connections of the other network.
 const CONNECTIONS: [usize; 4] = [0, 40, 120, 400];
-/// Of all accounts, so many are the other network's, which knows their passwords.
+/// Number of accounts that belong to the other network, which knows their passwords.
 const OTHERS: usize = 20;
-/// Honest sign-ins a second.
+/// Honest sign-ins per second.
 const RATE: f64 = 10.0;
 const WARM_UP: Duration = Duration::from_secs(3);
 const EACH: Duration = Duration::from_secs(20);
-/// Answered, of all honest sign-ins, and their p99.
+/// Goals: the answered share of honest sign-ins, and their p99 in milliseconds.
 const GOALS: (f64, f64) = (0.9, 3_000.0);
 
 /// Measures each number of connections. `false` if a goal was missed.
@@ -78,7 +78,7 @@ pub fn run(binary: &Path) -> bool {
     met
 }
 
-/// The request as a proxy on this machine would pass it on.
+/// The request in the form that a proxy on this machine would forward.
 fn forwarded_for(address: &str, request: &[u8]) -> Vec<u8> {
     let end = request.windows(2).position(|two| two == b"\r\n").unwrap() + 2;
     let header = format!("X-Forwarded-For: {address}\r\n");

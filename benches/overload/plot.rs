@@ -1,4 +1,4 @@
-//! The time line as SVG: four panels above each other, a point for each second.
+//! Timeline as SVG: four panels above each other, one point per second.
 
 use std::path::Path;
 use std::time::Duration;

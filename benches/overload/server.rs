@@ -1,4 +1,4 @@
-//! The service under load, and what it costs.
+//! The service under load, and its use of processors and memory.
 
 use std::fmt;
 use std::fs;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use crate::wire::{ask, connect, post};
 
 pub const PASSWORD: &str = "correct horse battery staple";
-/// What Linux counts the time of processes in.
+/// Linux counts the time of processes in ticks; this many make a second.
 const TICKS: f64 = 100.0;
 
-/// The program, with every setting as in production but those that a measurement says.
+/// The service's process, with the settings of production apart from a measurement's own settings.
 pub struct Server {
     child: Child,
     command: Command,
@@ -23,7 +23,7 @@ pub struct Server {
     _temporary: tempfile::TempDir,
 }
 
-/// What a sign-in answers.
+/// Tokens of a sign-in.
 pub struct Tokens {
     pub access: String,
     pub refresh: String,
@@ -58,7 +58,7 @@ impl Server {
         server
     }
 
-    /// Ends the program, does something to its database, and starts it again.
+    /// Ends the program, works on its database, and starts it again.
     pub fn stopped(&mut self, work: impl FnOnce()) {
         let process = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(process.unwrap(), rustix::process::Signal::TERM).unwrap();
@@ -68,7 +68,7 @@ impl Server {
         self.wait();
     }
 
-    /// The URL of the database where no setting says another.
+    /// URL of the default database.
     pub fn database(&self) -> String {
         format!("sqlite://{}", self.directory.join("data/vestibule.db").display())
     }
@@ -92,7 +92,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Requests to sign in, one for each account.
+    /// Creates accounts, and returns one sign-in request for each.
     pub fn make_accounts(&self, count: usize) -> Vec<Vec<u8>> {
         let mut stream = connect(self.port);
         let address = |n: usize| format!("person{n}@example.org");
@@ -156,7 +156,7 @@ impl Drop for Server {
     }
 }
 
-/// Weighs the process twice a second until nobody holds the other end of `stop`.
+/// Samples the memory of the process twice a second until the sender of `stop` is dropped.
 pub fn weigh(process: u32, zero: Instant, stop: &Receiver<()>) -> Vec<(Duration, f64)> {
     let mut weights = Vec::new();
     loop {
@@ -175,7 +175,7 @@ fn resident_mib(process: u32) -> f64 {
     kib / 1_024.0
 }
 
-/// Who used the processors until now, in seconds.
+/// Processor time used so far, in seconds.
 pub struct Cpu {
     at: Instant,
     server: f64,
@@ -187,7 +187,7 @@ impl Cpu {
     pub fn now(server: u32) -> Self {
         let of = |process: &str| {
             let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            // behind the name, which may hold anything
+            // after the name, which may contain any character
             let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
             let ticks = fields.split_whitespace().skip(11).take(2);
             ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS
@@ -200,7 +200,7 @@ impl Cpu {
             .split_whitespace()
             .filter_map(|ticks| ticks.parse().ok())
             .collect();
-        // all but idle and waiting for disks
+        // all states but idle and waiting for disks
         let busy: f64 = fields.iter().take(8).sum::<f64>()
             - fields.get(3).unwrap_or(&0.0)
             - fields.get(4).unwrap_or(&0.0);
@@ -221,7 +221,7 @@ impl Cpu {
     }
 }
 
-/// In processors.
+/// Shares in processors.
 pub struct Shares {
     server: f64,
     generator: f64,

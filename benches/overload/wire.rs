@@ -1,11 +1,11 @@
-//! HTTP/1.1 over plain sockets, kept alive, as little of it as is needed.
+//! Minimal HTTP/1.1 client over plain sockets, with keep-alive.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use rocket::tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The part of an answer that is looked at.
+/// Parsed part of a response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -15,7 +15,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// The answer at the start of `bytes`, once it is there.
+/// Parses the response at the start of `bytes`; `None` until it is complete.
 fn parse(bytes: &[u8]) -> io::Result<Option<Answer>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = std::str::from_utf8(&bytes[..end]).map_err(io::Error::other)?;
@@ -33,7 +33,7 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Answer>> {
     Ok(body.map(|body| Answer { status, says_when, closes, body: body.to_vec() }))
 }
 
-/// Sends one request and waits for its answer.
+/// Sends one request and waits for its response.
 pub fn ask(stream: &mut TcpStream, request: &[u8]) -> io::Result<Answer> {
     stream.write_all(request)?;
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4_096]);
@@ -48,7 +48,7 @@ pub fn ask(stream: &mut TcpStream, request: &[u8]) -> io::Result<Answer> {
     }
 }
 
-/// The same, beside others.
+/// As [`ask`], asynchronously beside other requests.
 pub async fn ask_beside(
     stream: &mut rocket::tokio::net::TcpStream,
     request: &[u8],

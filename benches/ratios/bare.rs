@@ -1,4 +1,4 @@
-//! The limits that the service is compared with, measured in the same run.
+//! Bare limits, measured in the same run, with which the service is compared.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::PASSWORD;
 
-/// Argon2id at the service's parameters, its memory used again.
+/// Argon2id at the service's parameters, with reused memory.
 pub fn argon2() -> impl FnMut() -> bool {
     let params = Params::new(19_456, 2, 1, Some(32)).unwrap();
     let mut memory = vec![Block::new(); params.block_count()];
@@ -30,8 +30,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Commits of one row with a write-ahead log and `synchronous=FULL`, on the disk that the service
-/// uses.
+/// Commits of one row with a write-ahead log and `synchronous=FULL`, on the service's disk.
 pub fn sqlite_commits(directory: &Path) -> impl FnMut() -> bool {
     let runtime = runtime();
     let url = format!("sqlite://{}/bare.db?mode=rwc", directory.display());
@@ -45,7 +44,7 @@ pub fn sqlite_commits(directory: &Path) -> impl FnMut() -> bool {
     move || runtime.block_on(sqlx::query(UPDATE).execute(&mut connection)).is_ok()
 }
 
-/// Commits of one row on the server that the service uses, in the database at `url`.
+/// Commits of one row on the service's database server, in the database at `url`.
 pub fn postgres_commits(url: &str) -> impl FnMut() -> bool + use<> {
     let runtime = runtime();
     let mut connection = runtime.block_on(async {

@@ -1,8 +1,9 @@
-//! A database with as many accounts and sessions as are wanted, written without the service: making
-//! a million by signing up would take hours of hashing.
+//! Fills a database with accounts and sessions without the service. A million sign-ups would take
+//! hours of hashing.
 //!
-//! All accounts have one password, and all sessions the same secrets, which nobody could tell from
-//! outside: a session is found by its id, and what the tokens carry is compared afterwards.
+//! All accounts share one password, and all sessions share the same secrets. Requests behave the
+//! same as with distinct secrets: a session is found by its id, and its secrets are compared
+//! afterwards.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +17,7 @@ use crate::PASSWORD;
 
 const SECRET: [u8; 32] = [1; 32];
 const TAG: [u8; 16] = [2; 16];
-/// When the first row was made; each further one is a millisecond younger.
+/// Time of the first row. Each further row is a millisecond younger.
 const FIRST_MILLIS: i64 = 1_760_000_000_000;
 const DAY_MILLIS: i64 = 24 * 3_600 * 1_000;
 const COUNT: &str = "
@@ -41,12 +42,12 @@ pub fn refresh_token(n: usize) -> String {
     RefreshToken { session: session(n), secret: Secret::new(SECRET), tag }.reveal()
 }
 
-/// Rows to be written.
+/// Rows to write.
 #[derive(Clone, Copy)]
 pub struct Rows {
     /// Accounts, with a live session each.
     pub live: usize,
-    /// Further sessions, which are over, for the first accounts.
+    /// Further sessions of the first accounts, which have expired.
     pub expired: usize,
 }
 
@@ -60,13 +61,13 @@ fn id(n: &str, is_sqlite: bool) -> String {
     format!("{} || '-' || {} || '-7000-8000-' || {}", hex(&high, 8), hex(&low, 4), hex(n, 12))
 }
 
-/// Writes them into a database that has its tables and nothing else.
+/// Writes the rows into a database that has its tables and nothing else.
 pub async fn fill(url: &str, rows: Rows) {
     sqlx::any::install_default_drivers();
     let is_sqlite = url.starts_with("sqlite:");
     let mut connection = AnyConnection::connect(url).await.unwrap();
     if is_sqlite {
-        // it is thrown away if the machine fails
+        // the database is thrown away if the machine fails
         connection.execute("PRAGMA synchronous = OFF").await.unwrap();
     }
     let mut tx = connection.begin().await.unwrap();
@@ -130,7 +131,7 @@ pub async fn fill(url: &str, rows: Rows) {
     connection.close().await.unwrap();
 }
 
-/// Sessions that are over and still stand there.
+/// Whether the database still has expired sessions.
 pub async fn has_expired_sessions(connection: &mut SqliteConnection) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let sql = "SELECT 1 FROM sessions WHERE idle_expires_at <= $1 LIMIT 1";

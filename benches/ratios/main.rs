@@ -1,10 +1,12 @@
-//! What the figures in docs/performance.md come from: `cargo bench --bench ratios`, the same on
-//! PostgreSQL with `-- --postgres`, and with `-- --scale` whether it matters how many accounts there
-//! are.
+//! Ratios benchmark, the source of the figures in docs/performance.md:
+//! `cargo bench --bench ratios`.
 //!
-//! Starts the release binary on a database of its own, drives it over sockets, and measures the
-//! bare limits in the same run, since machines differ and are noisy: what counts are the ratios.
-//! Load generator and server share the machine on both sides of each ratio.
+//! - `-- --postgres` measures the same on PostgreSQL.
+//! - `-- --scale` measures whether the number of accounts matters.
+//!
+//! The benchmark starts the release binary on its own database and drives it over sockets. It
+//! measures the bare limits in the same run, since machines differ and are noisy: only the ratios
+//! count. Load generator and server share the machine on both sides of each ratio.
 
 #![expect(
     clippy::unwrap_used,
@@ -38,19 +40,19 @@ use server::{EmptyRoute, Server, Site};
 use wire::Connection;
 
 const PASSWORD: &str = "correct horse battery staple";
-/// How long each figure is measured.
+/// Length of one window of measurement.
 const WINDOW: Duration = Duration::from_secs(3);
-/// How long the same is done before, and not counted: connections open, and what a service in use
-/// remembers is there.
+/// Length of the same work before each window, not counted. It opens connections and fills caches,
+/// as in a service in use.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Windows of each figure, taken in turn with those of what it is compared with.
+/// Windows of each figure, alternating with the windows of its comparison.
 const WINDOWS: usize = 3;
-/// Clients at once, where nothing else is said.
+/// Concurrent clients, where nothing else is said.
 const CLIENTS: usize = 16;
 const ACCOUNTS: usize = 10_000;
-/// Those that sign in.
+/// Accounts that sign in.
 const SIGNING_IN: usize = 1_000;
-/// Sessions that are refreshed, besides those whose tokens are called with.
+/// Sessions that are refreshed, besides the sessions whose access tokens are used.
 const REFRESHING: usize = 64;
 
 fn main() {
@@ -58,7 +60,7 @@ fn main() {
     if has("empty-route") {
         return serve_empty_route();
     }
-    // `cargo test --benches` and the like only want to know that it builds
+    // `cargo test --benches` and the like only check that the benchmark builds
     if !has("--bench") {
         return;
     }
@@ -81,7 +83,7 @@ fn ratios(on_postgres: bool) {
     };
     let server = Server::start_in(&site);
     println!("time from exec to first 200: {:.0} ms", server.started_in.as_secs_f64() * 1e3);
-    // hashing gives its memory back after ten
+    // hashing gives its memory back after ten seconds
     thread::sleep(Duration::from_secs(12));
     println!("memory idle: {:.1} MiB", server.resident_mib());
     let program = std::fs::metadata(env!("CARGO_BIN_EXE_vestibule")).unwrap().len();
@@ -101,7 +103,7 @@ fn ratios(on_postgres: bool) {
         measure(CLIENTS, move |_| {
             let mut connection = Connection::open(port);
             move || {
-                // a step that has no factor in common with their number reaches all alike
+                // a step without a common factor with their number reaches all equally
                 let n = next.fetch_add(7_919, Ordering::Relaxed) % requests.len();
                 connection.send(&requests[n]).0 == 200
             }
@@ -181,7 +183,7 @@ fn ratios(on_postgres: bool) {
     let rates = series
         .each_ref()
         .map(|windows| median(&windows.iter().map(|measured| measured.rate).collect::<Vec<f64>>()));
-    // what each is compared with, by its place
+    // the comparison of each figure, by its index
     for (n, against) in [0, 0, 0, 3, 3, 3, 4, 7, 7, 7, 7].into_iter().enumerate() {
         let took: Vec<f64> = series[n].iter().flat_map(|window| window.took.clone()).collect();
         let failed: usize = series[n].iter().map(|window| window.failed).sum();
@@ -201,7 +203,7 @@ fn median(values: &[f64]) -> f64 {
     percentile(values, 0.5)
 }
 
-/// Zero of nothing.
+/// Percentile of the values; zero without values.
 fn percentile(values: &[f64], of: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -209,17 +211,17 @@ fn percentile(values: &[f64], of: f64) -> f64 {
     sorted.get((of * last as f64).round() as usize).copied().unwrap_or(0.0)
 }
 
-/// What came of one window.
+/// Result of one window.
 #[derive(Default)]
 struct Measured {
-    /// How often per second the work was done; what fails does not count.
+    /// Successful work per second.
     rate: f64,
-    /// How long each took that was done, in milliseconds.
+    /// Time of each success, in milliseconds.
     took: Vec<f64>,
     failed: usize,
 }
 
-/// Has `workers` threads do their work again and again, and counts what is done within one window.
+/// Runs the work in `workers` threads again and again, and counts the successes within one window.
 fn measure<W: FnMut() -> bool>(workers: usize, make: impl Fn(usize) -> W + Sync) -> Measured {
     let all = Mutex::new(Measured::default());
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Whether it matters how much stands in the database: `cargo bench --bench ratios -- --scale`.
+//! Scale: request times at different database sizes: `cargo bench --bench ratios -- --scale`.
 
 use std::path::Path;
 use std::thread;
@@ -19,9 +19,9 @@ const EXPIRED: usize = 1_000_000;
 const ROUNDS: usize = 5;
 /// Requests of each kind in one round.
 const REQUESTS: usize = 200;
-/// Between two requests with tokens. None is called with twice, so none is remembered.
+/// Pause between two requests with tokens. Each token is used once, so none is cached.
 const BETWEEN: Duration = Duration::from_millis(2);
-/// Live sessions that are called and refreshed while others are removed.
+/// Live sessions that are used and refreshed while expired sessions are removed.
 const CALLED: usize = 20_000;
 const PURGE_GOAL_MS: f64 = 50.0;
 
@@ -76,7 +76,7 @@ const KINDS: [(&str, Kind); 4] = [
     ("start to the first answer", |side| &side.starts),
 ];
 
-/// What requests to one of the databases took, in milliseconds.
+/// Times of requests to one of the databases, in milliseconds.
 struct Side {
     accounts: usize,
     sign_ins: Vec<f64>,
@@ -91,7 +91,7 @@ impl Side {
     }
 
     fn round(&mut self, round: usize, port: u16) {
-        // each round uses rows of its own, spread over the whole table
+        // each round uses its own rows, spread over the whole table
         let row = |n: usize| (n * ROUNDS + round) * (self.accounts / (REQUESTS * ROUNDS));
         let mut connection = Connection::open(port);
         for n in 0..REQUESTS / 4 {
@@ -118,8 +118,8 @@ fn took(connection: &mut Connection, request: &str) -> f64 {
     took
 }
 
-/// A service that starts with a million expired sessions removes them, while somebody signed in calls
-/// it and others refresh.
+/// A service that starts with a million expired sessions removes them, while a signed-in client
+/// sends requests and other clients refresh.
 fn purge() {
     let site = Site::on_sqlite(Rows { live: CALLED, expired: EXPIRED });
     let server = Server::start_in(&site);
@@ -130,7 +130,7 @@ fn purge() {
     let mut connection = Connection::open(server.port);
     for n in (0..CALLED).cycle() {
         calls.push(took(&mut connection, &get_me(&fill::access_token(n))));
-        // the pair is not replaced before it was seen in use: the same answer, and the same writes
+        // the pair is not replaced before it was seen in use: same response, same writes
         refreshes.push(took(&mut connection, &refresh_request(&fill::refresh_token(n))));
         thread::sleep(BETWEEN);
         if n % 100 == 0 && !runtime.block_on(fill::has_expired_sessions(&mut database)) {

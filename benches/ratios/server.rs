@@ -31,10 +31,10 @@ fn wait_until_serving(port: u16, request: &str, child: &mut Child) {
     }
 }
 
-/// Where the service runs: a directory, and a database that has its tables and some rows.
+/// Site of the service: a directory, and a database that has its tables and some rows.
 pub struct Site {
     directory: TempDir,
-    /// Of the database.
+    /// URL of the database.
     pub url: String,
 }
 
@@ -45,7 +45,7 @@ impl Site {
         let file = directory.path().join("data/vestibule.db");
         let site = Self { url: format!("sqlite://{}", file.display()), directory };
         site.fill(rows);
-        // or the first sync of the service waits for all that was filled in
+        // otherwise the first sync of the service waits for all these rows
         fs::File::open(&file).unwrap().sync_all().unwrap();
         site
     }
@@ -69,9 +69,9 @@ impl Site {
         self.directory.path()
     }
 
-    /// The release binary with the settings of production, but for what would keep one machine from
-    /// playing all clients: how long a password may wait for its turn, and how many may sign up from
-    /// one address. The limits on guessing stand as they are.
+    /// The release binary with the settings of production, apart from limits that would keep one
+    /// machine from playing all clients: the longest wait of a password for hashing, and sign-ups
+    /// from one address and in total. The limits on guessing stay.
     fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         command
@@ -81,7 +81,7 @@ impl Site {
             .env("ROCKET_PROFILE", "release")
             .env("VESTIBULE_PUBLIC_URL", "https://accounts.example.org")
             .env("VESTIBULE_MAIL__TRANSPORT", "file")
-            // nobody should be refused here: what is measured is the rate, not the waiting
+            // no request should be refused here: the benchmark measures the rate, not the waiting
             .env("VESTIBULE_HASHING__MAX_WAIT", "60s")
             .env("VESTIBULE_LIMITS__SIGN_UPS_PER_ADDRESS", "1000000")
             .env("VESTIBULE_LIMITS__SIGN_UPS_IN_ALL", "1000000")
@@ -96,7 +96,7 @@ impl Site {
 pub struct Server {
     child: Child,
     pub port: u16,
-    /// From exec to the first 200.
+    /// Time from exec to the first 200.
     pub started_in: Duration,
 }
 
@@ -130,7 +130,7 @@ impl Drop for Server {
     }
 }
 
-/// Rocket with one route that does nothing: what the framework itself can do.
+/// Rocket with one route that does nothing: the limit of the framework itself.
 pub struct EmptyRoute {
     child: Child,
     pub port: u16,

@@ -1,9 +1,9 @@
-//! HTTP/1.1 over a plain socket, kept alive, as little of it as is needed.
+//! Minimal HTTP/1.1 client over a plain socket, with keep-alive.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-/// A kept-alive connection that sends one request at a time.
+/// Connection with keep-alive that sends one request at a time.
 pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
