@@ -80,7 +80,7 @@ impl<T: Listed<N>, Id: Copy + Display, const N: usize> Pages<T, Id, N> {
     }
 }
 
-/// An account for the operator; `docs/operating.md` documents its members.
+/// An account for the operator; `docs/operating/commands.md` documents its members.
 #[derive(Serialize)]
 pub struct ShownAccount {
     pub id: AccountId,

@@ -35,7 +35,7 @@ enum HashCommand {
     },
 }
 
-/// Recommended costs; `docs/operating.md` documents the members.
+/// Recommended costs; `docs/operating/limits.md` documents the members.
 #[derive(Serialize)]
 struct Recommended {
     memory_kib: u32,

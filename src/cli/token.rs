@@ -28,7 +28,7 @@ enum TokenCommand {
     Inspect,
 }
 
-/// Description of a token; `docs/operating.md` documents its members.
+/// Description of a token; `docs/operating/clients.md` documents its members.
 #[derive(Serialize)]
 struct ShownToken {
     kind: Option<&'static str>,

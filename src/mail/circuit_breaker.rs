@@ -9,8 +9,8 @@
 //! - *Refusal at RCPT or DATA*: no answer stops other letters, because one recipient may be its
 //!   cause (S17). The refused letters wait by themselves, see [`refusals`](crate::mail::refusals).
 //!   When the server takes a letter, all refused letters are due again. A letter that is refused
-//!   again after that is at fault itself, and waits as long as its own tries say (R48). This ends
-//!   when the server has taken no letter for an hour.
+//!   again after that is at fault itself, and waits as long as its own tries say (R48), until the
+//!   server has taken no letter for an hour.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,7 +29,8 @@ const LOGIN_PROBE_INTERVAL: Duration = Duration::from_secs(600);
 /// Pause before the next try of a letter for which the server allowed no connection.
 const ANOTHER_CONNECTION: Duration = Duration::from_secs(2);
 
-/// State of the mail server as the last deliveries showed it. All tasks of a courier share it.
+/// State of the mail server as the last deliveries showed it. All deliveries of a courier share
+/// the state.
 #[derive(Debug, Default)]
 pub struct CircuitBreaker(Mutex<BreakerState>);
 

@@ -26,9 +26,9 @@ use crate::mail::{
 use crate::metrics::LetterMetrics;
 use crate::storage::{ClaimLimit, ClaimedLetter, LetterId, Store, StoreError, chain};
 
-/// Time of a delivery beside the mail server's. A lease lasts for the server's timeout plus this
-/// margin. A delivery always ends before its lease does. A letter whose courier was killed is free
-/// again soon.
+/// A lease lasts for the mail server's timeout plus this margin, which covers the rest of a delivery.
+/// A delivery therefore ends before its lease does. The margin is short, so that another courier
+/// soon takes over the letters of a courier that was killed.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// Number of failures of its own after which a letter is given up, after about two days.
 const MAX_TRIES: u32 = 17;

@@ -10,7 +10,7 @@ use crate::cli::common::or_dash;
 use crate::cli::listing::Listed;
 use crate::cli::table::printable;
 
-/// A client for the operator; `docs/operating.md` documents its members. It contains no secrets.
+/// A client for the operator, without secrets; `docs/operating/clients.md` documents its members.
 #[derive(Serialize)]
 pub struct ShownClient {
     pub id: ClientId,

@@ -12,7 +12,7 @@ use crate::cli::table::printable;
 /// Number of characters of an error that a list shows.
 const MAX_WORDS_SHOWN: usize = 60;
 
-/// A letter for the operator; `docs/operating.md` documents its members.
+/// A letter for the operator; `docs/operating/mail.md` documents its members.
 #[derive(Serialize)]
 pub struct ShownLetter {
     #[serde(serialize_with = "as_text")]
