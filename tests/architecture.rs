@@ -319,7 +319,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap()
 }
 
-/// Cargo needs every target of the manifest to exist, even one that is not built.
+/// Cargo needs every target of the manifest to exist, built or not.
 #[test]
 fn the_image_is_built_from_the_manifest_as_it_is() {
     let (image, manifest) = (read("Dockerfile"), read("Cargo.toml"));

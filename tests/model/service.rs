@@ -140,7 +140,7 @@ impl<'a> Service<'a> {
         self.node == node
     }
 
-    /// Continues at another node a second later, when that node knows what has ended at the first.
+    /// Continues at another node a second later, when that node knows the ends at the first.
     pub async fn go_to(&mut self, node: usize) {
         self.advance(1).await;
         self.node = node;

@@ -1,4 +1,5 @@
-//! The operator's commands about clients and tokens beside a running service, on both engines.
+//! Tests of the operator's commands about clients and tokens beside a running service, on both
+//! engines.
 
 use serde_json::{Value, json};
 
@@ -47,7 +48,7 @@ fn r27_a_client_lives_from_add_to_remove(console: &OperatorConsole) {
     let client = &added["client"];
     assert_eq!((&client["id"], &client["public"]), (&json!("desk"), &json!(false)));
     assert_eq!((&client["origin"], &client["access_ttl"]), (&json!("database"), &json!("5m")));
-    // with the next request, and shown once
+    // the new secret works with the next request, and was shown once
     let pair = sign_in(console, "desk", &secret).json();
     assert_eq!(
         (&pair["scope"], &pair["expires_in"]),
@@ -88,7 +89,7 @@ fn r27_a_client_lives_from_add_to_remove(console: &OperatorConsole) {
 
 fn r11_an_old_secret_works_for_a_while(console: &OperatorConsole) {
     console.create(ADA);
-    // one that the client has already
+    // an existing secret of the client
     let digest = "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5";
     let wanted = ["client", "add", "desk", "--scopes", "account.read", "--secret-sha256", digest];
     assert_eq!(console.ask(&wanted)["secret"], Value::Null);
@@ -180,7 +181,7 @@ fn a_release_profile_starts_with_a_client_of_the_database() {
     let mut program = Program::prepare(&settings.map(owned));
     let output = program.expect_failure();
     assert!(output.contains("vestibule client add") && output.contains("clients.<id>"), "{output}");
-    // the failed start has made the tables, and `migrate` would have
+    // the failed start has made the tables, as `migrate` would
     assert_eq!(program.tell(&["migrate"], "").code, Some(0));
     let said = program.tell(&["client", "add", "web", "--public", "--scopes", "account.read"], "");
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");

@@ -1,5 +1,5 @@
-//! Every subcommand, as the program itself lists them: standard output without room is an error, and
-//! the SQLite file is whole by itself afterwards.
+//! Tests of every subcommand, as the program itself lists them: standard output without room is an
+//! error, and afterwards the SQLite file is complete without its write-ahead log.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ fn all_of(program: &Program, above: &[String]) -> Vec<Names> {
     let help = program.tell(&arguments, "").stdout;
     let Some((_, list)) = help.split_once("\nCommands:\n") else { return vec![above.to_vec()] };
     let names = list.lines().take_while(|line| line.starts_with("  "));
-    // what a name says may go on in the next line, further in
+    // a description may continue in the next line, further indented
     let names = names.filter(|line| !line.starts_with("   "));
     let names = names.filter_map(|line| line.split_whitespace().next());
     let below = names.filter(|name| *name != "help").map(|name| {
@@ -29,7 +29,7 @@ fn all_of(program: &Program, above: &[String]) -> Vec<Names> {
     below.flatten().collect()
 }
 
-/// A database with what the commands below work on, and no service.
+/// A database with rows for the commands below, and no service.
 struct Place {
     program: Program,
     database: Database,
@@ -62,8 +62,8 @@ impl Place {
         Self { program, database, letters: letters.into(), ready }
     }
 
-    /// What a command needs to do its work, differently each time where it can be done once only.
-    /// `None` for the service itself.
+    /// Arguments and files with which a command succeeds; different each time where it works only
+    /// once. `None` for the service itself.
     fn arguments(&self, names: &Names, time: usize) -> Option<Vec<String>> {
         let more = match names.join(" ").as_str() {
             "serve" => return None,
@@ -98,7 +98,7 @@ impl Place {
         Some(names.iter().cloned().chain(more).collect())
     }
 
-    /// Answers one who asks whether the service is ready, if one does.
+    /// Answers one readiness check, if one comes.
     fn be_ready(&self) {
         self.ready.set_nonblocking(false).expect("a listener");
         let listener = self.ready.try_clone().expect("a listener");
@@ -110,7 +110,7 @@ impl Place {
         });
     }
 
-    /// The one file, taken elsewhere by itself, holds what the database does.
+    /// Checks that a copy of the one file contains the whole database.
     fn is_whole(&self, after: &str) {
         is_whole_by_itself(&self.program.path("data/vestibule.db"), after);
         let alone = tempfile::tempdir().expect("a folder");
@@ -124,7 +124,7 @@ impl Place {
     }
 }
 
-/// Nothing lies beside the file that belongs to it.
+/// Checks that no other file of the database lies beside the file.
 fn is_whole_by_itself(file: &Path, after: &str) {
     let wal = format!("{}-wal", file.display());
     let left = std::fs::metadata(&wal).map_or(0, |left| left.len());
@@ -149,7 +149,7 @@ fn f4_f21_every_command_fails_where_its_output_has_no_room_and_leaves_one_whole_
                 0 => place.program.tell_a_full_disk(&arguments, "vat_x\n"),
                 _ => place.program.tell(&arguments, "vat_x\n"),
             };
-            // one that says nothing when all is well
+            // this command prints nothing on success
             if time == 0 && name != "templates check" {
                 assert_eq!(said.code, Some(1), "{name}: {said:?}");
                 let last = said.stderr.lines().last().unwrap_or_default();
@@ -168,13 +168,13 @@ fn f4_f21_every_command_fails_where_its_output_has_no_room_and_leaves_one_whole_
         let copied = Database::at(format!("sqlite://{}?mode=ro", copied.display()));
         assert_eq!(copied.count("SELECT COUNT(*) FROM accounts"), 3, "{file}");
     }
-    // help and version, of which the program has no subcommand
+    // help and version, which are no subcommands
     for arguments in [["--help"], ["--version"]] {
         let said = place.program.tell_a_full_disk(&arguments, "");
         assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
         assert_eq!(place.program.tell_nobody(&arguments), Some(0), "{arguments:?}");
     }
-    // whoever closes the pipe has seen enough
+    // a reader that closes the pipe has seen enough
     assert_eq!(place.program.tell_nobody(&["config"]), Some(0));
     assert_eq!(place.program.tell_nobody(&["account", "list"]), Some(0));
 }
@@ -184,7 +184,7 @@ fn f21_a_service_that_ends_leaves_one_whole_file() {
     let mut program = Program::start(&[]);
     let file = program.path("data/vestibule.db");
     sign_up(&program, ADA);
-    // beside it, and it goes on
+    // beside the running service, which continues
     assert_eq!(program.tell(&["sign-up", "list"], "").code, Some(0));
     assert_eq!(program.tell(&["db", "check"], "").code, Some(0));
     sign_up(&program, "bob@example.org");
@@ -200,12 +200,12 @@ fn f21_a_service_that_ends_leaves_one_whole_file() {
     };
     assert_eq!(count(&file), 2);
 
-    // a start that fails when all is set up
+    // a start that fails after the set-up
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     program.port = taken.local_addr().expect("an address").port();
     assert!(program.expect_failure().contains("cannot listen on"));
     is_whole_by_itself(&file, "a failed start");
-    // one that fails as soon as the tables are made
+    // a start that fails right after the tables are made
     let program = Program::prepare(&[("VESTIBULE_TEMPLATES__DIRECTORY", "none".to_owned())]);
     program.expect_failure();
     let file = program.path("data/vestibule.db");
@@ -232,9 +232,9 @@ fn f4_a_secret_that_cannot_be_shown_changes_nothing(console: &OperatorConsole) {
         let said = console.program.tell_a_full_disk(arguments, "");
         assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
         assert!(said.stderr.contains("nothing has changed"), "{said:?}");
-        // a secret that no reader got is lost as well
+        // a secret that no reader got is lost
         assert_eq!(console.program.tell_nobody(arguments), Some(1), "{arguments:?}");
-        // nor one that went to the null device, which is where a closed output leads
+        // so is a secret written to the null device, where a closed output leads
         let mut nowhere = console.program.begin(arguments);
         let ended = wait_until("the command ends", || nowhere.try_wait().expect("a process"));
         assert_eq!(ended.code(), Some(1), "{arguments:?}");
@@ -242,7 +242,7 @@ fn f4_a_secret_that_cannot_be_shown_changes_nothing(console: &OperatorConsole) {
     assert_eq!(console.ask(&["client", "show", "desk"]), before);
     assert!(console.refused(&["client", "show", "till"]).contains("no client till"));
     assert_eq!(events(), noted, "nothing is noted");
-    // and then it is the one that was shown which counts
+    // the secret that was shown is the one in force
     let rotated = console.ask(&["client", "rotate-secret", "desk"]);
     assert_eq!(console.ask(&["client", "show", "desk"])["client"], rotated["client"]);
 }

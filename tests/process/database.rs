@@ -1,4 +1,4 @@
-//! The database of a running program, looked into from outside.
+//! Access to the database of a running program, from outside it.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -40,14 +40,14 @@ impl Database {
         });
     }
 
-    /// Letters to this address that wait to be sent.
+    /// The number of letters of this kind to this address.
     pub fn letters(&self, email: &str, kind: &str) -> i64 {
         self.count(&format!(
             "SELECT COUNT(*) FROM outbox WHERE email = '{email}' AND kind = '{kind}'"
         ))
     }
 
-    /// A sign-in at the account page, made as the page makes them.
+    /// Inserts a sign-in at the account page, as the page does.
     pub fn sign_in_at_the_page(&self, account: AccountId, epoch: i64) {
         let now = Clock::system().now();
         let ends = now + Duration::from_secs(60);
@@ -67,7 +67,7 @@ impl Database {
         assert!(made);
     }
 
-    /// The token of another link to the sign-up, made as the courier makes them.
+    /// Mints another link to the sign-up, as the courier does, and returns its token.
     pub fn mint_link(&self, sign_up: SignUpId) -> String {
         let token = LinkToken::new(Entropy.secret());
         let (digest, now) = (token.digest(), Clock::system().now());
@@ -80,7 +80,7 @@ impl Database {
         token.reveal().to_string()
     }
 
-    /// An account that was never signed in to.
+    /// Inserts an account without sign-ins.
     pub fn account(&self, email: &str) -> AccountId {
         let (now, email) = (Clock::system().now(), EmailAddress::parse(email).unwrap());
         let id = AccountId::new(Entropy.uuid_v7(now));
@@ -100,7 +100,7 @@ impl Database {
         id
     }
 
-    /// A sign-up that waits.
+    /// Inserts a waiting sign-up.
     pub fn sign_up(&self, email: &str) {
         let (now, email) = (Clock::system().now(), EmailAddress::parse(email).unwrap());
         let password_hash = PasswordHash::new("$argon2id$v=19$m=8,t=1,p=1$x".to_owned());
@@ -120,7 +120,7 @@ impl Database {
         assert!(made);
     }
 
-    /// A letter that waits.
+    /// Inserts a waiting letter.
     pub fn letter(&self, email: &str) -> LetterId {
         let (now, email) = (Clock::system().now(), EmailAddress::parse(email).unwrap());
         let id = LetterId::new(Entropy.uuid_v7(now));

@@ -1,4 +1,4 @@
-//! `vestibule db …` beside a running service.
+//! Tests of `vestibule db …` beside a running service.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -25,7 +25,7 @@ fn r56_a_backup_of_a_running_service_is_started_from_after_everybody_is_signed_o
     assert!(again.stderr.contains("there already"), "{again:?}");
     let document = program.tell(&["db", "backup", "backup.db", "--force", "--json"], "").document();
     assert!(document["bytes"].as_u64().is_some_and(|bytes| bytes > 0));
-    // what is done later is not in it
+    // later changes are not in the backup
     assert_eq!(refresh(&program, &tokens["refresh_token"]).status, 200);
 
     let mut restored = Program::prepare(&[]);
@@ -77,7 +77,7 @@ fn a_check_fails_when_something_is_wrong() {
     assert!(said.stderr.contains("not all is well"), "{said:?}");
 }
 
-/// What lies in the folder of the program, without what lies in folders below.
+/// The names in the program's folder, without subfolders' contents.
 fn names(program: &Program) -> Vec<String> {
     let entries = fs::read_dir(program.path(".")).expect("a folder");
     let mut names: Vec<String> = entries
@@ -93,7 +93,7 @@ fn s16_an_interrupted_backup_leaves_nothing_behind() {
     assert_eq!(program.run(&["migrate"]).0, Some(0));
     let database =
         Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
-    // so much that a copy takes its time
+    // enough rows that a copy takes some time
     database.execute("CREATE TABLE filler (n BLOB)");
     database.execute(
         "INSERT INTO filler
@@ -116,7 +116,8 @@ fn s16_an_interrupted_backup_leaves_nothing_behind() {
             assert_eq!(names(&program), before, "{signal}");
         }
     }
-    // the next run does, and leaves alone what another process is at, and what only looks alike
+    // the next run does, and leaves another process's file alone, and a file that only looks
+    // similar
     let live = program.path(".vestibule-backup-00112233445566aa");
     let alike = program.path(".vestibule-backup-notes");
     let held = File::create(&live).expect("a file");
@@ -142,7 +143,7 @@ fn s16_f21_an_interrupted_copy_leaves_whole_files() {
     assert_eq!(program.run(&["migrate"]).0, Some(0));
     let database =
         Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
-    // so many that a copy takes its time
+    // enough rows that a copy takes some time
     database.execute(
         "INSERT INTO events (id, kind, actor, at)
          WITH RECURSIVE rows (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows WHERE n < 100000)
@@ -228,7 +229,7 @@ fn s16_no_command_writes_over_a_file_of_the_live_database() {
         let said = program.tell(&["db", "backup", file, "--force"], "");
         assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
     }
-    // what SQLite would take for a part of another database, or of the copy
+    // files that SQLite would take for a part of another database, or of the copy
     fs::write(program.path("left.db-wal"), "x").expect("a file");
     fs::write(program.path("other.db-journal"), "x").expect("a file");
     fs::write(program.path("good.db-wal"), "").expect("a file");
@@ -246,7 +247,7 @@ fn s16_no_command_writes_over_a_file_of_the_live_database() {
     assert_eq!(program.tell(&["db", "backup", "good.db"], "").code, Some(0));
     let said = program.tell(&["db", "copy", "--to", "sqlite://data"], "");
     assert!(said.code == Some(1) && said.stderr.contains("is a folder"), "{said:?}");
-    // and all the while it serves
+    // the service serves meanwhile
     sign_up(&program, "bob@example.org");
     let database = Database::at(format!("sqlite://{}", data("vestibule.db").display()));
     assert_eq!(database.count("SELECT COUNT(*) FROM sign_ups"), 2);
@@ -281,7 +282,7 @@ fn f3_a_copy_stops_at_a_file_without_a_url_or_with_more_than_one() {
             }
         }
     }
-    // standard input has the one and not the other
+    // standard input has one URL and not the other
     let both = ["db", "copy", "--from-file", "/dev/stdin", "--to-file", "/dev/stdin"];
     let said = program.tell(&both, &format!("{}\n", url("data/vestibule.db")));
     assert_eq!(said.code, Some(1), "{said:?}");
@@ -312,7 +313,7 @@ fn s16_a_secret_among_the_arguments_is_refused_and_not_repeated() {
         assert!(said.stderr.contains(way), "{arguments:?}: {said:?}");
         assert!(!said.stderr.contains("marked"), "{said:?}");
     }
-    // as the same is told without
+    // the target's URL alone can come from standard input
     let url = format!("sqlite://{}\n", program.path("copy.db").display());
     done(&program.tell(&["db", "copy", "--to-file", "/dev/stdin"], &url));
 }
@@ -326,7 +327,7 @@ fn f20_what_is_wrong_with_the_database_file_is_said_as_it_is() {
     fs::write(program.path("file"), "").expect("a file");
     program.set("DATABASE_URL", "sqlite://file/x.db");
     assert!(program.expect_failure().contains("cannot create the database file file/x.db"));
-    // one that is there and cannot be written to: not even root writes to a program that runs
+    // a file that cannot be written to: not even root can write to a running program
     fs::copy("/bin/sleep", program.path("busy.db")).expect("a program");
     let mut busy = Command::new(program.path("busy.db")).arg("60").spawn().expect("a process");
     program.set("DATABASE_URL", "sqlite://busy.db");
@@ -351,7 +352,7 @@ fn f22_a_restored_backup_sends_no_letter_that_waited_until_it_is_told_to() {
     fs::copy(program.path("backup.db"), restored.path("data/vestibule.db")).expect("a copy");
     restored.start_again();
     assert!(restored.output().contains("letters are held back"), "{}", restored.output());
-    // one that is posted now leaves, and by then the other would have
+    // a new letter leaves; the held one would have left by then
     sign_up(&restored, "bob@example.org");
     crate::link_to(&restored, "bob@example.org");
     let is_there = |address: &str| {
@@ -376,7 +377,7 @@ fn f22_a_restored_backup_sends_no_letter_that_waited_until_it_is_told_to() {
 
 on_both_engines!(f22_letters_are_held_back_by_the_operator_and_dropped);
 
-/// After `pg_restore`, which brings back what waited as it was.
+/// The state after `pg_restore`, which restores waiting letters unchanged.
 fn f22_letters_are_held_back_by_the_operator_and_dropped(console: &OperatorConsole) {
     sign_up(&console.program, ADA);
     let refused = console.refused(&["db", "hold-letters"]);

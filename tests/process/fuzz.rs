@@ -1,10 +1,10 @@
-//! Raw bytes over sockets for the running program (R54): requests for every operation of its own
-//! description, as they are and spoilt in many ways. Whatever comes, it answers with none of its own
-//! errors, lives, and says no secret.
+//! Fuzz tests of the running program with raw bytes over sockets (R54): requests for every
+//! operation of its own OpenAPI document, unchanged and mutated in many ways. For every input the
+//! program gives none of its own errors, stays alive, and reveals no secret.
 //!
-//! `FUZZ_REQUESTS=1000000 cargo test --test process r54_ -- --nocapture` sends a million. What a
-//! request is follows from the seed and its number: `FUZZ_SEED` is told by each run, and another one
-//! is chosen each time.
+//! `FUZZ_REQUESTS=1000000 cargo test --test process r54_ -- --nocapture` sends a million. A request
+//! follows from the seed and its number. Each run chooses a new seed and prints it; `FUZZ_SEED`
+//! sets it.
 
 #![expect(clippy::print_stdout, reason = "the seed and the figures of a run")]
 #![expect(clippy::panic, reason = "this is how a test fails")]
@@ -29,22 +29,22 @@ use crate::{CLIENT_SECRET, PASSWORD, WRONG, activate, postgres, sign_up};
 
 /// Requests of a plain run.
 const FEW: u64 = 4_000;
-/// From here on memory is looked at, too: before, caches still fill.
+/// The number of requests from which on the test measures memory, too: before, caches still fill.
 const MANY: u64 = 1_000_000;
-/// At once; most of them wait most of the time, for what is left of half a request.
+/// The concurrent clients. Mostly they wait for the answer to half a request.
 const CLIENTS: u64 = 4;
-/// The same where there are many requests.
+/// The same in a run of many requests.
 const MANY_CLIENTS: u64 = 16;
-/// Memory is looked at after each tenth of the requests.
+/// The memory is measured after each tenth of the requests.
 const LOOKS: u64 = 10;
-/// Requests signs people out, among other things: so many later they sign in again.
+/// The requests between two sign-ins: among other things, requests sign people out.
 const RENEWED_AFTER: u64 = 50;
-/// What is known of one account is exported again and again: it would take longer and longer.
+/// The requests for one account. Exports of its growing history would take longer and longer.
 const SOMEBODY_NEW_AFTER: u64 = 10_000;
-/// So soon it answers who asks how it is, on a machine that has other work.
+/// The longest time for an answer to a health check, on a machine with other work.
 const HEALTHY: Duration = Duration::from_secs(5);
-/// So long an answer is waited for before the connection is closed: more is not to come from half a
-/// request.
+/// How long a client waits for an answer before it closes the connection: half a request gets no
+/// more.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 fn number(name: &str) -> Option<u64> {
@@ -63,7 +63,7 @@ struct Fuzz {
     statuses: Mutex<BTreeMap<u16, u64>>,
     /// Memory after each tenth, in KiB.
     resident: Mutex<Vec<u64>>,
-    /// All the tokens that there were: none may be in the log.
+    /// All tokens of the run: the log may contain none.
     secrets: Mutex<Vec<String>>,
 }
 
@@ -99,7 +99,7 @@ impl Fuzz {
         }
     }
 
-    /// Sends all of them, and judges what is left.
+    /// Sends all requests, and checks the results.
     fn run(self) {
         let began = Instant::now();
         std::thread::scope(|scope| {
@@ -117,7 +117,7 @@ impl Fuzz {
         for status in [200, 202, 204, 303, 400, 401, 404, 405, 413, 415, 422] {
             assert!(statuses.contains_key(&status), "no {status}: {statuses:?}");
         }
-        // also of requests whose answers nobody waited for
+        // including requests whose clients did not wait for the answer
         let counted = scrape(self.metrics).expect("metrics").body;
         let failed = counted.lines().find(|line| {
             line.starts_with("vestibule_requests_total") && line.contains("status=\"500\"")
@@ -129,14 +129,14 @@ impl Fuzz {
             let line = log.lines().find(|line| line.contains(said));
             assert_eq!(line, None, "FUZZ_SEED={seed}: {said} is in the log");
         }
-        // one search for all, since they are many
+        // one search for all tokens, since they are many
         let tokens = self.secrets.into_inner().expect("secrets");
         let planted: std::collections::HashSet<&str> =
             tokens.iter().map(|token| &token[..24]).collect();
         let words = log.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
         let told = words.filter(|word| word.len() >= 24).find(|word| planted.contains(&word[..24]));
         assert_eq!(told, None, "FUZZ_SEED={seed}: a token is in the log");
-        // caches are full when half is sent
+        // caches are full when half of the requests are sent
         let (early, late) = (resident[resident.len() / 2], resident[resident.len() - 1]);
         assert!(
             late <= early + early / 20 || self.requests < MANY,
@@ -169,7 +169,7 @@ impl Fuzz {
         }
     }
 
-    /// The same for each seed and number, but for what the keys are.
+    /// The same for each seed and number, except for the keys.
     fn request(&self, number: u64, keys: &Keys) -> Vec<u8> {
         let mut chance = SeededRandom::new(self.seed.wrapping_mul(1 << 32).wrapping_add(number));
         let mut call = || {
@@ -185,7 +185,7 @@ impl Fuzz {
         for answer in text.split("HTTP/1.1 ").skip(1) {
             let status: u16 = answer.get(..3).and_then(|status| status.parse().ok()).unwrap_or(0);
             *self.statuses.lock().expect("statuses").entry(status).or_default() += 1;
-            // whoever is put off is told for how long
+            // a refused client is told for how long
             let is_put_off = status == 503 && answer.to_lowercase().contains("retry-after:");
             let sent = &bytes[..bytes.len().min(4_000)];
             assert!(
@@ -219,7 +219,7 @@ impl Fuzz {
             ("username", email),
             ("password", PASSWORD),
         ];
-        // what was sent last may still sign out everywhere, and whoever signs in just then is none of us
+        // the last requests may still sign out everywhere, and end this new sign-in
         let tokens = wait_until("it lets in", || {
             let answer = self.program.post_form("/oauth/token", &fields, &[]);
             (answer.status == 200).then(|| answer.json())
@@ -248,11 +248,11 @@ impl Fuzz {
     }
 }
 
-/// Sends the bytes on a connection of their own, and answers all that comes.
+/// Sends the bytes on a connection of their own, and returns the whole answer.
 fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    // it may well hang up before it has everything
+    // the service may hang up before it has read everything
     let _ = stream.write_all(bytes);
     let (mut answers, mut buffer) = (Vec::new(), [0; 4_096]);
     let mut is_over = false;

@@ -1,5 +1,5 @@
-//! Letters and the real program: the operator's commands for them, on both engines, and letters that
-//! were on their way when it was killed.
+//! Tests of letters and the real program: the operator's commands for them, on both engines, and
+//! letters that were on their way when the program was killed.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::{ADA, postgres, sign_up};
 const BOB: &str = "bob@example.org";
 const EVE: &str = "eve@example.org";
 
-/// What a service needs that hands its letters to this server.
+/// Settings of a service that delivers its letters to this server.
 fn settings(server: &SmtpServer) -> Vec<(&'static str, String)> {
     mail(&server.url())
 }
@@ -26,12 +26,12 @@ fn mail(url: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The document that a command answers.
+/// The JSON document that a command prints.
 fn ask(program: &Program, arguments: &[&str]) -> Value {
     program.tell(&[arguments, &["--json"]].concat(), "").document()
 }
 
-/// What a command says that does nothing.
+/// The error of a command that does nothing.
 fn refused(program: &Program, arguments: &[&str]) -> String {
     let Said { code, stdout, stderr } = program.tell(arguments, "");
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
@@ -74,7 +74,7 @@ fn sees_to_letters(server: &SmtpServer, program: &Program) {
     let (ada, bob) = (id_of(ADA), id_of(BOB));
     server.wait_for(1);
 
-    // one page, and what a terminal would act upon is not there
+    // one page, without control characters for the terminal
     let first = ask(program, &["mail", "list", "--limit", "1"]);
     assert_eq!(first["next"], ada.as_str());
     let second = ask(program, &["mail", "list", "--after", &ada]);
@@ -112,7 +112,7 @@ fn sees_to_letters(server: &SmtpServer, program: &Program) {
     assert!(refused(program, &["mail", "drop", &ada]).contains("has left already"));
     assert!(refused(program, &["mail", "retry", &ada]).contains("has left already"));
 
-    // a letter that is on its way is left alone
+    // a letter on its way is left alone
     server.plays(|step| match step {
         Step::Data => Act::Hang,
         _ => Act::Behave,
@@ -196,7 +196,7 @@ fn r48_a_server_that_hangs_is_probed_by_one_letter_at_a_time() {
         Step::Connected => {
             let mut seen = seen.lock().expect("no test panics here");
             seen.push(Instant::now());
-            // the first finds out that the server is down
+            // the first letter finds that the server is down
             if seen.len() == 1 { Act::Say("421 4.3.2 not now") } else { Act::Hang }
         }
         _ => Act::Behave,
@@ -236,7 +236,7 @@ fn r48_a_letter_that_was_on_its_way_when_the_service_was_killed_arrives() {
     crate::has_exited_with(&mut program, None);
     server.behaves();
     program.start_again();
-    // once the lease has run out: the time-out and a quarter of a minute
+    // when the lease has ended: the time-out and 15 s
     assert_eq!(server.wait_for(1)[0].to, [ADA]);
 }
 
@@ -266,7 +266,7 @@ fn r48_s17_forty_recipients_that_are_met_with_silence_hold_up_no_other_domain() 
     }
 }
 
-/// With a limit of the server's on connections, and without.
+/// The test runs with a limit of the server on connections, and without.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 fn r48_s17_silence_in_sixty_domains_holds_up_no_other_letter() {
@@ -296,8 +296,8 @@ fn r48_s17_silence_in_sixty_domains_holds_up_no_other_letter() {
     }
 }
 
-/// How long honest letters take, beside recipients that a mail server answers like this. What it prints
-/// stands in `docs/performance.md`.
+/// Measures how long honest letters take beside recipients with this answer of the mail server. The
+/// numbers are in `docs/performance.md`.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 #[expect(clippy::print_stderr, reason = "figures are read by people")]

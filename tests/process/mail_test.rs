@@ -1,4 +1,5 @@
-//! `vestibule mail test` names what keeps letters from leaving, and the setting to change (F13).
+//! Tests that `vestibule mail test` names the cause that keeps letters from leaving, and the
+//! setting to change (F13).
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::smtp::{Act, Authority, Certificate, SmtpServer, Step};
 
 const URL: &str = "vestibule.mail.smtp_url";
 
-/// What the command says about these settings, as JSON and in words; it fails.
+/// The command's verdict on these settings, as JSON and in words. Checks that the command fails.
 fn verdict(settings: &[(&'static str, String)]) -> (Value, String) {
     let mut all = vec![("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned())];
     all.extend(settings.iter().cloned());
@@ -23,7 +24,8 @@ fn verdict(settings: &[(&'static str, String)]) -> (Value, String) {
     (document, said.stderr)
 }
 
-/// The diagnosis has the stage and the setting, and both parts of it say this.
+/// Checks that the diagnosis names the stage and the setting, and that both forms contain these
+/// words.
 fn names(
     (document, words): &(Value, String),
     stage: &str,
@@ -241,7 +243,7 @@ fn f15_the_recipient_of_a_test_letter_is_named_as_people_write_it() {
     let said = program.tell(&["mail", "test", "ada@bücher.example"], "");
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.stdout.contains("A letter to ada@bücher.example has left"), "{said:?}");
-    // programs read what is stored
+    // programs get the stored form
     let document = program.tell(&["mail", "test", "ada@bücher.example", "--json"], "").document();
     assert_eq!(document["email"], "ada@xn--bcher-kva.example");
 }

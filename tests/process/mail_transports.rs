@@ -1,9 +1,10 @@
-//! Letters through real mail servers of Debian, Postfix and Exim, on loopback (R48, R49).
+//! Tests of letters through real mail servers, Debian's Postfix and Exim, on loopback (R48, R49).
 //!
-//! Each test starts an instance of its own in a new folder: its settings, its queue, and a mailbox that
-//! takes every letter. Both have to be started as root, and give up what they can. Where a server is not
-//! to be had its test is skipped, loudly; `TEST_REQUIRE=postfix,exim` wants both. Debian's packages of the
-//! two exclude each other: Exim may be unpacked under `target/exim` instead, see `.ci/run`.
+//! Each test starts an instance of its own in a new folder, with its settings, its queue, and a
+//! mailbox that takes every letter. Both servers must be started as root, and drop their
+//! privileges. Where a server is not installed its test is skipped with a message;
+//! `TEST_REQUIRE=postfix,exim` requires both. Debian's packages of the two conflict: Exim may be
+//! unpacked under `target/exim` instead, see `.ci/run`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -24,10 +25,10 @@ use crate::{ADA, PASSWORD, sign_up};
 const BOB: &str = "bob@example.org";
 const NAME: &str = "Bücher & Söhne, Inc.";
 
-/// Runs its arguments until its input ends, which is when the test does, however that is.
+/// Shell script that runs its arguments until its input ends, in whatever way the test ends.
 const KEEPER: &str = r#""$@" & server=$!; read -r _; kill "$server"; wait "$server""#;
 
-/// Where a server refuses.
+/// The step at which a server refuses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum At {
     Recipient,
@@ -36,15 +37,15 @@ enum At {
     Poisoned,
 }
 
-/// What the server says instead of yes.
+/// The server's answer at each refused step.
 type Refusals = Arc<Mutex<BTreeMap<At, &'static str>>>;
 
-/// A mail server that takes letters to example.org, behind STARTTLS.
+/// A mail server that accepts letters to example.org, behind STARTTLS.
 struct Server {
     port: u16,
     folder: tempfile::TempDir,
     refusals: Refusals,
-    /// Signs in with these, if it lets users sign in.
+    /// User name and password in the URL, if the server has users.
     login: &'static str,
     keeper: Option<Child>,
 }
@@ -59,7 +60,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// A folder for a server that runs as `user`, with a certificate.
+    /// A folder with a certificate, for a server that runs as `user`.
     fn prepare(user: &str) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
 
@@ -116,7 +117,7 @@ impl Server {
         });
     }
 
-    /// From now on.
+    /// Sets the refusal from now on.
     fn refuses(&self, at: At, words: Option<&'static str>) {
         let mut refusals = self.refusals.lock().expect("no test panics here");
         refusals.remove(&at);
@@ -147,7 +148,7 @@ impl Server {
         settings
     }
 
-    /// The letters to the address, as they stand in the mailbox.
+    /// The letters to the address, as in the mailbox.
     fn letters_to(&self, address: &str) -> Vec<String> {
         let to = format!("To: {address}\n");
         ["mail/new", "mail/all/new"]
@@ -175,7 +176,7 @@ fn id(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether a user with this name exists, and we are root.
+/// Whether a user with this name exists, and the test runs as root.
 fn may_run_as(user: &str) -> Result<(), String> {
     if id(&["-u"]).as_deref() != Some("0") {
         return Err("it has to be started as root".to_owned());
@@ -227,7 +228,8 @@ fn exim() -> Option<Server> {
     Some(server)
 }
 
-/// Postfix asks at RCPT and at the end of each letter whether it may take it; answers with the port.
+/// A policy server: Postfix asks it at RCPT and at the end of each letter whether to accept.
+/// Returns its port.
 fn policy(refusals: Refusals) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("its address").port();
@@ -264,7 +266,7 @@ fn policy(refusals: Refusals) -> u16 {
 fn r48_r49_letters_pass_through_postfix() {
     let Some(server) = postfix() else { return };
     letters_pass(&server);
-    // S17: what Postfix answers for some recipients holds up no other
+    // S17: Postfix's answer for some recipients delays no other letter
     server.refuses(At::Poisoned, Some("421 4.3.2 closing"));
     let program = Program::start(&server.settings(true));
     for number in 0..12 {
@@ -283,7 +285,7 @@ fn r48_r49_letters_pass_through_exim() {
 }
 
 fn letters_pass(server: &Server) {
-    // its certificate is good for those that know its authority
+    // the certificate is valid only for clients that trust its authority
     let stranger = Program::prepare(&server.settings(false));
     let said = stranger.tell(&["mail", "test", ADA, "--json"], "");
     let verdict: Value = serde_json::from_str(&said.stdout).expect("JSON");
@@ -303,14 +305,14 @@ fn letters_pass(server: &Server) {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    // greylisting: later is not never
+    // greylisting: the server accepts the letter later
     server.refuses(At::Recipient, Some("450 4.2.0 greylisted"));
     sign_up(&program, "grey@example.org");
     waits(&program, "grey@example.org", "greylisted");
     server.refuses(At::Recipient, None);
     server.letter_to("grey@example.org");
 
-    // a quota of ours, for now and for good: no letter dies of it
+    // a quota on the service, temporary and then permanent: no letter is given up for it
     for (words, people) in [
         ("452 4.2.2 quota of the hour", ["a@example.org", "b@example.org"]),
         ("552 5.2.2 quota of the day", ["c@example.org", "d@example.org"]),
@@ -342,7 +344,7 @@ fn sign_up_in(program: &Program, language: &str, email: &str) {
     assert_eq!(program.raw(&request).map(|answer| answer.status), Some(202));
 }
 
-/// The letter waits, and the server's last words are these.
+/// Checks that the letter waits, and that these are the server's last words.
 fn waits(program: &Program, email: &str, words: &str) {
     wait_until(&format!("the letter to {email} waits"), || {
         let list = program.tell(&["mail", "list", "--waiting", "--match", email, "--json"], "");
@@ -352,7 +354,8 @@ fn waits(program: &Program, email: &str, words: &str) {
     });
 }
 
-/// The link of a letter: whole on one line of its source, and in what a program makes of both parts.
+/// The link of a letter. Checks that it is whole on one line of the source, and in both decoded
+/// parts.
 fn whole_link(source: &str, language: &str) -> String {
     let parsed = MessageParser::new().parse(source).expect("a message");
     let text = parsed.body_text(0).expect("a text part").replace("\r\n", "\n");

@@ -1,4 +1,5 @@
-//! The program itself: started as a process, spoken to over a socket, stopped by signals.
+//! Test suite of the program itself: started as a process, addressed over a socket, stopped by
+//! signals.
 
 #![cfg(unix)]
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
@@ -41,7 +42,7 @@ const PASSWORD: &str = "marked-password-7f3a";
 const WRONG: &str = "marked-wrong-password-91c2";
 const CLIENT_SECRET: &str = "marked-client-secret-5d0e";
 
-/// What a release profile needs, with a confidential client.
+/// The settings that a release profile needs, with a confidential client.
 fn release() -> Vec<(&'static str, String)> {
     let digest = hex::encode(vestibule::model::Digest::of(CLIENT_SECRET.as_bytes()).as_bytes());
     vec![
@@ -101,7 +102,8 @@ fn refresh(program: &Program, token: &Value) -> program::Answer {
     program.post_form("/oauth/token", &fields, &[])
 }
 
-/// What the command line ends is over in the service within a second, for which that remembers tokens.
+/// Checks that a token that the command line has ended stops working: the service caches tokens for
+/// a second.
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 fn dies_soon(program: &Program, access_token: &Value) {
     let ended = Instant::now();
@@ -215,7 +217,7 @@ fn r55_no_secret_is_in_the_log() {
         ("client_secret", CLIENT_SECRET),
     ];
     let second = program.post_form("/oauth/token", &fields, &[]).json();
-    // credentials where they do not belong, and requests that are no requests
+    // credentials in wrong places, and malformed requests
     let in_query = format!("/oauth/token?client_secret={CLIENT_SECRET}&password={PASSWORD}");
     program.post_form(&in_query, &[("grant_type", "password")], &[]);
     program.get(&format!("/nowhere/{token}?password={PASSWORD}"), &[]);
@@ -369,7 +371,7 @@ fn r57_a_wrong_setting_stops_the_start_and_says_what_would_be_right() {
         ),
     ] {
         let output = Program::fail(&settings);
-        // the command that checks says the same (F6)
+        // `vestibule config` reports the same (F6)
         let (code, checked) = Program::prepare(&settings).run(&["config"]);
         assert_eq!(code, Some(1), "{settings:?}: {checked}");
         for words in expected {
@@ -560,7 +562,7 @@ fn r9_an_endless_body_is_refused_at_once() {
     }
 }
 
-/// The senders hold their connections, and nothing of the service.
+/// The senders keep their connections, but no slot of the service.
 #[test]
 fn s5_r51_a_body_that_does_not_arrive_in_time_is_given_up_with_its_place() {
     let program = Program::start(&[
@@ -584,13 +586,13 @@ fn s5_r51_a_body_that_does_not_arrive_in_time_is_given_up_with_its_place() {
             let mut stream = TcpStream::connect(("127.0.0.1", program.port)).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
             stream.write_all(request.as_bytes()).unwrap();
-            // up to the end, which is the service's hanging up
+            // until the service hangs up
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             assert!(answer.starts_with("HTTP/1.1 408"), "{path} {length}: {answer}");
             assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
             assert!(answer.contains("request-timeout") || answer.contains("Request timeout"));
-            // the one place is free again
+            // the one slot is free again
             assert_eq!(program.get("/v1/me", &[]).status, 401, "{path} {length}");
         }
     }
@@ -605,13 +607,13 @@ fn r51_http_2_is_not_spoken() {
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
     let mut answer = Vec::new();
-    // it hangs up, and may do so without having read everything
+    // the service hangs up, and may do so before it has read everything
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:?}");
 }
 
-/// Rocket answers a method that it does not know without asking any fairing.
+/// Rocket answers an unknown method without calling any fairing.
 #[test]
 fn r10_an_unknown_method_gets_the_headers_that_every_answer_has() {
     let program = Program::start(&[]);

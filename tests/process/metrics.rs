@@ -1,4 +1,4 @@
-//! Metrics on an address of their own, and what hashing should cost.
+//! Tests of the metrics' own address, and of the advice on the cost of hashing.
 
 use crate::program::{Program, free_port, has_exited_with, scrape};
 use crate::release;

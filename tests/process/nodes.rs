@@ -1,4 +1,4 @@
-//! Several processes on one database, started at the same moment (R27, R48).
+//! Tests of several processes on one database, started at the same moment (R27, R48).
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ fn r27_processes_that_start_at_once_are_one_service_on_postgres() {
     }
 }
 
-/// On a database without a table, so that they meet at the migrations as well.
+/// The database has no tables, so that the processes meet at the migrations as well.
 fn are_one_service(database: &str) {
     let server = SmtpServer::start();
     let settings = [
@@ -35,7 +35,7 @@ fn are_one_service(database: &str) {
         starting.map(|node| node.join().expect("a node")).into()
     });
 
-    // each step on another one
+    // each step goes to another node
     sign_up(&nodes[0], ADA);
     server.wait_for(1);
     let letter = server.letters_to(ADA).remove(0);
@@ -46,7 +46,7 @@ fn are_one_service(database: &str) {
     let second = refresh(&nodes[3], &first["refresh_token"]).json();
     for node in &nodes {
         assert_eq!(me(node, &second["access_token"]).status, 200);
-        // a repeat gets the same answer from whomever it asks
+        // a repeated refresh gets the same answer from every node
         assert_eq!(
             refresh(node, &first["refresh_token"]).json()["refresh_token"],
             second["refresh_token"]

@@ -1,4 +1,4 @@
-//! The operator's commands beside a running service, on both engines.
+//! Tests of the operator's commands beside a running service, on both engines.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{ADA, PASSWORD, dies_soon, me, postgres, refresh, sign_up};
 
 const BOB: &str = "bob@example.org";
 
-/// A service whose letters wait: its mail server is not there.
+/// A service without a mail server, so that its letters wait.
 pub struct OperatorConsole {
     pub program: Program,
     pub database: Database,
@@ -58,7 +58,7 @@ impl OperatorConsole {
         Self { program, database: Database::at(url) }
     }
 
-    /// `None` where there is no PostgreSQL.
+    /// `None` without a PostgreSQL server.
     pub fn postgres() -> Option<Self> {
         let url = postgres::cluster()?.new_database();
         let mut settings = no_mail_server();
@@ -70,12 +70,12 @@ impl OperatorConsole {
         self.program.tell(arguments, "")
     }
 
-    /// The document that a command answers.
+    /// The JSON document that a command prints.
     pub fn ask(&self, arguments: &[&str]) -> Value {
         self.tell(&[arguments, &["--json"]].concat()).document()
     }
 
-    /// What a command says that fails.
+    /// The error of a command that fails.
     pub fn refused(&self, arguments: &[&str]) -> String {
         let said = self.tell(arguments);
         assert_eq!(said.code, Some(1), "{said:?}");
@@ -112,7 +112,7 @@ impl OperatorConsole {
         assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));
     }
 
-    /// What happened to the account and who did it, the latest first.
+    /// The kinds and actors of the account's events, the latest first.
     fn history(&self, email: &str) -> Vec<(String, String)> {
         let shown = self.ask(&["account", "show", email]);
         let text = |value: &Value| value.as_str().expect("a word").to_owned();
@@ -124,7 +124,7 @@ impl OperatorConsole {
         self.program.post_json("/v1/activations", &json!({ "token": token }))
     }
 
-    /// The waiting sign-up, by itself in the list.
+    /// The one waiting sign-up in the list.
     fn waiting(&self, email: &str) -> Value {
         let list = self.ask(&["sign-up", "list", "--match", email]);
         assert_eq!(list["sign_ups"].as_array().map(Vec::len), Some(1), "{list}");
@@ -208,7 +208,7 @@ fn r27_tokens_of_ended_sessions_are_dead_and_others_live(console: &OperatorConso
     );
 }
 
-/// Such a one is not looked up every second on SQLite.
+/// On SQLite, a token in constant use is not read again every second.
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 fn r27_a_token_that_is_used_all_the_time_is_ended_all_the_same(console: &OperatorConsole) {
     console.create(ADA);
@@ -249,7 +249,7 @@ fn a_deleted_account_is_gone_and_its_address_is_free(console: &OperatorConsole) 
 }
 
 fn an_account_is_made_with_a_password_or_an_invitation(console: &OperatorConsole) {
-    // a sign-up that waits for the address gives way
+    // a waiting sign-up at the address is removed
     sign_up(&console.program, ADA);
     let link = console.mint_link(&console.waiting(ADA));
     let made = console.create(ADA);
@@ -426,7 +426,7 @@ fn accounts_and_sign_ups_are_listed_page_by_page(console: &OperatorConsole) {
     assert_eq!(second["sign_ups"][0]["email"], "fay@example.org");
 }
 
-/// Longer than what is read at a time, in words and as a document.
+/// The lists are longer than one page, in words and as JSON.
 fn s11_long_lists_are_whole(console: &OperatorConsole) {
     const ROWS: usize = 1_100;
     let number = "SUBSTR(CAST(1000000000000 + n.i AS TEXT), 2)";
@@ -481,7 +481,7 @@ fn s11_long_lists_are_whole(console: &OperatorConsole) {
         if limit.is_empty() {
             continue;
         }
-        // a limit that is no whole number of pages
+        // a limit that is no multiple of the page size
         assert!(list["next"].is_null(), "{command}");
         let first = console.ask(&[command, "list", "--limit", "701"]);
         let next = first["next"].as_str().expect("more");

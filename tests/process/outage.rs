@@ -1,5 +1,5 @@
-//! The database goes and comes back, and the service stays (R52): meanwhile 503 with `Retry-After`,
-//! at once or after a bounded time, and afterwards all is well within five seconds.
+//! Tests of an outage of the database, which the service outlives (R52): meanwhile it answers 503
+//! with `Retry-After`, at once or after a bounded time. It recovers within five seconds.
 
 #![expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 
@@ -14,7 +14,7 @@ use crate::program::{Answer, Program, wait_until};
 use crate::stalled_network::Gate;
 use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
 
-/// So soon after its database the service is well again.
+/// The longest time between the database's return and the service's recovery.
 const RECOVERY: Duration = Duration::from_secs(5);
 
 fn started(url: &str) -> (Program, Value) {
@@ -31,7 +31,7 @@ fn timed(ask: impl FnOnce() -> Answer) -> (Answer, Duration) {
     (answer, start.elapsed())
 }
 
-/// That a request is told to come back, and is told so in time.
+/// Checks that a request is refused with `Retry-After`, within the limit.
 fn is_put_off(what: &str, limit: Duration, ask: impl FnOnce() -> Answer) {
     let (answer, took) = timed(ask);
     assert_eq!(answer.status, 503, "{what}: {answer:?}");
@@ -47,7 +47,7 @@ fn all_are_put_off(program: &Program, tokens: &Value, limit: Duration) {
     assert_eq!(program.get("/health/live", &[]).status, 200);
 }
 
-/// That it is well again soon: it is ready, and reads and writes.
+/// Checks that the service recovers in time: it is ready, and reads and writes.
 fn is_well_again(program: &Program, tokens: &Value) {
     let start = Instant::now();
     wait_until("tokens open again", || {
@@ -60,20 +60,20 @@ fn is_well_again(program: &Program, tokens: &Value) {
 }
 
 fn restarted(mode: &str) {
-    // others' clusters may lose what was committed last when they crash
+    // the other tests' clusters may lose the latest commits when they crash
     let more = tempfile::tempdir().expect("a folder");
     let durable = "fsync = on\nsynchronous_commit = on\n";
     std::fs::write(more.path().join("more.conf"), durable).expect("a file");
     let Some(cluster) = postgres::own_cluster(Some(more.path())) else { return };
     let (program, tokens) = started(&cluster.new_database());
     cluster.stop(mode);
-    // connections that are idle and dead, then none that could be made
+    // first the idle connections are dead, then new ones cannot be made
     for _ in 0..3 {
         all_are_put_off(&program, &tokens, Duration::from_secs(2));
     }
     cluster.start_again();
     is_well_again(&program, &tokens);
-    // nobody asked anything while it was away
+    // no request came during the outage
     cluster.stop(mode);
     cluster.start_again();
     is_well_again(&program, &sign_in(&program, ADA));
@@ -90,7 +90,7 @@ fn r52_postgres_crashes_and_is_started_again() {
     restarted("immediate");
 }
 
-/// That reads go on, and writes are put off until the server takes them again.
+/// Checks that reads succeed, and that writes are refused until the server accepts them again.
 fn only_writes_are_put_off(program: &Program, tokens: &Value) {
     let limit = Duration::from_secs(2);
     for _ in 0..3 {
@@ -118,7 +118,7 @@ fn f1_a_read_only_database_puts_writes_off_and_is_well_again_by_itself() {
         tell(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}"));
         tell("SELECT pg_reload_conf()");
     };
-    // for new connections: those that there are keep what they had when they began
+    // for new connections only: existing ones keep the value from their start
     let new = |value: &str| {
         tell(&format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}"));
     };
@@ -130,7 +130,7 @@ fn f1_a_read_only_database_puts_writes_off_and_is_well_again_by_itself() {
     all("off");
     is_well_again_soon(&program, &tokens);
 
-    // where the connections were made while it took none
+    // connections that were made while the server was read-only
     let tokens = sign_in(&program, ADA);
     new("on");
     tell(
@@ -145,7 +145,7 @@ fn f1_a_read_only_database_puts_writes_off_and_is_well_again_by_itself() {
     is_well_again_soon(&program, &tokens);
 }
 
-/// The same as [`is_well_again`], once the last connection of before was given up.
+/// The same as [`is_well_again`], once the last old connection was given up.
 fn is_well_again_soon(program: &Program, tokens: &Value) {
     let start = Instant::now();
     wait_until("it is ready", || (program.get("/health/ready", &[]).status == 200).then_some(()));
@@ -191,7 +191,7 @@ fn f4_a_commit_whose_answer_is_lost_is_not_called_undone() {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.stderr.contains("the secret may count"), "{said:?}");
     assert!(!said.stderr.contains("nothing has changed"), "{said:?}");
-    // and it does
+    // the lost commit has rotated the secret
     let rotated = "SELECT COUNT(*) FROM events WHERE kind = 'client-secret-rotated'";
     assert_eq!(Database::at(direct).count(rotated), 1);
 }
@@ -203,14 +203,14 @@ fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
     let direct = cluster.new_database();
     let url = direct.replace(&cluster.port().to_string(), &gate.port.to_string());
     let (program, tokens) = started(&url);
-    // more connections than one
+    // more than one connection
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| assert_eq!(me(&program, &tokens["access_token"]).status, 200));
         }
     });
     gate.fall_silent();
-    // for a second it is remembered that the token lives
+    // the token cache answers for up to a second
     let is_asked_for = || (me(&program, &tokens["access_token"]).status != 200).then_some(());
     wait_until("the token is asked for", is_asked_for);
     std::thread::scope(|scope| {
@@ -226,7 +226,7 @@ fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
     gate.open();
     is_well_again(&program, &tokens);
 
-    // in the midst of a transaction
+    // inside a transaction
     let tokens = sign_in(&program, ADA);
     let holder = Holder::of(&direct, &["BEGIN", "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"]);
     std::thread::scope(|scope| {
@@ -241,7 +241,7 @@ fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
         assert!(waiting.join().is_ok());
     });
     gate.open();
-    // whether the silent one was committed, nobody knows; the old token leads on in any case
+    // the silent commit may have succeeded or not; the old token works in both cases
     is_well_again(&program, &sign_in(&program, ADA));
 }
 
@@ -293,7 +293,7 @@ fn r52_sqlite_is_locked_by_another_process() {
     is_well_again(&program, &tokens);
 }
 
-/// Somebody else at the database who holds on to it.
+/// Another client of the database, which holds a lock.
 struct Holder {
     runtime: Runtime,
     connection: AnyConnection,
@@ -314,7 +314,7 @@ impl Holder {
         Self { runtime, connection, url: url.to_owned() }
     }
 
-    /// Waits until so many wait for it.
+    /// Waits until `count` connections wait for the lock.
     fn has_kept_waiting(&self, count: i64) {
         let database = crate::database::Database::at(self.url.clone());
         wait_until("they wait for the lock", || {

@@ -1,4 +1,4 @@
-//! The program in a folder of its own, and a small HTTP client.
+//! The program as a process in a folder of its own, and a small HTTP client.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 pub const SMTP_SECRET: &str = "marked-smtp-secret-3b8d";
 
-/// Longer than anything here takes, even on a busy machine.
+/// Longer than any step takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(10);
 
@@ -59,7 +59,7 @@ impl Answer {
     }
 }
 
-/// What a command said.
+/// The output and exit code of a command.
 #[derive(Debug)]
 pub struct Said {
     pub code: Option<i32>,
@@ -68,7 +68,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// The one JSON document that it printed, and nothing else.
+    /// The output, which must be one JSON document.
     pub fn document(&self) -> Value {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
@@ -104,13 +104,13 @@ fn exchange(port: u16, request: &str) -> Option<Answer> {
     Program::read(&mut stream)
 }
 
-/// The metrics that are served at a port of this machine, if they are.
+/// The metrics at a port of this machine, if it serves them.
 pub fn scrape(port: u16) -> Option<Answer> {
     exchange(port, "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 }
 
 impl Program {
-    /// A folder and settings, and nothing running.
+    /// Prepares a folder and settings, without a process.
     pub fn prepare(settings: &[(&str, String)]) -> Self {
         let folder = TempDir::new().unwrap();
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/Rocket.toml");
@@ -120,15 +120,15 @@ impl Program {
         Self { port: free_port(), folder, settings, child: None }
     }
 
-    /// One setting more, from the next start on.
+    /// Adds a setting for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Runs it and waits until it is ready.
+    /// Starts the program and waits until it is ready.
     pub fn start(settings: &[(&str, String)]) -> Self {
         let mut program = Self::prepare(settings);
-        // another process may take a free port before it does
+        // another process may take a free port before the program does
         for _ in 0..8 {
             if program.comes_up() {
                 return program;
@@ -142,7 +142,7 @@ impl Program {
         assert!(self.comes_up(), "its port is taken:\n{}", self.output());
     }
 
-    /// Starts it, and waits until it is ready. `false` if somebody else has its port.
+    /// Starts the program and waits until it is ready. `false` if another process has its port.
     fn comes_up(&mut self) -> bool {
         let log = |name: &str| {
             let mut options = File::options();
@@ -164,7 +164,7 @@ impl Program {
         })
     }
 
-    /// What it says when it does not start, as it should not; its exit code is checked.
+    /// The error of a start that must fail. Checks the exit code.
     pub fn fail(settings: &[(&str, String)]) -> String {
         Self::prepare(settings).expect_failure()
     }
@@ -189,21 +189,21 @@ impl Program {
         }
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
         command.env("ROCKET_PORT", self.port.to_string());
-        // of an optimized build, too
+        // in an optimized build, too
         command.env("ROCKET_PROFILE", "debug");
-        // tests run side by side on few cores
+        // tests run in parallel on few cores
         command.env("VESTIBULE_HASHING__MAX_WAIT", "60s");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// Starts a command and lets it run; standard output goes nowhere.
+    /// Starts a command without waiting; standard output is discarded.
     pub fn begin(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Runs a command to its end whose reader closes standard output before anything comes.
+    /// Runs a command to its end; its reader closes standard output before any output.
     pub fn tell_nobody(&self, arguments: &[&str]) -> Option<i32> {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -212,7 +212,7 @@ impl Program {
         wait_until("the command ends", || child.try_wait().unwrap()).code()
     }
 
-    /// Runs a command to its end; answers its exit code and all that it said.
+    /// Runs a command to its end; returns its exit code and its whole output.
     pub fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = self.command(arguments);
         let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -226,11 +226,11 @@ impl Program {
 
     /// Runs a command to its end with `input` on its standard input.
     pub fn tell(&self, arguments: &[&str], input: &str) -> Said {
-        // files take whatever is written, whoever reads when
+        // a file takes any output, without a reader
         self.tell_to(arguments, input, tempfile::tempfile().unwrap())
     }
 
-    /// Runs a command whose standard output has no room for anything.
+    /// Runs a command whose standard output is full.
     pub fn tell_a_full_disk(&self, arguments: &[&str], input: &str) -> Said {
         let full = File::options().read(true).write(true).open("/dev/full").unwrap();
         self.tell_to(arguments, input, full)
@@ -247,7 +247,7 @@ impl Program {
         let status = wait_until("the command ends", || child.try_wait().unwrap());
         let text = |mut file: File| {
             let mut text = String::new();
-            // a device without end is no file
+            // an endless device is no file
             if file.metadata().unwrap().is_file() {
                 file.rewind().unwrap();
                 file.read_to_string(&mut text).unwrap();
@@ -261,7 +261,7 @@ impl Program {
         self.folder.path().join(name)
     }
 
-    /// All that it has said so far.
+    /// The whole output so far.
     pub fn output(&self) -> String {
         let read = |name: &str| std::fs::read_to_string(self.path(name)).unwrap();
         read("stdout") + &read("stderr")
@@ -273,14 +273,14 @@ impl Program {
         assert!(sent.success());
     }
 
-    /// Ends it in good order; answers all that it has said.
+    /// Stops the program in good order; returns its whole output.
     pub fn stop(mut self) -> String {
         self.signal("TERM");
         has_exited_with(&mut self, Some(0));
         self.output()
     }
 
-    /// Reads until the answer is whole: the server may well keep the connection.
+    /// Reads one whole answer: the server may keep the connection open.
     fn read(stream: &mut TcpStream) -> Option<Answer> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 4_096];
@@ -306,7 +306,7 @@ impl Program {
         exchange(self.port, request)
     }
 
-    /// Sends a body in chunks for as long as the server listens.
+    /// Sends a body in chunks until the server hangs up.
     pub fn endless(&self, head: &str) -> Answer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -315,7 +315,7 @@ impl Program {
         let sending = std::thread::spawn(move || {
             let chunk = format!("400\r\n{}\r\n", "x".repeat(1_024));
             let mut sent = 0_u64;
-            // far more than is ever read; the error is the server's hanging up
+            // far more than the service ever reads; the error means that the server has hung up
             while sent < 1 << 30 && sender.write_all(chunk.as_bytes()).is_ok() {
                 sent += 1_024;
             }
@@ -361,7 +361,7 @@ fn form(fields: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// Waits until it ends; `None` is a signal.
+/// Waits until the program ends; `None` is a signal.
 pub fn has_exited_with(program: &mut Program, code: Option<i32>) {
     let child = program.child.as_mut().unwrap();
     let status = wait_until("it ends", || child.try_wait().unwrap());

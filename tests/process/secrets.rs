@@ -1,5 +1,5 @@
-//! Marked secrets, planted wherever a request or a setting can carry one, on every route, while
-//! things go well and while they fail: none may come out again (R55).
+//! Tests that no secret comes out (R55): marked secrets are planted wherever a request or a setting
+//! can carry one, on every route, while requests succeed and while they fail.
 
 use std::fmt::Write as _;
 
@@ -10,15 +10,15 @@ use crate::database::Database;
 use crate::program::{Program, free_port, scrape, wait_until};
 use crate::{ADA, PASSWORD, activate, link_to, release, sign_up, token_of};
 
-/// In every planted secret.
+/// A part of every planted secret.
 const MARK: &str = "marked-4e1f";
 
-/// One for each place, so that a finding says where it came from.
+/// A secret for one place, so that a finding names its place.
 fn planted(place: &str) -> String {
     format!("{MARK}-{place}-secret")
 }
 
-/// Every operation that the service says it has, with its path filled in.
+/// Every operation of the service's OpenAPI document, with its path filled in.
 fn operations(program: &Program) -> Vec<(String, String)> {
     let description = program.get("/openapi.json", &[]).json();
     let paths = description["paths"].as_object().expect("paths");
@@ -40,7 +40,7 @@ fn operations(program: &Program) -> Vec<(String, String)> {
     all
 }
 
-/// What is in the body, as JSON and as a form.
+/// The bodies, as JSON and as a form.
 fn bodies() -> [(&'static str, String); 4] {
     let names = [
         "email",
@@ -80,7 +80,7 @@ fn bodies() -> [(&'static str, String); 4] {
     ]
 }
 
-/// Sends everything to everything, and answers the bodies of all that failed.
+/// Sends every body to every operation, and returns the bodies of all errors.
 fn plant(program: &Program, bearer: &str) -> String {
     let basic = format!("{}:{}", planted("basic-id"), planted("basic"));
     let basic = base64::engine::general_purpose::STANDARD.encode(basic);
@@ -93,11 +93,11 @@ fn plant(program: &Program, bearer: &str) -> String {
     for (method, path) in operations(program) {
         for (n, (kind, body)) in bodies().iter().enumerate() {
             for (m, authorization) in authorizations.iter().enumerate() {
-                // signing out everywhere would end the party
+                // this request would sign the test out everywhere
                 if method == "DELETE" && authorization.ends_with(bearer) {
                     continue;
                 }
-                // a token in the query, or a foreign origin, would end every request
+                // a token in the query, or a foreign origin, would refuse every request
                 let (query_name, origin) = match (n + m) % 2 {
                     0 => ("access_token", format!("https://{}.example", planted("origin"))),
                     _ => ("hint", "https://accounts.example.org".to_owned()),
@@ -159,7 +159,7 @@ fn r55_nothing_that_was_planted_comes_out_again() {
         let (access, refresh) = (text("access_token"), text("refresh_token"));
 
         let mut errors = plant(&program, &access);
-        // and once more, when every statement about people fails
+        // once more, while every statement about people fails
         let database =
             Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
         for table in ["sessions", "sign_ups", "accounts", "clients"] {
@@ -183,7 +183,7 @@ fn r55_nothing_that_was_planted_comes_out_again() {
         ];
         search("the log", &output, &secrets);
         search("the metrics", &counted, &secrets);
-        // paths are the ones that were asked for, in front of each body
+        // the test's own lines put the requested path in front of each body
         let answers: Vec<&str> =
             errors.lines().filter_map(|line| line.split_once(": ").map(|(_, body)| body)).collect();
         search("an error", &answers.join("\n"), &secrets);

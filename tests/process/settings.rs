@@ -1,9 +1,10 @@
-//! Every URL, header, name and address that the settings take (F2, F3, F16, R57): legal forms are taken;
-//! near misses stop the start, and the error names the key, its place, and what would be right.
+//! Tests of every URL, header, name and address in the settings (F2, F3, F16, R57). Legal forms are
+//! accepted. A near miss stops the start, and the error names the key, its place, and a correct
+//! value.
 
 use crate::program::Program;
 
-/// A value that no output may hold.
+/// A value that no output may contain.
 const SECRET: &str = "hunter2";
 
 const CLIENT: [(&str, &str); 3] = [
@@ -18,7 +19,7 @@ fn config(settings: &[(&str, &str)]) -> (Option<i32>, String) {
     Program::prepare(&settings).run(&["config"])
 }
 
-/// With the key as the error names it.
+/// The key as the error names it, with legal values.
 const LEGAL: [(&str, &[&str]); 11] = [
     (
         "VESTIBULE_PUBLIC_URL",
@@ -275,7 +276,7 @@ fn r55_r57_f3_near_misses_stop_the_start_with_key_place_and_what_would_be_right(
             }
         }
     }
-    // what the driver reads beside the URL
+    // variables that the driver reads beside the URL
     let database = ("DATABASE_URL", "postgres://ada@db/v");
     for (variable, value) in [
         ("PGSSLMODE", "hunter2"),
@@ -290,10 +291,10 @@ fn r55_r57_f3_near_misses_stop_the_start_with_key_place_and_what_would_be_right(
             "{output}"
         );
         assert!(!output.contains("hunter"), "{output}");
-        // of no account for SQLite
+        // SQLite ignores them
         assert_eq!(config(&[&CLIENT[..], &[(variable, value)]].concat()).0, Some(0));
     }
-    // and the service does not start with what `config` refuses
+    // the service does not start with a value that `config` refuses
     for value in
         ["postgres://ada:hunter2@127.0.0.1:1/v?ssl_mode=require", "postgres://ada:1#hunter2@db/v"]
     {
@@ -303,7 +304,7 @@ fn r55_r57_f3_near_misses_stop_the_start_with_key_place_and_what_would_be_right(
     }
 }
 
-/// Settings that Rocket would ignore, or end the start over in other words: in the environment.
+/// Environment variables that Rocket would ignore, or refuse with an error of its own.
 const ROCKETS: [(&str, &str, &str); 9] = [
     ("ROCKET_TLS__CERTS", "certs.pem", "ROCKET_TLS={certs=…}"),
     ("ROCKET_DATABASES__VESTIBULE__URL", "postgres://ada:hunter2@db/v", "DATABASE_URL"),

@@ -1,5 +1,5 @@
-//! A stretch of network between the service and its database that can fall silent: nothing arrives any
-//! more, and nobody is told. It can also break in the moment in which a commit is answered.
+//! A network between the service and its database that can fall silent: no byte arrives any more,
+//! and neither side is told. It can also break right after the server has answered a commit.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Odd while it is silent. What was connected before stays silent for ever.
+/// Odd while the network is silent. Connections from before stay silent for ever.
 #[derive(Clone)]
 pub struct Gate {
     pub port: u16,
@@ -86,7 +86,8 @@ impl Gate {
         self.turn.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// From now on a connection breaks when the server has answered a commit, and the answer is lost.
+    /// From now on a connection breaks when the server has answered a commit, and the answer is
+    /// lost.
     pub fn lose_answers_to_commits(&self) {
         self.loses_commits.store(true, Ordering::SeqCst);
     }

@@ -82,7 +82,7 @@ enum Mutation {
     Splice(&'static [u8]),
 }
 
-/// A byte, more often one that has a meaning to some parser.
+/// A byte, more often a byte with a meaning to some parser.
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![
         3 => prop::sample::select(b"%&=+:; \0\"\\,Bb_-./@~\xff\xc3\xa9\xe2\t\r\n".to_vec()),

@@ -167,7 +167,7 @@ pub fn own_cluster(more: Option<&Path>) -> Option<Cluster> {
     }
 }
 
-/// A cluster that keeps what it has acknowledged through any crash, as a server in service does and
+/// A cluster that keeps all acknowledged writes through any crash, as a server in service does and
 /// the tests' other clusters do not. Its programs get this environment.
 ///
 /// # Panics

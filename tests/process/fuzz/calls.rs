@@ -1,4 +1,4 @@
-//! Requests that the description of the service allows, filled with what opens something.
+//! Requests that the OpenAPI document permits, filled with valid keys.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{CLIENT_SECRET, PASSWORD, WRONG};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// An operation of the description: a new one is here by itself.
+/// An operation of the document: a new operation is included by itself.
 #[derive(Debug)]
 pub struct Operation {
     method: String,
@@ -19,7 +19,7 @@ pub struct Operation {
     body: Option<(String, Vec<String>)>,
 }
 
-/// What somebody has who is signed in.
+/// The credentials of a person who is signed in.
 #[derive(Clone, Default, Debug)]
 pub struct Keys {
     pub email: String,
@@ -34,7 +34,7 @@ pub struct Keys {
 pub struct Call {
     pub line: Vec<u8>,
     pub headers: Vec<Vec<u8>>,
-    /// Of a body: what it is, and its members, each as it stands there.
+    /// The members of the body, each encoded.
     pub members: Vec<(String, String)>,
     pub is_json: bool,
 }
@@ -72,7 +72,7 @@ pub fn operations(program: &Program) -> Vec<Operation> {
 }
 
 impl Operation {
-    /// A request for it as a client might send it.
+    /// A request for the operation, as a client might send it.
     pub fn call(&self, keys: &Keys, chance: &mut SeededRandom) -> Call {
         let value = |name: &str, chance: &mut SeededRandom| self.value(name, keys, chance);
         let segments = self.path.split('/').map(|part| match part.strip_prefix('{') {
@@ -107,7 +107,7 @@ impl Operation {
             is_json = kind != FORM;
             for name in names {
                 let value = value(name, chance);
-                // any of them may be missing, and a client shows once who it is
+                // any member may be missing, and a client authenticates in one way
                 if chance.below(8) > 0 && !(is_by_basic && name.starts_with("client_")) {
                     let value = if is_json { json!(value).to_string() } else { encoded(&value) };
                     members.push((name.clone(), value));
@@ -127,7 +127,7 @@ impl Operation {
             "email" if self.path.ends_with("sign-in") => keys.email.clone(),
             "email" => format!("somebody-{}@example.org", chance.below(50)),
             "username" => keys.email.clone(),
-            // nobody leaves, or changes the password that signs in again
+            // no request may delete the account or change the password of later sign-ins
             "password" if self.path.ends_with("deletion") => WRONG.to_owned(),
             "current_password" => WRONG.to_owned(),
             "password" => of(&[PASSWORD, PASSWORD, WRONG], chance),
@@ -164,7 +164,7 @@ impl Call {
         }
     }
 
-    /// The whole, with this body and whatever the headers say of it.
+    /// The whole request, with this body and unchanged headers.
     pub fn with_body(&self, body: &[u8]) -> Vec<u8> {
         let mut bytes = self.line.clone();
         for header in &self.headers {
@@ -176,7 +176,7 @@ impl Call {
         bytes
     }
 
-    /// The whole, with the length of its body.
+    /// The whole request, with the length of its body.
     pub fn bytes(&self) -> Vec<u8> {
         let (mut call, body) = (self.clone(), self.body());
         call.headers.push(format!("Content-Length: {}", body.len()).into_bytes());

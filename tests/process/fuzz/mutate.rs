@@ -1,14 +1,14 @@
-//! What becomes of a good request before it is sent.
+//! Mutations of a valid request before it is sent.
 
 use serde_json::json;
 
 use crate::fuzz::calls::Call;
 use crate::seeded_random::SeededRandom;
 
-/// Bytes that mean something to some parser.
+/// Bytes with a meaning to some parser.
 const BYTES: &[u8] = b"%&=+:;,? \0\t\r\n\"'\\{}[]()<>/.-_@#\x7f\x80\xc0\xc3\xe2\xed\xf5\xff0A";
 
-/// What stands where a value should, in a form or in a path.
+/// Replacements for a value in a form or in a path.
 const PIECES: [&str; 30] = [
     "",
     "%",
@@ -42,7 +42,7 @@ const PIECES: [&str; 30] = [
     "+",
 ];
 
-/// What stands where a member of a JSON document should.
+/// Replacements for a member of a JSON document.
 const JSON: [&str; 26] = [
     "null",
     "true",
@@ -173,9 +173,9 @@ fn of<'a>(all: &[&'a str], chance: &mut SeededRandom) -> &'a str {
     all[chance.below(all.len())]
 }
 
-/// The request as it is, or spoilt in one of many ways.
+/// The request unchanged, or with one of many mutations.
 pub fn spoilt(mut call: Call, other: &Call, chance: &mut SeededRandom) -> Vec<u8> {
-    // some are spoilt twice
+    // some requests get two mutations
     for _ in 0..=usize::from(chance.below(4) == 0) {
         match chance.below(12) {
             0..=3 => member(&mut call, chance),
@@ -207,7 +207,7 @@ pub fn spoilt(mut call: Call, other: &Call, chance: &mut SeededRandom) -> Vec<u8
     bytes
 }
 
-/// A member of the body is something else, there twice, or not at all.
+/// Replaces, repeats or removes a member of the body.
 fn member(call: &mut Call, chance: &mut SeededRandom) {
     if call.members.is_empty() {
         return;
@@ -238,7 +238,7 @@ fn member(call: &mut Call, chance: &mut SeededRandom) {
     }
 }
 
-/// Something in the path or the query is something else.
+/// Replaces a part of the path or the query.
 fn target(call: &mut Call, chance: &mut SeededRandom) {
     let piece = of(&PIECES, chance);
     let piece =
@@ -261,7 +261,7 @@ fn method(call: &mut Call, chance: &mut SeededRandom) {
     call.line.splice(..end, of(&METHODS, chance).bytes());
 }
 
-/// Another header, one that is there twice, a great many, or a very long one.
+/// Adds another header, a repeated one, a great many, or a very long one.
 fn headers(call: &mut Call, chance: &mut SeededRandom) {
     let at = chance.below(call.headers.len());
     match chance.below(6) {
@@ -325,7 +325,7 @@ fn chunked(call: &Call, chance: &mut SeededRandom) -> Vec<u8> {
     call.with_body(&body)
 }
 
-/// One request behind the other on one connection, the last of which ends it.
+/// Sends the request several times on one connection, and then another, which closes it.
 fn pipelined(call: &Call, other: &Call, chance: &mut SeededRandom) -> Vec<u8> {
     let mut first = call.clone();
     first.headers.retain(|header| !header.starts_with(b"Connection"));
@@ -334,7 +334,8 @@ fn pipelined(call: &Call, other: &Call, chance: &mut SeededRandom) -> Vec<u8> {
     bytes
 }
 
-/// The body of something else, or none of anything.
+/// Replaces the body: random bytes, deep nesting, a long text, or the same members in the other
+/// encoding.
 fn body(call: &Call, chance: &mut SeededRandom) -> Vec<u8> {
     let mut call = call.clone();
     let body = match chance.below(4) {
@@ -350,7 +351,7 @@ fn body(call: &Call, chance: &mut SeededRandom) -> Vec<u8> {
     call.with_body(&body)
 }
 
-/// One byte, or one piece, is another, gone, or there twice.
+/// Replaces, removes or repeats a byte or a piece.
 fn byte(bytes: &mut Vec<u8>, chance: &mut SeededRandom) {
     let at = chance.below(bytes.len());
     let meant = BYTES[chance.below(BYTES.len())];
