@@ -4,14 +4,6 @@
 //! of a batch follows from the duration of the last one: a slow disk gets small batches, not long
 //! ones.
 //!
-//! | Constant | Value |
-//! |---|---|
-//! | `INITIAL_BATCH` | 200 rows |
-//! | `MIN_BATCH` | 25 rows |
-//! | `MAX_BATCH` | 2,000 rows |
-//! | `TARGET_DURATION` | 10 ms |
-//! | `MIN_PAUSE` | 1 ms |
-//!
 //! This module knows the kinds of work, and no SQL except statements that callers hand over: each
 //! table has its own `purge_*`.
 

@@ -137,7 +137,7 @@ impl Connection {
         rows.iter().map(from_row).collect()
     }
 
-    /// The origin in the spelling of an enabled client that allows it, if there is one.
+    /// The origin as an enabled client registered it, if one allows it.
     pub async fn find_allowed_origin(
         &mut self,
         origin: &str,
@@ -152,7 +152,8 @@ impl Connection {
         let row = sqlx::query(SQL).bind(pattern).fetch_optional(self.raw()).await?;
         let Some(row) = row else { return Ok(None) };
         let allowed: Origins = column::parsed(&row, "allowed_origins")?;
-        // stored origins are in lower case, and so is the matching part of `origin`
+        // `LIKE` matched a folded text: stored origins are in lower case, and only an exact one
+        // counts
         Ok(allowed.find(origin).map(str::to_owned))
     }
 

@@ -1,4 +1,4 @@
-//! Integrity check: finds damage, broken references and impossible rows. It changes nothing.
+//! Integrity check: finds damage, broken references and impossible rows, and changes nothing.
 
 use figment::Figment;
 use sqlx::AnyConnection;
@@ -36,7 +36,7 @@ const INVARIANTS: [(&str, &str); 4] = [
 pub struct IntegrityReport {
     pub schema: &'static str,
     pub tables: Vec<(String, i64)>,
-    /// Problems; empty if there are none. They contain no values and no personal data.
+    /// Problems, without values and personal data; empty if there are none.
     pub problems: Vec<String>,
 }
 

@@ -5,9 +5,9 @@
 //!
 //! [`Store::read`] and [`Store::write`] are the ways in. Both lend a [`Connection`]. Its methods
 //! are the statements, grouped by table in the files beside this one. `write` wraps its statements
-//! in one transaction and answers only once the commit is durable. A statement on a hot path, if it
-//! is one statement, is a method of [`Store`] itself and a transaction by itself. Each statement is
-//! one text for both engines; only `pool`, `migrate` and the files about databases as such know the
+//! in one transaction and answers only once the commit is durable. A single statement that many
+//! requests run is a method of [`Store`] itself, and a transaction by itself. Each statement is one
+//! text for both engines; only `pool`, `migrate` and the files about databases as such know the
 //! engine.
 //!
 //! Lock order: the row of a sign-up first, then the row of an account, then the rows that belong to
@@ -294,9 +294,9 @@ impl Store {
         self.end(connection, outcome).await
     }
 
-    /// As [`Store::write`], for background work. If it would wait for rows that another transaction
-    /// has locked, it fails as unavailable after 100 ms, long before the database looks for a
-    /// deadlock; so no request fails because of it. It is not retried.
+    /// As [`Store::write`], for background work, without a retry. If `work` would wait for rows
+    /// that another transaction has locked, it fails as unavailable after 100 ms, long before the
+    /// database looks for a deadlock; so no request fails because of it.
     pub async fn write_best_effort<T, E>(
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
@@ -390,7 +390,7 @@ impl Store {
     }
 }
 
-/// Settings for [`Pool`] with the defaults that Rocket's pool would add.
+/// Settings for [`Pool`], with defaults for use without Rocket's pool.
 fn database_settings(figment: &Figment) -> Figment {
     figment
         .focus("databases.vestibule")

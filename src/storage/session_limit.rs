@@ -19,15 +19,15 @@ const MAX_ENDED_AT_ONCE: i64 = 16;
 pub struct ExcessSession {
     pub id: SessionId,
     pub client_id: ClientId,
-    /// `false` if it had ended before, and only its row was left.
+    /// `false` if it had ended before, so that only its row is removed.
     pub lives: bool,
 }
 
-/// A sign-in at the account page that goes because an account has too many.
+/// A sign-in at the account page above the limit of its account.
 #[derive(Debug)]
 pub struct ExcessPageSession {
     pub id: PageSessionId,
-    /// `false` if it had ended before, and only its row was left.
+    /// `false` if it had ended before, so that only its row is removed.
     pub lives: bool,
 }
 
