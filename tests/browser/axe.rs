@@ -1,6 +1,6 @@
-//! axe-core, which knows the rules of accessibility: <https://github.com/dequelabs/axe-core>.
+//! Accessibility checks by axe-core: <https://github.com/dequelabs/axe-core>.
 //!
-//! `TEST_AXE` is the path of its `axe.min.js`; without it, it is looked for where
+//! `TEST_AXE` is the path of its `axe.min.js`. Without the variable, the tests look for it where
 //! `npm install --prefix target/axe axe-core@4` puts it.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
@@ -12,18 +12,19 @@ use serde_json::{Value, json};
 use crate::service::{setting, skip};
 use crate::visit::Visit;
 
-/// WCAG 2.2, A and AA, and what axe calls good practice besides.
+/// WCAG 2.2, A and AA, and the rules that axe calls good practice.
 const RULES: [&str; 6] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 const COLOURS: [&str; 2] = ["color-contrast", "link-in-text-block"];
 
-/// Timers stand still where pages may not run scripts, and axe waits for them: here they come at once.
+/// axe waits for timers, which do not run on pages without scripts: this script fires them at once.
 const TIMERS: &str = "window.setTimeout = (callback, _, ...rest) => {
     Promise.resolve().then(() => callback(...rest));
     return 0;
 };";
 
-/// Letters have a frame of their own, and mail programs around them.
+/// A script that runs axe on the document without its frames. The letter in a frame is checked by
+/// itself, as in a mail program.
 const ASK: &str = "
     const [runOnly, done] = arguments;
     axe.run(document, {
@@ -39,7 +40,7 @@ const ASK: &str = "
         })),
     }), error => done({ error: String(error) }));";
 
-/// The script, where it is.
+/// The text of axe-core, if it is installed.
 pub fn load() -> Option<String> {
     let file = setting("TEST_AXE").map_or_else(default_file, PathBuf::from);
     match std::fs::read_to_string(&file) {
@@ -57,12 +58,13 @@ fn default_file() -> PathBuf {
 }
 
 impl Visit {
-    /// Fails if axe finds anything wrong with the page. What it cannot decide is for eyes.
+    /// Fails if axe finds a fault on the page. People must look at the cases that axe cannot
+    /// decide.
     pub async fn ask_axe(&self, name: &str) {
         self.ask_axe_about(name, &json!({ "type": "tag", "values": RULES })).await;
     }
 
-    /// The same for the letter in the frame. Landmarks and headings of a page are not a letter's.
+    /// The same for the letter in the frame. A letter has no landmarks or headings of a page.
     pub async fn ask_axe_about_the_letter(&self, name: &str) {
         let rules: Vec<_> = RULES.into_iter().filter(|rule| rule.starts_with("wcag")).collect();
         self.enter_letter().await;
@@ -70,12 +72,12 @@ impl Visit {
         self.client.clone().enter_parent_frame().await.expect("the page around the letter");
     }
 
-    /// The same, for nothing but colours: the page was looked at in others before.
+    /// The same for colours only: another color scheme of the page was checked before.
     pub async fn ask_axe_about_colours(&self, name: &str) {
         self.ask_axe_about(name, &json!({ "type": "rule", "values": COLOURS })).await;
     }
 
-    /// Opens a page that has faults: axe is awake if it finds them.
+    /// Opens a page with faults: axe works if it finds them.
     pub async fn wake_axe(&self) {
         if self.axe.is_none() {
             return;

@@ -1,4 +1,4 @@
-//! The chapters of a life, in the order in which they are lived.
+//! The chapters of an account's life, in their order.
 
 use crate::CONFIRM;
 use crate::life::Life;
@@ -20,7 +20,7 @@ impl Life<'_> {
         visit.read_words("account-sign-up-what").await;
         visit.look("sign-up").await;
 
-        // one's own address is no password
+        // the owner's address is refused as a password
         visit.fill("#email", person.email).await;
         visit.fill("#name", person.name).await;
         visit.fill("#password", person.email).await;
@@ -38,7 +38,7 @@ impl Life<'_> {
         assert!(page.contains(person.email), "{page}");
         visit.look("sign-up-sent-again").await;
 
-        // too early; the button there would have the password chosen behind the link
+        // the account is not active yet; the button there would ask for a password behind the link
         self.sign_in(person.email, PASSWORD).await;
         visit.read_words("error-sign-in-refused").await;
         visit.read_words("account-waiting").await;
@@ -94,7 +94,7 @@ impl Life<'_> {
         visit.read_words("account-done-saved").await;
     }
 
-    /// An app has signed in; its user withdraws that.
+    /// An app has signed in; its user ends that session.
     pub(crate) async fn sign_out_elsewhere(&self) {
         let (visit, person) = (self.visit, self.person);
         let own = self.tokens(PASSWORD);
@@ -107,7 +107,7 @@ impl Life<'_> {
         assert_eq!(self.status(&own), 200);
         assert_eq!(self.status(&others), 200);
 
-        // here, there, and the two apps
+        // this browser, another one, and the two apps
         assert_eq!(
             visit.script("return document.querySelectorAll('.sessions li').length").await,
             4
@@ -195,7 +195,8 @@ impl Life<'_> {
     pub(crate) async fn change_address_and_confirm_it(&self) {
         let (visit, person) = (self.visit, self.person);
         self.ask_for_another_address().await;
-        // its letters are read first, so that they are not taken for those of the next one
+        // the change's letters are read first, so that the test does not take them for the next
+        // change's
         self.letter("email-change", person.new_email).await;
         self.letter("email-change-notice", person.email).await;
         visit.open("/account").await;
@@ -213,7 +214,7 @@ impl Life<'_> {
         visit.look("confirm-address-done").await;
         self.letter("email-changed", person.email).await;
 
-        // the letter to the old address comes too late now
+        // the letter to the old address is too late now
         self.letter("email-change-notice", person.email).await;
         self.follow("mail-email-change-notice-button").await;
         visit.read_words("email-change-too-late").await;
@@ -277,7 +278,7 @@ impl Life<'_> {
         for word in [person.name, person.new_email] {
             assert!(copy.contains(word), "{word} in {copy}");
         }
-        // how the password is kept, and not what is kept
+        // the copy says how the password is stored, and has no hash
         assert!(!copy.contains("$argon2"), "{copy}");
     }
 

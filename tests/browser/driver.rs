@@ -12,14 +12,14 @@ use tempfile::TempDir;
 
 use crate::service::{free_port, patiently, program, request, try_request};
 
-/// The two programs, where they are installed.
+/// The paths of the two programs.
 #[derive(Debug)]
 pub struct Programs {
     chromium: PathBuf,
     chromedriver: PathBuf,
 }
 
-/// `Err` says what is missing.
+/// `Err` names the missing program.
 pub fn programs() -> Result<Programs, &'static str> {
     let chromium = program(&["chromium", "chromium-browser", "google-chrome"]);
     let chromedriver = program(&["chromedriver"]);
@@ -29,7 +29,7 @@ pub fn programs() -> Result<Programs, &'static str> {
     })
 }
 
-/// A chromedriver, and the one browser that it drives. Both end when this is dropped.
+/// A chromedriver and its one browser. Dropping it ends both.
 #[derive(Debug)]
 pub struct Driver {
     process: Child,
@@ -39,7 +39,7 @@ pub struct Driver {
     profile: TempDir,
 }
 
-/// How large the browser's window is, or the phone that it pretends to be.
+/// The size of the browser's window, or of the phone that it emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     Desktop,
@@ -87,15 +87,14 @@ impl Driver {
         panic!("chromedriver does not start");
     }
 
-    /// Opens the browser of somebody who reads `language`. No page may run scripts in it: none needs
-    /// to.
+    /// Opens a browser that prefers `language`. Pages run no scripts in it, since no page needs to.
     pub async fn open(&mut self, programs: &Programs, screen: Screen, language: &str) -> Client {
         let (width, height) = screen.size();
         let mut options = json!({
             "binary": programs.chromium,
             "args": [
                 "--headless=new",
-                // as root, which containers run tests as, Chromium has no sandbox
+                // root, as in containers, cannot use Chromium's sandbox
                 "--no-sandbox",
                 "--disable-gpu",
                 "--disable-dev-shm-usage",
@@ -146,14 +145,14 @@ impl Driver {
         self.extension("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
-    /// What the browser has noted since the last time: `browser` is the console, `performance` has
+    /// The browser's log entries since the last call: `browser` is the console, `performance` has
     /// the requests.
     pub fn log(&self, kind: &str) -> Vec<Value> {
         let entries = self.extension("se/log", &json!({ "type": kind }));
         entries.as_array().cloned().unwrap_or_default()
     }
 
-    /// chromedriver's own commands, which WebDriver does not have.
+    /// A command of chromedriver's own, beyond WebDriver.
     fn extension(&self, command: &str, parameters: &Value) -> Value {
         let session = self.session.as_deref().expect("an open browser");
         let path = format!("/session/{session}/{command}");

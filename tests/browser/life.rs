@@ -1,5 +1,5 @@
-//! The whole life of an account, from the first page to its deletion: by somebody who has nothing but
-//! a browser, a keyboard and a mailbox, in each language.
+//! The whole life of an account, from the first page to its deletion, in each language. The person
+//! has only a browser, a keyboard and a mailbox.
 
 use serde_json::Value;
 
@@ -8,13 +8,13 @@ use crate::driver::{Screen, programs};
 use crate::service::{self, Service, request};
 use crate::visit::Visit;
 
-/// Whose life it is.
+/// The person of a story.
 pub struct Person {
-    /// Of the browser.
+    /// The language of the browser.
     pub language: &'static str,
-    /// Another one, which they try.
+    /// Another language, which the person tries.
     pub other_language: &'static str,
-    /// What a person presses to find it in the list.
+    /// The language's own name, which the person types to select it in the list.
     pub own_name: &'static str,
     pub others_name: &'static str,
     pub name: &'static str,
@@ -104,7 +104,7 @@ impl Life<'_> {
         self.visit.enter().await;
     }
 
-    /// Opens the last letter of a kind, and looks at it.
+    /// Opens the last letter of a kind, and checks how it looks.
     pub(crate) async fn letter(&self, kind: &str, to: &str) {
         let subject = self.visit.words(&format!("mail-{kind}-subject"));
         self.visit.open_letter(to, &subject).await;
@@ -114,15 +114,15 @@ impl Life<'_> {
         self.visit.ask_axe_about_the_letter(&name).await;
     }
 
-    /// Presses the button of the letter, and opens the page once more, as mail scanners do: opening
-    /// changes nothing.
+    /// Presses the letter's button, and opens the page a second time, as mail scanners do: to open
+    /// a page changes nothing.
     pub(crate) async fn follow(&self, button: &str) {
         self.visit.follow_the_letters_button(&self.visit.words(button)).await;
         self.visit.read_words("page-footer").await;
         self.visit.reload().await;
     }
 
-    /// The field has the focus, and says to those who do not see it what is wrong with it.
+    /// Checks that the field has the focus, and that screen readers get its error.
     pub(crate) async fn complains_at(&self, field: &str) {
         let visit = self.visit;
         assert!(visit.title().await.starts_with(&visit.words("page-error-prefix")));
@@ -133,12 +133,12 @@ impl Life<'_> {
             return ids.map(id => document.getElementById(id).className).join(' ');";
         let told = visit.script(complaint).await;
         assert!(told.as_str().is_some_and(|told| told.contains("error")), "{field}: {told}");
-        // nothing else is said to be wrong
+        // no other field is marked as wrong
         let wrong = "return document.querySelectorAll('[aria-invalid=true]').length";
         assert_eq!(visit.script(wrong).await, 1);
     }
 
-    /// An access token that an app gets by this password.
+    /// An access token for an app, by this password.
     pub(crate) fn tokens(&self, password: &str) -> String {
         let who = [self.person.email, self.person.new_email];
         let tokens = who.into_iter().find_map(|email| {
@@ -157,7 +157,7 @@ impl Life<'_> {
         token.unwrap_or_default().to_owned()
     }
 
-    /// Somebody signs in at the account page of another browser.
+    /// Signs in at the account page of another browser.
     pub(crate) fn sign_in_at_the_page_elsewhere(&self, password: &str) {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("email", self.person.email)
@@ -169,7 +169,7 @@ impl Life<'_> {
         assert_eq!(answer.status, 303);
     }
 
-    /// What an app is answered that shows this token.
+    /// The status that an app gets with this token.
     pub(crate) fn status(&self, token: &str) -> u16 {
         let authorization = format!("Bearer {token}");
         let headers = [("Authorization", authorization.as_str())];

@@ -1,4 +1,4 @@
-//! Looking at a page closely.
+//! Checks of a page: layout, sizes, colours, the console and requests.
 
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::visit::Visit;
 
-/// What WCAG 2.2 (2.5.5) calls enhanced; in CSS pixels.
+/// The enhanced target size of WCAG 2.2 (2.5.5), in CSS pixels.
 const THUMB: f64 = 44.0;
 
-/// What a page says about itself.
+/// A script that measures the page.
 const MEASURES: &str = "
     const controls = document.querySelectorAll('button, input:not([type=hidden]), select');
     return {
@@ -27,17 +27,17 @@ const MEASURES: &str = "
         heights: [...controls].map(control => control.getBoundingClientRect().height),
     };";
 
-/// Pages that are answered with a status of 4xx to a person who sees them, and rightly so.
+/// Pages with a status of 4xx that are meant for people.
 const OWN_STATUS: [&str; 4] = ["/activate", "/account", "/reset-password", "/confirm-email"];
 
 impl Visit {
-    /// Looks at the page closely, in light and in dark, and keeps what was seen as `name`.
+    /// Checks the page in light and in dark, and stores its picture as `name`.
     pub async fn look(&self, name: &str) {
         let page = self.script(MEASURES).await;
         assert_eq!(page["lang"], self.tag(), "{name}");
         assert_eq!(page["headings"], 1, "{name}");
         assert_eq!(page["scripts"], 0, "{name}");
-        // the one cookie there is can be seen by no script
+        // no script can read the one cookie
         assert_eq!(page["cookies"], "", "{name}");
         let title = page["title"].as_str().unwrap_or_default();
         assert!(title.ends_with(" – Vestibule"), "{name}: the title is `{title}`");
@@ -61,7 +61,7 @@ impl Visit {
         self.set_scheme("");
     }
 
-    /// WCAG 2.2 (1.4.10): 320 CSS pixels, which is also what zooming makes of a desktop's screen.
+    /// WCAG 2.2 (1.4.10): 320 CSS pixels, which is also the width of a zoomed desktop page.
     async fn fits_the_narrowest(&self, name: &str) {
         self.set_width(320);
         let content = self.script("return document.documentElement.scrollWidth").await;
@@ -72,7 +72,7 @@ impl Visit {
         self.set_screen();
     }
 
-    /// Nothing was blocked, nothing failed, and nothing was asked of anybody else.
+    /// Fails if the browser blocked or failed a request, or sent one to another host.
     fn complain_of_the_log(&self, name: &str) {
         for entry in self.driver.log("browser") {
             let message = entry["message"].as_str().unwrap_or_default();
@@ -87,7 +87,7 @@ impl Visit {
             let url = event["message"]["params"]["request"]["url"].as_str().unwrap_or_default();
             let is_request = event["message"]["method"] == "Network.requestWillBeSent";
             let own = format!("{}/", self.home);
-            // the browser's own first page is no host's
+            // the browser's own first page belongs to no host
             let is_at_home =
                 [own.as_str(), "data:", "chrome:"].iter().any(|home| url.starts_with(home));
             assert!(!is_request || is_at_home, "{name}: asks for {url}");
@@ -101,7 +101,7 @@ impl Visit {
         self.driver.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
-    /// All of the page, also what is below the fold.
+    /// A picture of the whole page, below the fold as well.
     fn photograph(&self, name: &str, scheme: &str) -> Vec<u8> {
         let layout = self.driver.devtools("Page.getLayoutMetrics", &json!({}));
         let mut clip = layout["cssContentSize"].clone();

@@ -1,12 +1,13 @@
-//! What people see: the pages and the letter, in a real Chromium, against the real program.
+//! Test suite of the pages and letters in a real Chromium, against the real program.
 //!
-//! Every story is gone through at a desk and on a phone, with the keyboard alone, and with scripts
-//! switched off. Every page is looked at ([`Visit::look`]): it fits the screen, its buttons can be
-//! hit with a thumb, nothing is asked of other hosts, the console has no complaint, axe-core finds
-//! nothing. What was seen is kept in `target/browser-screenshots`, in light and in dark.
+//! Every story runs on a desktop and on a phone, with the keyboard alone, and with scripts switched
+//! off. [`Visit::look`] checks every page: the page fits the screen, its buttons are large enough
+//! for a thumb, no request goes to another host, the console has no complaint, and axe-core finds
+//! no fault. The pictures are in `target/browser-screenshots`, in light and in dark.
 //!
-//! Skipped, loudly, where Chromium or chromedriver is missing; `TEST_REQUIRE=browser` makes that a
-//! failure. Without axe-core, pages are looked at without it; `TEST_REQUIRE=axe` makes that one.
+//! Without Chromium or chromedriver the tests are skipped with a message; `TEST_REQUIRE=browser`
+//! makes that a failure. Without axe-core the pages are checked without it; `TEST_REQUIRE=axe`
+//! makes that a failure.
 
 mod axe;
 mod chapters;
@@ -60,7 +61,7 @@ async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
     service.sign_up("ada@example.org", PASSWORD, FIREFOX);
     service.link("ada@example.org", 1);
     visit.open("/dev/mail").await;
-    // the letter is a file a moment before it is on the page
+    // the letter is a file a moment before the page lists it
     visit.reload_until("To ada@example.org").await;
     visit.look("letters").await;
     visit.tab_to(".letters a").await;
@@ -73,7 +74,7 @@ async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
     assert!(letter.contains("Firefox (Linux)"), "{letter}");
     visit.follow_the_letters_button("Confirm my email address").await;
 
-    // opening the link changes nothing, however often
+    // to open the link changes nothing, even twice
     for _ in 0..2 {
         let page = visit.read("A sign-up with your email address is waiting").await;
         assert!(page.contains("ada@example.org"), "{page}");
@@ -97,7 +98,8 @@ async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
     visit.look("already-active").await;
 }
 
-/// Somebody else signed up with Grace's address as well: whoever has the letter chooses.
+/// Another person also signed up with Grace's address: the reader of the letter chooses the
+/// password.
 async fn contested_sign_up(visit: &Visit, service: &Service) {
     let (grace, planted) = ("grace@example.org", "planted before the owner came");
     service.sign_up(grace, planted, "curl/8.0");
@@ -106,7 +108,7 @@ async fn contested_sign_up(visit: &Visit, service: &Service) {
     visit.read("so you choose the password now").await;
     visit.look("choose-password").await;
 
-    // the browser itself knows how long a password has to be
+    // the browser itself knows the minimum length of a password
     visit.tab_to("#password").await;
     visit.enter_text("too short").await;
     visit.enter().await;
@@ -115,7 +117,7 @@ async fn contested_sign_up(visit: &Visit, service: &Service) {
         true
     );
 
-    // and where it does not, the service says so
+    // without the browser's check the service reports the error
     visit.script("document.querySelector('#password').removeAttribute('minlength')").await;
     visit.enter().await;
     visit.read("password has at least 15 characters").await;
@@ -146,8 +148,8 @@ async fn not_me(visit: &Visit, service: &Service) {
     assert_eq!(service.sign_in(alan, PASSWORD), 400);
 }
 
-/// Lise waits for her letter: she has the link sent again where a sign-in was refused, and where a link
-/// did not work. She chooses a password behind it (S2).
+/// Lise waits for her letter: she has the link sent again after a refused sign-in, and after a link
+/// that did not work. She chooses a password behind it (S2).
 async fn link_again(visit: &Visit, service: &Service) {
     let lise = "lise@example.org";
     service.sign_up(lise, PASSWORD, FIREFOX);
@@ -178,7 +180,7 @@ async fn link_again(visit: &Visit, service: &Service) {
     assert_eq!(service.sign_in(lise, PASSWORD), 400);
 }
 
-/// A link that is not whole, and what an error's `type` leads to.
+/// A truncated link, and the page that an error's `type` leads to.
 async fn pages_that_say_what_is_wrong(visit: &Visit, service: &Service) {
     visit.open("/activate?token=V1QlSxRHkL3CWfXHyUVx").await;
     visit.read("This link does not work").await;
@@ -192,7 +194,7 @@ async fn pages_that_say_what_is_wrong(visit: &Visit, service: &Service) {
     visit.read("/oauth/introspect").await;
     visit.look("docs").await;
 
-    // a button that comes too late
+    // a button that is pressed too late
     let rosa = "rosa@example.org";
     service.sign_up(rosa, PASSWORD, FIREFOX);
     visit.open_url(&service.link(rosa, 1)).await;
@@ -204,8 +206,8 @@ async fn pages_that_say_what_is_wrong(visit: &Visit, service: &Service) {
     visit.look("disavowed-too-late").await;
 }
 
-/// Emmy's link has expired. She asks for another one, and chooses a password behind it: who holds an old
-/// link need not be the person who signed up (S2).
+/// Emmy's link has expired. She asks for another one, and chooses a password behind it: the reader
+/// of an old link may not be the person who signed up (S2).
 async fn expired_link(visit: &Visit, service: &mut Service) {
     let emmy = "emmy@example.org";
     service.restart(&[("VESTIBULE_LINKS__ACTIVATION_TTL", "1s")]);
@@ -214,7 +216,7 @@ async fn expired_link(visit: &Visit, service: &mut Service) {
     visit.reload_until("This link has expired").await;
     visit.look("link-expired").await;
 
-    // the new link is to live long enough to be used
+    // with the default lifetime, so that the new link lives long enough
     service.restart(&[]);
     visit.tab_to(CONFIRM).await;
     visit.enter().await;

@@ -1,4 +1,4 @@
-//! Somebody in front of a browser: they open, read, press keys, and look.
+//! A person in front of a browser: opens pages, reads, presses keys, and looks.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
@@ -17,7 +17,7 @@ use vestibule::model::Locale;
 use crate::axe;
 use crate::driver::{Driver, Programs, Screen};
 
-/// How often and how long to look for what is about to appear.
+/// How often and how long the test looks for text that is about to appear.
 const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: usize = 500;
 
@@ -27,15 +27,15 @@ pub struct Visit {
     pub(crate) client: Client,
     pub(crate) driver: Driver,
     pub(crate) screen: Screen,
-    /// What the browser asks for.
+    /// The language that the browser asks for.
     pub(crate) language: &'static str,
-    /// What the pages are written in.
+    /// The language of the pages.
     pages: Cell<&'static str>,
     messages: Messages,
     pub(crate) axe: Option<String>,
-    /// The letters that were opened.
+    /// The letters that the visit has opened.
     opened: RefCell<BTreeSet<String>>,
-    /// The service, without a slash at the end.
+    /// The service's URL, without a slash at the end.
     pub(crate) home: String,
 }
 
@@ -61,17 +61,18 @@ impl Visit {
         visit
     }
 
-    /// The language that pages are expected in.
+    /// The expected language of pages.
     pub fn tag(&self) -> &'static str {
         self.pages.get()
     }
 
-    /// From now on, pages are expected in this language.
+    /// Sets the expected language of pages.
     pub fn expect_language(&self, tag: &'static str) {
         self.pages.set(tag);
     }
 
-    /// What the service calls `key` in the language of its pages; it can be told its own name.
+    /// The service's text for `key` in the language of its pages, with the service's name filled
+    /// in.
     pub fn words(&self, key: &str) -> String {
         let locale = Locale::parse(self.tag()).expect("a tag");
         let language = self.messages.best(&locale).expect("a language");
@@ -104,18 +105,18 @@ impl Visit {
         self.client.title().await.expect("a title")
     }
 
-    /// Runs a script as developer tools do, which may even where pages may not.
+    /// Runs a script as developer tools do, even where pages cannot run scripts.
     pub async fn script(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.expect("the script runs")
     }
 
     async fn text(&self) -> Option<String> {
-        // there may be no page at this moment, but between two
+        // between two pages there may be no document
         let text = self.client.execute("return document.body.innerText", vec![]).await.ok()?;
         text.as_str().map(str::to_owned)
     }
 
-    /// Waits until the page says `words`, and answers all that it says.
+    /// Waits until the page contains `words`, and returns its whole text.
     pub async fn read(&self, words: &str) -> String {
         let mut seen = String::new();
         for _ in 0..PATIENCE {
@@ -128,12 +129,12 @@ impl Visit {
         panic!("the page does not say `{words}`, but:\n{seen}");
     }
 
-    /// The same, for words by their key.
+    /// The same, for a text by its key.
     pub async fn read_words(&self, key: &str) -> String {
         self.read(&self.words(key)).await
     }
 
-    /// The same, for what only a fresh page says.
+    /// The same, reloading the page until it contains the text.
     pub async fn reload_until(&self, words: &str) {
         for _ in 0..PATIENCE {
             self.reload().await;
@@ -153,7 +154,8 @@ impl Visit {
         self.client.perform_actions(keys).await.expect("a key press");
     }
 
-    /// Presses Tab until what `selector` means has the focus, and it shows.
+    /// Presses Tab until the element at `selector` has the focus, and checks that the focus is
+    /// visible.
     pub async fn tab_to(&self, selector: &str) {
         let reached = format!("return document.activeElement.matches({})", json!(selector));
         for _ in 0..40 {
@@ -171,18 +173,18 @@ impl Visit {
         self.key(Key::Enter).await;
     }
 
-    /// Goes to a link or a button with the keyboard, and presses it.
+    /// Moves to a link or a button with the keyboard, and presses it.
     pub async fn press(&self, selector: &str) {
         self.tab_to(selector).await;
         self.enter().await;
     }
 
-    /// Goes to a field with the keyboard, where the page has not done so already, and types.
+    /// Moves to a field with the keyboard, unless the page has focused it, and types.
     pub async fn fill(&self, selector: &str, text: &str) {
         if !self.has_focus(selector).await {
             self.tab_to(selector).await;
         }
-        // as Tab does: what is typed replaces what was there
+        // as after Tab, the typed text replaces the old one
         self.script("document.activeElement.select?.()").await;
         self.enter_text(text).await;
     }
@@ -192,13 +194,13 @@ impl Visit {
         self.script(&script).await == true
     }
 
-    /// Types into whatever has the focus.
+    /// Types into the focused element.
     pub async fn enter_text(&self, text: &str) {
         let field = self.client.active_element().await.expect("something has the focus");
         field.send_keys(text).await.expect("it takes text");
     }
 
-    /// What the letter in the frame says.
+    /// The text of the letter in the frame.
     pub async fn letter(&self) -> String {
         self.enter_letter().await;
         let text = self.text().await.unwrap_or_default();
@@ -211,8 +213,8 @@ impl Visit {
         frame.enter_frame().await.expect("a frame");
     }
 
-    /// Presses the letter's button. It opens a tab of its own, as mail programs do, and the visit
-    /// goes on there.
+    /// Presses the letter's button. It opens a tab of its own, as in mail programs, and the visit
+    /// continues there.
     pub async fn follow_the_letters_button(&self, label: &str) {
         let tabs = self.client.windows().await.expect("tabs");
         self.enter_letter().await;
@@ -230,7 +232,7 @@ impl Visit {
         panic!("the letter's button opens nothing");
     }
 
-    /// Opens the last letter to somebody about something, once there is one that was not opened yet.
+    /// Opens the last letter with this recipient and subject, once there is an unopened one.
     pub async fn open_letter(&self, to: &str, subject: &str) {
         const FIND: &str = "
             const [to, subject] = arguments;
@@ -253,7 +255,7 @@ impl Visit {
         panic!("no letter to {to} about `{subject}`");
     }
 
-    /// Presses a link that the browser keeps as a file, and answers the file's name and what is in it.
+    /// Presses a download link, and returns the file's name and content.
     pub async fn download(&self, selector: &str) -> (String, String) {
         let folder = TempDir::new().expect("a temporary directory");
         let behavior = json!({ "behavior": "allow", "downloadPath": folder.path() });
@@ -262,7 +264,7 @@ impl Visit {
         for _ in 0..PATIENCE {
             let files = std::fs::read_dir(folder.path()).expect("a folder").flatten();
             let mut kept = files.map(|file| file.path());
-            // until all of it is there, the browser gives it another name
+            // the browser uses another name until the file is complete
             if let Some(file) = kept.find(|path| path.extension().is_some_and(|e| e == "json")) {
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 return (name, std::fs::read_to_string(file).expect("what was kept"));
@@ -272,7 +274,7 @@ impl Visit {
         panic!("{selector} leads to no file");
     }
 
-    /// A window is smaller inside than it was asked to be; each tab is told.
+    /// Sets the size in each tab: a window is smaller inside than its requested size.
     pub(crate) fn set_screen(&self) {
         self.set_width(self.screen.size().0);
     }

@@ -1,4 +1,4 @@
-//! One account as the client that owns it knows it, and the ledger of how it came to know that.
+//! One account as its client knows it, with the ledger of the client's requests and answers.
 
 mod replay;
 
@@ -11,14 +11,14 @@ use crate::seeded_random::SeededRandom;
 use crate::service::Answer;
 use crate::wire::{Figures, Reply, Wire};
 
-/// Why the service broke its word.
+/// A broken promise of the service.
 pub type Broken = String;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The sign-up is not acknowledged yet.
     Asking,
-    /// It is; a letter has to come.
+    /// The sign-up is acknowledged; a letter has to come.
     Waiting,
     Active,
     /// The answer to a deletion was lost.
@@ -29,7 +29,7 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Live,
-    /// The answer to its revocation was lost.
+    /// The answer to the session's revocation was lost.
     Ending,
     Ended,
 }
@@ -39,7 +39,7 @@ enum Fate {
 struct Session {
     access: String,
     refresh: String,
-    /// Refresh tokens before that, oldest first. The last is the predecessor.
+    /// The earlier refresh tokens, oldest first. The last is the predecessor.
     spent: Vec<String>,
     fate: Fate,
 }
@@ -59,7 +59,7 @@ pub struct Account {
     ledger: Vec<String>,
 }
 
-/// What a client has to hand.
+/// The tools of a client.
 pub struct Hands<'a> {
     pub wire: Wire<'a>,
     pub chance: SeededRandom,
@@ -92,13 +92,13 @@ impl Account {
         }
     }
 
-    /// What was asked and answered, for whoever has to find out what went wrong.
+    /// The requests and answers so far, to explain a failure.
     pub fn ledger(&self) -> String {
         let lines: String = self.ledger.iter().map(|line| format!("    {line}\n")).collect();
         format!("{} is {:?}\n{lines}", self.email, self.stage)
     }
 
-    /// Writes down what became of a request; `None` if that is not known, or if it was never sent.
+    /// Records the outcome of a request; `None` if it is unknown, or if the request was never sent.
     fn note(&mut self, what: &str, reply: Reply) -> Result<Option<Answer>, Broken> {
         let words = match &reply {
             Reply::Answered(answer) => answer.status.to_string(),
@@ -113,14 +113,14 @@ impl Account {
             }
             Reply::Answered(answer) => Ok(Some(answer)),
             Reply::Lost(_) | Reply::NotSent => {
-                // it would wait a moment, too
+                // a real client would wait a moment, too
                 std::thread::sleep(std::time::Duration::from_millis(20));
                 Ok(None)
             }
         }
     }
 
-    /// Something that a client would do next.
+    /// Makes a next request, as a client would.
     pub fn step(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
         match self.stage {
             Stage::Asking => self.sign_up(hands),
@@ -132,7 +132,7 @@ impl Account {
         }
     }
 
-    /// Whether there is nothing to do before its letter comes.
+    /// Whether the account has nothing to do before its letter comes.
     pub fn waits(&self, received_letters: &ReceivedLetters) -> bool {
         self.stage == Stage::Waiting && received_letters.activation(&self.email).is_none()
     }
@@ -172,7 +172,7 @@ impl Account {
         }
     }
 
-    /// Whether the letter is there.
+    /// Activates the account by its letter. Returns whether the letter has come.
     pub fn activate(&mut self, hands: &mut Hands<'_>) -> Result<bool, Broken> {
         let Some(token) = hands.received_letters.activation(&self.email) else { return Ok(false) };
         let body = json!({ "token": token });
@@ -188,7 +188,7 @@ impl Account {
         Ok(true)
     }
 
-    /// Signs in with this password; `None` if nobody knows, `Some(None)` if it is wrong.
+    /// Signs in with this password; `None` if the outcome is unknown, `Some(None)` if it is wrong.
     fn try_password(
         &mut self,
         hands: &mut Hands<'_>,
@@ -237,7 +237,7 @@ impl Account {
         }
     }
 
-    /// What is answered to this refresh token; `None` if nobody knows.
+    /// The answer to this refresh token; `None` if the outcome is unknown.
     fn try_refresh(
         &mut self,
         hands: &mut Hands<'_>,
@@ -249,9 +249,9 @@ impl Account {
         self.note(what, reply)
     }
 
-    /// Nobody is signed out by an answer that was lost: the token whose answer was lost is the
-    /// predecessor at worst. Now and then it is presented though the answer came, as a second tab
-    /// does: then the successor has to be the same.
+    /// A lost answer signs no client out: at worst the token of the lost answer is the predecessor.
+    /// Now and then the client presents a predecessor although the answer came, as a second tab
+    /// does: then the successor must be the same.
     fn refresh(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
         let old = self.sessions[at].refresh.clone();
         let Some(answer) = self.try_refresh(hands, &format!("refresh {at}"), &old)? else {
@@ -278,7 +278,8 @@ impl Account {
         Ok(())
     }
 
-    /// What was spent stays spent (R28); within the grace of the settings it ends nothing.
+    /// A spent token stays spent (R28). Within the grace of the settings, presenting it ends no
+    /// session.
     fn use_spent(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
         let spent = &self.sessions[at].spent;
         let Some(older) = spent.len().checked_sub(1).filter(|&older| older > 0) else {
@@ -297,7 +298,7 @@ impl Account {
     fn revoke(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
         let fields = [CLIENT, ("token", &self.sessions[at].refresh)];
         let reply = hands.wire.form("/oauth/revoke", &fields);
-        // whether it was sent matters little: it is asked for until it is acknowledged
+        // the client repeats the revocation until it is acknowledged, sent or not
         self.sessions[at].fate = Fate::Ending;
         match self.note(&format!("revoke {at}"), reply)? {
             None => Ok(()),
@@ -329,7 +330,7 @@ impl Account {
         }
     }
 
-    /// The password is another, and of the sessions only this one is left.
+    /// Records the new password; of the sessions only this one is left.
     fn has_changed(&mut self, new: String, kept: usize) {
         self.former.push(std::mem::replace(&mut self.password, new));
         self.wanted = None;

@@ -1,4 +1,4 @@
-//! Many clients, and a service that is struck again and again.
+//! Chaos test: many clients, and a service with one injected fault after another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,35 +11,36 @@ use crate::received_letters::ReceivedLetters;
 use crate::seeded_random::SeededRandom;
 use crate::wire::{Figures, Wire};
 
-/// Accounts that a client has in hand at once.
+/// Accounts that a client uses at once.
 const IN_HAND: usize = 6;
-/// A letter whose courier was killed is on its way again when its lease has run out; that is 45 s.
+/// How long letters may take. After the courier's death a letter leaves again when its lease of 45
+/// s has ended.
 const LETTERS_TAKE: Duration = Duration::from_secs(90);
-/// How often a client asks again, at the end, for what it does not know yet.
+/// How often a client repeats a request at the end to learn an unknown outcome.
 const ASK_AGAIN: usize = 50;
 
-/// How much of it.
+/// The size of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     pub clients: usize,
     pub faults: usize,
     pub acknowledgements: u64,
-    /// Between two blows, at most, in milliseconds.
+    /// The longest time between two faults, in milliseconds.
     pub pause: usize,
     pub seed: u64,
-    /// It ends by then, with however much there was.
+    /// The longest duration of a run, which then ends with fewer faults.
     pub longest: Duration,
-    /// Whether letters are waited for, too, at the end; where data is lost they would be in vain.
+    /// Whether the run waits for its letters at the end. Where data is lost, they may never come.
     pub letters: bool,
 }
 
-/// What became of it.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Report {
     pub figures: Figures,
-    /// Each with the ledger of the account.
+    /// The broken promises, each with the ledger of its account.
     pub broken: Vec<String>,
-    /// Lines of the log about what the service takes for its own fault.
+    /// Lines of the log about faults of the service's own.
     faults: Vec<String>,
     pub took: Duration,
 }
@@ -64,7 +65,7 @@ impl Report {
         assert!(enough, "{acknowledged} acknowledgements only");
     }
 
-    /// For a run on something that does not keep what it has acknowledged.
+    /// Asserts that a run on a medium that loses acknowledged data has noticed the loss.
     pub fn assert_found_out(&self, what: &str) {
         let found = self.broken.len();
         println!("{what}: of {} acknowledgements, {found} accounts lost some", self.acknowledged());
@@ -124,7 +125,8 @@ impl Client<'_> {
         self.broken.push(format!("{broken}\n{}", account.ledger()));
     }
 
-    /// Finds out what is not known yet, waits for the letters, and replays all that was acknowledged.
+    /// Finds out the unknown outcomes, waits for the letters, and replays all that was
+    /// acknowledged.
     fn settle(&mut self, struck: Instant) {
         self.done.append(&mut self.accounts);
         for mut account in std::mem::take(&mut self.done) {
@@ -161,7 +163,7 @@ impl Client<'_> {
     }
 }
 
-/// Lets clients work, strikes as often as the size says, and then has everything replayed.
+/// Lets clients work, injects as many faults as the size says, and then replays every ledger.
 pub fn rage(deployment: &mut Deployment, received_letters: &ReceivedLetters, size: Size) -> Report {
     rage_with(deployment, received_letters, size, |deployment, chance| {
         let fault = deployment.choose(chance);
@@ -169,7 +171,7 @@ pub fn rage(deployment: &mut Deployment, received_letters: &ReceivedLetters, siz
     })
 }
 
-/// The same with a way of one's own to strike.
+/// The same with the caller's own way to inject faults.
 pub fn rage_with(
     deployment: &mut Deployment,
     received_letters: &ReceivedLetters,
@@ -210,7 +212,7 @@ pub fn rage_with(
         }
         let ends = StopWhenDropped(&stop);
         while faults.len() < size.faults || acknowledged(&figures) < size.acknowledgements {
-            // not only while all is in full swing, but also just after a start
+            // a fault may come at full load, but also just after a start
             thread::sleep(Duration::from_millis(chance.below(size.pause) as u64));
             let (fault, (at, unready)) = strike(deployment, &mut chance);
             faults.push(at);
@@ -247,7 +249,7 @@ pub fn rage_with(
     Report { figures, broken, faults: faults.collect(), took: began.elapsed() }
 }
 
-/// Clients do not go on for ever when the one that strikes has failed.
+/// Stops the clients when the thread that injects faults has failed.
 struct StopWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for StopWhenDropped<'_> {

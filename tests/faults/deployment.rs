@@ -1,4 +1,4 @@
-//! The service with its database and what can be done to both.
+//! The service with its database, and the faults that can be injected into both.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,23 +11,23 @@ use crate::received_letters::ReceivedLetters;
 use crate::seeded_random::SeededRandom;
 use crate::service::{Service, patiently, try_request};
 
-/// Where the data is.
+/// The place of the data.
 pub enum Data {
     File(TempDir),
     Disk(Disk),
     Server(Cluster, String),
 }
 
-/// What happens to it at a moment that nobody chose.
+/// A fault at a random moment.
 #[derive(Clone, Copy, Debug)]
 pub enum InjectedFault {
     /// SIGKILL to the service.
     Service,
-    /// SIGKILL to a process of PostgreSQL that serves a connection: it ends all and recovers.
+    /// SIGKILL to a backend process of PostgreSQL: the server ends all backends and recovers.
     Backend,
     /// SIGKILL to PostgreSQL's first process, which has to be started again.
     Postmaster,
-    /// SIGKILL to the service, and of its data only what was synced is left.
+    /// SIGKILL to the service, and of its data only the synced part is left.
     Power,
 }
 
@@ -50,14 +50,14 @@ impl Deployment {
         )
     }
 
-    /// `None` where there is no PostgreSQL.
+    /// `None` without a PostgreSQL server.
     pub fn on_a_server(received_letters: &ReceivedLetters) -> Option<Self> {
         let cluster = lasting_cluster(&[])?;
         let url = cluster.new_database();
         Some(Self::start(Data::Server(cluster, url), received_letters, &[]))
     }
 
-    /// `None` where no such disk can be made.
+    /// `None` where the faulty disk cannot be built.
     pub fn on_a_disk(received_letters: &ReceivedLetters) -> Option<Self> {
         Some(Self::start(Data::Disk(Disk::new()?), received_letters, &[]))
     }
@@ -80,8 +80,8 @@ impl Deployment {
             ("VESTIBULE_HASHING__MEMORY_KIB", "8".to_owned()),
             ("VESTIBULE_HASHING__ITERATIONS", "1".to_owned()),
             ("VESTIBULE_HASHING__MAX_WAIT", "30s".to_owned()),
-            // longer than any run: what ends does so because somebody asked for it, and a spent
-            // token that is tried ends nothing
+            // longer than any run: a session ends only on request, and presenting a spent token
+            // ends none
             ("VESTIBULE_TOKENS__ACCESS_TTL", "12h".to_owned()),
             ("VESTIBULE_TOKENS__REUSE_GRACE", "12h".to_owned()),
         ];
@@ -97,7 +97,7 @@ impl Deployment {
         self.service.restart(&lent(&self.environment));
     }
 
-    /// One of what can happen here.
+    /// Chooses one of this deployment's faults.
     pub fn choose(&self, chance: &mut SeededRandom) -> InjectedFault {
         match &self.data {
             Data::File(_) => InjectedFault::Service,
@@ -110,8 +110,8 @@ impl Deployment {
         }
     }
 
-    /// Does it, and gets all going again. Answers when it happened, and how long the service, if it
-    /// was not the one that was hit, was not ready afterwards.
+    /// Injects the fault and waits for the recovery. Returns when it happened, and how long the
+    /// service was not ready afterwards, unless the service itself was hit.
     pub fn strike(
         &mut self,
         fault: InjectedFault,
@@ -131,7 +131,7 @@ impl Deployment {
                 let backends: Vec<&str> = backends.lines().collect();
                 if let Some(id) = backends.get(chance.below(backends.len())) {
                     kill(id);
-                    // the others are ended, and the server recovers, only once it has noticed
+                    // the server ends the others and recovers only when it has noticed
                     let sql = format!("SELECT COUNT(*) FROM pg_stat_activity WHERE pid = {id}");
                     let gone =
                         || cluster.try_to_ask("postgres", &sql).ok().filter(|rows| rows == "0");
@@ -163,6 +163,6 @@ impl Deployment {
 }
 
 fn kill(id: &str) {
-    // it may have ended by itself
+    // the process may have ended by itself
     let _ = Command::new("kill").args(["-KILL", id]).status();
 }

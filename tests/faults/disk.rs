@@ -1,4 +1,4 @@
-//! A disk that fails as it is told: [disk.c](disk.c) under the program.
+//! A disk that fails on command: [disk.c](disk.c) under the program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::service::{program, skip};
 
-/// What goes wrong for as long as it is ordered.
+/// A fault that lasts while it is ordered.
 #[derive(Clone, Copy, Debug)]
 pub enum Order {
     Full,
@@ -26,14 +26,14 @@ impl Order {
     }
 }
 
-/// The folder of the data, what of it a power cut leaves, and the orders.
+/// The data's folder, its state after a power cut, and the orders.
 #[derive(Debug)]
 pub struct Disk {
     folder: TempDir,
 }
 
 impl Disk {
-    /// One that works; `None`, and a word about it, where there is no C compiler.
+    /// A working disk; `None` and a message without a C compiler.
     pub fn new() -> Option<Self> {
         let Some(compiler) = program(&["cc", "gcc", "clang"]) else {
             skip("cc", "no C compiler is on the path");
@@ -59,7 +59,7 @@ impl Disk {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        // as links below /proc show it
+        // the path as links below /proc show it
         self.folder.path().canonicalize().expect("a folder").join(name)
     }
 
@@ -79,12 +79,12 @@ impl Disk {
         self.path("disk.so")
     }
 
-    /// What puts its faults, but not the platter, under a server that keeps its data in the folder for
-    /// temporary files.
+    /// Environment for a server that keeps its data in the folder for temporary files: it gets the
+    /// disk's faults, but not the platter.
     pub fn environment_of_a_server(&self) -> Vec<(&'static str, String)> {
         use std::os::unix::fs::PermissionsExt as _;
 
-        // PostgreSQL may run as somebody else
+        // PostgreSQL may run as another user
         fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755))
             .expect("a folder");
         let mut environment = self.environment();
@@ -94,7 +94,7 @@ impl Disk {
         environment
     }
 
-    /// What puts it under a program.
+    /// Environment that puts the disk under a program.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let text = |path: PathBuf| path.display().to_string();
         vec![
@@ -113,7 +113,8 @@ impl Disk {
         fs::remove_file(self.orders().join(order.name())).expect("an order");
     }
 
-    /// Leaves of the data what has reached the platter. Nobody may be writing any more.
+    /// Reduces the data to the part that has reached the platter. No process may be writing any
+    /// more.
     pub fn lose_power(&self) {
         fs::remove_dir_all(self.data()).expect("the data");
         fs::create_dir(self.data()).expect("a folder");

@@ -1,7 +1,7 @@
-//! Faults: the real program with many clients, killed, starved and cut off again and again. What it has
-//! acknowledged is replayed from the clients' ledgers.
+//! Fault tests: the real program with many clients, while it is killed, starved and cut off again
+//! and again. The clients' ledgers then check everything that it has acknowledged.
 //!
-//! A plain run takes a minute; `docs/reliability.md` says how to make a long one.
+//! A plain run takes a minute; `docs/reliability.md` describes a long one.
 
 #![cfg(unix)]
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
@@ -32,7 +32,7 @@ use deployment::{Data, Deployment, InjectedFault};
 use received_letters::ReceivedLetters;
 use service::setting;
 
-/// What a plain run does, or what the environment asks for.
+/// The size of a plain run, or the size that the environment asks for.
 fn size(faults: usize, acknowledgements: u64) -> Size {
     let number = |name| {
         let text = setting(name)?;
@@ -74,8 +74,8 @@ fn r28_r48_r50_nothing_acknowledged_is_lost_when_either_is_killed_on_postgresql(
     rage(&mut deployment, &received_letters, size).assert_kept("killed, on PostgreSQL", size);
 }
 
-/// The harness can fail: PostgreSQL that answers before a commit is in its log, as it does with
-/// `synchronous_commit = off`, loses the last of them when one of its processes is killed.
+/// The harness can fail: a PostgreSQL server that answers before a commit is in its log (as with
+/// `synchronous_commit = off`) loses the last commits when one of its processes is killed.
 #[test]
 fn a_server_that_answers_early_is_found_out() {
     let received_letters = ReceivedLetters::open();

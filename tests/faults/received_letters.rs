@@ -1,4 +1,4 @@
-//! The letters that the mail server took, sorted by who they are for.
+//! The letters that the mail server accepted, sorted by recipient.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ struct Received {
     answer_lost: bool,
 }
 
-/// What has come out of the mail server so far.
+/// The letters that the mail server has accepted so far.
 pub struct ReceivedLetters {
     server: SmtpServer,
     letters: Mutex<HashMap<String, Vec<Received>>>,
@@ -85,7 +85,7 @@ impl ReceivedLetters {
         })
     }
 
-    /// How many letters of this kind there are, each counted once.
+    /// The number of letters of this kind, each counted once.
     pub fn count(&self, email: &str, kind: Kind) -> usize {
         self.look(|letters| {
             let letters = letters.get(email).map(Vec::as_slice).unwrap_or_default();
@@ -98,11 +98,12 @@ impl ReceivedLetters {
         self.look(|letters| letters.values().map(|letters| letters.len() as u64).sum())
     }
 
-    /// Letters that came twice: how many there may be, since the answer was lost on the way or with
-    /// the service or its database, at one of these times; and those for which there is no excuse.
+    /// The letters that came twice. Returns the number of duplicates with an excuse: the answer was
+    /// lost on the way, or the service or its database was hit at one of these times. Returns the
+    /// unexcused ones, too.
     pub fn duplicates(&self, disturbances: &[Instant]) -> (u64, Vec<String>) {
-        // the time from the answer to the note that the letter has left; and letters that were in the
-        // socket already when their sender was killed
+        // the time from the answer to the record that the letter has left; and letters that were in
+        // the socket already when their sender was killed
         const NOTED: Duration = Duration::from_secs(10);
         const ON_THE_WAY: Duration = Duration::from_secs(1);
         let excused = |first: &Received| {

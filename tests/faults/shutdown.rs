@@ -1,4 +1,4 @@
-//! SIGTERM with many clients at work (R53).
+//! Tests of a shutdown: SIGTERM with many clients at work (R53).
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -17,11 +17,12 @@ const CLIENTS: usize = 16;
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 const DELAY: Duration = Duration::from_secs(2);
 
-/// What clients saw.
+/// The clients' observations.
 #[derive(Debug, Default)]
 struct Seen {
     statuses: BTreeMap<u16, u64>,
-    /// Never answered, though sent as a whole: by those who heed readiness, and by those who do not.
+    /// Requests that were sent whole and never answered: from clients that heed readiness, and from
+    /// the rest.
     dropped: [Vec<String>; 2],
     /// When connections began to be refused.
     refused: Option<Instant>,
@@ -33,8 +34,9 @@ impl Seen {
     }
 }
 
-/// A client that signs people up. One that heeds readiness stops, as a balancer does, when it is told
-/// that the node is going; the others go on until nobody listens. Half of them keep their connections.
+/// A client that signs people up. If it heeds readiness, it stops when readiness says so, as a
+/// balancer does; otherwise it goes on until connections are refused. Half of the clients keep
+/// their connections.
 fn client(port: u16, number: usize, heeds: bool, leave: &AtomicBool, seen: &Mutex<Seen>) {
     let seen = || seen.lock().expect("no client failed");
     let mut kept = None;
@@ -54,8 +56,8 @@ fn client(port: u16, number: usize, heeds: bool, leave: &AtomicBool, seen: &Mute
                 let ends = answer.header("connection").is_some_and(|value| value == "close");
                 kept = (number % 4 < 2 && !ends).then_some(connection);
             }
-            // a connection that was idle may be closed while the next request is on its way to it:
-            // HTTP/1.1 knows no better (RFC 9112 §9.5)
+            // the service may close an idle connection while the next request is on its way:
+            // HTTP/1.1 cannot avoid that (RFC 9112 §9.5)
             Err(_) if !is_fresh => {}
             Err(error) => seen().dropped[usize::from(!heeds)].push(format!("{email}: {error}")),
         }
@@ -68,7 +70,8 @@ fn sign_up(round: usize, client: usize) -> (String, String) {
     (email, body)
 }
 
-/// A request that is accepted before the listener closes, and whole only afterwards.
+/// A request that the service accepts before the listener closes, and that is complete only
+/// afterwards.
 fn straddling_request(port: u16, number: usize, signal: Instant) {
     let (email, body) = sign_up(number, CLIENTS);
     sleep((DELAY - Duration::from_secs(1)).saturating_sub(signal.elapsed()));
@@ -80,8 +83,8 @@ fn straddling_request(port: u16, number: usize, signal: Instant) {
     assert_eq!(answer.status, 202, "{answer:?}");
 }
 
-/// Ready says 503 at once, the listener stays for as long as was asked for, whatever was accepted is
-/// answered, and the exit code is 0.
+/// Readiness says 503 at once, the listener stays for the configured time, every accepted request
+/// is answered, and the exit code is 0.
 fn drains(data: Data) {
     let received_letters = ReceivedLetters::open();
     let mut deployment =
@@ -116,8 +119,8 @@ fn drains(data: Data) {
     assert!(listened >= DELAY - Duration::from_millis(50), "it closed after {listened:?}");
     let [heeding, stubborn] = seen.dropped;
     assert!(heeding.is_empty(), "dropped: {heeding:?}");
-    // whoever comes in the very moment in which the listener closes finds a connection that nobody
-    // has accepted; if all do, it was more than a moment
+    // a client that connects in the moment in which the listener closes gets a connection that the
+    // service has not accepted; if many do, it was more than a moment
     assert!(stubborn.len() <= CLIENTS / 4, "dropped: {stubborn:?}");
     println!("SIGTERM: {} came in the moment of closing", stubborn.len());
     assert!(seen.statuses.keys().all(|status| *status == 202), "{:?}", seen.statuses);

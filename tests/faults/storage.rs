@@ -1,5 +1,5 @@
-//! A disk that is full, broken or lying, and power that goes: what kill -9 does not try, since the
-//! system's cache outlives the process.
+//! Tests of a disk that is full, broken or lying, and of power cuts. kill -9 does not show these,
+//! since the system's cache outlives the process.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ fn activate(service: &Service, received_letters: &ReceivedLetters, email: &str) 
     assert_eq!(request(service.port, "POST", "/v1/activations", &kind, &body).status, 200);
 }
 
-/// Of a path whose answer is read from the database each time.
+/// The status of a path that reads the database each time.
 fn sessions(service: &Service, access: &str) -> u16 {
     let bearer = format!("Bearer {access}");
     request(service.port, "GET", "/v1/me/sessions", &[("Authorization", &bearer)], "").status
@@ -56,8 +56,8 @@ fn is_unavailable(service: &Service, answer: &Answer) {
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
 }
 
-/// For as long as nothing can be stored, writes are answered 503, reads go on, and afterwards the
-/// same process goes on with nothing lost and nothing half done.
+/// While the disk takes no writes, write requests get 503 and reads succeed. Afterwards the same
+/// process continues, with no write lost or half done.
 fn writes_wait_and_reads_go_on(order: Order) {
     let received_letters = ReceivedLetters::open();
     let Some(mut deployment) = Deployment::on_a_disk(&received_letters) else { return };
@@ -76,12 +76,12 @@ fn writes_wait_and_reads_go_on(order: Order) {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
         is_unavailable(service, &token(service, &fields));
         assert_eq!(sessions(service, &access), 200, "reads go on");
-        // f1: a balancer sends no writes here
+        // a balancer sends no writes here (F1)
         assert_eq!(readiness(service), 503, "round {round}");
     }
     disk.recover(order);
     let back = Instant::now();
-    // by itself, before anybody writes
+    // the service recovers by itself, before the first write
     deployment.wait_until_ready();
     let recovered = patiently(|| (sign_in(service, "ada@example.org").status == 200).then_some(()));
     assert!(recovered.is_some(), "it does not recover:\n{}", service.log());
@@ -92,7 +92,7 @@ fn writes_wait_and_reads_go_on(order: Order) {
     assert_eq!(renewed.status, 200, "a refresh that was answered 503 has spent nothing");
     assert_eq!(sign_up(service, "bob0@example.org").status, 202);
     activate(service, &received_letters, "bob0@example.org");
-    // and what was acknowledged since then is on the disk
+    // the writes acknowledged since then are on the disk
     if let Data::Disk(disk) = &deployment.data {
         deployment.service.stop();
         disk.lose_power();
@@ -114,8 +114,8 @@ fn r50_on_a_disk_that_cannot_sync_writes_wait_and_reads_go_on() {
     writes_wait_and_reads_go_on(Order::Broken);
 }
 
-/// PostgreSQL gives up where its log cannot be written, and may not even start. The service says so, and
-/// goes on when it is back.
+/// PostgreSQL stops when it cannot write its log, and may not even start. The service reports that,
+/// and continues when PostgreSQL is back.
 fn a_server_that_gives_up_is_waited_for(order: Order) {
     let received_letters = ReceivedLetters::open();
     let Some(disk) = Disk::new() else { return };
@@ -156,7 +156,7 @@ fn r50_postgresql_on_a_disk_that_cannot_sync_is_waited_for() {
     a_server_that_gives_up_is_waited_for(Order::Broken);
 }
 
-/// The power goes, and two times of three the disk was full or broken just before.
+/// The power fails; in two of three cases the disk was full or broken just before.
 #[test]
 fn r28_r48_r50_nothing_acknowledged_is_lost_when_the_disk_fails_and_the_power_goes() {
     let (received_letters, size) = (ReceivedLetters::open(), size(15, 300));
@@ -166,7 +166,7 @@ fn r28_r48_r50_nothing_acknowledged_is_lost_when_the_disk_fails_and_the_power_go
         if let (Data::Disk(disk), Some(order)) = (&deployment.data, order) {
             disk.order(order);
             sleep(Duration::from_millis(chance.below(500) as u64));
-            // half of the time it works again before the end
+            // in half of the cases the disk recovers before the power cut
             if chance.below(2) == 0 {
                 disk.recover(order);
                 sleep(Duration::from_millis(chance.below(500) as u64));
@@ -181,8 +181,8 @@ fn r28_r48_r50_nothing_acknowledged_is_lost_when_the_disk_fails_and_the_power_go
     assert!(report.figures.of("answers 503") > 0, "the disk did not fail while somebody wrote");
 }
 
-/// The harness can fail: on a disk that acknowledges syncs and does not do them, which is what
-/// `synchronous = OFF` comes to, the same run has to find losses.
+/// The harness can fail: on a disk that acknowledges syncs without doing them (as with `synchronous
+/// = OFF`) the same run has to find losses.
 #[test]
 fn a_disk_that_lies_is_found_out() {
     let received_letters = ReceivedLetters::open();

@@ -1,5 +1,5 @@
-//! How a client speaks to the service: on one connection for as long as there is one, and always knowing
-//! whether what it asked for may have happened.
+//! A client's connection to the service: one connection as long as it lasts. The client always
+//! knows whether its request may have had an effect.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,19 +8,19 @@ use serde_json::Value;
 
 use crate::service::{Answer, Connection, connect};
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub enum Reply {
-    /// There is an answer, and it is final: done, or refused without an effect.
+    /// A final answer: done, or refused without an effect.
     Answered(Answer),
-    /// It may have happened or not: no answer came, or one that says "later" (a server that lost its
-    /// database in the midst of a commit does not know better itself).
+    /// An unknown outcome: no answer came, or an answer that says "later" (a server that lost its
+    /// database in the middle of a commit does not know the outcome either).
     Lost(&'static str),
-    /// Nobody listened, so it has not happened.
+    /// The connection was refused, so the request had no effect.
     NotSent,
 }
 
-/// What was counted over a whole run.
+/// The counters of a whole run.
 #[derive(Debug, Default)]
 pub struct Figures(Mutex<BTreeMap<&'static str, u64>>);
 

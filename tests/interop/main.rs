@@ -1,12 +1,12 @@
-//! OAuth clients that others wrote, against the real program.
+//! Interoperability tests: OAuth clients by other authors, against the real program.
 //!
-//! Each does what it can: it signs in with a public client and with a confidential one, uses, refreshes,
-//! introspects and revokes tokens, and meets one error of each kind. Programs in `python/`, `node/`,
-//! `go/` and `java/` use their library as its documentation shows it, and print a line for each
-//! operation that went as it should; `rust.rs` returns the same. A table goes to standard error, with the
-//! number of clients in parentheses.
+//! Each client does what it can: it signs in with a public client and with a confidential one,
+//! uses, refreshes, introspects and revokes tokens, and causes one error of each kind. Programs in
+//! `python/`, `node/`, `go/` and `java/` use their library as its documentation shows, and print a
+//! line for each operation that succeeded; `rust.rs` returns the same. A table goes to standard
+//! error, with the number of clients in parentheses.
 //!
-//! Where a toolchain or its libraries are missing, that column is skipped, loudly; `TEST_REQUIRE` with
+//! Without a toolchain or its libraries, that column is skipped with a message; `TEST_REQUIRE` with
 //! `python`, `node`, `go` or `java` makes that a failure.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
@@ -28,7 +28,7 @@ use toolchain::{Go, Java, Node, Python, Toolchain};
 use vestibule::model::Digest;
 
 pub const EMAIL: &str = "ada@example.org";
-/// What `shop` authenticates with.
+/// The secret of `shop`.
 pub const SECRET: &str = "kept-by-the-shop-and-nobody-else";
 
 const OPERATIONS: [&str; 17] = [
@@ -51,7 +51,7 @@ const OPERATIONS: [&str; 17] = [
     "errors are",
 ];
 
-/// A library, and the operations that it has nothing for; docs/testing.md says more.
+/// A library, and the operations that it does not support; docs/testing.md says more.
 struct Library {
     name: &'static str,
     lacks: &'static [&'static str],
@@ -103,11 +103,11 @@ fn clients_of_others() {
         all.extend(others.into_iter().flat_map(|other| other.join().expect("a column")));
         all
     });
-    // straight to the stream: what a test prints with a macro is shown only if the test fails
+    // straight to the stream: a test's `print` macros show only if the test fails
     let _ = std::io::stderr().write_all(table(&columns).as_bytes());
 }
 
-/// With a public client and a confidential one, and one that may not refresh.
+/// Starts a service with a public client, a confidential one, and one that may not refresh.
 fn start() -> Service {
     let digest = hex::encode(Digest::of(SECRET.as_bytes()).as_bytes());
     Service::start(&[
@@ -117,14 +117,14 @@ fn start() -> Service {
         ("VESTIBULE_CLIENTS__KIOSK__PUBLIC", "true"),
         ("VESTIBULE_CLIENTS__KIOSK__GRANTS", r#"["password"]"#),
         ("VESTIBULE_CLIENTS__KIOSK__SCOPES", r#"["account.read"]"#),
-        // whoever comes second with a refresh token is a thief at once
+        // with a grace of 0 s, the second use of a refresh token counts as theft at once
         ("VESTIBULE_TOKENS__REUSE_GRACE", "0s"),
-        // they all sign in at once, while their compilers run
+        // all clients sign in at once, while their compilers run
         ("VESTIBULE_HASHING__MAX_WAIT", "60s"),
     ])
 }
 
-/// Runs the programs of one toolchain, if it is there.
+/// Runs the programs of one toolchain, if it is installed.
 fn columns(
     toolchain: &impl Toolchain,
     libraries: &[(Library, &str)],
@@ -141,7 +141,7 @@ fn columns(
     libraries.iter().map(run).collect()
 }
 
-/// What one library came to.
+/// The results of one library.
 struct Column {
     name: &'static str,
     cells: Vec<String>,
@@ -157,7 +157,7 @@ impl Column {
     }
 }
 
-/// What an operation came to, for as many clients as it was tried with. All have to agree.
+/// The result of an operation, for all clients that tried it. All results must agree.
 fn cell(library: &Library, rows: &[[String; 3]], operation: &str) -> String {
     let name = library.name;
     let seen: Vec<_> = rows.iter().filter(|[_, tried, _]| tried == operation).collect();

@@ -1,8 +1,9 @@
-//! Every answer is of the account that asked: clients of many accounts, behind the real nginx and the real Caddy
-//! with the configurations in `deploy/`, while nodes are killed, stopped and started again.
+//! Tests that every answer belongs to the account that asked: clients of many accounts, behind the
+//! real nginx and the real Caddy with the configurations in `deploy/`, while nodes are killed,
+//! stopped and started again.
 //!
-//! A proxy that sends a request to a second node may send the body of another request with it. Up to Caddy 2.10.2
-//! `request_buffers` did that, and people got each other's sessions.
+//! A proxy that sends a request to a second node may send another request's body with it. Up to
+//! Caddy 2.10.2 `request_buffers` did so, and people got each other's sessions.
 
 #![expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
 
@@ -22,14 +23,15 @@ use crate::service::{self, Answer, Connection, PASSWORD, Service};
 
 /// Accounts, with one client each.
 const CLIENTS: usize = 12;
-/// Answers of each kind before and after each kill, below which a run shows nothing.
+/// The least answers of each kind before and after each kill; with fewer a run shows nothing.
 const ENOUGH: usize = 25;
-/// Longer than the health check's interval: until it notices, Caddy tries nodes that are dead.
+/// The shortest time between kills, longer than the health check's interval: until its check, Caddy
+/// tries dead nodes.
 const SHORTEST: Duration = Duration::from_millis(2_500);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Requests of one connection and one address; nginx limits the requests of an address.
 const REQUESTS: usize = 12;
-/// Before a client asks again that was refused or not answered.
+/// The pause before a client repeats a refused or unanswered request.
 const PAUSE: Duration = Duration::from_millis(5);
 
 #[test]
@@ -75,7 +77,7 @@ fn o1_caddy_is_pinned_at_a_version_that_mixes_no_bodies_up_and_buffers_none() {
     assert_eq!(seen, 3, "Caddyfiles in deploy/");
 }
 
-/// The checked answers of each kind, and all that was wrong with any.
+/// The number of checked answers of each kind, and all faults in them.
 #[derive(Default)]
 struct Tally {
     /// Answers of `GET /v1/me`, `PATCH /v1/me` and the refresh grant.
@@ -100,7 +102,7 @@ impl Tally {
         }
     }
 
-    /// Waits for answers enough of each kind.
+    /// Waits for enough answers of each kind.
     fn wait_for_answers(&self, name: &str, after: &str) {
         let (before, begun) = (self.counts(), Instant::now());
         loop {
@@ -126,7 +128,7 @@ struct Client<'a> {
     access: String,
     refresh: String,
     port: u16,
-    /// A node that is never killed, and is asked without the proxy whose token one is.
+    /// A node that is never killed. Without the proxy, it tells which account a token belongs to.
     witness: u16,
     tally: &'a Tally,
     connection: Option<(Connection, usize)>,
@@ -168,7 +170,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// A body of a length of its own.
+    /// Changes the name, with a body whose length differs between the clients.
     fn rename(&mut self, name: &str) {
         let bearer = format!("Bearer {}", self.access);
         let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
@@ -182,7 +184,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Goes on with the pair in the answer, as a client does, whoever it belongs to.
+    /// Continues with the pair in the answer, as a client does, even if it were another account's.
     fn refresh(&mut self) {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "refresh_token")
@@ -204,7 +206,7 @@ impl<'a> Client<'a> {
         self.tally.check(2, is_right, || said);
     }
 
-    /// `None` where there was no answer, or one that sends the client away for now.
+    /// `None` without an answer, or with one that refuses the client for now.
     fn ask(
         &mut self,
         method: &str,
@@ -236,7 +238,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// The account of an access token, asked of a node.
+/// The account of an access token, as a node tells it.
 fn owner(node: u16, access: &str) -> Option<String> {
     let bearer = format!("Bearer {access}");
     let answer = service::request(node, "GET", "/v1/me", &[("Authorization", &bearer)], "");
@@ -249,7 +251,7 @@ fn next_address() -> Ipv4Addr {
     Ipv4Addr::from(NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-/// All clients go on asking while nodes die, alone and together, by a kill and in good order.
+/// All clients keep asking while nodes end, alone and together, killed or stopped in good order.
 fn no_mixups(start: impl Fn(&[u16]) -> Front) {
     let folder = TempDir::new().expect("a temporary directory");
     let database = format!("sqlite://{}", shown(&folder.path().join("vestibule.db")));
@@ -269,7 +271,7 @@ fn no_mixups(start: impl Fn(&[u16]) -> Front) {
             let client = Client::new(email.clone(), port, witness.port, &tally);
             scope.spawn(move || client.run());
         }
-        // the clients end also if this fails
+        // the clients end even if this fails
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             tally.wait_for_answers(name, "the start");
             nodes[0].stop();
@@ -282,7 +284,7 @@ fn no_mixups(start: impl Fn(&[u16]) -> Front) {
             nodes[1].restart(&settings);
             tally.wait_for_answers(name, "its return");
             for _ in 0..2 {
-                // with no node at all, requests wait at the proxy
+                // without any node, requests wait at the proxy
                 nodes.iter_mut().for_each(Service::stop);
                 thread::sleep(Duration::from_millis(500));
                 nodes.iter_mut().for_each(|node| node.restart(&settings));

@@ -1,8 +1,9 @@
-//! Real reverse proxies with the configurations in `deploy/`, in front of a static file and an
-//! application: they ask the service before they let anybody in.
+//! Tests of forward authentication: real reverse proxies with the configurations in `deploy/`, in
+//! front of a static file and an application. They ask the service before they let a request
+//! through.
 //!
-//! nginx and Caddy are taken where they are installed, and the Caddy of `compose.yaml` where `scripts/caddy`
-//! has built it; `TEST_REQUIRE=nginx,caddy,pinned-caddy` wants all three.
+//! The tests use the installed nginx and Caddy, and the Caddy of `compose.yaml` if `scripts/caddy`
+//! has built it; `TEST_REQUIRE=nginx,caddy,pinned-caddy` requires all three.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -24,7 +25,7 @@ fn protected_sites() {
     );
 }
 
-/// Does this with nginx and that with each Caddy, as far as they are installed.
+/// Calls one function with nginx and the other with each Caddy, as far as they are installed.
 pub fn with_each(with_nginx: impl FnOnce(&Path), with_caddy: impl Fn(&Path)) {
     if let Some(program) = nginx() {
         with_nginx(&program);
@@ -36,7 +37,7 @@ pub fn with_each(with_nginx: impl FnOnce(&Path), with_caddy: impl Fn(&Path)) {
 
 /// The installed nginx.
 pub fn nginx() -> Option<PathBuf> {
-    // Debian keeps it where only root's path leads
+    // Debian keeps it in a folder that is on root's path only
     let elsewhere = || Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.is_file());
     let found = service::program(&["nginx"]).or_else(elsewhere);
     found.or_else(|| skip("nginx", "it is not installed"))
@@ -69,10 +70,10 @@ fn skip(what: &str, reason: &str) -> Option<PathBuf> {
     None
 }
 
-/// What is behind the proxy.
+/// The servers behind the proxy.
 struct Site {
     directory: TempDir,
-    /// Where an application listens that answers with the request that it got.
+    /// The port of an application that answers with the request that it got.
     application: u16,
 }
 
@@ -91,7 +92,7 @@ impl Site {
     }
 }
 
-/// Answers each request with what it was. Ends with the test.
+/// Starts an application that answers each request with that request. It ends with the test.
 pub fn echo() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("its address").port();
@@ -123,7 +124,7 @@ pub fn echo() -> u16 {
     port
 }
 
-/// A running proxy, killed when this is dropped.
+/// A running proxy, killed when dropped.
 pub struct Proxy {
     pub name: String,
     process: Child,
@@ -160,7 +161,7 @@ impl Proxy {
         Self::run_nginx(program, &configuration, port, folder)
     }
 
-    /// nginx with this in its `http` block, and all that it writes in `folder`.
+    /// nginx with this configuration in its `http` block; it writes all its files in `folder`.
     pub fn run_nginx(program: &Path, configuration: &str, port: u16, folder: &Path) -> Self {
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.display()))
@@ -191,7 +192,7 @@ impl Proxy {
         Self::run_caddy(program, &folder.join("Caddyfile"), &settings, port, folder)
     }
 
-    /// Caddy with this file, which these settings are for, and all that it writes in `folder`.
+    /// Caddy with this file and its settings; it writes all its files in `folder`.
     pub fn run_caddy(
         program: &Path,
         file: &Path,
@@ -235,7 +236,7 @@ impl Proxy {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Asks with these headers beside the token, and looks at the status.
+    /// Sends a request with the token and these headers, and checks the status.
     fn ask(&self, status: u16, path: &str, token: Option<&str>, more: &[(&str, &str)]) -> Answer {
         self.send(status, ("GET", path, ""), token, more)
     }
@@ -256,7 +257,7 @@ impl Proxy {
     }
 }
 
-/// All that is promised of the configurations, with one proxy.
+/// All promises of the configurations, with one proxy.
 fn visit(start: impl Fn(&Site, &Service) -> Proxy) {
     let mut service = Service::start(&[]);
     service.account("ada@example.org");
@@ -266,19 +267,19 @@ fn visit(start: impl Fn(&Site, &Service) -> Proxy) {
     let token = token.as_str();
     let challenge = |answer: &Answer| answer.header("WWW-Authenticate").unwrap_or_default();
 
-    // closed, with the service's own challenge
+    // refused, with the service's own challenge
     let answer = proxy.ask(401, "/secret.html", None, &[]);
     assert_eq!(challenge(&answer), "Bearer");
     let answer = proxy.ask(401, "/secret.html", Some("vat_nonsense"), &[]);
     assert!(challenge(&answer).contains("error=\"invalid_token\""), "{answer:?}");
     proxy.send(401, ("POST", "/app/", "a=b"), None, &[]);
 
-    // what is no token at all
+    // a malformed token
     let odd = [("Authorization", "Bearer a b")];
     let answer = proxy.ask(400, "/secret.html", None, &odd);
     assert!(challenge(&answer).contains("error=\"invalid_request\""), "{answer:?}");
 
-    // open, to the method and the body that come
+    // let through, with the request's method and body
     let answer = proxy.ask(200, "/secret.html", Some(token), &[]);
     assert_eq!(answer.body, SECRET);
     assert_eq!(answer.header("Cache-Control").as_deref(), Some("private, no-cache"));
@@ -305,14 +306,14 @@ fn visit(start: impl Fn(&Site, &Service) -> Proxy) {
     assert!(seen.contains(cookies[0].1), "{}: {} bytes", proxy.name, seen.len());
     proxy.ask(401, "/app/who", None, &cookies);
 
-    // revoked: with the next request
+    // a revoked token is refused from the next request on
     let body = format!("client_id=web&token={token}");
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     assert_eq!(service::request(service.port, "POST", "/oauth/revoke", &form, &body).status, 200);
     let answer = proxy.ask(401, "/secret.html", Some(token), &[]);
     assert!(challenge(&answer).contains("error=\"invalid_token\""), "{answer:?}");
 
-    // with nobody to ask it stays closed
+    // without the service, the proxy refuses all requests
     let token = sign_in(&service, "account.read");
     proxy.ask(200, "/secret.html", Some(&token), &[]);
     service.stop();
@@ -324,7 +325,7 @@ fn visit(start: impl Fn(&Site, &Service) -> Proxy) {
     proxy.ask(200, "/public/hello.html", None, &[]);
 }
 
-/// The application is told whose token it is by the service, and by nobody else.
+/// Only the service tells the application whose token it is.
 fn who_it_is(service: &Service, proxy: &Proxy, token: &str) {
     let bearer = format!("Bearer {token}");
     let me = service::request(service.port, "GET", "/v1/me", &[("Authorization", &bearer)], "");
@@ -332,13 +333,13 @@ fn who_it_is(service: &Service, proxy: &Proxy, token: &str) {
     let forged = [
         ("X-Vestibule-Account", "forged"),
         ("x-vestibule-account", "forged"),
-        // the same to an application that writes headers as variables
+        // an application that turns headers into variables takes these for the same
         ("X_Vestibule_Account", "forged"),
         ("X-Vestibule_Account", "forged"),
         ("X_Vestibule-Account", "forged"),
         ("X-Vestibule-Client", "forged"),
         ("X-Vestibule-Scope", "forged"),
-        // headers that are named here end at the next proxy
+        // a proxy removes headers that are named here
         ("Connection", "X-Vestibule-Account, X-Vestibule-Scope"),
     ];
     let seen = proxy.ask(200, "/app/who", Some(token), &forged).body;
@@ -361,7 +362,7 @@ pub fn cookies() -> String {
     format!("{cookies:x<32768}")
 }
 
-/// F11: a browser's question before a script's request goes to the application; nothing else does.
+/// F11: a browser's preflight goes to the application, and no other request does without a token.
 fn preflights(proxy: &Proxy) {
     let origin = ("Origin", "https://app.example.org");
     let method = ("Access-Control-Request-Method", "POST");
@@ -389,7 +390,7 @@ fn preflights(proxy: &Proxy) {
     }
     assert!(!seen.contains("forged") && !seen.contains("vestibule"), "{}: {seen}", proxy.name);
 
-    // what is no preflight, or is no question to the application
+    // requests that are no preflight, or none to the application
     for (asked, headers) in [
         (("OPTIONS", "/app/post", ""), vec![]),
         (("OPTIONS", "/app/post", ""), vec![origin]),
@@ -407,7 +408,7 @@ fn preflights(proxy: &Proxy) {
     }
 }
 
-/// Other ways to write a path, and other ways to ask, that open nothing.
+/// Other spellings of a path, and other ways to ask, that let no request through.
 fn tricks(proxy: &Proxy, token: &str) {
     let answer = proxy.ask(200, "/public/hello.html", None, &[]);
     assert_eq!(answer.body, "hello, everybody");
@@ -460,7 +461,7 @@ fn tricks(proxy: &Proxy, token: &str) {
     ] {
         proxy.ask(401, "/secret.html", None, &[(name, value)]);
     }
-    // two tokens are none
+    // two tokens count as none
     let both = [("Authorization", "Bearer vat_nonsense")];
     let twice = service::request(
         proxy.port,

@@ -1,6 +1,6 @@
-//! The real nginx and the real Caddy in front of the service, with the configurations in `deploy/` that are for
-//! it: who sends slowly is sent away, nobody says where they come from but the proxy, links stay out of its log,
-//! and a node that is gone is not missed.
+//! Tests of the real nginx and the real Caddy in front of the service, with their configurations in
+//! `deploy/`: slow senders are disconnected, only the proxy sets the client's address, links stay
+//! out of its log, and requests do not fail when a node is gone.
 
 #![expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
 
@@ -15,12 +15,12 @@ use tempfile::TempDir;
 use crate::proxy::{Proxy, cookies, echo, shipped, with_each};
 use crate::service::{self, PASSWORD, Service, patiently};
 
-/// No connection is held for longer by who does not get on: 15 seconds for a body, and then, with Caddy 2.11, the 30
-/// of an idle connection.
+/// The longest time that a stalled client holds a connection: 15 seconds for a body, and then, with
+/// Caddy 2.11, the 30 of an idle connection.
 const BOUND: Duration = Duration::from_secs(50);
 const TOKEN: &str = "marked-link-token-4c1e";
 
-/// A proxy in front of the service, and the folder with what it writes.
+/// A proxy in front of the service, and the folder with its files.
 pub struct Front {
     pub proxy: Proxy,
     folder: TempDir,
@@ -66,7 +66,7 @@ impl Front {
         self.proxy.port
     }
 
-    /// Everything that it has written, in whatever file.
+    /// The content of all its files.
     fn logs(&self) -> String {
         let files = ["access.log", "error.log"].map(|name| self.folder.path().join(name));
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
@@ -74,7 +74,7 @@ impl Front {
     }
 }
 
-/// The same with each, side by side: most of the time they wait.
+/// Runs the test with each proxy in parallel: most of the time they wait.
 fn visit(test: impl Fn(&dyn Fn(&[u16]) -> Front) + Send + Sync) {
     let test = &test;
     thread::scope(|scope| {
@@ -99,7 +99,8 @@ fn whoever_sends_slowly_is_sent_away() {
         let port = front.port();
         let body = "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=";
-        // a letter of the header each second; the beginning of a body, and no more; and nothing at all
+        // a byte of the header each second; the beginning of a body without the rest; and nothing
+        // at all
         let senders = [
             ("header", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ", true),
             ("body", body, false),
@@ -118,14 +119,14 @@ fn whoever_sends_slowly_is_sent_away() {
             let held = sender.join().expect("a sender");
             assert!(held < BOUND, "{}: slow {what} is held for {held:?}", front.proxy.name);
         }
-        // none of that is a reason to take the node for a bad one
+        // after that the proxy still uses the node
         let answer = service::request(port, "GET", "/docs", &[], "");
         assert_eq!(answer.status, 200, "{}: {answer:?}", front.proxy.name);
     });
 }
 
-/// How long the other side keeps a connection on which nothing else comes than this beginning, and then
-/// perhaps a letter each second.
+/// How long the other side keeps a connection on which only this beginning comes, and then perhaps
+/// a byte each second.
 fn held(port: u16, begin: &str, drips: bool) -> Duration {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     let pause = Some(Duration::from_secs(1));
@@ -184,7 +185,7 @@ fn r55_links_are_in_no_log_of_the_proxy() {
         let referer = format!("http://127.0.0.1{link}");
         let headers = [("Referer", referer.as_str()), ("Cookie", TOKEN)];
         service::request(front.port(), "GET", &link, &headers, "");
-        // what goes wrong is written down in other places
+        // errors have log files of their own
         service::request(front.port(), "GET", "/docs", &[("X-Large", &"x".repeat(200_000))], "");
         service.stop();
         let answer = service::request(front.port(), "GET", &link, &headers, "");
@@ -209,7 +210,7 @@ fn r9_bodies_and_paths_that_are_not_for_everybody() {
             let answer = service::request(front.port(), "POST", "/oauth/token", &form, &body);
             assert_eq!(answer.status, 413, "{}: {answer:?}", front.proxy.name);
         }
-        // one that does not say how long it is
+        // a body without `Content-Length`
         let mut stream = TcpStream::connect(("127.0.0.1", front.port())).expect("a connection");
         let head = "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n\r\n";
@@ -235,7 +236,8 @@ fn a_node_that_is_gone_is_not_missed() {
         assert!((0..8).all(|_| ask() == 200), "{}", front.proxy.name);
         nodes[0].stop();
         assert!((0..8).all(|_| ask() == 200), "{}", front.proxy.name);
-        // bodies as well: Caddy 2.6 sends none of them twice, and may need to notice first
+        // bodies as well: Caddy 2.6 sends no body twice, and may need to notice the missing node
+        // first
         let form = [("Content-Type", "application/x-www-form-urlencoded")];
         let post = || service::request(front.port(), "POST", "/oauth/revoke", &form, "a=b").status;
         let taken = patiently(|| (0..8).all(|_| post() < 500).then_some(()));
@@ -243,7 +245,8 @@ fn a_node_that_is_gone_is_not_missed() {
     });
 }
 
-/// Other ways to write `/oauth/token`, `/v1/accounts` and `/health/ready` that some program takes for the same.
+/// Other spellings of `/oauth/token`, `/v1/accounts` and `/health/ready` that some program treats
+/// as equal.
 fn misspellings(path: &str) -> Vec<String> {
     let (first, last) = path[1..].split_once('/').expect("two segments");
     let escape = |text: &str| format!("%{:02x}{}", text.as_bytes()[0], &text[1..]);
@@ -286,7 +289,7 @@ fn s12_no_other_spelling_goes_past_what_a_proxy_limits_or_closes() {
         ];
         for (path, headers, body, said) in limited {
             let ask = |port: u16, path: &str| service::request(port, "POST", path, headers, body);
-            // as written it is answered, until the limit of nginx
+            // the right spelling is answered, until nginx's limit
             assert!(ask(port, path).body.contains(said), "{name}: {path}");
             let has_limit = name == "nginx";
             let is_refused = |path: &str| (0..200).any(|_| ask(port, path).status == 429);
@@ -300,7 +303,7 @@ fn s12_no_other_spelling_goes_past_what_a_proxy_limits_or_closes() {
                     );
                 }
             }
-            // the form of a request to a proxy has the same path in it
+            // the absolute form of a request target has the same path in it
             let absolute = format!("http://127.0.0.1{path}");
             assert!(!has_limit || is_refused(&absolute), "{name}: {absolute}");
         }
@@ -315,7 +318,7 @@ fn s12_no_other_spelling_goes_past_what_a_proxy_limits_or_closes() {
                 );
             }
         }
-        // one slash too many at a page
+        // one slash too many at the end of a page's path
         let answer = service::request(port, "GET", "/docs/?a=b%2Fc", &[], "");
         assert_eq!(answer.status, 308, "{name}: {answer:?}");
         assert_eq!(answer.header("Location").as_deref(), Some("/docs?a=b%2Fc"), "{name}");

@@ -18,7 +18,7 @@ use crate::{EMAIL, SECRET};
 
 type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointSet, EndpointSet, EndpointSet>;
 
-/// What was seen: the client, the operation, and what it came to.
+/// Rows of the client, the operation, and its result.
 pub type Rows = Vec<[String; 3]>;
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,7 +44,7 @@ struct Visit<'a> {
 impl Visit<'_> {
     fn client(&self, id: &str, secret: Option<&str>, style: AuthType) -> Client {
         let url = |path| self.service.url(path);
-        // the crate revokes over TLS alone, which `send` then leaves off
+        // the crate revokes over TLS only, which `send` then leaves off
         let revocation = url("/oauth/revoke").replacen("http:", "https:", 1);
         let client = BasicClient::new(ClientId::new(id.to_owned()))
             .set_auth_type(style)
@@ -107,7 +107,7 @@ impl Visit<'_> {
         let refused = sign_in(&client, "a\0b", PASSWORD, &[]).await;
         self.refused("broken request", BasicErrorResponseType::InvalidRequest, refused);
 
-        // somebody has copied a refresh token, and uses it after its owner did
+        // a thief has copied a refresh token, and uses it after its owner did
         let stolen = sign_in(&client, EMAIL, PASSWORD, &[]).await.expect("tokens");
         let fresh = refresh(&client, refresh_token(&stolen)).await.expect("tokens");
         let refused = refresh(&client, refresh_token(&stolen)).await;
@@ -116,7 +116,7 @@ impl Visit<'_> {
         self.refused("after the theft", BasicErrorResponseType::InvalidGrant, refused);
     }
 
-    /// The crate brings no client for resources.
+    /// The crate has no client for resources.
     fn use_token(&self, token: &AccessToken) -> u16 {
         let bearer = format!("Bearer {}", token.secret());
         let headers = [("Authorization", bearer.as_str())];
@@ -127,7 +127,7 @@ impl Visit<'_> {
         self.rows.push([self.name, operation, seen].map(str::to_owned));
     }
 
-    /// What the crate returns for an error of the service.
+    /// Checks the crate's error for an error answer of the service.
     fn refused(&mut self, operation: &str, expected: BasicErrorResponseType, answer: Answer) {
         let error = match answer {
             Err(RequestTokenError::ServerResponse(error)) => error,
@@ -159,7 +159,7 @@ fn refresh_token(tokens: &BasicTokenResponse) -> &RefreshToken {
     tokens.refresh_token().expect("a refresh token")
 }
 
-/// The HTTP client that the crate is given.
+/// The HTTP client that the crate gets.
 async fn send(request: HttpRequest) -> io::Result<HttpResponse> {
     let (mut head, body) = request.into_parts();
     let plain = head.uri.to_string().replacen("https:", "http:", 1);

@@ -1,4 +1,4 @@
-//! How programs in other languages are built and run.
+//! The toolchains that build and run programs in other languages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -6,24 +6,24 @@ use std::process::{Command, Output, Stdio};
 use crate::service::{self, PASSWORD, Service};
 use crate::{EMAIL, SECRET};
 
-/// What runs programs of one language.
+/// A toolchain for programs of one language.
 pub trait Toolchain {
     /// The word for `TEST_REQUIRE`.
     fn name(&self) -> &'static str;
 
-    /// Builds what has to be built. `Err` says what is missing.
+    /// Builds the programs. `Err` names the missing part.
     fn prepare(&self) -> Result<(), String>;
 
-    /// Runs one program.
+    /// The command that runs a program.
     fn command(&self, program: &str) -> Command;
 }
 
-/// Where the programs are.
+/// The folder of the programs.
 fn sources(language: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(language)
 }
 
-/// What is made of them.
+/// The folder of the build.
 fn made(language: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/interop").join(language)
 }
@@ -51,7 +51,7 @@ impl Toolchain for Python {
         let mut command = Command::new(&self.0);
         command
             .arg(sources("python").join(program))
-            // both insist on TLS otherwise
+            // both libraries insist on TLS otherwise
             .env("AUTHLIB_INSECURE_TRANSPORT", "1")
             .env("OAUTHLIB_INSECURE_TRANSPORT", "1")
             .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -74,7 +74,7 @@ impl Toolchain for Node {
         if !folder.join("node_modules/openid-client").is_dir() {
             return Err("there are no packages: docs/testing.md says how to get them".to_owned());
         }
-        // modules are looked for from where the program is
+        // node looks for modules from the program's folder
         for entry in std::fs::read_dir(sources("node")).expect("the programs").flatten() {
             if entry.path().extension().is_some_and(|extension| extension == "mjs") {
                 std::fs::copy(entry.path(), folder.join(entry.file_name())).expect("a copy");
@@ -90,7 +90,7 @@ impl Toolchain for Node {
     }
 }
 
-/// Gets its modules itself.
+/// Go fetches its modules itself.
 pub struct Go;
 
 impl Toolchain for Go {
@@ -109,7 +109,7 @@ impl Toolchain for Go {
     }
 }
 
-/// Maven gets the libraries; what it got once it does not ask for again.
+/// Maven fetches the libraries, each once.
 pub struct Java;
 
 impl Toolchain for Java {
@@ -136,7 +136,7 @@ impl Toolchain for Java {
     }
 }
 
-/// `Err` with what the command complains about, if it is there at all.
+/// `Err` with the command's error output, if the command exists at all.
 fn succeed(command: &mut Command) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();
@@ -150,7 +150,7 @@ fn succeed(command: &mut Command) -> Result<(), String> {
     Err(format!("{name}: {}", complaint.unwrap_or("no reason given")))
 }
 
-/// Runs a program, which fails at the first thing that is not as it should be.
+/// Runs a program, which fails at its first wrong result.
 pub fn run(mut command: Command, service: &Service) -> Vec<[String; 3]> {
     let shown = format!("{command:?}");
     let output = command

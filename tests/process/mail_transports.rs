@@ -25,7 +25,7 @@ use crate::{ADA, PASSWORD, sign_up};
 const BOB: &str = "bob@example.org";
 const NAME: &str = "Bücher & Söhne, Inc.";
 
-/// Shell script that runs its arguments until its input ends, in whatever way the test ends.
+/// Shell script that runs its arguments until its input ends: the test's end in any way ends it.
 const KEEPER: &str = r#""$@" & server=$!; read -r _; kill "$server"; wait "$server""#;
 
 /// The step at which a server refuses.

@@ -1,24 +1,24 @@
-//! What the ledger of an account promises, held against a service that is well again.
+//! The promises of an account's ledger, checked against a service that has recovered.
 
 use super::{Account, Broken, Fate, Hands, Stage};
 use crate::received_letters::{Kind, ReceivedLetters};
 use crate::service::Answer;
 
 impl Account {
-    /// Whether nothing about it is unknown any more.
+    /// Whether no outcome is unknown any more.
     pub fn is_settled(&self) -> bool {
         let asked = self.sessions.iter().all(|session| session.fate != Fate::Ending);
         self.stage != Stage::Leaving && self.wanted.is_none() && asked
     }
 
-    /// Whether all letters that have to come have come, and none too many.
+    /// Whether all due letters have come, and none too often.
     pub fn letters(&self, received_letters: &ReceivedLetters) -> Result<(), Broken> {
         let expected = match self.stage {
             Stage::Asking => return Ok(()),
             Stage::Waiting => vec![(Kind::Activation, None)],
-            // of its notices, those that waited have gone with the account
+            // notices that waited were deleted with the account
             Stage::Gone => vec![(Kind::Activation, None), (Kind::Farewell, Some(1))],
-            // of notices 20 wait, which are more than an account causes while no mail leaves
+            // 20 notices wait at most, which is more than an account causes while no mail leaves
             Stage::Active | Stage::Leaving => vec![
                 (Kind::Activation, None),
                 (Kind::PasswordChanged, Some(self.changes)),
@@ -34,7 +34,7 @@ impl Account {
         Ok(())
     }
 
-    /// Replays what was acknowledged against a service that is well.
+    /// Checks all acknowledged results against a service that has recovered.
     pub fn replay(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
         let known = |answer: Option<Answer>| answer.ok_or("a service that is well does not answer");
         match self.stage {
@@ -47,7 +47,7 @@ impl Account {
                 }
             }
         }
-        // the last few: one hash each
+        // the last few: each costs a hash
         for password in self.former.clone().iter().rev().take(3) {
             if self.try_password(hands, password)?.flatten().is_some() {
                 return Err(format!("the former password {password:?} works"));
@@ -70,7 +70,7 @@ impl Account {
                     self.sessions[at].fate, used.status, refreshed.status
                 ));
             }
-            // all but the one that was refreshed just now, which is the predecessor
+            // all but the token that was refreshed just now, which is the predecessor
             for spent in self.sessions[at].spent.clone() {
                 let what = format!("present a spent token of {at} at the end");
                 if known(self.try_refresh(hands, &what, &spent)?)?.status != 400 {
