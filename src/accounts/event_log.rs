@@ -34,6 +34,7 @@ pub struct EventDraft<'a> {
 }
 
 impl<'a> EventDraft<'a> {
+    /// Draft of an event without account, sign-up, session or client.
     pub const fn new(kind: EventKind, actor: Actor) -> Self {
         Self {
             kind,
@@ -46,30 +47,35 @@ impl<'a> EventDraft<'a> {
         }
     }
 
+    /// Sets the account that the event belongs to.
     pub const fn to_account(self, account: AccountId) -> Self {
         Self { account: Some(account), ..self }
     }
 
-    /// Addressed to the account at an address, if there is one; the work is the same without an
-    /// account.
+    /// Sets the address whose account the event belongs to, if there is one. The work is the same
+    /// without an account.
     pub const fn to_address(self, email: &'a EmailAddress) -> Self {
         Self { email: Some(email), ..self }
     }
 
+    /// Sets the waiting sign-up that the event belongs to.
     pub const fn to_sign_up(self, sign_up: SignUpId) -> Self {
         Self { sign_up: Some(sign_up), ..self }
     }
 
+    /// Sets the session of the event.
     pub const fn in_session(self, session: SessionId) -> Self {
         Self { session: Some(session), ..self }
     }
 
+    /// Sets the OAuth client of the request; `None` at the account page.
     pub const fn through(self, client_id: Option<&'a ClientId>) -> Self {
         Self { client_id, ..self }
     }
 }
 
 impl EventLog {
+    /// `address` says how much of an address is stored with an event.
     pub fn new(clock: Clock, entropy: Entropy, address: AddressDetail) -> Self {
         Self { clock, entropy, address, metrics: DomainMetrics::default() }
     }

@@ -81,10 +81,12 @@ pub struct ActiveSignIns {
 }
 
 impl ActiveSignIns {
+    /// Largest number of sign-ins of each kind that are shown.
     pub const MAX_SHOWN: i64 = 100;
 }
 
 impl Accounts {
+    /// Finds the account that the operator names.
     pub async fn find_named(
         &self,
         named: &IdOrEmail<AccountId>,
@@ -107,6 +109,7 @@ impl Accounts {
         self.store.read(async |db| db.find_accounts(after, part, limit).await).await
     }
 
+    /// Reads the live sign-ins of an account.
     pub async fn active_sign_ins_of(&self, id: AccountId) -> Result<ActiveSignIns, StoreError> {
         let now = self.clock.now();
         self.store

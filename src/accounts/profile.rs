@@ -22,6 +22,7 @@ pub enum ProfileError {
 }
 
 impl Accounts {
+    /// Reads the account of a signed-in owner.
     pub async fn profile(&self, id: AccountId) -> Result<Account, ProfileError> {
         let found = self.store.read(async |db| db.find_account(id).await).await?;
         found.map(|record| record.account).ok_or(ProfileError::Gone)

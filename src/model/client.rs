@@ -17,6 +17,7 @@ use crate::model::{Digest, Origins, Scope};
 pub struct ClientId(String);
 
 impl ClientId {
+    /// The identifier as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -54,8 +55,10 @@ pub enum GrantType {
 }
 
 impl GrantType {
+    /// All grants, for iteration.
     pub const ALL: [Self; 2] = [Self::Password, Self::RefreshToken];
 
+    /// The value of `grant_type`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -63,6 +66,7 @@ impl GrantType {
         }
     }
 
+    /// Parses a value of `grant_type`.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|grant| grant.as_str() == text)
     }
@@ -130,6 +134,7 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether the client has no secret.
     pub fn is_public(&self) -> bool {
         self.authentication == ClientAuthentication::Public
     }
@@ -144,6 +149,7 @@ impl Client {
         }
     }
 
+    /// Whether the client is registered for a grant.
     pub fn may_use(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)
     }

@@ -13,6 +13,7 @@ use crate::model::{Digest, Secret};
 pub struct LinkToken(Secret);
 
 impl LinkToken {
+    /// The token of a new link.
     pub const fn new(secret: Secret) -> Self {
         Self(secret)
     }
@@ -28,6 +29,7 @@ impl LinkToken {
         URL_SAFE_NO_PAD.encode(self.0.as_bytes())
     }
 
+    /// The digest that the database holds.
     pub fn digest(&self) -> Digest {
         self.0.digest()
     }

@@ -61,10 +61,12 @@ macro_rules! row_id {
         pub struct $name(uuid::Uuid);
 
         impl $name {
+            /// The id with this UUID.
             pub const fn new(id: uuid::Uuid) -> Self {
                 Self(id)
             }
 
+            /// The id's UUID.
             pub const fn uuid(self) -> uuid::Uuid {
                 self.0
             }

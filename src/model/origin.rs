@@ -51,6 +51,7 @@ impl Origins {
         texts.into_iter().map(check).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether the set has no origin.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -60,6 +61,7 @@ impl Origins {
         self.0.get(sent).map(String::as_str)
     }
 
+    /// The origins in their order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }

@@ -19,6 +19,7 @@ row_id! {
 pub struct PageSessionSecret(Secret);
 
 impl PageSessionSecret {
+    /// The secret of a new session.
     pub const fn new(secret: Secret) -> Self {
         Self(secret)
     }
@@ -33,6 +34,7 @@ impl PageSessionSecret {
         URL_SAFE_NO_PAD.encode(self.0.as_bytes())
     }
 
+    /// The digest that the database holds.
     pub fn digest(&self) -> Digest {
         self.0.digest()
     }

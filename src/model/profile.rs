@@ -75,6 +75,7 @@ impl LocaleError {
 }
 
 impl Locale {
+    /// Parses a language tag; its registration is not checked.
     pub fn parse(text: &str) -> Result<Self, LocaleError> {
         let mut subtags = text.split('-');
         let language = subtags.next().unwrap_or_default();

@@ -21,6 +21,7 @@ impl Scope {
         Self::default()
     }
 
+    /// Whether the scope has no token.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

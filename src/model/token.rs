@@ -34,10 +34,12 @@ pub struct TokenError;
 pub struct SessionTag([u8; 16]);
 
 impl SessionTag {
+    /// The tag with these bytes.
     pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
+    /// The digest that the database holds.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }

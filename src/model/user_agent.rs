@@ -28,6 +28,7 @@ impl UserAgent {
         (!kept.is_empty()).then(|| Self(kept.to_owned()))
     }
 
+    /// The header as it is kept.
     pub fn as_str(&self) -> &str {
         &self.0
     }

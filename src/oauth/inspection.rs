@@ -40,6 +40,7 @@ pub enum TokenState {
 }
 
 impl TokenState {
+    /// Whether the service still accepts or answers the token.
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Live | Self::Predecessor)
     }
@@ -65,6 +66,7 @@ impl TokenState {
         }
     }
 
+    /// Description for people.
     pub const fn in_words(self) -> &'static str {
         match self {
             Self::Live => "live",

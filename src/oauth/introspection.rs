@@ -16,6 +16,7 @@ pub struct Introspection {
     pub token: Zeroizing<String>,
 }
 
+/// Kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenKind {
     Access,

@@ -61,6 +61,7 @@ pub(super) struct ReadStamp {
 }
 
 impl TokenCache {
+    /// Empty cache, in front of `store`.
     pub fn new(clock: Clock, store: Store) -> Self {
         let revisions = store.revisions().clone();
         let external_writes = ExternalWrites::new(store, clock.clone());

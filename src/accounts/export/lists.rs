@@ -24,6 +24,7 @@ pub enum ExportList {
 }
 
 impl ExportList {
+    /// Name of the list's member in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sessions => "sessions",
@@ -196,6 +197,7 @@ pub enum ExportedRow {
     Event(Event),
 }
 
+/// Live session in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedSession {
     pub id: SessionId,
@@ -207,6 +209,7 @@ pub struct ExportedSession {
     pub user_agent: Option<UserAgent>,
 }
 
+/// Live page session in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedPageSession {
     pub id: PageSessionId,
@@ -215,6 +218,7 @@ pub struct ExportedPageSession {
     pub user_agent: Option<UserAgent>,
 }
 
+/// Change of address in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedEmailChange {
     pub email: String,
@@ -224,6 +228,7 @@ pub struct ExportedEmailChange {
     pub user_agent: Option<UserAgent>,
 }
 
+/// Link in a letter, in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedLink {
     pub purpose: String,
@@ -233,6 +238,7 @@ pub struct ExportedLink {
     pub voided_at: Option<Timestamp>,
 }
 
+/// Letter of the outbox in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedLetter {
     pub kind: String,

@@ -31,6 +31,7 @@ pub struct Export {
     pub first: ExportPart,
 }
 
+/// Account in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedAccount {
     pub id: AccountId,
@@ -46,6 +47,7 @@ pub struct ExportedAccount {
     pub password: String,
 }
 
+/// Waiting sign-up in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedSignUp {
     pub email: String,

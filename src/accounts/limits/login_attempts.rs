@@ -170,8 +170,8 @@ impl Limits {
         tx.delete_failures(&AttemptKey::of(email.as_str(), None).name).await
     }
 
-    /// Forgets all known locations of the account, with their failures and those of signed-in
-    /// callers. The failures of the name stay, since strangers would see a reset.
+    /// Forgets all known locations of the account with their failures, and the failures of
+    /// signed-in callers. The failures of the name stay, since strangers would see a reset.
     pub(in crate::accounts) async fn forget_locations(
         &self,
         tx: &mut Connection,

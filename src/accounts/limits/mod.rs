@@ -115,6 +115,7 @@ struct Shared {
 pub(super) struct CountedSignUp(Option<Charge>);
 
 impl Limits {
+    /// Limits by the settings. The counts in memory start empty.
     pub fn new(store: Store, clock: Clock, hasher: Hasher, settings: &Settings) -> Self {
         let Settings { limits, hashing, admission, .. } = settings;
         let count =

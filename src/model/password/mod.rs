@@ -51,6 +51,7 @@ impl fmt::Debug for Password {
 pub struct NewPassword(Password);
 
 impl NewPassword {
+    /// The password that passed.
     pub fn password(&self) -> &Password {
         &self.0
     }
@@ -65,6 +66,7 @@ pub struct PersonalData<'a> {
 }
 
 impl<'a> PersonalData<'a> {
+    /// The address and the name of an account.
     pub const fn of(account: &'a Account) -> Self {
         Self { email: Some(&account.email), name: account.name.as_ref() }
     }

@@ -34,6 +34,7 @@ pub(in crate::oauth) struct Issuer<'a> {
 }
 
 impl<'a> Issuer<'a> {
+    /// Issuer without owner, client and caller; the flow's caller sets them.
     pub fn new(oauth: &'a OAuth) -> Self {
         Self {
             oauth,
