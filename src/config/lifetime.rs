@@ -11,10 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Lifetime(Duration);
 
 impl Lifetime {
+    /// A duration of whole seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
+    /// The duration as the standard library has it.
     pub const fn duration(self) -> Duration {
         self.0
     }

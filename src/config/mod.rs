@@ -92,8 +92,10 @@ pub struct ClientSettings {
     /// SHA-256, in hexadecimal, of a secret with at least 128 random bits.
     #[serde(default)]
     pub secret_sha256: Option<String>,
+    /// Grants: `password`, `refresh_token`.
     #[serde(deserialize_with = "string_list")]
     pub grants: Vec<String>,
+    /// All scopes that tokens of the client may have.
     #[serde(deserialize_with = "string_list")]
     pub scopes: Vec<String>,
     /// The tokens that the client may introspect: its `own` (the default) or `all`.
@@ -105,8 +107,10 @@ pub struct ClientSettings {
     /// Lifetimes of this client's tokens; without them, `tokens` applies.
     #[serde(default)]
     pub access_ttl: Option<Lifetime>,
+    /// See [`TokenSettings::refresh_idle_ttl`].
     #[serde(default)]
     pub refresh_idle_ttl: Option<Lifetime>,
+    /// See [`TokenSettings::session_ttl`].
     #[serde(default)]
     pub session_ttl: Option<Lifetime>,
 }
@@ -155,15 +159,19 @@ fn proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrustedProxies,
     string_list(deserializer)?.try_into().map_err(serde::de::Error::custom)
 }
 
+/// The tokens that a client may introspect (RFC 7662).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Introspects {
+    /// Tokens of the client itself.
     #[default]
     Own,
+    /// Tokens of all clients.
     All,
 }
 
 impl Introspects {
+    /// The word in the settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -217,6 +225,7 @@ impl fmt::Debug for MailSettings {
     }
 }
 
+/// The transport of letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransportKind {
@@ -234,6 +243,7 @@ pub enum TransportKind {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSettings {
+    /// Lifetime of an access token.
     pub access_ttl: Lifetime,
     /// Lifetime of a session that is not refreshed.
     pub refresh_idle_ttl: Lifetime,
@@ -254,6 +264,7 @@ pub const SIGN_UP_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub struct LinkSettings {
     /// Lifetime of activation links; less than [`SIGN_UP_TTL`]. A link never outlives its sign-up.
     pub activation_ttl: Lifetime,
+    /// Lifetime of the links to choose a new password.
     pub reset_ttl: Lifetime,
     /// Lifetime of the links to choose a password for an account that the operator created.
     pub invitation_ttl: Lifetime,
@@ -274,8 +285,11 @@ pub struct PasswordSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HashingSettings {
+    /// Memory of one hash, in KiB.
     pub memory_kib: u32,
+    /// Number of passes over the memory.
     pub iterations: u32,
+    /// Number of lanes of one hash.
     pub parallelism: u32,
     /// Passwords hashed at once; each slot holds `memory_kib` permanently.
     pub slots: NonZeroUsize,
@@ -321,6 +335,7 @@ pub struct LogSettings {
     pub level: String,
 }
 
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {

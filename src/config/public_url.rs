@@ -29,6 +29,7 @@ impl PublicUrl {
         self.0.origin().ascii_serialization()
     }
 
+    /// Whether the scheme is `https`.
     pub fn is_secure(&self) -> bool {
         self.0.scheme() == "https"
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct SenderSettings {
     /// The display name, without quoting. It may contain any characters.
     pub name: Option<String>,
+    /// The address, not yet parsed.
     pub address: String,
 }
 

@@ -16,6 +16,7 @@ pub struct SmtpServer {
     pub host: String,
     pub port: u16,
     pub encryption: Encryption,
+    /// User and password; `None` if the server needs none.
     pub login: Option<Login>,
 }
 

@@ -26,6 +26,7 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// The purpose of the figment's profile.
     pub fn of(figment: &Figment) -> Self {
         if *figment.profile() == rocket::Config::DEBUG_PROFILE {
             Self::Development

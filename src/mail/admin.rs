@@ -41,6 +41,7 @@ impl OutboxAdmin {
         self.store.read(async |db| db.find_letters(states, after, part, limit, now).await).await
     }
 
+    /// Finds a letter by its id.
     pub async fn find(&self, id: LetterId) -> Result<Option<LetterRecord>, StoreError> {
         let now = self.clock.now();
         self.store.read(async |db| db.find_letter(id, now).await).await

@@ -26,9 +26,9 @@ use crate::mail::{
 use crate::metrics::LetterMetrics;
 use crate::storage::{ClaimLimit, ClaimedLetter, LetterId, Store, StoreError, chain};
 
-/// A lease lasts for the mail server's timeout plus this margin, which covers the rest of a delivery.
-/// A delivery therefore ends before its lease does. The margin is short, so that another courier
-/// soon takes over the letters of a courier that was killed.
+/// A lease lasts for the mail server's timeout plus this margin for the rest of a delivery. A
+/// delivery therefore ends before its lease does. The margin is short, so that another courier soon
+/// takes over the letters of a courier that was killed.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// Number of failures of its own after which a letter is given up, after about two days.
 const MAX_TRIES: u32 = 17;
@@ -63,6 +63,7 @@ pub struct Courier {
 /// Result of one round of the courier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
+    /// Number of letters that left.
     pub sent: usize,
     /// Number of claimed letters that were not sent: dropped, postponed or given up.
     pub kept: usize,

@@ -129,17 +129,20 @@ pub enum CertificateFault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{stage}: {words}")]
 pub struct DeliveryFailure {
+    /// The step that failed.
     pub stage: Stage,
     /// The reply code, if the server answered.
     pub code: Option<u16>,
     /// The server's last words, or the error: one line of at most `MAX_WORDS` characters.
     pub words: String,
+    /// The error of the connection, if its kind is known.
     pub connection_error: Option<ConnectionError>,
     /// Number of other connections that we had to the server when it refused this one.
     pub(super) others: usize,
 }
 
 impl DeliveryFailure {
+    /// A failure without a reply code.
     pub fn new(stage: Stage, words: &str) -> Self {
         Self { stage, code: None, words: sanitize(words), connection_error: None, others: 0 }
     }

@@ -62,6 +62,7 @@ impl Delivery {
 /// Number of letters that may start now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
+    /// Number of letters to any domain, slow ones included.
     pub all: ClaimLimit,
     /// Domains with slow deliveries, the domain with the most of them first.
     pub slow: Vec<String>,

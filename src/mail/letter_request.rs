@@ -51,23 +51,28 @@ pub enum LetterRequest {
 }
 
 impl LetterRequest {
+    /// The request after a sign-up.
     pub fn sign_up(at: Timestamp, caller: &ClientInfo) -> Self {
         Self::SignUp { at: at.unix_millis(), browser: caller.browser() }
     }
 
+    /// The request after the reuse of an old refresh token.
     pub fn session_ended(at: Timestamp, client: String, user_agent: Option<&UserAgent>) -> Self {
         let browser = user_agent.and_then(UserAgent::describe);
         Self::SessionEnded { at: at.unix_millis(), client, browser }
     }
 
+    /// The request after a forgotten password.
     pub fn password_reset(at: Timestamp, caller: &ClientInfo) -> Self {
         Self::PasswordReset { at: at.unix_millis(), browser: caller.browser() }
     }
 
+    /// The request after a change of the password.
     pub fn password_changed(at: Timestamp, caller: &ClientInfo, by_link: bool) -> Self {
         Self::PasswordChanged { at: at.unix_millis(), browser: caller.browser(), by_link }
     }
 
+    /// The request to confirm a change of address, for the new address.
     pub fn email_change(
         change: EmailChangeId,
         at: Timestamp,
@@ -77,6 +82,7 @@ impl LetterRequest {
         Self::EmailChange { change: change.to_string(), at: at.unix_millis(), browser }
     }
 
+    /// The notice of a change of address, for the old address.
     pub fn email_change_notice(
         change: EmailChangeId,
         at: Timestamp,
@@ -86,10 +92,12 @@ impl LetterRequest {
         Self::EmailChangeNotice { change: change.to_string(), at: at.unix_millis(), browser }
     }
 
+    /// The notice of a completed change of address, for the old address.
     pub fn email_changed(at: Timestamp, email: &EmailAddress) -> Self {
         Self::EmailChanged { at: at.unix_millis(), email: email.to_string() }
     }
 
+    /// The farewell after the deletion of an account.
     pub fn account_deleted(at: Timestamp, by_operator: bool) -> Self {
         Self::AccountDeleted { at: at.unix_millis(), by_operator }
     }

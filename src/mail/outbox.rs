@@ -47,6 +47,7 @@ impl<'a> Recipient<'a> {
 }
 
 impl Outbox {
+    /// An outbox with its own signal for the courier of this node.
     pub fn new(clock: Clock, entropy: Entropy) -> Self {
         Self { clock, entropy, wake: Arc::default() }
     }

@@ -97,6 +97,7 @@ enum LetterStatus {
 }
 
 impl Refusals {
+    /// No refusals yet. The first probe is due after `PROBE_INTERVAL`.
     pub fn new(now: Timestamp) -> Self {
         Self {
             letters: BTreeMap::new(),
@@ -223,6 +224,7 @@ impl Refusals {
             usize::from(removed.is_some_and(|refused| refused.state != LetterStatus::Waiting));
     }
 
+    /// Whether no letter is remembered.
     pub fn is_empty(&self) -> bool {
         self.letters.is_empty()
     }

@@ -91,6 +91,7 @@ fn mailbox(sender: &SenderSettings) -> Result<Sender, SenderError> {
 }
 
 impl Renderer {
+    /// A renderer for letters of this service from this sender.
     pub fn new(
         templates: Templates,
         service: &str,
@@ -118,6 +119,7 @@ impl Renderer {
         self.sender.email.to_string()
     }
 
+    /// Renders a letter in the language that fits its recipient best.
     pub fn render(&self, letter: &Letter, envelope: Envelope<'_>) -> Result<Rendered, RenderError> {
         let messages = self.templates.messages();
         let language = messages.negotiate(envelope.locale, None);

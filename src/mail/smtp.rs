@@ -78,6 +78,7 @@ impl fmt::Debug for Smtp {
 }
 
 impl Smtp {
+    /// The client for the mail server in the settings. It connects at the first letter.
     pub fn from_settings(settings: &MailSettings) -> Result<Self, TransportError> {
         let url = settings.smtp_url.as_deref().unwrap_or_default();
         let server = SmtpServer::parse(url)?;

@@ -27,6 +27,7 @@ pub enum TestLetterError {
 }
 
 impl TestLetter {
+    /// Sends the letter; returns its id.
     pub async fn send(
         &self,
         to: &EmailAddress,

@@ -53,6 +53,7 @@ impl TransportError {
 }
 
 impl Transport {
+    /// The transport in the settings; `mailbox` is for [`TransportKind::Memory`].
     pub fn from_settings(
         settings: &MailSettings,
         mailbox: &Mailbox,
@@ -129,6 +130,7 @@ pub struct SentLetter {
     pub subject: String,
     pub text: String,
     pub html: String,
+    /// The link in the letter, if it has one.
     pub link: Option<String>,
     /// The message in its wire format (RFC 5322).
     pub raw: Vec<u8>,
@@ -172,6 +174,7 @@ impl Mailbox {
     /// Number of letters that are kept.
     const CAPACITY: usize = 500;
 
+    /// Adds a letter; the oldest is dropped beyond `CAPACITY` (500).
     pub fn put(&self, letter: SentLetter) {
         let mut letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // a letter that is sent again stays one letter
