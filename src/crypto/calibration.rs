@@ -11,6 +11,7 @@ use crate::clock::Clock;
 
 /// Lowest costs that are recommended (R41; OWASP, Password Storage).
 pub const MIN_MEMORY_KIB: u32 = 19_456;
+/// Lowest number of passes that is recommended (R41; OWASP, Password Storage).
 pub const MIN_ITERATIONS: u32 = 2;
 /// Highest number of passes that the settings accept.
 const MAX_ITERATIONS: u32 = 16;
@@ -22,7 +23,9 @@ const STEP_KIB: u32 = 1_024;
 /// Costs, and the duration of a hash with them.
 #[derive(Clone, Debug)]
 pub struct Calibrated {
+    /// Memory of one hash in KiB.
     pub memory_kib: u32,
+    /// Passes over the memory.
     pub iterations: u32,
     /// Duration of one hash while all slots are at work.
     pub took: Duration,

@@ -18,7 +18,9 @@ use crate::model::{Network, Subnet};
 /// sign-in, because it belongs to an account or to a proven mailbox.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
+    /// A sign-in, a change of the password or a reset.
     SignIn,
+    /// A sign-up.
     SignUp,
 }
 
@@ -38,8 +40,10 @@ pub enum HashError {
     /// `retry_after` is in whole seconds, at least one, for `Retry-After` (RFC 9110 §10.2.3).
     #[error("every slot is taken for the next {} s", retry_after.as_secs())]
     Busy { retry_after: Duration },
+    /// The stored hash is no Argon2id hash of sensible cost.
     #[error("a stored password hash is malformed: {0}")]
     Malformed(&'static str),
+    /// Argon2 refuses the password, for example because of its length.
     #[error("Argon2 does not take this password")]
     Input(#[from] argon2::Error),
     /// The slot panicked, or the hasher was dropped.

@@ -107,10 +107,12 @@ impl fmt::Debug for PasswordHash {
 /// Result of the verification of a password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verification {
+    /// The password does not match.
     Wrong,
-    /// `outdated`: a cost, or the length of the tag, is below the present one, so the caller should
-    /// replace the hash.
+    /// The password matches.
     Right {
+        /// A cost, or the length of the tag, is below the present one, so the caller should replace
+        /// the hash.
         outdated: bool,
     },
 }

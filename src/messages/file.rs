@@ -14,6 +14,7 @@ use super::MessageError;
 pub struct Phrase {
     /// The file of the message, as errors call it.
     pub file: String,
+    /// Line of the message, from 1.
     pub line: usize,
     /// Variables that the message needs, without the `$`.
     pub variables: BTreeSet<String>,

@@ -30,6 +30,7 @@ enum Argument {
 }
 
 impl Arguments {
+    /// Adds a text.
     pub fn text(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.0.insert(name.into(), Argument::Text(text.into()));
         self
@@ -57,8 +58,10 @@ impl Arguments {
 /// Why a message cannot be formatted completely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissingMessage {
+    /// Neither the language nor English has the message.
     #[error("there is no message `{0}`")]
     NoMessage(String),
+    /// A variable or reference of the message is missing.
     #[error("the message `{key}` in `{language}`: {problem}")]
     Incomplete { key: String, language: String, problem: String },
 }

@@ -53,18 +53,23 @@ struct LanguageBundle {
 pub struct Language(usize);
 
 impl Language {
+    /// English, in which every message exists.
     pub const ENGLISH: Self = Self(0);
 }
 
 /// Why the messages cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
+    /// A file or folder of the operator cannot be read.
     #[error("cannot read the messages in {}: {source}", file.display())]
     Read { file: PathBuf, source: std::io::Error },
+    /// A message file has a syntax error or a duplicate message.
     #[error("{file}:{line}: {problem}")]
     Syntax { file: String, line: usize, problem: String },
+    /// A file of the operator would have no effect.
     #[error("{}: {problem}", file.display())]
     Name { file: PathBuf, problem: String },
+    /// The default language has no messages.
     #[error("expected a language that there are messages in: {}", known.join(", "))]
     NoSuchLanguage { known: Vec<String> },
 }
@@ -94,6 +99,7 @@ impl Messages {
         &self.bundle(language).tag
     }
 
+    /// All languages with messages, English first.
     pub fn languages(&self) -> impl Iterator<Item = Language> + use<> {
         (0..self.0.languages.len()).map(Language)
     }

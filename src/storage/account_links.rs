@@ -7,26 +7,37 @@ use crate::model::{AccountId, AccountLinkPurpose, AccountLinkState, Digest, Emai
 /// A link to the owner of an account, and its state.
 #[derive(Clone, Debug)]
 pub struct AccountLinkRecord {
+    /// Account whose owner the link is for.
     pub account: AccountId,
+    /// Change of address that the link confirms or stops, if it is for one.
     pub email_change: Option<EmailChangeId>,
+    /// State at the time of the read.
     pub state: AccountLinkState,
 }
 
 /// A new link.
 #[derive(Debug)]
 pub struct NewAccountLink<'a> {
+    /// Digest of the link's secret.
     pub digest: &'a Digest,
+    /// The one action that the link allows.
     pub purpose: AccountLinkPurpose,
+    /// Account whose owner the link is for.
     pub account: AccountId,
+    /// Change of address that the link confirms or stops, if it is for one.
     pub email_change: Option<EmailChangeId>,
+    /// Time of creation.
     pub now: Timestamp,
+    /// Time from which the link no longer works.
     pub expires_at: Timestamp,
 }
 
 /// Position of a link in a list. Links have no ids, so lists order them by time and digest.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkKey {
+    /// Time of creation, which comes first in the order.
     pub minted_at: Timestamp,
+    /// Digest of the link's secret, which orders links of the same time.
     pub digest: Digest,
 }
 
@@ -45,10 +56,15 @@ impl LinkKey {
 pub struct AccountLinkSummary {
     /// Digest of the link's secret; it must not be shown.
     pub digest: Digest,
+    /// The action that the link allows, as the database stores it.
     pub purpose: String,
+    /// Time of creation.
     pub minted_at: Timestamp,
+    /// Time from which the link no longer works.
     pub expires_at: Timestamp,
+    /// Time of use.
     pub used_at: Option<Timestamp>,
+    /// Time at which the link was voided or disavowed.
     pub voided_at: Option<Timestamp>,
 }
 
@@ -60,6 +76,7 @@ impl AccountLinkSummary {
 }
 
 impl Connection {
+    /// Inserts a link.
     pub async fn insert_account_link(
         &mut self,
         new: &NewAccountLink<'_>,

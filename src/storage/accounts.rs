@@ -11,21 +11,30 @@ use crate::model::{Account, AccountId, EmailAddress, Locale, Name};
 /// An account with the columns that only the service may know.
 #[derive(Clone, Debug)]
 pub struct AccountRecord {
+    /// The account, as its owner may see it.
     pub account: Account,
+    /// Hash of the present password.
     pub password_hash: PasswordHash,
     /// Sessions of any other epoch are dead.
     pub epoch: i64,
+    /// Time at which the account was disabled; `None` if it is enabled.
     pub disabled_at: Option<Timestamp>,
 }
 
 /// A new account, made of a sign-up.
 #[derive(Debug)]
 pub struct NewAccount<'a> {
+    /// Id of the account.
     pub id: AccountId,
+    /// Confirmed address.
     pub email: &'a EmailAddress,
+    /// Hash of the password.
     pub password_hash: &'a PasswordHash,
+    /// Name, if the person gave one.
     pub name: Option<&'a Name>,
+    /// Language, if the person chose one.
     pub locale: Option<&'a Locale>,
+    /// Time of creation.
     pub now: Timestamp,
 }
 
@@ -47,6 +56,7 @@ impl AccountRecord {
 }
 
 impl Connection {
+    /// The account with this id, if there is one.
     pub async fn find_account(
         &mut self,
         id: AccountId,
@@ -58,6 +68,7 @@ impl Connection {
         row.as_ref().map(AccountRecord::from_row).transpose()
     }
 
+    /// The account with this address, if there is one.
     pub async fn find_account_by_email(
         &mut self,
         email: &EmailAddress,

@@ -16,23 +16,31 @@ use crate::crypto::entropy::Entropy;
 /// Why the backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
+    /// The database is PostgreSQL.
     #[error("this is for SQLite; a PostgreSQL database is copied by `pg_dump`")]
     NotAFile,
+    /// The target exists, and overwriting was not requested.
     #[error("{} is there already", file.display())]
     Exists { file: PathBuf },
+    /// The target is a file of the database itself.
     #[error("{} belongs to the database itself", file.display())]
     Itself { file: PathBuf },
+    /// The target is not a regular file.
     #[error("{} is no file: give the name of one", file.display())]
     NotReplaceable { file: PathBuf },
+    /// The target has the name of a side file of SQLite.
     #[error("{} has the name of a file that SQLite keeps beside a database", file.display())]
     Reserved { file: PathBuf },
+    /// A side file of an earlier database lies beside the target.
     #[error(
         "{} is there: SQLite would take it for a part of the copy. Move it away if it belongs to nothing",
         file.display()
     )]
     Leftover { file: PathBuf },
+    /// The target, or its folder, cannot be written.
     #[error("cannot write {}", file.display())]
     File { file: PathBuf, source: io::Error },
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

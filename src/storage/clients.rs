@@ -14,8 +14,11 @@ use crate::model::{
 /// A client with the columns of its registration.
 #[derive(Clone, Debug)]
 pub struct ClientRecord {
+    /// The client.
     pub client: Client,
+    /// Time of registration.
     pub created_at: Timestamp,
+    /// Time at which the client was disabled; `None` if it is enabled.
     pub disabled_at: Option<Timestamp>,
 }
 

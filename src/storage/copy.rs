@@ -19,31 +19,41 @@ const BATCH: usize = 100;
 /// A table and the number of copied rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopiedTable {
+    /// Name of the table.
     pub name: String,
+    /// Number of copied rows.
     pub rows: u64,
 }
 
 /// Why the copy failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
+    /// The source cannot be opened.
     #[error("the database to copy from")]
     From(#[source] OpenError),
+    /// The target cannot be opened.
     #[error("the database to copy to")]
     To(#[source] OpenError),
     /// Two URLs of one PostgreSQL database are not recognized. Then the database is not empty, or
     /// has no rows to lose.
     #[error("both are the same database")]
     Same,
+    /// The target is a side file of the settings' database, or has the name of one.
     #[error("{} is a file of the database of the settings, or is named as SQLite's own files are", file.display())]
     Reserved { file: PathBuf },
+    /// The target has rows.
     #[error("the database to copy to is not empty: there are rows in {table}")]
     NotEmpty { table: String },
+    /// The tables or columns of the two databases differ.
     #[error("the two databases have not the same tables and columns")]
     OtherTables,
+    /// The rows read back differ from the written ones.
     #[error("what was written of {table} is not what was read; nothing was kept")]
     Differs { table: String },
+    /// The caller stopped the copy.
     #[error("interrupted; nothing was kept")]
     Interrupted,
+    /// A database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -10,14 +10,19 @@ use crate::model::{AccountId, EmailAddress, SignUpId};
 /// Owner of a password hash.
 #[derive(Clone, Copy, Debug)]
 pub enum CredentialOwner {
+    /// An account.
     Account {
+        /// Id of the account.
         id: AccountId,
+        /// Epoch of the account at the time of the read.
         epoch: i64,
+        /// Whether the account is disabled.
         is_disabled: bool,
     },
     /// A waiting sign-up. Its password opens nothing; it is checked only so that the time is the
     /// same.
     SignUp {
+        /// Id of the sign-up.
         id: SignUpId,
     },
     /// No owner: a decoy hash that no password matches.
@@ -27,7 +32,9 @@ pub enum CredentialOwner {
 /// A hash and its owner. Every address has one, so that the same work is done for each.
 #[derive(Clone, Debug)]
 pub struct PasswordCredentials {
+    /// Owner of the hash.
     pub of: CredentialOwner,
+    /// The hash.
     pub hash: PasswordHash,
 }
 

@@ -22,6 +22,7 @@ pub struct DataVersion {
 pub(super) struct ConnectionCounter(Arc<AtomicU64>);
 
 impl ConnectionCounter {
+    /// Counts a new connection.
     pub fn count(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }

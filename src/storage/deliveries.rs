@@ -14,14 +14,23 @@ use crate::model::{AccountId, Digest, EmailAddress, Locale};
 /// A letter whose lease one courier holds.
 #[derive(Clone, Debug)]
 pub struct ClaimedLetter {
+    /// Id of the letter.
     pub id: LetterId,
+    /// Id of the lease; a courier uses one for all letters that it claims at once.
     pub lease: Uuid,
+    /// End of the lease.
     pub leased_until: Timestamp,
+    /// Kind of the letter, as the database stores it.
     pub kind: String,
+    /// Recipient.
     pub email: EmailAddress,
+    /// Language of the recipient, if known.
     pub locale: Option<Locale>,
+    /// Account that the letter is about.
     pub account: Option<AccountId>,
+    /// Variables of the letter, as JSON.
     pub facts: String,
+    /// Time of posting.
     pub created_at: Timestamp,
     /// Time of the next attempt; later than now if the letter was claimed early.
     pub due_at: Timestamp,
@@ -50,11 +59,15 @@ impl ClaimedLetter {
 /// A letter that a mail server refused, and that has not left.
 #[derive(Clone, Debug)]
 pub struct RefusedLetter {
+    /// Id of the letter.
     pub id: LetterId,
+    /// Recipient.
     pub email: EmailAddress,
+    /// Number of attempts that failed through a fault of the letter itself.
     pub tries: u32,
     /// True if the courier gave the letter up.
     pub is_dead: bool,
+    /// Last words of the mail server.
     pub last_error: Option<String>,
 }
 
@@ -62,7 +75,9 @@ pub struct RefusedLetter {
 /// and for refused ones. So letters that fail again and again delay no fresh letter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClaimLimit {
+    /// Letters that were never refused.
     pub fresh: usize,
+    /// Letters that were refused at least once.
     pub refused: usize,
 }
 

@@ -12,10 +12,15 @@ use crate::model::{
 /// A new change of address, which waits for its link.
 #[derive(Debug)]
 pub struct NewEmailChange<'a> {
+    /// Id of the change.
     pub id: EmailChangeId,
+    /// Account that moves.
     pub account: AccountId,
+    /// New address.
     pub email: &'a EmailAddress,
+    /// Browser or program that asked for the change.
     pub user_agent: Option<&'a UserAgent>,
+    /// Time of the request.
     pub now: Timestamp,
 }
 
@@ -59,6 +64,7 @@ impl Connection {
         Ok(())
     }
 
+    /// The change with this id, if it is still kept.
     pub async fn find_email_change(
         &mut self,
         id: EmailChangeId,

@@ -16,6 +16,7 @@ pub struct StoreError {
     may_be_done: bool,
 }
 
+/// Kind of a [`StoreError`], as callers distinguish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreErrorKind {
     /// A unique or foreign-key constraint failed: the row exists already, or a row that it needs
@@ -47,10 +48,12 @@ impl StoreError {
         self.may_be_done
     }
 
+    /// Kind of the error.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
+    /// Whether the kind is [`StoreErrorKind::Conflict`].
     pub fn is_conflict(&self) -> bool {
         self.kind == StoreErrorKind::Conflict
     }

@@ -23,19 +23,30 @@ const NO_ACCOUNT: &str = "00000000-0000-0000-0000-000000000000";
 /// A new event.
 #[derive(Debug)]
 pub struct NewEvent<'a> {
+    /// Id of the event.
     pub id: EventId,
+    /// Kind of the event.
     pub kind: EventKind,
+    /// Person or program that caused the event.
     pub actor: Actor,
+    /// Time of the event.
     pub at: Timestamp,
+    /// Account that the event is about.
     pub account: Option<AccountId>,
     /// Instead of `account`: an address, whose account the database looks up. So the same work is
     /// done for every address, with or without an account.
     pub email: Option<&'a EmailAddress>,
+    /// Sign-up that the event is about.
     pub sign_up: Option<SignUpId>,
+    /// Session that the event is about.
     pub session: Option<SessionId>,
+    /// OAuth client of the request.
     pub client_id: Option<&'a ClientId>,
+    /// IP address or network of the request.
     pub address: Option<String>,
+    /// Browser or program of the request.
     pub user_agent: Option<&'a UserAgent>,
+    /// Id of the request, as in the logs.
     pub request_id: Option<&'a str>,
 }
 

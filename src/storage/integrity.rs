@@ -34,7 +34,9 @@ const INVARIANTS: [(&str, &str); 4] = [
 /// Result of the integrity check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntegrityReport {
+    /// State of the schema, in words.
     pub schema: &'static str,
+    /// Names of the tables and their numbers of rows; empty if the schema is unusable.
     pub tables: Vec<(String, i64)>,
     /// Problems, without values and personal data; empty if there are none.
     pub problems: Vec<String>,

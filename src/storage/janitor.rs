@@ -44,6 +44,7 @@ pub struct Janitor {
 }
 
 impl Janitor {
+    /// Creates a janitor; `events_kept` is the retention of events.
     pub fn new(store: Store, clock: Clock, events_kept: Duration) -> Self {
         Self { store, clock, events_kept }
     }

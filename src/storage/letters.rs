@@ -11,9 +11,11 @@ use crate::model::{AccountId, EmailAddress, Locale};
 /// State of a letter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LetterState {
+    /// In the outbox, without a lease.
     Waiting,
     /// A courier holds its lease.
     OnItsWay,
+    /// A mail server has accepted the letter.
     Sent,
     /// Given up.
     Dead,
@@ -24,18 +26,25 @@ pub enum LetterState {
 /// A letter in the outbox.
 #[derive(Clone, Debug)]
 pub struct LetterRecord {
+    /// Id of the letter.
     pub id: LetterId,
+    /// Kind of the letter, as the database stores it.
     pub kind: String,
+    /// Recipient.
     pub email: EmailAddress,
+    /// Language of the recipient, if known.
     pub locale: Option<Locale>,
     /// The account that the letter is about.
     pub account: Option<AccountId>,
+    /// State at the time of the read.
     pub state: LetterState,
+    /// Time of posting.
     pub created_at: Timestamp,
     /// Earliest time of the next attempt.
     pub due_at: Timestamp,
     /// Number of attempts that failed through a fault of the letter itself.
     pub tries: i64,
+    /// Time at which a mail server accepted the letter.
     pub sent_at: Option<Timestamp>,
     /// Time at which the courier gave the letter up.
     pub dead_at: Option<Timestamp>,
@@ -73,6 +82,7 @@ impl LetterRecord {
 }
 
 impl Connection {
+    /// The letter with this id, and its state at `now`.
     pub async fn find_letter(
         &mut self,
         id: LetterId,

@@ -11,13 +11,16 @@ const ACTIVATION: &str = "activation";
 /// An activation link and its state.
 #[derive(Clone, Debug)]
 pub struct LinkRecord {
+    /// Sign-up that the link confirms.
     pub sign_up: SignUpId,
     /// The account that this link, or another link of the same sign-up, made.
     pub account: Option<AccountId>,
+    /// State at the time of the read.
     pub state: LinkState,
 }
 
 impl Connection {
+    /// Inserts an activation link of a sign-up.
     pub async fn insert_activation_link(
         &mut self,
         digest: &Digest,

@@ -33,12 +33,16 @@ fn ignoring_unknown_migrations(mut migrator: Migrator) -> Migrator {
 /// Why the schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
+    /// The lock file beside an SQLite database cannot be locked.
     #[error("cannot lock the database for its migration")]
     Lock(#[from] io::Error),
+    /// A migration failed.
     #[error("a migration failed")]
     Migrate(#[from] MigrateError),
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The schema has another version's migrations, with which this program cannot work.
     #[error("the schema is of another version than this program, which cannot work with it")]
     OtherSchema,
 }

@@ -430,17 +430,22 @@ fn meaning_of(error: &(dyn StdError + 'static)) -> Option<Meaning> {
 /// Why a database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The pool cannot be opened.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// The migrations failed.
     #[error("the database could not be brought up to date")]
     Migration(#[from] MigrationError),
+    /// Migrations of this program have not run yet.
     #[error("the schema is not up to date: run `vestibule migrate`")]
     OlderSchema,
+    /// This program cannot work with the schema.
     #[error(
         "the schema is of another version than this program, which cannot work with it: use the \
          one that the service runs"
     )]
     OtherSchema,
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -17,24 +17,34 @@ row_id! {
 /// A new letter.
 #[derive(Debug)]
 pub struct NewLetter<'a> {
+    /// Id of the letter.
     pub id: LetterId,
+    /// Kind of the letter, as the database stores it.
     pub kind: &'static str,
+    /// Recipient.
     pub email: &'a EmailAddress,
+    /// Language of the recipient, if known.
     pub locale: Option<&'a Locale>,
     /// The account that the letter is about. The letter is removed with it.
     pub account: Option<AccountId>,
     /// Variables of the letter, as JSON, without secrets.
     pub facts: String,
+    /// Time of posting.
     pub now: Timestamp,
 }
 
 /// A letter as an export of the account shows it.
 #[derive(Clone, Debug)]
 pub struct LetterSummary {
+    /// Id of the letter.
     pub id: LetterId,
+    /// Kind of the letter, as the database stores it.
     pub kind: String,
+    /// Recipient.
     pub email: EmailAddress,
+    /// Time of posting.
     pub created_at: Timestamp,
+    /// Time at which a mail server accepted the letter.
     pub sent_at: Option<Timestamp>,
     /// Time at which the courier gave the letter up.
     pub dead_at: Option<Timestamp>,
@@ -43,12 +53,14 @@ pub struct LetterSummary {
 /// Letters that have not left yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
+    /// Number of letters that wait, due or not.
     pub waiting: i64,
     /// Due time of the letter that has been due for longest.
     pub oldest_due: Option<Timestamp>,
 }
 
 impl Connection {
+    /// Inserts a letter, due at once.
     pub async fn insert_letter(&mut self, new: &NewLetter<'_>) -> Result<(), StoreError> {
         const SQL: &str = "
             INSERT INTO outbox (id, kind, email, locale, facts, created_at, due_at, tries, account_id)

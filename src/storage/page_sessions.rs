@@ -9,24 +9,34 @@ use crate::model::{AccountId, Digest, Locale, PageSession, PageSessionId, UserAg
 /// A sign-in at the account page.
 #[derive(Debug)]
 pub struct NewPageSession<'a> {
+    /// Id of the sign-in.
     pub id: PageSessionId,
+    /// Digest of the cookie's secret.
     pub digest: Digest,
+    /// Account of the sign-in.
     pub account: AccountId,
     /// The account's epoch when the password was checked.
     pub epoch: i64,
+    /// Browser of the sign-in.
     pub user_agent: Option<&'a UserAgent>,
+    /// Time of the sign-in.
     pub now: Timestamp,
+    /// End of the sign-in if it is not used.
     pub idle_expires_at: Timestamp,
+    /// End of the sign-in in any case.
     pub expires_at: Timestamp,
 }
 
 /// A sign-in at the account page as its owner may see it.
 #[derive(Clone, Debug)]
 pub struct PageSessionSummary {
+    /// Id of the sign-in.
     pub id: PageSessionId,
+    /// Time of the sign-in.
     pub created_at: Timestamp,
     /// The earlier one of the idle end and the absolute end.
     pub expires_at: Timestamp,
+    /// Browser of the sign-in.
     pub user_agent: Option<UserAgent>,
 }
 

@@ -57,7 +57,9 @@ enum EnginePool {
 /// The engine, and on SQLite its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
+    /// SQLite, with the path of the database file.
     Sqlite { file: PathBuf },
+    /// PostgreSQL.
     Postgres,
 }
 
@@ -118,33 +120,42 @@ enum IfMissing {
 /// Why a pool cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
+    /// A setting has a wrong value.
     #[error("{0}")]
     Setting(SettingError),
+    /// The settings cannot be read.
     #[error("{0}")]
     Settings(Box<figment::Error>),
+    /// The SQLite file does not exist and cannot be created.
     #[error("cannot create the database file {}: {source}", file.display())]
     File { file: PathBuf, source: io::Error },
+    /// The SQLite file exists and cannot be written.
     #[error("cannot write to the database file {}, which is there: {source}", file.display())]
     FileThere { file: PathBuf, source: io::Error },
+    /// The path of the SQLite file is a folder.
     #[error("{} is a folder: the URL of the database names a file", file.display())]
     Folder { file: PathBuf },
+    /// The SQLite file does not exist, and the caller does not create one.
     #[error(
         "there is no database file {}: the first start of the service, or `vestibule migrate`, \
          makes it",
         file.display()
     )]
     NoFile { file: PathBuf },
+    /// The PostgreSQL database has an encoding other than UTF8.
     #[error(
         "the encoding of the PostgreSQL database is {0}, which cannot hold every name: it has to be \
          UTF8. Make a new one by `CREATE DATABASE vestibule OWNER vestibule ENCODING 'UTF8' TEMPLATE \
          template0`, and move what the old one holds with pg_dump and psql"
     )]
     Encoding(String),
+    /// The connection failed.
     #[error("cannot connect to the database")]
     Connect(#[from] sqlx::Error),
 }
 
 impl Pool {
+    /// The engine, and on SQLite its file.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }

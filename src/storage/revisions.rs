@@ -94,10 +94,12 @@ pub(super) struct PendingChanges {
 }
 
 impl PendingChanges {
+    /// No changes yet.
     pub fn new(revisions: &Revisions) -> Self {
         Self { revisions: revisions.clone(), made: Vec::new() }
     }
 
+    /// Adds a change.
     pub fn add(&mut self, change: Change) {
         self.made.push(change);
     }

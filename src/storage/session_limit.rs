@@ -17,7 +17,9 @@ const MAX_ENDED_AT_ONCE: i64 = 16;
 /// A session above the limit of its account.
 #[derive(Debug)]
 pub struct ExcessSession {
+    /// Id of the session.
     pub id: SessionId,
+    /// Client of the session.
     pub client_id: ClientId,
     /// `false` if it had ended before, so that only its row is removed.
     pub lives: bool,
@@ -26,6 +28,7 @@ pub struct ExcessSession {
 /// A sign-in at the account page above the limit of its account.
 #[derive(Debug)]
 pub struct ExcessPageSession {
+    /// Id of the sign-in.
     pub id: PageSessionId,
     /// `false` if it had ended before, so that only its row is removed.
     pub lives: bool,

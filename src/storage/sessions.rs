@@ -19,7 +19,9 @@ pub struct AccessSlot {
     pub serial: i64,
     /// `None` after its revocation.
     pub digest: Option<Digest>,
+    /// Scope of the token.
     pub scope: Scope,
+    /// End of the token.
     pub expires_at: Timestamp,
     /// Time of issue; `None` for tokens from before this column existed.
     pub issued_at: Option<Timestamp>,
@@ -28,74 +30,116 @@ pub struct AccessSlot {
 /// A session with the columns of its account and client that decide about it.
 #[derive(Clone, Debug)]
 pub struct SessionRecord {
+    /// Id of the session.
     pub id: SessionId,
+    /// Account of the session.
     pub account: AccountId,
+    /// Address of the account.
     pub email: EmailAddress,
+    /// Name of the account.
     pub name: Option<Name>,
+    /// Language of the account.
     pub locale: Option<Locale>,
+    /// Time at which the account was created.
     pub account_created_at: Timestamp,
+    /// Client of the session.
     pub client_id: ClientId,
+    /// Scope of the sign-in, which bounds the scope of each access token.
     pub scope: Scope,
+    /// Last recorded use of an access token, or the sign-in.
     pub last_used_at: Timestamp,
+    /// Program of the sign-in.
     pub user_agent: Option<UserAgent>,
+    /// End of the session if it is not renewed.
     pub idle_expires_at: Timestamp,
+    /// End of the session in any case.
     pub expires_at: Timestamp,
     /// Whether the account is enabled and still in the epoch of the sign-in.
     pub account_stands: bool,
+    /// Whether the account is disabled.
     pub account_disabled: bool,
     /// Whether the client is enabled; `None` if the client is not in the database.
     pub client_enabled: Option<bool>,
+    /// Digest of the tag in the session's refresh tokens.
     pub tag_digest: Digest,
+    /// Salt with which the live token pair is derived.
     pub salt: [u8; 32],
+    /// Digest of the live refresh token.
     pub refresh_digest: Digest,
+    /// Digest of the preceding refresh token.
     pub previous_refresh_digest: Option<Digest>,
+    /// Time of the last rotation of the refresh token, or of the sign-in.
     pub rotated_at: Timestamp,
+    /// First use of the live token pair.
     pub first_used_at: Option<Timestamp>,
     /// Access tokens from this serial number on belong to the live token pair.
     pub rotation_serial: i64,
+    /// The live access token.
     pub access: AccessSlot,
+    /// The preceding access token.
     pub previous_access: Option<AccessSlot>,
 }
 
 /// A new session.
 #[derive(Debug)]
 pub struct NewSession<'a> {
+    /// Id of the session.
     pub id: SessionId,
+    /// Account of the session.
     pub account: AccountId,
     /// The account's epoch when the password was checked.
     pub epoch: i64,
+    /// Client of the session.
     pub client_id: &'a ClientId,
     /// Whether the client is in the database; then it must exist and be enabled.
     pub client_is_stored: bool,
+    /// Granted scope.
     pub scope: &'a Scope,
+    /// Program of the sign-in.
     pub user_agent: Option<&'a UserAgent>,
+    /// Time of the sign-in.
     pub now: Timestamp,
+    /// End of the session if it is not renewed.
     pub idle_expires_at: Timestamp,
+    /// End of the session in any case.
     pub expires_at: Timestamp,
+    /// Digest of the tag in the session's refresh tokens.
     pub tag_digest: Digest,
+    /// Salt of the first token pair.
     pub salt: [u8; 32],
+    /// Digest of the first refresh token.
     pub refresh_digest: Digest,
+    /// Digest of the first access token.
     pub access_digest: Digest,
+    /// End of the first access token.
     pub access_expires_at: Timestamp,
 }
 
 /// A new access token for a session; with `rotation`, a new refresh token as well.
 #[derive(Debug)]
 pub struct Renewal<'a> {
+    /// Digest of the new access token.
     pub access_digest: Digest,
+    /// Scope of the new access token.
     pub access_scope: &'a Scope,
+    /// End of the new access token.
     pub access_expires_at: Timestamp,
+    /// New refresh token, if it is rotated.
     pub rotation: Option<Rotation>,
     /// As in [`NewSession`].
     pub client_is_stored: bool,
+    /// Time of the renewal.
     pub now: Timestamp,
 }
 
 /// The new refresh token, and the new idle end of the session.
 #[derive(Debug)]
 pub struct Rotation {
+    /// Salt of the new token pair.
     pub salt: [u8; 32],
+    /// Digest of the new refresh token.
     pub refresh_digest: Digest,
+    /// New end of the session if it is not renewed.
     pub idle_expires_at: Timestamp,
 }
 
@@ -243,6 +287,7 @@ impl Store {
 }
 
 impl Connection {
+    /// The session with this id, ended or not, if its row exists.
     pub async fn find_session(
         &mut self,
         id: SessionId,

@@ -11,7 +11,9 @@ use crate::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
 /// A waiting sign-up with the hash of its password.
 #[derive(Clone, Debug)]
 pub struct SignUpRecord {
+    /// The sign-up.
     pub sign_up: SignUp,
+    /// Hash of the password that came with it.
     pub password_hash: PasswordHash,
     /// Time at which the row is removed if no link of it was used. No link works longer.
     pub expires_at: Timestamp,
@@ -20,12 +22,19 @@ pub struct SignUpRecord {
 /// A new waiting sign-up.
 #[derive(Debug)]
 pub struct NewSignUp<'a> {
+    /// Id of the sign-up.
     pub id: SignUpId,
+    /// Address that waits for its activation.
     pub email: &'a EmailAddress,
+    /// Hash of the password.
     pub password_hash: &'a PasswordHash,
+    /// Name, if the person gave one.
     pub name: Option<&'a Name>,
+    /// Language, if the person chose one.
     pub locale: Option<&'a Locale>,
+    /// Browser or program of the sign-up.
     pub user_agent: Option<&'a UserAgent>,
+    /// Time of the sign-up.
     pub now: Timestamp,
     /// Time at which the row is removed if no link of it was used.
     pub expires_at: Timestamp,
@@ -50,6 +59,7 @@ impl SignUpRecord {
 }
 
 impl Connection {
+    /// The sign-up that waits for an address, if there is one.
     pub async fn find_sign_up_by_email(
         &mut self,
         email: &EmailAddress,

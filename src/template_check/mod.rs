@@ -34,9 +34,11 @@ pub struct TemplateCheck {
 /// A fault in a template or message file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
+    /// File with the fault.
     pub file: String,
     /// Line number, from 1.
     pub line: usize,
+    /// Description of the fault.
     pub what: String,
 }
 
@@ -49,16 +51,22 @@ impl fmt::Display for Finding {
 /// Why the templates cannot be loaded, rendered or previewed at all.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateCheckError {
+    /// A setting has a wrong value.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// The templates cannot be loaded.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// A letter cannot be rendered.
     #[error(transparent)]
     Render(#[from] RenderError),
+    /// The sender of letters is not an address.
     #[error("vestibule.mail.from: {0}")]
     Sender(#[from] SenderError),
+    /// A preview cannot be written.
     #[error("cannot write {}: {source}", file.display())]
     Write { file: std::path::PathBuf, source: std::io::Error },
+    /// The chosen language has no messages.
     #[error("there are no messages in `{0}`")]
     NoSuchLanguage(String),
 }

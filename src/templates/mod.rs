@@ -40,19 +40,25 @@ struct Inner {
 pub struct Source {
     /// Name in errors: the path of the operator's file, or the path in this repository.
     pub file: String,
+    /// Text of the template.
     pub text: Cow<'static, str>,
+    /// Whether an operator's file replaces the compiled-in template.
     pub is_override: bool,
 }
 
 /// Why the templates cannot be loaded, or a template cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
+    /// A file or folder of the operator cannot be read.
     #[error("cannot read the template {}: {source}", file.display())]
     Read { file: PathBuf, source: std::io::Error },
+    /// A file of the operator would have no effect.
     #[error("{}: {problem}", file.display())]
     Name { file: PathBuf, problem: String },
+    /// A template is wrong, at a known line.
     #[error("{file}:{line}: {problem}")]
     Broken { file: String, line: usize, problem: String },
+    /// Tera fails without a place in a file.
     #[error("template error: {0}")]
     Tera(#[from] tera::Error),
 }
