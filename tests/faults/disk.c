@@ -1,16 +1,16 @@
 /*
- * A disk that fails as it is told, put under a program with LD_PRELOAD.
+ * A disk that fails on command, put under a program with LD_PRELOAD.
  *
- * DISK_FOLDER   what lies on the disk; other files and sockets are left alone
- * DISK_PLATTER  where a file is copied at each sync of it: what a power cut leaves, and nothing else
+ * DISK_FOLDER   the folder on the disk; other files and sockets are not affected
+ * DISK_PLATTER  the folder that gets a copy of a file at each sync of it: the state after a power cut
  * DISK_ORDERS   a folder in which the presence of a file is an order:
- *     full      nothing can be written (ENOSPC)
- *     broken    nothing can be synced (EIO)
+ *     full      writes fail (ENOSPC)
+ *     broken    syncs fail (EIO)
  *     lying     syncs are acknowledged and not done
  *
- * A copy is whole or not there, and is made before the sync returns. It may hold more than was
- * synced, as a real disk may. That a file was removed lasts once its folder was synced. Nothing in the
- * folder is ever renamed by the program, and what is mapped (SQLite's -shm) is never synced.
+ * A copy is whole or does not exist, and is made before the sync returns. It may contain more than the
+ * synced bytes, as on a real disk. The removal of a file lasts once its folder was synced. The program
+ * never renames a file in the folder, and never syncs a mapped file (SQLite's -shm).
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -73,7 +73,7 @@ static int copy(int file, const char *name, const char *platter) {
     return count < 0 ? -1 : rename(to, done);
 }
 
-/* What is not in the folder any more is not on the platter any more either. */
+/* Removes the platter's copies of files that the folder does not contain any more. */
 static void forget_removed(const char *platter) {
     DIR *listing = opendir(platter);
     if (!listing) return;

@@ -107,7 +107,7 @@ fn clients_of_others() {
     let _ = std::io::stderr().write_all(table(&columns).as_bytes());
 }
 
-/// Starts a service with a public client, a confidential one, and one that may not refresh.
+/// Starts a service with a public client, a confidential one, and one without refresh.
 fn start() -> Service {
     let digest = hex::encode(Digest::of(SECRET.as_bytes()).as_bytes());
     Service::start(&[

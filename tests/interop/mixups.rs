@@ -206,7 +206,7 @@ impl<'a> Client<'a> {
         self.tally.check(2, is_right, || said);
     }
 
-    /// `None` without an answer, or with one that refuses the client for now.
+    /// `None` without an answer, or with a refusal for now.
     fn ask(
         &mut self,
         method: &str,

@@ -1,6 +1,6 @@
 // golang.org/x/oauth2 against the service, as its documentation shows it.
 //
-// Prints a line for each operation that went as it should: client, operation, what was seen.
+// Prints a line for each operation that succeeded: client, operation, result.
 package main
 
 import (
@@ -46,7 +46,7 @@ func (c client) check(operation string, ok bool, seen any) {
 	}
 }
 
-// refused tells what the library returns for an error of the service.
+// refused checks the library's error for an error of the service.
 func (c client) refused(operation, code string, err error) {
 	var retrieve *oauth2.RetrieveError
 	c.check(operation, errors.As(err, &retrieve), err)
@@ -54,7 +54,7 @@ func (c client) refused(operation, code string, err error) {
 	c.done(operation, retrieve.ErrorCode)
 }
 
-// use asks who it is with the library's own HTTP client, which refreshes a token that has expired.
+// use reads the account with the library's own HTTP client, which refreshes an expired token.
 func (c client) use(source oauth2.TokenSource) (status int, who string) {
 	answer, err := oauth2.NewClient(ctx, source).Get(url + "/v1/me")
 	c.check("use", err == nil, err)
@@ -65,7 +65,7 @@ func (c client) use(source oauth2.TokenSource) (status int, who string) {
 	return answer.StatusCode, me.Email
 }
 
-// expired is the token as it is when it was kept for long.
+// expired is the token after a long time in a store.
 func expired(token *oauth2.Token) *oauth2.Token {
 	old := *token
 	old.Expiry = time.Now().Add(-time.Hour)
@@ -87,7 +87,7 @@ func (c client) run() {
 	c.check("use", status == http.StatusOK && who == email, status)
 	c.done("use", "ok")
 
-	// the library refreshes what has expired, and nothing else
+	// the library refreshes expired tokens only
 	second, err := config.TokenSource(ctx, expired(first)).Token()
 	c.check("refresh", err == nil, err)
 	c.check("refresh", second.RefreshToken != first.RefreshToken, "the same refresh token")
@@ -116,7 +116,7 @@ func (c client) run() {
 	_, err = config.PasswordCredentialsToken(ctx, "a\x00b", password)
 	c.refused("broken request", "invalid_request", err)
 
-	// somebody has copied a refresh token, and uses it after its owner did
+	// a thief has copied a refresh token, and uses it after its owner did
 	stolen, err := signIn(config)
 	c.check("theft", err == nil, err)
 	fresh, err := config.TokenSource(ctx, expired(stolen)).Token()
@@ -137,7 +137,7 @@ func main() {
 	for _, c := range []client{
 		{"web, public", "web", "", oauth2.AuthStyleInParams},
 		{"web, Basic without secret", "web", "", oauth2.AuthStyleInHeader},
-		// the library tries Basic, and the body if that fails
+		// the library tries Basic first, and then the body
 		{"web, found out", "web", "", oauth2.AuthStyleAutoDetect},
 		{"shop, client_secret_basic", "shop", secret, oauth2.AuthStyleInHeader},
 		{"shop, client_secret_post", "shop", secret, oauth2.AuthStyleInParams},

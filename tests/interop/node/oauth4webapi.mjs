@@ -1,7 +1,7 @@
-// oauth4webapi against the service, as its documentation shows it: a request and the processing of its
-// answer for each operation, with what the metadata says.
+// oauth4webapi against the service, as its documentation shows it: for each operation a request and
+// the processing of its answer, with the values of the metadata.
 //
-// Prints a line for each operation that went as it should: client, operation, what was seen.
+// Prints a line for each operation that succeeded: client, operation, result.
 
 import assert from 'node:assert/strict'
 import * as oauth from 'oauth4webapi'
@@ -15,7 +15,7 @@ const CLIENTS = {
   'shop, client_secret_post': ['shop', oauth.ClientSecretPost(SECRET)],
 }
 
-// the library wants TLS otherwise
+// without this the library requires TLS
 const options = { [oauth.allowInsecureRequests]: true }
 
 const code = (error) => {
@@ -23,7 +23,7 @@ const code = (error) => {
   assert(error.error_description, error)
   return error.error
 }
-// an answer with a challenge is taken for that alone, and its body is not read
+// from an answer with a challenge the library reads the challenge only, and not the body
 const challenge = (error) => {
   assert(error instanceof oauth.WWWAuthenticateChallengeError, error)
   const [{ scheme, parameters }] = error.cause
@@ -108,7 +108,7 @@ for (const [name, [id, authentication]] of Object.entries(CLIENTS)) {
   )
   await refused('broken request', 'invalid_request', code, () => signIn(service.BROKEN_USER))
 
-  // somebody has copied a refresh token, and uses it after its owner did
+  // a thief has copied a refresh token, and uses it after its owner did
   const { refresh_token: stolen } = await signIn()
   const fresh = await refresh(stolen)
   await refused('spent refresh token', 'invalid_grant', code, () => refresh(stolen))

@@ -1,7 +1,7 @@
-// openid-client against the service, as its documentation shows it: everything but the issuer's
-// address comes from the metadata.
+// openid-client against the service, as its documentation shows it: the metadata gives
+// every value but the issuer's address.
 //
-// Prints a line for each operation that went as it should: client, operation, what was seen.
+// Prints a line for each operation that succeeded: client, operation, result.
 
 import assert from 'node:assert/strict'
 import * as client from 'openid-client'
@@ -15,7 +15,7 @@ const CLIENTS = {
   'shop, client_secret_post': ['shop', client.ClientSecretPost],
 }
 
-// the library wants TLS otherwise
+// without this the library requires TLS
 const insecure = { algorithm: 'oauth2', execute: [client.allowInsecureRequests] }
 const discover = (id, authentication) =>
   client.discovery(new URL(service.URL), id, {}, authentication, insecure)
@@ -25,7 +25,7 @@ const code = (error) => {
   assert(error.error_description, error)
   return error.error
 }
-// an answer with a challenge is taken for that alone, and its body is not read
+// from an answer with a challenge the library reads the challenge only, and not the body
 const challenge = (error) => {
   assert(error instanceof client.WWWAuthenticateChallengeError, error)
   const [{ scheme, parameters }] = error.cause
@@ -91,7 +91,7 @@ for (const [name, [id, authentication]] of Object.entries(CLIENTS)) {
   )
   await refused('broken request', 'invalid_request', code, () => signIn(service.BROKEN_USER))
 
-  // somebody has copied a refresh token, and uses it after its owner did
+  // a thief has copied a refresh token, and uses it after its owner did
   const { refresh_token: stolen } = await signIn()
   const fresh = await client.refreshTokenGrant(config, stolen)
   await refused('spent refresh token', 'invalid_grant', code, () =>

@@ -1,4 +1,4 @@
-// What all of the Node clients share: who they are, and how they tell what they saw.
+// Helpers of all Node clients: their names and secrets, and the report of their results.
 
 import assert from 'node:assert/strict'
 
@@ -7,14 +7,14 @@ export const USER = { username: process.env.EMAIL, password: process.env.PASSWOR
 export const SECRET = process.env.SECRET
 export const WRONG_SECRET = 'not-the-right-secret'
 export const WRONG_USER = { ...USER, password: 'not the right password' }
-// a form must not hold NUL
+// a form must not contain NUL
 export const BROKEN_USER = { ...USER, username: 'a\0b' }
 
 export function done(client, operation, seen) {
   console.log([client, operation, seen].join('\t'))
 }
 
-/** What the library throws for an error of the service, as `read` finds the code in it. */
+/** Checks the library's exception for an error of the service; `read` finds the code in it. */
 export async function refused(client, operation, expected, read, attempt) {
   let thrown
   try {

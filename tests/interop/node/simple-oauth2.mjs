@@ -1,6 +1,6 @@
 // simple-oauth2 against the service, as its documentation shows it.
 //
-// Prints a line for each operation that went as it should: client, operation, what was seen.
+// Prints a line for each operation that succeeded: client, operation, result.
 
 import assert from 'node:assert/strict'
 import { ClientCredentials, ResourceOwnerPassword } from 'simple-oauth2'
@@ -8,7 +8,7 @@ import * as service from './report.mjs'
 
 const { done, USER, SECRET, WRONG_SECRET } = service
 
-// The library knows no public clients. An empty secret is none.
+// The library has no public clients. An empty secret counts as none.
 const CLIENTS = {
   'web, Basic without secret': ['web', '', 'header'],
   'web, empty client_secret': ['web', '', 'body'],
@@ -22,7 +22,7 @@ const settings = (id, secret, authorizationMethod) => ({
   options: { authorizationMethod },
 })
 
-// the library throws what its HTTP client does, with the answer in it
+// the library throws its HTTP client's error, which contains the answer
 const code = (error) => {
   assert(error.isBoom, error)
   const { error: code, error_description: description } = error.data.payload
@@ -53,8 +53,8 @@ for (const [name, [id, secret, method]] of Object.entries(CLIENTS)) {
   assert.equal((await use(second)).status, 200)
   done(name, 'refresh', 'ok')
 
-  // by itself the library takes an answer without JSON for a failure, and stops after the first token;
-  // what it is told here goes to its HTTP client
+  // by default the library takes an answer without JSON for a failure, and stops after the first token;
+  // these options go to its HTTP client
   await second.revokeAll({ json: true })
   done(name, 'revocation', 'ok')
   const { status } = await use(second)
@@ -76,7 +76,7 @@ for (const [name, [id, secret, method]] of Object.entries(CLIENTS)) {
   )
   await refused('broken request', 'invalid_request', () => client.getToken(service.BROKEN_USER))
 
-  // somebody has copied a refresh token, and uses it after its owner did
+  // a thief has copied a refresh token, and uses it after its owner did
   const owner = await client.getToken(USER)
   const stolen = client.createToken(owner.token)
   const fresh = await owner.refresh()

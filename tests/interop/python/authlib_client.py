@@ -1,6 +1,6 @@
 """Authlib's OAuth2Session against the service, as its documentation shows it.
 
-Prints a line for each operation that went as it should: client, operation, what was seen.
+Prints a line for each operation that succeeded: client, operation, result.
 """
 
 import os
@@ -34,7 +34,7 @@ def done(client, operation, seen):
 
 
 def refused(client, operation, error, attempt):
-    """What the library raises for an error of the service."""
+    """Checks the library's exception for an error of the service."""
     try:
         attempt()
     except OAuthError as raised:
@@ -65,7 +65,7 @@ for name, client in CLIENTS.items():
     assert answer.status_code == 200 and answer.json()["email"] == USER["username"], answer.text
     done(name, "use", "ok")
 
-    # a token that was kept for long: the library refreshes it before it asks
+    # a token after a long time in a store: the library refreshes it before the request
     stale = session(token={**first, "expires_at": 1})
     assert stale.get(ME).status_code == 200
     assert len(updated) == 1 and updated[0]["refresh_token"] != first["refresh_token"]
@@ -116,7 +116,7 @@ for name, client in CLIENTS.items():
     broken = {**USER, "username": "a\0b"}
     refused(name, "broken request", "invalid_request", lambda: session().fetch_token(TOKEN, **broken))
 
-    # somebody has copied a refresh token, and uses it after its owner did
+    # a thief has copied a refresh token, and uses it after its owner did
     owner = session()
     stolen = owner.fetch_token(TOKEN, **USER)["refresh_token"]
     fresh = owner.refresh_token(TOKEN, refresh_token=stolen)

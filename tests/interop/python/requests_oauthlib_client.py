@@ -1,6 +1,6 @@
 """requests-oauthlib's session for the password grant against the service, as documented.
 
-Prints a line for each operation that went as it should: client, operation, what was seen.
+Prints a line for each operation that succeeded: client, operation, result.
 """
 
 import os
@@ -24,7 +24,7 @@ USER = {"username": os.environ["EMAIL"], "password": os.environ["PASSWORD"]}
 SECRET = os.environ["SECRET"]
 TOKEN, REVOKE, ME = f"{URL}/oauth/token", f"{URL}/oauth/revoke", f"{URL}/v1/me"
 
-# For each client: its id, what fetching takes, what refreshing takes, and a wrong secret.
+# For each client: its id, the arguments to fetch and to refresh, and a wrong secret.
 CLIENTS = {
     "web, public": (
         "web",
@@ -59,7 +59,7 @@ def done(client, operation, seen):
 
 
 def refused(client, operation, error, attempt):
-    """What the library raises for an error of the service."""
+    """Checks the library's exception for an error of the service."""
     try:
         attempt()
     except error as raised:
@@ -91,7 +91,7 @@ for name, (client_id, fetching, refreshing, lying) in CLIENTS.items():
     assert owner.get(ME).status_code == 200
     done(name, "refresh", "ok")
 
-    # a token that was kept for long: the library refreshes it before it asks
+    # a token after a long time in a store: the library refreshes it before the request
     if "auth" not in refreshing:
         updated = []
         stale = session(
@@ -104,7 +104,7 @@ for name, (client_id, fetching, refreshing, lying) in CLIENTS.items():
         assert len(updated) == 1 and updated[0]["refresh_token"] != second["refresh_token"]
         done(name, "automatic refresh", "ok")
 
-    # the session cannot revoke, but the client in it writes the request
+    # the session cannot revoke, but its client prepares the request
     owner = session()
     last = owner.fetch_token(TOKEN, **USER, **fetching)
     auth = refreshing.get("auth")
@@ -159,12 +159,12 @@ for name, (client_id, fetching, refreshing, lying) in CLIENTS.items():
     refused(
         name,
         "broken request",
-        # several of its errors have this code; the one that is raised says nothing more
+        # several of its errors have this code, and the raised error has no more details
         OAuth2Error,
         lambda: session().fetch_token(TOKEN, **broken, **fetching),
     )
 
-    # somebody has copied a refresh token, and uses it after its owner did
+    # a thief has copied a refresh token, and uses it after its owner did
     owner = session()
     stolen = owner.fetch_token(TOKEN, **USER, **fetching)["refresh_token"]
     fresh = owner.refresh_token(TOKEN, refresh_token=stolen, **refreshing)

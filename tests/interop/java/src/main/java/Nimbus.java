@@ -28,9 +28,9 @@ import com.nimbusds.oauth2.sdk.token.Tokens;
 import java.net.URI;
 
 /**
- * The Nimbus OAuth SDK against the service, as its documentation shows it, with what the metadata says.
+ * The Nimbus OAuth SDK against the service, as its documentation shows it, with the values of the metadata.
  *
- * <p>Prints a line for each operation that went as it should: client, operation, what was seen.
+ * <p>Prints a line for each operation that succeeded: client, operation, result.
  */
 public final class Nimbus {
     private static final String URL = System.getenv("VESTIBULE");
@@ -105,7 +105,7 @@ public final class Nimbus {
         refused("wrong password", OAuth2Error.INVALID_GRANT, signIn(EMAIL, "not the right password", null));
         Scope greedy = new Scope("account.read", "admin");
         refused("too much scope", OAuth2Error.INVALID_SCOPE, signIn(EMAIL, PASSWORD, greedy));
-        // the library sends this one for no public client
+        // the library does not send this request for a public client
         if (proof != null) {
             TokenResponse machine = ask(new ClientCredentialsGrant(), null);
             refused("unknown grant", OAuth2Error.UNSUPPORTED_GRANT_TYPE, machine);
@@ -114,7 +114,7 @@ public final class Nimbus {
         refused("grant not allowed", OAuth2Error.UNAUTHORIZED_CLIENT, kiosk);
         refused("broken request", OAuth2Error.INVALID_REQUEST, signIn("a\0b", PASSWORD, null));
 
-        // somebody has copied a refresh token, and uses it after its owner did
+        // a thief has copied a refresh token, and uses it after its owner did
         RefreshToken stolen = tokens(signIn(EMAIL, PASSWORD, null)).getRefreshToken();
         Tokens fresh = tokens(refresh(stolen));
         refused("spent refresh token", OAuth2Error.INVALID_GRANT, refresh(stolen));
@@ -161,7 +161,7 @@ public final class Nimbus {
         return response.toSuccessResponse().getTokens();
     }
 
-    /** What the library makes of an error of the service. */
+    /** Checks the library's result for an error of the service. */
     private void refused(String operation, ErrorObject expected, TokenResponse response) {
         check(operation, !response.indicatesSuccess(), "not refused");
         ErrorObject error = response.toErrorResponse().getErrorObject();
