@@ -109,8 +109,8 @@ fn form(criterion: &mut Criterion) {
     });
 }
 
-/// Check of a new password against the compiled-in blocklist and the owner's data. It needs no
-/// account, so any sign-up can cause it.
+/// Check of a new password against the compiled-in blocklist and the owner's data. The check needs
+/// no account, so any sign-up can cause it.
 fn password(criterion: &mut Criterion) {
     let settings = settings();
     let policy = PasswordPolicy::new(settings.password.min_length, &settings.name);

@@ -72,8 +72,8 @@ pub fn closed_loop(port: u16, clients: usize, requests: &[Vec<u8>], lasts: Durat
     done.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Open loop: sends `rate` requests a second without waiting for responses. It uses one thread, to
-/// take little from a server on the same machine.
+/// Open loop: sends `rate` requests a second without waiting for responses. One thread sends all
+/// requests, to take little from a server on the same machine.
 pub fn open_loop(
     port: u16,
     requests: &Arc<[Vec<u8>]>,

@@ -1,10 +1,10 @@
 //! Overload benchmark: ten times as many sign-ins as can be hashed (R51).
 //! Run it by `cargo bench --bench overload`.
 //!
-//! It starts the release binary and measures the peak: the sign-ins per second while 16 clients
-//! wait for their responses. Then it sends ten times as many, without waiting for responses.
-//! Meanwhile a signed-in client requests `GET /v1/me` fifty times a second. Load generator and
-//! server share the machine.
+//! The benchmark starts the release binary and measures the peak: the sign-ins per second while 16
+//! clients wait for their responses. Then the benchmark sends ten times as many, without waiting
+//! for responses. Meanwhile a signed-in client requests `GET /v1/me` fifty times a second. Load
+//! generator and server share the machine.
 //!
 //! | Argument | |
 //! |---|---|

@@ -4,9 +4,9 @@
 //! - `-- --postgres` measures the same on PostgreSQL.
 //! - `-- --scale` measures whether the number of accounts matters.
 //!
-//! The benchmark starts the release binary on its own database and drives it over sockets. It
-//! measures the bare limits in the same run, since machines differ and are noisy: only the ratios
-//! count. Load generator and server share the machine on both sides of each ratio.
+//! The benchmark starts the release binary on its own database and drives it over sockets. The same
+//! run measures the bare limits, since machines differ and are noisy: only the ratios count. Load
+//! generator and server share the machine on both sides of each ratio.
 
 #![expect(
     clippy::unwrap_used,
@@ -42,8 +42,8 @@ use wire::Connection;
 const PASSWORD: &str = "correct horse battery staple";
 /// Length of one window of measurement.
 const WINDOW: Duration = Duration::from_secs(3);
-/// Length of the same work before each window, not counted. It opens connections and fills caches,
-/// as in a service in use.
+/// Length of the same work before each window, not counted. This work opens connections and fills
+/// caches, as in a service in use.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Windows of each figure, alternating with the windows of its comparison.
 const WINDOWS: usize = 3;

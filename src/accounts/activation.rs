@@ -27,9 +27,9 @@ pub enum ActivationLinkStatus {
 /// The account exists.
 #[derive(Debug)]
 pub enum Activated {
-    /// This use of the link created it, with the address that the link went to.
+    /// This use of the link created the account, with the address that the link went to.
     Now(EmailAddress),
-    /// It existed before.
+    /// The account existed before.
     Before,
 }
 

@@ -49,7 +49,8 @@ pub enum EmailChangeLinkStatus {
     },
     /// The recipient of the old address, or the owner, has stopped the change.
     Stopped,
-    /// Another account has the address, so the change cannot be confirmed. It can still be stopped.
+    /// Another account has the address, so the change cannot be confirmed. The change can still be
+    /// stopped.
     AddressTaken {
         new_email: EmailAddress,
         locale: Option<Locale>,

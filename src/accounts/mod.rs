@@ -1,9 +1,9 @@
 //! Use cases around accounts: sign-up, activation, sign-in, profile, changes of the password and
 //! the address, export, deletion.
 //!
-//! The use cases decide which requests are allowed, and which rows change. They know nothing of
-//! HTTP and SQL. Every use case has its own error type in the domain's words. The web layer turns
-//! each error into a response.
+//! The use cases decide which requests are allowed, and which rows change. This module knows
+//! nothing of HTTP and SQL. Every use case has its own error type in the domain's words. The web
+//! layer turns each error into a response.
 
 mod activation;
 mod deletion;

@@ -1,4 +1,4 @@
-//! Sessions of the account page. Their cookie is used for nothing else.
+//! Sessions of the account page, by a cookie that is used for nothing else.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use crate::storage::{AccountRecord, StoreError};
 /// Attempts at a change, if the stored hash is upgraded meanwhile.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Session from which a change is made. It continues; every other session ends.
+/// Session from which a change is made. This session continues; every other session ends.
 #[derive(Clone, Copy, Debug)]
 pub enum OwnSession {
     /// Session of an access token.

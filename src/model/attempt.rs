@@ -26,8 +26,8 @@ impl AttemptKey {
         }
     }
 
-    /// Keys for the current password of an account whose owner is signed in. It is counted for the
-    /// account, apart from what strangers try for its name.
+    /// Keys for the current password of an account whose owner is signed in. Such attempts count
+    /// for the account, apart from strangers' attempts for its name.
     #[must_use]
     pub fn signed_in(self, account: AccountId) -> Self {
         Self { name: Self::signed_in_digest(account), ..self }

@@ -82,8 +82,8 @@ pub enum ClientAuthentication {
     Confidential { secret: Digest, previous: Option<PreviousSecret> },
 }
 
-/// Secret before the present one. It works until `until`, so that the client can move to the new
-/// secret without an outage.
+/// Secret before the present one. The old secret works until `until`, so that the client can move
+/// to the new secret without an outage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PreviousSecret {
     pub secret: Digest,

@@ -79,8 +79,8 @@ impl EmailAddress {
         decode(domain).map_or_else(|| self.0.clone(), |domain| format!("{local}@{domain}"))
     }
 
-    /// Masked address, such as `a…@example.org`. Its owner can recognise it; other readers cannot
-    /// write to it.
+    /// Masked address, such as `a…@example.org`. The owner can recognise the address; other readers
+    /// cannot write to it.
     pub fn masked(&self) -> String {
         let shown = self.to_unicode();
         let (local, domain) = shown.split_once('@').unwrap_or((&shown, ""));
@@ -101,7 +101,7 @@ impl EmailAddress {
     }
 }
 
-/// Sender address of letters. Its domain is folded as in an [`EmailAddress`]; its local part stays
+/// Sender address of letters. The domain is folded as in an [`EmailAddress`]; the local part stays
 /// as written. A bare host such as `localhost` is allowed as a domain, for development.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SenderAddress {

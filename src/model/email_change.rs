@@ -1,4 +1,4 @@
-//! Change of an account's address. It waits until the owner has proved to own the new mailbox.
+//! Change of an account's address, which waits until the owner has proved to own the new mailbox.
 
 use std::time::Duration;
 

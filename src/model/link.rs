@@ -41,7 +41,7 @@ pub enum LinkState {
     Live {
         until: Timestamp,
     },
-    /// Its sign-up became an account, through this link or another.
+    /// The link's sign-up became an account, through this link or another.
     Used {
         at: Timestamp,
     },

@@ -1,7 +1,7 @@
 //! Domain types, parsed once at the border and then trusted.
 //!
-//! They know nothing of HTTP, SQL or mail. A value of such a type is valid by construction: an
-//! [`EmailAddress`] cannot hold a second recipient, a [`NewPassword`] has passed the policy, a
+//! This module knows nothing of HTTP, SQL or mail. A value of such a type is valid by construction:
+//! an [`EmailAddress`] cannot hold a second recipient, a [`NewPassword`] has passed the policy, a
 //! [`Scope`] is sorted.
 
 mod account;

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, Digest, EmailAddress, Locale, Secret, row_id};
 
 row_id! {
-    /// Id of a page session. It names the session and grants nothing.
+    /// Id of a page session, which names the session and grants nothing.
     PageSessionId
 }
 
@@ -39,8 +39,8 @@ impl PageSessionSecret {
         self.0.digest()
     }
 
-    /// Token in every form of the account page (CSRF token). It derives from the cookie's secret,
-    /// which another site cannot read, and does not reveal it.
+    /// Token in every form of the account page (CSRF token). The token derives from the cookie's
+    /// secret, which another site cannot read, and does not reveal it.
     pub fn form_token(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.derived().as_bytes())
     }

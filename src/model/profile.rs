@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Name that a person wants to be called by. It is shown to that person only, and always escaped.
+/// Name that a person wants to be called by, shown to that person only and always escaped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name(String);
 

@@ -64,7 +64,7 @@ pub struct ScopeRequirement {
 }
 
 impl ScopeRequirement {
-    /// The requirement of a scope from a request. It is not cached.
+    /// The requirement of a scope from a request, not cached.
     pub fn new(scope: Scope) -> Result<Self, AccessDenied> {
         let oxide = to_oxide(&scope).map_err(|_| AccessDenied::Failure(OAuthError::Flow))?;
         Ok(Self { scope, oxide: [oxide] })

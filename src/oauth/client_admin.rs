@@ -49,7 +49,7 @@ pub struct RegisteredClient {
     pub registered_in: RegisteredIn,
 }
 
-/// Client that can be registered but is not yet. Its secret is shown first.
+/// Client that can be registered but is not yet. The operator sees its secret first.
 #[derive(Clone, Debug)]
 pub struct PreparedClient {
     client: Client,
@@ -68,7 +68,7 @@ impl PreparedClient {
     }
 }
 
-/// New secret of a client, not yet valid. It is shown first.
+/// New secret of a client, not yet valid. The operator sees the secret first.
 #[derive(Clone, Debug)]
 pub struct PreparedRotation {
     /// The client after the rotation.

@@ -24,7 +24,7 @@ pub enum OAuthError {
     /// Damaged, unknown, expired, ended, spent, or issued to another client.
     #[error("the refresh token is not valid")]
     RefreshToken,
-    /// The token belongs to another client. It is not revoked (RFC 7009 §2.1).
+    /// The token belongs to another client, and is not revoked (RFC 7009 §2.1).
     #[error("the token was issued to another client")]
     ForeignToken,
     #[error(transparent)]

@@ -2,9 +2,9 @@
 //! docs/decisions/0033).
 //!
 //! While there are none, cached tokens stay valid without being read again; this node counts its
-//! own writes itself. One query about the whole database replaces one query per token. It runs in
-//! the background, at most every [`POLL_INTERVAL`] (0.5 s), and only while tokens are in use. No
-//! request waits for it.
+//! own writes itself. One query about the whole database replaces one query per token. The query
+//! runs in the background, at most every [`POLL_INTERVAL`] (0.5 s), and only while tokens are in
+//! use. No request waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

@@ -9,7 +9,7 @@ use crate::oauth::sessions::RefreshTokenStatus;
 use crate::oauth::{ClientRefusal, Credentials, OAuth, OAuthError};
 use crate::storage::{SessionRecord, StoreError};
 
-/// Introspection request. It has no `token_type_hint`: the token's form shows its kind.
+/// Introspection request, without `token_type_hint`: the token's form shows its kind.
 #[derive(Debug)]
 pub struct Introspection {
     pub client: Option<Credentials>,

@@ -1,8 +1,9 @@
 //! OAuth 2 use cases: token grants, refresh, introspection, revocation, bearer checks, and the
 //! registry of clients.
 //!
-//! oxide-auth makes the protocol's decisions. Its state machines ask a [`ClientRegistry`] about
-//! clients and an issuer about tokens; this module answers them. It also fills oxide-auth's gaps:
+//! oxide-auth makes the protocol's decisions. The state machines of oxide-auth ask a
+//! [`ClientRegistry`] about clients and an issuer about tokens; this module answers them, and fills
+//! oxide-auth's gaps:
 //!
 //! - [`Credentials`] authenticate clients;
 //! - the adapter keeps the causes that `Err(())` loses;

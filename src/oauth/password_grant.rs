@@ -1,6 +1,6 @@
 //! The resource owner password credentials grant (RFC 6749 §4.3).
 //!
-//! oxide-auth has no flow for this grant. Its client credentials flow differs only in the owner of
+//! oxide-auth has no flow for this grant. The client credentials flow differs only in the owner of
 //! the grant. So that flow authenticates the client and settles the scope; then the password
 //! identifies the owner.
 //!

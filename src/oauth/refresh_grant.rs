@@ -78,8 +78,8 @@ impl Endpoint for RefreshEndpoint<'_> {
     }
 }
 
-/// The request in the form that the flow expects. It always names its client: without a name, the
-/// flow would accept any client without a secret.
+/// The request in the form that the flow expects. The request always names its client: without a
+/// name, the flow would accept any client without a secret.
 struct FlowRequest<'a> {
     client_id: &'a str,
     request: &'a RefreshGrant,

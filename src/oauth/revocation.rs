@@ -7,7 +7,7 @@ use crate::model::{AccessToken, Actor, ClientInfo, EventKind, RefreshToken};
 use crate::oauth::{Credentials, OAuth, OAuthError};
 use crate::storage::{Connection, SessionRecord, StoreError};
 
-/// Revocation request. It has no `token_type_hint`: the token's form shows its kind.
+/// Revocation request, without `token_type_hint`: the token's form shows its kind.
 #[derive(Debug)]
 pub struct Revocation {
     pub client: Option<Credentials>,

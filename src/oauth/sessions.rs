@@ -329,8 +329,8 @@ impl OAuth {
         }))
     }
 
-    /// Ends the session, and tells the owner in the same transaction. This happens once, however
-    /// often stolen tokens come.
+    /// Ends the session, and tells the owner in the same transaction. Further stolen tokens of the
+    /// session change nothing.
     async fn end_stolen_session(
         &self,
         session: &SessionRecord,

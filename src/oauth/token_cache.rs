@@ -1,19 +1,20 @@
 //! Cache of verified access tokens, so that not every request reads the database
 //! (docs/decisions/0030, 0033).
 //!
-//! An answer is out of date by at most [`TTL`] (1 s). It never misses a change by this node:
+//! An answer is out of date by at most [`TTL`] (1 s), and never misses a change by this node:
 //!
 //! - **Own writes.** A read gets its stamp before it begins: the clock, the monotonic clock, and
 //!   the count of [`Revisions`]. An entry is stored and found only while no related change has been
 //!   counted since. A change is counted after its commit and before its response.
-//! - **Other writers.** Changes by other nodes and the command line are not counted here. They take
-//!   effect when the entry's [`TTL`] (1 s) ends. The TTL starts at the read, or at the latest check
-//!   that no other process has written since the read ([`ExternalWrites`]). A clock that is set
-//!   back does not prolong it; nor does an unreachable database.
+//! - **Other writers.** Changes by other nodes and the command line are not counted here. Such
+//!   changes take effect when the entry's [`TTL`] (1 s) ends. The TTL starts at the read, or at the
+//!   latest check that no other process has written since the read ([`ExternalWrites`]). A clock
+//!   that is set back does not prolong it; nor does an unreachable database.
 //! - **Content.** The cache holds a token's digest, never the token. Each use compares the expiry
 //!   with the clock. Unknown tokens are not cached: another node may have issued one a moment ago.
 //! - **Last use.** A token's last use is recorded on a cache miss only, so it may lag by up to
-//!   [`MAX_AGE`] (30 s). It is recorded at most once a minute anyway, so this does not matter.
+//!   [`MAX_AGE`] (30 s). Uses are recorded at most once a minute anyway, so the lag does not
+//!   matter.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -73,7 +73,7 @@ impl Accounts {
     }
 
     /// As [`Accounts::export`], for a request that asks only for the headers of the response
-    /// (HEAD). It exports nothing, and records no event.
+    /// (HEAD). Such a request exports nothing and records no event.
     pub async fn look_at_export(&self, id: AccountId) -> Result<Export, ProfileError> {
         let now = self.clock.now();
         let export = self.store.read(async |db| begin(db, id, now).await).await?;

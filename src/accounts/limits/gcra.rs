@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Hourly limit. Its state is one instant, `spent_until`: the time at which every counted use is
-/// forgotten.
+/// Hourly limit. The state of a limit is one instant, `spent_until`: the time at which every
+/// counted use is forgotten.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gcra(NonZeroU32);
 

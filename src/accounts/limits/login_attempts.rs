@@ -27,7 +27,7 @@ use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::model::{Account, AccountId, AttemptKey, ClientInfo, Digest, EmailAddress, Network};
 use crate::storage::{Connection, FAILURE_DECAY_INTERVAL, FailedAttempts, Failures, StoreError};
 
-/// Delay after the last free attempt. It doubles with each further failure.
+/// Delay after the last free attempt. Each further failure doubles the delay.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// Age at which the record of a sign-in from a location is written again.
 const LOCATION_REFRESH_INTERVAL: Duration = Duration::from_secs(24 * 3_600);

@@ -166,7 +166,7 @@ impl Limits {
         &self.shared.metrics
     }
 
-    /// Counts a sign-up. It sends a letter to an address that any caller may type.
+    /// Counts a sign-up, which sends a letter to an address that any caller may type.
     pub(super) fn count_sign_up(&self, caller: &ClientInfo) -> Result<CountedSignUp, Failure> {
         self.limited(|| self.shared.sign_ups.spend(caller.network(), self.clock.now()))
             .map(CountedSignUp)

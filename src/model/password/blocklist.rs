@@ -16,7 +16,7 @@ static TABLE: &[u8] = include_bytes!("../../../blocklist/common-passwords.bin");
 /// Longest entry, in characters.
 const MAX_ENTRY_LENGTH: usize = 32;
 
-/// Builds the table of `entries` for `blocklist/common-passwords.bin`. It leaves out:
+/// Builds the table of `entries` for `blocklist/common-passwords.bin`. The table leaves out:
 ///
 /// - entries beyond ASCII: in the lists, they are text that some program has garbled;
 /// - one character repeated: the policy refuses it as a pattern, if every keyboard has the
@@ -71,8 +71,8 @@ pub(super) fn lower(c: char) -> char {
     c.to_lowercase().next().unwrap_or(c)
 }
 
-/// FNV-1a over characters, with the final mix of SplitMix64. It spreads entries evenly. It need not
-/// resist collisions: two texts with one hash are of no use to an attacker.
+/// FNV-1a over characters, with the final mix of SplitMix64. The hash spreads entries evenly, and
+/// need not resist collisions: two texts with one hash are of no use to an attacker.
 #[derive(Clone, Copy)]
 struct Hash(u64);
 

@@ -72,7 +72,7 @@ impl<'a> PersonalData<'a> {
     }
 }
 
-/// Rules for new passwords. They need only the input, and no look-up.
+/// Rules for new passwords, which need only the input and no look-up.
 #[derive(Clone, Debug)]
 pub struct PasswordPolicy {
     min_length: usize,

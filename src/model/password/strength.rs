@@ -60,9 +60,9 @@ const KEYBOARD_ROWS: [&str; 23] = [
 /// Reason why a password is guessable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Weakness {
-    /// It is an entry, or an entry and little else.
+    /// The password is an entry, or an entry and little else.
     Listed,
-    /// It consists of rows of the keyboard and repetitions alone.
+    /// The password consists of rows of the keyboard and repetitions alone.
     Pattern,
 }
 

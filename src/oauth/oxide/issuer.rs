@@ -1,7 +1,7 @@
 //! oxide-auth's issuer, for one request.
 //!
-//! Its methods can return only `()` as an error, and only strings as tokens. So this adapter keeps
-//! the real error and the real pair for the caller of the flow.
+//! The methods of an issuer can return only `()` as an error, and only strings as tokens. So this
+//! adapter keeps the real error and the real pair for the caller of the flow.
 
 use std::sync::Arc;
 

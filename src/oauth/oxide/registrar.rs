@@ -32,7 +32,7 @@ pub(in crate::oauth) fn from_oxide(scope: &OxideScope) -> Result<Scope, OAuthErr
     Scope::from_tokens(scope.iter()).map_err(|_| ScopeRefusal::Malformed.into())
 }
 
-/// oxide-auth's registrar for one request. It knows only the authenticated client.
+/// oxide-auth's registrar for one request, which knows only the authenticated client.
 pub(in crate::oauth) struct Authenticated<'a>(pub &'a Client);
 
 impl Authenticated<'_> {
