@@ -82,7 +82,8 @@ impl HashingParameters {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// Wraps a string from storage. It is parsed only when a password is verified against it.
+    /// Wraps a string from storage. The string is parsed only when a password is verified against
+    /// it.
     pub fn new(phc: String) -> Self {
         Self(phc)
     }
@@ -130,7 +131,7 @@ pub struct Load {
     pub mean: Duration,
 }
 
-/// Hashes and verifies passwords. Cheap to clone. Its threads end when the last clone is dropped.
+/// Hashes and verifies passwords. Cheap to clone. The threads end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Hasher(Arc<PoolHandle>);
 
@@ -186,8 +187,8 @@ impl Hasher {
         Ok(Self(Arc::new(PoolHandle { shared, entropy })))
     }
 
-    /// Checks whether a hash would be admitted now. Callers ask this before other work for a
-    /// request that will need a hash. It reserves no place.
+    /// Checks whether a hash would be admitted now, without reserving a place. Callers ask this
+    /// before other work for a request that will need a hash.
     ///
     /// # Errors
     /// [`HashError::Busy`] if the hash would wait too long.
@@ -319,7 +320,7 @@ impl Hasher {
     }
 }
 
-/// For tests: a network's full share of the queue, while no slot becomes free. Its drop ends all
+/// For tests: a network's full share of the queue, while no slot becomes free. The drop ends all
 /// these jobs.
 #[cfg(feature = "testing")]
 #[derive(Debug)]
@@ -368,7 +369,7 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// State that the clones of a [`Hasher`] share, and its threads do not. Its drop ends the threads.
+/// State that the clones of a [`Hasher`] share, and its threads do not. The drop ends the threads.
 struct PoolHandle {
     shared: Arc<Shared>,
     entropy: Entropy,
@@ -382,8 +383,9 @@ impl Drop for PoolHandle {
     }
 }
 
-/// Lowers the priority of this thread, on Linux. It gets a smaller share of a contended processor:
-/// a hash takes a little longer, and sign-ins do not slow down requests without a hash (R51).
+/// Lowers the priority of this thread, on Linux. The thread gets a smaller share of a contended
+/// processor: a hash takes a little longer, and sign-ins do not slow down requests without a hash
+/// (R51).
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     // a system may forbid this; the service works without it

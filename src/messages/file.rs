@@ -1,6 +1,6 @@
 //! Parser of one message file (Project Fluent), with the line of each message.
 //!
-//! It owns syntax errors and their positions. It must not know languages or fallbacks.
+//! This module owns syntax errors and their positions. It must not know languages or fallbacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -124,7 +124,7 @@ const TURN: Duration = Duration::from_millis(20);
 /// Prefix of the names of unfinished copies.
 const TEMPORARY_PREFIX: &str = ".vestibule-backup-";
 
-/// A new empty file, removed on drop. It is locked until then, so that other processes can tell it
+/// A new empty file, removed on drop and locked until then. By the lock other processes can tell it
 /// from a file that a killed process left behind.
 struct TemporaryFolder {
     path: PathBuf,

@@ -34,8 +34,8 @@ pub enum CopyError {
     /// The target cannot be opened.
     #[error("the database to copy to")]
     To(#[source] OpenError),
-    /// Two URLs of one PostgreSQL database are not recognized. Then the database is not empty, or
-    /// has no rows to lose.
+    /// Both are the same database. Two different URLs of one PostgreSQL database are not
+    /// recognized; then the target is not empty, or has no rows to lose.
     #[error("both are the same database")]
     Same,
     /// The target is a side file of the settings' database, or has the name of one.

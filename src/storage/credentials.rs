@@ -19,8 +19,8 @@ pub enum CredentialOwner {
         /// Whether the account is disabled.
         is_disabled: bool,
     },
-    /// A waiting sign-up. Its password opens nothing; it is checked only so that the time is the
-    /// same.
+    /// A waiting sign-up. The password of a sign-up opens nothing; it is checked only so that the
+    /// time is the same.
     SignUp {
         /// Id of the sign-up.
         id: SignUpId,

@@ -1,8 +1,8 @@
 //! Deletions: removes the rows of an account, a client or a sign-up in batches, before the row that
 //! they reference (docs/decisions/0037).
 //!
-//! One `DELETE` with a cascade would hold the rows, and on SQLite the writing connection, for as
-//! long as the account is large.
+//! One `DELETE` with a cascade would hold the rows, and on SQLite the writing connection, for a
+//! time that grows with the account.
 
 use super::batches::{BatchWork, INITIAL_BATCH};
 use super::{Change, Connection, Store, StoreError, column};
@@ -26,7 +26,7 @@ const ACCOUNT_TABLES: [&str; 7] = [
 
 impl Store {
     /// Removes all rows of a closed account, and then the account's row; answers the number of
-    /// removed rows. It may be interrupted between any two batches, and started again.
+    /// removed rows. The work may be interrupted between any two batches, and started again.
     pub async fn finish_deletion(&self, account: AccountId) -> Result<u64, StoreError> {
         let rows = self.in_batches(BatchWork::OfAccount { account, last: String::new() }).await?;
         let row = self.write_best_effort(async |tx| tx.delete_account(account).await).await?;

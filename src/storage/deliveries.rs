@@ -244,8 +244,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Makes these letters due at `due_at`, if they are given up and not held. Their number of
-    /// tries stays.
+    /// Makes these letters due at `due_at`, if they are given up and not held; keeps their number
+    /// of tries.
     pub async fn revive_letters(
         &mut self,
         letters: &[LetterId],
@@ -389,8 +389,8 @@ impl Connection {
         Ok(row.is_some())
     }
 
-    /// Marks the letter as sent. This and the following methods answer `false` if another courier
-    /// holds the lease by now.
+    /// Marks the letter as sent. `mark_sent`, `postpone_letter`, `mark_dead` and `drop_letter`
+    /// answer `false` if another courier holds the lease by now.
     pub async fn mark_sent(
         &mut self,
         letter: &ClaimedLetter,
@@ -433,7 +433,7 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Gives the letter up. Its row stays visible, with the server's last words.
+    /// Gives the letter up. The row stays visible, with the server's last words.
     pub async fn mark_dead(
         &mut self,
         letter: &ClaimedLetter,

@@ -101,8 +101,8 @@ impl Connection {
         rows.iter().map(from_row).collect()
     }
 
-    /// The change of the account's address that has not ended, if there is one. It may be too old
-    /// to be confirmed.
+    /// The change of the account's address that has not ended, if there is one. Such a change may
+    /// be too old to be confirmed.
     pub async fn find_open_email_change(
         &mut self,
         account: AccountId,

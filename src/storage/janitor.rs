@@ -2,14 +2,14 @@
 //!
 //! | Rows | Kept for | Constant |
 //! |---|---|---|
-//! | links | 30 days after their end | `LINKS_MAX_AGE` |
+//! | links | 30 days after their expiry | `LINKS_MAX_AGE` |
 //! | changes of address | 60 days after the request | `EMAIL_CHANGES_MAX_AGE` |
 //! | sent letters | 7 days | `LETTERS_MAX_AGE` |
 //! | letters given up | 30 days | `DEAD_LETTERS_MAX_AGE` |
 //! | failed attempts, known locations | 90 days | `FAILED_ATTEMPTS_MAX_AGE` |
 //! | records for the hourly limit of letters | 1 h | `HOUR` |
 //! | events | a setting | |
-//! | sessions, sign-ups, replaced client secrets | until their end | |
+//! | sessions, sign-ins at the account page, sign-ups, replaced secrets | until their end | |
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ use crate::clock::Clock;
 const CLOSED_ACCOUNTS_BATCH: i64 = 100;
 /// Time that a link is kept after its end, so that its page can say how it ended.
 const LINKS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// Time that a change of address is kept after its request. Its links are removed with it. They
-/// work for some days, and their pages say for 30 more days how they ended.
+/// Time that a change of address is kept after its request. Its links are removed with it. Such
+/// links work for some days, and their pages say for 30 more days how the links ended.
 const EMAIL_CHANGES_MAX_AGE: Duration = Duration::from_secs(60 * 24 * 3_600);
 /// Time that a sent letter is kept.
 const LETTERS_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);

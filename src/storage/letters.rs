@@ -11,7 +11,7 @@ use crate::model::{AccountId, EmailAddress, Locale};
 /// State of a letter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LetterState {
-    /// In the outbox, without a lease.
+    /// In the outbox, without a lease in force.
     Waiting,
     /// A courier holds its lease.
     OnItsWay,

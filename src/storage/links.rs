@@ -113,8 +113,8 @@ impl Connection {
     }
 
     /// Up to `limit` activation links of the account, the latest first; with `before`, only links
-    /// before that one. These are the links of sign-ups that became the account, and of a sign-up
-    /// that waits under its address.
+    /// before that one. The links belong to sign-ups that became the account, and to a sign-up that
+    /// waits under its address.
     pub async fn find_activation_links_of(
         &mut self,
         account: AccountId,

@@ -3,12 +3,12 @@
 //! This module owns the schema, the statements, the connections and the transactions. It must not
 //! know the rules of accounts, OAuth or mail; the callers decide and then name a statement.
 //!
-//! [`Store::read`] and [`Store::write`] are the ways in. Both lend a [`Connection`]. Its methods
-//! are the statements, grouped by table in the files beside this one. `write` wraps its statements
-//! in one transaction and answers only once the commit is durable. A single statement that many
-//! requests run is a method of [`Store`] itself, and a transaction by itself. Each statement is one
-//! text for both engines; only `pool`, `migrate` and the files about databases as such know the
-//! engine.
+//! Callers enter through [`Store::read`] and [`Store::write`]. Both lend a [`Connection`], whose
+//! methods are the statements, grouped by table in the files beside this one. `write` wraps its
+//! statements in one transaction and answers only once the commit is durable. A single statement
+//! that many requests run is a method of [`Store`] itself, and a transaction by itself. Each
+//! statement is one text for both engines; only `pool`, `migrate` and the files about databases as
+//! such know the engine.
 //!
 //! Lock order: the row of a sign-up first, then the row of an account, then the rows that belong to
 //! the account. Without one order, two requests on PostgreSQL can wait for each other until one of
@@ -199,8 +199,8 @@ impl Store {
     }
 
     /// Opens the database at `databases.vestibule` of `figment` as it is, with `max_connections =
-    /// 1`, for a command beside a service that may be running. It creates and migrates nothing: an
-    /// older service could not work with a newer schema.
+    /// 1`, for a command beside a service that may be running. The command creates and migrates
+    /// nothing: an older service could not work with a newer schema.
     ///
     /// # Errors
     /// When there is no database, or this binary cannot work with its schema.
@@ -264,13 +264,13 @@ impl Store {
         self.note_read_only(with_timeout(work(&mut connection)).await)
     }
 
-    /// Runs `work` in one transaction and commits it if `work` succeeds. Its changes are durable
-    /// once this answers `Ok`. On SQLite writers take turns. On both engines an `Err` from `work`,
-    /// or a request that is dropped halfway, leaves no trace.
+    /// Runs `work` in one transaction and commits the transaction if `work` succeeds. The changes
+    /// are durable once this answers `Ok`. On SQLite writers take turns. On both engines an `Err`
+    /// from `work`, or a request that is dropped halfway, leaves no trace.
     ///
     /// If the database undid the transaction because of other transactions (a deadlock, say),
-    /// `work` runs again, up to `MAX_ATTEMPTS` (4) times; so `work` must have no other effects. A
-    /// failed commit is never retried: its outcome is unknown.
+    /// `work` runs again, with at most `MAX_ATTEMPTS` (4) attempts in all; so `work` must have no
+    /// other effects. A failed commit is never retried: its outcome is unknown.
     pub async fn write<T, E>(
         &self,
         work: impl Clone + AsyncFnOnce(&mut Connection) -> Result<T, E>,
@@ -361,9 +361,9 @@ impl Store {
     }
 
     /// Moves the content of SQLite's write-ahead log into the database file and empties the log, so
-    /// that the log holds no deleted data any more. It waits for readers for at most 40 ms, so that
-    /// writers do not notice. Answers whether the readers allowed it; always `true` on PostgreSQL,
-    /// which has no such file of ours.
+    /// that the log holds no deleted data any more. The wait for readers is at most 40 ms, so that
+    /// writers do not notice it. Answers whether the readers allowed it; always `true` on
+    /// PostgreSQL, which has no such file of ours.
     pub async fn truncate_wal(&self) -> Result<bool, StoreError> {
         with_timeout(async { Ok(self.pool.truncate_wal().await?) }).await
     }

@@ -1,7 +1,7 @@
 //! Outbox, sending side: inserts letters, limits their number, and removes them after their time.
 //!
-//! A letter is posted in the transaction of the change that causes it, so neither exists without
-//! the other. [`super::deliveries`] is the side of the couriers.
+//! The insert belongs to the transaction of the change that causes the letter, so neither exists
+//! without the other. [`super::deliveries`] is the side of the couriers.
 
 use std::time::Duration;
 

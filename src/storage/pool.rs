@@ -221,8 +221,8 @@ impl Pool {
     }
 
     /// Moves the write-ahead log into the file and empties it. Answers `false` if a reader still
-    /// needs the log. This runs on the writing connection, so that the data version does not take
-    /// our writes for another process's writes.
+    /// needs the log. The writing connection does this, so that the data version does not take our
+    /// writes for another process's writes.
     pub(super) async fn truncate_wal(&self) -> Result<bool, sqlx::Error> {
         let EnginePool::Sqlite { writers, .. } = &self.connections else { return Ok(true) };
         let writer = writers.acquire().await?;
@@ -297,7 +297,7 @@ impl Pool {
         }
     }
 
-    /// Connects to an existing database. It logs nothing: the caller reports the error.
+    /// Connects to an existing database, and logs nothing: the caller reports the error.
     pub(super) async fn open_existing(figment: &Figment) -> Result<Self, PoolError> {
         Self::open(figment, IfMissing::Fail).await
     }

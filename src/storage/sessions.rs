@@ -46,7 +46,7 @@ pub struct SessionRecord {
     pub client_id: ClientId,
     /// Scope of the sign-in, which bounds the scope of each access token.
     pub scope: Scope,
-    /// Last recorded use of an access token, or the sign-in.
+    /// Last recorded use of the session: of an access token, by a renewal, or the sign-in.
     pub last_used_at: Timestamp,
     /// Program of the sign-in.
     pub user_agent: Option<UserAgent>,

@@ -253,8 +253,8 @@ impl Connection {
     }
 
     /// Removes sign-ups that waited too long, and before each of them its events: up to `limit`
-    /// rows in all. Answers the number of removed rows. Their links stay for a while: a link names
-    /// no person, and its page says that it has expired.
+    /// rows in all. Answers the number of removed rows. The links of a sign-up stay for a while: a
+    /// link names no person, and its page says that it has expired.
     pub async fn purge_sign_ups(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
         const OVER: &str = "
             SELECT id FROM sign_ups WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2";

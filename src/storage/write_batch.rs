@@ -29,7 +29,7 @@ pub(super) type Statement = Query<'static, Any, AnyArguments>;
 #[derive(Clone, Debug)]
 pub(super) struct WriteBatcher(mpsc::UnboundedSender<QueuedWrite>);
 
-/// A queued statement. It runs even if its caller is gone.
+/// A queued statement, which runs even if its caller is gone.
 struct QueuedWrite {
     statement: Statement,
     waiter: Waiter,

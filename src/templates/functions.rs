@@ -23,8 +23,8 @@ pub enum Strictness {
 }
 
 thread_local! {
-    /// Language of the current rendering. It is a thread-local because Tera gives a function inside
-    /// a component no context, and one engine per language would hold all templates once more.
+    /// Language of the current rendering, as a thread-local: Tera gives a function inside a
+    /// component no context, and one engine per language would hold all templates once more.
     static CURRENT_LANGUAGE: Cell<Language> = const { Cell::new(Language::ENGLISH) };
 }
 
@@ -129,7 +129,7 @@ impl Translator {
     }
 }
 
-/// Registers the functions with `tera`. They use the language of [`with_language`].
+/// Registers the functions with `tera`. The functions use the language of [`with_language`].
 pub(super) fn register(tera: &mut Tera, messages: &Messages, strictness: Strictness) {
     let speaker = Translator { messages: messages.clone(), strictness };
     let by = speaker.clone();

@@ -1,8 +1,8 @@
 //! Templates of letters and pages (Tera): compiled in, and each one replaceable by an operator's
 //! file.
 //!
-//! This module owns loading, overriding and rendering. The texts in a template come from
-//! [`Messages`], in the language of the rendering. It must not know any single letter or page.
+//! This module owns loading, overriding and rendering, and must not know any single letter or page.
+//! The texts in a template come from [`Messages`], in the language of the rendering.
 
 mod error_location;
 mod functions;
