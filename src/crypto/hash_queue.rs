@@ -51,8 +51,8 @@ pub enum HashError {
     Lost,
 }
 
-/// Number of sign-ins that may overtake a waiting sign-up before its turn. Of each network other
-/// than its own, one sign-in may overtake it.
+/// Number of sign-ins that may overtake a waiting sign-up before the sign-up has its turn. Each
+/// network other than the sign-up's own may overtake with one sign-in only.
 const MAX_OVERTAKEN: usize = 7;
 /// Weight of the latest hash in the smoothed duration: one part in eight.
 const SMOOTHING: u32 = 8;

@@ -53,7 +53,7 @@ struct LanguageBundle {
 pub struct Language(usize);
 
 impl Language {
-    /// English, in which every message exists.
+    /// English, the first language and the fallback of all others.
     pub const ENGLISH: Self = Self(0);
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A statement that ends a session, or changes the data behind a token, says so on its
 //! [`super::Connection`]. [`Revisions`] counts the change once the transaction is over and before
-//! the caller gets its answer. After the commit, so that each later read sees the change. A failed
+//! the caller gets its answer: after the commit, so that each later read sees the change. A failed
 //! transaction is counted as well, since it is unknown whether its commit took effect.
 //!
 //! This module knows ids only. Changes by other processes are the subject of

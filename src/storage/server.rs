@@ -23,8 +23,9 @@ const PROBE_AFTER: Duration = Duration::from_millis(250);
 /// Time after a successful probe without another one.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Time limits of each connection. The second (15 s) frees the row locks of a node that vanished in
-/// the midst of its work. With both, the server ends work that no request waits for any more.
+/// Time limits of each connection. The second one (15 s) frees the row locks of a node that
+/// vanished in the midst of its work. With both, the server ends work that no request waits for any
+/// more.
 const SESSION_TIMEOUTS: &str =
     "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '15s'";
 

@@ -60,7 +60,7 @@ pub struct SessionRecord {
     pub account_disabled: bool,
     /// Whether the client is enabled; `None` if the client is not in the database.
     pub client_enabled: Option<bool>,
-    /// Digest of the tag in the session's refresh tokens.
+    /// Digest of the tag at the end of each refresh token of the session.
     pub tag_digest: Digest,
     /// Salt with which the live token pair is derived.
     pub salt: [u8; 32],
@@ -103,7 +103,7 @@ pub struct NewSession<'a> {
     pub idle_expires_at: Timestamp,
     /// End of the session in any case.
     pub expires_at: Timestamp,
-    /// Digest of the tag in the session's refresh tokens.
+    /// Digest of the tag at the end of each refresh token of the session.
     pub tag_digest: Digest,
     /// Salt of the first token pair.
     pub salt: [u8; 32],

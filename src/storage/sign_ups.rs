@@ -13,7 +13,7 @@ use crate::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
 pub struct SignUpRecord {
     /// The sign-up.
     pub sign_up: SignUp,
-    /// Hash of the password that came with it.
+    /// Hash of the password of the sign-up.
     pub password_hash: PasswordHash,
     /// Time at which the row is removed if no link of it was used. No link works longer.
     pub expires_at: Timestamp,
@@ -202,9 +202,9 @@ impl Connection {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes the sign-up, so that an account can be made of it. `false` if it is gone, or is
-    /// contested and `also_contested` is not set. A request for a new password that waits in the
-    /// outbox makes it contested, see [`Connection::find_sign_up`].
+    /// Removes the sign-up, so that an account can be made of it. `false` if the sign-up is gone,
+    /// or is contested and `also_contested` is not set. A request for a new password that waits in
+    /// the outbox makes the sign-up contested, see [`Connection::find_sign_up`].
     pub async fn consume_sign_up(
         &mut self,
         id: SignUpId,

@@ -1,6 +1,6 @@
 //! Scanner for the calls of `t` and `rich` in a template's text.
 //!
-//! It works on the text, so it also sees calls in branches that no sample renders.
+//! The scanner works on the text, so it also sees calls in branches that no sample renders.
 
 use std::collections::BTreeSet;
 

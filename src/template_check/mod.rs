@@ -1,8 +1,8 @@
 //! Template check: renders every letter and page in every language and reports faults. `vestibule
 //! templates` and the tests use it.
 //!
-//! It owns the findings and the previews ([`TemplateCheck::preview`]). The samples belong to `mail`
-//! and `web`.
+//! This module owns the findings and the previews ([`TemplateCheck::preview`]). The samples belong
+//! to `mail` and `web`.
 
 mod functions_called;
 mod preview;
