@@ -183,7 +183,7 @@ async fn refresh_until_refused(nodes: [Arc<TestApp>; 2], first: String) -> Vec<T
             break;
         }
         let pair = tokens(answer).await;
-        opens(app, &pair.access).await; // or not any more
+        opens(app, &pair.access).await; // the token may have ended by now
         token.clone_from(&pair.refresh);
         pairs.push(pair);
     }

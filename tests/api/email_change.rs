@@ -407,7 +407,7 @@ async fn r44_whatever_can_be_confirmed_can_be_stopped_by_every_letter_that_said_
         let answer = show(&app, &token).await;
         let can_be_confirmed = answer.status == Status::Ok;
         if can_be_confirmed {
-            confirmable.push(hour); // since it was asked for
+            confirmable.push(hour); // hours since the request
         } else {
             answer.page(410, "has expired");
             submit(&app, "/confirm-email/new-link", &[("token", &token)]).await;

@@ -312,7 +312,7 @@ async fn r34_a_sign_up_is_noted_whoever_it_is_of() {
         assert_eq!(rows(&app, "events").await, events + 1, "{email}");
         assert_eq!(rows(&app, "outbox").await, outbox + 1, "{email}");
     }
-    // the owner's own page shows the sign-up
+    // the account's own events show the sign-up at its address
     app.deliver().await;
     let ada = app.sign_in(ADA).await;
     assert_eq!(sorted(&ada).await, ["activation", "sign-in", "sign-up", "sign-up"]);

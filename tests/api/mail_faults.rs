@@ -259,8 +259,8 @@ async fn r48_f12_a_server_that_takes_one_letter_in_five_gets_all_of_them() {
             true if !seen.fetch_add(1, Ordering::SeqCst).is_multiple_of(5) => act,
             _ => Act::Behave,
         });
-        // the letters go one after the other: a single refusal between two accepted letters is
-        // final
+        // four of five attempts are refused, so no refusal stands alone: a single refusal between
+        // two accepted letters would be final
         for number in 0..20 {
             sign_up(&app, &person(number)).await;
             app.deliver().await;

@@ -182,7 +182,7 @@ async fn r23_the_predecessor_answers_until_the_grace_after_first_use_is_over() {
 async fn r23_using_the_old_access_token_says_nothing_about_the_new_pair() {
     let (app, first) = started().await;
     let second = refreshed(&app, &first.refresh).await;
-    // late enough for a second record of the session's use
+    // late enough that the session's use is recorded
     app.advance(SECOND * 60);
     used(&app, &first.access).await;
     app.advance(SECOND * 800);

@@ -72,7 +72,7 @@ impl Visit {
         self.client.clone().enter_parent_frame().await.expect("the page around the letter");
     }
 
-    /// The same for colours only: another color scheme of the page was checked before.
+    /// The same for colours only: another colour scheme of the page was checked before.
     pub async fn ask_axe_about_colours(&self, name: &str) {
         self.ask_axe_about(name, &json!({ "type": "rule", "values": COLOURS })).await;
     }

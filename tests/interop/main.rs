@@ -1,6 +1,6 @@
 //! Interoperability tests: OAuth clients by other authors, against the real program.
 //!
-//! Each client does what it can: it signs in with a public client and with a confidential one,
+//! Each client does what it can: it signs in as a public client and as a confidential client,
 //! uses, refreshes, introspects and revokes tokens, and causes one error of each kind. Programs in
 //! `python/`, `node/`, `go/` and `java/` use their library as its documentation shows, and print a
 //! line for each operation that succeeded; `rust.rs` returns the same. A table goes to standard

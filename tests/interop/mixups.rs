@@ -23,7 +23,7 @@ use crate::service::{self, Answer, Connection, PASSWORD, Service};
 
 /// Accounts, with one client each.
 const CLIENTS: usize = 12;
-/// The least answers of each kind before and after each kill; with fewer a run shows nothing.
+/// The minimum of answers of each kind before and after each kill; a run with fewer shows nothing.
 const ENOUGH: usize = 25;
 /// The shortest time between kills, longer than the health check's interval: until its check, Caddy
 /// tries dead nodes.

@@ -264,7 +264,7 @@ impl<'a> Case<'a> {
             }
             Step::Reset { account } => {
                 if self.model.accounts[account].deleted {
-                    return None; // nobody has sent a letter
+                    return None; // no letter was sent
                 }
                 let new = self.next_password();
                 let expected = self.model.reset(account, new);

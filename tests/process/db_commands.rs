@@ -116,8 +116,7 @@ fn s16_an_interrupted_backup_leaves_nothing_behind() {
             assert_eq!(names(&program), before, "{signal}");
         }
     }
-    // the next run does, and leaves another process's file alone, and a file that only looks
-    // similar
+    // the next run tidies up; it leaves another process's file, and a file with a similar name
     let live = program.path(".vestibule-backup-00112233445566aa");
     let alike = program.path(".vestibule-backup-notes");
     let held = File::create(&live).expect("a file");

@@ -103,7 +103,7 @@ async fn r47_an_event_of_an_address_is_the_accounts_if_there_is_one(db: TestData
 }
 
 /// The foreign-key check looks up and locks the row that an event refers to, and its time could be
-/// measured.
+/// measured. So an event without an account refers to a row as well.
 async fn r18_an_event_of_nobody_refers_to_a_row_as_one_of_an_account_does(db: TestDatabase) {
     let of_whom = async || {
         let (accounts, nobody) = (

@@ -112,7 +112,7 @@ async fn each_table_is_tidied_in_its_own_time(db: TestDatabase) {
     assert_eq!((db.count("accounts").await, db.count("outbox").await), (1, 1));
 }
 
-/// The clock may be far ahead.
+/// A start purges deleted accounts only: the clock may be far ahead, and would then end live rows.
 async fn s15_a_start_removes_closed_accounts_and_nothing_for_its_age(db: TestDatabase) {
     everything(&db).await;
     let closed = db.account("closed@example.org").await;

@@ -111,7 +111,7 @@ async fn r27_a_token_that_is_remembered_dies_with_every_act_that_ends_it(db: Tes
         assert!(opens(oauth, &person.other).await);
         act(oauth, what, &person).await;
         assert!(!opens(oauth, &person.other).await, "{what:?}");
-        // the account's own session continues with its new password
+        // the account's other session continues
         if matches!(what, Act::ChangePassword | Act::SignOut | Act::RevokeAccess) {
             assert!(opens(oauth, &person.own).await, "{what:?}");
         }
