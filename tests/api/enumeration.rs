@@ -1,5 +1,5 @@
-//! Timing tests: the time of an answer does not tell whether an account exists (R16, R18, R34,
-//! R47).
+//! Timing tests: the time of an answer reveals no account, waiting sign-up or client (R16, R18,
+//! R34, R47).
 //!
 //! Two kinds of requests are sent in pairs, one after the other, in an order that is drawn for each
 //! pair. The area under the ROC curve is the probability that a request of the first kind takes

@@ -1,6 +1,6 @@
-//! Tests that a guesser sees the same for any deed of the account's owner meanwhile (S13, R18): the
-//! status, `Retry-After`, and the rows that a guess reads and writes. The rows are its work and so
-//! its time.
+//! Tests that a guesser sees the same for every act of the account's owner (S13, R18): the status,
+//! `Retry-After`, and the rows that a guess reads and writes. The rows are the guess's work, and so
+//! they determine its time.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ const BESIDE: [&str; 2] = ["192.0.2.11", "192.0.2.12"];
 const TOML: &str = "[default.vestibule.limits]\nfailures_per_address = 100000\n\
                     failures_in_all = 1000000";
 
-/// The owner's deed while a guesser guesses.
+/// The owner's act while a guesser guesses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Deed {
     Nothing,
-    /// No deed, since the account does not exist.
+    /// No act, since the account does not exist.
     IsNobody,
     SignsInAtHome,
     SignsInAtNewPlaces,
@@ -51,7 +51,7 @@ impl Deed {
         Self::Leaves,
     ];
 
-    /// Whether the deed happens once, because it ends the account or session that a second one
+    /// Whether the act happens once, because it ends the account or session that a second one
     /// would need.
     const fn is_done_once(self) -> bool {
         matches!(self, Self::ChangesThePassword | Self::IsDisabled | Self::Leaves)

@@ -1,6 +1,6 @@
 //! Tests of proofs of ownership, by a link from the mailbox or by the current password while signed
-//! in, beside strangers who have guessed (S8). The tests check the lists against the OpenAPI
-//! document.
+//! in, after strangers have guessed wrong passwords (S8). The tests check the lists against
+//! the OpenAPI document.
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 

@@ -328,7 +328,7 @@ async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
     assert_eq!(without_ada.difference(&left).count(), 0, "another's rows have changed");
     let mut left: Vec<&String> = left.difference(&without_ada).collect();
     left.sort();
-    // and the hourly counts of networks, which name no person
+    // besides the hourly counts of networks, which name no person
     left.retain(|row| !row.starts_with("networks:"));
     assert_eq!(left.len(), 2, "{left:#?}");
     assert!(left[0].starts_with("events:") && left[0].contains("kind=account-deleted"));

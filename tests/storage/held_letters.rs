@@ -60,10 +60,10 @@ async fn f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_befo
     assert_eq!(states(&db).await, [0, 0, 1, 3, 1]);
     assert!(db.claim(after(7_200), 10).await.is_empty());
 
-    // not even when the mail server accepts letters again
+    // a recovered mail server does not release held letters
     let refused = db.store.read(async |db| db.find_refused_letters().await).await.unwrap();
     assert!(refused.is_empty());
-    // nor by a courier that read the letter earlier
+    // a courier that read the letter earlier does not release it either
     let revived: Result<(), StoreError> =
         db.store.write(async |tx| tx.revive_letters(&[waiting], NOW).await).await;
     revived.unwrap();

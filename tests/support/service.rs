@@ -267,7 +267,8 @@ pub fn connect(port: u16) -> io::Result<Connection> {
     connect_from(Ipv4Addr::LOCALHOST, port)
 }
 
-/// Connects to a server on this machine from one of the addresses that it has (all of 127.0.0.0/8 on Linux).
+/// Connects to a server on this machine from one of the machine's addresses (all of 127.0.0.0/8 on
+/// Linux).
 pub fn connect_from(client: Ipv4Addr, port: u16) -> io::Result<Connection> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     if client != Ipv4Addr::LOCALHOST {
