@@ -16,11 +16,13 @@ pub enum ActivationLinkStatus {
     /// The account exists, through this link or another link of the same sign-up. Later changes of
     /// the account, such as another address, do not matter here.
     AlreadyActive,
+    /// The link has expired.
     Expired,
     /// The recipient of the letter has said "This wasn't me".
     Disavowed,
     /// The address got an account in another way.
     AddressTaken,
+    /// No such link.
     Unknown,
 }
 
@@ -39,16 +41,22 @@ pub enum ActivationError {
     /// The sign-up is contested: the holder of the link has to choose the password.
     #[error("the sign-up needs a password")]
     PasswordNeeded(SignUp),
+    /// The policy refuses the chosen password.
     #[error("the password cannot be set: {problem}")]
     Password { sign_up: SignUp, problem: PasswordError },
+    /// The address got an account in another way.
     #[error("the address has an account already")]
     AddressTaken,
+    /// The link has expired.
     #[error("the link has expired")]
     Expired,
+    /// The recipient of the letter has said "This wasn't me".
     #[error("the sign-up was disavowed")]
     Disavowed,
+    /// No such link.
     #[error("no such link")]
     Unknown,
+    /// The service could not finish the activation.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
@@ -65,12 +73,16 @@ pub enum DisavowalError {
     /// The link was used, so the account exists.
     #[error("the account is active already")]
     AlreadyActive,
+    /// The address got an account in another way.
     #[error("the address has an account already")]
     AddressTaken,
+    /// The link has expired.
     #[error("the link has expired")]
     Expired,
+    /// No such link.
     #[error("no such link")]
     Unknown,
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

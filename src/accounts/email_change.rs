@@ -13,8 +13,10 @@ use crate::storage::{AccountLinkRecord, AccountRecord, Connection, NewEmailChang
 /// Reason why a change of address was not begun.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailChangeError {
+    /// The new address is the present one.
     #[error("the account has this address already")]
     Unchanged,
+    /// Reauthentication failed.
     #[error(transparent)]
     Reauthentication(#[from] ReauthenticationError),
 }
@@ -36,15 +38,20 @@ impl From<Failure> for EmailChangeError {
 pub enum EmailChangeLinkStatus {
     /// The button confirms or stops the change, by the link's purpose.
     Pending {
+        /// The new address.
         new_email: EmailAddress,
         /// The account's address, as much of it as the new mailbox may see.
         present: String,
+        /// Time of the request for the change.
         requested_at: Timestamp,
+        /// Browser of the request for the change.
         user_agent: Option<UserAgent>,
+        /// Language of the account's owner.
         locale: Option<Locale>,
     },
     /// The new address has taken effect.
     Confirmed {
+        /// The new address, now in effect.
         email: EmailAddress,
     },
     /// The recipient of the old address, or the owner, has stopped the change.
@@ -52,9 +59,12 @@ pub enum EmailChangeLinkStatus {
     /// Another account has the address, so the change cannot be confirmed. The change can still be
     /// stopped.
     AddressTaken {
+        /// The new address.
         new_email: EmailAddress,
+        /// Language of the account's owner.
         locale: Option<Locale>,
     },
+    /// The link has expired.
     Expired,
     /// No such link, or a link that another change or a new password has voided.
     Unknown,
@@ -74,15 +84,19 @@ impl EmailChangeLinkStatus {
 /// Reason why a link neither confirmed nor stopped a change.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailLinkError {
+    /// Another account has the new address.
     #[error("another account has the address")]
     AddressTaken(EmailAddress),
     /// On stopping: the new address has taken effect. On confirming: the change was stopped.
     #[error("the change has ended already")]
     Ended,
+    /// The link has expired.
     #[error("the link has expired")]
     Expired,
+    /// No such link.
     #[error("no such link")]
     Unknown,
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -90,6 +104,7 @@ pub enum EmailLinkError {
 /// The link's change of address took effect, or was stopped.
 #[derive(Debug)]
 pub struct EmailChangeDone {
+    /// The new address.
     pub email: EmailAddress,
     /// Whether an earlier request had done the same.
     pub already: bool,

@@ -51,14 +51,23 @@ pub use sign_up_mutex::SignUpMutex;
 /// The use cases around accounts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Accounts {
+    /// The database.
     pub store: Store,
+    /// The clock.
     pub clock: Clock,
+    /// Source of random bytes.
     pub entropy: Entropy,
+    /// Password hasher.
     pub hasher: Hasher,
+    /// Outbox of letters.
     pub outbox: Outbox,
+    /// Log of security events.
     pub events: EventLog,
+    /// Policy for new passwords.
     pub policy: PasswordPolicy,
+    /// Limits on attempts and requests.
     pub limits: Limits,
+    /// Mutex of sign-ups, by address and network.
     pub sign_up_mutex: SignUpMutex,
     /// Lifetime of an activation link, if the sign-up waits as long.
     pub activation_ttl: Duration,
@@ -78,8 +87,10 @@ pub enum Failure {
     /// The caller's network, the name or the account has reached a limit (R20).
     #[error("too many requests of this kind")]
     Limited { retry_after: Duration },
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The hash function failed.
     #[error("the password hash failed")]
     Hash(#[source] HashError),
 }

@@ -20,15 +20,19 @@ use crate::storage::{
 /// Account or sign-up that the operator names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdOrEmail<Id> {
+    /// By its id.
     Id(Id),
+    /// By its address.
     Email(EmailAddress),
 }
 
 /// Reason why a text names no account or sign-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdOrEmailError {
+    /// The text has no `@` and is no id.
     #[error("expected an address or an id")]
     Id,
+    /// The text has an `@` and is no address.
     #[error(transparent)]
     Email(#[from] EmailError),
 }
@@ -48,8 +52,11 @@ impl<Id: FromStr> FromStr for IdOrEmail<Id> {
 /// Account that the operator creates.
 #[derive(Debug)]
 pub struct AccountToCreate {
+    /// Address, which the operator vouches for.
     pub email: EmailAddress,
+    /// Name, if the operator gives one.
     pub name: Option<Name>,
+    /// Language of letters and pages, if the operator gives one.
     pub locale: Option<Locale>,
     /// Without a password, the owner gets a letter with a link to choose one.
     pub password: Option<NewPassword>,
@@ -58,8 +65,10 @@ pub struct AccountToCreate {
 /// Reason why an account was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
+    /// The address has an account already.
     #[error("the address has an account already")]
     AddressTaken,
+    /// The service could not finish the creation.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
@@ -77,6 +86,7 @@ pub struct ActiveSignIns {
     pub count: i64,
     /// The latest sign-ins, at most [`ActiveSignIns::MAX_SHOWN`] of each kind.
     pub sessions: Vec<SessionSummary>,
+    /// The latest browser sign-ins, at most [`ActiveSignIns::MAX_SHOWN`].
     pub page_sessions: Vec<PageSessionSummary>,
 }
 

@@ -1,4 +1,4 @@
-//! Sessions of the account page, by a cookie that is used for nothing else.
+//! Browser sign-ins: sessions of the account page, by a cookie that is used for nothing else.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::model::{
 };
 use crate::storage::{NewPageSession, PageSessionSummary, StoreError};
 
-/// Idle lifetime of a page session.
+/// Idle lifetime of a browser sign-in.
 pub const PAGE_IDLE_TTL: Duration = Duration::from_secs(20 * 60);
-/// Total lifetime of a page session.
+/// Total lifetime of a browser sign-in.
 pub const PAGE_SESSION_TTL: Duration = Duration::from_secs(2 * 3_600);
-/// Largest number of page sessions that are shown.
+/// Largest number of browser sign-ins that are shown.
 const MAX_PAGE_SESSIONS_SHOWN: i64 = 100;
 /// Age at which the recorded last use is written again.
 const USE_RECORDED_EVERY: Duration = Duration::from_secs(60);
@@ -84,7 +84,7 @@ impl Accounts {
         Ok(Some(session))
     }
 
-    /// Page sessions of the account, the latest first, at most 100.
+    /// Browser sign-ins of the account, the latest first, at most 100.
     pub async fn page_sessions_of(
         &self,
         account: AccountId,
@@ -97,8 +97,8 @@ impl Accounts {
             .await
     }
 
-    /// Ends the account's page session with this id. Does nothing if the session belongs to another
-    /// account or has ended.
+    /// Ends the account's browser sign-in with this id. Does nothing if the sign-in belongs to
+    /// another account or has ended.
     pub async fn end_page_session_of(
         &self,
         account: AccountId,

@@ -26,15 +26,20 @@ pub enum OwnSession {
 /// State of a link to choose a new password.
 #[derive(Debug)]
 pub enum ResetLinkStatus {
+    /// The link lets its holder choose a password.
     Live {
+        /// Address of the account.
         email: EmailAddress,
+        /// Language of the account's owner.
         locale: Option<Locale>,
         /// Whether the owner has never had a password (invitation).
         is_first: bool,
     },
     /// This link or another one was used, or the password was changed since.
     Used,
+    /// The link has expired.
     Expired,
+    /// No such link.
     Unknown,
 }
 
@@ -62,14 +67,19 @@ enum ResetLink {
 /// Reason why no new password was set.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
+    /// The policy refuses the password.
     #[error("the password cannot be set: {0}")]
     Password(#[from] PasswordError),
+    /// The link was used.
     #[error("the link was used")]
     Used,
+    /// The link has expired.
     #[error("the link has expired")]
     Expired,
+    /// No such link.
     #[error("no such link")]
     Unknown,
+    /// The service could not finish the reset.
     #[error(transparent)]
     Failure(#[from] Failure),
 }

@@ -7,7 +7,9 @@ use crate::storage::StoreError;
 /// Change of the profile: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Debug, Default)]
 pub struct ProfileChange {
+    /// New name.
     pub name: Option<Option<Name>>,
+    /// New language.
     pub locale: Option<Option<Locale>>,
 }
 
@@ -17,6 +19,7 @@ pub enum ProfileError {
     /// The account was deleted while its owner was still signed in.
     #[error("the account is gone")]
     Gone,
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -8,11 +8,13 @@ use crate::storage::{AccountRecord, Connection, StoreError};
 /// Reason why reauthentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReauthenticationError {
+    /// The typed password is not the current one.
     #[error("that is not the current password")]
     Wrong,
     /// The account was deleted, disabled or signed out everywhere meanwhile.
     #[error("the account is gone, or the session has ended")]
     Gone,
+    /// The service could not check the password.
     #[error(transparent)]
     Failure(#[from] Failure),
 }

@@ -10,7 +10,7 @@ use crate::storage::{Connection, StoreError};
 
 /// A session that is used this long after its sign-in is established. No flood of sign-ins ends it.
 const ESTABLISHED_AFTER: Duration = Duration::from_secs(3_600);
-/// As [`ESTABLISHED_AFTER`], for page sessions, which live for two hours at most.
+/// As [`ESTABLISHED_AFTER`], for browser sign-ins, which live for two hours at most.
 const PAGE_ESTABLISHED_AFTER: Duration = Duration::from_secs(10 * 60);
 
 impl Accounts {
@@ -39,7 +39,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// As [`Accounts::end_excess_sessions`], for sign-ins at the account page.
+    /// As [`Accounts::end_excess_sessions`], for browser sign-ins.
     pub(super) async fn end_excess_page_sessions(
         &self,
         tx: &mut Connection,

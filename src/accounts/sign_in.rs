@@ -10,6 +10,7 @@ use crate::storage::{CredentialOwner, PasswordCredentials, StoreError, chain};
 /// Result of a sign-in: the caller has proved to own the account.
 #[derive(Debug)]
 pub struct SignedIn {
+    /// Id of the account.
     pub account: AccountId,
     /// The account's epoch when the password was checked. A session of an older epoch is dead.
     pub epoch: i64,
@@ -25,6 +26,7 @@ pub enum SignInError {
     /// address. A response that told of the sign-up would tell which addresses have an account.
     #[error("address and password do not belong together, or the address has yet to be confirmed")]
     Refused,
+    /// The service could not check the password.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
@@ -40,9 +42,11 @@ impl From<StoreError> for SignInError {
 pub struct SignInAttempt<'a> {
     /// Trimmed and folded as addresses are.
     pub username: &'a str,
+    /// The typed password.
     pub password: &'a Password,
     /// The OAuth client; `None` at the account page.
     pub client_id: Option<&'a ClientId>,
+    /// Client information of the request.
     pub caller: &'a ClientInfo,
 }
 

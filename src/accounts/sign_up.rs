@@ -13,10 +13,15 @@ use crate::storage::{Connection, NewSignUp, SignUpRecord, StoreError};
 /// Sign-up as the client sent it.
 #[derive(Debug)]
 pub struct SignUpRequest {
+    /// Address to sign up.
     pub email: EmailAddress,
+    /// Password, which has passed the policy.
     pub password: NewPassword,
+    /// Name, if the person gave one.
     pub name: Option<Name>,
+    /// Language, if the person chose one.
     pub locale: Option<Locale>,
+    /// Client information of the request.
     pub caller: ClientInfo,
 }
 

@@ -11,9 +11,14 @@ row_id! {
 /// Account as its owner may see it.
 #[derive(Clone, Debug)]
 pub struct Account {
+    /// Id of the account.
     pub id: AccountId,
+    /// Confirmed address.
     pub email: EmailAddress,
+    /// Name, if the person gave one.
     pub name: Option<Name>,
+    /// Language, if the person chose one.
     pub locale: Option<Locale>,
+    /// Time of creation.
     pub created_at: Timestamp,
 }

@@ -8,7 +8,9 @@ use crate::model::{AccountId, Digest};
 /// an address without an account.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptKey {
+    /// Digest of the name.
     pub name: Digest,
+    /// Digest of the network.
     pub network: Digest,
     /// Digest of the name together with the network.
     pub name_and_network: Digest,

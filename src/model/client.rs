@@ -86,7 +86,9 @@ pub enum ClientAuthentication {
 /// to the new secret without an outage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PreviousSecret {
+    /// Digest of the old secret.
     pub secret: Digest,
+    /// Instant from which the old secret no longer works.
     pub until: Timestamp,
 }
 
@@ -111,6 +113,7 @@ impl ClientAuthentication {
 /// Token lifetimes of a client, where its registration differs from the settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ClientLifetimes {
+    /// Lifetime of an access token.
     pub access: Option<Duration>,
     /// Lifetime of a session that is not refreshed.
     pub idle: Option<Duration>,
@@ -121,8 +124,11 @@ pub struct ClientLifetimes {
 /// Registered client (RFC 6749 §2).
 #[derive(Clone, Debug)]
 pub struct Client {
+    /// Id of the client.
     pub id: ClientId,
+    /// Authentication method, with the secret digests.
     pub authentication: ClientAuthentication,
+    /// Grants that the client may use.
     pub grants: BTreeSet<GrantType>,
     /// The widest scope that the client may get, and its scope if it requests none.
     pub scope: Scope,
@@ -130,6 +136,7 @@ pub struct Client {
     pub introspects: Introspects,
     /// Origins of web pages whose scripts may call the service for this client.
     pub allowed_origins: Origins,
+    /// Lifetimes that differ from the settings.
     pub lifetimes: ClientLifetimes,
 }
 
@@ -158,26 +165,36 @@ impl Client {
 /// Reason why a client cannot be registered as described.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistrationError {
+    /// The id is empty, too long, or has a control character.
     #[error("a client id has 1 to 128 characters, none of them a control character")]
     Id,
+    /// The grant is unknown.
     #[error("unknown grant `{0}`; known are password and refresh_token")]
     Grant(String),
+    /// A public client has no grant.
     #[error("a public client needs at least one grant")]
     NoGrant,
+    /// The client may refresh, but not sign in.
     #[error("a client that signs nobody in has nothing to refresh: add the grant password")]
     RefreshOnly,
+    /// The text is no scope token.
     #[error("`{0}` is not a scope token (RFC 6749 section 3.3)")]
     Scope(String),
+    /// The text is no origin.
     #[error("{0}")]
     Origin(#[from] crate::model::OriginError),
+    /// A public client has a secret.
     #[error("a client has either public = true or secret_sha256, not both")]
     PublicWithSecret,
+    /// The client is neither public nor has a secret.
     #[error(
         "a client needs public = true, or secret_sha256 as `vestibule client secret` prints it"
     )]
     NoAuthentication,
+    /// The secret digest is malformed.
     #[error("secret_sha256 is the SHA-256 of the secret in 64 hexadecimal digits")]
     Digest,
+    /// A lifetime is less than one second.
     #[error("expected at least 1s")]
     Lifetime,
 }

@@ -9,9 +9,11 @@ use crate::model::{Locale, Network, UserAgent};
 pub struct ClientInfo {
     /// Address of the connection, or of the client behind a trusted proxy.
     pub address: Option<IpAddr>,
+    /// `User-Agent` header of the request.
     pub user_agent: Option<UserAgent>,
     /// Language that the request asks for. A language in the person's profile has priority.
     pub locale: Option<Locale>,
+    /// Id of the request, as the log and events name it.
     pub request_id: Option<String>,
 }
 

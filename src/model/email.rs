@@ -23,14 +23,19 @@ pub struct EmailAddress(String);
 /// Reason why a text is no address that can receive mail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EmailError {
+    /// The text does not have one `@` between two parts.
     #[error("an address has one @, with something on each side of it")]
     Shape,
+    /// The address or its local part is too long for SMTP.
     #[error("an address has at most 254 characters, at most 64 of them before the @")]
     TooLong,
+    /// The local part is no dot-atom of ASCII characters.
     #[error("before the @, an address has letters a to z, digits, dots and !#$%&'*+-/=?^_`{{|}}~")]
     LocalPart,
+    /// The domain is no domain name.
     #[error("after the @, an address has a domain name such as example.org")]
     Domain,
+    /// The address contains a blank or an invisible character.
     #[error(
         "there is a blank or an invisible character inside this address, as copying may leave one: \
          type it instead"
@@ -105,7 +110,9 @@ impl EmailAddress {
 /// as written. A bare host such as `localhost` is allowed as a domain, for development.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SenderAddress {
+    /// Local part, as written.
     pub local: String,
+    /// Domain, as A-labels.
     pub domain: String,
 }
 

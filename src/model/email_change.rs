@@ -13,28 +13,38 @@ row_id! {
 /// Change of address with its state.
 #[derive(Clone, Debug)]
 pub struct EmailChange {
+    /// Id of the change.
     pub id: EmailChangeId,
+    /// Id of the account.
     pub account: AccountId,
     /// The new address.
     pub email: EmailAddress,
+    /// Browser of the request, if the client sent one.
     pub user_agent: Option<UserAgent>,
+    /// Time of the request.
     pub requested_at: Timestamp,
+    /// State of the change.
     pub state: EmailChangeState,
 }
 
 /// State of a change of address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EmailChangeState {
+    /// Neither confirmed nor ended; an old change may be too late to confirm.
     Pending,
+    /// The new address has taken effect.
     Confirmed {
+        /// Time of the end.
         at: Timestamp,
     },
     /// Stopped by the recipient of the old address, or by the signed-in owner.
     Stopped {
+        /// Time of the end.
         at: Timestamp,
     },
     /// Ended by another change, or by a later change of the password.
     Voided {
+        /// Time of the end.
         at: Timestamp,
     },
 }

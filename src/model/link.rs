@@ -38,18 +38,24 @@ impl LinkToken {
 /// State of an activation link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LinkState {
+    /// The link works.
     Live {
+        /// Time of expiry.
         until: Timestamp,
     },
     /// The link's sign-up became an account, through this link or another.
     Used {
+        /// Time of the end.
         at: Timestamp,
     },
     /// The recipient of the letter has said "This wasn't me".
     Disavowed {
+        /// Time of the end.
         at: Timestamp,
     },
+    /// The link has expired.
     Expired {
+        /// Time of the end.
         at: Timestamp,
     },
 }
@@ -110,10 +116,13 @@ impl AccountLinkPurpose {
 /// State of a link to the owner of an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccountLinkState {
+    /// The link works.
     Live,
+    /// The link was used.
     Used,
     /// Ended by a new password, a new address, or the use of another link.
     Voided,
+    /// The link has expired.
     Expired,
 }
 

@@ -1,4 +1,5 @@
-//! Sessions of the account page: the cookie's secret, and the token that protects forms (CSRF).
+//! Browser sign-ins at the account page: the cookie's secret, and the token that protects forms
+//! (CSRF).
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::model::{AccountId, Digest, EmailAddress, Locale, Secret, row_id};
 
 row_id! {
-    /// Id of a page session, which names the session and grants nothing.
+    /// Id of a browser sign-in, which names the sign-in and grants nothing.
     PageSessionId
 }
 
@@ -82,17 +83,24 @@ impl fmt::Debug for PageSessionSecret {
     }
 }
 
-/// Live session at the account page.
+/// Live browser sign-in.
 #[derive(Clone, Debug)]
 pub struct PageSession {
+    /// Id of the browser sign-in.
     pub id: PageSessionId,
+    /// Digest of the cookie's secret.
     pub digest: Digest,
+    /// Id of the account.
     pub account: AccountId,
+    /// Address of the account.
     pub email: EmailAddress,
+    /// Language, if the person chose one.
     pub locale: Option<Locale>,
     /// The account's epoch, which equals the session's epoch while the session lives.
     pub epoch: i64,
+    /// End, if the browser sends no further request.
     pub idle_expires_at: Timestamp,
+    /// Latest end.
     pub expires_at: Timestamp,
 }
 

@@ -11,8 +11,10 @@ pub struct Name(String);
 /// Reason why a text is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NameError {
+    /// The name has more than 100 characters.
     #[error("a name has at most 100 characters")]
     TooLong,
+    /// The name has a control character, a line break, or a mark that reorders a line.
     #[error("a name is one line of text")]
     ControlCharacters,
 }

@@ -54,15 +54,20 @@ impl fmt::Debug for SessionTag {
 /// Access token (RFC 6749 §1.4).
 #[derive(Clone, Debug)]
 pub struct AccessToken {
+    /// Session of the token.
     pub session: SessionId,
+    /// Secret of the token.
     pub secret: Secret,
 }
 
 /// Refresh token (RFC 6749 §1.5).
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
+    /// Session of the token.
     pub session: SessionId,
+    /// Secret of the token.
     pub secret: Secret,
+    /// Tag of the session.
     pub tag: SessionTag,
 }
 

@@ -17,7 +17,9 @@ pub struct ActivityTracker(Arc<Mutex<BTreeMap<SessionId, LastUse>>>);
 /// The latest access token of a session in use, and the time of its use.
 #[derive(Clone, Copy, Debug)]
 pub struct LastUse {
+    /// Serial number of the access token in its session.
     pub serial: i64,
+    /// Time of the use.
     pub at: Timestamp,
 }
 

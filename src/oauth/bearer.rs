@@ -39,19 +39,24 @@ pub enum AccessDenied {
     /// The request has no token: the challenge says only that one is needed.
     #[error("no access token was sent")]
     NoToken,
+    /// The request is malformed (`invalid_request`).
     #[error("{0}")]
     Malformed(&'static str),
     /// The request's scope parameter is malformed; its token was not checked.
     #[error("{0}")]
     MalformedScope(&'static str),
+    /// The token is not valid (`invalid_token`).
     #[error("the access token is expired, revoked, damaged, or none of this service")]
     InvalidToken,
+    /// The token lacks scope (`insufficient_scope`).
     #[error("the access token has not the scope that is needed")]
     InsufficientScope {
+        /// The scope that the resource requires.
         needed: Scope,
         /// The client that the token was issued to.
         client_id: String,
     },
+    /// The service could not check the token.
     #[error(transparent)]
     Failure(OAuthError),
 }

@@ -33,9 +33,13 @@ pub fn new_client_secret(entropy: Entropy) -> Zeroizing<String> {
 /// Place of a client's registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RegisteredIn {
+    /// In the settings.
     Settings,
+    /// In the database, by the command line.
     Database {
+        /// Time of the registration.
         created_at: Timestamp,
+        /// Time at which the client was disabled.
         disabled_at: Option<Timestamp>,
         /// The settings have a client with the same id, which wins.
         is_shadowed: bool,
@@ -45,7 +49,9 @@ pub enum RegisteredIn {
 /// Client with the place of its registration.
 #[derive(Clone, Debug)]
 pub struct RegisteredClient {
+    /// The client.
     pub client: Client,
+    /// Place of the registration.
     pub registered_in: RegisteredIn,
 }
 
@@ -102,17 +108,22 @@ pub struct RemovedClient {
 /// Reason why an action on a client failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// No such client.
     #[error("there is no such client")]
     Unknown,
+    /// A client with this id exists already.
     #[error("there is such a client already")]
     Taken,
+    /// The client is in the settings, and can be changed only there.
     #[error("it stands in the settings, and those count: change it there")]
     InSettings,
+    /// A public client has no secret.
     #[error("it is a public client, and has no secret")]
     Public,
     /// With the name of the wrong setting; empty if the whole client is wrong.
     #[error("{}{error}", if key.is_empty() { String::new() } else { format!("{key}: ") })]
     Registration { key: &'static str, error: RegistrationError },
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

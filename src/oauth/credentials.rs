@@ -14,6 +14,7 @@ use crate::oauth::{ClientRefusal, OAuthError};
 pub enum ShownIn {
     /// The `Authorization` header: a refusal carries the challenge (RFC 6749 §5.2).
     Header,
+    /// The form in the body.
     Body,
 }
 
@@ -21,8 +22,11 @@ pub enum ShownIn {
 /// libraries send a public client as `web:` by Basic.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
+    /// Client id as sent.
     pub client_id: String,
+    /// Secret as sent, if it is not empty.
     pub secret: Option<Zeroizing<String>>,
+    /// Place of the credentials in the request.
     pub shown_in: ShownIn,
 }
 

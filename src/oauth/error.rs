@@ -10,12 +10,16 @@ pub enum OAuthError {
     /// A parameter is missing, empty, or in two places (RFC 6749 §5.2 `invalid_request`).
     #[error("{0}")]
     Malformed(&'static str),
+    /// The grant type is not supported (`unsupported_grant_type`).
     #[error("the grant type is none of password and refresh_token")]
     UnknownGrantType,
+    /// Client authentication failed (`invalid_client`).
     #[error("the client did not authenticate: {0}")]
     Client(#[from] ClientRefusal),
+    /// The client may not use the grant (`unauthorized_client`).
     #[error("the client is not registered for the grant {}", .0.as_str())]
     GrantNotAllowed(GrantType),
+    /// The scope is not granted (`invalid_scope`).
     #[error(transparent)]
     Scope(#[from] ScopeRefusal),
     /// Wrong password, unknown address, disabled account, or waiting sign-up: one response (R18).
@@ -27,6 +31,7 @@ pub enum OAuthError {
     /// The token belongs to another client, and is not revoked (RFC 7009 §2.1).
     #[error("the token was issued to another client")]
     ForeignToken,
+    /// The service could not finish the request.
     #[error(transparent)]
     Failure(#[from] Failure),
     /// oxide-auth ended a flow without a reason that this service knows: a bug.
@@ -62,13 +67,16 @@ impl ScopeRefusal {
 /// response does not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ClientRefusal {
+    /// The request has no client credentials, and there is no default client.
     #[error("it did not say who it is")]
     Missing,
     /// In the body, without a secret: the client is unknown, disabled, or needs a secret.
     #[error("it showed no secret, and is not known as a public client")]
     NoSecret,
+    /// The `Authorization` header is not valid Basic.
     #[error("its Authorization header is no Basic one")]
     Header,
+    /// The client is unknown, or the secret is wrong.
     #[error("it is unknown, or its secret is wrong")]
     Wrong,
     /// Introspection is only for clients with a secret.

@@ -13,6 +13,7 @@ use crate::storage::{SessionRecord, StoreError};
 /// Whether a token is valid, and if not, the reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenState {
+    /// The token is valid.
     Live,
     /// A spent refresh token, to which the service still repeats its successor.
     Predecessor,
@@ -23,15 +24,21 @@ pub enum TokenState {
     SessionUnknown,
     /// The checksum is right and the session exists, but the session never had such a token.
     Forged,
+    /// The account is disabled.
     AccountDisabled,
     /// Ended by a new password, or by signing out everywhere.
     SessionEnded,
+    /// The client is disabled.
     ClientDisabled,
+    /// The client is not registered.
     ClientUnknown,
+    /// The session has reached its absolute end.
     SessionOver,
+    /// The session was not refreshed for too long.
     SessionIdle,
     /// An access token that was revoked, or is not one of the session's latest two.
     RevokedOrReplaced,
+    /// The access token has expired.
     Expired,
     /// A refresh token that was spent a moment ago: it is refused.
     LateRetry,
@@ -99,6 +106,7 @@ pub struct Inspection {
     pub is_whole: bool,
     /// Session that a whole token names.
     pub session: Option<SessionId>,
+    /// Whether the token is valid, and if not, the reason.
     pub state: TokenState,
     /// The session, if it exists and the token may belong to it.
     pub owner: Option<InspectedSession>,
@@ -107,12 +115,17 @@ pub struct Inspection {
 /// Session of an inspected token.
 #[derive(Debug)]
 pub struct InspectedSession {
+    /// Id of the account.
     pub account: AccountId,
+    /// Address of the account.
     pub email: EmailAddress,
+    /// Client of the session.
     pub client_id: ClientId,
     /// Scope of the token where it is known; otherwise of the session.
     pub scope: Scope,
+    /// Time of issue, if it is known.
     pub issued_at: Option<Timestamp>,
+    /// Time of expiry, if it is known.
     pub expires_at: Option<Timestamp>,
 }
 

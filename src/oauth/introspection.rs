@@ -12,26 +12,37 @@ use crate::storage::{SessionRecord, StoreError};
 /// Introspection request, without `token_type_hint`: the token's form shows its kind.
 #[derive(Debug)]
 pub struct Introspection {
+    /// Client credentials, if the request has any.
     pub client: Option<Credentials>,
+    /// The token to introspect.
     pub token: Zeroizing<String>,
 }
 
 /// Kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenKind {
+    /// Access token.
     Access,
+    /// Refresh token.
     Refresh,
 }
 
 /// Valid token (RFC 7662 §2.2).
 #[derive(Debug)]
 pub struct Introspected {
+    /// Kind of the token.
     pub kind: TokenKind,
+    /// Scope of the token.
     pub scope: Scope,
+    /// Client that the token was issued to.
     pub client_id: ClientId,
+    /// Id of the account.
     pub account: AccountId,
+    /// Address of the account.
     pub username: EmailAddress,
+    /// Time of issue, if it is known.
     pub issued_at: Option<Timestamp>,
+    /// Time of expiry.
     pub expires_at: Timestamp,
 }
 

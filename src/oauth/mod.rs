@@ -58,22 +58,34 @@ pub use token_cache::TokenCache;
 /// OAuth use cases. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct OAuth {
+    /// The database.
     pub store: Store,
+    /// The clock.
     pub clock: Clock,
+    /// Source of random bytes.
     pub entropy: Entropy,
+    /// Outbox of letters.
     pub outbox: Outbox,
+    /// Use cases around accounts.
     pub accounts: Accounts,
+    /// Registry of clients.
     pub client_registry: ClientRegistry,
+    /// Default lifetimes.
     pub lifetimes: Lifetimes,
+    /// Tracker of session activity.
     pub activity: ActivityTracker,
+    /// Cache of verified access tokens.
     pub token_cache: TokenCache,
 }
 
 /// Lifetimes of tokens and sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
+    /// Lifetime of an access token.
     pub access: Duration,
+    /// Lifetime of a session that is not refreshed.
     pub idle: Duration,
+    /// Total lifetime of a session.
     pub session: Duration,
     /// Time for which a refresh token's predecessor is still answered, after the new pair was first
     /// seen in use. Zero: never.

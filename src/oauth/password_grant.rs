@@ -26,10 +26,15 @@ use crate::oauth::{Credentials, OAuth, OAuthError, ScopeRefusal, TokenPair};
 /// Token request with `grant_type=password`.
 #[derive(Debug)]
 pub struct PasswordGrant {
+    /// Client credentials, if the request has any.
     pub client: Option<Credentials>,
+    /// Address as typed.
     pub username: String,
+    /// Password as typed.
     pub password: Password,
+    /// Requested scope; `None` requests the whole scope of the client.
     pub scope: Option<Scope>,
+    /// Client information of the request.
     pub caller: ClientInfo,
 }
 

@@ -14,9 +14,13 @@ use crate::oauth::{Credentials, OAuth, OAuthError, ScopeRefusal, TokenPair};
 /// Token request with `grant_type=refresh_token`.
 #[derive(Debug)]
 pub struct RefreshGrant {
+    /// Client credentials, if the request has any.
     pub client: Option<Credentials>,
+    /// The refresh token as sent.
     pub refresh_token: zeroize::Zeroizing<String>,
+    /// Requested scope; `None` requests the whole scope of the session.
     pub scope: Option<Scope>,
+    /// Client information of the request.
     pub caller: ClientInfo,
 }
 

@@ -10,8 +10,11 @@ use crate::storage::{Connection, SessionRecord, StoreError};
 /// Revocation request, without `token_type_hint`: the token's form shows its kind.
 #[derive(Debug)]
 pub struct Revocation {
+    /// Client credentials, if the request has any.
     pub client: Option<Credentials>,
+    /// The token to revoke.
     pub token: Zeroizing<String>,
+    /// Client information of the request.
     pub caller: ClientInfo,
 }
 

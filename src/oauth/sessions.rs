@@ -33,8 +33,11 @@ const MAX_ATTEMPTS: usize = 16;
 pub struct Grant {
     /// The account when the token was looked up.
     pub owner: Account,
+    /// Session of the token.
     pub session: SessionId,
+    /// Client that the token was issued to.
     pub client_id: String,
+    /// Scope of the token.
     pub scope: Scope,
 }
 
@@ -55,9 +58,11 @@ impl SessionPage {
 /// Tokens of a successful token response (RFC 6749 §5.1).
 #[derive(Clone, Debug)]
 pub struct TokenPair {
+    /// The access token.
     pub access: AccessToken,
     /// `None` for clients that are not registered for the refresh grant.
     pub refresh: Option<RefreshToken>,
+    /// Scope of the access token.
     pub scope: Scope,
     /// Lifetime of the access token.
     pub expires_in: Duration,

@@ -15,11 +15,17 @@ use crate::storage::{
 /// List of an export, by the name of its JSON member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExportList {
+    /// Sessions of OAuth clients.
     Sessions,
+    /// Browser sign-ins.
     PageSessions,
+    /// Changes of the address.
     EmailChanges,
+    /// Links in letters.
     Links,
+    /// Letters of the outbox.
     Letters,
+    /// Security events.
     Events,
 }
 
@@ -49,7 +55,9 @@ pub struct ExportPart {
 /// Rows of one list, the latest first.
 #[derive(Debug)]
 pub struct ExportPage {
+    /// The list of the rows.
     pub list: ExportList,
+    /// The rows.
     pub rows: Vec<ExportedRow>,
 }
 
@@ -189,62 +197,94 @@ fn page<R: Into<ExportedRow>>(
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum ExportedRow {
+    /// Row of [`ExportList::Sessions`].
     Session(ExportedSession),
+    /// Row of [`ExportList::PageSessions`].
     PageSession(ExportedPageSession),
+    /// Row of [`ExportList::EmailChanges`].
     EmailChange(ExportedEmailChange),
+    /// Row of [`ExportList::Links`].
     Link(ExportedLink),
+    /// Row of [`ExportList::Letters`].
     Letter(ExportedLetter),
+    /// Row of [`ExportList::Events`].
     Event(Event),
 }
 
 /// Live session in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedSession {
+    /// Id of the session.
     pub id: SessionId,
+    /// Client that signed in.
     pub client_id: ClientId,
+    /// Scope of the session.
     pub scope: Scope,
+    /// Time of the sign-in.
     pub created_at: Timestamp,
+    /// Last recorded use.
     pub last_used_at: Timestamp,
+    /// The earlier of the idle and the absolute end.
     pub expires_at: Timestamp,
+    /// Browser of the sign-in.
     pub user_agent: Option<UserAgent>,
 }
 
-/// Live page session in an export.
+/// Live browser sign-in in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedPageSession {
+    /// Id of the browser sign-in.
     pub id: PageSessionId,
+    /// Time of the sign-in.
     pub created_at: Timestamp,
+    /// End of the sign-in.
     pub expires_at: Timestamp,
+    /// Browser of the sign-in.
     pub user_agent: Option<UserAgent>,
 }
 
 /// Change of address in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedEmailChange {
+    /// The new address.
     pub email: String,
+    /// Time of the request.
     pub requested_at: Timestamp,
+    /// State, as [`EmailChangeState::as_str`](crate::model::EmailChangeState::as_str) names it.
     pub state: &'static str,
+    /// Time of the end, if the change has ended.
     pub ended_at: Option<Timestamp>,
+    /// Browser of the request, if the client sent one.
     pub user_agent: Option<UserAgent>,
 }
 
 /// Link in a letter, in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedLink {
+    /// Purpose of the link.
     pub purpose: String,
+    /// Time of creation.
     pub minted_at: Timestamp,
+    /// Time of expiry.
     pub expires_at: Timestamp,
+    /// Time of use.
     pub used_at: Option<Timestamp>,
+    /// Time at which the link was voided or disavowed.
     pub voided_at: Option<Timestamp>,
 }
 
 /// Letter of the outbox in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedLetter {
+    /// Kind of letter.
     pub kind: String,
+    /// Recipient.
     pub to: String,
+    /// Time at which the letter was posted to the outbox.
     pub created_at: Timestamp,
+    /// Time at which a mail server accepted the letter.
     pub sent_at: Option<Timestamp>,
+    /// Time at which delivery was given up.
     pub given_up_at: Option<Timestamp>,
 }
 

@@ -22,7 +22,9 @@ pub use lists::{ExportList, ExportPage, ExportPart, ExportPlace, ExportedRow};
 /// secrets, which say nothing about a person.
 #[derive(Debug, Serialize)]
 pub struct Export {
+    /// Time of the export.
     pub exported_at: Timestamp,
+    /// The account.
     pub account: ExportedAccount,
     /// The sign-up that waits for the same address, even if a stranger made it.
     pub sign_up: Option<ExportedSignUp>,
@@ -34,10 +36,15 @@ pub struct Export {
 /// Account in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedAccount {
+    /// Id of the account.
     pub id: AccountId,
+    /// Address of the account.
     pub email: String,
+    /// Name, if the person gave one.
     pub name: Option<Name>,
+    /// Language, if the person chose one.
     pub locale: Option<Locale>,
+    /// Time of creation.
     pub created_at: Timestamp,
     /// Time at which the operator disabled the account.
     pub disabled_at: Option<Timestamp>,
@@ -50,11 +57,17 @@ pub struct ExportedAccount {
 /// Waiting sign-up in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedSignUp {
+    /// Address that signed up.
     pub email: String,
+    /// Name, if the person gave one.
     pub name: Option<Name>,
+    /// Language, if the person chose one.
     pub locale: Option<Locale>,
+    /// Time of creation.
     pub created_at: Timestamp,
+    /// First time at which the password was called in question.
     pub contested_at: Option<Timestamp>,
+    /// Browser of the request, if the client sent one.
     pub user_agent: Option<UserAgent>,
 }
 

@@ -61,7 +61,9 @@ impl NewPassword {
 /// first.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct PersonalData<'a> {
+    /// The owner's address.
     pub email: Option<&'a EmailAddress>,
+    /// The owner's name.
     pub name: Option<&'a Name>,
 }
 
@@ -82,25 +84,33 @@ pub struct PasswordPolicy {
 /// Reason why a password may not be set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PasswordError {
+    /// The password has fewer code points than the policy requires.
     #[error("a password has at least {min_length} characters")]
     TooShort { min_length: usize },
+    /// The password has more code points than the service accepts.
     #[error("a password has at most {MAX_LENGTH} characters")]
     TooLong,
+    /// The password contains NUL.
     #[error("a password cannot hold the NUL character")]
     Nul,
+    /// The password is the owner's address, or little more.
     #[error("this password is your address, or little more: it would be the first guess")]
     Address,
+    /// The password is the owner's name, or little more.
     #[error("this password is your name, or little more: it would be the first guess")]
     Name,
+    /// The password is the service's name, or little more.
     #[error(
         "this password is the name of this service, or little more: it would be the first guess"
     )]
     Service,
+    /// The password is on the blocklist, or is an entry and little more.
     #[error(
         "this password is one that many people have, or little more than one: it would be guessed \
          soon"
     )]
     Common,
+    /// The password consists of keyboard rows and repetitions.
     #[error(
         "this password is a row of keys, or something short repeated: it would be guessed soon"
     )]
