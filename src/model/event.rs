@@ -25,6 +25,7 @@ macro_rules! string_enum {
         }
 
         impl $name {
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             /// Name in the database, in JSON, and in message ids.
@@ -92,38 +93,61 @@ string_enum! {
 string_enum! {
     /// Kind of event.
     EventKind {
+        /// A sign-up was requested.
         SignUp = "sign-up",
+        /// A waiting sign-up was dropped.
         SignUpDropped = "sign-up-dropped",
+        /// A sign-up became an account.
         Activation = "activation",
+        /// The owner signed in.
         SignIn = "sign-in",
+        /// A sign-in was refused.
         SignInFailed = "sign-in-failed",
         /// A signed-in caller gave a wrong current password.
         PasswordRefused = "password-refused",
+        /// One session or browser sign-in was ended.
         SignOut = "sign-out",
+        /// All sessions of the account were ended.
         SignOutEverywhere = "sign-out-everywhere",
         /// A client revoked one access token (RFC 7009).
         AccessTokenRevoked = "access-token-revoked",
+        /// A refresh token spent long ago was presented, and its session ended.
         RefreshTokenStolen = "refresh-token-stolen",
         /// The account had too many sessions, and this one was unused for longest.
         SessionEvicted = "session-evicted",
+        /// The name or the language was changed.
         ProfileChanged = "profile-changed",
+        /// The owner changed the password.
         PasswordChanged = "password-changed",
+        /// A link to choose a new password was requested.
         PasswordResetRequested = "password-reset-requested",
+        /// A password was chosen behind a link.
         PasswordReset = "password-reset",
+        /// A change of the address was requested.
         EmailChangeRequested = "email-change-requested",
+        /// A change of the address was stopped.
         EmailChangeStopped = "email-change-stopped",
+        /// A new address took effect.
         EmailChanged = "email-changed",
+        /// The owner exported all data.
         DataExported = "data-exported",
+        /// The operator created the account.
         AccountCreated = "account-created",
+        /// The operator disabled the account.
         AccountDisabled = "account-disabled",
+        /// The operator enabled the account.
         AccountEnabled = "account-enabled",
-        /// Has no account: it says that an account was deleted, not which one.
+        /// An account was deleted; the event does not say which one.
         AccountDeleted = "account-deleted",
-        /// Concerns an OAuth client and has no account; the same holds for the kinds below.
+        /// A client was registered. This kind and the kinds below have no account.
         ClientAdded = "client-added",
+        /// A client got a new secret.
         ClientSecretRotated = "client-secret-rotated",
+        /// A client was disabled.
         ClientDisabled = "client-disabled",
+        /// A client was enabled.
         ClientEnabled = "client-enabled",
+        /// A client was removed.
         ClientRemoved = "client-removed",
     }
 }
