@@ -121,13 +121,18 @@ impl Connection {
         before: Option<LinkKey>,
         limit: i64,
     ) -> Result<Vec<AccountLinkSummary>, StoreError> {
+        // with an OR in its place PostgreSQL goes through all links
         const SQL: &str = "
             SELECT digest, minted_at, expires_at, used_at, disavowed_at
-            FROM links
-            WHERE (account_id = $1 OR sign_up_id IN
-                   (SELECT s.id FROM sign_ups s JOIN accounts a ON a.email = s.email
-                    WHERE a.id = $1))
-              AND (minted_at, digest) < ($2, $3)
+            FROM (SELECT digest, minted_at, expires_at, used_at, disavowed_at
+                  FROM links WHERE account_id = $1
+                  UNION
+                  SELECT l.digest, l.minted_at, l.expires_at, l.used_at, l.disavowed_at
+                  FROM accounts a
+                  JOIN sign_ups s ON s.email = a.email
+                  JOIN links l ON l.sign_up_id = s.id
+                  WHERE a.id = $1) of_account
+            WHERE (minted_at, digest) < ($2, $3)
             ORDER BY minted_at DESC, digest DESC LIMIT $4";
         let (minted_at, digest) = LinkKey::columns(before);
         let rows = sqlx::query(SQL)

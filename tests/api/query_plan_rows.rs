@@ -14,7 +14,7 @@ use super::support::ON_POSTGRES;
 
 /// The id of the account, and of the sign-up, that has half of all rows.
 const ID: &str = "01890000-0000-7000-8000-000000000001";
-/// Its address, for which a million letters wait.
+/// Its address, to which a million letters were sent.
 const EMAIL: &str = "000000000001@example.org";
 
 /// A connection that runs statements and rolls them back.
@@ -63,10 +63,7 @@ impl Reading {
             Self::Postgres(db) => {
                 let values = values.join(", ");
                 let values = if values.is_empty() { values } else { format!("({values})") };
-                let prepare = format!("PREPARE counted {} AS {sql}", types(sql));
-                for sql in ["DEALLOCATE ALL".to_owned(), prepare] {
-                    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *db).await.unwrap();
-                }
+                prepare(db, "counted", sql).await;
                 let explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)";
                 let counted = format!("{explain} EXECUTE counted{values}");
                 let mut tx = db.begin().await.unwrap();
@@ -136,21 +133,36 @@ fn worst_values(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// The types of the parameters for `PREPARE`, as far as PostgreSQL does not infer them itself.
-pub fn types(sql: &str) -> String {
+/// Prepares a statement on PostgreSQL, with the types of the parameters that PostgreSQL does not
+/// infer itself.
+pub async fn prepare(db: &mut AnyConnection, name: &str, sql: &str) {
     let columns = inserted(sql);
     let of = |n: usize| {
-        let name = format!("${n}");
-        let inserted = columns.iter().find(|(_, value)| *value == name);
-        let is_null = sql.contains(&format!("{name} IS NULL"));
-        match inserted.map(|(column, _)| column.clone()) {
-            None if !is_null => "unknown",
-            None => type_of(&compared(sql, &name).map_or_else(String::new, |(column, _)| column)),
-            Some(column) => type_of(&column),
+        let parameter = format!("${n}");
+        let is_asked = |what: &str| sql.contains(&format!("{parameter} {what}"));
+        if let Some((column, _)) = columns.iter().find(|(_, value)| *value == parameter) {
+            return type_of(column);
         }
+        if !is_asked("IS NULL") && !is_asked("IS NOT NULL") {
+            return "unknown";
+        }
+        let column = replaced(sql, &parameter);
+        let column = column.or_else(|| compared(sql, &parameter).map(|(column, _)| column));
+        type_of(&column.unwrap_or_default())
     };
     let types: Vec<&str> = (1..=parameters(sql)).map(of).collect();
-    if types.is_empty() { String::new() } else { format!("({})", types.join(", ")) }
+    let types = if types.is_empty() { String::new() } else { format!("({})", types.join(", ")) };
+    for sql in ["DEALLOCATE ALL".to_owned(), format!("PREPARE {name} {types} AS {sql}")] {
+        let prepared = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut *db).await;
+        prepared.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+/// The column that keeps its value if a parameter is NULL.
+fn replaced(sql: &str, parameter: &str) -> Option<String> {
+    let (_, rest) = sql.split_once(&format!("COALESCE({parameter}, "))?;
+    let column = rest.split(')').next()?;
+    Some(column.to_owned())
 }
 
 fn type_of(column: &str) -> &'static str {
@@ -292,6 +304,12 @@ pub async fn fill(db: &mut AnyConnection, rows: u64) {
             "id, account_id, email, requested_at, voided_at",
             format!("{id}, {of}, 'n' || {email}, n.i + 9000000000000, n.i"),
         ),
+        // one of each account can still be confirmed
+        (
+            "email_changes",
+            "id, account_id, email, requested_at",
+            format!("'1' || SUBSTR({id}, 2), {id}, 'o' || {email}, n.i + 9000000000000"),
+        ),
         (
             "account_links",
             "digest, purpose, account_id, email_change_id, minted_at, expires_at",
@@ -327,18 +345,18 @@ pub async fn fill(db: &mut AnyConnection, rows: u64) {
                 "'2' || SUBSTR({id}, 2), 'sign-in-failed', 'stranger', n.i + 9000000000000, {of}"
             ),
         ),
-        // waiting letters and sent letters
+        // waiting, each for its own address
         (
             "outbox",
             "id, kind, email, facts, created_at, due_at, tries",
             format!("{id}, 'sign-up', {email}, '{{}}', 0, n.i + 9000000000000, 0"),
         ),
-        // letters that wait for one address
+        // sent to one address; of those that wait for it there is one of a kind
         (
             "outbox",
-            "id, kind, email, facts, created_at, due_at, tries",
+            "id, kind, email, facts, created_at, due_at, tries, sent_at",
             format!(
-                "'3' || SUBSTR({id}, 2), 'sign-up', '{EMAIL}', '{{}}', 0, n.i + 9000000000000, 0"
+                "'3' || SUBSTR({id}, 2), 'sign-up', '{EMAIL}', '{{}}', 0, 0, 0, n.i + 9000000000000"
             ),
         ),
         (

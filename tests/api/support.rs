@@ -13,8 +13,6 @@ use tempfile::TempDir;
 use vestibule::storage::StoreError;
 use vestibule::testing::{PASSWORD, TestApp};
 
-use super::query_plans;
-
 #[path = "../support/postgres.rs"]
 mod postgres;
 
@@ -32,7 +30,6 @@ pub struct Database {
 
 /// A database that outlives the application on it.
 pub async fn database() -> Database {
-    query_plans::record();
     if ON_POSTGRES {
         return Database { url: on_postgres().await, _directory: None };
     }
@@ -48,7 +45,6 @@ pub async fn app() -> TestApp {
 
 /// The same with more settings, as they would stand in `Rocket.toml`.
 pub async fn configured(toml: &str) -> TestApp {
-    query_plans::record();
     if ON_POSTGRES {
         TestApp::on_database(&on_postgres().await, toml).await
     } else {
