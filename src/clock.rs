@@ -12,8 +12,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
 use tokio::sync::watch;
+
+/// Rfc3339 of the `time` crate leaves out the zeros at the end of a fraction.
+const RFC3339_MILLIS: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// An instant in UTC, in milliseconds since the Unix epoch. The database stores this number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,9 +40,9 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 in UTC, to the millisecond, as in JSON answers.
+    /// RFC 3339 in UTC, always with three decimals, as in JSON answers.
     pub fn rfc3339(self) -> String {
-        self.date_time().format(&Rfc3339).unwrap_or_default()
+        self.date_time().format(RFC3339_MILLIS).unwrap_or_default()
     }
 
     /// The date and time, for formatting. An instant outside the range of the `time` crate becomes
@@ -212,7 +217,7 @@ mod tests {
         stepper.advance(Duration::from_secs(2));
         assert_eq!(clock.now().unix_millis(), 3_000);
         stepper.step_back(Duration::from_secs(1));
-        assert_eq!(clock.now().rfc3339(), "1970-01-01T00:00:02Z");
+        assert_eq!(clock.now().rfc3339(), "1970-01-01T00:00:02.000Z");
     }
 
     #[tokio::test]

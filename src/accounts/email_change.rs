@@ -456,7 +456,8 @@ impl Accounts {
         purpose: AccountLinkPurpose,
     ) -> Result<Option<LinkedChange>, StoreError> {
         let found = db.find_account_link(&token.digest(), purpose, self.clock.now()).await?;
-        let Some(AccountLinkRecord { account, email_change: Some(change), state }) = found else {
+        let Some(AccountLinkRecord { account, email_change: Some(change), state, .. }) = found
+        else {
             return Ok(None);
         };
         let Some(change) = db.find_email_change(change).await? else { return Ok(None) };

@@ -291,6 +291,10 @@ impl Accounts {
                     AccountLinkState::Live if owner.disabled_at.is_some() => ResetLink::Unknown,
                     AccountLinkState::Live => ResetLink::Live(owner, purpose),
                     AccountLinkState::Used | AccountLinkState::Voided => ResetLink::Used,
+                    // the account has had a password since, so a renewal is no invitation
+                    AccountLinkState::Expired if link.is_voided => {
+                        ResetLink::Expired(owner, AccountLinkPurpose::PasswordReset)
+                    }
                     AccountLinkState::Expired => ResetLink::Expired(owner, purpose),
                 })
             })

@@ -2,7 +2,7 @@
 //!
 //! 1. A use case posts a letter to the [`Outbox`], in the transaction that causes the letter.
 //! 2. The [`Courier`] claims letters that are due, composes each from the present state, mints its
-//!   link, renders it and hands it to a [`Transport`].
+//!    link, renders it and hands it to a [`Transport`].
 //!
 //! No HTTP request waits for a mail server, and no usable link is ever stored.
 

@@ -11,6 +11,8 @@ pub struct AccountLinkRecord {
     pub account: AccountId,
     /// Change of address that the link confirms or stops, if it is for one.
     pub email_change: Option<EmailChangeId>,
+    /// A new password, a new address or a disabling has ended the link, live or expired.
+    pub is_voided: bool,
     /// State at the time of the read.
     pub state: AccountLinkState,
 }
@@ -113,14 +115,16 @@ impl Connection {
             .fetch_optional(self.raw())
             .await?;
         let Some(row) = row else { return Ok(None) };
+        let voided_at = column::optional_instant(&row, "voided_at")?;
         Ok(Some(AccountLinkRecord {
             account: column::parsed(&row, "account_id")?,
             email_change: column::optional(&row, "email_change_id", str::parse)?,
+            is_voided: voided_at.is_some(),
             state: AccountLinkState::at(
                 now,
                 column::instant(&row, "expires_at")?,
                 column::optional_instant(&row, "used_at")?,
-                column::optional_instant(&row, "voided_at")?,
+                voided_at,
             ),
         }))
     }

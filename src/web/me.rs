@@ -160,17 +160,12 @@ async fn change_password(
     accounts: &State<Accounts>,
 ) -> Result<Status, Problem> {
     let body = body?;
-    let mut fields = body.fields();
-    let current = fields.required_text("current_password").map(Password::new);
-    // first without the profile: a cheap refusal comes before the query
-    let new = fields
-        .required("new_password", |typed| accounts.policy.judge(typed, PersonalData::default()));
-    let (current, _) = fields.finish_with(current.zip(new))?;
     let owner = accounts.profile(bearer.account()).await?;
     let mut fields = body.fields();
+    let current = fields.required_text("current_password").map(Password::new);
     let judge = |typed: &str| accounts.policy.judge(typed, PersonalData::of(&owner));
     let new = fields.required("new_password", judge);
-    let new = fields.finish_with(new)?;
+    let (current, new) = fields.finish_with(current.zip(new))?;
     let own = OwnSession::Token(bearer.session());
     let changed = accounts.change_password(bearer.account(), own, &current, &new, &caller).await;
     changed.map_err(|error| refused(error, "current_password"))?;

@@ -306,6 +306,8 @@ async fn r34_a_sign_up_is_noted_whoever_it_is_of() {
     let app = support::app().await;
     app.account(ADA).await;
     app.sign_up(BOB, PASSWORD).await;
+    // a letter that waits would be updated in place
+    app.deliver().await;
     for email in [ADA, BOB, "nobody@example.org"] {
         let (events, outbox) = (rows(&app, "events").await, rows(&app, "outbox").await);
         assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);

@@ -85,7 +85,7 @@ async fn an_export_of_little_is_as_valid_as_one_of_much() {
     let document = export(&app, &ada).await;
     assert_eq!(document["account"]["email"], ADA);
     assert_eq!(document["account"]["password"], "argon2id v=19 m=64,t=1,p=1");
-    assert_eq!(document["exported_at"], "2026-01-01T00:00:00Z");
+    assert_eq!(document["exported_at"], "2026-01-01T00:00:00.000Z");
     assert_eq!(document["sign_up"], Value::Null);
     assert_eq!((length(&document, "sessions"), length(&document, "page_sessions")), (1, 0));
 }

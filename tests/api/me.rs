@@ -50,7 +50,7 @@ async fn an_account_says_who_it_is_and_no_more() {
         "email": ADA,
         "name": null,
         "locale": null,
-        "created_at": "2026-01-01T00:00:00Z",
+        "created_at": "2026-01-01T00:00:00.000Z",
     });
     assert_eq!(me(&ada).await, expected);
 }
@@ -82,7 +82,7 @@ async fn r38_members_that_nobody_knows_do_nothing() {
     let change = json!({
         "id": "01912345-6789-7abc-8def-0123456789ab",
         "email": "eve@example.org",
-        "created_at": "1970-01-01T00:00:00Z",
+        "created_at": "1970-01-01T00:00:00.000Z",
         "activated": true,
         "disabled_at": null,
         "epoch": 9,

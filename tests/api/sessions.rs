@@ -49,9 +49,9 @@ async fn a_session_is_listed_with_all_that_its_owner_needs_to_know_it() {
             "id": id,
             "client_id": "web",
             "scope": "account.read account.write",
-            "created_at": "2026-01-01T00:00:00Z",
-            "last_used_at": "2026-01-01T00:01:00Z",
-            "expires_at": "2026-01-15T00:00:00Z",
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "last_used_at": "2026-01-01T00:01:00.000Z",
+            "expires_at": "2026-01-15T00:00:00.000Z",
             "user_agent": FIREFOX,
             "current": true,
         })]
@@ -59,8 +59,8 @@ async fn a_session_is_listed_with_all_that_its_owner_needs_to_know_it() {
     app.advance(Duration::from_secs(540));
     refreshed(&app, &pair.refresh).await;
     let listed = list(&app, &pair.access).await;
-    assert_eq!(listed[0]["expires_at"], "2026-01-15T00:10:00Z", "a refresh puts the end off");
-    assert_eq!(listed[0]["last_used_at"], "2026-01-01T00:10:00Z");
+    assert_eq!(listed[0]["expires_at"], "2026-01-15T00:10:00.000Z", "a refresh puts the end off");
+    assert_eq!(listed[0]["last_used_at"], "2026-01-01T00:10:00.000Z");
     assert_eq!((id_of(&listed[0]), listed.len()), (id.as_str(), 1));
 }
 

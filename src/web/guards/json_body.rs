@@ -4,6 +4,7 @@ use rocket::Request;
 use rocket::data::{Data, FromData, Outcome};
 use rocket::http::Method;
 use serde_json::{Map, Value};
+use zeroize::Zeroize as _;
 
 use crate::web::guards::body::{self, BodyError};
 use crate::web::guards::content_type::{self, BodyType};
@@ -19,6 +20,22 @@ impl JsonObject {
     /// A reader of the object's fields.
     pub fn fields(&self) -> JsonFields<'_> {
         JsonFields::of(&self.0)
+    }
+}
+
+/// Wipes the texts, because bodies contain passwords.
+impl Drop for JsonObject {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(object) => object.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -53,5 +70,19 @@ impl<'r> FromData<'r> for JsonObject {
             Ok(object) => Outcome::Success(object),
             Err(problem) => Outcome::Error((problem.status(), problem)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_of_a_body_is_wiped() {
+        let mut body =
+            serde_json::json!({ "password": "a", "more": [{ "password": "b" }, 1, null] });
+        wipe(&mut body);
+        let wiped = serde_json::json!({ "password": "", "more": [{ "password": "" }, 1, null] });
+        assert_eq!(body, wiped);
     }
 }
