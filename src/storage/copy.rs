@@ -1,6 +1,7 @@
 //! Copy: transfers all rows of one database into an empty one, of either engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use figment::Figment;
 use figment::providers::Serialized;
@@ -62,13 +63,13 @@ pub enum CopyError {
 /// same.
 ///
 /// - `own` is the URL of the settings; a service may be using its files.
-/// - The copy stops, and is undone, when `until` completes.
+/// - The copy stops, and is undone, soon after `stop` is set. All connections are closed in order then, too.
 /// - `progress` gets each table and its number of copied rows, every 10,000 rows and at the end.
 /// - At the end the connections to both databases are closed, so that an SQLite file is complete by
 ///   itself.
 pub async fn copy(
     (from, to, own): (&str, &str, &str),
-    until: impl Future<Output = ()>,
+    stop: &AtomicBool,
     progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     // checked before either database is touched
@@ -88,7 +89,7 @@ pub async fn copy(
     }
     let source = Pool::open_existing(&settings(from)).await;
     let source = source.map_err(|error| CopyError::From(error.into()))?;
-    let copied = copy_from(&source, to, until, progress).await;
+    let copied = copy_from(&source, to, stop, progress).await;
     source.close_connections().await;
     copied
 }
@@ -103,16 +104,13 @@ fn is_beside(own: &str, file: &Path) -> bool {
 async fn copy_from(
     source: &Pool,
     to: &str,
-    until: impl Future<Output = ()>,
+    stop: &AtomicBool,
     progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     expect_known(source).await.map_err(CopyError::From)?;
     let target = Pool::open_or_create(&settings(to)).await;
     let target = target.map_err(|error| CopyError::To(error.into()))?;
-    let copied = tokio::select! {
-        copied = copy_between(source, &target, progress) => copied,
-        () = until => Err(CopyError::Interrupted),
-    };
+    let copied = copy_between(source, &target, stop, progress).await;
     target.close_connections().await;
     copied
 }
@@ -120,6 +118,7 @@ async fn copy_from(
 async fn copy_between(
     source: &Pool,
     target: &Pool,
+    stop: &AtomicBool,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     target
@@ -132,7 +131,7 @@ async fn copy_between(
             target
                 .on_dedicated_connection(async |writing| {
                     let reading = (reading, source.engine());
-                    copy_rows(reading, (writing, target.engine()), &mut progress).await
+                    copy_rows(reading, (writing, target.engine()), stop, &mut progress).await
                 })
                 .await
         })
@@ -142,6 +141,7 @@ async fn copy_between(
 async fn copy_rows(
     (reading, from): (&mut AnyConnection, &Engine),
     (writing, to): (&mut AnyConnection, &Engine),
+    stop: &AtomicBool,
     progress: &mut impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     let mut reading = reading.begin_with(snapshot(from)).await.map_err(StoreError::from)?;
@@ -159,8 +159,8 @@ async fn copy_rows(
 
     let mut copied = Vec::new();
     for table in tables.iter().filter(|table| !tables::is_filled_by_migrations(&table.name)) {
-        let sent = send(table, &mut reading, &mut writing, progress).await?;
-        if sum(table, &mut writing).await? != sent {
+        let sent = send(table, &mut reading, &mut writing, stop, progress).await?;
+        if sum(table, &mut writing, stop).await? != sent {
             return Err(CopyError::Differs { table: table.name.clone() });
         }
         progress(&table.name, sent.rows);
@@ -240,16 +240,18 @@ async fn send(
     table: &Table,
     reading: &mut AnyConnection,
     writing: &mut AnyConnection,
+    stop: &AtomicBool,
     progress: &mut impl FnMut(&str, u64),
-) -> Result<Sum, StoreError> {
+) -> Result<Sum, CopyError> {
     let mut sum = Sum::default();
     let mut batch = Vec::with_capacity(BATCH);
     let mut rows = sqlx::query(AssertSqlSafe(table.select())).fetch(reading);
-    while let Some(row) = rows.try_next().await? {
+    while let Some(row) = rows.try_next().await.map_err(StoreError::from)? {
         let row = table.read(&row)?;
         sum.add(&row);
         batch.push(row);
         if batch.len() == BATCH {
+            expect_to_go_on(stop)?;
             write(table, &mut batch, writing).await?;
             if sum.rows.is_multiple_of(10_000) {
                 progress(&table.name, sum.rows);
@@ -276,11 +278,20 @@ async fn write(
     Ok(())
 }
 
-async fn sum(table: &Table, connection: &mut AnyConnection) -> Result<Sum, StoreError> {
+async fn sum(
+    table: &Table,
+    connection: &mut AnyConnection,
+    stop: &AtomicBool,
+) -> Result<Sum, CopyError> {
     let mut sum = Sum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select())).fetch(connection);
-    while let Some(row) = rows.try_next().await? {
+    while let Some(row) = rows.try_next().await.map_err(StoreError::from)? {
+        expect_to_go_on(stop)?;
         sum.add(&table.read(&row)?);
     }
     Ok(sum)
+}
+
+fn expect_to_go_on(stop: &AtomicBool) -> Result<(), CopyError> {
+    if stop.load(Ordering::Relaxed) { Err(CopyError::Interrupted) } else { Ok(()) }
 }

@@ -20,7 +20,7 @@ async fn at(url: String) -> TestDatabase {
 }
 
 async fn copied(from: &str, to: &str) -> Result<i64, CopyError> {
-    let tables = copy((from, to, from), std::future::pending(), |_, _| {}).await?;
+    let tables = copy((from, to, from), &AtomicBool::new(false), |_, _| {}).await?;
     Ok(tables.iter().map(|table| table.rows.cast_signed()).sum())
 }
 

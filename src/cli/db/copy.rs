@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use figment::Figment;
 use serde::Serialize;
-use vestibule::storage::{CopiedTable, copy};
+use vestibule::storage::{CopiedTable, CopyError, copy};
 
 use super::super::common::failed;
 use super::super::output::answer;
@@ -46,18 +46,21 @@ pub async fn run(figment: &Figment, arguments: Arguments, json: bool) -> Result<
         figment.extract_inner("databases.vestibule.url").map_err(|error| failed(&error))?;
     let from = url(arguments.from, arguments.from_file.as_deref())?.unwrap_or_else(|| own.clone());
     let to = url(arguments.to, arguments.to_file.as_deref())?.unwrap_or_default();
-    let asked = OnceLock::new();
-    let until = async {
-        match signals::asked_to_end().await {
-            Ok(signal) => drop(asked.set(signal)),
-            // signals cannot be received: the copy goes on to its end
-            Err(_) => std::future::pending().await,
+    let stop = AtomicBool::new(false);
+    let copying = copy((&from, &to, &own), &stop, progress);
+    tokio::pin!(copying);
+    let copied = tokio::select! {
+        copied = &mut copying => copied,
+        Ok(signal) = signals::asked_to_end() => {
+            // the copy is not dropped: its connections have to be closed in order
+            stop.store(true, Ordering::Relaxed);
+            let copied = copying.await;
+            if matches!(copied, Err(CopyError::Interrupted)) {
+                return Err(CommandError::Interrupted { signal });
+            }
+            copied
         }
     };
-    let copied = copy((&from, &to, &own), until, progress).await;
-    if let Some(&signal) = asked.get() {
-        return Err(CommandError::Interrupted { signal });
-    }
     let copied = copied.map_err(|error| failed(&error))?;
     let counted = |CopiedTable { name, rows }| Counted { name, rows: rows.cast_signed() };
     let copied = Copied { tables: copied.into_iter().map(counted).collect() };
