@@ -12,7 +12,7 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Provider};
 
 use super::SettingError;
-use super::sources::unknown_key;
+use super::sources::{closest, unknown_key};
 
 /// Every key that Rocket reads, the two of this service, and the variable that names the file.
 const KEYS: [&str; 18] = [
@@ -50,9 +50,9 @@ pub fn check_rocket_keys(figment: &Figment) -> Result<(), SettingError> {
         if profile == figment.profile().as_str() || PROFILES.contains(&profile) {
             continue;
         }
-        let problem = unknown_key(profile, &PROFILES);
-        if problem.contains("did you mean") {
-            let problem = problem.replacen("key", "profile", 1);
+        // any other name is a profile that is not selected now
+        if let Some(meant) = closest(profile, &PROFILES) {
+            let problem = format!("unknown profile; did you mean `{meant}`?");
             return Err(SettingError::new(figment, profile, problem));
         }
     }

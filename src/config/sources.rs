@@ -300,14 +300,20 @@ pub(super) fn without_login(text: &str) -> String {
     }
 }
 
-pub(super) fn unknown_key(field: &str, known: &[&str]) -> String {
-    let closest = known
+/// The known name that `name` is probably a misspelling of.
+pub(super) fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
         .iter()
-        .map(|key| (strsim::damerau_levenshtein(field, key), key))
+        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
         .min()
-        .filter(|(distance, _)| *distance <= field.len().div_ceil(4));
-    match closest {
-        Some((_, key)) => format!("unknown key; did you mean `{key}`?"),
+        .filter(|(distance, _)| *distance <= name.len().div_ceil(4))
+        .map(|(_, known)| known)
+}
+
+/// The problem with a key that is not among the known ones.
+pub(super) fn unknown_key(field: &str, known: &[&str]) -> String {
+    match closest(field, known) {
+        Some(key) => format!("unknown key; did you mean `{key}`?"),
         None => format!("unknown key; known here are {}", known.join(", ")),
     }
 }

@@ -63,7 +63,9 @@ pub enum CopyError {
 /// same.
 ///
 /// - `own` is the URL of the settings; a service may be using its files.
-/// - The copy stops, and is undone, soon after `stop` is set. All connections are closed in order then, too.
+/// - The copy stops, and is undone, soon after `stop` is set. The caller must not drop the copy
+///   instead: a dropped connection closes in the background, and the write-ahead log stays behind
+///   if the process ends first.
 /// - `progress` gets each table and its number of copied rows, every 10,000 rows and at the end.
 /// - At the end the connections to both databases are closed, so that an SQLite file is complete by
 ///   itself.
