@@ -32,7 +32,12 @@ pub fn rounds(usually: usize) -> usize {
 /// Delays its caller by up to `most` reads, so that rounds meet at different points.
 pub async fn dawdle(store: &Store, most: u8) {
     let [random] = Entropy.bytes::<1>();
-    for _ in 0..random % (most + 1) {
+    delay(store, u32::from(random % (most + 1))).await;
+}
+
+/// Delays its caller by so many reads.
+async fn delay(store: &Store, reads: u32) {
+    for _ in 0..reads {
         let nobody = AccountId::new(Entropy.uuid_v7(BEGINNING));
         store.read(async |db| db.find_account(nobody).await).await.unwrap();
     }
@@ -46,17 +51,6 @@ pub enum Ender {
     PasswordChange,
     PasswordReset,
     SignOutEverywhere,
-}
-
-impl Ender {
-    /// The most reads by which the ending may be delayed: more where it has less to do itself.
-    fn dawdling(self) -> u8 {
-        match self {
-            Self::Disabling | Self::SignOutEverywhere => 6,
-            Self::Deletion => 5,
-            Self::PasswordChange | Self::PasswordReset => 1,
-        }
-    }
 }
 
 /// An operation that starts a sign-in or continues one.
@@ -91,6 +85,25 @@ pub struct Person {
     pub other: TokenPair,
     /// The token of a password reset link.
     pub reset: String,
+}
+
+/// The delay, in reads, that lets a start meet an ending on this machine. Each round corrects it: a
+/// start that came too early waits longer the next time.
+#[derive(Default)]
+pub struct Timing {
+    /// Reads that the start waits for, or the ending where it is negative.
+    lead: i32,
+}
+
+impl Timing {
+    /// The most reads that either waits for.
+    const MOST: i32 = 60;
+
+    fn correct(&mut self, outcome: &Outcome) {
+        let came_late = outcome.began_after_the_end || matches!(outcome.started, Started::Refused);
+        let step = if came_late { -1 } else { 1 };
+        self.lead = (self.lead + step).clamp(-Self::MOST, Self::MOST);
+    }
 }
 
 /// How far the ending has come, as the other task sees it.
@@ -157,13 +170,21 @@ impl Nodes {
     }
 
     /// Runs both at once, each on its node.
-    pub async fn race(&self, ender: Ender, starter: Starter, person: &Arc<Person>) -> Outcome {
+    pub async fn race(
+        &self,
+        ender: Ender,
+        starter: Starter,
+        timing: &mut Timing,
+        person: &Arc<Person>,
+    ) -> Outcome {
+        let (start_waits, end_waits) = (timing.lead.max(0), (-timing.lead).max(0));
         let progress = Arc::new(Progress::default());
         let end = tokio::spawn({
             let (oauth, person, progress) =
                 (self.ending.clone(), Arc::clone(person), Arc::clone(&progress));
             async move {
-                dawdle(&oauth.store, ender.dawdling()).await;
+                delay(&oauth.store, end_waits.unsigned_abs()).await;
+                dawdle(&oauth.store, 2).await;
                 progress.begun.store(true, Ordering::SeqCst);
                 end(&oauth, ender, &person).await;
                 progress.answered.store(true, Ordering::SeqCst);
@@ -172,7 +193,8 @@ impl Nodes {
         let start = tokio::spawn({
             let (oauth, person) = (self.starting.clone(), Arc::clone(person));
             async move {
-                dawdle(&oauth.store, 8 - ender.dawdling()).await;
+                delay(&oauth.store, start_waits.unsigned_abs()).await;
+                dawdle(&oauth.store, 2).await;
                 let began_after_the_end = progress.answered.load(Ordering::SeqCst);
                 let started = start(&oauth, starter, &person).await;
                 Outcome {
@@ -184,7 +206,9 @@ impl Nodes {
         });
         let (ended, outcome) = tokio::join!(end, start);
         ended.unwrap();
-        outcome.unwrap()
+        let outcome = outcome.unwrap();
+        timing.correct(&outcome);
+        outcome
     }
 
     /// Whether the result opens anything: at once on the node that ended it, and within a second on

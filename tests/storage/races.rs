@@ -14,8 +14,8 @@ use vestibule::testing::{BEGINNING, PASSWORD};
 
 use crate::database::{TestDatabase, email};
 use crate::race_nodes::{
-    Ender, NEW_PASSWORD, Nodes, Outcome, Person, Started, Starter, dawdle, judged, page_sign_in,
-    password_grant, rounds,
+    Ender, NEW_PASSWORD, Nodes, Outcome, Person, Started, Starter, Timing, dawdle, judged,
+    page_sign_in, password_grant, rounds,
 };
 
 on_both_engines! {
@@ -54,7 +54,7 @@ async fn r27_signing_out_everywhere_leaves_no_live_token_behind(db: TestDatabase
 async fn against_each_starter(db: &TestDatabase, ender: Ender) {
     let nodes = Nodes::on(db).await;
     for starter in [Starter::PasswordGrant, Starter::Refresh, Starter::PageSignIn] {
-        let (mut handed_out, mut refused) = (0, 0);
+        let (mut handed_out, mut refused, mut timing) = (0, 0, Timing::default());
         // otherwise the two did not race; a busy machine takes more rounds
         let has_raced = |handed_out: usize, refused: usize| {
             handed_out > 0 && (refused > 0 || ender == Ender::SignOutEverywhere)
@@ -69,7 +69,7 @@ async fn against_each_starter(db: &TestDatabase, ender: Ender) {
                 person.own_cookie = Some(cookie.unwrap());
             }
             let person = Arc::new(person);
-            let outcome = nodes.race(ender, starter, &person).await;
+            let outcome = nodes.race(ender, starter, &mut timing, &person).await;
             match outcome.started {
                 Started::Refused => refused += 1,
                 _ => handed_out += 1,
@@ -121,12 +121,14 @@ async fn check_the_end(nodes: &Nodes, ender: Ender, person: &Person) {
 
 async fn r27_a_refresh_of_the_own_session_survives_a_changed_password(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
+    let mut timing = Timing::default();
     for round in 0..rounds(ROUNDS) {
         let person = nodes.person(&format!("ada{round}@example.org")).await;
         // the refresh uses the session that changes the password
         let person = Person { other: person.own.clone(), ..person };
         let person = Arc::new(person);
-        let outcome = nodes.race(Ender::PasswordChange, Starter::Refresh, &person).await;
+        let outcome =
+            nodes.race(Ender::PasswordChange, Starter::Refresh, &mut timing, &person).await;
         assert!(!matches!(outcome.started, Started::Refused));
         assert!(nodes.opens(&outcome.started).await);
     }
