@@ -470,6 +470,6 @@ async fn flush_activity_at_intervals(oauth: &OAuth) {
 
 async fn flush_activity(oauth: &OAuth) {
     if let Err(error) = oauth.flush_activity().await {
-        tracing::warn!(error = chain(&error), "the use of sessions was not noted");
+        tracing::warn!(error = chain(&error), "the last use of sessions was not recorded");
     }
 }

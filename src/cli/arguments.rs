@@ -16,13 +16,13 @@ const OPTIONS: [(&str, &str); 6] = [
     ("--token", "`token inspect` reads the token from standard input"),
     (
         "--secret",
-        "`client add` and `client rotate-secret` make the secret themselves, and \
-         `client add --secret-sha256` takes the digest of one that there is",
+        "`client add` and `client rotate-secret` generate the secret, and \
+         `client add --secret-sha256` takes the digest of an existing secret",
     ),
     (
         "--client-secret",
-        "`client add` and `client rotate-secret` make the secret themselves, and \
-         `client add --secret-sha256` takes the digest of one that there is",
+        "`client add` and `client rotate-secret` generate the secret, and \
+         `client add --secret-sha256` takes the digest of an existing secret",
     ),
     (
         "--smtp-url",

@@ -21,10 +21,10 @@ const MAX_UNKNOWN_BROWSER: usize = 40;
 /// Filter and length of a list.
 #[derive(clap::Args)]
 pub struct ListOptions {
-    /// Only those whose address holds this
+    /// List only items whose address contains this text
     #[arg(long, value_name = "PART", default_value = "", hide_default_value = true)]
     pub r#match: String,
-    /// How many at most
+    /// Maximum number of items
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub limit: u16,

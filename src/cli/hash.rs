@@ -17,19 +17,19 @@ use super::output::answer;
 pub struct HashArguments {
     #[command(subcommand)]
     command: HashCommand,
-    /// Print one JSON document and nothing else
+    /// Print the result as one JSON document
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum HashCommand {
-    /// Measure which costs make a password hash take a given time on this machine
+    /// Measure the costs at which a password hash takes a given time on this machine
     Calibrate {
-        /// How long a hash may take while every slot is at work
+        /// Maximum time of a hash while all slots are busy
         #[arg(long, value_name = "TIME", default_value = "250ms")]
         target: Lifetime,
-        /// Memory of one hash at most, in KiB; each slot holds it for good
+        /// Maximum memory of a hash, in KiB; each slot holds it permanently
         #[arg(long, value_name = "KIB", default_value_t = 65_536)]
         memory: u32,
     },
@@ -77,14 +77,14 @@ fn in_words(recommended: &Recommended, target: Lifetime) -> String {
     let mut text = format!(
         "[default.vestibule.hashing]\nmemory_kib = {memory_kib}\niterations = {iterations}\n\
          parallelism = {parallelism}\nslots = {slots}\n\
-         # a hash takes {:.0} ms with {slots} at a time: {:.1} sign-ins a second, {} MiB held",
+         # a hash takes {:.0} ms with {slots} in parallel: {:.1} sign-ins per second, {} MiB held",
         recommended.hash_ms,
         recommended.hashes_per_second,
         recommended.memory_held_kib / 1_024
     );
     if !recommended.within_target {
         text.push_str(&format!(
-            "\n# longer than {target}, but this is the least: {MIN_MEMORY_KIB} KiB and \
+            "\n# longer than {target}, at the minimum costs: {MIN_MEMORY_KIB} KiB and \
              {MIN_ITERATIONS} iterations"
         ));
     }

@@ -14,7 +14,7 @@ const MAX_LINE_LENGTH: u64 = 4_096;
 pub fn first_line(what: &str) -> Result<Zeroizing<String>, CommandError> {
     let input = std::io::stdin();
     if input.is_terminal() {
-        complain(&format!("{what}, which will be seen as it is typed:"));
+        complain(&format!("{what} (visible as you type):"));
     }
     let mut line = Zeroizing::new(Vec::new());
     BufReader::new(input.take(MAX_LINE_LENGTH))
@@ -23,6 +23,6 @@ pub fn first_line(what: &str) -> Result<Zeroizing<String>, CommandError> {
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let typed = std::str::from_utf8(line)
-        .map_err(|_| CommandError::Failed(format!("{what} is no text in UTF-8")))?;
+        .map_err(|_| CommandError::Failed(format!("{what} is not UTF-8 text")))?;
     Ok(Zeroizing::new(typed.to_owned()))
 }

@@ -36,39 +36,39 @@ use self::output::say;
 /// An account service: sign-up with a confirmed address, OAuth 2 tokens, protected resources.
 #[derive(Parser)]
 #[command(name = "vestibule", version, about)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the service (what happens without a subcommand)
+    /// Run the service (the default without a subcommand)
     Serve,
-    /// Print the settings in force, and where each value came from
+    /// Print the effective settings and the source of each value
     Config,
-    /// Bring the database's schema up to date, and do nothing else
+    /// Migrate the database's schema, and exit
     Migrate,
-    /// Keep the database, move it to another, or look whether it is sound
+    /// Back up, check or copy the database
     Db(db::DbArguments),
-    /// Register OAuth clients, beside a running service
+    /// Manage OAuth clients, also while the service runs
     Client(client::ClientArguments),
-    /// Look into tokens
+    /// Inspect tokens
     Token(token::TokenArguments),
-    /// Letters and pages: look for mistakes, or look at them
+    /// Check or preview the texts and templates of letters and pages
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
-    /// How much a password hash should cost here
+    /// Calibrate the cost of password hashes for this machine
     Hash(hash::HashArguments),
-    /// Ask a running service on this machine whether it is ready
+    /// Check whether the service on this machine is ready
     Health,
-    /// Help people with their accounts, beside a running service
+    /// Manage accounts, also while the service runs
     Account(account::AccountArguments),
-    /// Sign-ups that wait for their link to be used
+    /// Manage sign-ups that wait for their link to be used
     SignUp(sign_up::SignUpArguments),
-    /// Letters that wait or were given up, and whether letters leave at all
+    /// Manage the letters in the outbox, and send a test letter
     Mail(mail::MailArguments),
-    /// Print a script for a shell that completes this program's commands
+    /// Print a completion script for a shell
     Completions { shell: Shell },
 }
 
@@ -87,7 +87,7 @@ enum CommandError {
     #[error("nothing has changed: cannot write to standard output: {0}")]
     NotShown(#[source] io::Error),
     /// Work that was not complete was rolled back.
-    #[error("interrupted; what was not complete is undone")]
+    #[error("interrupted; incomplete changes are undone")]
     Interrupted { signal: u8 },
 }
 
@@ -113,7 +113,7 @@ pub fn run() -> ExitCode {
         ));
         return ExitCode::from(USAGE);
     }
-    let command = match Arguments::try_parse() {
+    let command = match CommandLine::try_parse() {
         Ok(arguments) => arguments.command.unwrap_or(Command::Serve),
         Err(answer) => return tell(&answer),
     };

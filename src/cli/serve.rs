@@ -39,7 +39,7 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
     if let Some((store, oauth)) = parts {
         // records the last use of sessions for the last requests
         if let Err(error) = oauth.flush_activity().await {
-            tracing::warn!(error = chain(&error), "the use of sessions was not noted");
+            tracing::warn!(error = chain(&error), "the last use of sessions was not recorded");
         }
         store.close().await;
     }
@@ -55,7 +55,7 @@ async fn launch(rocket: Rocket<Ignite>, endpoint: &str) -> Result<(), CommandErr
             ErrorKind::Shutdown(..) => tracing::warn!("stopped with requests outstanding"),
             ErrorKind::Bind(cause) => {
                 return Err(CommandError::Failed(format!(
-                    "cannot listen on {endpoint}: {cause} (ROCKET_ADDRESS and ROCKET_PORT say where)"
+                    "cannot listen on {endpoint}: {cause} (set ROCKET_ADDRESS and ROCKET_PORT)"
                 )));
             }
             _ => return Err(explain(error)),
@@ -80,7 +80,7 @@ async fn stop_on_signal(
     delay: Duration,
 ) {
     if let Err(error) = signals::asked_to_end().await {
-        tracing::error!(%error, "signals cannot be heard");
+        tracing::error!(%error, "cannot listen for signals");
         return;
     }
     tracing::info!("stopping");
@@ -119,15 +119,15 @@ fn greet(rocket: &Rocket<Orbit>, public_url: &str, is_first_start: bool) {
     let has_web = rocket.figment().find_value("vestibule.clients.web").is_ok();
     if is_first_start && has_web && Profile::of(rocket.figment()) == Profile::Development {
         // the service runs without its standard output, too
-        let _ = say(&walk(public_url));
+        let _ = say(&first_steps(public_url));
     }
 }
 
 /// The first steps for a new user.
-fn walk(url: &str) -> String {
+fn first_steps(url: &str) -> String {
     format!(
         r#"
-  Vestibule is running at {url}. A walk through it, to be pasted line by line:
+  Vestibule is running at {url}. First steps, to be pasted line by line:
 
     # sign up
     curl {url}/v1/accounts --json '{{"email":"ada@example.org","password":"correct horse battery"}}'
@@ -136,10 +136,10 @@ fn walk(url: &str) -> String {
     # sign in, as an OAuth 2 client does
     curl {url}/oauth/token -d grant_type=password -d client_id=web \
          -d username=ada@example.org --data-urlencode 'password=correct horse battery'
-    # get in with the access_token of that answer
+    # call the API with the access_token of that response
     curl {url}/v1/me -H "Authorization: Bearer vat_..."
 
-  The letters are written as files, too. This is shown on the first start only.
+  Letters are also written as files. This text is shown at the first start only.
 "#
     )
 }

@@ -19,28 +19,28 @@ use super::output::answer;
 pub struct SignUpArguments {
     #[command(subcommand)]
     command: SignUpCommand,
-    /// Print one JSON document and nothing else
+    /// Print the result as one JSON document
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum SignUpCommand {
-    /// List waiting sign-ups in the order of their making
+    /// List waiting sign-ups in the order of their creation
     List {
         #[command(flatten)]
         page: ListOptions,
-        /// Go on behind the sign-up with this id
+        /// Continue after the sign-up with this id
         #[arg(long, value_name = "ID")]
         after: Option<SignUpId>,
     },
-    /// Send a fresh link to a person who cannot get in; the password is chosen behind it
+    /// Send a new link; the page behind it asks for a new password
     SendLink {
         /// An address or an id
         #[arg(value_name = "SIGN-UP")]
         named: IdOrEmail<SignUpId>,
     },
-    /// Drop a waiting sign-up: its links are unknown from then on
+    /// Drop a waiting sign-up; its links no longer work
     Drop {
         /// An address or an id
         #[arg(value_name = "SIGN-UP")]
@@ -49,14 +49,14 @@ enum SignUpCommand {
 }
 
 #[derive(Serialize)]
-struct Dropped {
+struct DroppedSignUp {
     /// The sign-up before it was dropped.
     sign_up: ShownSignUp,
     dropped: bool,
 }
 
 #[derive(Serialize)]
-struct Posted {
+struct NewLink {
     sign_up: ShownSignUp,
     /// The kind of the letter.
     letter: &'static str,
@@ -127,8 +127,10 @@ async fn list(
 
 fn none_waits(named: &IdOrEmail<SignUpId>) -> CommandError {
     CommandError::Failed(match named {
-        IdOrEmail::Id(id) => format!("no sign-up {id} waits"),
-        IdOrEmail::Email(email) => format!("no sign-up for {} waits", email.to_unicode()),
+        IdOrEmail::Id(id) => format!("there is no waiting sign-up {id}"),
+        IdOrEmail::Email(email) => {
+            format!("there is no waiting sign-up for {}", email.to_unicode())
+        }
     })
 }
 
@@ -138,10 +140,10 @@ async fn send_link(
     json: bool,
 ) -> Result<(), CommandError> {
     let waiting = accounts.send_sign_up_link(named).await?.ok_or_else(|| none_waits(named))?;
-    answer(json, &Posted { sign_up: waiting.into(), letter: LetterRequest::RESET }, |done| {
+    answer(json, &NewLink { sign_up: waiting.into(), letter: LetterRequest::RESET }, |link| {
         format!(
             "A letter with a link to choose a password goes to {}.",
-            done.sign_up.email.to_unicode()
+            link.sign_up.email.to_unicode()
         )
     })
 }
@@ -152,10 +154,10 @@ async fn drop(
     json: bool,
 ) -> Result<(), CommandError> {
     let dropped = accounts.drop_sign_up(named).await?.ok_or_else(|| none_waits(named))?;
-    answer(json, &Dropped { sign_up: dropped.into(), dropped: true }, |done| {
+    answer(json, &DroppedSignUp { sign_up: dropped.into(), dropped: true }, |dropped| {
         format!(
-            "The sign-up of {} is dropped; its links are unknown now.",
-            done.sign_up.email.to_unicode()
+            "The sign-up of {} is dropped; its links no longer work.",
+            dropped.sign_up.email.to_unicode()
         )
     })
 }

@@ -11,15 +11,15 @@ use super::{CommandError, say};
 
 #[derive(Subcommand)]
 pub enum TemplatesCommand {
-    /// Look for mistakes in letters and pages: unknown, missing and unused messages, and templates
+    /// Check letters and pages for mistakes: unknown, missing and unused messages, and templates
     /// that cannot be rendered
     Check,
-    /// Write every letter and page, with made-up contents, as files to be looked at
+    /// Write a preview of every letter and page, with sample data, as files
     Preview {
-        /// Where to
+        /// The directory to write to
         #[arg(long, default_value = "preview")]
         directory: PathBuf,
-        /// In one language only, such as `de`
+        /// Write one language only, such as `de`
         #[arg(long)]
         locale: Option<String>,
     },
@@ -27,10 +27,10 @@ pub enum TemplatesCommand {
 
 pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandError> {
     let settings = Settings::read(figment)?;
-    let proof = TemplateCheck::read(settings, figment)?;
+    let templates = TemplateCheck::read(settings, figment)?;
     match command {
         TemplatesCommand::Check => {
-            let findings = proof.check()?;
+            let findings = templates.check()?;
             for finding in &findings {
                 say(&finding.to_string())?;
             }
@@ -43,8 +43,8 @@ pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandE
             }
         }
         TemplatesCommand::Preview { directory, locale } => {
-            let index = proof.preview(directory, locale.as_deref())?;
-            say(&format!("written; begin with {}", index.display()))
+            let index = templates.preview(directory, locale.as_deref())?;
+            say(&format!("The previews are written; begin with {}", index.display()))
         }
     }
 }

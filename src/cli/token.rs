@@ -16,7 +16,7 @@ use super::{CommandError, input, on_database};
 pub struct TokenArguments {
     #[command(subcommand)]
     command: TokenCommand,
-    /// Print one JSON document and nothing else
+    /// Print the result as one JSON document
     #[arg(long, global = true)]
     json: bool,
 }
@@ -24,7 +24,7 @@ pub struct TokenArguments {
 #[derive(Subcommand)]
 enum TokenCommand {
     /// Inspect the token on the first line of standard input: its kind, its state, and why it is
-    /// dead
+    /// invalid
     Inspect,
 }
 
@@ -99,9 +99,9 @@ fn in_words(shown: &ShownToken) -> String {
     let kind = match shown.kind {
         Some("access") => "an access token",
         Some(_) => "a refresh token",
-        None => "no token of this service",
+        None => "not a token of this service",
     };
-    let checksum = if shown.checksum { "right" } else { "wrong" };
+    let checksum = if shown.checksum { "valid" } else { "invalid" };
     let account =
         shown.account.as_ref().map(|owner| format!("{} ({})", owner.id, owner.email.to_unicode()));
     let instant = |at: Option<Timestamp>| or_dash(at.map(Timestamp::rfc3339));

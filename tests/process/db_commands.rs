@@ -74,7 +74,7 @@ fn a_check_fails_when_something_is_wrong() {
     database.execute("DELETE FROM _sqlx_migrations WHERE version = 2");
     let said = program.tell(&["db", "check", "--json"], "");
     assert_eq!(said.code, Some(1));
-    assert!(said.stderr.contains("not all is well"), "{said:?}");
+    assert!(said.stderr.contains("the check found problems"), "{said:?}");
 }
 
 /// The names in the program's folder, without subfolders' contents.
@@ -260,10 +260,10 @@ fn f3_a_copy_stops_at_a_file_without_a_url_or_with_more_than_one() {
     let url = |name: &str| format!("sqlite://{}", program.path(name).display());
     fs::write(program.path("good"), url("copy.db")).expect("a file");
     for (content, words) in [
-        (String::new(), "no URL in its first line"),
-        ("\n".to_owned(), "no URL in its first line"),
-        (format!(" \n{}\n", url("other.db")), "no URL in its first line"),
-        (format!("{}\n{}\n", url("other.db"), url("copy.db")), "more in it than a URL"),
+        (String::new(), "the first line has no URL"),
+        ("\n".to_owned(), "the first line has no URL"),
+        (format!(" \n{}\n", url("other.db")), "the first line has no URL"),
+        (format!("{}\n{}\n", url("other.db"), url("copy.db")), "more than one line"),
         ("marked\n".to_owned(), "expected sqlite://path"),
         ("postgres://u:marked@127.0.0.1:1/x?ssl_mode=require\n".to_owned(), "`sslmode`"),
     ] {

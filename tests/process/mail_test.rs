@@ -242,7 +242,7 @@ fn f15_the_recipient_of_a_test_letter_is_named_as_people_write_it() {
     let program = Program::prepare(&settings);
     let said = program.tell(&["mail", "test", "ada@bücher.example"], "");
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.stdout.contains("A letter to ada@bücher.example has left"), "{said:?}");
+    assert!(said.stdout.contains("A letter to ada@bücher.example was sent"), "{said:?}");
     // programs get the stored form
     let document = program.tell(&["mail", "test", "ada@bücher.example", "--json"], "").document();
     assert_eq!(document["email"], "ada@xn--bcher-kva.example");

@@ -156,7 +156,7 @@ fn development_logs_the_link_and_shows_the_letter() {
     let page = program.get(&format!("/dev/mail/{}", id.expect("a letter")), &[]);
     assert!(page.body.contains(&link), "{page:?}");
     let greeting = program.output();
-    assert!(greeting.contains("curl "), "the first start shows a walk: {greeting}");
+    assert!(greeting.contains("curl "), "the first start shows the first steps: {greeting}");
 }
 
 #[test]
@@ -529,7 +529,7 @@ fn kill_and_restart_keep_accounts_and_sessions_and_what_was_spent(database: Opti
     sign_in(&program, ADA);
     let body = json!({ "token": token_of(&link) });
     assert_eq!(program.post_json("/v1/activations", &body).status, 200, "links live on");
-    assert!(!program.output().contains("curl "), "the walk is shown once");
+    assert!(!program.output().contains("curl "), "the first steps are shown once");
 }
 
 #[test]

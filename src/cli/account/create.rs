@@ -10,13 +10,13 @@ use crate::cli::output::answer;
 use crate::cli::{CommandError, input};
 
 #[derive(clap::Args)]
-pub struct Arguments {
-    /// The address; its owner is not asked to confirm it
+pub struct CreateArguments {
+    /// The address; the service does not ask its owner to confirm it
     email: EmailAddress,
     /// The owner's name
     #[arg(long, value_parser = name)]
     name: Option<Name>,
-    /// The language that the owner reads, such as de or en-GB
+    /// The owner's language, such as de or en-GB
     #[arg(long, value_parser = Locale::parse)]
     locale: Option<Locale>,
     /// Read a password from the first line of standard input, instead of sending an invitation
@@ -38,7 +38,7 @@ struct Created {
 
 pub async fn run(
     accounts: &Accounts,
-    arguments: Arguments,
+    arguments: CreateArguments,
     json: bool,
 ) -> Result<(), CommandError> {
     let password = match arguments.password_stdin {
@@ -60,18 +60,21 @@ pub async fn run(
         CreateError::Failure(failure) => failed(&failure),
     })?;
     let created = accounts.find_named(&IdOrEmail::Id(id)).await?;
-    let gone = || CommandError::Failed(format!("the account {id} was made, and is gone again"));
+    let gone = || CommandError::Failed(format!("the account {id} was created, then deleted"));
     let account = created.ok_or_else(gone)?.into();
     answer(json, &Created { account, letter }, |created| {
         let (id, email) = (created.account.id, created.account.email.to_unicode());
         match created.letter {
-            Some(_) => format!("{email} has the account {id}; a letter invites its owner."),
-            None => format!("{email} has the account {id}, with the password that you gave."),
+            Some(_) => format!("The account {id} is created; a letter invites {email}."),
+            None => format!("The account {id} is created for {email}, with the given password."),
         }
     })
 }
 
-fn read_password(accounts: &Accounts, wanted: &Arguments) -> Result<NewPassword, CommandError> {
+fn read_password(
+    accounts: &Accounts,
+    wanted: &CreateArguments,
+) -> Result<NewPassword, CommandError> {
     let typed = input::first_line("the password")?;
     let owner = PersonalData { email: Some(&wanted.email), name: wanted.name.as_ref() };
     accounts.policy.judge(&typed, owner).map_err(|error| failed(&error))

@@ -21,41 +21,41 @@ use super::output::answer;
 pub struct AccountArguments {
     #[command(subcommand)]
     command: AccountCommand,
-    /// Print one JSON document and nothing else
+    /// Print the result as one JSON document
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum AccountCommand {
-    /// List accounts in the order of their making
+    /// List accounts in the order of their creation
     List {
         #[command(flatten)]
         page: ListOptions,
-        /// Go on behind the account with this id
+        /// Continue after the account with this id
         #[arg(long, value_name = "ID")]
         after: Option<AccountId>,
     },
-    /// Show an account: its profile, where it is signed in, and what happened lately
+    /// Show an account: its profile, its sign-ins and its latest events
     Show(Whom),
-    /// Refuse all sign-ins to an account; its tokens are dead at once
+    /// Disable an account: refuse its sign-ins, and invalidate its tokens at once
     Disable(Whom),
-    /// Let the owner sign in again; tokens from before stay dead
+    /// Enable an account again; earlier tokens stay invalid
     Enable(Whom),
-    /// Delete an account and all that names its owner, who is told
+    /// Delete an account with its owner's personal data; a letter tells the owner
     Delete {
         #[command(flatten)]
         whom: Whom,
-        /// Do it; without this, only say what would be deleted
+        /// Confirm; without this option, the command only reports what it would delete
         #[arg(long)]
         yes: bool,
     },
-    /// Sign an account out everywhere
+    /// End all sign-ins of an account
     EndSessions(Whom),
-    /// Send the owner a link to choose a new password; until it is used nothing changes
+    /// Send the owner a link to choose a new password; nothing changes until the link is used
     SendReset(Whom),
-    /// Make an account for an address that you vouch for
-    Create(create::Arguments),
+    /// Create an account for an address that needs no confirmation
+    Create(create::CreateArguments),
 }
 
 #[derive(Args)]
@@ -67,7 +67,7 @@ struct Whom {
 
 /// Result of an action on one account.
 #[derive(Serialize)]
-struct Done {
+struct AccountChange {
     account: ShownAccount,
     /// `false` if the account was in that state already.
     changed: bool,
@@ -88,7 +88,7 @@ struct Deleted {
 }
 
 #[derive(Serialize)]
-struct Posted {
+struct ResetLink {
     account: ShownAccount,
     letter: &'static str,
 }
@@ -147,20 +147,20 @@ async fn list(
 async fn disable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let changed = accounts.disable(whom.find(accounts).await?.account.id).await?;
     let account = whom.find(accounts).await?.into();
-    answer(json, &Done { account, changed }, |done| match done.changed {
+    answer(json, &AccountChange { account, changed }, |change| match change.changed {
         true => {
-            format!("{} is disabled, and signed out everywhere.", done.account.email.to_unicode())
+            format!("{} is disabled, and signed out everywhere.", change.account.email.to_unicode())
         }
-        false => format!("{} was disabled already.", done.account.email.to_unicode()),
+        false => format!("{} was disabled already.", change.account.email.to_unicode()),
     })
 }
 
 async fn enable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let changed = accounts.enable(whom.find(accounts).await?.account.id).await?;
     let account = whom.find(accounts).await?.into();
-    answer(json, &Done { account, changed }, |done| match done.changed {
-        true => format!("{} is enabled: its owner can sign in.", done.account.email.to_unicode()),
-        false => format!("{} was enabled already.", done.account.email.to_unicode()),
+    answer(json, &AccountChange { account, changed }, |change| match change.changed {
+        true => format!("{} is enabled: its owner can sign in.", change.account.email.to_unicode()),
+        false => format!("{} was enabled already.", change.account.email.to_unicode()),
     })
 }
 
@@ -174,9 +174,9 @@ async fn delete(
     if !yes {
         let places = accounts.active_sign_ins_of(record.account.id).await?;
         return Err(CommandError::Failed(format!(
-            "nothing was deleted. It would be, from {}, the account of {}, with the id {}, made on \
-             {}, which is signed in {} times; whatever names its owner would go at once, and cannot \
-             be had back. --yes does it",
+            "nothing was deleted. With --yes, this command deletes from {} the account of {}, \
+             with the id {}, created on {}, with {} sign-ins and all personal data of its owner; \
+             a deletion cannot be undone",
             accounts.store.engine(),
             record.account.email.to_unicode(),
             record.account.id,
@@ -187,10 +187,10 @@ async fn delete(
     if !accounts.delete_by_operator(record.account.id).await? {
         return Err(whom.not_found(accounts));
     }
-    answer(json, &Deleted { account: record.into(), deleted: true }, |done| {
+    answer(json, &Deleted { account: record.into(), deleted: true }, |deleted| {
         format!(
             "The account of {} is deleted; a letter tells its owner.",
-            done.account.email.to_unicode()
+            deleted.account.email.to_unicode()
         )
     })
 }
@@ -203,12 +203,8 @@ async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<()
         return Err(whom.not_found(accounts));
     }
     let ended = places.count;
-    answer(json, &SignedOut { account: record.into(), ended }, |done| {
-        let SignedOut { account, ended } = done;
-        format!(
-            "{} is signed out everywhere; it was signed in {ended} times.",
-            account.email.to_unicode()
-        )
+    answer(json, &SignedOut { account: record.into(), ended }, |SignedOut { account, ended }| {
+        format!("{} is signed out everywhere; {ended} sign-ins ended.", account.email.to_unicode())
     })
 }
 
@@ -217,14 +213,14 @@ async fn send_reset(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), 
     if !accounts.send_reset(&record).await? {
         let email = whom.find(accounts).await?.account.email.to_unicode();
         return Err(CommandError::Failed(format!(
-            "{email} is disabled, and no link would work: enable it first"
+            "{email} is disabled, so its links do not work: enable it first"
         )));
     }
     let letter = LetterRequest::OperatorReset.kind();
-    answer(json, &Posted { account: record.into(), letter }, |done| {
+    answer(json, &ResetLink { account: record.into(), letter }, |sent| {
         format!(
             "A letter with a link to choose a new password goes to {}.",
-            done.account.email.to_unicode()
+            sent.account.email.to_unicode()
         )
     })
 }

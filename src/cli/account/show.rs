@@ -74,14 +74,14 @@ fn in_words(shown: &ShownDetails) -> String {
         .join("\n"),
     ];
     parts.push(if sessions.is_empty() && page_sessions.is_empty() {
-        "Signed in nowhere.".to_owned()
+        "No sign-ins.".to_owned()
     } else {
         signed_in(sessions, page_sessions)
     });
     let shown = sessions.len() + page_sessions.len();
     let more = count.saturating_sub(i64::try_from(shown).unwrap_or(i64::MAX));
     if more > 0 {
-        parts.push(format!("And {more} earlier sign-ins."));
+        parts.push(format!("{more} earlier sign-ins are not listed."));
     }
     parts.push(happened(events));
     parts.join("\n\n")
@@ -112,7 +112,7 @@ fn signed_in(sessions: &[SessionSummary], page_sessions: &[ShownPageSession]) ->
 
 fn happened(events: &[Event]) -> String {
     if events.is_empty() {
-        return "Nothing is noted of it.".to_owned();
+        return "No events.".to_owned();
     }
     let row = |event: &Event| {
         [

@@ -11,35 +11,36 @@ use crate::cli::output::{answer, show_once};
 use crate::cli::table::printable;
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub struct AddArguments {
     /// The id, by which the client names itself
     id: ClientId,
-    /// It cannot keep a secret, and gets none
+    /// A public client, which cannot keep a secret and gets none
     #[arg(long)]
     public: bool,
-    /// Grants with spaces between them: password, refresh_token. None ("") for a resource server,
+    /// Grants, separated by spaces: password, refresh_token. Empty ("") for a resource server,
     /// which signs no users in
     #[arg(long, value_name = "GRANTS", default_value = "password refresh_token")]
     grants: Vec<String>,
-    /// All scopes that its tokens may have, with spaces between them
+    /// All scopes that its tokens may have, separated by spaces
     #[arg(long, value_name = "SCOPES", required_unless_present = "introspects")]
     scopes: Vec<String>,
-    /// Whose tokens it may introspect
+    /// The tokens that the client may introspect: its own, or all
     #[arg(long, value_name = "WHOSE", default_value = "own")]
     introspects: Introspects,
-    /// An origin of pages whose scripts may call, such as https://app.example.org; as often as needed
+    /// Origin of pages whose scripts may call (CORS), such as https://app.example.org; may be
+    /// repeated
     #[arg(long, value_name = "ORIGIN")]
     allowed_origin: Vec<String>,
-    /// How long its access tokens live, if not as the settings say
+    /// Lifetime of its access tokens, instead of the lifetime in the settings
     #[arg(long, value_name = "TIME")]
     access_ttl: Option<Lifetime>,
-    /// How long its sessions live that are not refreshed
+    /// Lifetime of its sessions without a refresh
     #[arg(long, value_name = "TIME")]
     refresh_idle_ttl: Option<Lifetime>,
-    /// How long its sessions live in all
+    /// Lifetime of its sessions in total
     #[arg(long, value_name = "TIME")]
     session_ttl: Option<Lifetime>,
-    /// The digest of a secret that it has already, instead of a new one
+    /// The digest of an existing secret of the client, instead of a new secret
     #[arg(long, value_name = "HEX")]
     secret_sha256: Option<String>,
 }
@@ -55,7 +56,7 @@ fn split_words(lists: &[String]) -> Vec<String> {
     lists.iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect()
 }
 
-pub async fn run(oauth: &OAuth, wanted: Arguments, json: bool) -> Result<(), CommandError> {
+pub async fn run(oauth: &OAuth, wanted: AddArguments, json: bool) -> Result<(), CommandError> {
     let needs_secret = !wanted.public && wanted.secret_sha256.is_none();
     let secret = needs_secret.then(|| new_client_secret(oauth.entropy).to_string());
     let digest =

@@ -24,38 +24,38 @@ use shown::ShownClient;
 pub struct ClientArguments {
     #[command(subcommand)]
     command: ClientCommand,
-    /// Print one JSON document and nothing else
+    /// Print the result as one JSON document
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum ClientCommand {
-    /// Make a client secret with 256 random bits, and print it with the digest for the settings
+    /// Generate a client secret of 256 random bits, and print it with its digest for the settings
     Secret,
-    /// Register a client; the secret of a confidential one is made and shown once
-    Add(add::Arguments),
-    /// List clients, those in the settings and those in the database
+    /// Register a client; a confidential client gets a new secret, which is shown once
+    Add(add::AddArguments),
+    /// List the clients in the settings and in the database
     List,
-    /// Show a client, and how many sessions it has
+    /// Show a client and the number of its sessions
     Show(Which),
-    /// Give a client another secret, which is shown once; the old one works for a while
+    /// Replace a client's secret; the new secret is shown once, the old secret works for a while
     RotateSecret {
         #[command(flatten)]
         which: Which,
-        /// For how long the old secret works; 0s ends it at once
+        /// Time for which the old secret still works; 0s ends it at once
         #[arg(long, value_name = "TIME", default_value = "24h")]
         keep_old: Lifetime,
     },
-    /// Give a client no more tokens; its present tokens are dead at once, and for good
+    /// Disable a client: refuse it new tokens, and invalidate its present tokens for good
     Disable(Which),
-    /// Let a client have tokens again; those from before stay dead
+    /// Enable a client again; earlier tokens stay invalid
     Enable(Which),
     /// Remove a client and end its sessions
     Remove {
         #[command(flatten)]
         which: Which,
-        /// Do it; without this, only say what would be removed
+        /// Confirm; without this option, the command only reports what it would remove
         #[arg(long)]
         yes: bool,
     },
@@ -83,7 +83,7 @@ struct Rotated {
 }
 
 #[derive(Serialize)]
-struct Done {
+struct ClientChange {
     client: ShownClient,
     /// `false` if the client was in that state already.
     changed: bool,
@@ -99,7 +99,7 @@ struct Removed {
 }
 
 /// The line before a secret that is printed.
-const SHOWN_ONCE: &str = "# for the client; it is not kept anywhere and not shown again";
+const SHOWN_ONCE: &str = "# the client's secret; it is not stored and not shown again";
 
 pub fn run(figment: Figment, arguments: ClientArguments) -> Result<(), CommandError> {
     let ClientArguments { command, json } = arguments;
@@ -163,10 +163,10 @@ fn shown_in_vain(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandErr
     let id = printable(id.as_str());
     CommandError::Failed(match may_be_done {
         true => format!(
-            "{error}; the database did not say whether the change was made, so the secret may count: \
-             look by `vestibule client show {id}`, and try the secret or rotate it once more"
+            "{error}; the database did not confirm the change, so the secret may be valid: look \
+             with `vestibule client show {id}`, then try the secret or rotate it again"
         ),
-        false => format!("{error}; nothing has changed, and the secret is of no use"),
+        false => format!("{error}; nothing has changed, and the secret is not valid"),
     })
 }
 
@@ -226,10 +226,10 @@ async fn disable(oauth: &OAuth, which: &Which, json: bool) -> Result<(), Command
     let disabled = oauth.disable_client(&which.id).await;
     let changed = disabled.map_err(|error| refused(oauth, &which.id, error))?;
     let OneClient { client, .. } = find(oauth, which).await?;
-    answer(json, &Done { client, changed }, |done| {
-        let id = printable(done.client.id.as_str());
-        match done.changed {
-            true => format!("{id} is disabled, and its tokens are dead."),
+    answer(json, &ClientChange { client, changed }, |change| {
+        let id = printable(change.client.id.as_str());
+        match change.changed {
+            true => format!("{id} is disabled, and its tokens are invalid."),
             false => format!("{id} was disabled already."),
         }
     })
@@ -239,9 +239,9 @@ async fn enable(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandE
     let enabled = oauth.enable_client(&which.id).await;
     let changed = enabled.map_err(|error| refused(oauth, &which.id, error))?;
     let OneClient { client, .. } = find(oauth, which).await?;
-    answer(json, &Done { client, changed }, |done| {
-        let id = printable(done.client.id.as_str());
-        match done.changed {
+    answer(json, &ClientChange { client, changed }, |change| {
+        let id = printable(change.client.id.as_str());
+        match change.changed {
             true => format!("{id} is enabled: people can sign in through it."),
             false => format!("{id} was enabled already."),
         }
@@ -252,8 +252,8 @@ async fn remove(oauth: &OAuth, which: &Which, yes: bool, json: bool) -> Result<(
     if !yes {
         let OneClient { client, sessions } = find(oauth, which).await?;
         return Err(CommandError::Failed(format!(
-            "nothing was removed. It would be, from {}, the client {}, through which people are \
-             signed in {sessions} times; they would be signed out. --yes does it",
+            "nothing was removed. With --yes, this command removes from {} the client {}, and \
+             ends its sessions ({sessions})",
             oauth.store.engine(),
             printable(client.id.as_str()),
         )));
@@ -263,6 +263,6 @@ async fn remove(oauth: &OAuth, which: &Which, yes: bool, json: bool) -> Result<(
     let removed = Removed { client: removed.client.into(), removed: true, ended: removed.ended };
     answer(json, &removed, |removed| {
         let id = printable(removed.client.id.as_str());
-        format!("{id} is removed; people were signed in through it {} times.", removed.ended)
+        format!("{id} is removed; {} sessions ended.", removed.ended)
     })
 }

@@ -99,7 +99,7 @@ impl ShownClient {
     pub fn in_words(&self) -> String {
         let state = match (self.state, self.disabled_at) {
             ("disabled", Some(since)) => format!("disabled since {}", since.rfc3339()),
-            ("shadowed", _) => "of no effect: the settings have one of this id".to_owned(),
+            ("shadowed", _) => "without effect: the settings have a client with this id".to_owned(),
             (state, _) => state.to_owned(),
         };
         let kind = match self.old_secret_until {
@@ -108,7 +108,7 @@ impl ShownClient {
         };
         let introspects = match self.introspects {
             Introspects::Own => "its own tokens",
-            Introspects::All => "everyone's tokens",
+            Introspects::All => "all tokens",
         };
         let ttl =
             |ttl: Option<Lifetime>| ttl.map_or("as in the settings".into(), |t| t.to_string());

@@ -16,8 +16,8 @@ use super::Counted;
 
 /// A URL with a password in it is refused among the arguments, and given in a file.
 #[derive(clap::Args)]
-pub struct Arguments {
-    /// The database to copy; that of the settings if nothing is said
+pub struct CopyArguments {
+    /// The database to copy; by default, the database in the settings
     #[arg(long, value_name = "URL", conflicts_with = "from_file")]
     from: Option<String>,
     /// A file whose first line is the URL of the database to copy, such as /dev/stdin
@@ -41,7 +41,11 @@ struct Copied {
     tables: Vec<Counted>,
 }
 
-pub async fn run(figment: &Figment, arguments: Arguments, json: bool) -> Result<(), CommandError> {
+pub async fn run(
+    figment: &Figment,
+    arguments: CopyArguments,
+    json: bool,
+) -> Result<(), CommandError> {
     let own: String =
         figment.extract_inner("databases.vestibule.url").map_err(|error| failed(&error))?;
     let from = url(arguments.from, arguments.from_file.as_deref())?.unwrap_or_else(|| own.clone());
@@ -67,7 +71,7 @@ pub async fn run(figment: &Figment, arguments: Arguments, json: bool) -> Result<
     answer(json, &copied, |copied| {
         let row = |counted: &Counted| [counted.name.clone(), counted.rows.to_string()];
         let rows: Vec<_> = copied.tables.iter().map(row).collect();
-        format!("All is copied, and was read back.\n\n{}", table(["TABLE", "ROWS"], &rows))
+        format!("All rows are copied and verified.\n\n{}", table(["TABLE", "ROWS"], &rows))
     })
 }
 
@@ -80,10 +84,10 @@ fn url(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, Com
     let mut lines = text.lines().map(str::trim);
     let first = lines.next().unwrap_or_default();
     if first.is_empty() {
-        return Err(wrong("there is no URL in its first line"));
+        return Err(wrong("the first line has no URL"));
     }
     if lines.any(|line| !line.is_empty()) {
-        return Err(wrong("there is more in it than a URL in its first line"));
+        return Err(wrong("the file has more than one line"));
     }
     Ok(Some(first.to_owned()))
 }

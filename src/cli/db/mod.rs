@@ -19,35 +19,35 @@ use super::{CommandError, logging, on_database};
 pub struct DbArguments {
     #[command(subcommand)]
     command: DbCommand,
-    /// Print one JSON document and nothing else
+    /// Print the result as one JSON document
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum DbCommand {
-    /// Copy an SQLite database into one file; the service can go on meanwhile
+    /// Back up an SQLite database into one file, also while the service runs
     Backup {
-        /// Where to; a folder on the same machine
+        /// The file to write, on this machine
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Replace the file if it is there
+        /// Replace the file if it exists
         #[arg(long)]
         force: bool,
     },
-    /// Look whether all that is stored is sound, and count it
+    /// Check the integrity of the database, and count its rows
     Check,
-    /// Copy everything into another database, which has to be empty: all of it, or nothing
-    Copy(copy::Arguments),
-    /// Hold back letters that wait and end links, as is due after a PostgreSQL backup was restored
+    /// Copy all data into another database, which must be empty; a copy that fails is undone
+    Copy(copy::CopyArguments),
+    /// Hold back waiting letters and end links: needed after restoring a PostgreSQL backup
     HoldLetters {
-        /// Do it; without this, do nothing
+        /// Confirm; without this option, the command changes nothing
         #[arg(long)]
         yes: bool,
     },
-    /// End all sessions, as is due after a backup was restored
+    /// End all sessions: needed after restoring a backup
     EndSessions {
-        /// Do it; without this, do nothing
+        /// Confirm; without this option, the command changes nothing
         #[arg(long)]
         yes: bool,
     },
@@ -107,8 +107,8 @@ async fn back_up(
     let work = async |store: &Store| {
         store.back_up(&file, force, Clock::system().now()).await.map_err(|error| failed(&error))?;
         let bytes = std::fs::metadata(&file).map_err(|error| failed(&error))?.len();
-        answer(json, &BackedUp { file, bytes }, |done| {
-            format!("{} is a copy, of {} bytes.", done.file.display(), done.bytes)
+        answer(json, &BackedUp { file, bytes }, |backup| {
+            format!("The backup is complete: {} ({} bytes).", backup.file.display(), backup.bytes)
         })
     };
     on_database::run(open(figment).await?, work).await
@@ -127,24 +127,24 @@ async fn check(figment: &Figment, json: bool) -> Result<(), CommandError> {
     if checked.problems.is_empty() {
         return Ok(());
     }
-    Err(CommandError::Failed(format!("not all is well: {}", checked.problems.join("; "))))
+    Err(CommandError::Failed(format!("the check found problems: {}", checked.problems.join("; "))))
 }
 
 async fn hold_letters(figment: &Figment, yes: bool, json: bool) -> Result<(), CommandError> {
     if !yes {
-        let problem = "no letter is held back. --yes holds back all that wait";
+        let problem = "no letter is held back; --yes holds back all waiting letters";
         return Err(CommandError::Failed(problem.to_owned()));
     }
     let now = Clock::system().now();
     let work = async |store: &Store| {
         let held = store.write(async |tx| tx.hold_letters(now).await).await;
         let held = held.map_err(|error: StoreError| failed(&error))?;
-        answer(json, &Held { held }, |done| {
+        answer(json, &Held { held }, |letters| {
             format!(
-                "{} letters are held back, and links that were sent before are over. \
+                "{} letters are held back, and earlier links no longer work. \
                  `vestibule mail list --held` shows the letters, and \
                  `vestibule mail retry --all-held` sends them.",
-                done.held
+                letters.held
             )
         })
     };
@@ -153,13 +153,13 @@ async fn hold_letters(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
 
 async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), CommandError> {
     if !yes {
-        let problem = "nobody was signed out. --yes signs out everybody, everywhere";
+        let problem = "no session has ended; --yes ends the sessions of all accounts";
         return Err(CommandError::Failed(problem.to_owned()));
     }
     let work = async |store: &Store| {
         let ended = store.end_all_sessions().await?;
-        answer(json, &Ended { ended }, |done| {
-            format!("Everybody is signed out; there were {} sign-ins.", done.ended)
+        answer(json, &Ended { ended }, |sessions| {
+            format!("All sessions have ended: {} sign-ins.", sessions.ended)
         })
     };
     on_database::run(open(figment).await?, work).await

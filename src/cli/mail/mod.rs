@@ -19,7 +19,7 @@ use super::{CommandError, logging, on_database};
 pub struct MailArguments {
     #[command(subcommand)]
     command: MailCommand,
-    /// Print one JSON document and nothing else
+    /// Print the result as one JSON document
     #[arg(long, global = true)]
     json: bool,
 }
@@ -27,41 +27,41 @@ pub struct MailArguments {
 #[derive(Subcommand)]
 enum MailCommand {
     #[command(flatten)]
-    AtTheDesk(OutboxCommand),
-    /// Send a letter at once, as the settings say, and tell how far it got
-    Test(test::Arguments),
+    Outbox(OutboxCommand),
+    /// Send a test letter with these settings, and diagnose a failure
+    Test(test::TestArguments),
 }
 
 /// Actions on the letters in the outbox.
 #[derive(Subcommand)]
 enum OutboxCommand {
-    /// List letters that have not left, in the order of their posting
+    /// List letters in the order of their posting; without options, all that have not left
     List {
         #[command(flatten)]
         states: States,
         #[command(flatten)]
         page: ListOptions,
-        /// Go on behind the letter with this id
+        /// Continue after the letter with this id
         #[arg(long, value_name = "ID")]
         after: Option<LetterId>,
     },
-    /// Show a letter: how often it was tried, when it is tried next, and the mail server's answer
+    /// Show a letter: its attempts, the time of the next attempt and the mail server's last reply
     Show {
         #[arg(value_name = "LETTER")]
         id: LetterId,
     },
-    /// Try a letter at once that waits, was given up or is held back
+    /// Retry at once a letter that waits, was given up or is held back
     Retry {
         #[arg(value_name = "LETTER", required_unless_present_any = ["all_dead", "all_held"])]
         id: Option<LetterId>,
-        /// All that were given up
+        /// All letters that were given up
         #[arg(long, conflicts_with = "id")]
         all_dead: bool,
-        /// All that are held back since a backup was restored
+        /// All letters that are held back since a backup was restored
         #[arg(long, conflicts_with_all = ["id", "all_dead"])]
         all_held: bool,
     },
-    /// Forget a letter that waits, was given up or is held back
+    /// Drop a letter that waits, was given up or is held back
     Drop {
         #[arg(value_name = "LETTER")]
         id: LetterId,
@@ -108,7 +108,7 @@ struct Retried {
 }
 
 #[derive(Serialize)]
-struct Dropped {
+struct DroppedLetter {
     /// The letter before it was dropped.
     letter: ShownLetter,
     dropped: bool,
@@ -120,7 +120,7 @@ pub fn run(figment: Figment, arguments: MailArguments) -> Result<(), CommandErro
     rocket::execute(async move {
         let command = match command {
             MailCommand::Test(arguments) => return test::run(&figment, &arguments, json).await,
-            MailCommand::AtTheDesk(command) => command,
+            MailCommand::Outbox(command) => command,
         };
         let outbox = outbox_admin_for_operator(&figment).await?;
         let work = async |outbox: &OutboxAdmin| match command {
@@ -178,7 +178,7 @@ async fn retry(outbox: &OutboxAdmin, id: LetterId, json: bool) -> Result<(), Com
 }
 
 fn answer_retried(retried: u64, none: &str, json: bool) -> Result<(), CommandError> {
-    answer(json, &Retried { retried }, |done| match done.retried {
+    answer(json, &Retried { retried }, |outcome| match outcome.retried {
         0 => none.to_owned(),
         1 => "One letter is tried at once.".to_owned(),
         more => format!("{more} letters are tried at once."),
@@ -187,7 +187,7 @@ fn answer_retried(retried: u64, none: &str, json: bool) -> Result<(), CommandErr
 
 async fn drop(outbox: &OutboxAdmin, id: LetterId, json: bool) -> Result<(), CommandError> {
     let letter = outbox.drop(id).await?.map_err(|reason| not_done(id, outbox, reason))?;
-    answer(json, &Dropped { letter: letter.into(), dropped: true }, |done| {
-        format!("The letter to {} is forgotten.", done.letter.email.to_unicode())
+    answer(json, &DroppedLetter { letter: letter.into(), dropped: true }, |dropped| {
+        format!("The letter to {} is dropped.", dropped.letter.email.to_unicode())
     })
 }

@@ -59,7 +59,7 @@ impl From<LetterRecord> for ShownLetter {
 
 impl Listed<8> for ShownLetter {
     const HEAD: [&'static str; 8] =
-        ["ID", "ADDRESS", "KIND", "STATE", "POSTED", "TRIES", "NEXT TRY", "LAST WORDS"];
+        ["ID", "ADDRESS", "KIND", "STATE", "POSTED", "TRIES", "NEXT TRY", "LAST ERROR"];
     const MEMBER: &'static str = "letters";
     const NAME: &'static str = "letters";
 
@@ -99,7 +99,7 @@ impl ShownLetter {
             lines.extend(instant.map(|instant| format!("{name}{}", instant.rfc3339())));
         }
         lines.extend(
-            self.last_words.as_ref().map(|said| format!("last words  {}", printable(said))),
+            self.last_words.as_ref().map(|said| format!("last error  {}", printable(said))),
         );
         lines.join("\n")
     }

@@ -13,8 +13,8 @@ use crate::cli::output::answer;
 use crate::cli::table::printable;
 
 #[derive(clap::Args)]
-pub struct Arguments {
-    /// Where the letter goes
+pub struct TestArguments {
+    /// The recipient's address
     #[arg(value_name = "ADDRESS")]
     email: EmailAddress,
     /// The language of the letter, such as de
@@ -42,13 +42,17 @@ struct TestReport {
     advice: Option<String>,
 }
 
-pub async fn run(figment: &Figment, wanted: &Arguments, json: bool) -> Result<(), CommandError> {
+pub async fn run(
+    figment: &Figment,
+    wanted: &TestArguments,
+    json: bool,
+) -> Result<(), CommandError> {
     let test_letter = test_letter_for_operator(figment)?;
     match test_letter.send(&wanted.email, wanted.locale.as_ref()).await {
         Ok(letter) => taken(wanted, letter, json),
         Err(TestLetterError::Send(failure)) => {
             let diagnosis = test_letter.diagnose(&failure).await;
-            let mut problem = format!("no letter has left: {}", printable(&failure.to_string()));
+            let mut problem = format!("no letter was sent: {}", printable(&failure.to_string()));
             if let Some(Diagnosis { seen, setting, advice }) = &diagnosis {
                 let setting = setting.map(|setting| format!("{setting}: ")).unwrap_or_default();
                 problem.push_str(&printable(&format!("; {seen}. {setting}{advice}")));
@@ -62,7 +66,7 @@ pub async fn run(figment: &Figment, wanted: &Arguments, json: bool) -> Result<()
     }
 }
 
-fn taken(wanted: &Arguments, letter: LetterId, json: bool) -> Result<(), CommandError> {
+fn taken(wanted: &TestArguments, letter: LetterId, json: bool) -> Result<(), CommandError> {
     let report = TestReport {
         email: wanted.email.clone(),
         taken: true,
@@ -75,12 +79,12 @@ fn taken(wanted: &Arguments, letter: LetterId, json: bool) -> Result<(), Command
         advice: None,
     };
     answer(json, &report, |report| {
-        format!("A letter to {} has left, with the id {letter}.", report.email.to_unicode())
+        format!("A letter to {} was sent, with the id {letter}.", report.email.to_unicode())
     })
 }
 
 fn not_taken(
-    wanted: &Arguments,
+    wanted: &TestArguments,
     failure: DeliveryFailure,
     diagnosis: Option<Diagnosis>,
 ) -> Result<(), CommandError> {
