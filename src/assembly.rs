@@ -69,10 +69,10 @@ pub fn settings() -> AdHoc {
 
 fn warn_of_the_unusual(settings: &Settings, profile: Profile) {
     if !settings.limits.enabled {
-        tracing::warn!("limits.enabled = false: nothing is limited here");
+        tracing::warn!("limits.enabled = false: rate limits are off");
     }
     if profile == Profile::Production && !settings.public_url.is_secure() {
-        tracing::warn!("public_url is not https: passwords and tokens can be read on the way");
+        tracing::warn!("public_url is not https: passwords and tokens travel unencrypted");
     }
 }
 

@@ -87,7 +87,7 @@ async fn count(collector: &MetricsCollector) {
             counted = counted.and(collector.count_all().await);
         }
         if let Err(error) = counted {
-            tracing::warn!(error = chain(&error), "letters and sessions were not counted");
+            tracing::warn!(error = chain(&error), "the count of letters and sessions failed");
         }
         rounds = (rounds + 1) % ROUNDS_PER_SESSION_COUNT;
         tokio::time::sleep(OUTBOX_COUNT_INTERVAL).await;

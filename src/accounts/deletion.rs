@@ -135,6 +135,6 @@ impl Accounts {
 async fn finish(store: Store, id: AccountId) {
     if let Err(error) = store.finish_deletion(id).await {
         let error = chain(&error);
-        tracing::warn!(error, "what belonged to a deleted account goes later");
+        tracing::warn!(error, "rows of a deleted account are removed later");
     }
 }

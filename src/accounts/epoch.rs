@@ -53,7 +53,7 @@ impl Accounts {
     pub(super) async fn purge_ended_sessions(&self, account: AccountId) {
         if let Err(error) = self.store.purge_ended_sessions_of(account).await {
             let error = chain(&error);
-            tracing::warn!(error, "sessions that have ended are removed later");
+            tracing::warn!(error, "ended sessions are removed later");
         }
     }
 }

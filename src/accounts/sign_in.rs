@@ -117,7 +117,7 @@ impl Accounts {
         let upgraded =
             self.store.write(async |tx| tx.upgrade_password_hash(id, outdated, &hash).await).await;
         if let Err(error) = upgraded {
-            tracing::warn!(error = chain(&error), "a password hash stays as it was");
+            tracing::warn!(error = chain(&error), "a password hash was not upgraded");
         }
     }
 }

@@ -121,7 +121,7 @@ pub enum Verification {
 /// Load of a [`Hasher`], for metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Passwords that wait for a slot.
+    /// Passwords that wait for a hashing slot.
     pub queued: usize,
     /// Slots at work.
     pub running: usize,

@@ -16,11 +16,11 @@ pub struct OutboxAdmin {
 /// Why an action on a letter did nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AdminError {
-    #[error("there is no such letter")]
+    #[error("the letter does not exist")]
     Unknown,
-    #[error("the letter has left already")]
+    #[error("the letter was sent already")]
     HasLeft,
-    #[error("the letter is on its way just now: try again in a minute")]
+    #[error("the letter is on its way: try again in a minute")]
     OnItsWay,
 }
 

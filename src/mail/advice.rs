@@ -95,54 +95,52 @@ impl Refused {
         };
         match self {
             Self::Sender => say(
-                &format!("the server takes no letters from `{sender}`"),
+                &format!("the server refuses the sender `{sender}`"),
                 FROM,
-                "give an address that this server, or the user that signs in, may send from",
+                "use an address that this server, or the user that signs in, may send from",
             ),
             Self::SenderDomain => say(
-                &format!("the server does not find the domain of `{sender}`"),
+                &format!("the server cannot resolve the domain of `{sender}`"),
                 FROM,
-                "give an address of a domain that the DNS knows, with an MX or an address record",
+                "use an address whose domain has an MX or an address record in the DNS",
             ),
             Self::HelloName => say(
-                "the server does not take the name of this machine in EHLO",
+                "the server refuses the name of this machine in EHLO",
                 Some("vestibule.mail.hello_name"),
-                "give the full name of this machine, such as mail.example.org, which the DNS knows",
+                "set the full name of this machine as the DNS knows it, such as mail.example.org",
             ),
             Self::Listed => say(
-                "the address of this machine is on a list of senders that the server refuses",
+                "the address of this machine is on a block list of the server",
                 None,
-                "have the address taken off the list that the server's words name, or send through a \
-                 relay: smtp://user:password@host:587?tls=required",
+                "have the address removed from the block list that the server's reply names, or \
+                 send through a relay: smtp://user:password@host:587?tls=required",
             ),
             Self::ReverseName => say(
-                "the address of this machine has no name in the DNS that leads back to it",
+                "the address of this machine has no matching reverse DNS name",
                 None,
                 "ask the provider of the address for a PTR record, or send through a relay: \
                  smtp://user:password@host:587?tls=required",
             ),
             Self::Clear => say(
-                "the server takes letters over encrypted connections only",
+                "the server accepts letters over encrypted connections only",
                 URL,
-                "say ?tls=required",
+                "set ?tls=required",
             ),
             Self::Relaying => say(
-                "the server does not relay letters of this machine to other domains",
+                "the server does not relay letters of this machine",
                 URL,
                 match has_login {
                     false => {
                         "put the user and the password into the URL, or let the server relay for the \
                          address of this machine"
                     }
-                    true => {
-                        "let the server relay for this user, or take the port for submission, 587"
-                    }
+                    true => "let the server relay for this user, or use the submission port, 587",
                 },
             ),
             Self::SignIn => say(
                 "the server has no sign-in at this port",
                 URL,
-                "leave out the user and the password, or take a port for submission: 587 with \
+                "leave out the user and the password, or use a submission port: 587 with \
                  ?tls=required, or smtps:// with 465",
             ),
         }

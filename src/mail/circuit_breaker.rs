@@ -87,10 +87,10 @@ impl Outage {
             true => tracing::error!(
                 stage,
                 code,
-                "the mail server refuses the user and the password of mail.smtp_url; letters wait, and \
-                 after a correction and a restart they leave"
+                "the mail server refuses the user and the password of mail.smtp_url; letters wait \
+                 until the setting is corrected and the service restarted"
             ),
-            false => tracing::warn!(stage, code, "the mail server is not to be had; letters wait"),
+            false => tracing::warn!(stage, code, "the mail server is unavailable; letters wait"),
         }
     }
 }
@@ -148,7 +148,7 @@ impl CircuitBreaker {
         let before = state.connections.map(|connections| connections.most);
         let most = before.map_or(others, |before| before.min(others)).max(1);
         if before != Some(most) {
-            tracing::info!(most, "the mail server takes no more connections of ours at once");
+            tracing::info!(most, "the mail server limits the number of our connections");
         }
         state.connections = Some(Connections { most, more_at: now + PROBE_INTERVAL });
         now + ANOTHER_CONNECTION
@@ -170,7 +170,7 @@ impl CircuitBreaker {
     /// Ends the outage: the server answered, with a refusal or not.
     pub(super) fn server_is_there(&self) {
         if self.state().outage.take().is_some() {
-            tracing::info!("the mail server is back");
+            tracing::info!("the mail server is available again");
         }
     }
 
@@ -227,7 +227,9 @@ impl CircuitBreaker {
         let (refusals, is_news) = state.note(letter, Some(refusal), now);
         let is_about_us = !refusal.is_bad_address();
         if is_news && is_about_us {
-            tracing::warn!("the mail server refuses several recipients alike; their letters wait");
+            tracing::warn!(
+                "the mail server refuses several recipients with the same reply; their letters wait"
+            );
         }
         let waits = match shared {
             None => letter.kind == LetterRequest::FAREWELL,
@@ -559,7 +561,10 @@ mod tests {
             last_error: Some(words.to_owned()),
         };
         let breaker = CircuitBreaker::default();
-        breaker.remember(&[dead(1, "554 quota"), dead(2, "it took too long")], NOW);
+        breaker.remember(
+            &[dead(1, "554 quota"), dead(2, "the mail server did not answer in time")],
+            NOW,
+        );
         assert!(breaker.wrongly_dead().is_empty());
         assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
         assert_eq!(breaker.wrongly_dead(), [id(1)]);

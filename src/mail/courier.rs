@@ -75,7 +75,7 @@ enum DeliveryError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Render(#[from] RenderError),
-    #[error("the outbox holds facts that this version does not know: {0}")]
+    #[error("the letter request is unknown to this version: {0}")]
     Facts(#[from] serde_json::Error),
 }
 
@@ -86,7 +86,7 @@ impl Courier {
         let mut stop = pin!(stop);
         let mut in_flight = InFlight::default();
         if let Err(error) = self.remember_refusals().await {
-            tracing::warn!(error = chain(&error), "the outbox cannot be read");
+            tracing::warn!(error = chain(&error), "the outbox could not be read");
         }
         loop {
             let most = self.breaker.most_connections(self.clock.now(), MAX_DELIVERIES);
@@ -102,7 +102,7 @@ impl Courier {
                         });
                     }
                 }
-                Err(error) => tracing::warn!(error = chain(&error), "the outbox cannot be read"),
+                Err(error) => tracing::warn!(error = chain(&error), "the outbox could not be read"),
             }
             tokio::select! {
                 biased;
@@ -193,11 +193,12 @@ impl Courier {
             tracing::warn!(letter = %letter.id, error = chain(error), "a letter waits");
             return false;
         }
-        tracing::error!(letter = %letter.id, error = chain(&error), "a letter failed");
+        tracing::error!(letter = %letter.id, error = chain(&error), "a letter cannot be composed");
         // a broken template or a row of a later version: the letter's own fault, so the failure
         // counts as a try
         if let Err(error) = self.fail(letter, &error.to_string()).await {
-            tracing::warn!(letter = %letter.id, error = chain(&error), "and it cannot be noted");
+            let error = chain(&error);
+            tracing::warn!(letter = %letter.id, error, "the attempt was not recorded");
         }
         false
     }
@@ -236,7 +237,7 @@ impl Courier {
         // a courier that was held up since the claim, for example on a machine that slept, would
         // still be sending when another courier takes the lease
         if letter.leased_until < self.clock.now() + self.timeout {
-            tracing::warn!(letter = %letter.id, "a letter waits: its courier was held up");
+            tracing::warn!(letter = %letter.id, "a letter waits: its lease is about to expire");
             return Ok(false);
         }
         let outcome = self.transport.send(&sent, rendered, patience).await;
@@ -291,7 +292,7 @@ impl Courier {
         }
         marked?;
         self.metrics.tried("sent");
-        tracing::info!(letter = %letter.id, kind = content.name(), "a letter has left");
+        tracing::info!(letter = %letter.id, kind = content.name(), "a letter was sent");
         let others = self.breaker.taken(letter.id, now);
         if !others.waiting.is_empty() || !others.dead.is_empty() {
             self.store
@@ -325,11 +326,11 @@ impl Courier {
             }
             FailureClass::Transient => {
                 self.breaker.refused_temporarily(letter, failure.refusal(), now);
-                tracing::info!(letter = %letter.id, stage, code, "a letter was refused for now");
+                tracing::info!(letter = %letter.id, stage, code, "the server deferred a letter");
                 self.fail(letter, words).await
             }
             FailureClass::Permanent => {
-                tracing::warn!(letter = %letter.id, stage, code, "a letter was refused for good");
+                tracing::warn!(letter = %letter.id, stage, code, "the server rejected a letter");
                 let verdict = failure
                     .refusal()
                     .map(|refusal| self.breaker.refused_permanently(letter, refusal, now));

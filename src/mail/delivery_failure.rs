@@ -46,8 +46,8 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Lookup => "the mail server's name was not found",
             Self::Connection => "the mail server cannot be reached",
-            Self::Greeting => "the mail server takes nothing from us",
-            Self::Encryption => "the way to the mail server cannot be encrypted",
+            Self::Greeting => "the mail server refuses this client",
+            Self::Encryption => "the connection to the mail server cannot be encrypted",
             Self::Authentication => "the mail server refuses the user or the password",
             Self::Sender => "the mail server refuses the sender",
             Self::Recipient => "the mail server refuses the recipient",
@@ -300,7 +300,7 @@ mod tests {
         assert_ne!(read("554 5.7.1 no"), read("554 no"));
         assert_ne!(read("550 no"), read("554 no"));
         assert_eq!(read("550 5.7.1.2 no"), read("550 no"));
-        for words in ["", "5", "5ü0 no", "it took too long", "999 no"] {
+        for words in ["", "5", "5ü0 no", "the mail server did not answer in time", "999 no"] {
             assert_eq!(read(words), None, "{words}");
         }
         for (words, is_bad_address) in [

@@ -145,8 +145,8 @@ fn diagnosis(
     let behind_starttls = capabilities.clear.as_ref().is_some_and(|ehlo| ehlo.starttls);
     let is_encrypted = matches!(encryption, Encryption::StartTls | Encryption::Implicit)
         || (*encryption == Encryption::Opportunistic && behind_starttls);
-    let elsewhere = "say ?tls=required, with the port for submission, which is most often 587, \
-                     or smtps:// with 465";
+    let elsewhere = "set ?tls=required, with the submission port, usually 587, or smtps:// \
+                     with 465";
     if let Some(refused) = Refused::of(failure, is_encrypted) {
         return Some(refused.diagnosis(sender, login.is_some()));
     }
@@ -154,13 +154,13 @@ fn diagnosis(
         (Stage::Lookup, _) => say(
             format!("the name `{host}` has no address"),
             URL,
-            "correct the host, or mend the name service of this machine".to_owned(),
+            "correct the host, or repair the name resolution of this machine".to_owned(),
         ),
         (Stage::Connection, _) if connection_error == Some(ConnectionError::Refused) => say(
             format!("nothing listens at port {port} of `{host}`"),
             URL,
-            "start the mail server, or correct host and port: most often 465 for smtps://, 587 for smtp:// \
-             with ?tls=required, and 25 without a user and a password"
+            "start the mail server, or correct host and port: usually 465 for smtps://, 587 for \
+             smtp:// with ?tls=required, and 25 without a user and a password"
                 .to_owned(),
         ),
         (Stage::Connection, _) if connection_error == Some(ConnectionError::TimedOut) && *port == 25 => say(
@@ -171,25 +171,25 @@ fn diagnosis(
         (Stage::Connection, _) if connection_error == Some(ConnectionError::TimedOut) => say(
             format!("port {port} of `{host}` does not answer"),
             URL,
-            "correct host and port, or let this machine through the firewall on the way".to_owned(),
+            "correct host and port, or allow this machine through the firewall".to_owned(),
         ),
         (Stage::Connection, _) => say(
             format!("port {port} of `{host}` cannot be reached"),
             URL,
-            "correct host and port, or mend the network of this machine".to_owned(),
+            "correct host and port, or repair the network of this machine".to_owned(),
         ),
         (Stage::Greeting, _) if capabilities.is_implicit && *encryption != Encryption::Implicit => say(
             format!("the server speaks TLS from the first byte at port {port}, and smtp:// waits for a greeting"),
             URL,
-            format!("say smtps:// instead of smtp://, with the port {port} and without ?tls"),
+            format!("use smtps:// instead of smtp://, with the port {port} and without ?tls"),
         ),
         (Stage::Encryption | Stage::Greeting, _)
             if *encryption == Encryption::Implicit && capabilities.clear.is_some() =>
         {
             let advice = match behind_starttls {
-                true => format!("say smtp:// with the port {port} and ?tls=required instead of smtps://"),
-                false => "the server offers no encryption at this port: correct the port, which for \
-                          smtps:// is most often 465"
+                true => format!("use smtp:// with the port {port} and ?tls=required instead of smtps://"),
+                false => "the server offers no encryption at this port: correct the port, usually 465 for \
+                          smtps://"
                     .to_owned(),
             };
             say(
@@ -204,90 +204,94 @@ fn diagnosis(
         (Stage::Encryption, None) if capabilities.clear.as_ref().is_some_and(|ehlo| !ehlo.starttls) => say(
             format!("the server offers no STARTTLS at port {port}"),
             URL,
-            "correct the port (587, or smtps:// with 465), or say ?tls=none if the way to the server is safe"
+            "correct the port (587, or smtps:// with 465), or set ?tls=none if the network to the \
+             server is safe"
                 .to_owned(),
         ),
         (Stage::Encryption, Some(_)) => say(
             "the server offers STARTTLS, and refuses it".to_owned(),
             None,
-            "mend the encryption of the server: it has no good certificate or key, perhaps".to_owned(),
+            "repair the encryption of the server: perhaps its certificate or key is not \
+             valid".to_owned(),
         ),
         (Stage::Encryption, None) => say(
-            "the server and the service do not agree on how to encrypt".to_owned(),
+            "the server and the service have no TLS version or cipher in common".to_owned(),
             None,
-            "read above what failed; the server has to speak TLS 1.2 or 1.3".to_owned(),
+            "read the error above; the server must support TLS 1.2 or 1.3".to_owned(),
         ),
         (Stage::Authentication, None) => sign_in(is_encrypted, capabilities),
         (Stage::Authentication, Some(530 | 538)) if !is_encrypted => say(
-            "the server takes no password over a connection that is not encrypted".to_owned(),
+            "the server accepts passwords over encrypted connections only".to_owned(),
             URL,
-            "say ?tls=required".to_owned(),
+            "set ?tls=required".to_owned(),
         ),
         (Stage::Authentication, Some(500..)) => say(
             "the server does not accept the user and the password".to_owned(),
             URL,
             "correct them; in the URL, special characters are written as %40 for @, %3A for :, %2F for /. \
-             Some providers want a password made for applications"
+             Some providers require an app password"
                 .to_owned(),
         ),
         (Stage::Authentication, Some(_)) => say(
-            "the server cannot look at the user and the password at present".to_owned(),
+            "the server cannot check the user and the password at present".to_owned(),
             None,
-            "nothing, if it passes: the service tries again by itself, and this command does not".to_owned(),
+            "wait: the service retries by itself, this command does not".to_owned(),
         ),
         (Stage::Sender, Some(code @ (530 | 538 | 554)))
             if !is_encrypted
                 && behind_starttls
                 && (code == 538 || code == 530 && login.is_some() || is_about_tls(&failure.words)) =>
             say(
-            "the server takes letters over encrypted connections only".to_owned(),
+            "the server accepts letters over encrypted connections only".to_owned(),
             URL,
-            "say ?tls=required".to_owned(),
+            "set ?tls=required".to_owned(),
         ),
         (Stage::Sender | Stage::Recipient, Some(530)) if login.is_none() => say(
-            "the server takes letters from users that have signed in only".to_owned(),
+            "the server accepts letters of signed-in users only".to_owned(),
             URL,
             "put the user and the password into the URL: smtp://user:password@host".to_owned(),
         ),
         (Stage::Sender, Some(500..)) => say(
-            format!("the server takes no letters from `{sender}`"),
+            format!("the server refuses the sender `{sender}`"),
             FROM,
-            "give an address that this server, or the user that signs in, may send from".to_owned(),
+            "use an address that this server, or the user that signs in, may send from".to_owned(),
         ),
         (Stage::Recipient, Some(500..)) => say(
             "the server refuses this recipient".to_owned(),
             None,
-            "try another address: if that is taken, the first one is at fault; if none is, ask who runs the \
+            "try another address; if the server refuses every address, ask the operator of the \
              server"
                 .to_owned(),
         ),
         (Stage::Content, Some(500..)) => say(
-            format!("the server refuses the letter itself, which is from `{sender}`"),
+            format!("the server refuses the content of the letter from `{sender}`"),
             FROM,
-            "read the server's words above; if they are about SPF, DKIM or DMARC, give a sender whose domain \
-             permits this server"
+            "read the server's reply above; if it is about SPF, DKIM or DMARC, use a sender whose \
+             domain permits this server"
                 .to_owned(),
         ),
         (Stage::Recipient | Stage::Content, Some(400..=499)) => say(
-            "the server puts the letter off".to_owned(),
+            "the server refuses the letter temporarily".to_owned(),
             None,
-            "nothing, if it greylists: the service tries again by itself, and this command does not"
+            "wait, if the server greylists: the service retries by itself, this command does not"
                 .to_owned(),
         ),
         (Stage::Greeting, None) if capabilities.clear.is_none() && failure.is_hang_up() => say(
-            format!("port {port} of `{host}` is closed at once, without a greeting"),
+            format!("the server closes the connection to port {port} of `{host}` without a greeting"),
             None,
-            "ask who runs the server whether this machine may connect, and how often at a time".to_owned(),
+            "ask the operator of the server whether this machine may connect, and how often at \
+             once".to_owned(),
         ),
         (Stage::Greeting, None) if capabilities.clear.is_none() => say(
-            format!("what listens at port {port} of `{host}` does not greet as a mail server does"),
+            format!("port {port} of `{host}` does not greet as a mail server does"),
             URL,
-            "correct host and port, or look whether the mail server is well".to_owned(),
+            "correct host and port, or check the mail server".to_owned(),
         ),
         (Stage::Greeting | Stage::Sender, Some(_)) => say(
-            "the server takes nothing from this machine at present".to_owned(),
+            "the server refuses this machine at present".to_owned(),
             None,
-            "read the server's words above, and ask who runs it whether this machine may send".to_owned(),
+            "read the server's reply above, and ask the operator of the server whether this \
+             machine may send".to_owned(),
         ),
         _ => None,
     }
@@ -311,15 +315,16 @@ fn certificate(
         CertificateFault::Expired => say(
             "the server's certificate has expired, or is not valid yet",
             None,
-            "renew it on the server; if it is new, look at the clock of this machine".to_owned(),
+            "renew the certificate on the server; if it is new, check the clock of this \
+             machine".to_owned(),
         ),
         CertificateFault::WrongName => say(
             "the server's certificate is for another name",
             URL,
-            format!("give the name that the certificate has instead of `{host}`"),
+            format!("use the name in the certificate instead of `{host}`"),
         ),
         CertificateFault::Authority => say(
-            "the server shows the certificate of an authority as its own",
+            "the server uses a CA certificate as its own",
             None,
             "give the server a certificate of its own (basicConstraints CA:FALSE), and name its issuer in \
              vestibule.mail.ca_file"
@@ -328,19 +333,19 @@ fn certificate(
         CertificateFault::UnknownIssuer if capabilities.is_self_signed => say(
             "the server's certificate is self-signed",
             CA_FILE,
-            "name a file with this certificate as PEM".to_owned(),
+            "name a PEM file with this certificate".to_owned(),
         ),
         CertificateFault::UnknownIssuer => say(
-            "the server's certificate is signed by an authority that is not known here",
+            "the server's certificate is signed by an unknown authority",
             CA_FILE,
-            "name a file with the certificate of this authority as PEM, and let the server send those in \
-             between"
+            "name a PEM file with the certificate of this authority, and let the server send the \
+             intermediate certificates"
                 .to_owned(),
         ),
         CertificateFault::Other => say(
-            "the server's certificate is not good",
+            "the server's certificate is not valid",
             None,
-            "read what is wrong with it above, and mend it on the server".to_owned(),
+            "read the error above, and replace the certificate on the server".to_owned(),
         ),
     }
 }
@@ -357,8 +362,8 @@ fn sign_in(is_encrypted: bool, capabilities: &Capabilities) -> Option<Diagnosis>
         if is_encrypted { capabilities.encrypted.as_ref() } else { capabilities.clear.as_ref() };
     if !is_encrypted && capabilities.encrypted.as_ref().is_some_and(knows) {
         return say(
-            "the server lets users sign in behind STARTTLS only".to_owned(),
-            "say ?tls=required",
+            "the server accepts sign-ins after STARTTLS only".to_owned(),
+            "set ?tls=required",
         );
     }
     match here {
@@ -366,20 +371,19 @@ fn sign_in(is_encrypted: bool, capabilities: &Capabilities) -> Option<Diagnosis>
         Some(ehlo) if knows(ehlo) => Some(Diagnosis {
             seen: "the server did not answer when the user signed in".to_owned(),
             setting: None,
-            advice:
-                "look into the log of the server: what it asks about passwords is away, perhaps"
-                    .to_owned(),
+            advice: "read the log of the server: perhaps its password service is unavailable"
+                .to_owned(),
         }),
         Some(ehlo) if ehlo.mechanisms.is_empty() => say(
             "the server has no sign-in at this port".to_owned(),
-            "leave out the user and the password, or take the port for submission, 587 or 465",
+            "leave out the user and the password, or use a submission port, 587 or 465",
         ),
         Some(ehlo) => say(
             format!(
-                "the server offers {} to sign in by, and the service knows PLAIN and LOGIN",
+                "the server offers the mechanisms {}, and the service supports PLAIN and LOGIN",
                 ehlo.mechanisms.join(", ")
             ),
-            "take a server or a port that offers one of those",
+            "use a server or a port that offers PLAIN or LOGIN",
         ),
     }
 }

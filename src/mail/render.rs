@@ -66,7 +66,7 @@ pub enum RenderError {
     Template(#[from] TemplateError),
     #[error("the letter cannot be addressed: {0}")]
     Address(#[from] lettre::address::AddressError),
-    #[error("the letter cannot be put together: {0}")]
+    #[error("the letter's message cannot be built: {0}")]
     Message(#[from] lettre::error::Error),
 }
 
@@ -75,7 +75,7 @@ pub enum RenderError {
 pub enum SenderError {
     #[error(transparent)]
     Address(#[from] EmailError),
-    #[error("its name has more than one line")]
+    #[error("the sender's name has more than one line")]
     Name,
     #[error(transparent)]
     Refused(#[from] lettre::address::AddressError),

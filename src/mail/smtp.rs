@@ -109,7 +109,8 @@ impl Smtp {
 }
 
 fn too_long(stage: Stage) -> DeliveryFailure {
-    DeliveryFailure::new(stage, "it took too long").of(Some(ConnectionError::TimedOut))
+    DeliveryFailure::new(stage, "the mail server did not answer in time")
+        .of(Some(ConnectionError::TimedOut))
 }
 
 fn tls(server: &SmtpServer, settings: &MailSettings) -> Result<TlsParameters, TransportError> {

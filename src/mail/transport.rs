@@ -34,7 +34,7 @@ pub enum Transport {
 pub enum TransportError {
     #[error(transparent)]
     SmtpUrl(#[from] SmtpUrlError),
-    #[error("it cannot be read: {0}")]
+    #[error("the file cannot be read: {0}")]
     CaFile(#[source] io::Error),
     #[error("expected certificates as PEM: -----BEGIN CERTIFICATE-----")]
     NoCertificate,
@@ -86,7 +86,7 @@ impl Transport {
                     .map_err(|error| DeliveryFailure::new(Stage::File, &error.to_string()))
             }
             Self::Log => {
-                tracing::info!(letter = %letter.id, kind = letter.name, "a letter was sent to the log");
+                tracing::info!(letter = %letter.id, kind = letter.name, "a letter was logged");
                 Ok(())
             }
             Self::Memory(mailbox) => {

@@ -62,32 +62,32 @@ group! {
     RequestMetrics {
         answered: IntCounterVec = counters(
             "vestibule_requests_total",
-            "Requests answered, by route as it stands in the code, method and status.",
+            "Requests answered, by route pattern, method and status.",
             &["route", "method", "status"],
         ),
         took: HistogramVec = histograms(
             "vestibule_request_seconds",
-            "From a request's head to its answer's head.",
+            "Time from the head of a request to the head of its response.",
             &REQUEST_SECONDS,
             &["route"],
         ),
         crowded: IntCounter = expect_valid(IntCounter::new(
             "vestibule_requests_crowded_out_total",
-            "Requests refused because admission.in_flight were being answered.",
+            "Requests refused because admission.in_flight requests were in flight.",
         )),
         not_forwarded: IntCounterVec = counters(
             "vestibule_forwarded_faults_total",
-            "Requests of trusted proxies that count as the proxy's own, since X-Forwarded-For gave no \
-             address: unknown, obfuscated, malformed, missing, other-header.",
+            "Requests of trusted proxies without a client address in X-Forwarded-For, counted for \
+             the proxy itself, by fault.",
             &["kind"],
         ),
         delayed: IntCounter = expect_valid(IntCounter::new(
             "vestibule_refusals_delayed_total",
-            "Refusals that waited before they were answered, since there were many.",
+            "Refusals delayed before the response because refusals were frequent.",
         )),
         closed: IntCounter = expect_valid(IntCounter::new(
             "vestibule_refusals_closed_total",
-            "Refusals answered with Connection: close, since too many were waiting.",
+            "Refusals answered with Connection: close because too many refusals were delayed.",
         )),
     }
 }
@@ -133,22 +133,22 @@ group! {
     HashingMetrics {
         admitted: IntCounterVec = counters(
             "vestibule_hashes_admitted_total",
-            "Passwords that were queued for hashing, by purpose.",
+            "Passwords queued for hashing, by purpose.",
             &["purpose"],
         ),
         refused: IntCounterVec = counters(
             "vestibule_hashes_refused_total",
-            "Passwords that were not hashed: refused on arrival, or late in the queue.",
+            "Passwords not hashed, by purpose: refused on arrival, or dropped in the queue.",
             &["purpose", "where"],
         ),
         waited: HistogramVec = histograms(
             "vestibule_hash_wait_seconds",
-            "How long a password waited for a slot.",
+            "Time that a password waited for a hashing slot.",
             &HASH_SECONDS,
             &["purpose"],
         ),
         took: Histogram = expect_valid(Histogram::with_opts(
-            HistogramOpts::new("vestibule_hash_seconds", "How long a hash took in its slot.")
+            HistogramOpts::new("vestibule_hash_seconds", "Time of a hash in its slot.")
                 .buckets(HASH_SECONDS.to_vec()),
         )),
     }
@@ -186,7 +186,8 @@ group! {
     LimitMetrics {
         refused: IntCounterVec = counters(
             "vestibule_limited_total",
-            "Requests that a limit refused, by its setting; waiting: too many that wait for a try.",
+            "Requests refused by a rate limit, by its setting; waiting: too many attempts in the \
+             queue.",
             &["limit"],
         ),
     }
@@ -204,7 +205,7 @@ group! {
     ConnectionMetrics {
         timed_out: IntCounter = expect_valid(IntCounter::new(
             "vestibule_pool_timeouts_total",
-            "Requests that waited for a database connection in vain.",
+            "Requests that timed out while waiting for a database connection.",
         )),
     }
 }
@@ -221,8 +222,8 @@ group! {
     LetterMetrics {
         tried: IntCounterVec = counters(
             "vestibule_letters_total",
-            "Letters that were tried: sent, retried (refused for now), dead (given up), \
-             postponed (the mail server is away).",
+            "Delivery attempts, by outcome: sent, retried (temporarily refused), dead (given up), \
+             postponed (mail server unavailable).",
             &["outcome"],
         ),
     }
@@ -240,13 +241,12 @@ group! {
     DomainMetrics {
         events: IntCounterVec = counters(
             "vestibule_events_total",
-            "What happened, by kind, as it is noted for the owners of accounts. What a failing \
-             database undoes is counted all the same.",
+            "Security events by kind, including events whose transaction failed afterwards.",
             &["kind"],
         ),
         sign_ins: IntCounterVec = counters(
             "vestibule_sign_ins_total",
-            "Attempts to sign in with a password, by outcome.",
+            "Sign-in attempts with a password, by outcome.",
             &["outcome"],
         ),
         refreshes: IntCounterVec = counters(
@@ -287,17 +287,17 @@ group! {
     DatabaseGauges {
         letters: IntGaugeVec = gauges(
             "vestibule_outbox_letters",
-            "Letters in the outbox when last counted: waiting, or dead.",
+            "Letters in the outbox at the last count, by state: waiting, dead.",
             &["state"],
         ),
         oldest: IntGauge = gauge(
             "vestibule_outbox_oldest_seconds",
-            "Age of the oldest letter that was due when last counted; 0 if none was.",
+            "Time since the oldest due letter became due, at the last count; 0 without due \
+             letters.",
         ),
         sessions: IntGauge = gauge(
             "vestibule_sessions",
-            "Sessions in the database when last counted; those that ended in the last minutes may \
-             be among them.",
+            "Sessions in the database at the last count; may include recently ended sessions.",
         ),
     }
 }
@@ -321,18 +321,18 @@ group! {
     ScrapeGauges {
         queued: IntGauge = gauge(
             "vestibule_hash_queue_length",
-            "Passwords that wait for a slot.",
+            "Passwords that wait for a hashing slot.",
         ),
-        running: IntGauge = gauge("vestibule_hash_slots_busy", "Slots at work."),
-        slots: IntGauge = gauge("vestibule_hash_slots", "Slots in all."),
+        running: IntGauge = gauge("vestibule_hash_slots_busy", "Busy hashing slots."),
+        slots: IntGauge = gauge("vestibule_hash_slots", "All hashing slots."),
         connections: IntGaugeVec = gauges(
             "vestibule_pool_connections",
-            "Database connections, by pool: busy, idle, and as many as may be.",
+            "Database connections, by pool and state: busy, idle, max (the limit).",
             &["pool", "state"],
         ),
         mail_down: IntGauge = gauge(
             "vestibule_mail_breaker_open",
-            "1 while the mail server is not to be had and letters wait.",
+            "1 while the mail server is unavailable and letters wait.",
         ),
         resident: IntGauge = gauge(
             "process_resident_memory_bytes",

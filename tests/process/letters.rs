@@ -109,8 +109,8 @@ fn sees_to_letters(server: &SmtpServer, program: &Program) {
         let sent = ask(program, &["mail", "list", "--sent"]);
         (sent["letters"].as_array().map(Vec::len) == Some(2)).then_some(())
     });
-    assert!(refused(program, &["mail", "drop", &ada]).contains("has left already"));
-    assert!(refused(program, &["mail", "retry", &ada]).contains("has left already"));
+    assert!(refused(program, &["mail", "drop", &ada]).contains("was sent already"));
+    assert!(refused(program, &["mail", "retry", &ada]).contains("was sent already"));
 
     // a letter on its way is left alone
     server.plays(|step| match step {

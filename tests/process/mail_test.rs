@@ -61,7 +61,7 @@ fn f13_tls_from_the_first_byte_and_starttls_are_told_apart() {
     names(&found, "encryption", Some(URL), "greets in the clear", "no encryption at this port");
     for tls in ["required", "opportunistic", "none"] {
         let found = verdict(&smtp(&implicit, tls));
-        names(&found, "greeting", Some(URL), "TLS from the first byte", "say smtps://");
+        names(&found, "greeting", Some(URL), "TLS from the first byte", "use smtps://");
     }
     let found = verdict(&smtp(&plain, "required"));
     names(&found, "encryption", Some(URL), "offers no STARTTLS", "?tls=none");
@@ -84,9 +84,9 @@ fn f13_certificates_that_are_not_good_are_told_apart() {
     let ca_file = Some("vestibule.mail.ca_file");
     for (authority, shown, setting, seen, advice) in [
         (&authority, Certificate::SelfSigned, ca_file, "is self-signed", "with this certificate"),
-        (&stranger, Certificate::Good, ca_file, "an authority that is not known", "as PEM"),
-        (&authority, Certificate::Expired, None, "has expired", "renew it"),
-        (&authority, Certificate::Authority, None, "of an authority as its own", "CA:FALSE"),
+        (&stranger, Certificate::Good, ca_file, "an unknown authority", "PEM file"),
+        (&authority, Certificate::Expired, None, "has expired", "renew the certificate"),
+        (&authority, Certificate::Authority, None, "a CA certificate as its own", "CA:FALSE"),
     ] {
         let server = SmtpServer::showing(authority, shown);
         names(&ask(&server, "localhost"), "encryption", setting, seen, advice);
@@ -109,9 +109,9 @@ fn f13_what_keeps_a_user_from_signing_in_is_named() {
     let stage = "authentication";
 
     server.offers("", "PLAIN LOGIN");
-    names(&verdict(&clear), stage, Some(URL), "behind STARTTLS only", "say ?tls=required");
+    names(&verdict(&clear), stage, Some(URL), "after STARTTLS only", "set ?tls=required");
     server.offers("", "CRAM-MD5 XOAUTH2");
-    names(&verdict(&encrypted), stage, Some(URL), "CRAM-MD5, XOAUTH2", "one of those");
+    names(&verdict(&encrypted), stage, Some(URL), "CRAM-MD5, XOAUTH2", "PLAIN or LOGIN");
     server.offers("", "");
     names(&verdict(&encrypted), stage, Some(URL), "no sign-in at this port", "leave out");
     server.offers("PLAIN", "PLAIN");
@@ -134,7 +134,7 @@ fn f13_what_keeps_a_user_from_signing_in_is_named() {
         Step::Auth { .. } => Act::Say("538 5.7.11 encrypt first"),
         _ => Act::Behave,
     });
-    names(&verdict(&clear), stage, Some(URL), "not encrypted", "say ?tls=required");
+    names(&verdict(&clear), stage, Some(URL), "encrypted connections only", "set ?tls=required");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
         server.plays(move |step| if step.name() == at { Act::Say(words) } else { Act::Behave });
     };
     refuse("MAIL", "530 5.7.0 authentication required");
-    names(&verdict(&near), "sender", Some(URL), "have signed in only", "user:password@host");
+    names(&verdict(&near), "sender", Some(URL), "signed-in users only", "user:password@host");
     refuse("MAIL", "553 5.7.1 not yours");
     let from = Some("vestibule.mail.from");
     names(&verdict(&near), "sender", from, "no-reply@", "may send from");
@@ -160,7 +160,7 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
             "553 5.7.1 <a@b>: Sender address rejected: not owned by user u",
             "recipient",
             from,
-            "no letters from",
+            "refuses the sender",
             "may send from",
         ),
         (
@@ -177,8 +177,8 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
             "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
             "recipient",
             None,
-            "is on a list",
-            "off the list",
+            "is on a block list",
+            "from the block list",
         ),
         (
             "RCPT",
@@ -202,17 +202,17 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
         names(&verdict(&login), stage, setting, seen, advice);
     }
     server.plays(|step| if step.name() == "connected" { Act::HangUp } else { Act::Behave });
-    names(&verdict(&near), "greeting", None, "closed at once", "may connect");
+    names(&verdict(&near), "greeting", None, "without a greeting", "may connect");
     refuse("RCPT", "550 5.7.1 looks like spam");
     names(&verdict(&login), "recipient", None, "refuses this recipient", "another address");
     refuse("RCPT", "550 5.1.1 no such user");
     names(&verdict(&near), "recipient", None, "refuses this recipient", "another address");
     refuse("DATA", "550 5.7.26 unauthenticated sender");
-    names(&verdict(&near), "content", from, "the letter itself, which is from `no-reply@", "SPF");
+    names(&verdict(&near), "content", from, "the content of the letter from `no-reply@", "SPF");
     refuse("RCPT", "450 4.2.0 greylisted");
-    names(&verdict(&near), "recipient", None, "puts the letter off", "by itself");
+    names(&verdict(&near), "recipient", None, "refuses the letter temporarily", "by itself");
     refuse("connected", "554 5.7.1 go away");
-    names(&verdict(&near), "greeting", None, "nothing from this machine", "may send");
+    names(&verdict(&near), "greeting", None, "refuses this machine", "may send");
 
     let authority = Authority::create();
     let starttls = SmtpServer::start_tls(&authority, "localhost");
@@ -226,12 +226,12 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
         Step::Sender(_) => Act::Say("554 5.7.1 not yours"),
         _ => Act::Behave,
     });
-    names(&verdict(&clear), "sender", from, "no letters from `no-reply@", "may send from");
+    names(&verdict(&clear), "sender", from, "refuses the sender `no-reply@", "may send from");
     starttls.plays(|step| match step {
         Step::Sender(_) => Act::Say("530 5.7.0 authentication required"),
         _ => Act::Behave,
     });
-    names(&verdict(&clear), "sender", Some(URL), "have signed in only", "user:password@host");
+    names(&verdict(&clear), "sender", Some(URL), "signed-in users only", "user:password@host");
 }
 
 #[test]

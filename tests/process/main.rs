@@ -168,7 +168,7 @@ fn a_release_profile_shows_no_letters_and_logs_no_links() {
     assert_eq!(program.get("/dev/mail", &[]).status, 404);
     activate(&program, ADA);
     let output = program.stop();
-    assert!(output.contains("a letter has left"), "{output}");
+    assert!(output.contains("a letter was sent"), "{output}");
     assert!(!output.contains(token_of(&link)), "{output}");
 }
 

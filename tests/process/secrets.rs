@@ -205,7 +205,7 @@ fn r55_secrets_in_settings_stay_there() {
     let program = Program::start(&settings);
     sign_up(&program, ADA);
     wait_until("the mail server is missed", || {
-        program.output().contains("the mail server is not to be had").then_some(())
+        program.output().contains("the mail server is unavailable").then_some(())
     });
     let (code, shown) = program.run(&["config"]);
     assert_eq!(code, Some(0));
