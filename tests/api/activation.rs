@@ -18,15 +18,15 @@ use crate::support_pages::{
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Signs Ada up and returns the token of her activation link.
-async fn waiting(app: &TestApp) -> String {
+async fn activation_token(app: &TestApp) -> String {
     assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
     app.link_token(ADA).await
 }
 
 /// Makes a contested sign-up and returns the token of its link.
-async fn contested(app: &TestApp) -> String {
+async fn contested_token(app: &TestApp) -> String {
     assert_eq!(app.sign_up(ADA, OTHER).await, Status::Accepted);
-    waiting(app).await
+    activation_token(app).await
 }
 
 async fn press(app: &TestApp, token: &str) -> Answer {
@@ -59,7 +59,7 @@ fn forms(page: &Answer) -> Vec<(String, String)> {
 #[rocket::async_test]
 async fn r43_opening_a_link_twenty_times_changes_nothing() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     let before = dump(&app).await;
     assert!(!before.is_empty());
     let path = format!("/activate?token={token}");
@@ -74,13 +74,13 @@ async fn r43_opening_a_link_twenty_times_changes_nothing() {
     app.deliver().await;
     assert_eq!(dump(&app).await, before);
     assert!(!signs_in(&app, ADA, PASSWORD).await);
-    assert_eq!(press(&app, &token).await.status, Status::Ok, "its button still works");
+    assert_eq!(press(&app, &token).await.status, Status::Ok, "the button still works");
 }
 
 #[rocket::async_test]
-async fn r43_the_button_makes_the_account_and_signs_nobody_in() {
+async fn r43_confirm_button_creates_account_without_sign_in() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     let page = open(&app, &token).await;
     assert!(page.body.contains(ADA));
     let (action, hidden) = forms(&page).remove(0);
@@ -100,7 +100,7 @@ async fn r43_the_button_makes_the_account_and_signs_nobody_in() {
 #[rocket::async_test]
 async fn r43_activating_by_json_is_idempotent() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     for _ in 0..3 {
         let answer = use_link(&app, &token).await;
         assert_eq!(answer.status, Status::Ok);
@@ -118,7 +118,7 @@ async fn r43_two_activations_at_once_make_one_account() {
     let app = support::app().await;
     for contest in [false, true] {
         let app = if contest { &support::app().await } else { &app };
-        let token = if contest { contested(app).await } else { waiting(app).await };
+        let token = if contest { contested_token(app).await } else { activation_token(app).await };
         let body = json!({ "token": token, "password": "chosen by the owner" });
         let tries = (0..8).map(|_| post(app, "/v1/activations", &body));
         for answer in rocket::futures::future::join_all(tries).await {
@@ -129,14 +129,14 @@ async fn r43_two_activations_at_once_make_one_account() {
 }
 
 #[rocket::async_test]
-async fn r43_an_expired_link_says_so_and_offers_a_new_one() {
+async fn r43_expired_activation_link_offers_a_new_one() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     app.advance(DAY - Duration::from_secs(1));
     open(&app, &token).await.page(200, "Confirm your email address");
     app.advance(Duration::from_secs(1));
     let page = open(&app, &token).await.page(410, "expired");
-    assert!(!page.body.contains(ADA), "a link that is no longer one tells no address");
+    assert!(!page.body.contains(ADA), "an expired link shows no address");
     press(&app, &token).await.page(410, "expired");
     use_link(&app, &token).await.problem(410, "link-expired");
     disavow(&app, &token).await.problem(410, "link-expired");
@@ -159,9 +159,9 @@ async fn r43_an_expired_link_says_so_and_offers_a_new_one() {
 }
 
 #[rocket::async_test]
-async fn r43_the_new_link_form_says_nothing_about_a_link_that_nobody_has() {
+async fn r43_new_link_form_answers_unknown_and_known_tokens_alike() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     for token in ["", "x", &tampered(&token), &"A".repeat(43)] {
         let sent = submit(&app, "/activate/new-link", &[("token", token)]).await;
         sent.page(202, "Look in your mailbox");
@@ -173,9 +173,9 @@ async fn r43_the_new_link_form_says_nothing_about_a_link_that_nobody_has() {
 }
 
 #[rocket::async_test]
-async fn r43_an_unknown_or_damaged_link_says_no_more_than_needed() {
+async fn r43_unknown_and_damaged_activation_links_get_the_same_404() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     let mut pages = Vec::new();
     for bad in [
         "",
@@ -199,7 +199,7 @@ async fn r43_an_unknown_or_damaged_link_says_no_more_than_needed() {
             disavow(&app, &decoded).await.problem(404, "link-unknown");
         }
     }
-    assert!(pages.windows(2).all(|pair| pair[0] == pair[1]), "all of them look alike");
+    assert!(pages.windows(2).all(|pair| pair[0] == pair[1]), "all bad links get the same page");
     get(&app, "/activate").await.page(404, "This link does not work");
     use_link(&app, "a\0").await.problem(422, "invalid-fields");
     post(&app, "/v1/activations", &json!({})).await.problem(422, "invalid-fields");
@@ -208,9 +208,9 @@ async fn r43_an_unknown_or_damaged_link_says_no_more_than_needed() {
 }
 
 #[rocket::async_test]
-async fn r43_a_contested_sign_up_asks_for_a_password_and_shows_why_it_was_refused() {
+async fn r43_contested_sign_up_asks_for_a_password_and_explains_refusals() {
     let app = support::app().await;
-    let token = contested(&app).await;
+    let token = contested_token(&app).await;
     let page = open(&app, &token).await.page(200, "Confirm your email address");
     assert!(page.body.contains("type=\"password\"") && page.body.contains("minlength=\"15\""));
     assert!(page.body.contains("autocomplete=\"new-password\""));
@@ -244,9 +244,9 @@ async fn r43_a_contested_sign_up_asks_for_a_password_and_shows_why_it_was_refuse
 }
 
 #[rocket::async_test]
-async fn a_password_counts_only_where_the_sign_up_is_contested() {
+async fn password_in_activation_counts_only_for_contested_sign_up() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     let body = json!({ "token": token, "password": "short" });
     assert_eq!(post(&app, "/v1/activations", &body).await.status, Status::Ok);
     assert!(signs_in(&app, ADA, PASSWORD).await);
@@ -254,11 +254,11 @@ async fn a_password_counts_only_where_the_sign_up_is_contested() {
 }
 
 #[rocket::async_test]
-async fn r43_disavowing_drops_the_sign_up_for_every_link_of_it() {
+async fn r43_disavowal_drops_the_sign_up_for_all_its_links() {
     for by_page in [true, false] {
         let app = support::app().await;
-        let token = waiting(&app).await;
-        let other = waiting(&app).await;
+        let token = activation_token(&app).await;
+        let other = activation_token(&app).await;
         if by_page {
             let page = open(&app, &token).await;
             let (action, hidden) = forms(&page).remove(1);
@@ -279,9 +279,9 @@ async fn r43_disavowing_drops_the_sign_up_for_every_link_of_it() {
         assert_eq!((rows(&app, "sign_ups").await, rows(&app, "accounts").await), (0, 0));
         let body = json!({ "email": ADA });
         assert_eq!(post(&app, "/v1/activation-mails", &body).await.status, Status::Accepted);
-        assert_eq!(app.letters_to(ADA).await.len(), 2, "nothing waits any more");
+        assert_eq!(app.letters_to(ADA).await.len(), 2, "no sign-up waits any more");
         assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
-        assert_eq!(app.activate(ADA).await, Status::Ok, "a later sign-up is another matter");
+        assert_eq!(app.activate(ADA).await, Status::Ok, "a later sign-up is independent");
         open(&app, &token).await.page(404, "The sign-up is dropped");
     }
 }
@@ -289,7 +289,7 @@ async fn r43_disavowing_drops_the_sign_up_for_every_link_of_it() {
 #[rocket::async_test]
 async fn r43_an_account_cannot_be_disavowed() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     assert_eq!(use_link(&app, &token).await.status, Status::Ok);
     disavow(&app, &token).await.problem(409, "already-active");
     let page = submit(&app, "/activate/disavowal", &[("token", &token)]).await;
@@ -298,9 +298,9 @@ async fn r43_an_account_cannot_be_disavowed() {
 }
 
 #[rocket::async_test]
-async fn a_link_to_an_address_that_became_an_account_otherwise_says_so() {
+async fn activation_link_of_address_with_account_is_refused_as_taken() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     // makes an account as the command line or an import would
     let email = ADA.parse().unwrap();
     app.store()
@@ -328,9 +328,9 @@ async fn a_link_to_an_address_that_became_an_account_otherwise_says_so() {
 }
 
 #[rocket::async_test]
-async fn a_sign_up_that_nobody_confirms_is_forgotten_after_thirty_days() {
+async fn unconfirmed_sign_up_is_purged_after_thirty_days() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     app.advance(DAY * 30 - Duration::from_secs(1));
     app.purge().await;
     assert_eq!(rows(&app, "sign_ups").await, 1);
@@ -340,7 +340,7 @@ async fn a_sign_up_that_nobody_confirms_is_forgotten_after_thirty_days() {
     open(&app, &token).await.page(410, "expired");
     let sent = submit(&app, "/activate/new-link", &[("token", &token)]).await;
     sent.page(202, "Look in your mailbox");
-    assert_eq!(app.letters_to(ADA).await.len(), 1, "there is nothing to confirm any more");
+    assert_eq!(app.letters_to(ADA).await.len(), 1, "no sign-up waits any more");
 }
 
 /// S18: a sign-up ends 30 days after it was made, and its links end with it. New letters do not
@@ -348,10 +348,10 @@ async fn a_sign_up_that_nobody_confirms_is_forgotten_after_thirty_days() {
 #[rocket::async_test]
 async fn s18_fresh_links_do_not_prolong_a_sign_up() {
     let app = support::app().await;
-    waiting(&app).await;
+    activation_token(&app).await;
     let minute = Duration::from_secs(60);
     app.advance(DAY * 15);
-    assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted, "the same again");
+    assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted, "the same sign-up again");
     app.advance(DAY * 15 - minute);
     post(&app, "/v1/activation-mails", &json!({ "email": ADA })).await;
     let letter = app.last_letter_to(ADA).await;
@@ -373,7 +373,7 @@ async fn s18_fresh_links_do_not_prolong_a_sign_up() {
         assert_eq!(post(&app, path, &json!({ "email": ADA })).await.status, Status::Accepted);
     }
     submit(&app, "/activate/new-link", &[("token", &token)]).await.page(202, "Look in your");
-    assert_eq!(app.letters_to(ADA).await.len(), sent, "there is nothing to confirm any more");
+    assert_eq!(app.letters_to(ADA).await.len(), sent, "no sign-up waits any more");
     app.purge().await;
     assert_eq!(rows(&app, "sign_ups").await, 0);
     assert_eq!(rows(&app, "accounts").await, 0);
@@ -382,7 +382,7 @@ async fn s18_fresh_links_do_not_prolong_a_sign_up() {
 /// S18: when less than a link's lifetime is left, a second sign-up replaces the first one. The new
 /// sign-up lives thirty days and is contested: neither sign-up's password counts.
 #[rocket::async_test]
-async fn s18_a_sign_up_shortly_before_the_end_replaces_the_waiting_one_contested() {
+async fn s18_sign_up_replaces_nearly_expired_one_and_is_contested() {
     for (left, is_replaced) in [(DAY, false), (DAY - Duration::from_secs(1), true)] {
         let app = support::app().await;
         let body = json!({ "email": ADA, "password": PASSWORD, "name": "Mallory", "locale": "de" });
@@ -397,7 +397,11 @@ async fn s18_a_sign_up_shortly_before_the_end_replaces_the_waiting_one_contested
         app.advance(left - Duration::from_secs(1));
         app.purge().await;
         if !is_replaced {
-            assert_eq!(use_link(&app, &old).await.status, Status::Ok, "it is as it was");
+            assert_eq!(
+                use_link(&app, &old).await.status,
+                Status::Ok,
+                "the waiting sign-up is unchanged"
+            );
             continue;
         }
         for token in [&old, &token] {
@@ -407,7 +411,7 @@ async fn s18_a_sign_up_shortly_before_the_end_replaces_the_waiting_one_contested
         open(&app, &old).await.page(410, "expired");
         app.advance(DAY * 29);
         app.purge().await;
-        assert_eq!(rows(&app, "sign_ups").await, 1, "it has thirty days of its own");
+        assert_eq!(rows(&app, "sign_ups").await, 1, "the new sign-up lives thirty days");
         post(&app, "/v1/activation-mails", &json!({ "email": ADA })).await;
         let body = json!({ "token": app.link_token(ADA).await, "password": OTHER });
         assert_eq!(post(&app, "/v1/activations", &body).await.status, Status::Ok);
@@ -418,7 +422,7 @@ async fn s18_a_sign_up_shortly_before_the_end_replaces_the_waiting_one_contested
 
 /// S18: an expired sign-up has no effect, whether or not the cleanup has purged it.
 #[rocket::async_test]
-async fn s18_a_sign_up_after_the_end_of_another_is_a_first_one() {
+async fn s18_sign_up_after_expired_one_is_not_contested() {
     for is_purged in [true, false] {
         let app = support::app().await;
         assert_eq!(app.sign_up(ADA, OTHER).await, Status::Accepted);
@@ -427,11 +431,11 @@ async fn s18_a_sign_up_after_the_end_of_another_is_a_first_one() {
         if is_purged {
             app.purge().await;
         }
-        let token = waiting(&app).await;
+        let token = activation_token(&app).await;
         assert_eq!(use_link(&app, &token).await.status, Status::Ok);
         assert!(signs_in(&app, ADA, PASSWORD).await && !signs_in(&app, ADA, OTHER).await);
         let kinds = texts(&app, "SELECT kind FROM events WHERE kind = 'sign-up'").await;
-        assert_eq!(kinds.len(), 1, "what happened to the other went with it");
+        assert_eq!(kinds.len(), 1, "the event of the expired sign-up is deleted");
     }
 }
 
@@ -439,9 +443,9 @@ async fn s18_a_sign_up_after_the_end_of_another_is_a_first_one() {
 #[rocket::async_test]
 async fn s14_a_used_link_does_not_show_the_present_address() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     let page = press(&app, &token).await.page(200, "is confirmed");
-    assert!(page.body.contains(ADA), "its own address, as it makes the account");
+    assert!(page.body.contains(ADA), "the page shows the link's own address");
     let before = [press(&app, &token).await, open(&app, &token).await];
     let ada = app.sign_in(ADA).await;
     let body = json!({ "email": NEW, "password": PASSWORD });
@@ -464,9 +468,9 @@ async fn s14_a_used_link_does_not_show_the_present_address() {
 }
 
 #[rocket::async_test]
-async fn links_are_remembered_for_thirty_days_after_they_expired() {
+async fn links_are_recognized_for_thirty_days_after_expiry() {
     let app = support::app().await;
-    let used = waiting(&app).await;
+    let used = activation_token(&app).await;
     assert_eq!(use_link(&app, &used).await.status, Status::Ok);
     assert_eq!(app.sign_up("bob@example.org", PASSWORD).await, Status::Accepted);
     let expired = app.link_token("bob@example.org").await;
@@ -502,7 +506,7 @@ async fn the_lifetime_of_links_is_a_setting_and_starts_when_the_letter_leaves() 
 #[rocket::async_test]
 async fn r44_a_link_carries_43_characters_of_base64url_and_serves_one_purpose() {
     let app = support::app().await;
-    let token = waiting(&app).await;
+    let token = activation_token(&app).await;
     assert_eq!(token.len(), 43);
     assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
     let refresh =
@@ -515,7 +519,7 @@ async fn r44_a_link_carries_43_characters_of_base64url_and_serves_one_purpose() 
 }
 
 #[rocket::async_test]
-async fn r44_r48_r55_no_secret_stands_in_the_database() {
+async fn r44_r48_r55_database_contains_no_secret() {
     let app = support::app().await;
     let password = "Zaphod's secret passphrase";
     assert_eq!(app.sign_up(ADA, password).await, Status::Accepted);
@@ -540,7 +544,7 @@ async fn r44_r48_r55_no_secret_stands_in_the_database() {
 
     let bytes = stored(&app).await;
     let holds = |needle: &str| bytes.windows(needle.len()).any(|part| part == needle.as_bytes());
-    assert!(holds(ADA) && holds("$argon2id$"), "this looks into the right bytes");
+    assert!(holds(ADA) && holds("$argon2id$"), "these are the bytes of the database");
     let mut secrets = vec![live.clone(), waiting, password.to_owned(), PASSWORD.to_owned()];
     for token in [&first["access_token"], &first["refresh_token"], &second["access_token"]] {
         // with the prefix and without it
@@ -548,22 +552,22 @@ async fn r44_r48_r55_no_secret_stands_in_the_database() {
     }
     secrets.push(text(&second["refresh_token"]));
     for secret in &secrets {
-        assert!(!holds(secret), "{secret} stands in the database");
+        assert!(!holds(secret), "{secret} is in the database");
     }
     for line in letter.text.lines().filter(|line| line.len() > 20) {
-        assert!(!holds(line), "a rendered letter stands in the database: {line}");
+        assert!(!holds(line), "a rendered letter is in the database: {line}");
     }
     use base64::Engine as _;
     let raw = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&live).unwrap();
-    assert!(!bytes.windows(32).any(|part| part == raw), "nor in raw bytes");
+    assert!(!bytes.windows(32).any(|part| part == raw), "the token's bytes are in the database");
     let digest = vestibule::model::Digest::of(&raw);
     let in_hex = hex::encode(digest.as_bytes());
     let is_there = bytes.windows(32).any(|part| part == digest.as_bytes()) || holds(&in_hex);
-    assert!(is_there, "its digest does");
+    assert!(is_there, "the token's digest is not in the database");
 }
 
 #[rocket::async_test]
-async fn r45_links_come_from_the_public_url_whatever_the_headers_say() {
+async fn r45_links_use_the_public_url_despite_forged_headers() {
     for (url, base) in [
         ("https://accounts.example.org", ""),
         ("https://accounts.example.org/", ""),

@@ -32,13 +32,13 @@ const LONG: Duration = Duration::from_secs(20);
 struct Operation {
     /// The operation id in the OpenAPI document.
     id: &'static str,
-    what: &'static str,
+    case: &'static str,
     /// The status of a successful answer.
     success: u16,
 }
 
-const fn operation(id: &'static str, what: &'static str, success: u16) -> Operation {
-    Operation { id, what, success }
+const fn operation(id: &'static str, case: &'static str, success: u16) -> Operation {
+    Operation { id, case, success }
 }
 
 /// Every operation that hashes a password: each operation of the OpenAPI document that takes one,
@@ -64,7 +64,7 @@ const OPERATIONS: [Operation; 17] = [
 ];
 
 /// A request that can be sent several times.
-struct Sent {
+struct RequestTemplate {
     method: Method,
     path: &'static str,
     kind: ContentType,
@@ -72,7 +72,7 @@ struct Sent {
     header: Option<Header<'static>>,
 }
 
-impl Sent {
+impl RequestTemplate {
     fn json(path: &'static str, body: &Value) -> Self {
         let (method, kind) = (Method::Post, ContentType::JSON);
         Self { method, path, kind, body: body.to_string(), header: None }
@@ -88,7 +88,7 @@ impl Sent {
     }
 
     /// Builds the request; an empty `address` sends none.
-    fn by<'a>(&self, app: &'a TestApp, address: &str) -> LocalRequest<'a> {
+    fn build<'a>(&self, app: &'a TestApp, address: &str) -> LocalRequest<'a> {
         let mut request = app.client.req(self.method, self.path).header(self.kind.clone());
         if let Some(header) = &self.header {
             request.add_header(header.clone());
@@ -104,12 +104,12 @@ async fn page_request(
     email: &str,
     path: &'static str,
     fields: &[(&str, &str)],
-) -> Sent {
+) -> RequestTemplate {
     let browser = Browser::signed_in(app, email, PASSWORD).await;
     let token = browser.form_token().await;
     let fields = [&[("form_token", token.as_str())], fields].concat();
     let cookie = browser.cookie_header().expect("a cookie");
-    Sent::form(path, &fields).with(cookie)
+    RequestTemplate::form(path, &fields).with(cookie)
 }
 
 /// Makes a contested sign-up at `email` and returns the token of its link.
@@ -127,7 +127,7 @@ async fn reset_link(app: &TestApp, email: &str) -> String {
 }
 
 /// A request of the operation that will succeed, with an account or a sign-up of its own.
-async fn request(app: &TestApp, operation: Operation, email: &str) -> Sent {
+async fn request(app: &TestApp, operation: Operation, email: &str) -> RequestTemplate {
     let token = async || app.sign_in(email).await.header();
     let needs_account = [
         "token",
@@ -140,39 +140,39 @@ async fn request(app: &TestApp, operation: Operation, email: &str) -> Sent {
         "pressDeletion",
         "pressResetPassword",
     ];
-    if needs_account.contains(&operation.id) && operation.what != "of no account"
-        || operation.what == "forgotten"
+    if needs_account.contains(&operation.id) && operation.case != "of no account"
+        || operation.case == "forgotten"
     {
         app.account(email).await;
     }
     let sign_in = [("email", email), ("password", PASSWORD)];
     let current = ("current_password", PASSWORD);
     let new = "a new and long passphrase";
-    match (operation.id, operation.what) {
+    match (operation.id, operation.case) {
         ("token", _) => {
             let mut fields = sign_in_fields();
             fields.retain(|(name, _)| *name != "username");
-            Sent::form("/oauth/token", &[&fields[..], &[("username", email)]].concat())
+            RequestTemplate::form("/oauth/token", &[&fields[..], &[("username", email)]].concat())
         }
-        ("pressSignIn", _) => Sent::form("/account/sign-in", &sign_in),
-        ("signUp", what) => {
-            if what == "waiting" {
+        ("pressSignIn", _) => RequestTemplate::form("/account/sign-in", &sign_in),
+        ("signUp", case) => {
+            if case == "waiting" {
                 assert_eq!(app.sign_up(email, PASSWORD).await, Status::Accepted);
             }
             let body = json!({ "email": email, "password": PASSWORD });
-            Sent::json("/v1/accounts", &body)
+            RequestTemplate::json("/v1/accounts", &body)
         }
-        ("pressSignUp", _) => Sent::form("/account/sign-up", &sign_in),
+        ("pressSignUp", _) => RequestTemplate::form("/account/sign-up", &sign_in),
         ("activate", _) => {
             let body = json!({ "token": contested(app, email).await, "password": new });
-            Sent::json("/v1/activations", &body)
+            RequestTemplate::json("/v1/activations", &body)
         }
         ("pressActivate", _) => {
             let token = contested(app, email).await;
-            Sent::form("/activate", &[("token", &token), ("password", new)])
+            RequestTemplate::form("/activate", &[("token", &token), ("password", new)])
         }
-        ("resetPassword", what) => {
-            let token = if what == "invited" {
+        ("resetPassword", case) => {
+            let token = if case == "invited" {
                 let email = EmailAddress::parse(email).unwrap();
                 let wanted = AccountToCreate { email, name: None, locale: None, password: None };
                 accounts(app).create(&wanted).await.unwrap();
@@ -181,23 +181,23 @@ async fn request(app: &TestApp, operation: Operation, email: &str) -> Sent {
                 reset_link(app, email).await
             };
             let body = json!({ "token": token, "password": new });
-            Sent::json("/v1/password-resets/confirmations", &body)
+            RequestTemplate::json("/v1/password-resets/confirmations", &body)
         }
         ("pressResetPassword", _) => {
             let token = reset_link(app, email).await;
-            Sent::form("/reset-password", &[("token", &token), ("password", new)])
+            RequestTemplate::form("/reset-password", &[("token", &token), ("password", new)])
         }
         ("changePassword", _) => {
             let body = json!({ "current_password": PASSWORD, "new_password": new });
-            let sent = Sent::json("/v1/me/password", &body).with(token().await);
-            Sent { method: Method::Put, ..sent }
+            let sent = RequestTemplate::json("/v1/me/password", &body).with(token().await);
+            RequestTemplate { method: Method::Put, ..sent }
         }
         ("pressPassword", _) => {
             page_request(app, email, "/account/password", &[current, ("new_password", new)]).await
         }
         ("changeEmail", _) => {
             let body = json!({ "email": format!("new-{email}"), "password": PASSWORD });
-            Sent::json("/v1/me/email", &body).with(token().await)
+            RequestTemplate::json("/v1/me/email", &body).with(token().await)
         }
         ("pressEmail", _) => {
             let moved = format!("new-{email}");
@@ -205,7 +205,7 @@ async fn request(app: &TestApp, operation: Operation, email: &str) -> Sent {
         }
         ("deleteAccount", _) => {
             let body = json!({ "password": PASSWORD });
-            Sent::json("/v1/me/deletion", &body).with(token().await)
+            RequestTemplate::json("/v1/me/deletion", &body).with(token().await)
         }
         ("pressDeletion", _) => page_request(app, email, "/account/deletion", &[current]).await,
         other => panic!("{other:?}"),
@@ -231,18 +231,19 @@ async fn answer_when_served<'a>(
 }
 
 #[rocket::async_test]
-async fn s5_every_operation_that_hashes_takes_the_turns_of_its_network() {
+async fn s5_each_hashing_operation_queues_in_the_share_of_its_network() {
     let app = support::app().await;
     for (n, operation) in OPERATIONS.into_iter().enumerate() {
         let request = request(&app, operation, &format!("person{n}@example.org")).await;
         let full = app.fill_hash_queue(FLOOD);
-        let refused = timeout(LONG, request.by(&app, FLOOD).dispatch()).await;
+        let refused = timeout(LONG, request.build(&app, FLOOD).dispatch()).await;
         let refused =
-            refused.unwrap_or_else(|_| panic!("{operation:?} does not carry its network"));
+            refused.unwrap_or_else(|_| panic!("{operation:?} waits instead of being refused"));
         assert_eq!(refused.status(), Status::ServiceUnavailable, "{operation:?}");
         assert!(header(&refused, "Retry-After").is_some(), "{operation:?}");
         drop(refused);
-        let answer = timeout(LONG, answer_when_served(&app, full, request.by(&app, HONEST))).await;
+        let answer =
+            timeout(LONG, answer_when_served(&app, full, request.build(&app, HONEST))).await;
         let answer = answer.unwrap_or_else(|_| panic!("{operation:?} is not served"));
         assert_eq!(answer.status().code, operation.success, "{operation:?}");
     }
@@ -266,7 +267,7 @@ fn takes_password(document: &Value, schema: &Value) -> bool {
 }
 
 #[rocket::async_test]
-async fn s5_every_operation_that_takes_a_password_is_among_those_that_are_tested() {
+async fn s5_operations_under_test_are_all_that_take_a_password() {
     let app = support::app().await;
     let document = get(&app, "/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap().values();
@@ -280,38 +281,38 @@ async fn s5_every_operation_that_takes_a_password_is_among_those_that_are_tested
 }
 
 #[rocket::async_test]
-async fn s5_nested_networks_share_and_a_network_that_is_alone_is_served() {
+async fn s5_addresses_of_one_network_share_the_queue_and_other_networks_are_served() {
     let app = support::app().await;
     app.account(ADA).await;
-    let sign_in = Sent::form("/oauth/token", &sign_in_fields());
+    let sign_in = RequestTemplate::form("/oauth/token", &sign_in_fields());
     for (flood, same, other) in [
         ("2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", "2001:db8:2::1"),
         (FLOOD, "::ffff:192.0.2.1", HONEST),
     ] {
         let full = app.fill_hash_queue(flood);
-        let refused = timeout(LONG, sign_in.by(&app, same).dispatch()).await.expect("a refusal");
+        let refused = timeout(LONG, sign_in.build(&app, same).dispatch()).await.expect("a refusal");
         assert_eq!(refused.status(), Status::ServiceUnavailable, "{same}");
         drop(refused);
-        let answer = answer_when_served(&app, full, sign_in.by(&app, other)).await;
+        let answer = answer_when_served(&app, full, sign_in.build(&app, other)).await;
         assert_eq!(answer.status(), Status::Ok, "{other}");
         drop(answer);
-        assert_eq!(sign_in.by(&app, flood).dispatch().await.status(), Status::Ok);
+        assert_eq!(sign_in.build(&app, flood).dispatch().await.status(), Status::Ok);
     }
     // all requests without a known address count as one network
     let full = app.fill_hash_queue("");
-    let refused = timeout(LONG, sign_in.by(&app, "").dispatch()).await.expect("a refusal");
+    let refused = timeout(LONG, sign_in.build(&app, "").dispatch()).await.expect("a refusal");
     assert_eq!(refused.status(), Status::ServiceUnavailable);
     drop((refused, full));
     while app.queued_hashes() > 0 {
         yield_now().await;
     }
-    assert_eq!(sign_in.by(&app, "").dispatch().await.status(), Status::Ok);
+    assert_eq!(sign_in.build(&app, "").dispatch().await.status(), Status::Ok);
 }
 
 /// S5: a stranger's sign-up queues behind sign-ins. A password set by a link from an email does
 /// not.
 #[rocket::async_test]
-async fn s5_passwords_set_by_a_link_go_with_the_sign_ins() {
+async fn s5_passwords_set_by_link_queue_with_sign_ins() {
     let app = support::configured(SERVED).await;
     let admitted = |purpose| {
         let series = format!("vestibule_hashes_admitted_total{{purpose=\"{purpose}\"}} ");
@@ -324,7 +325,7 @@ async fn s5_passwords_set_by_a_link_go_with_the_sign_ins() {
     for (n, operation) in operations.enumerate() {
         let request = request(&app, operation, &format!("person{n}@example.org")).await;
         let (sign_ins, sign_ups) = (admitted("sign-in"), admitted("sign-up"));
-        let answer = request.by(&app, HONEST).dispatch().await;
+        let answer = request.build(&app, HONEST).dispatch().await;
         assert_eq!(answer.status().code, operation.success, "{operation:?}");
         assert_eq!(admitted("sign-in"), sign_ins + 1.0, "{operation:?}");
         assert_eq!(admitted("sign-up"), sign_ups, "{operation:?}");
@@ -337,7 +338,7 @@ const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 const FEW_LINKS: &str = "[default.vestibule.limits]\nunknown_links_per_address = 1\n";
 
 fn unknown_link(app: &TestApp) -> LocalRequest<'_> {
-    Sent::json("/v1/activations", &json!({ "token": "unknown" })).by(app, "")
+    RequestTemplate::json("/v1/activations", &json!({ "token": "unknown" })).build(app, "")
 }
 
 /// Causes so many refusals at once that the next refusals are delayed.
@@ -355,19 +356,19 @@ fn count(app: &TestApp, series: &str) -> f64 {
 }
 
 #[rocket::async_test]
-async fn s20_frequent_refusals_of_every_kind_are_delayed_and_a_lone_one_is_not() {
+async fn s20_frequent_refusals_are_delayed_and_a_single_one_is_not() {
     let app = support::configured(&format!("{SERVED}{FEW_LINKS}requests_per_address = 1\n")).await;
     app.account(ADA).await;
-    let reset = Sent::json("/v1/password-resets", &json!({ "email": ADA }));
-    reset.by(&app, "").dispatch().await;
+    let reset = RequestTemplate::json("/v1/password-resets", &json!({ "email": ADA }));
+    reset.build(&app, "").dispatch().await;
     unknown_link(&app).dispatch().await;
     app.advance(Duration::from_secs(60));
     assert_eq!(unknown_link(&app).dispatch().await.status(), Status::TooManyRequests);
-    assert!(app.pauses().is_empty(), "a lone refusal waits for nothing");
+    assert!(app.pauses().is_empty(), "a single refusal is not delayed");
     refuse_many(&app).await;
     let page = || get(&app, "/activate?token=unknown");
     // rate limits: JSON, page; a full hash queue: OAuth, JSON, page
-    assert_eq!(reset.by(&app, "").dispatch().await.status(), Status::TooManyRequests);
+    assert_eq!(reset.build(&app, "").dispatch().await.status(), Status::TooManyRequests);
     assert_eq!(page().await.status, Status::TooManyRequests);
     let full = app.fill_hash_queue("");
     assert_eq!(app.token(&sign_in_fields()).await.status(), Status::ServiceUnavailable);
@@ -408,7 +409,7 @@ async fn s20_bearer_requests_refreshes_and_errors_of_clients_are_never_delayed()
     // requests with a bearer token that hash a password; the full queue refuses them
     let full = app.fill_hash_queue("");
     for (request, id) in requests.iter().zip(operations) {
-        let refused = request.by(&app, "").dispatch().await;
+        let refused = request.build(&app, "").dispatch().await;
         assert_eq!(refused.status(), Status::ServiceUnavailable, "{id}");
     }
     drop(full);
@@ -416,7 +417,7 @@ async fn s20_bearer_requests_refreshes_and_errors_of_clients_are_never_delayed()
 }
 
 #[rocket::async_test]
-async fn s20_delayed_refusal_has_given_its_place_back() {
+async fn s20_delayed_refusal_frees_its_admission_slot() {
     let one = "[default.vestibule.admission]\nin_flight = 1\n";
     let app = support::configured(&format!("{SERVED}{one}{FEW_LINKS}")).await;
     refuse_many(&app).await;

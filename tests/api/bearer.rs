@@ -41,7 +41,7 @@ fn authorization(value: impl Into<std::borrow::Cow<'static, str>>) -> Header<'st
 }
 
 #[rocket::async_test]
-async fn r29_without_a_token_there_is_a_bare_challenge() {
+async fn r29_request_without_token_gets_a_bare_challenge() {
     let app = support::app().await;
     for (method, path, _) in PROTECTED {
         for headers in [vec![], vec![basic("web", "")], vec![authorization("Bearervat_x")]] {
@@ -53,7 +53,7 @@ async fn r29_without_a_token_there_is_a_bare_challenge() {
 }
 
 #[rocket::async_test]
-async fn r29_a_bad_token_is_invalid_everywhere() {
+async fn r29_malformed_token_is_invalid_at_every_resource() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -86,7 +86,7 @@ async fn r29_a_bad_token_is_invalid_everywhere() {
 }
 
 #[rocket::async_test]
-async fn r29_too_little_scope_is_403_with_the_scope_that_is_needed() {
+async fn r29_insufficient_scope_gets_403_naming_the_required_scope() {
     let app = support::app().await;
     app.account(ADA).await;
     for (method, path, needed) in PROTECTED {
@@ -103,7 +103,7 @@ async fn r29_too_little_scope_is_403_with_the_scope_that_is_needed() {
 }
 
 #[rocket::async_test]
-async fn r29_a_token_in_the_query_or_twice_is_a_bad_request() {
+async fn r29_token_in_query_or_sent_twice_is_a_bad_request() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -130,7 +130,7 @@ async fn r29_a_token_in_the_query_or_twice_is_a_bad_request() {
 }
 
 #[rocket::async_test]
-async fn r29_a_token_in_a_body_is_no_token() {
+async fn r29_token_in_form_body_is_ignored() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -141,7 +141,7 @@ async fn r29_a_token_in_a_body_is_no_token() {
 }
 
 #[rocket::async_test]
-async fn the_scheme_is_known_in_any_case() {
+async fn bearer_scheme_is_case_insensitive() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -153,7 +153,7 @@ async fn the_scheme_is_known_in_any_case() {
 }
 
 #[rocket::async_test]
-async fn r30_another_sessions_id_with_ones_own_secret_opens_nothing() {
+async fn r30_token_of_one_sessions_id_and_anothers_secret_is_refused() {
     let app = support::app().await;
     app.account(ADA).await;
     app.account("eve@example.org").await;
@@ -165,7 +165,7 @@ async fn r30_another_sessions_id_with_ones_own_secret_opens_nothing() {
 }
 
 #[rocket::async_test]
-async fn r30_what_a_token_opens_is_not_kept() {
+async fn r30_responses_to_bearer_requests_are_not_cacheable() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for path in ["/v1/me", "/v1/me/sessions"] {
@@ -184,7 +184,7 @@ async fn r30_what_a_token_opens_is_not_kept() {
 }
 
 #[rocket::async_test]
-async fn head_asks_for_a_token_and_says_nothing() {
+async fn head_request_needs_a_token_and_gets_no_body() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let response = app.client.head("/v1/me").dispatch().await;

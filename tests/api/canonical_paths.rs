@@ -113,7 +113,7 @@ async fn s12_no_route_answers_another_spelling_of_its_path() {
 }
 
 #[rocket::async_test]
-async fn s12_a_page_or_document_with_a_slash_at_its_end_is_moved_and_no_other_path_is() {
+async fn s12_trailing_slash_redirects_pages_and_documents_only() {
     let app = support::configured(SERVED).await;
     let mut moved = BTreeSet::new();
     for (method, _, path) in operations(&app).await {
@@ -160,7 +160,7 @@ async fn s12_a_page_or_document_with_a_slash_at_its_end_is_moved_and_no_other_pa
 }
 
 #[rocket::async_test]
-async fn s12_a_slash_too_many_leads_below_the_public_path_and_never_elsewhere() {
+async fn s12_redirect_of_a_trailing_slash_stays_below_the_public_path() {
     let app =
         support::configured("[default.vestibule]\npublic_url = \"https://h.example/auth\"").await;
     for (path, place) in [
@@ -191,7 +191,7 @@ async fn s12_a_slash_too_many_leads_below_the_public_path_and_never_elsewhere() 
 
 /// A proxy may limit `/oauth/token` alone.
 #[rocket::async_test]
-async fn s12_a_sign_in_is_tried_at_one_path_only() {
+async fn s12_sign_in_works_at_one_path_only() {
     let app = support::app().await;
     app.account(ADA).await;
     let fields = form(&[

@@ -21,17 +21,17 @@ fn invalid_client() -> (Status, String) {
 
 /// The error for a client that sent neither an `Authorization` header nor a secret. [`error_of`]
 /// checks that the answer has no challenge.
-fn unchallenged() -> (Status, String) {
+fn invalid_client_unchallenged() -> (Status, String) {
     invalid("invalid_client")
 }
 
 /// A password grant that does not name its client.
-fn anonymous() -> Vec<(&'static str, &'static str)> {
+fn grant_without_client() -> Vec<(&'static str, &'static str)> {
     vec![("grant_type", "password"), ("username", ADA), ("password", PASSWORD)]
 }
 
-fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    anonymous().into_iter().chain(more.iter().copied()).collect()
+fn grant_with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    grant_without_client().into_iter().chain(more.iter().copied()).collect()
 }
 
 async fn app() -> TestApp {
@@ -40,20 +40,21 @@ async fn app() -> TestApp {
     app
 }
 
-async fn by_header(app: &TestApp, header: Header<'static>) -> (Status, String) {
-    error_of(post_form_with(app, "/oauth/token", header, &anonymous()).await).await
+async fn error_with_header(app: &TestApp, header: Header<'static>) -> (Status, String) {
+    error_of(post_form_with(app, "/oauth/token", header, &grant_without_client()).await).await
 }
 
 async fn signed_in_to_shop(app: &TestApp) -> Tokens {
-    let answer = post_form_with(app, "/oauth/token", basic("shop", SECRET), &anonymous()).await;
+    let answer =
+        post_form_with(app, "/oauth/token", basic("shop", SECRET), &grant_without_client()).await;
     tokens(answer).await
 }
 
 #[rocket::async_test]
-async fn r11_the_right_secret_is_taken_by_header_and_in_the_body() {
+async fn r11_correct_secret_is_accepted_in_header_and_in_body() {
     let app = app().await;
     let by_header = signed_in_to_shop(&app).await;
-    let body = with(&[("client_id", "shop"), ("client_secret", SECRET)]);
+    let body = grant_with(&[("client_id", "shop"), ("client_secret", SECRET)]);
     let in_body = tokens(app.token(&body).await).await;
     for tokens in [by_header, in_body] {
         assert_eq!(tokens.scope, "account.read orders.read");
@@ -61,7 +62,7 @@ async fn r11_the_right_secret_is_taken_by_header_and_in_the_body() {
 }
 
 #[rocket::async_test]
-async fn r11_r16_whoever_is_not_proven_gets_one_and_the_same_401() {
+async fn r11_r16_failed_client_authentication_gets_the_same_401() {
     let app = app_with_disabled_clients().await;
     let mut answers = vec![];
     for (id, secret) in [
@@ -74,14 +75,16 @@ async fn r11_r16_whoever_is_not_proven_gets_one_and_the_same_401() {
         ("SHOP", SECRET),
         ("shop ", SECRET),
     ] {
-        let by_header = post_form_with(&app, "/oauth/token", basic(id, secret), &anonymous()).await;
+        let by_header =
+            post_form_with(&app, "/oauth/token", basic(id, secret), &grant_without_client()).await;
         answers.push(described_error_of(by_header).await);
-        let body = with(&[("client_id", id), ("client_secret", secret)]);
+        let body = grant_with(&[("client_id", id), ("client_secret", secret)]);
         answers.push(described_error_of(app.token(&body).await).await);
     }
     // the header names the client, and its secret is empty
     for id in ["shop", "nobody", "gone-shop", "gone-web"] {
-        let by_header = post_form_with(&app, "/oauth/token", basic(id, ""), &anonymous()).await;
+        let by_header =
+            post_form_with(&app, "/oauth/token", basic(id, ""), &grant_without_client()).await;
         answers.push(described_error_of(by_header).await);
     }
     answers.dedup();
@@ -121,20 +124,24 @@ async fn r11_r15_f9_client_without_secret_gets_400_and_no_challenge() {
     let mut answers = vec![];
     for more in WITHOUT_SECRET {
         for (path, fields) in [
-            ("/oauth/token", &anonymous()[..]),
+            ("/oauth/token", &grant_without_client()[..]),
             ("/oauth/token", &refresh),
             ("/oauth/revoke", &[("token", "x")]),
         ] {
             let answer = app.post_form(path, &[fields, more].concat()).await;
             let answer = described_error_of(answer).await;
-            assert_eq!((answer.0, answer.1.clone()), unchallenged(), "{path} {more:?}");
+            assert_eq!(
+                (answer.0, answer.1.clone()),
+                invalid_client_unchallenged(),
+                "{path} {more:?}"
+            );
             answers.push(answer);
         }
         // a script of a page sends its cookies and its `Origin`, too
         let headers = Header::new("Origin", "https://accounts.example.org");
-        let fields = with(more);
+        let fields = grant_with(more);
         let answer = post_form_with(&app, "/oauth/token", headers, &fields).await;
-        assert_eq!(error_of(answer).await, unchallenged(), "{more:?}");
+        assert_eq!(error_of(answer).await, invalid_client_unchallenged(), "{more:?}");
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
@@ -153,7 +160,7 @@ async fn r11_f9_authorization_header_that_fails_gets_the_challenge() {
         Header::new("Authorization", "Bearer vat_x"),
     ] {
         for (path, fields) in
-            [("/oauth/token", anonymous()), ("/oauth/revoke", vec![("token", "x")])]
+            [("/oauth/token", grant_without_client()), ("/oauth/revoke", vec![("token", "x")])]
         {
             let described = format!("{path} {header:?}");
             let answer = post_form_with(&app, path, header.clone(), &fields).await;
@@ -169,7 +176,7 @@ async fn r11_f9_authorization_header_that_fails_gets_the_challenge() {
 }
 
 #[rocket::async_test]
-async fn r11_the_revocation_endpoint_asks_the_same() {
+async fn r11_revocation_endpoint_refuses_a_wrong_client_secret() {
     let app = app().await;
     let fields = [("token", "x"), ("client_id", "shop"), ("client_secret", "wrong")];
     let answer = app.post_form("/oauth/revoke", &fields).await;
@@ -180,7 +187,7 @@ async fn r11_the_revocation_endpoint_asks_the_same() {
 }
 
 #[rocket::async_test]
-async fn r12_one_way_at_a_time() {
+async fn r12_two_authentication_methods_in_one_request_are_refused() {
     let app = app().await;
     for (more, expected) in [
         (&[("client_secret", SECRET)][..], invalid("invalid_request")),
@@ -189,7 +196,7 @@ async fn r12_one_way_at_a_time() {
         (&[("client_id", "web")], invalid("invalid_request")),
     ] {
         let header = basic("shop", SECRET);
-        let answer = post_form_with(&app, "/oauth/token", header, &with(more)).await;
+        let answer = post_form_with(&app, "/oauth/token", header, &grant_with(more)).await;
         assert_eq!(error_of(answer).await, expected, "{more:?}");
     }
     for more in [
@@ -198,14 +205,14 @@ async fn r12_one_way_at_a_time() {
         &[("client_id", "")],
     ] {
         let header = basic("shop", SECRET);
-        tokens(post_form_with(&app, "/oauth/token", header, &with(more)).await).await;
+        tokens(post_form_with(&app, "/oauth/token", header, &grant_with(more)).await).await;
     }
-    let lone = with(&[("client_secret", SECRET)]);
+    let lone = grant_with(&[("client_secret", SECRET)]);
     assert_eq!(error_of(app.token(&lone).await).await, invalid("invalid_request"));
 }
 
 #[rocket::async_test]
-async fn r13_headers_that_are_no_credentials_are_401() {
+async fn r13_malformed_authorization_header_gets_401() {
     let app = app().await;
     for header in [
         Header::new("Authorization", "Basic"),
@@ -228,7 +235,7 @@ async fn r13_headers_that_are_no_credentials_are_401() {
         raw_basic("x".repeat(65_536)),
     ] {
         let described = format!("{header:?}");
-        assert_eq!(by_header(&app, header).await, invalid_client(), "{described}");
+        assert_eq!(error_with_header(&app, header).await, invalid_client(), "{described}");
     }
 }
 
@@ -242,14 +249,14 @@ async fn r14_credentials_are_form_decoded_once() {
     .await;
     app.account(ADA).await;
     let header = basic(ODD_ID, ODD_SECRET);
-    tokens(post_form_with(&app, "/oauth/token", header, &anonymous()).await).await;
-    let body = with(&[("client_id", ODD_ID), ("client_secret", ODD_SECRET)]);
+    tokens(post_form_with(&app, "/oauth/token", header, &grant_without_client()).await).await;
+    let body = grant_with(&[("client_id", ODD_ID), ("client_secret", ODD_SECRET)]);
     tokens(app.token(&body).await).await;
 
     // decoded twice, these credentials would be right
     let encode = |text: &str| percent(&percent(text));
     let twice = raw_basic(format!("{}:{}", encode(ODD_ID), encode(ODD_SECRET)));
-    assert_eq!(by_header(&app, twice).await, invalid_client());
+    assert_eq!(error_with_header(&app, twice).await, invalid_client());
 }
 
 fn percent(text: &str) -> String {
@@ -257,15 +264,15 @@ fn percent(text: &str) -> String {
 }
 
 #[rocket::async_test]
-async fn r14_the_scheme_is_known_in_any_case_and_the_header_once() {
+async fn r14_scheme_is_case_insensitive_and_a_repeated_header_is_refused() {
     let app = app().await;
     let encoded = basic("shop", SECRET).value().trim_start_matches("Basic ").to_owned();
     for scheme in ["basic", "BASIC", "bAsIc", "Basic ", "Basic  "] {
         let header = Header::new("Authorization", format!("{scheme} {encoded}"));
-        tokens(post_form_with(&app, "/oauth/token", header, &anonymous()).await).await;
+        tokens(post_form_with(&app, "/oauth/token", header, &grant_without_client()).await).await;
     }
     let request = app.client.post("/oauth/token").header(rocket::http::ContentType::Form);
-    let mut request = request.body(crate::support::form(&anonymous()));
+    let mut request = request.body(crate::support::form(&grant_without_client()));
     for _ in 0..2 {
         request.add_header(basic("shop", SECRET));
     }
@@ -280,9 +287,9 @@ async fn r15_refreshing_without_the_secret_leaves_the_token_unspent() {
     let token = signed_in_to_shop(&app).await.refresh;
     let fields = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
     for (more, expected) in [
-        (&[][..], unchallenged()),
-        (&[("client_id", "shop")], unchallenged()),
-        (&[("client_id", "shop"), ("client_secret", "")], unchallenged()),
+        (&[][..], invalid_client_unchallenged()),
+        (&[("client_id", "shop")], invalid_client_unchallenged()),
+        (&[("client_id", "shop"), ("client_secret", "")], invalid_client_unchallenged()),
         (&[("client_id", "shop"), ("client_secret", "wrong")], invalid_client()),
     ] {
         let fields = [&fields[..], more].concat();
@@ -296,17 +303,20 @@ async fn r15_refreshing_without_the_secret_leaves_the_token_unspent() {
 async fn r16_a_public_client_may_send_an_empty_secret() {
     let app = app().await;
     let header = basic("web", "");
-    tokens(post_form_with(&app, "/oauth/token", header, &anonymous()).await).await;
-    tokens(app.token(&with(&[("client_id", "web"), ("client_secret", "")])).await).await;
+    tokens(post_form_with(&app, "/oauth/token", header, &grant_without_client()).await).await;
+    tokens(app.token(&grant_with(&[("client_id", "web"), ("client_secret", "")])).await).await;
 }
 
 #[rocket::async_test]
-async fn a_default_client_serves_requests_that_name_none() {
+async fn requests_without_client_id_use_the_default_client() {
     let app = support::configured("[default.vestibule]\ndefault_client = \"web\"").await;
     app.account(ADA).await;
-    assert_eq!(tokens(app.token(&anonymous()).await).await.scope, "account.read account.write");
-    let named = with(&[("client_id", "kiosk")]);
+    assert_eq!(
+        tokens(app.token(&grant_without_client()).await).await.scope,
+        "account.read account.write"
+    );
+    let named = grant_with(&[("client_id", "kiosk")]);
     assert_eq!(tokens(app.token(&named).await).await.scope, "account.read");
-    let unknown = with(&[("client_id", "nobody")]);
-    assert_eq!(error_of(app.token(&unknown).await).await, unchallenged());
+    let unknown = grant_with(&[("client_id", "nobody")]);
+    assert_eq!(error_of(app.token(&unknown).await).await, invalid_client_unchallenged());
 }

@@ -32,19 +32,23 @@ async fn app() -> TestApp {
     app
 }
 
-async fn asks<'a>(app: &'a TestApp, client: &str, secret: &str) -> LocalResponse<'a> {
+async fn request_tokens<'a>(app: &'a TestApp, client: &str, secret: &str) -> LocalResponse<'a> {
     let fields = [("grant_type", "password"), ("username", ADA), ("password", PASSWORD)];
     post_form_with(app, "/oauth/token", basic(client, secret), &fields).await
 }
 
 /// Presents a refresh token as a public client.
-async fn renew<'a>(app: &'a TestApp, client: &str, token: &str) -> LocalResponse<'a> {
+async fn refresh_as_public_client<'a>(
+    app: &'a TestApp,
+    client: &str,
+    token: &str,
+) -> LocalResponse<'a> {
     let fields = [("grant_type", "refresh_token"), ("client_id", client), ("refresh_token", token)];
     app.token(&fields).await
 }
 
 async fn is_client(app: &TestApp, client: &str, secret: &str) -> bool {
-    let response = asks(app, client, secret).await;
+    let response = request_tokens(app, client, secret).await;
     match response.status() {
         Status::Ok => true,
         _ => {
@@ -60,7 +64,7 @@ fn hours(hours: u64) -> Option<Lifetime> {
 }
 
 #[rocket::async_test]
-async fn a_client_of_the_database_is_served_like_one_of_the_settings() {
+async fn database_client_works_like_a_client_of_the_settings() {
     let app = app().await;
     assert!(!is_client(&app, "desk", SECRET).await);
     add(&app, "desk", &confidential()).await;
@@ -77,7 +81,7 @@ async fn a_client_of_the_database_is_served_like_one_of_the_settings() {
 }
 
 #[rocket::async_test]
-async fn r11_r16_unknown_wrong_disabled_and_removed_are_answered_alike() {
+async fn r11_r16_unknown_disabled_and_removed_clients_and_wrong_secrets_get_the_same_error() {
     let app = app().await;
     for client in ["desk", "closed", "gone"] {
         add(&app, client, &confidential()).await;
@@ -94,7 +98,7 @@ async fn r11_r16_unknown_wrong_disabled_and_removed_are_answered_alike() {
         ("closed", "wrong"),
         ("gone", SECRET),
     ] {
-        answers.push(described_error_of(asks(&app, client, secret).await).await);
+        answers.push(described_error_of(request_tokens(&app, client, secret).await).await);
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
@@ -103,7 +107,7 @@ async fn r11_r16_unknown_wrong_disabled_and_removed_are_answered_alike() {
 }
 
 #[rocket::async_test]
-async fn r8_r13_ids_that_cannot_be_are_unknown_on_both_engines() {
+async fn r8_r13_impossible_client_ids_are_unknown_on_both_engines() {
     let app = app().await;
     let long = "x".repeat(10_000);
     for pair in ["sh\0op:x", "sh%00op:x", "%01:x", &format!("{long}:x")] {
@@ -115,7 +119,7 @@ async fn r8_r13_ids_that_cannot_be_are_unknown_on_both_engines() {
 }
 
 #[rocket::async_test]
-async fn r11_both_secrets_work_until_the_end_and_then_the_new_one() {
+async fn r11_old_secret_works_beside_the_new_one_until_its_end() {
     let app = app().await;
     add(&app, "desk", &confidential()).await;
     let oauth = app.oauth();
@@ -141,13 +145,13 @@ async fn r11_both_secrets_work_until_the_end_and_then_the_new_one() {
 }
 
 #[rocket::async_test]
-async fn s15_a_secret_that_has_ended_works_with_no_clock() {
+async fn s15_ended_secret_stays_refused_when_the_clock_steps_back() {
     let app = app().await;
     add(&app, "desk", &confidential()).await;
     let digest = |secret: &str| Digest::of(secret.as_bytes());
     rotate(app.oauth(), &id("desk"), &digest("second"), Duration::ZERO).await.unwrap();
     app.step_back(HOUR);
-    assert!(!is_client(&app, "desk", SECRET).await, "it ended at once");
+    assert!(!is_client(&app, "desk", SECRET).await, "the old secret ended at once");
     assert!(is_client(&app, "desk", "second").await);
     rotate(app.oauth(), &id("desk"), &digest("third"), HOUR).await.unwrap();
     assert!(is_client(&app, "desk", "second").await);
@@ -155,11 +159,11 @@ async fn s15_a_secret_that_has_ended_works_with_no_clock() {
     assert!(!is_client(&app, "desk", "second").await);
     assert_eq!(app.purge().await, 1);
     app.step_back(HOUR);
-    assert!(!is_client(&app, "desk", "second").await, "it is forgotten");
+    assert!(!is_client(&app, "desk", "second").await, "the old secret is deleted");
 }
 
 #[rocket::async_test]
-async fn a_new_secret_leaves_sessions_as_they_are() {
+async fn secret_rotation_keeps_sessions() {
     let app = app().await;
     add(&app, "desk", &confidential()).await;
     let pair = sign_in_with(&app, basic("desk", SECRET)).await;
@@ -171,7 +175,7 @@ async fn a_new_secret_leaves_sessions_as_they_are() {
 }
 
 #[rocket::async_test]
-async fn r26_lifetimes_of_a_client_are_its_own() {
+async fn r26_lifetimes_of_a_client_override_the_defaults() {
     let toml = "[default.vestibule.clients.web]\n\
         access_ttl = \"1h\"\nrefresh_idle_ttl = \"2h\"\nsession_ttl = \"3h\"";
     let app = support::configured(toml).await;
@@ -191,19 +195,20 @@ async fn r26_lifetimes_of_a_client_are_its_own() {
         assert!(!opens(&app, &first.access_token).await, "{client}");
         // a session of this client may idle for one hour and lives for two
         app.advance(HOUR - SECOND);
-        let second = tokens(renew(&app, client, &first.refresh_token).await).await;
+        let second =
+            tokens(refresh_as_public_client(&app, client, &first.refresh_token).await).await;
         assert_eq!(second.expires_in, 3_600, "{client}");
         app.advance(HOUR / 2);
-        let third = tokens(renew(&app, client, &second.refresh).await).await;
+        let third = tokens(refresh_as_public_client(&app, client, &second.refresh).await).await;
         assert_eq!(third.expires_in, 1_801, "{client}: no longer than its session");
         app.advance(HOUR / 2 + SECOND);
         assert!(!opens(&app, &third.access).await, "{client}");
-        let answer = renew(&app, client, &third.refresh).await;
+        let answer = refresh_as_public_client(&app, client, &third.refresh).await;
         assert_eq!(error_of(answer).await, invalid("invalid_grant"), "{client}");
 
         let idle = app.sign_in_to(client, ADA).await;
         app.advance(2 * HOUR);
-        let answer = renew(&app, client, &idle.refresh_token).await;
+        let answer = refresh_as_public_client(&app, client, &idle.refresh_token).await;
         assert_eq!(error_of(answer).await, invalid("invalid_grant"), "{client}");
     }
     // other clients have the default lifetimes
@@ -211,7 +216,7 @@ async fn r26_lifetimes_of_a_client_are_its_own() {
 }
 
 #[rocket::async_test]
-async fn a_resource_server_asks_about_tokens_and_gets_none() {
+async fn resource_server_introspects_tokens_and_gets_none() {
     let app = app().await;
     let described = ClientSettings {
         grants: vec![],
@@ -224,13 +229,13 @@ async fn a_resource_server_asks_about_tokens_and_gets_none() {
     assert_eq!(introspect(&app, "notes", &ada.access).await["active"], true);
     assert_eq!(introspect(&app, "notes", &ada.refresh).await["active"], true);
     let unauthorized = invalid("unauthorized_client");
-    assert_eq!(error_of(asks(&app, "notes", SECRET).await).await, unauthorized);
+    assert_eq!(error_of(request_tokens(&app, "notes", SECRET).await).await, unauthorized);
     let answer = refresh_with(&app, basic("notes", SECRET), &ada.refresh).await;
     assert_eq!(error_of(answer).await, unauthorized);
 }
 
 #[rocket::async_test]
-async fn one_rule_for_clients_wherever_they_are_registered() {
+async fn database_clients_follow_the_rules_of_the_settings() {
     let app = app().await;
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let short = Lifetime::from(Duration::from_millis(999));
@@ -301,7 +306,7 @@ async fn one_rule_for_clients_wherever_they_are_registered() {
 }
 
 #[rocket::async_test]
-async fn the_settings_count() {
+async fn clients_of_the_settings_take_precedence_and_cannot_be_changed() {
     let app = app().await;
     let oauth = app.oauth();
     let web = id("web");
@@ -382,16 +387,16 @@ async fn s11_clients_are_listed_page_by_page() {
 }
 
 #[rocket::async_test]
-async fn what_is_not_there_cannot_be_changed_and_what_is_there_not_added() {
+async fn unknown_client_cannot_be_changed_and_taken_id_not_added() {
     let app = app().await;
     let oauth = app.oauth();
-    let (nobody, digest) = (id("nobody"), Digest::of(b"x"));
+    let (unknown, digest) = (id("nobody"), Digest::of(b"x"));
     let is_unknown = |error: ClientError| assert!(matches!(error, ClientError::Unknown));
-    is_unknown(oauth.find_registered_client(&nobody).await.unwrap_err());
-    is_unknown(oauth.disable_client(&nobody).await.unwrap_err());
-    is_unknown(oauth.enable_client(&nobody).await.unwrap_err());
-    is_unknown(oauth.remove_client(&nobody).await.unwrap_err());
-    is_unknown(rotate(oauth, &nobody, &digest, HOUR).await.unwrap_err());
+    is_unknown(oauth.find_registered_client(&unknown).await.unwrap_err());
+    is_unknown(oauth.disable_client(&unknown).await.unwrap_err());
+    is_unknown(oauth.enable_client(&unknown).await.unwrap_err());
+    is_unknown(oauth.remove_client(&unknown).await.unwrap_err());
+    is_unknown(rotate(oauth, &unknown, &digest, HOUR).await.unwrap_err());
     add(&app, "till", &public()).await;
     let error = try_to_add(oauth, "till", &public()).await.unwrap_err();
     assert!(matches!(error, ClientError::Taken));
@@ -403,7 +408,7 @@ async fn what_is_not_there_cannot_be_changed_and_what_is_there_not_added() {
 }
 
 #[rocket::async_test]
-async fn a_token_can_be_inspected_without_being_used_or_ended() {
+async fn inspection_neither_uses_nor_ends_a_token() {
     let app = app().await;
     let state = async |token: &str| app.oauth().inspect(token).await.unwrap().state;
     add(&app, "desk", &public()).await;
@@ -426,7 +431,7 @@ async fn a_token_can_be_inspected_without_being_used_or_ended() {
     }
     app.advance(Duration::from_secs(900));
     assert_eq!(state(&access).await, TokenState::Expired);
-    let second = tokens(renew(&app, "desk", &refresh).await).await;
+    let second = tokens(refresh_as_public_client(&app, "desk", &refresh).await).await;
     assert_eq!(state(&refresh).await, TokenState::Predecessor);
     app.settle().await;
     app.advance(HOUR);
@@ -434,11 +439,11 @@ async fn a_token_can_be_inspected_without_being_used_or_ended() {
     assert_eq!(state(&second.access).await, TokenState::Expired);
     app.settle().await;
     assert_eq!(state(&refresh).await, TokenState::Predecessor);
-    let third = tokens(renew(&app, "desk", &second.refresh).await).await;
+    let third = tokens(refresh_as_public_client(&app, "desk", &second.refresh).await).await;
     assert_eq!(state(&refresh).await, TokenState::LateRetry);
     app.advance(HOUR);
     assert_eq!(state(&refresh).await, TokenState::Stolen);
-    assert_eq!(state(&third.refresh).await, TokenState::Live, "and that ended nothing");
+    assert_eq!(state(&third.refresh).await, TokenState::Live, "the inspection ended no session");
     assert_eq!(state(&access).await, TokenState::RevokedOrReplaced);
 
     let stored = id("desk");
@@ -450,7 +455,11 @@ async fn a_token_can_be_inspected_without_being_used_or_ended() {
     app.store().write(async |tx| tx.delete_client(&stored).await).await.unwrap();
     assert_eq!(state(&third.refresh).await, TokenState::ClientUnknown);
     add(&app, "desk", &public()).await;
-    assert_eq!(state(&third.refresh).await, TokenState::SessionUnknown, "it is another's id now");
+    assert_eq!(
+        state(&third.refresh).await,
+        TokenState::SessionUnknown,
+        "the id belongs to another client now"
+    );
 
     let idle = app.sign_in_to("desk", ADA).await;
     app.advance(14 * 24 * HOUR);
@@ -459,7 +468,7 @@ async fn a_token_can_be_inspected_without_being_used_or_ended() {
 }
 
 #[rocket::async_test]
-async fn what_is_done_to_clients_is_noted_and_concerns_no_account() {
+async fn events_of_clients_belong_to_no_account() {
     let app = app().await;
     let oauth = app.oauth();
     let desk = id("desk");

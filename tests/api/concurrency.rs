@@ -46,7 +46,7 @@ impl Nodes {
     }
 
     /// The node of a client: clients alternate between the two nodes.
-    fn of(&self, client: usize) -> Arc<TestApp> {
+    fn node_of(&self, client: usize) -> Arc<TestApp> {
         Arc::clone(if client.is_multiple_of(2) { &self.one } else { &self.two })
     }
 }
@@ -60,7 +60,7 @@ async fn r24_eight_clients_in_rounds_are_one_lineage() {
     for round in 0..rounds() {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
-                let (app, token) = (nodes.of(client), token.clone());
+                let (app, token) = (nodes.node_of(client), token.clone());
                 tokio::spawn(async move { refreshed(&app, &token).await })
             })
             .collect();
@@ -77,7 +77,7 @@ async fn r24_eight_clients_in_rounds_are_one_lineage() {
             assert!(opens(&nodes.two, &pairs[0].access).await);
         }
     }
-    still_one_session(&nodes.two, &token).await;
+    assert_one_session(&nodes.two, &token).await;
 }
 
 /// The clients do not wait for each other. A late client may be refused, but each token has one
@@ -91,7 +91,7 @@ async fn r24_eight_clients_at_random_are_one_lineage() {
     let successors = Arc::new(Mutex::new(HashMap::<String, String>::new()));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
-            let (app, latest) = (nodes.of(client), Arc::clone(&latest));
+            let (app, latest) = (nodes.node_of(client), Arc::clone(&latest));
             let successors = Arc::clone(&successors);
             tokio::spawn(async move {
                 for _ in 0..rounds() / CLIENTS {
@@ -122,11 +122,11 @@ async fn r24_eight_clients_at_random_are_one_lineage() {
     while let Some(next) = successors.get(last) {
         (last, length) = (next, length + 1);
     }
-    assert_eq!(length, successors.len(), "all of them are one line");
-    still_one_session(&nodes.one, last).await;
+    assert_eq!(length, successors.len(), "all successors are in one lineage");
+    assert_one_session(&nodes.one, last).await;
 }
 
-async fn still_one_session(app: &TestApp, token: &str) {
+async fn assert_one_session(app: &TestApp, token: &str) {
     let pair = refreshed(app, token).await;
     let request = app.client.get("/v1/me/sessions").header(crate::support::bearer(&pair.access));
     let listed: serde_json::Value = request.dispatch().await.into_json().await.unwrap();
@@ -144,7 +144,7 @@ enum End {
 /// A client refreshes on both nodes while its session ends. Once the end is acknowledged, none of
 /// the client's tokens works.
 #[rocket::async_test]
-async fn r27_no_refresh_on_another_node_outlives_an_end_that_was_acknowledged() {
+async fn r27_refresh_on_another_node_does_not_outlive_an_acknowledged_end() {
     let nodes = Nodes::start().await;
     let mut refreshed = 0;
     for round in 0..rounds() / 20 {
@@ -152,9 +152,11 @@ async fn r27_no_refresh_on_another_node_outlives_an_end_that_was_acknowledged() 
             let email = format!("person{round}@{end:?}.example").to_lowercase();
             nodes.one.account(&email).await;
             let session = nodes.one.sign_in(&email).await.refresh_token;
-            let refreshing =
-                tokio::spawn(refresh_until_refused([nodes.of(1), nodes.of(0)], session.clone()));
-            acknowledged(&nodes.one, end, &email, &session).await;
+            let refreshing = tokio::spawn(refresh_until_refused(
+                [nodes.node_of(1), nodes.node_of(0)],
+                session.clone(),
+            ));
+            end_session(&nodes.one, end, &email, &session).await;
             let pairs = refreshing.await.unwrap();
             refreshed += pairs.len();
             for pair in &pairs {
@@ -170,7 +172,7 @@ async fn r27_no_refresh_on_another_node_outlives_an_end_that_was_acknowledged() 
             }
         }
     }
-    assert!(refreshed > 0, "nobody was ever in time");
+    assert!(refreshed > 0, "no refresh was ever in time");
 }
 
 /// Refreshes on the nodes in turn until a refusal, and returns all pairs.
@@ -190,7 +192,7 @@ async fn refresh_until_refused(nodes: [Arc<TestApp>; 2], first: String) -> Vec<T
     pairs
 }
 
-async fn acknowledged(app: &TestApp, end: End, email: &str, session: &str) {
+async fn end_session(app: &TestApp, end: End, email: &str, session: &str) {
     match end {
         End::Revocation => {
             let fields = [("token", session), ("client_id", "web")];

@@ -59,7 +59,7 @@ const SEND_AGAIN: &str = "Send the link again";
 const SEND_NEW: &str = "Send me a new link";
 
 /// Makes the stranger's sign-up and returns the token of its link.
-async fn planted(app: &TestApp) -> String {
+async fn strangers_sign_up(app: &TestApp) -> String {
     let body = json!({ "email": ADA, "password": OTHER, "name": "Mallory", "locale": "de" });
     assert_eq!(post(app, "/v1/accounts", &body).await.status, Status::Accepted);
     app.link_token(ADA).await
@@ -78,13 +78,13 @@ async fn press(app: &TestApp, form: &FormOnPage) -> Answer {
 }
 
 /// The page of a sign-in with a wrong password.
-async fn refused(app: &TestApp, email: &str, password: &str) -> Answer {
+async fn refused_sign_in_page(app: &TestApp, email: &str, password: &str) -> Answer {
     let fields = [("email", email), ("password", password)];
     submit(app, "/account/sign-in", &fields).await.page(422, "Sign in")
 }
 
 impl Cause {
-    async fn happens(self, app: &TestApp, token: &str) {
+    async fn trigger(self, app: &TestApp, token: &str) {
         let json = |password: &str| json!({ "email": ADA, "password": password }).to_string();
         let form = |name: &str, value: &str| support::form(&[(name, value)]);
         let answer = match self {
@@ -109,7 +109,7 @@ impl Cause {
                 press(app, &form.with("token", token)).await
             }
             Self::RefusedSignIn => {
-                let page = refused(app, ADA, PASSWORD).await;
+                let page = refused_sign_in_page(app, ADA, PASSWORD).await;
                 press(app, &FormOnPage::of(&page, SEND_AGAIN)).await
             }
             Self::UnknownLink => {
@@ -136,7 +136,7 @@ impl Cause {
 }
 
 /// Checks that the account has neither the stranger's password nor their name and language.
-async fn is_the_owners(app: &TestApp, token: &str, context: &str) {
+async fn assert_stranger_left_nothing(app: &TestApp, token: &str, context: &str) {
     use_link(app, token).await.problem(409, "password-needed");
     let page = open(app, token).await.page(200, "Confirm your email address");
     assert!(page.body.contains("type=\"password\"") && !page.body.contains("Mallory"), "{context}");
@@ -152,15 +152,15 @@ async fn is_the_owners(app: &TestApp, token: &str, context: &str) {
     assert_eq!(texts(app, sql).await, ["none none"], "{context}");
 }
 
-/// The link of the letter that the owner asked for shows it, and so does the link of the letter
-/// before.
+/// Two links show that the sign-up is contested: the one that the owner asked for, and the one
+/// before it.
 #[rocket::async_test]
-async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
+async fn r35_s2_request_for_a_new_password_contests_the_waiting_sign_up() {
     for cause in CAUSES {
         for by_the_first in [false, true] {
             let context = format!("{cause:?}, {by_the_first}");
             let app = support::app().await;
-            let old = planted(&app).await;
+            let old = strangers_sign_up(&app).await;
             if matches!(cause, Cause::ExpiredLink | Cause::ExpiredLinkAgain) {
                 app.advance(DAY);
                 // a link that still works, when the owner presses the button of the old one
@@ -168,7 +168,7 @@ async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
                 post(&app, "/v1/activation-mails", &body).await;
             }
             let first = app.link_token(ADA).await;
-            cause.happens(&app, &old).await;
+            cause.trigger(&app, &old).await;
             let letter = app.last_letter_to(ADA).await;
             assert_eq!(letter.name, "activation", "{context}");
             // the letter is in the language of the request and not in the stranger's
@@ -179,46 +179,51 @@ async fn r35_s2_not_knowing_the_password_of_a_sign_up_contests_it() {
             );
             let fresh = app.link_token(ADA).await;
             assert_ne!(first, fresh, "{context}");
-            is_the_owners(&app, if by_the_first { &first } else { &fresh }, &context).await;
+            assert_stranger_left_nothing(
+                &app,
+                if by_the_first { &first } else { &fresh },
+                &context,
+            )
+            .await;
         }
     }
 }
 
 /// The courier may be late: a sign-up is contested from the acknowledged request on.
 #[rocket::async_test]
-async fn r35_s2_it_is_contested_before_any_letter_leaves() {
+async fn r35_s2_sign_up_is_contested_before_any_letter_leaves() {
     for cause in CAUSES {
         let app = support::app().await;
-        let first = planted(&app).await;
-        cause.happens(&app, &first).await;
-        is_the_owners(&app, &first, &format!("{cause:?}")).await;
+        let first = strangers_sign_up(&app).await;
+        cause.trigger(&app, &first).await;
+        assert_stranger_left_nothing(&app, &first, &format!("{cause:?}")).await;
         // the letter finds an account, and its link resets the password like any other reset link
         app.deliver().await;
         assert!(signs_in(&app, ADA, CHOSEN).await, "{cause:?}");
     }
 }
 
-/// A letter that cannot leave, or that the operator removes, does not undo it.
+/// The sign-up stays contested if its letter cannot leave or is removed by the operator.
 #[rocket::async_test]
-async fn r35_s2_it_stays_contested_if_the_letter_is_dropped() {
+async fn r35_s2_sign_up_stays_contested_if_the_letter_is_dropped() {
     let app = support::app().await;
-    let first = planted(&app).await;
-    Cause::Json.happens(&app, &first).await;
+    let first = strangers_sign_up(&app).await;
+    Cause::Json.trigger(&app, &first).await;
     let sql = "SELECT id FROM outbox WHERE kind = 'password-reset'";
     let letter = texts(&app, sql).await.pop().unwrap().parse().unwrap();
     let outbox = OutboxAdmin { store: app.store().clone(), clock: accounts(&app).clock.clone() };
     assert!(outbox.drop(letter).await.unwrap().is_ok());
     assert!(texts(&app, sql).await.is_empty());
-    is_the_owners(&app, &first, "dropped").await;
+    assert_stranger_left_nothing(&app, &first, "dropped").await;
 }
 
 /// The person who has just signed up knows the password: to ask for the letter again changes
 /// nothing.
 #[rocket::async_test]
-async fn s2_another_letter_keeps_the_sign_up_as_it_is() {
+async fn s2_request_for_another_letter_does_not_contest_the_sign_up() {
     for again in ["/v1/activation-mails", "/v1/accounts"] {
         let app = support::app().await;
-        planted(&app).await;
+        strangers_sign_up(&app).await;
         let body = json!({ "email": ADA, "password": OTHER });
         assert_eq!(post(&app, again, &body).await.status, Status::Accepted);
         let letter = app.last_letter_to(ADA).await;
@@ -261,7 +266,7 @@ async fn s2_button_after_a_sign_up_sends_the_link_again_and_keeps_the_sign_up() 
 
 /// An invalid address leads back to the form, as it does in the form itself.
 #[rocket::async_test]
-async fn s2_button_after_a_sign_up_takes_addresses_alone() {
+async fn s2_button_after_a_sign_up_refuses_invalid_addresses() {
     let app = support::app().await;
     for email in ["", "ada", "a@b@c.example"] {
         let fields = [("email", email)];
@@ -273,7 +278,7 @@ async fn s2_button_after_a_sign_up_takes_addresses_alone() {
 
 /// Buttons and forms on the pages look and answer alike for every state of the address.
 #[rocket::async_test]
-async fn r18_r47_s2_asking_for_the_link_again_tells_nothing() {
+async fn r18_r47_s2_request_for_a_new_link_reveals_no_account() {
     const EVE: &str = "eve@example.org";
     let app = support::app().await;
     app.account(ADA).await;
@@ -288,7 +293,7 @@ async fn r18_r47_s2_asking_for_the_link_again_tells_nothing() {
         };
         let mut pages = vec![];
         for password in ["wrong and long enough", OTHER] {
-            let page = refused(&app, email, password).await;
+            let page = refused_sign_in_page(&app, email, password).await;
             let sent = press(&app, &FormOnPage::of(&page, SEND_AGAIN)).await;
             pages.push(comparable(page));
             // the button on the answer, pressed again
@@ -327,7 +332,7 @@ async fn s2_only_a_refused_sign_in_offers_the_link() {
 /// S2: with an account, the same request is a password reset, and the stranger's waiting sign-up
 /// has no effect.
 #[rocket::async_test]
-async fn r47_s2_with_an_account_a_new_password_is_its_own() {
+async fn r47_s2_password_reset_of_an_account_ignores_a_waiting_sign_up() {
     let app = support::app().await;
     app.account(ADA).await;
     let body = json!({ "email": ADA, "password": OTHER, "name": "Mallory" });

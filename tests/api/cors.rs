@@ -77,7 +77,7 @@ async fn signs_in<'a>(app: &'a TestApp, client: &str, from: &str) -> LocalRespon
 }
 
 #[rocket::async_test]
-async fn a_preflight_is_answered_for_what_there_is() {
+async fn preflight_of_an_existing_path_lists_its_methods() {
     let app = app().await;
     for (path, methods) in [
         ("/oauth/token", "POST"),
@@ -104,7 +104,7 @@ async fn a_preflight_is_answered_for_what_there_is() {
 }
 
 #[rocket::async_test]
-async fn f11_a_preflight_lets_the_headers_of_tracing_in_and_reflects_none() {
+async fn f11_preflight_allows_tracing_headers_and_reflects_none() {
     let app = app().await;
     let wanted = [
         "authorization",
@@ -133,7 +133,7 @@ async fn f11_a_preflight_lets_the_headers_of_tracing_in_and_reflects_none() {
     for path in ["/oauth/token", "/v1/me", "/.well-known/oauth-authorization-server"] {
         let request = app.client.req(Method::Options, path).header(origin(WEB));
         let request = request.header(Header::new("Access-Control-Request-Method", "POST"));
-        let asked = format!("{},x-of-somebody", wanted.join(","));
+        let asked = format!("{},x-unlisted", wanted.join(","));
         let request = request.header(Header::new("Access-Control-Request-Headers", asked));
         let response = request.dispatch().await;
         assert_eq!(response.status(), Status::NoContent, "{path}");
@@ -143,7 +143,7 @@ async fn f11_a_preflight_lets_the_headers_of_tracing_in_and_reflects_none() {
         for name in wanted {
             assert!(allowed.contains(&name), "{name}: {allowed:?}");
         }
-        assert!(!allowed.contains(&"x-of-somebody"), "{allowed:?}");
+        assert!(!allowed.contains(&"x-unlisted"), "{allowed:?}");
         let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-';
         assert!(
             allowed.iter().all(|name| !name.is_empty() && name.chars().all(is_token)),
@@ -153,7 +153,7 @@ async fn f11_a_preflight_lets_the_headers_of_tracing_in_and_reflects_none() {
 }
 
 #[rocket::async_test]
-async fn a_preflight_makes_no_path_and_no_method() {
+async fn preflight_of_an_unknown_path_is_404_and_other_options_405() {
     let app = app().await;
     for path in ["/oauth/nothing", "/v1/nothing", "/.well-known/nothing", "/nothing"] {
         let response = preflight(&app, path, WEB, "POST").await;
@@ -175,7 +175,7 @@ async fn a_preflight_makes_no_path_and_no_method() {
 }
 
 #[rocket::async_test]
-async fn other_origins_get_no_word_of_it() {
+async fn origins_outside_the_list_get_no_cors_headers() {
     let app = app().await;
     for from in [
         "https://evil.example",
@@ -208,7 +208,7 @@ async fn other_origins_get_no_word_of_it() {
 }
 
 #[rocket::async_test]
-async fn one_clients_scripts_do_not_read_anothers_answers() {
+async fn scripts_cannot_read_responses_to_other_clients() {
     let app = app().await;
     for (client, from, may) in [
         ("web", WEB, true),
@@ -234,7 +234,7 @@ async fn one_clients_scripts_do_not_read_anothers_answers() {
 }
 
 #[rocket::async_test]
-async fn a_default_clients_scripts_read_what_is_answered_to_it() {
+async fn scripts_of_the_default_client_read_its_responses() {
     let toml = format!("{SETTINGS}[default.vestibule]\ndefault_client = \"web\"\n");
     let app = support::configured(&toml).await;
     app.account(ADA).await;
@@ -250,7 +250,7 @@ async fn a_default_clients_scripts_read_what_is_answered_to_it() {
 }
 
 #[rocket::async_test]
-async fn a_script_can_read_what_went_wrong() {
+async fn scripts_can_read_errors_and_their_headers() {
     let app = app().await;
     let exposed = |response: &LocalResponse<'_>| {
         let exposed = header(response, "Access-Control-Expose-Headers").unwrap_or_default();
@@ -286,7 +286,7 @@ async fn a_script_can_read_what_went_wrong() {
 }
 
 #[rocket::async_test]
-async fn pages_are_for_no_script() {
+async fn pages_allow_no_cross_origin_reads() {
     let app = app().await;
     for path in [
         "/account",
@@ -306,7 +306,7 @@ async fn pages_are_for_no_script() {
 }
 
 #[rocket::async_test]
-async fn clients_of_the_database_allow_origins_alike_until_they_are_disabled() {
+async fn database_clients_allow_origins_until_disabled() {
     let app = app().await;
     let desk = "https://desk.example";
     assert!(!readable(&preflight(&app, "/oauth/token", desk, "POST").await, desk));

@@ -16,7 +16,7 @@ async fn delete(ada: &Signed<'_>, password: &str) -> Answer {
     post_as(ada, PATH, &json!({ "password": password })).await
 }
 
-async fn deleted(app: &TestApp, ada: &Signed<'_>) {
+async fn delete_account(app: &TestApp, ada: &Signed<'_>) {
     let answer = delete(ada, PASSWORD).await;
     assert_eq!((answer.status, answer.body.as_str()), (Status::NoContent, ""));
     app.deliver().await;
@@ -51,7 +51,7 @@ async fn deletion_needs_the_password_the_scope_and_a_token() {
 }
 
 #[rocket::async_test]
-async fn r27_deletion_ends_all_that_was_signed_in_and_every_link() {
+async fn r27_deletion_ends_every_session_and_every_link() {
     let app = support::app().await;
     app.account(ADA).await;
     let bob = app.signed_in(BOB).await;
@@ -66,7 +66,7 @@ async fn r27_deletion_ends_all_that_was_signed_in_and_every_link() {
     assert_eq!(post_as(&ada, "/v1/me/email", &body).await.status, Status::Accepted);
     let change = token_in(&app, "email-change", NEW).await;
     let stop = token_in(&app, "email-change-notice", ADA).await;
-    deleted(&app, &ada).await;
+    delete_account(&app, &ada).await;
 
     for token in [&ada.access_token, &other.access] {
         assert!(!opens(&app, token).await);
@@ -92,10 +92,10 @@ async fn r27_deletion_ends_all_that_was_signed_in_and_every_link() {
 }
 
 #[rocket::async_test]
-async fn r18_afterwards_a_sign_in_fails_as_for_an_unknown_address() {
+async fn r18_sign_in_after_deletion_fails_as_for_an_unknown_address() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    deleted(&app, &ada).await;
+    delete_account(&app, &ada).await;
     let of = async |email: &str| {
         let mut fields = sign_in_fields();
         fields[2] = ("username", email);
@@ -108,7 +108,7 @@ async fn r18_afterwards_a_sign_in_fails_as_for_an_unknown_address() {
 }
 
 #[rocket::async_test]
-async fn deletion_leaves_nothing_that_names_the_person() {
+async fn deletion_leaves_no_personal_data() {
     let app = support::app().await;
     app.account(ADA).await;
     let ada = app.sign_in(ADA).await;
@@ -123,13 +123,13 @@ async fn deletion_leaves_nothing_that_names_the_person() {
     let body = json!({ "email": NEW, "password": PASSWORD });
     post_as(&ada, "/v1/me/email", &body).await;
     assert!(!dump(&app).await.is_empty());
-    deleted(&app, &ada).await;
+    delete_account(&app, &ada).await;
 
     let farewell = app.last_letter_to(ADA).await;
     assert_eq!(farewell.name, "account-deleted");
     assert!(farewell.link.is_none());
-    assert!(farewell.subject.contains("gelöscht"), "in their language: {}", farewell.subject);
-    assert_eq!(letters(&app, ADA).await.len(), before + 1, "nothing else leaves any more");
+    assert!(farewell.subject.contains("gelöscht"), "the owner's language: {}", farewell.subject);
+    assert_eq!(letters(&app, ADA).await.len(), before + 1, "no other letter leaves");
     // once the letter has left, the database remembers only that an account was deleted
     let left = dump(&app).await;
     for name in [ADA, NEW, &id, "Lovelace"] {
@@ -143,7 +143,7 @@ async fn deletion_leaves_nothing_that_names_the_person() {
 }
 
 #[rocket::async_test]
-async fn deletion_forgets_former_addresses_as_well() {
+async fn deletion_erases_former_addresses() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
@@ -157,7 +157,7 @@ async fn deletion_forgets_former_addresses_as_well() {
     let to: Vec<&Value> =
         exported["letters"].as_array().unwrap().iter().map(|letter| &letter["to"]).collect();
     assert!(to.contains(&&json!(ADA)) && to.contains(&&json!(NEW)), "{to:?}");
-    deleted(&app, &ada).await;
+    delete_account(&app, &ada).await;
     let left = dump(&app).await;
     for address in [ADA, NEW] {
         assert!(!left.iter().any(|row| row.contains(address)), "{address}: {left:#?}");
@@ -167,17 +167,17 @@ async fn deletion_forgets_former_addresses_as_well() {
 }
 
 #[rocket::async_test]
-async fn the_same_address_signs_up_again_and_is_somebody_new() {
+async fn address_of_deleted_account_signs_up_as_a_new_account() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = ada.account_id().await;
     ada.patch("/v1/me", &json!({ "name": "Ada", "locale": "de" })).dispatch().await;
     assert!(!signs_in(&app, ADA, OTHER).await);
-    deleted(&app, &ada).await;
+    delete_account(&app, &ada).await;
 
     assert_eq!(app.sign_up(ADA, OTHER).await, Status::Accepted);
     assert_eq!(app.activate(ADA).await, Status::Ok);
-    assert!(!signs_in(&app, ADA, PASSWORD).await, "the old password is of nobody");
+    assert!(!signs_in(&app, ADA, PASSWORD).await, "the old password no longer works");
     let mut fields = sign_in_fields();
     fields[3] = ("password", OTHER);
     let pair = tokens(app.token(&fields).await).await;
@@ -187,8 +187,8 @@ async fn the_same_address_signs_up_again_and_is_somebody_new() {
     assert_eq!((&me["name"], &me["locale"]), (&Value::Null, &Value::Null));
     let mut told = kinds(&again).await;
     told.sort_unstable();
-    assert_eq!(told, ["activation", "sign-in", "sign-in-failed", "sign-up"], "and no older");
-    assert!(!opens(&app, &ada.access_token).await, "and the old tokens are dead");
+    assert_eq!(told, ["activation", "sign-in", "sign-in-failed", "sign-up"], "no older events");
+    assert!(!opens(&app, &ada.access_token).await, "the old tokens are dead");
     refused(&app, &ada.refresh_token).await;
 }
 
