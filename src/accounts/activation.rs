@@ -54,7 +54,7 @@ pub enum ActivationError {
     #[error("the sign-up was disavowed")]
     Disavowed,
     /// No such link.
-    #[error("no such link")]
+    #[error("the link is unknown")]
     Unknown,
     /// The service could not finish the activation.
     #[error(transparent)]
@@ -80,7 +80,7 @@ pub enum DisavowalError {
     #[error("the link has expired")]
     Expired,
     /// No such link.
-    #[error("no such link")]
+    #[error("the link is unknown")]
     Unknown,
     /// The database failed.
     #[error(transparent)]

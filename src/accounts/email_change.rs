@@ -94,7 +94,7 @@ pub enum EmailLinkError {
     #[error("the link has expired")]
     Expired,
     /// No such link.
-    #[error("no such link")]
+    #[error("the link is unknown")]
     Unknown,
     /// The database failed.
     #[error(transparent)]

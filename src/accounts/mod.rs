@@ -82,7 +82,7 @@ pub struct Accounts {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Passwords are being hashed to capacity (R51).
-    #[error("too many passwords are being hashed")]
+    #[error("the hash queue is full")]
     Busy { retry_after: Duration },
     /// The caller's network, the name or the account has reached a limit (R20).
     #[error("too many requests of this kind")]

@@ -77,7 +77,7 @@ pub enum ResetError {
     #[error("the link has expired")]
     Expired,
     /// No such link.
-    #[error("no such link")]
+    #[error("the link is unknown")]
     Unknown,
     /// The service could not finish the reset.
     #[error(transparent)]

@@ -17,7 +17,7 @@ pub struct ProfileChange {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The account was deleted while its owner was still signed in.
-    #[error("the account is gone")]
+    #[error("the account was deleted")]
     Gone,
     /// The database failed.
     #[error(transparent)]

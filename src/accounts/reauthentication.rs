@@ -9,10 +9,10 @@ use crate::storage::{AccountRecord, Connection, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum ReauthenticationError {
     /// The typed password is not the current one.
-    #[error("that is not the current password")]
+    #[error("the current password is wrong")]
     Wrong,
     /// The account was deleted, disabled or signed out everywhere meanwhile.
-    #[error("the account is gone, or the session has ended")]
+    #[error("the account was deleted, or the session has ended")]
     Gone,
     /// The service could not check the password.
     #[error(transparent)]

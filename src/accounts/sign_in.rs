@@ -24,7 +24,7 @@ pub enum SignInError {
     /// One response for several reasons (R18): a wrong password, an unknown address, a disabled
     /// account, or a waiting sign-up with any password. Strangers can make a sign-up for any
     /// address. A response that told of the sign-up would tell which addresses have an account.
-    #[error("address and password do not belong together, or the address has yet to be confirmed")]
+    #[error("the address or the password is wrong, or the address is not yet confirmed")]
     Refused,
     /// The service could not check the password.
     #[error(transparent)]

@@ -20,14 +20,16 @@ pub enum DatabaseUrlError {
          `: / ? # [ ] @ %` and each blank is written as an escape, such as %23 for `#` and %40 for `@`"
     )]
     Escapes,
-    #[error("it has a blank or a line end in it, perhaps from copying; a blank is written as %20")]
+    #[error(
+        "the URL contains a blank or a line end, perhaps from copying; a blank is written as %20"
+    )]
     Blank,
-    #[error("it has a `#` in it: in a password that is written as %23")]
+    #[error("the URL contains a `#`: in a password, `#` is written as %23")]
     Fragment,
     /// With the parameter that was probably meant.
     #[error("unknown parameter{}{}", .0, .1)]
     UnknownParameter(SafeName, Hint),
-    #[error("the parameter `{0}` is there twice, or under two names")]
+    #[error("the parameter `{0}` is set twice, or under two names")]
     Twice(&'static str),
     #[error("the parameter `{0}` has no value")]
     Empty(&'static str),
@@ -213,7 +215,7 @@ fn check_encryption(url: &Url) -> Result<(), DatabaseUrlError> {
     let mode = value("sslmode").unwrap_or_default();
     let is_verified = mode.starts_with("verify-");
     if value("sslrootcert").is_some() && !is_verified {
-        let needed = "sslmode=verify-full (or verify-ca): nothing is verified otherwise";
+        let needed = "sslmode=verify-full (or verify-ca): other modes verify nothing";
         return Err(DatabaseUrlError::Needs("sslrootcert", needed));
     }
     for name in ["sslcert", "sslkey"] {
@@ -283,12 +285,12 @@ impl Check {
                 .then_some(())
                 .ok_or(*wrong),
             Self::Port => match value.parse::<u16>() {
-                Ok(0) | Err(_) => Err("no port from 1 to 65535"),
+                Ok(0) | Err(_) => Err("not a port from 1 to 65535"),
                 Ok(_) => Ok(()),
             },
             Self::Number => value.parse::<usize>().map(drop).map_err(|_| "no number"),
             Self::Address => {
-                value.parse::<std::net::IpAddr>().map(drop).map_err(|_| "no IP address")
+                value.parse::<std::net::IpAddr>().map(drop).map_err(|_| "not an IP address")
             }
         }
     }
@@ -399,7 +401,7 @@ mod tests {
             ("sqlite:?mode=rwc", "expected sqlite://path"),
             ("sqlite://a.db?mod=rwc", "unknown parameter `mod`; did you mean `mode`?"),
             ("sqlite://a.db?mode=rwx", "`mode` is none of"),
-            ("sqlite://a.db?mode=rw&mode=rwc", "`mode` is there twice"),
+            ("sqlite://a.db?mode=rw&mode=rwc", "`mode` is set twice"),
             ("sqlite://a.db?mode", "`mode` has no value"),
             ("sqlite://a.db?sslmode=require", "unknown parameter `sslmode`; known are mode"),
             ("postgres:ada:hunter2@db/name", "expected"),
@@ -430,11 +432,11 @@ mod tests {
             ("postgres://ada@db/name?sslmode=required", "`sslmode` is none of disable"),
             ("postgres://ada@db/name?sslmode=", "`sslmode` has no value"),
             ("postgres://ada@db/name?sslmode", "`sslmode` has no value"),
-            ("postgres://ada@db/name?sslmode=require&sslmode=require", "`sslmode` is there twice"),
-            ("postgres://ada@db/name?sslmode=disable&ssl-mode=require", "`sslmode` is there twice"),
-            ("postgres://ada@db/name?port=0", "`port` is no port"),
-            ("postgres://ada@db/name?port=65536", "`port` is no port"),
-            ("postgres://ada@db/name?hostaddr=db", "`hostaddr` is no IP address"),
+            ("postgres://ada@db/name?sslmode=require&sslmode=require", "`sslmode` is set twice"),
+            ("postgres://ada@db/name?sslmode=disable&ssl-mode=require", "`sslmode` is set twice"),
+            ("postgres://ada@db/name?port=0", "`port` is not a port"),
+            ("postgres://ada@db/name?port=65536", "`port` is not a port"),
+            ("postgres://ada@db/name?hostaddr=db", "`hostaddr` is not an IP address"),
             ("postgres://ada@db/name#sslmode=require", "written as %23"),
             ("postgres://ada:5#hunter2@db/name", "%23"),
             ("postgres://ada:ses#ame@db/name", "%23"),

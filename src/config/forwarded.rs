@@ -35,7 +35,7 @@ impl ForwardedFault {
         match self {
             Self::Unknown => "a trusted proxy said `unknown` in X-Forwarded-For",
             Self::Obfuscated => "a trusted proxy hid the client's address in X-Forwarded-For",
-            Self::Malformed => "a trusted proxy sent an X-Forwarded-For that holds no address",
+            Self::Malformed => "a trusted proxy sent an X-Forwarded-For without an address",
             Self::OtherHeader => {
                 "a trusted proxy sent Forwarded or X-Real-IP; only X-Forwarded-For is read"
             }

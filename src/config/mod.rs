@@ -399,7 +399,7 @@ impl Settings {
             }
         }
         if self.links.activation_ttl.duration() >= SIGN_UP_TTL {
-            let expected = "expected less than 30d: a sign-up waits no longer".to_owned();
+            let expected = "expected less than 30d, the lifetime of a sign-up".to_owned();
             return Err(("links.activation_ttl", expected));
         }
         if self.password.min_length < 8 || self.password.min_length > 128 {
@@ -428,14 +428,14 @@ impl MailSettings {
 
     fn check_smtp(&self) -> Result<(), (&'static str, String)> {
         let Some(url) = &self.smtp_url else {
-            let wanted = "the transport smtp needs it: smtp://user:password@host:587?tls=required";
+            let wanted =
+                "required by the transport smtp: smtp://user:password@host:587?tls=required";
             return Err(("mail.smtp_url", wanted.to_owned()));
         };
         let server =
             SmtpServer::parse(url).map_err(|error| ("mail.smtp_url", error.to_string()))?;
         if self.ca_file.is_some() && !server.encryption.is_verified() {
-            let wanted =
-                "nothing is verified by it: mail.smtp_url has neither tls=required nor smtps";
+            let wanted = "without effect: mail.smtp_url has neither tls=required nor smtps";
             return Err(("mail.ca_file", wanted.to_owned()));
         }
         if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&self.timeout.duration()) {
@@ -451,7 +451,7 @@ impl MailSettings {
         }
         let is_name = |name: &String| host_name(name).is_some_and(|name| is_hello_name(&name));
         if !self.hello_name.as_ref().is_none_or(is_name) {
-            let wanted = "expected the name of a machine, such as accounts.example.org, or an address \
+            let wanted = "expected a host name, such as accounts.example.org, or an address \
                           such as [192.0.2.1]";
             return Err(("mail.hello_name", wanted.to_owned()));
         }

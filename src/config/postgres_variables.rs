@@ -33,12 +33,13 @@ const PROTECTIVE: [&str; 3] = ["PGSSL", "PGREQUIRE", "PGCHANNELBINDING"];
 pub enum DatabaseSettingError {
     #[error(transparent)]
     Url(#[from] DatabaseUrlError),
-    #[error("the environment variable {0}, which the driver reads as well, is {1}")]
+    #[error("the environment variable {0}, which the driver also reads, is {1}")]
     Value(&'static str, &'static str),
     #[error("the driver does not read the environment variable {0}; did you mean {1}?")]
     Misspelt(String, &'static str),
     #[error(
-        "the driver does not read the environment variable {0}: unset it, and say sslmode in the URL"
+        "the driver does not read the environment variable {0}: unset it, and set sslmode in the \
+         URL"
     )]
     Unread(String),
 }
@@ -57,9 +58,9 @@ fn check_variable(name: &OsString, value: &OsStr) -> Result<(), DatabaseSettingE
     let Some(name) = name.to_str() else { return Ok(()) };
     if let Some((name, check)) = READ.iter().find(|(read, _)| *read == name) {
         let wrong = |problem| DatabaseSettingError::Value(name, problem);
-        let value = value.to_str().ok_or(wrong("no text in UTF-8"))?;
+        let value = value.to_str().ok_or(wrong("not UTF-8 text"))?;
         return match value {
-            "" => Err(wrong("set, and empty")),
+            "" => Err(wrong("set but empty")),
             value => check.check(value).map_err(wrong),
         };
     }
@@ -106,16 +107,12 @@ mod tests {
     #[test]
     fn f3_what_the_driver_would_ignore_stops_by_name_and_without_a_value() {
         for (name, value, expected) in [
-            (
-                "PGSSLMODE",
-                "hunter2",
-                "PGSSLMODE, which the driver reads as well, is none of disable",
-            ),
-            ("PGSSLMODE", "", "PGSSLMODE, which the driver reads as well, is set, and empty"),
-            ("PGSSLROOTCERT", "", "is set, and empty"),
-            ("PGPORT", "hunter2", "PGPORT, which the driver reads as well, is no port"),
-            ("PGPORT", "0", "is no port"),
-            ("PGHOSTADDR", "hunter2.example", "is no IP address"),
+            ("PGSSLMODE", "hunter2", "PGSSLMODE, which the driver also reads, is none of disable"),
+            ("PGSSLMODE", "", "PGSSLMODE, which the driver also reads, is set but empty"),
+            ("PGSSLROOTCERT", "", "is set but empty"),
+            ("PGPORT", "hunter2", "PGPORT, which the driver also reads, is not a port"),
+            ("PGPORT", "0", "is not a port"),
+            ("PGHOSTADDR", "hunter2.example", "is not an IP address"),
             ("PGSSL_MODE", "hunter2", "PGSSL_MODE; did you mean PGSSLMODE?"),
             ("PGSSLMDOE", "hunter2", "did you mean PGSSLMODE?"),
             ("pgsslmode", "hunter2", "did you mean PGSSLMODE?"),
@@ -138,6 +135,6 @@ mod tests {
         use std::os::unix::ffi::OsStrExt as _;
 
         let error = check_variable(&"PGSSLMODE".into(), OsStr::from_bytes(b"\xff")).unwrap_err();
-        assert!(error.to_string().ends_with("is no text in UTF-8"), "{error}");
+        assert!(error.to_string().ends_with("is not UTF-8 text"), "{error}");
     }
 }

@@ -63,9 +63,9 @@ impl TryFrom<Vec<String>> for TrustedProxies {
         let parse = |text: &String| {
             let network = text.parse::<IpNet>();
             let network = network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-            network
-                .map(canonical)
-                .map_err(|_| format!("`{text}` is no address and no network such as 10.0.0.0/8"))
+            network.map(canonical).map_err(|_| {
+                format!("`{text}` is neither an address nor a network such as 10.0.0.0/8")
+            })
         };
         texts.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }

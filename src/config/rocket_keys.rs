@@ -66,8 +66,9 @@ pub fn check_rocket_keys(figment: &Figment) -> Result<(), SettingError> {
         return Err(SettingError::new(figment, &format!("databases.{name}"), problem));
     }
     if settings.get("ip_header").is_some_and(|value| !matches!(value, Value::Bool(_, false))) {
-        let problem = "it would be believed from anybody. Name the proxies at \
-                       vestibule.trusted_proxies instead: then X-Forwarded-For counts";
+        let problem = "the service would trust this header from every client. Set \
+                       vestibule.trusted_proxies instead: the service then trusts \
+                       X-Forwarded-For of these proxies";
         return Err(SettingError::new(figment, "ip_header", problem));
     }
     check_tls(figment)

@@ -47,7 +47,7 @@ fn layer_of(
         let file = SecretFile { variable: name.to_uppercase(), path };
         let plain = variable(&key);
         if environment.contains_key(&plain.to_lowercase()) {
-            let problem = format!("{plain} is set as well; one of them has to go");
+            let problem = format!("{plain} is set as well; remove one of them");
             return Err(SettingError::at(&key, file.place(), problem));
         }
         let value = file.read(&key)?;
@@ -69,14 +69,14 @@ fn with_password(figment: Figment, file: &SecretFile<'_>) -> Result<Figment, Set
     let parsed = given.as_deref().and_then(|url| Url::parse(url).ok());
     let mut url = parsed
         .filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))
-        .ok_or_else(|| wrong("goes with a URL such as DATABASE_URL=postgres://user@host/name"))?;
+        .ok_or_else(|| wrong("requires a URL such as DATABASE_URL=postgres://user@host/name"))?;
     let before = url.password().map(str::to_owned);
     // `set_password` leaves existing escapes alone, and in this file `%` is an ordinary character
     let password = Zeroizing::new(password.replace('%', "%25"));
-    url.set_password(Some(&password)).map_err(|()| wrong("there is no host in DATABASE_URL"))?;
+    url.set_password(Some(&password)).map_err(|()| wrong("DATABASE_URL has no host"))?;
     match before.as_deref() {
         Some(before) if url.password() == Some(before) => Ok(figment), // layered already
-        Some(_) => Err(wrong("DATABASE_URL has a password as well; one of them has to go")),
+        Some(_) => Err(wrong("DATABASE_URL has a password as well; remove one of them")),
         None => {
             let metadata = figment.find_metadata(DATABASE_URL);
             let origin = metadata.map_or_else(String::new, |origin| place(origin, DATABASE_URL));

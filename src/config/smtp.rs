@@ -64,22 +64,22 @@ pub enum SmtpUrlError {
         "expected tls=required, tls=opportunistic or tls=none behind the `?`, and nothing else"
     )]
     Parameter,
-    #[error("it has a `#` in it: in a user name or a password that is written as %23")]
+    #[error("the URL contains a `#`: in a user name or a password, `#` is written as %23")]
     Fragment,
     #[error(
         "expected smtp://user:password@host:587?tls=required. In a user name or a password each of \
          `: / ? # [ ] @ %` is written as an escape, such as %23 for `#` and %40 for `@`"
     )]
     Escapes,
-    #[error("smtps:// is encrypted from the first byte, and takes no other tls than required")]
+    #[error("smtps:// is encrypted from the first byte, and allows only tls=required")]
     ImplicitTls,
     #[error("expected nothing behind the host; the name for EHLO is mail.hello_name")]
     Path,
     #[error("expected a user and a password, or neither")]
     HalfALogin,
     #[error(
-        "with tls=opportunistic somebody on the way could ask for the password: say tls=required, or \
-         tls=none if the way is safe"
+        "with tls=opportunistic an attacker on the network could obtain the password: use \
+         tls=required, or tls=none if the network is safe"
     )]
     ExposedPassword,
 }

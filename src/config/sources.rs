@@ -273,12 +273,12 @@ impl SettingError {
                 if path.last().map(String::as_str) != Some(field) {
                     path.push(field.clone().into_owned());
                 }
-                "is needed and not set".to_owned()
+                "is required, and not set".to_owned()
             }
             _ if is_secret => "has the wrong type (its value is not shown)".to_owned(),
             // a text in place of a table may be a secret with half a key
             Kind::InvalidType(Actual::Str(_), wanted) => {
-                format!("expected {wanted}, and found a text")
+                format!("expected {wanted}, found a text")
             }
             kind => without_login(&kind.to_string()),
         };

@@ -26,10 +26,10 @@ impl Entropy {
     /// # Panics
     /// If the operating system gives no random bytes; the service cannot work safely then.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that draws")]
-    #[expect(clippy::expect_used, reason = "without randomness no secret can be made safely")]
+    #[expect(clippy::expect_used, reason = "secrets need randomness")]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+        getrandom::fill(&mut bytes).expect("the operating system provides randomness");
         bytes
     }
 

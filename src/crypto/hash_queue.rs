@@ -38,16 +38,16 @@ impl Purpose {
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
     /// `retry_after` is in whole seconds, at least one, for `Retry-After` (RFC 9110 §10.2.3).
-    #[error("every slot is taken for the next {} s", retry_after.as_secs())]
+    #[error("all slots are busy for the next {} s", retry_after.as_secs())]
     Busy { retry_after: Duration },
     /// The stored hash is no Argon2id hash of sensible cost.
     #[error("a stored password hash is malformed: {0}")]
     Malformed(&'static str),
     /// Argon2 refuses the password, for example because of its length.
-    #[error("Argon2 does not take this password")]
+    #[error("Argon2 does not accept this password")]
     Input(#[from] argon2::Error),
     /// The slot panicked, or the hasher was dropped.
-    #[error("the hash was lost before it was done")]
+    #[error("the hash did not complete")]
     Lost,
 }
 

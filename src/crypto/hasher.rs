@@ -397,7 +397,7 @@ fn parse_phc(
     current: &Params,
 ) -> Result<(Params, phc::Salt, phc::Output), HashError> {
     let malformed = HashError::Malformed;
-    let phc = phc::PasswordHash::new(&hash.0).map_err(|_| malformed("no PHC string"))?;
+    let phc = phc::PasswordHash::new(&hash.0).map_err(|_| malformed("not a PHC string"))?;
     if phc.algorithm != ARGON2ID_IDENT || phc.version != Some(Version::V0x13.into()) {
         return Err(malformed("not Argon2id of version 19"));
     }
@@ -405,9 +405,9 @@ fn parse_phc(
     if params.m_cost() > current.m_cost().saturating_mul(MAX_MEMORY_FACTOR)
         || params.t_cost() > current.t_cost().max(MAX_ITERATIONS)
     {
-        return Err(malformed("cost beyond reason"));
+        return Err(malformed("costs above the limit"));
     }
-    let (salt, tag) = phc.salt.zip(phc.hash).ok_or(malformed("no salt or no tag"))?;
+    let (salt, tag) = phc.salt.zip(phc.hash).ok_or(malformed("without salt or tag"))?;
     Ok((params, salt, tag))
 }
 

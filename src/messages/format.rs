@@ -59,7 +59,7 @@ impl Arguments {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissingMessage {
     /// Neither the language nor English has the message.
-    #[error("there is no message `{0}`")]
+    #[error("the message `{0}` does not exist")]
     NoMessage(String),
     /// A variable or reference of the message is missing.
     #[error("the message `{key}` in `{language}`: {problem}")]
@@ -84,7 +84,7 @@ impl Messages {
             Err(fault) => fault,
         };
         if self.0.logged.lock().unwrap_or_else(PoisonError::into_inner).insert(fault.to_string()) {
-            tracing::warn!(%fault, "a message cannot be said as it should be");
+            tracing::warn!(%fault, "a message cannot be formatted");
         }
         let english = [&self.bundle(Language::ENGLISH), &&self.0.fallback]
             .into_iter()

@@ -112,9 +112,9 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
     let closest = known.map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
     match closest {
         Some((_, known)) => {
-            format!("replaces nothing: there is no file of this name; did you mean {known}?")
+            format!("the file replaces nothing: unknown name; did you mean {known}?")
         }
-        None => "replaces nothing: there is no file of this name".to_owned(),
+        None => "the file replaces nothing: unknown name".to_owned(),
     }
 }
 
@@ -134,7 +134,7 @@ impl LanguageBundle {
             let parsed = MessageFile::parse(&file, text)?;
             for (id, line) in parsed.ids {
                 if let Some((first, at)) = seen.insert(id.clone(), (file.clone(), line)) {
-                    let problem = format!("`{id}` is there twice, first at {first}:{at}");
+                    let problem = format!("`{id}` is defined twice, first at {first}:{at}");
                     return Err(MessageError::Syntax { file, line, problem });
                 }
             }

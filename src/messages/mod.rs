@@ -70,7 +70,7 @@ pub enum MessageError {
     #[error("{}: {problem}", file.display())]
     Name { file: PathBuf, problem: String },
     /// The default language has no messages.
-    #[error("expected a language that there are messages in: {}", known.join(", "))]
+    #[error("expected one of the languages with messages: {}", known.join(", "))]
     NoSuchLanguage { known: Vec<String> },
 }
 

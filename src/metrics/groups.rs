@@ -21,7 +21,7 @@ const HASH_SECONDS: [f64; 12] =
 
 #[expect(clippy::expect_used, reason = "names and labels are constants, and a test makes them all")]
 fn expect_valid<T>(instrument: prometheus::Result<T>) -> T {
-    instrument.expect("a good name")
+    instrument.expect("a valid name")
 }
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {

@@ -175,7 +175,9 @@ pub enum RegistrationError {
     #[error("a public client needs at least one grant")]
     NoGrant,
     /// The client may refresh, but not sign in.
-    #[error("a client that signs nobody in has nothing to refresh: add the grant password")]
+    #[error(
+        "a client without the grant password has no sessions to refresh: add the grant password"
+    )]
     RefreshOnly,
     /// The text is no scope token.
     #[error("`{0}` is not a scope token (RFC 6749 section 3.3)")]

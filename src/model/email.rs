@@ -37,7 +37,7 @@ pub enum EmailError {
     Domain,
     /// The address contains a blank or an invisible character.
     #[error(
-        "there is a blank or an invisible character inside this address, as copying may leave one: \
+        "there is a blank or an invisible character inside this address, perhaps from copying: \
          type it instead"
     )]
     InvisibleCharacter,

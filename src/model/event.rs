@@ -70,7 +70,7 @@ macro_rules! string_enum {
 
 /// Name in the database that this version does not know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a word that this version does not know")]
+#[error("an unknown value")]
 pub struct UnknownVariant;
 
 string_enum! {

@@ -13,8 +13,7 @@ pub struct Origins(BTreeSet<String>);
 /// Text that is no origin.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{} is not an origin: a scheme and a host such as https://app.example.org, with nothing \
-     behind it{}",
+    "{} is not an origin: expected only a scheme and a host, such as https://app.example.org{}",
     shown(text),
     .meant.as_ref().map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
 )]

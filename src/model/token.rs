@@ -25,7 +25,7 @@ const REFRESH_BYTES: usize = ACCESS_BYTES + 16;
 
 /// Text that is no token of this service, or a damaged one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the token is damaged, or none of this service")]
+#[error("the token is damaged, or not issued by this service")]
 pub struct TokenError;
 
 /// Proof that a refresh token of any age was issued for its session: 128 random bits, the same in

@@ -109,16 +109,16 @@ pub struct RemovedClient {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No such client.
-    #[error("there is no such client")]
+    #[error("the client does not exist")]
     Unknown,
     /// A client with this id exists already.
-    #[error("there is such a client already")]
+    #[error("a client with this id exists already")]
     Taken,
     /// The client is in the settings, and can be changed only there.
-    #[error("it stands in the settings, and those count: change it there")]
+    #[error("the client is in the settings, which take precedence: change it there")]
     InSettings,
     /// A public client has no secret.
-    #[error("it is a public client, and has no secret")]
+    #[error("the client is public, and has no secret")]
     Public,
     /// With the name of the wrong setting; empty if the whole client is wrong.
     #[error("{}{error}", if key.is_empty() { String::new() } else { format!("{key}: ") })]

@@ -40,8 +40,7 @@ impl ClientRegistry {
         let default_client = settings.default_client.clone();
         let default = default_client.as_ref().and_then(|id| declared.get(id));
         if default.is_some_and(|client: &Arc<Client>| !client.is_public()) {
-            let problem =
-                "a client that authenticates cannot be taken for granted: name a public one";
+            let problem = "expected a public client: a confidential client has to authenticate";
             return Err(SettingError::new(figment, "vestibule.default_client", problem));
         }
         Ok(Self(Arc::new(Registered { declared, default_client })))

@@ -59,12 +59,12 @@ impl Credentials {
         };
         let basic = Self::from_basic(header).ok_or(ClientRefusal::Header)?;
         if client_secret.is_some() {
-            return Err(OAuthError::Malformed("the client authenticates in two ways at once"));
+            return Err(OAuthError::Malformed(
+                "the client uses two authentication methods at once",
+            ));
         }
         if client_id.is_some_and(|id| id != basic.client_id) {
-            return Err(OAuthError::Malformed(
-                "client_id is not the one in the Authorization header",
-            ));
+            return Err(OAuthError::Malformed("client_id differs from the Authorization header"));
         }
         Ok(Some(basic))
     }

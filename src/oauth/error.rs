@@ -11,10 +11,10 @@ pub enum OAuthError {
     #[error("{0}")]
     Malformed(&'static str),
     /// The grant type is not supported (`unsupported_grant_type`).
-    #[error("the grant type is none of password and refresh_token")]
+    #[error("the grant type is neither password nor refresh_token")]
     UnknownGrantType,
     /// Client authentication failed (`invalid_client`).
-    #[error("the client did not authenticate: {0}")]
+    #[error("client authentication failed: {0}")]
     Client(#[from] ClientRefusal),
     /// The client may not use the grant (`unauthorized_client`).
     #[error("the client is not registered for the grant {}", .0.as_str())]
@@ -23,7 +23,7 @@ pub enum OAuthError {
     #[error(transparent)]
     Scope(#[from] ScopeRefusal),
     /// Wrong password, unknown address, disabled account, or waiting sign-up: one response (R18).
-    #[error("username and password do not belong together, or the address has yet to be confirmed")]
+    #[error("username or password is wrong, or the address is not yet confirmed")]
     WrongPassword,
     /// Damaged, unknown, expired, ended, spent, or issued to another client.
     #[error("the refresh token is not valid")]
@@ -35,7 +35,7 @@ pub enum OAuthError {
     #[error(transparent)]
     Failure(#[from] Failure),
     /// oxide-auth ended a flow without a reason that this service knows: a bug.
-    #[error("the OAuth flow ended for no known reason")]
+    #[error("the OAuth flow ended without a reason")]
     Flow,
 }
 
@@ -52,7 +52,7 @@ pub enum ScopeRefusal {
     #[error("the scope is malformed")]
     Malformed,
     /// The request exceeds the scope of the client or the session, by these tokens.
-    #[error("the scope is more than may be had, by {0}")]
+    #[error("the scope exceeds the allowed scope by {0}")]
     Excess(Scope),
 }
 
@@ -68,19 +68,19 @@ impl ScopeRefusal {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ClientRefusal {
     /// The request has no client credentials, and there is no default client.
-    #[error("it did not say who it is")]
+    #[error("the request has no client credentials")]
     Missing,
     /// In the body, without a secret: the client is unknown, disabled, or needs a secret.
-    #[error("it showed no secret, and is not known as a public client")]
+    #[error("the request has no secret, and the client is not a public client")]
     NoSecret,
     /// The `Authorization` header is not valid Basic.
-    #[error("its Authorization header is no Basic one")]
+    #[error("the Authorization header is not valid Basic")]
     Header,
     /// The client is unknown, or the secret is wrong.
-    #[error("it is unknown, or its secret is wrong")]
+    #[error("the client is unknown, or its secret is wrong")]
     Wrong,
     /// Introspection is only for clients with a secret.
-    #[error("it showed no secret, and this is for confidential clients")]
+    #[error("the request has no secret, and only confidential clients are allowed")]
     SecretNeeded,
 }
 

@@ -77,22 +77,24 @@ impl TokenState {
     pub const fn in_words(self) -> &'static str {
         match self {
             Self::Live => "live",
-            Self::Predecessor => "spent, and still answered: its successor was not long in use",
-            Self::Damaged => "dead: damaged, or none of this service",
-            Self::SessionUnknown => "dead: its session has ended, or never was",
-            Self::Forged => "dead: its session never had such a token",
-            Self::AccountDisabled => "dead: the account is disabled",
+            Self::Predecessor => "spent, but still accepted: its successor is new",
+            Self::Damaged => "invalid: damaged, or not issued by this service",
+            Self::SessionUnknown => "invalid: its session has ended, or never existed",
+            Self::Forged => "invalid: its session never had this token",
+            Self::AccountDisabled => "invalid: the account is disabled",
             Self::SessionEnded => {
-                "dead: its session was ended by a new password or by signing out everywhere"
+                "invalid: its session was ended by a new password or by signing out everywhere"
             }
-            Self::ClientDisabled => "dead: the client is disabled",
-            Self::ClientUnknown => "dead: the client is not registered",
-            Self::SessionOver => "dead: its session has reached its end",
-            Self::SessionIdle => "dead: its session was not refreshed for too long",
-            Self::RevokedOrReplaced => "dead: revoked, or replaced by two newer ones",
-            Self::Expired => "dead: expired",
-            Self::LateRetry => "dead: spent, a moment ago; presenting it ends nothing yet",
-            Self::Stolen => "dead: spent; whoever presents it ends the session",
+            Self::ClientDisabled => "invalid: the client is disabled",
+            Self::ClientUnknown => "invalid: the client is not registered",
+            Self::SessionOver => "invalid: its session has reached its maximum lifetime",
+            Self::SessionIdle => "invalid: its session was not refreshed for too long",
+            Self::RevokedOrReplaced => "invalid: revoked, or replaced by two newer tokens",
+            Self::Expired => "invalid: expired",
+            Self::LateRetry => {
+                "invalid: spent a moment ago; another use is refused, and the session stays"
+            }
+            Self::Stolen => "invalid: spent; another use ends the session",
         }
     }
 }

@@ -366,7 +366,7 @@ impl OAuth {
             })
             .await?;
         if ended {
-            tracing::warn!(session = %session.id, "a spent refresh token came back: session ended");
+            tracing::warn!(session = %session.id, "refresh token reuse detected: session ended");
             self.outbox.wake();
         }
         Ok(())

@@ -67,7 +67,7 @@ pub enum TemplateCheckError {
     #[error("cannot write {}: {source}", file.display())]
     Write { file: std::path::PathBuf, source: std::io::Error },
     /// The chosen language has no messages.
-    #[error("there are no messages in `{0}`")]
+    #[error("the language `{0}` has no messages")]
     NoSuchLanguage(String),
 }
 
@@ -108,8 +108,8 @@ impl TemplateCheck {
         for (_, source) in self.templates.sources() {
             for call in functions_called(&source.file, &source.text) {
                 let Some(key) = call.key.clone() else {
-                    let what = "a key has to be written out; what the code chooses is said with \
-                                message(of=…)";
+                    let what =
+                        "a key must be a literal; message(of=…) is for keys that the code chooses";
                     findings.insert(call.finding(what.to_owned()));
                     continue;
                 };
@@ -138,7 +138,7 @@ impl TemplateCheck {
     fn check_call(&self, call: &FunctionCall, key: &str, findings: &mut BTreeSet<Finding>) {
         let messages = self.messages();
         let Some(english) = messages.phrases(Language::ENGLISH).get(key) else {
-            findings.insert(call.finding(format!("there is no message `{key}` in `en`")));
+            findings.insert(call.finding(format!("the message `{key}` is missing in `en`")));
             return;
         };
         let mut known = BTreeSet::new();
@@ -156,14 +156,16 @@ impl TemplateCheck {
             };
             let variables = messages.variables(language, key);
             for name in variables.difference(&call.arguments) {
-                let what =
-                    format!("`{key}` uses ${name}, which {}:{} does not say", call.file, call.line);
+                let what = format!(
+                    "`{key}` uses ${name}, which {}:{} does not pass",
+                    call.file, call.line
+                );
                 findings.insert(Finding { file: phrase.file.clone(), line: phrase.line, what });
             }
             known.extend(variables);
         }
         for name in call.arguments.difference(&known) {
-            findings.insert(call.finding(format!("`{key}` has no use for `{name}`")));
+            findings.insert(call.finding(format!("`{key}` does not use `{name}`")));
         }
     }
 
@@ -182,9 +184,7 @@ impl TemplateCheck {
                     findings.insert(Finding {
                         file: format!("messages/{tag}/problem.ftl"),
                         line: 1,
-                        what: format!(
-                            "`{key}` is missing, or needs variables that it does not get"
-                        ),
+                        what: format!("`{key}` is missing, or needs variables that are not passed"),
                     });
                 }
             }

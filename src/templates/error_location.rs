@@ -16,11 +16,11 @@ pub(super) fn located(error: tera::Error, sources: &BTreeMap<String, Source>) ->
         ErrorKind::MissingParent { current, parent } => {
             let text = sources.get(current).map_or("", |source| &source.text);
             let line = text.lines().position(|line| line.contains("extends"));
-            let problem = format!("there is no template {parent}");
+            let problem = format!("the template {parent} does not exist");
             Some((current.clone(), line.unwrap_or(0) + 1, problem))
         }
         ErrorKind::CircularExtend { tpl, .. } | ErrorKind::CircularInclude { tpl, .. } => {
-            Some((tpl.clone(), 1, "is a part of itself".to_owned()))
+            Some((tpl.clone(), 1, "the template includes itself".to_owned()))
         }
         ErrorKind::Msg(reports) => among(reports, sources),
         _ => None,

@@ -62,7 +62,7 @@ impl Translator {
             return Ok(arguments.number(name, number));
         }
         if self.strictness == Strictness::Strict && (value.is_none() || value.is_undefined()) {
-            return Err(tera::Error::message(format!("the argument `{name}` is not there")));
+            return Err(tera::Error::message(format!("the argument `{name}` is missing")));
         }
         Ok(arguments.text(name, value.to_string()))
     }

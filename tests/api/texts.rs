@@ -309,8 +309,8 @@ fn mistakes_are_found_with_file_and_line() {
     for (file, line, what) in [
         ("messages/de/page.ftl", line_of("activated-ready"), "`activated-ready` uses $mail"),
         ("messages/de/page.ftl", line_of("nobody-asks"), "nothing uses `nobody-asks`"),
-        ("page/disavowed.html.tera", 3, "no message `no-such-key`"),
-        ("page/disavowed.html.tera", 4, "`disavowed` has no use for `name`"),
+        ("page/disavowed.html.tera", 3, "`no-such-key` is missing in `en`"),
+        ("page/disavowed.html.tera", 4, "`disavowed` does not use `name`"),
     ] {
         let place = format!("{file}:{line}: ");
         let is_there = found.iter().any(|found| found.contains(&place) && found.contains(what));
@@ -324,8 +324,8 @@ fn a_broken_override_is_refused_with_file_and_line() {
     for (section, name, text, problem) in [
         ("messages", "de/page.ftl", "a = b\n\n{ oh\n", "de/page.ftl:3: "),
         ("messages", "de/page.ftl", "a = b\nc = { $\n", "de/page.ftl:"),
-        ("messages", "de/page.ftl", "a = b\nb = b\na = c\n", "de/page.ftl:3: `a` is there twice"),
-        ("messages", "de/page.ftl", "mail-greeting = Hallo", "`mail-greeting` is there twice"),
+        ("messages", "de/page.ftl", "a = b\nb = b\na = c\n", "de/page.ftl:3: `a` is defined twice"),
+        ("messages", "de/page.ftl", "mail-greeting = Hallo", "`mail-greeting` is defined twice"),
         ("messages", "de/pages.ftl", "a = b", "did you mean page.ftl?"),
         ("messages", "de/page.txt", "a = b", "expected message files"),
         ("messages", "deutsch!/page.ftl", "a = b", "expected a folder for a language"),

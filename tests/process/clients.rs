@@ -130,7 +130,7 @@ fn clients_of_both_places_are_listed_and_the_settings_count(console: &OperatorCo
     for (more, reason) in [
         (&["--scopes", "a\"b"][..], "scope token"),
         (&["--scopes", "a", "--grants", "magic"], "unknown grant"),
-        (&["--scopes", "a", "--grants", "refresh_token"], "nothing to refresh"),
+        (&["--scopes", "a", "--grants", "refresh_token"], "no sessions to refresh"),
         (&["--scopes", "a", "--allowed-origin", "*"], "not an origin"),
         (&["--scopes", "a", "--access-ttl", "0s"], "at least 1s"),
         (&["--scopes", "a", "--secret-sha256", "x"], "64 hexadecimal"),
