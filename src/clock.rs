@@ -83,10 +83,10 @@ impl Serialize for Timestamp {
 
 /// A clock. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(TimeSource);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum TimeSource {
     System,
     Stepped(Arc<Stepped>),
 }
@@ -103,7 +103,7 @@ struct Stepped {
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Source::System)
+        Self(TimeSource::System)
     }
 
     /// A clock that stays at `start` until its stepper moves it.
@@ -113,18 +113,18 @@ impl Clock {
             pauses: Mutex::default(),
             holds_pauses: watch::Sender::new(false),
         });
-        (Self(Source::Stepped(Arc::clone(&stepped))), Stepper(stepped))
+        (Self(TimeSource::Stepped(Arc::clone(&stepped))), Stepper(stepped))
     }
 
     /// The current time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
-            Source::System => {
+            #[expect(clippy::disallowed_methods, reason = "the only reader of the system clock")]
+            TimeSource::System => {
                 let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
             }
-            Source::Stepped(stepped) => Timestamp(stepped.millis.load(Ordering::SeqCst)),
+            TimeSource::Stepped(stepped) => Timestamp(stepped.millis.load(Ordering::SeqCst)),
         }
     }
 
@@ -132,8 +132,8 @@ impl Clock {
     /// pauses.
     pub async fn pause(&self, pause: Duration) {
         match &self.0 {
-            Source::System => tokio::time::sleep(pause).await,
-            Source::Stepped(stepped) => {
+            TimeSource::System => tokio::time::sleep(pause).await,
+            TimeSource::Stepped(stepped) => {
                 stepped.pauses.lock().unwrap_or_else(PoisonError::into_inner).push(pause);
                 // an error means that the stepper is gone, and could not release the pause
                 let _ = stepped.holds_pauses.subscribe().wait_for(|held| !held).await;
@@ -147,7 +147,7 @@ impl Clock {
     }
 
     /// A monotonic instant, for measuring the duration of work. It is never stepped.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
+    #[expect(clippy::disallowed_methods, reason = "the only reader of the system clock")]
     pub fn instant(&self) -> Instant {
         Instant::now()
     }

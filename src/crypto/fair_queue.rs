@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use crate::model::Subnet;
 
 /// An entry that takes some work to serve.
-pub(super) trait Entry {
+pub(super) trait QueueEntry {
     /// Work of the entry, in a unit that all entries share; more than zero.
     fn work(&self) -> u64;
 }
@@ -40,7 +40,7 @@ impl<T> Default for FairQueue<T> {
     }
 }
 
-impl<T: Entry> FairQueue<T> {
+impl<T: QueueEntry> FairQueue<T> {
     /// Work of all entries.
     pub(super) const fn work(&self) -> u64 {
         self.work
@@ -157,7 +157,7 @@ impl<T: Entry> FairQueue<T> {
             removed.extend(part.queue.remove_expired(is_expired));
         }
         self.parts.retain(|part| !part.queue.is_empty());
-        self.work -= removed.iter().map(Entry::work).sum::<u64>();
+        self.work -= removed.iter().map(QueueEntry::work).sum::<u64>();
         removed
     }
 
@@ -176,7 +176,7 @@ mod tests {
 
     struct Item(&'static str, u64);
 
-    impl Entry for Item {
+    impl QueueEntry for Item {
         fn work(&self) -> u64 {
             self.1
         }

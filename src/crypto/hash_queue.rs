@@ -10,7 +10,7 @@ use argon2::password_hash::phc;
 use argon2::{Block, Params};
 use tokio::sync::oneshot;
 
-use super::fair_queue::{Entry, FairQueue};
+use super::fair_queue::{FairQueue, QueueEntry};
 use crate::metrics::HashingMetrics;
 use crate::model::{Network, Subnet};
 
@@ -89,7 +89,7 @@ pub(super) struct Job {
     pub(super) since: Instant,
 }
 
-impl Entry for Job {
+impl QueueEntry for Job {
     fn work(&self) -> u64 {
         self.cost.work
     }

@@ -183,7 +183,7 @@ impl Hasher {
         }
         let state = HashQueue::new(of.slots, of.max_wait, Cost::from(&params));
         let shared =
-            Arc::new(Shared { params, clock, state: Mutex::new(state), work: Condvar::new() });
+            Arc::new(SharedQueue { params, clock, state: Mutex::new(state), work: Condvar::new() });
         Ok(Self(Arc::new(PoolHandle { shared, entropy })))
     }
 
@@ -371,7 +371,7 @@ impl fmt::Debug for Hasher {
 
 /// State that the clones of a [`Hasher`] share, and its threads do not. The drop ends the threads.
 struct PoolHandle {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
     entropy: Entropy,
 }
 
@@ -430,14 +430,14 @@ pub(super) fn argon2id(
 
 /// State that slots and callers share. The lock is held only to inspect and move jobs, never while
 /// a job runs.
-struct Shared {
+struct SharedQueue {
     params: Params,
     clock: Clock,
     state: Mutex<HashQueue>,
     work: Condvar,
 }
 
-impl Shared {
+impl SharedQueue {
     fn lock(&self) -> MutexGuard<'_, HashQueue> {
         // no panic interrupts a change under the lock, so a poisoned state is whole
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -9,7 +9,7 @@ use crate::mail::diagnosis::Diagnosis;
 
 /// The subject of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum RefusalReason {
     /// The server, or the user of the login, may not send from this address.
     Sender,
     /// DNS has no domain of the sender's address.
@@ -49,7 +49,7 @@ const SENDER: [&str; 5] = [
 ];
 const CLEAR: [&str; 4] = ["starttls", "tls required", "encryption required", "must be encrypted"];
 
-impl Refused {
+impl RefusalReason {
     /// The subject of the refusal, if the server's words tell it.
     pub fn of(failure: &DeliveryFailure, is_encrypted: bool) -> Option<Self> {
         let code = failure.code?;
@@ -175,72 +175,80 @@ mod tests {
             (
                 rcpt,
                 "553 5.7.1 <a@b.example>: Sender address rejected: not owned by user a",
-                Some(Refused::Sender),
+                Some(RefusalReason::Sender),
             ),
             (
                 rcpt,
                 "504 5.5.2 <a>: Sender address rejected: need fully-qualified address",
-                Some(Refused::Sender),
+                Some(RefusalReason::Sender),
             ),
             (
                 rcpt,
                 "450 4.1.8 <a@b.example>: Sender address rejected: Domain not found",
-                Some(Refused::SenderDomain),
+                Some(RefusalReason::SenderDomain),
             ),
             (
                 rcpt,
                 "550 5.1.8 <a@b.example>: Sender address rejected: Domain not found",
-                Some(Refused::SenderDomain),
+                Some(RefusalReason::SenderDomain),
             ),
             (
                 rcpt,
                 "550 5.7.1 <box>: Helo command rejected: Access denied",
-                Some(Refused::HelloName),
+                Some(RefusalReason::HelloName),
             ),
             (
                 rcpt,
                 "450 4.7.1 <box.local>: Helo command rejected: Host not found",
-                Some(Refused::HelloName),
+                Some(RefusalReason::HelloName),
             ),
             (
                 rcpt,
                 "504 5.5.2 <box>: Helo command rejected: need fully-qualified hostname",
-                Some(Refused::HelloName),
+                Some(RefusalReason::HelloName),
             ),
             (
                 rcpt,
                 "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
-                Some(Refused::Listed),
+                Some(RefusalReason::Listed),
             ),
             (
                 rcpt,
                 "450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]",
-                Some(Refused::ReverseName),
+                Some(RefusalReason::ReverseName),
             ),
-            (rcpt, "530 5.7.0 Must issue a STARTTLS command first", Some(Refused::Clear)),
-            (mail, "530 5.7.0 Must issue a STARTTLS command first", Some(Refused::Clear)),
-            (rcpt, "554 5.7.1 <ada@example.org>: Relay access denied", Some(Refused::Relaying)),
-            (rcpt, "454 4.7.1 <ada@example.org>: Relay access denied", Some(Refused::Relaying)),
-            (auth, "503 5.5.1 Error: authentication not enabled", Some(Refused::SignIn)),
+            (rcpt, "530 5.7.0 Must issue a STARTTLS command first", Some(RefusalReason::Clear)),
+            (mail, "530 5.7.0 Must issue a STARTTLS command first", Some(RefusalReason::Clear)),
+            (
+                rcpt,
+                "554 5.7.1 <ada@example.org>: Relay access denied",
+                Some(RefusalReason::Relaying),
+            ),
+            (
+                rcpt,
+                "454 4.7.1 <ada@example.org>: Relay access denied",
+                Some(RefusalReason::Relaying),
+            ),
+            (auth, "503 5.5.1 Error: authentication not enabled", Some(RefusalReason::SignIn)),
             (auth, "454 4.7.0 Temporary authentication failure", None),
             (encryption, "454 4.7.0 TLS not available due to local problem", None),
             // Exim, Exchange, Gmail and others
-            (rcpt, "550 relay not permitted", Some(Refused::Relaying)),
+            (rcpt, "550 relay not permitted", Some(RefusalReason::Relaying)),
             (
                 rcpt,
                 "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain",
-                Some(Refused::Relaying),
+                Some(RefusalReason::Relaying),
             ),
-            (rcpt, "550 Sender verify failed", Some(Refused::Sender)),
+            (rcpt, "550 Sender verify failed", Some(RefusalReason::Sender)),
             (
                 data,
                 "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
-                Some(Refused::Sender),
+                Some(RefusalReason::Sender),
             ),
             (data, "550 5.7.26 Unauthenticated email from b.example is not accepted", None),
-            (greeting, "504 5.5.2 need fully-qualified hostname", Some(Refused::HelloName)),
-            (greeting, "550 you are not who you say", Some(Refused::HelloName)),
-            (greeting, "554 5.7.1 listed by the blocklist", Some(Refused::Listed)),
+            (greeting, "504 5.5.2 need fully-qualified hostname", Some(RefusalReason::HelloName)),
+            (greeting, "550 you are not who you say", Some(RefusalReason::HelloName)),
+            (greeting, "554 5.7.1 listed by the blocklist", Some(RefusalReason::Listed)),
             // about the recipient, or without a known meaning
             (greeting, "554 5.7.1 go away", None),
             (rcpt, "550 5.1.1 <relay@spamhaus.example>: User unknown, sender rejected", None),
@@ -251,9 +259,9 @@ mod tests {
         ] {
             let (code, rest) = words.split_once(' ').unwrap();
             let failure = DeliveryFailure::answered(stage, code.parse().unwrap(), rest);
-            assert_eq!(Refused::of(&failure, false), expected, "{words}");
-            let encrypted = expected.filter(|refused| *refused != Refused::Clear);
-            assert_eq!(Refused::of(&failure, true), encrypted, "{words}");
+            assert_eq!(RefusalReason::of(&failure, false), expected, "{words}");
+            let encrypted = expected.filter(|refused| *refused != RefusalReason::Clear);
+            assert_eq!(RefusalReason::of(&failure, true), encrypted, "{words}");
         }
     }
 }

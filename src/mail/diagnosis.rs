@@ -12,7 +12,7 @@ use lettre::transport::smtp::commands::Ehlo;
 use tokio::time::timeout;
 
 use crate::config::{Encryption, SmtpServer};
-use crate::mail::advice::Refused;
+use crate::mail::advice::RefusalReason;
 use crate::mail::delivery_failure::{CertificateFault, ConnectionError, DeliveryFailure, Stage};
 use crate::mail::smtp::Smtp;
 
@@ -147,7 +147,7 @@ fn diagnosis(
         || (*encryption == Encryption::Opportunistic && behind_starttls);
     let elsewhere = "set ?tls=required, with the submission port, usually 587, or smtps:// \
                      with 465";
-    if let Some(refused) = Refused::of(failure, is_encrypted) {
+    if let Some(refused) = RefusalReason::of(failure, is_encrypted) {
         return Some(refused.diagnosis(sender, login.is_some()));
     }
     match (failure.stage, failure.code) {

@@ -64,7 +64,7 @@ pub(super) type RefusedAgain = BTreeMap<LetterId, Option<ReplyCode>>;
 /// The letters that were refused since the server last took one.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    letters: BTreeMap<LetterId, Refused>,
+    letters: BTreeMap<LetterId, RefusalRecord>,
     /// For each answer: its first recipient, and whether a second recipient got the same answer.
     recipients: BTreeMap<Reply, (EmailAddress, bool)>,
     dead: usize,
@@ -75,7 +75,7 @@ pub(super) struct Refusals {
 }
 
 #[derive(Debug)]
-struct Refused {
+struct RefusalRecord {
     state: LetterStatus,
     /// Number of refusals, of probes and of regular tries.
     failures: u32,
@@ -148,7 +148,8 @@ impl Refusals {
         let was_dead = before.is_some_and(|refused| refused.state != LetterStatus::Waiting);
         self.dead += usize::from(state != LetterStatus::Waiting);
         self.dead -= usize::from(was_dead);
-        self.letters.insert(letter, Refused { state, failures, answer, is_permanent, last_probe });
+        self.letters
+            .insert(letter, RefusalRecord { state, failures, answer, is_permanent, last_probe });
     }
 
     /// Records the answer to a recipient. Returns whether this recipient is the second one with the
@@ -169,7 +170,7 @@ impl Refusals {
     /// Letters that were given up at the first refusal of its kind, before other recipients got the
     /// same.
     pub fn wrongly_dead(&self) -> Vec<LetterId> {
-        let is_wrong = |refused: &Refused| {
+        let is_wrong = |refused: &RefusalRecord| {
             refused.state == LetterStatus::Dead
                 && self.is_common(refused.answer)
                 && refused.answer.is_some_and(|refusal| !refusal.is_bad_address())

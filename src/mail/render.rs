@@ -21,22 +21,22 @@ use crate::templates::{TemplateError, Templates};
 #[derive(Clone, Debug)]
 pub struct Renderer {
     templates: Templates,
-    common: Common,
+    common: CommonVariables,
     sender: Sender,
     host: String,
 }
 
 /// Template variables that every letter has.
 #[derive(Clone, Debug, Serialize)]
-struct Common {
+struct CommonVariables {
     service: String,
     public_url: String,
 }
 
 #[derive(Serialize)]
-struct InLanguage<'a> {
+struct LocalizedVariables<'a> {
     #[serde(flatten)]
-    common: &'a Common,
+    common: &'a CommonVariables,
     lang: &'a str,
 }
 
@@ -100,7 +100,7 @@ impl Renderer {
     ) -> Result<Self, SenderError> {
         Ok(Self {
             templates,
-            common: Common {
+            common: CommonVariables {
                 service: service.to_owned(),
                 public_url: public_url.as_str().to_owned(),
             },
@@ -156,7 +156,7 @@ impl Renderer {
     ) -> Result<String, TemplateError> {
         let template = format!("mail/{}/{file}.tera", letter.name());
         let lang = self.templates.messages().tag(language);
-        let common = InLanguage { common: &self.common, lang };
+        let common = LocalizedVariables { common: &self.common, lang };
         self.templates.render(language, &template, &common, letter)
     }
 }

@@ -38,34 +38,34 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A mail server, and the connections to it. Cheap to clone.
 #[derive(Clone)]
-pub struct Smtp(pub(super) Arc<Inner>);
+pub struct Smtp(pub(super) Arc<SmtpClient>);
 
-pub(super) struct Inner {
+pub(super) struct SmtpClient {
     pub(super) server: SmtpServer,
     /// Parameters of TLS, if the connection is encrypted.
     tls: Option<TlsParameters>,
     pub(super) hello_name: ClientId,
     timeout: Duration,
     /// Idle connections, each with the time of its last use, on the monotonic clock.
-    idle: Mutex<Vec<(Held, Instant)>>,
+    idle: Mutex<Vec<(OpenConnection, Instant)>>,
     /// Number of open connections, idle ones included.
     held: Arc<AtomicUsize>,
 }
 
 /// An open connection, which counts until it is dropped.
-struct Held {
+struct OpenConnection {
     connection: AsyncSmtpConnection,
     counted: Arc<AtomicUsize>,
 }
 
-impl Held {
+impl OpenConnection {
     fn new(connection: AsyncSmtpConnection, counted: &Arc<AtomicUsize>) -> Self {
         counted.fetch_add(1, Ordering::SeqCst);
         Self { connection, counted: Arc::clone(counted) }
     }
 }
 
-impl Drop for Held {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.counted.fetch_sub(1, Ordering::SeqCst);
     }
@@ -90,7 +90,7 @@ impl Smtp {
         let hello_name = hello_name.map(ClientId::Domain).unwrap_or_default();
         let timeout = settings.timeout.duration();
         let (idle, held) = (Mutex::default(), Arc::default());
-        Ok(Self(Arc::new(Inner { server, tls, hello_name, timeout, idle, held })))
+        Ok(Self(Arc::new(SmtpClient { server, tls, hello_name, timeout, idle, held })))
     }
 
     /// Hands the letter over. `Ok` means that the server has taken it. `patience` limits the time
@@ -128,7 +128,7 @@ fn tls(server: &SmtpServer, settings: &MailSettings) -> Result<TlsParameters, Tr
     builder.build().map_err(|error| TransportError::Tls(error.to_string()))
 }
 
-impl Inner {
+impl SmtpClient {
     /// Hands the letter over, on an idle connection if there is one. `stage` always holds the
     /// current step, so that a caller which stops waiting can read it.
     ///
@@ -150,14 +150,15 @@ impl Inner {
         let connected = self.connect(stage).await;
         let others = || self.held.load(Ordering::SeqCst);
         let connection = connected.map_err(|failure| failure.beside(others()))?;
-        self.hand_over_by(Held::new(connection, &self.held), message, patience, stage).await
+        self.hand_over_by(OpenConnection::new(connection, &self.held), message, patience, stage)
+            .await
     }
 
     /// Hands the letter over on this connection. A connection is not used again after a refusal:
     /// its next answer may be about that.
     async fn hand_over_by(
         &self,
-        mut held: Held,
+        mut held: OpenConnection,
         message: &Message,
         patience: Duration,
         stage: &mut Stage,
@@ -177,12 +178,12 @@ impl Inner {
         outcome
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(Held, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(OpenConnection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that was used lately and still answers.
-    async fn idle_connection(&self) -> Option<Held> {
+    async fn idle_connection(&self) -> Option<OpenConnection> {
         loop {
             let (mut held, since) = self.idle().pop()?;
             let is_there = since.elapsed() < IDLE_TIMEOUT

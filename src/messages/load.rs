@@ -11,16 +11,16 @@ use unic_langid::LanguageIdentifier;
 
 use super::file::MessageFile;
 use super::negotiate;
-use super::{Inner, Language, LanguageBundle, MessageError, Messages};
+use super::{Language, LanguageBundle, LoadedMessages, MessageError, Messages};
 
 #[derive(RustEmbed)]
 #[folder = "messages/"]
-struct Embedded;
+struct EmbeddedMessages;
 
 /// Name of a file in errors, and its text.
-type Source = (String, String);
+type MessageSource = (String, String);
 /// Sources by language tag, then by file name.
-type Sources = BTreeMap<String, BTreeMap<String, Source>>;
+type MessageSources = BTreeMap<String, BTreeMap<String, MessageSource>>;
 
 impl Messages {
     /// Reads the compiled-in messages. A file of the same name (`de/mail.ftl`) in `overrides`
@@ -43,7 +43,7 @@ impl Messages {
         let Some(default) = negotiate::best(default_locale, &tags) else {
             return Err(MessageError::NoSuchLanguage { known });
         };
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(LoadedMessages {
             languages,
             tags,
             fallback: LanguageBundle::read("en", fallback.unwrap_or_default(), true)?,
@@ -53,11 +53,11 @@ impl Messages {
     }
 }
 
-fn compiled_in() -> Sources {
-    let mut sources = Sources::new();
-    for path in Embedded::iter() {
+fn compiled_in() -> MessageSources {
+    let mut sources = MessageSources::new();
+    for path in EmbeddedMessages::iter() {
         let Some((tag, name)) = path.split_once('/') else { continue };
-        let Some(file) = Embedded::get(&path) else { continue };
+        let Some(file) = EmbeddedMessages::get(&path) else { continue };
         let text = String::from_utf8_lossy(&file.data).into_owned();
         let source = (format!("messages/{path}"), text);
         sources.entry(tag.to_owned()).or_default().insert(name.to_owned(), source);
@@ -67,7 +67,11 @@ fn compiled_in() -> Sources {
 
 /// Replaces sources by the files in `folder`. A file without effect is an error: its author meant
 /// it to have one.
-fn replace(sources: &mut Sources, folder: &Path, known: &Sources) -> Result<(), MessageError> {
+fn replace(
+    sources: &mut MessageSources,
+    folder: &Path,
+    known: &MessageSources,
+) -> Result<(), MessageError> {
     for (path, name) in entries(folder)? {
         let wrong = |problem: String| MessageError::Name { file: path.clone(), problem };
         let is_folder = path.is_dir();
@@ -121,7 +125,7 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
 impl LanguageBundle {
     fn read(
         tag: &str,
-        files: BTreeMap<String, Source>,
+        files: BTreeMap<String, MessageSource>,
         is_compiled_in: bool,
     ) -> Result<Self, MessageError> {
         let identifier: LanguageIdentifier = tag.parse().unwrap_or_default();

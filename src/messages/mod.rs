@@ -27,9 +27,9 @@ use crate::model::Locale;
 
 /// All messages in all languages. Cheap to clone.
 #[derive(Clone)]
-pub struct Messages(Arc<Inner>);
+pub struct Messages(Arc<LoadedMessages>);
 
-struct Inner {
+struct LoadedMessages {
     /// The languages; English comes first.
     languages: Vec<LanguageBundle>,
     tags: Vec<LanguageIdentifier>,

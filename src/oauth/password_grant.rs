@@ -54,7 +54,7 @@ impl OAuth {
         };
         endpoint.issuer.client = Some(&client);
         endpoint.issuer.caller = Some(&request.caller);
-        let flow_request = FlowRequest { client_id: client.id.as_str(), request };
+        let flow_request = PasswordFlowRequest { client_id: client.id.as_str(), request };
         let pending = client_credentials(&mut endpoint, &flow_request).await;
         let pending = pending.map_err(|error| match error {
             // the flow returns `Ignore` where it has no response to send; here the reason was the
@@ -126,12 +126,12 @@ impl Authorizer for NoCodes {
 }
 
 /// The request in the form that the client credentials flow expects.
-struct FlowRequest<'a> {
+struct PasswordFlowRequest<'a> {
     client_id: &'a str,
     request: &'a PasswordGrant,
 }
 
-impl Request for FlowRequest<'_> {
+impl Request for PasswordFlowRequest<'_> {
     fn valid(&self) -> bool {
         true
     }

@@ -46,7 +46,7 @@ impl OAuth {
             RefreshEndpoint { registrar: Authenticated(&client), issuer: Issuer::new(self) };
         endpoint.issuer.client = Some(&client);
         endpoint.issuer.caller = Some(&request.caller);
-        let flow_request = FlowRequest { client_id: client.id.as_str(), request };
+        let flow_request = RefreshFlowRequest { client_id: client.id.as_str(), request };
         let flow = refresh(&mut endpoint, &flow_request).await;
         match (flow, endpoint.issuer.pair, endpoint.issuer.failure) {
             (Ok(_), Some(pair), _) => Ok(pair),
@@ -84,12 +84,12 @@ impl Endpoint for RefreshEndpoint<'_> {
 
 /// The request in the form that the flow expects. The request always names its client: without a
 /// name, the flow would accept any client without a secret.
-struct FlowRequest<'a> {
+struct RefreshFlowRequest<'a> {
     client_id: &'a str,
     request: &'a RefreshGrant,
 }
 
-impl Request for FlowRequest<'_> {
+impl Request for RefreshFlowRequest<'_> {
     fn valid(&self) -> bool {
         true
     }

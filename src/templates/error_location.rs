@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use tera::ErrorKind;
 
-use super::{Source, TemplateError};
+use super::{TemplateError, TemplateSource};
 
 /// Adds the file and the line to an error of the template engine.
-pub(super) fn located(error: tera::Error, sources: &BTreeMap<String, Source>) -> TemplateError {
+pub(super) fn located(
+    error: tera::Error,
+    sources: &BTreeMap<String, TemplateSource>,
+) -> TemplateError {
     let place = match error.kind() {
         ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
             let line = report.span().start_line.max(1);
@@ -37,7 +40,10 @@ pub(super) fn located(error: tera::Error, sources: &BTreeMap<String, Source>) ->
 /// Picks one of several reports. Tera reports unknown functions and components as one text of
 /// several reports, each with `error: …` and `--> name:line:column`. The first report in an
 /// operator's file wins, else the first.
-fn among(reports: &str, sources: &BTreeMap<String, Source>) -> Option<(String, usize, String)> {
+fn among(
+    reports: &str,
+    sources: &BTreeMap<String, TemplateSource>,
+) -> Option<(String, usize, String)> {
     let mut problem = "";
     let mut found = Vec::new();
     for line in reports.lines() {

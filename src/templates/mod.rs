@@ -22,22 +22,22 @@ pub use functions::Strictness;
 
 #[derive(RustEmbed)]
 #[folder = "templates/"]
-struct Embedded;
+struct EmbeddedTemplates;
 
 /// All templates, parsed, with their messages. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Templates(Arc<Inner>);
+pub struct Templates(Arc<LoadedTemplates>);
 
 #[derive(Debug)]
-struct Inner {
+struct LoadedTemplates {
     tera: Tera,
     messages: Messages,
-    sources: BTreeMap<String, Source>,
+    sources: BTreeMap<String, TemplateSource>,
 }
 
 /// The text of a template.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct TemplateSource {
     /// Name in errors: the path of the operator's file, or the path in this repository.
     pub file: String,
     /// Text of the template.
@@ -68,14 +68,14 @@ impl Templates {
     /// template.
     pub fn load(overrides: Option<&Path>, messages: &Messages) -> Result<Self, TemplateError> {
         let mut sources = BTreeMap::new();
-        for name in Embedded::iter() {
-            let Some(file) = Embedded::get(&name) else { continue };
+        for name in EmbeddedTemplates::iter() {
+            let Some(file) = EmbeddedTemplates::get(&name) else { continue };
             let text = match file.data {
                 Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
                 Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
             };
             let file = format!("templates/{name}");
-            sources.insert(name.into_owned(), Source { file, text, is_override: false });
+            sources.insert(name.into_owned(), TemplateSource { file, text, is_override: false });
         }
         if let Some(folder) = overrides {
             replace(&mut sources, folder, folder)?;
@@ -89,7 +89,7 @@ impl Templates {
     }
 
     fn parse(
-        sources: BTreeMap<String, Source>,
+        sources: BTreeMap<String, TemplateSource>,
         messages: &Messages,
         strictness: Strictness,
     ) -> Result<Self, TemplateError> {
@@ -98,7 +98,7 @@ impl Templates {
         functions::register(&mut tera, messages, strictness);
         tera.add_raw_templates(sources.iter().map(|(name, source)| (name, &source.text)))
             .map_err(|error| error_location::located(error, &sources))?;
-        Ok(Self(Arc::new(Inner { tera, messages: messages.clone(), sources })))
+        Ok(Self(Arc::new(LoadedTemplates { tera, messages: messages.clone(), sources })))
     }
 
     /// Renders a template with the members of `common` and `context`; `context` wins.
@@ -127,7 +127,7 @@ impl Templates {
     }
 
     /// All templates by name.
-    pub fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &TemplateSource)> {
         self.0.sources.iter().map(|(name, source)| (name.as_str(), source))
     }
 
@@ -140,7 +140,7 @@ impl Templates {
 /// Replaces sources by the files below `folder`. A file without effect is an error: its author
 /// meant it to have one.
 fn replace(
-    sources: &mut BTreeMap<String, Source>,
+    sources: &mut BTreeMap<String, TemplateSource>,
     root: &Path,
     folder: &Path,
 ) -> Result<(), TemplateError> {
@@ -163,7 +163,7 @@ fn replace(
         };
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
         let file = path.display().to_string();
-        *source = Source { file, text: text.into(), is_override: true };
+        *source = TemplateSource { file, text: text.into(), is_override: true };
     }
     Ok(())
 }

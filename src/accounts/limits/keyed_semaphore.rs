@@ -20,10 +20,10 @@ type Key = [u8; 32];
 
 /// Semaphores by key, with their queues. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(in crate::accounts) struct KeyedSemaphore(Arc<Inner>);
+pub(in crate::accounts) struct KeyedSemaphore(Arc<SemaphoreTable>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct SemaphoreTable {
     entries: Mutex<HashMap<Key, Arc<Entry>>>,
     /// Queued attempts of all keys together.
     waiting: AtomicUsize,

@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::gcra::Gcra;
 use super::keyed_semaphore::{Permit, QueueLimit, Slot};
 use super::rate_limiter::Charge;
-use super::{Limit, LimitExceeded, Limits, Shared};
+use super::{Limit, LimitExceeded, LimitState, Limits};
 use crate::accounts::Failure;
 use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::model::{Account, AccountId, AttemptKey, ClientInfo, Digest, EmailAddress, Network};
@@ -74,7 +74,7 @@ struct OnSuccess {
 /// wrong.
 #[derive(Debug)]
 struct NodeCharge {
-    shared: Arc<Shared>,
+    shared: Arc<LimitState>,
     charge: Charge,
     now: Timestamp,
     failed: bool,
@@ -277,7 +277,7 @@ impl Limits {
     }
 }
 
-impl Shared {
+impl LimitState {
     /// Queue limits. In total: as many attempts as can be hashed within `max_wait`, and at most
     /// half of the requests that may be under way (`in_flight`). Per key (name, location or
     /// network): half of the total.
@@ -351,7 +351,7 @@ impl Shared {
 }
 
 impl NodeCharge {
-    fn spend(shared: &Arc<Shared>, network: Network, now: Timestamp) -> Result<Self, Failure> {
+    fn spend(shared: &Arc<LimitState>, network: Network, now: Timestamp) -> Result<Self, Failure> {
         let charge = shared.failures.spend(network, now);
         let charge = charge.map_err(|refusal| shared.limited(refusal))?;
         Ok(Self { shared: Arc::clone(shared), charge, now, failed: false })

@@ -27,7 +27,7 @@ use rate_limiter::{AccountRateLimiter, Charge, RateLimiter};
 pub struct Limits {
     store: Store,
     clock: Clock,
-    shared: Arc<Shared>,
+    shared: Arc<LimitState>,
 }
 
 /// The limit that refused a request: a setting by its name, the networks around an address, or the
@@ -87,7 +87,7 @@ impl LimitExceeded {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct LimitState {
     enabled: bool,
     metrics: LimitMetrics,
     hasher: Hasher,
@@ -120,7 +120,7 @@ impl Limits {
         let Settings { limits, hashing, admission, .. } = settings;
         let count =
             |number: std::num::NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
-        let shared = Shared {
+        let shared = LimitState {
             enabled: limits.enabled,
             metrics: LimitMetrics::default(),
             hasher,
@@ -218,7 +218,7 @@ impl Limits {
     }
 }
 
-impl Shared {
+impl LimitState {
     /// Counts the refusal and tells the client only the wait, not the reason.
     fn limited(&self, refusal: LimitExceeded) -> Failure {
         self.metrics.limited(refusal.limit.name());

@@ -60,13 +60,13 @@ struct BackedUp {
 }
 
 #[derive(Serialize)]
-struct Ended {
+struct EndedSessions {
     /// Number of sign-ins that ended.
     ended: u64,
 }
 
 #[derive(Serialize)]
-struct Held {
+struct HeldLetters {
     /// Number of letters that are held back.
     held: u64,
 }
@@ -139,7 +139,7 @@ async fn hold_letters(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
     let work = async |store: &Store| {
         let held = store.write(async |tx| tx.hold_letters(now).await).await;
         let held = held.map_err(|error: StoreError| failed(&error))?;
-        answer(json, &Held { held }, |letters| {
+        answer(json, &HeldLetters { held }, |letters| {
             format!(
                 "{} letters are held back, and earlier links no longer work. \
                  `vestibule mail list --held` shows the letters, and \
@@ -158,7 +158,7 @@ async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
     }
     let work = async |store: &Store| {
         let ended = store.end_all_sessions().await?;
-        answer(json, &Ended { ended }, |sessions| {
+        answer(json, &EndedSessions { ended }, |sessions| {
             format!("All sessions have ended: {} sign-ins.", sessions.ended)
         })
     };
