@@ -3,11 +3,11 @@
 use figment::Figment;
 use vestibule::config::report;
 
-use super::{CommandError, check_rocket, logging, say};
+use super::{CommandError, check_rocket, logging, print_text};
 
 pub fn run(figment: &Figment) -> Result<(), CommandError> {
     logging::start_for_command();
-    say(report(figment).trim_end())?;
+    print_text(report(figment).trim_end())?;
     check_rocket(figment)?;
     let settings = vestibule::check_settings(figment).map_err(CommandError::Failed)?;
     logging::check(&settings.log, figment)?;

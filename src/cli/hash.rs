@@ -11,7 +11,7 @@ use vestibule::crypto::calibration::{Calibrated, MIN_ITERATIONS, MIN_MEMORY_KIB,
 
 use super::CommandError;
 use super::common::failed;
-use super::output::answer;
+use super::output::print_result;
 
 #[derive(Args)]
 pub struct HashArguments {
@@ -69,7 +69,7 @@ pub fn run(figment: &Figment, arguments: &HashArguments) -> Result<(), CommandEr
         memory_held_kib: slots as u64 * u64::from(memory_kib),
         within_target: took <= target.duration(),
     };
-    answer(arguments.json, &recommended, |recommended| in_words(recommended, target))
+    print_result(arguments.json, &recommended, |recommended| in_words(recommended, target))
 }
 
 fn in_words(recommended: &Recommended, target: Lifetime) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use figment::Figment;
 
-use super::{CommandError, port, say};
+use super::{CommandError, port, print_text};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -27,12 +27,13 @@ pub fn run(figment: &Figment) -> Result<(), CommandError> {
         };
         if has_tls {
             // the program has no TLS client, so it can only report that the service listens
-            return say("listening");
+            return print_text("listening");
         }
-        let answer = ask(stream);
-        let answer = answer.map_err(|error| CommandError::Failed(format!("{target}: {error}")))?;
-        return match answer.split(' ').nth(1) {
-            Some("200") => say("ready"),
+        let response = get_readiness(stream);
+        let response =
+            response.map_err(|error| CommandError::Failed(format!("{target}: {error}")))?;
+        return match response.split(' ').nth(1) {
+            Some("200") => print_text("ready"),
             _ => Err(CommandError::Failed(format!("{target} is not ready"))),
         };
     }
@@ -53,11 +54,11 @@ fn reachable_at(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     candidates.into_iter().flatten()
 }
 
-fn ask(mut stream: TcpStream) -> std::io::Result<String> {
+fn get_readiness(mut stream: TcpStream) -> std::io::Result<String> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream
         .write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    Ok(response)
 }

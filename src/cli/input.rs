@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
 
 use zeroize::Zeroizing;
 
-use super::{CommandError, complain};
+use super::{CommandError, print_error};
 
 /// In bytes; longer than any password or token.
 const MAX_LINE_LENGTH: u64 = 4_096;
@@ -14,7 +14,7 @@ const MAX_LINE_LENGTH: u64 = 4_096;
 pub fn first_line(what: &str) -> Result<Zeroizing<String>, CommandError> {
     let input = std::io::stdin();
     if input.is_terminal() {
-        complain(&format!("{what} (visible as you type):"));
+        print_error(&format!("{what} (visible as you type):"));
     }
     let mut line = Zeroizing::new(Vec::new());
     BufReader::new(input.take(MAX_LINE_LENGTH))

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::CommandError;
 use super::common::failed;
-use super::output::say_part;
+use super::output::print_part;
 use super::table::Table;
 
 /// Number of items to read and print at a time.
@@ -42,7 +42,7 @@ impl<const N: usize> Listing<N> {
 
     /// Prints further items. `false` if the reader has closed its pipe.
     pub fn print<T: Listed<N>>(&mut self, items: &[T]) -> Result<bool, CommandError> {
-        say_part(&self.text_of(items)?)
+        print_part(&self.text_of(items)?)
     }
 
     fn text_of<T: Listed<N>>(&mut self, items: &[T]) -> Result<String, CommandError> {
@@ -77,12 +77,12 @@ impl<const N: usize> Listing<N> {
 
     /// Prints the end of a complete list.
     pub fn end(self) -> Result<(), CommandError> {
-        say_part(&self.ending("", "")).map(|_| ())
+        print_part(&self.ending("", "")).map(|_| ())
     }
 
     /// Prints the end of a list; if there are further items, `next` is the item to continue from.
     pub fn end_before(self, next: Option<impl Display>) -> Result<(), CommandError> {
-        say_part(&self.ending_before(next)).map(|_| ())
+        print_part(&self.ending_before(next)).map(|_| ())
     }
 
     fn ending_before(&self, next: Option<impl Display>) -> String {

@@ -31,7 +31,7 @@ use clap_complete::Shell;
 use figment::Figment;
 use vestibule::config::{SettingError, check_rocket_keys, layers, rocket_defaults};
 
-use self::output::say;
+use self::output::print_text;
 
 /// An account service: sign-up with a confirmed address, OAuth 2 tokens, protected resources.
 #[derive(Parser)]
@@ -107,7 +107,7 @@ const USAGE: u8 = 2;
 /// Runs the command in the program's arguments.
 pub fn run() -> ExitCode {
     if let Some(instead) = arguments::secret_among(std::env::args_os()) {
-        complain(&format!(
+        print_error(&format!(
             "nothing was done: every user of this machine can read a secret among the arguments; \
              {instead}"
         ));
@@ -115,7 +115,7 @@ pub fn run() -> ExitCode {
     }
     let command = match CommandLine::try_parse() {
         Ok(arguments) => arguments.command.unwrap_or(Command::Serve),
-        Err(answer) => return tell(&answer),
+        Err(message) => return print_parser_message(&message),
     };
     let figment = layers(rocket_defaults()).map_err(CommandError::from);
     let outcome = figment.and_then(|figment| {
@@ -123,26 +123,26 @@ pub fn run() -> ExitCode {
         if !matches!(command, Command::Config) {
             check_rocket(&figment)?;
         }
-        carry_out(command, figment)
+        execute(command, figment)
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             error.exit_code()
         }
     }
 }
 
-/// Prints the answer of the argument parser: help, version, or an error in the arguments.
-fn tell(answer: &clap::Error) -> ExitCode {
-    match answer.print().and_then(|()| io::stdout().flush()) {
-        Err(error) if !answer.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+/// Prints the message of the argument parser: help, version, or an error in the arguments.
+fn print_parser_message(message: &clap::Error) -> ExitCode {
+    match message.print().and_then(|()| io::stdout().flush()) {
+        Err(error) if !message.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
             let error = CommandError::Output(error);
-            complain(&error);
+            print_error(&error);
             error.exit_code()
         }
-        _ => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(USAGE)),
+        _ => ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(USAGE)),
     }
 }
 
@@ -155,7 +155,7 @@ fn check_rocket(figment: &Figment) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn carry_out(command: Command, figment: Figment) -> Result<(), CommandError> {
+fn execute(command: Command, figment: Figment) -> Result<(), CommandError> {
     match command {
         Command::Serve => serve::run(figment),
         Command::Config => config::run(&figment),
@@ -174,7 +174,7 @@ fn carry_out(command: Command, figment: Figment) -> Result<(), CommandError> {
 }
 
 /// Prints on standard error why a command failed. An error of standard error is ignored.
-fn complain(error: &dyn std::fmt::Display) {
+fn print_error(error: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "vestibule: {error}");
 }
 

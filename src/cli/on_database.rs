@@ -45,18 +45,18 @@ pub async fn run<Opened: OnDatabase>(
     opened: Opened,
     work: impl AsyncFnOnce(&Opened) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let outcome = until_asked_to_end(work(&opened)).await;
+    let outcome = until_signal(work(&opened)).await;
     opened.store().close().await;
     outcome
 }
 
 /// Runs `work` to its end, or until a signal asks the process to end. Then `work` is dropped, and
 /// its transaction is rolled back.
-pub async fn until_asked_to_end(
+pub async fn until_signal(
     work: impl Future<Output = Result<(), CommandError>>,
 ) -> Result<(), CommandError> {
     tokio::select! {
         outcome = work => outcome,
-        Ok(signal) = signals::asked_to_end() => Err(CommandError::Interrupted { signal }),
+        Ok(signal) = signals::wait_for_signal() => Err(CommandError::Interrupted { signal }),
     }
 }

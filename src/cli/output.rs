@@ -12,13 +12,13 @@ use super::CommandError;
 use super::common::failed;
 
 /// Prints one line or several.
-pub fn say(text: &str) -> Result<(), CommandError> {
-    say_part(&format!("{text}\n")).map(|_| ())
+pub fn print_text(text: &str) -> Result<(), CommandError> {
+    print_part(&format!("{text}\n")).map(|_| ())
 }
 
 /// Prints a part of the output. `false` if the reader has closed its pipe.
-pub fn say_part(text: &str) -> Result<bool, CommandError> {
-    match print(text) {
+pub fn print_part(text: &str) -> Result<bool, CommandError> {
+    match write_output(text) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(CommandError::Output(error)),
@@ -26,12 +26,12 @@ pub fn say_part(text: &str) -> Result<bool, CommandError> {
 }
 
 /// Prints the result of a command.
-pub fn answer<T: Serialize>(
+pub fn print_result<T: Serialize>(
     json: bool,
     outcome: &T,
     words: impl FnOnce(&T) -> String,
 ) -> Result<(), CommandError> {
-    say(&in_form(json, outcome, words)?)
+    print_text(&format_result(json, outcome, words)?)
 }
 
 /// Prints a secret that is shown only once, before the caller stores it. Success means that all of
@@ -42,15 +42,15 @@ pub fn show_once<T: Serialize>(
     outcome: &T,
     words: impl FnOnce(&T) -> String,
 ) -> Result<(), CommandError> {
-    let text = in_form(json, outcome, words)? + "\n";
-    if goes_nowhere().unwrap_or(false) {
+    let text = format_result(json, outcome, words)? + "\n";
+    if is_null_device().unwrap_or(false) {
         let nowhere = io::Error::other("it is closed, or leads to /dev/null");
         return Err(CommandError::NotShown(nowhere));
     }
-    print(&text).and_then(|()| sync()).map_err(CommandError::NotShown)
+    write_output(&text).and_then(|()| sync()).map_err(CommandError::NotShown)
 }
 
-fn in_form<T: Serialize>(
+fn format_result<T: Serialize>(
     json: bool,
     outcome: &T,
     words: impl FnOnce(&T) -> String,
@@ -61,7 +61,7 @@ fn in_form<T: Serialize>(
     Ok(words(outcome))
 }
 
-fn print(text: &str) -> io::Result<()> {
+fn write_output(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes())?;
     output.flush()
@@ -70,7 +70,7 @@ fn print(text: &str) -> io::Result<()> {
 /// Whether standard output is the null device. The runtime also opens the null device in place of a
 /// closed standard output.
 #[cfg(unix)]
-fn goes_nowhere() -> io::Result<bool> {
+fn is_null_device() -> io::Result<bool> {
     use std::fs::File;
     use std::os::fd::AsFd as _;
     use std::os::unix::fs::MetadataExt as _;
@@ -81,7 +81,7 @@ fn goes_nowhere() -> io::Result<bool> {
 }
 
 #[cfg(not(unix))]
-fn goes_nowhere() -> io::Result<bool> {
+fn is_null_device() -> io::Result<bool> {
     Ok(false)
 }
 

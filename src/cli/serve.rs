@@ -12,7 +12,7 @@ use vestibule::oauth::OAuth;
 use vestibule::storage::{Store, chain};
 use vestibule::web::Readiness;
 
-use super::{CommandError, logging, port, say, signals};
+use super::{CommandError, logging, port, print_text, signals};
 
 pub fn run(figment: Figment) -> Result<(), CommandError> {
     let settings = Settings::read(&figment)?;
@@ -24,7 +24,7 @@ async fn serve(figment: Figment, settings: Settings) -> Result<(), CommandError>
     let is_first_start = is_first_start(&figment);
     let public_url = settings.public_url.as_str().to_owned();
     let greeting = AdHoc::on_liftoff("greeting", move |rocket| {
-        Box::pin(async move { greet(rocket, &public_url, is_first_start) })
+        Box::pin(async move { log_start(rocket, &public_url, is_first_start) })
     });
     let rocket = vestibule::build(figment).attach(greeting).ignite().await.map_err(explain)?;
     tokio::spawn(stop_on_signal(
@@ -79,7 +79,7 @@ async fn stop_on_signal(
     running: BackgroundTasks,
     delay: Duration,
 ) {
-    if let Err(error) = signals::asked_to_end().await {
+    if let Err(error) = signals::wait_for_signal().await {
         tracing::error!(%error, "cannot listen for signals");
         return;
     }
@@ -89,7 +89,7 @@ async fn stop_on_signal(
         tokio::time::sleep(delay).await;
         running.finish().await;
     };
-    tokio::select! { () = last => {}, _ = signals::asked_to_end() => {} }
+    tokio::select! { () = last => {}, _ = signals::wait_for_signal() => {} }
     shutdown.notify();
 }
 
@@ -112,14 +112,14 @@ fn is_first_start(figment: &Figment) -> bool {
     path.is_some_and(|path| !std::path::Path::new(path).exists())
 }
 
-fn greet(rocket: &Rocket<Orbit>, public_url: &str, is_first_start: bool) {
+fn log_start(rocket: &Rocket<Orbit>, public_url: &str, is_first_start: bool) {
     let address = rocket.config().address;
     let port = port(rocket.figment());
     tracing::info!(%address, port, public_url, "listening");
     let has_web = rocket.figment().find_value("vestibule.clients.web").is_ok();
     if is_first_start && has_web && Profile::of(rocket.figment()) == Profile::Development {
         // the service runs without its standard output, too
-        let _ = say(&first_steps(public_url));
+        let _ = print_text(&first_steps(public_url));
     }
 }
 

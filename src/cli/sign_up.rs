@@ -13,7 +13,7 @@ use super::CommandError;
 use super::common::{self, ListOptions, as_text, browser, or_dash};
 use super::listing::Listed;
 use super::on_database;
-use super::output::answer;
+use super::output::print_result;
 
 #[derive(Args)]
 pub struct SignUpArguments {
@@ -125,7 +125,7 @@ async fn list(
     pages.end()
 }
 
-fn none_waits(named: &IdOrEmail<SignUpId>) -> CommandError {
+fn not_waiting(named: &IdOrEmail<SignUpId>) -> CommandError {
     CommandError::Failed(match named {
         IdOrEmail::Id(id) => format!("there is no waiting sign-up {id}"),
         IdOrEmail::Email(email) => {
@@ -139,8 +139,8 @@ async fn send_link(
     named: &IdOrEmail<SignUpId>,
     json: bool,
 ) -> Result<(), CommandError> {
-    let waiting = accounts.send_sign_up_link(named).await?.ok_or_else(|| none_waits(named))?;
-    answer(json, &NewLink { sign_up: waiting.into(), letter: LetterRequest::RESET }, |link| {
+    let waiting = accounts.send_sign_up_link(named).await?.ok_or_else(|| not_waiting(named))?;
+    print_result(json, &NewLink { sign_up: waiting.into(), letter: LetterRequest::RESET }, |link| {
         format!(
             "A letter with a link to choose a password goes to {}.",
             link.sign_up.email.to_unicode()
@@ -153,8 +153,8 @@ async fn drop(
     named: &IdOrEmail<SignUpId>,
     json: bool,
 ) -> Result<(), CommandError> {
-    let dropped = accounts.drop_sign_up(named).await?.ok_or_else(|| none_waits(named))?;
-    answer(json, &DroppedSignUp { sign_up: dropped.into(), dropped: true }, |dropped| {
+    let dropped = accounts.drop_sign_up(named).await?.ok_or_else(|| not_waiting(named))?;
+    print_result(json, &DroppedSignUp { sign_up: dropped.into(), dropped: true }, |dropped| {
         format!(
             "The sign-up of {} is dropped; its links no longer work.",
             dropped.sign_up.email.to_unicode()

@@ -7,7 +7,7 @@ const INTERRUPT: u8 = 2;
 /// Waits for SIGTERM, SIGINT or SIGHUP (the terminal was closed), and returns its number. After the
 /// first call, none of these signals ends the process by itself.
 #[cfg(unix)]
-pub async fn asked_to_end() -> std::io::Result<u8> {
+pub async fn wait_for_signal() -> std::io::Result<u8> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -22,6 +22,6 @@ pub async fn asked_to_end() -> std::io::Result<u8> {
 }
 
 #[cfg(not(unix))]
-pub async fn asked_to_end() -> std::io::Result<u8> {
+pub async fn wait_for_signal() -> std::io::Result<u8> {
     tokio::signal::ctrl_c().await.map(|()| INTERRUPT)
 }

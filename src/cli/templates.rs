@@ -7,7 +7,7 @@ use figment::Figment;
 use vestibule::config::Settings;
 use vestibule::template_check::{TemplateCheck, TemplateCheckError};
 
-use super::{CommandError, say};
+use super::{CommandError, print_text};
 
 #[derive(Subcommand)]
 pub enum TemplatesCommand {
@@ -32,7 +32,7 @@ pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandE
         TemplatesCommand::Check => {
             let findings = templates.check()?;
             for finding in &findings {
-                say(&finding.to_string())?;
+                print_text(&finding.to_string())?;
             }
             match findings.len() {
                 0 => Ok(()),
@@ -44,7 +44,7 @@ pub fn run(command: &TemplatesCommand, figment: &Figment) -> Result<(), CommandE
         }
         TemplatesCommand::Preview { directory, locale } => {
             let index = templates.preview(directory, locale.as_deref())?;
-            say(&format!("The previews are written; begin with {}", index.display()))
+            print_text(&format!("The previews are written; begin with {}", index.display()))
         }
     }
 }

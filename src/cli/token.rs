@@ -8,7 +8,7 @@ use vestibule::model::{AccountId, ClientId, EmailAddress, Scope, SessionId};
 use vestibule::oauth::{Inspection, OAuth, TokenKind};
 
 use super::common::{self, as_text, or_dash};
-use super::output::answer;
+use super::output::print_result;
 use super::table::printable;
 use super::{CommandError, input, on_database};
 
@@ -89,7 +89,7 @@ pub fn run(figment: Figment, arguments: TokenArguments) -> Result<(), CommandErr
     rocket::execute(async move {
         let oauth = common::open_oauth(&figment).await?;
         let work = async |oauth: &OAuth| {
-            answer(json, &ShownToken::from(oauth.inspect(token.trim()).await?), in_words)
+            print_result(json, &ShownToken::from(oauth.inspect(token.trim()).await?), in_words)
         };
         on_database::run(oauth, work).await
     })

@@ -6,7 +6,7 @@ use vestibule::mail::LetterRequest;
 use vestibule::model::{EmailAddress, Locale, Name, NewPassword, PersonalData};
 
 use crate::cli::common::{ShownAccount, failed};
-use crate::cli::output::answer;
+use crate::cli::output::print_result;
 use crate::cli::{CommandError, input};
 
 #[derive(clap::Args)]
@@ -62,7 +62,7 @@ pub async fn run(
     let created = accounts.find_named(&IdOrEmail::Id(id)).await?;
     let gone = || CommandError::Failed(format!("the account {id} was created, then deleted"));
     let account = created.ok_or_else(gone)?.into();
-    answer(json, &Created { account, letter }, |created| {
+    print_result(json, &Created { account, letter }, |created| {
         let (id, email) = (created.account.id, created.account.email.to_unicode());
         match created.letter {
             Some(_) => format!("The account {id} is created; a letter invites {email}."),

@@ -15,7 +15,7 @@ use vestibule::storage::AccountRecord;
 use super::CommandError;
 use super::common::{self, ListOptions, ShownAccount};
 use super::on_database;
-use super::output::answer;
+use super::output::print_result;
 
 #[derive(Args)]
 pub struct AccountArguments {
@@ -147,7 +147,7 @@ async fn list(
 async fn disable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let changed = accounts.disable(whom.find(accounts).await?.account.id).await?;
     let account = whom.find(accounts).await?.into();
-    answer(json, &AccountChange { account, changed }, |change| match change.changed {
+    print_result(json, &AccountChange { account, changed }, |change| match change.changed {
         true => {
             format!("{} is disabled, and signed out everywhere.", change.account.email.to_unicode())
         }
@@ -158,7 +158,7 @@ async fn disable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), Com
 async fn enable(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
     let changed = accounts.enable(whom.find(accounts).await?.account.id).await?;
     let account = whom.find(accounts).await?.into();
-    answer(json, &AccountChange { account, changed }, |change| match change.changed {
+    print_result(json, &AccountChange { account, changed }, |change| match change.changed {
         true => format!("{} is enabled: its owner can sign in.", change.account.email.to_unicode()),
         false => format!("{} was enabled already.", change.account.email.to_unicode()),
     })
@@ -187,7 +187,7 @@ async fn delete(
     if !accounts.delete_by_operator(record.account.id).await? {
         return Err(whom.not_found(accounts));
     }
-    answer(json, &Deleted { account: record.into(), deleted: true }, |deleted| {
+    print_result(json, &Deleted { account: record.into(), deleted: true }, |deleted| {
         format!(
             "The account of {} is deleted; a letter tells its owner.",
             deleted.account.email.to_unicode()
@@ -203,9 +203,16 @@ async fn end_sessions(accounts: &Accounts, whom: &Whom, json: bool) -> Result<()
         return Err(whom.not_found(accounts));
     }
     let ended = places.count;
-    answer(json, &SignedOut { account: record.into(), ended }, |SignedOut { account, ended }| {
-        format!("{} is signed out everywhere; {ended} sign-ins ended.", account.email.to_unicode())
-    })
+    print_result(
+        json,
+        &SignedOut { account: record.into(), ended },
+        |SignedOut { account, ended }| {
+            format!(
+                "{} is signed out everywhere; {ended} sign-ins ended.",
+                account.email.to_unicode()
+            )
+        },
+    )
 }
 
 async fn send_reset(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
@@ -217,7 +224,7 @@ async fn send_reset(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), 
         )));
     }
     let letter = LetterRequest::OperatorReset.kind();
-    answer(json, &ResetLink { account: record.into(), letter }, |sent| {
+    print_result(json, &ResetLink { account: record.into(), letter }, |sent| {
         format!(
             "A letter with a link to choose a new password goes to {}.",
             sent.account.email.to_unicode()

@@ -9,7 +9,7 @@ use vestibule::storage::PageSessionSummary;
 use super::Whom;
 use crate::cli::CommandError;
 use crate::cli::common::{ShownAccount, browser, or_dash};
-use crate::cli::output::answer;
+use crate::cli::output::print_result;
 use crate::cli::table::{printable, table};
 
 /// Number of events to show.
@@ -53,7 +53,7 @@ pub async fn run(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), Com
         page_sessions: sign_ins.page_sessions.into_iter().map(Into::into).collect(),
         events,
     };
-    answer(json, &shown, in_words)
+    print_result(json, &shown, in_words)
 }
 
 fn in_words(shown: &ShownDetails) -> String {
@@ -76,18 +76,18 @@ fn in_words(shown: &ShownDetails) -> String {
     parts.push(if sessions.is_empty() && page_sessions.is_empty() {
         "No sign-ins.".to_owned()
     } else {
-        signed_in(sessions, page_sessions)
+        sign_in_table(sessions, page_sessions)
     });
     let shown = sessions.len() + page_sessions.len();
     let more = count.saturating_sub(i64::try_from(shown).unwrap_or(i64::MAX));
     if more > 0 {
         parts.push(format!("{more} earlier sign-ins are not listed."));
     }
-    parts.push(happened(events));
+    parts.push(event_table(events));
     parts.join("\n\n")
 }
 
-fn signed_in(sessions: &[SessionSummary], page_sessions: &[ShownPageSession]) -> String {
+fn sign_in_table(sessions: &[SessionSummary], page_sessions: &[ShownPageSession]) -> String {
     let by_token = sessions.iter().map(|session| {
         [
             session.client_id.to_string(),
@@ -110,7 +110,7 @@ fn signed_in(sessions: &[SessionSummary], page_sessions: &[ShownPageSession]) ->
     table(["SIGNED IN THROUGH", "SINCE", "LAST USED", "ENDS", "BROWSER"], &rows)
 }
 
-fn happened(events: &[Event]) -> String {
+fn event_table(events: &[Event]) -> String {
     if events.is_empty() {
         return "No events.".to_owned();
     }

@@ -5,9 +5,9 @@ use vestibule::config::{ClientSettings, Introspects, Lifetime};
 use vestibule::model::{ClientId, Digest};
 use vestibule::oauth::{OAuth, new_client_secret};
 
-use super::{SHOWN_ONCE, ShownClient, refused, shown_in_vain};
+use super::{SHOWN_ONCE, ShownClient, not_stored, refused};
 use crate::cli::CommandError;
-use crate::cli::output::{answer, show_once};
+use crate::cli::output::{print_result, show_once};
 use crate::cli::table::printable;
 
 #[derive(clap::Args)]
@@ -89,8 +89,8 @@ pub async fn run(oauth: &OAuth, wanted: AddArguments, json: bool) -> Result<(), 
     }
     let done = oauth.add_client(&prepared).await;
     if is_secret {
-        return done.map_err(|error| shown_in_vain(oauth, &wanted.id, error));
+        return done.map_err(|error| not_stored(oauth, &wanted.id, error));
     }
     done.map_err(|error| refused(oauth, &wanted.id, error))?;
-    answer(json, &added, split_words)
+    print_result(json, &added, split_words)
 }

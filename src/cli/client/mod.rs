@@ -16,7 +16,7 @@ use super::CommandError;
 use super::common::{self, failed};
 use super::listing::Listing;
 use super::on_database;
-use super::output::{answer, show_once};
+use super::output::{print_result, show_once};
 use super::table::printable;
 use shown::ShownClient;
 
@@ -157,7 +157,7 @@ fn refused(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
 }
 
 /// The error after a secret was shown and could not be stored, or the database did not confirm it.
-fn shown_in_vain(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
+fn not_stored(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
     let may_be_done = matches!(&error, ClientError::Store(error) if error.may_be_done());
     let error = refused(oauth, id, error);
     let id = printable(id.as_str());
@@ -189,7 +189,7 @@ async fn list(oauth: &OAuth, json: bool) -> Result<(), CommandError> {
 }
 
 async fn show(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandError> {
-    answer(json, &find(oauth, which).await?, |found| {
+    print_result(json, &find(oauth, which).await?, |found| {
         format!("{}\nsessions    {}", found.client.in_words(), found.sessions)
     })
 }
@@ -219,14 +219,14 @@ async fn rotate(
         )
     })?;
     let done = oauth.rotate_client_secret(&prepared).await;
-    done.map_err(|error| shown_in_vain(oauth, &which.id, error))
+    done.map_err(|error| not_stored(oauth, &which.id, error))
 }
 
 async fn disable(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandError> {
     let disabled = oauth.disable_client(&which.id).await;
     let changed = disabled.map_err(|error| refused(oauth, &which.id, error))?;
     let OneClient { client, .. } = find(oauth, which).await?;
-    answer(json, &ClientChange { client, changed }, |change| {
+    print_result(json, &ClientChange { client, changed }, |change| {
         let id = printable(change.client.id.as_str());
         match change.changed {
             true => format!("{id} is disabled, and its tokens are invalid."),
@@ -239,7 +239,7 @@ async fn enable(oauth: &OAuth, which: &Which, json: bool) -> Result<(), CommandE
     let enabled = oauth.enable_client(&which.id).await;
     let changed = enabled.map_err(|error| refused(oauth, &which.id, error))?;
     let OneClient { client, .. } = find(oauth, which).await?;
-    answer(json, &ClientChange { client, changed }, |change| {
+    print_result(json, &ClientChange { client, changed }, |change| {
         let id = printable(change.client.id.as_str());
         match change.changed {
             true => format!("{id} is enabled: people can sign in through it."),
@@ -261,7 +261,7 @@ async fn remove(oauth: &OAuth, which: &Which, yes: bool, json: bool) -> Result<(
     let removed = oauth.remove_client(&which.id).await;
     let removed = removed.map_err(|error| refused(oauth, &which.id, error))?;
     let removed = Removed { client: removed.client.into(), removed: true, ended: removed.ended };
-    answer(json, &removed, |removed| {
+    print_result(json, &removed, |removed| {
         let id = printable(removed.client.id.as_str());
         format!("{id} is removed; {} sessions ended.", removed.ended)
     })

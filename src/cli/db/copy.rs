@@ -9,7 +9,7 @@ use serde::Serialize;
 use vestibule::storage::{CopiedTable, CopyError, copy};
 
 use super::super::common::failed;
-use super::super::output::answer;
+use super::super::output::print_result;
 use super::super::table::table;
 use super::super::{CommandError, signals};
 use super::Counted;
@@ -55,7 +55,7 @@ pub async fn run(
     tokio::pin!(copying);
     let copied = tokio::select! {
         copied = &mut copying => copied,
-        Ok(signal) = signals::asked_to_end() => {
+        Ok(signal) = signals::wait_for_signal() => {
             // the copy is not dropped: its connections have to be closed in order
             stop.store(true, Ordering::Relaxed);
             let copied = copying.await;
@@ -68,7 +68,7 @@ pub async fn run(
     let copied = copied.map_err(|error| failed(&error))?;
     let counted = |CopiedTable { name, rows }| Counted { name, rows: rows.cast_signed() };
     let copied = Copied { tables: copied.into_iter().map(counted).collect() };
-    answer(json, &copied, |copied| {
+    print_result(json, &copied, |copied| {
         let row = |counted: &Counted| [counted.name.clone(), counted.rows.to_string()];
         let rows: Vec<_> = copied.tables.iter().map(row).collect();
         format!("All rows are copied and verified.\n\n{}", table(["TABLE", "ROWS"], &rows))

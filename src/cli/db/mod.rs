@@ -11,7 +11,7 @@ use vestibule::clock::Clock;
 use vestibule::storage::{IntegrityReport, Store, StoreError};
 
 use super::common::failed;
-use super::output::answer;
+use super::output::print_result;
 use super::table::table;
 use super::{CommandError, logging, on_database};
 
@@ -90,7 +90,7 @@ pub fn run(figment: Figment, arguments: DbArguments) -> Result<(), CommandError>
     rocket::execute(async move {
         match command {
             DbCommand::Backup { file, force } => back_up(&figment, file, force, json).await,
-            DbCommand::Check => on_database::until_asked_to_end(check(&figment, json)).await,
+            DbCommand::Check => on_database::until_signal(check(&figment, json)).await,
             DbCommand::Copy(arguments) => copy::run(&figment, arguments, json).await,
             DbCommand::HoldLetters { yes } => hold_letters(&figment, yes, json).await,
             DbCommand::EndSessions { yes } => end_sessions(&figment, yes, json).await,
@@ -107,7 +107,7 @@ async fn back_up(
     let work = async |store: &Store| {
         store.back_up(&file, force, Clock::system().now()).await.map_err(|error| failed(&error))?;
         let bytes = std::fs::metadata(&file).map_err(|error| failed(&error))?.len();
-        answer(json, &BackedUp { file, bytes }, |backup| {
+        print_result(json, &BackedUp { file, bytes }, |backup| {
             format!("The backup is complete: {} ({} bytes).", backup.file.display(), backup.bytes)
         })
     };
@@ -119,7 +119,7 @@ async fn check(figment: &Figment, json: bool) -> Result<(), CommandError> {
     let IntegrityReport { schema, tables, problems } = found;
     let tables = tables.into_iter().map(|(name, rows)| Counted { name, rows }).collect();
     let checked = Checked { schema, tables, problems };
-    answer(json, &checked, |found| {
+    print_result(json, &checked, |found| {
         let row = |counted: &Counted| [counted.name.clone(), counted.rows.to_string()];
         let rows: Vec<_> = found.tables.iter().map(row).collect();
         format!("The schema is {}.\n\n{}", found.schema, table(["TABLE", "ROWS"], &rows))
@@ -139,7 +139,7 @@ async fn hold_letters(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
     let work = async |store: &Store| {
         let held = store.write(async |tx| tx.hold_letters(now).await).await;
         let held = held.map_err(|error: StoreError| failed(&error))?;
-        answer(json, &HeldLetters { held }, |letters| {
+        print_result(json, &HeldLetters { held }, |letters| {
             format!(
                 "{} letters are held back, and earlier links no longer work. \
                  `vestibule mail list --held` shows the letters, and \
@@ -158,7 +158,7 @@ async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
     }
     let work = async |store: &Store| {
         let ended = store.end_all_sessions().await?;
-        answer(json, &EndedSessions { ended }, |sessions| {
+        print_result(json, &EndedSessions { ended }, |sessions| {
             format!("All sessions have ended: {} sign-ins.", sessions.ended)
         })
     };

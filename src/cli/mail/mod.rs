@@ -12,7 +12,7 @@ use vestibule::storage::{LetterId, LetterState};
 
 use self::shown::ShownLetter;
 use super::common::ListOptions;
-use super::output::answer;
+use super::output::print_result;
 use super::{CommandError, logging, on_database};
 
 #[derive(Args)]
@@ -131,11 +131,11 @@ pub fn run(figment: Figment, arguments: MailArguments) -> Result<(), CommandErro
             OutboxCommand::Retry { id: Some(id), .. } => retry(outbox, id, json).await,
             OutboxCommand::Retry { id: None, all_held: true, .. } => {
                 let retried = outbox.retry_all_held().await?;
-                answer_retried(retried, "No letter is held back.", json)
+                print_retried(retried, "No letter is held back.", json)
             }
             OutboxCommand::Retry { id: None, .. } => {
                 let retried = outbox.retry_all_dead().await?;
-                answer_retried(retried, "No letter was given up.", json)
+                print_retried(retried, "No letter was given up.", json)
             }
             OutboxCommand::Drop { id } => drop(outbox, id, json).await,
         };
@@ -167,18 +167,18 @@ async fn list(
 
 async fn show(outbox: &OutboxAdmin, id: LetterId, json: bool) -> Result<(), CommandError> {
     let letter = outbox.find(id).await?.ok_or_else(|| not_done(id, outbox, AdminError::Unknown))?;
-    answer(json, &ShownLetter::from(letter), ShownLetter::in_words)
+    print_result(json, &ShownLetter::from(letter), ShownLetter::in_words)
 }
 
 async fn retry(outbox: &OutboxAdmin, id: LetterId, json: bool) -> Result<(), CommandError> {
     let letter = outbox.retry(id).await?.map_err(|reason| not_done(id, outbox, reason))?;
-    answer(json, &Retried { retried: 1 }, |_| {
+    print_result(json, &Retried { retried: 1 }, |_| {
         format!("The letter to {} is tried at once.", letter.email.to_unicode())
     })
 }
 
-fn answer_retried(retried: u64, none: &str, json: bool) -> Result<(), CommandError> {
-    answer(json, &Retried { retried }, |outcome| match outcome.retried {
+fn print_retried(retried: u64, none: &str, json: bool) -> Result<(), CommandError> {
+    print_result(json, &Retried { retried }, |outcome| match outcome.retried {
         0 => none.to_owned(),
         1 => "One letter is tried at once.".to_owned(),
         more => format!("{more} letters are tried at once."),
@@ -187,7 +187,7 @@ fn answer_retried(retried: u64, none: &str, json: bool) -> Result<(), CommandErr
 
 async fn drop(outbox: &OutboxAdmin, id: LetterId, json: bool) -> Result<(), CommandError> {
     let letter = outbox.drop(id).await?.map_err(|reason| not_done(id, outbox, reason))?;
-    answer(json, &DroppedLetter { letter: letter.into(), dropped: true }, |dropped| {
+    print_result(json, &DroppedLetter { letter: letter.into(), dropped: true }, |dropped| {
         format!("The letter to {} is dropped.", dropped.letter.email.to_unicode())
     })
 }

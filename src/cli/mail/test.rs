@@ -9,7 +9,7 @@ use vestibule::test_letter_for_operator;
 
 use crate::cli::CommandError;
 use crate::cli::common::{as_text, failed};
-use crate::cli::output::answer;
+use crate::cli::output::print_result;
 use crate::cli::table::printable;
 
 #[derive(clap::Args)]
@@ -49,7 +49,7 @@ pub async fn run(
 ) -> Result<(), CommandError> {
     let test_letter = test_letter_for_operator(figment)?;
     match test_letter.send(&wanted.email, wanted.locale.as_ref()).await {
-        Ok(letter) => taken(wanted, letter, json),
+        Ok(letter) => report_taken(wanted, letter, json),
         Err(TestLetterError::Send(failure)) => {
             let diagnosis = test_letter.diagnose(&failure).await;
             let mut problem = format!("no letter was sent: {}", printable(&failure.to_string()));
@@ -58,7 +58,7 @@ pub async fn run(
                 problem.push_str(&printable(&format!("; {seen}. {setting}{advice}")));
             }
             if json {
-                not_taken(wanted, failure, diagnosis)?;
+                report_not_taken(wanted, failure, diagnosis)?;
             }
             Err(CommandError::Failed(problem))
         }
@@ -66,7 +66,7 @@ pub async fn run(
     }
 }
 
-fn taken(wanted: &TestArguments, letter: LetterId, json: bool) -> Result<(), CommandError> {
+fn report_taken(wanted: &TestArguments, letter: LetterId, json: bool) -> Result<(), CommandError> {
     let report = TestReport {
         email: wanted.email.clone(),
         taken: true,
@@ -78,12 +78,12 @@ fn taken(wanted: &TestArguments, letter: LetterId, json: bool) -> Result<(), Com
         setting: None,
         advice: None,
     };
-    answer(json, &report, |report| {
+    print_result(json, &report, |report| {
         format!("A letter to {} was sent, with the id {letter}.", report.email.to_unicode())
     })
 }
 
-fn not_taken(
+fn report_not_taken(
     wanted: &TestArguments,
     failure: DeliveryFailure,
     diagnosis: Option<Diagnosis>,
@@ -103,5 +103,5 @@ fn not_taken(
         setting,
         advice,
     };
-    answer(true, &report, |_| String::new())
+    print_result(true, &report, |_| String::new())
 }
