@@ -295,7 +295,7 @@ impl TestApp {
 
     /// Signs in with [`PASSWORD`] through a public client, with its whole scope.
     pub async fn sign_in_to(&self, client_id: &str, email: &str) -> Signed<'_> {
-        let answer = self
+        let response = self
             .token(&[
                 ("grant_type", "password"),
                 ("client_id", client_id),
@@ -303,10 +303,10 @@ impl TestApp {
                 ("password", PASSWORD),
             ])
             .await;
-        assert_eq!(answer.status(), Status::Ok, "{email} cannot sign in");
-        let answer: Value = answer.into_json().await.expect("JSON");
+        assert_eq!(response.status(), Status::Ok, "{email} cannot sign in");
+        let pair: Value = response.into_json().await.expect("JSON");
         // a client without the refresh grant gets no refresh token
-        let text = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
+        let text = |member: &str| pair[member].as_str().unwrap_or_default().to_owned();
         Signed {
             app: self,
             access_token: text("access_token"),

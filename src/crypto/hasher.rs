@@ -326,7 +326,7 @@ impl Hasher {
 #[derive(Debug)]
 pub struct FullShare {
     _gate: std::sync::mpsc::Sender<()>,
-    _answers: Vec<Receiver>,
+    _receivers: Vec<Receiver>,
 }
 
 #[cfg(feature = "testing")]
@@ -342,7 +342,7 @@ impl Hasher {
             state.mean = state.max_wait / 200;
             state.ordinary()
         };
-        let mut answers = Vec::new();
+        let mut receivers = Vec::new();
         for purpose in [Purpose::SignIn, Purpose::SignUp] {
             loop {
                 let opened = Arc::clone(&opened);
@@ -352,14 +352,14 @@ impl Hasher {
                     Err(HashError::Lost)
                 });
                 match self.enqueue(purpose, network, cost, task) {
-                    Ok(answer) => answers.push(answer),
+                    Ok(receiver) => receivers.push(receiver),
                     // a slot that has yet to take its job will make room for another one
                     Err(_) if self.load().running < self.load().slots => thread::yield_now(),
                     Err(_) => break,
                 }
             }
         }
-        FullShare { _gate: gate, _answers: answers }
+        FullShare { _gate: gate, _receivers: receivers }
     }
 }
 
@@ -454,7 +454,7 @@ impl SharedQueue {
         while let Some(Job { task, reply, cost, .. }) = self.take(&mut memory, idle) {
             let began = self.clock.instant();
             // unwind-safe: the next hash overwrites the memory completely
-            let answer = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| task(&mut memory)));
             let took = self.clock.instant() - began;
             // frees memory beyond an ordinary hash, for the other slots
             if memory.len() > self.params.block_count() {
@@ -462,13 +462,13 @@ impl SharedQueue {
             }
             let mut state = self.lock();
             state.finished(cost);
-            if answer.is_ok() {
+            if outcome.is_ok() {
                 state.measured(took, cost);
             }
             drop(state);
-            match answer {
+            match outcome {
                 // the send fails if the caller is gone
-                Ok(answer) => drop(reply.send(answer)),
+                Ok(hashed) => drop(reply.send(hashed)),
                 Err(_) => tracing::error!("a password hash panicked"),
             }
         }

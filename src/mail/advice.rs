@@ -58,7 +58,7 @@ impl RefusalReason {
             (Stage::Greeting | Stage::Sender | Stage::Recipient | Stage::Content, _) => {}
             _ => return None,
         }
-        let refusal = failure.refusal();
+        let refusal = failure.reply_code();
         if refusal.is_some_and(ReplyCode::is_bad_address) {
             return None;
         }

@@ -56,11 +56,11 @@ impl BreakerState {
     fn note(
         &mut self,
         letter: &ClaimedLetter,
-        answer: Reply,
+        reply: Reply,
         now: Timestamp,
     ) -> (&mut Refusals, bool) {
         let refusals = self.refusals.get_or_insert_with(|| Refusals::new(now));
-        let is_news = refusals.note(answer, &letter.email);
+        let is_news = refusals.note(reply, &letter.email);
         (refusals, is_news)
     }
 }
@@ -194,15 +194,10 @@ impl CircuitBreaker {
     }
 
     /// Records a temporary refusal of the letter, or a missing answer.
-    pub(super) fn refused_temporarily(
-        &self,
-        letter: &ClaimedLetter,
-        answer: Reply,
-        now: Timestamp,
-    ) {
+    pub(super) fn refused_temporarily(&self, letter: &ClaimedLetter, reply: Reply, now: Timestamp) {
         let mut state = self.state();
-        let (refusals, _) = state.note(letter, answer, now);
-        refusals.insert_waiting(letter.id, letter.tries + 1, answer);
+        let (refusals, _) = state.note(letter, reply, now);
+        refusals.insert_waiting(letter.id, letter.tries + 1, reply);
     }
 
     /// Records a permanent refusal of the letter. Returns whether the letter is given up.

@@ -325,14 +325,14 @@ impl Courier {
                 postponed.await.map(|_| ())
             }
             FailureClass::Transient => {
-                self.breaker.refused_temporarily(letter, failure.refusal(), now);
+                self.breaker.refused_temporarily(letter, failure.reply_code(), now);
                 tracing::info!(letter = %letter.id, stage, code, "the server deferred a letter");
                 self.fail(letter, words).await
             }
             FailureClass::Permanent => {
                 tracing::warn!(letter = %letter.id, stage, code, "the server rejected a letter");
                 let verdict = failure
-                    .refusal()
+                    .reply_code()
                     .map(|refusal| self.breaker.refused_permanently(letter, refusal, now));
                 match verdict {
                     Some(RefusalOutcome::Waits) => self.fail(letter, words).await?,

@@ -219,7 +219,7 @@ impl DeliveryFailure {
     }
 
     /// The codes of the server's refusal, if the server answered.
-    pub(super) fn refusal(&self) -> Option<ReplyCode> {
+    pub(super) fn reply_code(&self) -> Option<ReplyCode> {
         self.code.and_then(|_| ReplyCode::read(&self.words))
     }
 }

@@ -103,8 +103,8 @@ impl Smtp {
     async fn ehlo(&self, connection: &mut AsyncSmtpConnection) -> EhloResponse {
         let mut ehlo = EhloResponse::default();
         let hello = connection.command(Ehlo::new(self.0.hello_name.clone()));
-        let Ok(Ok(answer)) = timeout(PROBE_TIMEOUT, hello).await else { return ehlo };
-        for line in answer.message() {
+        let Ok(Ok(reply)) = timeout(PROBE_TIMEOUT, hello).await else { return ehlo };
+        for line in reply.message() {
             let mut words = line.split_ascii_whitespace().map(str::to_ascii_uppercase);
             match words.next().as_deref() {
                 Some("STARTTLS") => ehlo.starttls = true,

@@ -80,7 +80,7 @@ struct RefusalRecord {
     /// Number of refusals, of probes and of regular tries.
     failures: u32,
     /// The server's last answer to the letter.
-    answer: Reply,
+    reply: Reply,
     /// Whether the last answer was a permanent refusal.
     is_permanent: bool,
     /// Number of the round with the letter's last probe.
@@ -116,8 +116,8 @@ impl Refusals {
     }
 
     /// The letter waits after `failures` refusals; the last one was temporary.
-    pub fn insert_waiting(&mut self, letter: LetterId, failures: u32, answer: Reply) {
-        self.insert(letter, LetterStatus::Waiting, failures, (answer, false));
+    pub fn insert_waiting(&mut self, letter: LetterId, failures: u32, reply: Reply) {
+        self.insert(letter, LetterStatus::Waiting, failures, (reply, false));
     }
 
     /// The letter waits after `failures` refusals; the last one was permanent.
@@ -139,7 +139,7 @@ impl Refusals {
         letter: LetterId,
         state: LetterStatus,
         failures: u32,
-        (answer, is_permanent): (Reply, bool),
+        (reply, is_permanent): (Reply, bool),
     ) {
         let before = self.letters.get(&letter);
         let last_probe = before.map_or(0, |refused| refused.last_probe);
@@ -149,22 +149,22 @@ impl Refusals {
         self.dead += usize::from(state != LetterStatus::Waiting);
         self.dead -= usize::from(was_dead);
         self.letters
-            .insert(letter, RefusalRecord { state, failures, answer, is_permanent, last_probe });
+            .insert(letter, RefusalRecord { state, failures, reply, is_permanent, last_probe });
     }
 
     /// Records the answer to a recipient. Returns whether this recipient is the second one with the
     /// same answer.
-    pub fn note(&mut self, answer: Reply, recipient: &EmailAddress) -> bool {
+    pub fn note(&mut self, reply: Reply, recipient: &EmailAddress) -> bool {
         let (first, is_common) =
-            self.recipients.entry(answer).or_insert_with(|| (recipient.clone(), false));
+            self.recipients.entry(reply).or_insert_with(|| (recipient.clone(), false));
         let is_news = !*is_common && first != recipient;
         *is_common |= is_news;
         is_news
     }
 
     /// Whether several recipients got this answer.
-    pub fn is_common(&self, answer: Reply) -> bool {
-        self.recipients.get(&answer).is_some_and(|(_, is_common)| *is_common)
+    pub fn is_common(&self, reply: Reply) -> bool {
+        self.recipients.get(&reply).is_some_and(|(_, is_common)| *is_common)
     }
 
     /// Letters that were given up at the first refusal of its kind, before other recipients got the
@@ -172,8 +172,8 @@ impl Refusals {
     pub fn wrongly_dead(&self) -> Vec<LetterId> {
         let is_wrong = |refused: &RefusalRecord| {
             refused.state == LetterStatus::Dead
-                && self.is_common(refused.answer)
-                && refused.answer.is_some_and(|refusal| !refusal.is_bad_address())
+                && self.is_common(refused.reply)
+                && refused.reply.is_some_and(|refusal| !refusal.is_bad_address())
         };
         let wrong = self.letters.iter().filter(|(_, refused)| is_wrong(refused));
         wrong.map(|(letter, _)| *letter).collect()
@@ -193,7 +193,7 @@ impl Refusals {
             self.letters.iter().filter(|(letter, refused)| {
                 refused.state == LetterStatus::Waiting
                     && (!refused_again.contains_key(letter)
-                        || self.is_common(refused.answer)
+                        || self.is_common(refused.reply)
                         || self.is_server_at_fault(now))
             })
         };
@@ -238,7 +238,7 @@ impl Refusals {
         let mut recovered = Recovered::default();
         let is_forgiven = self.is_server_at_fault(now);
         for (letter, refused) in &self.letters {
-            let is_common = self.is_common(refused.answer);
+            let is_common = self.is_common(refused.reply);
             match refused.state {
                 LetterStatus::Waiting if refused_again.contains_key(letter) && !is_forgiven => {
                     continue;
@@ -248,7 +248,7 @@ impl Refusals {
                 LetterStatus::Dead if is_common => recovered.dead.push(*letter),
                 LetterStatus::Dead => continue,
             }
-            let shared = refused.answer.filter(|_| refused.is_permanent && is_common);
+            let shared = refused.reply.filter(|_| refused.is_permanent && is_common);
             let fault = refused_again.entry(*letter).or_default();
             *fault = shared.or(*fault);
         }
