@@ -20,13 +20,18 @@ use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submi
 const DAY: Duration = Duration::from_secs(86_400);
 const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-async fn ask(ada: &Signed<'_>, email: &str) -> Answer {
+async fn request_change(ada: &Signed<'_>, email: &str) -> Answer {
     post_as(ada, "/v1/me/email", &json!({ "email": email, "password": PASSWORD })).await
 }
 
 /// Asks for a change and returns the tokens that confirm and stop it.
-async fn asked(app: &TestApp, ada: &Signed<'_>, old: &str, new: &str) -> (String, String) {
-    let answer = ask(ada, new).await;
+async fn request_change_tokens(
+    app: &TestApp,
+    ada: &Signed<'_>,
+    old: &str,
+    new: &str,
+) -> (String, String) {
+    let answer = request_change(ada, new).await;
     assert_eq!(answer.status, Status::Accepted, "{answer:?}");
     (token_in(app, "email-change", new).await, token_in(app, "email-change-notice", old).await)
 }
@@ -61,7 +66,7 @@ async fn r42_a_change_of_address_needs_the_password_and_the_scope() {
         assert_eq!(answer.errors(), ["password: wrong-password"]);
     }
     let reader = app.sign_in_to("kiosk", ADA).await;
-    ask(&reader, NEW).await.problem(403, "insufficient-scope");
+    request_change(&reader, NEW).await.problem(403, "insufficient-scope");
     let body = json!({ "email": NEW, "password": PASSWORD });
     post(&app, "/v1/me/email", &body).await.problem(401, "no-token");
     assert_eq!(rows(&app, "email_changes").await, 0);
@@ -70,7 +75,7 @@ async fn r42_a_change_of_address_needs_the_password_and_the_scope() {
 }
 
 #[rocket::async_test]
-async fn r36_what_is_no_address_is_refused() {
+async fn r36_invalid_new_address_is_refused() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let long = format!("{}@{}.example", "l".repeat(64), ["d".repeat(60).as_str(); 3].join("."));
@@ -91,11 +96,11 @@ async fn r36_what_is_no_address_is_refused() {
         ("ada@[127.0.0.1]", "domain"),
         ("ada\u{0}@example.org", "nul"),
     ] {
-        let answer = ask(&ada, email).await.problem(422, "invalid-fields");
+        let answer = request_change(&ada, email).await.problem(422, "invalid-fields");
         assert_eq!(answer.errors(), [format!("email: {code}")], "{email:?}");
     }
     for same in [ADA, " ADA@Example.ORG "] {
-        let answer = ask(&ada, same).await.problem(422, "invalid-fields");
+        let answer = request_change(&ada, same).await.problem(422, "invalid-fields");
         assert_eq!(answer.errors(), ["email: unchanged"]);
     }
     let answer = post_as(&ada, "/v1/me/email", &json!({})).await.problem(422, "invalid-fields");
@@ -105,7 +110,7 @@ async fn r36_what_is_no_address_is_refused() {
 }
 
 #[rocket::async_test]
-async fn r51_ones_own_address_is_refused_before_anything_is_hashed() {
+async fn r51_unchanged_address_is_refused_before_hashing() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let before = dump(&app).await;
@@ -124,7 +129,7 @@ async fn r34_a_free_and_a_taken_address_are_answered_alike() {
     let mut answers = vec![];
     for email in [BOB, NEW] {
         let (events, outbox) = (rows(&app, "events").await, rows(&app, "outbox").await);
-        let answer = ask(&ada, email).await.without_id();
+        let answer = request_change(&ada, email).await.without_id();
         assert_eq!(answer.status, Status::Accepted);
         assert_eq!(answer.json(), json!({ "status": "confirmation_pending" }));
         assert_eq!(rows(&app, "events").await, events + 1);
@@ -137,7 +142,7 @@ async fn r34_a_free_and_a_taken_address_are_answered_alike() {
     assert_eq!(letters(&app, BOB).await, ["activation", "address-in-use"]);
     let told = app.last_letter_to(BOB).await;
     assert!(told.link.is_none() && !told.text.contains("token="));
-    assert!(!told.text.contains(ADA), "and does not learn by whom");
+    assert!(!told.text.contains(ADA), "the letter does not name the requester");
     assert_eq!(letters(&app, NEW).await, ["email-change"]);
     let notices = ["activation", "email-change-notice", "email-change-notice"];
     assert_eq!(letters(&app, ADA).await, notices);
@@ -146,7 +151,7 @@ async fn r34_a_free_and_a_taken_address_are_answered_alike() {
 }
 
 #[rocket::async_test]
-async fn r45_both_letters_lead_to_the_configured_address() {
+async fn r45_links_of_both_letters_use_the_public_url() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let request = ada.post("/v1/me/email").header(ContentType::JSON);
@@ -164,10 +169,10 @@ async fn r45_both_letters_lead_to_the_configured_address() {
 }
 
 #[rocket::async_test]
-async fn r43_opening_the_links_changes_nothing_however_often() {
+async fn r43_opening_the_links_repeatedly_changes_nothing() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     let before = dump(&app).await;
     for _ in 0..20 {
         let page = show(&app, &token).await.page(200, "Confirm your new email address");
@@ -186,14 +191,14 @@ async fn r43_opening_the_links_changes_nothing_however_often() {
 }
 
 #[rocket::async_test]
-async fn the_new_address_takes_effect_once_it_is_confirmed() {
+async fn confirmed_new_address_takes_effect() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     let id = ada.account_id().await;
     let page = confirm(&app, &token).await.page(200, "new email address is confirmed");
     assert!(page.body.contains(NEW) && !page.has("set-cookie"));
-    assert_eq!(address_of(&ada).await, NEW, "sessions go on");
+    assert_eq!(address_of(&ada).await, NEW, "sessions continue");
     assert_eq!(ada.account_id().await, id);
     assert!(signs_in(&app, NEW, PASSWORD).await);
     assert!(!signs_in(&app, ADA, PASSWORD).await);
@@ -222,7 +227,7 @@ async fn the_new_address_takes_effect_once_it_is_confirmed() {
 }
 
 #[rocket::async_test]
-async fn whoever_opens_a_link_sees_when_it_was_asked_for_and_for_which_account() {
+async fn link_pages_show_time_browser_and_masked_account_of_the_request() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let request = ada.post("/v1/me/email").header(ContentType::JSON);
@@ -241,7 +246,7 @@ async fn whoever_opens_a_link_sees_when_it_was_asked_for_and_for_which_account()
 }
 
 #[rocket::async_test]
-async fn r36_spellings_of_the_new_address_are_one() {
+async fn r36_spellings_of_the_new_address_are_one_address() {
     for (typed, folded) in [
         (" Ada@New.EXAMPLE ", "ada@new.example"),
         ("ada@bücher.example", "ada@xn--bcher-kva.example"),
@@ -249,20 +254,20 @@ async fn r36_spellings_of_the_new_address_are_one() {
     ] {
         let app = support::app().await;
         let ada = app.signed_in(ADA).await;
-        assert_eq!(ask(&ada, typed).await.status, Status::Accepted);
+        assert_eq!(request_change(&ada, typed).await.status, Status::Accepted);
         let token = token_in(&app, "email-change", folded).await;
         confirm(&app, &token).await.page(200, "new email address is confirmed");
         assert!(signs_in(&app, typed, PASSWORD).await && signs_in(&app, folded, PASSWORD).await);
-        let answer = ask(&ada, typed).await.problem(422, "invalid-fields");
+        let answer = request_change(&ada, typed).await.problem(422, "invalid-fields");
         assert_eq!(answer.errors(), ["email: unchanged"]);
     }
 }
 
 #[rocket::async_test]
-async fn an_address_that_became_an_account_meanwhile_is_left_alone() {
+async fn change_to_an_address_with_an_account_is_refused() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     assert_eq!(app.sign_up(NEW, OTHER).await, Status::Accepted);
     let activation = token_in(&app, "activation", NEW).await;
     assert_eq!(use_link(&app, &activation).await.status, Status::Ok);
@@ -280,11 +285,11 @@ async fn an_address_that_became_an_account_meanwhile_is_left_alone() {
 }
 
 #[rocket::async_test]
-async fn two_accounts_that_want_one_address_do_not_both_get_it() {
+async fn concurrent_changes_of_two_accounts_to_one_address_let_one_succeed() {
     let app = support::app().await;
     let (ada, bob) = (app.signed_in(ADA).await, app.signed_in(BOB).await);
-    let (first, _) = asked(&app, &ada, ADA, NEW).await;
-    let (second, _) = asked(&app, &bob, BOB, NEW).await;
+    let (first, _) = request_change_tokens(&app, &ada, ADA, NEW).await;
+    let (second, _) = request_change_tokens(&app, &bob, BOB, NEW).await;
     let (first, second) = rocket::tokio::join!(confirm(&app, &first), confirm(&app, &second));
     let mut codes = [first.status.code, second.status.code];
     codes.sort_unstable();
@@ -294,10 +299,10 @@ async fn two_accounts_that_want_one_address_do_not_both_get_it() {
 }
 
 #[rocket::async_test]
-async fn a_change_that_was_stopped_takes_no_effect() {
+async fn stopped_change_takes_no_effect() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     stop(&app, &stopping).await.page(200, "The change is stopped");
     for _ in 0..2 {
         stop(&app, &stopping).await.page(200, "already stopped");
@@ -313,11 +318,11 @@ async fn a_change_that_was_stopped_takes_no_effect() {
 }
 
 #[rocket::async_test]
-async fn of_confirming_and_stopping_at_once_one_counts() {
+async fn concurrent_confirmation_and_stop_let_one_succeed() {
     for _ in 0..4 {
         let app = support::app().await;
         let ada = app.signed_in(ADA).await;
-        let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+        let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
         let (confirmed, stopped) =
             rocket::tokio::join!(confirm(&app, &token), stop(&app, &stopping));
         let codes = (confirmed.status.code, stopped.status.code);
@@ -331,10 +336,10 @@ async fn of_confirming_and_stopping_at_once_one_counts() {
 }
 
 #[rocket::async_test]
-async fn eight_confirmations_at_once_are_one_change() {
+async fn eight_concurrent_confirmations_make_one_change() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, _) = asked(&app, &ada, ADA, NEW).await;
+    let (token, _) = request_change_tokens(&app, &ada, ADA, NEW).await;
     for answer in join_all((0..8).map(|_| confirm(&app, &token))).await {
         answer.page(200, "confirmed");
     }
@@ -347,8 +352,8 @@ async fn eight_confirmations_at_once_are_one_change() {
 async fn r44_a_second_change_voids_the_links_of_the_first() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (first, first_stop) = asked(&app, &ada, ADA, NEW).await;
-    let (second, second_stop) = asked(&app, &ada, ADA, "ada@third.example").await;
+    let (first, first_stop) = request_change_tokens(&app, &ada, ADA, NEW).await;
+    let (second, second_stop) = request_change_tokens(&app, &ada, ADA, "ada@third.example").await;
     for answer in [show(&app, &first).await, confirm(&app, &first).await] {
         answer.page(404, "does not work");
     }
@@ -361,10 +366,10 @@ async fn r44_a_second_change_voids_the_links_of_the_first() {
 }
 
 #[rocket::async_test]
-async fn r43_an_expired_link_says_so_and_a_new_one_can_be_had() {
+async fn r43_expired_confirmation_link_can_be_renewed() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     app.advance(DAY);
     for answer in [show(&app, &token).await, confirm(&app, &token).await] {
         answer.page(410, "has expired");
@@ -380,8 +385,8 @@ async fn r43_an_expired_link_says_so_and_a_new_one_can_be_had() {
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
     assert!(answers[0].contains("a fresh email is on its way") && !answers[0].contains("sign up"));
     assert!(!answers[0].contains("sign-up"), "{}", answers[0]);
-    assert_eq!(letters(&app, NEW).await.len(), sent + 1, "one for each link");
-    assert_eq!(letters(&app, ADA).await.len(), told + 1, "and the old mailbox is told");
+    assert_eq!(letters(&app, NEW).await.len(), sent + 1, "one letter for each link");
+    assert_eq!(letters(&app, ADA).await.len(), told + 1, "the old mailbox gets a notice");
     assert_eq!(app.last_letter_to(ADA).await.name, "email-change-notice");
     show(&app, &token).await.page(410, "has expired");
     let fresh = token_in(&app, "email-change", NEW).await;
@@ -394,11 +399,11 @@ async fn r43_an_expired_link_says_so_and_a_new_one_can_be_had() {
 }
 
 #[rocket::async_test]
-async fn r44_whatever_can_be_confirmed_can_be_stopped_by_every_letter_that_said_so() {
+async fn r44_confirmable_change_can_be_stopped_by_every_notice() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let step = DAY / 4;
-    assert_eq!(ask(&ada, NEW).await.status, Status::Accepted);
+    assert_eq!(request_change(&ada, NEW).await.status, Status::Accepted);
     // the mail server was away for six hours
     app.advance(step);
     let mut token = token_in(&app, "email-change", NEW).await;
@@ -428,10 +433,10 @@ async fn r44_whatever_can_be_confirmed_can_be_stopped_by_every_letter_that_said_
 }
 
 #[rocket::async_test]
-async fn r44_a_change_that_nobody_confirmed_in_time_is_over() {
+async fn r44_unconfirmed_change_expires_after_eight_days() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     // the owner is on holiday, and another person renews the link as late as possible
     app.advance(DAY * 8 - Duration::from_secs(1));
     submit(&app, "/confirm-email/new-link", &[("token", &token)]).await.page(202, "mailbox");
@@ -440,8 +445,8 @@ async fn r44_a_change_that_nobody_confirmed_in_time_is_over() {
     show_stop(&app, &stopping).await.page(200, "Stop the change");
     app.advance(Duration::from_secs(1));
     confirm(&app, &last).await.page(410, "has expired");
-    // the owner who wants to stop it is told what to do; the page offers no letter that would not
-    // be sent
+    // the page tells an owner who wants to stop the change what to do, and offers no letter that
+    // would not be sent
     for answer in [show_stop(&app, &stopping).await, stop(&app, &stopping).await] {
         let page = answer.page(410, "has expired");
         assert!(page.body.contains("there is nothing left to stop"), "{}", page.body);
@@ -454,25 +459,25 @@ async fn r44_a_change_that_nobody_confirmed_in_time_is_over() {
     let ada = app.sign_in(ADA).await;
     assert_eq!(address_of(&ada).await, ADA);
     // the account can ask for another change
-    let (token, _) = asked(&app, &ada, ADA, NEW).await;
+    let (token, _) = request_change_tokens(&app, &ada, ADA, NEW).await;
     confirm(&app, &token).await.page(200, "confirmed");
 }
 
 #[rocket::async_test]
-async fn letters_of_a_change_that_is_over_do_not_leave() {
+async fn letters_of_an_expired_change_are_not_sent() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    assert_eq!(ask(&ada, NEW).await.status, Status::Accepted);
+    assert_eq!(request_change(&ada, NEW).await.status, Status::Accepted);
     app.advance(DAY * 8);
     assert!(letters(&app, NEW).await.is_empty());
     assert_eq!(letters(&app, ADA).await, ["activation"]);
 }
 
 #[rocket::async_test]
-async fn r43_unknown_and_damaged_links_say_no_more_than_that() {
+async fn r43_unknown_and_damaged_change_links_get_404() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     for damaged in [UNKNOWN, "", "x", &token[1..], "%00", &stopping] {
         show(&app, damaged).await.page(404, "does not work");
         confirm(&app, damaged).await.page(404, "does not work");
@@ -491,10 +496,10 @@ async fn r43_unknown_and_damaged_links_say_no_more_than_that() {
 }
 
 #[rocket::async_test]
-async fn r44_what_was_on_its_way_to_the_old_address_lapses() {
+async fn r44_pending_password_reset_at_the_old_address_lapses() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, _) = asked(&app, &ada, ADA, NEW).await;
+    let (token, _) = request_change_tokens(&app, &ada, ADA, NEW).await;
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
     let sent = token_in(&app, "password-reset", ADA).await;
     let before = letters(&app, ADA).await.len();
@@ -516,7 +521,7 @@ async fn r35_s2_sign_up_that_waits_at_the_old_address_stays_contested() {
     for forgotten in [true, false] {
         let app = support::app().await;
         let ada = app.signed_in(ADA).await;
-        let (token, _) = asked(&app, &ada, ADA, NEW).await;
+        let (token, _) = request_change_tokens(&app, &ada, ADA, NEW).await;
         let body = json!({ "email": ADA, "password": OTHER, "name": "Mallory", "locale": "de" });
         assert_eq!(post(&app, "/v1/accounts", &body).await.status, Status::Accepted);
         if forgotten {
@@ -538,21 +543,21 @@ async fn r35_s2_sign_up_that_waits_at_the_old_address_stays_contested() {
 }
 
 #[rocket::async_test]
-async fn r44_letters_that_had_not_left_when_the_change_was_voided_never_do() {
+async fn r44_unsent_letters_of_a_voided_change_are_not_sent() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    assert_eq!(ask(&ada, NEW).await.status, Status::Accepted);
-    assert_eq!(ask(&ada, "ada@third.example").await.status, Status::Accepted);
+    assert_eq!(request_change(&ada, NEW).await.status, Status::Accepted);
+    assert_eq!(request_change(&ada, "ada@third.example").await.status, Status::Accepted);
     assert!(letters(&app, NEW).await.is_empty());
     assert_eq!(letters(&app, "ada@third.example").await, ["email-change"]);
     assert_eq!(letters(&app, ADA).await, ["activation", "email-change-notice"]);
 }
 
 #[rocket::async_test]
-async fn r44_a_link_that_was_voided_ends_no_change_that_waits() {
+async fn r44_voided_link_cannot_end_a_pending_change() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     let (id, now) = (ada.account_id().await, accounts(&app).clock.now());
     let voided = app.store().write(async |tx| tx.void_account_links(id, now).await).await;
     voided.unwrap_or_else(|error: vestibule::storage::StoreError| panic!("{error:?}"));
@@ -574,7 +579,7 @@ async fn changes_of(app: &TestApp, id: AccountId) -> Vec<EmailChange> {
 async fn links_of_a_disabled_account_are_unknown() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     accounts(&app).disable(ada.account_id().await).await.unwrap();
     assert!(!opens(&app, &ada.access_token).await);
     for answer in [show(&app, &token).await, confirm(&app, &token).await] {
@@ -587,12 +592,12 @@ async fn links_of_a_disabled_account_are_unknown() {
 }
 
 #[rocket::async_test]
-async fn r35_an_address_gets_no_more_letters_because_those_who_caused_them_leave() {
+async fn r35_letter_limit_of_an_address_outlasts_deleted_requesters() {
     let app = support::configured("[default.vestibule.limits]\nletters_per_hour = 3\n").await;
     for mover in [ADA, NEW, "carol@example.org"] {
         let ada = app.signed_in(mover).await;
         for _ in 0..2 {
-            assert_eq!(ask(&ada, BOB).await.status, Status::Accepted);
+            assert_eq!(request_change(&ada, BOB).await.status, Status::Accepted);
             app.deliver().await;
         }
         let gone = post_as(&ada, "/v1/me/deletion", &json!({ "password": PASSWORD })).await;
@@ -602,77 +607,77 @@ async fn r35_an_address_gets_no_more_letters_because_those_who_caused_them_leave
 }
 
 #[rocket::async_test]
-async fn the_signed_in_owner_takes_a_change_back() {
+async fn signed_in_owner_withdraws_a_pending_change() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let (id, caller) = (ada.account_id().await, ClientInfo::default());
     let withdraw = async || accounts(&app).withdraw_email_change(id, &caller).await.unwrap();
     let pending = async || accounts(&app).pending_email_change(id).await.unwrap();
-    assert!(pending().await.is_none() && !withdraw().await, "there is none");
+    assert!(pending().await.is_none() && !withdraw().await, "no change is pending");
 
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     assert_eq!(pending().await.unwrap().email.as_str(), NEW);
     assert!(withdraw().await);
     assert_eq!(kinds(&ada).await.iter().filter(|kind| *kind == "email-change-stopped").count(), 1);
     let before = dump(&app).await;
-    assert!(pending().await.is_none() && !withdraw().await, "it is no more");
+    assert!(pending().await.is_none() && !withdraw().await, "the change was withdrawn");
     confirm(&app, &token).await.page(410, "already stopped");
     stop(&app, &stopping).await.page(200, "already stopped");
     assert_eq!(dump(&app).await, before);
 
     // a change is kept exactly as long as a link of it can be renewed
-    asked(&app, &ada, ADA, NEW).await;
+    request_change_tokens(&app, &ada, ADA, NEW).await;
     app.advance(DAY * 8 - Duration::from_secs(1));
     assert!(pending().await.is_some());
     app.advance(Duration::from_secs(1));
-    assert!(pending().await.is_none() && !withdraw().await, "it can take effect no more");
+    assert!(pending().await.is_none() && !withdraw().await, "the change has expired");
     let ada = app.sign_in(ADA).await;
     let stored = changes_of(&app, id).await;
-    assert!(stored.iter().any(|change| change.state.ended_at().is_none()), "as it was left");
+    assert!(stored.iter().any(|change| change.state.ended_at().is_none()), "the row stays pending");
 
-    let (token, _) = asked(&app, &ada, ADA, NEW).await;
+    let (token, _) = request_change_tokens(&app, &ada, ADA, NEW).await;
     confirm(&app, &token).await.page(200, "confirmed");
-    assert!(pending().await.is_none() && !withdraw().await, "it has taken effect");
+    assert!(pending().await.is_none() && !withdraw().await, "the change has taken effect");
 }
 
 /// Checks the language of an answer to a button or a link. A live link's answer is in the owner's
 /// language. An ended link's answer is in the caller's, so that it tells nothing of the account's
 /// present state (S14).
-fn speaks(language: &str, answer: &Answer, status: u16) {
+fn assert_language(language: &str, answer: &Answer, status: u16) {
     assert_eq!(answer.status.code, status, "{answer:?}");
     assert_eq!(answer.header("content-language"), language, "{answer:?}");
 }
 
-fn is_german(answer: Answer, status: u16) {
-    speaks("de", &answer, status);
+fn assert_german(answer: Answer, status: u16) {
+    assert_language("de", &answer, status);
 }
 
-fn is_english(answer: Answer, status: u16) {
-    speaks("en", &answer, status);
+fn assert_english(answer: Answer, status: u16) {
+    assert_language("en", &answer, status);
 }
 
 #[rocket::async_test]
-async fn s14_pages_of_live_links_of_a_change_alone_speak_the_language_of_its_owner() {
+async fn s14_only_pages_of_live_change_links_use_the_owners_language() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     assert_eq!(
         ada.patch("/v1/me", &json!({ "locale": "de" })).dispatch().await.status(),
         Status::Ok
     );
-    let (token, stopping) = asked(&app, &ada, ADA, BOB).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, BOB).await;
     app.account(BOB).await;
     for answer in [show(&app, &token).await, confirm(&app, &token).await] {
-        is_german(answer, 409);
+        assert_german(answer, 409);
     }
-    is_german(show_stop(&app, &stopping).await, 200);
-    is_german(stop(&app, &stopping).await, 200);
+    assert_german(show_stop(&app, &stopping).await, 200);
+    assert_german(stop(&app, &stopping).await, 200);
     for answer in [show_stop(&app, &stopping).await, stop(&app, &stopping).await] {
-        is_english(answer, 200);
+        assert_english(answer, 200);
     }
     for answer in [show(&app, &token).await, confirm(&app, &token).await] {
-        is_english(answer, 410);
+        assert_english(answer, 410);
     }
-    let (token, stopping) = asked(&app, &ada, ADA, NEW).await;
+    let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
     app.advance(DAY * 8);
     for answer in [
         show(&app, &token).await,
@@ -680,18 +685,18 @@ async fn s14_pages_of_live_links_of_a_change_alone_speak_the_language_of_its_own
         show_stop(&app, &stopping).await,
         stop(&app, &stopping).await,
     ] {
-        is_english(answer, 410);
+        assert_english(answer, 410);
     }
-    is_english(submit(&app, "/confirm-email/new-link", &[("token", &token)]).await, 202);
-    let (token, stopping) = asked(&app, &app.sign_in(ADA).await, ADA, NEW).await;
-    is_german(confirm(&app, &token).await, 200);
-    is_english(confirm(&app, &token).await, 200);
-    is_english(show(&app, &token).await, 200);
+    assert_english(submit(&app, "/confirm-email/new-link", &[("token", &token)]).await, 202);
+    let (token, stopping) = request_change_tokens(&app, &app.sign_in(ADA).await, ADA, NEW).await;
+    assert_german(confirm(&app, &token).await, 200);
+    assert_english(confirm(&app, &token).await, 200);
+    assert_english(show(&app, &token).await, 200);
     for answer in [show_stop(&app, &stopping).await, stop(&app, &stopping).await] {
-        is_english(answer, 410);
+        assert_english(answer, 410);
     }
     let id = app.sign_in(NEW).await.account_id().await;
     accounts(&app).disable(id).await.unwrap();
-    is_english(show(&app, &token).await, 200);
-    is_english(show_stop(&app, &stopping).await, 410);
+    assert_english(show(&app, &token).await, 200);
+    assert_english(show_stop(&app, &stopping).await, 410);
 }

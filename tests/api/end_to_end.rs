@@ -8,7 +8,7 @@ use crate::support;
 use crate::support::{ADA, error_of, invalid, opens, refreshed, refused, sign_in, sign_in_fields};
 
 #[rocket::async_test]
-async fn somebody_signs_up_confirms_signs_in_stays_signed_in_and_signs_out() {
+async fn sign_up_activation_sign_in_refresh_and_sign_out_work_in_sequence() {
     let app = support::app().await;
 
     assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
@@ -28,5 +28,5 @@ async fn somebody_signs_up_confirms_signs_in_stays_signed_in_and_signs_out() {
     assert_eq!(app.post_form("/oauth/revoke", &fields).await.status(), Status::Ok);
     assert!(!opens(&app, &renewed.access).await);
     refused(&app, &renewed.refresh).await;
-    assert!(opens(&app, &ada.access_token).await, "the other session goes on");
+    assert!(opens(&app, &ada.access_token).await, "the other session stays");
 }

@@ -12,7 +12,7 @@
 //!   statement or a whole hash.
 //! - `TEST_HASHING=real` hashes as the service does by default.
 
-#![expect(clippy::print_stdout, reason = "the areas are for whoever wants to see")]
+#![expect(clippy::print_stdout, reason = "the tests print the measured areas")]
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn address(kind: &str, number: usize) -> String {
 }
 
 /// Makes `count` accounts at `known-…`. A few are enough where each is tried several times.
-async fn known(app: &TestApp, count: usize) -> Vec<AccountId> {
+async fn create_accounts(app: &TestApp, count: usize) -> Vec<AccountId> {
     let mut ids = vec![];
     for number in 0..count {
         let new = AccountToCreate {
@@ -82,7 +82,7 @@ async fn known(app: &TestApp, count: usize) -> Vec<AccountId> {
     ids
 }
 
-fn token<'a>(app: &'a TestApp, username: &str, password: &str) -> LocalRequest<'a> {
+fn token_request<'a>(app: &'a TestApp, username: &str, password: &str) -> LocalRequest<'a> {
     let fields = [
         ("grant_type", "password"),
         ("client_id", "web"),
@@ -92,7 +92,7 @@ fn token<'a>(app: &'a TestApp, username: &str, password: &str) -> LocalRequest<'
     app.client.post("/oauth/token").header(ContentType::Form).body(form(&fields))
 }
 
-fn json<'a>(app: &'a TestApp, path: &'static str, email: &str) -> LocalRequest<'a> {
+fn json_request<'a>(app: &'a TestApp, path: &'static str, email: &str) -> LocalRequest<'a> {
     let body = json!({ "email": email, "password": PASSWORD });
     app.client.post(path).header(ContentType::JSON).body(body.to_string())
 }
@@ -142,7 +142,7 @@ fn roc_area(first: &[Duration], second: &[Duration]) -> f64 {
 /// request from the number of the pair.
 async fn compare<'a>(
     app: &'a TestApp,
-    what: &str,
+    comparison: &str,
     status: Status,
     first: impl Fn(usize) -> LocalRequest<'a>,
     second: impl Fn(usize) -> LocalRequest<'a>,
@@ -165,14 +165,17 @@ async fn compare<'a>(
     let deviation = ((2.0 * counted + 1.0) / (12.0 * counted * counted)).sqrt();
     let engine = if support::ON_POSTGRES { "PostgreSQL" } else { "SQLite" };
     let margin = 1.96 * deviation;
-    println!("{what}, {engine}, {counted} pairs: ROC area {area:.4} ± {margin:.4}");
+    println!("{comparison}, {engine}, {counted} pairs: ROC area {area:.4} ± {margin:.4}");
     let off = (area - 0.5).abs();
     let allowed = if pairs >= MANY { 0.05 } else { 0.1 + 4.0 * deviation };
-    assert!(off <= allowed, "{what}: the time tells, with a ROC area of {area:.4}");
+    assert!(
+        off <= allowed,
+        "{comparison}: the response times differ, with a ROC area of {area:.4}"
+    );
 }
 
 #[test]
-fn the_area_is_what_it_should_be() {
+fn roc_area_of_known_samples_is_right() {
     let of =
         |numbers: &[u64]| numbers.iter().copied().map(Duration::from_micros).collect::<Vec<_>>();
     assert_eq!(roc_area(&of(&[1, 2, 3]), &of(&[1, 2, 3])), 0.5);
@@ -183,38 +186,38 @@ fn the_area_is_what_it_should_be() {
 }
 
 #[rocket::async_test]
-async fn r18_the_time_does_not_tell_whether_a_name_is_known() {
+async fn r18_response_time_does_not_reveal_known_addresses() {
     let app = service().await;
-    known(&app, pairs().div_ceil(TRIES)).await;
+    create_accounts(&app, pairs().div_ceil(TRIES)).await;
     let refused = Status::BadRequest;
     compare(
         &app,
         "wrong password, known and unknown address",
         refused,
-        |number| token(&app, &address("known", number / TRIES), WRONG),
-        |number| token(&app, &address("other", number / TRIES), WRONG),
+        |number| token_request(&app, &address("known", number / TRIES), WRONG),
+        |number| token_request(&app, &address("other", number / TRIES), WRONG),
     )
     .await;
 }
 
 #[rocket::async_test]
-async fn r18_the_time_does_not_tell_of_a_disabled_account() {
+async fn r18_response_time_does_not_reveal_a_disabled_account() {
     let app = service().await;
-    for account in known(&app, pairs().div_ceil(TRIES)).await {
+    for account in create_accounts(&app, pairs().div_ceil(TRIES)).await {
         assert!(accounts(&app).disable(account).await.unwrap());
     }
     compare(
         &app,
         "right password of a disabled account, and unknown address",
         Status::BadRequest,
-        |number| token(&app, &address("known", number / TRIES), PASSWORD),
-        |number| token(&app, &address("other", number / TRIES), PASSWORD),
+        |number| token_request(&app, &address("known", number / TRIES), PASSWORD),
+        |number| token_request(&app, &address("other", number / TRIES), PASSWORD),
     )
     .await;
 }
 
 #[rocket::async_test]
-async fn r18_the_time_does_not_tell_of_a_waiting_sign_up() {
+async fn r18_response_time_does_not_reveal_a_waiting_sign_up() {
     let app = service().await;
     for number in 0..pairs().div_ceil(TRIES) {
         app.advance(BETWEEN);
@@ -225,15 +228,15 @@ async fn r18_the_time_does_not_tell_of_a_waiting_sign_up() {
         &app,
         "wrong password, waiting sign-up and unknown address",
         Status::BadRequest,
-        |number| token(&app, &address("known", number / TRIES), WRONG),
-        |number| token(&app, &address("other", number / TRIES), WRONG),
+        |number| token_request(&app, &address("known", number / TRIES), WRONG),
+        |number| token_request(&app, &address("other", number / TRIES), WRONG),
     )
     .await;
 }
 
 /// S1: a stranger knows the password of a sign-up that they made.
 #[rocket::async_test]
-async fn r18_s1_the_time_does_not_tell_the_right_password_of_a_waiting_sign_up() {
+async fn r18_s1_response_time_does_not_reveal_the_password_of_a_waiting_sign_up() {
     let app = service().await;
     for number in 0..pairs().div_ceil(TRIES) {
         app.advance(BETWEEN);
@@ -244,14 +247,14 @@ async fn r18_s1_the_time_does_not_tell_the_right_password_of_a_waiting_sign_up()
         &app,
         "right password of a waiting sign-up, and unknown address",
         Status::BadRequest,
-        |number| token(&app, &address("known", number / TRIES), PASSWORD),
-        |number| token(&app, &address("other", number / TRIES), PASSWORD),
+        |number| token_request(&app, &address("known", number / TRIES), PASSWORD),
+        |number| token_request(&app, &address("other", number / TRIES), PASSWORD),
     )
     .await;
 }
 
 #[rocket::async_test]
-async fn r16_the_time_does_not_tell_whether_a_client_is_known() {
+async fn r16_response_time_does_not_reveal_known_clients() {
     let app = service().await;
     let mut stored = public();
     stored.public = false;
@@ -262,22 +265,22 @@ async fn r16_the_time_does_not_tell_whether_a_client_is_known() {
         let request = app.client.post("/oauth/token").header(ContentType::Form);
         request.header(basic(client, "wrong secret")).body(fields.clone())
     };
-    for (what, client) in [("in the settings", "shop"), ("in the database", "stck")] {
-        let what = format!("wrong secret of a client {what}, and unknown client");
-        compare(&app, &what, Status::Unauthorized, |_| ask(client), |_| ask("shoq")).await;
+    for (comparison, client) in [("in the settings", "shop"), ("in the database", "stck")] {
+        let comparison = format!("wrong secret of a client {comparison}, and unknown client");
+        compare(&app, &comparison, Status::Unauthorized, |_| ask(client), |_| ask("shoq")).await;
     }
 }
 
 #[rocket::async_test]
-async fn r34_the_time_does_not_tell_whether_somebody_has_signed_up() {
+async fn r34_response_time_of_sign_ups_does_not_reveal_known_addresses() {
     let app = service().await;
-    known(&app, pairs()).await;
+    create_accounts(&app, pairs()).await;
     compare(
         &app,
         "sign-up, known and unknown address",
         Status::Accepted,
-        |number| json(&app, "/v1/accounts", &address("known", number)),
-        |number| json(&app, "/v1/accounts", &address("other", number)),
+        |number| json_request(&app, "/v1/accounts", &address("known", number)),
+        |number| json_request(&app, "/v1/accounts", &address("other", number)),
     )
     .await;
     // the courier sends the letters to addresses with an account, and leaves the rest
@@ -286,24 +289,24 @@ async fn r34_the_time_does_not_tell_whether_somebody_has_signed_up() {
         &app,
         "sign-up once more, known and unknown address",
         Status::Accepted,
-        |number| json(&app, "/v1/accounts", &address("known", number)),
-        |number| json(&app, "/v1/accounts", &address("other", number)),
+        |number| json_request(&app, "/v1/accounts", &address("known", number)),
+        |number| json_request(&app, "/v1/accounts", &address("other", number)),
     )
     .await;
     compare(
         &app,
         "another letter, waiting sign-up and unknown address",
         Status::Accepted,
-        |number| json(&app, "/v1/activation-mails", &address("other", number)),
-        |number| json(&app, "/v1/activation-mails", &address("third", number)),
+        |number| json_request(&app, "/v1/activation-mails", &address("other", number)),
+        |number| json_request(&app, "/v1/activation-mails", &address("third", number)),
     )
     .await;
 }
 
 #[rocket::async_test]
-async fn r47_the_time_does_not_tell_whose_password_is_forgotten() {
+async fn r47_response_time_of_password_resets_does_not_reveal_known_addresses() {
     let app = service().await;
-    known(&app, pairs().div_ceil(TRIES)).await;
+    create_accounts(&app, pairs().div_ceil(TRIES)).await;
     for number in 0..pairs() {
         app.advance(BETWEEN);
         assert_eq!(app.sign_up(&address("third", number), PASSWORD).await, Status::Accepted);
@@ -314,16 +317,16 @@ async fn r47_the_time_does_not_tell_whose_password_is_forgotten() {
         &app,
         "forgotten password, waiting sign-up and unknown address",
         Status::Accepted,
-        |number| json(&app, "/v1/password-resets", &address("third", number)),
-        |number| json(&app, "/v1/password-resets", &address("fifth", number)),
+        |number| json_request(&app, "/v1/password-resets", &address("third", number)),
+        |number| json_request(&app, "/v1/password-resets", &address("fifth", number)),
     )
     .await;
     compare(
         &app,
         "forgotten password, known and unknown address",
         Status::Accepted,
-        |number| json(&app, "/v1/password-resets", &address("known", number / TRIES)),
-        |number| json(&app, "/v1/password-resets", &address("other", number / TRIES)),
+        |number| json_request(&app, "/v1/password-resets", &address("known", number / TRIES)),
+        |number| json_request(&app, "/v1/password-resets", &address("other", number / TRIES)),
     )
     .await;
 }

@@ -32,7 +32,7 @@ async fn page(ada: &Signed<'_>, query: &str) -> (Vec<Value>, Option<String>) {
 }
 
 /// The kinds of the events, sorted: events of the same instant have no order.
-async fn sorted(ada: &Signed<'_>) -> Vec<String> {
+async fn sorted_kinds(ada: &Signed<'_>) -> Vec<String> {
     let mut kinds = kinds(ada).await;
     kinds.sort_unstable();
     kinds
@@ -47,7 +47,7 @@ async fn sign_in_from(app: &TestApp, address: &str, fields: &[(&str, &str)]) -> 
 }
 
 #[rocket::async_test]
-async fn the_scripted_life_of_an_account_is_told_in_order() {
+async fn events_of_an_account_are_listed_in_order() {
     let app = support::app().await;
     assert_eq!(app.sign_up(ADA, PASSWORD).await, Status::Accepted);
     app.advance(TICK);
@@ -151,7 +151,7 @@ async fn the_scripted_life_of_an_account_is_told_in_order() {
 }
 
 #[rocket::async_test]
-async fn an_event_says_who_when_by_what_and_roughly_from_where() {
+async fn event_has_actor_time_client_and_shortened_address() {
     let app = support::app().await;
     app.account(ADA).await;
     app.advance(Duration::from_secs(60));
@@ -191,11 +191,11 @@ async fn an_event_says_who_when_by_what_and_roughly_from_where() {
     assert_eq!((&good["address"], &bad["address"]), (&json!("192.0.2.0"), &json!("2001:db8:1::")));
     assert!(good["session_id"].is_string() && bad["session_id"].is_null());
     let all: Vec<&Value> = events.iter().map(|event| &event["kind"]).collect();
-    assert!(all.contains(&&json!("sign-up")), "from before there was an account: {all:?}");
+    assert!(all.contains(&&json!("sign-up")), "the sign-up before the account: {all:?}");
 }
 
 #[rocket::async_test]
-async fn as_much_of_an_address_is_kept_as_the_setting_says() {
+async fn setting_decides_how_much_of_an_address_events_keep() {
     for (setting, kept) in
         [("none", Value::Null), ("shortened", json!("192.0.2.0")), ("full", json!("192.0.2.77"))]
     {
@@ -211,7 +211,7 @@ async fn as_much_of_an_address_is_kept_as_the_setting_says() {
 }
 
 #[rocket::async_test]
-async fn events_come_a_hundred_at_a_time() {
+async fn events_are_paged_by_a_hundred() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     sign_outs_happen(&app, &ada, 247).await;
@@ -231,7 +231,10 @@ async fn events_come_a_hundred_at_a_time() {
     let ids: Vec<&str> = all.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the latest first, none twice");
     let first = all.last().unwrap()["kind"].as_str().unwrap();
-    assert!(["sign-up", "activation", "sign-in"].contains(&first), "to the very first: {first}");
+    assert!(
+        ["sign-up", "activation", "sign-in"].contains(&first),
+        "the pages reach the first event: {first}"
+    );
     // a full last page has no next page
     sign_outs_happen(&app, &ada, 50).await;
     let (_, next) = page(&ada, "").await;
@@ -241,7 +244,7 @@ async fn events_come_a_hundred_at_a_time() {
 }
 
 #[rocket::async_test]
-async fn before_is_the_id_of_an_event() {
+async fn malformed_before_parameter_is_refused() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for wrong in ["x", "", "0", "'%20OR%201=1", "%00", "-1"] {
@@ -253,13 +256,13 @@ async fn before_is_the_id_of_an_event() {
 }
 
 #[rocket::async_test]
-async fn events_are_ones_own() {
+async fn events_are_only_those_of_the_callers_account() {
     let app = support::app().await;
     let (ada, bob) = (app.signed_in(ADA).await, app.signed_in(BOB).await);
     assert!(!signs_in(&app, ADA, OTHER).await);
     assert!(!signs_in(&app, "nobody@example.org", OTHER).await);
-    assert_eq!(sorted(&bob).await, ["activation", "sign-in", "sign-up"]);
-    assert_eq!(sorted(&ada).await, ["activation", "sign-in", "sign-in-failed", "sign-up"]);
+    assert_eq!(sorted_kinds(&bob).await, ["activation", "sign-in", "sign-up"]);
+    assert_eq!(sorted_kinds(&ada).await, ["activation", "sign-in", "sign-in-failed", "sign-up"]);
     // another account's event as the place to continue from reveals nothing of it
     app.advance(TICK);
     assert!(!signs_in(&app, ADA, OTHER).await);
@@ -274,7 +277,7 @@ async fn events_are_ones_own() {
 }
 
 #[rocket::async_test]
-async fn events_are_forgotten_after_the_time_that_is_set() {
+async fn events_are_purged_after_the_configured_time() {
     let app = support::configured("[default.vestibule.events]\nkeep = \"10d\"").await;
     app.account(ADA).await;
     app.advance(DAY * 9);
@@ -290,7 +293,7 @@ async fn events_are_forgotten_after_the_time_that_is_set() {
 }
 
 #[rocket::async_test]
-async fn r18_a_failed_sign_in_is_noted_whoever_it_is_of() {
+async fn r18_failed_sign_in_writes_an_event_for_every_address() {
     let app = support::app().await;
     app.account(ADA).await;
     app.sign_up(BOB, PASSWORD).await;
@@ -302,7 +305,7 @@ async fn r18_a_failed_sign_in_is_noted_whoever_it_is_of() {
 }
 
 #[rocket::async_test]
-async fn r34_a_sign_up_is_noted_whoever_it_is_of() {
+async fn r34_sign_up_writes_an_event_for_every_address() {
     let app = support::app().await;
     app.account(ADA).await;
     app.sign_up(BOB, PASSWORD).await;
@@ -317,7 +320,7 @@ async fn r34_a_sign_up_is_noted_whoever_it_is_of() {
     // the account's own events show the sign-up at its address
     app.deliver().await;
     let ada = app.sign_in(ADA).await;
-    assert_eq!(sorted(&ada).await, ["activation", "sign-in", "sign-up", "sign-up"]);
+    assert_eq!(sorted_kinds(&ada).await, ["activation", "sign-in", "sign-up", "sign-up"]);
 }
 
 #[rocket::async_test]
@@ -335,7 +338,7 @@ async fn r35_fifty_sign_ups_at_once_are_fifty_events_of_one_account() {
 }
 
 #[rocket::async_test]
-async fn a_page_that_is_just_full_leads_nowhere_if_it_is_the_last() {
+async fn full_last_page_has_no_next_link() {
     let app = support::app().await;
     app.account(ADA).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -360,7 +363,7 @@ async fn s3_no_event_is_written_where_nothing_changes() {
     let id = ada.account_id().await;
     let accounts = accounts(&app);
     ada.patch("/v1/me", &json!({ "name": "Ada", "locale": "de" })).dispatch().await;
-    let before = sorted(&ada).await;
+    let before = sorted_kinds(&ada).await;
     assert_eq!(before.iter().filter(|kind| *kind == "profile-changed").count(), 1);
 
     // an unchanged profile, through the API and on the page
@@ -380,13 +383,13 @@ async fn s3_no_event_is_written_where_nothing_changes() {
     post_as(&ada, "/v1/me/email", &body).await.problem(422, "invalid-fields");
     assert!(!accounts.enable(id).await.unwrap());
     assert!(!accounts.withdraw_email_change(id, &ClientInfo::default()).await.unwrap());
-    assert_eq!(sorted(&ada).await, before);
+    assert_eq!(sorted_kinds(&ada).await, before);
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     browser.send("/account/profile", &[("name", "Ada"), ("locale", "de")]).await;
     let mut with_page = before.clone();
     with_page.push("sign-in".to_owned());
     with_page.sort_unstable();
-    assert_eq!(sorted(&ada).await, with_page);
+    assert_eq!(sorted_kinds(&ada).await, with_page);
 
     // a repeated revocation or sign-out is no event
     let reader = app.sign_in(ADA).await;
@@ -398,7 +401,7 @@ async fn s3_no_event_is_written_where_nothing_changes() {
         let revoked = [("client_id", "web"), ("token", reader.refresh_token.as_str())];
         assert_eq!(app.post_form("/oauth/revoke", &revoked).await.status(), Status::Ok);
     }
-    let told = sorted(&ada).await;
+    let told = sorted_kinds(&ada).await;
     for kind in ["access-token-revoked", "sign-out"] {
         assert_eq!(told.iter().filter(|told| *told == kind).count(), 1, "{kind}");
     }
@@ -415,7 +418,7 @@ async fn s3_no_event_is_written_where_nothing_changes() {
         accounts.enable(id).await.unwrap();
     }
     let ada = app.sign_in(ADA).await;
-    let told = sorted(&ada).await;
+    let told = sorted_kinds(&ada).await;
     for kind in ["sign-out-everywhere", "account-disabled", "account-enabled"] {
         assert_eq!(told.iter().filter(|told| *told == kind).count(), 1, "{kind}");
     }

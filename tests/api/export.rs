@@ -32,12 +32,12 @@ async fn export(app: &TestApp, ada: &Signed<'_>) -> Value {
     assert_eq!(answer.header("content-disposition"), "attachment; filename=\"account.json\"");
     assert_eq!(answer.header("cache-control"), "no-store");
     let document = answer.json();
-    is_valid(app, &document).await;
+    assert_valid(app, &document).await;
     document
 }
 
 /// Checks that the document is valid by the schema that it names.
-async fn is_valid(app: &TestApp, document: &Value) {
+async fn assert_valid(app: &TestApp, document: &Value) {
     let named = document["$schema"].as_str().unwrap();
     assert_eq!(named, "https://accounts.example.org/schemas/account-export.json");
     let validator = jsonschema::draft202012::options()
@@ -56,7 +56,7 @@ fn length(document: &Value, member: &str) -> usize {
 }
 
 #[rocket::async_test]
-async fn an_export_needs_a_token_with_the_scope_for_it() {
+async fn export_needs_a_token_with_the_read_scope() {
     let app = support::app().await;
     get(&app, "/v1/me/export").await.problem(401, "no-token");
     app.account(ADA).await;
@@ -69,17 +69,17 @@ async fn an_export_needs_a_token_with_the_scope_for_it() {
 }
 
 #[rocket::async_test]
-async fn a_schema_is_there_that_is_itself_one() {
+async fn export_schema_is_a_valid_json_schema() {
     let app = support::app().await;
     let schema = schema(&app).await;
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert!(jsonschema::meta::is_valid(&schema));
     let bad = json!({ "$schema": "x" });
-    assert!(!jsonschema::is_valid(&schema, &bad), "not everything is an export");
+    assert!(!jsonschema::is_valid(&schema, &bad), "the schema refuses other documents");
 }
 
 #[rocket::async_test]
-async fn an_export_of_little_is_as_valid_as_one_of_much() {
+async fn export_of_a_new_account_matches_the_schema() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let document = export(&app, &ada).await;
@@ -91,7 +91,7 @@ async fn an_export_of_little_is_as_valid_as_one_of_much() {
 }
 
 /// A person with every kind of stored data; returns all their secrets, too.
-async fn busy(app: &TestApp) -> (Signed<'_>, Vec<String>) {
+async fn account_with_all_data(app: &TestApp) -> (Signed<'_>, Vec<String>) {
     app.account(ADA).await;
     let ada = app.sign_in(ADA).await;
     let pair = sign_in(app).await;
@@ -125,9 +125,9 @@ async fn busy(app: &TestApp) -> (Signed<'_>, Vec<String>) {
 }
 
 #[rocket::async_test]
-async fn an_export_holds_all_that_is_stored_of_the_person() {
+async fn export_holds_all_stored_data_of_the_account() {
     let app = support::app().await;
-    let (ada, _) = busy(&app).await;
+    let (ada, _) = account_with_all_data(&app).await;
     let document = export(&app, &ada).await;
     assert_eq!(document["account"]["name"], "Ada <b>{{7*7}}</b>");
     assert_eq!(document["account"]["locale"], "de-AT");
@@ -154,14 +154,17 @@ async fn an_export_holds_all_that_is_stored_of_the_person() {
     assert!(of("letters", "to").iter().all(|to| to == ADA));
     assert!(!of("links", "purpose").iter().any(|one| one == "email-change"));
     let kinds = of("events", "kind");
-    assert!(kinds.iter().any(|kind| kind == "data-exported"), "it tells of itself: {kinds:?}");
+    assert!(
+        kinds.iter().any(|kind| kind == "data-exported"),
+        "the export records itself: {kinds:?}"
+    );
     for kind in ["sign-up", "activation", "sign-in", "sign-in-failed", "email-change-requested"] {
         assert!(kinds.iter().any(|one| one == kind), "{kind}: {kinds:?}");
     }
 }
 
 #[rocket::async_test]
-async fn an_export_of_many_events_has_them_all() {
+async fn export_of_many_events_is_complete() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let mut before = length(&export(&app, &ada).await, "events");
@@ -175,15 +178,15 @@ async fn an_export_of_many_events_has_them_all() {
         assert_eq!(ids.len(), all);
         assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the latest first, none twice");
         let has_the_first = events.iter().any(|event| event["kind"] == "sign-up");
-        assert!(has_the_first, "to the very first");
+        assert!(has_the_first, "the export reaches the first event");
         before = all;
     }
 }
 
-/// Events are read when it is their turn to be sent, so that a long history does not fill the
+/// The service reads events while it sends the answer, so that a long history does not fill the
 /// memory. A broken-off answer is not a valid document.
 #[rocket::async_test]
-async fn r51_an_export_is_read_as_it_is_sent() {
+async fn r51_export_reads_events_while_sending() {
     for away in ["the database", "the account"] {
         let app = support::app().await;
         let ada = app.signed_in(ADA).await;
@@ -200,7 +203,7 @@ async fn r51_an_export_is_read_as_it_is_sent() {
         let text = String::from_utf8(text).unwrap();
         let events = text.matches("\"sign-out\"").count();
         assert!(text.starts_with("{\"$schema\"") && (400..=500).contains(&events), "{events}");
-        assert!(serde_json::from_str::<Value>(&text).is_err(), "it ends in the midst");
+        assert!(serde_json::from_str::<Value>(&text).is_err(), "the answer is cut off");
     }
 }
 
@@ -278,7 +281,7 @@ async fn fill_all(app: &TestApp, account: AccountId, numbers: Range<usize>) {
 }
 
 #[rocket::async_test]
-async fn s11_every_list_of_an_export_is_whole() {
+async fn s11_every_list_of_an_export_is_complete() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     fill_all(&app, ada.account_id().await, MANY).await;
@@ -300,12 +303,12 @@ fn rows_of(part: &ExportPart) -> impl Iterator<Item = (ExportList, &ExportedRow)
     part.pages.iter().flat_map(|page| page.rows.iter().map(|row| (page.list, row)))
 }
 
-fn shown((list, row): (ExportList, &ExportedRow)) -> String {
+fn describe_row((list, row): (ExportList, &ExportedRow)) -> String {
     format!("{} {}", list.name(), serde_json::to_string(row).unwrap())
 }
 
 /// Removes an exported row.
-async fn remove(app: &TestApp, row: &ExportedRow) {
+async fn remove_row(app: &TestApp, row: &ExportedRow) {
     let sql = match row {
         ExportedRow::Session(row) => format!("DELETE FROM sessions WHERE id = '{}'", row.id),
         ExportedRow::PageSession(row) => {
@@ -327,7 +330,7 @@ async fn remove(app: &TestApp, row: &ExportedRow) {
 }
 
 #[rocket::async_test]
-async fn s11_an_export_holds_few_rows_and_has_each_once_whatever_comes_and_goes() {
+async fn s11_export_parts_are_bounded_and_complete_despite_concurrent_changes() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let (id, accounts) = (ada.account_id().await, accounts(&app));
@@ -335,7 +338,7 @@ async fn s11_an_export_holds_few_rows_and_has_each_once_whatever_comes_and_goes(
     let mut before = BTreeSet::new();
     let mut part = accounts.look_at_export(id).await.unwrap().first;
     loop {
-        before.extend(rows_of(&part).map(shown));
+        before.extend(rows_of(&part).map(describe_row));
         let Some(next) = part.next else { break };
         part = accounts.export_part(next).await.unwrap();
     }
@@ -344,23 +347,23 @@ async fn s11_an_export_holds_few_rows_and_has_each_once_whatever_comes_and_goes(
     let mut seen = Vec::new();
     let mut part = accounts.look_at_export(id).await.unwrap().first;
     for added in MANY.end.. {
-        assert!(rows_of(&part).count() <= ExportPart::ROWS, "held at a time");
-        seen.extend(rows_of(&part).map(shown));
+        assert!(rows_of(&part).count() <= ExportPart::ROWS, "rows held at a time");
+        seen.extend(rows_of(&part).map(describe_row));
         let Some(next) = part.next else { break };
         // the row after which the list continues is removed, and each list gets another row
-        remove(&app, rows_of(&part).last().unwrap().1).await;
+        remove_row(&app, rows_of(&part).last().unwrap().1).await;
         fill_all(&app, id, added..added + 1).await;
         part = accounts.export_part(next).await.unwrap();
     }
     let once: BTreeSet<String> = seen.iter().cloned().collect();
-    assert_eq!(seen.len(), once.len(), "a row is there twice");
+    assert_eq!(seen.len(), once.len(), "a row is listed twice");
     let missing: Vec<_> = before.difference(&once).collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
 /// For each long list: while the client has read little, the service has read at most one part.
 #[rocket::async_test]
-async fn s11_r51_every_list_is_read_as_it_is_sent() {
+async fn s11_r51_export_reads_every_list_while_sending() {
     for table in LISTS.iter().flat_map(|(_, tables)| *tables) {
         let app = support::app().await;
         let ada = app.signed_in(ADA).await;
@@ -374,14 +377,14 @@ async fn s11_r51_every_list_is_read_as_it_is_sent() {
         // the document and the account are objects, too
         let objects = text.matches('{').count() - 2;
         assert_eq!(objects, ExportPart::ROWS, "{table}");
-        assert!(serde_json::from_str::<Value>(&text).is_err(), "it ends in the midst");
+        assert!(serde_json::from_str::<Value>(&text).is_err(), "the answer is cut off");
     }
 }
 
 #[rocket::async_test]
-async fn r55_there_is_no_secret_in_an_export() {
+async fn r55_export_contains_no_secret() {
     let app = support::app().await;
-    let (ada, mut secrets) = busy(&app).await;
+    let (ada, mut secrets) = account_with_all_data(&app).await;
     // the export has no digest of a secret either, in any spelling
     for table in ["links", "account_links", "page_sessions"] {
         let sql = match support::ON_POSTGRES {
@@ -406,9 +409,9 @@ async fn r55_there_is_no_secret_in_an_export() {
 }
 
 #[rocket::async_test]
-async fn an_export_is_of_one_person_only() {
+async fn export_contains_no_data_of_other_accounts() {
     let app = support::app().await;
-    let (ada, _) = busy(&app).await;
+    let (ada, _) = account_with_all_data(&app).await;
     let bob = app.signed_in(BOB).await;
     let theirs = get_as(&bob, "/v1/me/export").await;
     for word in [ADA, NEW, "first.example", "Mallory", &ada.account_id().await.to_string()] {
@@ -418,9 +421,9 @@ async fn an_export_is_of_one_person_only() {
 }
 
 #[rocket::async_test]
-async fn the_account_page_gives_the_same_document() {
+async fn account_page_exports_the_same_document() {
     let app = support::app().await;
-    let (ada, _) = busy(&app).await;
+    let (ada, _) = account_with_all_data(&app).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     let answer = browser.open("/account/export").await;
     assert_eq!(answer.status, Status::Ok);
@@ -428,7 +431,7 @@ async fn the_account_page_gives_the_same_document() {
     assert_eq!(answer.header("content-disposition"), "attachment; filename=\"account.json\"");
     assert_eq!(answer.header("cache-control"), "no-store");
     let (page, token) = (answer.json(), export(&app, &ada).await);
-    is_valid(&app, &page).await;
+    assert_valid(&app, &page).await;
     for member in ["account", "sessions", "email_changes", "links", "sign_up"] {
         assert_eq!(page[member], token[member], "{member}");
     }
@@ -437,7 +440,7 @@ async fn the_account_page_gives_the_same_document() {
 }
 
 #[rocket::async_test]
-async fn asking_how_an_export_would_be_answered_is_no_download() {
+async fn head_request_for_an_export_changes_nothing() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -451,8 +454,8 @@ async fn asking_how_an_export_would_be_answered_is_no_download() {
         assert_eq!(answer.header("cache-control"), "no-store");
     }
     assert_eq!(dump(&app).await, before);
-    let nobody = app.client.head("/v1/me/export").dispatch().await;
-    assert_eq!(nobody.status(), Status::Unauthorized);
-    let nobody = Browser::new(&app).ask(Method::Head, "/account/export").await;
-    assert_eq!(nobody.status.code, 303);
+    let unauthenticated = app.client.head("/v1/me/export").dispatch().await;
+    assert_eq!(unauthenticated.status(), Status::Unauthorized);
+    let unauthenticated = Browser::new(&app).ask(Method::Head, "/account/export").await;
+    assert_eq!(unauthenticated.status.code, 303);
 }

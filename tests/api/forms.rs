@@ -29,7 +29,7 @@ async fn r1_other_methods_are_answered_405_with_allow() {
 }
 
 #[rocket::async_test]
-async fn r2_a_field_named_method_changes_nothing() {
+async fn r2_method_override_field_is_ignored() {
     let app = support::app().await;
     app.account(ADA).await;
     for method in ["PUT", "put", "Delete", "patch", "GET", "head", "nonsense", ""] {
@@ -46,7 +46,7 @@ async fn r2_a_field_named_method_changes_nothing() {
 }
 
 #[rocket::async_test]
-async fn r3_only_forms_are_taken() {
+async fn r3_content_types_other_than_forms_are_refused() {
     let app = support::app().await;
     app.account(ADA).await;
     let json = r#"{"grant_type":"password","client_id":"web"}"#;
@@ -79,7 +79,7 @@ async fn r3_only_forms_are_taken() {
 }
 
 #[rocket::async_test]
-async fn r4_a_known_parameter_twice_is_refused() {
+async fn r4_repeated_known_parameter_is_refused() {
     let app = support::app().await;
     app.account(ADA).await;
     let with_scope = |mut fields: Vec<(&'static str, &'static str)>| {
@@ -114,7 +114,7 @@ async fn r4_unknown_parameters_are_ignored_even_twice() {
 }
 
 #[rocket::async_test]
-async fn r5_an_empty_scope_is_an_omitted_one() {
+async fn r5_empty_scope_counts_as_omitted() {
     let app = support::app().await;
     app.account(ADA).await;
     for scope in ["scope=", "scope"] {
@@ -147,7 +147,7 @@ async fn r5_r7_empty_and_missing_parameters_are_invalid_requests() {
 }
 
 #[rocket::async_test]
-async fn r6_nothing_is_taken_from_the_query() {
+async fn r6_query_parameters_are_ignored() {
     let app = support::app().await;
     app.account(ADA).await;
     let all = form(&sign_in_fields());
@@ -165,7 +165,7 @@ async fn r6_nothing_is_taken_from_the_query() {
 }
 
 #[rocket::async_test]
-async fn r7_each_trouble_with_the_grant_type_has_its_error() {
+async fn r7_unsupported_and_unauthorized_grant_types_have_distinct_errors() {
     let app = support::app().await;
     app.account(ADA).await;
     let token = sign_in(&app).await.refresh;
@@ -188,7 +188,7 @@ async fn r7_each_trouble_with_the_grant_type_has_its_error() {
 }
 
 #[rocket::async_test]
-async fn r8_bytes_that_are_no_text_are_refused() {
+async fn r8_malformed_encoding_and_nul_are_refused() {
     let app = support::app().await;
     app.account(ADA).await;
     let start = form(&sign_in_fields());
@@ -221,7 +221,7 @@ async fn r8_bytes_that_are_no_text_are_refused() {
 }
 
 #[rocket::async_test]
-async fn r9_a_body_that_is_too_long_is_refused() {
+async fn r9_oversized_form_is_refused() {
     let app = support::app().await;
     app.account(ADA).await;
     let padded = |length: usize| {
@@ -246,7 +246,7 @@ async fn r9_a_body_that_is_too_long_is_refused() {
 }
 
 #[rocket::async_test]
-async fn r10_what_is_not_there_is_an_oauth_error_too() {
+async fn r10_unknown_path_below_oauth_gets_an_oauth_error() {
     let app = support::app().await;
     for path in ["/oauth", "/oauth/", "/oauth/tokens", "/oauth/token/more"] {
         for method in [Method::Get, Method::Post] {

@@ -29,7 +29,7 @@ async fn refusal(app: &TestApp, path: &str, headers: &[Header<'static>]) -> (u16
 }
 
 #[rocket::async_test]
-async fn r29_a_live_token_passes_and_says_whose_it_is() {
+async fn r29_live_token_passes_and_headers_name_account_client_and_scope() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let account = ada.account_id().await.to_string();
@@ -58,7 +58,7 @@ async fn r29_a_live_token_passes_and_says_whose_it_is() {
 }
 
 #[rocket::async_test]
-async fn r29_whoever_may_not_pass_gets_the_challenge() {
+async fn r29_missing_invalid_and_insufficient_tokens_get_the_challenge() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -87,7 +87,7 @@ async fn r29_whoever_may_not_pass_gets_the_challenge() {
 }
 
 #[rocket::async_test]
-async fn r29_requests_that_are_none_are_refused() {
+async fn r29_malformed_check_requests_are_refused() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -118,7 +118,7 @@ async fn r29_requests_that_are_none_are_refused() {
 }
 
 #[rocket::async_test]
-async fn r23_to_let_a_token_pass_is_to_see_it_in_use() {
+async fn r23_check_counts_as_use_of_the_access_token() {
     let app = support::app().await;
     app.account(ADA).await;
     let first = sign_in(&app).await;
@@ -132,10 +132,10 @@ async fn r23_to_let_a_token_pass_is_to_see_it_in_use() {
 }
 
 #[rocket::async_test]
-async fn a_client_of_any_name_fits_into_a_header() {
+async fn client_id_in_the_header_is_percent_encoded() {
     let app = support::app().await;
     app.account(ADA).await;
-    for (id, told) in [
+    for (id, encoded) in [
         ("my shop", "my%20shop"),
         ("my é", "my%20%C3%A9"),
         ("100%", "100%25"),
@@ -146,6 +146,6 @@ async fn a_client_of_any_name_fits_into_a_header() {
         let signed = app.sign_in_to(id, ADA).await;
         let response = signed.get("/oauth/check").dispatch().await;
         assert_eq!(response.status(), Status::Ok, "{id}");
-        assert_eq!(header(&response, "X-Vestibule-Client"), Some(told));
+        assert_eq!(header(&response, "X-Vestibule-Client"), Some(encoded));
     }
 }

@@ -40,7 +40,8 @@ async fn r54_no_form_and_no_header_makes_an_oauth_endpoint_fail() {
         for _ in 0..cases(INPUTS) {
             let (endpoint, body, authorization) =
                 requests().new_tree(&mut runner).unwrap().current();
-            let told = format!("{endpoint} {authorization:?} {:?}", String::from_utf8_lossy(&body));
+            let described =
+                format!("{endpoint} {authorization:?} {:?}", String::from_utf8_lossy(&body));
             let mut request = app.client.post(ENDPOINTS[endpoint]).header(ContentType::Form);
             if let Some(authorization) = authorization {
                 request = request.header(Header::new("Authorization", authorization));
@@ -53,7 +54,7 @@ async fn r54_no_form_and_no_header_makes_an_oauth_endpoint_fail() {
                 }
                 Status::Ok => accepted += 1,
                 status => {
-                    assert!([400, 401].contains(&status.code), "{status}: {told}");
+                    assert!([400, 401].contains(&status.code), "{status}: {described}");
                     error_of(answer).await;
                     refused += 1;
                 }

@@ -23,38 +23,41 @@ const TOML: &str = "[default.vestibule.limits]\nfailures_per_address = 100000\n\
 
 /// The owner's act while a guesser guesses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Deed {
+enum OwnerAct {
     Nothing,
-    /// No act, since the account does not exist.
-    IsNobody,
+    /// The account does not exist.
+    NoAccount,
     SignsInAtHome,
     SignsInAtNewPlaces,
     SignsInOnThePage,
     AsksForAnotherAddress,
     ChangesThePassword,
     SignsOutEverywhere,
-    IsDisabled,
-    Leaves,
+    IsDisabledByOperator,
+    DeletesTheAccount,
 }
 
-impl Deed {
+impl OwnerAct {
     const ALL: [Self; 10] = [
         Self::Nothing,
-        Self::IsNobody,
+        Self::NoAccount,
         Self::SignsInAtHome,
         Self::SignsInAtNewPlaces,
         Self::SignsInOnThePage,
         Self::AsksForAnotherAddress,
         Self::ChangesThePassword,
         Self::SignsOutEverywhere,
-        Self::IsDisabled,
-        Self::Leaves,
+        Self::IsDisabledByOperator,
+        Self::DeletesTheAccount,
     ];
 
     /// Whether the act happens once, because it ends the account or session that a second one
     /// would need.
-    const fn is_done_once(self) -> bool {
-        matches!(self, Self::ChangesThePassword | Self::IsDisabled | Self::Leaves)
+    const fn happens_once(self) -> bool {
+        matches!(
+            self,
+            Self::ChangesThePassword | Self::IsDisabledByOperator | Self::DeletesTheAccount
+        )
     }
 }
 
@@ -71,14 +74,14 @@ async fn sign_in(app: &TestApp, address: &str, password: &str) -> (u16, Option<S
     (answer.status().code, wait)
 }
 
-async fn at_home(app: &TestApp) -> String {
+async fn sign_in_at_home(app: &TestApp) -> String {
     let fields = support::sign_in_fields();
     let request = app.client.post("/oauth/token").header(ContentType::Form);
     support::tokens(from(request, HOME).body(form(&fields)).dispatch().await).await.access
 }
 
-async fn signed_in(app: &TestApp, path: &'static str, body: serde_json::Value) -> Status {
-    let access = at_home(app).await;
+async fn post_signed_in(app: &TestApp, path: &'static str, body: serde_json::Value) -> Status {
+    let access = sign_in_at_home(app).await;
     let request = match path {
         "/v1/me/password" => app.client.put(path),
         _ => app.client.post(path),
@@ -87,63 +90,63 @@ async fn signed_in(app: &TestApp, path: &'static str, body: serde_json::Value) -
     from(request, HOME).body(body.to_string()).dispatch().await.status()
 }
 
-async fn happen(app: &TestApp, deed: Deed, number: usize) {
+async fn perform(app: &TestApp, act: OwnerAct, number: usize) {
     let new_place = format!("198.51.100.{number}");
     let id = async || {
         let email = vestibule::model::EmailAddress::parse(ADA).unwrap();
         let found = accounts(app).store.read(async |db| db.find_account_by_email(&email).await);
         found.await.unwrap().unwrap().account.id
     };
-    match deed {
-        Deed::Nothing | Deed::IsNobody => {}
-        Deed::SignsInAtHome => assert_eq!(sign_in(app, HOME, PASSWORD).await.0, 200),
-        Deed::SignsInAtNewPlaces => {
+    match act {
+        OwnerAct::Nothing | OwnerAct::NoAccount => {}
+        OwnerAct::SignsInAtHome => assert_eq!(sign_in(app, HOME, PASSWORD).await.0, 200),
+        OwnerAct::SignsInAtNewPlaces => {
             // while the limit holds, the right password has to wait as well
             assert!(matches!(sign_in(app, &new_place, PASSWORD).await.0, 200 | 429));
         }
-        Deed::SignsInOnThePage => {
+        OwnerAct::SignsInOnThePage => {
             let fields = form(&[("email", ADA), ("password", PASSWORD)]);
             let request = app.client.post("/account/sign-in").header(ContentType::Form);
             let answer = from(request, HOME).body(fields).dispatch().await;
             assert_eq!(answer.status(), Status::SeeOther);
         }
-        Deed::AsksForAnotherAddress => {
+        OwnerAct::AsksForAnotherAddress => {
             let body = json!({ "email": NEW, "password": PASSWORD });
-            assert_eq!(signed_in(app, "/v1/me/email", body).await, Status::Accepted);
+            assert_eq!(post_signed_in(app, "/v1/me/email", body).await, Status::Accepted);
         }
-        Deed::ChangesThePassword => {
+        OwnerAct::ChangesThePassword => {
             let body = json!({ "current_password": PASSWORD, "new_password": OTHER });
-            assert_eq!(signed_in(app, "/v1/me/password", body).await, Status::NoContent);
+            assert_eq!(post_signed_in(app, "/v1/me/password", body).await, Status::NoContent);
         }
-        Deed::SignsOutEverywhere => {
+        OwnerAct::SignsOutEverywhere => {
             let id = id().await;
             let ended = accounts(app).end_sessions(id, Actor::Owner, &ClientInfo::default()).await;
             assert!(ended.unwrap());
         }
-        Deed::IsDisabled => assert!(accounts(app).disable(id().await).await.unwrap()),
-        Deed::Leaves => {
+        OwnerAct::IsDisabledByOperator => assert!(accounts(app).disable(id().await).await.unwrap()),
+        OwnerAct::DeletesTheAccount => {
             let body = json!({ "password": PASSWORD });
-            assert_eq!(signed_in(app, "/v1/me/deletion", body).await, Status::NoContent);
+            assert_eq!(post_signed_in(app, "/v1/me/deletion", body).await, Status::NoContent);
         }
     }
 }
 
 /// All answers that the guessers get, from the free attempts to the hundredth in a row and beyond.
-async fn seen(
-    deed: Deed,
+async fn view_of_guessers(
+    act: OwnerAct,
     first: usize,
     guessers: [&str; 2],
 ) -> (Vec<(u16, Option<String>)>, Vec<String>) {
     let app = support::configured(TOML).await;
-    if deed != Deed::IsNobody {
+    if act != OwnerAct::NoAccount {
         app.account(ADA).await;
         assert_eq!(sign_in(&app, HOME, PASSWORD).await.0, 200);
     }
     let mut seen = vec![];
     for number in 0..115 {
         let is_time = number == first || (number > first && number % 10 == 0);
-        if is_time && !(deed.is_done_once() && number > first) {
-            happen(&app, deed, number).await;
+        if is_time && !(act.happens_once() && number > first) {
+            perform(&app, act, number).await;
         }
         for address in guessers {
             seen.push(sign_in(&app, address, "incorrect horse battery staple").await);
@@ -158,20 +161,20 @@ async fn seen(
 }
 
 #[rocket::async_test]
-async fn s13_r18_a_guesser_sees_nothing_of_what_the_owner_does() {
+async fn s13_r18_guesser_sees_no_trace_of_the_owners_acts() {
     for (first, guessers) in [(3, AWAY), (30, AWAY), (3, BESIDE)] {
-        let (expected, rows) = seen(Deed::Nothing, first, guessers).await;
+        let (expected, rows) = view_of_guessers(OwnerAct::Nothing, first, guessers).await;
         let statuses: Vec<u16> = expected.iter().map(|(status, _)| *status).collect();
         assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 101);
         assert!(statuses.ends_with(&[429, 429, 400]), "{statuses:?}");
-        for deed in Deed::ALL {
+        for act in OwnerAct::ALL {
             // at a new place there is a wait by then, for the owner as well
-            let (heard, left) = seen(deed, first, guessers).await;
+            let (heard, left) = view_of_guessers(act, first, guessers).await;
             for (number, (one, other)) in heard.iter().zip(&expected).enumerate() {
                 let place = guessers[number % 2];
-                assert_eq!(one, other, "{deed:?} from {first}, at {place}: answer {number}");
+                assert_eq!(one, other, "{act:?} from {first}, at {place}: answer {number}");
             }
-            assert_eq!(left, rows, "{deed:?} from {first}, at {guessers:?}");
+            assert_eq!(left, rows, "{act:?} from {first}, at {guessers:?}");
         }
     }
 }

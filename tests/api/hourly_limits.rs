@@ -66,7 +66,7 @@ enum Kind {
 }
 
 /// Whether one more request of this kind is let through from this address, for a new name.
-async fn may(app: &TestApp, kind: Kind, address: &str, number: &mut usize) -> bool {
+async fn is_admitted(app: &TestApp, kind: Kind, address: &str, number: &mut usize) -> bool {
     *number += 1;
     let name = format!("{number}@example.org");
     let (path, body) = match kind {
@@ -95,10 +95,14 @@ async fn may(app: &TestApp, kind: Kind, address: &str, number: &mut usize) -> bo
 }
 
 /// The number of requests in turn from these addresses that are let through.
-async fn many(app: &TestApp, kind: Kind, addresses: impl Iterator<Item = String>) -> usize {
+async fn count_admitted(
+    app: &TestApp,
+    kind: Kind,
+    addresses: impl Iterator<Item = String>,
+) -> usize {
     let (mut number, mut count) = (0, 0);
     for address in addresses {
-        count += usize::from(may(app, kind, &address, &mut number).await);
+        count += usize::from(is_admitted(app, kind, &address, &mut number).await);
     }
     count
 }
@@ -123,10 +127,18 @@ async fn s9_larger_networks_have_limits_of_their_own() {
             ("a mapped /24", 16, (0..48).map(|n| format!("::ffff:192.0.2.{n}")).collect()),
         ] {
             let app = support::configured(NESTED).await;
-            assert_eq!(many(&app, kind, addresses.into_iter()).await, expected, "{kind:?} {what}");
+            assert_eq!(
+                count_admitted(&app, kind, addresses.into_iter()).await,
+                expected,
+                "{kind:?} {what}"
+            );
             // other networks are not affected
             let others = ["2001:db8:1::1", "192.0.3.1"].map(str::to_owned);
-            assert_eq!(many(&app, kind, others.into_iter()).await, 2, "{kind:?} beside {what}");
+            assert_eq!(
+                count_admitted(&app, kind, others.into_iter()).await,
+                2,
+                "{kind:?} beside {what}"
+            );
         }
     }
 }
@@ -134,7 +146,7 @@ async fn s9_larger_networks_have_limits_of_their_own() {
 /// S9: a party with many networks fills the shared limit. A caller without a request in this hour
 /// still gets through, and the party does not.
 #[rocket::async_test]
-async fn s9_whoever_fills_what_all_share_leaves_a_part_for_newcomers() {
+async fn s9_exhausted_shared_limit_keeps_a_reserve_for_newcomers() {
     for kind in [Kind::Request, Kind::SignUp, Kind::Failure] {
         let app = support::configured(NESTED).await;
         app.account(ADA).await;
@@ -144,20 +156,24 @@ async fn s9_whoever_fills_what_all_share_leaves_a_part_for_newcomers() {
             networks.map(|(site, n)| format!("2001:db8:{site:x}:{n:x}::1")).take(times)
         };
         let before = usize::from(kind == Kind::SignUp);
-        assert_eq!(many(&app, kind, party(96)).await, 30 - before, "{kind:?}");
-        assert_eq!(many(&app, kind, party(96)).await, 0, "{kind:?}");
+        assert_eq!(count_admitted(&app, kind, party(96)).await, 30 - before, "{kind:?}");
+        assert_eq!(count_admitted(&app, kind, party(96)).await, 0, "{kind:?}");
         let newcomers = (0..3).map(|n| format!("198.51.{n}.1"));
-        assert_eq!(many(&app, kind, newcomers).await, 3, "{kind:?}");
+        assert_eq!(count_admitted(&app, kind, newcomers).await, 3, "{kind:?}");
         // a newcomer can mistype a password
-        assert_eq!(many(&app, kind, (0..5).map(|_| "203.0.113.9".to_owned())).await, 3, "{kind:?}");
+        assert_eq!(
+            count_admitted(&app, kind, (0..5).map(|_| "203.0.113.9".to_owned())).await,
+            3,
+            "{kind:?}"
+        );
         // after an hour the party gets through again
         app.advance(Duration::from_secs(3_600));
-        assert_eq!(many(&app, kind, party(1)).await, 1, "{kind:?}");
+        assert_eq!(count_admitted(&app, kind, party(1)).await, 1, "{kind:?}");
     }
 }
 
 #[rocket::async_test]
-async fn s9_right_passwords_use_nothing_up_of_any_network() {
+async fn s9_correct_passwords_do_not_count_against_any_network() {
     let app = support::configured(NESTED).await;
     app.account(ADA).await;
     for number in 0..60 {
@@ -167,7 +183,10 @@ async fn s9_right_passwords_use_nothing_up_of_any_network() {
         let answer = from(request, &address).body(form(&fields)).dispatch().await;
         assert_eq!(answer.status(), Status::Ok, "{number}");
     }
-    assert_eq!(many(&app, Kind::Failure, (0..9).map(|n| format!("2001:db8:0:{n:x}::9"))).await, 8);
+    assert_eq!(
+        count_admitted(&app, Kind::Failure, (0..9).map(|n| format!("2001:db8:0:{n:x}::9"))).await,
+        8
+    );
 }
 
 /// Callers without a known address share the limits of one address, as behind a proxy that is not
@@ -181,7 +200,7 @@ async fn s9_callers_without_a_known_address_share_one_limit() {
         assert_eq!(answer.status().code, if number < 4 { 202 } else { 429 });
     }
     let mut number = 10;
-    assert!(may(&app, Kind::Request, "192.0.2.1", &mut number).await);
+    assert!(is_admitted(&app, Kind::Request, "192.0.2.1", &mut number).await);
 }
 
 /// One sign-up of a network has its turn at an address, and a hundred wait. Any further ones are
@@ -189,7 +208,7 @@ async fn s9_callers_without_a_known_address_share_one_limit() {
 const TURNS: usize = 101;
 
 #[rocket::async_test]
-async fn s5_sign_ups_that_are_put_off_are_not_counted_and_close_the_address_to_no_other_network() {
+async fn s5_postponed_sign_ups_are_not_counted_and_do_not_block_other_networks() {
     let toml = "[default.vestibule.limits]\nsign_ups_per_address = 106\n\
                 [default.databases.vestibule]\nmax_connections = 1";
     let app = support::configured(toml).await;
@@ -213,7 +232,10 @@ async fn s5_sign_ups_that_are_put_off_are_not_counted_and_close_the_address_to_n
             assert_eq!(put_off.status(), Status::ServiceUnavailable);
         }
         let mut other = post_from(HOME, "ada");
-        assert!(other.as_mut().now_or_never().is_none(), "its turn has come");
+        assert!(
+            other.as_mut().now_or_never().is_none(),
+            "the other network's sign-up was answered at once"
+        );
         let_go.notify_one();
         (waiting, other)
     };
@@ -238,7 +260,7 @@ async fn s5_sign_ups_that_are_put_off_are_not_counted_and_close_the_address_to_n
 }
 
 #[rocket::async_test]
-async fn s8_unknown_links_are_limited_by_address_and_keep_no_link_from_working() {
+async fn s8_unknown_links_are_limited_by_address_and_sent_links_still_work() {
     let toml = "[default.vestibule.limits]\nunknown_links_per_address = 8";
     let app = support::configured(toml).await;
     app.sign_up(ADA, PASSWORD).await;

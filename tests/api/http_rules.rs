@@ -76,7 +76,7 @@ async fn every_path_answers_a_wrong_method_with_405_and_allow() {
 }
 
 #[rocket::async_test]
-async fn an_unknown_path_is_404_in_the_form_that_is_asked_for() {
+async fn unknown_path_is_404_in_the_accepted_format() {
     let app = support::app().await;
     for path in ["/nowhere", "/v1", "/v1/nowhere", "/v1/me/nowhere", "/health", "/v1/me/x/y"] {
         get(&app, path).await.problem(404, "not-found");
@@ -106,7 +106,7 @@ async fn an_unknown_path_is_404_in_the_form_that_is_asked_for() {
 }
 
 /// Requests to every path that takes a body, each with its content type.
-fn with_bodies(app: &TestApp) -> Vec<LocalRequest<'_>> {
+fn requests_with_bodies(app: &TestApp) -> Vec<LocalRequest<'_>> {
     let json = ["/v1/accounts", "/v1/activation-mails", "/v1/activations"].into_iter();
     let json = json.chain(["/v1/activations/disavowals"]);
     let form = ["/activate", "/activate/disavowal", "/activate/new-link"].into_iter();
@@ -116,7 +116,7 @@ fn with_bodies(app: &TestApp) -> Vec<LocalRequest<'_>> {
         .collect()
 }
 
-fn is_too_large(answer: &Answer) {
+fn assert_too_large(answer: &Answer) {
     assert_eq!(answer.status, Status::PayloadTooLarge, "{answer:?}");
     match answer.header("content-type") {
         "application/problem+json" => {
@@ -128,15 +128,15 @@ fn is_too_large(answer: &Answer) {
 }
 
 #[rocket::async_test]
-async fn r9_a_body_that_is_too_long_is_413_whether_it_says_so_or_not() {
+async fn r9_oversized_body_is_413_with_and_without_content_length() {
     let app = support::app().await;
-    for request in with_bodies(&app) {
-        is_too_large(&Answer::of(request.body("x".repeat(33 * 1_024)).dispatch().await).await);
+    for request in requests_with_bodies(&app) {
+        assert_too_large(&Answer::of(request.body("x".repeat(33 * 1_024)).dispatch().await).await);
     }
-    for request in with_bodies(&app) {
+    for request in requests_with_bodies(&app) {
         // refused unread: the test sends no body
         let request = request.header(Header::new("Content-Length", "1073741824"));
-        is_too_large(&Answer::of(request.dispatch().await).await);
+        assert_too_large(&Answer::of(request.dispatch().await).await);
     }
     // the largest permitted body
     let fill = 32 * 1_024 - "token=".len();
@@ -161,7 +161,7 @@ async fn every_answer_has_a_request_id_and_a_well_formed_one_is_kept() {
             let answer = Answer::of(request.dispatch().await).await;
             let given = answer.header("x-request-id").to_owned();
             assert!(given.len() == 32 && given.bytes().all(|b| b.is_ascii_hexdigit()), "{given}");
-            assert!(made.insert(given), "an id came twice");
+            assert!(made.insert(given), "a generated id came twice");
         }
         made.insert(get(&app, path).await.header("x-request-id").to_owned());
         assert_eq!(made.len(), 7);
@@ -169,7 +169,7 @@ async fn every_answer_has_a_request_id_and_a_well_formed_one_is_kept() {
 }
 
 #[rocket::async_test]
-async fn health_says_whether_the_service_lives_and_is_ready() {
+async fn health_endpoints_report_liveness_and_readiness() {
     let app = support::app().await;
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(get(&app, path).await.status, Status::Ok);

@@ -18,7 +18,7 @@ const PASTED: [&str; 9] = [
     "\u{200f}",
 ];
 
-fn around(pasted: &str, address: &str) -> [String; 3] {
+fn with_pasted_around(pasted: &str, address: &str) -> [String; 3] {
     [
         format!("{pasted}{address}"),
         format!("{address}{pasted}"),
@@ -27,21 +27,21 @@ fn around(pasted: &str, address: &str) -> [String; 3] {
 }
 
 /// The address with `pasted` in the middle of each part.
-fn inside(pasted: &str, address: &str) -> [String; 2] {
+fn with_pasted_inside(pasted: &str, address: &str) -> [String; 2] {
     let (local, domain) = address.split_once('@').unwrap();
     let split = |text: &str| format!("{}{pasted}{}", &text[..1], &text[1..]);
     [format!("{}@{domain}", split(local)), format!("{local}@{}", split(domain))]
 }
 
 #[rocket::async_test]
-async fn r36_f16_every_json_reader_trims_addresses_and_names_what_is_inside() {
+async fn r36_f16_json_operations_trim_addresses_and_refuse_invisible_characters() {
     // without limits: the test sends more letters than one account may cause
     let app = support::configured("[default.vestibule.limits]\nenabled = false").await;
     let ada = app.signed_in(ADA).await;
     let with_password = |email: &str| json!({ "email": email, "password": PASSWORD });
     let alone = |email: &str| json!({ "email": email });
     for pasted in PASTED {
-        for email in around(pasted, BOB) {
+        for email in with_pasted_around(pasted, BOB) {
             for (path, body) in [
                 ("/v1/accounts", with_password(&email)),
                 ("/v1/activation-mails", alone(&email)),
@@ -53,7 +53,7 @@ async fn r36_f16_every_json_reader_trims_addresses_and_names_what_is_inside() {
             let answer = post_as(&ada, "/v1/me/email", &with_password(&email)).await;
             assert_eq!(answer.status, Status::Accepted, "{email:?}: {answer:?}");
         }
-        for email in inside(pasted, BOB) {
+        for email in with_pasted_inside(pasted, BOB) {
             let mut answers = vec![];
             for (path, body) in [
                 ("/v1/accounts", with_password(&email)),
@@ -75,11 +75,11 @@ async fn r36_f16_every_json_reader_trims_addresses_and_names_what_is_inside() {
 }
 
 #[rocket::async_test]
-async fn r36_f16_every_form_trims_addresses_and_names_what_is_inside() {
+async fn r36_f16_forms_trim_addresses_and_refuse_invisible_characters() {
     let app = support::app().await;
     app.account(ADA).await;
     for pasted in PASTED {
-        for email in around(pasted, ADA) {
+        for email in with_pasted_around(pasted, ADA) {
             let mut browser = Browser::signed_in(&app, &email, PASSWORD).await;
             let fields = [("email", email.as_str()), ("current_password", PASSWORD)];
             // the trimmed address is the account's own, and the page says so
@@ -95,7 +95,7 @@ async fn r36_f16_every_form_trims_addresses_and_names_what_is_inside() {
                 assert!(page.body.contains(ADA), "{path} {email:?}: {}", page.body);
             }
         }
-        for email in inside(pasted, ADA) {
+        for email in with_pasted_inside(pasted, ADA) {
             let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
             let fields = [("email", email.as_str()), ("current_password", PASSWORD)];
             let mut pages = vec![browser.send("/account/email", &fields).await];
@@ -125,10 +125,10 @@ async fn r36_f16_token_endpoint_trims_usernames() {
         app.token(&fields).await
     };
     for pasted in PASTED {
-        for username in around(pasted, ADA) {
+        for username in with_pasted_around(pasted, ADA) {
             tokens(ask(&username).await).await;
         }
-        for username in inside(pasted, ADA) {
+        for username in with_pasted_inside(pasted, ADA) {
             let (status, error, _) = described_error_of(ask(&username).await).await;
             assert_eq!((status, error), invalid("invalid_grant"), "{username:?}");
         }
@@ -136,7 +136,7 @@ async fn r36_f16_token_endpoint_trims_usernames() {
 }
 
 #[rocket::async_test]
-async fn f15_pages_and_letters_show_addresses_as_people_write_them() {
+async fn f15_pages_and_letters_show_addresses_in_unicode() {
     const WRITTEN: &str = "ada@bücher.example";
     const STORED: &str = "ada@xn--bcher-kva.example";
     const NEW: &str = "ada@żółć.example";
@@ -151,7 +151,7 @@ async fn f15_pages_and_letters_show_addresses_as_people_write_them() {
     let page = submit(&app, "/activate", &[("token", &token)]).await;
     assert!(page.body.contains(WRITTEN) && !page.body.contains("xn--"), "{}", page.body);
 
-    // by either spelling
+    // sign-in works with either spelling
     Browser::signed_in(&app, STORED, PASSWORD).await;
     let mut browser = Browser::signed_in(&app, WRITTEN, PASSWORD).await;
     for path in ["/account", "/account/password", "/account/email", "/account/deletion"] {
@@ -193,7 +193,7 @@ async fn f15_pages_and_letters_show_addresses_as_people_write_them() {
 
 /// Method, path with its parameters filled in, and content type of every operation that takes a
 /// body.
-async fn bodies(app: &TestApp) -> Vec<(Method, String, String)> {
+async fn operations_with_body(app: &TestApp) -> Vec<(Method, String, String)> {
     let document = app.client.get("/openapi.json").dispatch().await;
     let document: Value = document.into_json().await.unwrap();
     let mut all = vec![];
@@ -210,12 +210,12 @@ async fn bodies(app: &TestApp) -> Vec<(Method, String, String)> {
 }
 
 #[rocket::async_test]
-async fn r3_f17_every_route_reads_content_headers_as_the_standard_writes_them() {
+async fn r3_f17_every_route_reads_all_legal_forms_of_content_headers() {
     let app = support::app().await;
     app.account(ADA).await;
     let (access, browser) =
         (sign_in(&app).await.access, Browser::signed_in(&app, ADA, PASSWORD).await);
-    for (method, path, kind) in bodies(&app).await {
+    for (method, path, kind) in operations_with_body(&app).await {
         let ask = async |headers: &[(&'static str, String)]| {
             let mut request = app.client.req(method, path.clone()).body("?");
             request.add_header(bearer(&access));
@@ -289,7 +289,7 @@ async fn r3_f17_every_route_reads_content_headers_as_the_standard_writes_them() 
 }
 
 #[rocket::async_test]
-async fn r19_f18_invalid_scope_names_what_is_not_allowed() {
+async fn r19_f18_invalid_scope_error_names_the_refused_scopes() {
     let app = support::app().await;
     app.account(ADA).await;
     let describe = async |fields: &[(&str, &str)]| {
@@ -324,7 +324,7 @@ async fn r19_f18_invalid_scope_names_what_is_not_allowed() {
 }
 
 #[rocket::async_test]
-async fn r18_f18_plus_that_is_not_encoded_gets_a_hint_whoever_has_an_account() {
+async fn r18_f18_unencoded_plus_gets_the_same_hint_with_and_without_an_account() {
     let app = support::app().await;
     app.account("ada+tag@example.org").await;
     let ask = async |body: &str| {
@@ -361,7 +361,7 @@ async fn r18_f18_plus_that_is_not_encoded_gets_a_hint_whoever_has_an_account() {
 }
 
 #[rocket::async_test]
-async fn r4_f18_parameter_that_is_there_twice_is_named() {
+async fn r4_f18_error_names_the_repeated_parameter() {
     let app = support::app().await;
     for name in ["scope", "username", "grant_type"] {
         let body = format!("{name}=a&{name}=b");

@@ -41,7 +41,7 @@ async fn is_active(app: &TestApp, token: &str) -> bool {
 }
 
 #[rocket::async_test]
-async fn r32_who_does_not_authenticate_is_told_nothing() {
+async fn r32_unauthenticated_clients_get_invalid_client() {
     let app = app().await;
     let pair = sign_in(&app).await;
     let token = ("token", pair.access.as_str());
@@ -81,7 +81,7 @@ async fn r32_a_default_client_does_not_introspect() {
 }
 
 #[rocket::async_test]
-async fn r32_secrets_are_taken_by_header_and_in_the_body_and_never_both() {
+async fn r32_secret_is_accepted_in_header_or_body_and_not_in_both() {
     let app = app().await;
     let pair = sign_in(&app).await;
     let token = ("token", pair.access.as_str());
@@ -95,7 +95,7 @@ async fn r32_secrets_are_taken_by_header_and_in_the_body_and_never_both() {
 }
 
 #[rocket::async_test]
-async fn r32_requests_that_are_none_are_refused() {
+async fn r32_malformed_introspection_requests_are_refused() {
     let app = app().await;
     for fields in [&[][..], &[("token", "")], &[("token", "a"), ("token", "a")]] {
         let answer = post_form_with(&app, "/oauth/introspect", basic("api", SECRET), fields).await;
@@ -113,7 +113,7 @@ async fn r32_requests_that_are_none_are_refused() {
 }
 
 #[rocket::async_test]
-async fn r32_a_live_access_token_is_described() {
+async fn r32_live_tokens_are_described() {
     let app = app().await;
     app.advance(MINUTE);
     let pair = sign_in(&app).await;
@@ -141,7 +141,7 @@ async fn r32_a_live_access_token_is_described() {
 }
 
 #[rocket::async_test]
-async fn r32_a_narrowed_token_has_its_own_scope_and_each_its_own_time() {
+async fn r32_scope_and_times_are_those_of_each_token() {
     let app = app().await;
     let first = sign_in(&app).await;
     app.advance(MINUTE);
@@ -161,7 +161,7 @@ async fn r32_a_narrowed_token_has_its_own_scope_and_each_its_own_time() {
 }
 
 #[rocket::async_test]
-async fn r32_a_client_sees_its_own_tokens_and_with_all_everyones() {
+async fn r32_client_sees_its_own_tokens_and_with_the_setting_all_tokens() {
     let app = app().await;
     let foreign = sign_in(&app).await;
     let own = sign_in_with(&app, basic("shop", SECRET)).await;
@@ -176,7 +176,7 @@ async fn r32_a_client_sees_its_own_tokens_and_with_all_everyones() {
 }
 
 #[rocket::async_test]
-async fn r32_what_is_no_live_token_is_inactive_and_nothing_else() {
+async fn r32_malformed_and_damaged_tokens_are_inactive_without_details() {
     let app = app().await;
     let pair = sign_in(&app).await;
     let cut = &pair.access[..pair.access.len() - 1];
@@ -222,7 +222,7 @@ async fn r32_a_wrong_or_unknown_hint_is_ignored() {
 }
 
 #[rocket::async_test]
-async fn r32_r23_to_introspect_a_token_is_to_see_it_in_use() {
+async fn r32_r23_introspection_counts_as_use_of_the_access_token() {
     let app = app().await;
     let first = sign_in(&app).await;
     let second = refreshed(&app, &first.refresh).await;
@@ -233,7 +233,7 @@ async fn r32_r23_to_introspect_a_token_is_to_see_it_in_use() {
     assert!(is_active(&app, &second.access).await);
     app.settle().await;
     app.advance(MINUTE);
-    assert!(!is_active(&app, &first.refresh).await, "its successor is in use");
+    assert!(!is_active(&app, &first.refresh).await, "the successor is in use");
     support::refused(&app, &first.refresh).await;
     assert_eq!(warnings(&app).await, 1);
     assert!(!is_active(&app, &second.refresh).await);
@@ -241,7 +241,7 @@ async fn r32_r23_to_introspect_a_token_is_to_see_it_in_use() {
 
 /// RFC 7662 §2.2: `iat` is the instant at which this token was issued.
 #[rocket::async_test]
-async fn r32_a_predecessor_is_not_described_as_its_successor() {
+async fn r32_predecessor_is_active_without_iat() {
     let app = app().await;
     let first = sign_in(&app).await;
     let live = introspect(&app, "api", &first.refresh).await;
@@ -254,7 +254,7 @@ async fn r32_a_predecessor_is_not_described_as_its_successor() {
 }
 
 #[rocket::async_test]
-async fn r32_to_introspect_is_no_way_to_end_a_session() {
+async fn r32_introspection_of_a_spent_token_ends_no_session() {
     let app = app().await;
     let first = sign_in(&app).await;
     let second = refreshed(&app, &first.refresh).await;
@@ -268,33 +268,36 @@ async fn r32_to_introspect_is_no_way_to_end_a_session() {
 
 /// Checks that the bearer guard and introspection agree on the pair's tokens, and returns their
 /// verdict.
-async fn agreed(app: &TestApp, pair: &Tokens, what: &str) -> bool {
+async fn agreed_verdict(app: &TestApp, pair: &Tokens, case: &str) -> bool {
     let open = opens(app, &pair.access).await;
-    assert_eq!(is_active(app, &pair.access).await, open, "{what}: guard and introspection");
+    assert_eq!(is_active(app, &pair.access).await, open, "{case}: guard and introspection");
     open
 }
 
 /// Signs in through a client of the database, ends that sign-in by `end`, and checks that no token
 /// is active.
-async fn ended_by(what: &str, end: impl AsyncFnOnce(&TestApp, &Tokens, &Signed<'_>)) {
+async fn assert_ended_by(case: &str, end: impl AsyncFnOnce(&TestApp, &Tokens, &Signed<'_>)) {
     let app = app().await;
     add(&app, "desk", &confidential()).await;
     add(&app, "till", &public()).await;
     let pair = sign_in_with(&app, basic("desk", SECRET)).await;
     let other = app.sign_in_to("till", ADA).await;
-    assert!(agreed(&app, &pair, what).await, "{what}: before");
+    assert!(agreed_verdict(&app, &pair, case).await, "{case}: before");
     end(&app, &pair, &other).await;
-    assert!(!agreed(&app, &pair, what).await, "{what}: after");
-    assert!(!is_active(&app, &pair.refresh).await, "{what}: the refresh token");
+    assert!(!agreed_verdict(&app, &pair, case).await, "{case}: after");
+    assert!(!is_active(&app, &pair.refresh).await, "{case}: the refresh token");
     // a clock that steps back revives no token
     app.step_back(MINUTE);
-    let is_by_clock = what.starts_with("by the clock");
-    assert!(is_by_clock || !agreed(&app, &pair, what).await, "{what}: with the clock set back");
+    let is_by_clock = case.starts_with("by the clock");
+    assert!(
+        is_by_clock || !agreed_verdict(&app, &pair, case).await,
+        "{case}: with the clock set back"
+    );
 }
 
 #[rocket::async_test]
-async fn r32_it_agrees_with_the_guard_after_every_end_of_a_session() {
-    ended_by("signing out", async |_, _, other| {
+async fn r32_introspection_agrees_with_the_bearer_guard_after_every_session_end() {
+    assert_ended_by("signing out", async |_, _, other| {
         let list = other.get("/v1/me/sessions").dispatch().await;
         let list: Value = list.into_json().await.unwrap();
         for session in list["sessions"].as_array().unwrap() {
@@ -305,75 +308,75 @@ async fn r32_it_agrees_with_the_guard_after_every_end_of_a_session() {
         }
     })
     .await;
-    ended_by("signing out everywhere", async |_, _, other| {
+    assert_ended_by("signing out everywhere", async |_, _, other| {
         let answer = other.delete("/v1/me/sessions").dispatch().await;
         assert_eq!(answer.status(), Status::NoContent);
     })
     .await;
-    ended_by("revoking the refresh token", async |app, pair, _| {
+    assert_ended_by("revoking the refresh token", async |app, pair, _| {
         let fields = [("token", pair.refresh.as_str())];
         let header = basic("desk", SECRET);
         let answer = post_form_with(app, "/oauth/revoke", header, &fields).await;
         assert_eq!(answer.status(), Status::Ok);
     })
     .await;
-    ended_by("a new password", async |app, _, other| {
+    assert_ended_by("a new password", async |app, _, other| {
         let new = "another correct horse battery";
         let answer = change_password(app, &other.access_token, PASSWORD, new).await;
         assert_eq!(answer.status, Status::NoContent);
     })
     .await;
-    ended_by("disabling the account", async |app, _, other| {
+    assert_ended_by("disabling the account", async |app, _, other| {
         let account = other.account_id().await;
         assert!(accounts(app).disable(account).await.unwrap());
     })
     .await;
-    ended_by("deleting the account", async |app, _, other| {
+    assert_ended_by("deleting the account", async |app, _, other| {
         let account = other.account_id().await;
         assert!(accounts(app).delete_by_operator(account).await.unwrap());
     })
     .await;
-    ended_by("disabling the client", async |app, _, other| {
+    assert_ended_by("disabling the client", async |app, _, other| {
         assert!(app.oauth().disable_client(&id("desk")).await.unwrap());
         assert!(opens(app, &other.access_token).await, "another client's");
     })
     .await;
-    ended_by("disabling the client for a while", async |app, _, _| {
+    assert_ended_by("disabling the client for a while", async |app, _, _| {
         assert!(app.oauth().disable_client(&id("desk")).await.unwrap());
         assert!(app.oauth().enable_client(&id("desk")).await.unwrap());
     })
     .await;
-    ended_by("removing the client", async |app, _, other| {
+    assert_ended_by("removing the client", async |app, _, other| {
         let removed = app.oauth().remove_client(&id("desk")).await.unwrap();
         assert_eq!(removed.ended, 1);
         assert!(opens(app, &other.access_token).await, "another client's");
     })
     .await;
-    ended_by("another client of the same id", async |app, _, _| {
+    assert_ended_by("another client of the same id", async |app, _, _| {
         app.oauth().remove_client(&id("desk")).await.unwrap();
         add(app, "desk", &confidential()).await;
     })
     .await;
-    ended_by("by the clock", async |app, _, _| app.advance(15 * DAY)).await;
+    assert_ended_by("by the clock", async |app, _, _| app.advance(15 * DAY)).await;
 }
 
 #[rocket::async_test]
-async fn r32_it_agrees_with_the_guard_after_what_ends_single_tokens() {
+async fn r32_introspection_agrees_with_the_bearer_guard_after_single_tokens_end() {
     let app = app().await;
     let first = sign_in(&app).await;
     let second = refreshed(&app, &first.refresh).await;
-    assert!(agreed(&app, &first, "the preceding one").await);
+    assert!(agreed_verdict(&app, &first, "the preceding one").await);
     let third = refreshed(&app, &second.refresh).await;
-    assert!(!agreed(&app, &first, "the one before that").await);
+    assert!(!agreed_verdict(&app, &first, "the one before that").await);
     let answer =
         app.post_form("/oauth/revoke", &[("client_id", "web"), ("token", &third.access)]).await;
     assert_eq!(answer.status(), Status::Ok);
-    assert!(!agreed(&app, &third, "a revoked one").await);
-    assert!(is_active(&app, &third.refresh).await, "its session goes on");
-    assert!(agreed(&app, &second, "the one before a revoked one").await);
+    assert!(!agreed_verdict(&app, &third, "a revoked one").await);
+    assert!(is_active(&app, &third.refresh).await, "the session stays");
+    assert!(agreed_verdict(&app, &second, "the one before a revoked one").await);
     app.advance(15 * MINUTE - Duration::from_secs(1));
-    assert!(agreed(&app, &second, "a second before its end").await);
+    assert!(agreed_verdict(&app, &second, "a second before its end").await);
     app.advance(Duration::from_secs(1));
-    assert!(!agreed(&app, &second, "at its end").await);
+    assert!(!agreed_verdict(&app, &second, "at its end").await);
     assert!(is_active(&app, &third.refresh).await);
 }

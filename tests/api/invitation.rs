@@ -16,7 +16,7 @@ use crate::support_pages::{Answer, OTHER, get, post, signs_in, submit};
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Makes an account without a password, and returns the token of the link in its invitation.
-async fn invited(app: &TestApp) -> String {
+async fn invitation_token(app: &TestApp) -> String {
     let new = AccountToCreate {
         email: EmailAddress::parse(ADA).unwrap(),
         name: None,
@@ -40,18 +40,18 @@ async fn renew(app: &TestApp, token: &str) {
 }
 
 #[rocket::async_test]
-async fn who_is_invited_chooses_a_first_password() {
+async fn invitation_link_sets_the_first_password() {
     let app = support::app().await;
-    let token = invited(&app).await;
+    let token = invitation_token(&app).await;
     let page = show(&app, &token).await.page(200, "Choose your password");
     assert!(page.body.contains("An account was made for you") && page.body.contains(ADA));
-    assert!(!page.body.contains("every sign-in"), "there is none: {}", page.body);
+    assert!(!page.body.contains("every sign-in"), "the account has no session yet: {}", page.body);
     let page = press(&app, &token, "short").await.page(422, "Choose your password");
     assert!(page.body.contains("aria-invalid"), "{}", page.body);
     let page = press(&app, &token, PASSWORD).await.page(200, "Your password is set");
     assert!(!page.has("set-cookie") && !page.body.contains("has ended"), "{}", page.body);
     assert!(signs_in(&app, ADA, PASSWORD).await);
-    assert_eq!(letters(&app, ADA).await, ["invitation"], "nothing has changed that was there");
+    assert_eq!(letters(&app, ADA).await, ["invitation"], "a first password causes no notice");
     press(&app, &token, OTHER).await.page(410, "already used");
     assert!(!signs_in(&app, ADA, OTHER).await);
     let export = get_as(&app.sign_in(ADA).await, "/v1/me/export").await.json();
@@ -59,9 +59,9 @@ async fn who_is_invited_chooses_a_first_password() {
 }
 
 #[rocket::async_test]
-async fn a_front_end_of_ones_own_takes_invitations_as_well() {
+async fn invitation_is_accepted_through_the_api() {
     let app = support::app().await;
-    let token = invited(&app).await;
+    let token = invitation_token(&app).await;
     let body = json!({ "token": token, "password": PASSWORD });
     let answer = post(&app, "/v1/password-resets/confirmations", &body).await;
     assert_eq!(answer.status, Status::NoContent, "{answer:?}");
@@ -70,11 +70,11 @@ async fn a_front_end_of_ones_own_takes_invitations_as_well() {
 }
 
 #[rocket::async_test]
-async fn r43_an_expired_invitation_is_renewed_as_one() {
+async fn r43_expired_invitation_is_renewed_as_an_invitation() {
     let app = support::app().await;
-    let token = invited(&app).await;
+    let token = invitation_token(&app).await;
     renew(&app, &token).await;
-    assert_eq!(letters(&app, ADA).await, ["invitation"], "it still works");
+    assert_eq!(letters(&app, ADA).await, ["invitation"], "a link that works is not renewed");
     app.advance(DAY * 7);
     show(&app, &token).await.page(410, "has expired");
     press(&app, &token, PASSWORD).await.page(410, "has expired");
@@ -92,9 +92,9 @@ async fn r43_an_expired_invitation_is_renewed_as_one() {
 }
 
 #[rocket::async_test]
-async fn r47_an_old_invitation_fills_no_mailbox() {
+async fn r47_renewals_of_an_invitation_are_capped() {
     let app = support::configured("[default.vestibule.limits]\nletters_per_hour = 3").await;
-    let token = invited(&app).await;
+    let token = invitation_token(&app).await;
     app.advance(DAY * 7);
     for _ in 0..10 {
         renew(&app, &token).await;
@@ -110,7 +110,7 @@ async fn r47_an_old_invitation_fills_no_mailbox() {
 #[rocket::async_test]
 async fn r44_a_new_password_voids_the_invitation() {
     let app = support::app().await;
-    let token = invited(&app).await;
+    let token = invitation_token(&app).await;
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
     let reset = token_in(&app, "password-reset", ADA).await;
     press(&app, &reset, PASSWORD).await.page(200, "Your password is changed");

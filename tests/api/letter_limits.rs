@@ -78,12 +78,12 @@ fn limit_of(operation: &str) -> Limited {
         | "pressWithdrawEmail"
         | "revoke"
         | "introspect" => Limited::Nothing,
-        other => panic!("does {other} post letters, and what limits them?"),
+        other => panic!("name the limit of the letters of {other}"),
     }
 }
 
 /// A service in which Ada is signed in both ways, and several people have an expired link each.
-struct World<'a> {
+struct Fixture<'a> {
     app: &'a TestApp,
     ada: Signed<'a>,
     browser: Browser<'a>,
@@ -98,7 +98,7 @@ const RENEWALS: [(&str, &str); 3] = [
     ("renewEmailLink", "/confirm-email/new-link"),
 ];
 
-impl<'a> World<'a> {
+impl<'a> Fixture<'a> {
     async fn new(app: &'a TestApp) -> Self {
         let mut expired = vec![];
         for (id, _) in RENEWALS {
@@ -183,11 +183,11 @@ impl<'a> World<'a> {
 }
 
 /// The operations whose letters a caller asks for, with their limits.
-async fn asking() -> Vec<(String, Limited)> {
+async fn operations_that_request_letters() -> Vec<(String, Limited)> {
     let document = document(&support::app().await).await;
     let mut asking = vec![];
     for (_, method, operation) in operations(&document) {
-        // GET posts no letter, as it changes nothing
+        // a GET request changes nothing and posts no letter
         if method == Method::Get {
             continue;
         }
@@ -201,43 +201,43 @@ async fn asking() -> Vec<(String, Limited)> {
 }
 
 #[rocket::async_test]
-async fn s10_every_operation_that_asks_for_a_letter_counts_by_network() {
-    let asking = asking().await;
+async fn s10_operations_that_request_letters_are_limited_by_network() {
+    let asking = operations_that_request_letters().await;
     assert_eq!(asking.len(), 11, "{asking:?}");
     let toml = "[default.vestibule.limits]\nrequests_per_account = 100";
     for (id, limit) in asking {
         let toml = format!("{toml}\nsign_ups_per_address = 4\nrequests_per_address = 4");
         let app = support::configured(&toml).await;
-        let world = World::new(&app).await;
+        let fixture = Fixture::new(&app).await;
         for number in 0..4 {
-            let answer = world.send(&id, number, HERE).await;
+            let answer = fixture.send(&id, number, HERE).await;
             assert!(answer < 400, "{id}: {answer}");
         }
-        assert_eq!(world.send(&id, 4, HERE).await, 429, "{id} ({limit:?})");
-        assert!(world.send(&id, 5, ELSEWHERE[0]).await < 400, "{id}");
+        assert_eq!(fixture.send(&id, 4, HERE).await, 429, "{id} ({limit:?})");
+        assert!(fixture.send(&id, 5, ELSEWHERE[0]).await < 400, "{id}");
         // all requests share one count, and sign-ups have another
         let other = if limit == Limited::AsSignUp { "signUp" } else { "requestPasswordReset" };
-        assert_eq!(world.send(other, 6, HERE).await, 429, "{other} after {id}");
+        assert_eq!(fixture.send(other, 6, HERE).await, 429, "{other} after {id}");
     }
 }
 
 #[rocket::async_test]
-async fn s10_every_operation_of_an_account_that_asks_for_a_letter_counts_by_account() {
+async fn s10_account_operations_that_request_letters_are_limited_by_account() {
     let mut tried = 0;
-    for (id, limit) in asking().await {
+    for (id, limit) in operations_that_request_letters().await {
         if limit != Limited::AsRequestOfAccount || id == "renewEmailLink" {
             continue;
         }
         tried += 1;
         let app = support::configured("[default.vestibule.limits]\nrequests_per_account = 2").await;
-        let world = World::new(&app).await;
+        let fixture = Fixture::new(&app).await;
         for (number, address) in ELSEWHERE.into_iter().enumerate() {
-            let answer = world.send(&id, number, address).await;
+            let answer = fixture.send(&id, number, address).await;
             assert_eq!(answer == 429, number == 2, "{id} from {address}: {answer}");
         }
         // the API and the page share the count, and no letter was posted
         for other in ["changeEmail", "pressEmail"] {
-            assert_eq!(world.send(other, 2, HERE).await, 429, "{other} after {id}");
+            assert_eq!(fixture.send(other, 2, HERE).await, 429, "{other} after {id}");
         }
         assert!(letters(&app, "fresh2@example.org").await.is_empty());
         // another account has its own count
@@ -245,9 +245,12 @@ async fn s10_every_operation_of_an_account_that_asks_for_a_letter_counts_by_acco
         let body = json!({ "email": "fresh2@example.org", "password": PASSWORD });
         assert_eq!(post_as(&bob, "/v1/me/email", &body).await.status, Status::Accepted);
         app.advance(HOUR / 2);
-        let world = World { browser: Browser::signed_in(&app, ADA, PASSWORD).await, ..world };
-        assert!(world.send("pressEmail", 3, HERE).await < 400, "one is forgotten");
-        assert_eq!(world.send("pressEmail", 4, HERE).await, 429);
+        let fixture = Fixture { browser: Browser::signed_in(&app, ADA, PASSWORD).await, ..fixture };
+        assert!(
+            fixture.send("pressEmail", 3, HERE).await < 400,
+            "one request is no longer counted"
+        );
+        assert_eq!(fixture.send("pressEmail", 4, HERE).await, 429);
     }
     assert_eq!(tried, 2);
 }
@@ -255,7 +258,7 @@ async fn s10_every_operation_of_an_account_that_asks_for_a_letter_counts_by_acco
 /// S10: a request over the limit is refused before the hash, so a wrong password in it costs no
 /// attempt.
 #[rocket::async_test]
-async fn s10_a_request_of_an_account_is_refused_before_its_password_is_looked_at() {
+async fn s10_account_request_over_the_limit_is_refused_before_the_password_check() {
     let app = support::configured("[default.vestibule.limits]\nrequests_per_account = 1").await;
     let ada = app.signed_in(ADA).await;
     let ask = async |password: &str| {
@@ -274,7 +277,7 @@ async fn s10_a_request_of_an_account_is_refused_before_its_password_is_looked_at
 }
 
 #[rocket::async_test]
-async fn s10_renewals_of_a_change_of_address_count_for_its_account() {
+async fn s10_renewals_of_an_address_change_count_against_its_account() {
     let toml = "[default.vestibule.limits]\nrequests_per_account = 3\n\
                 [default.vestibule.links]\nemail_ttl = \"1m\"";
     let app = support::configured(toml).await;
@@ -297,8 +300,9 @@ async fn s10_renewals_of_a_change_of_address_count_for_its_account() {
     assert_eq!(letters(&app, NEW).await.len(), 3);
 }
 
-/// The index of each kind in [`kinds`]. A new kind does not compile until its index is chosen.
-const fn place_of(cause: &LetterRequest) -> usize {
+/// The index of each kind in [`letter_kinds`]. A new kind does not compile until its index is
+/// chosen.
+const fn index_of(cause: &LetterRequest) -> usize {
     match cause {
         LetterRequest::SignUp { .. } => 0,
         LetterRequest::NewLink => 1,
@@ -315,7 +319,7 @@ const fn place_of(cause: &LetterRequest) -> usize {
 }
 
 /// Every kind of letter, with its limit.
-fn kinds(at: Timestamp, change: EmailChangeId) -> [(LetterRequest, LetterCap); 11] {
+fn letter_kinds(at: Timestamp, change: EmailChangeId) -> [(LetterRequest, LetterCap); 11] {
     let caller = ClientInfo::default();
     let moved = EmailAddress::parse(NEW).unwrap();
     [
@@ -336,13 +340,15 @@ fn kinds(at: Timestamp, change: EmailChangeId) -> [(LetterRequest, LetterCap); 1
 }
 
 #[rocket::async_test]
-async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
+async fn s10_every_kind_of_letter_has_the_expected_cap() {
     const POSTED: usize = 12;
     let some_change = EmailChangeId::new(uuid::Uuid::from_u128(7));
-    for (place, (kind, cap)) in kinds(BEGINNING, some_change).iter().enumerate() {
-        assert_eq!((place_of(kind), kind.cap()), (place, *cap), "{kind:?}");
+    for (place, (kind, cap)) in letter_kinds(BEGINNING, some_change).iter().enumerate() {
+        assert_eq!((index_of(kind), kind.cap()), (place, *cap), "{kind:?}");
     }
-    for (place, cap) in kinds(BEGINNING, some_change).map(|(_, cap)| cap).into_iter().enumerate() {
+    for (place, cap) in
+        letter_kinds(BEGINNING, some_change).map(|(_, cap)| cap).into_iter().enumerate()
+    {
         let toml = "[default.vestibule.limits]\nletters_per_hour = 4\nnotices_per_hour = 3";
         let app = support::configured(toml).await;
         // an account for which each kind of letter has content
@@ -365,7 +371,7 @@ async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
         let before = app.letters_to(to).await.len();
         for _ in 0..POSTED {
             app.advance(Duration::from_millis(1));
-            let (cause, _) = kinds(BEGINNING, change).into_iter().nth(place).unwrap();
+            let (cause, _) = letter_kinds(BEGINNING, change).into_iter().nth(place).unwrap();
             post_letter(&app, to, id, &cause).await;
             app.deliver().await;
         }
@@ -379,7 +385,7 @@ async fn s10_every_kind_of_letter_has_a_cap_or_a_reason() {
         if cap == LetterCap::PerNotice {
             // another kind has its own limit; the rest waits
             let other = if place == 5 { 6 } else { 5 };
-            let (cause, _) = kinds(BEGINNING, change).into_iter().nth(other).unwrap();
+            let (cause, _) = letter_kinds(BEGINNING, change).into_iter().nth(other).unwrap();
             post_letter(&app, to, id, &cause).await;
             app.deliver().await;
             assert_eq!(sent(app.letters_to(to).await.len()), expected + 1, "{place}");
@@ -404,7 +410,7 @@ async fn post_letter(app: &TestApp, to: &str, account: AccountId, cause: &Letter
 }
 
 #[rocket::async_test]
-async fn s10_r42_the_owner_of_an_account_is_told_so_many_times_in_an_hour() {
+async fn s10_r42_notices_to_the_owner_are_capped_by_the_hour() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let passwords = [PASSWORD, OTHER];
@@ -424,11 +430,11 @@ async fn s10_r42_the_owner_of_an_account_is_told_so_many_times_in_an_hour() {
     for _ in 0..10 {
         app.deliver().await;
     }
-    assert_eq!(told().await, 10, "the rest waited");
+    assert_eq!(told().await, 10, "the other notices waited");
 }
 
 #[rocket::async_test]
-async fn s10_notices_of_a_kind_wait_up_to_twenty_and_then_the_latest_gives_way() {
+async fn s10_at_most_twenty_notices_of_a_kind_wait_and_the_latest_is_replaced() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let passwords = [PASSWORD, OTHER];
@@ -453,7 +459,7 @@ async fn s10_notices_of_a_kind_wait_up_to_twenty_and_then_the_latest_gives_way()
 }
 
 #[rocket::async_test]
-async fn s3_s10_r35_sign_ups_over_the_cap_wait_as_one_letter_and_a_reset_leaves_after_it() {
+async fn s3_s10_r35_sign_ups_over_the_cap_wait_as_one_letter_and_delay_no_reset() {
     const SIGN_UPS: usize = 30;
     let app = support::app().await;
     app.account(ADA).await;
@@ -495,7 +501,7 @@ async fn s3_s10_r35_sign_ups_over_the_cap_wait_as_one_letter_and_a_reset_leaves_
 }
 
 #[rocket::async_test]
-async fn s10_of_letters_that_were_put_off_before_one_is_sent() {
+async fn s10_of_postponed_letters_of_one_kind_one_is_sent() {
     let app = support::app().await;
     app.account(ADA).await;
     app.advance(2 * HOUR);
@@ -530,7 +536,7 @@ async fn s10_of_letters_that_were_put_off_before_one_is_sent() {
 }
 
 #[rocket::async_test]
-async fn s15_a_clock_that_is_set_back_puts_off_no_letter() {
+async fn s15_clock_step_back_postpones_no_letter() {
     let app = support::app().await;
     app.account(ADA).await;
     let reset = async || {
@@ -548,13 +554,13 @@ async fn s15_a_clock_that_is_set_back_puts_off_no_letter() {
 }
 
 #[rocket::async_test]
-async fn s10_r47_notices_hold_no_link_back_that_the_owner_asks_for() {
+async fn s10_r47_capped_notices_do_not_delay_a_requested_link() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = ada.account_id().await;
     app.advance(2 * HOUR);
     let change = EmailChangeId::new(uuid::Uuid::from_u128(7));
-    let notices = kinds(BEGINNING, change).into_iter().map(|(cause, _)| cause);
+    let notices = letter_kinds(BEGINNING, change).into_iter().map(|(cause, _)| cause);
     let notices: Vec<LetterRequest> =
         notices.filter(|cause| cause.cap() != LetterCap::PerRecipient).collect();
     for _ in 0..7 {
@@ -564,7 +570,7 @@ async fn s10_r47_notices_hold_no_link_back_that_the_owner_asks_for() {
         }
         app.advance(Duration::from_secs(60));
     }
-    assert!(letters(&app, ADA).await.len() > 20, "the thief has sent what could be sent");
+    assert!(letters(&app, ADA).await.len() > 20, "the notices have reached their caps");
     let before = letters(&app, ADA).await.len();
     let asked = post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
     assert_eq!(asked.status, Status::Accepted);
@@ -592,7 +598,7 @@ const POSTED_IN: [(&str, &str, &str); 14] = [
 ];
 
 #[test]
-fn s10_letters_are_posted_nowhere_else() {
+fn s10_letters_are_posted_only_in_the_listed_functions() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeSet::new();
     for folder in [

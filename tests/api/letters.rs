@@ -69,14 +69,14 @@ impl Part {
             other => panic!("{other}"),
         };
         match self.headers["content-type"].starts_with("text/html") {
-            true => dereferenced(&text),
+            true => resolve_character_references(&text),
             false => text,
         }
     }
 }
 
 /// The HTML with decimal character references replaced by their characters.
-fn dereferenced(html: &str) -> String {
+fn resolve_character_references(html: &str) -> String {
     let mut pieces = html.split("&#");
     let mut text = pieces.next().unwrap().to_owned();
     for piece in pieces {
@@ -94,7 +94,7 @@ fn dereferenced(html: &str) -> String {
     text
 }
 
-fn unquote(text: &str) -> String {
+fn decode_quoted_printable(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -110,7 +110,7 @@ fn unquote(text: &str) -> String {
 }
 
 /// Decodes the encoded words of a header (RFC 2047).
-pub fn unword(header: &str) -> String {
+pub fn decode_encoded_words(header: &str) -> String {
     let mut decoded = String::new();
     let mut was_encoded = false;
     for word in header.split(' ') {
@@ -124,7 +124,7 @@ pub fn unword(header: &str) -> String {
         decoded.push_str(if was_encoded || decoded.is_empty() { "" } else { " " });
         decoded.push_str(&match encoding {
             "b" => String::from_utf8(STANDARD.decode(text).unwrap()).unwrap(),
-            "q" => unquote(&text.replace('_', " ")),
+            "q" => decode_quoted_printable(&text.replace('_', " ")),
             other => panic!("{other}"),
         });
         was_encoded = true;
@@ -152,7 +152,11 @@ fn parts(letter: &SentLetter) -> (String, String) {
     let message = message(&letter.raw);
     let parts = message.parts();
     let kinds: Vec<&str> = parts.iter().map(|part| part.headers["content-type"].as_str()).collect();
-    assert_eq!(kinds, ["text/plain; charset=utf-8", "text/html; charset=utf-8"], "best last");
+    assert_eq!(
+        kinds,
+        ["text/plain; charset=utf-8", "text/html; charset=utf-8"],
+        "the preferred part is the last"
+    );
     let (text, html) = (parts[0].text(), parts[1].text());
     assert_eq!(text.trim_end(), letter.text.trim_end());
     assert_eq!(html.trim_end(), letter.html.trim_end());
@@ -165,7 +169,7 @@ async fn letter_after_sign_up(app: &TestApp) -> SentLetter {
 }
 
 #[rocket::async_test]
-async fn r49_a_letter_has_the_headers_that_a_letter_needs() {
+async fn r49_letter_has_from_to_subject_date_and_message_id() {
     let app = support::app().await;
     app.advance(Duration::from_secs(3_661));
     let letter = letter_after_sign_up(&app).await;
@@ -181,7 +185,7 @@ async fn r49_a_letter_has_the_headers_that_a_letter_needs() {
 }
 
 #[rocket::async_test]
-async fn r49_a_link_stands_whole_on_a_line_of_its_own_at_seven_bits() {
+async fn r49_link_is_unbroken_on_a_7bit_line_of_its_own() {
     let app = support::app().await;
     let letter = letter_after_sign_up(&app).await;
     let link = letter.link.clone().unwrap();
@@ -196,12 +200,15 @@ async fn r49_a_link_stands_whole_on_a_line_of_its_own_at_seven_bits() {
 }
 
 #[rocket::async_test]
-async fn r49_a_name_beyond_ascii_arrives_as_it_is() {
+async fn r49_service_name_beyond_ascii_is_preserved() {
     let app = support::configured("[default.vestibule]\nname = \"Vestíbulo 門\"").await;
     let letter = letter_after_sign_up(&app).await;
     let message = message(&letter.raw);
-    assert_eq!(unword(&message.headers["subject"]), "Confirm your email address for Vestíbulo 門");
-    let from = unword(&message.headers["from"]);
+    assert_eq!(
+        decode_encoded_words(&message.headers["subject"]),
+        "Confirm your email address for Vestíbulo 門"
+    );
+    let from = decode_encoded_words(&message.headers["from"]);
     assert_eq!(from.replace('"', ""), "Vestíbulo 門 <no-reply@accounts.example.org>");
     let (text, html) = parts(&letter);
     assert!(text.contains("Vestíbulo 門") && html.contains("Vestíbulo 門"));
@@ -212,11 +219,11 @@ async fn r49_a_name_beyond_ascii_arrives_as_it_is() {
 }
 
 #[rocket::async_test]
-async fn r49_a_subject_with_a_name_of_many_words_is_still_one_header() {
+async fn r49_long_service_name_stays_in_one_subject_header() {
     let name = "Ö ".repeat(80) + "end";
     let app = support::configured(&format!("[default.vestibule]\nname = \"{name}\"")).await;
     let letter = letter_after_sign_up(&app).await;
-    let subject = unword(&message(&letter.raw).headers["subject"]);
+    let subject = decode_encoded_words(&message(&letter.raw).headers["subject"]);
     assert_eq!(subject, format!("Confirm your email address for {name}"));
 }
 
@@ -235,7 +242,7 @@ async fn r36_a_letter_has_one_recipient_in_the_folded_spelling() {
 }
 
 #[rocket::async_test]
-async fn r37_what_a_stranger_says_of_themselves_is_in_no_letter_and_on_no_page() {
+async fn r37_strangers_name_and_user_agent_are_in_no_letter_and_on_no_page() {
     for name in [
         "<script>alert(1)</script>",
         "<b>bold</b>",
@@ -296,7 +303,7 @@ async fn r37_names_that_break_or_reorder_a_line_are_refused() {
 }
 
 #[rocket::async_test]
-async fn r37_a_name_comes_back_to_its_owner_as_it_was_typed() {
+async fn r37_name_is_returned_to_its_owner_as_typed() {
     for name in ["<b>{{7*7}}</b>", "O'Neil & \"Söhne\"", "."] {
         let app = support::app().await;
         let body = json!({ "email": ADA, "password": PASSWORD, "name": name });
@@ -310,7 +317,7 @@ async fn r37_a_name_comes_back_to_its_owner_as_it_was_typed() {
 }
 
 #[rocket::async_test]
-async fn r48_a_letter_that_fails_is_tried_again_with_its_message_id_and_a_fresh_link() {
+async fn r48_failed_letter_is_retried_with_a_fresh_link() {
     let folder = tempfile::TempDir::new().unwrap();
     let mail = folder.path().join("mail");
     // a file stands where the folder should be: the "server" is down
@@ -333,7 +340,7 @@ async fn r48_a_letter_that_fails_is_tried_again_with_its_message_id_and_a_fresh_
     let letter = app.last_letter_to(ADA).await;
     assert_eq!(std::fs::read_dir(&mail).unwrap().count(), 1);
     let date = &message(&letter.raw).headers["date"];
-    assert!(date.contains("00:03:30"), "its life starts when it leaves: {date}");
+    assert!(date.contains("00:03:30"), "the date is that of the successful attempt: {date}");
     assert_eq!(app.activate(ADA).await, Status::Ok);
 }
 
@@ -360,12 +367,12 @@ async fn r49_the_file_transport_writes_private_files_that_hold_the_letter() {
         parts(&letter);
     }
     let names: Vec<_> = std::fs::read_dir(&mail).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "nothing unfinished stays: {names:?}");
+    assert_eq!(names.len(), 2, "no temporary file stays: {names:?}");
 }
 
 /// Renders every sample letter in every language with the service's own renderer.
 #[test]
-fn every_sample_renders_and_says_the_same_in_text_and_html() {
+fn every_sample_letter_renders_with_the_same_facts_in_text_and_html() {
     let messages = Messages::load(None, "en").unwrap();
     let templates = Templates::load(None, &messages).unwrap().strict().unwrap();
     let names: Vec<String> = templates.names().map(str::to_owned).collect();
@@ -472,7 +479,7 @@ fn r49_f8_every_link_arrives_whole_in_every_language_and_with_every_name() {
                 let rendered = render(&renderer, &letter, tag);
                 let raw = rendered.message.formatted();
                 let message = message(&raw);
-                assert_eq!(unword(&message.headers["subject"]), rendered.subject);
+                assert_eq!(decode_encoded_words(&message.headers["subject"]), rendered.subject);
                 let parts = message.parts();
                 let (text, html) = (parts[0].text(), parts[1].text());
                 assert_eq!(text.trim_end(), rendered.text.trim_end());
@@ -502,7 +509,7 @@ fn r49_f8_every_link_arrives_whole_in_every_language_and_with_every_name() {
 }
 
 #[rocket::async_test]
-async fn r49_f6_any_name_in_one_line_names_the_service_and_its_sender() {
+async fn r49_f6_any_service_name_is_preserved_in_subject_and_sender() {
     for name in [
         "Acme, Inc.",
         "a: b",
@@ -522,7 +529,7 @@ async fn r49_f6_any_name_in_one_line_names_the_service_and_its_sender() {
         let app = support::configured(&toml).await;
         let letter = letter_after_sign_up(&app).await;
         let message = message(&letter.raw);
-        let subject = unword(&message.headers["subject"]);
+        let subject = decode_encoded_words(&message.headers["subject"]);
         assert_eq!(subject, format!("Confirm your email address for {name}"));
         let parsed = mail_parser::MessageParser::new().parse(&letter.raw).expect("a message");
         let from: Vec<_> = parsed.from().unwrap().iter().collect();
@@ -535,7 +542,7 @@ async fn r49_f6_any_name_in_one_line_names_the_service_and_its_sender() {
 /// A notice tells the account's owner how to regain the account, and gives another reader no way
 /// in.
 #[test]
-fn notices_lead_to_a_new_password_and_carry_no_way_in() {
+fn notices_point_to_the_password_reset_and_carry_no_token() {
     let messages = Messages::load(None, "en").unwrap();
     let templates = Templates::load(None, &messages).unwrap();
     let url = PublicUrl::try_from("https://accounts.example.org/auth".to_owned()).unwrap();

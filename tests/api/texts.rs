@@ -14,7 +14,7 @@ use vestibule::model::Locale;
 use vestibule::template_check::TemplateCheck;
 use vestibule::testing::{PASSWORD, TestApp};
 
-use crate::letters::{message, unword};
+use crate::letters::{decode_encoded_words, message};
 use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, open, submit};
@@ -99,7 +99,7 @@ async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
     assert_eq!(raw.headers["content-language"], "de");
     let subject = &raw.headers["subject"];
     assert!(subject.is_ascii() && subject.starts_with("=?utf-8?"), "RFC 2047: {subject}");
-    assert_eq!(unword(subject), "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule");
+    assert_eq!(decode_encoded_words(subject), "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule");
     let link = letter.link.clone().unwrap();
     for part in raw.parts() {
         let text = part.text();
