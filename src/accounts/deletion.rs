@@ -1,7 +1,7 @@
 //! Deletion of an account: removes all data that names the owner, and tells the owner by a letter.
 //!
-//! The first transaction closes the account; that is the deletion. The account's rows go afterwards
-//! in batches, however many there are. After an interruption, the janitor continues
+//! The first transaction closes the account; that is the deletion. The account's rows are removed
+//! afterwards, in batches. After an interruption, the janitor continues
 //! (docs/decisions/0037).
 
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Accounts {
     ///
     /// - no sign-in opens it, and no query finds it;
     /// - its address is free;
-    /// - a sign-up that waits for the same address goes.
+    /// - a sign-up that waits for the same address is dropped.
     ///
     /// Two things stay: one event, which says that an account was deleted but not which one; and
     /// one farewell letter, which is deleted once it has been sent.
@@ -96,7 +96,8 @@ impl Accounts {
         }
         let email = &account.account.email;
         // closing waits for events of the account that are being written, and a wrong password
-        // writes its event before its count: so the locations and their counts go after closing
+        // writes its event before its count: so the locations and their counts are removed after
+        // closing
         if !tx.close_account(id, epoch, self.clock.now()).await? {
             return Ok(false);
         }

@@ -35,7 +35,7 @@ impl Accounts {
 
     /// Cleans up once an account is in a new epoch. Removes links in earlier letters, a change of
     /// address that another caller may have begun, and known locations that another caller may have
-    /// signed in from. [`Accounts::purge_ended_sessions`] removes the rows of dead sessions after
+    /// signed in from. [`Accounts::purge_ended_sessions`] removes the rows of ended sessions after
     /// the transaction.
     pub(super) async fn clear_after_new_epoch(
         &self,
@@ -49,7 +49,7 @@ impl Accounts {
     }
 
     /// Removes the rows of sessions that a new epoch has ended, in batches. A failure is only
-    /// logged: the sessions are dead, and their rows go at their regular expiry.
+    /// logged: the sessions have ended, and the janitor removes their rows at their regular expiry.
     pub(super) async fn purge_ended_sessions(&self, account: AccountId) {
         if let Err(error) = self.store.purge_ended_sessions_of(account).await {
             let error = chain(&error);

@@ -135,7 +135,7 @@ impl Accounts {
             .await
     }
 
-    /// Disables the account: no sign-in, no refresh, and its tokens are dead. `false` if the
+    /// Disables the account: no sign-in, no refresh, and its tokens are invalid. `false` if the
     /// account is gone or was disabled before.
     pub async fn disable(&self, id: AccountId) -> Result<bool, StoreError> {
         let disabled = self

@@ -12,7 +12,7 @@ use crate::storage::{CredentialOwner, PasswordCredentials, StoreError, chain};
 pub struct SignedIn {
     /// Id of the account.
     pub account: AccountId,
-    /// The account's epoch when the password was checked. A session of an older epoch is dead.
+    /// The account's epoch when the password was checked. A session of an older epoch has ended.
     pub epoch: i64,
     /// Records the success in the transaction that creates the session.
     pub permit: AttemptPermit,

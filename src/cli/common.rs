@@ -134,7 +134,7 @@ pub fn as_text<S: serde::Serializer>(
     serializer.collect_str(value)
 }
 
-/// Opens the database for a command, beside the service.
+/// Opens the database for a command; a service may use it at the same time.
 pub async fn open(figment: &Figment, hashing: Hashing) -> Result<Accounts, CommandError> {
     logging::start_for_command();
     Ok(accounts_for_operator(figment, hashing).await?)

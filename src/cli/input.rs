@@ -1,5 +1,5 @@
-//! Secrets from standard input. Arguments would not do: every user of the machine can read them,
-//! and shells keep them.
+//! Secrets from standard input. Secrets are not accepted as arguments: every user of the machine
+//! can read arguments, and shells keep them.
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
 

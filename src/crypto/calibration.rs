@@ -27,7 +27,7 @@ pub struct Calibrated {
     pub memory_kib: u32,
     /// Passes over the memory.
     pub iterations: u32,
-    /// Duration of one hash while all slots are at work.
+    /// Duration of one hash while all slots are busy.
     pub took: Duration,
 }
 
@@ -82,7 +82,7 @@ fn choose<E>(
     Ok(best)
 }
 
-/// Median duration of a hash with every slot at work: slots share caches and memory bandwidth.
+/// Median duration of a hash with all slots busy: slots share caches and memory bandwidth.
 fn median(params: &Params, slots: usize, clock: &Clock) -> Duration {
     let mut times: Vec<Duration> = thread::scope(|scope| {
         let slots: Vec<_> =

@@ -24,7 +24,7 @@ impl Entropy {
     /// `N` random bytes.
     ///
     /// # Panics
-    /// If the operating system gives no random bytes; the service cannot work safely then.
+    /// If the operating system provides no random bytes; the service cannot work safely then.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that draws")]
     #[expect(clippy::expect_used, reason = "secrets need randomness")]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {

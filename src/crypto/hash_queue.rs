@@ -370,7 +370,7 @@ mod tests {
             true
         }
 
-        /// Asks for up to `most` sign-ins until one is refused; answers the number of admitted
+        /// Asks for up to `most` sign-ins until one is refused; returns the number of admitted
         /// ones.
         fn flood(&mut self, address: &'static str, most: usize) -> usize {
             (0..most).take_while(|_| self.ask(address, Purpose::SignIn, ORDINARY)).count()
@@ -388,7 +388,7 @@ mod tests {
             Some((job.network, job.purpose))
         }
 
-        /// Serves jobs in one slot, one after the other; answers their networks.
+        /// Serves jobs in one slot, one after the other; returns their networks.
         fn serve(&mut self, times: usize) -> Vec<Network> {
             (0..times).map_while(|_| self.served().map(|(network, _)| network)).collect()
         }

@@ -123,9 +123,9 @@ pub enum Verification {
 pub struct Load {
     /// Passwords that wait for a hashing slot.
     pub queued: usize,
-    /// Slots at work.
+    /// Busy slots.
     pub running: usize,
-    /// Slots in all.
+    /// All slots.
     pub slots: usize,
     /// Smoothed duration of the last few hashes, for the present parameters.
     pub mean: Duration,
@@ -140,7 +140,7 @@ impl Hasher {
     /// hash on its own thread.
     ///
     /// # Errors
-    /// When Argon2 does not accept the parameters, or the system gives no thread.
+    /// When Argon2 does not accept the parameters, or the system provides no thread.
     pub fn start(of: HashingParameters, clock: Clock, entropy: Entropy) -> io::Result<Self> {
         Self::start_keeping_memory(of, clock, entropy, IDLE_TIMEOUT)
     }
@@ -240,7 +240,7 @@ impl Hasher {
 
     /// A decoy hash with the present parameters, which no known password matches. Verification
     /// against it, for an address without an account, costs as much as one with an account, so that
-    /// the time of the answer does not tell them apart (OWASP, Authentication).
+    /// the response time does not tell them apart (OWASP, Authentication).
     ///
     /// # Errors
     /// [`HashError::Malformed`] when the parameters have no PHC string.
@@ -529,7 +529,7 @@ mod tests {
         Hasher::start(parameters, Clock::system(), Entropy).unwrap()
     }
 
-    /// Queues a task that runs `act` and gives no hash.
+    /// Queues a task that runs `act` and returns no hash.
     fn queue(hasher: &Hasher, purpose: Purpose, act: impl FnOnce() + Send + 'static) -> Receiver {
         let task: Task = Box::new(move |_| {
             act();

@@ -3,7 +3,7 @@
 //! - A letter's own failure, such as a refused recipient, counts as a try. The pauses grow, and
 //!   after `MAX_TRIES` the letter is dead and stays visible. No other letter waits for it.
 //! - A mail server that is down counts for no letter. The courier pauses as a whole, probes with
-//!   one letter at a time, and then goes on where it was.
+//!   one letter at a time, and then continues.
 //!
 //! The [`CircuitBreaker`] tells the two apart.
 

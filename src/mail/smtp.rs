@@ -155,7 +155,7 @@ impl SmtpClient {
     }
 
     /// Hands the letter over on this connection. A connection is not used again after a refusal:
-    /// its next answer may be about that.
+    /// its next reply may refer to the refusal.
     async fn hand_over_by(
         &self,
         mut held: OpenConnection,

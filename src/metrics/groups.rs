@@ -201,7 +201,7 @@ impl LimitMetrics {
 }
 
 group! {
-    /// The connection pools: requests that waited for a connection in vain.
+    /// The connection pools: requests that timed out while waiting for a connection.
     ConnectionMetrics {
         timed_out: IntCounter = expect_valid(IntCounter::new(
             "vestibule_pool_timeouts_total",
@@ -211,7 +211,7 @@ group! {
 }
 
 impl ConnectionMetrics {
-    /// Counts a request that waited for a connection in vain.
+    /// Counts a request that timed out while waiting for a connection.
     pub fn timed_out(&self) {
         self.timed_out.inc();
     }

@@ -46,10 +46,10 @@ pub enum AccessDenied {
     #[error("{0}")]
     MalformedScope(&'static str),
     /// The token is not valid (`invalid_token`).
-    #[error("the access token is expired, revoked, damaged, or none of this service")]
+    #[error("the access token is expired, revoked, damaged, or not issued by this service")]
     InvalidToken,
     /// The token lacks scope (`insufficient_scope`).
-    #[error("the access token has not the scope that is needed")]
+    #[error("the access token lacks the required scope")]
     InsufficientScope {
         /// The scope that the resource requires.
         needed: Scope,

@@ -276,8 +276,8 @@ impl OAuth {
             .await
     }
 
-    /// Disables the client: it gets no tokens, and its present tokens are dead for good. `false` if
-    /// it was disabled before.
+    /// Disables the client: it gets no tokens, and its present tokens are invalid for good. `false`
+    /// if it was disabled before.
     pub async fn disable_client(&self, id: &ClientId) -> Result<bool, ClientError> {
         let disabled = self
             .store
@@ -290,13 +290,13 @@ impl OAuth {
                 Ok::<_, ClientError>(disabled)
             })
             .await?;
-        // the sessions are dead already; after an interruption, `enable_client` removes the rest
+        // the sessions have ended already; after an interruption, `enable_client` removes the rest
         // first
         self.store.end_sessions_of_client(id).await?;
         Ok(disabled)
     }
 
-    /// Lets the client get tokens again; dead tokens stay dead. `false` if it was not disabled.
+    /// Enables the client again; earlier tokens stay invalid. `false` if it was not disabled.
     pub async fn enable_client(&self, id: &ClientId) -> Result<bool, ClientError> {
         self.store.read(async |db| Ok(self.stored(db, id).await)).await??;
         self.store.end_sessions_of_client(id).await?;

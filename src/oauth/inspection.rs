@@ -1,5 +1,5 @@
-//! Inspection of a token for the operator: its kind, its session, and the reason why it is dead.
-//! Free of effects: an inspection is no use of the token.
+//! Inspection of a token for the operator: its kind, its session, and the reason why it is invalid.
+//! Free of effects: an inspection does not count as a use of the token.
 
 use crate::clock::Timestamp;
 use crate::model::{
@@ -205,7 +205,7 @@ impl OAuth {
         (state, Some(owner))
     }
 
-    /// Reason why all tokens of the session are dead.
+    /// Reason why all tokens of the session are invalid.
     fn end_of(&self, record: &SessionRecord) -> Option<TokenState> {
         let now = self.clock.now();
         if record.account_disabled {

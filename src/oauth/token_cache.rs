@@ -1,7 +1,7 @@
 //! Cache of verified access tokens, so that not every request reads the database
 //! (docs/decisions/0030, 0033).
 //!
-//! An answer is out of date by at most [`TTL`] (1 s), and never misses a change by this node:
+//! A cached result is outdated by at most [`TTL`] (1 s), and never misses a change by this node:
 //!
 //! - **Own writes.** A read gets its stamp before it begins: the clock, the monotonic clock, and
 //!   the count of [`Revisions`]. An entry is stored and found only while no related change has been

@@ -13,7 +13,7 @@ use crate::web::views::samples;
 
 impl TemplateCheck {
     /// Writes every page and letter with its samples into a folder, in one language or in all, and
-    /// an index. Answers the path of the index.
+    /// an index. Returns the path of the index.
     pub fn preview(
         &self,
         folder: &Path,

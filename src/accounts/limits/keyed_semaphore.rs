@@ -49,7 +49,7 @@ struct Entry {
 pub(in crate::accounts) struct Slot {
     semaphore: KeyedSemaphore,
     key: Key,
-    // dropped before the whole, which removes an entry that no slot refers to
+    // `Slot::drop` releases it first, and then removes an entry that no slot refers to
     entry: Option<Arc<Entry>>,
 }
 

@@ -336,7 +336,7 @@ impl LimitState {
         } else if count >= self.free_failures {
             let doublings = u32::try_from(count - self.free_failures).unwrap_or(u32::MAX);
             let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings));
-            // a failure stored before the clock was set back delays no try
+            // a failure stored before the clock was set back delays no attempt
             let is_known = last_at <= now + MAX_CLOCK_SKEW;
             (last_at + delay.min(self.longest_delay), is_known)
         } else {
