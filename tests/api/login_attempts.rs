@@ -47,7 +47,7 @@ fn sign_in_request<'a>(
 }
 
 /// The status and `Retry-After` of a sign-in. Checks the form of the answer.
-async fn judged(response: LocalResponse<'_>) -> (u16, Option<u64>) {
+async fn status_and_wait(response: LocalResponse<'_>) -> (u16, Option<u64>) {
     let wait = header(&response, "Retry-After").map(|value| value.parse().expect("whole seconds"));
     let status = response.status();
     if status != Status::Ok {
@@ -63,32 +63,32 @@ async fn judged(response: LocalResponse<'_>) -> (u16, Option<u64>) {
     (status.code, wait)
 }
 
-async fn signing_in(
+async fn attempt_sign_in(
     app: &TestApp,
     address: &str,
     username: &str,
     password: &str,
 ) -> (u16, Option<u64>) {
-    judged(sign_in_request(app, address, username, password).dispatch().await).await
+    status_and_wait(sign_in_request(app, address, username, password).dispatch().await).await
 }
 
 async fn guess(app: &TestApp, address: &str, username: &str) -> (u16, Option<u64>) {
-    signing_in(app, address, username, WRONG).await
+    attempt_sign_in(app, address, username, WRONG).await
 }
 
-async fn is_let_in(app: &TestApp, address: &str, password: &str) -> bool {
-    signing_in(app, address, ADA, password).await.0 == 200
+async fn is_accepted(app: &TestApp, address: &str, password: &str) -> bool {
+    attempt_sign_in(app, address, ADA, password).await.0 == 200
 }
 
 /// Guesses until the limit imposes a delay.
-async fn use_up(app: &TestApp, address: &str, username: &str) {
+async fn exhaust_attempts(app: &TestApp, address: &str, username: &str) {
     for _ in 0..FREE {
         assert_eq!(guess(app, address, username).await.0, 400);
     }
     assert_eq!(guess(app, address, username).await, (429, Some(1)));
 }
 
-async fn reset(app: &TestApp, new: &str) {
+async fn reset_password(app: &TestApp, new: &str) {
     let asked = app.post_json("/v1/password-resets", &json!({ "email": ADA })).await;
     assert_eq!(asked.status(), Status::Accepted);
     let body = json!({ "token": app.link_token(ADA).await, "password": new });
@@ -97,10 +97,10 @@ async fn reset(app: &TestApp, new: &str) {
 }
 
 #[rocket::async_test]
-async fn r20_delays_grow_and_are_as_long_as_they_say() {
+async fn r20_delays_double_and_last_as_long_as_announced() {
     let app = support::app().await;
     app.account(ADA).await;
-    use_up(&app, STRANGER, ADA).await;
+    exhaust_attempts(&app, STRANGER, ADA).await;
     let mut delay = 1;
     while delay < 900 {
         app.advance(Duration::from_secs(delay) - Duration::from_millis(1));
@@ -112,12 +112,12 @@ async fn r20_delays_grow_and_are_as_long_as_they_say() {
     }
     // the owner waits as long as a stranger, and then has attempts of their own from there
     app.advance(Duration::from_secs(delay));
-    assert!(is_let_in(&app, STRANGER, PASSWORD).await);
-    use_up(&app, STRANGER, ADA).await;
+    assert!(is_accepted(&app, STRANGER, PASSWORD).await);
+    exhaust_attempts(&app, STRANGER, ADA).await;
 }
 
 #[rocket::async_test]
-async fn r20_a_name_that_nobody_has_is_limited_alike() {
+async fn r20_unknown_names_are_limited_like_known_ones() {
     let app = support::app().await;
     app.account(ADA).await;
     app.sign_up("waiting@example.org", PASSWORD).await;
@@ -139,10 +139,10 @@ async fn r20_a_name_that_nobody_has_is_limited_alike() {
 }
 
 #[rocket::async_test]
-async fn r20_a_hundred_in_a_row_and_no_more() {
+async fn r20_a_name_takes_at_most_a_hundred_failures_in_a_row() {
     let app = support::app().await;
     app.account(ADA).await;
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
     let mut tried = 0;
     for number in 0..IN_A_ROW + 20 {
         // from any address and with any pause
@@ -151,12 +151,12 @@ async fn r20_a_hundred_in_a_row_and_no_more() {
         app.advance(HOUR / 4);
     }
     assert_eq!(tried, IN_A_ROW);
-    let (status, wait) = signing_in(&app, STRANGER, ADA, PASSWORD).await;
+    let (status, wait) = attempt_sign_in(&app, STRANGER, ADA, PASSWORD).await;
     let wait = wait.unwrap();
     assert!(status == 429 && wait > 10 * 3_600 && wait < 22 * 3_600, "{wait:?}");
     // the owner gets in at a known place, which changes nothing elsewhere
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
-    assert_eq!(signing_in(&app, STRANGER, ADA, PASSWORD).await, (429, Some(wait)));
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
+    assert_eq!(attempt_sign_in(&app, STRANGER, ADA, PASSWORD).await, (429, Some(wait)));
 
     // one failure is forgotten after 21.6 h without a new one, which gives one attempt
     app.advance(Duration::from_secs(wait) - Duration::from_millis(1));
@@ -166,23 +166,23 @@ async fn r20_a_hundred_in_a_row_and_no_more() {
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(FORGOTTEN_AFTER.as_secs())));
     // all failures are forgotten after 90 days
     app.advance(FORGOTTEN_AFTER * 100);
-    use_up(&app, STRANGER, ADA).await;
+    exhaust_attempts(&app, STRANGER, ADA).await;
 }
 
-/// The owner mistypes at a new place and then gets it right: the failures there are forgiven, and
-/// the place is known. Elsewhere the failures are forgotten one by one.
+/// A success at a new location resets the failures there and makes the location known. Elsewhere
+/// the failures are forgotten one by one.
 #[rocket::async_test]
-async fn r20_s13_mistyping_at_a_new_place_is_forgiven_there_at_once_and_elsewhere_in_time() {
+async fn r20_s13_success_at_a_new_location_resets_the_failures_of_that_location_only() {
     let app = support::app().await;
     app.account(ADA).await;
-    use_up(&app, HOME, ADA).await;
+    exhaust_attempts(&app, HOME, ADA).await;
     app.advance(SECOND);
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
     for _ in 0..FREE - 1 {
         assert_eq!(guess(&app, HOME, ADA).await.0, 400);
     }
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
-    use_up(&app, HOME, ADA).await;
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
+    exhaust_attempts(&app, HOME, ADA).await;
     // elsewhere each forgotten failure gives one attempt
     app.advance(FORGOTTEN_AFTER);
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
@@ -195,61 +195,61 @@ async fn r20_s13_mistyping_at_a_new_place_is_forgiven_there_at_once_and_elsewher
 }
 
 #[rocket::async_test]
-async fn r20_strangers_lock_nobody_out_who_is_at_home() {
+async fn r20_strangers_do_not_lock_the_owner_out_at_a_known_location() {
     let app = support::app().await;
     app.account(ADA).await;
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
-    use_up(&app, STRANGER, ADA).await;
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
+    exhaust_attempts(&app, STRANGER, ADA).await;
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
     // the owner's success gives strangers no attempt
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(1)));
     // a guesser at the owner's place has no more attempts than elsewhere
-    use_up(&app, HOME, ADA).await;
-    assert_eq!(signing_in(&app, HOME, ADA, PASSWORD).await, (429, Some(1)));
+    exhaust_attempts(&app, HOME, ADA).await;
+    assert_eq!(attempt_sign_in(&app, HOME, ADA, PASSWORD).await, (429, Some(1)));
     app.advance(SECOND);
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
 }
 
 #[rocket::async_test]
-async fn r20_at_home_nobody_waits_for_strangers_on_the_same_network() {
+async fn r20_known_location_is_exempt_from_the_limit_of_its_network() {
     let toml = "[default.vestibule.limits]\nfailures_per_address = 12";
     let app = support::configured(toml).await;
     app.account(ADA).await;
     app.account(BOB).await;
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
     for number in 0..12 {
         assert_eq!(guess(&app, HOME, &format!("{number}@example.org")).await.0, 400);
     }
-    assert_eq!(signing_in(&app, HOME, BOB, PASSWORD).await, (429, Some(300)));
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert_eq!(attempt_sign_in(&app, HOME, BOB, PASSWORD).await, (429, Some(300)));
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
     // failures at that place do not count against other places
     app.advance(Duration::from_secs(300));
     for _ in 0..5 {
         assert_eq!(guess(&app, HOME, ADA).await.0, 400);
     }
-    assert_eq!(signing_in(&app, HOME, BOB, PASSWORD).await.0, 200);
+    assert_eq!(attempt_sign_in(&app, HOME, BOB, PASSWORD).await.0, 200);
 }
 
 #[rocket::async_test]
-async fn r20_a_reset_unlocks_and_ends_the_places_that_were_known() {
+async fn r20_password_reset_unlocks_the_name_and_forgets_known_locations() {
     let app = support::app().await;
     app.account(ADA).await;
-    assert!(is_let_in(&app, STRANGER, PASSWORD).await, "whoever that was");
-    use_up(&app, HOME, ADA).await;
-    assert_eq!(signing_in(&app, HOME, ADA, PASSWORD).await.0, 429);
-    reset(&app, OTHER).await;
-    assert!(is_let_in(&app, HOME, OTHER).await);
+    assert!(is_accepted(&app, STRANGER, PASSWORD).await, "a stranger who knows the password");
+    exhaust_attempts(&app, HOME, ADA).await;
+    assert_eq!(attempt_sign_in(&app, HOME, ADA, PASSWORD).await.0, 429);
+    reset_password(&app, OTHER).await;
+    assert!(is_accepted(&app, HOME, OTHER).await);
     // a place that used the old password has no attempts of its own any more
-    use_up(&app, "203.0.113.67", ADA).await;
+    exhaust_attempts(&app, "203.0.113.67", ADA).await;
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 429);
-    assert!(is_let_in(&app, HOME, OTHER).await);
+    assert!(is_accepted(&app, HOME, OTHER).await);
 }
 
 /// Room in flight for all requests that a test sends at once.
 const ROOM_TO_WAIT: &str = "[default.vestibule.admission]\nin_flight = 4_000\n";
 
 #[rocket::async_test]
-async fn r20_many_at_once_get_no_further_than_one_after_the_other() {
+async fn r20_concurrent_guesses_get_no_more_attempts_than_sequential_ones() {
     const AT_ONCE: usize = 200;
     let app = Arc::new(support::configured(ROOM_TO_WAIT).await);
     app.account(ADA).await;
@@ -282,14 +282,14 @@ async fn r20_many_at_once_get_no_further_than_one_after_the_other() {
 }
 
 #[rocket::async_test]
-async fn r20_many_right_passwords_at_once_are_no_guessing() {
+async fn r20_concurrent_correct_passwords_are_all_accepted() {
     let app = Arc::new(support::configured(ROOM_TO_WAIT).await);
     app.account(ADA).await;
     for _ in 0..3 {
         let all: Vec<_> = (0..100)
             .map(|_| {
                 let app = Arc::clone(&app);
-                tokio::spawn(async move { is_let_in(&app, HOME, PASSWORD).await })
+                tokio::spawn(async move { is_accepted(&app, HOME, PASSWORD).await })
             })
             .collect();
         for one in all {
@@ -301,7 +301,7 @@ async fn r20_many_right_passwords_at_once_are_no_guessing() {
 /// At most half of the requests in flight may wait for attempts, and at most half of those for one
 /// name.
 #[rocket::async_test]
-async fn r51_those_who_wait_to_try_a_password_leave_room_for_others() {
+async fn r51_queued_attempts_leave_admission_slots_for_other_requests() {
     let toml = "[default.vestibule.admission]\nin_flight = 16\n\
                 [default.vestibule.limits]\nfree_failures = 1\n\
                 [default.databases.vestibule]\nmax_connections = 1";
@@ -355,7 +355,7 @@ async fn r20_addresses_are_limited_over_all_names() {
     for number in 0..20 {
         // a guesser's own successes in between do not help
         if number % 5 == 0 {
-            assert_eq!(signing_in(&app, STRANGER, BOB, PASSWORD).await.0, 200);
+            assert_eq!(attempt_sign_in(&app, STRANGER, BOB, PASSWORD).await.0, 200);
         }
         assert_eq!(guess(&app, STRANGER, &format!("{number}@example.org")).await.0, 400);
     }
@@ -368,7 +368,7 @@ async fn r20_addresses_are_limited_over_all_names() {
 }
 
 #[rocket::async_test]
-async fn r20_one_network_is_one_whatever_it_says_of_itself() {
+async fn r20_network_is_limited_as_one_despite_forged_headers() {
     let toml = "[default.vestibule]\ntrusted_proxies = [\"10.0.0.1\"]\n\
                 [default.vestibule.limits]\nfailures_per_address = 4";
     let mut number = 0;
@@ -389,7 +389,7 @@ async fn r20_one_network_is_one_whatever_it_says_of_itself() {
         for (name, value) in headers {
             request = request.header(Header::new(*name, (*value).to_owned()));
         }
-        judged(request.dispatch().await).await.0
+        status_and_wait(request.dispatch().await).await.0
     };
     let app = support::configured(toml).await;
     for address in ["2001:db8:1:2::1", "2001:db8:1:2:ffff::1", "2001:db8:1:2::2", "2001:db8:1:2::3"]
@@ -449,7 +449,7 @@ async fn r20_f2_limits_count_the_client_in_every_form_of_its_address() {
         for line in lines {
             request = request.header(Header::new("X-Forwarded-For", (*line).to_owned()));
         }
-        judged(request.dispatch().await).await.0
+        status_and_wait(request.dispatch().await).await.0
     };
     for (used, other) in [
         (
@@ -489,7 +489,7 @@ async fn r20_f2_limits_count_the_client_in_every_form_of_its_address() {
 async fn r20_every_spelling_of_the_path_is_limited() {
     let app = support::app().await;
     app.account(ADA).await;
-    use_up(&app, STRANGER, ADA).await;
+    exhaust_attempts(&app, STRANGER, ADA).await;
     let fields = form(&[
         ("grant_type", "password"),
         ("client_id", "web"),
@@ -514,7 +514,7 @@ async fn r20_every_spelling_of_the_path_is_limited() {
         assert!(status == 429 || status == 404, "{path}: {status}");
         reached += usize::from(status == 429);
     }
-    assert!(reached > 1, "some of them lead there");
+    assert!(reached > 1, "some spellings reach the endpoint");
 }
 
 #[rocket::async_test]
@@ -534,10 +534,10 @@ async fn r20_limits_outlive_a_restart_and_hold_on_every_node() {
 }
 
 #[rocket::async_test]
-async fn r20_a_clock_that_steps_locks_nobody_out_and_gives_nothing_away() {
+async fn r20_clock_step_back_neither_locks_out_nor_resets_the_limit() {
     let app = support::app().await;
     app.account(ADA).await;
-    use_up(&app, STRANGER, ADA).await;
+    exhaust_attempts(&app, STRANGER, ADA).await;
     // the clock steps back a little, as between two nodes: the delay grows by that
     app.step_back(30 * SECOND);
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(31)));
@@ -548,11 +548,11 @@ async fn r20_a_clock_that_steps_locks_nobody_out_and_gives_nothing_away() {
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(4)));
     app.advance(4 * SECOND);
-    assert!(is_let_in(&app, STRANGER, PASSWORD).await);
+    assert!(is_accepted(&app, STRANGER, PASSWORD).await);
 }
 
 #[rocket::async_test]
-async fn r20_all_places_where_a_password_is_checked_are_limited() {
+async fn r20_every_operation_that_checks_a_password_is_limited() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -608,10 +608,10 @@ async fn r20_all_places_where_a_password_is_checked_are_limited() {
 }
 
 #[rocket::async_test]
-async fn r20_who_is_refused_leaves_no_trace_and_pages_say_so_in_both_languages() {
+async fn r20_limited_attempts_write_no_row_and_pages_explain_them_in_both_languages() {
     let app = support::app().await;
     app.account(ADA).await;
-    use_up(&app, STRANGER, ADA).await;
+    exhaust_attempts(&app, STRANGER, ADA).await;
     let before = (dump_of(&app, "events").await, dump_of(&app, "guesses").await);
     assert_eq!(before.0.iter().filter(|row| row.contains("sign-in-failed")).count(), FREE);
     for _ in 0..20 {
@@ -628,10 +628,10 @@ async fn r20_who_is_refused_leaves_no_trace_and_pages_say_so_in_both_languages()
 }
 
 #[rocket::async_test]
-async fn r20_no_name_and_no_address_is_stored() {
+async fn r20_failures_are_stored_without_name_and_address() {
     let app = support::app().await;
     app.account(ADA).await;
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
     assert_eq!(guess(&app, HOME, ADA).await.0, 400);
     assert_eq!(guess(&app, STRANGER, "nobody@example.org").await.0, 400);
     for table in ["guesses", "networks", "places"] {
@@ -653,47 +653,50 @@ async fn r20_no_name_and_no_address_is_stored() {
 }
 
 #[rocket::async_test]
-async fn r20_so_many_places_are_remembered() {
+async fn r20_twenty_known_locations_are_remembered() {
     let app = support::app().await;
     app.account(ADA).await;
     for number in 0..25 {
-        assert!(is_let_in(&app, &format!("192.0.2.{number}"), PASSWORD).await);
+        assert!(is_accepted(&app, &format!("192.0.2.{number}"), PASSWORD).await);
         app.advance(SECOND);
     }
     assert_eq!(texts(&app, "SELECT account_id FROM places").await.len(), 20);
-    use_up(&app, STRANGER, ADA).await;
+    exhaust_attempts(&app, STRANGER, ADA).await;
     assert_eq!(guess(&app, "192.0.2.4", ADA).await.0, 429);
     assert_eq!(guess(&app, "192.0.2.5", ADA).await.0, 400);
 }
 
 #[rocket::async_test]
-async fn r20_a_node_takes_so_many_from_wherever_they_come() {
+async fn r20_failures_of_all_networks_together_are_limited_by_node() {
     let toml = "[default.vestibule.limits]\nfailures_in_all = 20";
     let app = support::configured(toml).await;
     app.account(ADA).await;
     app.account(BOB).await;
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
     for number in 0..20 {
         // right passwords use up no attempts
-        assert_eq!(signing_in(&app, &format!("198.51.100.{number}"), BOB, PASSWORD).await.0, 200);
+        assert_eq!(
+            attempt_sign_in(&app, &format!("198.51.100.{number}"), BOB, PASSWORD).await.0,
+            200
+        );
         // each guess comes from another network
         let (address, name) = (format!("203.0.{number}.1"), format!("{number}@example.org"));
         assert_eq!(guess(&app, &address, &name).await.0, 400);
     }
-    assert_eq!(signing_in(&app, STRANGER, BOB, PASSWORD).await, (429, Some(180)));
-    assert!(is_let_in(&app, HOME, PASSWORD).await, "but at home");
+    assert_eq!(attempt_sign_in(&app, STRANGER, BOB, PASSWORD).await, (429, Some(180)));
+    assert!(is_accepted(&app, HOME, PASSWORD).await, "the known location is exempt");
     app.advance(Duration::from_secs(180));
-    assert_eq!(signing_in(&app, STRANGER, BOB, PASSWORD).await.0, 200);
+    assert_eq!(attempt_sign_in(&app, STRANGER, BOB, PASSWORD).await.0, 200);
 }
 
 #[rocket::async_test]
-async fn r20_nothing_is_limited_where_limits_are_switched_off() {
+async fn r20_disabled_limits_limit_nothing() {
     let app = support::configured("[default.vestibule.limits]\nenabled = false").await;
     app.account(ADA).await;
     for _ in 0..IN_A_ROW + 20 {
         assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
     }
-    assert!(is_let_in(&app, STRANGER, PASSWORD).await);
+    assert!(is_accepted(&app, STRANGER, PASSWORD).await);
     for table in ["guesses", "networks", "places"] {
         assert!(dump_of(&app, table).await.is_empty(), "{table}");
     }
@@ -702,10 +705,10 @@ async fn r20_nothing_is_limited_where_limits_are_switched_off() {
 /// A deletion removes the account's own failures. Strangers' failures for the name stay, as for a
 /// name without an account: otherwise strangers would see that the account existed.
 #[rocket::async_test]
-async fn s13_a_deletion_takes_the_failures_of_the_account_along_and_not_those_of_strangers() {
+async fn s13_deletion_removes_the_accounts_failures_and_keeps_those_of_strangers() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    assert!(is_let_in(&app, HOME, PASSWORD).await);
+    assert!(is_accepted(&app, HOME, PASSWORD).await);
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
     let of_strangers = dump_of(&app, "guesses").await;
     assert_eq!(guess(&app, HOME, ADA).await.0, 400);

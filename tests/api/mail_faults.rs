@@ -49,12 +49,12 @@ async fn outbox(app: &TestApp) -> Vec<LetterRecord> {
     find.await.unwrap()
 }
 
-async fn with_state(app: &TestApp, state: LetterState) -> usize {
+async fn count_in_state(app: &TestApp, state: LetterState) -> usize {
     outbox(app).await.iter().filter(|letter| letter.state == state).count()
 }
 
 /// Lets `steps` times `step` pass, with the courier at work.
-async fn lives(app: &TestApp, steps: usize, step: Duration) {
+async fn run_courier(app: &TestApp, steps: usize, step: Duration) {
     for _ in 0..steps {
         app.deliver().await;
         app.advance(step);
@@ -111,14 +111,14 @@ async fn r48_s17_poisoned_recipients_delay_no_other_letter() {
             app.deliver().await;
             assert_eq!(server.letters_to(&person(round)).len(), 1, "{play:?}, round {round}");
             // the service keeps delivering while it retries the poisoned letters
-            lives(&app, 3, seconds(7)).await;
+            run_courier(&app, 3, seconds(7)).await;
         }
         assert_eq!(server.letters().len(), 6, "{play:?}");
     }
 }
 
 #[rocket::async_test]
-async fn r48_s17_a_connection_that_took_its_share_costs_nothing() {
+async fn r48_s17_limit_of_letters_per_connection_costs_no_attempt() {
     for (at, act) in [
         ("MAIL", Act::Say("421 4.7.0 too many letters on this connection")),
         ("RCPT", Act::Say("452 4.5.3 too many recipients on this connection")),
@@ -152,7 +152,7 @@ async fn r48_s17_a_connection_that_took_its_share_costs_nothing() {
 }
 
 #[rocket::async_test]
-async fn r48_f12_a_refusal_that_meets_everybody_for_an_hour_costs_no_letter() {
+async fn r48_f12_refusal_of_every_letter_for_an_hour_loses_none() {
     for play in [
         ("connected", Act::Say("554 5.3.2 no service")),
         ("MAIL", Act::Say("550 5.7.1 not from you")),
@@ -182,10 +182,10 @@ async fn r48_f12_a_refusal_that_meets_everybody_for_an_hour_costs_no_letter() {
             app.deliver().await;
             app.advance(seconds(2));
         }
-        lives(&app, 60, seconds(60)).await;
-        assert_eq!(with_state(&app, LetterState::Waiting).await, 8, "{play:?}");
+        run_courier(&app, 60, seconds(60)).await;
+        assert_eq!(count_in_state(&app, LetterState::Waiting).await, 8, "{play:?}");
         server.behaves();
-        lives(&app, 12, seconds(5)).await;
+        run_courier(&app, 12, seconds(5)).await;
         for number in 0..8 {
             assert_eq!(server.letters_to(&person(number)).len(), 1, "{play:?} {number}");
         }
@@ -194,7 +194,7 @@ async fn r48_f12_a_refusal_that_meets_everybody_for_an_hour_costs_no_letter() {
 }
 
 #[rocket::async_test]
-async fn r48_f12_letters_that_died_go_again_when_the_server_takes_one() {
+async fn r48_f12_dead_letters_are_retried_once_after_the_server_accepts_one() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     plays(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |_| true);
@@ -203,29 +203,29 @@ async fn r48_f12_letters_that_died_go_again_when_the_server_takes_one() {
         app.deliver().await;
     }
     // this answer says that the addresses are wrong, so no letter is retried
-    assert_eq!(with_state(&app, LetterState::Dead).await, 3);
-    lives(&app, 20, seconds(60)).await;
-    assert_eq!(with_state(&app, LetterState::Dead).await, 3);
+    assert_eq!(count_in_state(&app, LetterState::Dead).await, 3);
+    run_courier(&app, 20, seconds(60)).await;
+    assert_eq!(count_in_state(&app, LetterState::Dead).await, 3);
     // two refusals were the server's fault, and one address is really wrong
     plays(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |to| to.starts_with("person1@"));
     sign_up(&app, ADA).await;
-    lives(&app, 3, seconds(5)).await;
+    run_courier(&app, 3, seconds(5)).await;
     for (number, count) in [(0, 1), (1, 0), (2, 1)] {
         assert_eq!(server.letters_to(&person(number)).len(), count);
     }
-    assert_eq!(with_state(&app, LetterState::Dead).await, 1);
+    assert_eq!(count_in_state(&app, LetterState::Dead).await, 1);
     let said_to_the_wrong_one = || {
         let commands = server.commands();
         commands.iter().filter(|said| said.contains("person1@")).count()
     };
-    assert_eq!(said_to_the_wrong_one(), 2, "once more, and no more than that");
+    assert_eq!(said_to_the_wrong_one(), 2, "the wrong address is tried once more only");
     sign_up(&app, &person(9)).await;
-    lives(&app, 60, seconds(60)).await;
+    run_courier(&app, 60, seconds(60)).await;
     assert_eq!(said_to_the_wrong_one(), 2);
 }
 
 #[rocket::async_test]
-async fn r48_f12_one_refusal_for_good_among_letters_that_are_taken_is_final() {
+async fn r48_f12_single_permanent_refusal_among_accepted_letters_is_final() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     plays(&server, ("letter", Act::Say("554 5.7.1 spam")), is_poisoned);
@@ -236,7 +236,7 @@ async fn r48_f12_one_refusal_for_good_among_letters_that_are_taken_is_final() {
     sign_up(&app, "p0@poison.example").await;
     app.deliver().await;
     sign_up(&app, ADA).await;
-    lives(&app, 10, seconds(60)).await;
+    run_courier(&app, 10, seconds(60)).await;
     let letters = outbox(&app).await;
     let dead: Vec<_> = letters.iter().filter(|it| it.state == LetterState::Dead).collect();
     assert_eq!(dead.len(), 1);
@@ -246,7 +246,7 @@ async fn r48_f12_one_refusal_for_good_among_letters_that_are_taken_is_final() {
 }
 
 #[rocket::async_test]
-async fn r48_f12_a_server_that_takes_one_letter_in_five_gets_all_of_them() {
+async fn r48_f12_server_that_accepts_one_letter_in_five_gets_all_letters() {
     for (at, act) in [
         ("DATA", Act::Say("554 5.7.1 quota exceeded")),
         ("letter", Act::Say("554 quota exceeded")),
@@ -265,9 +265,9 @@ async fn r48_f12_a_server_that_takes_one_letter_in_five_gets_all_of_them() {
             sign_up(&app, &person(number)).await;
             app.deliver().await;
         }
-        lives(&app, 120, seconds(15)).await;
+        run_courier(&app, 120, seconds(15)).await;
         // the last letters leave by their own retries, with pauses that double
-        lives(&app, 40, seconds(900)).await;
+        run_courier(&app, 40, seconds(900)).await;
         let letters = outbox(&app).await;
         let left = letters.iter().filter(|letter| letter.state == LetterState::Sent).count();
         assert_eq!(left, 20, "{at}: {letters:?}");
@@ -278,29 +278,29 @@ async fn r48_f12_a_server_that_takes_one_letter_in_five_gets_all_of_them() {
 }
 
 #[rocket::async_test]
-async fn r48_f12_a_new_courier_knows_what_died_before_it_began() {
+async fn r48_f12_new_courier_retries_letters_that_died_before_its_start() {
     let database = support::database().await;
     let server = SmtpServer::start();
     plays(&server, ("DATA", Act::Say("554 5.7.1 quota exceeded")), |_| true);
     let app = TestApp::on_database(&database.url, &settings(&server)).await;
     sign_up(&app, &person(0)).await;
     app.deliver().await;
-    assert_eq!(with_state(&app, LetterState::Dead).await, 1);
+    assert_eq!(count_in_state(&app, LetterState::Dead).await, 1);
     drop(app);
     let app = TestApp::on_database(&database.url, &settings(&server)).await;
     app.courier_begins().await;
     sign_up(&app, &person(1)).await;
     app.deliver().await;
-    assert_eq!(with_state(&app, LetterState::Waiting).await, 2);
+    assert_eq!(count_in_state(&app, LetterState::Waiting).await, 2);
     server.behaves();
-    lives(&app, 12, seconds(5)).await;
+    run_courier(&app, 12, seconds(5)).await;
     for number in 0..2 {
         assert_eq!(server.letters_to(&person(number)).len(), 1);
     }
 }
 
 #[rocket::async_test]
-async fn r48_f12_the_notice_of_a_deletion_waits_as_well() {
+async fn r48_f12_notice_of_a_deletion_waits_for_the_server() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     sign_up(&app, ADA).await;
@@ -314,9 +314,9 @@ async fn r48_f12_the_notice_of_a_deletion_waits_as_well() {
     plays(&server, ("letter", Act::Say("554 quota exceeded")), |_| true);
     let answer = post_as(&ada, "/v1/me/deletion", &json!({ "password": PASSWORD })).await;
     assert_eq!(answer.status, Status::NoContent);
-    lives(&app, 60, seconds(60)).await;
+    run_courier(&app, 60, seconds(60)).await;
     server.behaves();
-    lives(&app, 12, seconds(5)).await;
+    run_courier(&app, 12, seconds(5)).await;
     assert_eq!(server.letters_to(ADA).len(), 2);
-    assert!(outbox(&app).await.is_empty(), "and then nothing is kept of it");
+    assert!(outbox(&app).await.is_empty(), "the outbox keeps no row of a deleted account");
 }

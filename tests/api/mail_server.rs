@@ -55,7 +55,7 @@ async fn letter_to(app: &TestApp, email: &str) -> LetterRecord {
 }
 
 /// Lets a minute pass in steps, with only the courier at work.
-async fn within_a_minute(app: &TestApp) {
+async fn run_courier_for_a_minute(app: &TestApp) {
     for _ in 0..12 {
         app.advance(seconds(5));
         app.deliver().await;
@@ -63,7 +63,7 @@ async fn within_a_minute(app: &TestApp) {
 }
 
 /// Checks that each of these people has got one letter.
-fn each_got_one(server: &SmtpServer, people: &[String]) {
+fn assert_one_letter_each(server: &SmtpServer, people: &[String]) {
     for email in people {
         assert_eq!(server.letters_to(email).len(), 1, "{email}");
     }
@@ -76,7 +76,11 @@ fn people(count: usize) -> Vec<String> {
 
 /// People sign up while the server plays this for a day. Then it behaves: within a minute each
 /// person has their letter, and no letter was counted as at fault.
-async fn outlasts_a_day(plays: impl Fn(&SmtpServer), ends: impl Fn(&SmtpServer), hours: u64) {
+async fn assert_letters_outlast(
+    plays: impl Fn(&SmtpServer),
+    ends: impl Fn(&SmtpServer),
+    hours: u64,
+) {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     plays(&server);
@@ -91,13 +95,13 @@ async fn outlasts_a_day(plays: impl Fn(&SmtpServer), ends: impl Fn(&SmtpServer),
     app.deliver().await;
     assert!(server.letters().is_empty());
     ends(&server);
-    within_a_minute(&app).await;
-    each_got_one(&server, &people);
+    run_courier_for_a_minute(&app).await;
+    assert_one_letter_each(&server, &people);
 }
 
 #[rocket::async_test]
 async fn r48_letters_outlast_a_server_that_refuses_connections() {
-    outlasts_a_day(SmtpServer::close, SmtpServer::open, 24).await;
+    assert_letters_outlast(SmtpServer::close, SmtpServer::open, 24).await;
 }
 
 #[rocket::async_test]
@@ -106,29 +110,29 @@ async fn r48_letters_outlast_a_server_that_greets_with_421() {
         Step::Connected => Act::Say("421 4.3.2 closing"),
         _ => Act::Behave,
     };
-    outlasts_a_day(|server| server.plays(closing), SmtpServer::behaves, 24).await;
+    assert_letters_outlast(|server| server.plays(closing), SmtpServer::behaves, 24).await;
 }
 
 #[rocket::async_test]
-async fn r48_letters_outlast_a_server_that_says_later_to_everybody() {
+async fn r48_letters_outlast_a_server_that_greylists_every_recipient() {
     let later = |step: Step<'_>| match step {
         Step::Recipient(_) => Act::Say("450 4.2.0 greylisted"),
         _ => Act::Behave,
     };
-    outlasts_a_day(|server| server.plays(later), SmtpServer::behaves, 24).await;
+    assert_letters_outlast(|server| server.plays(later), SmtpServer::behaves, 24).await;
 }
 
 #[rocket::async_test]
-async fn r48_letters_outlast_a_server_that_refuses_us_as_the_sender() {
+async fn r48_letters_outlast_a_server_that_refuses_the_sender() {
     let refuse = |step: Step<'_>| match step {
         Step::Sender(_) => Act::Say("550 5.7.1 not from you"),
         _ => Act::Behave,
     };
-    outlasts_a_day(|server| server.plays(refuse), SmtpServer::behaves, 24).await;
+    assert_letters_outlast(|server| server.plays(refuse), SmtpServer::behaves, 24).await;
 }
 
 #[rocket::async_test]
-async fn r48_an_outage_costs_no_letter_a_try() {
+async fn r48_outage_counts_no_failed_attempt() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     for (play, words) in [
@@ -157,7 +161,7 @@ async fn r48_an_outage_costs_no_letter_a_try() {
         assert!(letter.last_error.unwrap().contains(words));
         server.open();
         server.behaves();
-        within_a_minute(&app).await;
+        run_courier_for_a_minute(&app).await;
         assert!(outbox(&app).await.iter().all(|letter| letter.state == LetterState::Sent));
         // so that the hourly limit on letters has no effect
         app.advance(seconds(3_600));
@@ -165,7 +169,7 @@ async fn r48_an_outage_costs_no_letter_a_try() {
 }
 
 #[rocket::async_test]
-async fn r48_one_bad_recipient_delays_no_other() {
+async fn r48_bad_recipients_delay_no_other_letter() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     server.plays(|step| match step {
@@ -205,7 +209,7 @@ async fn r48_one_bad_recipient_delays_no_other() {
 }
 
 #[rocket::async_test]
-async fn r48_a_letter_that_is_refused_for_now_again_and_again_is_given_up_after_two_days() {
+async fn r48_letter_with_only_temporary_refusals_is_dead_after_two_days() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     server.plays(|step| match step {
@@ -245,7 +249,7 @@ async fn r48_a_letter_that_is_refused_for_now_again_and_again_is_given_up_after_
 }
 
 #[rocket::async_test]
-async fn r48_a_connection_that_is_lost_before_the_letter_was_taken_makes_no_duplicate() {
+async fn r48_connection_lost_before_acceptance_makes_no_duplicate() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     let lost = AtomicUsize::new(0);
@@ -256,7 +260,7 @@ async fn r48_a_connection_that_is_lost_before_the_letter_was_taken_makes_no_dupl
     sign_up(&app, ADA).await;
     app.deliver().await;
     assert!(server.letters().is_empty());
-    within_a_minute(&app).await;
+    run_courier_for_a_minute(&app).await;
     assert_eq!(server.letters_to(ADA).len(), 1);
 }
 
@@ -272,7 +276,7 @@ async fn r48_a_lost_answer_makes_a_duplicate_with_the_same_message_id() {
     sign_up(&app, ADA).await;
     app.deliver().await;
     assert_eq!(server.letters_to(ADA).len(), 1);
-    within_a_minute(&app).await;
+    run_courier_for_a_minute(&app).await;
     let letters = server.letters_to(ADA);
     assert_eq!(letters.len(), 2);
     assert_eq!(letters[0].message_id, letters[1].message_id);
@@ -293,7 +297,7 @@ fn token_in(letter: &Letter) -> String {
 }
 
 #[rocket::async_test]
-async fn r48_a_server_that_hangs_holds_nobody_up_for_longer_than_the_time_out() {
+async fn r48_hanging_server_delays_letters_by_the_timeout_at_most() {
     for at in ["connected", "MAIL", "RCPT", "DATA"] {
         let server = SmtpServer::start();
         let app = app_on(&server).await;
@@ -312,14 +316,14 @@ async fn r48_a_server_that_hangs_holds_nobody_up_for_longer_than_the_time_out() 
         let begun = Instant::now();
         app.deliver().await;
         assert!(begun.elapsed() < seconds(8), "{:?}", begun.elapsed());
-        assert!(server.letters().len() >= 7, "only one waits");
-        within_a_minute(&app).await;
-        each_got_one(&server, &people);
+        assert!(server.letters().len() >= 7, "the other letters are not delayed");
+        run_courier_for_a_minute(&app).await;
+        assert_one_letter_each(&server, &people);
     }
 }
 
 #[rocket::async_test]
-async fn r48_an_answer_that_comes_too_late_is_not_taken_for_another_ones() {
+async fn r48_late_reply_is_not_taken_for_the_reply_to_the_next_letter() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     // the first answer comes after the service's time-out; the recipient after it does not exist
@@ -335,13 +339,13 @@ async fn r48_an_answer_that_comes_too_late_is_not_taken_for_another_ones() {
     app.deliver().await;
     sign_up(&app, BOB).await;
     std::thread::sleep(seconds(1));
-    within_a_minute(&app).await;
+    run_courier_for_a_minute(&app).await;
     assert_eq!(letter_to(&app, BOB).await.state, LetterState::Dead);
     assert_eq!(server.letters_to(ADA).len(), 1);
 }
 
 #[rocket::async_test]
-async fn r48_slow_bytes_are_waited_for() {
+async fn r48_slow_reply_within_the_timeout_is_accepted() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     server.plays(|_| Act::Slowly(Duration::from_millis(1)));
@@ -352,7 +356,7 @@ async fn r48_slow_bytes_are_waited_for() {
 }
 
 #[rocket::async_test]
-async fn r48_connections_are_used_again_and_replaced_when_they_are_gone() {
+async fn r48_connections_are_reused_and_replaced_after_a_restart() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     for email in people(5) {
@@ -370,7 +374,7 @@ async fn r48_connections_are_used_again_and_replaced_when_they_are_gone() {
 }
 
 #[rocket::async_test]
-async fn r48_a_courier_that_lost_its_lease_while_it_was_sending_changes_nothing() {
+async fn r48_courier_that_lost_its_lease_while_sending_records_nothing() {
     let database = support::database().await;
     let server = SmtpServer::start();
     let one = node(&database, &server).await;
@@ -385,7 +389,7 @@ async fn r48_a_courier_that_lost_its_lease_while_it_was_sending_changes_nothing(
         _ => Act::Behave,
     });
     let lease_runs_out = async {
-        server_has(&server, 1).await;
+        wait_for_letters(&server, 1).await;
         other.advance(seconds(60));
         other.deliver().await;
     };
@@ -403,7 +407,7 @@ async fn r48_a_courier_that_lost_its_lease_while_it_was_sending_changes_nothing(
 }
 
 #[rocket::async_test]
-async fn r48_a_courier_that_was_held_up_leaves_the_letter_to_whoever_has_its_lease_next() {
+async fn r48_delayed_courier_leaves_the_letter_to_the_next_lease() {
     let server = SmtpServer::start();
     // with one connection, writers take turns
     let one = "[default.databases.vestibule]\nmax_connections = 1";
@@ -433,14 +437,14 @@ async fn node(database: &Database, server: &SmtpServer) -> TestApp {
     TestApp::on_database(&database.url, &settings(&server.url(), "")).await
 }
 
-async fn server_has(server: &SmtpServer, count: usize) {
+async fn wait_for_letters(server: &SmtpServer, count: usize) {
     while server.letters().len() < count {
         rocket::tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[rocket::async_test]
-async fn r48_a_new_courier_soon_tries_what_was_refused_before_it_began() {
+async fn r48_new_courier_soon_retries_letters_refused_before_its_start() {
     let database = support::database().await;
     let server = SmtpServer::start();
     let app = node(&database, &server).await;
@@ -458,14 +462,14 @@ async fn r48_a_new_courier_soon_tries_what_was_refused_before_it_began() {
     server.behaves();
     let app = node(&database, &server).await;
     app.advance(seconds(20 * 600));
-    assert!(due_at > BEGINNING + seconds(20 * 600 + 60), "else this shows nothing");
+    assert!(due_at > BEGINNING + seconds(20 * 600 + 60), "the next regular attempt is later");
     app.courier_begins().await;
-    within_a_minute(&app).await;
+    run_courier_for_a_minute(&app).await;
     assert_eq!(server.letters_to(ADA).len(), 1);
 }
 
 #[rocket::async_test]
-async fn letters_go_over_starttls_to_a_server_with_a_good_certificate_only() {
+async fn required_tls_sends_only_to_a_server_with_a_valid_certificate() {
     let (authority, stranger) = (Authority::create(), Authority::create());
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("ca.pem");
@@ -512,7 +516,7 @@ async fn letters_go_over_starttls_to_a_server_with_a_good_certificate_only() {
 }
 
 #[rocket::async_test]
-async fn opportunistic_encryption_takes_what_there_is() {
+async fn opportunistic_tls_uses_starttls_where_offered() {
     let authority = Authority::create();
     for server in [SmtpServer::start_tls(&authority, "elsewhere.example"), SmtpServer::start()] {
         let app = app_on(&server).await;
@@ -535,7 +539,7 @@ async fn opportunistic_encryption_takes_what_there_is() {
 }
 
 #[rocket::async_test]
-async fn r48_a_refused_password_is_nobodys_letters_fault() {
+async fn r48_refused_smtp_password_counts_no_failed_attempt() {
     let server = SmtpServer::start();
     server.plays(|step| match step {
         Step::Auth { password: "right", .. } => Act::Behave,
@@ -553,7 +557,7 @@ async fn r48_a_refused_password_is_nobodys_letters_fault() {
 }
 
 #[rocket::async_test]
-async fn r36_f5_the_sender_and_our_own_name_go_out_as_a_labels() {
+async fn r36_f5_sender_and_hello_name_are_sent_as_a_labels() {
     let server = SmtpServer::start();
     let more = "from = \"Bücher & Söhne <Konto@bücher.example>\"\nhello_name = \"konten.bücher.example\"\n";
     let app = app_with(&server.url(), more).await;
@@ -568,7 +572,7 @@ async fn r36_f5_the_sender_and_our_own_name_go_out_as_a_labels() {
 }
 
 #[rocket::async_test]
-async fn r37_r49_a_dot_on_a_line_arrives_as_it_is() {
+async fn r37_r49_line_with_a_single_dot_is_preserved() {
     let server = SmtpServer::start();
     let name = "[default.vestibule]\nname = \".\"\n";
     let mail = settings(&server.url(), "from = \"no-reply@accounts.example.org\"\n");
@@ -585,7 +589,7 @@ async fn r37_r49_a_dot_on_a_line_arrives_as_it_is() {
 }
 
 #[rocket::async_test]
-async fn r49_letters_arrive_with_their_headers_and_their_links_in_one_piece() {
+async fn r49_letters_arrive_with_unbroken_headers_and_links() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
     sign_up(&app, ADA).await;

@@ -41,7 +41,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[rocket::async_test]
-async fn an_account_says_who_it_is_and_no_more() {
+async fn account_has_the_documented_members_only() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = ada.account_id().await.to_string();
@@ -56,7 +56,7 @@ async fn an_account_says_who_it_is_and_no_more() {
 }
 
 #[rocket::async_test]
-async fn what_is_absent_stays_and_null_clears() {
+async fn absent_members_stay_and_null_clears() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for (change, name, locale) in [
@@ -75,7 +75,7 @@ async fn what_is_absent_stays_and_null_clears() {
 }
 
 #[rocket::async_test]
-async fn r38_members_that_nobody_knows_do_nothing() {
+async fn r38_unknown_profile_members_are_ignored() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let before = me(&ada).await;
@@ -94,7 +94,7 @@ async fn r38_members_that_nobody_knows_do_nothing() {
 }
 
 #[rocket::async_test]
-async fn unacceptable_fields_are_all_said_at_once() {
+async fn all_invalid_fields_are_reported_at_once() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     patch(&ada, json!({ "name": "Ada", "locale": "en" })).await;
@@ -168,7 +168,7 @@ async fn r3_another_content_type_is_415() {
 }
 
 #[rocket::async_test]
-async fn r9_a_body_that_is_too_long_is_413() {
+async fn r9_oversized_json_body_is_413() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let padded = |length: usize| {

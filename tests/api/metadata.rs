@@ -17,7 +17,7 @@ async fn metadata(app: &TestApp, path: &'static str) -> Value {
 }
 
 #[rocket::async_test]
-async fn r33_the_issuer_is_the_configured_one_whatever_the_host() {
+async fn r33_issuer_is_the_configured_url_for_every_host_header() {
     let app = support::app().await;
     for host in ["evil.example", "accounts.example.org:81", ""] {
         let request = app.client.get(PLAIN).header(Header::new("Host", host));
@@ -30,7 +30,7 @@ async fn r33_the_issuer_is_the_configured_one_whatever_the_host() {
 }
 
 #[rocket::async_test]
-async fn r33_an_issuer_with_a_path_is_found_where_the_rfc_has_it() {
+async fn r33_issuer_with_a_path_has_its_metadata_at_the_rfcs_path() {
     let app =
         support::configured("[default.vestibule]\npublic_url = \"https://h.example/auth\"").await;
     for path in [PLAIN, "/.well-known/oauth-authorization-server/auth"] {
@@ -49,7 +49,7 @@ async fn r33_an_issuer_with_a_path_is_found_where_the_rfc_has_it() {
 }
 
 #[rocket::async_test]
-async fn r33_what_the_rfc_needs_is_there_and_what_there_is_not_is_not() {
+async fn r33_required_members_are_present_and_unsupported_ones_absent() {
     let app = support::app().await;
     let answer = metadata(&app, PLAIN).await;
     assert_eq!(answer["response_types_supported"], json!([]), "{answer}");
@@ -61,7 +61,7 @@ async fn r33_what_the_rfc_needs_is_there_and_what_there_is_not_is_not() {
 }
 
 #[rocket::async_test]
-async fn r33_the_scopes_and_the_page_to_read_are_real() {
+async fn r33_advertised_scopes_and_documentation_page_exist() {
     let app = support::app().await;
     app.account(ADA).await;
     let answer = metadata(&app, PLAIN).await;
@@ -76,7 +76,7 @@ async fn r33_the_scopes_and_the_page_to_read_are_real() {
 }
 
 /// A request of a client that authenticates by one of the methods that the metadata names.
-async fn authenticated(
+async fn request_with_method(
     app: &TestApp,
     path: &'static str,
     method: &str,
@@ -88,13 +88,13 @@ async fn authenticated(
         }
         "client_secret_post" => vec![("client_id", "shop"), ("client_secret", SECRET)],
         "none" => vec![("client_id", "web")],
-        other => unreachable!("a way that no test knows: {other}"),
+        other => unreachable!("unknown authentication method: {other}"),
     };
     app.post_form(path, &[fields, &body].concat()).await.status()
 }
 
 #[rocket::async_test]
-async fn r33_all_that_is_advertised_works() {
+async fn r33_advertised_endpoints_and_authentication_methods_work() {
     let app = support::app().await;
     app.account(ADA).await;
     let answer = metadata(&app, PLAIN).await;
@@ -112,13 +112,13 @@ async fn r33_all_that_is_advertised_works() {
             "/oauth/token" => ("/oauth/token", &sign_in[..]),
             "/oauth/revoke" => ("/oauth/revoke", &[("token", "x")][..]),
             "/oauth/introspect" => ("/oauth/introspect", &[("token", "x")][..]),
-            other => panic!("an endpoint that no test knows: {other}"),
+            other => panic!("unknown endpoint: {other}"),
         };
         let methods = &answer[format!("{endpoint}_endpoint_auth_methods_supported")];
         let methods: Vec<&str> =
             methods.as_array().unwrap().iter().map(|method| method.as_str().unwrap()).collect();
         for method in ["client_secret_basic", "client_secret_post", "none"] {
-            let status = authenticated(&app, known, method, fields).await;
+            let status = request_with_method(&app, known, method, fields).await;
             let works = status == Status::Ok;
             assert_eq!(works, methods.contains(&method), "{member} {method}: {status}");
             tried += 1;
