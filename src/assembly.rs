@@ -54,7 +54,7 @@ pub fn settings() -> AdHoc {
             .and_then(|figment| Ok((Settings::read(&figment)?, figment)));
         match read {
             Ok((settings, figment)) => {
-                warn_of_the_unusual(&settings, Profile::of(&figment));
+                warn_about_unsafe_settings(&settings, Profile::of(&figment));
                 let clock = rocket.state::<Clock>().cloned();
                 let rocket = rocket.configure(figment).manage(settings);
                 Ok(if clock.is_some() { rocket } else { rocket.manage(Clock::system()) })
@@ -67,7 +67,7 @@ pub fn settings() -> AdHoc {
     })
 }
 
-fn warn_of_the_unusual(settings: &Settings, profile: Profile) {
+fn warn_about_unsafe_settings(settings: &Settings, profile: Profile) {
     if !settings.limits.enabled {
         tracing::warn!("limits.enabled = false: rate limits are off");
     }
@@ -83,7 +83,7 @@ pub fn domains() -> AdHoc {
         let Some(((settings, store), clock)) = given else {
             return Err(rocket); // an earlier stage has failed, and logged the reason
         };
-        if let Err(problem) = need_a_client(rocket.figment(), settings, store).await {
+        if let Err(problem) = require_client(rocket.figment(), settings, store).await {
             tracing::error!("{problem}");
             return Err(rocket);
         }
@@ -107,7 +107,7 @@ pub fn domains() -> AdHoc {
 ///
 /// The check runs after the database is open, because clients are in the settings or in the
 /// database.
-async fn need_a_client(
+async fn require_client(
     figment: &Figment,
     settings: &Settings,
     store: &Store,

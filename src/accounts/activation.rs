@@ -111,7 +111,7 @@ impl Accounts {
                 let Some(link) = db.find_activation_link(&digest, now).await? else {
                     return Ok(ActivationLinkStatus::Unknown);
                 };
-                if let Some(waiting) = waiting_behind(db, &link).await? {
+                if let Some(waiting) = find_waiting_sign_up(db, &link).await? {
                     return Ok(ActivationLinkStatus::Waiting(waiting));
                 }
                 // the transaction that removed the sign-up has marked the link first, so read the
@@ -270,7 +270,7 @@ impl Accounts {
 }
 
 /// The sign-up from which a live link can create an account, if the address still has none.
-async fn waiting_behind(
+async fn find_waiting_sign_up(
     db: &mut Connection,
     link: &LinkRecord,
 ) -> Result<Option<SignUpRecord>, StoreError> {

@@ -273,7 +273,7 @@ impl Accounts {
                 let before = before.ok_or(EmailLinkError::Unknown)?.account.account.email;
                 // lock the sign-up's row before the account's, as an activation does
                 tx.lock_sign_up(&before).await?;
-                let found = self.hold_change(tx, &token, purpose).await?;
+                let found = self.lock_change(tx, &token, purpose).await?;
                 if found.account.account.email != before && found.is_open().is_ok() {
                     return Err(StoreError::contended().into());
                 }
@@ -322,7 +322,7 @@ impl Accounts {
         self.store
             .write(async |tx| {
                 let purpose = AccountLinkPurpose::EmailChangeStop;
-                let found = self.hold_change(tx, &token, purpose).await?;
+                let found = self.lock_change(tx, &token, purpose).await?;
                 match found.is_open() {
                     Ok(()) => {}
                     Err(ClosedLink::Stopped) => return Ok(found.done(true)),
@@ -404,7 +404,7 @@ impl Accounts {
             .store
             .write(async |tx| {
                 let LinkedChange { change, account, link, waits } =
-                    self.hold_change(tx, &token, purpose).await?;
+                    self.lock_change(tx, &token, purpose).await?;
                 let now = self.clock.now();
                 if !waits
                     || account.disabled_at.is_some()
@@ -435,7 +435,7 @@ impl Accounts {
     /// The change of a link, with its account locked for this transaction. Every transaction locks
     /// the account first. So a transaction that ends the same change has either finished before
     /// this read, or waits.
-    async fn hold_change(
+    async fn lock_change(
         &self,
         tx: &mut Connection,
         token: &LinkToken,

@@ -68,7 +68,11 @@ impl Accounts {
         loop {
             let comparison = self.compare(request).await?;
             // the row may have gone or come since the comparison: compare again
-            if self.store.write(async |tx| self.keep(tx, request, &comparison).await).await? {
+            if self
+                .store
+                .write(async |tx| self.store_sign_up(tx, request, &comparison).await)
+                .await?
+            {
                 self.outbox.wake();
                 return Ok(());
             }
@@ -118,7 +122,7 @@ impl Accounts {
     }
 
     /// Writes the sign-up. `false` if the comparison no longer holds; then nothing was written.
-    async fn keep(
+    async fn store_sign_up(
         &self,
         tx: &mut Connection,
         request: &SignUpRequest,

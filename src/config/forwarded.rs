@@ -33,7 +33,7 @@ impl ForwardedFault {
     /// A sentence for the operator.
     pub const fn explanation(self) -> &'static str {
         match self {
-            Self::Unknown => "a trusted proxy said `unknown` in X-Forwarded-For",
+            Self::Unknown => "a trusted proxy sent `unknown` in X-Forwarded-For",
             Self::Obfuscated => "a trusted proxy hid the client's address in X-Forwarded-For",
             Self::Malformed => "a trusted proxy sent an X-Forwarded-For without an address",
             Self::OtherHeader => {

@@ -86,14 +86,14 @@ fn choose<E>(
 fn median(params: &Params, slots: usize, clock: &Clock) -> Duration {
     let mut times: Vec<Duration> = thread::scope(|scope| {
         let slots: Vec<_> =
-            (0..slots).map(|_| scope.spawn(|| times_of_one(params, clock))).collect();
+            (0..slots).map(|_| scope.spawn(|| measure_slot(params, clock))).collect();
         slots.into_iter().filter_map(|slot| slot.join().ok()).flatten().collect()
     });
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-fn times_of_one(params: &Params, clock: &Clock) -> Vec<Duration> {
+fn measure_slot(params: &Params, clock: &Clock) -> Vec<Duration> {
     let mut memory = vec![Block::new(); params.block_count()];
     let mut time = || {
         let began: Instant = clock.instant();

@@ -25,7 +25,7 @@ impl Entropy {
     ///
     /// # Panics
     /// If the operating system provides no random bytes; the service cannot work safely then.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that draws")]
+    #[expect(clippy::disallowed_methods, reason = "the only caller of the random number generator")]
     #[expect(clippy::expect_used, reason = "secrets need randomness")]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];

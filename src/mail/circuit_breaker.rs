@@ -53,14 +53,14 @@ struct Connections {
 impl BreakerState {
     /// Records the server's answer to the letter's recipient. Returns the refusals since the server
     /// last took a letter, and whether this recipient is the second one with the same answer.
-    fn note(
+    fn record_reply(
         &mut self,
         letter: &ClaimedLetter,
         reply: Reply,
         now: Timestamp,
     ) -> (&mut Refusals, bool) {
         let refusals = self.refusals.get_or_insert_with(|| Refusals::new(now));
-        let is_news = refusals.note(reply, &letter.email);
+        let is_news = refusals.record_reply(reply, &letter.email);
         (refusals, is_news)
     }
 }
@@ -124,7 +124,7 @@ impl CircuitBreaker {
     /// Records a failure that concerns all letters. Returns the time of the next probe.
     pub(super) fn server_is_down(&self, now: Timestamp, failure: &DeliveryFailure) -> Timestamp {
         let mut state = self.state();
-        let refuses_login = failure.is_of_our_login();
+        let refuses_login = failure.is_login_refusal();
         if state.outage.is_none_or(|outage| outage.refuses_login != refuses_login) {
             Outage::log(failure, refuses_login);
         }
@@ -143,7 +143,7 @@ impl CircuitBreaker {
     /// Records that the server refused a connection while we had `others` open. The limit of
     /// connections is then `others`, and rises by one every `PROBE_INTERVAL` (20 s). Returns the
     /// time of the letter's next try. No other letter waits for this one (S17).
-    pub(super) fn has_enough_connections(&self, now: Timestamp, others: usize) -> Timestamp {
+    pub(super) fn limit_connections(&self, now: Timestamp, others: usize) -> Timestamp {
         let mut state = self.state();
         let before = state.connections.map(|connections| connections.most);
         let most = before.map_or(others, |before| before.min(others)).max(1);
@@ -155,7 +155,7 @@ impl CircuitBreaker {
     }
 
     /// Number of connections that the server takes from us at once, at most `limit`.
-    pub(super) fn most_connections(&self, now: Timestamp, limit: usize) -> usize {
+    pub(super) fn connection_limit(&self, now: Timestamp, limit: usize) -> usize {
         let mut state = self.state();
         let Some(Connections { most, more_at }) = &mut state.connections else { return limit };
         if is_due(*more_at, now, PROBE_INTERVAL) {
@@ -168,7 +168,7 @@ impl CircuitBreaker {
     }
 
     /// Ends the outage: the server answered, with a refusal or not.
-    pub(super) fn server_is_there(&self) {
+    pub(super) fn server_is_up(&self) {
         if self.state().outage.take().is_some() {
             tracing::info!("the mail server is available again");
         }
@@ -183,7 +183,7 @@ impl CircuitBreaker {
             let refusal = letter.last_error.as_deref().and_then(ReplyCode::read);
             let refusal = refusal.filter(|refusal| refusal.is_permanent());
             if refusal.is_some() {
-                refusals.note(refusal, &letter.email);
+                refusals.record_reply(refusal, &letter.email);
             }
             match (letter.is_dead, refusal) {
                 (true, _) => refusals.insert_dead(letter.id, refusal),
@@ -196,7 +196,7 @@ impl CircuitBreaker {
     /// Records a temporary refusal of the letter, or a missing answer.
     pub(super) fn refused_temporarily(&self, letter: &ClaimedLetter, reply: Reply, now: Timestamp) {
         let mut state = self.state();
-        let (refusals, _) = state.note(letter, reply, now);
+        let (refusals, _) = state.record_reply(letter, reply, now);
         refusals.insert_waiting(letter.id, letter.tries + 1, reply);
     }
 
@@ -219,7 +219,7 @@ impl CircuitBreaker {
     ) -> RefusalOutcome {
         let mut state = self.state();
         let shared = state.refused_again.get(&letter.id).copied();
-        let (refusals, is_news) = state.note(letter, Some(refusal), now);
+        let (refusals, is_news) = state.record_reply(letter, Some(refusal), now);
         let is_about_us = !refusal.is_bad_address();
         if is_news && is_about_us {
             tracing::warn!(
@@ -334,7 +334,7 @@ mod tests {
         breaker.server_is_down(after(1_800), &failure);
         assert_eq!(breaker.may_probe(after(1_800), 0), Some(false));
         assert_eq!(breaker.may_probe(NOW, 0), Some(true));
-        breaker.server_is_there();
+        breaker.server_is_up();
         breaker.refused_temporarily(&letter(1), SILENCE, after(1_800));
         assert_eq!(breaker.probes(after(1_800), 1), []);
         assert_eq!(breaker.probes(NOW, 1), [id(1)]);
@@ -356,29 +356,29 @@ mod tests {
             assert_eq!(breaker.may_probe(probe, 0), Some(true));
             now = probe;
         }
-        breaker.server_is_there();
+        breaker.server_is_up();
         assert_eq!(breaker.may_probe(now, 0), None);
     }
 
     #[test]
     fn s17_a_server_that_limits_connections_gets_fewer_and_one_more_now_and_then() {
         let breaker = CircuitBreaker::default();
-        assert_eq!(breaker.most_connections(NOW, 24), 24);
-        assert_eq!(breaker.has_enough_connections(NOW, 10), after(2));
+        assert_eq!(breaker.connection_limit(NOW, 24), 24);
+        assert_eq!(breaker.limit_connections(NOW, 10), after(2));
         assert_eq!(breaker.may_probe(NOW, 0), None, "nothing waits for it");
-        assert_eq!(breaker.most_connections(after(19), 24), 10);
-        assert_eq!(breaker.most_connections(after(20), 24), 11);
-        assert_eq!(breaker.most_connections(after(21), 24), 11);
-        breaker.has_enough_connections(after(22), 10);
-        assert_eq!(breaker.most_connections(after(23), 24), 10);
+        assert_eq!(breaker.connection_limit(after(19), 24), 10);
+        assert_eq!(breaker.connection_limit(after(20), 24), 11);
+        assert_eq!(breaker.connection_limit(after(21), 24), 11);
+        breaker.limit_connections(after(22), 10);
+        assert_eq!(breaker.connection_limit(after(23), 24), 10);
         let mut most = 10;
         for step in 1..=14 {
-            most = breaker.most_connections(after(23 + step * 20), 24);
+            most = breaker.connection_limit(after(23 + step * 20), 24);
         }
         assert_eq!(most, 24);
         // the failure before the clock was set back
-        breaker.has_enough_connections(after(1_800), 3);
-        assert_eq!(breaker.most_connections(NOW, 24), 4);
+        breaker.limit_connections(after(1_800), 3);
+        assert_eq!(breaker.connection_limit(NOW, 24), 4);
     }
 
     #[test]
@@ -404,7 +404,7 @@ mod tests {
             assert_eq!(probe, now + Duration::from_secs(20), "{failure}");
             now = probe;
         }
-        breaker.server_is_there();
+        breaker.server_is_up();
         assert_eq!(breaker.may_probe(now, 0), None);
     }
 

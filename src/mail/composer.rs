@@ -61,7 +61,7 @@ impl Courier {
         if was_put_off && tx.is_superseded(letter).await? {
             return Ok(Composition::Drop);
         }
-        if let Some(until) = self.over_the_limit(tx, letter, request.cap(), now).await? {
+        if let Some(until) = self.next_send_at(tx, letter, request.cap(), now).await? {
             return Ok(match by_strangers && tx.is_superseded(letter).await? {
                 true => Composition::Drop,
                 false => Composition::Wait { until },
@@ -89,32 +89,32 @@ impl Courier {
                 Ok(Composition::to_owner(Letter::AccountExists { at, browser }, &owner))
             }
             (LetterRequest::SignUp { at, browser }, None) => {
-                self.activation(tx, letter, now, Some((at, browser))).await
+                self.compose_activation(tx, letter, now, Some((at, browser))).await
             }
             // a waiting sign-up has no password to reset: its owner chooses one when they confirm
             // it
             (LetterRequest::NewLink | LetterRequest::PasswordReset { .. }, None) => {
-                self.activation(tx, letter, now, None).await
+                self.compose_activation(tx, letter, now, None).await
             }
             (LetterRequest::PasswordReset { at, browser }, Some(owner)) => {
                 let content =
                     |link, valid_for| Letter::PasswordReset { link, valid_for, at, browser };
-                self.to_choose_a_password(tx, owner, now, reset, content).await
+                self.compose_password_link(tx, owner, now, reset, content).await
             }
             (LetterRequest::OperatorReset, Some(owner)) => {
                 let content = |link, valid_for| Letter::OperatorReset { link, valid_for };
-                self.to_choose_a_password(tx, owner, now, reset, content).await
+                self.compose_password_link(tx, owner, now, reset, content).await
             }
             (LetterRequest::Invitation, Some(owner)) => {
                 let first = (AccountLinkPurpose::Invitation, self.links.invitation_ttl.duration());
                 let content = |link, valid_for| Letter::Invitation { link, valid_for };
-                self.to_choose_a_password(tx, owner, now, first, content).await
+                self.compose_password_link(tx, owner, now, first, content).await
             }
             (LetterRequest::EmailChange { change, at, browser }, owner) => {
-                self.to_confirm_the_address(tx, &change, owner, now, (at, browser)).await
+                self.compose_confirmation(tx, &change, owner, now, (at, browser)).await
             }
             (LetterRequest::EmailChangeNotice { change, at, browser }, Some(owner)) => {
-                self.to_stop_the_change(tx, &change, &owner, now, (at, browser)).await
+                self.compose_stop_notice(tx, &change, &owner, now, (at, browser)).await
             }
             // the address is confirmed already, the account is gone, or the account has moved to
             // another address
@@ -145,7 +145,7 @@ impl Courier {
     /// Composes the letter to the new address, with the link that makes the change take effect. If
     /// the new address belongs to an account, the letter informs that account's owner instead, and
     /// the requester learns nothing.
-    async fn to_confirm_the_address(
+    async fn compose_confirmation(
         &self,
         tx: &mut Connection,
         change: &str,
@@ -154,7 +154,7 @@ impl Courier {
         (at, browser): (i64, Option<String>),
     ) -> Result<Composition, StoreError> {
         let ttl = self.links.email_ttl.duration();
-        let Some(change) = pending(tx, change, now, ttl).await? else {
+        let Some(change) = find_pending_change(tx, change, now, ttl).await? else {
             return Ok(Composition::Drop);
         };
         if let Some(owner) = owner {
@@ -162,7 +162,8 @@ impl Courier {
         }
         // the link never outlives the links that stop the change
         let until = (now + ttl).min(change.ends_at(ttl));
-        let link = self.link_of(tx, &change, AccountLinkPurpose::EmailChange, now, until).await?;
+        let link =
+            self.mint_change_link(tx, &change, AccountLinkPurpose::EmailChange, now, until).await?;
         let valid_for = until.since(now).as_secs();
         let content = Letter::EmailChange { link, valid_for, at, browser };
         let mover = tx.find_account(change.account).await?;
@@ -170,7 +171,7 @@ impl Courier {
     }
 
     /// Composes the notice to the old address, with the link that stops the change.
-    async fn to_stop_the_change(
+    async fn compose_stop_notice(
         &self,
         tx: &mut Connection,
         change: &str,
@@ -179,14 +180,14 @@ impl Courier {
         (at, browser): (i64, Option<String>),
     ) -> Result<Composition, StoreError> {
         let ttl = self.links.email_ttl.duration();
-        let Some(change) = pending(tx, change, now, ttl).await? else {
+        let Some(change) = find_pending_change(tx, change, now, ttl).await? else {
             return Ok(Composition::Drop);
         };
         // valid as long as any link can confirm the change, so that a thief gains nothing by
         // waiting
         let until = change.ends_at(ttl);
         let purpose = AccountLinkPurpose::EmailChangeStop;
-        let link = self.link_of(tx, &change, purpose, now, until).await?;
+        let link = self.mint_change_link(tx, &change, purpose, now, until).await?;
         let (valid_for, new_email) = (until.since(now).as_secs(), change.email.to_unicode());
         let content = Letter::EmailChangeNotice { link, valid_for, new_email, at, browser };
         Ok(Composition::to_owner(content, owner))
@@ -196,7 +197,7 @@ impl Courier {
     /// the sign-up's row. The letter describes the request that caused it, which may be a later one
     /// than the first: with another person's browser in the letter, readers would disavow their own
     /// sign-up.
-    async fn activation(
+    async fn compose_activation(
         &self,
         tx: &mut Connection,
         letter: &ClaimedLetter,
@@ -229,7 +230,7 @@ impl Courier {
 
     /// Composes a letter to the owner of an account, with a link to choose a password. A disabled
     /// account gets none, because its owner cannot sign in.
-    async fn to_choose_a_password(
+    async fn compose_password_link(
         &self,
         tx: &mut Connection,
         owner: AccountRecord,
@@ -262,7 +263,7 @@ impl Courier {
     }
 
     /// Mints a link for a change of address.
-    async fn link_of(
+    async fn mint_change_link(
         &self,
         tx: &mut Connection,
         change: &EmailChange,
@@ -294,7 +295,7 @@ impl Courier {
 
     /// When the address may get its next letter; `None` if it has not had its share of this hour
     /// (R35).
-    async fn over_the_limit(
+    async fn next_send_at(
         &self,
         tx: &mut Connection,
         letter: &ClaimedLetter,
@@ -322,7 +323,7 @@ impl Courier {
 }
 
 /// The change of address that a letter is about, if it is still pending.
-async fn pending(
+async fn find_pending_change(
     tx: &mut Connection,
     id: &str,
     now: Timestamp,

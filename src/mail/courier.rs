@@ -89,8 +89,8 @@ impl Courier {
             tracing::warn!(error = chain(&error), "the outbox could not be read");
         }
         loop {
-            let most = self.breaker.most_connections(self.clock.now(), MAX_DELIVERIES);
-            match self.claim(in_flight.before_a_probe(), in_flight.capacity(most)).await {
+            let most = self.breaker.connection_limit(self.clock.now(), MAX_DELIVERIES);
+            match self.claim(in_flight.blocking_a_probe(), in_flight.capacity(most)).await {
                 Ok(letters) => {
                     let is_probe = self.breaker.is_open();
                     for letter in letters {
@@ -243,7 +243,7 @@ impl Courier {
         let outcome = self.transport.send(&sent, rendered, patience).await;
         let fault = outcome.as_ref().err().map(DeliveryFailure::class);
         if !matches!(fault, Some(FailureClass::Server | FailureClass::Connections)) {
-            self.breaker.server_is_there();
+            self.breaker.server_is_up();
         }
         match outcome {
             Ok(()) => {
@@ -316,7 +316,7 @@ impl Courier {
             fault @ (FailureClass::Server | FailureClass::Connections) => {
                 self.metrics.tried("postponed");
                 let again = match fault == FailureClass::Connections && !self.breaker.is_open() {
-                    true => self.breaker.has_enough_connections(now, failure.others),
+                    true => self.breaker.limit_connections(now, failure.others),
                     false => self.breaker.server_is_down(now, failure),
                 };
                 let postponed = self.store.write(async |tx| {

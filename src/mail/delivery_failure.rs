@@ -179,7 +179,7 @@ impl DeliveryFailure {
     ///   letter.
     pub fn class(&self) -> FailureClass {
         match (self.stage, self.code) {
-            _ if self.is_for_want_of_connections() => FailureClass::Connections,
+            _ if self.is_connection_limit() => FailureClass::Connections,
             (Stage::Recipient | Stage::Content, Some(530 | 534 | 535 | 538)) => {
                 FailureClass::Transient
             }
@@ -191,7 +191,7 @@ impl DeliveryFailure {
 
     /// Whether the server temporarily refused or dropped a new connection while others of ours were
     /// open. Servers limit the connections of one client (S17).
-    fn is_for_want_of_connections(&self) -> bool {
+    fn is_connection_limit(&self) -> bool {
         let is_refusal = match self.stage {
             Stage::Connection | Stage::Greeting => self.code.is_none_or(|code| code < 500),
             Stage::Encryption | Stage::Authentication => self.code == Some(421),
@@ -201,7 +201,7 @@ impl DeliveryFailure {
     }
 
     /// Whether the server permanently refuses our user and password (5yz).
-    pub(super) fn is_of_our_login(&self) -> bool {
+    pub(super) fn is_login_refusal(&self) -> bool {
         self.stage == Stage::Authentication && self.code.is_some_and(|code| code >= 500)
     }
 

@@ -88,7 +88,7 @@ impl InFlight {
     /// Number of deliveries that a probe must wait for: other probes, and deliveries younger than
     /// `SLOW_AFTER` (1 s), which may still show that the server works. Older deliveries without an
     /// answer do not count.
-    pub fn before_a_probe(&self) -> usize {
+    pub fn blocking_a_probe(&self) -> usize {
         let now = Instant::now();
         self.deliveries
             .values()
@@ -273,10 +273,10 @@ mod tests {
         let ada = letter("ada@slow.example", 0);
         in_flight.start(&ada, (None, false), std::future::pending());
         in_flight.start(&ada, (None, true), std::future::pending());
-        assert_eq!(in_flight.before_a_probe(), 2);
+        assert_eq!(in_flight.blocking_a_probe(), 2);
         for delivery in in_flight.deliveries.values_mut() {
             delivery.at -= SLOW_AFTER * 2;
         }
-        assert_eq!(in_flight.before_a_probe(), 1);
+        assert_eq!(in_flight.blocking_a_probe(), 1);
     }
 }

@@ -154,7 +154,7 @@ impl Refusals {
 
     /// Records the answer to a recipient. Returns whether this recipient is the second one with the
     /// same answer.
-    pub fn note(&mut self, reply: Reply, recipient: &EmailAddress) -> bool {
+    pub fn record_reply(&mut self, reply: Reply, recipient: &EmailAddress) -> bool {
         let (first, is_common) =
             self.recipients.entry(reply).or_insert_with(|| (recipient.clone(), false));
         let is_news = !*is_common && first != recipient;

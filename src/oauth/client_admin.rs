@@ -230,7 +230,7 @@ impl OAuth {
                 }
                 // sessions of sign-ins that were under way when the earlier client was removed
                 tx.purge_sessions_of_client(&client.id).await?;
-                Ok(self.note_client(tx, EventKind::ClientAdded, &client.id).await?)
+                Ok(self.record_client_event(tx, EventKind::ClientAdded, &client.id).await?)
             })
             .await
     }
@@ -271,7 +271,7 @@ impl OAuth {
                 if !tx.rotate_client_secret(id, &prepared.secret, until).await? {
                     return Err(ClientError::Public);
                 }
-                Ok(self.note_client(tx, EventKind::ClientSecretRotated, id).await?)
+                Ok(self.record_client_event(tx, EventKind::ClientSecretRotated, id).await?)
             })
             .await
     }
@@ -285,7 +285,7 @@ impl OAuth {
                 self.stored(tx, id).await?;
                 let disabled = tx.disable_client(id, self.clock.now()).await?;
                 if disabled {
-                    self.note_client(tx, EventKind::ClientDisabled, id).await?;
+                    self.record_client_event(tx, EventKind::ClientDisabled, id).await?;
                 }
                 Ok::<_, ClientError>(disabled)
             })
@@ -307,7 +307,7 @@ impl OAuth {
                 if enabled {
                     // session of a sign-in that was under way when the client was disabled
                     tx.purge_sessions_of_client(id).await?;
-                    self.note_client(tx, EventKind::ClientEnabled, id).await?;
+                    self.record_client_event(tx, EventKind::ClientEnabled, id).await?;
                 }
                 Ok(enabled)
             })
@@ -344,7 +344,7 @@ impl OAuth {
                     return Err(ClientError::Unknown);
                 }
                 let late = if is_declared { 0 } else { tx.purge_sessions_of_client(id).await? };
-                self.note_client(tx, EventKind::ClientRemoved, id).await?;
+                self.record_client_event(tx, EventKind::ClientRemoved, id).await?;
                 Ok(RemovedClient { client: self.in_database(record.clone()), ended: ended + late })
             })
             .await
@@ -369,7 +369,7 @@ impl OAuth {
         RegisteredClient { client, registered_in }
     }
 
-    async fn note_client(
+    async fn record_client_event(
         &self,
         tx: &mut Connection,
         kind: EventKind,

@@ -77,7 +77,9 @@ impl TokenState {
     pub const fn in_words(self) -> &'static str {
         match self {
             Self::Live => "live",
-            Self::Predecessor => "spent, but still accepted: its successor is new",
+            Self::Predecessor => {
+                "spent, but within the grace time: another use gets the same successor"
+            }
             Self::Damaged => "invalid: damaged, or not issued by this service",
             Self::SessionUnknown => "invalid: its session has ended, or never existed",
             Self::Forged => "invalid: its session never had this token",

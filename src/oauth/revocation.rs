@@ -38,7 +38,8 @@ impl OAuth {
                         && tx.revoke_access(session.id, &digest).await?;
                     match revoked {
                         true => {
-                            self.note(tx, EventKind::AccessTokenRevoked, &session, request).await
+                            self.record_event(tx, EventKind::AccessTokenRevoked, &session, request)
+                                .await
                         }
                         false => Ok(()),
                     }
@@ -60,7 +61,7 @@ impl OAuth {
                     let ended = tx.lock_account(session.account).await?
                         && tx.revoke_session(session.id).await?;
                     match ended {
-                        true => self.note(tx, EventKind::SignOut, &session, request).await,
+                        true => self.record_event(tx, EventKind::SignOut, &session, request).await,
                         false => Ok(()),
                     }
                 })
@@ -69,7 +70,7 @@ impl OAuth {
         Ok(())
     }
 
-    async fn note(
+    async fn record_event(
         &self,
         tx: &mut Connection,
         kind: EventKind,

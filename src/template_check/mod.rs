@@ -86,7 +86,7 @@ impl TemplateCheck {
     /// All faults, ordered by file and line.
     pub fn check(&self) -> Result<Vec<Finding>, TemplateCheckError> {
         let mut findings = BTreeSet::new();
-        self.check_words(&mut findings);
+        self.check_messages(&mut findings);
         self.check_rendering(&self.templates.strict()?, &mut findings)?;
         Ok(findings.into_iter().collect())
     }
@@ -103,7 +103,7 @@ impl TemplateCheck {
     }
 
     /// Checks that each used key and variable exists, and that each message is used.
-    fn check_words(&self, findings: &mut BTreeSet<Finding>) {
+    fn check_messages(&self, findings: &mut BTreeSet<Finding>) {
         let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (_, source) in self.templates.sources() {
             for call in functions_called(&source.file, &source.text) {
