@@ -6,17 +6,17 @@ use vestibule::storage::{AccountRecord, StoreError};
 use crate::database::{NOW, StartingSession, TestDatabase, after, at_once, hash, new_id};
 
 on_both_engines! {
-    r42_a_password_is_changed_only_as_it_was_proven,
-    r42_of_eight_changes_from_one_password_one_counts,
-    r47_a_reset_sets_a_password_whatever_the_one_before,
+    r42_password_change_with_a_stale_hash_or_epoch_is_refused,
+    r42_one_of_eight_concurrent_password_changes_succeeds,
+    r47_reset_replaces_any_password_of_an_enabled_account,
     r27_one_session_is_carried_into_the_next_epoch,
-    r27_a_held_account_is_in_the_epoch_that_was_asked_for,
-    r27_a_change_waits_for_whoever_holds_the_account,
-    r27_an_account_is_deleted_in_the_epoch_that_was_proven,
-    r27_a_deletion_and_a_raised_epoch_at_once_are_not_both_believed,
+    r27_lock_of_an_account_in_another_epoch_fails,
+    r27_raise_of_the_epoch_waits_for_the_account_lock,
+    r27_deletion_in_a_stale_epoch_is_refused,
+    r27_concurrent_deletion_and_sign_out_do_not_both_succeed,
     an_account_is_enabled_once,
-    accounts_are_listed_in_the_order_of_their_making,
-    what_is_searched_for_in_addresses_is_text,
+    accounts_are_listed_in_order_of_creation,
+    search_in_addresses_takes_wildcards_as_text,
 }
 
 async fn found(db: &TestDatabase, id: AccountId) -> AccountRecord {
@@ -28,7 +28,7 @@ async fn change(db: &TestDatabase, read: &AccountRecord, new: &str) -> bool {
     db.store.write(async |tx| tx.change_password(read, &new).await).await.unwrap()
 }
 
-async fn r42_a_password_is_changed_only_as_it_was_proven(db: TestDatabase) {
+async fn r42_password_change_with_a_stale_hash_or_epoch_is_refused(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let bystander = db.account("bob@example.org").await;
     let read = found(&db, id).await;
@@ -52,7 +52,7 @@ async fn r42_a_password_is_changed_only_as_it_was_proven(db: TestDatabase) {
     assert!(!change(&db, &changed, "third").await);
 }
 
-async fn r42_of_eight_changes_from_one_password_one_counts(db: TestDatabase) {
+async fn r42_one_of_eight_concurrent_password_changes_succeeds(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let nodes = [db.store.clone(), db.another_store().await];
     for round in 0..20 {
@@ -72,7 +72,7 @@ async fn r42_of_eight_changes_from_one_password_one_counts(db: TestDatabase) {
     }
 }
 
-async fn r47_a_reset_sets_a_password_whatever_the_one_before(db: TestDatabase) {
+async fn r47_reset_replaces_any_password_of_an_enabled_account(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let bystander = db.account("bob@example.org").await;
     let session = db.session(id).await;
@@ -114,7 +114,7 @@ async fn r27_one_session_is_carried_into_the_next_epoch(db: TestDatabase) {
     assert!(db.find_session(own).await.unwrap().is_live(NOW));
 }
 
-async fn r27_a_held_account_is_in_the_epoch_that_was_asked_for(db: TestDatabase) {
+async fn r27_lock_of_an_account_in_another_epoch_fails(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let hold = async |id, epoch| {
         db.store.write(async |tx| tx.lock_account_in_epoch(id, epoch).await).await.unwrap()
@@ -131,7 +131,7 @@ async fn r27_a_held_account_is_in_the_epoch_that_was_asked_for(db: TestDatabase)
     assert!(!hold(gone, 0).await && !lock(gone).await);
 }
 
-async fn r27_a_change_waits_for_whoever_holds_the_account(db: TestDatabase) {
+async fn r27_raise_of_the_epoch_waits_for_the_account_lock(db: TestDatabase) {
     for _ in 0..10 {
         let id = db.account("ada@example.org").await;
         let raised = db.store.write(async |tx| {
@@ -153,7 +153,7 @@ async fn r27_a_change_waits_for_whoever_holds_the_account(db: TestDatabase) {
     }
 }
 
-async fn r27_an_account_is_deleted_in_the_epoch_that_was_proven(db: TestDatabase) {
+async fn r27_deletion_in_a_stale_epoch_is_refused(db: TestDatabase) {
     let delete = async |id, epoch| {
         db.store.write(async |tx| tx.close_account(id, epoch, NOW).await).await.unwrap()
     };
@@ -171,7 +171,7 @@ async fn r27_an_account_is_deleted_in_the_epoch_that_was_proven(db: TestDatabase
     }
 }
 
-async fn r27_a_deletion_and_a_raised_epoch_at_once_are_not_both_believed(db: TestDatabase) {
+async fn r27_concurrent_deletion_and_sign_out_do_not_both_succeed(db: TestDatabase) {
     let nodes = [db.store.clone(), db.another_store().await];
     for _ in 0..20 {
         let id = db.account("ada@example.org").await;
@@ -216,7 +216,7 @@ async fn listed(
     found.into_iter().map(|record| record.account.email.to_string()).collect()
 }
 
-async fn accounts_are_listed_in_the_order_of_their_making(db: TestDatabase) {
+async fn accounts_are_listed_in_order_of_creation(db: TestDatabase) {
     let mut ids = Vec::new();
     for index in 0..7 {
         ids.push(db.account(&format!("ada{index}@example.org")).await);
@@ -233,7 +233,7 @@ async fn accounts_are_listed_in_the_order_of_their_making(db: TestDatabase) {
     assert!(listed(&db, None, "", 0).await.is_empty());
 }
 
-async fn what_is_searched_for_in_addresses_is_text(db: TestDatabase) {
+async fn search_in_addresses_takes_wildcards_as_text(db: TestDatabase) {
     for address in ["a%b@example.org", "a_b@example.org", "a!b@example.org", "axb@example.org"] {
         db.account(address).await;
     }

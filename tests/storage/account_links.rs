@@ -7,17 +7,17 @@ use vestibule::storage::NewAccountLink;
 use crate::database::{NOW, TestDatabase, after, at_once, digest};
 
 on_both_engines! {
-    r44_of_eight_uses_of_a_link_at_once_one_counts,
-    r44_a_link_opens_what_it_is_for_and_nothing_else,
-    r44_a_link_that_was_used_voided_or_is_past_its_end_is_refused,
+    r44_one_of_eight_concurrent_uses_of_a_link_succeeds,
+    r44_account_link_works_for_its_purpose_only,
+    r44_used_voided_or_expired_link_is_refused,
     r44_a_new_password_or_address_voids_the_links_of_one_account,
-    r28_a_link_that_was_used_is_not_revived_by_a_clock_that_steps_back,
-    r44_using_and_voiding_a_link_at_once_ends_it_in_one_way,
-    an_account_link_is_minted_once,
-    a_link_is_minted_only_for_an_account_that_is_there,
-    the_deletion_of_an_account_takes_its_account_links_along,
-    an_export_tells_of_links_without_what_they_carry,
-    ended_account_links_are_purged_by_portions,
+    r28_used_account_link_stays_used_when_the_clock_steps_back,
+    r44_concurrent_use_and_voiding_end_a_link_in_one_way,
+    second_account_link_with_one_digest_is_a_conflict,
+    account_link_for_a_missing_account_is_a_conflict,
+    deletion_of_an_account_deletes_its_account_links,
+    export_lists_account_links_of_one_account,
+    ended_account_links_are_purged_in_batches,
 }
 
 const PURPOSES: [AccountLinkPurpose; 4] = [
@@ -69,7 +69,7 @@ async fn void(db: &TestDatabase, account: AccountId, now: Timestamp) {
     db.store.write(async |tx| tx.void_account_links(account, now).await).await.unwrap();
 }
 
-async fn r44_of_eight_uses_of_a_link_at_once_one_counts(db: TestDatabase) {
+async fn r44_one_of_eight_concurrent_uses_of_a_link_succeeds(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let nodes = [db.store.clone(), db.another_store().await];
     for round in 0..20 {
@@ -88,7 +88,7 @@ async fn r44_of_eight_uses_of_a_link_at_once_one_counts(db: TestDatabase) {
     }
 }
 
-async fn r44_a_link_opens_what_it_is_for_and_nothing_else(db: TestDatabase) {
+async fn r44_account_link_works_for_its_purpose_only(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for purpose in PURPOSES {
         let name = purpose.as_str();
@@ -109,7 +109,7 @@ async fn r44_a_link_opens_what_it_is_for_and_nothing_else(db: TestDatabase) {
     assert_eq!(db.integer("SELECT MIN(length(digest)) FROM account_links").await, Some(32));
 }
 
-async fn r44_a_link_that_was_used_voided_or_is_past_its_end_is_refused(db: TestDatabase) {
+async fn r44_used_voided_or_expired_link_is_refused(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     mint(&db, "used", account, RESET).await;
     assert!(consume(&db, "used", RESET, after(99)).await);
@@ -149,7 +149,7 @@ async fn r44_a_new_password_or_address_voids_the_links_of_one_account(db: TestDa
     assert!(consume(&db, "later", RESET, after(6)).await);
 }
 
-async fn r28_a_link_that_was_used_is_not_revived_by_a_clock_that_steps_back(db: TestDatabase) {
+async fn r28_used_account_link_stays_used_when_the_clock_steps_back(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     mint(&db, "link", account, RESET).await;
     assert!(consume(&db, "link", RESET, after(50)).await);
@@ -157,7 +157,7 @@ async fn r28_a_link_that_was_used_is_not_revived_by_a_clock_that_steps_back(db: 
     assert!(!consume(&db, "link", RESET, NOW).await);
 }
 
-async fn r44_using_and_voiding_a_link_at_once_ends_it_in_one_way(db: TestDatabase) {
+async fn r44_concurrent_use_and_voiding_end_a_link_in_one_way(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for round in 0..20 {
         let name = format!("link{round}");
@@ -183,7 +183,7 @@ async fn r44_using_and_voiding_a_link_at_once_ends_it_in_one_way(db: TestDatabas
     assert_eq!(db.integer(both).await, Some(0));
 }
 
-async fn an_account_link_is_minted_once(db: TestDatabase) {
+async fn second_account_link_with_one_digest_is_a_conflict(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     mint(&db, "link", account, RESET).await;
     let digest = digest("link");
@@ -200,7 +200,7 @@ async fn an_account_link_is_minted_once(db: TestDatabase) {
     assert_eq!(state(&db, "link", RESET, after(99)).await, Some(AccountLinkState::Live));
 }
 
-async fn a_link_is_minted_only_for_an_account_that_is_there(db: TestDatabase) {
+async fn account_link_for_a_missing_account_is_a_conflict(db: TestDatabase) {
     let digest = digest("link");
     let new = NewAccountLink {
         digest: &digest,
@@ -214,7 +214,7 @@ async fn a_link_is_minted_only_for_an_account_that_is_there(db: TestDatabase) {
     assert!(written.unwrap_err().is_conflict());
 }
 
-async fn the_deletion_of_an_account_takes_its_account_links_along(db: TestDatabase) {
+async fn deletion_of_an_account_deletes_its_account_links(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     mint(&db, "ada", ada, RESET).await;
@@ -225,7 +225,7 @@ async fn the_deletion_of_an_account_takes_its_account_links_along(db: TestDataba
     assert!(consume(&db, "bob", RESET, NOW).await);
 }
 
-async fn an_export_tells_of_links_without_what_they_carry(db: TestDatabase) {
+async fn export_lists_account_links_of_one_account(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let other = db.account("bob@example.org").await;
     mint(&db, "used", account, RESET).await;
@@ -239,7 +239,7 @@ async fn an_export_tells_of_links_without_what_they_carry(db: TestDatabase) {
     assert_eq!((links[0].used_at, links[0].voided_at), (Some(after(5)), None));
 }
 
-async fn ended_account_links_are_purged_by_portions(db: TestDatabase) {
+async fn ended_account_links_are_purged_in_batches(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for index in 0..5 {
         mint(&db, &format!("old{index}"), account, RESET).await;

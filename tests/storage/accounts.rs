@@ -7,12 +7,12 @@ use crate::database::{NOW, StartingSession, TestDatabase, after, at_once, email,
 
 on_both_engines! {
     an_account_is_found_by_its_id_and_by_its_address,
-    r35_an_address_has_one_account,
-    r35_of_fifty_accounts_for_one_address_at_once_one_is_made,
-    an_account_can_change_what_it_says_of_itself,
-    nobody_is_updated_where_nobody_is,
-    a_hash_is_upgraded_unless_it_was_changed_meanwhile,
-    a_hash_is_upgraded_once,
+    r35_second_account_for_an_address_is_not_inserted,
+    r35_one_of_fifty_concurrent_accounts_for_an_address_is_inserted,
+    profile_change_keeps_fields_without_a_new_value,
+    update_of_a_missing_account_changes_nothing,
+    hash_upgrade_of_a_changed_password_is_refused,
+    one_of_eight_concurrent_hash_upgrades_succeeds,
     r27_raising_the_epoch_ends_every_session_of_the_account,
     r27_disabling_ends_every_session_of_the_account,
     an_account_is_disabled_once,
@@ -41,7 +41,7 @@ async fn an_account_is_found_by_its_id_and_by_its_address(db: TestDatabase) {
     assert!(by_email("carol@example.org").await.is_none());
 }
 
-async fn r35_an_address_has_one_account(db: TestDatabase) {
+async fn r35_second_account_for_an_address_is_not_inserted(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let (address, password_hash) = (email("Ada@Example.org"), hash("second"));
     let new = NewAccount {
@@ -57,7 +57,7 @@ async fn r35_an_address_has_one_account(db: TestDatabase) {
     assert_eq!(db.count("accounts").await, 1);
 }
 
-async fn r35_of_fifty_accounts_for_one_address_at_once_one_is_made(db: TestDatabase) {
+async fn r35_one_of_fifty_concurrent_accounts_for_an_address_is_inserted(db: TestDatabase) {
     let answers = at_once(50, |_| {
         let store = db.store.clone();
         async move {
@@ -77,7 +77,7 @@ async fn r35_of_fifty_accounts_for_one_address_at_once_one_is_made(db: TestDatab
     assert_eq!(db.count("accounts").await, 1);
 }
 
-async fn an_account_can_change_what_it_says_of_itself(db: TestDatabase) {
+async fn profile_change_keeps_fields_without_a_new_value(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let bystander = db.account("bob@example.org").await;
     let name = Name::parse("Ada").unwrap().unwrap();
@@ -98,21 +98,21 @@ async fn an_account_can_change_what_it_says_of_itself(db: TestDatabase) {
     }
 }
 
-async fn nobody_is_updated_where_nobody_is(db: TestDatabase) {
-    let nobody = AccountId::new(new_id());
+async fn update_of_a_missing_account_changes_nothing(db: TestDatabase) {
+    let missing = AccountId::new(new_id());
     let answers = db.store.write(async |tx| {
         Ok::<_, vestibule::storage::StoreError>([
-            tx.update_profile(nobody, None, None).await?,
-            tx.upgrade_password_hash(nobody, &hash("first"), &hash("second")).await?,
-            tx.raise_epoch(nobody).await?,
-            tx.disable_account(nobody, NOW).await?,
+            tx.update_profile(missing, None, None).await?,
+            tx.upgrade_password_hash(missing, &hash("first"), &hash("second")).await?,
+            tx.raise_epoch(missing).await?,
+            tx.disable_account(missing, NOW).await?,
         ])
     });
     assert_eq!(answers.await.unwrap(), [false; 4]);
-    assert!(db.store.read(async |tx| tx.find_account(nobody).await).await.unwrap().is_none());
+    assert!(db.store.read(async |tx| tx.find_account(missing).await).await.unwrap().is_none());
 }
 
-async fn a_hash_is_upgraded_unless_it_was_changed_meanwhile(db: TestDatabase) {
+async fn hash_upgrade_of_a_changed_password_is_refused(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let upgrade = async |old: &str, new: &str| {
         let (old, new) = (hash(old), hash(new));
@@ -125,7 +125,7 @@ async fn a_hash_is_upgraded_unless_it_was_changed_meanwhile(db: TestDatabase) {
     assert_eq!(record.epoch, 0, "the password is the same, so the sessions go on");
 }
 
-async fn a_hash_is_upgraded_once(db: TestDatabase) {
+async fn one_of_eight_concurrent_hash_upgrades_succeeds(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let answers = at_once(8, |index| {
         let store = db.store.clone();

@@ -17,19 +17,19 @@ use crate::database::{
 
 on_both_engines! {
     a_client_is_found_as_it_was_registered,
-    an_id_is_registered_once,
-    of_eight_registrations_of_one_id_one_goes_through,
+    second_registration_of_a_client_id_is_refused,
+    one_of_eight_concurrent_registrations_of_an_id_succeeds,
     clients_are_listed_in_the_order_of_their_ids,
-    a_secret_is_rotated_and_the_one_before_kept,
+    rotated_client_secret_leaves_its_predecessor_valid_for_a_time,
     a_public_client_has_no_secret_to_rotate,
     a_client_is_disabled_and_enabled_once,
     origins_of_disabled_clients_are_not_allowed,
     r27_a_disabled_or_removed_client_gets_no_session,
-    r27_sessions_of_a_disabled_client_are_dead_when_they_are_read,
+    r27_session_read_tells_that_its_client_is_disabled_or_removed,
     r27_sessions_of_a_disabled_or_removed_client_are_not_renewed,
     r27_a_renewal_that_races_the_disabling_of_its_client_leaves_no_live_session,
-    what_the_database_says_of_a_client_in_the_settings_does_not_count,
-    sessions_of_a_client_are_counted_and_purged_and_no_others,
+    client_in_the_settings_overrides_its_disabled_row,
+    count_and_purge_take_sessions_of_one_client,
 }
 
 fn public(id: &str) -> Client {
@@ -119,17 +119,17 @@ async fn a_client_is_found_as_it_was_registered(db: TestDatabase) {
     assert!(db.find_client(&client("BARE")).await.is_none());
 }
 
-async fn an_id_is_registered_once(db: TestDatabase) {
+async fn second_registration_of_a_client_id_is_refused(db: TestDatabase) {
     assert!(db.register(&public("web")).await);
     assert!(!db.register(&confidential("web")).await);
     let found = db.find_client(&client("web")).await.unwrap();
-    assert!(found.client.is_public(), "the first one stands");
+    assert!(found.client.is_public(), "the first registration stays");
     assert!(db.delete_client(&client("web")).await);
     assert!(!db.delete_client(&client("web")).await);
     assert!(db.register(&confidential("web")).await);
 }
 
-async fn of_eight_registrations_of_one_id_one_goes_through(db: TestDatabase) {
+async fn one_of_eight_concurrent_registrations_of_an_id_succeeds(db: TestDatabase) {
     let store = db.store.clone();
     let registered = at_once(8, |_| {
         let store = store.clone();
@@ -153,7 +153,7 @@ async fn clients_are_listed_in_the_order_of_their_ids(db: TestDatabase) {
     assert_eq!(ids, ["desk", "till", "web"]);
 }
 
-async fn a_secret_is_rotated_and_the_one_before_kept(db: TestDatabase) {
+async fn rotated_client_secret_leaves_its_predecessor_valid_for_a_time(db: TestDatabase) {
     let desk = client("desk");
     assert!(db.register(&confidential("desk")).await);
     assert!(db.rotate(&desk, "second", after(60)).await);
@@ -176,9 +176,9 @@ async fn a_public_client_has_no_secret_to_rotate(db: TestDatabase) {
 }
 
 async fn a_client_is_disabled_and_enabled_once(db: TestDatabase) {
-    let (desk, nobody) = (client("desk"), client("nobody"));
+    let (desk, missing) = (client("desk"), client("nobody"));
     assert!(db.register(&public("desk")).await);
-    assert!(!db.enable(&desk).await && !db.disable(&nobody).await && !db.enable(&nobody).await);
+    assert!(!db.enable(&desk).await && !db.disable(&missing).await && !db.enable(&missing).await);
     assert!(db.disable(&desk).await && !db.disable(&desk).await);
     assert_eq!(db.find_client(&desk).await.unwrap().disabled_at, Some(NOW));
     assert!(db.enable(&desk).await && !db.enable(&desk).await);
@@ -236,7 +236,7 @@ async fn started(db: &TestDatabase, id: &ClientId) -> SessionRecord {
     db.find_session(session).await.unwrap()
 }
 
-async fn r27_sessions_of_a_disabled_client_are_dead_when_they_are_read(db: TestDatabase) {
+async fn r27_session_read_tells_that_its_client_is_disabled_or_removed(db: TestDatabase) {
     let desk = client("desk");
     assert!(db.register(&public("desk")).await);
     let session = started(&db, &desk).await;
@@ -273,7 +273,7 @@ async fn r27_sessions_of_a_disabled_or_removed_client_are_not_renewed(db: TestDa
         assert!(!db.renew(&read, renewal).await, "removed");
     }
     assert!(db.register(&public("desk")).await);
-    assert!(db.renew(&read, &renewals[1]).await, "nothing but the client was in the way");
+    assert!(db.renew(&read, &renewals[1]).await, "the client is enabled again");
 }
 
 async fn r27_a_renewal_that_races_the_disabling_of_its_client_leaves_no_live_session(
@@ -305,7 +305,7 @@ async fn r27_a_renewal_that_races_the_disabling_of_its_client_leaves_no_live_ses
     assert_eq!(db.count("sessions").await, 0);
 }
 
-async fn what_the_database_says_of_a_client_in_the_settings_does_not_count(db: TestDatabase) {
+async fn client_in_the_settings_overrides_its_disabled_row(db: TestDatabase) {
     assert!(db.register(&public("web")).await && db.disable(&client("web")).await);
     let account = db.account("ada@example.org").await;
     let id = db.session(account).await;
@@ -314,7 +314,7 @@ async fn what_the_database_says_of_a_client_in_the_settings_does_not_count(db: T
     assert!(db.renew(&read, &rotating(1, &scope, NOW)).await);
 }
 
-async fn sessions_of_a_client_are_counted_and_purged_and_no_others(db: TestDatabase) {
+async fn count_and_purge_take_sessions_of_one_client(db: TestDatabase) {
     let (desk, till) = (client("desk"), client("till"));
     for id in ["desk", "till"] {
         assert!(db.register(&public(id)).await);

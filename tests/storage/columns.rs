@@ -16,34 +16,34 @@ on_both_engines! {
 
 /// How an export treats a column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kept {
+pub enum ExportOf {
     /// The export shows it: members with dots between, through every element of arrays.
     Shown(&'static str),
     /// A digest or a hash of a secret, or its salt: it says nothing about a person.
     Secret,
     /// The id of the person who owns the row.
-    Whose,
+    OwnerId,
     /// Data for the service alone: numbers of rows, counts, and the later of two ends, of which the
     /// export shows the earlier.
     Internal(&'static str),
     /// The column is not about a person.
-    Nobody,
+    NotPersonal,
 }
 
-use Kept::{Internal, Nobody, Secret, Shown, Whose};
+use ExportOf::{Internal, NotPersonal, OwnerId, Secret, Shown};
 
-const ROW: Kept = Internal("tells rows apart, and says nothing by itself");
-const LEASE: Kept = Internal("who is sending a letter, and when it is tried again");
-const TOKENS: Kept = Internal("counts tokens, and says how long the present ones live");
+const ROW: ExportOf = Internal("a row id, which says nothing by itself");
+const LEASE: ExportOf = Internal("the lease of a courier, and the time of the next attempt");
+const TOKENS: ExportOf = Internal("a count of tokens, or an expiry of the present ones");
 
-pub const COLUMNS: &[(&str, &str, Kept)] = &[
-    ("_sqlx_migrations", "checksum", Nobody),
-    ("_sqlx_migrations", "description", Nobody),
-    ("_sqlx_migrations", "execution_time", Nobody),
-    ("_sqlx_migrations", "installed_on", Nobody),
-    ("_sqlx_migrations", "success", Nobody),
-    ("_sqlx_migrations", "version", Nobody),
-    ("account_links", "account_id", Whose),
+pub const COLUMNS: &[(&str, &str, ExportOf)] = &[
+    ("_sqlx_migrations", "checksum", NotPersonal),
+    ("_sqlx_migrations", "description", NotPersonal),
+    ("_sqlx_migrations", "execution_time", NotPersonal),
+    ("_sqlx_migrations", "installed_on", NotPersonal),
+    ("_sqlx_migrations", "success", NotPersonal),
+    ("_sqlx_migrations", "version", NotPersonal),
+    ("account_links", "account_id", OwnerId),
     ("account_links", "digest", Secret),
     ("account_links", "email_change_id", ROW),
     ("account_links", "expires_at", Shown("links.expires_at")),
@@ -52,7 +52,7 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("account_links", "used_at", Shown("links.used_at")),
     ("account_links", "voided_at", Shown("links.voided_at")),
     ("accounts", "created_at", Shown("account.created_at")),
-    ("accounts", "deleted_at", Internal("set once the account is gone for everybody")),
+    ("accounts", "deleted_at", Internal("set while the rows of a deleted account are removed")),
     ("accounts", "disabled_at", Shown("account.disabled_at")),
     ("accounts", "email", Shown("account.email")),
     ("accounts", "epoch", Shown("account.epoch")),
@@ -61,20 +61,20 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("accounts", "name", Shown("account.name")),
     // the export shows the algorithm and its costs; the rest is a secret's hash
     ("accounts", "password_hash", Shown("account.password")),
-    ("clients", "access_ttl", Nobody),
-    ("clients", "allowed_origins", Nobody),
-    ("clients", "created_at", Nobody),
-    ("clients", "disabled_at", Nobody),
-    ("clients", "grants", Nobody),
-    ("clients", "id", Nobody),
-    ("clients", "introspects", Nobody),
-    ("clients", "previous_secret_digest", Nobody),
-    ("clients", "previous_secret_until", Nobody),
-    ("clients", "refresh_idle_ttl", Nobody),
-    ("clients", "scope", Nobody),
-    ("clients", "secret_digest", Nobody),
-    ("clients", "session_ttl", Nobody),
-    ("email_changes", "account_id", Whose),
+    ("clients", "access_ttl", NotPersonal),
+    ("clients", "allowed_origins", NotPersonal),
+    ("clients", "created_at", NotPersonal),
+    ("clients", "disabled_at", NotPersonal),
+    ("clients", "grants", NotPersonal),
+    ("clients", "id", NotPersonal),
+    ("clients", "introspects", NotPersonal),
+    ("clients", "previous_secret_digest", NotPersonal),
+    ("clients", "previous_secret_until", NotPersonal),
+    ("clients", "refresh_idle_ttl", NotPersonal),
+    ("clients", "scope", NotPersonal),
+    ("clients", "secret_digest", NotPersonal),
+    ("clients", "session_ttl", NotPersonal),
+    ("email_changes", "account_id", OwnerId),
     ("email_changes", "confirmed_at", Shown("email_changes.ended_at")),
     ("email_changes", "email", Shown("email_changes.email")),
     ("email_changes", "id", ROW),
@@ -82,14 +82,14 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("email_changes", "stopped_at", Shown("email_changes.ended_at")),
     ("email_changes", "user_agent", Shown("email_changes.user_agent")),
     ("email_changes", "voided_at", Shown("email_changes.ended_at")),
-    ("events", "account_id", Whose),
+    ("events", "account_id", OwnerId),
     ("events", "actor", Shown("events.actor")),
     ("events", "address", Shown("events.address")),
     ("events", "at", Shown("events.at")),
     ("events", "client_id", Shown("events.client_id")),
     ("events", "id", Shown("events.id")),
     ("events", "kind", Shown("events.kind")),
-    ("events", "nobody_id", Nobody),
+    ("events", "nobody_id", NotPersonal),
     ("events", "request_id", Shown("events.request_id")),
     ("events", "session_id", Shown("events.session_id")),
     ("events", "sign_up_id", ROW),
@@ -103,7 +103,7 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("guesses", "last_at", Internal("when the last was, which the events tell of")),
     ("letters_sent", "digest", Internal("a digest of the address, for an hour")),
     ("letters_sent", "sent_at", Internal("how many letters an address got, for an hour")),
-    ("links", "account_id", Whose),
+    ("links", "account_id", OwnerId),
     ("links", "digest", Secret),
     ("links", "disavowed_at", Shown("links.voided_at")),
     ("links", "expires_at", Shown("links.expires_at")),
@@ -111,10 +111,10 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("links", "purpose", Shown("links.purpose")),
     ("links", "sign_up_id", ROW),
     ("links", "used_at", Shown("links.used_at")),
-    ("networks", "digest", Nobody),
-    ("networks", "spent_until", Nobody),
-    ("nobody", "id", Nobody),
-    ("outbox", "account_id", Whose),
+    ("networks", "digest", NotPersonal),
+    ("networks", "spent_until", NotPersonal),
+    ("nobody", "id", NotPersonal),
+    ("outbox", "account_id", OwnerId),
     ("outbox", "created_at", Shown("letters.created_at")),
     ("outbox", "dead_at", Shown("letters.given_up_at")),
     ("outbox", "due_at", LEASE),
@@ -129,15 +129,15 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("outbox", "locale", Internal("the language of the letter, which its reader has got")),
     ("outbox", "sent_at", Shown("letters.sent_at")),
     ("outbox", "tries", LEASE),
-    ("page_sessions", "account_id", Whose),
+    ("page_sessions", "account_id", OwnerId),
     ("page_sessions", "created_at", Shown("page_sessions.created_at")),
     ("page_sessions", "digest", Secret),
-    ("page_sessions", "epoch", Internal("whether the sign-in lives: only those that do are shown")),
+    ("page_sessions", "epoch", Internal("whether the sign-in lives: only live ones are shown")),
     ("page_sessions", "expires_at", Shown("page_sessions.expires_at")),
     ("page_sessions", "id", Shown("page_sessions.id")),
     ("page_sessions", "idle_expires_at", Shown("page_sessions.expires_at")),
     ("page_sessions", "user_agent", Shown("page_sessions.user_agent")),
-    ("places", "account_id", Whose),
+    ("places", "account_id", OwnerId),
     ("places", "digest", Internal("a digest of the address and a network, to know a place again")),
     ("places", "last_used_at", Internal("when the last sign-in was, which the events tell of")),
     ("sessions", "access_digest", Secret),
@@ -145,10 +145,10 @@ pub const COLUMNS: &[(&str, &str, Kept)] = &[
     ("sessions", "access_issued_at", TOKENS),
     ("sessions", "access_scope", TOKENS),
     ("sessions", "access_serial", TOKENS),
-    ("sessions", "account_id", Whose),
+    ("sessions", "account_id", OwnerId),
     ("sessions", "client_id", Shown("sessions.client_id")),
     ("sessions", "created_at", Shown("sessions.created_at")),
-    ("sessions", "epoch", Internal("whether the session lives: only those that do are shown")),
+    ("sessions", "epoch", Internal("whether the session lives: only live ones are shown")),
     ("sessions", "expires_at", Shown("sessions.expires_at")),
     ("sessions", "first_used_at", TOKENS),
     ("sessions", "id", Shown("sessions.id")),

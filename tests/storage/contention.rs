@@ -21,7 +21,7 @@ use crate::database::{TestDatabase, email, scope};
 use crate::race_nodes::{NEW_PASSWORD, Nodes, Person, judged, page_sign_in, refresh, rounds};
 
 on_both_engines! {
-    r27_whatever_is_done_to_one_account_at_once_is_done_or_refused,
+    r27_concurrent_operations_on_one_account_succeed_or_are_refused,
 }
 
 const ROUNDS: usize = 60;
@@ -77,7 +77,7 @@ async fn mover(nodes: &Nodes, round: usize) -> Mover {
 }
 
 /// Every operation, each as a task on the node that it is given.
-fn everything(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
+fn all_operations(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
     let mut tasks: Vec<Task> = Vec::new();
     let mut node = 0;
     macro_rules! meanwhile {
@@ -166,14 +166,14 @@ fn everything(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
     tasks
 }
 
-async fn r27_whatever_is_done_to_one_account_at_once_is_done_or_refused(db: TestDatabase) {
+async fn r27_concurrent_operations_on_one_account_succeed_or_are_refused(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let mut failures = Vec::new();
     for round in 0..rounds(ROUNDS) {
         let mover = Arc::new(mover(&nodes, round).await);
         let [some, more] = Entropy.bytes::<2>();
         let chosen = u32::from(some) | u32::from(more) << 8;
-        let all = everything(&mover, [nodes.starting.clone(), nodes.ending.clone()]);
+        let all = all_operations(&mover, [nodes.starting.clone(), nodes.ending.clone()]);
         let tasks: Vec<_> = all
             .into_iter()
             .enumerate()

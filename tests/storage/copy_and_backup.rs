@@ -31,7 +31,7 @@ async fn fill(db: &TestDatabase) {
     let mut tables: Vec<String> = columns(db).await.into_iter().map(|(table, _)| table).collect();
     tables.dedup();
     tables.retain(|table| !["_sqlx_migrations", "nobody"].contains(&table.as_str()));
-    // tables that others refer to come first
+    // referenced tables come first
     tables.sort_by_key(|table| (table != "accounts", table != "email_changes"));
     for table in tables {
         let sql = format!(
@@ -91,7 +91,7 @@ async fn every_row_of_every_table_goes_from_sqlite_to_postgres_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_written_meanwhile_is_copied_wholly_or_not_at_all() {
+async fn copy_contains_each_concurrent_transaction_wholly_or_not_at_all() {
     let Some(cluster) = cluster() else { return };
     let original = TestDatabase::sqlite().await;
     let there = at(cluster.new_database()).await;
@@ -159,7 +159,7 @@ async fn is_empty(db: &TestDatabase) -> bool {
 }
 
 #[tokio::test]
-async fn a_copy_that_fails_halfway_leaves_nothing() {
+async fn copy_that_fails_halfway_leaves_the_target_empty() {
     let Some(cluster) = cluster() else { return };
     let original = TestDatabase::sqlite().await;
     fill(&original).await;
@@ -172,7 +172,7 @@ async fn a_copy_that_fails_halfway_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_not_the_same_is_noticed_and_not_kept() {
+async fn copy_that_differs_from_its_source_is_rolled_back() {
     let original = TestDatabase::sqlite().await;
     fill(&original).await;
     let there = TestDatabase::sqlite().await;
@@ -188,7 +188,7 @@ async fn a_copy_that_is_not_the_same_is_noticed_and_not_kept() {
 }
 
 #[tokio::test]
-async fn a_copy_is_refused_before_anything_is_done() {
+async fn copy_with_unsuitable_source_or_target_writes_nothing() {
     let original = TestDatabase::sqlite().await;
     original.account("ada@example.org").await;
     let there = TestDatabase::sqlite().await;
@@ -218,7 +218,7 @@ async fn a_copy_is_refused_before_anything_is_done() {
 }
 
 #[tokio::test]
-async fn a_column_that_only_one_of_them_has_stops_the_copy() {
+async fn copy_between_tables_with_different_columns_is_refused() {
     let (original, there) = (TestDatabase::sqlite().await, TestDatabase::sqlite().await);
     original.execute("ALTER TABLE accounts ADD COLUMN shoe_size BIGINT").await;
     original.account("ada@example.org").await;
@@ -227,7 +227,7 @@ async fn a_column_that_only_one_of_them_has_stops_the_copy() {
 }
 
 #[tokio::test]
-async fn no_password_of_a_url_is_in_an_error() {
+async fn copy_errors_contain_no_password_of_a_url() {
     let original = TestDatabase::sqlite().await;
     let secret = "postgres://ada:correct-horse@127.0.0.1:1/vestibule";
     for (from, to) in [(original.url.as_str(), secret), (secret, original.url.as_str())] {
@@ -239,7 +239,7 @@ async fn no_password_of_a_url_is_in_an_error() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r56_a_backup_is_taken_while_others_write_and_can_be_started_from() {
+async fn r56_backup_during_writes_is_consistent_and_can_be_started_from() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let db = TestDatabase::sqlite().await;
@@ -277,7 +277,7 @@ async fn r56_a_backup_is_taken_while_others_write_and_can_be_started_from() {
 
 /// All of this runs on the one thread of the test, which a blocking lock would stop for ever.
 #[tokio::test]
-async fn r56_a_backup_waits_for_another_that_begins_and_can_be_given_up_meanwhile() {
+async fn r56_backup_waits_for_another_and_can_be_cancelled_meanwhile() {
     let db = TestDatabase::sqlite().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
@@ -291,14 +291,18 @@ async fn r56_a_backup_waits_for_another_that_begins_and_can_be_given_up_meanwhil
             () = tokio::task::yield_now() => {}
         }
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is begun");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "a cancelled backup leaves no file"
+    );
     another.unlock().unwrap();
     backup.await.unwrap();
     assert!(file.exists());
 }
 
 #[tokio::test]
-async fn a_backup_never_replaces_the_database_and_needs_a_folder() {
+async fn backup_onto_the_database_or_into_a_missing_folder_is_refused() {
     let db = TestDatabase::sqlite().await;
     let folder = db.folder.as_ref().unwrap().path().to_owned();
     for own in [folder.join("test.db"), folder.join(".").join("test.db")] {
@@ -313,18 +317,18 @@ async fn a_backup_never_replaces_the_database_and_needs_a_folder() {
 }
 
 #[tokio::test]
-async fn a_postgres_database_is_not_copied_into_a_file() {
+async fn backup_of_a_postgres_database_names_pg_dump() {
     let Some(db) = TestDatabase::postgres().await else { return };
     let error = db.store.back_up(std::path::Path::new("nothing.db"), false, NOW).await.unwrap_err();
     assert!(error.to_string().contains("pg_dump"), "{error}");
 }
 
 on_both_engines! {
-    everybody_is_signed_out_after_a_restore,
-    what_is_not_sound_is_found,
+    end_all_sessions_keeps_accounts,
+    check_reports_unsound_rows_and_missing_migrations,
 }
 
-async fn everybody_is_signed_out_after_a_restore(db: TestDatabase) {
+async fn end_all_sessions_keeps_accounts(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let session = db.session(account).await;
     let end = db.store.end_all_sessions().await;
@@ -333,7 +337,7 @@ async fn everybody_is_signed_out_after_a_restore(db: TestDatabase) {
     assert_eq!(db.count("accounts").await, 1);
 }
 
-async fn what_is_not_sound_is_found(db: TestDatabase) {
+async fn check_reports_unsound_rows_and_missing_migrations(db: TestDatabase) {
     let figment = rocket::figment::Figment::new().merge(("databases.vestibule.url", &db.url));
     let account = db.account("ada@example.org").await;
     db.session(account).await;
@@ -355,7 +359,7 @@ async fn what_is_not_sound_is_found(db: TestDatabase) {
 }
 
 #[tokio::test]
-async fn rows_without_those_that_they_refer_to_are_found() {
+async fn check_reports_rows_with_dangling_references() {
     let db = TestDatabase::sqlite().await;
     let account = db.account("ada@example.org").await;
     db.session(account).await;
@@ -369,7 +373,7 @@ async fn rows_without_those_that_they_refer_to_are_found() {
 }
 
 #[tokio::test]
-async fn a_broken_file_is_found() {
+async fn check_reports_a_damaged_file() {
     use std::io::{Seek as _, SeekFrom, Write as _};
 
     let db = TestDatabase::sqlite().await;

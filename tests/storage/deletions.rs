@@ -15,17 +15,17 @@ use crate::events::failed_at;
 use crate::race_nodes::page_sign_in;
 
 on_both_engines! {
-    s3_deletion_of_an_account_with_much_behind_it_leaves_nothing,
-    s3_an_interrupted_deletion_is_over_for_everybody_and_goes_on_later,
+    s3_deletion_of_an_account_with_many_rows_leaves_none,
+    s3_interrupted_deletion_hides_the_account_and_resumes_later,
     s3_nothing_is_added_to_a_closed_account,
-    s3_a_deletion_and_a_wrong_password_wait_in_no_circle,
-    s3_others_write_while_an_account_is_deleted,
-    s3_deletion_forgets_many_letters_links_and_events_of_the_address,
+    s3_deletion_and_wrong_password_do_not_deadlock,
+    s3_other_accounts_write_during_a_long_deletion,
+    s3_deletion_removes_many_letters_links_and_events_of_the_address,
     s3_removal_of_a_client_goes_in_batches_and_can_be_repeated,
-    s3_a_client_that_comes_back_finds_no_session_of_before,
-    s3_sign_ups_are_purged_behind_their_events,
-    s3_changes_of_address_are_purged_behind_their_links,
-    s3_what_a_raised_epoch_ends_goes_in_batches,
+    s3_client_added_or_enabled_again_has_no_former_sessions,
+    s3_sign_ups_are_purged_after_their_events,
+    s3_changes_of_address_are_purged_after_their_links,
+    s3_sessions_ended_by_a_raised_epoch_are_purged_in_batches,
 }
 
 /// Inserts `count` numbered rows: `columns` of `table` get `values`, in which `{id}` and `{digest}`
@@ -65,7 +65,7 @@ async fn plant_sessions(db: &TestDatabase, account: AccountId, client: &str, cou
 }
 
 /// Rows in every table that refers to accounts: more than one batch deletes.
-async fn plant_everything(db: &TestDatabase, account: AccountId) {
+async fn plant_rows_in_all_tables(db: &TestDatabase, account: AccountId) {
     plant_events(db, account, 3_000).await;
     plant_sessions(db, account, "web", 700).await;
     let values = format!("{{digest}}, {{id}}, '{account}', 0, 0, 0, 0");
@@ -129,7 +129,7 @@ async fn account_id(db: &TestDatabase, address: &str) -> AccountId {
     found.unwrap().account.id
 }
 
-async fn s3_deletion_of_an_account_with_much_behind_it_leaves_nothing(db: TestDatabase) {
+async fn s3_deletion_of_an_account_with_many_rows_leaves_none(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     for address in ["ada@example.org", "bob@example.org"] {
         app.account(address).await;
@@ -137,7 +137,7 @@ async fn s3_deletion_of_an_account_with_much_behind_it_leaves_nothing(db: TestDa
     let (ada, bob) =
         (account_id(&db, "ada@example.org").await, account_id(&db, "bob@example.org").await);
     let of_bob = rows_of(&db, bob).await;
-    plant_everything(&db, ada).await;
+    plant_rows_in_all_tables(&db, ada).await;
     let accounts = &app.oauth().accounts;
     accounts.delete(ada, &Password::new(PASSWORD), &ClientInfo::default()).await.unwrap();
     assert_eq!((rows_of(&db, ada).await, db.count("accounts").await), (0, 1));
@@ -145,18 +145,18 @@ async fn s3_deletion_of_an_account_with_much_behind_it_leaves_nothing(db: TestDa
 
     // the operator's deletion works alike
     db.execute("DELETE FROM outbox").await;
-    plant_everything(&db, bob).await;
+    plant_rows_in_all_tables(&db, bob).await;
     assert!(accounts.delete_by_operator(bob).await.unwrap());
     assert!(!accounts.delete_by_operator(bob).await.unwrap());
     assert_eq!((rows_of(&db, bob).await, db.count("accounts").await), (0, 0));
 }
 
-async fn s3_an_interrupted_deletion_is_over_for_everybody_and_goes_on_later(db: TestDatabase) {
+async fn s3_interrupted_deletion_hides_the_account_and_resumes_later(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     app.account("ada@example.org").await;
     let ada = account_id(&db, "ada@example.org").await;
     let signed_in = app.sign_in("ada@example.org").await;
-    plant_everything(&db, ada).await;
+    plant_rows_in_all_tables(&db, ada).await;
     let planted = rows_of(&db, ada).await;
     let closed = db.store.write(async |tx| tx.close_account(ada, None, NOW).await).await;
     assert!(closed.unwrap());
@@ -232,7 +232,7 @@ async fn s3_nothing_is_added_to_a_closed_account(db: TestDatabase) {
 
 /// A wrong password writes its event, which holds the account's key on PostgreSQL, and then its
 /// count. A deletion that held the count while it waits for the key would deadlock with it.
-async fn s3_a_deletion_and_a_wrong_password_wait_in_no_circle(db: TestDatabase) {
+async fn s3_deletion_and_wrong_password_do_not_deadlock(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     app.account("ada@example.org").await;
     let ada = account_id(&db, "ada@example.org").await;
@@ -261,7 +261,7 @@ async fn s3_a_deletion_and_a_wrong_password_wait_in_no_circle(db: TestDatabase) 
     assert!(deletion.await.unwrap().unwrap());
 }
 
-async fn s3_others_write_while_an_account_is_deleted(db: TestDatabase) {
+async fn s3_other_accounts_write_during_a_long_deletion(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     plant_events(&db, ada, 20_000).await;
@@ -281,11 +281,11 @@ async fn s3_others_write_while_an_account_is_deleted(db: TestDatabase) {
         written += 1;
     }
     assert_eq!(deletion.await.unwrap().unwrap(), 20_001);
-    assert!(written > 5, "{written} others wrote meanwhile");
+    assert!(written > 5, "only {written} writes during the deletion");
     assert_eq!(db.count("events").await, 0);
 }
 
-async fn s3_deletion_forgets_many_letters_links_and_events_of_the_address(db: TestDatabase) {
+async fn s3_deletion_removes_many_letters_links_and_events_of_the_address(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     app.account("ada@example.org").await;
     let ada = account_id(&db, "ada@example.org").await;
@@ -340,7 +340,7 @@ async fn s3_removal_of_a_client_goes_in_batches_and_can_be_repeated(db: TestData
     oauth.remove_client(&desk).await.unwrap_err();
 }
 
-async fn s3_a_client_that_comes_back_finds_no_session_of_before(db: TestDatabase) {
+async fn s3_client_added_or_enabled_again_has_no_former_sessions(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     let oauth = app.oauth();
     let desk = client("desk");
@@ -362,7 +362,7 @@ async fn s3_a_client_that_comes_back_finds_no_session_of_before(db: TestDatabase
     assert_eq!(db.count("sessions").await, 0);
 }
 
-async fn s3_sign_ups_are_purged_behind_their_events(db: TestDatabase) {
+async fn s3_sign_ups_are_purged_after_their_events(db: TestDatabase) {
     let waiting: SignUpId = db.sign_up("ada@example.org").await;
     let values = format!("{{id}}, 'sign-up', 'stranger', 0, '{waiting}'");
     plant(&db, "events", "id, kind, actor, at, sign_up_id", &values, 250).await;
@@ -375,7 +375,7 @@ async fn s3_sign_ups_are_purged_behind_their_events(db: TestDatabase) {
     }
 }
 
-async fn s3_changes_of_address_are_purged_behind_their_links(db: TestDatabase) {
+async fn s3_changes_of_address_are_purged_after_their_links(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let values = format!("'one', '{ada}', 'new@example.org', 0, 0");
     let columns = "id, account_id, email, requested_at, voided_at";
@@ -391,13 +391,17 @@ async fn s3_changes_of_address_are_purged_behind_their_links(db: TestDatabase) {
     }
 }
 
-async fn s3_what_a_raised_epoch_ends_goes_in_batches(db: TestDatabase) {
+async fn s3_sessions_ended_by_a_raised_epoch_are_purged_in_batches(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     plant_sessions(&db, ada, "web", 700).await;
     let values = format!("{{digest}}, {{id}}, '{ada}', 0, 0, 0, 0");
     let columns = "digest, id, account_id, epoch, created_at, idle_expires_at, expires_at";
     plant(&db, "page_sessions", columns, &values, 300).await;
-    assert_eq!(db.store.purge_ended_sessions_of(ada).await.unwrap(), 0, "they live");
+    assert_eq!(
+        db.store.purge_ended_sessions_of(ada).await.unwrap(),
+        0,
+        "live sessions are not purged"
+    );
     assert!(db.store.write(async |tx| tx.raise_epoch(ada).await).await.unwrap());
     let part = db.store.write(async |tx| tx.purge_ended_sessions_of(ada, 800).await).await;
     assert_eq!(part.unwrap(), 800);

@@ -7,15 +7,15 @@ use crate::database::{NOW, TestDatabase, after, at_once, email, new_id};
 
 on_both_engines! {
     a_change_of_address_is_found_as_it_was_requested,
-    one_change_of_address_waits_for_each_account,
-    of_eight_changes_requested_at_once_one_waits,
-    r44_a_change_of_address_ends_in_one_way_however_many_try,
-    r44_a_change_that_has_ended_stays_so,
-    an_address_that_another_account_has_is_a_conflict,
-    of_two_accounts_that_move_to_one_address_at_once_one_gets_it,
-    an_account_that_is_gone_or_disabled_does_not_move,
-    the_deletion_of_an_account_takes_its_changes_along,
-    old_changes_of_address_are_purged_by_portions,
+    new_change_of_address_voids_the_pending_one,
+    one_of_eight_concurrent_changes_of_address_stays_pending,
+    r44_concurrent_ends_of_a_change_of_address_leave_one_outcome,
+    r44_ended_change_of_address_keeps_its_state,
+    move_to_a_taken_address_is_a_conflict,
+    one_of_two_concurrent_moves_to_an_address_succeeds,
+    deleted_or_disabled_account_does_not_move_to_a_new_address,
+    deletion_of_an_account_deletes_its_changes_of_address,
+    old_changes_of_address_are_purged_in_batches,
 }
 
 /// Asks for a change of the account's address; an earlier waiting change is voided.
@@ -46,11 +46,11 @@ async fn a_change_of_address_is_found_as_it_was_requested(db: TestDatabase) {
     assert_eq!((found.id, found.account, found.email), (id, account, new));
     assert_eq!((found.user_agent, found.requested_at), (Some(user_agent), after(3)));
     assert_eq!(found.state, EmailChangeState::Pending);
-    let nobody = EmailChangeId::new(new_id());
-    assert!(db.store.read(async |tx| tx.find_email_change(nobody).await).await.unwrap().is_none());
+    let missing = EmailChangeId::new(new_id());
+    assert!(db.store.read(async |tx| tx.find_email_change(missing).await).await.unwrap().is_none());
 }
 
-async fn one_change_of_address_waits_for_each_account(db: TestDatabase) {
+async fn new_change_of_address_voids_the_pending_one(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     let first = request(&db, ada, "one@example.org").await;
@@ -79,7 +79,7 @@ async fn one_change_of_address_waits_for_each_account(db: TestDatabase) {
     assert_eq!(ids, expected);
 }
 
-async fn of_eight_changes_requested_at_once_one_waits(db: TestDatabase) {
+async fn one_of_eight_concurrent_changes_of_address_stays_pending(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let nodes = [db.store.clone(), db.another_store().await];
     let answers = at_once(8, |index| {
@@ -107,7 +107,7 @@ async fn of_eight_changes_requested_at_once_one_waits(db: TestDatabase) {
     assert_eq!(db.integer(waiting).await, Some(1));
 }
 
-async fn r44_a_change_of_address_ends_in_one_way_however_many_try(db: TestDatabase) {
+async fn r44_concurrent_ends_of_a_change_of_address_leave_one_outcome(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let nodes = [db.store.clone(), db.another_store().await];
     for _ in 0..20 {
@@ -136,7 +136,7 @@ async fn r44_a_change_of_address_ends_in_one_way_however_many_try(db: TestDataba
     }
 }
 
-async fn r44_a_change_that_has_ended_stays_so(db: TestDatabase) {
+async fn r44_ended_change_of_address_keeps_its_state(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let id = request(&db, account, "new@example.org").await;
     assert!(db.store.write(async |tx| tx.stop_email_change(id, after(5)).await).await.unwrap());
@@ -156,7 +156,7 @@ async fn move_to(db: &TestDatabase, account: AccountId, address: &str) -> Result
     db.store.write(async |tx| tx.change_email(account, &email).await).await
 }
 
-async fn an_address_that_another_account_has_is_a_conflict(db: TestDatabase) {
+async fn move_to_a_taken_address_is_a_conflict(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     db.account("bob@example.org").await;
     assert!(move_to(&db, ada, "bob@example.org").await.unwrap_err().is_conflict());
@@ -168,7 +168,7 @@ async fn an_address_that_another_account_has_is_a_conflict(db: TestDatabase) {
     assert_eq!(found.account.email, email("new@example.org"));
 }
 
-async fn of_two_accounts_that_move_to_one_address_at_once_one_gets_it(db: TestDatabase) {
+async fn one_of_two_concurrent_moves_to_an_address_succeeds(db: TestDatabase) {
     for round in 0..10 {
         let accounts = [
             db.account(&format!("ada{round}@example.org")).await,
@@ -190,14 +190,14 @@ async fn of_two_accounts_that_move_to_one_address_at_once_one_gets_it(db: TestDa
     }
 }
 
-async fn an_account_that_is_gone_or_disabled_does_not_move(db: TestDatabase) {
+async fn deleted_or_disabled_account_does_not_move_to_a_new_address(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     db.store.write(async |tx| tx.disable_account(account, NOW).await).await.unwrap();
     assert!(!move_to(&db, account, "new@example.org").await.unwrap());
     assert!(!move_to(&db, AccountId::new(new_id()), "new@example.org").await.unwrap());
 }
 
-async fn the_deletion_of_an_account_takes_its_changes_along(db: TestDatabase) {
+async fn deletion_of_an_account_deletes_its_changes_of_address(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     let gone = request(&db, ada, "one@example.org").await;
@@ -208,7 +208,7 @@ async fn the_deletion_of_an_account_takes_its_changes_along(db: TestDatabase) {
     assert_eq!(db.count("email_changes").await, 1);
 }
 
-async fn old_changes_of_address_are_purged_by_portions(db: TestDatabase) {
+async fn old_changes_of_address_are_purged_in_batches(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for _ in 0..5 {
         request(&db, account, "new@example.org").await;

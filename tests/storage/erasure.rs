@@ -15,12 +15,12 @@ use vestibule::oauth::{Credentials, OAuth, PasswordGrant, ShownIn};
 use vestibule::storage::NewAccountLink;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
 
-use crate::columns::{COLUMNS, Kept, rows, shown};
+use crate::columns::{COLUMNS, ExportOf, rows, shown};
 use crate::database::{TestDatabase, claim, email};
 use crate::race_nodes::{NEW_PASSWORD, page_sign_in};
 
 on_both_engines! {
-    an_export_holds_all_and_a_deletion_leaves_nothing,
+    export_contains_all_data_and_deletion_leaves_none,
 }
 
 /// The values by which a person's data can be found in the database.
@@ -206,7 +206,7 @@ async fn sign_in(oauth: &OAuth, marks: &Marks) {
 }
 
 /// An account with every kind of stored data about a person.
-async fn somebody(oauth: &OAuth, marks: &Marks) -> AccountId {
+async fn account_with_all_data(oauth: &OAuth, marks: &Marks) -> AccountId {
     let (accounts, caller) = (&oauth.accounts, marks.caller());
     let password = Password::new(PASSWORD);
     let request = marks.request(marks.former, PASSWORD, marks.name, marks.locale);
@@ -282,15 +282,15 @@ fn holding<'a>(rows: &'a BTreeSet<String>, texts: &[String]) -> Vec<&'a String> 
     rows.iter().filter(|row| texts.iter().any(|text| row.contains(text))).collect()
 }
 
-async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
+async fn export_contains_all_data_and_deletion_leaves_none(db: TestDatabase) {
     let settings = "[default.vestibule.events]\naddress = \"full\"";
     let app = TestApp::on_database(&db.url, settings).await;
     let oauth = app.oauth();
     let accounts = &oauth.accounts;
-    let bob = somebody(oauth, &BOB).await;
+    let bob = account_with_all_data(oauth, &BOB).await;
     let without_ada = rows(&db).await;
 
-    let ada = somebody(oauth, &ADA).await;
+    let ada = account_with_all_data(oauth, &ADA).await;
     let stored = rows(&db).await;
     let mut exports = vec![export(accounts, ada, &ADA).await];
     // a contested sign-up has no name, and a disabled account has no sessions
@@ -303,16 +303,16 @@ async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
     sign_in(oauth, &ADA).await;
 
     for (table, column, kept) in COLUMNS {
-        let Kept::Shown(path) = kept else { continue };
+        let ExportOf::Shown(path) = kept else { continue };
         let seen = exports.iter().any(|export| !shown(export, path).is_empty());
-        assert!(seen, "{table}.{column} is not to be seen at {path}");
+        assert!(seen, "{table}.{column} is not in the export at {path}");
     }
     let first = exports[0].to_string();
     for mark in ADA.all() {
         assert!(first.contains(mark), "the export lacks {mark}");
     }
     for mark in BOB.all().into_iter().chain([bob.to_string().as_str()]) {
-        assert!(!first.contains(mark), "the export tells of {mark}");
+        assert!(!first.contains(mark), "the export contains {mark}");
     }
 
     let mut marks: Vec<String> = ADA.all().iter().map(|mark| (*mark).to_owned()).collect();
@@ -325,7 +325,7 @@ async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
 
     // besides Bob's rows, only the record of a deletion and a letter about it are left
     let left = rows(&db).await;
-    assert_eq!(without_ada.difference(&left).count(), 0, "another's rows have changed");
+    assert_eq!(without_ada.difference(&left).count(), 0, "rows of another account have changed");
     let mut left: Vec<&String> = left.difference(&without_ada).collect();
     left.sort();
     // besides the hourly counts of networks, which name no person
@@ -345,7 +345,11 @@ async fn an_export_holds_all_and_a_deletion_leaves_nothing(db: TestDatabase) {
     assert!(db.store.write(async |tx| tx.drop_letter(farewell).await).await.unwrap());
     let left = rows(&db).await;
     assert_eq!(holding(&left, &marks), Vec::<&String>::new());
-    assert_eq!(left.len(), without_ada.len() + 2, "the deletion, and the network");
+    assert_eq!(
+        left.len(),
+        without_ada.len() + 2,
+        "the event of the deletion, and the counts of the network"
+    );
 
     // Bob's account still works
     page_sign_in(oauth, &email(BOB.present), PASSWORD).await.unwrap();

@@ -10,12 +10,12 @@ on_both_engines! {
     a_unique_violation_is_a_conflict,
     a_foreign_key_violation_is_a_conflict,
     a_missing_table_is_internal,
-    r55_an_error_tells_no_value_that_was_to_be_stored,
-    r55_an_error_tells_no_value_that_cannot_be_read,
+    r55_error_of_a_write_prints_no_value_to_be_stored,
+    r55_error_of_decoding_prints_no_stored_value,
 }
 
 /// Everything that a log could print of an error.
-fn told(error: &StoreError) -> String {
+fn printed(error: &StoreError) -> String {
     let source = error.source().map(ToString::to_string);
     format!("{error} {error:?} {error:#?} {} {source:?}", chain(error))
 }
@@ -37,17 +37,17 @@ async fn a_unique_violation_is_a_conflict(db: TestDatabase) {
 async fn a_foreign_key_violation_is_a_conflict(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     let digest = crate::database::digest("link");
-    let nobody = vestibule::model::AccountId::new(new_id());
+    let missing = vestibule::model::AccountId::new(new_id());
     let written: Result<(), StoreError> = db
         .store
         .write(async |tx| {
             tx.insert_activation_link(&digest, sign_up, NOW, NOW).await?;
-            tx.consume_links(sign_up, nobody, NOW).await
+            tx.consume_links(sign_up, missing, NOW).await
         })
         .await;
     let error = written.unwrap_err();
     assert!(error.is_conflict(), "{error:?}");
-    assert!(!told(&error).contains(&nobody.to_string()), "{}", told(&error));
+    assert!(!printed(&error).contains(&missing.to_string()), "{}", printed(&error));
     assert_eq!(db.count("links").await, 0);
 }
 
@@ -58,10 +58,10 @@ async fn a_missing_table_is_internal(db: TestDatabase) {
     assert!(!error.is_conflict());
 }
 
-async fn r55_an_error_tells_no_value_that_was_to_be_stored(db: TestDatabase) {
+async fn r55_error_of_a_write_prints_no_value_to_be_stored(db: TestDatabase) {
     let (twin, error) = violate_uniqueness(&db).await;
     for value in [twin.id.to_string(), twin.email.to_string()] {
-        assert!(!told(&error).contains(&value), "{}", told(&error));
+        assert!(!printed(&error).contains(&value), "{}", printed(&error));
     }
 
     // PostgreSQL's own error would print the whole row that failed a check
@@ -96,11 +96,11 @@ async fn r55_an_error_tells_no_value_that_was_to_be_stored(db: TestDatabase) {
     let written = db.store.write(async |tx| tx.insert_account(&new).await).await;
     let error = written.unwrap_err();
     for value in [new.id.to_string(), email.to_string(), "a-hash".to_owned()] {
-        assert!(!told(&error).contains(&value), "{}", told(&error));
+        assert!(!printed(&error).contains(&value), "{}", printed(&error));
     }
 }
 
-async fn r55_an_error_tells_no_value_that_cannot_be_read(db: TestDatabase) {
+async fn r55_error_of_decoding_prints_no_stored_value(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let session = db.session(id).await;
     for (table, column, restored) in [
@@ -114,12 +114,12 @@ async fn r55_an_error_tells_no_value_that_cannot_be_read(db: TestDatabase) {
         let read = db.store.read(async |tx| tx.find_session(session).await).await;
         let error = read.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Internal, "{column}");
-        assert!(chain(&error).contains(column), "{}", told(&error));
-        assert!(!told(&error).contains("spoilt"), "{}", told(&error));
+        assert!(chain(&error).contains(column), "{}", printed(&error));
+        assert!(!printed(&error).contains("spoilt"), "{}", printed(&error));
         db.execute(&format!("UPDATE {table} SET {column} = {restored}")).await;
     }
 
     db.execute("UPDATE sessions SET salt = substr(salt, 1, 31)").await;
     let error = db.store.read(async |tx| tx.find_session(session).await).await.unwrap_err();
-    assert!(chain(&error).contains("salt"), "{}", told(&error));
+    assert!(chain(&error).contains("salt"), "{}", printed(&error));
 }

@@ -13,19 +13,19 @@ use vestibule::testing::TestApp;
 use crate::database::{NOW, TestDatabase, after, at_once, client, email, new_id};
 
 on_both_engines! {
-    an_event_is_found_as_it_was_noted,
-    r47_an_event_of_an_address_is_the_accounts_if_there_is_one,
-    r18_an_event_of_nobody_refers_to_a_row_as_one_of_an_account_does,
-    nothing_is_noted_of_an_account_that_is_gone,
-    what_concerned_a_sign_up_concerns_the_account_that_it_became,
-    events_are_read_page_by_page_each_once_while_more_are_noted,
-    the_deletion_of_an_account_takes_its_events_along,
-    old_events_are_purged_by_portions,
-    of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept,
-    what_strangers_do_without_end_is_trimmed_now_and_then,
-    s3_each_kind_of_an_accounts_own_events_is_bounded_by_itself,
-    s3_what_an_owner_does_without_end_is_trimmed_now_and_then,
-    s4_events_of_waiting_sign_ups_are_trimmed_each_by_itself,
+    event_is_read_back_as_recorded,
+    r47_event_about_an_address_belongs_to_its_account_if_one_exists,
+    r18_event_without_an_account_references_the_dummy_row,
+    event_about_a_deleted_account_is_not_recorded,
+    events_of_a_sign_up_are_attached_to_its_account_once,
+    paging_returns_each_event_once_while_events_are_recorded,
+    deletion_of_an_account_deletes_its_events,
+    old_events_are_purged_in_batches,
+    trimming_keeps_the_latest_hundred_events_by_strangers_of_a_kind,
+    endless_events_by_strangers_are_trimmed_at_random,
+    s3_each_kind_of_events_by_the_owner_is_bounded_separately,
+    s3_endless_events_by_the_owner_are_trimmed_at_random,
+    s4_events_of_each_waiting_sign_up_are_trimmed_separately,
 }
 
 pub fn failed_at(at: Timestamp) -> NewEvent<'static> {
@@ -53,7 +53,7 @@ async fn of(db: &TestDatabase, account: AccountId) -> Vec<Event> {
     db.store.read(async |tx| tx.find_events_of(account, None, 1_000).await).await.unwrap()
 }
 
-async fn an_event_is_found_as_it_was_noted(db: TestDatabase) {
+async fn event_is_read_back_as_recorded(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let (client, session) = (client("web"), SessionId::new(new_id()));
     let user_agent = UserAgent::parse("Firefox on Linux").unwrap();
@@ -88,7 +88,7 @@ async fn an_event_is_found_as_it_was_noted(db: TestDatabase) {
     }
 }
 
-async fn r47_an_event_of_an_address_is_the_accounts_if_there_is_one(db: TestDatabase) {
+async fn r47_event_about_an_address_belongs_to_its_account_if_one_exists(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let to = async |address: &EmailAddress| {
         note(&db, &NewEvent { email: Some(address), ..failed_at(NOW) }).await;
@@ -104,7 +104,7 @@ async fn r47_an_event_of_an_address_is_the_accounts_if_there_is_one(db: TestData
 
 /// The foreign-key check looks up and locks the row that an event refers to, and its time could be
 /// measured. So an event without an account refers to a row as well.
-async fn r18_an_event_of_nobody_refers_to_a_row_as_one_of_an_account_does(db: TestDatabase) {
+async fn r18_event_without_an_account_references_the_dummy_row(db: TestDatabase) {
     let of_whom = async || {
         let (accounts, nobody) = (
             "SELECT COUNT(*) FROM events WHERE account_id IS NOT NULL AND nobody_id IS NULL",
@@ -136,13 +136,13 @@ async fn r18_an_event_of_nobody_refers_to_a_row_as_one_of_an_account_does(db: Te
     }
 }
 
-async fn nothing_is_noted_of_an_account_that_is_gone(db: TestDatabase) {
-    let nobody = AccountId::new(new_id());
-    note(&db, &NewEvent { account: Some(nobody), ..failed_at(NOW) }).await;
+async fn event_about_a_deleted_account_is_not_recorded(db: TestDatabase) {
+    let missing = AccountId::new(new_id());
+    note(&db, &NewEvent { account: Some(missing), ..failed_at(NOW) }).await;
     assert_eq!(db.count("events").await, 0);
 }
 
-async fn what_concerned_a_sign_up_concerns_the_account_that_it_became(db: TestDatabase) {
+async fn events_of_a_sign_up_are_attached_to_its_account_once(db: TestDatabase) {
     let ada = SignUpId::new(new_id());
     let bob = SignUpId::new(new_id());
     for sign_up in [ada, ada, bob] {
@@ -165,11 +165,11 @@ async fn what_concerned_a_sign_up_concerns_the_account_that_it_became(db: TestDa
         tx.delete_events_of_sign_up(bob).await
     });
     dropped.await.unwrap();
-    assert_eq!(of(&db, account).await.len(), 2, "they are the account's by now");
+    assert_eq!(of(&db, account).await.len(), 2, "attached events stay with the account");
     assert_eq!(db.count("events").await, 2);
 }
 
-async fn events_are_read_page_by_page_each_once_while_more_are_noted(db: TestDatabase) {
+async fn paging_returns_each_event_once_while_events_are_recorded(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let other = db.account("bob@example.org").await;
     // several events in the same millisecond, recorded in no order
@@ -201,7 +201,7 @@ async fn events_are_read_page_by_page_each_once_while_more_are_noted(db: TestDat
     }
 }
 
-async fn the_deletion_of_an_account_takes_its_events_along(db: TestDatabase) {
+async fn deletion_of_an_account_deletes_its_events(db: TestDatabase) {
     for round in 0..10 {
         let account = db.account("ada@example.org").await;
         let bystander = db.account(&format!("bob{round}@example.org")).await;
@@ -227,7 +227,7 @@ async fn the_deletion_of_an_account_takes_its_events_along(db: TestDatabase) {
     }
 }
 
-async fn old_events_are_purged_by_portions(db: TestDatabase) {
+async fn old_events_are_purged_in_batches(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for at in [10, 10, 10, 10, 10, 20] {
         note(&db, &NewEvent { account: Some(account), ..failed_at(after(at)) }).await;
@@ -241,7 +241,7 @@ async fn old_events_are_purged_by_portions(db: TestDatabase) {
     assert_eq!(db.count("events").await, 1);
 }
 
-async fn of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept(db: TestDatabase) {
+async fn trimming_keeps_the_latest_hundred_events_by_strangers_of_a_kind(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let owners = NewEvent {
         account: Some(ada),
@@ -264,14 +264,14 @@ async fn of_what_strangers_do_the_latest_hundred_of_a_kind_are_kept(db: TestData
         .await
         .unwrap();
     let kept = of(&db, ada).await;
-    assert_eq!(kept.len(), 101, "a hundred failures, and what the owner did");
+    assert_eq!(kept.len(), 101, "a hundred failures, and the event by the owner");
     assert_eq!(kept[0].at, after(119), "the latest");
     assert_eq!(kept[99].at, after(20));
-    assert_eq!(db.count("events").await, 201, "and as many of nobody");
+    assert_eq!(db.count("events").await, 201, "and a hundred events without an account");
 }
 
 /// Trimming happens by chance. A thousand misses in a row happen once in 10¹³ runs.
-async fn what_strangers_do_without_end_is_trimmed_now_and_then(db: TestDatabase) {
+async fn endless_events_by_strangers_are_trimmed_at_random(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     let happening = EventDraft::new(EventKind::SignInFailed, Actor::Stranger);
     let log = &app.oauth().accounts.events;
@@ -301,7 +301,7 @@ async fn note_trimmed(db: &TestDatabase, count: u64, new: NewEvent<'_>) {
     noted.await.unwrap();
 }
 
-async fn s3_each_kind_of_an_accounts_own_events_is_bounded_by_itself(db: TestDatabase) {
+async fn s3_each_kind_of_events_by_the_owner_is_bounded_separately(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     let own = |account, kind| NewEvent {
@@ -321,7 +321,11 @@ async fn s3_each_kind_of_an_accounts_own_events_is_bounded_by_itself(db: TestDat
         db.integer(&sql).await.unwrap()
     };
     assert_eq!(kept(ada, EventKind::ProfileChanged).await, 100);
-    assert_eq!(kept(ada, EventKind::PasswordChanged).await, 3, "no flood pushes another kind out");
+    assert_eq!(
+        kept(ada, EventKind::PasswordChanged).await,
+        3,
+        "many events of one kind displace no other kind"
+    );
     assert_eq!(kept(ada, EventKind::SignIn).await, 1_000);
     assert_eq!(kept(bob, EventKind::ProfileChanged).await, 100);
     // the latest ones stay
@@ -341,7 +345,7 @@ async fn s3_each_kind_of_an_accounts_own_events_is_bounded_by_itself(db: TestDat
     assert_eq!(kept(bob, EventKind::ProfileChanged).await, 100);
 }
 
-async fn s3_what_an_owner_does_without_end_is_trimmed_now_and_then(db: TestDatabase) {
+async fn s3_endless_events_by_the_owner_are_trimmed_at_random(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     let ada = db.account("ada@example.org").await;
     let happening = EventDraft::new(EventKind::DataExported, Actor::Owner).to_account(ada);
@@ -357,7 +361,7 @@ async fn s3_what_an_owner_does_without_end_is_trimmed_now_and_then(db: TestDatab
     assert!((100..1_100).contains(&kept), "{kept}");
 }
 
-async fn s4_events_of_waiting_sign_ups_are_trimmed_each_by_itself(db: TestDatabase) {
+async fn s4_events_of_each_waiting_sign_up_are_trimmed_separately(db: TestDatabase) {
     let (one, other) = (SignUpId::new(new_id()), SignUpId::new(new_id()));
     let refused = |sign_up| NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) };
     note_trimmed(&db, 120, refused(one)).await;

@@ -10,11 +10,11 @@ use vestibule::storage::{LetterState, NewAccountLink, NewEmailChange, StoreError
 use crate::database::{NOW, TestDatabase, after, digest, email, new_id, open, sqlite_url};
 
 on_both_engines! {
-    f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_before,
-    f22_a_letter_that_was_given_up_since_one_last_left_is_held_back,
-    f22_a_request_for_a_new_password_that_is_held_back_contests_the_sign_up,
-    f22_no_link_of_before_a_restore_works_after_it,
-    s15_what_waits_for_an_instant_from_before_the_clock_was_set_back_waits_no_longer,
+    f22_held_letter_is_sent_only_after_its_release,
+    f22_letter_that_died_since_the_last_delivery_is_held,
+    f22_held_password_reset_request_contests_the_sign_up,
+    f22_links_from_before_a_restore_are_ended,
+    s15_letters_due_before_the_clock_was_set_back_become_due,
 }
 
 const ALL: [LetterState; 5] = [
@@ -38,9 +38,7 @@ async fn states(db: &TestDatabase) -> Vec<usize> {
     counts
 }
 
-async fn f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_before(
-    db: TestDatabase,
-) {
+async fn f22_held_letter_is_sent_only_after_its_release(db: TestDatabase) {
     let waiting = db.letter("ada@example.org", NOW).await;
     db.letter("bob@example.org", after(3_600)).await;
     let dead = db.letter("carl@example.org", NOW).await;
@@ -90,7 +88,7 @@ async fn f22_a_letter_that_is_held_back_is_sent_when_it_is_released_and_not_befo
     assert_eq!(db.claim(NOW, 10).await.len(), 4);
 }
 
-async fn f22_a_letter_that_was_given_up_since_one_last_left_is_held_back(db: TestDatabase) {
+async fn f22_letter_that_died_since_the_last_delivery_is_held(db: TestDatabase) {
     let sent = db.letter("eve@example.org", NOW).await;
     db.execute(&format!("UPDATE outbox SET sent_at = 2 WHERE id = '{sent}'")).await;
     for (address, dead_at) in [("ada@example.org", 1), ("bob@example.org", 3)] {
@@ -108,7 +106,7 @@ async fn f22_a_letter_that_was_given_up_since_one_last_left_is_held_back(db: Tes
     assert_eq!(states(&db).await, [0, 0, 1, 1, 1]);
 }
 
-async fn f22_a_request_for_a_new_password_that_is_held_back_contests_the_sign_up(db: TestDatabase) {
+async fn f22_held_password_reset_request_contests_the_sign_up(db: TestDatabase) {
     db.sign_up("ada@example.org").await;
     db.sign_up("bob@example.org").await;
     let letter = db.letter("ada@example.org", NOW).await;
@@ -165,7 +163,7 @@ async fn live(db: &TestDatabase, purposes: [AccountLinkPurpose; 3]) -> (usize, b
     (live, activates, db.count("email_changes WHERE voided_at IS NULL").await)
 }
 
-async fn f22_no_link_of_before_a_restore_works_after_it(db: TestDatabase) {
+async fn f22_links_from_before_a_restore_are_ended(db: TestDatabase) {
     let purposes = links(&db).await;
     assert_eq!(live(&db, purposes).await, (3, true, 1));
     let held: Result<u64, StoreError> =
@@ -178,7 +176,7 @@ async fn f22_no_link_of_before_a_restore_works_after_it(db: TestDatabase) {
 
 /// The test opens the backup file alone.
 #[tokio::test]
-async fn f22_no_link_of_a_backup_works_in_it() {
+async fn f22_links_in_a_backup_are_ended() {
     let db = TestDatabase::sqlite().await;
     let purposes = links(&db).await;
     let (folder, url) = sqlite_url();
@@ -190,7 +188,7 @@ async fn f22_no_link_of_a_backup_works_in_it() {
 
 /// The test opens the backup file alone.
 #[tokio::test]
-async fn f22_a_backup_holds_back_what_waited_when_it_was_taken() {
+async fn f22_letters_that_wait_at_a_backup_are_held_in_it() {
     let db = TestDatabase::sqlite().await;
     db.letter("ada@example.org", NOW).await;
     let (folder, url) = sqlite_url();
@@ -222,9 +220,7 @@ async fn f22_a_backup_holds_back_what_waited_when_it_was_taken() {
     assert_eq!(db.claim(NOW, 10).await.len(), 1);
 }
 
-async fn s15_what_waits_for_an_instant_from_before_the_clock_was_set_back_waits_no_longer(
-    db: TestDatabase,
-) {
+async fn s15_letters_due_before_the_clock_was_set_back_become_due(db: TestDatabase) {
     let year = Duration::from_secs(365 * 24 * 3_600);
     let mend = async || -> u64 {
         let mended: Result<u64, StoreError> =
@@ -258,5 +254,5 @@ async fn s15_what_waits_for_an_instant_from_before_the_clock_was_set_back_waits_
     let mut expected = vec![late, taken];
     expected.sort();
     assert_eq!(claimed, expected);
-    assert_eq!(mend().await, 0, "and {soon} waits as it did");
+    assert_eq!(mend().await, 0, "{soon} is due as before");
 }

@@ -112,7 +112,7 @@ async fn is_killed_and_run_again(version_before: i64, copy: impl Fn() -> String)
     let start = std::time::Instant::now();
     let expected = migrated(&whole).await;
     let time = start.elapsed();
-    assert!(expected.1.len() >= 600, "there is something to lose");
+    assert!(expected.1.len() >= 600, "the tables have rows");
 
     let kills = rounds(KILLS);
     let mut reached = BTreeSet::new();
@@ -126,7 +126,10 @@ async fn is_killed_and_run_again(version_before: i64, copy: impl Fn() -> String)
         reached.insert(version(&url).await);
         assert_eq!(migrated(&url).await, expected, "killed after {share:?}");
     }
-    assert!(reached.contains(&version_before), "none was killed early enough: {reached:?}");
+    assert!(
+        reached.contains(&version_before),
+        "no kill came before the first migration ended: {reached:?}"
+    );
     println!("from {version_before}: {kills} kills in {time:?} reached {reached:?}");
 }
 
@@ -158,7 +161,7 @@ async fn r56_a_killed_migration_of_postgres_loses_nothing() {
 
 /// The kill comes inside a migration's transaction, while it waits for a table that the test holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r56_a_migration_of_postgres_that_is_killed_in_its_midst_is_undone() {
+async fn r56_postgres_migration_killed_in_its_transaction_is_rolled_back() {
     let Some(cluster) = cluster() else { return };
     let template = cluster.new_database();
     fill(&template, 3).await;

@@ -16,17 +16,17 @@ use vestibule::storage::{
 use crate::database::{NOW, TestDatabase, after, digest, email, new_id};
 
 on_both_engines! {
-    each_table_is_tidied_in_its_own_time,
-    more_rows_than_a_portion_all_go_at_once,
-    s15_a_start_removes_closed_accounts_and_nothing_for_its_age,
-    with_a_sign_up_that_nobody_confirmed_goes_what_happened_to_it,
+    each_table_is_purged_at_its_own_age,
+    one_round_purges_more_rows_than_one_batch,
+    s15_start_purges_closed_accounts_and_no_expired_rows,
+    expired_sign_up_is_purged_with_its_events,
 }
 
 const DAY: u64 = 24 * 3_600;
 const EVENTS_KEPT: Duration = Duration::from_secs(90 * DAY);
 
 /// Rows in every table that end at [`NOW`] or an hour later.
-async fn everything(db: &TestDatabase) {
+async fn fill_all_tables(db: &TestDatabase) {
     let account = db.account("ada@example.org").await;
     db.session(account).await; // idles until 1000 s from now
     db.sign_up("bob@example.org").await; // waits as long
@@ -84,8 +84,8 @@ async fn purge_at(db: &TestDatabase, now: Timestamp) -> u64 {
     Janitor::new(db.store.clone(), clock, EVENTS_KEPT).purge().await.unwrap()
 }
 
-async fn each_table_is_tidied_in_its_own_time(db: TestDatabase) {
-    everything(&db).await;
+async fn each_table_is_purged_at_its_own_age(db: TestDatabase) {
+    fill_all_tables(&db).await;
     for (last_seen, gone) in [
         (999, &["sessions", "sign_ups", "page_sessions"][..]),
         (7 * DAY - 1, &["outbox"]),
@@ -93,7 +93,7 @@ async fn each_table_is_tidied_in_its_own_time(db: TestDatabase) {
         (60 * DAY - 1, &["email_changes"]),
         (90 * DAY - 1, &["events"]),
     ] {
-        assert_eq!(purge_at(&db, after(last_seen)).await, 0, "{gone:?} went before their time");
+        assert_eq!(purge_at(&db, after(last_seen)).await, 0, "{gone:?} were purged too early");
         let counted = async || {
             let mut rows = Vec::new();
             for table in gone {
@@ -113,8 +113,8 @@ async fn each_table_is_tidied_in_its_own_time(db: TestDatabase) {
 }
 
 /// A start purges deleted accounts only: the clock may be far ahead, and would then end live rows.
-async fn s15_a_start_removes_closed_accounts_and_nothing_for_its_age(db: TestDatabase) {
-    everything(&db).await;
+async fn s15_start_purges_closed_accounts_and_no_expired_rows(db: TestDatabase) {
+    fill_all_tables(&db).await;
     let closed = db.account("closed@example.org").await;
     let close = db.store.write(async |tx| tx.close_account(closed, None, NOW).await);
     assert!(close.await.unwrap_or_else(|error: StoreError| panic!("{error}")));
@@ -122,10 +122,10 @@ async fn s15_a_start_removes_closed_accounts_and_nothing_for_its_age(db: TestDat
     let janitor = Janitor::new(db.store.clone(), clock, EVENTS_KEPT);
     assert_eq!(janitor.begin().await.unwrap(), 1);
     assert_eq!(db.count("accounts").await, 1);
-    assert!(janitor.purge().await.unwrap() > 5, "a round later all of it would go");
+    assert!(janitor.purge().await.unwrap() > 5, "a later round purges expired rows");
 }
 
-async fn more_rows_than_a_portion_all_go_at_once(db: TestDatabase) {
+async fn one_round_purges_more_rows_than_one_batch(db: TestDatabase) {
     let written = db.store.write(async |tx| {
         for index in 0..450_u64 {
             let event = NewEvent {
@@ -151,7 +151,7 @@ async fn more_rows_than_a_portion_all_go_at_once(db: TestDatabase) {
     assert_eq!(db.count("events").await, 20);
 }
 
-async fn with_a_sign_up_that_nobody_confirmed_goes_what_happened_to_it(db: TestDatabase) {
+async fn expired_sign_up_is_purged_with_its_events(db: TestDatabase) {
     let over = db.sign_up("ada@example.org").await; // waits until 1000 s from now
     let confirmed = db.sign_up("bob@example.org").await;
     let account = db.account("bob@example.org").await;
@@ -181,7 +181,7 @@ async fn with_a_sign_up_that_nobody_confirmed_goes_what_happened_to_it(db: TestD
     assert_eq!(db.count("events").await, 2);
     assert_eq!(purge_at(&db, after(1_000)).await, 2, "the sign-up, and its event");
     assert_eq!((db.count("sign_ups").await, db.count("events").await), (0, 1));
-    // the link names no person, and its page can say what became of it
+    // the link names no person, and its page can still show that it has expired
     let found =
         db.store.read(async |tx| tx.find_activation_link(&digest("link"), after(1_000)).await);
     assert!(matches!(found.await.unwrap().unwrap().state, LinkState::Expired { .. }));

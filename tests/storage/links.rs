@@ -7,17 +7,17 @@ use vestibule::storage::LinkRecord;
 use crate::database::{NOW, TestDatabase, after, digest};
 
 on_both_engines! {
-    r43_a_link_lives_until_its_end_however_often_it_is_looked_at,
+    r43_link_stays_live_until_its_expiry_when_it_is_read_repeatedly,
     r44_a_link_is_found_by_its_digest_alone,
     r44_a_link_is_for_one_purpose,
-    a_digest_is_minted_once,
-    r43_using_one_link_marks_all_of_the_sign_up,
-    r43_what_was_used_first_stays_used,
-    what_was_disavowed_stays_so,
-    r28_a_link_that_ended_is_not_revived_by_a_clock_that_steps_back,
+    second_link_with_one_digest_is_a_conflict,
+    r43_use_of_one_link_marks_all_links_of_the_sign_up_used,
+    r43_used_link_keeps_its_first_use,
+    disavowed_link_stays_disavowed,
+    r28_used_link_stays_used_when_the_clock_steps_back,
     links_outlive_their_sign_up,
-    the_deletion_of_an_account_takes_its_links_along,
-    ended_links_are_purged_by_portions,
+    deletion_of_an_account_deletes_its_links,
+    ended_links_are_purged_in_batches,
 }
 
 async fn mint(db: &TestDatabase, name: &str, sign_up: SignUpId, expires_at: Timestamp) {
@@ -41,7 +41,7 @@ async fn disavow(db: &TestDatabase, sign_up: SignUpId, now: Timestamp) {
     db.store.write(async |tx| tx.disavow_links(sign_up, now).await).await.unwrap();
 }
 
-async fn r43_a_link_lives_until_its_end_however_often_it_is_looked_at(db: TestDatabase) {
+async fn r43_link_stays_live_until_its_expiry_when_it_is_read_repeatedly(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     mint(&db, "link", sign_up, after(100)).await;
     for _ in 0..20 {
@@ -67,7 +67,7 @@ async fn r44_a_link_is_for_one_purpose(db: TestDatabase) {
     assert!(found(&db, "link", NOW).await.is_none());
 }
 
-async fn a_digest_is_minted_once(db: TestDatabase) {
+async fn second_link_with_one_digest_is_a_conflict(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     mint(&db, "link", sign_up, after(100)).await;
     let digest = digest("link");
@@ -79,7 +79,7 @@ async fn a_digest_is_minted_once(db: TestDatabase) {
     assert_eq!(state(&db, "link", NOW).await, LinkState::Live { until: after(100) });
 }
 
-async fn r43_using_one_link_marks_all_of_the_sign_up(db: TestDatabase) {
+async fn r43_use_of_one_link_marks_all_links_of_the_sign_up_used(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     let other = db.sign_up("bob@example.org").await;
     mint(&db, "expired", sign_up, after(10)).await;
@@ -95,7 +95,7 @@ async fn r43_using_one_link_marks_all_of_the_sign_up(db: TestDatabase) {
     assert_eq!(state(&db, "other", after(50)).await, LinkState::Live { until: after(100) });
 }
 
-async fn r43_what_was_used_first_stays_used(db: TestDatabase) {
+async fn r43_used_link_keeps_its_first_use(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     mint(&db, "link", sign_up, after(100)).await;
     let first = db.account("ada@example.org").await;
@@ -109,7 +109,7 @@ async fn r43_what_was_used_first_stays_used(db: TestDatabase) {
     assert_eq!(record.account, Some(first));
 }
 
-async fn what_was_disavowed_stays_so(db: TestDatabase) {
+async fn disavowed_link_stays_disavowed(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     mint(&db, "link", sign_up, after(100)).await;
     mint(&db, "other", sign_up, after(100)).await;
@@ -124,7 +124,7 @@ async fn what_was_disavowed_stays_so(db: TestDatabase) {
     }
 }
 
-async fn r28_a_link_that_ended_is_not_revived_by_a_clock_that_steps_back(db: TestDatabase) {
+async fn r28_used_link_stays_used_when_the_clock_steps_back(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     mint(&db, "link", sign_up, after(100)).await;
     let account = db.account("ada@example.org").await;
@@ -139,7 +139,7 @@ async fn links_outlive_their_sign_up(db: TestDatabase) {
     assert_eq!(found(&db, "link", NOW).await.unwrap().sign_up, sign_up);
 }
 
-async fn the_deletion_of_an_account_takes_its_links_along(db: TestDatabase) {
+async fn deletion_of_an_account_deletes_its_links(db: TestDatabase) {
     let ada = db.sign_up("ada@example.org").await;
     let bob = db.sign_up("bob@example.org").await;
     for (name, sign_up) in [("one", ada), ("two", ada), ("other", bob)] {
@@ -155,7 +155,7 @@ async fn the_deletion_of_an_account_takes_its_links_along(db: TestDatabase) {
     assert_eq!(found(&db, "other", NOW).await.unwrap().account, Some(accounts[1]));
 }
 
-async fn ended_links_are_purged_by_portions(db: TestDatabase) {
+async fn ended_links_are_purged_in_batches(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     for index in 0..5 {
         mint(&db, &format!("old{index}"), sign_up, after(100)).await;

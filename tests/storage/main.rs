@@ -4,7 +4,7 @@
 //! of it. Without a PostgreSQL server its half is skipped, and says so.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
-#![expect(clippy::print_stdout, reason = "the races tell how they went, to whoever wants to see")]
+#![expect(clippy::print_stdout, reason = "the race tests print how many rounds met")]
 
 /// Makes two tests of each of these functions: one on SQLite, one on PostgreSQL.
 macro_rules! on_both_engines {

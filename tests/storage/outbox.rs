@@ -10,34 +10,34 @@ use vestibule::storage::{ClaimLimit, ClaimedLetter, LetterId, NewLetter};
 use crate::database::{NOW, TestDatabase, after, at_once, claim, email, new_id};
 
 on_both_engines! {
-    a_letter_is_claimed_as_it_was_posted,
+    claimed_letter_has_the_fields_of_the_posted_one,
     claims_go_by_the_due_time_and_stay_within_their_limit,
-    each_letter_is_claimed_by_one_of_eight_couriers,
-    a_letter_posted_again_and_again_is_sent_once_by_eight_couriers,
-    a_lease_that_ran_out_passes_to_another_courier,
+    eight_couriers_claim_each_letter_once,
+    letter_posted_repeatedly_is_sent_once_by_eight_couriers,
+    expired_lease_passes_to_another_courier,
     a_courier_without_the_lease_changes_nothing,
-    a_lease_that_ran_out_and_was_not_taken_still_counts,
-    a_postponed_letter_is_not_claimed_before_it_is_due,
+    expired_lease_without_successor_still_records_delivery,
+    postponed_letter_is_not_claimed_before_its_due_time,
     a_postponement_keeps_the_tries_and_the_last_error,
-    what_was_sent_is_never_claimed_again,
-    what_is_dead_is_never_claimed_again_and_stays_visible,
-    a_dropped_letter_is_gone,
-    has_due_letters_says_what_a_claim_would_find,
-    r35_s15_the_letters_of_an_address_are_counted_whatever_becomes_of_them,
-    a_letter_that_was_given_up_is_forgotten_in_time,
-    a_letter_that_says_nothing_more_waits_once,
-    s3_a_letter_that_waits_tells_of_the_latest_cause,
-    s17_requests_of_strangers_use_no_tries_of_a_letter_up,
-    s10_up_to_20_notices_of_a_kind_wait_and_one_more_takes_the_place_of_the_latest,
-    of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none,
-    sent_letters_are_purged_by_portions,
-    letters_about_an_account_go_with_it_and_others_stay,
-    a_letter_whose_account_goes_meanwhile_is_nobodys_to_send,
-    claims_and_deletions_at_once_do_not_wait_for_each_other,
-    an_account_that_leaves_an_address_takes_what_was_sent_along,
-    letters_to_an_address_are_forgotten_sent_or_not,
-    s17_letters_that_were_refused_take_no_place_of_fresh_ones,
-    s17_letters_to_slow_domains_are_passed_over_and_no_others,
+    sent_letter_is_never_claimed_again,
+    dead_letter_is_never_claimed_again_and_stays_visible,
+    dropped_letter_is_deleted,
+    has_due_letters_agrees_with_claims,
+    r35_s15_letters_to_an_address_are_counted_after_their_deletion,
+    old_dead_letters_are_purged,
+    identical_letter_requests_wait_as_one,
+    s3_waiting_letter_takes_the_facts_of_the_latest_request,
+    s17_repeated_requests_do_not_hasten_a_postponed_letter,
+    s10_at_most_20_notices_of_a_kind_wait_and_a_further_one_replaces_the_latest,
+    waiting_letters_are_superseded_by_the_last_of_their_kind_and_address,
+    sent_letters_are_purged_in_batches,
+    deletion_of_an_account_deletes_letters_about_it_only,
+    deletion_of_an_account_voids_the_lease_of_its_letter,
+    concurrent_claims_and_deletions_do_not_deadlock,
+    change_of_address_keeps_sent_letters_and_drops_waiting_ones,
+    delete_letters_to_an_address_takes_every_state,
+    s17_refused_letters_do_not_use_the_claim_limit_of_fresh_ones,
+    s17_claims_skip_letters_to_slow_domains_only,
     f12_letters_that_died_since_the_last_one_left_are_found_and_revived,
 }
 
@@ -79,7 +79,7 @@ async fn holds_lease(db: &TestDatabase, letter: &ClaimedLetter, now: Timestamp) 
     db.store.read(async |tx| tx.holds_lease(letter, now).await).await.unwrap()
 }
 
-async fn a_letter_is_claimed_as_it_was_posted(db: TestDatabase) {
+async fn claimed_letter_has_the_fields_of_the_posted_one(db: TestDatabase) {
     let id = db.letter("ada@example.org", NOW).await;
     let letter = claim_one(&db, after(5)).await;
     assert_eq!((letter.id, letter.kind.as_str()), (id, "sign-up"));
@@ -105,7 +105,7 @@ async fn claims_go_by_the_due_time_and_stay_within_their_limit(db: TestDatabase)
     assert!(db.claim(after(9), 10).await.is_empty());
 }
 
-async fn each_letter_is_claimed_by_one_of_eight_couriers(db: TestDatabase) {
+async fn eight_couriers_claim_each_letter_once(db: TestDatabase) {
     const LETTERS: usize = 150;
 
     let mut posted = BTreeSet::new();
@@ -126,11 +126,11 @@ async fn each_letter_is_claimed_by_one_of_eight_couriers(db: TestDatabase) {
         }
     });
     let claimed: Vec<LetterId> = answers.await.into_iter().flatten().collect();
-    assert_eq!(claimed.len(), LETTERS, "a letter was claimed twice, or never");
+    assert_eq!(claimed.len(), LETTERS, "each letter is claimed once");
     assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>(), posted);
 }
 
-async fn a_letter_posted_again_and_again_is_sent_once_by_eight_couriers(db: TestDatabase) {
+async fn letter_posted_repeatedly_is_sent_once_by_eight_couriers(db: TestDatabase) {
     for round in 0..30 {
         let id = db.letter("ada@example.org", after(round)).await;
         let sent = at_once(8, |_| {
@@ -151,7 +151,7 @@ async fn a_letter_posted_again_and_again_is_sent_once_by_eight_couriers(db: Test
     }
 }
 
-async fn a_lease_that_ran_out_passes_to_another_courier(db: TestDatabase) {
+async fn expired_lease_passes_to_another_courier(db: TestDatabase) {
     let id = db.letter("ada@example.org", NOW).await;
     let first = claim_one(&db, NOW).await;
     assert!(db.claim(after(59), 10).await.is_empty());
@@ -179,7 +179,7 @@ async fn a_courier_without_the_lease_changes_nothing(db: TestDatabase) {
     assert_eq!(db.integer("SELECT tries FROM outbox").await, Some(0));
 }
 
-async fn a_lease_that_ran_out_and_was_not_taken_still_counts(db: TestDatabase) {
+async fn expired_lease_without_successor_still_records_delivery(db: TestDatabase) {
     db.letter("ada@example.org", NOW).await;
     let letter = claim_one(&db, NOW).await;
     // the letter has left: a late record is better than a second letter
@@ -187,7 +187,7 @@ async fn a_lease_that_ran_out_and_was_not_taken_still_counts(db: TestDatabase) {
     assert!(db.claim(after(100), 10).await.is_empty());
 }
 
-async fn a_postponed_letter_is_not_claimed_before_it_is_due(db: TestDatabase) {
+async fn postponed_letter_is_not_claimed_before_its_due_time(db: TestDatabase) {
     let postponed = db.letter("ada@example.org", NOW).await;
     let letter = claim_one(&db, NOW).await;
     let other = db.letter("bob@example.org", after(1)).await;
@@ -212,7 +212,7 @@ async fn a_postponement_keeps_the_tries_and_the_last_error(db: TestDatabase) {
     assert_eq!(db.text("SELECT last_error FROM outbox").await, None);
 }
 
-async fn what_was_sent_is_never_claimed_again(db: TestDatabase) {
+async fn sent_letter_is_never_claimed_again(db: TestDatabase) {
     db.letter("ada@example.org", NOW).await;
     let letter = claim_one(&db, NOW).await;
     assert!(mark_sent(&db, &letter, after(1)).await);
@@ -220,7 +220,7 @@ async fn what_was_sent_is_never_claimed_again(db: TestDatabase) {
     assert_eq!(db.count("outbox").await, 1);
 }
 
-async fn what_is_dead_is_never_claimed_again_and_stays_visible(db: TestDatabase) {
+async fn dead_letter_is_never_claimed_again_and_stays_visible(db: TestDatabase) {
     db.letter("ada@example.org", NOW).await;
     let letter = claim_one(&db, NOW).await;
     assert!(mark_dead(&db, &letter, after(1)).await);
@@ -233,7 +233,7 @@ async fn what_is_dead_is_never_claimed_again_and_stays_visible(db: TestDatabase)
     assert_eq!(said.as_deref(), Some("550 no such user"));
 }
 
-async fn a_dropped_letter_is_gone(db: TestDatabase) {
+async fn dropped_letter_is_deleted(db: TestDatabase) {
     db.letter("ada@example.org", NOW).await;
     let bystander = db.letter("bob@example.org", after(1)).await;
     let letter = claim_one(&db, NOW).await;
@@ -243,7 +243,7 @@ async fn a_dropped_letter_is_gone(db: TestDatabase) {
     assert_eq!(db.count("outbox").await, 1);
 }
 
-async fn has_due_letters_says_what_a_claim_would_find(db: TestDatabase) {
+async fn has_due_letters_agrees_with_claims(db: TestDatabase) {
     let has_due =
         async |now| db.store.read(async |tx| tx.has_due_letters(now).await).await.unwrap();
     assert!(!has_due(NOW).await);
@@ -261,7 +261,7 @@ async fn has_due_letters_says_what_a_claim_would_find(db: TestDatabase) {
     assert!(!has_due(after(1_000)).await);
 }
 
-async fn r35_s15_the_letters_of_an_address_are_counted_whatever_becomes_of_them(db: TestDatabase) {
+async fn r35_s15_letters_to_an_address_are_counted_after_their_deletion(db: TestDatabase) {
     let count = async |address: &str, kind: Option<&str>, sent: u64| {
         let to = email(&format!("{address}@example.org"));
         db.store.write(async |tx| tx.count_letter(&to, kind, after(sent)).await).await.unwrap();
@@ -283,7 +283,11 @@ async fn r35_s15_the_letters_of_an_address_are_counted_whatever_becomes_of_them(
     let of_kind = async |kind: &str, since| of_kinds(Some(kind), &[kind], since).await;
     let together = [claimed[0].kind.as_str(), "new-link"];
     let counted = async |since| of_kinds(None, &together, since).await;
-    assert_eq!(of_kinds(None, &["new-link"], after(30)).await, (vec![], 0), "of other kinds");
+    assert_eq!(
+        of_kinds(None, &["new-link"], after(30)).await,
+        (vec![], 0),
+        "letters of other kinds do not count"
+    );
     // a kind with a count of its own, while a letter of another kind is on its way
     assert_eq!(of_kind("password-changed", NOW).await, (vec![after(35)], 0));
     assert_eq!(of_kind("email-changed", NOW).await, (vec![], 0));
@@ -301,13 +305,13 @@ async fn r35_s15_the_letters_of_an_address_are_counted_whatever_becomes_of_them(
     let purge = async |before, limit| {
         db.store.write(async |tx| tx.purge_letter_counts(before, limit).await).await.unwrap()
     };
-    assert_eq!(purge(after(20), 1).await, 1, "the oldest");
-    assert_eq!(purge(after(20), 10).await, 2, "of both addresses");
+    assert_eq!(purge(after(20), 1).await, 1, "the oldest first");
+    assert_eq!(purge(after(20), 10).await, 2, "for both addresses");
     assert_eq!(purge(after(20), 10).await, 0);
     assert_eq!(counted(NOW).await, (vec![after(30)], 0));
 }
 
-async fn a_letter_that_was_given_up_is_forgotten_in_time(db: TestDatabase) {
+async fn old_dead_letters_are_purged(db: TestDatabase) {
     db.letter("ada@example.org", NOW).await;
     let letter = claim_one(&db, NOW).await;
     assert!(mark_dead(&db, &letter, after(10)).await);
@@ -319,7 +323,7 @@ async fn a_letter_that_was_given_up_is_forgotten_in_time(db: TestDatabase) {
     assert_eq!(db.count("outbox").await, 0);
 }
 
-async fn a_letter_that_says_nothing_more_waits_once(db: TestDatabase) {
+async fn identical_letter_requests_wait_as_one(db: TestDatabase) {
     let (ada, bob) = (email("ada@example.org"), email("bob@example.org"));
     let post = async |to: &EmailAddress, kind: &'static str| {
         let new = NewLetter {
@@ -339,7 +343,7 @@ async fn a_letter_that_says_nothing_more_waits_once(db: TestDatabase) {
     assert_eq!(db.count("outbox").await, 1);
     post(&ada, "new-link").await;
     post(&bob, "password-reset").await;
-    assert_eq!(db.count("outbox").await, 3, "of another kind, and to another address");
+    assert_eq!(db.count("outbox").await, 3, "another kind and another address");
     // a letter on its way may be out of date, so a new one is posted
     assert_eq!(db.claim(NOW, 10).await.len(), 3);
     post(&ada, "password-reset").await;
@@ -352,7 +356,7 @@ async fn a_letter_that_says_nothing_more_waits_once(db: TestDatabase) {
     assert!(ids(&db.claim(after(61), 10).await).contains(&letter.id));
 }
 
-async fn s3_a_letter_that_waits_tells_of_the_latest_cause(db: TestDatabase) {
+async fn s3_waiting_letter_takes_the_facts_of_the_latest_request(db: TestDatabase) {
     let [ada, one, two] = ["ada@example.org", "one@example.org", "two@example.org"];
     let [one, two] = [db.account(one).await, db.account(two).await];
     let post = async |kind: &'static str, account: Option<AccountId>, facts: &str| {
@@ -378,7 +382,7 @@ async fn s3_a_letter_that_waits_tells_of_the_latest_cause(db: TestDatabase) {
     assert!(letters.iter().all(|letter| letter.facts == "{\"at\":2}"), "{letters:?}");
 }
 
-async fn s17_requests_of_strangers_use_no_tries_of_a_letter_up(db: TestDatabase) {
+async fn s17_repeated_requests_do_not_hasten_a_postponed_letter(db: TestDatabase) {
     let ada = email("ada@example.org");
     let new = NewLetter {
         id: LetterId::new(new_id()),
@@ -395,11 +399,11 @@ async fn s17_requests_of_strangers_use_no_tries_of_a_letter_up(db: TestDatabase)
     let again = NewLetter { id: LetterId::new(new_id()), now: after(1), ..new };
     db.store.write(async |tx| tx.insert_letter_once(&again).await).await.unwrap();
     assert_eq!(db.count("outbox").await, 1);
-    assert_eq!(db.claim(after(35_999), 10).await.len(), 0, "its pause is as long as it was");
+    assert_eq!(db.claim(after(35_999), 10).await.len(), 0, "its due time is unchanged");
     assert_eq!(ids(&db.claim(after(36_000), 10).await), [letter.id]);
 }
 
-async fn s10_up_to_20_notices_of_a_kind_wait_and_one_more_takes_the_place_of_the_latest(
+async fn s10_at_most_20_notices_of_a_kind_wait_and_a_further_one_replaces_the_latest(
     db: TestDatabase,
 ) {
     let [ada, bob] = [email("ada@example.org"), email("bob@example.org")];
@@ -412,7 +416,7 @@ async fn s10_up_to_20_notices_of_a_kind_wait_and_one_more_takes_the_place_of_the
         id
     };
     let claimed = post(&ada, "password-changed", Some(account), 0).await;
-    assert_eq!(claim_one(&db, NOW).await.id, claimed, "one that is on its way does not wait");
+    assert_eq!(claim_one(&db, NOW).await.id, claimed, "a claimed letter does not wait");
     let mut expected = Vec::new();
     for at in 1..=20 {
         expected.push(post(&ada, "password-changed", Some(account), at).await);
@@ -432,7 +436,7 @@ async fn s10_up_to_20_notices_of_a_kind_wait_and_one_more_takes_the_place_of_the
     assert_eq!(waiting, expected);
 }
 
-async fn of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none(db: TestDatabase) {
+async fn waiting_letters_are_superseded_by_the_last_of_their_kind_and_address(db: TestDatabase) {
     // some of them in the same millisecond
     for due in [0, 0, 0, 1, 2, 2] {
         db.letter("ada@example.org", after(due)).await;
@@ -457,7 +461,7 @@ async fn of_letters_of_one_kind_to_one_address_the_last_is_superseded_by_none(db
     assert!(!superseded(of_ada[0]).await);
 }
 
-async fn sent_letters_are_purged_by_portions(db: TestDatabase) {
+async fn sent_letters_are_purged_in_batches(db: TestDatabase) {
     for (index, sent) in [10, 10, 10, 10, 10, 20].into_iter().enumerate() {
         db.letter(&format!("ada{index}@example.org"), NOW).await;
         let letter = claim_one(&db, NOW).await;
@@ -494,7 +498,7 @@ async fn delete(db: &TestDatabase, account: AccountId) {
     assert!(db.store.write(async |tx| tx.delete_account(account).await).await.unwrap());
 }
 
-async fn letters_about_an_account_go_with_it_and_others_stay(db: TestDatabase) {
+async fn deletion_of_an_account_deletes_letters_about_it_only(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     letter_about(&db, ada, "ada@example.org").await;
@@ -514,7 +518,7 @@ async fn letters_about_an_account_go_with_it_and_others_stay(db: TestDatabase) {
     assert_eq!(db.count("outbox").await, 2);
 }
 
-async fn a_letter_whose_account_goes_meanwhile_is_nobodys_to_send(db: TestDatabase) {
+async fn deletion_of_an_account_voids_the_lease_of_its_letter(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     letter_about(&db, account, "ada@example.org").await;
     let letter = claim_one(&db, NOW).await;
@@ -529,7 +533,7 @@ async fn a_letter_whose_account_goes_meanwhile_is_nobodys_to_send(db: TestDataba
     assert_eq!(db.count("outbox").await, 0);
 }
 
-async fn claims_and_deletions_at_once_do_not_wait_for_each_other(db: TestDatabase) {
+async fn concurrent_claims_and_deletions_do_not_deadlock(db: TestDatabase) {
     let nodes = [db.store.clone(), db.another_store().await];
     for round in 0..20 {
         let account = db.account("ada@example.org").await;
@@ -560,7 +564,7 @@ async fn claims_and_deletions_at_once_do_not_wait_for_each_other(db: TestDatabas
     }
 }
 
-async fn an_account_that_leaves_an_address_takes_what_was_sent_along(db: TestDatabase) {
+async fn change_of_address_keeps_sent_letters_and_drops_waiting_ones(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     db.letter("ada@example.org", NOW).await;
     let sent = claim_one(&db, NOW).await;
@@ -573,7 +577,7 @@ async fn an_account_that_leaves_an_address_takes_what_was_sent_along(db: TestDat
 
     let former = email("ada@example.org");
     db.store.write(async |tx| tx.detach_letters(&former, ada, NOW).await).await.unwrap();
-    assert_eq!(db.count("outbox").await, 2, "what was not sent has lapsed");
+    assert_eq!(db.count("outbox").await, 2, "the dead letter is deleted");
     db.execute("UPDATE accounts SET email = 'new@example.org'").await;
     let about = db.store.read(async |tx| tx.find_letters_about(ada, None, 100).await).await;
     let about = about.unwrap();
@@ -584,7 +588,7 @@ async fn an_account_that_leaves_an_address_takes_what_was_sent_along(db: TestDat
     assert_eq!(db.count("outbox").await, 1);
 }
 
-async fn letters_to_an_address_are_forgotten_sent_or_not(db: TestDatabase) {
+async fn delete_letters_to_an_address_takes_every_state(db: TestDatabase) {
     for kept in ["sent", "dead", "claimed", "waiting"] {
         db.letter("ada@example.org", NOW).await;
         if kept == "waiting" {
@@ -604,7 +608,7 @@ async fn letters_to_an_address_are_forgotten_sent_or_not(db: TestDatabase) {
     assert_eq!(ids(&db.claim(NOW, 10).await), [bystander]);
 }
 
-async fn s17_letters_that_were_refused_take_no_place_of_fresh_ones(db: TestDatabase) {
+async fn s17_refused_letters_do_not_use_the_claim_limit_of_fresh_ones(db: TestDatabase) {
     for number in 0..5 {
         db.letter(&format!("poison{number}@example.org"), NOW).await;
         let letter = claim_one(&db, NOW).await;
@@ -624,7 +628,7 @@ async fn s17_letters_that_were_refused_take_no_place_of_fresh_ones(db: TestDatab
     assert_eq!(take(ClaimLimit::refused(9)).await.len(), 3);
 }
 
-async fn s17_letters_to_slow_domains_are_passed_over_and_no_others(db: TestDatabase) {
+async fn s17_claims_skip_letters_to_slow_domains_only(db: TestDatabase) {
     for number in 0..3 {
         db.letter(&format!("p{number}@slow.example"), NOW).await;
     }
@@ -643,7 +647,7 @@ async fn s17_letters_to_slow_domains_are_passed_over_and_no_others(db: TestDatab
     let mut others = [other, last];
     others.sort_unstable();
     let beside = ["slow.example", "b.example", "c.example", "d.example", "example.org"];
-    assert_eq!(claim(&beside).await, others, "the fifth is one too many");
+    assert_eq!(claim(&beside).await, others, "four slow domains are skipped");
     assert!(claim(&["slow.example"]).await.is_empty());
     assert_eq!(claim(&[]).await.len(), 2);
 }
@@ -676,7 +680,7 @@ async fn f12_letters_that_died_since_the_last_one_left_are_found_and_revived(db:
         db.store.write(async |tx| tx.revive_letters(&[after_it, later.id], after(5)).await);
     revive.await.unwrap();
     let claimed = db.claim(after(5), 9).await;
-    assert_eq!(ids(&claimed), [after_it], "and one that waits does so as before");
+    assert_eq!(ids(&claimed), [after_it], "a waiting letter keeps its due time");
     assert_eq!(claimed[0].tries, 1);
     assert_ne!(before, after_it);
 }

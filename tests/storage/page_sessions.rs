@@ -7,16 +7,16 @@ use vestibule::storage::NewPageSession;
 use crate::database::{NOW, TestDatabase, after, at_once, digest, new_id};
 
 on_both_engines! {
-    a_page_session_is_found_by_its_cookies_digest_alone,
-    r26_a_page_session_lives_to_the_earlier_of_its_ends,
-    r27_nobody_signs_in_to_the_page_of_an_account_that_is_gone_disabled_or_of_a_later_epoch,
+    page_session_is_found_only_by_the_digest_of_its_cookie,
+    r26_page_session_ends_at_the_earlier_of_its_two_limits,
+    r27_page_sign_in_to_a_deleted_disabled_or_later_account_is_refused,
     r27_a_raised_epoch_or_disabling_ends_page_sessions,
     r27_one_page_session_is_carried_into_the_next_epoch,
-    a_used_page_session_idles_anew_and_ends_no_later,
+    use_of_a_page_session_extends_idle_time_and_not_its_end,
     a_page_session_is_ended_once,
-    its_owner_ends_a_page_session_by_its_id_and_nobody_else_does,
+    page_session_is_ended_by_its_id_for_its_owner_only,
     an_account_sees_its_live_page_sessions,
-    ended_page_sessions_are_purged_by_portions,
+    ended_page_sessions_are_purged_in_batches,
 }
 
 /// Signs in at [`NOW`] with the cookie `name`.
@@ -46,7 +46,7 @@ async fn found(db: &TestDatabase, name: &str, now: Timestamp) -> Option<PageSess
     db.store.read(async |tx| tx.find_page_session(&digest, now).await).await.unwrap()
 }
 
-async fn a_page_session_is_found_by_its_cookies_digest_alone(db: TestDatabase) {
+async fn page_session_is_found_only_by_the_digest_of_its_cookie(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     assert!(start(&db, "cookie", account, 0, (100, 500)).await);
     let session = found(&db, "cookie", NOW).await.unwrap();
@@ -57,7 +57,7 @@ async fn a_page_session_is_found_by_its_cookies_digest_alone(db: TestDatabase) {
     assert_eq!(db.integer("SELECT length(digest) FROM page_sessions").await, Some(32));
 }
 
-async fn r26_a_page_session_lives_to_the_earlier_of_its_ends(db: TestDatabase) {
+async fn r26_page_session_ends_at_the_earlier_of_its_two_limits(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for (name, ends) in [("idle", (100, 500)), ("absolute", (500, 100))] {
         assert!(start(&db, name, account, 0, ends).await);
@@ -66,9 +66,7 @@ async fn r26_a_page_session_lives_to_the_earlier_of_its_ends(db: TestDatabase) {
     }
 }
 
-async fn r27_nobody_signs_in_to_the_page_of_an_account_that_is_gone_disabled_or_of_a_later_epoch(
-    db: TestDatabase,
-) {
+async fn r27_page_sign_in_to_a_deleted_disabled_or_later_account_is_refused(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     assert!(!start(&db, "gone", AccountId::new(new_id()), 0, (100, 100)).await);
     db.store.write(async |tx| tx.raise_epoch(account).await).await.unwrap();
@@ -127,7 +125,7 @@ async fn r27_one_page_session_is_carried_into_the_next_epoch(db: TestDatabase) {
     assert_eq!(db.count("page_sessions").await, 1);
 }
 
-async fn a_used_page_session_idles_anew_and_ends_no_later(db: TestDatabase) {
+async fn use_of_a_page_session_extends_idle_time_and_not_its_end(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     assert!(start(&db, "cookie", account, 0, (100, 150)).await);
     let digest = digest("cookie");
@@ -153,7 +151,7 @@ async fn a_page_session_is_ended_once(db: TestDatabase) {
     assert!(found(&db, "other", NOW).await.is_some());
 }
 
-async fn its_owner_ends_a_page_session_by_its_id_and_nobody_else_does(db: TestDatabase) {
+async fn page_session_is_ended_by_its_id_for_its_owner_only(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     for (name, account) in [("one", ada), ("two", ada), ("bob", bob)] {
@@ -194,7 +192,7 @@ async fn an_account_sees_its_live_page_sessions(db: TestDatabase) {
     assert_eq!(listed(other).await.len(), 1);
 }
 
-async fn ended_page_sessions_are_purged_by_portions(db: TestDatabase) {
+async fn ended_page_sessions_are_purged_in_batches(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for (index, ends) in
         [(100, 500), (500, 100), (100, 100), (90, 500), (500, 90)].into_iter().enumerate()

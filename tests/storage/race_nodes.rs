@@ -30,7 +30,7 @@ pub fn rounds(usually: usize) -> usize {
 }
 
 /// Delays its caller by up to `most` reads, so that rounds meet at different points.
-pub async fn dawdle(store: &Store, most: u8) {
+pub async fn random_delay(store: &Store, most: u8) {
     let [random] = Entropy.bytes::<1>();
     delay(store, u32::from(random % (most + 1))).await;
 }
@@ -38,8 +38,8 @@ pub async fn dawdle(store: &Store, most: u8) {
 /// Delays its caller by so many reads.
 async fn delay(store: &Store, reads: u32) {
     for _ in 0..reads {
-        let nobody = AccountId::new(Entropy.uuid_v7(BEGINNING));
-        store.read(async |db| db.find_account(nobody).await).await.unwrap();
+        let missing = AccountId::new(Entropy.uuid_v7(BEGINNING));
+        store.read(async |db| db.find_account(missing).await).await.unwrap();
     }
 }
 
@@ -184,7 +184,7 @@ impl Nodes {
                 (self.ending.clone(), Arc::clone(person), Arc::clone(&progress));
             async move {
                 delay(&oauth.store, end_waits.unsigned_abs()).await;
-                dawdle(&oauth.store, 2).await;
+                random_delay(&oauth.store, 2).await;
                 progress.begun.store(true, Ordering::SeqCst);
                 end(&oauth, ender, &person).await;
                 progress.answered.store(true, Ordering::SeqCst);
@@ -194,7 +194,7 @@ impl Nodes {
             let (oauth, person) = (self.starting.clone(), Arc::clone(person));
             async move {
                 delay(&oauth.store, start_waits.unsigned_abs()).await;
-                dawdle(&oauth.store, 2).await;
+                random_delay(&oauth.store, 2).await;
                 let began_after_the_end = progress.answered.load(Ordering::SeqCst);
                 let started = start(&oauth, starter, &person).await;
                 Outcome {
@@ -229,7 +229,7 @@ impl Nodes {
             }
         }
         answers.dedup();
-        assert_eq!(answers.len(), 1, "the nodes do not agree");
+        assert_eq!(answers.len(), 1, "the nodes disagree");
         answers[0]
     }
 }

@@ -14,18 +14,18 @@ use vestibule::testing::{BEGINNING, PASSWORD};
 
 use crate::database::{TestDatabase, email};
 use crate::race_nodes::{
-    Ender, NEW_PASSWORD, Nodes, Outcome, Person, Started, Starter, Timing, dawdle, judged,
-    page_sign_in, password_grant, rounds,
+    Ender, NEW_PASSWORD, Nodes, Outcome, Person, Started, Starter, Timing, judged, page_sign_in,
+    password_grant, random_delay, rounds,
 };
 
 on_both_engines! {
     r27_deletion_leaves_no_live_token_behind,
     r27_disabling_leaves_no_live_token_behind,
-    r27_a_changed_password_leaves_the_own_session_and_no_other,
+    r27_password_change_keeps_only_the_session_that_made_it,
     r27_a_reset_leaves_no_live_token_behind,
     r27_signing_out_everywhere_leaves_no_live_token_behind,
     r27_a_refresh_of_the_own_session_survives_a_changed_password,
-    r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none,
+    r27_activation_during_a_deletion_creates_an_account_or_none,
 }
 
 /// The rounds for each starter.
@@ -39,7 +39,7 @@ async fn r27_disabling_leaves_no_live_token_behind(db: TestDatabase) {
     against_each_starter(&db, Ender::Disabling).await;
 }
 
-async fn r27_a_changed_password_leaves_the_own_session_and_no_other(db: TestDatabase) {
+async fn r27_password_change_keeps_only_the_session_that_made_it(db: TestDatabase) {
     against_each_starter(&db, Ender::PasswordChange).await;
 }
 
@@ -134,7 +134,7 @@ async fn r27_a_refresh_of_the_own_session_survives_a_changed_password(db: TestDa
     }
 }
 
-async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db: TestDatabase) {
+async fn r27_activation_during_a_deletion_creates_an_account_or_none(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let (mut made, mut none) = (0, 0);
     for round in 0..rounds(ROUNDS) {
@@ -144,11 +144,11 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
             0 => Some(nodes.person(&address).await),
             _ => None,
         };
-        let token = waiting(&nodes.ending, &address).await;
+        let token = sign_up_link(&nodes.ending, &address).await;
         let end = tokio::spawn({
             let (oauth, named) = (nodes.ending.clone(), IdOrEmail::Email(email(&address)));
             async move {
-                dawdle(&oauth.store, 12).await;
+                random_delay(&oauth.store, 12).await;
                 let account = oauth.accounts.find_named(&named).await.unwrap()?;
                 assert!(oauth.accounts.delete_by_operator(account.account.id).await.unwrap());
                 Some(account.account.id)
@@ -157,7 +157,7 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
         let start = tokio::spawn({
             let oauth = nodes.starting.clone();
             async move {
-                dawdle(&oauth.store, 6).await;
+                random_delay(&oauth.store, 6).await;
                 oauth.accounts.activate(&token, None, &ClientInfo::default()).await
             }
         });
@@ -197,7 +197,7 @@ async fn r27_an_activation_that_races_a_deletion_makes_a_new_account_or_none(db:
 }
 
 /// Makes a sign-up that waits for the address, taken or not; returns the token of its link.
-async fn waiting(oauth: &OAuth, address: &str) -> String {
+async fn sign_up_link(oauth: &OAuth, address: &str) -> String {
     let token = LinkToken::new(Entropy.secret());
     let (email, id) = (email(address), SignUpId::new(Entropy.uuid_v7(BEGINNING)));
     let password = judged(oauth, PASSWORD);

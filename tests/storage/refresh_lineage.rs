@@ -16,13 +16,13 @@ use vestibule::testing::PASSWORD;
 
 use crate::database::{TestDatabase, scope};
 use crate::race_nodes::{
-    NEW_PASSWORD, Nodes, Person, dawdle, judged, opens, password_grant, rounds, web,
+    NEW_PASSWORD, Nodes, Person, judged, opens, password_grant, random_delay, rounds, web,
 };
 
 on_both_engines! {
-    r24_eight_tasks_in_rounds_are_one_lineage,
-    r24_eight_tasks_at_random_are_one_lineage,
-    r24_refreshes_under_way_leave_no_token_alive_after_the_end,
+    r24_eight_concurrent_refreshes_per_round_stay_one_lineage,
+    r24_unsynchronized_refreshes_by_eight_tasks_stay_one_lineage,
+    r24_refreshes_during_the_end_of_a_session_leave_no_live_token,
 }
 
 const TASKS: usize = 8;
@@ -52,7 +52,7 @@ fn node(nodes: &Nodes, task: usize) -> OAuth {
 
 /// Eight tasks present the same token, four on each node. When all have answers, the next round
 /// begins.
-async fn r24_eight_tasks_in_rounds_are_one_lineage(db: TestDatabase) {
+async fn r24_eight_concurrent_refreshes_per_round_stay_one_lineage(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
     let mut token = revealed(&person.own).1;
@@ -80,7 +80,7 @@ async fn r24_eight_tasks_in_rounds_are_one_lineage(db: TestDatabase) {
 
 /// The tasks do not wait for each other, and each asks for a scope of its own. A late task may be
 /// refused, but no other error occurs, and each token has one successor.
-async fn r24_eight_tasks_at_random_are_one_lineage(db: TestDatabase) {
+async fn r24_unsynchronized_refreshes_by_eight_tasks_stay_one_lineage(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
     let first = revealed(&person.own).1;
@@ -118,7 +118,7 @@ async fn r24_eight_tasks_at_random_are_one_lineage(db: TestDatabase) {
     while let Some(next) = successors.get(last) {
         (last, length) = (next, length + 1);
     }
-    assert_eq!(length, successors.len(), "all of them are one line");
+    assert_eq!(length, successors.len(), "all successors form one lineage");
     println!("{length} rotations by {TASKS} tasks");
     one_session_is_left(&nodes, &person, last).await;
 }
@@ -142,7 +142,7 @@ enum End {
 /// Eight tasks refresh without a pause, or sign in again where the end may be a sign-in. Meanwhile
 /// the session ends. Once the end is acknowledged, no token from before or after it opens anything
 /// on that node, and a second later none does on the other.
-async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestDatabase) {
+async fn r24_refreshes_during_the_end_of_a_session_leave_no_live_token(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let ends = [End::Deletion, End::Revocation, End::PasswordChange, End::SignOut];
     let mut answers = 0;
@@ -169,7 +169,7 @@ async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestData
                         };
                         match answer {
                             Ok(pair) => {
-                                assert!(!is_last, "{end:?}: a token after the end");
+                                assert!(!is_last, "{end:?}: a refresh after the end succeeds");
                                 let pair = revealed(&pair);
                                 if !signs_in {
                                     latest.lock().unwrap().clone_from(&pair.1);
@@ -196,7 +196,7 @@ async fn r24_refreshes_under_way_leave_no_token_alive_after_the_end(db: TestData
         while begun.load(Ordering::SeqCst) < TASKS {
             tokio::task::yield_now().await;
         }
-        dawdle(&nodes.ending.store, 4).await;
+        random_delay(&nodes.ending.store, 4).await;
         do_end(&nodes.ending, end, &person, &latest).await;
         // the end is acknowledged: from here on no token of the session works
         let by_then = handed_out.lock().unwrap().clone();

@@ -12,11 +12,11 @@ use crate::database::{TestDatabase, at_once, open, sqlite_url};
 on_both_engines! {
     the_first_start_creates_the_schema,
     a_second_start_changes_nothing,
-    a_schema_that_lacks_a_migration_is_noticed,
-    r56_a_node_goes_on_and_starts_again_while_the_schema_is_ahead,
-    r56_what_a_later_version_took_away_stops_a_program_that_uses_it,
-    a_migration_that_was_edited_stops_the_start,
-    a_command_opens_only_the_schema_that_it_knows_and_changes_nothing,
+    check_reports_a_missing_migration,
+    r56_node_runs_and_restarts_on_a_newer_compatible_schema,
+    r56_schema_that_dropped_needed_columns_stops_the_start,
+    edited_migration_stops_the_start,
+    command_opens_only_a_known_schema_and_migrates_nothing,
 }
 
 async fn the_first_start_creates_the_schema(db: TestDatabase) {
@@ -46,7 +46,7 @@ async fn a_second_start_changes_nothing(db: TestDatabase) {
     assert_eq!(db.count("sign_ups").await, 1);
 }
 
-async fn a_schema_that_lacks_a_migration_is_noticed(db: TestDatabase) {
+async fn check_reports_a_missing_migration(db: TestDatabase) {
     db.execute("DELETE FROM _sqlx_migrations WHERE version = 2").await;
     let error = db.store.check().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Internal);
@@ -70,7 +70,7 @@ async fn last_migration(db: &TestDatabase) -> i64 {
 }
 
 /// A rolling upgrade: the first node of the next version has migrated the schema.
-async fn r56_a_node_goes_on_and_starts_again_while_the_schema_is_ahead(db: TestDatabase) {
+async fn r56_node_runs_and_restarts_on_a_newer_compatible_schema(db: TestDatabase) {
     let last = last_migration(&db).await;
     add_migration(&db, last + 1, "something more").await;
     add_migration(&db, last + 2, &format!("something less needs {last:04}")).await;
@@ -86,7 +86,7 @@ async fn r56_a_node_goes_on_and_starts_again_while_the_schema_is_ahead(db: TestD
     assert_eq!(last_migration(&db).await, last + 2);
 }
 
-async fn r56_what_a_later_version_took_away_stops_a_program_that_uses_it(db: TestDatabase) {
+async fn r56_schema_that_dropped_needed_columns_stops_the_start(db: TestDatabase) {
     let last = last_migration(&db).await;
     add_migration(&db, last + 1, "something more").await;
     add_migration(&db, last + 2, &format!("something less needs {:04}", last + 1)).await;
@@ -97,7 +97,7 @@ async fn r56_what_a_later_version_took_away_stops_a_program_that_uses_it(db: Tes
     assert!(matches!(error, OpenError::OtherSchema), "{error}");
 }
 
-async fn a_migration_that_was_edited_stops_the_start(db: TestDatabase) {
+async fn edited_migration_stops_the_start(db: TestDatabase) {
     db.execute(
         "UPDATE _sqlx_migrations
          SET checksum = (SELECT checksum FROM _sqlx_migrations WHERE version = 2)
@@ -107,7 +107,7 @@ async fn a_migration_that_was_edited_stops_the_start(db: TestDatabase) {
     assert!(open(&db.url).await.is_err());
 }
 
-async fn a_command_opens_only_the_schema_that_it_knows_and_changes_nothing(db: TestDatabase) {
+async fn command_opens_only_a_known_schema_and_migrates_nothing(db: TestDatabase) {
     let figment = Figment::new().merge(("databases.vestibule.url", &db.url));
     let beside = Store::open_without_migrating(&figment).await.unwrap();
     let id = db.sign_up("ada@example.org").await;
@@ -128,7 +128,7 @@ async fn a_command_opens_only_the_schema_that_it_knows_and_changes_nothing(db: T
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nodes_that_start_at_once_on_a_new_sqlite_file_take_turns() {
+async fn concurrent_starts_on_a_new_sqlite_file_take_turns() {
     for _ in 0..8 {
         let (_folder, url) = sqlite_url();
         start_at_once(&url).await;
@@ -136,7 +136,7 @@ async fn nodes_that_start_at_once_on_a_new_sqlite_file_take_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nodes_that_start_at_once_on_an_empty_postgres_database_take_turns() {
+async fn concurrent_starts_on_an_empty_postgres_database_take_turns() {
     if let Some(cluster) = crate::postgres::cluster() {
         start_at_once(&cluster.new_database()).await;
     }

@@ -18,7 +18,7 @@ fn url(cluster: &Cluster, user: &str, database: &str) -> String {
 }
 
 #[tokio::test]
-async fn f7_database_of_another_encoding_is_refused_with_what_to_do() {
+async fn f7_database_without_utf8_is_refused_with_a_remedy() {
     let Some(cluster) = cluster() else { return };
     for encoding in ["LATIN1", "SQL_ASCII", "WIN1252", "EUC_JP"] {
         let name = format!("f7_{}", encoding.to_lowercase());
@@ -39,7 +39,7 @@ async fn f7_database_of_another_encoding_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn f19_user_without_rights_on_the_schema_is_told_what_to_grant() {
+async fn f19_missing_rights_on_the_schema_are_reported_with_the_grant() {
     let Some(cluster) = cluster() else { return };
     run(cluster, "postgres", "CREATE ROLE f19_user LOGIN");
     run(cluster, "postgres", "CREATE DATABASE f19_rights TEMPLATE template0 ENCODING 'UTF8'");
@@ -54,7 +54,7 @@ async fn f19_user_without_rights_on_the_schema_is_told_what_to_grant() {
 }
 
 #[tokio::test]
-async fn f19_errors_of_the_server_name_no_line_of_its_source() {
+async fn f19_server_errors_contain_no_line_of_its_source() {
     let Some(cluster) = cluster() else { return };
     let error = chain(&open(&url(cluster, "f19_nobody", "postgres")).await.unwrap_err());
     assert!(error.contains("f19_nobody") && !error.contains("at line"), "{error}");

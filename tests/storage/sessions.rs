@@ -13,35 +13,35 @@ use crate::database::{
 };
 
 on_both_engines! {
-    a_session_is_found_as_it_was_started,
-    r26_a_session_lives_to_the_earlier_of_its_ends,
-    r27_nobody_signs_in_to_an_account_that_is_gone_disabled_or_of_a_later_epoch,
+    session_is_read_back_as_started,
+    r26_session_ends_at_the_earlier_of_its_two_limits,
+    r27_sign_in_to_a_deleted_disabled_or_later_account_is_refused,
     r27_a_sign_in_that_races_a_raised_epoch_leaves_no_live_session,
     r27_a_sign_in_that_races_a_deletion_leaves_no_session,
-    a_session_id_is_used_once,
-    a_rotation_replaces_the_pair_and_keeps_the_preceding_one,
-    a_fresh_access_token_leaves_the_refresh_token_as_it_is,
+    second_session_with_one_id_is_a_conflict,
+    rotation_replaces_the_pair_and_keeps_its_predecessor,
+    fresh_access_token_leaves_the_refresh_token_unchanged,
     a_narrowed_access_token_keeps_its_own_scope,
-    r24_a_session_is_renewed_only_as_it_was_read,
-    r24_of_eight_renewals_of_one_read_one_goes_through,
+    r24_renewal_of_a_stale_read_is_refused,
+    r24_one_of_eight_concurrent_renewals_succeeds,
     r24_a_lineage_of_a_thousand_refreshes_stays_one_row,
-    s11_sign_ins_at_once_keep_to_the_limit,
-    s11_rows_of_ended_sessions_make_room_first,
-    r27_a_renewal_is_refused_once_the_epoch_was_raised_or_the_account_disabled,
+    s11_concurrent_sign_ins_keep_to_the_session_limit,
+    s11_ended_sessions_are_removed_before_live_ones,
+    r27_renewal_after_a_raised_epoch_or_disabling_is_refused,
     r27_a_renewal_that_races_a_raised_epoch_leaves_no_live_session,
-    r26_a_renewal_is_refused_past_either_end,
-    r28_a_session_that_was_revoked_is_not_renewed,
+    r26_renewal_after_idle_or_absolute_expiry_is_refused,
+    r28_revoked_session_is_not_renewed,
     r31_revoking_an_access_token_ends_that_token_alone,
-    r31_a_revoked_access_token_does_not_come_back_as_the_preceding_one,
-    r31_revocations_and_renewals_at_once_leave_no_revoked_token,
+    r31_revoked_access_token_is_not_kept_as_predecessor,
+    r31_concurrent_revocations_and_renewals_leave_no_revoked_token,
     r31_an_unknown_access_token_revokes_nothing,
-    r31_a_session_is_revoked_once_with_all_its_tokens,
-    r31_nobody_ends_a_session_of_another_account,
-    the_first_use_of_the_live_pair_is_noted,
-    the_use_of_an_older_access_token_is_none_of_the_live_pair,
-    a_use_noted_late_does_not_set_the_clock_back,
-    an_account_sees_its_live_sessions_the_latest_sign_in_first,
-    ended_sessions_are_purged_by_portions,
+    r31_concurrent_revocations_of_a_session_succeed_once,
+    r31_session_of_another_account_is_not_revoked,
+    first_use_of_the_live_pair_is_recorded,
+    use_of_an_older_access_token_is_not_recorded_for_the_live_pair,
+    use_recorded_late_does_not_lower_last_used_at,
+    live_sessions_of_an_account_are_listed_latest_first,
+    ended_sessions_are_purged_in_batches,
 }
 
 async fn revoke_access(db: &TestDatabase, id: SessionId, name: &str) {
@@ -49,7 +49,7 @@ async fn revoke_access(db: &TestDatabase, id: SessionId, name: &str) {
     db.store.write(async |tx| tx.revoke_access(id, &digest).await).await.unwrap();
 }
 
-async fn note_use(db: &TestDatabase, id: SessionId, serial: i64, now: Timestamp) {
+async fn record_use(db: &TestDatabase, id: SessionId, serial: i64, now: Timestamp) {
     db.store.write(async |tx| tx.record_session_use(id, serial, now).await).await.unwrap();
 }
 
@@ -60,7 +60,7 @@ async fn started(db: &TestDatabase) -> (AccountId, SessionRecord) {
     (account, db.find_session(id).await.unwrap())
 }
 
-async fn a_session_is_found_as_it_was_started(db: TestDatabase) {
+async fn session_is_read_back_as_started(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let new = StartingSession::of(account);
     let user_agent = UserAgent::parse("Firefox on Linux").unwrap();
@@ -85,7 +85,7 @@ async fn a_session_is_found_as_it_was_started(db: TestDatabase) {
     assert!(db.find_session(SessionId::new(new_id())).await.is_none());
 }
 
-async fn r26_a_session_lives_to_the_earlier_of_its_ends(db: TestDatabase) {
+async fn r26_session_ends_at_the_earlier_of_its_two_limits(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for (idle, absolute, end) in [(100, 500, 100), (500, 100, 100)] {
         let new = StartingSession {
@@ -100,9 +100,7 @@ async fn r26_a_session_lives_to_the_earlier_of_its_ends(db: TestDatabase) {
     }
 }
 
-async fn r27_nobody_signs_in_to_an_account_that_is_gone_disabled_or_of_a_later_epoch(
-    db: TestDatabase,
-) {
+async fn r27_sign_in_to_a_deleted_disabled_or_later_account_is_refused(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let gone = AccountId::new(new_id());
     assert!(!db.start(&StartingSession::of(gone)).await);
@@ -180,7 +178,7 @@ async fn r27_a_sign_in_that_races_a_deletion_leaves_no_session(db: TestDatabase)
     }
 }
 
-async fn a_session_id_is_used_once(db: TestDatabase) {
+async fn second_session_with_one_id_is_a_conflict(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let new = StartingSession::of(account);
     assert!(db.start(&new).await);
@@ -188,9 +186,9 @@ async fn a_session_id_is_used_once(db: TestDatabase) {
     assert!(again.unwrap_err().is_conflict());
 }
 
-async fn a_rotation_replaces_the_pair_and_keeps_the_preceding_one(db: TestDatabase) {
+async fn rotation_replaces_the_pair_and_keeps_its_predecessor(db: TestDatabase) {
     let (_, first) = started(&db).await;
-    note_use(&db, first.id, 0, after(10)).await;
+    record_use(&db, first.id, 0, after(10)).await;
     assert!(db.renew(&first, &rotating(1, &first.scope, after(50))).await);
 
     let second = db.find_session(first.id).await.unwrap();
@@ -198,7 +196,7 @@ async fn a_rotation_replaces_the_pair_and_keeps_the_preceding_one(db: TestDataba
     assert_eq!(second.previous_refresh_digest, Some(digest("r0")));
     assert_eq!((second.salt, second.tag_digest), ([1; 32], digest("tag")));
     assert_eq!((second.rotated_at, second.last_used_at), (after(50), after(50)));
-    assert_eq!(second.first_used_at, None, "nobody has used the new pair");
+    assert_eq!(second.first_used_at, None, "the new pair has not been used");
     assert_eq!((second.idle_expires_at, second.expires_at), (after(1_050), after(5_000)));
     assert_eq!((second.access.serial, second.rotation_serial), (1, 1));
     assert_eq!(second.access.digest, Some(digest("a1")));
@@ -217,10 +215,10 @@ async fn a_rotation_replaces_the_pair_and_keeps_the_preceding_one(db: TestDataba
     assert!(third.access_with(&digest("a1")).is_some());
 }
 
-async fn a_fresh_access_token_leaves_the_refresh_token_as_it_is(db: TestDatabase) {
+async fn fresh_access_token_leaves_the_refresh_token_unchanged(db: TestDatabase) {
     let (_, first) = started(&db).await;
     assert!(db.renew(&first, &rotating(1, &first.scope, after(50))).await);
-    note_use(&db, first.id, 1, after(60)).await;
+    record_use(&db, first.id, 1, after(60)).await;
     let second = db.find_session(first.id).await.unwrap();
     assert!(db.renew(&second, &access_only(2, &first.scope, after(70))).await);
 
@@ -247,7 +245,7 @@ async fn a_narrowed_access_token_keeps_its_own_scope(db: TestDatabase) {
     assert_eq!(third.access_with(&digest("a1")).unwrap().scope, scope("read"));
 }
 
-async fn r24_a_session_is_renewed_only_as_it_was_read(db: TestDatabase) {
+async fn r24_renewal_of_a_stale_read_is_refused(db: TestDatabase) {
     let (_, first) = started(&db).await;
     assert!(db.renew(&first, &rotating(1, &first.scope, NOW)).await);
     assert!(!db.renew(&first, &rotating(2, &first.scope, NOW)).await);
@@ -262,7 +260,7 @@ async fn r24_a_session_is_renewed_only_as_it_was_read(db: TestDatabase) {
     assert_eq!((third.access.digest, third.refresh_digest), (Some(digest("a3")), digest("r1")));
 }
 
-async fn r24_of_eight_renewals_of_one_read_one_goes_through(db: TestDatabase) {
+async fn r24_one_of_eight_concurrent_renewals_succeeds(db: TestDatabase) {
     let (_, mut read) = started(&db).await;
     for round in 0..300 {
         let answers = at_once(8, |index| {
@@ -300,9 +298,7 @@ async fn r24_a_lineage_of_a_thousand_refreshes_stays_one_row(db: TestDatabase) {
     assert_eq!(db.count("sessions").await, 1);
 }
 
-async fn r27_a_renewal_is_refused_once_the_epoch_was_raised_or_the_account_disabled(
-    db: TestDatabase,
-) {
+async fn r27_renewal_after_a_raised_epoch_or_disabling_is_refused(db: TestDatabase) {
     let (account, read) = started(&db).await;
     db.store.write(async |tx| tx.raise_epoch(account).await).await.unwrap();
     assert!(!db.renew(&read, &rotating(1, &read.scope, NOW)).await);
@@ -342,7 +338,7 @@ async fn r27_a_renewal_that_races_a_raised_epoch_leaves_no_live_session(db: Test
     }
 }
 
-async fn r26_a_renewal_is_refused_past_either_end(db: TestDatabase) {
+async fn r26_renewal_after_idle_or_absolute_expiry_is_refused(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for (idle, absolute) in [(100, 500), (500, 100)] {
         let new = StartingSession {
@@ -360,12 +356,12 @@ async fn r26_a_renewal_is_refused_past_either_end(db: TestDatabase) {
     }
 }
 
-async fn r28_a_session_that_was_revoked_is_not_renewed(db: TestDatabase) {
+async fn r28_revoked_session_is_not_renewed(db: TestDatabase) {
     let (_, read) = started(&db).await;
     assert!(db.store.write(async |tx| tx.revoke_session(read.id).await).await.unwrap());
     assert!(!db.renew(&read, &rotating(1, &read.scope, NOW)).await);
     assert!(!db.renew(&read, &access_only(1, &read.scope, NOW)).await);
-    note_use(&db, read.id, 0, NOW).await;
+    record_use(&db, read.id, 0, NOW).await;
     revoke_access(&db, read.id, "a0").await;
     assert_eq!(db.count("sessions").await, 0);
 }
@@ -390,7 +386,7 @@ async fn r31_revoking_an_access_token_ends_that_token_alone(db: TestDatabase) {
     }
 }
 
-async fn r31_a_revoked_access_token_does_not_come_back_as_the_preceding_one(db: TestDatabase) {
+async fn r31_revoked_access_token_is_not_kept_as_predecessor(db: TestDatabase) {
     let (_, read) = started(&db).await;
     revoke_access(&db, read.id, "a0").await;
     assert!(db.renew(&read, &rotating(1, &read.scope, NOW)).await);
@@ -406,7 +402,7 @@ async fn r31_a_revoked_access_token_does_not_come_back_as_the_preceding_one(db: 
     assert!(session.access_with(&digest("a2")).is_some());
 }
 
-async fn r31_revocations_and_renewals_at_once_leave_no_revoked_token(db: TestDatabase) {
+async fn r31_concurrent_revocations_and_renewals_leave_no_revoked_token(db: TestDatabase) {
     let (_, mut read) = started(&db).await;
     for round in 0..50 {
         let revoked = format!("a{round}");
@@ -441,7 +437,7 @@ async fn r31_an_unknown_access_token_revokes_nothing(db: TestDatabase) {
     assert!(session.access_with(&digest("a1")).is_some());
 }
 
-async fn r31_a_session_is_revoked_once_with_all_its_tokens(db: TestDatabase) {
+async fn r31_concurrent_revocations_of_a_session_succeed_once(db: TestDatabase) {
     let (account, read) = started(&db).await;
     let bystander = db.session(account).await;
     let answers = at_once(8, |_| {
@@ -453,7 +449,7 @@ async fn r31_a_session_is_revoked_once_with_all_its_tokens(db: TestDatabase) {
     assert!(db.find_session(bystander).await.is_some());
 }
 
-async fn r31_nobody_ends_a_session_of_another_account(db: TestDatabase) {
+async fn r31_session_of_another_account_is_not_revoked(db: TestDatabase) {
     let (ada, read) = started(&db).await;
     let bob = db.account("bob@example.org").await;
     let revoke = async |account| {
@@ -467,10 +463,10 @@ async fn r31_nobody_ends_a_session_of_another_account(db: TestDatabase) {
     assert!(db.find_session(read.id).await.is_none());
 }
 
-async fn the_first_use_of_the_live_pair_is_noted(db: TestDatabase) {
+async fn first_use_of_the_live_pair_is_recorded(db: TestDatabase) {
     let (_, read) = started(&db).await;
-    note_use(&db, read.id, 0, after(10)).await;
-    note_use(&db, read.id, 0, after(20)).await;
+    record_use(&db, read.id, 0, after(10)).await;
+    record_use(&db, read.id, 0, after(20)).await;
     let session = db.find_session(read.id).await.unwrap();
     assert_eq!((session.first_used_at, session.last_used_at), (Some(after(10)), after(20)));
 
@@ -478,29 +474,29 @@ async fn the_first_use_of_the_live_pair_is_noted(db: TestDatabase) {
     assert!(db.renew(&session, &rotating(1, &read.scope, after(30))).await);
     let session = db.find_session(read.id).await.unwrap();
     assert!(db.renew(&session, &access_only(2, &read.scope, after(40))).await);
-    note_use(&db, read.id, 2, after(50)).await;
+    record_use(&db, read.id, 2, after(50)).await;
     assert_eq!(db.find_session(read.id).await.unwrap().first_used_at, Some(after(50)));
 }
 
-async fn the_use_of_an_older_access_token_is_none_of_the_live_pair(db: TestDatabase) {
+async fn use_of_an_older_access_token_is_not_recorded_for_the_live_pair(db: TestDatabase) {
     let (_, read) = started(&db).await;
     assert!(db.renew(&read, &rotating(1, &read.scope, after(30))).await);
-    note_use(&db, read.id, 0, after(40)).await;
+    record_use(&db, read.id, 0, after(40)).await;
     let session = db.find_session(read.id).await.unwrap();
     assert_eq!((session.first_used_at, session.last_used_at), (None, after(40)));
-    note_use(&db, read.id, 1, after(50)).await;
+    record_use(&db, read.id, 1, after(50)).await;
     assert_eq!(db.find_session(read.id).await.unwrap().first_used_at, Some(after(50)));
 }
 
-async fn a_use_noted_late_does_not_set_the_clock_back(db: TestDatabase) {
+async fn use_recorded_late_does_not_lower_last_used_at(db: TestDatabase) {
     let (_, read) = started(&db).await;
     assert!(db.renew(&read, &rotating(1, &read.scope, after(30))).await);
     // a use before the renewal, recorded after it
-    note_use(&db, read.id, 0, after(29)).await;
+    record_use(&db, read.id, 0, after(29)).await;
     assert_eq!(db.find_session(read.id).await.unwrap().last_used_at, after(30));
 }
 
-async fn an_account_sees_its_live_sessions_the_latest_sign_in_first(db: TestDatabase) {
+async fn live_sessions_of_an_account_are_listed_latest_first(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     let start = async |account, now: u64, idle: u64, absolute: u64| {
@@ -521,7 +517,7 @@ async fn an_account_sees_its_live_sessions_the_latest_sign_in_first(db: TestData
     start(ada, 4, 100, 5_000).await;
     start(ada, 5, 5_000, 100).await;
     start(bob, 6, 900, 5_000).await;
-    note_use(&db, early, 0, after(50)).await;
+    record_use(&db, early, 0, after(50)).await;
 
     let listed =
         db.store.read(async |tx| tx.find_sessions_of(ada, None, 1_000, after(100)).await).await;
@@ -532,16 +528,16 @@ async fn an_account_sees_its_live_sessions_the_latest_sign_in_first(db: TestData
     assert_eq!(ends, [after(800), after(900), after(900)]);
     assert_eq!((listed[2].created_at, listed[2].last_used_at), (after(1), after(50)));
     assert_eq!((&listed[0].client_id, &listed[0].scope), (&client("web"), &scope("read write")));
-    let nobody = AccountId::new(new_id());
+    let missing = AccountId::new(new_id());
     let listed = db
         .store
-        .read(async |tx| tx.find_sessions_of(nobody, None, 1_000, NOW).await)
+        .read(async |tx| tx.find_sessions_of(missing, None, 1_000, NOW).await)
         .await
         .unwrap();
     assert!(listed.is_empty());
 }
 
-async fn ended_sessions_are_purged_by_portions(db: TestDatabase) {
+async fn ended_sessions_are_purged_in_batches(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for (idle, absolute) in [(100, 500), (500, 100), (100, 100), (90, 500), (500, 90)] {
         let new = StartingSession {
@@ -577,7 +573,7 @@ async fn sign_in_limited(store: &Store, account: AccountId) {
     signed_in.await.unwrap();
 }
 
-async fn s11_sign_ins_at_once_keep_to_the_limit(db: TestDatabase) {
+async fn s11_concurrent_sign_ins_keep_to_the_session_limit(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let nodes = [db.store.clone(), db.another_store().await];
     let answers = at_once(8, |index| {
@@ -594,7 +590,7 @@ async fn s11_sign_ins_at_once_keep_to_the_limit(db: TestDatabase) {
     assert_eq!(counted.unwrap(), 20);
 }
 
-async fn s11_rows_of_ended_sessions_make_room_first(db: TestDatabase) {
+async fn s11_ended_sessions_are_removed_before_live_ones(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for _ in 0..20 {
         sign_in_limited(&db.store, account).await;

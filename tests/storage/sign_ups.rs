@@ -7,22 +7,22 @@ use vestibule::storage::{LetterId, NewLetter, NewSignUp, SignUpRecord, StoreErro
 use crate::database::{NOW, TestDatabase, WaitingSignUp, after, at_once, email, hash};
 
 on_both_engines! {
-    r35_of_fifty_sign_ups_for_one_address_at_once_one_waits,
+    r35_one_of_fifty_concurrent_sign_ups_for_an_address_is_inserted,
     a_sign_up_for_another_address_waits_beside_it,
     a_sign_up_is_consumed_once,
     a_consumed_address_can_sign_up_again,
-    r35_a_contested_sign_up_is_consumed_only_by_who_asks_for_it,
-    r35_contest_and_use_at_once_never_both_count,
-    a_repeated_sign_up_says_what_counts_now_and_waits_no_longer,
-    r35_a_contested_sign_up_has_nobodys_name,
-    r35_the_first_contest_counts,
-    s2_a_request_for_a_new_password_that_waits_contests_the_sign_up,
-    s2_a_request_for_a_new_password_and_a_use_at_once_never_both_count,
-    s2_sign_up_stays_contested_by_whatever_verb_the_waiting_request_is_removed,
-    s18_a_sign_up_is_replaced_once_and_only_near_its_end,
-    what_is_gone_can_be_neither_repeated_nor_contested,
-    what_waited_too_long_is_purged_by_portions,
-    purges_at_once_forget_each_row_once,
+    r35_contested_sign_up_is_consumed_only_on_explicit_request,
+    r35_concurrent_contest_and_use_do_not_both_succeed,
+    repeated_sign_up_updates_name_and_language_and_keeps_its_end,
+    r35_contested_sign_up_has_no_name,
+    r35_second_contest_keeps_the_time_of_the_first,
+    s2_waiting_password_reset_request_contests_the_sign_up,
+    s2_concurrent_password_reset_request_and_use_do_not_both_succeed,
+    s2_sign_up_stays_contested_after_any_removal_of_the_waiting_request,
+    s18_sign_up_is_replaced_only_near_its_end,
+    consumed_sign_up_can_be_neither_repeated_nor_contested,
+    expired_sign_ups_are_purged_in_batches,
+    concurrent_purges_count_each_row_once,
     waiting_sign_ups_are_listed_by_a_part_of_their_address,
 }
 
@@ -51,7 +51,7 @@ fn name_of(record: &SignUpRecord) -> Option<&str> {
     record.sign_up.name.as_ref().map(Name::as_str)
 }
 
-async fn r35_of_fifty_sign_ups_for_one_address_at_once_one_waits(db: TestDatabase) {
+async fn r35_one_of_fifty_concurrent_sign_ups_for_an_address_is_inserted(db: TestDatabase) {
     let answers = at_once(50, |_| {
         let store = db.store.clone();
         async move {
@@ -74,8 +74,8 @@ async fn a_sign_up_for_another_address_waits_beside_it(db: TestDatabase) {
     assert_eq!(found(&db, ada).await.unwrap().sign_up.email.as_str(), "ada@example.org");
     assert_eq!(found(&db, bob).await.unwrap().sign_up.email.as_str(), "bob@example.org");
     let carol = email("carol@example.org");
-    let nobody = db.store.read(async |tx| tx.find_sign_up_by_email(&carol).await).await.unwrap();
-    assert!(nobody.is_none());
+    let missing = db.store.read(async |tx| tx.find_sign_up_by_email(&carol).await).await.unwrap();
+    assert!(missing.is_none());
 }
 
 async fn a_sign_up_is_consumed_once(db: TestDatabase) {
@@ -100,7 +100,7 @@ async fn a_consumed_address_can_sign_up_again(db: TestDatabase) {
     assert!(found(&db, second).await.is_some());
 }
 
-async fn r35_a_contested_sign_up_is_consumed_only_by_who_asks_for_it(db: TestDatabase) {
+async fn r35_contested_sign_up_is_consumed_only_on_explicit_request(db: TestDatabase) {
     let id = db.sign_up("ada@example.org").await;
     assert!(contest(&db, id, after(5)).await);
     assert!(!consume(&db, id, false).await);
@@ -109,7 +109,7 @@ async fn r35_a_contested_sign_up_is_consumed_only_by_who_asks_for_it(db: TestDat
     assert!(found(&db, id).await.is_none());
 }
 
-async fn r35_contest_and_use_at_once_never_both_count(db: TestDatabase) {
+async fn r35_concurrent_contest_and_use_do_not_both_succeed(db: TestDatabase) {
     for round in 0..25 {
         let id = db.sign_up(&format!("ada{round}@example.org")).await;
         let answers = at_once(2, |index| {
@@ -128,7 +128,7 @@ async fn r35_contest_and_use_at_once_never_both_count(db: TestDatabase) {
     }
 }
 
-async fn a_repeated_sign_up_says_what_counts_now_and_waits_no_longer(db: TestDatabase) {
+async fn repeated_sign_up_updates_name_and_language_and_keeps_its_end(db: TestDatabase) {
     let id = db.sign_up("ada@example.org").await;
     assert!(repeat(&db, id, Some("Ada"), Some("en")).await);
     assert!(repeat(&db, id, Some("Countess"), None).await);
@@ -149,7 +149,7 @@ async fn a_repeated_sign_up_says_what_counts_now_and_waits_no_longer(db: TestDat
     assert_eq!(purge(after(1_000)).await.unwrap(), 1);
 }
 
-async fn r35_a_contested_sign_up_has_nobodys_name(db: TestDatabase) {
+async fn r35_contested_sign_up_has_no_name(db: TestDatabase) {
     let id = db.sign_up("ada@example.org").await;
     assert!(repeat(&db, id, Some("Ada"), None).await);
     assert!(contest(&db, id, after(5)).await);
@@ -160,7 +160,7 @@ async fn r35_a_contested_sign_up_has_nobodys_name(db: TestDatabase) {
     assert_eq!(name_of(&found(&db, id).await.unwrap()), None);
 }
 
-async fn r35_the_first_contest_counts(db: TestDatabase) {
+async fn r35_second_contest_keeps_the_time_of_the_first(db: TestDatabase) {
     let id = db.sign_up("ada@example.org").await;
     assert!(contest(&db, id, after(5)).await);
     assert!(contest(&db, id, after(9)).await);
@@ -170,7 +170,7 @@ async fn r35_the_first_contest_counts(db: TestDatabase) {
 }
 
 /// Posts the letter that a request for a new password posts for every address.
-async fn forgotten(db: &TestDatabase, address: &str) -> LetterId {
+async fn request_new_password(db: &TestDatabase, address: &str) -> LetterId {
     let id = LetterId::new(Entropy.uuid_v7(after(3)));
     let new = NewLetter {
         id,
@@ -185,16 +185,16 @@ async fn forgotten(db: &TestDatabase, address: &str) -> LetterId {
     id
 }
 
-/// The request does the same for every address, and the courier marks the row later. Between the
-/// two, no link lets the first password count.
-async fn s2_a_request_for_a_new_password_that_waits_contests_the_sign_up(db: TestDatabase) {
+/// The request does the same for every address, and the courier marks the row later. Until then no
+/// link activates the account with the first password.
+async fn s2_waiting_password_reset_request_contests_the_sign_up(db: TestDatabase) {
     let id = db.sign_up("ada@example.org").await;
     let bystander = db.sign_up("bob@example.org").await;
     assert!(repeat(&db, id, Some("Mallory"), Some("de")).await);
     db.letter("ada@example.org", NOW).await;
-    forgotten(&db, "carol@example.org").await;
+    request_new_password(&db, "carol@example.org").await;
     assert_eq!(found(&db, id).await.unwrap().sign_up.contested_at, None);
-    let letter = forgotten(&db, "ada@example.org").await;
+    let letter = request_new_password(&db, "ada@example.org").await;
     let record = found(&db, id).await.unwrap();
     assert_eq!(record.sign_up.contested_at, Some(after(3)));
     assert!(name_of(&record).is_none() && record.sign_up.locale.is_none());
@@ -213,7 +213,7 @@ async fn s2_a_request_for_a_new_password_that_waits_contests_the_sign_up(db: Tes
     assert!(consume(&db, bystander, false).await);
 }
 
-async fn s2_a_request_for_a_new_password_and_a_use_at_once_never_both_count(db: TestDatabase) {
+async fn s2_concurrent_password_reset_request_and_use_do_not_both_succeed(db: TestDatabase) {
     for round in 0..25 {
         let address = format!("ada{round}@example.org");
         let id = db.sign_up(&address).await;
@@ -240,19 +240,23 @@ async fn s2_a_request_for_a_new_password_and_a_use_at_once_never_both_count(db: 
 /// The statements that remove letters, by file, and why each is safe where the letter is a waiting
 /// request. A new statement fails the test below until this list has it.
 const REMOVALS: [(&str, usize, &str); 4] = [
-    ("deletions.rs", 2, "the excess of an address: not these; of an account: its own letters"),
-    ("deliveries.rs", 1, "a courier drops a letter that it has contested the sign-up for"),
-    ("letters.rs", 1, "the operator drops a letter: `Desk::drop` contests"),
+    (
+        "deletions.rs",
+        2,
+        "excess letters of an address, never requests; and the letters of an account",
+    ),
+    ("deliveries.rs", 1, "a courier drops a letter after it has contested the sign-up"),
+    ("letters.rs", 1, "the operator drops a letter: `OutboxAdmin::drop` contests"),
     (
         "outbox.rs",
         5,
-        "an earlier notice; what lapses with an address and what is forgotten of it, which contest; and \
-         old letters: one that was given up is kept as long as a sign-up waits",
+        "an earlier notice; letters to an address that changes or is deleted, which contest; and \
+         old letters: a dead letter is kept as long as a sign-up waits",
     ),
 ];
 
 #[test]
-fn s2_every_statement_that_removes_letters_is_decided() {
+fn s2_statements_that_remove_letters_are_listed() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage");
     let mut found: Vec<(String, usize)> = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {
@@ -267,9 +271,7 @@ fn s2_every_statement_that_removes_letters_is_decided() {
     assert_eq!(found, REMOVALS.map(|(file, count, _)| (file.to_owned(), count)));
 }
 
-async fn s2_sign_up_stays_contested_by_whatever_verb_the_waiting_request_is_removed(
-    db: TestDatabase,
-) {
+async fn s2_sign_up_stays_contested_after_any_removal_of_the_waiting_request(db: TestDatabase) {
     for (verb, address) in ["a@example.org", "b@example.org", "c@example.org"].iter().enumerate() {
         let (to, now) = (email(address), after(60));
         let id = db.sign_up(address).await;
@@ -281,7 +283,7 @@ async fn s2_sign_up_stays_contested_by_whatever_verb_the_waiting_request_is_remo
                 db.letter(address, NOW).await;
             }
         }
-        forgotten(&db, address).await;
+        request_new_password(&db, address).await;
         match verb {
             0 => db.store.purge_excess_of(&to).await.unwrap(),
             1 => {
@@ -300,7 +302,7 @@ async fn s2_sign_up_stays_contested_by_whatever_verb_the_waiting_request_is_remo
     }
 }
 
-async fn s18_a_sign_up_is_replaced_once_and_only_near_its_end(db: TestDatabase) {
+async fn s18_sign_up_is_replaced_only_near_its_end(db: TestDatabase) {
     let id = db.sign_up("ada@example.org").await;
     assert!(repeat(&db, id, Some("Mallory"), Some("de")).await);
     let mut new = WaitingSignUp::of("ada@example.org");
@@ -309,9 +311,9 @@ async fn s18_a_sign_up_is_replaced_once_and_only_near_its_end(db: TestDatabase) 
     let replace = async |before| {
         db.store.write(async |tx| tx.replace_sign_up(&row, before).await).await.unwrap()
     };
-    assert!(!replace(after(1_000)).await, "its end is not before that");
+    assert!(!replace(after(1_000)).await, "its end is not before the limit");
     assert!(replace(after(1_001)).await);
-    assert!(!replace(after(1_001)).await, "it ends later now");
+    assert!(!replace(after(1_001)).await, "its end was moved");
     let record = found(&db, id).await.unwrap();
     assert_eq!(record.password_hash.as_str(), hash("second").as_str());
     assert_eq!((record.sign_up.created_at, record.expires_at), (after(900), after(5_000)));
@@ -320,7 +322,7 @@ async fn s18_a_sign_up_is_replaced_once_and_only_near_its_end(db: TestDatabase) 
     assert!(!consume(&db, id, false).await);
 }
 
-async fn what_is_gone_can_be_neither_repeated_nor_contested(db: TestDatabase) {
+async fn consumed_sign_up_can_be_neither_repeated_nor_contested(db: TestDatabase) {
     let id = db.sign_up("ada@example.org").await;
     assert!(consume(&db, id, false).await);
     assert!(!repeat(&db, id, Some("Ada"), None).await);
@@ -328,7 +330,7 @@ async fn what_is_gone_can_be_neither_repeated_nor_contested(db: TestDatabase) {
     assert_eq!(db.count("sign_ups").await, 0);
 }
 
-async fn what_waited_too_long_is_purged_by_portions(db: TestDatabase) {
+async fn expired_sign_ups_are_purged_in_batches(db: TestDatabase) {
     for index in 0..5 {
         db.sign_up(&format!("ada{index}@example.org")).await;
     }
@@ -345,7 +347,7 @@ async fn what_waited_too_long_is_purged_by_portions(db: TestDatabase) {
     assert!(found(&db, patient.id).await.is_some());
 }
 
-async fn purges_at_once_forget_each_row_once(db: TestDatabase) {
+async fn concurrent_purges_count_each_row_once(db: TestDatabase) {
     for index in 0..40 {
         db.sign_up(&format!("ada{index}@example.org")).await;
     }

@@ -9,7 +9,7 @@ use crate::database::{TestDatabase, WaitingSignUp, at_once, open};
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_file_and_a_folder_made_for_it_are_their_owners_alone() {
+async fn database_file_and_new_folder_are_readable_by_the_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let outer = tempfile::tempdir().unwrap();
@@ -28,7 +28,7 @@ async fn the_file_and_a_folder_made_for_it_are_their_owners_alone() {
 }
 
 #[tokio::test]
-async fn a_write_is_in_the_log_and_on_the_disk_before_it_is_answered() {
+async fn pragmas_make_a_write_durable_before_its_answer() {
     let db = TestDatabase::sqlite().await;
     assert_eq!(db.text("PRAGMA journal_mode").await.as_deref(), Some("wal"));
     for (pragma, value) in [("synchronous", 2), ("foreign_keys", 1), ("secure_delete", 1)] {
@@ -59,7 +59,7 @@ async fn pragma_of_the_pool(db: &TestDatabase, pragma: &'static str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_processes_that_write_to_one_file_at_once_wait_for_each_other() {
+async fn concurrent_writers_to_one_file_wait_for_each_other() {
     const WRITES: usize = 200;
 
     let db = TestDatabase::sqlite().await;
@@ -83,14 +83,14 @@ async fn two_processes_that_write_to_one_file_at_once_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_is_refused() {
+async fn url_without_a_file_is_refused() {
     for url in ["sqlite::memory:", "sqlite://", "sqlite:file.db?mode=memory", "file.db", ""] {
         assert!(open(url).await.is_err(), "{url:?} was opened");
     }
 }
 
 #[tokio::test]
-async fn a_refused_url_is_not_repeated() {
+async fn error_of_a_refused_url_contains_no_password() {
     let url = "mysql://ada:correct-horse@db.example.org/vestibule";
     let error = Store::open(&Figment::new().merge(("databases.vestibule.url", url))).await;
     let error = error.unwrap_err();
@@ -98,7 +98,7 @@ async fn a_refused_url_is_not_repeated() {
 }
 
 /// The files of the database that contain these bytes.
-fn holds(db: &TestDatabase, text: &str) -> Vec<String> {
+fn files_with(db: &TestDatabase, text: &str) -> Vec<String> {
     let folder = std::fs::read_dir(db.folder.as_ref().unwrap().path()).unwrap();
     let files = folder.map(|entry| entry.unwrap());
     let holding = files.filter(|entry| {
@@ -109,7 +109,7 @@ fn holds(db: &TestDatabase, text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn f20_nothing_of_a_deleted_account_is_in_any_file_once_the_log_is_emptied() {
+async fn f20_truncated_log_leaves_no_bytes_of_a_deleted_account() {
     const ADDRESS: &str = "marked-7f3a@example.org";
     const NAME: &str = "Marked Person 7f3a";
     let db = TestDatabase::sqlite().await;
@@ -126,11 +126,11 @@ async fn f20_nothing_of_a_deleted_account_is_in_any_file_once_the_log_is_emptied
     db.session(id).await;
     db.letter(ADDRESS, crate::database::NOW).await;
     for text in [ADDRESS, NAME] {
-        assert_eq!(holds(&db, text), ["test.db-wal"], "{text}");
+        assert_eq!(files_with(&db, text), ["test.db-wal"], "{text}");
     }
     assert!(db.store.truncate_wal().await.unwrap());
     for text in [ADDRESS, NAME] {
-        assert_eq!(holds(&db, text), ["test.db"], "{text}");
+        assert_eq!(files_with(&db, text), ["test.db"], "{text}");
     }
     let deleted: Result<bool, StoreError> = db
         .store
@@ -143,19 +143,19 @@ async fn f20_nothing_of_a_deleted_account_is_in_any_file_once_the_log_is_emptied
     db.store.finish_deletion(id).await.unwrap();
     assert!(db.store.truncate_wal().await.unwrap());
     for text in [ADDRESS, NAME] {
-        assert_eq!(holds(&db, text), Vec::<String>::new(), "{text}");
+        assert_eq!(files_with(&db, text), Vec::<String>::new(), "{text}");
     }
     assert_eq!(pragma_of_the_pool(&db, "busy_timeout").await, 5_000);
 }
 
 #[tokio::test]
-async fn f20_a_reader_keeps_the_log_and_writers_wait_for_it_no_longer_than_a_moment() {
+async fn f20_log_in_use_is_not_truncated_and_blocks_no_writer() {
     let db = TestDatabase::sqlite().await;
     let mut reader = db.raw().await;
     let mut read = sqlx::Connection::begin(&mut reader).await.unwrap();
     sqlx::query("SELECT COUNT(*) FROM accounts").fetch_one(&mut *read).await.unwrap();
     db.account("ada@example.org").await;
-    assert!(!db.store.truncate_wal().await.unwrap(), "it is in use");
+    assert!(!db.store.truncate_wal().await.unwrap(), "a reader uses the log");
     db.account("bob@example.org").await;
     drop(read);
     drop(reader);

@@ -26,7 +26,7 @@ fn certify(folder: &Path, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_a_server_that_proves_its_name_to_our_authority_is_spoken_to() {
+async fn tls_connection_requires_a_certificate_with_the_host_name() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, others) = (folder.path().join("root.pem"), folder.path().join("other.pem"));
     let other = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ async fn only_a_server_that_proves_its_name_to_our_authority_is_spoken_to() {
 }
 
 #[tokio::test]
-async fn a_socket_file_leads_to_the_server_as_well() {
+async fn connection_over_a_unix_socket_works() {
     let Some(db) = TestDatabase::postgres().await else { return };
     let Some(folder) = db.text("SELECT current_setting('unix_socket_directories')").await else {
         return;

@@ -15,18 +15,18 @@ use crate::database::TestDatabase;
 use crate::race_nodes::{self, NEW_PASSWORD, Nodes, Person, judged, password_grant, refresh, web};
 
 on_both_engines! {
-    r27_a_token_that_is_remembered_dies_with_every_act_that_ends_it,
-    r27_what_is_changed_of_an_account_is_told_at_once,
-    r27_what_ends_elsewhere_is_over_within_a_second,
-    r27_a_clock_that_is_set_back_prolongs_nothing,
-    r27_a_token_of_the_same_session_is_not_taken_for_the_remembered_one,
-    r26_expiry_is_asked_of_the_clock_at_each_use,
-    r52_what_is_remembered_dies_while_the_database_is_away,
+    r27_cached_token_is_refused_after_every_act_that_ends_it,
+    r27_cached_grant_shows_changed_name_and_address_at_once,
+    r27_session_ended_by_another_process_is_refused_within_a_second,
+    r27_clock_set_back_does_not_extend_cache_entries,
+    r27_other_token_of_a_cached_session_is_read_again,
+    r26_expiry_of_a_cached_token_is_checked_at_each_use,
+    r52_cached_token_expires_while_the_database_is_unavailable,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn passed(oauth: &OAuth, pair: &TokenPair) -> Result<std::sync::Arc<Grant>, AccessDenied> {
+async fn presented(oauth: &OAuth, pair: &TokenPair) -> Result<std::sync::Arc<Grant>, AccessDenied> {
     oauth
         .protect(
             PresentedToken::Token(&pair.access.reveal()),
@@ -85,13 +85,13 @@ async fn act(oauth: &OAuth, act: Act, person: &Person) {
         // the token is then neither the live nor the preceding one
         Act::RefreshTwice => {
             let next = refresh(oauth, other).await.unwrap();
-            assert!(opens(oauth, other).await, "the preceding one is still good");
+            assert!(opens(oauth, other).await, "the preceding token still works");
             refresh(oauth, &next).await.unwrap();
         }
     }
 }
 
-async fn r27_a_token_that_is_remembered_dies_with_every_act_that_ends_it(db: TestDatabase) {
+async fn r27_cached_token_is_refused_after_every_act_that_ends_it(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let oauth = &nodes.ending;
     let acts = [
@@ -118,22 +118,22 @@ async fn r27_a_token_that_is_remembered_dies_with_every_act_that_ends_it(db: Tes
     }
 }
 
-async fn r27_what_is_changed_of_an_account_is_told_at_once(db: TestDatabase) {
+async fn r27_cached_grant_shows_changed_name_and_address_at_once(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let oauth = &nodes.ending;
     let person = nodes.person("ada@example.org").await;
-    assert!(passed(oauth, &person.own).await.unwrap().owner.name.is_none());
+    assert!(presented(oauth, &person.own).await.unwrap().owner.name.is_none());
     let name = Name::parse("Ada").unwrap();
     let change = ProfileChange { name: Some(name.clone()), locale: None };
     oauth.accounts.change_profile(person.id, change, &ClientInfo::default()).await.unwrap();
-    assert_eq!(passed(oauth, &person.own).await.unwrap().owner.name, name);
+    assert_eq!(presented(oauth, &person.own).await.unwrap().owner.name, name);
 
     let new = crate::database::email("countess@example.org");
     assert!(oauth.store.write(async |tx| tx.change_email(person.id, &new).await).await.unwrap());
-    assert_eq!(passed(oauth, &person.own).await.unwrap().owner.email, new);
+    assert_eq!(presented(oauth, &person.own).await.unwrap().owner.email, new);
 }
 
-async fn r27_what_ends_elsewhere_is_over_within_a_second(db: TestDatabase) {
+async fn r27_session_ended_by_another_process_is_refused_within_a_second(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let oauth = &nodes.ending;
     for number in 0.. {
@@ -146,14 +146,14 @@ async fn r27_what_ends_elsewhere_is_over_within_a_second(db: TestDatabase) {
         assert!(!opens(oauth, &person.own).await, "a second later");
         // otherwise the entry has expired because the machine is slow
         if oauth.clock.instant().duration_since(began) < SECOND {
-            assert!(still_opens, "nothing was remembered");
+            assert!(still_opens, "the token was not cached");
             return;
         }
-        assert!(number < 20, "too slow a machine for anything to be remembered");
+        assert!(number < 20, "the machine is too slow for the cache");
     }
 }
 
-async fn r27_a_clock_that_is_set_back_prolongs_nothing(db: TestDatabase) {
+async fn r27_clock_set_back_does_not_extend_cache_entries(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     app.account("ada@example.org").await;
     let email = crate::database::email("ada@example.org");
@@ -162,7 +162,7 @@ async fn r27_a_clock_that_is_set_back_prolongs_nothing(db: TestDatabase) {
     assert!(opens(app.oauth(), &pair).await);
     db.execute("DELETE FROM sessions").await;
     app.step_back(Duration::from_millis(1));
-    assert!(!opens(app.oauth(), &pair).await, "from the future");
+    assert!(!opens(app.oauth(), &pair).await, "a cache entry from the future");
 
     // the clock may step back: a purged session does not come back
     let pair = password_grant(app.oauth(), &email, PASSWORD).await.unwrap();
@@ -174,7 +174,7 @@ async fn r27_a_clock_that_is_set_back_prolongs_nothing(db: TestDatabase) {
     assert!(!opens(app.oauth(), &pair).await, "removed");
 }
 
-async fn r27_a_token_of_the_same_session_is_not_taken_for_the_remembered_one(db: TestDatabase) {
+async fn r27_other_token_of_a_cached_session_is_read_again(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
     assert!(opens(&nodes.ending, &person.own).await);
@@ -186,7 +186,7 @@ async fn r27_a_token_of_the_same_session_is_not_taken_for_the_remembered_one(db:
         caller: ClientInfo::default(),
     };
     let narrow = nodes.starting.refresh_grant(&request).await.unwrap();
-    let grant = passed(&nodes.ending, &narrow).await.unwrap();
+    let grant = presented(&nodes.ending, &narrow).await.unwrap();
     assert_eq!(grant.scope.to_string(), "account.read");
     let mut forged = narrow.access.clone();
     forged.secret = vestibule::model::Secret::new([7; 32]);
@@ -194,7 +194,7 @@ async fn r27_a_token_of_the_same_session_is_not_taken_for_the_remembered_one(db:
     assert!(!opens(&nodes.ending, &forged).await);
 }
 
-async fn r26_expiry_is_asked_of_the_clock_at_each_use(db: TestDatabase) {
+async fn r26_expiry_of_a_cached_token_is_checked_at_each_use(db: TestDatabase) {
     let app =
         TestApp::on_database(&db.url, "[default.vestibule.tokens]\naccess_ttl = \"2s\"").await;
     app.account("ada@example.org").await;
@@ -206,13 +206,13 @@ async fn r26_expiry_is_asked_of_the_clock_at_each_use(db: TestDatabase) {
     assert!(!opens(app.oauth(), &pair).await);
 }
 
-async fn r52_what_is_remembered_dies_while_the_database_is_away(db: TestDatabase) {
+async fn r52_cached_token_expires_while_the_database_is_unavailable(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
     let oauth = &nodes.ending;
     assert!(opens(oauth, &person.own).await);
     oauth.store.close().await;
     nodes.let_a_second_pass();
-    let answer = passed(oauth, &person.own).await;
+    let answer = presented(oauth, &person.own).await;
     assert!(matches!(answer, Err(AccessDenied::Failure(_))), "{answer:?}");
 }

@@ -9,16 +9,16 @@ use vestibule::storage::{Connection, Engine, NewLetter, StoreError, StoreErrorKi
 use crate::database::{NOW, TestDatabase, WaitingSignUp, at_once, cut_short, email, new_id};
 
 on_both_engines! {
-    a_write_that_succeeds_is_there_for_every_node,
+    committed_write_is_visible_to_every_node,
     a_write_that_fails_leaves_no_trace,
     a_write_refused_by_the_domain_leaves_no_trace,
-    a_write_that_waits_forever_leaves_no_trace_when_dropped,
-    a_write_dropped_at_any_point_happened_wholly_or_not_at_all,
-    dropped_writes_among_others_lose_nothing,
-    a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed,
-    work_that_nobody_waits_for_gives_way,
-    r28_what_was_written_is_there_after_a_restart,
-    r52_a_write_that_others_undid_is_done_again_and_counts_once,
+    pending_write_leaves_no_trace_when_dropped,
+    write_dropped_at_any_point_is_atomic,
+    dropped_writes_lose_no_acknowledged_write,
+    reader_does_not_wait_for_a_writer_and_sees_committed_rows_only,
+    write_best_effort_gives_up_on_a_locked_row,
+    r28_committed_rows_survive_a_restart,
+    r52_write_rolled_back_by_a_deadlock_is_retried_and_counts_once,
 }
 
 /// A sign-up and its letter: two rows that belong together.
@@ -52,7 +52,7 @@ async fn assert_usable(db: &TestDatabase, address: &str) {
     assert!(db.store.write(async |tx| tx.consume_sign_up(id, true).await).await.unwrap());
 }
 
-async fn a_write_that_succeeds_is_there_for_every_node(db: TestDatabase) {
+async fn committed_write_is_visible_to_every_node(db: TestDatabase) {
     let other = db.another_store().await;
     let new = WaitingSignUp::of("ada@example.org");
     db.store.write(async |tx| sign_up_with_letter(tx, &new).await).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_write_refused_by_the_domain_leaves_no_trace(db: TestDatabase) {
     assert_usable(&db, "ada@example.org").await;
 }
 
-async fn a_write_that_waits_forever_leaves_no_trace_when_dropped(db: TestDatabase) {
+async fn pending_write_leaves_no_trace_when_dropped(db: TestDatabase) {
     let new = WaitingSignUp::of("ada@example.org");
     {
         let written = Notify::new();
@@ -112,7 +112,7 @@ async fn a_write_that_waits_forever_leaves_no_trace_when_dropped(db: TestDatabas
         });
         tokio::select! {
             biased;
-            _ = hanging => panic!("it waits forever"),
+            _ = hanging => panic!("the write never ends"),
             () = written.notified() => {}
         }
     }
@@ -120,7 +120,7 @@ async fn a_write_that_waits_forever_leaves_no_trace_when_dropped(db: TestDatabas
     assert_empty(&db).await;
 }
 
-async fn a_write_dropped_at_any_point_happened_wholly_or_not_at_all(db: TestDatabase) {
+async fn write_dropped_at_any_point_is_atomic(db: TestDatabase) {
     // the threads decide where a poll ends, so each point is tried several times
     for pass in 0..5 {
         for polls in 0.. {
@@ -133,14 +133,14 @@ async fn a_write_dropped_at_any_point_happened_wholly_or_not_at_all(db: TestData
             assert_eq!(sign_ups, letters, "dropped at its poll {polls}");
             if let Some(outcome) = outcome {
                 outcome.unwrap();
-                assert!(sign_ups > pass, "what was answered is there");
+                assert!(sign_ups > pass, "an acknowledged write is committed");
                 break;
             }
         }
     }
 }
 
-async fn dropped_writes_among_others_lose_nothing(db: TestDatabase) {
+async fn dropped_writes_lose_no_acknowledged_write(db: TestDatabase) {
     let answers = at_once(120, |index| {
         let store = db.store.clone();
         async move {
@@ -155,7 +155,7 @@ async fn dropped_writes_among_others_lose_nothing(db: TestDatabase) {
         if let Some(outcome) = outcome {
             outcome.unwrap();
             let found = db.store.read(async |tx| tx.find_sign_up_by_email(&email).await).await;
-            assert!(found.unwrap().is_some(), "{email} was answered");
+            assert!(found.unwrap().is_some(), "{email} was acknowledged");
         }
     }
     assert_usable(&db, "bob@example.org").await;
@@ -164,11 +164,11 @@ async fn dropped_writes_among_others_lose_nothing(db: TestDatabase) {
     assert_eq!(db.count("sign_ups").await, db.count("outbox").await);
 }
 
-async fn a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed(db: TestDatabase) {
+async fn reader_does_not_wait_for_a_writer_and_sees_committed_rows_only(db: TestDatabase) {
     let new = WaitingSignUp::of("ada@example.org");
     let seen_meanwhile = db.store.write(async |tx| {
         sign_up_with_letter(tx, &new).await?;
-        assert!(tx.find_sign_up(new.id).await?.is_some(), "a writer sees what it wrote");
+        assert!(tx.find_sign_up(new.id).await?.is_some(), "a writer sees its own rows");
         db.store.read(async |reader| reader.find_sign_up(new.id).await).await
     });
     assert!(seen_meanwhile.await.unwrap().is_none());
@@ -176,7 +176,7 @@ async fn a_reader_does_not_wait_for_a_writer_and_sees_only_what_is_committed(db:
     assert!(seen.is_some());
 }
 
-async fn work_that_nobody_waits_for_gives_way(db: TestDatabase) {
+async fn write_best_effort_gives_up_on_a_locked_row(db: TestDatabase) {
     let id = db.account("ada@example.org").await;
     let behind = async || db.store.write_best_effort(async |tx| tx.raise_epoch(id).await).await;
     assert!(behind().await.unwrap());
@@ -192,7 +192,7 @@ async fn work_that_nobody_waits_for_gives_way(db: TestDatabase) {
     assert!(behind().await.unwrap());
 }
 
-async fn r28_what_was_written_is_there_after_a_restart(db: TestDatabase) {
+async fn r28_committed_rows_survive_a_restart(db: TestDatabase) {
     let spent = db.sign_up("ada@example.org").await;
     let waiting = db.sign_up("bob@example.org").await;
     db.store.write(async |tx| tx.consume_sign_up(spent, false).await).await.unwrap();
@@ -209,7 +209,7 @@ async fn r28_what_was_written_is_there_after_a_restart(db: TestDatabase) {
 
 /// Two writes take the same rows in opposite order: PostgreSQL rolls one of them back. On SQLite
 /// they take turns.
-async fn r52_a_write_that_others_undid_is_done_again_and_counts_once(db: TestDatabase) {
+async fn r52_write_rolled_back_by_a_deadlock_is_retried_and_counts_once(db: TestDatabase) {
     let [first, second] =
         [db.account("ada@example.org").await, db.account("bob@example.org").await];
     let tries = AtomicUsize::new(0);

@@ -10,13 +10,13 @@ use crate::database::{
 
 on_both_engines! {
     text_in_every_script_survives,
-    what_was_not_said_stays_unsaid,
+    absent_values_stay_null,
     quotes_and_placeholders_are_text,
     text_of_the_greatest_length_survives,
     instants_at_the_edges_survive,
     every_byte_of_a_salt_survives,
     no_text_from_outside_can_hold_a_nul,
-    a_mail_server_that_says_nul_spoils_no_letter,
+    nul_in_an_answer_of_the_mail_server_is_replaced,
 }
 
 const POLYGLOT: &str = "Zoë Ångström 李 \u{5d0}\u{5d1} 🦀 e\u{301}";
@@ -99,7 +99,7 @@ async fn text_of_the_greatest_length_survives(db: TestDatabase) {
     round_trip(&db, &"🦀".repeat(100)).await;
 }
 
-async fn what_was_not_said_stays_unsaid(db: TestDatabase) {
+async fn absent_values_stay_null(db: TestDatabase) {
     let sign_up = db.sign_up("ada@example.org").await;
     let found = db.store.read(async |tx| tx.find_sign_up(sign_up).await).await.unwrap();
     let found = found.unwrap().sign_up;
@@ -160,7 +160,7 @@ async fn no_text_from_outside_can_hold_a_nul(db: TestDatabase) {
     assert_eq!(found.unwrap().sign_up.user_agent.unwrap().as_str(), "Firefox");
 }
 
-async fn a_mail_server_that_says_nul_spoils_no_letter(db: TestDatabase) {
+async fn nul_in_an_answer_of_the_mail_server_is_replaced(db: TestDatabase) {
     db.letter("ada@example.org", NOW).await;
     let said = "550 no \0 such user";
     let letter = db.claim(NOW, 1).await.remove(0);
