@@ -23,7 +23,7 @@ fn value(app: &TestApp, series: &str) -> f64 {
 }
 
 #[rocket::async_test]
-async fn what_happened_is_counted() {
+async fn requests_events_letters_and_hashes_are_counted() {
     let app = support::configured(SERVED).await;
     let ada = app.signed_in(ADA).await;
     let mut fields = [("grant_type", "password"), ("client_id", "web"), ("username", ADA)].to_vec();
@@ -58,7 +58,7 @@ async fn what_happened_is_counted() {
 }
 
 #[rocket::async_test]
-async fn what_a_limit_refuses_is_counted_by_its_name() {
+async fn refusals_are_counted_by_limit() {
     let settings = format!(
         "{SERVED}[default.vestibule.limits]\nfree_failures = 1\nfailures_in_a_row = 2\n\
          failures_per_address = 4\nfailures_in_all = 8\nsign_ups_per_address = 1\n\
@@ -145,7 +145,7 @@ async fn f2_unread_forwarded_addresses_are_counted_by_kind() {
 }
 
 #[rocket::async_test]
-async fn what_costs_a_statement_is_counted_now_and_then() {
+async fn database_gauges_are_read_from_time_to_time() {
     let app = support::configured(SERVED).await;
     app.signed_in(ADA).await;
     app.sign_up("bob@example.org", PASSWORD).await;
@@ -158,7 +158,7 @@ async fn what_costs_a_statement_is_counted_now_and_then() {
 }
 
 #[rocket::async_test]
-async fn r55_no_label_comes_from_a_request_and_their_number_is_bounded() {
+async fn r55_labels_are_bounded_and_take_no_value_from_a_request() {
     let app = support::configured(SERVED).await;
     let lines = |app: &TestApp| app.metrics().lines().count();
     app.client.get("/marked/one").dispatch().await;
@@ -173,7 +173,7 @@ async fn r55_no_label_comes_from_a_request_and_their_number_is_bounded() {
     for kept in ["marked", ADA] {
         assert!(!app.metrics().contains(kept));
     }
-    assert!(app.metrics().contains(r#"route="-""#), "paths that no route has are one");
+    assert!(app.metrics().contains(r#"route="-""#), "unknown paths share one label");
 }
 
 /// One request at a time, and one connection to the database.
@@ -184,18 +184,18 @@ max_connections = 1
 ";
 
 #[rocket::async_test]
-async fn r51_more_requests_than_may_be_in_flight_are_refused_in_the_words_of_their_mount() {
+async fn r51_requests_beyond_admission_are_refused_in_the_format_of_their_mount() {
     let app = support::configured(&format!("{SERVED}{ONE_AT_A_TIME}")).await;
     let body = json!({ "email": ADA, "password": PASSWORD });
     let mut first = Box::pin(app.post_json("/v1/accounts", &body));
     let (held, let_go) = (Notify::new(), Notify::new());
-    let takes_the_place = async {
+    let fills_the_slot = async {
         held.notified().await;
         assert!(first.as_mut().now_or_never().is_none());
         let_go.notify_one();
     };
     // the held writer keeps this request in flight
-    join(hold_the_writer(&app, &held, &let_go), takes_the_place).await;
+    join(hold_the_writer(&app, &held, &let_go), fills_the_slot).await;
 
     let refused = app.token(&[("grant_type", "password")]).await;
     assert_eq!(header(&refused, "Retry-After"), Some("1"));
@@ -217,28 +217,28 @@ async fn r51_more_requests_than_may_be_in_flight_are_refused_in_the_words_of_the
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
     assert_eq!(value(&app, "vestibule_requests_crowded_out_total"), 4.0);
     let series = r#"vestibule_requests_total{method="PATCH",route="-",status="503"}"#;
-    assert_eq!(value(&app, series), 1.0, "the method that it had is told");
+    assert_eq!(value(&app, series), 1.0, "the label has the request's own method");
 }
 
 #[rocket::async_test]
-async fn r51_whoever_goes_away_leaves_their_place() {
+async fn r51_cancelled_request_frees_its_admission_slot() {
     let app = support::configured(ONE_AT_A_TIME).await;
     let body = json!({ "email": ADA, "password": PASSWORD });
     let mut gone = Box::pin(app.post_json("/v1/accounts", &body));
     let (held, let_go) = (Notify::new(), Notify::new());
-    let goes_away = async {
+    let cancels = async {
         held.notified().await;
         assert!(gone.as_mut().now_or_never().is_none());
         drop(gone);
         let_go.notify_one();
     };
-    join(hold_the_writer(&app, &held, &let_go), goes_away).await;
+    join(hold_the_writer(&app, &held, &let_go), cancels).await;
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
 }
 
 /// Every series that an alert rule or a dashboard panel asks for exists.
 #[rocket::async_test]
-async fn rules_and_dashboard_ask_for_what_there_is() {
+async fn alert_rules_and_dashboard_use_existing_series() {
     let app = support::configured(SERVED).await;
     let known = vestibule::metrics::names();
     let shown = app.metrics();

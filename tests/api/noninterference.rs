@@ -1,10 +1,11 @@
 //! Noninterference tests: no answer, export, list, metric, letter or time that is shown to one
 //! party depends on a row that another party could make or owns (R18, R34, R47; S1, S7).
 //!
-//! The tests call every operation that the service describes, in worlds that differ in one thing:
-//! the state of an address that is not the caller's. A stranger calls it, and so does the owner of
-//! another account. All answers must be the same but for ids and secrets, and so must all pages
-//! that the owner can look at afterwards. `enumeration` tests how long the answers take.
+//! The tests call every operation that the service describes, with databases that differ in one
+//! thing: the state of an address that is not the caller's. Each operation is called by a stranger
+//! and by the owner of another account. All answers must be the same but for ids and secrets, and
+//! so must all pages that the owner can look at afterwards. `enumeration` tests how long the
+//! answers take.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -54,7 +55,7 @@ const WITH_A_TOKEN: [&str; 2] = ["introspect", "revoke"];
 
 /// The state of the address that the caller asks about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum World {
+enum AddressState {
     Free,
     Account,
     /// A sign-up waits, and the caller knows its password: any caller can make such a sign-up.
@@ -65,7 +66,8 @@ enum World {
     Wanted,
 }
 
-const OTHER_WORLDS: [World; 4] = [World::Account, World::Waiting, World::Contested, World::Wanted];
+const OTHER_STATES: [AddressState; 4] =
+    [AddressState::Account, AddressState::Waiting, AddressState::Contested, AddressState::Wanted];
 
 /// Operations that take an address, with each member that an address goes into. A new operation or
 /// member must be added to this list or to the next.
@@ -84,7 +86,7 @@ const WITH_AN_ADDRESS: [(&str, &str); 11] = [
 ];
 
 /// Operations that take no address.
-const WITHOUT: [&str; 54] = [
+const WITHOUT_AN_ADDRESS: [&str; 54] = [
     "accountExportSchema",
     "accountPage",
     "activate",
@@ -174,7 +176,7 @@ impl Operation {
     }
 
     /// The same operation, with this link's token.
-    fn of_link(&self, token: &str) -> Self {
+    fn with_link_token(&self, token: &str) -> Self {
         let mut operation = self.clone();
         if let Some((path, _)) = self.path.split_once("?token=") {
             operation.path = format!("{path}?token={token}");
@@ -226,7 +228,7 @@ async fn operations(app: &TestApp) -> Vec<Operation> {
         None => value.clone(),
     };
     let decided: BTreeSet<&str> =
-        WITH_AN_ADDRESS.iter().map(|(id, _)| *id).chain(WITHOUT).collect();
+        WITH_AN_ADDRESS.iter().map(|(id, _)| *id).chain(WITHOUT_AN_ADDRESS).collect();
     let mut all = vec![];
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -236,7 +238,7 @@ async fn operations(app: &TestApp) -> Vec<Operation> {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let name = parameter["name"].as_str().unwrap();
                 let value = parameter["example"].as_str().unwrap_or("x");
-                assert!(!is_of_an_address(name, parameter), "{id}: {name} takes an address");
+                assert!(!is_address_member(name, parameter), "{id}: {name} takes an address");
                 match parameter["in"].as_str().unwrap() {
                     "query" => {
                         let sign = if place.contains('?') { '&' } else { '?' };
@@ -251,7 +253,7 @@ async fn operations(app: &TestApp) -> Vec<Operation> {
             if let Some((_, body)) = content {
                 for (name, member) in resolve(&body["schema"])["properties"].as_object().unwrap() {
                     let is_decided = WITH_AN_ADDRESS.contains(&(&*id, &**name));
-                    assert_eq!(is_of_an_address(name, member), is_decided, "{id}: {name}");
+                    assert_eq!(is_address_member(name, member), is_decided, "{id}: {name}");
                     let value = match name.as_str() {
                         "password" | "current_password" => json!(PASSWORD),
                         "new_password" => json!("a whole new passphrase"),
@@ -279,7 +281,7 @@ async fn operations(app: &TestApp) -> Vec<Operation> {
 }
 
 /// Whether a member takes an address, by its name or its format, so that no member is overlooked.
-fn is_of_an_address(name: &str, member: &Value) -> bool {
+fn is_address_member(name: &str, member: &Value) -> bool {
     let name = name.to_lowercase();
     ["email", "username", "login_hint", "address"].iter().any(|part| name.contains(part))
         || member["format"] == "email"
@@ -303,7 +305,7 @@ fn password(text: &str) -> NewPassword {
 }
 
 /// Makes an account without a request.
-async fn made(app: &TestApp, address: &str, chosen: &str) -> AccountId {
+async fn create_account(app: &TestApp, address: &str, chosen: &str) -> AccountId {
     let new = AccountToCreate {
         email: email(address),
         name: None,
@@ -316,8 +318,8 @@ async fn made(app: &TestApp, address: &str, chosen: &str) -> AccountId {
 impl<'a> Party<'a> {
     /// Signs the person in. Each step has an instant of its own: rows of one instant may be listed
     /// in any order.
-    async fn come(app: &'a TestApp, address: &str) -> Self {
-        made(app, address, PASSWORD).await;
+    async fn create(app: &'a TestApp, address: &str) -> Self {
+        create_account(app, address, PASSWORD).await;
         app.advance(SECOND);
         let signed = app.sign_in(address).await;
         app.advance(SECOND);
@@ -327,16 +329,16 @@ impl<'a> Party<'a> {
     }
 
     /// All pages and lists that the owner can look at, and the letters that they got.
-    async fn looks(&self, app: &TestApp) -> Vec<(String, String)> {
+    async fn visible_texts(&self, app: &TestApp) -> Vec<(String, String)> {
         let mut seen = vec![];
         for path in ["/v1/me", "/v1/me/sessions", "/v1/me/events", "/v1/me/export"] {
             app.advance(SECOND);
             let answer = Answer::of(self.signed.get(path).dispatch().await).await;
-            seen.push((format!("GET {path}"), told(&answer)));
+            seen.push((format!("GET {path}"), comparable(&answer)));
         }
         for path in ["/account", "/account/events", "/account/export", "/account/email"] {
             app.advance(SECOND);
-            seen.push((format!("GET {path}"), told(&self.browser.open(path).await)));
+            seen.push((format!("GET {path}"), comparable(&self.browser.open(path).await)));
         }
         let mut letters: Vec<String> = vec![];
         for letter in app.letters_to(&self.email).await {
@@ -348,8 +350,8 @@ impl<'a> Party<'a> {
     }
 }
 
-impl World {
-    /// Puts `address` into this state. The clock advances equally in every world.
+impl AddressState {
+    /// Puts `address` into this state. The clock advances equally in every state.
     async fn prepare(self, app: &TestApp, address: &str) {
         let asks = async |path: &str| {
             let answer = app.post_json(path, &json!({ "email": address })).await;
@@ -358,7 +360,7 @@ impl World {
         match self {
             Self::Free => {}
             Self::Account => {
-                made(app, address, OTHER).await;
+                create_account(app, address, OTHER).await;
             }
             Self::Waiting => assert_eq!(app.sign_up(address, PASSWORD).await, Status::Accepted),
             Self::Contested => {
@@ -367,7 +369,7 @@ impl World {
                 asks("/v1/password-resets").await;
             }
             Self::Wanted => {
-                let id = made(app, &format!("zoe-{address}"), PASSWORD).await;
+                let id = create_account(app, &format!("zoe-{address}"), PASSWORD).await;
                 let known = Password::new(PASSWORD);
                 let (new, caller) = (email(address), ClientInfo::default());
                 accounts(app).request_email_change(id, &new, &known, &caller).await.unwrap();
@@ -388,13 +390,13 @@ async fn link(app: &TestApp, letter: &str, xenia: &str, wanted: &str) -> String 
             xenia
         }
         "password-reset" => {
-            made(app, xenia, PASSWORD).await;
+            create_account(app, xenia, PASSWORD).await;
             let asked = app.post_json("/v1/password-resets", &json!({ "email": xenia })).await;
             assert_eq!(asked.status(), Status::Accepted);
             xenia
         }
         _ => {
-            let id = made(app, xenia, PASSWORD).await;
+            let id = create_account(app, xenia, PASSWORD).await;
             let (new, known) = (email(wanted), Password::new(PASSWORD));
             let caller = ClientInfo::default();
             accounts(app).request_email_change(id, &new, &known, &caller).await.unwrap();
@@ -407,32 +409,32 @@ async fn link(app: &TestApp, letter: &str, xenia: &str, wanted: &str) -> String 
 
 /// The answers of the operations on the caller's own links: at once, again, and when the links have
 /// expired.
-async fn seen_of_links(
+async fn answers_for_own_links(
     app: &TestApp,
-    world: World,
+    state: AddressState,
     operation: &Operation,
 ) -> Vec<(String, String)> {
     let (id, Some(letter)) = (&operation.id, operation.letter()) else { return vec![] };
     let vera = format!("vera-{id}@example.org").to_lowercase();
     let xenia = format!("xenia-{id}@example.org").to_lowercase();
-    world.prepare(app, &vera).await;
+    state.prepare(app, &vera).await;
     // no link leads to a taken address, and the link that stops a change belongs to the old address
-    let wanted = match (world, letter) {
-        (World::Account, "email-change") => format!("free-{vera}"),
+    let wanted = match (state, letter) {
+        (AddressState::Account, "email-change") => format!("free-{vera}"),
         _ => vera,
     };
     let token = link(app, letter, &xenia, &wanted).await;
-    let operation = operation.of_link(&token);
+    let operation = operation.with_link_token(&token);
     let mut seen = vec![];
     for what in ["at once", "again"] {
         let answer = operation.call(app, "", None).await;
         assert_ne!(answer.status, Status::NotFound, "{id} {what}: the link is a real one");
-        seen.push((format!("{id} of the caller's own link, {what}"), told(&answer)));
+        seen.push((format!("{id} of the caller's own link, {what}"), comparable(&answer)));
         app.deliver().await;
     }
     app.advance(HOUR * 25);
     let answer = operation.call(app, "", None).await;
-    seen.push((format!("{id} of the caller's own link, a day later"), told(&answer)));
+    seen.push((format!("{id} of the caller's own link, a day later"), comparable(&answer)));
     app.deliver().await;
     app.advance(HOUR * 2);
     let masked = seen.into_iter().map(|(what, told)| (what, told.replace(&wanted, "(wanted)")));
@@ -456,23 +458,23 @@ fn without_secrets(text: &str) -> String {
 }
 
 /// Sorts lists by their texts: rows of one instant come in any order.
-fn sorted(value: &mut Value) {
+fn sort_lists(value: &mut Value) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(sorted);
+            items.iter_mut().for_each(sort_lists);
             items.sort_by_key(Value::to_string);
         }
-        Value::Object(members) => members.values_mut().for_each(sorted),
+        Value::Object(members) => members.values_mut().for_each(sort_lists),
         _ => {}
     }
 }
 
 /// The whole answer, as the tests compare it.
-fn told(answer: &Answer) -> String {
+fn comparable(answer: &Answer) -> String {
     let answer = answer.clone().without_id();
     let mut body = without_secrets(&answer.body);
     if let Ok(mut json) = serde_json::from_str::<Value>(&body) {
-        sorted(&mut json);
+        sort_lists(&mut json);
         body = json.to_string();
     }
     let headers: Vec<String> =
@@ -495,7 +497,7 @@ fn counters(app: &TestApp) -> BTreeMap<String, String> {
 }
 
 /// By how much the counters have moved.
-fn moved(app: &TestApp, before: &BTreeMap<String, String>) -> String {
+fn counter_changes(app: &TestApp, before: &BTreeMap<String, String>) -> String {
     let number = |text: Option<&String>| text.map_or(0.0, |text| text.parse().unwrap());
     let moved = counters(app).into_iter().filter_map(|(name, value)| {
         let by = number(Some(&value)) - number(before.get(&name));
@@ -504,8 +506,9 @@ fn moved(app: &TestApp, before: &BTreeMap<String, String>) -> String {
     moved.collect::<Vec<_>>().join("\n")
 }
 
-/// All that the stranger and the owner see in a world, each with its source.
-async fn seen_in(world: World) -> Vec<(String, String)> {
+/// All that the stranger and the owner see while the address is in this state, each with its
+/// source.
+async fn observations(state: AddressState) -> Vec<(String, String)> {
     let app = support::configured(METRICS).await;
     let all = operations(&app).await;
     let mut seen = vec![];
@@ -517,60 +520,60 @@ async fn seen_in(world: World) -> Vec<(String, String)> {
             "{}: decide about its token",
             operation.id
         );
-        seen.extend(seen_of_links(&app, world, operation).await);
+        seen.extend(answers_for_own_links(&app, state, operation).await);
     }
-    world.prepare(&app, "vera@example.org").await;
-    // these operations take no address, so one world is enough
+    state.prepare(&app, "vera@example.org").await;
+    // these operations take no address, so one state is enough
     for operation in all.iter().filter(|operation| !operation.takes_an_address()) {
         let answer = operation.call(&app, "", None).await;
-        seen.push((format!("{} by a stranger", operation.id), told(&answer)));
-        let owner = Party::come(&app, &format!("xavier-{}@example.org", operation.id)).await;
+        seen.push((format!("{} by a stranger", operation.id), comparable(&answer)));
+        let owner = Party::create(&app, &format!("xavier-{}@example.org", operation.id)).await;
         let answer = operation.call(&app, "", Some(&owner)).await;
-        seen.push((format!("{} by an owner", operation.id), told(&answer)));
+        seen.push((format!("{} by an owner", operation.id), comparable(&answer)));
         app.advance(HOUR);
     }
     for operation in all.iter().filter(|operation| operation.takes_an_address()) {
         let id = &operation.id;
         let asked_about = format!("vera-{id}@example.org").to_lowercase();
-        world.prepare(&app, &asked_about).await;
+        state.prepare(&app, &asked_about).await;
         let before = counters(&app);
         for n in 0..3 {
             let answer = operation.call(&app, &asked_about, None).await;
-            seen.push((format!("{id} by a stranger, call {n}"), told(&answer)));
+            seen.push((format!("{id} by a stranger, call {n}"), comparable(&answer)));
         }
-        seen.push((format!("metrics of {id} by a stranger"), moved(&app, &before)));
+        seen.push((format!("metrics of {id} by a stranger"), counter_changes(&app, &before)));
         app.deliver().await;
         let answer = operation.call(&app, &asked_about, None).await;
-        seen.push((format!("{id} by a stranger, later"), told(&answer)));
+        seen.push((format!("{id} by a stranger, later"), comparable(&answer)));
         app.advance(HOUR * 2);
 
         let asked_about = format!("vera-too-{id}@example.org").to_lowercase();
-        world.prepare(&app, &asked_about).await;
-        let owner = Party::come(&app, &format!("xavier-{id}@example.org").to_lowercase()).await;
+        state.prepare(&app, &asked_about).await;
+        let owner = Party::create(&app, &format!("xavier-{id}@example.org").to_lowercase()).await;
         let before = counters(&app);
         for n in 0..3 {
             let answer = operation.call(&app, &asked_about, Some(&owner)).await;
-            seen.push((format!("{id} by an owner, call {n}"), told(&answer)));
-            let looked = owner.looks(&app).await;
+            seen.push((format!("{id} by an owner, call {n}"), comparable(&answer)));
+            let looked = owner.visible_texts(&app).await;
             seen.extend(looked.into_iter().map(|(at, told)| (format!("{at} after {id}"), told)));
         }
-        seen.push((format!("metrics of {id} by an owner"), moved(&app, &before)));
+        seen.push((format!("metrics of {id} by an owner"), counter_changes(&app, &before)));
         app.advance(HOUR * 25);
         app.purge().await;
         app.deliver().await;
         let answer = operation.call(&app, &asked_about, Some(&owner)).await;
-        seen.push((format!("{id} by an owner, a day later"), told(&answer)));
+        seen.push((format!("{id} by an owner, a day later"), comparable(&answer)));
         let owner = Party { signed: app.sign_in(&owner.email).await, ..owner };
-        let looked = owner.looks(&app).await;
+        let looked = owner.visible_texts(&app).await;
         seen.extend(looked.into_iter().map(|(at, told)| (format!("{at} a day after {id}"), told)));
 
         // the calls go on until a limit refuses them, and the refusals are compared as well
         app.advance(HOUR * 2);
         let asked_about = format!("vera-again-{id}@example.org").to_lowercase();
-        world.prepare(&app, &asked_about).await;
+        state.prepare(&app, &asked_about).await;
         for n in 0..FLOOD {
             let answer = operation.call(&app, &asked_about, None).await;
-            seen.push((format!("{id} by a stranger, of many call {n}"), told(&answer)));
+            seen.push((format!("{id} by a stranger, of many call {n}"), comparable(&answer)));
         }
         app.advance(HOUR * 2);
     }
@@ -578,19 +581,19 @@ async fn seen_in(world: World) -> Vec<(String, String)> {
 }
 
 #[rocket::async_test]
-async fn r18_s7_nothing_that_is_shown_depends_on_anothers_rows() {
-    let free = seen_in(World::Free).await;
+async fn r18_s7_responses_do_not_depend_on_rows_of_other_parties() {
+    let free = observations(AddressState::Free).await;
     for (what, told) in &free {
         assert!(!told.starts_with("50"), "{what}: {told}");
     }
-    for world in OTHER_WORLDS {
-        let seen = seen_in(world).await;
-        assert_eq!(seen.len(), free.len(), "{world:?}");
+    for state in OTHER_STATES {
+        let seen = observations(state).await;
+        assert_eq!(seen.len(), free.len(), "{state:?}");
         for ((what, told), (of, expected)) in seen.iter().zip(&free) {
             assert_eq!(what, of);
             if told != expected {
                 let at = told.lines().zip(expected.lines()).find(|(one, other)| one != other);
-                panic!("{world:?}: {what} tells: {at:?}");
+                panic!("{state:?}: {what} differs: {at:?}");
             }
         }
     }

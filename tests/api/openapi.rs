@@ -57,7 +57,7 @@ fn routes(app: &TestApp) -> BTreeSet<(String, String)> {
 }
 
 #[rocket::async_test]
-async fn every_route_is_described_and_nothing_else() {
+async fn document_describes_exactly_the_routes() {
     let app = support::app().await;
     let document = document(&app).await;
     let described: BTreeSet<(String, String)> = operations(&document)
@@ -76,25 +76,25 @@ async fn every_route_is_described_and_nothing_else() {
     }
 }
 
-fn references(value: &Value, found: &mut BTreeSet<String>) {
+fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
             if let Some(Value::String(place)) = members.get("$ref") {
                 found.insert(place.clone());
             }
-            members.values().for_each(|member| references(member, found));
+            members.values().for_each(|member| collect_references(member, found));
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, found)),
         _ => {}
     }
 }
 
 #[rocket::async_test]
-async fn references_lead_somewhere_and_kinds_of_problems_are_explained() {
+async fn references_resolve_and_problem_types_have_pages() {
     let app = support::app().await;
     let document = document(&app).await;
     let mut all = BTreeSet::new();
-    references(&document, &mut all);
+    collect_references(&document, &mut all);
     assert!(all.len() > 50);
     for place in all {
         let pointer = place.strip_prefix('#').unwrap();
@@ -119,12 +119,12 @@ async fn references_lead_somewhere_and_kinds_of_problems_are_explained() {
 }
 
 /// Checks answers against the document, and remembers which statuses it has seen.
-struct Judge {
+struct ResponseChecker {
     document: Value,
     seen: BTreeMap<String, BTreeSet<u16>>,
 }
 
-impl Judge {
+impl ResponseChecker {
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
             Some(place) => self.document.pointer(&place[1..]).unwrap(),
@@ -132,7 +132,7 @@ impl Judge {
         }
     }
 
-    fn judge(&mut self, id: &str, answer: &Answer) {
+    fn check(&mut self, id: &str, answer: &Answer) {
         let all = operations(&self.document);
         let (path, _, operation) = all.iter().find(|(_, _, one)| one["operationId"] == id).unwrap();
         let place = format!("{id} ({path}): {answer:?}");
@@ -166,8 +166,8 @@ impl Judge {
 }
 
 /// A body made of the document's examples.
-fn example(judge: &Judge, schema: &Value, email: &str) -> BTreeMap<String, Value> {
-    let members = judge.resolve(schema)["properties"].as_object().unwrap();
+fn example_body(checker: &ResponseChecker, schema: &Value, email: &str) -> BTreeMap<String, Value> {
+    let members = checker.resolve(schema)["properties"].as_object().unwrap();
     let examples = members.iter().filter_map(|(name, member)| {
         let value = match name.as_str() {
             "password" | "current_password" => json!(PASSWORD),
@@ -182,13 +182,13 @@ fn example(judge: &Judge, schema: &Value, email: &str) -> BTreeMap<String, Value
 
 /// Calls every operation with the documented request, and with requests that it should refuse.
 #[rocket::async_test]
-async fn answers_are_those_that_are_described() {
+async fn responses_match_the_document() {
     let app = support::app().await;
     // the examples are Ada's
     app.account(ADA).await;
     let document = document(&app).await;
-    let mut judge = Judge { document, seen: BTreeMap::new() };
-    for (path, method, operation) in operations(&judge.document) {
+    let mut checker = ResponseChecker { document, seen: BTreeMap::new() };
+    for (path, method, operation) in operations(&checker.document) {
         let id = operation["operationId"].as_str().unwrap();
         let mut place = path.clone();
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -218,7 +218,7 @@ async fn answers_are_those_that_are_described() {
         ];
         // the good request comes last: it may end the session
         if let Some((kind, body)) = content {
-            let mut fields = example(&judge, &body["schema"], &email);
+            let mut fields = example_body(&checker, &body["schema"], &email);
             if kind == "application/json" {
                 requests.push((ContentType::JSON, json!(fields).to_string(), token));
             } else {
@@ -239,27 +239,27 @@ async fn answers_are_those_that_are_described() {
                 request.add_header(browser.cookie_header().unwrap());
             }
             let answer = Answer::of(request.dispatch().await).await;
-            judge.judge(id, &answer);
+            checker.check(id, &answer);
         }
         if operation["security"].to_string().contains("bearer") {
             let answer = get(&app, &format!("{place}?access_token=x")).await;
             if method == Method::Get {
-                judge.judge(id, &answer);
+                checker.check(id, &answer);
             }
         }
         let other = if method == Method::Patch { Method::Post } else { Method::Patch };
         if path != "/v1/me" {
             let request = app.client.req(other, place).dispatch().await;
-            judge.judge(id, &Answer::of(request).await);
+            checker.check(id, &Answer::of(request).await);
         }
         browser.cookie = None;
     }
-    links(&app, &mut judge).await;
-    tokens(&app, &mut judge).await;
+    check_link_operations(&app, &mut checker).await;
+    check_oauth_endpoints(&app, &mut checker).await;
     // every operation has given a documented success
-    for (path, method, operation) in operations(&judge.document) {
+    for (path, method, operation) in operations(&checker.document) {
         let id = operation["operationId"].as_str().unwrap();
-        let seen = &judge.seen[id];
+        let seen = &checker.seen[id];
         let answers = operation["responses"].as_object().unwrap().keys();
         let good: Vec<u16> =
             answers.map(|status| status.parse().unwrap()).filter(|status| *status < 400).collect();
@@ -271,39 +271,39 @@ async fn answers_are_those_that_are_described() {
 }
 
 /// Operations that need a link from a letter.
-async fn links(app: &TestApp, judge: &mut Judge) {
+async fn check_link_operations(app: &TestApp, checker: &mut ResponseChecker) {
     app.sign_up("link@example.org", PASSWORD).await;
     let token = app.link_token("link@example.org").await;
-    judge.judge("activatePage", &get(app, &format!("/activate?token={token}")).await);
+    checker.check("activatePage", &get(app, &format!("/activate?token={token}")).await);
     for _ in 0..2 {
         let body = json!({ "token": token });
-        judge.judge("activate", &post(app, "/v1/activations", &body).await);
+        checker.check("activate", &post(app, "/v1/activations", &body).await);
     }
-    judge.judge("pressActivate", &submit(app, "/activate", &[("token", &token)]).await);
+    checker.check("pressActivate", &submit(app, "/activate", &[("token", &token)]).await);
     let body = json!({ "token": token });
-    judge.judge("disavow", &post(app, "/v1/activations/disavowals", &body).await);
+    checker.check("disavow", &post(app, "/v1/activations/disavowals", &body).await);
     let fields = [("token", token.as_str())];
-    judge.judge("pressDisavow", &submit(app, "/activate/disavowal", &fields).await);
+    checker.check("pressDisavow", &submit(app, "/activate/disavowal", &fields).await);
     app.sign_up("drop@example.org", PASSWORD).await;
     let body = json!({ "token": app.link_token("drop@example.org").await });
-    judge.judge("disavow", &post(app, "/v1/activations/disavowals", &body).await);
+    checker.check("disavow", &post(app, "/v1/activations/disavowals", &body).await);
     app.sign_up("drop2@example.org", PASSWORD).await;
     let token = app.link_token("drop2@example.org").await;
-    judge.judge("pressDisavow", &submit(app, "/activate/disavowal", &[("token", &token)]).await);
+    checker.check("pressDisavow", &submit(app, "/activate/disavowal", &[("token", &token)]).await);
 
     let reset = async || {
         let body = json!({ "email": "link@example.org" });
-        judge_free(&post(app, "/v1/password-resets", &body).await);
+        assert_accepted(&post(app, "/v1/password-resets", &body).await);
         crate::support_accounts::token_in(app, "password-reset", "link@example.org").await
     };
     let token = reset().await;
-    judge.judge("resetPasswordPage", &get(app, &format!("/reset-password?token={token}")).await);
+    checker.check("resetPasswordPage", &get(app, &format!("/reset-password?token={token}")).await);
     let fields = [("token", token.as_str()), ("password", "a whole new passphrase")];
-    judge.judge("pressResetPassword", &submit(app, "/reset-password", &fields).await);
+    checker.check("pressResetPassword", &submit(app, "/reset-password", &fields).await);
     let token = reset().await;
     let body = json!({ "token": token, "password": "and another new passphrase" });
-    judge.judge("resetPassword", &post(app, "/v1/password-resets/confirmations", &body).await);
-    judge.judge("resetPassword", &post(app, "/v1/password-resets/confirmations", &body).await);
+    checker.check("resetPassword", &post(app, "/v1/password-resets/confirmations", &body).await);
+    checker.check("resetPassword", &post(app, "/v1/password-resets/confirmations", &body).await);
 
     for (page, press, path, letter) in [
         (
@@ -318,52 +318,52 @@ async fn links(app: &TestApp, judge: &mut Judge) {
         let new = format!("{letter}@example.net");
         let person = app.signed_in(&old).await;
         let body = json!({ "email": new, "password": PASSWORD });
-        judge.judge(
+        checker.check(
             "changeEmail",
             &crate::support_accounts::post_as(&person, "/v1/me/email", &body).await,
         );
         let reader = if letter == "email-change" { &new } else { &old };
         let token = crate::support_accounts::token_in(app, letter, reader).await;
-        judge.judge(page, &get(app, &format!("{path}?token={token}")).await);
-        judge.judge(press, &submit(app, path, &[("token", &token)]).await);
+        checker.check(page, &get(app, &format!("{path}?token={token}")).await);
+        checker.check(press, &submit(app, path, &[("token", &token)]).await);
     }
 }
 
-fn judge_free(answer: &Answer) {
+fn assert_accepted(answer: &Answer) {
     assert_eq!(answer.status, Status::Accepted, "{answer:?}");
 }
 
 /// The answers of the OAuth endpoints.
-async fn tokens(app: &TestApp, judge: &mut Judge) {
+async fn check_oauth_endpoints(app: &TestApp, checker: &mut ResponseChecker) {
     let pair = support::tokens(app.token(&support::sign_in_fields()).await).await;
     let shop = [("grant_type", "password"), ("username", ADA), ("password", PASSWORD)];
     let shop = [&shop[..], &[("client_id", "shop"), ("client_secret", "shop secret")]].concat();
-    judge.judge("token", &Answer::of(app.token(&shop).await).await);
+    checker.check("token", &Answer::of(app.token(&shop).await).await);
     for scope in ["account.read", "account.write", "no such scope", "%C3%A9"] {
         let path = format!("/oauth/check?scope={}", scope.replace(' ', "%20"));
         let request = app.client.get(path).header(bearer(&pair.access));
-        judge.judge("check", &Answer::of(request.dispatch().await).await);
+        checker.check("check", &Answer::of(request.dispatch().await).await);
     }
-    judge.judge("check", &get(app, "/oauth/check").await);
+    checker.check("check", &get(app, "/oauth/check").await);
     for (refused, status) in [("", 401), ("vat_x", 401)] {
         let request = app.client.get("/oauth/check").header(bearer(refused));
         let answer = Answer::of(request.dispatch().await).await;
-        judge.judge("check", &answer);
+        checker.check("check", &answer);
         assert!(answer.status.code == status || answer.status.code == 400, "{answer:?}");
     }
     let fields = [("token", pair.access.as_str()), ("client_id", "web")];
-    judge.judge("introspect", &submit(app, "/oauth/introspect", &fields).await);
+    checker.check("introspect", &submit(app, "/oauth/introspect", &fields).await);
     let shop = Answer::of(app.token(&shop).await).await.json();
     for token in [shop["access_token"].as_str().unwrap(), "vat_unknown"] {
         let fields = [("token", token), ("client_id", "shop"), ("client_secret", "shop secret")];
-        judge.judge("introspect", &submit(app, "/oauth/introspect", &fields).await);
+        checker.check("introspect", &submit(app, "/oauth/introspect", &fields).await);
     }
-    judge.judge("revoke", &submit(app, "/oauth/revoke", &fields).await);
-    judge.judge("revoke", &submit(app, "/oauth/revoke", &fields).await);
+    checker.check("revoke", &submit(app, "/oauth/revoke", &fields).await);
+    checker.check("revoke", &submit(app, "/oauth/revoke", &fields).await);
 }
 
 #[rocket::async_test]
-async fn the_scope_that_is_described_is_the_one_that_is_needed() {
+async fn described_scope_is_the_required_one() {
     let app = support::app().await;
     app.account(ADA).await;
     for (path, method, operation) in operations(&document(&app).await) {
@@ -384,7 +384,7 @@ async fn the_scope_that_is_described_is_the_one_that_is_needed() {
 }
 
 #[rocket::async_test]
-async fn a_public_address_with_a_path_is_in_it() {
+async fn public_url_with_a_path_is_in_the_document() {
     let app =
         support::configured("[debug.vestibule]\npublic_url = \"https://example.org/accounts\"")
             .await;
@@ -392,17 +392,17 @@ async fn a_public_address_with_a_path_is_in_it() {
     assert_eq!(document["servers"], json!([{ "url": "https://example.org/accounts" }]));
     let flow = &document["components"]["securitySchemes"]["bearer"]["flows"]["password"];
     assert_eq!(flow["tokenUrl"], "https://example.org/accounts/oauth/token");
-    let mut judge = Judge { document, seen: BTreeMap::new() };
-    judge.judge("readAccount", &get(&app, "/v1/me").await);
-    judge.judge("token", &submit(&app, "/oauth/token", &[]).await);
+    let mut checker = ResponseChecker { document, seen: BTreeMap::new() };
+    checker.check("readAccount", &get(&app, "/v1/me").await);
+    checker.check("token", &submit(&app, "/oauth/token", &[]).await);
     let path = "/.well-known/oauth-authorization-server/accounts";
-    judge.judge("metadataOfPath", &get(&app, path).await);
+    checker.check("metadataOfPath", &get(&app, path).await);
     let page = get(&app, "/docs").await;
     assert!(page.body.contains("href=\"/accounts/openapi.json\""));
 }
 
 #[rocket::async_test]
-async fn an_application_around_it_keeps_its_own_front_door() {
+async fn mounted_service_leaves_the_root_path_to_its_application() {
     if support::ON_POSTGRES {
         return;
     }
@@ -417,7 +417,7 @@ async fn an_application_around_it_keeps_its_own_front_door() {
 }
 
 #[rocket::async_test]
-async fn the_page_has_every_operation_and_loads_nothing() {
+async fn docs_page_lists_every_operation_and_loads_nothing() {
     let app = support::app().await;
     let page = get(&app, "/docs").await;
     assert_eq!(page.status, Status::Ok);

@@ -8,9 +8,9 @@ use vestibule::testing::PASSWORD;
 use crate::support;
 use crate::support::{ADA, error_of, header, sign_in};
 
-fn says_when_to_come_back(response: &LocalResponse<'_>, what: &str) {
-    assert_eq!(response.status(), Status::ServiceUnavailable, "{what}");
-    assert_eq!(header(response, "Retry-After"), Some("1"), "{what}");
+fn assert_unavailable_with_retry_after(response: &LocalResponse<'_>, case: &str) {
+    assert_eq!(response.status(), Status::ServiceUnavailable, "{case}");
+    assert_eq!(header(response, "Retry-After"), Some("1"), "{case}");
 }
 
 #[rocket::async_test]
@@ -32,19 +32,19 @@ async fn r31_without_a_database_nothing_is_acknowledged() {
         ("/oauth/token", password),
     ] {
         let response = app.post_form(path, &fields).await;
-        says_when_to_come_back(&response, path);
+        assert_unavailable_with_retry_after(&response, path);
         let expected = (Status::ServiceUnavailable, "temporarily_unavailable".to_owned());
         assert_eq!(error_of(response).await, expected, "{path}");
     }
 
     let sign_up = json!({ "email": "bob@example.org", "password": PASSWORD });
-    says_when_to_come_back(&app.post_json("/v1/accounts", &sign_up).await, "sign-up");
+    assert_unavailable_with_retry_after(&app.post_json("/v1/accounts", &sign_up).await, "sign-up");
     let bearer = rocket::http::Header::new("Authorization", format!("Bearer {}", pair.access));
     let me = app.client.get("/v1/me").header(bearer).dispatch().await;
-    says_when_to_come_back(&me, "a protected resource");
-    assert_eq!(header(&me, "WWW-Authenticate"), None, "the token is not to blame");
+    assert_unavailable_with_retry_after(&me, "a protected resource");
+    assert_eq!(header(&me, "WWW-Authenticate"), None, "the error is not about the token");
     let ready = app.client.get("/health/ready").dispatch().await;
-    says_when_to_come_back(&ready, "ready");
+    assert_unavailable_with_retry_after(&ready, "ready");
     let live = app.client.get("/health/live").dispatch().await;
-    assert_eq!(live.status(), Status::Ok, "the process itself is well");
+    assert_eq!(live.status(), Status::Ok, "the process is live");
 }

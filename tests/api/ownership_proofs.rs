@@ -35,7 +35,7 @@ async fn sign_in(app: &TestApp, address: &str, name: &str, password: &str) -> An
 }
 
 /// Strangers guess at a name until the limit closes it.
-async fn close(app: &TestApp, name: &str) {
+async fn exhaust_attempts(app: &TestApp, name: &str) {
     for _ in 0..3 {
         assert_eq!(sign_in(app, STRANGER, name, WRONG).await.status, Status::BadRequest, "{name}");
     }
@@ -54,7 +54,7 @@ enum LinkOperation {
 }
 
 /// The proof of each kind of account link.
-const fn proves(purpose: AccountLinkPurpose) -> LinkOperation {
+const fn proof_by(purpose: AccountLinkPurpose) -> LinkOperation {
     match purpose {
         AccountLinkPurpose::PasswordReset
         | AccountLinkPurpose::Invitation
@@ -69,14 +69,14 @@ fn link_operations(id: &str) -> Vec<LinkOperation> {
     match id {
         "activate" | "pressActivate" => vec![LinkOperation::Activation],
         "resetPassword" | "pressResetPassword" => {
-            [AccountLinkPurpose::PasswordReset, AccountLinkPurpose::Invitation].map(proves).into()
+            [AccountLinkPurpose::PasswordReset, AccountLinkPurpose::Invitation].map(proof_by).into()
         }
-        "pressConfirmEmail" => vec![proves(AccountLinkPurpose::EmailChange)],
-        "pressStopEmailChange" => vec![proves(AccountLinkPurpose::EmailChangeStop)],
+        "pressConfirmEmail" => vec![proof_by(AccountLinkPurpose::EmailChange)],
+        "pressStopEmailChange" => vec![proof_by(AccountLinkPurpose::EmailChangeStop)],
         "disavow" | "pressDisavow" | "renewActivation" | "renewReset" | "renewEmailLink" => {
             vec![LinkOperation::NoProof]
         }
-        other => panic!("is {other} a proof of the mailbox?"),
+        other => panic!("decide whether {other} proves ownership of the mailbox"),
     }
 }
 
@@ -89,8 +89,8 @@ struct Prepared {
     password: &'static str,
 }
 
-async fn prepare(app: &TestApp, what: LinkOperation, is_contested: bool) -> Prepared {
-    let use_up_signed_in = async |name: &str| {
+async fn prepare(app: &TestApp, proof: LinkOperation, is_contested: bool) -> Prepared {
+    let exhaust_signed_in = async |name: &str| {
         let person = app.sign_in(name).await;
         for status in [422, 422, 422, 429] {
             let body = json!({ "password": WRONG });
@@ -103,12 +103,12 @@ async fn prepare(app: &TestApp, what: LinkOperation, is_contested: bool) -> Prep
         let body = json!({ "email": NEW, "password": PASSWORD });
         let asked = post_as(&app.sign_in(ADA).await, "/v1/me/email", &body).await;
         assert_eq!(asked.status, Status::Accepted);
-        use_up_signed_in(ADA).await;
+        exhaust_signed_in(ADA).await;
     };
-    let (letter, mailbox, name, password) = match what {
+    let (letter, mailbox, name, password) = match proof {
         LinkOperation::NoProof => unreachable!(),
         LinkOperation::Activation => {
-            close(app, ADA).await;
+            exhaust_attempts(app, ADA).await;
             app.sign_up(ADA, PASSWORD).await;
             if is_contested {
                 app.sign_up(ADA, WRONG).await;
@@ -117,8 +117,8 @@ async fn prepare(app: &TestApp, what: LinkOperation, is_contested: bool) -> Prep
         }
         LinkOperation::Account(AccountLinkPurpose::PasswordReset) => {
             app.account(ADA).await;
-            use_up_signed_in(ADA).await;
-            close(app, ADA).await;
+            exhaust_signed_in(ADA).await;
+            exhaust_attempts(app, ADA).await;
             app.post_json("/v1/password-resets", &json!({ "email": ADA })).await;
             ("password-reset", ADA, ADA, OTHER)
         }
@@ -126,17 +126,17 @@ async fn prepare(app: &TestApp, what: LinkOperation, is_contested: bool) -> Prep
             let email = EmailAddress::parse(ADA).unwrap();
             let new = AccountToCreate { email, name: None, locale: None, password: None };
             accounts(app).create(&new).await.unwrap();
-            close(app, ADA).await;
+            exhaust_attempts(app, ADA).await;
             ("invitation", ADA, ADA, OTHER)
         }
         LinkOperation::Account(AccountLinkPurpose::EmailChange) => {
             change().await;
-            close(app, NEW).await;
+            exhaust_attempts(app, NEW).await;
             ("email-change", NEW, NEW, PASSWORD)
         }
         LinkOperation::Account(AccountLinkPurpose::EmailChangeStop) => {
             change().await;
-            close(app, ADA).await;
+            exhaust_attempts(app, ADA).await;
             ("email-change-notice", ADA, ADA, PASSWORD)
         }
     };
@@ -144,7 +144,7 @@ async fn prepare(app: &TestApp, what: LinkOperation, is_contested: bool) -> Prep
 }
 
 #[rocket::async_test]
-async fn s8_every_proof_of_the_mailbox_forgives_and_makes_the_place_known() {
+async fn s8_every_mailbox_proof_resets_failures_and_makes_the_location_known() {
     let described = document(&support::app().await).await;
     let mut proven = BTreeSet::new();
     for (path, method, operation) in operations(&described) {
@@ -153,16 +153,16 @@ async fn s8_every_proof_of_the_mailbox_forgives_and_makes_the_place_known() {
             continue;
         }
         let id = operation["operationId"].as_str().unwrap();
-        for what in link_operations(id) {
+        for proof in link_operations(id) {
             for is_contested in [false, true] {
-                if what == LinkOperation::NoProof
-                    || (is_contested && what != LinkOperation::Activation)
+                if proof == LinkOperation::NoProof
+                    || (is_contested && proof != LinkOperation::Activation)
                 {
                     continue;
                 }
-                let case = format!("{id}, {what:?}, contested: {is_contested}");
+                let case = format!("{id}, {proof:?}, contested: {is_contested}");
                 let app = support::configured(THREE).await;
-                let Prepared { token, name, password } = prepare(&app, what, is_contested).await;
+                let Prepared { token, name, password } = prepare(&app, proof, is_contested).await;
                 let sent = [("token", token.as_str()), ("password", password)];
                 let request = app.client.req(method, path.clone());
                 let request = match operation["requestBody"].to_string().contains("json") {
@@ -180,7 +180,7 @@ async fn s8_every_proof_of_the_mailbox_forgives_and_makes_the_place_known() {
                     assert_eq!(answer.status, Status::Ok, "{case}: {answer:?}");
                 }
                 // the strangers' later failures do not count at the place where the link was used
-                close(&app, name).await;
+                exhaust_attempts(&app, name).await;
                 let answer = sign_in(&app, HOME, name, password).await;
                 assert_eq!(answer.status, Status::Ok, "{case}: {answer:?}");
                 let access = answer.json()["access_token"].as_str().unwrap().to_owned();
@@ -197,9 +197,9 @@ async fn s8_every_proof_of_the_mailbox_forgives_and_makes_the_place_known() {
 
 /// The operator vouches for the address, with a password or by an invitation.
 #[rocket::async_test]
-async fn s8_an_account_that_the_operator_makes_begins_without_failures() {
+async fn s8_account_created_by_the_operator_starts_without_failures() {
     let app = support::configured(THREE).await;
-    close(&app, ADA).await;
+    exhaust_attempts(&app, ADA).await;
     let email = EmailAddress::parse(ADA).unwrap();
     let judged = accounts(&app).policy.judge(PASSWORD, vestibule::model::PersonalData::default());
     let password = Some(judged.unwrap());
@@ -234,7 +234,7 @@ impl<'a> SignedIn<'a> {
         Self { app, access, browser }
     }
 
-    async fn prove(&self, operation: &(String, Method, Value), current: &str) -> Answer {
+    async fn reauthenticate(&self, operation: &(String, Method, Value), current: &str) -> Answer {
         let (path, method, described) = operation;
         let mut fields = vec![
             ("current_password", current),
@@ -260,7 +260,7 @@ impl<'a> SignedIn<'a> {
 }
 
 #[rocket::async_test]
-async fn s8_r42_no_proof_of_a_signed_in_owner_stands_behind_the_guesses_of_strangers() {
+async fn s8_r42_reauthentication_is_not_limited_by_strangers_guesses() {
     let described = document(&support::app().await).await;
     let all = signed_in_operations(&described);
     let ids: Vec<&str> =
@@ -276,7 +276,7 @@ async fn s8_r42_no_proof_of_a_signed_in_owner_stands_behind_the_guesses_of_stran
     expected.sort_unstable();
     let mut sorted = ids.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, expected, "a new proof of a signed-in owner is to be tried here");
+    assert_eq!(sorted, expected, "add each new operation with reauthentication to this test");
     for (operation, id) in all.iter().zip(ids) {
         let toml = format!("{THREE}failures_per_address = 6\nfailures_in_all = 12\n");
         let app = support::configured(&toml).await;
@@ -284,7 +284,7 @@ async fn s8_r42_no_proof_of_a_signed_in_owner_stands_behind_the_guesses_of_stran
         app.account(BOB).await;
         let owner = SignedIn::new(&app).await;
         // the name is closed, and the limits of the network and of the node are reached
-        close(&app, ADA).await;
+        exhaust_attempts(&app, ADA).await;
         for (number, address) in [STRANGER; 3].into_iter().chain([HOME; 3]).enumerate() {
             let name = format!("{number}@example.org");
             assert_eq!(sign_in(&app, address, &name, WRONG).await.status, Status::BadRequest);
@@ -295,35 +295,35 @@ async fn s8_r42_no_proof_of_a_signed_in_owner_stands_behind_the_guesses_of_stran
         }
         // two wrong passwords by the signed-in owner are below the limit
         for _ in 0..2 {
-            let wrong = owner.prove(operation, WRONG).await;
+            let wrong = owner.reauthenticate(operation, WRONG).await;
             assert_eq!(wrong.status, Status::UnprocessableEntity, "{id}: {wrong:?}");
         }
-        let right = owner.prove(operation, PASSWORD).await;
+        let right = owner.reauthenticate(operation, PASSWORD).await;
         let is_done = right.status.class().is_success() || right.status == Status::SeeOther;
         assert!(is_done, "{id}: {right:?}");
     }
 }
 
 #[rocket::async_test]
-async fn s8_r42_a_thief_who_is_signed_in_has_so_many_tries_by_whatever_operation() {
+async fn s8_r42_signed_in_thief_has_limited_attempts_over_all_operations() {
     let app = support::configured(THREE).await;
     app.account(ADA).await;
     let described = document(&app).await;
     let all = signed_in_operations(&described);
     let thief = SignedIn::new(&app).await;
     for number in 0..3 {
-        let wrong = thief.prove(&all[2 * number % all.len()], WRONG).await;
+        let wrong = thief.reauthenticate(&all[2 * number % all.len()], WRONG).await;
         assert_eq!(wrong.status, Status::UnprocessableEntity, "{wrong:?}");
     }
     let before = (dump_of(&app, "accounts").await, dump_of(&app, "guesses").await);
     for operation in &all {
-        let refused = thief.prove(operation, PASSWORD).await;
+        let refused = thief.reauthenticate(operation, PASSWORD).await;
         assert_eq!(refused.status, Status::TooManyRequests, "{operation:?}");
         assert_eq!(refused.header("retry-after"), (90 * 24 * 36).to_string());
     }
     // another sign-in is refused as well, of either kind
     let again = SignedIn::new(&app).await;
-    assert_eq!(again.prove(&all[0], PASSWORD).await.status, Status::TooManyRequests);
+    assert_eq!(again.reauthenticate(&all[0], PASSWORD).await.status, Status::TooManyRequests);
     assert_eq!((dump_of(&app, "accounts").await, dump_of(&app, "guesses").await), before);
     // the owner can sign in meanwhile, at a new place as well
     for address in [HOME, "198.51.100.7"] {
@@ -331,6 +331,6 @@ async fn s8_r42_a_thief_who_is_signed_in_has_so_many_tries_by_whatever_operation
     }
     app.advance(std::time::Duration::from_secs(90 * 24 * 36));
     let later = SignedIn::new(&app).await;
-    assert_eq!(later.prove(&all[0], WRONG).await.status, Status::UnprocessableEntity);
-    assert_eq!(later.prove(&all[0], PASSWORD).await.status, Status::TooManyRequests);
+    assert_eq!(later.reauthenticate(&all[0], WRONG).await.status, Status::UnprocessableEntity);
+    assert_eq!(later.reauthenticate(&all[0], PASSWORD).await.status, Status::TooManyRequests);
 }

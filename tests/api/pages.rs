@@ -45,7 +45,7 @@ const SLUGS: [&str; 26] = [
 ];
 
 /// Checks the rules that every page keeps.
-fn check(page: &Answer) {
+fn assert_page_rules(page: &Answer) {
     let html = &page.body;
     let css = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
     let digest = Digest::of(css.as_bytes());
@@ -71,29 +71,29 @@ fn check(page: &Answer) {
     }
     assert!(!page.header("x-request-id").is_empty());
     assert!(!page.has("set-cookie") && !page.has("location") && !page.has("refresh"));
-    structure(html);
+    assert_structure(html);
 }
 
 /// Checks the rules that the markup of every page keeps.
-fn structure(html: &str) {
-    structure_in("en", html);
+fn assert_structure(html: &str) {
+    assert_structure_in("en", html);
 }
 
-fn structure_in(tag: &str, html: &str) {
+fn assert_structure_in(tag: &str, html: &str) {
     assert!(html.to_lowercase().starts_with("<!doctype html>"));
     assert!(html.contains(&format!("<html lang=\"{tag}\">")));
     assert!(html.contains("name=\"viewport\" content=\"width=device-width, initial-scale=1\""));
     assert!(html.contains("<meta charset=\"utf-8\">"));
     let count = |needle: &str| html.matches(needle).count();
     assert_eq!((count("<h1>"), count("</h1>")), (1, 1), "{html}");
-    assert!(count(" autofocus") <= 1, "one place at most: {html}");
+    assert!(count(" autofocus") <= 1, "more than one autofocus: {html}");
     assert_eq!((count("<main>"), count("<style>"), count("<title>")), (1, 1, 1));
     let title = html.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
     assert!(title.ends_with(" – Vestibule") && title.len() > " – Vestibule".len() + 3, "{title}");
     for banned in
         ["<script", "javascript:", " style=\"", " onclick", " onload", "@import", "url(", "<link"]
     {
-        assert!(!html.contains(banned), "{banned} stands in {html}");
+        assert!(!html.contains(banned), "{banned} is in {html}");
     }
     // a page loads nothing from another site, and links to none
     for attribute in [" src=\"", " href=\"", " action=\""] {
@@ -113,7 +113,7 @@ fn structure_in(tag: &str, html: &str) {
     }
     for button in html.split("<button").skip(1) {
         let words = button.split('>').nth(1).unwrap().split('<').next().unwrap();
-        assert!(!words.trim().is_empty(), "a button that says nothing");
+        assert!(!words.trim().is_empty(), "a button without a label");
     }
     for form in html.split("<form").skip(1) {
         assert!(form.split('>').next().unwrap().contains("method=\"post\""));
@@ -169,7 +169,7 @@ async fn every_page(app: &TestApp) -> Vec<(&'static str, Answer)> {
 }
 
 #[rocket::async_test]
-async fn r46_f10_every_page_has_the_headers_and_the_structure_that_pages_have() {
+async fn r46_f10_every_page_has_the_required_headers_and_structure() {
     let app = support::app().await;
     let pages = every_page(&app).await;
     let statuses: Vec<(&str, u16)> =
@@ -203,12 +203,12 @@ async fn r46_f10_every_page_has_the_headers_and_the_structure_that_pages_have() 
         ]
     );
     for (_, page) in &pages {
-        check(page);
+        assert_page_rules(page);
     }
 }
 
 #[test]
-fn every_page_leads_on() {
+fn every_page_links_to_the_next_step() {
     let messages = Messages::load(None, "en").unwrap();
     let templates = Templates::load(None, &messages).unwrap().strict().unwrap();
     let common = json!({ "service": "Vestibule", "base": "/id", "lang": "en", "css": "" });
@@ -244,7 +244,7 @@ fn every_page_leads_on() {
 }
 
 #[rocket::async_test]
-async fn r46_a_page_leads_nowhere_else() {
+async fn r46_pages_ignore_redirect_parameters() {
     let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     let token = app.link_token(ADA).await;
@@ -254,7 +254,7 @@ async fn r46_a_page_leads_nowhere_else() {
         let page = get(&app, &format!("/activate?token={token}&{extra}")).await;
         let page = page.page(200, "Confirm your email address");
         assert!(!page.body.contains("evil"));
-        check(&page);
+        assert_page_rules(&page);
     }
     let fields =
         [("next", "//evil.example"), ("token", token.as_str()), ("redirect", "//evil.example")];
@@ -264,7 +264,7 @@ async fn r46_a_page_leads_nowhere_else() {
 }
 
 #[rocket::async_test]
-async fn r46_the_pages_of_an_error_say_what_happened_and_give_the_request_id() {
+async fn r46_error_page_shows_the_request_id() {
     let app = support::app().await;
     let request = app.client.get("/problems/x").header(Header::new("X-Request-Id", "abc-123"));
     let page = Answer::of(request.dispatch().await).await.page(404, "Not found");
@@ -274,15 +274,15 @@ async fn r46_the_pages_of_an_error_say_what_happened_and_give_the_request_id() {
 }
 
 #[rocket::async_test]
-async fn every_problem_has_a_page_that_says_what_to_do() {
+async fn every_problem_type_has_a_page_with_advice() {
     let app = support::app().await;
     for slug in SLUGS {
         let page = get(&app, &format!("/problems/{slug}")).await;
         assert_eq!(page.status.code, 200, "{slug}");
-        check(&page);
+        assert_page_rules(&page);
         assert!(page.body.contains("What to do"), "{slug}");
         let letter = page.body.split("<main>").nth(1).unwrap().contains("letter");
-        assert!(!letter || slug == "not-found", "people get emails: {}", page.body);
+        assert!(!letter || slug == "not-found", "pages say email, not letter: {}", page.body);
     }
     for slug in ["nothing", "", "not-found%00", "NOT-FOUND", "..%2f..", "not-found/x"] {
         let page = get(&app, &format!("/problems/{slug}")).await;
@@ -291,7 +291,7 @@ async fn every_problem_has_a_page_that_says_what_to_do() {
 }
 
 #[rocket::async_test]
-async fn every_error_leads_to_a_page_that_exists() {
+async fn every_error_links_to_an_existing_page() {
     let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     app.sign_up(ADA, OTHER).await;
@@ -385,16 +385,16 @@ fn every_page_template_renders() {
             let template = format!("page/{name}.html.tera");
             let html = templates.render(language, &template, &common, context);
             let html = html.unwrap_or_else(|error| panic!("{name}: {error}"));
-            structure_in(tag, &html);
+            assert_structure_in(tag, &html);
             assert!(
                 !html.contains("<strong class=\"value\"></strong>"),
-                "an empty place in {name}"
+                "an empty value in {name}"
             );
             assert!(!html.contains("{$") && !html.contains("<p></p>"), "a gap in {name}");
             // a page must not show a message's key in the place of its text
             for key in messages.phrases(language).keys().filter(|key| key.contains('-')) {
                 let is_shown = html.contains(&format!(">{key}<"));
-                assert!(!is_shown, "{key} stands in {name}");
+                assert!(!is_shown, "{key} is shown in {name}");
             }
         }
     }
@@ -408,7 +408,7 @@ fn every_page_template_renders() {
 }
 
 #[rocket::async_test]
-async fn a_letter_is_shown_in_a_frame_that_can_run_nothing() {
+async fn letter_preview_is_in_a_sandboxed_frame() {
     let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     let letter = app.last_letter_to(ADA).await;
@@ -424,7 +424,7 @@ async fn a_letter_is_shown_in_a_frame_that_can_run_nothing() {
 }
 
 #[rocket::async_test]
-async fn letters_can_be_read_in_development_only_and_by_this_machine_only() {
+async fn letter_previews_are_served_to_the_local_machine_only() {
     let app = support::app().await;
     for path in ["/dev/mail", "/dev/mail/x", "/dev/mail/x/html"] {
         let request = app.client.get(path).remote("203.0.113.7:4711".parse().unwrap());

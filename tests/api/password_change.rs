@@ -24,11 +24,11 @@ async fn r42_a_change_needs_the_current_password() {
     }
     assert!(signs_in(&app, ADA, PASSWORD).await && !signs_in(&app, ADA, OTHER).await);
     assert!(opens(&app, &elsewhere.access).await);
-    assert_eq!(letters(&app, ADA).await, ["activation"], "nobody is told of nothing");
+    assert_eq!(letters(&app, ADA).await, ["activation"], "no notice is sent");
 }
 
 #[rocket::async_test]
-async fn r42_the_new_password_is_judged_before_the_current_one() {
+async fn r42_new_password_is_checked_before_the_current_one() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for (body, expected) in [
@@ -67,7 +67,7 @@ async fn r42_the_new_password_is_judged_before_the_current_one() {
 }
 
 #[rocket::async_test]
-async fn r29_a_change_needs_a_token_with_the_scope_for_it() {
+async fn r29_password_change_needs_a_token_with_the_write_scope() {
     let app = support::app().await;
     app.account(ADA).await;
     let reader = app.sign_in_to("kiosk", ADA).await;
@@ -83,7 +83,7 @@ async fn r29_a_change_needs_a_token_with_the_scope_for_it() {
 }
 
 #[rocket::async_test]
-async fn r27_a_change_keeps_this_sign_in_and_ends_all_others() {
+async fn r27_password_change_keeps_its_own_session_and_ends_all_others() {
     let app = support::app().await;
     app.account(ADA).await;
     let (own, other) = (sign_in(&app).await, sign_in(&app).await);
@@ -94,7 +94,7 @@ async fn r27_a_change_keeps_this_sign_in_and_ends_all_others() {
     assert_eq!((answer.status, answer.body.as_str()), (Status::NoContent, ""));
     assert!(!answer.has("set-cookie"));
 
-    assert!(opens(&app, &own.access).await, "this one goes on");
+    assert!(opens(&app, &own.access).await, "the session of the change stays");
     let renewed = refreshed(&app, &own.refresh).await;
     assert!(opens(&app, &renewed.access).await);
     for token in [&other.access, &kiosk.access_token] {
@@ -102,7 +102,7 @@ async fn r27_a_change_keeps_this_sign_in_and_ends_all_others() {
     }
     refused(&app, &other.refresh).await;
     assert!(!browser.is_signed_in().await);
-    assert!(opens(&app, &bob.access_token).await, "nobody else is touched");
+    assert!(opens(&app, &bob.access_token).await, "other accounts are not affected");
 
     assert!(!signs_in(&app, ADA, PASSWORD).await && signs_in(&app, ADA, OTHER).await);
     assert_eq!(letters(&app, ADA).await, ["activation", "password-changed"]);
@@ -111,7 +111,7 @@ async fn r27_a_change_keeps_this_sign_in_and_ends_all_others() {
 }
 
 #[rocket::async_test]
-async fn r44_a_change_voids_what_letters_had_begun() {
+async fn r44_password_change_voids_the_links_of_earlier_letters() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
@@ -132,7 +132,7 @@ async fn r44_a_change_voids_what_letters_had_begun() {
 }
 
 #[rocket::async_test]
-async fn r21_both_compositions_are_one_password() {
+async fn r21_composed_and_decomposed_characters_are_one_password() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let composed = "fünf müde Bären träumen";
@@ -145,7 +145,7 @@ async fn r21_both_compositions_are_one_password() {
 }
 
 #[rocket::async_test]
-async fn r42_two_changes_at_once_leave_one_of_their_passwords() {
+async fn r42_concurrent_changes_leave_one_of_the_new_passwords() {
     let app = support::app().await;
     app.account(ADA).await;
     let (one, two) = (sign_in(&app).await, sign_in(&app).await);
@@ -163,7 +163,7 @@ async fn r42_two_changes_at_once_leave_one_of_their_passwords() {
 }
 
 #[rocket::async_test]
-async fn r27_disabling_ends_every_sign_in() {
+async fn r27_disabling_an_account_ends_every_session() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -174,6 +174,6 @@ async fn r27_disabling_ends_every_sign_in() {
     assert!(!browser.is_signed_in().await);
     assert!(!signs_in(&app, ADA, PASSWORD).await);
     assert!(accounts(&app).enable(id).await.unwrap());
-    assert!(!opens(&app, &ada.access_token).await, "what was ended stays so");
+    assert!(!opens(&app, &ada.access_token).await, "ended sessions stay ended");
     tokens(app.token(&support::sign_in_fields()).await).await;
 }

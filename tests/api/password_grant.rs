@@ -17,7 +17,11 @@ use crate::support_pages::{Answer, get, texts};
 
 const WRONG: &str = "incorrect horse battery staple";
 
-async fn asking(app: &TestApp, username: &str, password: &str) -> (Status, String, String) {
+async fn refused_sign_in(
+    app: &TestApp,
+    username: &str,
+    password: &str,
+) -> (Status, String, String) {
     let fields = [
         ("grant_type", "password"),
         ("client_id", "web"),
@@ -27,7 +31,7 @@ async fn asking(app: &TestApp, username: &str, password: &str) -> (Status, Strin
     described_error_of(app.token(&fields).await).await
 }
 
-async fn with_scope(app: &TestApp, scope: &str) -> Result<String, (Status, String)> {
+async fn sign_in_with_scope(app: &TestApp, scope: &str) -> Result<String, (Status, String)> {
     let mut fields = sign_in_fields();
     fields.push(("scope", scope));
     let answer = app.token(&fields).await;
@@ -39,7 +43,7 @@ async fn with_scope(app: &TestApp, scope: &str) -> Result<String, (Status, Strin
 }
 
 #[rocket::async_test]
-async fn r17_success_has_all_that_the_standard_asks_for() {
+async fn r17_successful_response_has_the_required_members() {
     let app = support::app().await;
     app.account(ADA).await;
     let tokens = sign_in(&app).await;
@@ -56,7 +60,7 @@ async fn r17_success_has_all_that_the_standard_asks_for() {
 }
 
 #[rocket::async_test]
-async fn lifetimes_are_as_configured_and_never_longer_than_the_session() {
+async fn access_token_lives_no_longer_than_its_session() {
     let app = support::configured(
         "[default.vestibule.tokens]\naccess_ttl = \"20m\"\nsession_ttl = \"15m\"\n\
          refresh_idle_ttl = \"15m\"",
@@ -78,7 +82,7 @@ async fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
 }
 
 #[rocket::async_test]
-async fn r18_every_refusal_is_the_same() {
+async fn r18_every_refused_sign_in_gets_the_same_error() {
     let app = support::app().await;
     app.account(ADA).await;
     let id = app.signed_in("disabled@example.org").await.account_id().await;
@@ -103,7 +107,7 @@ async fn r18_every_refusal_is_the_same() {
         ("contested@example.org", PASSWORD),
         ("contested@example.org", WRONG),
     ] {
-        answers.push(asking(&app, username, password).await);
+        answers.push(refused_sign_in(&app, username, password).await);
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
@@ -112,7 +116,7 @@ async fn r18_every_refusal_is_the_same() {
 
 /// A stranger tries [`PASSWORD`] for Ada's address as often as is free, and once more. Returns the
 /// answers by token and on the page, the counters, and the kinds of events.
-async fn left_by_trying(app: &TestApp) -> (Vec<Answer>, Vec<String>, Vec<String>) {
+async fn traces_of_attempts(app: &TestApp) -> (Vec<Answer>, Vec<String>, Vec<String>) {
     let counted = |app: &TestApp| {
         let of_requests = |line: &&str| {
             line.starts_with("vestibule_") && !line.contains("seconds") && !line.contains("pool")
@@ -142,11 +146,11 @@ async fn left_by_trying(app: &TestApp) -> (Vec<Answer>, Vec<String>, Vec<String>
 #[rocket::async_test]
 async fn r18_s1_right_password_of_waiting_sign_up_is_refused_like_any_other() {
     let mut seen = vec![];
-    for world in ["unknown", "account", "waiting", "contested", "forgotten", "expired"] {
+    for state in ["unknown", "account", "waiting", "contested", "forgotten", "expired"] {
         let app =
             support::configured("[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"").await;
         let others = app.signed_in("bob@example.org").await;
-        let passwords: &[&str] = match world {
+        let passwords: &[&str] = match state {
             "unknown" => &[],
             "account" => &[WRONG],
             "contested" => &[PASSWORD, WRONG],
@@ -155,7 +159,7 @@ async fn r18_s1_right_password_of_waiting_sign_up_is_refused_like_any_other() {
         for password in passwords {
             assert_eq!(app.sign_up(ADA, password).await, Status::Accepted);
         }
-        match world {
+        match state {
             "account" => assert_eq!(app.activate(ADA).await, Status::Ok),
             "forgotten" => {
                 let body = json!({ "email": ADA });
@@ -167,9 +171,9 @@ async fn r18_s1_right_password_of_waiting_sign_up_is_refused_like_any_other() {
         }
         app.deliver().await;
         drop(others);
-        // the next world is an hour later, past all limits
+        // the next state is an hour later, past all limits
         app.advance(Duration::from_secs(3_600));
-        seen.push((world, left_by_trying(&app).await));
+        seen.push((state, traces_of_attempts(&app).await));
     }
     let (_, first) = &seen[0];
     let (answers, metrics, events) = first;
@@ -178,11 +182,11 @@ async fn r18_s1_right_password_of_waiting_sign_up_is_refused_like_any_other() {
     let page = &answers[1].body;
     assert!(page.contains("or the address has yet to be confirmed"), "{page}");
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.code).collect();
-    assert_eq!(statuses, [[400, 422].repeat(5), vec![429, 429]].concat(), "each of them counts");
+    assert_eq!(statuses, [[400, 422].repeat(5), vec![429, 429]].concat(), "each attempt counts");
     assert!(metrics.contains(&"vestibule_sign_ins_total{outcome=\"refused\"} 10".to_owned()));
     assert_eq!(events.iter().filter(|kind| *kind == "sign-in-failed stranger").count(), 10);
-    for (world, left) in &seen[1..] {
-        assert_eq!(left, first, "{world}");
+    for (state, left) in &seen[1..] {
+        assert_eq!(left, first, "{state}");
     }
     let uri = answers[0].json()["error_uri"].as_str().unwrap().to_owned();
     let app = support::app().await;
@@ -192,7 +196,7 @@ async fn r18_s1_right_password_of_waiting_sign_up_is_refused_like_any_other() {
 }
 
 #[rocket::async_test]
-async fn r18_passwords_are_compared_as_they_are() {
+async fn r18_passwords_are_compared_exactly() {
     let app = support::app().await;
     app.account(ADA).await;
     for password in [
@@ -203,7 +207,7 @@ async fn r18_passwords_are_compared_as_they_are() {
         &PASSWORD.replace(' ', "+"),
         &PASSWORD.replace(' ', "%20"),
     ] {
-        assert_eq!(asking(&app, ADA, password).await.1, "invalid_grant", "{password}");
+        assert_eq!(refused_sign_in(&app, ADA, password).await.1, "invalid_grant", "{password}");
     }
 }
 
@@ -219,7 +223,7 @@ async fn the_username_is_trimmed_and_folded() {
 }
 
 #[rocket::async_test]
-async fn r19_scope_is_what_was_asked_for_in_one_order_and_never_more() {
+async fn r19_granted_scope_is_the_requested_one_in_canonical_order() {
     let app = support::app().await;
     app.account(ADA).await;
     let both = Ok("account.read account.write".to_owned());
@@ -236,12 +240,12 @@ async fn r19_scope_is_what_was_asked_for_in_one_order_and_never_more() {
         ("é", Err(invalid("invalid_scope"))),
         (" ", Err(invalid("invalid_scope"))),
     ] {
-        assert_eq!(with_scope(&app, asked).await, granted, "{asked:?}");
+        assert_eq!(sign_in_with_scope(&app, asked).await, granted, "{asked:?}");
     }
 }
 
 #[rocket::async_test]
-async fn what_costs_nothing_is_checked_before_the_password() {
+async fn client_and_scope_are_checked_before_the_password() {
     let app = support::app().await;
     app.account(ADA).await;
     let mut fields = sign_in_fields();
@@ -253,7 +257,7 @@ async fn what_costs_nothing_is_checked_before_the_password() {
 }
 
 #[rocket::async_test]
-async fn r21_a_password_is_the_same_however_its_accents_are_typed() {
+async fn r21_password_matches_in_composed_and_decomposed_characters() {
     const COMPOSED: &str = "fünf müde Bären träumen";
     const DECOMPOSED: &str = "fu\u{308}nf mu\u{308}de Ba\u{308}ren tra\u{308}umen";
     for (chosen, typed) in [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)] {
@@ -265,7 +269,7 @@ async fn r21_a_password_is_the_same_however_its_accents_are_typed() {
             fields[3] = ("password", typed);
             tokens(app.token(&fields).await).await;
         }
-        assert_eq!(asking(&app, ADA, "funf mude Baren traumen").await.1, "invalid_grant");
+        assert_eq!(refused_sign_in(&app, ADA, "funf mude Baren traumen").await.1, "invalid_grant");
     }
 }
 
@@ -284,12 +288,12 @@ async fn r41_a_sign_in_rehashes_when_the_parameters_have_risen() {
     let first = stored_hash(&app).await;
     assert!(first.contains("m=64,t=1,p=1"), "{first}");
     sign_in(&app).await;
-    assert_eq!(stored_hash(&app).await, first, "nothing has risen");
+    assert_eq!(stored_hash(&app).await, first, "the parameters are unchanged");
     drop(app);
 
     let dearer = "[default.vestibule.hashing]\niterations = 2";
     let app = TestApp::on_database(&database.url, dearer).await;
-    assert_eq!(asking(&app, ADA, WRONG).await.1, "invalid_grant");
+    assert_eq!(refused_sign_in(&app, ADA, WRONG).await.1, "invalid_grant");
     assert_eq!(stored_hash(&app).await, first, "a wrong password rehashes nothing");
     let tokens = sign_in(&app).await;
     let second = stored_hash(&app).await;

@@ -15,13 +15,13 @@ use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submi
 const HOUR: Duration = Duration::from_secs(3_600);
 const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-async fn ask(app: &TestApp, email: &str) -> Answer {
+async fn request_reset(app: &TestApp, email: &str) -> Answer {
     post(app, "/v1/password-resets", &json!({ "email": email })).await
 }
 
 /// Asks for a letter and returns the token of its link.
-async fn asked(app: &TestApp, email: &str) -> String {
-    assert_eq!(ask(app, email).await.status, Status::Accepted);
+async fn reset_token(app: &TestApp, email: &str) -> String {
+    assert_eq!(request_reset(app, email).await.status, Status::Accepted);
     token_in(app, "password-reset", email).await
 }
 
@@ -39,13 +39,13 @@ async fn show(app: &TestApp, token: &str) -> Answer {
 }
 
 /// Checks that a used link says so.
-async fn is_used(app: &TestApp, token: &str) {
+async fn assert_used(app: &TestApp, token: &str) {
     confirm(app, token, OTHER).await.problem(410, "link-used");
     show(app, token).await.page(410, "already used");
     press(app, token, OTHER).await.page(410, "already used");
 }
 
-async fn is_unknown(app: &TestApp, token: &str) {
+async fn assert_unknown(app: &TestApp, token: &str) {
     confirm(app, token, OTHER).await.problem(404, "link-unknown");
     show(app, token).await.page(404, "does not work");
     press(app, token, OTHER).await.page(404, "does not work");
@@ -54,7 +54,7 @@ async fn is_unknown(app: &TestApp, token: &str) {
 /// Django sent an account's link to an address that becomes the account's by upper case
 /// (CVE-2019-19844).
 #[rocket::async_test]
-async fn r36_who_only_looks_alike_gets_no_link_of_anothers_account() {
+async fn r36_look_alike_address_gets_no_link_of_the_account() {
     let app = support::app().await;
     let owner = "mike.king@example.org";
     app.account(owner).await;
@@ -67,7 +67,7 @@ async fn r36_who_only_looks_alike_gets_no_link_of_anothers_account() {
         "mike.king@examp\u{29f}e.org",
         "mike.k\u{2139}ng@example.org",
     ] {
-        let status = ask(&app, alike).await.status;
+        let status = request_reset(&app, alike).await.status;
         assert!([202, 422].contains(&status.code), "{alike}: {status}");
         app.deliver().await;
         assert_eq!(letters(&app, owner).await, before, "{alike}");
@@ -75,7 +75,7 @@ async fn r36_who_only_looks_alike_gets_no_link_of_anothers_account() {
         assert!(letters(&app, &folded).await.is_empty(), "{alike}");
     }
     // another case of ASCII letters is the same address
-    assert_eq!(ask(&app, "MIKE.King@Example.org").await.status, Status::Accepted);
+    assert_eq!(request_reset(&app, "MIKE.King@Example.org").await.status, Status::Accepted);
     app.deliver().await;
     assert_eq!(letters(&app, owner).await, [before, vec!["password-reset"]].concat());
 }
@@ -89,7 +89,7 @@ async fn r47_known_unknown_and_waiting_addresses_are_answered_alike() {
     for email in [ADA, BOB, "nobody@example.org", " ADA@Example.org "] {
         let events = rows(&app, "events").await;
         let outbox = rows(&app, "outbox").await;
-        let answer = ask(&app, email).await;
+        let answer = request_reset(&app, email).await;
         assert_eq!(answer.status, Status::Accepted, "{email}");
         assert_eq!(answer.json(), json!({ "status": "reset_pending" }));
         assert_eq!(rows(&app, "events").await, events + 1, "the same work for {email}");
@@ -98,7 +98,7 @@ async fn r47_known_unknown_and_waiting_addresses_are_answered_alike() {
         answers.push((answer.headers, answer.body));
         // a second request adds no letter while one waits
         let outbox = rows(&app, "outbox").await;
-        assert_eq!(ask(&app, email).await.status, Status::Accepted, "{email}");
+        assert_eq!(request_reset(&app, email).await.status, Status::Accepted, "{email}");
         assert_eq!(rows(&app, "outbox").await, outbox, "the same work for {email}");
         if email == ADA {
             app.deliver().await;
@@ -110,12 +110,12 @@ async fn r47_known_unknown_and_waiting_addresses_are_answered_alike() {
     assert_eq!(letters(&app, ADA).await, ["activation", "password-reset", "password-reset"]);
     // both letters of a waiting sign-up are of one kind: it has no password to reset
     assert_eq!(letters(&app, BOB).await, ["activation", "activation"]);
-    assert_eq!(app.activate(BOB).await, Status::Conflict, "its link asks for a password (S2)");
+    assert_eq!(app.activate(BOB).await, Status::Conflict, "the link asks for a password (S2)");
     assert!(letters(&app, "nobody@example.org").await.is_empty());
 }
 
 #[rocket::async_test]
-async fn r47_on_its_page_they_are_answered_alike_as_well() {
+async fn r47_known_unknown_and_waiting_addresses_get_the_same_page() {
     let app = support::app().await;
     app.account(ADA).await;
     app.sign_up(BOB, PASSWORD).await;
@@ -135,7 +135,7 @@ async fn r47_on_its_page_they_are_answered_alike_as_well() {
 }
 
 #[rocket::async_test]
-async fn r47_what_is_no_address_is_refused() {
+async fn r47_invalid_address_is_refused() {
     let app = support::app().await;
     for (body, error) in [
         (json!({}), "email: missing"),
@@ -155,7 +155,7 @@ async fn r47_what_is_no_address_is_refused() {
 }
 
 #[rocket::async_test]
-async fn r45_the_link_is_at_the_configured_address_whatever_host_says() {
+async fn r45_link_uses_the_public_url_despite_forged_headers() {
     let app = support::app().await;
     app.account(ADA).await;
     let request = app.client.post("/v1/password-resets").header(rocket::http::ContentType::JSON);
@@ -179,16 +179,16 @@ async fn r47_letters_are_capped_by_the_hour() {
     app.account(ADA).await;
     app.advance(HOUR + HOUR);
     for _ in 0..20 {
-        assert_eq!(ask(&app, ADA).await.status, Status::Accepted);
+        assert_eq!(request_reset(&app, ADA).await.status, Status::Accepted);
     }
-    assert_eq!(letters(&app, ADA).await.len(), 1 + 1, "what waits together is one letter");
+    assert_eq!(letters(&app, ADA).await.len(), 1 + 1, "waiting letters of a kind are one letter");
     for _ in 0..20 {
-        assert_eq!(ask(&app, ADA).await.status, Status::Accepted);
+        assert_eq!(request_reset(&app, ADA).await.status, Status::Accepted);
         app.deliver().await;
     }
     assert_eq!(letters(&app, ADA).await.len(), 1 + 3);
     app.advance(HOUR + Duration::from_secs(1));
-    assert_eq!(letters(&app, ADA).await.len(), 1 + 3 + 1, "of those that waited, one says it all");
+    assert_eq!(letters(&app, ADA).await.len(), 1 + 3 + 1, "one of the waiting letters is sent");
 }
 
 #[rocket::async_test]
@@ -198,7 +198,7 @@ async fn r47_the_request_alone_changes_nothing() {
     let pair = sign_in(&app).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     for _ in 0..3 {
-        asked(&app, ADA).await;
+        reset_token(&app, ADA).await;
     }
     assert!(opens(&app, &pair.access).await);
     assert!(browser.is_signed_in().await);
@@ -207,14 +207,14 @@ async fn r47_the_request_alone_changes_nothing() {
 }
 
 #[rocket::async_test]
-async fn r47_a_reset_changes_the_password_ends_every_session_and_signs_nobody_in() {
+async fn r47_reset_changes_the_password_and_ends_every_session_without_sign_in() {
     for by_page in [false, true] {
         let app = support::app().await;
         app.account(ADA).await;
         let (one, two) = (sign_in(&app).await, sign_in(&app).await);
         let bob = app.signed_in(BOB).await;
         let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
-        let token = asked(&app, ADA).await;
+        let token = reset_token(&app, ADA).await;
         let answer = match by_page {
             true => press(&app, &token, OTHER).await.page(200, "Your password is changed"),
             false => confirm(&app, &token, OTHER).await,
@@ -229,12 +229,12 @@ async fn r47_a_reset_changes_the_password_ends_every_session_and_signs_nobody_in
             refused(&app, &pair.refresh).await;
         }
         assert!(!browser.is_signed_in().await);
-        assert!(opens(&app, &bob.access_token).await, "nobody else is touched");
+        assert!(opens(&app, &bob.access_token).await, "other accounts are not affected");
         assert!(!signs_in(&app, ADA, PASSWORD).await);
         assert!(signs_in(&app, ADA, OTHER).await);
         assert_eq!(letters(&app, ADA).await, ["activation", "password-reset", "password-changed"]);
         assert!(app.last_letter_to(ADA).await.link.is_none());
-        is_used(&app, &token).await;
+        assert_used(&app, &token).await;
         assert!(signs_in(&app, ADA, OTHER).await);
     }
 }
@@ -244,20 +244,20 @@ async fn r44_one_reset_voids_all_other_links_of_the_kind() {
     let app = support::app().await;
     app.account(ADA).await;
     let (first, second, third) =
-        (asked(&app, ADA).await, asked(&app, ADA).await, asked(&app, ADA).await);
+        (reset_token(&app, ADA).await, reset_token(&app, ADA).await, reset_token(&app, ADA).await);
     assert_eq!(confirm(&app, &second, OTHER).await.status, Status::NoContent);
     for token in [&first, &second, &third] {
-        is_used(&app, token).await;
+        assert_used(&app, token).await;
     }
-    let late = asked(&app, ADA).await;
+    let late = reset_token(&app, ADA).await;
     assert_eq!(confirm(&app, &late, PASSWORD).await.status, Status::NoContent);
 }
 
 #[rocket::async_test]
-async fn r43_an_expired_link_says_so_and_offers_another() {
+async fn r43_expired_reset_link_offers_a_new_one() {
     let app = support::app().await;
     app.account(ADA).await;
-    let token = asked(&app, ADA).await;
+    let token = reset_token(&app, ADA).await;
     app.advance(HOUR - Duration::from_secs(1));
     show(&app, &token).await.page(200, "Choose a new password");
     app.advance(Duration::from_secs(1));
@@ -290,14 +290,14 @@ async fn r43_an_expired_link_says_so_and_offers_another() {
 }
 
 #[rocket::async_test]
-async fn r43_unknown_and_damaged_links_say_no_more_than_that() {
+async fn r43_unknown_and_damaged_reset_links_get_404() {
     let app = support::app().await;
     app.account(ADA).await;
-    let token = asked(&app, ADA).await;
+    let token = reset_token(&app, ADA).await;
     let mut flipped = token.clone();
     flipped.replace_range(0..1, if token.starts_with('A') { "B" } else { "A" });
     for damaged in [UNKNOWN, "", "x", &token[1..], &flipped, "%00", "%3Cscript%3E"] {
-        is_unknown(&app, damaged).await;
+        assert_unknown(&app, damaged).await;
     }
     get(&app, "/reset-password").await.page(404, "does not work");
     submit(&app, "/reset-password", &[("password", OTHER)]).await.page(404, "does not work");
@@ -306,10 +306,10 @@ async fn r43_unknown_and_damaged_links_say_no_more_than_that() {
 }
 
 #[rocket::async_test]
-async fn r47_the_password_is_judged_before_the_link() {
+async fn r47_password_is_checked_before_the_link() {
     let app = support::app().await;
     app.account(ADA).await;
-    let token = asked(&app, ADA).await;
+    let token = reset_token(&app, ADA).await;
     for token in [token.as_str(), UNKNOWN, "x"] {
         for (password, code) in [("hunter2", "too-short"), ("vestibulevestibule", "service-name")] {
             let answer = confirm(&app, token, password).await.problem(422, "invalid-fields");
@@ -333,10 +333,10 @@ async fn r47_the_password_is_judged_before_the_link() {
 }
 
 #[rocket::async_test]
-async fn r43_opening_the_page_changes_nothing_however_often() {
+async fn r43_opening_the_page_repeatedly_changes_nothing() {
     let app = support::app().await;
     app.account(ADA).await;
-    let token = asked(&app, ADA).await;
+    let token = reset_token(&app, ADA).await;
     let before = dump(&app).await;
     for _ in 0..20 {
         let page = show(&app, &token).await.page(200, "Choose a new password");
@@ -357,15 +357,14 @@ async fn r43_opening_the_page_changes_nothing_however_often() {
 }
 
 #[rocket::async_test]
-async fn r47_s14_a_disabled_account_gets_no_letter_and_its_links_say_what_a_new_password_makes_them_say()
- {
+async fn r47_s14_disabled_account_gets_no_letter_and_its_links_look_used() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = ada.account_id().await;
-    let token = asked(&app, ADA).await;
+    let token = reset_token(&app, ADA).await;
     assert!(accounts(&app).disable(id).await.unwrap());
-    is_used(&app, &token).await;
-    let answer = ask(&app, ADA).await;
+    assert_used(&app, &token).await;
+    let answer = request_reset(&app, ADA).await;
     assert_eq!(answer.json(), json!({ "status": "reset_pending" }));
     assert_eq!(letters(&app, ADA).await, ["activation", "password-reset"]);
     accounts(&app).enable(id).await.unwrap();
@@ -377,23 +376,23 @@ async fn r44_a_link_serves_its_own_purpose_only() {
     let app = support::app().await;
     app.account(ADA).await;
     app.sign_up(BOB, PASSWORD).await;
-    let reset = asked(&app, ADA).await;
+    let reset = reset_token(&app, ADA).await;
     let activation = app.link_token(BOB).await;
-    is_unknown(&app, &activation).await;
+    assert_unknown(&app, &activation).await;
     use_link(&app, &reset).await.problem(404, "link-unknown");
     for path in ["/activate", "/confirm-email", "/confirm-email/stop"] {
         submit(&app, path, &[("token", &reset)]).await.page(404, "does not work");
     }
     assert_eq!(use_link(&app, &activation).await.status, Status::Ok);
-    is_unknown(&app, &activation).await;
+    assert_unknown(&app, &activation).await;
     assert_eq!(confirm(&app, &reset, OTHER).await.status, Status::NoContent);
 }
 
 #[rocket::async_test]
-async fn r47_of_eight_uses_of_one_link_at_once_one_counts() {
+async fn r47_of_eight_concurrent_uses_of_a_link_one_succeeds() {
     let app = support::app().await;
     app.account(ADA).await;
-    let token = asked(&app, ADA).await;
+    let token = reset_token(&app, ADA).await;
     let passwords: Vec<String> = (0..8).map(|n| format!("the passphrase number {n}")).collect();
     let answers = join_all(passwords.iter().map(|password| confirm(&app, &token, password))).await;
     let mut won = vec![];
@@ -409,40 +408,40 @@ async fn r47_of_eight_uses_of_one_link_at_once_one_counts() {
 }
 
 #[rocket::async_test]
-async fn r21_a_reset_takes_a_password_in_either_composition() {
+async fn r21_reset_accepts_composed_and_decomposed_characters() {
     let app = support::app().await;
     app.account(ADA).await;
-    let token = asked(&app, ADA).await;
+    let token = reset_token(&app, ADA).await;
     let decomposed = "fu\u{308}nf mu\u{308}de Ba\u{308}ren tra\u{308}umen";
     assert_eq!(confirm(&app, &token, decomposed).await.status, Status::NoContent);
     assert!(signs_in(&app, ADA, "fünf müde Bären träumen").await);
 }
 
 #[rocket::async_test]
-async fn every_page_of_a_live_link_speaks_the_language_of_its_owner() {
+async fn pages_of_a_live_link_use_the_owners_language() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let changed = ada.patch("/v1/me", &json!({ "locale": "de" })).dispatch().await;
     assert_eq!(changed.status(), Status::Ok);
-    let is_german = |answer: Answer, status: u16| {
+    let assert_german = |answer: Answer, status: u16| {
         assert_eq!(answer.status.code, status, "{answer:?}");
         assert_eq!(answer.header("content-language"), "de", "{answer:?}");
     };
-    let token = asked(&app, ADA).await;
-    is_german(show(&app, &token).await, 200);
-    is_german(press(&app, &token, OTHER).await, 200);
+    let token = reset_token(&app, ADA).await;
+    assert_german(show(&app, &token).await, 200);
+    assert_german(press(&app, &token, OTHER).await, 200);
     assert_eq!(show(&app, UNKNOWN).await.header("content-language"), "en");
 }
 
 /// S14: an ended link says when it ended, and nothing of the account's present state.
 #[rocket::async_test]
-async fn s14_links_that_are_over_tell_nothing_of_the_account() {
+async fn s14_ended_links_reveal_nothing_about_the_account() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = ada.account_id().await;
-    let used = asked(&app, ADA).await;
+    let used = reset_token(&app, ADA).await;
     assert_eq!(confirm(&app, &used, OTHER).await.status, Status::NoContent);
-    let expired = asked(&app, ADA).await;
+    let expired = reset_token(&app, ADA).await;
     app.advance(HOUR);
     let pages = async || {
         let mut answers = vec![];

@@ -21,8 +21,9 @@ async fn sign_up(app: &TestApp, email: &str, password: &str) -> Answer {
     post(app, "/v1/accounts", &json!({ "email": email, "password": password })).await
 }
 
-/// Checks that the answer has the reason and the advice, and not the password.
-fn refuses(answer: Answer, field: &str, password: &str, code: &str) {
+/// Checks that the answer refuses the password with the reason and the advice, and does not repeat
+/// it.
+fn assert_refused(answer: Answer, field: &str, password: &str, code: &str) {
     let answer = answer.problem(422, "invalid-fields");
     assert_eq!(answer.errors(), [format!("{field}: {code}")], "{password}");
     let suggestion = answer.json()["errors"][0]["suggestion"].to_string();
@@ -31,27 +32,27 @@ fn refuses(answer: Answer, field: &str, password: &str, code: &str) {
 }
 
 #[rocket::async_test]
-async fn r40_common_passwords_are_refused_wherever_one_is_set() {
+async fn r40_common_passwords_are_refused_by_every_operation() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
     let link = token_in(&app, "password-reset", ADA).await;
     for (password, code) in GUESSABLE {
-        refuses(sign_up(&app, BOB, password).await, "password", password, code);
+        assert_refused(sign_up(&app, BOB, password).await, "password", password, code);
         let answer = change_password(&app, &ada.access_token, PASSWORD, password).await;
-        refuses(answer, "new_password", password, code);
+        assert_refused(answer, "new_password", password, code);
         let body = json!({ "token": link, "password": password });
         let answer = post(&app, "/v1/password-resets/confirmations", &body).await;
-        refuses(answer, "password", password, code);
+        assert_refused(answer, "password", password, code);
         let fields = [("token", link.as_str()), ("password", password)];
         submit(&app, "/reset-password", &fields).await.page(422, "Choose a new password");
     }
     assert_eq!(rows(&app, "sign_ups").await, 0);
-    assert!(signs_in(&app, ADA, PASSWORD).await, "nothing was changed");
+    assert!(signs_in(&app, ADA, PASSWORD).await, "the password is unchanged");
 }
 
 #[rocket::async_test]
-async fn r40_the_page_says_why_and_what_to_do_in_either_language() {
+async fn r40_pages_explain_refusals_and_advise_in_both_languages() {
     let app = support::app().await;
     app.account(ADA).await;
     let fields = [("email", BOB), ("name", "Bob"), ("password", "passwordpassword")];
@@ -75,7 +76,7 @@ async fn r40_the_page_says_why_and_what_to_do_in_either_language() {
 }
 
 #[rocket::async_test]
-async fn r40_a_name_is_no_password_of_its_bearer() {
+async fn r40_password_made_of_the_owners_name_is_refused() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let body = json!({ "name": "Xanthorpe Vlk" }).to_string();
@@ -85,7 +86,7 @@ async fn r40_a_name_is_no_password_of_its_bearer() {
     // no word of this password is on the list
     let typed = "Vlk-Xanthorpe-18";
     let answer = change_password(&app, &ada.access_token, PASSWORD, typed).await;
-    refuses(answer, "new_password", typed, "contains-name");
+    assert_refused(answer, "new_password", typed, "contains-name");
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     let fields = [("current_password", PASSWORD), ("new_password", typed)];
     let page = browser.send("/account/password", &fields).await;
@@ -93,12 +94,12 @@ async fn r40_a_name_is_no_password_of_its_bearer() {
     post(&app, "/v1/password-resets", &json!({ "email": ADA })).await;
     let body = json!({ "token": token_in(&app, "password-reset", ADA).await, "password": typed });
     let answer = post(&app, "/v1/password-resets/confirmations", &body).await;
-    refuses(answer, "password", typed, "contains-name");
+    assert_refused(answer, "password", typed, "contains-name");
 }
 
 /// The service judges from the input alone: whether the address has an account makes no difference.
 #[rocket::async_test]
-async fn r40_a_refusal_tells_nothing_of_the_address() {
+async fn r40_refusal_is_the_same_for_known_and_unknown_addresses() {
     let app = support::app().await;
     app.account(ADA).await;
     let before = rows(&app, "outbox").await;
@@ -111,7 +112,7 @@ async fn r40_a_refusal_tells_nothing_of_the_address() {
 }
 
 #[rocket::async_test]
-async fn r39_long_lower_case_spaces_and_emoji_are_taken_and_count_whole() {
+async fn r39_long_lower_case_blank_and_emoji_passwords_are_accepted_in_full() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let mut current = PASSWORD.to_owned();
@@ -129,6 +130,6 @@ async fn r39_long_lower_case_spaces_and_emoji_are_taken_and_count_whole() {
     }
     let fourteen = "\u{1f40e}".repeat(14);
     let answer = change_password(&app, &ada.access_token, &current, &fourteen).await;
-    refuses(answer, "new_password", &fourteen, "too-short");
+    assert_refused(answer, "new_password", &fourteen, "too-short");
     assert_eq!(longest.chars().count(), 512);
 }
