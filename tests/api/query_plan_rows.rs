@@ -24,7 +24,7 @@ pub enum Reading {
 }
 
 impl Reading {
-    pub async fn of(url: &str) -> Self {
+    pub async fn connect(url: &str) -> Self {
         if ON_POSTGRES {
             let mut db = AnyConnection::connect(url).await.unwrap();
             // the server does so by itself while a plan for these values costs less than a generic
@@ -56,7 +56,9 @@ impl Reading {
                 steps.store(0, Ordering::Relaxed);
                 let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).fetch_all(&mut *tx).await;
                 let steps = steps.load(Ordering::Relaxed);
-                done.map(drop).or_else(is_constraint).unwrap_or_else(|e| panic!("{sql}: {e}"));
+                done.map(drop)
+                    .or_else(ignore_constraint_error)
+                    .unwrap_or_else(|e| panic!("{sql}: {e}"));
                 tx.rollback().await.unwrap();
                 (steps, String::new())
             }
@@ -71,7 +73,8 @@ impl Reading {
                 let lines: Vec<String> = match done {
                     Ok(rows) => rows.iter().map(|row| row.get::<String, _>(0)).collect(),
                     Err(error) => {
-                        is_constraint(error).unwrap_or_else(|e| panic!("{sql} {values}: {e}"));
+                        ignore_constraint_error(error)
+                            .unwrap_or_else(|e| panic!("{sql} {values}: {e}"));
                         vec![]
                     }
                 };
@@ -86,7 +89,7 @@ impl Reading {
 
 /// Passes over the constraint error that an `INSERT` or `UPDATE` with values of existing rows may
 /// cause.
-fn is_constraint(error: sqlx::Error) -> Result<(), sqlx::Error> {
+fn ignore_constraint_error(error: sqlx::Error) -> Result<(), sqlx::Error> {
     let code = error
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)
@@ -121,14 +124,14 @@ fn rows_of(lines: &[String]) -> u64 {
 /// For each parameter of a statement, the value that finds the most rows, as far as its column
 /// tells.
 fn worst_values(sql: &str) -> Vec<String> {
-    let columns = inserted(sql);
+    let columns = insert_columns(sql);
     (1..=parameters(sql))
         .map(|n| {
             let name = format!("${n}");
             let of_insert = columns.iter().find(|(_, value)| *value == name);
             let column = of_insert.map(|(column, _)| (column.clone(), "=".to_owned()));
-            let found = column.or_else(|| compared(sql, &name));
-            found.map_or_else(|| "NULL".to_owned(), |(column, by)| worst(sql, &column, &by))
+            let found = column.or_else(|| compared_column(sql, &name));
+            found.map_or_else(|| "NULL".to_owned(), |(column, by)| worst_value(sql, &column, &by))
         })
         .collect()
 }
@@ -136,7 +139,7 @@ fn worst_values(sql: &str) -> Vec<String> {
 /// Prepares a statement on PostgreSQL, with the types of the parameters that PostgreSQL does not
 /// infer itself.
 pub async fn prepare(db: &mut AnyConnection, name: &str, sql: &str) {
-    let columns = inserted(sql);
+    let columns = insert_columns(sql);
     let of = |n: usize| {
         let parameter = format!("${n}");
         let is_asked = |what: &str| sql.contains(&format!("{parameter} {what}"));
@@ -146,8 +149,8 @@ pub async fn prepare(db: &mut AnyConnection, name: &str, sql: &str) {
         if !is_asked("IS NULL") && !is_asked("IS NOT NULL") {
             return "unknown";
         }
-        let column = replaced(sql, &parameter);
-        let column = column.or_else(|| compared(sql, &parameter).map(|(column, _)| column));
+        let column = coalesced_column(sql, &parameter);
+        let column = column.or_else(|| compared_column(sql, &parameter).map(|(column, _)| column));
         type_of(&column.unwrap_or_default())
     };
     let types: Vec<&str> = (1..=parameters(sql)).map(of).collect();
@@ -159,7 +162,7 @@ pub async fn prepare(db: &mut AnyConnection, name: &str, sql: &str) {
 }
 
 /// The column that keeps its value if a parameter is NULL.
-fn replaced(sql: &str, parameter: &str) -> Option<String> {
+fn coalesced_column(sql: &str, parameter: &str) -> Option<String> {
     let (_, rest) = sql.split_once(&format!("COALESCE({parameter}, "))?;
     let column = rest.split(')').next()?;
     Some(column.to_owned())
@@ -181,7 +184,7 @@ pub fn parameters(sql: &str) -> usize {
 }
 
 /// The columns of an `INSERT`, each with its value's expression.
-fn inserted(sql: &str) -> Vec<(String, String)> {
+fn insert_columns(sql: &str) -> Vec<(String, String)> {
     let Some((columns, rest)) =
         sql.strip_prefix("INSERT INTO ").and_then(|rest| rest.split_once('(')?.1.split_once(')'))
     else {
@@ -190,11 +193,11 @@ fn inserted(sql: &str) -> Vec<(String, String)> {
     let rest = rest.trim_start();
     let values = rest.strip_prefix("VALUES (").or_else(|| rest.strip_prefix("SELECT "));
     let names = columns.split(',').map(|name| name.trim().to_owned());
-    names.zip(listed(values.unwrap_or_default())).collect()
+    names.zip(list_items(values.unwrap_or_default())).collect()
 }
 
 /// The expressions of a list, up to its end.
-fn listed(list: &str) -> Vec<String> {
+fn list_items(list: &str) -> Vec<String> {
     let (mut depth, mut found) = (0, vec![String::new()]);
     for word in list.split_inclusive([' ', ',', '(', ')']) {
         if depth == 0 && word == "FROM " {
@@ -217,14 +220,14 @@ fn listed(list: &str) -> Vec<String> {
 }
 
 /// The column and the operator that a parameter is compared with.
-fn compared(sql: &str, name: &str) -> Option<(String, String)> {
+fn compared_column(sql: &str, name: &str) -> Option<(String, String)> {
     let is_whole = |end: usize| !sql[end..].starts_with(|c: char| c.is_ascii_digit());
     let places = sql.match_indices(name).filter(|(at, _)| is_whole(at + name.len()));
-    places.filter_map(|(at, _)| compared_with(&sql[..at])).next()
+    places.filter_map(|(at, _)| column_before(&sql[..at])).next()
 }
 
 /// The column and the operator right before a parameter.
-fn compared_with(before: &str) -> Option<(String, String)> {
+fn column_before(before: &str) -> Option<(String, String)> {
     let mut words = before.split_whitespace().rev();
     let operator = words.next()?;
     if ["LIMIT", "OFFSET"].contains(&operator) {
@@ -239,7 +242,7 @@ fn compared_with(before: &str) -> Option<(String, String)> {
     Some((column.to_owned(), operator.to_owned()))
 }
 
-fn worst(sql: &str, column: &str, operator: &str) -> String {
+fn worst_value(sql: &str, column: &str, operator: &str) -> String {
     let digest = "--------------------000000000001";
     let text = |text: &str| format!("'{text}'");
     match column {

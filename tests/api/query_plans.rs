@@ -21,7 +21,7 @@ use vestibule::testing::TestApp;
 use super::query_plan_rows::{self, fill};
 use crate::support::{self, ON_POSTGRES};
 
-/// Tables that grow with the deeds of people and strangers.
+/// Tables that grow with the requests of users and strangers.
 const GROWING: [&str; 13] = [
     "accounts",
     "sign_ups",
@@ -41,14 +41,14 @@ const GROWING: [&str; 13] = [
 /// Statements that no request runs and that may scan a table, by their function.
 const BACKGROUND: [(&str, &str); 9] = [
     ("count_sessions", "metrics, by a worker"),
-    ("count_outbox", "metrics, by a worker; of what waits alone"),
+    ("count_outbox", "metrics, by a worker; only waiting letters"),
     ("count_dead_letters", "metrics, by a worker"),
-    ("find_refused_letters", "the start of the courier; of what waits alone"),
+    ("find_refused_letters", "the start of the courier; only waiting letters"),
     ("end_part_of_all_sessions", "the operator's command"),
     ("count_sessions_of_client", "the operator's command"),
     ("find_accounts", "the operator's command, by a part of the address"),
     ("find_sign_ups", "the operator's command, by a part of the address"),
-    ("find_closed_accounts", "the janitor; of closed accounts alone"),
+    ("find_closed_accounts", "the janitor; only closed accounts"),
 ];
 
 /// Files whose statements no request runs. Most concern the engine and not the rows of people.
@@ -86,7 +86,7 @@ const BOUNDED: [(&str, &str); 21] = [
     ("claim_letters_beside", "the courier; past fresh letters, or letters to domains left out"),
     ("purge_failed_attempts", "the janitor; only past places with wrong passwords since"),
     ("purge_email_changes", "the janitor; only past changes whose links are remembered"),
-    ("clock_set_back", "the janitor; what came while the clock was ahead"),
+    ("clock_set_back", "the janitor; only rows from while the clock was ahead"),
 ];
 
 /// The most rows that a statement of a request may read: a little more than the stored events of a
@@ -105,7 +105,7 @@ fn in_one_line(sql: &str) -> String {
 /// Every statement of `src/storage`, with its file and function.
 ///
 /// The driver takes only literals and text in `AssertSqlSafe`, which only files of [`ASIDE`] may use.
-fn sources() -> BTreeMap<String, String> {
+fn statements_of_storage() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage")];
     while let Some(folder) = folders.pop() {
@@ -121,7 +121,7 @@ fn sources() -> BTreeMap<String, String> {
             }
             let code = fs::read_to_string(&path).unwrap();
             let code = code.split("#[cfg(test)]").next().unwrap();
-            assert!(!code.contains("AssertSqlSafe"), "{file} puts statements together");
+            assert!(!code.contains("AssertSqlSafe"), "{file} composes statements");
             for (at, _) in code.match_indices('"') {
                 let rest = &code[at + 1..];
                 let first = rest.split_whitespace().next().unwrap_or_default();
@@ -158,13 +158,13 @@ async fn plan_on_sqlite(db: &mut AnyConnection, sql: &str) -> (String, Vec<Strin
     let steps: Vec<String> = rows.iter().map(|row| row.get::<String, _>("detail")).collect();
     let scans = steps.iter().filter_map(|step| {
         let name = step.strip_prefix("SCAN ")?.split(' ').next()?;
-        table_called(sql, name).map(|table| format!("{table}: {step}"))
+        growing_table_named(sql, name).map(|table| format!("{table}: {step}"))
     });
     (steps.join("; "), scans.collect())
 }
 
 /// The growing table that a statement has under this name.
-fn table_called(sql: &str, name: &str) -> Option<&'static str> {
+fn growing_table_named(sql: &str, name: &str) -> Option<&'static str> {
     let is_called = |table: &str| {
         table == name
             || sql.contains(&format!(" {table} {name} "))
@@ -203,7 +203,7 @@ async fn plan_on_postgres(db: &mut AnyConnection, sql: &str) -> (String, Vec<Str
     let steps: Vec<String> = rows.iter().map(|row| row.get::<String, _>(0)).collect();
     let mut scans = Vec::new();
     for (index, step) in steps.iter().enumerate() {
-        let goes_through = match step.split_once("Seq Scan on ") {
+        let scanned = match step.split_once("Seq Scan on ") {
             Some((_, name)) => name.split(' ').next(),
             // an index scan without a condition reads the whole index, too
             None if step.contains("Index") && step.contains("Scan using ") => {
@@ -213,7 +213,7 @@ async fn plan_on_postgres(db: &mut AnyConnection, sql: &str) -> (String, Vec<Str
             }
             None => None,
         };
-        if let Some(table) = goes_through.filter(|name| GROWING.contains(name)) {
+        if let Some(table) = scanned.filter(|name| GROWING.contains(name)) {
             scans.push(format!("{table}: {}", step.trim()));
         }
     }
@@ -222,7 +222,7 @@ async fn plan_on_postgres(db: &mut AnyConnection, sql: &str) -> (String, Vec<Str
     (kept.collect::<Vec<_>>().join("; "), scans)
 }
 
-async fn planned(db: &mut AnyConnection, sql: &str) -> (String, Vec<String>) {
+async fn plan_of(db: &mut AnyConnection, sql: &str) -> (String, Vec<String>) {
     match ON_POSTGRES {
         true => plan_on_postgres(db, sql).await,
         false => plan_on_sqlite(db, sql).await,
@@ -230,8 +230,8 @@ async fn planned(db: &mut AnyConnection, sql: &str) -> (String, Vec<String>) {
 }
 
 #[rocket::async_test]
-async fn s4_no_statement_of_a_request_goes_through_a_growing_table() {
-    let statements = sources();
+async fn s4_no_statement_of_a_request_scans_a_growing_table() {
+    let statements = statements_of_storage();
     let database = support::database().await;
     let app = TestApp::on_database(&database.url, "").await;
     app.store().close().await;
@@ -246,7 +246,7 @@ async fn s4_no_statement_of_a_request_goes_through_a_growing_table() {
         fill(&mut db, 1_000).await;
         rely_on_indexes(&mut db).await;
     }
-    let mut reading = query_plan_rows::Reading::of(&database.url).await;
+    let mut reading = query_plan_rows::Reading::connect(&database.url).await;
     let mut found = Vec::new();
     for (sql, place) in &statements {
         let function = function(place);
@@ -255,12 +255,12 @@ async fn s4_no_statement_of_a_request_goes_through_a_growing_table() {
         }
         // with a million rows PostgreSQL scans a table for its first rows where most rows match
         if !ON_POSTGRES || !is_full {
-            let (_, scans) = planned(&mut db, sql).await;
+            let (_, scans) = plan_of(&mut db, sql).await;
             found.extend(scans.into_iter().map(|scan| format!("{place}: {scan}: {sql}")));
         }
         if is_full {
             let (rows, plan) = reading.rows(sql).await;
-            let plan = if ON_POSTGRES { plan } else { planned(&mut db, sql).await.0 };
+            let plan = if ON_POSTGRES { plan } else { plan_of(&mut db, sql).await.0 };
             println!("| `{place}` | {} | {rows} |", plan.replace('|', "\\|"));
             if rows > MOST_ROWS && !BOUNDED.iter().any(|(name, _)| *name == function) {
                 found.push(format!("{place}: reads {rows} rows: {sql}"));
@@ -272,7 +272,7 @@ async fn s4_no_statement_of_a_request_goes_through_a_growing_table() {
 
 /// The check can fail: it finds a statement without an index on either engine.
 #[rocket::async_test]
-async fn s4_a_statement_that_goes_through_a_table_is_found() {
+async fn s4_check_finds_a_statement_that_scans_a_table() {
     let database = support::database().await;
     TestApp::on_database(&database.url, "").await.store().close().await;
     sqlx::any::install_default_drivers();
@@ -283,7 +283,7 @@ async fn s4_a_statement_that_goes_through_a_table_is_found() {
         ("SELECT id FROM events WHERE id = $1", false),
     ] {
         rely_on_indexes(&mut db).await;
-        let (plan, scans) = planned(&mut db, sql).await;
+        let (plan, scans) = plan_of(&mut db, sql).await;
         assert_eq!(!scans.is_empty(), is_found, "{sql}: {plan}");
     }
 }

@@ -21,11 +21,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Ada signed in through `web`.
-async fn started() -> (TestApp, Tokens) {
-    configured("").await
+async fn signed_in() -> (TestApp, Tokens) {
+    signed_in_with("").await
 }
 
-async fn configured(toml: &str) -> (TestApp, Tokens) {
+async fn signed_in_with(toml: &str) -> (TestApp, Tokens) {
     let app = support::configured(toml).await;
     app.account(ADA).await;
     let tokens = sign_in(&app).await;
@@ -33,33 +33,33 @@ async fn configured(toml: &str) -> (TestApp, Tokens) {
 }
 
 /// Uses an access token and waits until the use is recorded.
-async fn used(app: &TestApp, access_token: &str) {
+async fn use_access_token(app: &TestApp, access_token: &str) {
     assert!(opens(app, access_token).await);
     app.settle().await;
 }
 
-async fn revoked(app: &TestApp, token: &str) {
+async fn revoke(app: &TestApp, token: &str) {
     let answer = app.post_form("/oauth/revoke", &[("client_id", "web"), ("token", token)]).await;
     assert_eq!(answer.status(), Status::Ok);
 }
 
 /// Checks that no token of the session works, and that the owner was warned once.
-async fn stolen(app: &TestApp, pair: &Tokens) {
+async fn assert_stolen(app: &TestApp, pair: &Tokens) {
     assert!(!opens(app, &pair.access).await);
     refused(app, &pair.refresh).await;
     assert_eq!(warnings(app).await, 1);
 }
 
 /// Checks that the session continues with this pair, and that no warning was sent.
-async fn unharmed(app: &TestApp, pair: &Tokens) {
+async fn assert_unharmed(app: &TestApp, pair: &Tokens) {
     assert!(opens(app, &pair.access).await);
     refreshed(app, &pair.refresh).await;
     assert_eq!(warnings(app).await, 0);
 }
 
 #[rocket::async_test]
-async fn r22_every_refresh_hands_out_a_new_pair() {
-    let (app, mut pair) = started().await;
+async fn r22_every_refresh_issues_a_new_pair() {
+    let (app, mut pair) = signed_in().await;
     let mut seen = vec![pair.clone()];
     for _ in 0..5 {
         pair = refreshed(&app, &pair.refresh).await;
@@ -71,8 +71,8 @@ async fn r22_every_refresh_hands_out_a_new_pair() {
 }
 
 #[rocket::async_test]
-async fn the_preceding_access_token_lives_on_to_its_own_end() {
-    let (app, first) = started().await;
+async fn preceding_access_token_lives_until_its_own_expiry() {
+    let (app, first) = signed_in().await;
     app.advance(SECOND * 600);
     let second = refreshed(&app, &first.refresh).await;
     assert!(opens(&app, &first.access).await && opens(&app, &second.access).await);
@@ -81,13 +81,13 @@ async fn the_preceding_access_token_lives_on_to_its_own_end() {
 
     let third = refreshed(&app, &second.refresh).await;
     refreshed(&app, &third.refresh).await;
-    assert!(!opens(&app, &second.access).await, "only the one before");
+    assert!(!opens(&app, &second.access).await, "only the immediate predecessor lives on");
     assert!(opens(&app, &third.access).await);
 }
 
 #[rocket::async_test]
 async fn r22_a_narrower_scope_narrows_the_access_token_only() {
-    let (app, first) = started().await;
+    let (app, first) = signed_in().await;
     let narrow = tokens(refresh_scope(&app, &first.refresh, "account.write").await).await;
     assert_eq!(narrow.scope, "account.write");
     let me = app.client.get("/v1/me").header(crate::support::bearer(&narrow.access));
@@ -122,77 +122,77 @@ async fn r22_a_wider_scope_is_refused_and_spends_nothing() {
 }
 
 #[rocket::async_test]
-async fn r23_a_repeat_gets_the_same_answer_with_what_is_left_of_it() {
-    let (app, first) = started().await;
+async fn r23_repeated_refresh_gets_the_same_pair_with_its_remaining_lifetime() {
+    let (app, first) = signed_in().await;
     app.advance(SECOND * 60);
     let second = refreshed(&app, &first.refresh).await;
     assert_eq!(second.expires_in, 900);
     app.advance(Duration::from_millis(100_500));
     let again = refreshed(&app, &first.refresh).await;
     assert_eq!(again, Tokens { expires_in: 799, ..second.clone() });
-    unharmed(&app, &second).await;
+    assert_unharmed(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn r23_a_lost_answer_is_given_again_overnight() {
-    let (app, first) = started().await;
+async fn r23_unused_pair_is_given_again_after_twelve_hours() {
+    let (app, first) = signed_in().await;
     let lost = refreshed(&app, &first.refresh).await;
     app.advance(SECOND * 3_600 * 12);
     let again = refreshed(&app, &first.refresh).await;
     assert_eq!(again.refresh, lost.refresh, "one lineage");
-    assert_ne!(again.access, lost.access, "the access token of last night is over");
+    assert_ne!(again.access, lost.access, "the old access token has expired");
     assert_eq!(again.expires_in, 900);
     assert!(!opens(&app, &lost.access).await);
-    unharmed(&app, &again).await;
+    assert_unharmed(&app, &again).await;
 }
 
 #[rocket::async_test]
-async fn r23_a_lost_answer_is_given_again_until_the_session_idles_out() {
-    let (app, first) = started().await;
+async fn r23_unused_pair_is_given_again_until_the_session_idles_out() {
+    let (app, first) = signed_in().await;
     let lost = refreshed(&app, &first.refresh).await;
     app.advance(DAY * 14 - SECOND * 300);
     let again = refreshed(&app, &first.refresh).await;
     assert_eq!(again.refresh, lost.refresh);
-    assert_eq!(again.expires_in, 300, "a repeat is no new life");
+    assert_eq!(again.expires_in, 300, "a repeat does not extend the session");
     app.advance(SECOND * 300);
     refused(&app, &first.refresh).await;
     refused(&app, &lost.refresh).await;
-    assert_eq!(warnings(&app).await, 0, "it ended by itself");
+    assert_eq!(warnings(&app).await, 0, "the session ended by idling");
 }
 
 #[rocket::async_test]
-async fn r23_the_predecessor_answers_until_the_grace_after_first_use_is_over() {
-    let (app, first) = started().await;
+async fn r23_predecessor_works_until_the_grace_after_first_use_ends() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     app.advance(SECOND * 3_600);
     let again = refreshed(&app, &first.refresh).await;
     assert_eq!(again.refresh, second.refresh);
     let second = again;
-    used(&app, &second.access).await;
+    use_access_token(&app, &second.access).await;
     app.advance(Duration::from_millis(29_999));
     assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
     // further uses do not restart the grace
-    used(&app, &second.access).await;
+    use_access_token(&app, &second.access).await;
     app.advance(Duration::from_millis(1));
     refused(&app, &first.refresh).await;
-    stolen(&app, &second).await;
+    assert_stolen(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn r23_using_the_old_access_token_says_nothing_about_the_new_pair() {
-    let (app, first) = started().await;
+async fn r23_use_of_the_old_access_token_does_not_start_the_grace() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     // late enough that the session's use is recorded
     app.advance(SECOND * 60);
-    used(&app, &first.access).await;
+    use_access_token(&app, &first.access).await;
     app.advance(SECOND * 800);
     assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
-    unharmed(&app, &second).await;
+    assert_unharmed(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn r23_a_use_that_is_not_yet_written_down_does_not_hurry() {
-    let (app, first) = started().await;
+async fn r23_grace_starts_at_the_use_and_not_at_its_recording() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     assert!(opens(&app, &second.access).await);
     // the record has the instant of the use, not of the writing
@@ -201,24 +201,24 @@ async fn r23_a_use_that_is_not_yet_written_down_does_not_hurry() {
     assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
     app.advance(SECOND);
     refused(&app, &first.refresh).await;
-    stolen(&app, &second).await;
+    assert_stolen(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn r23_once_the_successor_was_refreshed_the_predecessor_is_only_a_straggler() {
-    let (app, first) = started().await;
+async fn r23_predecessor_of_a_spent_successor_is_a_late_retry_within_the_grace() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     let third = refreshed(&app, &second.refresh).await;
     app.advance(Duration::from_millis(29_999));
     refused(&app, &first.refresh).await;
     assert_eq!(refreshed(&app, &second.refresh).await.refresh, third.refresh);
-    unharmed(&app, &third).await;
+    assert_unharmed(&app, &third).await;
 }
 
 #[rocket::async_test]
-async fn r23_any_older_token_is_theft_when_the_grace_after_the_rotation_is_over() {
+async fn r23_older_token_after_the_grace_ends_the_session_as_stolen() {
     for generations in [2, 3, 6] {
-        let (app, first) = started().await;
+        let (app, first) = signed_in().await;
         let mut pair = first.clone();
         for _ in 0..generations {
             pair = refreshed(&app, &pair.refresh).await;
@@ -226,28 +226,28 @@ async fn r23_any_older_token_is_theft_when_the_grace_after_the_rotation_is_over(
         app.advance(SECOND * 30);
         assert!(opens(&app, &pair.access).await);
         refused(&app, &first.refresh).await;
-        stolen(&app, &pair).await;
-        // presented again, long after
+        assert_stolen(&app, &pair).await;
+        // the same token, presented again a day later
         app.advance(DAY);
         refused(&app, &first.refresh).await;
-        stolen(&app, &pair).await;
+        assert_stolen(&app, &pair).await;
     }
 }
 
 #[rocket::async_test]
-async fn r23_the_rotation_that_counts_is_the_last_one() {
-    let (app, first) = started().await;
+async fn r23_grace_for_late_retries_counts_from_the_last_rotation() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     app.advance(DAY);
     let third = refreshed(&app, &second.refresh).await;
     app.advance(SECOND * 29);
     refused(&app, &first.refresh).await;
-    unharmed(&app, &third).await;
+    assert_unharmed(&app, &third).await;
 }
 
 #[rocket::async_test]
-async fn r23_theft_spares_other_sessions_and_says_what_happened() {
-    let (app, first) = started().await;
+async fn r23_theft_ends_one_session_and_sends_a_warning() {
+    let (app, first) = signed_in().await;
     let elsewhere = sign_in(&app).await;
     let second = refreshed(&app, &first.refresh).await;
     refreshed(&app, &second.refresh).await;
@@ -262,38 +262,38 @@ async fn r23_theft_spares_other_sessions_and_says_what_happened() {
 }
 
 #[rocket::async_test]
-async fn r23_many_thieves_at_once_cause_one_letter() {
-    let (app, first) = started().await;
+async fn r23_concurrent_stolen_tokens_cause_one_letter() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     let third = refreshed(&app, &second.refresh).await;
     app.advance(SECOND * 30);
     join_all((0..32).map(|_| refused(&app, &first.refresh))).await;
-    stolen(&app, &third).await;
+    assert_stolen(&app, &third).await;
 }
 
 #[rocket::async_test]
 async fn r23_without_grace_a_refresh_token_is_strictly_single_use() {
-    let (app, first) = configured(STRICT).await;
+    let (app, first) = signed_in_with(STRICT).await;
     let second = refreshed(&app, &first.refresh).await;
     refused(&app, &first.refresh).await;
-    stolen(&app, &second).await;
+    assert_stolen(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn r23_the_grace_is_as_configured() {
-    let (app, first) = configured("[default.vestibule.tokens]\nreuse_grace = \"2m\"").await;
+async fn r23_grace_is_configurable() {
+    let (app, first) = signed_in_with("[default.vestibule.tokens]\nreuse_grace = \"2m\"").await;
     let second = refreshed(&app, &first.refresh).await;
-    used(&app, &second.access).await;
+    use_access_token(&app, &second.access).await;
     app.advance(SECOND * 119);
     assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
     app.advance(SECOND);
     refused(&app, &first.refresh).await;
-    stolen(&app, &second).await;
+    assert_stolen(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn r23_a_repeat_with_another_scope_gets_an_access_token_of_its_own() {
-    let (app, first) = started().await;
+async fn r23_repeated_refresh_with_another_scope_gets_its_own_access_token() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     let narrow = tokens(refresh_scope(&app, &first.refresh, "account.read").await).await;
     assert_eq!(narrow.refresh, second.refresh, "one lineage");
@@ -304,28 +304,28 @@ async fn r23_a_repeat_with_another_scope_gets_an_access_token_of_its_own() {
     assert_eq!(refreshed(&app, &first.refresh).await, second);
     let again = tokens(refresh_scope(&app, &first.refresh, "account.read").await).await;
     assert_eq!(again, narrow);
-    unharmed(&app, &second).await;
+    assert_unharmed(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn a_revoked_access_token_does_not_come_back_from_a_repeat() {
-    let (app, first) = started().await;
+async fn revoked_access_token_is_not_given_again_by_a_repeat() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
-    revoked(&app, &second.access).await;
+    revoke(&app, &second.access).await;
     let again = refreshed(&app, &first.refresh).await;
     assert_eq!(again.refresh, second.refresh);
     assert_ne!(again.access, second.access);
     assert!(opens(&app, &again.access).await);
     assert!(!opens(&app, &second.access).await);
-    // another scope does not get round it either
+    // nor does a repeat with another scope revive the token
     tokens(refresh_scope(&app, &first.refresh, "account.read").await).await;
     refreshed(&app, &first.refresh).await;
     assert!(!opens(&app, &second.access).await);
 }
 
 #[rocket::async_test]
-async fn r25_another_clients_token_is_refused_and_unspent() {
-    let (app, first) = configured(STRICT).await;
+async fn r25_refresh_token_of_another_client_is_refused_and_not_spent() {
+    let (app, first) = signed_in_with(STRICT).await;
     let as_shop = async |token: &str| {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
         let header = basic("shop", "shop secret");
@@ -343,8 +343,8 @@ async fn r25_another_clients_token_is_refused_and_unspent() {
 }
 
 #[rocket::async_test]
-async fn r25_one_kind_of_token_is_not_the_other() {
-    let (app, first) = started().await;
+async fn r25_access_and_refresh_tokens_are_not_interchangeable() {
+    let (app, first) = signed_in().await;
     for token in [
         first.access.clone(),
         first.access.replace("vat_", "vrt_"),
@@ -360,12 +360,12 @@ async fn r25_one_kind_of_token_is_not_the_other() {
     }
     assert!(!opens(&app, &first.refresh).await);
     assert!(!opens(&app, &first.refresh.replace("vrt_", "vat_")).await);
-    unharmed(&app, &first).await;
+    assert_unharmed(&app, &first).await;
 }
 
 #[rocket::async_test]
-async fn a_damaged_token_ends_nothing() {
-    let (app, first) = started().await;
+async fn damaged_refresh_token_ends_no_session() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     app.advance(SECOND * 60);
     for position in (4..first.refresh.len()).step_by(7) {
@@ -375,13 +375,13 @@ async fn a_damaged_token_ends_nothing() {
     }
     // cut short, as by a log or a terminal
     refused(&app, &first.refresh[..60]).await;
-    unharmed(&app, &second).await;
+    assert_unharmed(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn a_forged_token_of_a_session_ends_nothing() {
+async fn forged_refresh_token_ends_no_session() {
     use vestibule::model::{RefreshToken, Secret, SessionTag};
-    let (app, first) = started().await;
+    let (app, first) = signed_in().await;
     let other = sign_in(&app).await;
     app.advance(SECOND * 60);
     let (mine, theirs) = (
@@ -398,12 +398,12 @@ async fn a_forged_token_of_a_session_ends_nothing() {
         refused(&app, &forged.reveal()).await;
     }
     refreshed(&app, &first.refresh).await;
-    unharmed(&app, &other).await;
+    assert_unharmed(&app, &other).await;
 }
 
 #[rocket::async_test]
-async fn r26_a_session_ends_when_it_idles() {
-    let (app, first) = started().await;
+async fn r26_idle_session_ends() {
+    let (app, first) = signed_in().await;
     app.advance(DAY * 14 - Duration::from_millis(1));
     let second = refreshed(&app, &first.refresh).await;
     app.advance(DAY * 14);
@@ -413,19 +413,19 @@ async fn r26_a_session_ends_when_it_idles() {
 }
 
 #[rocket::async_test]
-async fn r26_using_the_access_token_is_no_refresh() {
-    let (app, first) = configured("[default.vestibule.tokens]\naccess_ttl = \"30d\"").await;
-    assert_eq!(first.expires_in, 14 * 86_400, "not beyond the session's own end");
+async fn r26_use_of_the_access_token_does_not_extend_the_session() {
+    let (app, first) = signed_in_with("[default.vestibule.tokens]\naccess_ttl = \"30d\"").await;
+    assert_eq!(first.expires_in, 14 * 86_400, "no longer than the session");
     app.advance(DAY * 13);
-    used(&app, &first.access).await;
+    use_access_token(&app, &first.access).await;
     app.advance(DAY);
     assert!(!opens(&app, &first.access).await);
     refused(&app, &first.refresh).await;
 }
 
 #[rocket::async_test]
-async fn r26_a_session_ends_for_good_however_often_it_is_refreshed() {
-    let (app, mut pair) = started().await;
+async fn r26_session_ends_after_its_lifetime_despite_refreshes() {
+    let (app, mut pair) = signed_in().await;
     for _ in 0..8 {
         app.advance(DAY * 11);
         pair = refreshed(&app, &pair.refresh).await;
@@ -442,13 +442,13 @@ async fn r26_a_session_ends_for_good_however_often_it_is_refreshed() {
 }
 
 #[rocket::async_test]
-async fn r26_a_clock_that_is_set_back_revives_nothing() {
-    let (app, first) = started().await;
+async fn r26_clock_step_back_revives_no_token() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     let third = refreshed(&app, &second.refresh).await;
     let (out, taken) = (sign_in(&app).await, sign_in(&app).await);
-    revoked(&app, &third.access).await;
-    revoked(&app, &out.refresh).await;
+    revoke(&app, &third.access).await;
+    revoke(&app, &out.refresh).await;
     let heir = refreshed(&app, &taken.refresh).await;
     let heir = refreshed(&app, &heir.refresh).await;
     app.advance(SECOND * 30);
@@ -471,38 +471,38 @@ async fn r26_a_clock_that_is_set_back_revives_nothing() {
         look().await;
     }
     app.advance(SECOND);
-    assert_eq!(warnings(&app).await, 1, "of the one theft before");
+    assert_eq!(warnings(&app).await, 1, "only the earlier theft has a warning");
 }
 
 #[rocket::async_test]
-async fn r26_a_clock_that_is_set_back_takes_nobody_for_a_thief() {
-    let (app, first) = started().await;
+async fn r26_clock_step_back_makes_no_refresh_a_theft() {
+    let (app, first) = signed_in().await;
     app.step_back(SECOND * 3_600);
     let second = refreshed(&app, &first.refresh).await;
-    used(&app, &second.access).await;
+    use_access_token(&app, &second.access).await;
     assert_eq!(refreshed(&app, &first.refresh).await.refresh, second.refresh);
-    unharmed(&app, &second).await;
+    assert_unharmed(&app, &second).await;
 }
 
 #[rocket::async_test]
-async fn s15_a_clock_that_is_set_back_lets_no_spent_predecessor_have_the_live_pair() {
+async fn s15_spent_predecessor_is_refused_after_a_clock_step_back() {
     const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
     for spent_for in [SECOND * 30, SECOND * 600, HALF_AN_HOUR - SECOND * 61] {
-        let (app, first) = started().await;
+        let (app, first) = signed_in().await;
         let second = refreshed(&app, &first.refresh).await;
-        used(&app, &second.access).await;
+        use_access_token(&app, &second.access).await;
         app.advance(spent_for);
         app.step_back(HALF_AN_HOUR);
         refused(&app, &first.refresh).await;
         // the service does not know for how long the token was spent: no theft is proven
-        unharmed(&app, &second).await;
+        assert_unharmed(&app, &second).await;
     }
     // the session was seen in use long after the predecessor was spent: that proves the theft
-    let (app, first) = started().await;
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
-    used(&app, &second.access).await;
+    use_access_token(&app, &second.access).await;
     app.advance(SECOND * 600);
-    used(&app, &second.access).await;
+    use_access_token(&app, &second.access).await;
     for back in [SECOND * 570, SECOND * 600, SECOND * 601] {
         app.step_back(back);
         refused(&app, &first.refresh).await;
@@ -512,8 +512,8 @@ async fn s15_a_clock_that_is_set_back_lets_no_spent_predecessor_have_the_live_pa
 }
 
 #[rocket::async_test]
-async fn s15_what_a_session_has_seen_expire_stays_expired_when_the_clock_is_set_back() {
-    let (app, first) = started().await;
+async fn s15_expired_access_token_stays_expired_after_a_clock_step_back() {
+    let (app, first) = signed_in().await;
     app.advance(SECOND * 901);
     assert!(!opens(&app, &first.access).await);
     let second = refreshed(&app, &first.refresh).await;
@@ -525,8 +525,8 @@ async fn s15_what_a_session_has_seen_expire_stays_expired_when_the_clock_is_set_
 }
 
 #[rocket::async_test]
-async fn r27_disabling_ends_everything_at_once() {
-    let (app, first) = started().await;
+async fn r27_disabling_the_account_ends_all_tokens_at_once() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     let id = app.sign_in(ADA).await.account_id().await;
     let disabled: Result<bool, StoreError> =
@@ -542,8 +542,8 @@ async fn r27_disabling_ends_everything_at_once() {
 }
 
 #[rocket::async_test]
-async fn r27_signing_out_everywhere_races_no_refresh() {
-    let (app, first) = started().await;
+async fn r27_refresh_that_races_sign_out_everywhere_leaves_no_working_token() {
+    let (app, first) = signed_in().await;
     let elsewhere = app.sign_in(ADA).await;
     let refreshes = (0..8).map(|_| async {
         let answer = refresh(&app, &first.refresh).await;
@@ -560,7 +560,7 @@ async fn r27_signing_out_everywhere_races_no_refresh() {
 }
 
 #[rocket::async_test]
-async fn a_client_that_is_gone_takes_its_sessions_along() {
+async fn sessions_of_a_removed_client_are_refused() {
     let database = support::database().await;
     let extra = "[default.vestibule.clients.app]\npublic = true\n\
                  grants = [\"password\", \"refresh_token\"]\nscopes = [\"account.read\"]";
@@ -579,7 +579,7 @@ async fn a_client_that_is_gone_takes_its_sessions_along() {
 }
 
 #[rocket::async_test]
-async fn r19_a_client_that_may_have_less_gets_less_at_the_next_refresh() {
+async fn r19_reduced_client_scope_applies_at_the_next_refresh() {
     let database = support::database().await;
     let web = |scopes: &str| format!("[default.vestibule.clients.web]\nscopes = \"{scopes}\"");
     let app = TestApp::on_database(&database.url, &web("a b c")).await;
@@ -592,7 +592,11 @@ async fn r19_a_client_that_may_have_less_gets_less_at_the_next_refresh() {
     let answer = refresh_scope(&app, &first.refresh, "a").await;
     assert_eq!(error_of(answer).await, invalid("invalid_scope"));
     let answer = refresh_scope(&app, &first.refresh, "d").await;
-    assert_eq!(error_of(answer).await, invalid("invalid_scope"), "more than at sign-in");
+    assert_eq!(
+        error_of(answer).await,
+        invalid("invalid_scope"),
+        "a scope that the sign-in did not have"
+    );
     let second = refreshed(&app, &first.refresh).await;
     assert_eq!(second.scope, "b c");
     drop(app);
@@ -606,14 +610,14 @@ async fn r19_a_client_that_may_have_less_gets_less_at_the_next_refresh() {
 }
 
 #[rocket::async_test]
-async fn r28_what_was_spent_stays_spent_after_a_restart() {
+async fn r28_revoked_and_spent_tokens_survive_a_restart() {
     let database = support::database().await;
     let app = TestApp::on_database(&database.url, "").await;
     app.account(ADA).await;
     let (first, out) = (sign_in(&app).await, sign_in(&app).await);
     let second = refreshed(&app, &first.refresh).await;
-    revoked(&app, &second.access).await;
-    revoked(&app, &out.refresh).await;
+    revoke(&app, &second.access).await;
+    revoke(&app, &out.refresh).await;
     drop(app);
 
     let app = TestApp::on_database(&database.url, "").await;

@@ -9,7 +9,7 @@ use crate::support::{
     sign_in, tokens, warnings,
 };
 
-async fn started() -> (TestApp, Tokens) {
+async fn signed_in() -> (TestApp, Tokens) {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -26,8 +26,8 @@ async fn revoke(app: &TestApp, fields: &[(&str, &str)]) {
 }
 
 #[rocket::async_test]
-async fn r31_a_revoked_access_token_is_dead_and_the_session_lives() {
-    let (app, first) = started().await;
+async fn r31_revoked_access_token_is_refused_and_its_session_lives() {
+    let (app, first) = signed_in().await;
     revoke(&app, &[("token", &first.access)]).await;
     assert!(!opens(&app, &first.access).await);
     let second = refreshed(&app, &first.refresh).await;
@@ -39,8 +39,8 @@ async fn r31_a_revoked_access_token_is_dead_and_the_session_lives() {
 }
 
 #[rocket::async_test]
-async fn r31_a_revoked_refresh_token_takes_its_session_along() {
-    let (app, first) = started().await;
+async fn r31_revoked_refresh_token_ends_its_session() {
+    let (app, first) = signed_in().await;
     let elsewhere = sign_in(&app).await;
     let second = refreshed(&app, &first.refresh).await;
     revoke(&app, &[("token", &second.refresh)]).await;
@@ -48,12 +48,12 @@ async fn r31_a_revoked_refresh_token_takes_its_session_along() {
     refused(&app, &first.refresh).await;
     refused(&app, &second.refresh).await;
     assert!(opens(&app, &elsewhere.access).await);
-    assert_eq!(warnings(&app).await, 0, "signing out is no theft");
+    assert_eq!(warnings(&app).await, 0, "a revocation sends no warning of theft");
 }
 
 #[rocket::async_test]
-async fn signing_out_works_with_a_spent_refresh_token_too() {
-    let (app, first) = started().await;
+async fn revocation_of_a_spent_refresh_token_ends_its_session() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     let third = refreshed(&app, &second.refresh).await;
     revoke(&app, &[("token", &first.refresh)]).await;
@@ -62,8 +62,8 @@ async fn signing_out_works_with_a_spent_refresh_token_too() {
 }
 
 #[rocket::async_test]
-async fn r31_what_is_unknown_is_as_good_as_revoked() {
-    let (app, pair) = started().await;
+async fn r31_revocation_of_an_unknown_token_succeeds() {
+    let (app, pair) = signed_in().await;
     for token in ["x", "vat_x", "vrt_", &pair.refresh[..40], &"x".repeat(20_000)] {
         revoke(&app, &[("token", token)]).await;
     }
@@ -77,8 +77,8 @@ async fn r31_what_is_unknown_is_as_good_as_revoked() {
 }
 
 #[rocket::async_test]
-async fn r31_an_expired_token_is_as_good_as_revoked() {
-    let (app, pair) = started().await;
+async fn r31_revocation_of_an_expired_token_succeeds() {
+    let (app, pair) = signed_in().await;
     app.advance(std::time::Duration::from_secs(100 * 86_400));
     for purged in [false, true] {
         revoke(&app, &[("token", &pair.access)]).await;
@@ -90,7 +90,7 @@ async fn r31_an_expired_token_is_as_good_as_revoked() {
 }
 
 #[rocket::async_test]
-async fn r31_without_a_token_there_is_nothing_to_do() {
+async fn r31_revocation_without_a_token_is_an_invalid_request() {
     let app = support::app().await;
     for fields in [&[][..], &[("token", "")], &[("refresh_token", "x")]] {
         let fields = [&[("client_id", "web")], fields].concat();
@@ -103,9 +103,9 @@ async fn r31_without_a_token_there_is_nothing_to_do() {
 }
 
 #[rocket::async_test]
-async fn r31_a_wrong_hint_still_revokes() {
+async fn r31_wrong_token_type_hint_is_ignored() {
     for hint in ["access_token", "refresh_token", "banana", ""] {
-        let (app, pair) = started().await;
+        let (app, pair) = signed_in().await;
         revoke(&app, &[("token", &pair.access), ("token_type_hint", hint)]).await;
         assert!(!opens(&app, &pair.access).await, "{hint}");
         revoke(&app, &[("token_type_hint", hint), ("token", &pair.refresh)]).await;
@@ -114,8 +114,8 @@ async fn r31_a_wrong_hint_still_revokes() {
 }
 
 #[rocket::async_test]
-async fn r31_another_clients_token_is_refused_and_lives() {
-    let (app, first) = started().await;
+async fn r31_token_of_another_client_is_refused_and_lives() {
+    let (app, first) = signed_in().await;
     let second = refreshed(&app, &first.refresh).await;
     for token in [&first.access, &first.refresh, &second.access, &second.refresh] {
         let header = basic("shop", "shop secret");
@@ -130,7 +130,7 @@ async fn r31_another_clients_token_is_refused_and_lives() {
 }
 
 #[rocket::async_test]
-async fn r31_a_confidential_client_revokes_its_own() {
+async fn r31_confidential_client_revokes_its_own_token() {
     let app = support::app().await;
     app.account(ADA).await;
     let fields = [("grant_type", "password"), ("username", ADA), ("password", PASSWORD)];

@@ -31,7 +31,7 @@ fn id_of(session: &Value) -> &str {
 }
 
 #[rocket::async_test]
-async fn a_session_is_listed_with_all_that_its_owner_needs_to_know_it() {
+async fn session_is_listed_with_client_scope_times_and_browser() {
     let app = support::app().await;
     app.account(ADA).await;
     let request = app.client.post("/oauth/token").header(ContentType::Form);
@@ -59,13 +59,16 @@ async fn a_session_is_listed_with_all_that_its_owner_needs_to_know_it() {
     app.advance(Duration::from_secs(540));
     refreshed(&app, &pair.refresh).await;
     let listed = list(&app, &pair.access).await;
-    assert_eq!(listed[0]["expires_at"], "2026-01-15T00:10:00.000Z", "a refresh puts the end off");
+    assert_eq!(
+        listed[0]["expires_at"], "2026-01-15T00:10:00.000Z",
+        "a refresh extends the session"
+    );
     assert_eq!(listed[0]["last_used_at"], "2026-01-01T00:10:00.000Z");
     assert_eq!((id_of(&listed[0]), listed.len()), (id.as_str(), 1));
 }
 
 #[rocket::async_test]
-async fn the_latest_sign_in_comes_first_and_the_current_one_is_marked() {
+async fn sessions_are_listed_latest_first_with_the_current_one_marked() {
     let app = support::app().await;
     app.account(ADA).await;
     app.account("bob@example.org").await;
@@ -85,7 +88,7 @@ async fn the_latest_sign_in_comes_first_and_the_current_one_is_marked() {
 }
 
 #[rocket::async_test]
-async fn a_session_that_is_over_is_not_listed() {
+async fn ended_session_is_not_listed() {
     let app = support::app().await;
     app.account(ADA).await;
     let mut fields = sign_in_fields();
@@ -100,7 +103,7 @@ async fn a_session_that_is_over_is_not_listed() {
 }
 
 #[rocket::async_test]
-async fn r27_ending_a_session_kills_its_tokens_at_once() {
+async fn r27_ending_a_session_ends_its_tokens_at_once() {
     let app = support::app().await;
     app.account(ADA).await;
     let there = sign_in(&app).await;
@@ -111,11 +114,11 @@ async fn r27_ending_a_session_kills_its_tokens_at_once() {
     refused(&app, &there.refresh).await;
     assert!(opens(&app, &here.access_token).await);
     assert_eq!(list(&app, &here.access_token).await.len(), 1);
-    assert_eq!(end(&here, &id).await, Status::NotFound, "it is gone");
+    assert_eq!(end(&here, &id).await, Status::NotFound, "the session has ended");
 }
 
 #[rocket::async_test]
-async fn r27_one_can_end_the_session_one_is_in() {
+async fn r27_the_current_session_can_be_ended() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let id = id_of(&list(&app, &ada.access_token).await[0]).to_owned();
@@ -125,19 +128,19 @@ async fn r27_one_can_end_the_session_one_is_in() {
 }
 
 #[rocket::async_test]
-async fn another_accounts_session_is_not_found_and_lives() {
+async fn session_of_another_account_is_not_found_and_lives() {
     let app = support::app().await;
     let (ada, eve) = (app.signed_in(ADA).await, app.signed_in("eve@example.org").await);
     let id = id_of(&list(&app, &ada.access_token).await[0]).to_owned();
     let theirs = eve.delete(&format!("/v1/me/sessions/{id}")).dispatch().await;
     let unknown = "/v1/me/sessions/01912345-6789-7abc-8def-0123456789ab";
     let unknown = eve.delete(unknown).dispatch().await;
-    assert_eq!(problem_of(theirs).await, problem_of(unknown).await, "nothing tells them apart");
+    assert_eq!(problem_of(theirs).await, problem_of(unknown).await, "both get the same answer");
     assert!(opens(&app, &ada.access_token).await);
 }
 
 #[rocket::async_test]
-async fn a_malformed_id_is_not_found() {
+async fn malformed_session_id_is_not_found() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     for id in ["x", "0", "%00", "%ff", "'%20OR%201=1", &"a".repeat(5_000), "..", "%2e%2e"] {
@@ -180,7 +183,7 @@ async fn other_methods_are_answered_405_with_allow() {
 }
 
 /// One page, and the start of the next.
-async fn listed(app: &TestApp, access_token: &str, query: &str) -> (Vec<Value>, Option<String>) {
+async fn list_page(app: &TestApp, access_token: &str, query: &str) -> (Vec<Value>, Option<String>) {
     let path = format!("/v1/me/sessions{query}");
     let response = app.client.get(path).header(bearer(access_token)).dispatch().await;
     assert_eq!(response.status(), Status::Ok);
@@ -200,7 +203,7 @@ async fn s11_sessions_are_listed_page_by_page() {
     let token = sign_in(&app).await.access;
     let (mut ids, mut sizes, mut query) = (Vec::new(), Vec::new(), String::new());
     loop {
-        let (sessions, next) = listed(&app, &token, &query).await;
+        let (sessions, next) = list_page(&app, &token, &query).await;
         sizes.push(sessions.len());
         ids.extend(sessions.iter().map(|session| id_of(session).to_owned()));
         let Some(next) = next else { break };
@@ -234,9 +237,9 @@ async fn s11_beyond_the_limit_the_longest_unused_session_ends_with_an_event() {
         *pair = refreshed(&app, &pair.refresh).await;
     }
     let first = refreshed(&app, &ada.refresh_token).await;
-    assert_eq!(listed(&app, &first.access, "").await.0.len(), 10);
+    assert_eq!(list_page(&app, &first.access, "").await.0.len(), 10);
     let newest = sign_in(&app).await;
-    assert_eq!(listed(&app, &newest.access, "").await.0.len(), 10);
+    assert_eq!(list_page(&app, &newest.access, "").await.0.len(), 10);
     refused(&app, &unused.refresh).await;
     for pair in pairs.iter().chain([&first, &newest]) {
         assert!(opens(&app, &pair.access).await);
@@ -254,7 +257,7 @@ async fn s11_beyond_the_limit_the_longest_unused_session_ends_with_an_event() {
 }
 
 #[rocket::async_test]
-async fn s11_a_flood_of_sign_ins_pushes_out_no_established_session() {
+async fn s11_flood_of_sign_ins_evicts_no_established_session() {
     let app = support::configured(TEN).await;
     let ada = app.signed_in(ADA).await;
     let phone = sign_in(&app).await;
@@ -270,9 +273,9 @@ async fn s11_a_flood_of_sign_ins_pushes_out_no_established_session() {
     }
     for pair in [ada, phone] {
         let pair = refreshed(&app, &pair.refresh).await;
-        assert_eq!(listed(&app, &pair.access, "").await.0.len(), 10);
+        assert_eq!(list_page(&app, &pair.access, "").await.0.len(), 10);
     }
-    assert!(opens(&app, &last.unwrap().access).await, "the newest is never the one that goes");
+    assert!(opens(&app, &last.unwrap().access).await, "the newest session is never evicted");
 }
 
 #[rocket::async_test]
@@ -283,5 +286,5 @@ async fn s11_without_limits_an_account_has_any_number_of_sessions() {
         sign_in(&app).await;
     }
     let pair = sign_in(&app).await;
-    assert_eq!(listed(&app, &pair.access, "").await.0.len(), 12);
+    assert_eq!(list_page(&app, &pair.access, "").await.0.len(), 12);
 }

@@ -26,7 +26,7 @@ async fn sign_up_as(app: &TestApp, email: &str, password: &str, name: &str) {
     assert_eq!(post(app, "/v1/accounts", &body).await.status, Status::Accepted);
 }
 
-async fn waits(app: &TestApp, email: &str) -> bool {
+async fn is_waiting(app: &TestApp, email: &str) -> bool {
     let email: EmailAddress = email.parse().unwrap();
     app.store().read(async |db| db.find_sign_up_by_email(&email).await).await.unwrap().is_some()
 }
@@ -56,7 +56,7 @@ async fn r34_known_waiting_and_unknown_addresses_are_answered_alike() {
 }
 
 #[rocket::async_test]
-async fn r34_the_owner_of_a_known_address_gets_a_notice_and_nothing_stays_stored() {
+async fn r34_sign_up_at_a_known_address_sends_a_notice_and_stores_nothing() {
     let app = support::app().await;
     app.account("ada@example.org").await;
     let links = rows(&app, "links").await;
@@ -65,7 +65,7 @@ async fn r34_the_owner_of_a_known_address_gets_a_notice_and_nothing_stays_stored
     assert_eq!(letter.name, "account-exists");
     assert!(letter.link.is_none());
     assert!(!letter.text.contains("token="));
-    assert!(!waits(&app, "ada@example.org").await, "the waiting row is dropped");
+    assert!(!is_waiting(&app, "ada@example.org").await, "the waiting row is dropped");
     assert_eq!(rows(&app, "sign_ups").await, 0);
     assert_eq!(rows(&app, "accounts").await, 1);
     assert_eq!(rows(&app, "links").await, links);
@@ -74,7 +74,7 @@ async fn r34_the_owner_of_a_known_address_gets_a_notice_and_nothing_stays_stored
 }
 
 #[rocket::async_test]
-async fn r34_another_letter_is_sent_only_where_a_sign_up_waits() {
+async fn r34_repeated_letter_is_sent_only_for_a_waiting_sign_up() {
     let app = support::app().await;
     app.account("known@example.org").await;
     sign_up(&app, "waiting@example.org").await;
@@ -90,7 +90,7 @@ async fn r34_another_letter_is_sent_only_where_a_sign_up_waits() {
 }
 
 #[rocket::async_test]
-async fn r35_fifty_sign_ups_at_once_leave_one_row_and_a_share_of_letters() {
+async fn r35_fifty_concurrent_sign_ups_leave_one_row_and_a_capped_number_of_letters() {
     let app = support::configured("[default.vestibule.limits]\nletters_per_hour = 3").await;
     let body = json!({ "email": "ada@example.org", "password": PASSWORD });
     let answers = join_all((0..50).map(|_| post(&app, "/v1/accounts", &body))).await;
@@ -98,7 +98,7 @@ async fn r35_fifty_sign_ups_at_once_leave_one_row_and_a_share_of_letters() {
         assert_eq!(answer.status, Status::Accepted, "{answer:?}");
     }
     assert_eq!(rows(&app, "sign_ups").await, 1);
-    assert!(waits(&app, "ada@example.org").await);
+    assert!(is_waiting(&app, "ada@example.org").await);
     assert_eq!(app.letters_to("ada@example.org").await.len(), 1, "one letter of a kind waits");
     for _ in 0..10 {
         sign_up(&app, "ada@example.org").await;
@@ -109,7 +109,7 @@ async fn r35_fifty_sign_ups_at_once_leave_one_row_and_a_share_of_letters() {
     assert_eq!(app.letters_to("ada@example.org").await.len(), 3, "within the hour");
     app.advance(Duration::from_secs(2));
     let letters = app.letters_to("ada@example.org").await;
-    assert_eq!(letters.len(), 4, "of those that waited, one says it all");
+    assert_eq!(letters.len(), 4, "one of the waiting letters is sent");
     app.advance(HOUR * 2);
     assert_eq!(app.letters_to("ada@example.org").await.len(), 4);
 
@@ -124,7 +124,7 @@ async fn r35_fifty_sign_ups_at_once_leave_one_row_and_a_share_of_letters() {
 }
 
 #[rocket::async_test]
-async fn r35_the_share_is_each_addresss_own() {
+async fn r35_letter_cap_is_counted_for_each_address() {
     let app = support::configured("[default.vestibule.limits]\nletters_per_hour = 1").await;
     for _ in 0..3 {
         sign_up(&app, "ada@example.org").await;
@@ -136,7 +136,7 @@ async fn r35_the_share_is_each_addresss_own() {
 }
 
 #[rocket::async_test]
-async fn r35_letters_are_not_counted_where_limits_are_switched_off() {
+async fn r35_disabled_limits_cap_no_letters() {
     let toml = "[default.vestibule.limits]\nenabled = false\nletters_per_hour = 1";
     let app = support::configured(toml).await;
     for _ in 0..12 {
@@ -147,7 +147,7 @@ async fn r35_letters_are_not_counted_where_limits_are_switched_off() {
 }
 
 #[rocket::async_test]
-async fn r35_the_same_password_again_is_another_letter_and_both_links_work() {
+async fn r35_repeated_sign_up_with_the_same_password_sends_a_letter_and_both_links_work() {
     for used in [0, 1] {
         let app = support::app().await;
         for _ in 0..2 {
@@ -168,7 +168,7 @@ async fn r35_the_same_password_again_is_another_letter_and_both_links_work() {
 }
 
 /// Two sign-ups in either order: the password counts that is typed on the page of the link.
-async fn contested(first: (&str, &str), second: (&str, &str)) {
+async fn assert_contested(first: (&str, &str), second: (&str, &str)) {
     let app = support::app().await;
     let email = "ada@example.org";
     sign_up_as(&app, email, first.0, first.1).await;
@@ -192,10 +192,14 @@ async fn contested(first: (&str, &str), second: (&str, &str)) {
     let body = json!({ "token": early, "password": chosen });
     assert_eq!(post(&app, "/v1/activations", &body).await.status, Status::Ok);
     assert!(signs_in(&app, email, chosen).await);
-    assert!(!signs_in(&app, email, first.0).await, "the first one's password is planted");
-    assert!(!signs_in(&app, email, second.0).await, "the second one's password is planted");
+    assert!(!signs_in(&app, email, first.0).await, "the first sign-up's password is planted");
+    assert!(!signs_in(&app, email, second.0).await, "the second sign-up's password is planted");
     let body = json!({ "token": late, "password": second.0 });
-    assert_eq!(post(&app, "/v1/activations", &body).await.status, Status::Ok, "active already");
+    assert_eq!(
+        post(&app, "/v1/activations", &body).await.status,
+        Status::Ok,
+        "the account is active already"
+    );
     assert!(!signs_in(&app, email, second.0).await, "a used link sets no password");
 
     let fields = [
@@ -214,16 +218,16 @@ async fn contested(first: (&str, &str), second: (&str, &str)) {
 
 #[rocket::async_test]
 async fn r35_an_attacker_before_the_owner_plants_nothing() {
-    contested((OTHER, "Planted Name"), (PASSWORD, "Ada Herself")).await;
+    assert_contested((OTHER, "Planted Name"), (PASSWORD, "Ada Herself")).await;
 }
 
 #[rocket::async_test]
 async fn r35_an_attacker_after_the_owner_plants_nothing() {
-    contested((PASSWORD, "Ada Herself"), (OTHER, "Planted Name")).await;
+    assert_contested((PASSWORD, "Ada Herself"), (OTHER, "Planted Name")).await;
 }
 
 #[rocket::async_test]
-async fn r35_a_contested_sign_up_stays_so_whoever_signs_up_once_more() {
+async fn r35_contested_sign_up_stays_contested_after_another_sign_up() {
     let app = support::app().await;
     sign_up_as(&app, "ada@example.org", PASSWORD, "Ada").await;
     sign_up_as(&app, "ada@example.org", OTHER, "Mallory").await;
@@ -234,7 +238,7 @@ async fn r35_a_contested_sign_up_stays_so_whoever_signs_up_once_more() {
 }
 
 #[rocket::async_test]
-async fn r36_what_is_no_address_is_refused_and_gets_no_letter() {
+async fn r36_invalid_address_is_refused_and_gets_no_letter() {
     let app = support::app().await;
     let long = format!("{}@{}.example", "l".repeat(64), ["d".repeat(60).as_str(); 3].join("."));
     for (email, code) in [
@@ -313,7 +317,7 @@ async fn r36_addresses_that_only_look_alike_are_two_accounts() {
 }
 
 #[rocket::async_test]
-async fn r38_members_that_nobody_asked_for_do_nothing() {
+async fn r38_unknown_sign_up_members_are_ignored() {
     let app = support::app().await;
     let body = json!({
         "email": "ada@example.org", "password": PASSWORD,
@@ -322,7 +326,7 @@ async fn r38_members_that_nobody_asked_for_do_nothing() {
         "__proto__": { "activated": true }, "disabled_at": 1, "expires_at": 0, "status": "active",
     });
     assert_eq!(post(&app, "/v1/accounts", &body).await.status, Status::Accepted);
-    assert!(!signs_in(&app, "ada@example.org", PASSWORD).await, "it has yet to be confirmed");
+    assert!(!signs_in(&app, "ada@example.org", PASSWORD).await, "the address is not confirmed");
     assert_eq!(rows(&app, "accounts").await, 0);
     let token = app.link_token("ada@example.org").await;
     let body = json!({ "token": token, "email": "eve@example.org", "password": OTHER });
@@ -335,7 +339,7 @@ async fn r38_members_that_nobody_asked_for_do_nothing() {
 }
 
 #[rocket::async_test]
-async fn all_that_is_wrong_with_the_fields_is_said_at_once_without_repeating_it() {
+async fn all_errors_of_the_fields_are_reported_at_once_without_the_values() {
     let app = support::app().await;
     let secret = "hunter2";
     for (body, expected) in [
@@ -394,7 +398,7 @@ async fn all_that_is_wrong_with_the_fields_is_said_at_once_without_repeating_it(
 }
 
 #[rocket::async_test]
-async fn bodies_that_are_no_json_object_are_refused_by_kind() {
+async fn bodies_other_than_json_objects_get_distinct_errors() {
     let app = support::app().await;
     let good = json!({ "email": "ada@example.org", "password": PASSWORD }).to_string();
     let padded = format!("{{\"x\":\"{}\"}}", "x".repeat(33 * 1_024));
@@ -441,7 +445,7 @@ async fn bodies_that_are_no_json_object_are_refused_by_kind() {
 }
 
 #[rocket::async_test]
-async fn a_sign_up_carries_name_locale_and_time_into_the_account() {
+async fn sign_up_carries_name_and_locale_into_the_account() {
     let app = support::app().await;
     let body = json!({
         "email": "ada@example.org", "password": PASSWORD, "name": " Ada Lovelace ", "locale": "en-GB",
@@ -454,7 +458,7 @@ async fn a_sign_up_carries_name_locale_and_time_into_the_account() {
 }
 
 #[rocket::async_test]
-async fn the_page_says_when_and_from_what_browser_the_sign_up_was_made() {
+async fn letter_and_page_show_time_and_browser_of_the_sign_up() {
     let app = support::app().await;
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
     let body = json!({ "email": "ada@example.org", "password": PASSWORD }).to_string();
@@ -472,7 +476,7 @@ async fn the_page_says_when_and_from_what_browser_the_sign_up_was_made() {
 /// A letter that described another person's browser would make its reader disavow their own
 /// sign-up.
 #[rocket::async_test]
-async fn r35_each_letter_tells_of_the_sign_up_that_caused_it() {
+async fn r35_each_letter_describes_the_sign_up_that_caused_it() {
     let app = support::app().await;
     let browsers = [
         ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36", "Chrome (Windows)"),
