@@ -7,7 +7,9 @@ use vestibule::testing::{PASSWORD, Signed, TestApp};
 use crate::support::{
     self, ADA, described_error_of, opens, refresh, refused, sign_in, sign_in_fields, tokens,
 };
-use crate::support_accounts::{BOB, Browser, NEW, get_as, kinds, letters, post_as, token_in, with};
+use crate::support_accounts::{
+    BOB, Browser, NEW, get_as, kinds, letters, post_as, token_in, with_access_token,
+};
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
 
 const PATH: &str = "/v1/me/deletion";
@@ -181,7 +183,7 @@ async fn address_of_deleted_account_signs_up_as_a_new_account() {
     let mut fields = sign_in_fields();
     fields[3] = ("password", OTHER);
     let pair = tokens(app.token(&fields).await).await;
-    let again = with(&ada, pair.access);
+    let again = with_access_token(&ada, pair.access);
     let me: Value = get_as(&again, "/v1/me").await.json();
     assert_ne!(me["id"], json!(id));
     assert_eq!((&me["name"], &me["locale"]), (&Value::Null, &Value::Null));

@@ -14,7 +14,7 @@ use vestibule::testing::{PASSWORD, Signed, TestApp};
 use crate::support::{self, ADA, form, opens, refresh, refreshed, sign_in, sign_in_fields, tokens};
 use crate::support_accounts::{
     BOB, Browser, FIREFOX, NEW, accounts, change_password, get_as, kinds, post_as,
-    sign_outs_happen, token_in, with,
+    record_sign_outs, token_in, with_access_token,
 };
 use crate::support_pages::{OTHER, get, post, rows, signs_in, submit};
 
@@ -99,7 +99,7 @@ async fn events_of_an_account_are_listed_in_order() {
     fields[2] = ("username", NEW);
     let pair = tokens(app.token(&fields).await).await;
     app.advance(TICK);
-    let ada = with(&ada, pair.access);
+    let ada = with_access_token(&ada, pair.access);
     assert_eq!(ada.delete("/v1/me/sessions").dispatch().await.status(), Status::NoContent);
     app.advance(TICK);
     let pair = tokens(app.token(&fields).await).await;
@@ -115,7 +115,7 @@ async fn events_of_an_account_are_listed_in_order() {
     app.advance(TICK);
     let pair = tokens(app.token(&fields).await).await;
     app.advance(TICK);
-    let ada = with(&ada, pair.access);
+    let ada = with_access_token(&ada, pair.access);
 
     let mut told = kinds(&ada).await;
     told.reverse();
@@ -214,7 +214,7 @@ async fn setting_decides_how_much_of_an_address_events_keep() {
 async fn events_are_paged_by_a_hundred() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
-    sign_outs_happen(&app, &ada, 247).await;
+    record_sign_outs(&app, &ada, 247).await;
     let mut all: Vec<Value> = vec![];
     let mut lengths = vec![];
     let mut query = String::new();
@@ -236,7 +236,7 @@ async fn events_are_paged_by_a_hundred() {
         "the pages reach the first event: {first}"
     );
     // a full last page has no next page
-    sign_outs_happen(&app, &ada, 50).await;
+    record_sign_outs(&app, &ada, 50).await;
     let (_, next) = page(&ada, "").await;
     let (_, next) = page(&ada, &format!("?before={}", next.unwrap())).await;
     let (last, next) = page(&ada, &format!("?before={}", next.unwrap())).await;
@@ -272,7 +272,7 @@ async fn events_are_only_those_of_the_callers_account() {
     get(&app, "/v1/me/events").await.problem(401, "no-token");
     let fields = [&sign_in_fields()[..], &[("scope", "account.write")]].concat();
     let pair = tokens(app.token(&fields).await).await;
-    let writer = with(&ada, pair.access);
+    let writer = with_access_token(&ada, pair.access);
     get_as(&writer, "/v1/me/events").await.problem(403, "insufficient-scope");
 }
 
@@ -345,12 +345,12 @@ async fn full_last_page_has_no_next_link() {
     let ada = app.sign_in(ADA).await;
     assert_eq!(rows(&app, "events").await, 4);
     for (more, leads_on) in [(46, false), (1, true)] {
-        sign_outs_happen(&app, &ada, more).await;
+        record_sign_outs(&app, &ada, more).await;
         let page = browser.open("/account/events").await;
         assert_eq!(page.body.contains("/account/events?before="), leads_on);
     }
     for (more, leads_on) in [(49, false), (1, true)] {
-        sign_outs_happen(&app, &ada, more).await;
+        record_sign_outs(&app, &ada, more).await;
         let (events, next) = page(&ada, "").await;
         assert_eq!((events.len(), next.is_some()), (100, leads_on));
     }

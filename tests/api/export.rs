@@ -14,7 +14,7 @@ use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{self, ADA, sign_in};
 use crate::support_accounts::{
-    BOB, Browser, FIREFOX, NEW, accounts, get_as, post_as, sign_outs_happen, token_in,
+    BOB, Browser, FIREFOX, NEW, accounts, get_as, post_as, record_sign_outs, token_in,
 };
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, texts};
 
@@ -171,7 +171,7 @@ async fn export_of_many_events_is_complete() {
     // the size of a part, one less and one more, and the same for two parts
     for all in [499, 500, 501, 999, 1_000, 1_001] {
         // the export itself is an event
-        sign_outs_happen(&app, &ada, all - before - 1).await;
+        record_sign_outs(&app, &ada, all - before - 1).await;
         let document = export(&app, &ada).await;
         let events = document["events"].as_array().unwrap();
         let ids: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
@@ -191,7 +191,7 @@ async fn r51_export_reads_events_while_sending() {
         let app = support::app().await;
         let ada = app.signed_in(ADA).await;
         let id = ada.account_id().await;
-        sign_outs_happen(&app, &ada, 1_200).await;
+        record_sign_outs(&app, &ada, 1_200).await;
         let mut answer = ada.get("/v1/me/export").dispatch().await;
         let mut text = vec![0; 1_000];
         answer.read_exact(&mut text).await.unwrap();

@@ -43,7 +43,7 @@ pub async fn app() -> TestApp {
     configured("").await
 }
 
-/// The same with more settings, as they would stand in `Rocket.toml`.
+/// The service with more settings, in the format of `Rocket.toml`.
 pub async fn configured(toml: &str) -> TestApp {
     if ON_POSTGRES {
         TestApp::on_database(&on_postgres().await, toml).await
@@ -133,7 +133,7 @@ pub async fn error_of(response: LocalResponse<'_>) -> (Status, String) {
     (status, error)
 }
 
-/// The same with the `error_description`.
+/// The status, `error` and `error_description` of an OAuth error.
 pub async fn described_error_of(response: LocalResponse<'_>) -> (Status, String, String) {
     let status = response.status();
     assert_eq!(response.content_type(), Some(ContentType::JSON), "{status}");
@@ -219,7 +219,7 @@ pub async fn refresh<'a>(app: &'a TestApp, token: &str) -> LocalResponse<'a> {
     app.token(&fields).await
 }
 
-/// The same, asking for `scope`.
+/// Presents a refresh token and asks for `scope`.
 pub async fn refresh_scope<'a>(app: &'a TestApp, token: &str, scope: &str) -> LocalResponse<'a> {
     app.token(&[
         ("grant_type", "refresh_token"),
@@ -265,8 +265,8 @@ pub async fn warnings(app: &TestApp) -> usize {
     letters.iter().filter(|letter| letter.name == "session-ended").count()
 }
 
-/// Holds the writer until `let_go`. Meanwhile writers wait and, on PostgreSQL with one connection,
-/// readers do as well.
+/// Holds the writer until `let_go`. Meanwhile writers wait, and so do readers on PostgreSQL with one
+/// connection.
 pub async fn hold_the_writer(app: &TestApp, held: &Notify, let_go: &Notify) {
     let holding = app.store().write(async |_| {
         held.notify_one();

@@ -23,11 +23,11 @@ pub fn accounts(app: &TestApp) -> &Accounts {
     app.client.rocket().state().unwrap()
 }
 
-/// Records `count` sign-outs of Ada's, one after the other; none of them is trimmed.
-pub async fn sign_outs_happen(app: &TestApp, ada: &Signed<'_>, count: usize) {
+/// Records `count` sign-outs of Ada's, one after the other, without the limit on stored events.
+pub async fn record_sign_outs(app: &TestApp, ada: &Signed<'_>, count: usize) {
     let id = ada.account_id().await;
     let accounts = accounts(app);
-    let noted = accounts.store.write(async |tx| {
+    let recorded = accounts.store.write(async |tx| {
         for _ in 0..count {
             app.advance(Duration::from_millis(1));
             let now = accounts.clock.now();
@@ -49,11 +49,11 @@ pub async fn sign_outs_happen(app: &TestApp, ada: &Signed<'_>, count: usize) {
         }
         Ok::<_, StoreError>(())
     });
-    noted.await.unwrap();
+    recorded.await.unwrap();
 }
 
 /// The same person with another access token.
-pub fn with<'a>(ada: &Signed<'a>, access_token: String) -> Signed<'a> {
+pub fn with_access_token<'a>(ada: &Signed<'a>, access_token: String) -> Signed<'a> {
     let mut other = ada.clone();
     other.access_token = access_token;
     other
@@ -146,7 +146,7 @@ impl<'a> Browser<'a> {
         Answer::of(request.dispatch().await).await
     }
 
-    /// Its cookie, if it has one, as a raw header: the service reads the raw header.
+    /// The browser's cookies, if any, as a raw header: the service reads the raw header.
     pub fn cookie_header(&self) -> Option<Header<'static>> {
         let all: Vec<&str> =
             [&self.cookie, &self.unsaved].into_iter().flatten().map(|c| &**c).collect();
@@ -181,7 +181,7 @@ impl<'a> Browser<'a> {
     /// The token that the forms of this sign-in carry.
     pub async fn form_token(&self) -> String {
         let page = self.open("/account").await;
-        hidden(&page.body, "form_token")
+        hidden_field(&page.body, "form_token")
     }
 
     /// Sends a form of a page of the account, with its token.
@@ -207,7 +207,7 @@ impl<'a> Browser<'a> {
 }
 
 /// The value of a hidden field.
-pub fn hidden(html: &str, name: &str) -> String {
+pub fn hidden_field(html: &str, name: &str) -> String {
     let rest = html.split(&format!("type=\"hidden\" name=\"{name}\" value=\"")).nth(1);
     let rest = rest.unwrap_or_else(|| panic!("no {name} in {html}"));
     rest.split('"').next().unwrap().to_owned()

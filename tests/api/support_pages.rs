@@ -210,8 +210,11 @@ impl FormOnPage {
     pub fn of(page: &Answer, button: &str) -> Self {
         let mut all = page.body.split("<form ").skip(1).map(Self::parse);
         let found = all.find(|form| form.button == button);
-        assert!(all.all(|form| form.button != button), "two say {button}: {page:?}");
-        found.unwrap_or_else(|| panic!("none says {button}: {page:?}"))
+        assert!(
+            all.all(|form| form.button != button),
+            "two forms have the button {button}: {page:?}"
+        );
+        found.unwrap_or_else(|| panic!("no form has the button {button}: {page:?}"))
     }
 
     fn parse(rest: &str) -> Self {

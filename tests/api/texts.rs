@@ -20,7 +20,7 @@ use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, open, submit};
 
 /// A page in a browser with this `Accept-Language`.
-async fn read(app: &TestApp, path: &str, languages: &str) -> Answer {
+async fn get_in(app: &TestApp, path: &str, languages: &str) -> Answer {
     let request = app.client.get(path.to_owned()).header(Accept::HTML);
     Answer::of(
         request.header(Header::new("Accept-Language", languages.to_owned())).dispatch().await,
@@ -35,7 +35,7 @@ async fn sign_up_in(app: &TestApp, locale: &str) -> String {
 }
 
 #[rocket::async_test]
-async fn a_page_is_in_the_language_that_the_browser_asks_for() {
+async fn page_is_in_the_language_of_the_accept_language_header() {
     let app = support::app().await;
     for (languages, tag, heading) in [
         ("de", "de", "Dieser Link funktioniert nicht"),
@@ -48,13 +48,13 @@ async fn a_page_is_in_the_language_that_the_browser_asks_for() {
         ("de;q=0", "en", "This link does not work"),
         ("<script>,../de,\u{e4}", "en", "This link does not work"),
     ] {
-        let page = read(&app, "/activate?token=x", languages).await.page(404, heading);
+        let page = get_in(&app, "/activate?token=x", languages).await.page(404, heading);
         assert_eq!(page.header("content-language"), tag, "{languages}");
         assert_eq!(page.header("vary"), "Accept-Language");
         assert!(page.body.contains(&format!("<html lang=\"{tag}\">")));
     }
     let long = "de-x-".repeat(13_000);
-    read(&app, "/activate?token=x", &long).await.page(404, "This link does not work");
+    get_in(&app, "/activate?token=x", &long).await.page(404, "This link does not work");
     let page = app.client.get("/activate?token=x");
     let page = page.header(Header::new("Accept-Language", "fr"));
     let page = page.header(Header::new("Accept-Language", "de"));
@@ -62,16 +62,16 @@ async fn a_page_is_in_the_language_that_the_browser_asks_for() {
 }
 
 #[rocket::async_test]
-async fn r46_errors_are_explained_in_the_language_of_the_reader_and_programs_hear_english() {
+async fn r46_error_pages_are_localized_and_api_errors_are_english() {
     let app = support::app().await;
     for path in ["/nowhere", "/problems/x", "/dev/mail/x", "/activate/x"] {
-        let page = read(&app, path, "de").await.page(404, "Nicht gefunden");
+        let page = get_in(&app, path, "de").await.page(404, "Nicht gefunden");
         assert!(page.body.contains("Was Sie tun können"), "{}", page.body);
         assert!(page.body.contains("Wenn Sie um Hilfe bitten"), "{}", page.body);
     }
-    let page = read(&app, "/problems/link-expired", "de").await.page(200, "Link abgelaufen");
+    let page = get_in(&app, "/problems/link-expired", "de").await.page(200, "Link abgelaufen");
     assert!(page.body.contains("Fordern Sie eine neue E-Mail an."), "{}", page.body);
-    read(&app, "/problems/link-expired", "en").await.page(200, "Link expired");
+    get_in(&app, "/problems/link-expired", "en").await.page(200, "Link expired");
     // the more exact explanation exists in English only, so a German page leaves it out
     for path in ["/account/sign-in", "/activate"] {
         let request = app.client.post(path).header(ContentType::JSON).body("{}");
@@ -91,7 +91,7 @@ async fn r46_errors_are_explained_in_the_language_of_the_reader_and_programs_hea
 }
 
 #[rocket::async_test]
-async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
+async fn sign_up_in_german_gets_a_german_letter_and_page() {
     let app = support::app().await;
     let token = sign_up_in(&app, "de-AT").await;
     let letter = app.last_letter_to(ADA).await;
@@ -105,11 +105,11 @@ async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
         let text = part.text();
         assert!(text.contains("höchstwahrscheinlich Sie selbst"), "{text}");
         assert!(text.contains("1. Januar 2026 um 00:00 UTC"), "{text}");
-        assert!(text.lines().any(|line| line == link), "whole: {text}");
+        assert!(text.lines().any(|line| line == link), "the link is unbroken: {text}");
     }
     assert!(letter.html.contains("<html lang=\"de\">"));
     // the browser's language does not count
-    let page = read(&app, &format!("/activate?token={token}"), "en").await;
+    let page = get_in(&app, &format!("/activate?token={token}"), "en").await;
     let page = page.page(200, "Bestätigen Sie Ihre E-Mail-Adresse");
     assert!(page.body.contains("1. Januar 2026 um 00:00 UTC"), "{}", page.body);
     assert_eq!(page.header("content-language"), "de");
@@ -119,7 +119,7 @@ async fn whoever_signed_up_in_german_gets_a_german_letter_and_a_german_page() {
 }
 
 #[rocket::async_test]
-async fn a_letter_is_in_the_language_of_its_reader_and_not_of_whoever_caused_it() {
+async fn letter_is_in_the_language_of_its_recipient_not_of_the_requester() {
     let app = support::app().await;
     let sign_up = async |languages: &str, locale: Option<&str>, password: &str| {
         let mut body = json!({ "email": ADA, "password": password });
@@ -150,18 +150,18 @@ async fn a_letter_is_in_the_language_of_its_reader_and_not_of_whoever_caused_it(
 }
 
 #[rocket::async_test]
-async fn a_language_that_there_are_no_words_in_is_nobodys_loss() {
+async fn unsupported_locale_falls_back_to_browser_and_default_language() {
     let app = support::app().await;
     let token = sign_up_in(&app, "fr").await;
     let letter = app.last_letter_to(ADA).await;
     assert_eq!(letter.subject, "Confirm your email address for Vestibule");
-    let page = read(&app, &format!("/activate?token={token}"), "de").await;
+    let page = get_in(&app, &format!("/activate?token={token}"), "de").await;
     page.page(200, "Bestätigen Sie Ihre E-Mail-Adresse");
     open(&app, &token).await.page(200, "Confirm your email address");
 }
 
 #[rocket::async_test]
-async fn what_is_wrong_with_a_password_is_said_in_the_language_of_the_page() {
+async fn password_errors_are_in_the_language_of_the_page() {
     let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     app.sign_up(ADA, OTHER).await;
@@ -182,18 +182,18 @@ async fn what_is_wrong_with_a_password_is_said_in_the_language_of_the_page() {
         assert_eq!(page.status.code, 422);
         assert!(page.body.contains(words), "{words}: {}", page.body);
         let field = page.body.split("id=\"password\"").nth(1).unwrap().split('>').next().unwrap();
-        assert!(!field.contains("value="), "is never repeated");
+        assert!(!field.contains("value="), "the page does not repeat the password");
     }
 }
 
 #[rocket::async_test]
-async fn the_default_language_is_a_setting() {
+async fn default_language_is_configurable() {
     let app = support::configured("[default.vestibule.messages]\ndefault_locale = \"de\"").await;
     app.sign_up(ADA, PASSWORD).await;
     let letter = app.last_letter_to(ADA).await;
     assert_eq!(letter.subject, "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule");
     open(&app, "x").await.page(404, "Dieser Link funktioniert nicht");
-    read(&app, "/activate?token=x", "en").await.page(404, "This link does not work");
+    get_in(&app, "/activate?token=x", "en").await.page(404, "This link does not work");
 }
 
 fn write(folder: &Path, name: &str, text: &str) {
@@ -214,8 +214,8 @@ async fn a_message_file_replaces_one_file_and_a_folder_adds_a_language() {
     write(folder.path(), "de/page.ftl", &german);
     write(folder.path(), "fr/mots.ftl", "link-unknown = Ce lien ne fonctionne pas\n");
     let app = support::configured(&toml("messages", folder.path())).await;
-    read(&app, "/activate?token=x", "de").await.page(404, "Oje, dieser Link");
-    let page = read(&app, "/activate?token=x", "fr-CH").await;
+    get_in(&app, "/activate?token=x", "de").await.page(404, "Oje, dieser Link");
+    let page = get_in(&app, "/activate?token=x", "fr-CH").await;
     let page = page.page(404, "Ce lien ne fonctionne pas");
     assert_eq!(page.header("content-language"), "fr");
     assert!(page.body.contains("It may not be whole"), "the rest is English: {}", page.body);
@@ -223,11 +223,11 @@ async fn a_message_file_replaces_one_file_and_a_folder_adds_a_language() {
     let letter = app.last_letter_to(ADA).await;
     assert_eq!(
         letter.subject, "Bestätigen Sie Ihre E-Mail-Adresse für Vestibule",
-        "of another file"
+        "a message of another file"
     );
 }
 
-fn proof(toml: &str) -> Result<TemplateCheck, String> {
+fn load_check(toml: &str) -> Result<TemplateCheck, String> {
     let all = format!("[default.vestibule]\npublic_url = \"https://accounts.example.org\"\n{toml}");
     let figment = Figment::new().merge(Toml::string(&all).nested()).select("debug");
     let figment = config::defaults(figment);
@@ -236,11 +236,11 @@ fn proof(toml: &str) -> Result<TemplateCheck, String> {
 }
 
 fn findings(toml: &str) -> Vec<String> {
-    proof(toml).unwrap().check().unwrap().iter().map(ToString::to_string).collect()
+    load_check(toml).unwrap().check().unwrap().iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn nothing_is_wrong_with_what_is_compiled_in() {
+fn compiled_in_texts_pass_the_check() {
     assert_eq!(findings(""), [""; 0]);
 }
 
@@ -266,7 +266,7 @@ fn every_language_has_the_same_messages_with_the_same_variables() {
 /// *Letter* is the code's word, and *address* alone is a street address: neither is in a text for
 /// people.
 #[test]
-fn people_are_told_of_emails_and_email_addresses() {
+fn texts_for_users_say_email_and_email_address() {
     let english = [
         include_str!("../../messages/en/account.ftl"),
         include_str!("../../messages/en/mail.ftl"),
@@ -278,7 +278,7 @@ fn people_are_told_of_emails_and_email_addresses() {
         line.split_once(" =").map_or(line, |(_, words)| words).to_lowercase()
     });
     let letters: Vec<_> = words.filter(|line| line.contains("letter")).collect();
-    assert_eq!(letters.len(), 1, "only those from a to z: {letters:?}");
+    assert_eq!(letters.len(), 1, "only the letters from a to z: {letters:?}");
     let messages = Messages::load(None, "en").unwrap();
     for (tag, label) in [("en", "Email address"), ("de", "E-Mail-Adresse")] {
         let language = messages.best(&Locale::parse(tag).unwrap()).unwrap();
@@ -288,7 +288,7 @@ fn people_are_told_of_emails_and_email_addresses() {
 }
 
 #[test]
-fn mistakes_are_found_with_file_and_line() {
+fn template_check_reports_mistakes_with_file_and_line() {
     let folder = tempfile::TempDir::new().unwrap();
     let page = include_str!("../../messages/de/page.ftl");
     let page = page.replace("activate-confirm = E-Mail-Adresse bestätigen\n", "");
@@ -306,15 +306,15 @@ fn mistakes_are_found_with_file_and_line() {
         let text = std::fs::read_to_string(folder.path().join("messages/de/page.ftl")).unwrap();
         1 + text.lines().position(|line| line.starts_with(needle)).unwrap()
     };
-    for (file, line, what) in [
+    for (file, line, finding) in [
         ("messages/de/page.ftl", line_of("activated-ready"), "`activated-ready` uses $mail"),
         ("messages/de/page.ftl", line_of("nobody-asks"), "nothing uses `nobody-asks`"),
         ("page/disavowed.html.tera", 3, "`no-such-key` is missing in `en`"),
         ("page/disavowed.html.tera", 4, "`disavowed` does not use `name`"),
     ] {
         let place = format!("{file}:{line}: ");
-        let is_there = found.iter().any(|found| found.contains(&place) && found.contains(what));
-        assert!(is_there, "{place}{what}\n{}", found.join("\n"));
+        let is_there = found.iter().any(|found| found.contains(&place) && found.contains(finding));
+        assert!(is_there, "{place}{finding}\n{}", found.join("\n"));
     }
     assert!(found.iter().any(|found| found.contains("`activate-confirm` is missing in `de`")));
 }
@@ -335,23 +335,23 @@ fn a_broken_override_is_refused_with_file_and_line() {
     ] {
         let folder = tempfile::TempDir::new().unwrap();
         write(folder.path(), name, text);
-        let error = proof(&toml(section, folder.path())).unwrap_err();
+        let error = load_check(&toml(section, folder.path())).unwrap_err();
         assert!(error.contains(problem), "{text}: {error}");
         assert!(error.contains(&folder.path().display().to_string()), "{error}");
         assert!(error.contains(&format!("setting `vestibule.{section}.directory`")), "{error}");
     }
     let nowhere = toml("messages", Path::new("/nowhere/at/all"));
-    assert!(proof(&nowhere).unwrap_err().contains("/nowhere/at/all"));
-    let error = proof("[default.vestibule.messages]\ndefault_locale = \"fr\"\n").unwrap_err();
+    assert!(load_check(&nowhere).unwrap_err().contains("/nowhere/at/all"));
+    let error = load_check("[default.vestibule.messages]\ndefault_locale = \"fr\"\n").unwrap_err();
     assert!(error.contains("vestibule.messages.default_locale"), "{error}");
     assert!(error.contains("en, de"), "{error}");
 }
 
 #[test]
-fn everything_can_be_looked_at() {
+fn preview_writes_every_page_and_letter() {
     let folder = tempfile::TempDir::new().unwrap();
-    let proof = proof("").unwrap();
-    let index = proof.preview(folder.path(), None).unwrap();
+    let check = load_check("").unwrap();
+    let index = check.preview(folder.path(), None).unwrap();
     let text = std::fs::read_to_string(&index).unwrap();
     let mut files = 0;
     for link in text.split("href=\"").skip(1) {
@@ -362,7 +362,7 @@ fn everything_can_be_looked_at() {
     }
     assert!(files > 100, "{files}");
     let german = tempfile::TempDir::new().unwrap();
-    proof.preview(german.path(), Some("de")).unwrap();
+    check.preview(german.path(), Some("de")).unwrap();
     assert!(!german.path().join("en").exists() && german.path().join("de").exists());
-    assert!(proof.preview(german.path(), Some("fr")).is_err());
+    assert!(check.preview(german.path(), Some("fr")).is_err());
 }

@@ -3,13 +3,13 @@
 use rocket::http::Status;
 use vestibule::testing::PASSWORD;
 
-use super::{cookies, keeps_to_the_rules};
+use super::{assert_page_rules, cookies};
 use crate::support::{self, ADA, opens, refused, sign_in};
 use crate::support_accounts::{Browser, NEW, letters, token_in};
 use crate::support_pages::{Answer, OTHER, get, rows, signs_in, unescape};
 
 #[rocket::async_test]
-async fn r42_a_change_of_password_keeps_this_sign_in_and_ends_all_others() {
+async fn r42_password_change_keeps_its_page_session_and_ends_all_others() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -24,7 +24,7 @@ async fn r42_a_change_of_password_keeps_this_sign_in_and_ends_all_others() {
     ] {
         let fields = [("current_password", current), ("new_password", new)];
         let page = one.send("/account/password", &fields).await.page(422, "Change password");
-        keeps_to_the_rules(&page);
+        assert_page_rules(&page);
         assert!(unescape(&page.body).contains(says), "{says}: {}", page.body);
         assert!(!page.body.contains(PASSWORD) && !page.body.contains("short-secret"));
     }
@@ -42,7 +42,7 @@ async fn r42_a_change_of_password_keeps_this_sign_in_and_ends_all_others() {
 }
 
 #[rocket::async_test]
-async fn each_form_that_asks_for_the_password_says_whose_it_is() {
+async fn forms_with_a_current_password_have_a_username_for_password_managers() {
     let app = support::app().await;
     app.account(ADA).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -50,7 +50,7 @@ async fn each_form_that_asks_for_the_password_says_whose_it_is() {
         let page = browser.open(path).await;
         assert_eq!(page.body.matches("autocomplete=\"current-password\"").count(), 1, "{path}");
         let field = page.body.split("<input ").find(|input| input.contains("name=\"username\""));
-        let field = field.unwrap_or_else(|| panic!("password managers are lost on {path}"));
+        let field = field.unwrap_or_else(|| panic!("no username for password managers on {path}"));
         let field = field.split('>').next().unwrap();
         for attribute in ["autocomplete=\"username\"", "readonly", &format!("value=\"{ADA}\"")] {
             assert!(field.contains(attribute), "{path}: {field}");
@@ -59,7 +59,7 @@ async fn each_form_that_asks_for_the_password_says_whose_it_is() {
 }
 
 #[rocket::async_test]
-async fn f20_a_password_manager_finds_the_page_where_a_password_is_changed() {
+async fn f20_well_known_path_redirects_to_the_change_password_page() {
     let url = "/.well-known/change-password";
     let settings = "[default.vestibule]\npublic_url = \"https://h.example/auth\"";
     for (toml, place) in [("", "/account/password"), (settings, "/auth/account/password")] {
@@ -78,11 +78,11 @@ async fn f20_a_password_manager_finds_the_page_where_a_password_is_changed() {
     let app = support::app().await;
     app.account(ADA).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
-    keeps_to_the_rules(&browser.open("/account/password").await.page(200, "password"));
+    assert_page_rules(&browser.open("/account/password").await.page(200, "password"));
 }
 
 #[rocket::async_test]
-async fn a_change_of_address_begins_on_the_page() {
+async fn address_change_can_be_requested_on_the_page() {
     let app = support::app().await;
     app.account(ADA).await;
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -95,7 +95,7 @@ async fn a_change_of_address_begins_on_the_page() {
         let fields = [("email", email), ("current_password", password)];
         let page = browser.send("/account/email", &fields).await.page(422, "Change email address");
         assert!(unescape(&page.body).contains(says), "{says}: {}", page.body);
-        assert!(page.body.contains(&format!("value=\"{email}\"")), "what was typed stays");
+        assert!(page.body.contains(&format!("value=\"{email}\"")), "the typed address stays");
         assert!(!page.body.contains(OTHER) && !page.body.contains(PASSWORD));
     }
     let fields = [("email", NEW), ("current_password", PASSWORD)];
@@ -106,13 +106,13 @@ async fn a_change_of_address_begins_on_the_page() {
     let token = token_in(&app, "email-change", NEW).await;
     let mut elsewhere = Browser::new(&app);
     let pressed = elsewhere.submit("/confirm-email", &[("token", &token)]).await;
-    assert!(cookies(&pressed.page(200, "confirmed")).is_empty(), "no link signs anybody in");
+    assert!(cookies(&pressed.page(200, "confirmed")).is_empty(), "no link sets a cookie");
     let page = browser.open("/account").await.page(200, "Your account");
     assert!(page.body.contains(NEW) && !page.body.contains("Not confirmed yet"));
 }
 
 #[rocket::async_test]
-async fn a_change_of_address_is_withdrawn_on_the_page() {
+async fn address_change_can_be_withdrawn_on_the_page() {
     let app = support::app().await;
     app.account(ADA).await;
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -141,7 +141,7 @@ async fn a_change_of_address_is_withdrawn_on_the_page() {
 }
 
 #[rocket::async_test]
-async fn leaving_on_the_page_needs_the_password() {
+async fn account_deletion_on_the_page_needs_the_password() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -155,7 +155,7 @@ async fn leaving_on_the_page_needs_the_password() {
     let fields = [("current_password", PASSWORD)];
     let page = browser.send("/account/deletion", &fields).await;
     let page = page.page(200, "Your account is deleted");
-    keeps_to_the_rules(&page);
+    assert_page_rules(&page);
     assert!(browser.cookie.is_none() && !old.is_signed_in().await);
     assert!(!opens(&app, &pair.access).await);
     assert_eq!(app.last_letter_to(ADA).await.name, "account-deleted");

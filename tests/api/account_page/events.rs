@@ -10,7 +10,7 @@ use crate::support_accounts::{BOB, Browser, FIREFOX, accounts};
 use crate::support_pages::{OTHER, unescape};
 
 #[rocket::async_test]
-async fn the_page_tells_where_one_is_signed_in_and_what_happened() {
+async fn pages_list_sessions_and_events_of_the_account() {
     let app = support::app().await;
     app.account(ADA).await;
     let request = app.client.post("/oauth/token").header(ContentType::Form);
@@ -45,7 +45,7 @@ async fn the_page_tells_where_one_is_signed_in_and_what_happened() {
 }
 
 #[rocket::async_test]
-async fn what_happened_says_who_it_was_where_that_tells_something() {
+async fn events_page_marks_events_that_a_stranger_may_have_caused() {
     let app = support::app().await;
     app.sign_up(ADA, PASSWORD).await;
     // the right password is refused while the limit holds

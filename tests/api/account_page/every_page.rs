@@ -3,19 +3,19 @@
 use rocket::http::{Header, Method, Status};
 use vestibule::testing::PASSWORD;
 
-use super::{MINUTE, PAGES, keeps_to_the_rules};
+use super::{MINUTE, PAGES, assert_page_rules};
 use crate::support::{self, ADA, sign_in};
 use crate::support_accounts::Browser;
 use crate::support_pages::{Answer, OTHER, dump, texts};
 
 #[rocket::async_test]
-async fn r46_every_page_keeps_to_the_rules_and_r43_opening_it_changes_nothing() {
+async fn r46_r43_pages_keep_the_rules_and_opening_them_changes_nothing() {
     let app = support::app().await;
     app.account(ADA).await;
     sign_in(&app).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     // all rows but for one instant that opening a page may move: `idle_expires_at` of this sign-in
-    let all_else = async || {
+    let rows_without_idle_time = async || {
         let idle = texts(&app, "SELECT CAST(idle_expires_at AS TEXT) FROM page_sessions").await;
         let before = dump(&app).await;
         assert_eq!(idle.len(), 1);
@@ -23,24 +23,24 @@ async fn r46_every_page_keeps_to_the_rules_and_r43_opening_it_changes_nothing() 
         assert_eq!(before.iter().zip(&without).filter(|(a, b)| a != b).count(), 1);
         (idle, without)
     };
-    let (first_idle, before) = all_else().await;
+    let (first_idle, before) = rows_without_idle_time().await;
     for _ in 0..3 {
         app.advance(MINUTE);
         for path in PAGES {
-            keeps_to_the_rules(&browser.open(path).await);
+            assert_page_rules(&browser.open(path).await);
             let head = browser.ask(Method::Head, path).await;
             assert_eq!((head.status, head.body.as_str()), (Status::Ok, ""), "{path}");
             assert_eq!(head.header("cache-control"), "no-store, no-transform");
         }
         for path in ["/account/sign-in", "/account/sign-up", "/account/forgotten-password"] {
-            keeps_to_the_rules(&Browser::new(&app).open(path).await);
+            assert_page_rules(&Browser::new(&app).open(path).await);
         }
         browser.open("/account/sign-out").await.page(405, "Method not allowed");
         browser.open("/account/sessions/end-all").await.page(405, "Method not allowed");
     }
-    let (idle, after) = all_else().await;
+    let (idle, after) = rows_without_idle_time().await;
     assert_eq!(after, before);
-    assert_ne!(idle, first_idle, "it may idle anew");
+    assert_ne!(idle, first_idle, "opening a page extends the idle time");
     let answer = browser.open("/").await;
     assert_eq!((answer.status.code, answer.header("location")), (303, "/account"));
 }
@@ -77,7 +77,7 @@ async fn other_methods_are_answered_405_with_allow() {
 }
 
 #[rocket::async_test]
-async fn r46_nothing_in_the_query_leads_anywhere_else() {
+async fn r46_account_pages_ignore_redirect_parameters() {
     let app = support::app().await;
     app.account(ADA).await;
     let evil = "next=//evil.example&return_to=https://evil.example&done=//evil.example&url=//e";
@@ -100,16 +100,16 @@ async fn r46_nothing_in_the_query_leads_anywhere_else() {
     assert_eq!(answer.header("location"), "/account/sign-in");
     let more = vec![Header::new("Host", "evil.example")];
     let answer = evil.submit_with("/account/sign-in", &fields, more).await;
-    assert_eq!(answer.header("location"), "/account", "a path, whatever Host says");
+    assert_eq!(answer.header("location"), "/account", "a path, for every Host header");
 }
 
 #[rocket::async_test]
-async fn pages_are_in_the_language_of_the_account_and_before_that_of_the_browser() {
+async fn pages_are_in_the_language_of_the_account_or_else_of_the_browser() {
     let app = support::app().await;
     app.account(ADA).await;
     let mut browser = Browser::new(&app);
     browser.languages = Some("de-AT,de;q=0.9,en;q=0.5");
-    let german = |page: &Answer| {
+    let assert_german = |page: &Answer| {
         assert_eq!(page.header("content-language"), "de");
         assert!(page.body.contains("<html lang=\"de\">"));
     };
@@ -118,16 +118,16 @@ async fn pages_are_in_the_language_of_the_account_and_before_that_of_the_browser
         ("/account/sign-up", ""),
         ("/account/forgotten-password", ""),
     ] {
-        german(&browser.open(path).await.page(200, heading));
+        assert_german(&browser.open(path).await.page(200, heading));
     }
     let fields = [("email", ADA), ("password", OTHER)];
-    german(&browser.submit("/account/sign-in", &fields).await.page(422, "Anmelden"));
+    assert_german(&browser.submit("/account/sign-in", &fields).await.page(422, "Anmelden"));
     let fields = [("email", ADA), ("password", PASSWORD)];
     browser.submit("/account/sign-in", &fields).await;
     for path in PAGES {
-        german(&browser.open(path).await);
+        assert_german(&browser.open(path).await);
     }
-    // the account's language goes before the browser's
+    // the account's language takes precedence over the browser's
     browser.send("/account/profile", &[("locale", "en")]).await;
     for path in PAGES {
         assert_eq!(browser.open(path).await.header("content-language"), "en", "{path}");
@@ -135,10 +135,10 @@ async fn pages_are_in_the_language_of_the_account_and_before_that_of_the_browser
     browser.send("/account/profile", &[("locale", "de")]).await;
     browser.languages = Some("en");
     for path in PAGES {
-        german(&browser.open(path).await);
+        assert_german(&browser.open(path).await);
     }
     let fields = [("current_password", OTHER), ("new_password", OTHER)];
-    german(&browser.send("/account/password", &fields).await);
+    assert_german(&browser.send("/account/password", &fields).await);
     // without a language in the account, the browser's counts again
     browser.send("/account/profile", &[("locale", "")]).await;
     assert_eq!(browser.open("/account").await.header("content-language"), "en");

@@ -4,13 +4,13 @@ use rocket::http::{ContentType, Header, Status};
 use serde_json::json;
 use vestibule::testing::PASSWORD;
 
-use super::{FORMS, cookies, keeps_to_the_rules};
+use super::{FORMS, assert_page_rules, cookies};
 use crate::support::{self, ADA, opens, sign_in};
 use crate::support_accounts::{BOB, Browser};
 use crate::support_pages::dump;
 
 #[rocket::async_test]
-async fn r46_every_form_needs_the_token_of_this_very_sign_in() {
+async fn r46_every_form_needs_the_token_of_its_page_session() {
     let app = support::app().await;
     app.account(ADA).await;
     app.account(BOB).await;
@@ -35,7 +35,7 @@ async fn r46_every_form_needs_the_token_of_this_very_sign_in() {
             let fields: Vec<(&str, &str)> = token.chain(fields.iter().copied()).collect();
             let page = browser.submit(path, &fields).await;
             let page = page.page(403, "Form not accepted");
-            keeps_to_the_rules(&page);
+            assert_page_rules(&page);
             assert!(cookies(&page).is_empty());
         }
         // a token in the query does not count
@@ -56,7 +56,7 @@ async fn r46_every_form_needs_the_token_of_this_very_sign_in() {
 }
 
 #[rocket::async_test]
-async fn without_a_sign_in_every_form_leads_to_it() {
+async fn forms_without_a_page_session_redirect_to_the_sign_in() {
     let app = support::app().await;
     let mut browser = Browser::new(&app);
     for (path, fields) in FORMS {
@@ -67,7 +67,7 @@ async fn without_a_sign_in_every_form_leads_to_it() {
 }
 
 #[rocket::async_test]
-async fn r46_another_site_can_send_none_of_the_forms_that_come_before_a_sign_in() {
+async fn r46_forms_before_a_sign_in_are_refused_from_other_sites() {
     let app = support::app().await;
     app.account(ADA).await;
     let forms: [(&str, &[(&str, &str)]); 4] = [

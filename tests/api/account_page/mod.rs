@@ -40,7 +40,7 @@ fn cookies(answer: &Answer) -> Vec<&str> {
 }
 
 /// Checks the rules that every page keeps (R46).
-fn keeps_to_the_rules(page: &Answer) {
+fn assert_page_rules(page: &Answer) {
     let policy = page.header("content-security-policy");
     for rule in
         ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"]

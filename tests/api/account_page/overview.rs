@@ -6,13 +6,13 @@ use rocket::http::{ContentType, Header, Status};
 use serde_json::json;
 use vestibule::testing::PASSWORD;
 
-use super::keeps_to_the_rules;
+use super::assert_page_rules;
 use crate::support::{self, ADA, opens, refused, sign_in};
-use crate::support_accounts::{BOB, Browser, FIREFOX, hidden};
+use crate::support_accounts::{BOB, Browser, FIREFOX, hidden_field};
 use crate::support_pages::{Answer, rows, unescape};
 
 #[rocket::async_test]
-async fn r27_signing_out_everywhere_means_everywhere() {
+async fn r27_sign_out_everywhere_on_the_page_ends_all_sessions() {
     let app = support::app().await;
     app.account(ADA).await;
     let bob = app.signed_in(BOB).await;
@@ -33,7 +33,7 @@ async fn r27_signing_out_everywhere_means_everywhere() {
 }
 
 #[rocket::async_test]
-async fn r27_an_app_is_signed_out_from_the_page_and_only_ones_own() {
+async fn r27_page_ends_sessions_of_its_own_account_only() {
     let app = support::app().await;
     app.account(ADA).await;
     let bob = app.signed_in(BOB).await;
@@ -47,7 +47,7 @@ async fn r27_an_app_is_signed_out_from_the_page_and_only_ones_own() {
     }
     assert!(opens(&app, &bob.access_token).await && opens(&app, &pair.access).await);
     let page = browser.open("/account").await.page(200, "Your account");
-    let id = hidden(&page.body, "id");
+    let id = hidden_field(&page.body, "id");
     let answer = browser.send("/account/sessions/end", &[("id", &id)]).await;
     assert_eq!(answer.header("location"), "/account?done=session");
     assert!(!opens(&app, &pair.access).await);
@@ -60,20 +60,23 @@ async fn r27_an_app_is_signed_out_from_the_page_and_only_ones_own() {
 }
 
 #[rocket::async_test]
-async fn r27_sign_ins_at_the_page_are_listed_and_ended_one_by_one_and_only_ones_own() {
+async fn r27_page_sessions_are_listed_and_ended_one_by_one_in_their_own_account_only() {
     let app = support::app().await;
     app.account(ADA).await;
     app.account(BOB).await;
     let mut bob = Browser::signed_in(&app, BOB, PASSWORD).await;
     Browser::signed_in(&app, BOB, PASSWORD).await;
     let bobs = bob.open("/account").await.page(200, "Your account");
-    let theirs = hidden(&bobs.body, "id");
+    let theirs = hidden_field(&bobs.body, "id");
 
     let mut one = Browser::signed_in(&app, ADA, PASSWORD).await;
     let page = one.open("/account").await.page(200, "Your account");
     assert_eq!(page.body.matches("This account page").count(), 1);
     assert_eq!(page.body.matches("This browser").count(), 1);
-    assert!(!page.body.contains("/account/page-sessions/end"), "it has the button to sign out");
+    assert!(
+        !page.body.contains("/account/page-sessions/end"),
+        "the current page session has the button to sign out"
+    );
     let mut two = Browser::new(&app);
     let fields = [("email", ADA), ("password", PASSWORD)];
     let firefox = vec![Header::new("User-Agent", FIREFOX)];
@@ -93,10 +96,10 @@ async fn r27_sign_ins_at_the_page_are_listed_and_ended_one_by_one_and_only_ones_
     }
     assert!(two.is_signed_in().await);
     let both = bob.send("/account/profile", &[("name", "Bob")]).await;
-    assert_eq!(both.status.code, 303, "of theirs none has ended");
+    assert_eq!(both.status.code, 303, "no page session of the other account has ended");
     assert!(bob.open("/account").await.body.contains("/account/page-sessions/end"));
 
-    let id = hidden(&one.open("/account").await.body, "id");
+    let id = hidden_field(&one.open("/account").await.body, "id");
     let answer = one.send("/account/page-sessions/end", &[("id", &id)]).await;
     assert_eq!(answer.header("location"), "/account?done=session");
     assert!(!two.is_signed_in().await && one.is_signed_in().await);
@@ -108,7 +111,7 @@ async fn r27_sign_ins_at_the_page_are_listed_and_ended_one_by_one_and_only_ones_
 }
 
 #[rocket::async_test]
-async fn r37_names_that_somebody_made_up_are_inert() {
+async fn r37_names_with_markup_are_escaped() {
     let app = support::app().await;
     app.account(ADA).await;
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -123,7 +126,7 @@ async fn r37_names_that_somebody_made_up_are_inert() {
         let answer = browser.send("/account/profile", &[("name", name)]).await;
         assert_eq!(answer.header("location"), "/account?done=saved", "{name}");
         let page = browser.open("/account").await;
-        keeps_to_the_rules(&page);
+        assert_page_rules(&page);
         assert!(!page.body.contains(name) || !name.contains(['<', '&', '"']), "{name}");
         assert!(!page.body.contains("\"49\""), "{}", page.body);
         let field = page.body.split("name=\"name\"").nth(1).unwrap();
@@ -139,9 +142,9 @@ async fn r37_names_that_somebody_made_up_are_inert() {
         assert_eq!(page.body.contains(name), name.len() > 100);
     }
     let page = browser.open("/account").await;
-    assert!(page.body.contains("שרה"), "what is refused changes nothing");
+    assert!(page.body.contains("שרה"), "a refused name changes nothing");
     let answer = browser.send("/account/profile", &[]).await;
-    assert_eq!(answer.status.code, 303, "an empty name is none");
+    assert_eq!(answer.status.code, 303, "a form without a name is accepted");
 
     // the page describes a browser in the service's own words or not at all
     let request = app.client.post("/oauth/token").header(ContentType::Form);
@@ -154,7 +157,7 @@ async fn r37_names_that_somebody_made_up_are_inert() {
 }
 
 #[rocket::async_test]
-async fn saving_the_name_leaves_a_language_alone_that_the_page_cannot_show_in_full() {
+async fn saving_the_profile_keeps_a_locale_that_the_page_does_not_offer() {
     let app = support::app().await;
     app.account(ADA).await;
     let ada = app.sign_in(ADA).await;
@@ -178,11 +181,11 @@ async fn saving_the_name_leaves_a_language_alone_that_the_page_cannot_show_in_fu
         assert_eq!(locale().await, stored);
     }
     browser.send("/account/profile", &[("locale", "fr")]).await;
-    assert_eq!(locale().await, json!(null), "the page does not offer it");
+    assert_eq!(locale().await, json!(null), "the page does not offer this language");
 }
 
 #[rocket::async_test]
-async fn s11_the_account_page_shows_sign_ins_page_by_page() {
+async fn s11_account_page_lists_sessions_page_by_page() {
     let app = support::app().await;
     app.account(ADA).await;
     for _ in 0..101 {
@@ -202,7 +205,7 @@ async fn s11_the_account_page_shows_sign_ins_page_by_page() {
 }
 
 #[rocket::async_test]
-async fn s11_beyond_the_limit_the_longest_unused_sign_in_at_the_page_ends() {
+async fn s11_beyond_the_limit_the_longest_unused_page_session_ends() {
     let limit = "[default.vestibule.limits]\nsessions_per_account = 10";
     let app = support::configured(limit).await;
     app.account(ADA).await;
@@ -212,7 +215,7 @@ async fn s11_beyond_the_limit_the_longest_unused_sign_in_at_the_page_ends() {
         app.advance(Duration::from_secs(1));
         others.push(Browser::signed_in(&app, ADA, PASSWORD).await);
     }
-    assert!(!first.is_signed_in().await, "it was unused for longest");
+    assert!(!first.is_signed_in().await, "this page session was unused for longest");
     for other in &others {
         assert!(other.is_signed_in().await);
     }

@@ -6,13 +6,13 @@ use rocket::http::{Header, Status};
 use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 
-use super::{MINUTE, PAGES, cookies, keeps_to_the_rules};
+use super::{MINUTE, PAGES, assert_page_rules, cookies};
 use crate::support::{self, ADA, bearer, opens, refused, sign_in};
 use crate::support_accounts::{BOB, Browser, put_as};
 use crate::support_pages::{Answer, OTHER, dump, rows, unescape};
 
 #[rocket::async_test]
-async fn r46_a_sign_in_sets_one_cookie_that_is_guarded_as_well_as_can_be() {
+async fn r46_sign_in_sets_one_host_cookie_with_strict_attributes() {
     let app = support::app().await;
     app.account(ADA).await;
     let mut browser = Browser::new(&app);
@@ -41,7 +41,7 @@ async fn r46_a_sign_in_sets_one_cookie_that_is_guarded_as_well_as_can_be() {
 }
 
 #[rocket::async_test]
-async fn the_cookie_opens_the_account_page_and_a_token_the_api_and_neither_the_other() {
+async fn cookie_opens_only_the_account_page_and_token_only_the_api() {
     let app = support::app().await;
     app.account(ADA).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -67,11 +67,11 @@ async fn the_cookie_opens_the_account_page_and_a_token_the_api_and_neither_the_o
     }
     let mut other = Browser::new(&app);
     other.cookie = Some(format!("vestibule-account={secret}"));
-    assert!(!other.is_signed_in().await, "under that name only");
+    assert!(!other.is_signed_in().await, "the cookie counts under its own name only");
 }
 
 #[rocket::async_test]
-async fn r46_s6_planted_cookie_signs_nobody_in() {
+async fn r46_s6_planted_cookie_opens_no_page() {
     let app = support::app().await;
     app.account(ADA).await;
     let browser = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -119,7 +119,7 @@ async fn r46_s6_planted_cookie_signs_nobody_in() {
 }
 
 #[rocket::async_test]
-async fn a_failed_sign_in_keeps_the_address_and_never_the_password() {
+async fn page_of_a_failed_sign_in_repeats_the_address_and_never_the_password() {
     let app = support::app().await;
     app.account(ADA).await;
     app.sign_up(BOB, PASSWORD).await;
@@ -128,7 +128,7 @@ async fn a_failed_sign_in_keeps_the_address_and_never_the_password() {
     for email in [ADA, BOB, "nobody@example.org"] {
         let fields = [("email", email), ("password", "a wrong long passphrase")];
         let page = browser.submit("/account/sign-in", &fields).await.page(422, "Sign in");
-        keeps_to_the_rules(&page);
+        assert_page_rules(&page);
         assert!(cookies(&page).is_empty());
         assert!(page.body.contains(&format!("value=\"{email}\"")));
         assert!(!page.body.contains("a wrong long passphrase"));
@@ -146,7 +146,7 @@ async fn a_failed_sign_in_keeps_the_address_and_never_the_password() {
         let fields = [("email", markup), ("password", OTHER), ("name", markup)];
         let page = browser.submit(path, &fields).await;
         assert_eq!(page.status.code, 422, "{path}");
-        keeps_to_the_rules(&page);
+        assert_page_rules(&page);
         assert!(unescape(&page.body).contains(markup), "{path}");
         assert!(!page.body.contains(OTHER) && !page.body.contains("49"), "{path}");
     }
@@ -155,7 +155,7 @@ async fn a_failed_sign_in_keeps_the_address_and_never_the_password() {
 }
 
 #[rocket::async_test]
-async fn a_sign_in_ends_after_twenty_idle_minutes_and_after_two_hours() {
+async fn page_session_ends_after_twenty_idle_minutes_and_after_two_hours() {
     let app = support::app().await;
     app.account(ADA).await;
     let idle = Browser::signed_in(&app, ADA, PASSWORD).await;
@@ -174,11 +174,11 @@ async fn a_sign_in_ends_after_twenty_idle_minutes_and_after_two_hours() {
     app.purge().await;
     assert_eq!(rows(&app, "page_sessions").await, 0);
     app.step_back(MINUTE * 30);
-    assert!(!busy.is_signed_in().await, "what was purged comes back with no clock");
+    assert!(!busy.is_signed_in().await, "a purged page session does not come back");
 }
 
 #[rocket::async_test]
-async fn signing_out_ends_this_sign_in_and_no_other() {
+async fn sign_out_ends_its_own_page_session_only() {
     let app = support::app().await;
     app.account(ADA).await;
     let pair = sign_in(&app).await;
@@ -194,17 +194,17 @@ async fn signing_out_ends_this_sign_in_and_no_other() {
         assert!(cookies[0].contains(attribute), "{cookies:?}");
     }
     assert_eq!(one.cookie, None);
-    assert!(!old.is_signed_in().await, "the secret itself is dead");
+    assert!(!old.is_signed_in().await, "the secret of the cookie has ended");
     assert!(two.is_signed_in().await && opens(&app, &pair.access).await);
 }
 
 #[rocket::async_test]
-async fn whoever_was_signed_out_is_told_so_in_one_of_three_sentences() {
+async fn sign_in_page_explains_the_end_of_a_page_session() {
     let app = support::app().await;
     app.account(ADA).await;
     let notice = async |browser: &Browser<'_>, path: &str| {
         let page = browser.open(path).await.page(200, "Sign in");
-        keeps_to_the_rules(&page);
+        assert_page_rules(&page);
         let notice = page.body.split("role=\"status\">").nth(1);
         notice.map(|rest| unescape(rest.split("</p>").next().unwrap()))
     };
@@ -239,7 +239,7 @@ async fn whoever_was_signed_out_is_told_so_in_one_of_three_sentences() {
 }
 
 #[rocket::async_test]
-async fn the_token_for_programs_works_beside_the_cookie_as_if_it_were_not_there() {
+async fn bearer_token_is_independent_of_a_cookie_beside_it() {
     let app: TestApp = support::app().await;
     app.account(ADA).await;
     let ada = app.sign_in(ADA).await;

@@ -2,13 +2,13 @@
 
 use vestibule::testing::PASSWORD;
 
-use super::keeps_to_the_rules;
+use super::assert_page_rules;
 use crate::support::{self, ADA};
 use crate::support_accounts::Browser;
 use crate::support_pages::{OTHER, dump_of, rows};
 
 #[rocket::async_test]
-async fn the_first_of_several_wrong_fields_has_the_focus() {
+async fn first_invalid_field_has_the_focus() {
     let app = support::app().await;
     let fields = [("email", "ada@@x"), ("password", "short"), ("name", "Ada")];
     let page = Browser::new(&app).submit("/account/sign-up", &fields).await.page(422, "Sign up");
@@ -18,7 +18,7 @@ async fn the_first_of_several_wrong_fields_has_the_focus() {
 }
 
 #[rocket::async_test]
-async fn r35_a_password_for_somebody_else_cannot_be_planted_on_the_page_either() {
+async fn r35_password_cannot_be_planted_on_the_sign_up_page() {
     let app = support::app().await;
     let mut browser = Browser::new(&app);
     let fields = [("email", ADA), ("password", OTHER), ("name", "Mallory")];
@@ -35,7 +35,7 @@ async fn r35_a_password_for_somebody_else_cannot_be_planted_on_the_page_either()
         fields.retain(|(name, _)| *name != field);
         fields.push((field, value));
         let page = browser.submit("/account/sign-up", &fields).await.page(422, "Sign up");
-        keeps_to_the_rules(&page);
+        assert_page_rules(&page);
         assert!(!page.body.contains(PASSWORD));
     }
 }

@@ -3,34 +3,34 @@
 use rocket::http::{Header, Status};
 use vestibule::testing::PASSWORD;
 
-use super::{MINUTE, cookies, keeps_to_the_rules, own_origin};
+use super::{MINUTE, assert_page_rules, cookies, own_origin};
 use crate::support::{self, ADA};
-use crate::support_accounts::{BOB, Browser, hidden};
+use crate::support_accounts::{BOB, Browser, hidden_field};
 use crate::support_pages::{Answer, dump, unescape};
 
 /// All hidden fields of the sign-in form on the page, and the credentials.
-fn signing_in_again(page: &Answer) -> Vec<(String, String)> {
+fn sign_in_again_fields(page: &Answer) -> Vec<(String, String)> {
     let mut fields =
         vec![("email".to_owned(), ADA.to_owned()), ("password".to_owned(), PASSWORD.to_owned())];
     for name in ["resume", "typed_email", "typed_name", "typed_locale"] {
-        fields.push((name.to_owned(), unescape(&hidden(&page.body, name))));
+        fields.push((name.to_owned(), unescape(&hidden_field(&page.body, name))));
     }
     fields
 }
 
 /// A form, the typed fields, the page that the sign-in leads to, and the values that it shows
 /// again.
-type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+type FormCase<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
 
 #[rocket::async_test]
-async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
+async fn f14_form_of_an_ended_page_session_keeps_the_typed_text() {
     let app = support::app().await;
     app.account(ADA).await;
     let secret = "a secret long passphrase";
-    let says_so =
+    let shows_notice =
         |page: &str| page.contains("Nothing was saved yet") || page.contains("Noch wurde nichts");
     let name = "Ada \"<Lovelace>";
-    let forms: [Sent<'_>; 8] = [
+    let forms: [FormCase<'_>; 8] = [
         ("/account/profile", &[("name", name), ("locale", "de")], "/account", &[name]),
         (
             "/account/email",
@@ -61,21 +61,21 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
             let fields = [&[("form_token", token.as_str())], typed].concat();
             let before = dump(&app).await;
             let page = browser.submit_with(path, &fields, own_origin()).await.page(403, "Sign in");
-            keeps_to_the_rules(&page);
+            assert_page_rules(&page);
             assert_eq!(dump(&app).await, before, "{path}: nothing was done");
             assert!(page.body.contains("nothing was saved or changed"), "{path}: {}", page.body);
             assert!(!page.body.contains(secret) && !page.body.contains(&token), "{path}");
             for text in kept {
                 assert!(unescape(&page.body).contains(text), "{path}: {}", page.body);
             }
-            let fields = signing_in_again(&page);
+            let fields = sign_in_again_fields(&page);
             let mut fields: Vec<(&str, &str)> =
                 fields.iter().map(|(name, value)| (&**name, &**value)).collect();
             // a wrong password in between loses nothing
             fields[1].1 = "a wrong long passphrase";
             let page = browser.submit_with("/account/sign-in", &fields, own_origin()).await;
             let page = page.page(422, "Sign in");
-            let again = signing_in_again(&page);
+            let again = sign_in_again_fields(&page);
             assert_eq!(
                 again[2..].iter().map(|(n, v)| (&**n, &**v)).collect::<Vec<_>>(),
                 &fields[2..]
@@ -99,7 +99,7 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
             // another sign-in does not get the typed text, not even one of the same account
             let mut other = Browser::signed_in(&app, ADA, PASSWORD).await;
             other.unsaved = browser.unsaved.clone();
-            assert!(!says_so(&other.open(leads_to).await.body), "{path}");
+            assert!(!shows_notice(&other.open(leads_to).await.body), "{path}");
             let answer = browser.open(leads_to).await;
             assert_eq!(answer.status, Status::Ok, "{path}: {answer:?}");
             // the page shows the typed text once
@@ -108,15 +108,15 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
             });
             assert!(ends, "{path}: {answer:?}");
             browser.unsaved = None;
-            assert!(!says_so(&browser.open(leads_to).await.body), "{path}");
-            keeps_to_the_rules(&answer);
+            assert!(!shows_notice(&browser.open(leads_to).await.body), "{path}");
+            assert_page_rules(&answer);
             let page = unescape(&answer.body);
-            assert!(says_so(&page), "{path}: {page}");
+            assert!(shows_notice(&page), "{path}: {page}");
             for text in kept {
                 assert!(page.contains(text), "{path}: {page}");
             }
             // the browser can send the form as it stands
-            let token = hidden(&answer.body, "form_token");
+            let token = hidden_field(&answer.body, "form_token");
             let mut fields = [&[("form_token", token.as_str())], typed].concat();
             for field in &mut fields {
                 if field.0 == "current_password" {
@@ -131,20 +131,20 @@ async fn f14_form_whose_sign_in_ended_says_so_and_keeps_what_was_typed() {
 }
 
 #[rocket::async_test]
-async fn f14_sign_in_that_is_refused_for_now_keeps_what_was_typed() {
+async fn f14_sign_in_that_is_refused_for_load_keeps_the_typed_text() {
     let app = support::app().await;
     app.account(ADA).await;
     let mut browser = Browser::new(&app);
     let fields = [("email", BOB), ("current_password", PASSWORD)];
     let page = browser.submit_with("/account/email", &fields, own_origin()).await;
-    let fields = signing_in_again(&page.page(403, "Sign in"));
+    let fields = sign_in_again_fields(&page.page(403, "Sign in"));
     let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
     let full = app.fill_hash_queue("");
     let page = browser.submit_with("/account/sign-in", &fields, own_origin()).await;
     let page = page.page(503, "Sign in");
-    keeps_to_the_rules(&page);
+    assert_page_rules(&page);
     assert!(page.has("retry-after") && !page.body.contains(PASSWORD), "{page:?}");
-    let again = signing_in_again(&page);
+    let again = sign_in_again_fields(&page);
     assert_eq!(again.iter().map(|(n, v)| (&**n, &**v)).collect::<Vec<_>>(), fields);
     // a form without kept fields gets none back
     let page = browser.submit_with("/account/sign-in", &fields[..2], own_origin()).await;
@@ -153,13 +153,13 @@ async fn f14_sign_in_that_is_refused_for_now_keeps_what_was_typed() {
 }
 
 #[rocket::async_test]
-async fn f14_form_of_an_older_sign_in_comes_back_with_what_was_typed() {
+async fn f14_form_of_an_earlier_page_session_comes_back_with_the_typed_text() {
     let app = support::app().await;
     app.account(ADA).await;
     let token = Browser::signed_in(&app, ADA, PASSWORD).await.form_token().await;
     let mut browser = Browser::signed_in(&app, ADA, PASSWORD).await;
     let name = "Ada \"<Lovelace>";
-    let forms: [Sent<'_>; 2] = [
+    let forms: [FormCase<'_>; 2] = [
         ("/account/profile", &[("name", name), ("locale", "de")], "/account", &[name]),
         (
             "/account/email",
@@ -182,7 +182,7 @@ async fn f14_form_of_an_older_sign_in_comes_back_with_what_was_typed() {
         assert_eq!(dump(&app).await, before, "{path}: nothing was done");
         let page = browser.open(leads_to).await;
         browser.unsaved = None;
-        keeps_to_the_rules(&page);
+        assert_page_rules(&page);
         let page = unescape(&page.body);
         assert!(page.contains(kept[0]) && page.contains("Nothing was saved yet"), "{path}: {page}");
         assert!(!page.contains(PASSWORD), "{path}");
@@ -195,7 +195,7 @@ async fn f14_form_of_an_older_sign_in_comes_back_with_what_was_typed() {
 }
 
 #[rocket::async_test]
-async fn r46_f14_another_site_puts_nothing_into_a_form_that_comes_after_the_sign_in() {
+async fn r46_f14_other_sites_cannot_fill_a_form_after_the_sign_in() {
     let app = support::app().await;
     app.account(ADA).await;
     let fields = [("email", "eve@example.org"), ("current_password", "x")];
