@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use crate::operator::OperatorConsole;
 use crate::program::{Answer, Program};
-use crate::{ADA, PASSWORD, dies_soon, me};
+use crate::{ADA, PASSWORD, assert_revoked_soon, me};
 
 on_both_engines!(
-    r27_a_client_lives_from_add_to_remove,
-    r11_an_old_secret_works_for_a_while,
-    clients_of_both_places_are_listed_and_the_settings_count,
-    a_token_is_looked_into_and_never_printed,
+    r27_client_commands_take_effect_from_add_to_remove,
+    r11_rotated_secret_works_for_the_grace_period,
+    clients_of_settings_and_database_are_listed_and_settings_win,
+    token_show_reports_the_state_without_printing_the_token,
 );
 
 fn sign_in(console: &OperatorConsole, client: &str, secret: &str) -> Answer {
@@ -29,7 +29,7 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("text")
 }
 
-fn r27_a_client_lives_from_add_to_remove(console: &OperatorConsole) {
+fn r27_client_commands_take_effect_from_add_to_remove(console: &OperatorConsole) {
     console.create(ADA);
     let added = console.ask(&[
         "client",
@@ -63,10 +63,14 @@ fn r27_a_client_lives_from_add_to_remove(console: &OperatorConsole) {
 
     assert_eq!(console.ask(&["client", "disable", "desk"])["changed"], true);
     assert_eq!(console.ask(&["client", "disable", "desk"])["changed"], false);
-    dies_soon(&console.program, &pair["access_token"]);
+    assert_revoked_soon(&console.program, &pair["access_token"]);
     assert_eq!(sign_in(console, "desk", &secret).status, 401);
     assert_eq!(console.ask(&["client", "enable", "desk"])["changed"], true);
-    assert_eq!(me(&console.program, &pair["access_token"]).status, 401, "what was dead stays dead");
+    assert_eq!(
+        me(&console.program, &pair["access_token"]).status,
+        401,
+        "enabling revives no session"
+    );
     let pair = sign_in(console, "desk", &secret).json();
 
     let refusal = console.refused(&["client", "remove", "desk"]);
@@ -76,7 +80,7 @@ fn r27_a_client_lives_from_add_to_remove(console: &OperatorConsole) {
     assert_eq!(me(&console.program, &pair["access_token"]).status, 200);
     let removed = console.ask(&["client", "remove", "desk", "--yes"]);
     assert_eq!((&removed["removed"], &removed["ended"]), (&json!(true), &json!(1)));
-    dies_soon(&console.program, &pair["access_token"]);
+    assert_revoked_soon(&console.program, &pair["access_token"]);
     assert!(console.refused(&["client", "remove", "desk", "--yes"]).contains("no client desk"));
     for kind in ["added", "disabled", "enabled", "removed"] {
         let noted = format!(
@@ -87,7 +91,7 @@ fn r27_a_client_lives_from_add_to_remove(console: &OperatorConsole) {
     }
 }
 
-fn r11_an_old_secret_works_for_a_while(console: &OperatorConsole) {
+fn r11_rotated_secret_works_for_the_grace_period(console: &OperatorConsole) {
     console.create(ADA);
     // an existing secret of the client
     let digest = "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5";
@@ -109,7 +113,7 @@ fn r11_an_old_secret_works_for_a_while(console: &OperatorConsole) {
     assert_eq!(console.tell(&["client", "rotate-secret", "desk", "--keep-old", "1"]).code, Some(2));
 }
 
-fn clients_of_both_places_are_listed_and_the_settings_count(console: &OperatorConsole) {
+fn clients_of_settings_and_database_are_listed_and_settings_win(console: &OperatorConsole) {
     console.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
     let list = console.ask(&["client", "list"]);
     let rows: Vec<_> = list["clients"].as_array().expect("clients").iter().collect();
@@ -141,7 +145,7 @@ fn clients_of_both_places_are_listed_and_the_settings_count(console: &OperatorCo
     }
 }
 
-fn a_token_is_looked_into_and_never_printed(console: &OperatorConsole) {
+fn token_show_reports_the_state_without_printing_the_token(console: &OperatorConsole) {
     console.create(ADA);
     console.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
     let inspect = |token: &str| {
@@ -171,7 +175,7 @@ fn a_token_is_looked_into_and_never_printed(console: &OperatorConsole) {
 }
 
 #[test]
-fn a_release_profile_starts_with_a_client_of_the_database() {
+fn release_profile_starts_with_a_client_in_the_database_only() {
     let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
     let settings = [
         ("ROCKET_PROFILE", "release"),

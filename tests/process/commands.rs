@@ -14,7 +14,7 @@ use crate::{ADA, sign_up};
 type Names = Vec<String>;
 
 /// All subcommands that have none below them.
-fn all_of(program: &Program, above: &[String]) -> Vec<Names> {
+fn leaf_commands(program: &Program, above: &[String]) -> Vec<Names> {
     let arguments: Vec<&str> = above.iter().map(String::as_str).chain(["--help"]).collect();
     let help = program.tell(&arguments, "").stdout;
     let Some((_, list)) = help.split_once("\nCommands:\n") else { return vec![above.to_vec()] };
@@ -24,7 +24,7 @@ fn all_of(program: &Program, above: &[String]) -> Vec<Names> {
     let names = names.filter_map(|line| line.split_whitespace().next());
     let below = names.filter(|name| *name != "help").map(|name| {
         let names: Names = above.iter().cloned().chain([name.to_owned()]).collect();
-        all_of(program, &names)
+        leaf_commands(program, &names)
     });
     below.flatten().collect()
 }
@@ -99,7 +99,7 @@ impl Place {
     }
 
     /// Answers one readiness check, if one comes.
-    fn be_ready(&self) {
+    fn answer_readiness(&self) {
         self.ready.set_nonblocking(false).expect("a listener");
         let listener = self.ready.try_clone().expect("a listener");
         std::thread::spawn(move || {
@@ -111,8 +111,8 @@ impl Place {
     }
 
     /// Checks that a copy of the one file contains the whole database.
-    fn is_whole(&self, after: &str) {
-        is_whole_by_itself(&self.program.path("data/vestibule.db"), after);
+    fn is_complete(&self, after: &str) {
+        has_no_other_files(&self.program.path("data/vestibule.db"), after);
         let alone = tempfile::tempdir().expect("a folder");
         let file = alone.path().join("alone.db");
         std::fs::copy(self.program.path("data/vestibule.db"), &file).expect("a copy");
@@ -125,17 +125,17 @@ impl Place {
 }
 
 /// Checks that no other file of the database lies beside the file.
-fn is_whole_by_itself(file: &Path, after: &str) {
+fn has_no_other_files(file: &Path, after: &str) {
     let wal = format!("{}-wal", file.display());
     let left = std::fs::metadata(&wal).map_or(0, |left| left.len());
     assert_eq!(left, 0, "{left} bytes are in {wal} after {after}");
 }
 
 #[test]
-fn f4_f21_every_command_fails_where_its_output_has_no_room_and_leaves_one_whole_file() {
+fn f4_f21_command_with_full_stdout_fails_and_leaves_one_complete_file() {
     let place = Place::new();
-    place.is_whole("the beginning");
-    let commands = all_of(&place.program, &[]);
+    place.is_complete("the beginning");
+    let commands = leaf_commands(&place.program, &[]);
     assert!(commands.len() > 30, "{commands:?}");
     for names in commands {
         let name = names.join(" ");
@@ -143,10 +143,10 @@ fn f4_f21_every_command_fails_where_its_output_has_no_room_and_leaves_one_whole_
             let Some(arguments) = place.arguments(&names, time) else { continue };
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             if name == "health" {
-                place.be_ready();
+                place.answer_readiness();
             }
             let said = match time {
-                0 => place.program.tell_a_full_disk(&arguments, "vat_x\n"),
+                0 => place.program.run_with_full_stdout(&arguments, "vat_x\n"),
                 _ => place.program.tell(&arguments, "vat_x\n"),
             };
             // this command prints nothing on success
@@ -157,30 +157,30 @@ fn f4_f21_every_command_fails_where_its_output_has_no_room_and_leaves_one_whole_
             } else {
                 assert_eq!(said.code, Some(0), "{name}: {said:?}");
             }
-            place.is_whole(&name);
+            place.is_complete(&name);
         }
     }
     for file in ["copy-0.db", "copy-1.db"] {
         let alone = tempfile::tempdir().expect("a folder");
         let copied = alone.path().join("alone.db");
-        is_whole_by_itself(&place.program.path(file), "db copy");
+        has_no_other_files(&place.program.path(file), "db copy");
         std::fs::copy(place.program.path(file), &copied).expect("a copy");
         let copied = Database::at(format!("sqlite://{}?mode=ro", copied.display()));
         assert_eq!(copied.count("SELECT COUNT(*) FROM accounts"), 3, "{file}");
     }
     // help and version, which are no subcommands
     for arguments in [["--help"], ["--version"]] {
-        let said = place.program.tell_a_full_disk(&arguments, "");
+        let said = place.program.run_with_full_stdout(&arguments, "");
         assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
-        assert_eq!(place.program.tell_nobody(&arguments), Some(0), "{arguments:?}");
+        assert_eq!(place.program.run_with_closed_stdout(&arguments), Some(0), "{arguments:?}");
     }
     // a reader that closes the pipe has seen enough
-    assert_eq!(place.program.tell_nobody(&["config"]), Some(0));
-    assert_eq!(place.program.tell_nobody(&["account", "list"]), Some(0));
+    assert_eq!(place.program.run_with_closed_stdout(&["config"]), Some(0));
+    assert_eq!(place.program.run_with_closed_stdout(&["account", "list"]), Some(0));
 }
 
 #[test]
-fn f21_a_service_that_ends_leaves_one_whole_file() {
+fn f21_stopped_service_leaves_one_complete_file() {
     let mut program = Program::start(&[]);
     let file = program.path("data/vestibule.db");
     sign_up(&program, ADA);
@@ -190,7 +190,7 @@ fn f21_a_service_that_ends_leaves_one_whole_file() {
     sign_up(&program, "bob@example.org");
     program.signal("INT");
     has_exited_with(&mut program, Some(0));
-    is_whole_by_itself(&file, "a stop");
+    has_no_other_files(&file, "a stop");
     let count = |file: &Path| {
         let alone = tempfile::tempdir().expect("a folder");
         let copied = alone.path().join("alone.db");
@@ -204,19 +204,19 @@ fn f21_a_service_that_ends_leaves_one_whole_file() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     program.port = taken.local_addr().expect("an address").port();
     assert!(program.expect_failure().contains("cannot listen on"));
-    is_whole_by_itself(&file, "a failed start");
+    has_no_other_files(&file, "a failed start");
     // a start that fails right after the tables are made
     let program = Program::prepare(&[("VESTIBULE_TEMPLATES__DIRECTORY", "none".to_owned())]);
     program.expect_failure();
     let file = program.path("data/vestibule.db");
     assert!(file.exists(), "the tables are made before templates are read");
-    is_whole_by_itself(&file, "a start that fails early");
+    has_no_other_files(&file, "a start that fails early");
     assert_eq!(count(&file), 0, "its tables are in it");
 }
 
-on_both_engines!(f4_a_secret_that_cannot_be_shown_changes_nothing);
+on_both_engines!(f4_secret_that_cannot_be_printed_is_not_stored);
 
-fn f4_a_secret_that_cannot_be_shown_changes_nothing(console: &OperatorConsole) {
+fn f4_secret_that_cannot_be_printed_is_not_stored(console: &OperatorConsole) {
     let digest = "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5";
     console.ask(&["client", "add", "desk", "--scopes", "account.read", "--secret-sha256", digest]);
     let before = console.ask(&["client", "show", "desk"]);
@@ -229,11 +229,11 @@ fn f4_a_secret_that_cannot_be_shown_changes_nothing(console: &OperatorConsole) {
         &["client", "add", "till", "--scopes", "account.read", "--json"],
         &["client", "secret"],
     ] {
-        let said = console.program.tell_a_full_disk(arguments, "");
+        let said = console.program.run_with_full_stdout(arguments, "");
         assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
         assert!(said.stderr.contains("nothing has changed"), "{said:?}");
         // a secret that no reader got is lost
-        assert_eq!(console.program.tell_nobody(arguments), Some(1), "{arguments:?}");
+        assert_eq!(console.program.run_with_closed_stdout(arguments), Some(1), "{arguments:?}");
         // so is a secret written to the null device, where a closed output leads
         let mut nowhere = console.program.begin(arguments);
         let ended = wait_until("the command ends", || nowhere.try_wait().expect("a process"));
@@ -241,7 +241,7 @@ fn f4_a_secret_that_cannot_be_shown_changes_nothing(console: &OperatorConsole) {
     }
     assert_eq!(console.ask(&["client", "show", "desk"]), before);
     assert!(console.refused(&["client", "show", "till"]).contains("no client till"));
-    assert_eq!(events(), noted, "nothing is noted");
+    assert_eq!(events(), noted, "no event is recorded");
     // the secret that was shown is the one in force
     let rotated = console.ask(&["client", "rotate-secret", "desk"]);
     assert_eq!(console.ask(&["client", "show", "desk"])["client"], rotated["client"]);

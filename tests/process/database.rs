@@ -61,7 +61,7 @@ impl Database {
             idle_expires_at: ends,
             expires_at: ends,
         };
-        let made = self.beside(async |store| {
+        let made = self.with_store(async |store| {
             store.write(async |tx| tx.insert_page_session(&new).await).await.unwrap()
         });
         assert!(made);
@@ -72,7 +72,7 @@ impl Database {
         let token = LinkToken::new(Entropy.secret());
         let (digest, now) = (token.digest(), Clock::system().now());
         let ends = now + Duration::from_secs(60);
-        self.beside(async |store| {
+        self.with_store(async |store| {
             let insert = store
                 .write(async |tx| tx.insert_activation_link(&digest, sign_up, now, ends).await);
             insert.await.unwrap();
@@ -93,7 +93,7 @@ impl Database {
             locale: None,
             now,
         };
-        let made = self.beside(async |store| {
+        let made = self.with_store(async |store| {
             store.write(async |tx| tx.insert_account(&new).await).await.unwrap()
         });
         assert!(made);
@@ -114,7 +114,7 @@ impl Database {
             now,
             expires_at: now + Duration::from_secs(1_000),
         };
-        let made = self.beside(async |store| {
+        let made = self.with_store(async |store| {
             store.write(async |tx| tx.insert_sign_up(&new).await).await.unwrap()
         });
         assert!(made);
@@ -133,13 +133,13 @@ impl Database {
             facts: "{}".to_owned(),
             now,
         };
-        self.beside(async |store| {
+        self.with_store(async |store| {
             store.write(async |tx| tx.insert_letter(&new).await).await.unwrap();
         });
         id
     }
 
-    fn beside<T>(&self, work: impl AsyncFnOnce(&Store) -> T) -> T {
+    fn with_store<T>(&self, work: impl AsyncFnOnce(&Store) -> T) -> T {
         self.runtime.block_on(async {
             let figment = Figment::new().merge(("databases.vestibule.url", &self.url));
             let store = Store::open_without_migrating(&figment).await.unwrap();

@@ -6,20 +6,20 @@ use std::process::Command;
 
 use crate::database::Database;
 use crate::operator::OperatorConsole;
-use crate::program::{Program, Said, wait_until};
+use crate::program::{CommandOutput, Program, wait_until};
 use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
 
-fn done(said: &Said) {
+fn assert_success(said: &CommandOutput) {
     assert_eq!(said.code, Some(0), "{said:?}");
 }
 
 #[test]
-fn r56_a_backup_of_a_running_service_is_started_from_after_everybody_is_signed_out() {
+fn r56_backup_of_a_running_service_starts_after_a_sign_out_of_all_accounts() {
     let program = Program::start(&[]);
     sign_up(&program, ADA);
     activate(&program, ADA);
     let tokens = sign_in(&program, ADA);
-    done(&program.tell(&["db", "backup", "backup.db"], ""));
+    assert_success(&program.tell(&["db", "backup", "backup.db"], ""));
     let again = program.tell(&["db", "backup", "backup.db"], "");
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("there already"), "{again:?}");
@@ -42,7 +42,7 @@ fn r56_a_backup_of_a_running_service_is_started_from_after_everybody_is_signed_o
 }
 
 #[test]
-fn a_service_moves_to_postgres_with_all_that_it_has() {
+fn copy_to_postgres_keeps_accounts_and_sessions() {
     let Some(cluster) = postgres::cluster() else { return };
     let (url, program) = (cluster.new_database(), Program::start(&[]));
     sign_up(&program, ADA);
@@ -50,13 +50,13 @@ fn a_service_moves_to_postgres_with_all_that_it_has() {
     let tokens = sign_in(&program, ADA);
     std::fs::write(program.path("url"), format!("{url}\n")).expect("a file");
     let moved = program.tell(&["db", "copy", "--to-file", "url"], "");
-    done(&moved);
+    assert_success(&moved);
     assert!(moved.stderr.contains("accounts: 1"), "{moved:?}");
     let again = program.tell(&["db", "copy", "--to-file", "url"], "");
     assert!(again.code == Some(1) && again.stderr.contains("not empty"), "{again:?}");
 
     let there = Program::start(&[("DATABASE_URL", url)]);
-    assert_eq!(me(&there, &tokens["access_token"]).status, 200, "nobody is signed out");
+    assert_eq!(me(&there, &tokens["access_token"]).status, 200, "sessions stay valid");
     assert_eq!(refresh(&there, &tokens["refresh_token"]).status, 200);
     let document = there.tell(&["db", "check", "--json"], "").document();
     assert_eq!(document["problems"], serde_json::json!([]));
@@ -65,10 +65,10 @@ fn a_service_moves_to_postgres_with_all_that_it_has() {
 }
 
 #[test]
-fn a_check_fails_when_something_is_wrong() {
+fn db_check_fails_on_a_damaged_database() {
     let program = Program::prepare(&[]);
     assert_eq!(program.run(&["migrate"]).0, Some(0));
-    done(&program.tell(&["db", "check"], ""));
+    assert_success(&program.tell(&["db", "check"], ""));
     let url = format!("sqlite://{}", program.path("data/vestibule.db").display());
     let database = crate::database::Database::at(url);
     database.execute("DELETE FROM _sqlx_migrations WHERE version = 2");
@@ -124,7 +124,7 @@ fn s16_an_interrupted_backup_leaves_nothing_behind() {
     fs::write(&alike, "x").expect("a file");
     fs::write(program.path(".vestibule-backup-0011223344556677-journal"), "x").expect("a file");
     fs::write(program.path(".vestibule-backup-0011223344556677"), "x").expect("a file");
-    done(&program.tell(&["db", "backup", "backup.db"], ""));
+    assert_success(&program.tell(&["db", "backup", "backup.db"], ""));
     let mut expected = before;
     expected.extend(
         [".vestibule-backup-00112233445566aa", ".vestibule-backup-notes", "backup.db"]
@@ -170,10 +170,10 @@ fn s16_f21_an_interrupted_copy_leaves_whole_files() {
 }
 
 #[test]
-fn s16_no_copy_writes_over_a_file_beside_a_database() {
+fn s16_copy_next_to_leftover_database_files_is_refused() {
     let program = Program::start(&[]);
     sign_up(&program, ADA);
-    done(&program.tell(&["db", "copy", "--to", "sqlite://other.db"], ""));
+    assert_success(&program.tell(&["db", "copy", "--to", "sqlite://other.db"], ""));
     for (file, words) in [
         ("data/vestibule.db-wal", "of the database of the settings"),
         ("data/vestibule.db-shm", "of the database of the settings"),
@@ -191,7 +191,7 @@ fn s16_no_copy_writes_over_a_file_beside_a_database() {
 }
 
 #[test]
-fn s16_no_command_writes_over_a_file_of_the_live_database() {
+fn s16_copy_or_backup_onto_a_file_of_the_live_database_is_refused() {
     let program = Program::start(&[]);
     sign_up(&program, ADA);
     let data = |name: &str| program.path("data").join(name);
@@ -254,7 +254,7 @@ fn s16_no_command_writes_over_a_file_of_the_live_database() {
 }
 
 #[test]
-fn f3_a_copy_stops_at_a_file_without_a_url_or_with_more_than_one() {
+fn f3_url_file_with_other_than_one_url_stops_the_copy() {
     let program = Program::prepare(&[]);
     assert_eq!(program.run(&["migrate"]).0, Some(0));
     let url = |name: &str| format!("sqlite://{}", program.path(name).display());
@@ -289,12 +289,12 @@ fn f3_a_copy_stops_at_a_file_without_a_url_or_with_more_than_one() {
         let said = program.tell(&["db", "copy", empty, "", "--to", &url("copy.db")], "");
         assert_ne!(said.code, Some(0), "{empty}: {said:?}");
     }
-    done(&program.tell(&["db", "copy", "--to-file", "good"], ""));
+    assert_success(&program.tell(&["db", "copy", "--to-file", "good"], ""));
     assert!(program.path("copy.db").exists());
 }
 
 #[test]
-fn s16_a_secret_among_the_arguments_is_refused_and_not_repeated() {
+fn s16_url_with_a_password_as_argument_is_refused_and_not_printed() {
     let program = Program::prepare(&[]);
     assert_eq!(program.run(&["migrate"]).0, Some(0));
     let token = format!("vat_{}", "marked".repeat(12));
@@ -314,11 +314,11 @@ fn s16_a_secret_among_the_arguments_is_refused_and_not_repeated() {
     }
     // the target's URL alone can come from standard input
     let url = format!("sqlite://{}\n", program.path("copy.db").display());
-    done(&program.tell(&["db", "copy", "--to-file", "/dev/stdin"], &url));
+    assert_success(&program.tell(&["db", "copy", "--to-file", "/dev/stdin"], &url));
 }
 
 #[test]
-fn f20_what_is_wrong_with_the_database_file_is_said_as_it_is() {
+fn f20_error_about_the_database_file_names_its_cause() {
     let mut program = Program::prepare(&[("DATABASE_URL", "sqlite://folder".to_owned())]);
     fs::create_dir(program.path("folder")).expect("a folder");
     assert!(program.expect_failure().contains("folder is a folder"));
@@ -336,13 +336,13 @@ fn f20_what_is_wrong_with_the_database_file_is_said_as_it_is() {
 }
 
 #[test]
-fn f22_a_restored_backup_sends_no_letter_that_waited_until_it_is_told_to() {
+fn f22_restored_backup_sends_held_letters_only_after_release() {
     let program = Program::start(&[
         ("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()),
         ("VESTIBULE_MAIL__SMTP_URL", "smtp://127.0.0.1:1".to_owned()),
     ]);
     sign_up(&program, ADA);
-    done(&program.tell(&["db", "backup", "backup.db"], ""));
+    assert_success(&program.tell(&["db", "backup", "backup.db"], ""));
     let waiting = program.tell(&["mail", "list", "--waiting", "--json"], "").document();
     assert_eq!(waiting["letters"].as_array().map(Vec::len), Some(1), "the service goes on");
 
@@ -368,16 +368,16 @@ fn f22_a_restored_backup_sends_no_letter_that_waited_until_it_is_told_to() {
         (&"held".into(), Some(1))
     );
     let retried = restored.tell(&["mail", "retry", "--all-dead", "--json"], "").document();
-    assert_eq!(retried["retried"], 0, "they are not those that were given up");
+    assert_eq!(retried["retried"], 0, "held letters are not dead letters");
     let released = restored.tell(&["mail", "retry", "--all-held", "--json"], "").document();
     assert_eq!(released["retried"], 1);
     crate::link_to(&restored, ADA);
 }
 
-on_both_engines!(f22_letters_are_held_back_by_the_operator_and_dropped);
+on_both_engines!(f22_operator_holds_and_drops_letters);
 
 /// The state after `pg_restore`, which restores waiting letters unchanged.
-fn f22_letters_are_held_back_by_the_operator_and_dropped(console: &OperatorConsole) {
+fn f22_operator_holds_and_drops_letters(console: &OperatorConsole) {
     sign_up(&console.program, ADA);
     let refused = console.refused(&["db", "hold-letters"]);
     assert!(refused.contains("--yes"), "{refused}");

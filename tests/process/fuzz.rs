@@ -106,11 +106,11 @@ impl Fuzz {
             let clients = if self.requests < MANY { CLIENTS } else { MANY_CLIENTS };
             for client in 0..clients {
                 let fuzz = &self;
-                scope.spawn(move || fuzz.be_client(client));
+                scope.spawn(move || fuzz.run_client(client));
             }
         });
         let took = began.elapsed();
-        self.weigh();
+        self.record_memory();
         let resident = self.resident.into_inner().expect("memory");
         let statuses = self.statuses.into_inner().expect("statuses");
         println!("{} requests in {took:.1?}, KiB {resident:?}: {statuses:?}", self.requests);
@@ -144,7 +144,7 @@ impl Fuzz {
         );
     }
 
-    fn be_client(&self, client: u64) {
+    fn run_client(&self, client: u64) {
         let (mut email, mut keys) = (String::new(), Keys::default());
         for sent in 0.. {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -152,7 +152,7 @@ impl Fuzz {
                 break;
             }
             if number.is_multiple_of((self.requests / LOOKS).max(1)) {
-                self.weigh();
+                self.record_memory();
             }
             if sent % SOMEBODY_NEW_AFTER == 0 {
                 email = format!("client-{client}-{sent}@example.org");
@@ -165,7 +165,7 @@ impl Fuzz {
             }
             let bytes = self.request(number, &keys);
             let answers = exchange(self.program.port, &bytes);
-            self.judge(number, &bytes, &answers);
+            self.check_answers(number, &bytes, &answers);
         }
     }
 
@@ -180,7 +180,7 @@ impl Fuzz {
         mutate::spoilt(call, &other, &mut chance)
     }
 
-    fn judge(&self, number: u64, bytes: &[u8], answers: &[u8]) {
+    fn check_answers(&self, number: u64, bytes: &[u8], answers: &[u8]) {
         let text = String::from_utf8_lossy(answers);
         for answer in text.split("HTTP/1.1 ").skip(1) {
             let status: u16 = answer.get(..3).and_then(|status| status.parse().ok()).unwrap_or(0);
@@ -204,7 +204,7 @@ impl Fuzz {
         assert!(asked.elapsed() < HEALTHY, "FUZZ_SEED={}: {:?}", self.seed, asked.elapsed());
     }
 
-    fn weigh(&self) {
+    fn record_memory(&self) {
         let counted = scrape(self.metrics).expect("metrics").body;
         let line =
             counted.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
@@ -270,12 +270,12 @@ fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn r54_nothing_that_is_sent_makes_it_fail_on_sqlite() {
+fn r54_random_requests_cause_no_failure_on_sqlite() {
     Fuzz::start(vec![]).run();
 }
 
 #[test]
-fn r54_nothing_that_is_sent_makes_it_fail_on_postgresql() {
+fn r54_random_requests_cause_no_failure_on_postgresql() {
     let Some(cluster) = postgres::cluster() else { return };
     Fuzz::start(vec![("DATABASE_URL", cluster.new_database())]).run();
 }

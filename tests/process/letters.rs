@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::program::{Program, Said, wait_until};
+use crate::program::{CommandOutput, Program, wait_until};
 use crate::smtp::{Act, Authority, SmtpServer, Step};
 use crate::{ADA, postgres, sign_up};
 
@@ -33,27 +33,27 @@ fn ask(program: &Program, arguments: &[&str]) -> Value {
 
 /// The error of a command that does nothing.
 fn refused(program: &Program, arguments: &[&str]) -> String {
-    let Said { code, stdout, stderr } = program.tell(arguments, "");
+    let CommandOutput { code, stdout, stderr } = program.tell(arguments, "");
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
     stderr
 }
 
 #[test]
-fn the_operator_sees_to_letters_on_sqlite() {
+fn operator_lists_shows_retries_and_drops_letters_on_sqlite() {
     let server = SmtpServer::start();
-    sees_to_letters(&server, &Program::start(&settings(&server)));
+    operator_handles_letters(&server, &Program::start(&settings(&server)));
 }
 
 #[test]
-fn the_operator_sees_to_letters_on_postgres() {
+fn operator_lists_shows_retries_and_drops_letters_on_postgres() {
     let Some(cluster) = postgres::cluster() else { return };
     let server = SmtpServer::start();
     let mut settings = settings(&server);
     settings.push(("DATABASE_URL", cluster.new_database()));
-    sees_to_letters(&server, &Program::start(&settings));
+    operator_handles_letters(&server, &Program::start(&settings));
 }
 
-fn sees_to_letters(server: &SmtpServer, program: &Program) {
+fn operator_handles_letters(server: &SmtpServer, program: &Program) {
     server.plays(|step| match step {
         Step::Recipient(ADA) => Act::Say("550 5.1.1 \u{1b}[31mno such user"),
         Step::Recipient(BOB) => Act::Say("550 5.7.1 not you"),
@@ -138,7 +138,7 @@ fn sees_to_letters(server: &SmtpServer, program: &Program) {
 }
 
 #[test]
-fn mail_test_says_how_far_a_letter_got() {
+fn mail_test_reports_the_stage_of_a_failure() {
     let authority = Authority::create();
     let (plain, encrypted) = (SmtpServer::start(), SmtpServer::start_tls(&authority, "localhost"));
     plain.plays(|step| match step {
@@ -188,7 +188,7 @@ fn mail_test_says_how_far_a_letter_got() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
-fn r48_a_server_that_hangs_is_probed_by_one_letter_at_a_time() {
+fn r48_hanging_mail_server_is_probed_by_one_letter_at_a_time() {
     let server = SmtpServer::start();
     let probes = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&probes);
@@ -221,7 +221,7 @@ fn r48_a_server_that_hangs_is_probed_by_one_letter_at_a_time() {
 }
 
 #[test]
-fn r48_a_letter_that_was_on_its_way_when_the_service_was_killed_arrives() {
+fn r48_letter_in_delivery_at_a_kill_arrives_after_its_lease() {
     let server = SmtpServer::start();
     server.plays(|step| match step {
         Step::Data => Act::Hang,
@@ -242,7 +242,7 @@ fn r48_a_letter_that_was_on_its_way_when_the_service_was_killed_arrives() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
-fn r48_s17_forty_recipients_that_are_met_with_silence_hold_up_no_other_domain() {
+fn r48_s17_forty_silent_recipients_delay_no_other_domain() {
     const HANGING: usize = 40;
     let server = SmtpServer::start();
     server.plays(move |step| match step {
@@ -269,7 +269,7 @@ fn r48_s17_forty_recipients_that_are_met_with_silence_hold_up_no_other_domain() 
 /// The test runs with a limit of the server on connections, and without.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
-fn r48_s17_silence_in_sixty_domains_holds_up_no_other_letter() {
+fn r48_s17_sixty_silent_domains_delay_no_other_letter() {
     const HANGING: usize = 60;
     for limit in [None, Some(10)] {
         let server = SmtpServer::start();
@@ -296,12 +296,12 @@ fn r48_s17_silence_in_sixty_domains_holds_up_no_other_letter() {
     }
 }
 
-/// Measures how long honest letters take beside recipients with this answer of the mail server. The
+/// Measures how long letters take beside recipients with this answer of the mail server. The
 /// numbers are in `docs/performance.md`.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 #[expect(clippy::print_stderr, reason = "figures are read by people")]
-fn r48_s17_honest_mail_beside_poisoned_recipients_leaves_promptly() {
+fn r48_s17_letters_leave_promptly_beside_failing_recipients() {
     const POISONED: usize = 12;
     const HONEST: usize = 20;
     let plays = [
@@ -333,7 +333,9 @@ fn r48_s17_honest_mail_beside_poisoned_recipients_leaves_promptly() {
         }
         times.sort_unstable();
         let (median, most) = (times[HONEST / 2], times[HONEST - 1]);
-        eprintln!("poisoned: {name}; honest letters leave after {median:.1?}, at most {most:.1?}");
+        eprintln!(
+            "failing recipients: {name}; other letters leave after {median:.1?}, at most {most:.1?}"
+        );
         assert!(most < Duration::from_secs(10), "{name}: {most:?}");
     }
 }

@@ -26,7 +26,7 @@ fn verdict(settings: &[(&'static str, String)]) -> (Value, String) {
 
 /// Checks that the diagnosis names the stage and the setting, and that both forms contain these
 /// words.
-fn names(
+fn assert_diagnosis(
     (document, words): &(Value, String),
     stage: &str,
     setting: Option<&str>,
@@ -46,7 +46,7 @@ fn url(url: String) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn f13_tls_from_the_first_byte_and_starttls_are_told_apart() {
+fn f13_wrong_tls_mode_is_diagnosed_as_implicit_or_starttls() {
     let authority = Authority::create();
     let starttls = SmtpServer::start_tls(&authority, "localhost");
     let implicit = SmtpServer::implicit_tls(&authority, "localhost");
@@ -56,22 +56,28 @@ fn f13_tls_from_the_first_byte_and_starttls_are_told_apart() {
         url(format!("smtp://localhost:{}?tls={tls}", server.port()))
     };
     let found = verdict(&smtps(&starttls));
-    names(&found, "encryption", Some(URL), "greets in the clear", "?tls=required");
+    assert_diagnosis(&found, "encryption", Some(URL), "greets in the clear", "?tls=required");
     let found = verdict(&smtps(&plain));
-    names(&found, "encryption", Some(URL), "greets in the clear", "no encryption at this port");
+    assert_diagnosis(
+        &found,
+        "encryption",
+        Some(URL),
+        "greets in the clear",
+        "no encryption at this port",
+    );
     for tls in ["required", "opportunistic", "none"] {
         let found = verdict(&smtp(&implicit, tls));
-        names(&found, "greeting", Some(URL), "TLS from the first byte", "use smtps://");
+        assert_diagnosis(&found, "greeting", Some(URL), "TLS from the first byte", "use smtps://");
     }
     let found = verdict(&smtp(&plain, "required"));
-    names(&found, "encryption", Some(URL), "offers no STARTTLS", "?tls=none");
+    assert_diagnosis(&found, "encryption", Some(URL), "offers no STARTTLS", "?tls=none");
     for server in [starttls, implicit, plain] {
-        assert!(server.logins().is_empty(), "no password is given away to find out");
+        assert!(server.logins().is_empty(), "the diagnosis sends no password");
     }
 }
 
 #[test]
-fn f13_certificates_that_are_not_good_are_told_apart() {
+fn f13_each_kind_of_invalid_certificate_is_diagnosed() {
     let (authority, stranger) = (Authority::create(), Authority::create());
     let folder = tempfile::TempDir::new().expect("a folder");
     let file = folder.path().join("ca.pem");
@@ -89,15 +95,15 @@ fn f13_certificates_that_are_not_good_are_told_apart() {
         (&authority, Certificate::Authority, None, "a CA certificate as its own", "CA:FALSE"),
     ] {
         let server = SmtpServer::showing(authority, shown);
-        names(&ask(&server, "localhost"), "encryption", setting, seen, advice);
+        assert_diagnosis(&ask(&server, "localhost"), "encryption", setting, seen, advice);
     }
     let server = SmtpServer::start_tls(&authority, "elsewhere.example");
     let found = ask(&server, "localhost");
-    names(&found, "encryption", Some(URL), "for another name", "instead of `localhost`");
+    assert_diagnosis(&found, "encryption", Some(URL), "for another name", "instead of `localhost`");
 }
 
 #[test]
-fn f13_what_keeps_a_user_from_signing_in_is_named() {
+fn f13_failed_smtp_authentication_is_diagnosed() {
     let authority = Authority::create();
     let folder = tempfile::TempDir::new().expect("a folder");
     let file = folder.path().join("ca.pem");
@@ -109,36 +115,54 @@ fn f13_what_keeps_a_user_from_signing_in_is_named() {
     let stage = "authentication";
 
     server.offers("", "PLAIN LOGIN");
-    names(&verdict(&clear), stage, Some(URL), "after STARTTLS only", "set ?tls=required");
+    assert_diagnosis(
+        &verdict(&clear),
+        stage,
+        Some(URL),
+        "after STARTTLS only",
+        "set ?tls=required",
+    );
     server.offers("", "CRAM-MD5 XOAUTH2");
-    names(&verdict(&encrypted), stage, Some(URL), "CRAM-MD5, XOAUTH2", "PLAIN or LOGIN");
+    assert_diagnosis(&verdict(&encrypted), stage, Some(URL), "CRAM-MD5, XOAUTH2", "PLAIN or LOGIN");
     server.offers("", "");
-    names(&verdict(&encrypted), stage, Some(URL), "no sign-in at this port", "leave out");
+    assert_diagnosis(
+        &verdict(&encrypted),
+        stage,
+        Some(URL),
+        "no sign-in at this port",
+        "leave out",
+    );
     server.offers("PLAIN", "PLAIN");
     server.plays(|step| match step {
         Step::Auth { .. } => Act::HangUp,
         _ => Act::Behave,
     });
-    names(&verdict(&encrypted), stage, None, "did not answer", "log of the server");
+    assert_diagnosis(&verdict(&encrypted), stage, None, "did not answer", "log of the server");
     server.plays(|step| match step {
         Step::Auth { .. } => Act::Say("454 4.7.0 later"),
         _ => Act::Behave,
     });
-    names(&verdict(&encrypted), stage, None, "at present", "by itself");
+    assert_diagnosis(&verdict(&encrypted), stage, None, "at present", "by itself");
     server.plays(|step| match step {
         Step::Auth { .. } => Act::Say("535 5.7.8 no"),
         _ => Act::Behave,
     });
-    names(&verdict(&encrypted), stage, Some(URL), "the user and the password", "%40");
+    assert_diagnosis(&verdict(&encrypted), stage, Some(URL), "the user and the password", "%40");
     server.plays(|step| match step {
         Step::Auth { .. } => Act::Say("538 5.7.11 encrypt first"),
         _ => Act::Behave,
     });
-    names(&verdict(&clear), stage, Some(URL), "encrypted connections only", "set ?tls=required");
+    assert_diagnosis(
+        &verdict(&clear),
+        stage,
+        Some(URL),
+        "encrypted connections only",
+        "set ?tls=required",
+    );
 }
 
 #[test]
-fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
+fn f13_refusal_of_sender_or_relaying_names_the_setting() {
     let server = SmtpServer::start();
     let near = url(server.url());
     let login = url(server.url().replace("://", "://u:p@"));
@@ -146,13 +170,25 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
         server.plays(move |step| if step.name() == at { Act::Say(words) } else { Act::Behave });
     };
     refuse("MAIL", "530 5.7.0 authentication required");
-    names(&verdict(&near), "sender", Some(URL), "signed-in users only", "user:password@host");
+    assert_diagnosis(
+        &verdict(&near),
+        "sender",
+        Some(URL),
+        "signed-in users only",
+        "user:password@host",
+    );
     refuse("MAIL", "553 5.7.1 not yours");
     let from = Some("vestibule.mail.from");
-    names(&verdict(&near), "sender", from, "no-reply@", "may send from");
+    assert_diagnosis(&verdict(&near), "sender", from, "no-reply@", "may send from");
     refuse("RCPT", "554 5.7.1 relay access denied");
-    names(&verdict(&near), "recipient", Some(URL), "does not relay", "the user and the password");
-    names(&verdict(&login), "recipient", Some(URL), "does not relay", "for this user");
+    assert_diagnosis(
+        &verdict(&near),
+        "recipient",
+        Some(URL),
+        "does not relay",
+        "the user and the password",
+    );
+    assert_diagnosis(&verdict(&login), "recipient", Some(URL), "does not relay", "for this user");
     let hello = Some("vestibule.mail.hello_name");
     for (at, words, stage, setting, seen, advice) in [
         (
@@ -199,20 +235,44 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
         ),
     ] {
         refuse(at, words);
-        names(&verdict(&login), stage, setting, seen, advice);
+        assert_diagnosis(&verdict(&login), stage, setting, seen, advice);
     }
     server.plays(|step| if step.name() == "connected" { Act::HangUp } else { Act::Behave });
-    names(&verdict(&near), "greeting", None, "without a greeting", "may connect");
+    assert_diagnosis(&verdict(&near), "greeting", None, "without a greeting", "may connect");
     refuse("RCPT", "550 5.7.1 looks like spam");
-    names(&verdict(&login), "recipient", None, "refuses this recipient", "another address");
+    assert_diagnosis(
+        &verdict(&login),
+        "recipient",
+        None,
+        "refuses this recipient",
+        "another address",
+    );
     refuse("RCPT", "550 5.1.1 no such user");
-    names(&verdict(&near), "recipient", None, "refuses this recipient", "another address");
+    assert_diagnosis(
+        &verdict(&near),
+        "recipient",
+        None,
+        "refuses this recipient",
+        "another address",
+    );
     refuse("DATA", "550 5.7.26 unauthenticated sender");
-    names(&verdict(&near), "content", from, "the content of the letter from `no-reply@", "SPF");
+    assert_diagnosis(
+        &verdict(&near),
+        "content",
+        from,
+        "the content of the letter from `no-reply@",
+        "SPF",
+    );
     refuse("RCPT", "450 4.2.0 greylisted");
-    names(&verdict(&near), "recipient", None, "refuses the letter temporarily", "by itself");
+    assert_diagnosis(
+        &verdict(&near),
+        "recipient",
+        None,
+        "refuses the letter temporarily",
+        "by itself",
+    );
     refuse("connected", "554 5.7.1 go away");
-    names(&verdict(&near), "greeting", None, "refuses this machine", "may send");
+    assert_diagnosis(&verdict(&near), "greeting", None, "refuses this machine", "may send");
 
     let authority = Authority::create();
     let starttls = SmtpServer::start_tls(&authority, "localhost");
@@ -221,21 +281,39 @@ fn f13_refusals_of_the_sender_and_of_relaying_name_their_setting() {
         _ => Act::Behave,
     });
     let clear = url(format!("{}?tls=none", starttls.url()));
-    names(&verdict(&clear), "sender", Some(URL), "encrypted connections only", "?tls=required");
+    assert_diagnosis(
+        &verdict(&clear),
+        "sender",
+        Some(URL),
+        "encrypted connections only",
+        "?tls=required",
+    );
     starttls.plays(|step| match step {
         Step::Sender(_) => Act::Say("554 5.7.1 not yours"),
         _ => Act::Behave,
     });
-    names(&verdict(&clear), "sender", from, "refuses the sender `no-reply@", "may send from");
+    assert_diagnosis(
+        &verdict(&clear),
+        "sender",
+        from,
+        "refuses the sender `no-reply@",
+        "may send from",
+    );
     starttls.plays(|step| match step {
         Step::Sender(_) => Act::Say("530 5.7.0 authentication required"),
         _ => Act::Behave,
     });
-    names(&verdict(&clear), "sender", Some(URL), "signed-in users only", "user:password@host");
+    assert_diagnosis(
+        &verdict(&clear),
+        "sender",
+        Some(URL),
+        "signed-in users only",
+        "user:password@host",
+    );
 }
 
 #[test]
-fn f15_the_recipient_of_a_test_letter_is_named_as_people_write_it() {
+fn f15_test_letter_names_its_recipient_in_unicode() {
     let server = SmtpServer::start();
     let mut settings = url(server.url());
     settings.push(("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()));
@@ -249,12 +327,18 @@ fn f15_the_recipient_of_a_test_letter_is_named_as_people_write_it() {
 }
 
 #[test]
-fn f13_servers_that_are_not_there_are_named_with_their_place() {
+fn f13_unreachable_mail_server_is_named_with_host_and_port() {
     let gone = SmtpServer::start();
     gone.close();
     let found = verdict(&url(gone.url()));
     let port = format!("port {}", gone.port());
-    names(&found, "connection", Some(URL), &port, "correct host and port");
+    assert_diagnosis(&found, "connection", Some(URL), &port, "correct host and port");
     let found = verdict(&url("smtp://nobody.invalid".to_owned()));
-    names(&found, "lookup", Some(URL), "`nobody.invalid` has no address", "correct the host");
+    assert_diagnosis(
+        &found,
+        "lookup",
+        Some(URL),
+        "`nobody.invalid` has no address",
+        "correct the host",
+    );
 }

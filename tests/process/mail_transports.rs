@@ -308,7 +308,7 @@ fn letters_pass(server: &Server) {
     // greylisting: the server accepts the letter later
     server.refuses(At::Recipient, Some("450 4.2.0 greylisted"));
     sign_up(&program, "grey@example.org");
-    waits(&program, "grey@example.org", "greylisted");
+    assert_waiting(&program, "grey@example.org", "greylisted");
     server.refuses(At::Recipient, None);
     server.letter_to("grey@example.org");
 
@@ -322,7 +322,7 @@ fn letters_pass(server: &Server) {
             sign_up(&program, email);
         }
         for email in people {
-            waits(&program, email, "quota");
+            assert_waiting(&program, email, "quota");
         }
         server.refuses(At::Content, None);
         for email in people {
@@ -344,9 +344,9 @@ fn sign_up_in(program: &Program, language: &str, email: &str) {
     assert_eq!(program.raw(&request).map(|answer| answer.status), Some(202));
 }
 
-/// Checks that the letter waits, and that these are the server's last words.
-fn waits(program: &Program, email: &str, words: &str) {
-    wait_until(&format!("the letter to {email} waits"), || {
+/// Checks that the letter assert_waiting, and that these are the server's last words.
+fn assert_waiting(program: &Program, email: &str, words: &str) {
+    wait_until(&format!("the letter to {email} assert_waiting"), || {
         let list = program.tell(&["mail", "list", "--waiting", "--match", email, "--json"], "");
         let list = list.document();
         let said = list["letters"][0]["last_words"].as_str()?;

@@ -105,7 +105,7 @@ fn refresh(program: &Program, token: &Value) -> program::Answer {
 /// Checks that a token that the command line has ended stops working: the service caches tokens for
 /// a second.
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
-fn dies_soon(program: &Program, access_token: &Value) {
+fn assert_revoked_soon(program: &Program, access_token: &Value) {
     let ended = Instant::now();
     wait_until("the token is dead", || (me(program, access_token).status == 401).then_some(()));
     // with room for a busy machine
@@ -118,7 +118,7 @@ fn me(program: &Program, token: &Value) -> program::Answer {
 }
 
 #[test]
-fn the_whole_path_from_an_empty_folder_to_a_protected_resource() {
+fn sign_up_to_protected_resource_works_from_an_empty_folder() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let program = Program::start(&[]);
@@ -173,7 +173,7 @@ fn a_release_profile_shows_no_letters_and_logs_no_links() {
 }
 
 #[test]
-fn a_public_address_without_tls_is_warned_about() {
+fn public_url_without_https_logs_a_warning() {
     let mut settings = release();
     settings.retain(|(name, _)| *name != "VESTIBULE_PUBLIC_URL");
     settings.push(("VESTIBULE_PUBLIC_URL", "http://accounts.example.org".to_owned()));
@@ -247,7 +247,7 @@ fn r55_no_secret_is_in_the_log() {
 }
 
 #[test]
-fn r20_limits_that_are_switched_off_are_told_of() {
+fn r20_disabled_limits_are_logged_at_start() {
     let mut off = release();
     off.push(("VESTIBULE_LIMITS__ENABLED", "false".to_owned()));
     assert!(Program::start(&off).stop().contains("limits.enabled = false"));
@@ -255,7 +255,7 @@ fn r20_limits_that_are_switched_off_are_told_of() {
 }
 
 #[test]
-fn log_lines_are_json_with_what_operators_need() {
+fn log_lines_are_json_with_request_fields() {
     let program = Program::start(&release());
     let answer = program.get("/health/live", &[("X-Request-Id", "trace-me-1")]);
     assert_eq!(answer.header("x-request-id"), Some("trace-me-1"));
@@ -280,7 +280,7 @@ fn log_lines_are_json_with_what_operators_need() {
 }
 
 #[test]
-fn r57_a_wrong_setting_stops_the_start_and_says_what_would_be_right() {
+fn r57_invalid_setting_stops_the_start_with_a_correct_example() {
     let one = |name: &'static str, value: &str| vec![(name, value.to_owned())];
     let released = |name: &'static str, value: &str| {
         let mut settings = release();
@@ -383,7 +383,7 @@ fn r57_a_wrong_setting_stops_the_start_and_says_what_would_be_right() {
 }
 
 #[test]
-fn f6_any_name_of_the_service_may_come_from_the_environment() {
+fn f6_service_name_from_the_environment_may_look_like_another_type() {
     for name in ["Acme, Inc.", "[Acme]", "1984", "true", "{a}", "a: (b) ; @"] {
         let settings = [
             ("VESTIBULE_NAME", name.to_owned()),
@@ -398,7 +398,7 @@ fn f6_any_name_of_the_service_may_come_from_the_environment() {
 }
 
 #[test]
-fn r57_a_wrong_setting_in_a_file_is_named_with_its_file() {
+fn r57_invalid_setting_in_a_file_is_reported_with_the_file() {
     let program = Program::prepare(&[]);
     let file = program.path("Rocket.toml");
     let toml = std::fs::read_to_string(&file).expect("Rocket.toml");
@@ -418,7 +418,7 @@ fn r57_a_wrong_setting_in_a_file_is_named_with_its_file() {
 }
 
 #[test]
-fn the_settings_in_force_are_shown_with_their_places_and_without_secrets() {
+fn config_shows_settings_with_sources_and_without_secrets() {
     let mut settings = release();
     settings.push(("VESTIBULE_MAIL__SMTP_URL", format!("smtp://me:{SMTP_SECRET}@mail.example")));
     settings.push(("DATABASE_URL", format!("postgres://me:{SMTP_SECRET}@db.example/v")));
@@ -442,7 +442,7 @@ fn the_settings_in_force_are_shown_with_their_places_and_without_secrets() {
 }
 
 #[test]
-fn r55_r57_secrets_may_stand_in_files() {
+fn r55_r57_secrets_are_read_from_files() {
     let mut program = Program::prepare(&release());
     let (database, smtp) = (program.path("database-secret"), program.path("smtp-secret"));
     std::fs::write(&database, "sqlite://elsewhere.db\n").unwrap();
@@ -467,7 +467,7 @@ fn r55_r57_secrets_may_stand_in_files() {
 }
 
 #[test]
-fn r53_sigterm_turns_ready_off_keeps_listening_and_ends_well() {
+fn r53_sigterm_fails_readiness_keeps_listening_and_exits_with_0() {
     let settings = [("VESTIBULE_SHUTDOWN__DELAY", "3s".to_owned())];
     let mut program = Program::start(&settings);
     assert_eq!(program.get("/health/ready", &[]).status, 200);
@@ -485,19 +485,19 @@ fn r53_sigterm_turns_ready_off_keeps_listening_and_ends_well() {
 }
 
 #[test]
-fn r28_kill_and_restart_keep_accounts_and_sessions_and_what_was_spent_on_sqlite() {
-    kill_and_restart_keep_accounts_and_sessions_and_what_was_spent(None);
+fn r28_accounts_sessions_and_spent_tokens_survive_a_kill_on_sqlite() {
+    accounts_sessions_and_spent_tokens_survive_a_kill(None);
 }
 
 #[test]
-fn r28_kill_and_restart_keep_accounts_and_sessions_and_what_was_spent_on_postgres() {
+fn r28_accounts_sessions_and_spent_tokens_survive_a_kill_on_postgres() {
     if let Some(cluster) = postgres::cluster() {
         let url = cluster.new_database();
-        kill_and_restart_keep_accounts_and_sessions_and_what_was_spent(Some(url));
+        accounts_sessions_and_spent_tokens_survive_a_kill(Some(url));
     }
 }
 
-fn kill_and_restart_keep_accounts_and_sessions_and_what_was_spent(database: Option<String>) {
+fn accounts_sessions_and_spent_tokens_survive_a_kill(database: Option<String>) {
     let mut settings = vec![("VESTIBULE_TOKENS__REUSE_GRACE", "0s".to_owned())];
     settings.extend(database.map(|url| ("DATABASE_URL", url)));
     let mut program = Program::start(&settings);
@@ -533,7 +533,7 @@ fn kill_and_restart_keep_accounts_and_sessions_and_what_was_spent(database: Opti
 }
 
 #[test]
-fn a_port_in_use_is_a_clear_error() {
+fn port_in_use_stops_the_start_with_an_error() {
     let program = Program::start(&[]);
     let output = Program::fail(&[("ROCKET_PORT", program.port.to_string())]);
     assert!(output.contains("cannot listen"), "{output}");
@@ -542,7 +542,7 @@ fn a_port_in_use_is_a_clear_error() {
 }
 
 #[test]
-fn r9_an_endless_body_is_refused_at_once() {
+fn r9_endless_body_is_refused_at_the_size_limit() {
     let program = Program::start(&[]);
     for (path, kind) in [
         ("/v1/accounts", "application/json"),
@@ -564,7 +564,7 @@ fn r9_an_endless_body_is_refused_at_once() {
 
 /// The senders keep their connections, but no slot of the service.
 #[test]
-fn s5_r51_a_body_that_does_not_arrive_in_time_is_given_up_with_its_place() {
+fn s5_r51_stalled_body_gets_408_and_frees_its_slot() {
     let program = Program::start(&[
         ("VESTIBULE_ADMISSION__BODY_TIMEOUT", "200ms".to_owned()),
         ("VESTIBULE_ADMISSION__IN_FLIGHT", "1".to_owned()),
@@ -601,7 +601,7 @@ fn s5_r51_a_body_that_does_not_arrive_in_time_is_given_up_with_its_place() {
 
 /// Rocket bounds neither the streams of an HTTP/2 connection nor their headers.
 #[test]
-fn r51_http_2_is_not_spoken() {
+fn r51_http_2_connection_is_refused() {
     let program = Program::start(&[]);
     let mut stream = TcpStream::connect(("127.0.0.1", program.port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -615,7 +615,7 @@ fn r51_http_2_is_not_spoken() {
 
 /// Rocket answers an unknown method without calling any fairing.
 #[test]
-fn r10_an_unknown_method_gets_the_headers_that_every_answer_has() {
+fn r10_unknown_method_gets_the_common_headers() {
     let program = Program::start(&[]);
     for (path, no_store) in [("/oauth/token", true), ("/v1/me", false), ("/activate", true)] {
         let request =
@@ -627,11 +627,11 @@ fn r10_an_unknown_method_gets_the_headers_that_every_answer_has() {
         assert_eq!(caching.starts_with("no-store"), no_store, "{path}");
     }
     let log = program.stop();
-    assert_eq!(log.matches("\"status\":400").count(), 3, "each has its line in the log");
+    assert_eq!(log.matches("\"status\":400").count(), 3, "each request has one log line");
 }
 
 #[test]
-fn the_other_commands_do_what_they_say() {
+fn migrate_health_and_client_secret_commands_work() {
     let program = Program::prepare(&[]);
     let (code, output) = program.run(&["migrate"]);
     assert_eq!((code, output.contains("up to date")), (Some(0), true), "{output}");
@@ -654,7 +654,7 @@ fn the_other_commands_do_what_they_say() {
 }
 
 #[test]
-fn letters_and_pages_can_be_checked_and_looked_at() {
+fn templates_are_checked_and_rendered_to_a_preview() {
     let mut program = Program::prepare(&[]);
     let (code, output) = program.run(&["templates", "check"]);
     assert_eq!((code, output.as_str()), (Some(0), ""));
@@ -677,7 +677,7 @@ fn letters_and_pages_can_be_checked_and_looked_at() {
 }
 
 #[test]
-fn a_broken_template_or_message_stops_the_start_and_is_named_with_its_line() {
+fn broken_template_or_message_stops_the_start_with_its_line() {
     for (setting, name, text, place) in [
         ("VESTIBULE_TEMPLATES__DIRECTORY", "page/problem.html.tera", "\n{{ a", ":2: "),
         ("VESTIBULE_TEMPLATES__DIRECTORY", "page/problem.html.tera", "\n\n{{ nothing }}", ":3: "),

@@ -4,7 +4,7 @@ use crate::program::{Program, free_port, has_exited_with, scrape};
 use crate::release;
 
 #[test]
-fn metrics_are_served_at_their_address_and_nowhere_else() {
+fn metrics_are_served_at_their_own_address_only() {
     let port = free_port();
     let mut program =
         Program::start(&[("VESTIBULE_METRICS__ADDRESS", format!("127.0.0.1:{port}"))]);
@@ -15,14 +15,14 @@ fn metrics_are_served_at_their_address_and_nowhere_else() {
     for line in ["# TYPE vestibule_requests_total counter", "vestibule_build_info{version=\""] {
         assert!(answer.body.contains(line), "{line} in {}", answer.body);
     }
-    assert_eq!(program.get("/metrics", &[]).status, 404, "not for everybody");
+    assert_eq!(program.get("/metrics", &[]).status, 404, "not at the public address");
     program.signal("TERM");
     has_exited_with(&mut program, Some(0));
-    assert!(scrape(port).is_none(), "it has stopped, too");
+    assert!(scrape(port).is_none(), "metrics stop with the service");
 }
 
 #[test]
-fn r57_an_address_for_metrics_that_cannot_be_had_stops_the_start() {
+fn r57_unusable_metrics_address_stops_the_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     for (value, expected) in [(address.as_str(), "cannot listen there"), ("9464", "127.0.0.1:9464")]
@@ -37,7 +37,7 @@ fn r57_an_address_for_metrics_that_cannot_be_had_stops_the_start() {
 }
 
 #[test]
-fn r41_calibration_recommends_settings_that_a_release_takes() {
+fn r41_calibration_recommends_settings_that_a_release_accepts() {
     let program = Program::prepare(&[]);
     let calibrate = ["hash", "calibrate", "--target", "1ms", "--memory", "1024"];
     let (code, words) = program.run(&calibrate);

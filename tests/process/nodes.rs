@@ -5,25 +5,25 @@ use tempfile::TempDir;
 
 use crate::program::Program;
 use crate::smtp::SmtpServer;
-use crate::{ADA, dies_soon, me, postgres, refresh, sign_in, sign_up};
+use crate::{ADA, assert_revoked_soon, me, postgres, refresh, sign_in, sign_up};
 
 const NODES: usize = 4;
 
 #[test]
-fn r27_processes_that_start_at_once_are_one_service_on_sqlite() {
+fn r27_concurrently_started_processes_act_as_one_service_on_sqlite() {
     let folder = TempDir::new().expect("a temporary directory");
-    are_one_service(&format!("sqlite://{}/vestibule.db", folder.path().display()));
+    act_as_one_service(&format!("sqlite://{}/vestibule.db", folder.path().display()));
 }
 
 #[test]
-fn r27_processes_that_start_at_once_are_one_service_on_postgres() {
+fn r27_concurrently_started_processes_act_as_one_service_on_postgres() {
     if let Some(cluster) = postgres::cluster() {
-        are_one_service(&cluster.new_database());
+        act_as_one_service(&cluster.new_database());
     }
 }
 
 /// The database has no tables, so that the processes meet at the migrations as well.
-fn are_one_service(database: &str) {
+fn act_as_one_service(database: &str) {
     let server = SmtpServer::start();
     let settings = [
         ("DATABASE_URL", database.to_owned()),
@@ -58,7 +58,7 @@ fn are_one_service(database: &str) {
     assert_eq!(me(&nodes[0], &second["access_token"]).status, 401);
     for node in &nodes {
         assert_eq!(refresh(node, &second["refresh_token"]).status, 400);
-        dies_soon(node, &second["access_token"]);
+        assert_revoked_soon(node, &second["access_token"]);
     }
 
     // four couriers, and one letter for each person

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::database::Database;
-use crate::program::{Answer, Program, Said};
-use crate::{ADA, PASSWORD, dies_soon, me, postgres, refresh, sign_up};
+use crate::program::{Answer, CommandOutput, Program};
+use crate::{ADA, PASSWORD, assert_revoked_soon, me, postgres, refresh, sign_up};
 
 const BOB: &str = "bob@example.org";
 
@@ -38,17 +38,17 @@ macro_rules! on_both_engines {
 }
 
 on_both_engines!(
-    r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead,
-    r27_tokens_of_ended_sessions_are_dead_and_others_live,
-    r27_a_token_that_is_used_all_the_time_is_ended_all_the_same,
-    a_deleted_account_is_gone_and_its_address_is_free,
-    an_account_is_made_with_a_password_or_an_invitation,
-    a_dropped_sign_up_has_no_link_any_more,
-    s2_a_link_that_the_operator_sends_contests_a_sign_up,
-    a_letter_with_a_link_to_choose_a_password_is_posted,
+    r27_disabled_account_cannot_sign_in_refresh_or_use_tokens,
+    r27_ending_sessions_of_an_account_ends_its_tokens_only,
+    r27_token_in_constant_use_is_refused_after_its_session_ends,
+    deletion_of_an_account_frees_its_address,
+    account_create_takes_a_password_or_sends_an_invitation,
+    link_of_a_dropped_sign_up_is_unknown,
+    s2_link_sent_by_the_operator_contests_the_sign_up,
+    send_reset_posts_a_letter_and_changes_nothing_else,
     accounts_and_sign_ups_are_listed_page_by_page,
-    s11_long_lists_are_whole,
-    f15_operator_sees_and_finds_addresses_as_people_write_them,
+    s11_lists_longer_than_a_page_are_complete,
+    f15_operator_lists_and_searches_addresses_in_unicode,
 );
 
 impl OperatorConsole {
@@ -66,7 +66,7 @@ impl OperatorConsole {
         Some(Self { program: Program::start(&settings), database: Database::at(url) })
     }
 
-    pub fn tell(&self, arguments: &[&str]) -> Said {
+    pub fn tell(&self, arguments: &[&str]) -> CommandOutput {
         self.program.tell(arguments, "")
     }
 
@@ -79,7 +79,7 @@ impl OperatorConsole {
     pub fn refused(&self, arguments: &[&str]) -> String {
         let said = self.tell(arguments);
         assert_eq!(said.code, Some(1), "{said:?}");
-        assert_eq!(said.stdout, "", "nothing was done, and nothing is said of it");
+        assert_eq!(said.stdout, "", "a refused command prints nothing to stdout");
         said.stderr
     }
 
@@ -106,8 +106,8 @@ impl OperatorConsole {
         answer.json()
     }
 
-    fn is_dead(&self, tokens: &Value) {
-        dies_soon(&self.program, &tokens["access_token"]);
+    fn assert_ended(&self, tokens: &Value) {
+        assert_revoked_soon(&self.program, &tokens["access_token"]);
         let answer = refresh(&self.program, &tokens["refresh_token"]);
         assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));
     }
@@ -125,7 +125,7 @@ impl OperatorConsole {
     }
 
     /// The one waiting sign-up in the list.
-    fn waiting(&self, email: &str) -> Value {
+    fn waiting_sign_up(&self, email: &str) -> Value {
         let list = self.ask(&["sign-up", "list", "--match", email]);
         assert_eq!(list["sign_ups"].as_array().map(Vec::len), Some(1), "{list}");
         list["sign_ups"][0].clone()
@@ -148,15 +148,13 @@ fn word(kind: &str) -> (String, String) {
     (kind.to_owned(), "operator".to_owned())
 }
 
-fn r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead(
-    console: &OperatorConsole,
-) {
+fn r27_disabled_account_cannot_sign_in_refresh_or_use_tokens(console: &OperatorConsole) {
     console.create(ADA);
     let before = console.tokens(ADA);
     let done = console.ask(&["account", "disable", "Ada@Example.org"]);
     assert_eq!((&done["changed"], &done["account"]["email"]), (&json!(true), &json!(ADA)));
     assert!(done["account"]["disabled_at"].is_string(), "{done}");
-    console.is_dead(&before);
+    console.assert_ended(&before);
     let answer = console.sign_in(ADA);
     assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));
     assert!(console.refused(&["account", "send-reset", ADA]).contains("enable it first"));
@@ -167,11 +165,15 @@ fn r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead(
     let id = done["account"]["id"].as_str().expect("an id");
     let done = console.ask(&["account", "enable", id]);
     assert_eq!((&done["changed"], &done["account"]["disabled_at"]), (&json!(true), &Value::Null));
-    console.is_dead(&before);
+    console.assert_ended(&before);
     let after = console.tokens(ADA);
     assert_eq!(console.ask(&["account", "enable", id])["changed"], false);
     assert!(console.tell(&["account", "enable", id]).stdout.contains("already"));
-    assert_eq!(me(&console.program, &after["access_token"]).status, 200, "it changed nothing");
+    assert_eq!(
+        me(&console.program, &after["access_token"]).status,
+        200,
+        "a second enable changes nothing"
+    );
 
     let history = console.history(ADA);
     let count = |kind: &str| history.iter().filter(|event| **event == word(kind)).count();
@@ -182,7 +184,7 @@ fn r27_a_disabled_account_cannot_sign_in_or_refresh_and_its_tokens_are_dead(
     assert!(events.to_string().contains("account-disabled"), "{events}");
 }
 
-fn r27_tokens_of_ended_sessions_are_dead_and_others_live(console: &OperatorConsole) {
+fn r27_ending_sessions_of_an_account_ends_its_tokens_only(console: &OperatorConsole) {
     console.create(ADA);
     console.create(BOB);
     let (first, second) = (console.tokens(ADA), console.tokens(ADA));
@@ -198,8 +200,8 @@ fn r27_tokens_of_ended_sessions_are_dead_and_others_live(console: &OperatorConso
     let done = console.ask(&["account", "end-sessions", ADA]);
     assert_eq!(done["ended"], 3, "{done}");
     assert_eq!(places(&console.ask(&["account", "show", ADA])), [Some(0), Some(0)]);
-    console.is_dead(&first);
-    console.is_dead(&second);
+    console.assert_ended(&first);
+    console.assert_ended(&second);
     assert_eq!(me(&console.program, &others["access_token"]).status, 200);
     assert_eq!(console.history(ADA)[0], word("sign-out-everywhere"));
     console.tokens(ADA);
@@ -210,7 +212,7 @@ fn r27_tokens_of_ended_sessions_are_dead_and_others_live(console: &OperatorConso
 
 /// On SQLite, a token in constant use is not read again every second.
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
-fn r27_a_token_that_is_used_all_the_time_is_ended_all_the_same(console: &OperatorConsole) {
+fn r27_token_in_constant_use_is_refused_after_its_session_ends(console: &OperatorConsole) {
     console.create(ADA);
     let tokens = console.tokens(ADA);
     let began = Instant::now();
@@ -218,10 +220,10 @@ fn r27_a_token_that_is_used_all_the_time_is_ended_all_the_same(console: &Operato
         assert_eq!(me(&console.program, &tokens["access_token"]).status, 200);
     }
     console.ask(&["account", "end-sessions", ADA]);
-    console.is_dead(&tokens);
+    console.assert_ended(&tokens);
 }
 
-fn a_deleted_account_is_gone_and_its_address_is_free(console: &OperatorConsole) {
+fn deletion_of_an_account_frees_its_address(console: &OperatorConsole) {
     let id = console.create(ADA)["account"]["id"].as_str().expect("an id").to_owned();
     let tokens = console.tokens(ADA);
     let refusal = console.refused(&["account", "delete", ADA]);
@@ -233,7 +235,7 @@ fn a_deleted_account_is_gone_and_its_address_is_free(console: &OperatorConsole) 
 
     let done = console.ask(&["account", "delete", &id, "--yes"]);
     assert_eq!((&done["deleted"], &done["account"]["email"]), (&json!(true), &json!(ADA)));
-    console.is_dead(&tokens);
+    console.assert_ended(&tokens);
     assert!(console.refused(&["account", "show", ADA]).contains("no account for ada@example.org"));
     assert!(console.refused(&["account", "delete", &id, "--yes"]).contains(&id));
     assert_eq!(console.database.letters(ADA, "account-deleted"), 1);
@@ -242,16 +244,16 @@ fn a_deleted_account_is_gone_and_its_address_is_free(console: &OperatorConsole) 
     assert_eq!(console.database.count(nameless), 1);
 
     sign_up(&console.program, ADA);
-    let answer = console.activate(&console.mint_link(&console.waiting(ADA)));
+    let answer = console.activate(&console.mint_link(&console.waiting_sign_up(ADA)));
     assert_eq!(answer.status, 200, "{answer:?}");
     console.tokens(ADA);
-    console.is_dead(&tokens);
+    console.assert_ended(&tokens);
 }
 
-fn an_account_is_made_with_a_password_or_an_invitation(console: &OperatorConsole) {
+fn account_create_takes_a_password_or_sends_an_invitation(console: &OperatorConsole) {
     // a waiting sign-up at the address is removed
     sign_up(&console.program, ADA);
-    let link = console.mint_link(&console.waiting(ADA));
+    let link = console.mint_link(&console.waiting_sign_up(ADA));
     let made = console.create(ADA);
     assert_eq!(made["letter"], Value::Null, "{made}");
     assert_eq!(console.activate(&link).status, 404);
@@ -266,7 +268,7 @@ fn an_account_is_made_with_a_password_or_an_invitation(console: &OperatorConsole
     assert_eq!(made["account"]["name"], "Bob B.");
     assert_eq!(made["account"]["locale"], "de");
     assert_eq!(console.database.letters(BOB, "invitation"), 1);
-    assert_eq!(console.sign_in(BOB).status, 400, "nobody knows its password");
+    assert_eq!(console.sign_in(BOB).status, 400, "the account has no usable password");
 
     for (typed, reason) in
         [("short\n", "15 characters"), ("", "15 characters"), ("carl@example.org", "your address")]
@@ -279,10 +281,10 @@ fn an_account_is_made_with_a_password_or_an_invitation(console: &OperatorConsole
     assert_eq!(console.database.count("SELECT COUNT(*) FROM accounts"), 2);
 }
 
-fn a_dropped_sign_up_has_no_link_any_more(console: &OperatorConsole) {
+fn link_of_a_dropped_sign_up_is_unknown(console: &OperatorConsole) {
     for (email, by_id) in [(ADA, false), (BOB, true)] {
         sign_up(&console.program, email);
-        let waiting = console.waiting(email);
+        let waiting = console.waiting_sign_up(email);
         let link = console.mint_link(&waiting);
         let named = if by_id { waiting["id"].as_str().expect("an id") } else { email };
         let done = console.ask(&["sign-up", "drop", named]);
@@ -298,15 +300,15 @@ fn a_dropped_sign_up_has_no_link_any_more(console: &OperatorConsole) {
     assert!(console.tell(&["sign-up", "list"]).stdout.contains("No sign-ups"));
 }
 
-fn s2_a_link_that_the_operator_sends_contests_a_sign_up(console: &OperatorConsole) {
+fn s2_link_sent_by_the_operator_contests_the_sign_up(console: &OperatorConsole) {
     for (email, by_id) in [(ADA, false), (BOB, true)] {
         sign_up(&console.program, email);
-        let waiting = console.waiting(email);
+        let waiting = console.waiting_sign_up(email);
         let link = console.mint_link(&waiting);
         let named = if by_id { waiting["id"].as_str().expect("an id") } else { email };
         let done = console.ask(&["sign-up", "send-link", named]);
         assert_eq!(done["letter"], "password-reset");
-        assert_eq!(done["sign_up"], console.waiting(email));
+        assert_eq!(done["sign_up"], console.waiting_sign_up(email));
         assert!(done["sign_up"]["contested_at"].is_string(), "{done}");
         assert_eq!(console.database.letters(email, "password-reset"), 1);
         let answer = console.activate(&link);
@@ -322,7 +324,7 @@ fn s2_a_link_that_the_operator_sends_contests_a_sign_up(console: &OperatorConsol
     }
 }
 
-fn a_letter_with_a_link_to_choose_a_password_is_posted(console: &OperatorConsole) {
+fn send_reset_posts_a_letter_and_changes_nothing_else(console: &OperatorConsole) {
     console.create(ADA);
     let tokens = console.tokens(ADA);
     let done = console.ask(&["account", "send-reset", ADA]);
@@ -337,11 +339,11 @@ fn a_letter_with_a_link_to_choose_a_password_is_posted(console: &OperatorConsole
     console.tokens(ADA);
 }
 
-fn f15_operator_sees_and_finds_addresses_as_people_write_them(console: &OperatorConsole) {
+fn f15_operator_lists_and_searches_addresses_in_unicode(console: &OperatorConsole) {
     const WRITTEN: &str = "ada@bücher.example";
     const STORED: &str = "ada@xn--bcher-kva.example";
     let account = console.create(&format!("\u{a0}{WRITTEN}\u{200b}"));
-    assert_eq!(account["account"]["email"], STORED, "programs read what is stored");
+    assert_eq!(account["account"]["email"], STORED, "JSON has the stored form");
     console.create(BOB);
     sign_up(&console.program, "cyd@żółć.example");
     let found = |arguments: &[&str], member: &str| -> Vec<String> {
@@ -427,7 +429,7 @@ fn accounts_and_sign_ups_are_listed_page_by_page(console: &OperatorConsole) {
 }
 
 /// The lists are longer than one page, in words and as JSON.
-fn s11_long_lists_are_whole(console: &OperatorConsole) {
+fn s11_lists_longer_than_a_page_are_complete(console: &OperatorConsole) {
     const ROWS: usize = 1_100;
     let number = "SUBSTR(CAST(1000000000000 + n.i AS TEXT), 2)";
     let id = format!("'01890000-0000-7000-8000-' || {number}");
@@ -495,17 +497,17 @@ fn s11_long_lists_are_whole(console: &OperatorConsole) {
 }
 
 #[test]
-fn without_a_database_that_it_knows_a_command_does_nothing() {
+fn command_without_a_current_schema_fails_and_changes_nothing() {
     let program = Program::prepare(&[]);
     let complaint = |program: &Program| {
         let said = program.tell(&["account", "list", "--json"], "");
         assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
-        assert_eq!(said.stderr.lines().count(), 1, "said once: {said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "one line: {said:?}");
         said.stderr
     };
     let missing = complaint(&program);
     assert!(missing.contains("data/vestibule.db") && missing.contains("migrate"), "{missing}");
-    assert!(!program.path("data").exists(), "nothing is made");
+    assert!(!program.path("data").exists(), "no folder is created");
 
     assert_eq!(program.tell(&["migrate"], "").code, Some(0));
     let database =
@@ -536,7 +538,7 @@ fn without_a_database_that_it_knows_a_command_does_nothing() {
 }
 
 #[test]
-fn r57_a_command_is_held_to_the_settings_of_the_service() {
+fn r57_command_checks_the_settings_of_the_service() {
     let program = Program::prepare(&[("ROCKET_PROFILE", "release".to_owned())]);
     let said = program.tell(&["account", "list", "--json"], "");
     assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
@@ -546,7 +548,7 @@ fn r57_a_command_is_held_to_the_settings_of_the_service() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_an_error_of_usage() {
+fn invalid_arguments_are_usage_errors() {
     let program = Program::prepare(&[]);
     for arguments in [
         &["account", "show", "nobody"][..],
@@ -565,7 +567,7 @@ fn what_cannot_be_meant_is_an_error_of_usage() {
 }
 
 #[test]
-fn shells_get_their_completions() {
+fn completions_are_printed_for_each_shell() {
     let program = Program::prepare(&[]);
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let said = program.tell(&["completions", shell], "");

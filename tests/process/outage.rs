@@ -32,23 +32,23 @@ fn timed(ask: impl FnOnce() -> Answer) -> (Answer, Duration) {
 }
 
 /// Checks that a request is refused with `Retry-After`, within the limit.
-fn is_put_off(what: &str, limit: Duration, ask: impl FnOnce() -> Answer) {
+fn assert_put_off(what: &str, limit: Duration, ask: impl FnOnce() -> Answer) {
     let (answer, took) = timed(ask);
     assert_eq!(answer.status, 503, "{what}: {answer:?}");
     assert!(answer.header("Retry-After").is_some(), "{what}: {answer:?}");
-    assert_eq!(answer.header("WWW-Authenticate"), None, "{what}: the token is not to blame");
+    assert_eq!(answer.header("WWW-Authenticate"), None, "{what}: the token is not refused");
     assert!(took < limit, "{what} took {took:?}");
 }
 
-fn all_are_put_off(program: &Program, tokens: &Value, limit: Duration) {
-    is_put_off("a token", limit, || me(program, &tokens["access_token"]));
-    is_put_off("a refresh", limit, || refresh(program, &tokens["refresh_token"]));
-    is_put_off("readiness", limit, || program.get("/health/ready", &[]));
+fn assert_all_put_off(program: &Program, tokens: &Value, limit: Duration) {
+    assert_put_off("a token", limit, || me(program, &tokens["access_token"]));
+    assert_put_off("a refresh", limit, || refresh(program, &tokens["refresh_token"]));
+    assert_put_off("readiness", limit, || program.get("/health/ready", &[]));
     assert_eq!(program.get("/health/live", &[]).status, 200);
 }
 
 /// Checks that the service recovers in time: it is ready, and reads and writes.
-fn is_well_again(program: &Program, tokens: &Value) {
+fn assert_recovered(program: &Program, tokens: &Value) {
     let start = Instant::now();
     wait_until("tokens open again", || {
         (me(program, &tokens["access_token"]).status == 200).then_some(())
@@ -69,45 +69,45 @@ fn restarted(mode: &str) {
     cluster.stop(mode);
     // first the idle connections are dead, then new ones cannot be made
     for _ in 0..3 {
-        all_are_put_off(&program, &tokens, Duration::from_secs(2));
+        assert_all_put_off(&program, &tokens, Duration::from_secs(2));
     }
     cluster.start_again();
-    is_well_again(&program, &tokens);
+    assert_recovered(&program, &tokens);
     // no request came during the outage
     cluster.stop(mode);
     cluster.start_again();
-    is_well_again(&program, &sign_in(&program, ADA));
+    assert_recovered(&program, &sign_in(&program, ADA));
     assert!(!program.stop().contains("panic"));
 }
 
 #[test]
-fn r52_postgres_is_shut_down_and_started_again() {
+fn r52_service_recovers_from_a_shutdown_of_postgres() {
     restarted("fast");
 }
 
 #[test]
-fn r52_postgres_crashes_and_is_started_again() {
+fn r52_service_recovers_from_a_crash_of_postgres() {
     restarted("immediate");
 }
 
 /// Checks that reads succeed, and that writes are refused until the server accepts them again.
-fn only_writes_are_put_off(program: &Program, tokens: &Value) {
+fn assert_writes_put_off(program: &Program, tokens: &Value) {
     let limit = Duration::from_secs(2);
     for _ in 0..3 {
-        is_put_off("a refresh", limit, || refresh(program, &tokens["refresh_token"]));
+        assert_put_off("a refresh", limit, || refresh(program, &tokens["refresh_token"]));
         let sign_up =
             serde_json::json!({ "email": "bob@example.org", "password": crate::PASSWORD });
-        is_put_off("a sign-up", Duration::from_secs(20), || {
+        assert_put_off("a sign-up", Duration::from_secs(20), || {
             program.post_json("/v1/accounts", &sign_up)
         });
-        is_put_off("readiness", limit, || program.get("/health/ready", &[]));
-        assert_eq!(me(program, &tokens["access_token"]).status, 200, "what only reads goes on");
+        assert_put_off("readiness", limit, || program.get("/health/ready", &[]));
+        assert_eq!(me(program, &tokens["access_token"]).status, 200, "reads succeed");
         assert_eq!(program.get("/health/live", &[]).status, 200);
     }
 }
 
 #[test]
-fn f1_a_read_only_database_puts_writes_off_and_is_well_again_by_itself() {
+fn f1_read_only_database_puts_writes_off_until_it_is_writable() {
     let Some(cluster) = postgres::own_cluster(None) else { return };
     let url = cluster.new_database();
     let (program, tokens) = started(&url);
@@ -126,9 +126,9 @@ fn f1_a_read_only_database_puts_writes_off_and_is_well_again_by_itself() {
     wait_until("the setting holds", || {
         (program.get("/health/ready", &[]).status == 503).then_some(())
     });
-    only_writes_are_put_off(&program, &tokens);
+    assert_writes_put_off(&program, &tokens);
     all("off");
-    is_well_again_soon(&program, &tokens);
+    assert_recovers_soon(&program, &tokens);
 
     // connections that were made while the server was read-only
     let tokens = sign_in(&program, ADA);
@@ -140,13 +140,13 @@ fn f1_a_read_only_database_puts_writes_off_and_is_well_again_by_itself() {
     wait_until("new connections take none", || {
         (program.get("/health/ready", &[]).status == 503).then_some(())
     });
-    only_writes_are_put_off(&program, &tokens);
+    assert_writes_put_off(&program, &tokens);
     new("off");
-    is_well_again_soon(&program, &tokens);
+    assert_recovers_soon(&program, &tokens);
 }
 
-/// The same as [`is_well_again`], once the last old connection was given up.
-fn is_well_again_soon(program: &Program, tokens: &Value) {
+/// The same as [`assert_recovered`], once the last old connection was given up.
+fn assert_recovers_soon(program: &Program, tokens: &Value) {
     let start = Instant::now();
     wait_until("it is ready", || (program.get("/health/ready", &[]).status == 200).then_some(()));
     wait_until("it writes", || {
@@ -157,7 +157,7 @@ fn is_well_again_soon(program: &Program, tokens: &Value) {
 }
 
 #[test]
-fn f1_a_standby_in_the_place_of_the_server_puts_writes_off_until_it_is_promoted() {
+fn f1_standby_puts_writes_off_until_its_promotion() {
     let durable = tempfile::tempdir().expect("a folder");
     let more = "fsync = on\nsynchronous_commit = on\n";
     std::fs::write(durable.path().join("more.conf"), more).expect("a file");
@@ -170,14 +170,14 @@ fn f1_a_standby_in_the_place_of_the_server_puts_writes_off_until_it_is_promoted(
     wait_until("it is there", || {
         (me(&program, &tokens["access_token"]).status == 200).then_some(())
     });
-    only_writes_are_put_off(&program, &tokens);
+    assert_writes_put_off(&program, &tokens);
     cluster.try_to_ask("postgres", "SELECT pg_promote()").expect("a promotion");
-    is_well_again_soon(&program, &tokens);
+    assert_recovers_soon(&program, &tokens);
     assert!(!program.stop().contains("panic"));
 }
 
 #[test]
-fn f4_a_commit_whose_answer_is_lost_is_not_called_undone() {
+fn f4_lost_answer_to_a_commit_is_reported_as_unknown() {
     let Some(cluster) = postgres::cluster() else { return };
     let gate = Gate::to(cluster.port());
     let direct = cluster.new_database();
@@ -197,7 +197,7 @@ fn f4_a_commit_whose_answer_is_lost_is_not_called_undone() {
 }
 
 #[test]
-fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
+fn r52_silent_database_delays_requests_for_a_bounded_time() {
     let Some(cluster) = postgres::cluster() else { return };
     let gate = Gate::to(cluster.port());
     let direct = cluster.new_database();
@@ -209,7 +209,7 @@ fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
             scope.spawn(|| assert_eq!(me(&program, &tokens["access_token"]).status, 200));
         }
     });
-    gate.fall_silent();
+    gate.stall();
     // the token cache answers for up to a second
     let is_asked_for = || (me(&program, &tokens["access_token"]).status != 200).then_some(());
     wait_until("the token is asked for", is_asked_for);
@@ -217,36 +217,36 @@ fn r52_a_database_that_falls_silent_holds_nobody_for_ever() {
         for _ in 0..8 {
             scope.spawn(|| {
                 let limit = Duration::from_secs(8);
-                is_put_off("a token", limit, || me(&program, &tokens["access_token"]));
+                assert_put_off("a token", limit, || me(&program, &tokens["access_token"]));
             });
         }
     });
     assert_eq!(program.get("/health/live", &[]).status, 200);
-    is_put_off("readiness", Duration::from_secs(8), || program.get("/health/ready", &[]));
-    gate.open();
-    is_well_again(&program, &tokens);
+    assert_put_off("readiness", Duration::from_secs(8), || program.get("/health/ready", &[]));
+    gate.resume();
+    assert_recovered(&program, &tokens);
 
     // inside a transaction
     let tokens = sign_in(&program, ADA);
     let holder = Holder::of(&direct, &["BEGIN", "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"]);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            is_put_off("a refresh", Duration::from_secs(20), || {
+            assert_put_off("a refresh", Duration::from_secs(20), || {
                 refresh(&program, &tokens["refresh_token"])
             });
         });
-        holder.has_kept_waiting(1);
-        gate.fall_silent();
-        holder.let_go();
+        holder.wait_for_waiters(1);
+        gate.stall();
+        holder.release();
         assert!(waiting.join().is_ok());
     });
-    gate.open();
+    gate.resume();
     // the silent commit may have succeeded or not; the old token works in both cases
-    is_well_again(&program, &sign_in(&program, ADA));
+    assert_recovered(&program, &sign_in(&program, ADA));
 }
 
 #[test]
-fn r52_a_full_pool_puts_off_and_a_lock_is_not_waited_for_for_ever() {
+fn r52_full_pool_and_held_lock_put_requests_off_in_bounded_time() {
     let Some(cluster) = postgres::cluster() else { return };
     let url = cluster.new_database();
     let settings = format!("{{vestibule={{url=\"{url}\",max_connections=2,connect_timeout=1}}}}");
@@ -257,40 +257,40 @@ fn r52_a_full_pool_puts_off_and_a_lock_is_not_waited_for_for_ever() {
     let holder = Holder::of(&url, &["BEGIN", "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"]);
     std::thread::scope(|scope| {
         let ask = || {
-            is_put_off("who waits", Duration::from_secs(15), || {
+            assert_put_off("who waits", Duration::from_secs(15), || {
                 me(&program, &tokens["access_token"])
             });
         };
         let two = [scope.spawn(ask), scope.spawn(ask)];
-        holder.has_kept_waiting(2);
-        is_put_off("who comes late", Duration::from_secs(3), || {
+        holder.wait_for_waiters(2);
+        assert_put_off("who comes late", Duration::from_secs(3), || {
             me(&program, &tokens["access_token"])
         });
-        is_put_off("readiness", Duration::from_secs(3), || program.get("/health/ready", &[]));
+        assert_put_off("readiness", Duration::from_secs(3), || program.get("/health/ready", &[]));
         assert_eq!(program.get("/health/live", &[]).status, 200);
         for one in two {
             assert!(one.join().is_ok());
         }
     });
-    holder.let_go();
-    is_well_again(&program, &tokens);
+    holder.release();
+    assert_recovered(&program, &tokens);
 }
 
 #[test]
-fn r52_sqlite_is_locked_by_another_process() {
+fn r52_sqlite_lock_of_another_process_puts_writes_off() {
     let program = Program::start(&[]);
     sign_up(&program, ADA);
     activate(&program, ADA);
     let tokens = sign_in(&program, ADA);
     let url = format!("sqlite://{}", program.path("data/vestibule.db").display());
     let holder = Holder::of(&url, &["BEGIN EXCLUSIVE"]);
-    is_put_off("a refresh", Duration::from_secs(10), || {
+    assert_put_off("a refresh", Duration::from_secs(10), || {
         refresh(&program, &tokens["refresh_token"])
     });
     let answer = me(&program, &tokens["access_token"]);
-    assert_eq!(answer.status, 200, "what only reads does not wait: {answer:?}");
-    holder.let_go();
-    is_well_again(&program, &tokens);
+    assert_eq!(answer.status, 200, "reads do not wait: {answer:?}");
+    holder.release();
+    assert_recovered(&program, &tokens);
 }
 
 /// Another client of the database, which holds a lock.
@@ -315,7 +315,7 @@ impl Holder {
     }
 
     /// Waits until `count` connections wait for the lock.
-    fn has_kept_waiting(&self, count: i64) {
+    fn wait_for_waiters(&self, count: i64) {
         let database = crate::database::Database::at(self.url.clone());
         wait_until("they wait for the lock", || {
             let waiting = database.count(
@@ -326,7 +326,7 @@ impl Holder {
         });
     }
 
-    fn let_go(mut self) {
+    fn release(mut self) {
         self.runtime.block_on(async {
             self.connection.execute("COMMIT").await.expect("an end");
         });

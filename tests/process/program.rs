@@ -61,13 +61,13 @@ impl Answer {
 
 /// The output and exit code of a command.
 #[derive(Debug)]
-pub struct Said {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Said {
+impl CommandOutput {
     /// The output, which must be one JSON document.
     pub fn document(&self) -> Value {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
@@ -130,20 +130,20 @@ impl Program {
         let mut program = Self::prepare(settings);
         // another process may take a free port before the program does
         for _ in 0..8 {
-            if program.comes_up() {
+            if program.try_start() {
                 return program;
             }
             program.port = free_port();
         }
-        panic!("it does not start:\n{}", program.output());
+        panic!("the program does not start:\n{}", program.output());
     }
 
     pub fn start_again(&mut self) {
-        assert!(self.comes_up(), "its port is taken:\n{}", self.output());
+        assert!(self.try_start(), "its port is taken:\n{}", self.output());
     }
 
     /// Starts the program and waits until it is ready. `false` if another process has its port.
-    fn comes_up(&mut self) -> bool {
+    fn try_start(&mut self) -> bool {
         let log = |name: &str| {
             let mut options = File::options();
             Stdio::from(
@@ -155,7 +155,10 @@ impl Program {
         wait_until("it is ready", || {
             if let Some(exit) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 let output = self.output();
-                assert!(output.contains("cannot listen on"), "it ended with {exit:?}:\n{output}");
+                assert!(
+                    output.contains("cannot listen on"),
+                    "the program ended with {exit:?}:\n{output}"
+                );
                 return Some(false);
             }
             let answer =
@@ -204,7 +207,7 @@ impl Program {
     }
 
     /// Runs a command to its end; its reader closes standard output before any output.
-    pub fn tell_nobody(&self, arguments: &[&str]) -> Option<i32> {
+    pub fn run_with_closed_stdout(&self, arguments: &[&str]) -> Option<i32> {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = self.command(arguments);
@@ -225,18 +228,18 @@ impl Program {
     }
 
     /// Runs a command to its end with `input` on its standard input.
-    pub fn tell(&self, arguments: &[&str], input: &str) -> Said {
+    pub fn tell(&self, arguments: &[&str], input: &str) -> CommandOutput {
         // a file takes any output, without a reader
         self.tell_to(arguments, input, tempfile::tempfile().unwrap())
     }
 
     /// Runs a command whose standard output is full.
-    pub fn tell_a_full_disk(&self, arguments: &[&str], input: &str) -> Said {
+    pub fn run_with_full_stdout(&self, arguments: &[&str], input: &str) -> CommandOutput {
         let full = File::options().read(true).write(true).open("/dev/full").unwrap();
         self.tell_to(arguments, input, full)
     }
 
-    fn tell_to(&self, arguments: &[&str], input: &str, stdout: File) -> Said {
+    fn tell_to(&self, arguments: &[&str], input: &str, stdout: File) -> CommandOutput {
         let [given, stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
         let mut start = given.try_clone().unwrap();
         start.write_all(input.as_bytes()).unwrap();
@@ -247,14 +250,14 @@ impl Program {
         let status = wait_until("the command ends", || child.try_wait().unwrap());
         let text = |mut file: File| {
             let mut text = String::new();
-            // an endless device is no file
+            // a device such as /dev/full has no end
             if file.metadata().unwrap().is_file() {
                 file.rewind().unwrap();
                 file.read_to_string(&mut text).unwrap();
             }
             text
         };
-        Said { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+        CommandOutput { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -249,7 +249,7 @@ const NEAR_MISSES: [NearMisses; 17] = [
 ];
 
 #[test]
-fn legal_forms_of_settings_are_taken() {
+fn legal_forms_of_settings_are_accepted() {
     for (variable, values) in LEGAL {
         for value in values {
             let settings = [&CLIENT[..], &[(variable, *value)]].concat();
@@ -261,7 +261,7 @@ fn legal_forms_of_settings_are_taken() {
 }
 
 #[test]
-fn r55_r57_f3_near_misses_stop_the_start_with_key_place_and_what_would_be_right() {
+fn r55_r57_f3_near_miss_stops_the_start_with_key_source_and_example() {
     for (variable, key, values) in NEAR_MISSES {
         for (value, expected) in values {
             let settings = [&CLIENT[..], &[(variable, *value)]].concat();
@@ -329,7 +329,7 @@ const IN_THE_FILE: [(&str, &str); 7] = [
 ];
 
 #[test]
-fn r55_r57_f3_f6_what_rocket_would_ignore_stops_config_and_the_service() {
+fn r55_r57_f3_f6_variables_that_rocket_ignores_stop_config_and_service() {
     let stops = |program: &Program, expected: &str, what: &str| {
         for arguments in [&["config"][..], &["serve"]] {
             let (code, output) = program.run(arguments);
@@ -357,7 +357,7 @@ fn r55_r57_f3_f6_what_rocket_would_ignore_stops_config_and_the_service() {
 }
 
 #[test]
-fn f2_unread_forwarded_address_is_logged_once_for_each_kind_and_names_nobody() {
+fn f2_unreadable_forwarded_address_is_logged_once_per_kind_without_values() {
     let program = Program::start(&[("VESTIBULE_TRUSTED_PROXIES", "127.0.0.1".to_owned())]);
     let body = r#"{"email":"ada@example.org"}"#;
     for header in [

@@ -82,7 +82,7 @@ impl Gate {
         });
     }
 
-    pub fn fall_silent(&self) {
+    pub fn stall(&self) {
         self.turn.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -92,7 +92,7 @@ impl Gate {
         self.loses_commits.store(true, Ordering::SeqCst);
     }
 
-    pub fn open(&self) {
+    pub fn resume(&self) {
         self.turn.fetch_add(1, Ordering::SeqCst);
     }
 }
