@@ -12,7 +12,7 @@ use crate::support;
 use crate::support::ADA;
 use crate::support_accounts::{NEW, accounts, post_as, token_in};
 use crate::support_pages::{
-    Answer, OTHER, dump, get, open, post, rows, signs_in, stored, submit, texts, use_link,
+    Answer, OTHER, dump, get, open, post, rows, signs_in, stored_bytes, submit, texts, use_link,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -169,7 +169,7 @@ async fn r43_new_link_form_answers_unknown_and_known_tokens_alike() {
     assert_eq!(app.letters_to(ADA).await.len(), 1);
     submit(&app, "/activate/new-link", &[("token", &token)]).await.page(202, "Look in your");
     assert_eq!(app.letters_to(ADA).await.len(), 2);
-    assert_eq!(rows(&app, "accounts").await, 0, "this button makes no account");
+    assert_eq!(rows(&app, "accounts").await, 0, "the button for a new link makes no account");
 }
 
 #[rocket::async_test]
@@ -542,7 +542,7 @@ async fn r44_r48_r55_database_contains_no_secret() {
     let second = Answer::of(app.token(&fields).await).await.json();
     app.settle().await;
 
-    let bytes = stored(&app).await;
+    let bytes = stored_bytes(&app).await;
     let holds = |needle: &str| bytes.windows(needle.len()).any(|part| part == needle.as_bytes());
     assert!(holds(ADA) && holds("$argon2id$"), "these are the bytes of the database");
     let mut secrets = vec![live.clone(), waiting, password.to_owned(), PASSWORD.to_owned()];

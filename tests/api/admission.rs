@@ -113,7 +113,7 @@ async fn page_request(
 }
 
 /// Makes a contested sign-up at `email` and returns the token of its link.
-async fn contested(app: &TestApp, email: &str) -> String {
+async fn contested_token(app: &TestApp, email: &str) -> String {
     for password in [OTHER, PASSWORD] {
         assert_eq!(app.sign_up(email, password).await, Status::Accepted);
     }
@@ -164,11 +164,11 @@ async fn request(app: &TestApp, operation: Operation, email: &str) -> RequestTem
         }
         ("pressSignUp", _) => RequestTemplate::form("/account/sign-up", &sign_in),
         ("activate", _) => {
-            let body = json!({ "token": contested(app, email).await, "password": new });
+            let body = json!({ "token": contested_token(app, email).await, "password": new });
             RequestTemplate::json("/v1/activations", &body)
         }
         ("pressActivate", _) => {
-            let token = contested(app, email).await;
+            let token = contested_token(app, email).await;
             RequestTemplate::form("/activate", &[("token", &token), ("password", new)])
         }
         ("resetPassword", case) => {
@@ -267,7 +267,7 @@ fn takes_password(document: &Value, schema: &Value) -> bool {
 }
 
 #[rocket::async_test]
-async fn s5_operations_under_test_are_all_that_take_a_password() {
+async fn s5_operations_under_test_are_all_operations_with_a_password() {
     let app = support::app().await;
     let document = get(&app, "/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap().values();

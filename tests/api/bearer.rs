@@ -153,7 +153,7 @@ async fn bearer_scheme_is_case_insensitive() {
 }
 
 #[rocket::async_test]
-async fn r30_token_of_one_sessions_id_and_anothers_secret_is_refused() {
+async fn r30_token_with_id_and_secret_of_different_sessions_is_refused() {
     let app = support::app().await;
     app.account(ADA).await;
     app.account("eve@example.org").await;

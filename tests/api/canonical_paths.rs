@@ -14,7 +14,7 @@ const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 const OF_THE_API: [&str; 3] = ["/oauth", "/v1", "/health"];
 
 /// The number of requests that found a route, with any answer.
-fn handled(app: &TestApp) -> u64 {
+fn handled_requests(app: &TestApp) -> u64 {
     let text = app.metrics();
     let requests = text.lines().filter(|line| line.starts_with("vestibule_requests_total{"));
     let handled = requests.filter(|line| !line.contains(r#"route="-""#));
@@ -38,7 +38,7 @@ async fn operations(app: &TestApp) -> Vec<(Method, String, String)> {
     all
 }
 
-fn escaped(byte: u8) -> String {
+fn percent_encoded(byte: u8) -> String {
     format!("%{byte:02x}")
 }
 
@@ -63,8 +63,8 @@ fn misspellings(described: &str, path: &str) -> BTreeSet<String> {
             }
             b'/' => {}
             _ => {
-                all.insert(format!("{before}{}{after}", escaped(byte)));
-                all.insert(format!("{before}{}{after}", escaped(byte).to_uppercase()));
+                all.insert(format!("{before}{}{after}", percent_encoded(byte)));
+                all.insert(format!("{before}{}{after}", percent_encoded(byte).to_uppercase()));
                 all.insert(format!("{before}%25{byte:02x}{after}"));
             }
         }
@@ -95,13 +95,17 @@ async fn s12_no_route_answers_another_spelling_of_its_path() {
     let mut tried = 0;
     for (method, described, path) in operations(&app).await {
         for other in misspellings(&described, &path) {
-            let before = handled(&app);
+            let before = handled_requests(&app);
             // a body that a route would read, and an `Accept` header for the catcher
             let request = app.client.req(method, other.clone()).header(Accept::JSON);
             let request = request.header(ContentType::Form).body("token=x");
             let answer = Answer::of(request.dispatch().await).await;
             assert!([400, 404].contains(&answer.status.code), "{method} {other}: {answer:?}");
-            assert_eq!(handled(&app), before, "{method} {other} ran the handler of {path}");
+            assert_eq!(
+                handled_requests(&app),
+                before,
+                "{method} {other} ran the handler of {path}"
+            );
             if other.starts_with("/oauth/") && answer.status.code == 404 {
                 assert_eq!(answer.json()["error"], "invalid_request", "{other}");
                 assert_eq!(answer.header("cache-control"), "no-store", "{other}");
@@ -123,11 +127,15 @@ async fn s12_trailing_slash_redirects_pages_and_documents_only() {
         for method in
             [Some(method), (method == Method::Get).then_some(Method::Head)].into_iter().flatten()
         {
-            let before = handled(&app);
+            let before = handled_requests(&app);
             let other = format!("{path}/?token=a%2Fb&next=//evil.example");
             let request = app.client.req(method, other).header(ContentType::Form).body("token=x");
             let answer = Answer::of(request.dispatch().await).await;
-            assert_eq!(handled(&app), before, "{method} {path}/ ran the handler of {path}");
+            assert_eq!(
+                handled_requests(&app),
+                before,
+                "{method} {path}/ ran the handler of {path}"
+            );
             let is_read = matches!(method, Method::Get | Method::Head);
             if is_read && !OF_THE_API.iter().any(|mount| path.starts_with(mount)) {
                 assert_eq!(answer.status.code, 308, "{method} {path}/: {answer:?}");

@@ -14,8 +14,8 @@ use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support::{
-    self, ADA, Database, Tokens, error_of, invalid, opens, refresh, refreshed, refused, sign_in,
-    tokens, warnings,
+    self, ADA, Database, Tokens, assert_refresh_refused, error_of, invalid, opens, refresh,
+    refreshed, sign_in, tokens, warnings,
 };
 use crate::support_accounts::{change_password, post_as};
 use crate::support_pages::OTHER;
@@ -161,8 +161,8 @@ async fn r27_refresh_on_another_node_does_not_outlive_an_acknowledged_end() {
             refreshed += pairs.len();
             for pair in &pairs {
                 assert!(!opens(&nodes.one, &pair.access).await, "{end:?}, round {round}");
-                refused(&nodes.one, &pair.refresh).await;
-                refused(&nodes.two, &pair.refresh).await;
+                assert_refresh_refused(&nodes.one, &pair.refresh).await;
+                assert_refresh_refused(&nodes.two, &pair.refresh).await;
             }
             // the other node may trust its cached token for one second
             nodes.one.advance(Duration::from_secs(1));

@@ -66,7 +66,7 @@ async fn strangers_sign_up(app: &TestApp) -> String {
 }
 
 /// Posts as a browser that prefers French, and then English.
-async fn ask(app: &TestApp, path: &str, kind: ContentType, body: String) -> Answer {
+async fn post_in_french(app: &TestApp, path: &str, kind: ContentType, body: String) -> Answer {
     let languages = Header::new("Accept-Language", "fr, en;q=0.5");
     let request = app.client.post(path.to_owned()).header(kind).header(languages).body(body);
     Answer::of(request.dispatch().await).await
@@ -74,7 +74,7 @@ async fn ask(app: &TestApp, path: &str, kind: ContentType, body: String) -> Answ
 
 /// Sends a form of a page.
 async fn press(app: &TestApp, form: &FormOnPage) -> Answer {
-    ask(app, &form.action, ContentType::Form, support::form(&form.filled())).await
+    post_in_french(app, &form.action, ContentType::Form, support::form(&form.filled())).await
 }
 
 /// The page of a sign-in with a wrong password.
@@ -90,15 +90,15 @@ impl Cause {
         let answer = match self {
             Self::Json => {
                 let body = json!({ "email": ADA }).to_string();
-                ask(app, "/v1/password-resets", ContentType::JSON, body).await
+                post_in_french(app, "/v1/password-resets", ContentType::JSON, body).await
             }
             Self::Page => {
                 let body = form("email", ADA);
-                ask(app, "/account/forgotten-password", ContentType::Form, body).await
+                post_in_french(app, "/account/forgotten-password", ContentType::Form, body).await
             }
             Self::ExpiredLink => {
                 let body = form("token", token);
-                ask(app, "/activate/new-link", ContentType::Form, body).await
+                post_in_french(app, "/activate/new-link", ContentType::Form, body).await
             }
             Self::ExpiredLinkAgain => {
                 // the first page answers an unknown token; its button then sends the expired one
@@ -128,7 +128,7 @@ impl Cause {
                 return;
             }
             Self::AnotherPassword => {
-                ask(app, "/v1/accounts", ContentType::JSON, json(PASSWORD)).await
+                post_in_french(app, "/v1/accounts", ContentType::JSON, json(PASSWORD)).await
             }
         };
         assert_eq!(answer.status, Status::Accepted, "{self:?}: {answer:?}");

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use vestibule::testing::{PASSWORD, Signed, TestApp};
 
 use crate::support::{
-    self, ADA, described_error_of, opens, refresh, refused, sign_in, sign_in_fields, tokens,
+    self, ADA, assert_refresh_refused, described_error_of, opens, refresh, sign_in, sign_in_fields,
+    tokens,
 };
 use crate::support_accounts::{
     BOB, Browser, NEW, get_as, kinds, letters, post_as, token_in, with_access_token,
@@ -74,7 +75,7 @@ async fn r27_deletion_ends_every_session_and_every_link() {
         assert!(!opens(&app, token).await);
     }
     for token in [&ada.refresh_token, &other.refresh] {
-        refused(&app, token).await;
+        assert_refresh_refused(&app, token).await;
     }
     assert!(!browser.is_signed_in().await);
     for (path, token) in [
@@ -191,7 +192,7 @@ async fn address_of_deleted_account_signs_up_as_a_new_account() {
     told.sort_unstable();
     assert_eq!(told, ["activation", "sign-in", "sign-in-failed", "sign-up"], "no older events");
     assert!(!opens(&app, &ada.access_token).await, "the old tokens are dead");
-    refused(&app, &ada.refresh_token).await;
+    assert_refresh_refused(&app, &ada.refresh_token).await;
 }
 
 #[rocket::async_test]
@@ -210,7 +211,7 @@ async fn r27_a_deletion_that_races_a_refresh_leaves_no_working_token() {
             if answer.status() == Status::Ok {
                 let pair = tokens(answer).await;
                 assert!(!opens(&app, &pair.access).await);
-                refused(&app, &pair.refresh).await;
+                assert_refresh_refused(&app, &pair.refresh).await;
             }
         }
         assert_eq!(rows(&app, "sessions").await, 0);

@@ -1,11 +1,13 @@
-//! One person's whole way through the service, from sign-up to sign-out.
+//! Test of an account's whole way through the service, from sign-up to sign-out.
 
 use rocket::http::Status;
 use serde_json::Value;
 use vestibule::testing::PASSWORD;
 
 use crate::support;
-use crate::support::{ADA, error_of, invalid, opens, refreshed, refused, sign_in, sign_in_fields};
+use crate::support::{
+    ADA, assert_refresh_refused, error_of, invalid, opens, refreshed, sign_in, sign_in_fields,
+};
 
 #[rocket::async_test]
 async fn sign_up_activation_sign_in_refresh_and_sign_out_work_in_sequence() {
@@ -27,6 +29,6 @@ async fn sign_up_activation_sign_in_refresh_and_sign_out_work_in_sequence() {
     let fields = [("client_id", "web"), ("token", renewed.refresh.as_str())];
     assert_eq!(app.post_form("/oauth/revoke", &fields).await.status(), Status::Ok);
     assert!(!opens(&app, &renewed.access).await);
-    refused(&app, &renewed.refresh).await;
+    assert_refresh_refused(&app, &renewed.refresh).await;
     assert!(opens(&app, &ada.access_token).await, "the other session stays");
 }

@@ -447,7 +447,7 @@ async fn head_request_for_an_export_changes_nothing() {
     let before = dump(&app).await;
     let request = app.client.head("/v1/me/export").header(support::bearer(&ada.access_token));
     let asked = Answer::of(request.dispatch().await).await;
-    for answer in [asked, browser.ask(Method::Head, "/account/export").await] {
+    for answer in [asked, browser.request(Method::Head, "/account/export").await] {
         assert_eq!((answer.status, answer.body.as_str()), (Status::Ok, ""), "{answer:?}");
         assert_eq!(answer.header("content-type"), "application/json");
         assert_eq!(answer.header("content-disposition"), "attachment; filename=\"account.json\"");
@@ -456,6 +456,6 @@ async fn head_request_for_an_export_changes_nothing() {
     assert_eq!(dump(&app).await, before);
     let unauthenticated = app.client.head("/v1/me/export").dispatch().await;
     assert_eq!(unauthenticated.status(), Status::Unauthorized);
-    let unauthenticated = Browser::new(&app).ask(Method::Head, "/account/export").await;
+    let unauthenticated = Browser::new(&app).request(Method::Head, "/account/export").await;
     assert_eq!(unauthenticated.status.code, 303);
 }

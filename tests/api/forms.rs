@@ -5,7 +5,8 @@ use vestibule::testing::PASSWORD;
 
 use crate::support;
 use crate::support::{
-    ADA, error_of, form, header, invalid, no_store, post_raw, sign_in, sign_in_fields, tokens,
+    ADA, assert_no_store, error_of, form, header, invalid, post_raw, sign_in, sign_in_fields,
+    tokens,
 };
 
 const ENDPOINTS: [&str; 2] = ["/oauth/token", "/oauth/revoke"];
@@ -24,7 +25,7 @@ async fn r1_other_methods_are_answered_405_with_allow() {
         let response = app.client.head(endpoint).dispatch().await;
         assert_eq!(response.status(), Status::MethodNotAllowed, "HEAD {endpoint}");
         assert_eq!(header(&response, "Allow"), Some("POST"));
-        no_store(&response);
+        assert_no_store(&response);
     }
 }
 

@@ -4,7 +4,8 @@ use rocket::http::{Header, Method, Status};
 use vestibule::testing::TestApp;
 
 use crate::support::{
-    self, ADA, basic, bearer, header, no_store, refreshed, refused, sign_in, warnings,
+    self, ADA, assert_no_store, assert_refresh_refused, basic, bearer, header, refreshed, sign_in,
+    warnings,
 };
 use crate::support_clients::{add, public};
 
@@ -15,7 +16,7 @@ async fn refusal(app: &TestApp, path: &str, headers: &[Header<'static>]) -> (u16
         request.add_header(header.clone());
     }
     let response = request.dispatch().await;
-    no_store(&response);
+    assert_no_store(&response);
     for name in ["X-Vestibule-Account", "X-Vestibule-Client", "X-Vestibule-Scope"] {
         assert_eq!(header(&response, name), None, "{path} {name}");
     }
@@ -47,7 +48,7 @@ async fn r29_live_token_passes_and_headers_name_account_client_and_scope() {
             let request = app.client.req(method, format!("/oauth/check{query}"));
             let response = request.header(ada.header()).dispatch().await;
             assert_eq!(response.status(), Status::Ok, "{method} {query}");
-            no_store(&response);
+            assert_no_store(&response);
             assert_eq!(header(&response, "X-Vestibule-Account"), Some(account.as_str()));
             assert_eq!(header(&response, "X-Vestibule-Client"), Some("web"));
             let scope = header(&response, "X-Vestibule-Scope");
@@ -127,7 +128,7 @@ async fn r23_check_counts_as_use_of_the_access_token() {
     assert_eq!(request.dispatch().await.status(), Status::Ok);
     app.settle().await;
     app.advance(std::time::Duration::from_secs(60));
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
     assert_eq!(warnings(&app).await, 1);
 }
 

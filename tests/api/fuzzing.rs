@@ -1,4 +1,4 @@
-//! Fuzz tests: to any input, the endpoints that strangers reach give a documented answer (R10,
+//! Fuzz tests: the endpoints that are open to strangers give a documented answer to any input (R10,
 //! R54).
 //!
 //! `TEST_CASES=20 cargo test --test api fuzzing` sends ten thousand bodies and headers.

@@ -117,7 +117,7 @@ const NESTED: &str = "[default.vestibule.limits]\n\
 #[rocket::async_test]
 async fn s9_larger_networks_have_limits_of_their_own() {
     for kind in [Kind::Request, Kind::SignUp, Kind::Failure, Kind::UnknownLink] {
-        for (what, expected, addresses) in [
+        for (network, expected, addresses) in [
             ("one /64", 4, (0..8).map(|n| format!("2001:db8::{n:x}")).collect::<Vec<_>>()),
             // 48 /64s of one /58
             ("a /58", 8, (0..48).map(|n| format!("2001:db8:0:{n:x}::1")).collect()),
@@ -130,14 +130,14 @@ async fn s9_larger_networks_have_limits_of_their_own() {
             assert_eq!(
                 count_admitted(&app, kind, addresses.into_iter()).await,
                 expected,
-                "{kind:?} {what}"
+                "{kind:?} {network}"
             );
             // other networks are not affected
             let others = ["2001:db8:1::1", "192.0.3.1"].map(str::to_owned);
             assert_eq!(
                 count_admitted(&app, kind, others.into_iter()).await,
                 2,
-                "{kind:?} beside {what}"
+                "{kind:?} beside {network}"
             );
         }
     }
@@ -203,7 +203,7 @@ async fn s9_callers_without_a_known_address_share_one_limit() {
     assert!(is_admitted(&app, Kind::Request, "192.0.2.1", &mut number).await);
 }
 
-/// One sign-up of a network has its turn at an address, and a hundred wait. Any further ones are
+/// A network has one running sign-up at an address, and a hundred more wait. Further sign-ups are
 /// refused.
 const TURNS: usize = 101;
 

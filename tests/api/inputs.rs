@@ -108,8 +108,8 @@ async fn r36_f16_forms_trim_addresses_and_refuse_invisible_characters() {
             }
             for page in pages {
                 assert_eq!(page.status, Status::UnprocessableEntity, "{email:?}");
-                let says_so = page.body.contains("invisible character inside");
-                assert!(says_so, "{email:?}: {}", page.body);
+                let is_explained = page.body.contains("invisible character inside");
+                assert!(is_explained, "{email:?}: {}", page.body);
             }
         }
     }
@@ -248,12 +248,12 @@ async fn r3_f17_every_route_reads_all_legal_forms_of_content_headers() {
         let plain = [("Content-Type", kind.clone()), ("Content-Encoding", "identity".to_owned())];
         assert_ne!(ask(&plain).await.status.code, 415, "{method} {path}");
 
-        let refused = |answer: &Answer, what: &str| match path.starts_with("/oauth") {
+        let refused = |answer: &Answer, sent: &str| match path.starts_with("/oauth") {
             true => {
-                assert_eq!(answer.status, Status::BadRequest, "{path} {what}: {answer:?}");
-                assert_eq!(answer.json()["error"], "invalid_request", "{path} {what}");
+                assert_eq!(answer.status, Status::BadRequest, "{path} {sent}: {answer:?}");
+                assert_eq!(answer.json()["error"], "invalid_request", "{path} {sent}");
             }
-            false => assert_eq!(answer.status.code, 415, "{method} {path} {what}: {answer:?}"),
+            false => assert_eq!(answer.status.code, 415, "{method} {path} {sent}: {answer:?}"),
         };
         for other in [
             "text/plain".to_owned(),
@@ -267,16 +267,16 @@ async fn r3_f17_every_route_reads_all_legal_forms_of_content_headers() {
             assert_eq!(answer.header("accept"), kind, "{method} {path} {other}");
             let is_patch = method == Method::Patch;
             assert_eq!(answer.has("accept-patch"), is_patch, "{method} {path} {other}");
-            let names_it = answer.body.contains(&*kind) || answer.body.contains("Accept");
-            assert!(names_it, "{method} {path} {other}: {answer:?}");
+            let is_named = answer.body.contains(&*kind) || answer.body.contains("Accept");
+            assert!(is_named, "{method} {path} {other}: {answer:?}");
         }
         for coding in ["gzip", "br", "identity, gzip", "x"] {
             let headers = [("Content-Type", kind.clone()), ("Content-Encoding", coding.to_owned())];
             let answer = ask(&headers).await;
             refused(&answer, coding);
             assert_eq!(answer.header("accept-encoding"), "identity", "{method} {path} {coding}");
-            let names_it = answer.body.contains("Content-Encoding");
-            assert!(names_it, "{method} {path} {coding}: {answer:?}");
+            let is_named = answer.body.contains("Content-Encoding");
+            assert!(is_named, "{method} {path} {coding}: {answer:?}");
         }
     }
     // the service acts on the body that it has read

@@ -161,7 +161,7 @@ async fn r32_scope_and_times_are_those_of_each_token() {
 }
 
 #[rocket::async_test]
-async fn r32_client_sees_its_own_tokens_and_with_the_setting_all_tokens() {
+async fn r32_client_introspects_own_tokens_unless_configured_for_all() {
     let app = app().await;
     let foreign = sign_in(&app).await;
     let own = sign_in_with(&app, basic("shop", SECRET)).await;
@@ -234,7 +234,7 @@ async fn r32_r23_introspection_counts_as_use_of_the_access_token() {
     app.settle().await;
     app.advance(MINUTE);
     assert!(!is_active(&app, &first.refresh).await, "the successor is in use");
-    support::refused(&app, &first.refresh).await;
+    support::assert_refresh_refused(&app, &first.refresh).await;
     assert_eq!(warnings(&app).await, 1);
     assert!(!is_active(&app, &second.refresh).await);
 }

@@ -245,7 +245,7 @@ async fn r20_password_reset_unlocks_the_name_and_forgets_known_locations() {
     assert!(is_accepted(&app, HOME, OTHER).await);
 }
 
-/// Room in flight for all requests that a test sends at once.
+/// An admission limit above the number of requests that a test sends at once.
 const ROOM_TO_WAIT: &str = "[default.vestibule.admission]\nin_flight = 4_000\n";
 
 #[rocket::async_test]

@@ -1,5 +1,4 @@
-//! Tests of who is at fault when a letter does not leave: the recipient, the mail server or the
-//! service (R48).
+//! Tests of the cause of failed deliveries: the recipient, the mail server or the service (R48).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

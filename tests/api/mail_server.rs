@@ -74,8 +74,8 @@ fn people(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("person{number}@example.org")).collect()
 }
 
-/// People sign up while the server plays this for a day. Then it behaves: within a minute each
-/// person has their letter, and no letter was counted as at fault.
+/// Checks that letters outlast a day of this behaviour of the server. Once the server works again,
+/// each person has their letter within a minute, and no letter was counted as at fault.
 async fn assert_letters_outlast(
     plays: impl Fn(&SmtpServer),
     ends: impl Fn(&SmtpServer),

@@ -24,7 +24,7 @@ async fn patch(ada: &Signed<'_>, change: Value) -> Value {
 }
 
 /// Field and code of each error.
-async fn errors(ada: &Signed<'_>, change: Value) -> Vec<(String, String)> {
+async fn patch_errors(ada: &Signed<'_>, change: Value) -> Vec<(String, String)> {
     let before = me(ada).await;
     let (status, problem) = problem_of(ada.patch("/v1/me", &change).dispatch().await).await;
     assert_eq!(status, Status::UnprocessableEntity, "{change}");
@@ -36,7 +36,7 @@ async fn errors(ada: &Signed<'_>, change: Value) -> Vec<(String, String)> {
     errors.iter().map(|error| (text(error, "field"), text(error, "code"))).collect()
 }
 
-fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+fn owned_pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect()
 }
 
@@ -115,10 +115,10 @@ async fn all_invalid_fields_are_reported_at_once() {
             &[("name", "not-a-text"), ("locale", "not-a-text")],
         ),
     ] {
-        assert_eq!(errors(&ada, change.clone()).await, pairs(expected), "{change}");
+        assert_eq!(patch_errors(&ada, change.clone()).await, owned_pairs(expected), "{change}");
     }
     for change in [json!([]), json!("Ada"), json!(null), json!(1)] {
-        assert_eq!(errors(&ada, change).await, vec![]);
+        assert_eq!(patch_errors(&ada, change).await, vec![]);
     }
 }
 

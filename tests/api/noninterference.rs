@@ -426,10 +426,10 @@ async fn answers_for_own_links(
     let token = link(app, letter, &xenia, &wanted).await;
     let operation = operation.with_link_token(&token);
     let mut seen = vec![];
-    for what in ["at once", "again"] {
+    for time in ["at once", "again"] {
         let answer = operation.call(app, "", None).await;
-        assert_ne!(answer.status, Status::NotFound, "{id} {what}: the link is a real one");
-        seen.push((format!("{id} of the caller's own link, {what}"), comparable(&answer)));
+        assert_ne!(answer.status, Status::NotFound, "{id} {time}: the link is a real one");
+        seen.push((format!("{id} of the caller's own link, {time}"), comparable(&answer)));
         app.deliver().await;
     }
     app.advance(HOUR * 25);
@@ -437,24 +437,25 @@ async fn answers_for_own_links(
     seen.push((format!("{id} of the caller's own link, a day later"), comparable(&answer)));
     app.deliver().await;
     app.advance(HOUR * 2);
-    let masked = seen.into_iter().map(|(what, told)| (what, told.replace(&wanted, "(wanted)")));
+    let masked =
+        seen.into_iter().map(|(source, output)| (source, output.replace(&wanted, "(wanted)")));
     masked.collect()
 }
 
 /// The text without ids, tokens and other secrets, which differ by design.
 fn without_secrets(text: &str) -> String {
-    let mut told = String::new();
+    let mut output = String::new();
     let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let mut rest = text;
     while let Some(start) = rest.find(is_of_a_word) {
-        told.push_str(&rest[..start]);
+        output.push_str(&rest[..start]);
         rest = &rest[start..];
         let end = rest.find(|c| !is_of_a_word(c)).unwrap_or(rest.len());
-        told.push_str(if end >= 32 { "…" } else { &rest[..end] });
+        output.push_str(if end >= 32 { "…" } else { &rest[..end] });
         rest = &rest[end..];
     }
-    told.push_str(rest);
-    told
+    output.push_str(rest);
+    output
 }
 
 /// Sorts lists by their texts: rows of one instant come in any order.
@@ -555,7 +556,9 @@ async fn observations(state: AddressState) -> Vec<(String, String)> {
             let answer = operation.call(&app, &asked_about, Some(&owner)).await;
             seen.push((format!("{id} by an owner, call {n}"), comparable(&answer)));
             let looked = owner.visible_texts(&app).await;
-            seen.extend(looked.into_iter().map(|(at, told)| (format!("{at} after {id}"), told)));
+            seen.extend(
+                looked.into_iter().map(|(at, output)| (format!("{at} after {id}"), output)),
+            );
         }
         seen.push((format!("metrics of {id} by an owner"), counter_changes(&app, &before)));
         app.advance(HOUR * 25);
@@ -565,7 +568,9 @@ async fn observations(state: AddressState) -> Vec<(String, String)> {
         seen.push((format!("{id} by an owner, a day later"), comparable(&answer)));
         let owner = Party { signed: app.sign_in(&owner.email).await, ..owner };
         let looked = owner.visible_texts(&app).await;
-        seen.extend(looked.into_iter().map(|(at, told)| (format!("{at} a day after {id}"), told)));
+        seen.extend(
+            looked.into_iter().map(|(at, output)| (format!("{at} a day after {id}"), output)),
+        );
 
         // the calls go on until a limit refuses them, and the refusals are compared as well
         app.advance(HOUR * 2);
@@ -583,17 +588,17 @@ async fn observations(state: AddressState) -> Vec<(String, String)> {
 #[rocket::async_test]
 async fn r18_s7_responses_do_not_depend_on_rows_of_other_parties() {
     let free = observations(AddressState::Free).await;
-    for (what, told) in &free {
-        assert!(!told.starts_with("50"), "{what}: {told}");
+    for (source, output) in &free {
+        assert!(!output.starts_with("50"), "{source}: {output}");
     }
     for state in OTHER_STATES {
         let seen = observations(state).await;
         assert_eq!(seen.len(), free.len(), "{state:?}");
-        for ((what, told), (of, expected)) in seen.iter().zip(&free) {
-            assert_eq!(what, of);
-            if told != expected {
-                let at = told.lines().zip(expected.lines()).find(|(one, other)| one != other);
-                panic!("{state:?}: {what} differs: {at:?}");
+        for ((source, output), (of, expected)) in seen.iter().zip(&free) {
+            assert_eq!(source, of);
+            if output != expected {
+                let at = output.lines().zip(expected.lines()).find(|(one, other)| one != other);
+                panic!("{state:?}: {source} differs: {at:?}");
             }
         }
     }

@@ -4,7 +4,7 @@ use rocket::http::Status;
 use serde_json::json;
 use vestibule::testing::PASSWORD;
 
-use crate::support::{self, ADA, opens, refreshed, refused, sign_in, tokens};
+use crate::support::{self, ADA, assert_refresh_refused, opens, refreshed, sign_in, tokens};
 use crate::support_accounts::{
     BOB, Browser, NEW, accounts, change_password, letters, post_as, put_as, token_in,
 };
@@ -100,7 +100,7 @@ async fn r27_password_change_keeps_its_own_session_and_ends_all_others() {
     for token in [&other.access, &kiosk.access_token] {
         assert!(!opens(&app, token).await);
     }
-    refused(&app, &other.refresh).await;
+    assert_refresh_refused(&app, &other.refresh).await;
     assert!(!browser.is_signed_in().await);
     assert!(opens(&app, &bob.access_token).await, "other accounts are not affected");
 
@@ -170,7 +170,7 @@ async fn r27_disabling_an_account_ends_every_session() {
     let id = ada.account_id().await;
     assert!(accounts(&app).disable(id).await.unwrap());
     assert!(!opens(&app, &ada.access_token).await);
-    refused(&app, &ada.refresh_token).await;
+    assert_refresh_refused(&app, &ada.refresh_token).await;
     assert!(!browser.is_signed_in().await);
     assert!(!signs_in(&app, ADA, PASSWORD).await);
     assert!(accounts(&app).enable(id).await.unwrap());

@@ -8,7 +8,7 @@ use serde_json::json;
 use vestibule::model::{EmailAddress, Locale};
 use vestibule::testing::{PASSWORD, TestApp};
 
-use crate::support::{self, ADA, opens, refused, sign_in};
+use crate::support::{self, ADA, assert_refresh_refused, opens, sign_in};
 use crate::support_accounts::{BOB, Browser, accounts, letters, token_in};
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
 
@@ -226,7 +226,7 @@ async fn r47_reset_changes_the_password_and_ends_every_session_without_sign_in()
         }
         for pair in [&one, &two] {
             assert!(!opens(&app, &pair.access).await);
-            refused(&app, &pair.refresh).await;
+            assert_refresh_refused(&app, &pair.refresh).await;
         }
         assert!(!browser.is_signed_in().await);
         assert!(opens(&app, &bob.access_token).await, "other accounts are not affected");
@@ -465,11 +465,11 @@ async fn s14_ended_links_reveal_nothing_about_the_account() {
     let changed =
         app.store().write(async |tx| tx.update_profile(id, None, Some(Some(&german))).await);
     assert!(changed.await.unwrap());
-    assert_eq!(pages().await, before, "in the caller's language");
+    assert_eq!(pages().await, before, "the pages are in the caller's language");
     accounts(&app).disable(id).await.unwrap();
     let told = pages().await;
     // the answer of an ended link stays as it was
-    assert_eq!(told, before, "of a disabled account");
+    assert_eq!(told, before, "a disabled account changes no page");
     app.deliver().await;
     let posted = letters(&app, ADA).await;
     assert_eq!(posted.iter().filter(|name| **name == "password-reset").count(), 3, "{posted:?}");

@@ -10,8 +10,8 @@ use vestibule::testing::{BEGINNING, TestApp};
 
 use crate::support;
 use crate::support::{
-    ADA, Tokens, basic, error_of, form, invalid, opens, post_form_with, refresh, refresh_scope,
-    refreshed, refused, sign_in, sign_in_fields, tokens, warnings,
+    ADA, Tokens, assert_refresh_refused, basic, error_of, form, invalid, opens, post_form_with,
+    refresh, refresh_scope, refreshed, sign_in, sign_in_fields, tokens, warnings,
 };
 
 const FULL: &str = "account.read account.write";
@@ -46,7 +46,7 @@ async fn revoke(app: &TestApp, token: &str) {
 /// Checks that no token of the session works, and that the owner was warned once.
 async fn assert_stolen(app: &TestApp, pair: &Tokens) {
     assert!(!opens(app, &pair.access).await);
-    refused(app, &pair.refresh).await;
+    assert_refresh_refused(app, &pair.refresh).await;
     assert_eq!(warnings(app).await, 1);
 }
 
@@ -155,8 +155,8 @@ async fn r23_unused_pair_is_given_again_until_the_session_idles_out() {
     assert_eq!(again.refresh, lost.refresh);
     assert_eq!(again.expires_in, 300, "a repeat does not extend the session");
     app.advance(SECOND * 300);
-    refused(&app, &first.refresh).await;
-    refused(&app, &lost.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &lost.refresh).await;
     assert_eq!(warnings(&app).await, 0, "the session ended by idling");
 }
 
@@ -174,7 +174,7 @@ async fn r23_predecessor_works_until_the_grace_after_first_use_ends() {
     // further uses do not restart the grace
     use_access_token(&app, &second.access).await;
     app.advance(Duration::from_millis(1));
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
     assert_stolen(&app, &second).await;
 }
 
@@ -200,7 +200,7 @@ async fn r23_grace_starts_at_the_use_and_not_at_its_recording() {
     app.settle().await;
     assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
     app.advance(SECOND);
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
     assert_stolen(&app, &second).await;
 }
 
@@ -210,7 +210,7 @@ async fn r23_predecessor_of_a_spent_successor_is_a_late_retry_within_the_grace()
     let second = refreshed(&app, &first.refresh).await;
     let third = refreshed(&app, &second.refresh).await;
     app.advance(Duration::from_millis(29_999));
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
     assert_eq!(refreshed(&app, &second.refresh).await.refresh, third.refresh);
     assert_unharmed(&app, &third).await;
 }
@@ -225,11 +225,11 @@ async fn r23_older_token_after_the_grace_ends_the_session_as_stolen() {
         }
         app.advance(SECOND * 30);
         assert!(opens(&app, &pair.access).await);
-        refused(&app, &first.refresh).await;
+        assert_refresh_refused(&app, &first.refresh).await;
         assert_stolen(&app, &pair).await;
         // the same token, presented again a day later
         app.advance(DAY);
-        refused(&app, &first.refresh).await;
+        assert_refresh_refused(&app, &first.refresh).await;
         assert_stolen(&app, &pair).await;
     }
 }
@@ -241,7 +241,7 @@ async fn r23_grace_for_late_retries_counts_from_the_last_rotation() {
     app.advance(DAY);
     let third = refreshed(&app, &second.refresh).await;
     app.advance(SECOND * 29);
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
     assert_unharmed(&app, &third).await;
 }
 
@@ -252,7 +252,7 @@ async fn r23_theft_ends_one_session_and_sends_a_warning() {
     let second = refreshed(&app, &first.refresh).await;
     refreshed(&app, &second.refresh).await;
     app.advance(SECOND * 30);
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
     assert!(opens(&app, &elsewhere.access).await);
     refreshed(&app, &elsewhere.refresh).await;
     let letter = app.last_letter_to(ADA).await;
@@ -267,7 +267,7 @@ async fn r23_concurrent_stolen_tokens_cause_one_letter() {
     let second = refreshed(&app, &first.refresh).await;
     let third = refreshed(&app, &second.refresh).await;
     app.advance(SECOND * 30);
-    join_all((0..32).map(|_| refused(&app, &first.refresh))).await;
+    join_all((0..32).map(|_| assert_refresh_refused(&app, &first.refresh))).await;
     assert_stolen(&app, &third).await;
 }
 
@@ -275,7 +275,7 @@ async fn r23_concurrent_stolen_tokens_cause_one_letter() {
 async fn r23_without_grace_a_refresh_token_is_strictly_single_use() {
     let (app, first) = signed_in_with(STRICT).await;
     let second = refreshed(&app, &first.refresh).await;
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
     assert_stolen(&app, &second).await;
 }
 
@@ -287,7 +287,7 @@ async fn r23_grace_is_configurable() {
     app.advance(SECOND * 119);
     assert_eq!(refreshed(&app, &first.refresh).await.access, second.access);
     app.advance(SECOND);
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
     assert_stolen(&app, &second).await;
 }
 
@@ -356,7 +356,7 @@ async fn r25_access_and_refresh_tokens_are_not_interchangeable() {
         "vrt_".to_owned(),
         "x".repeat(20_000),
     ] {
-        refused(&app, &token).await;
+        assert_refresh_refused(&app, &token).await;
     }
     assert!(!opens(&app, &first.refresh).await);
     assert!(!opens(&app, &first.refresh.replace("vrt_", "vat_")).await);
@@ -371,10 +371,10 @@ async fn damaged_refresh_token_ends_no_session() {
     for position in (4..first.refresh.len()).step_by(7) {
         let mut damaged = first.refresh.clone().into_bytes();
         damaged[position] = if damaged[position] == b'A' { b'B' } else { b'A' };
-        refused(&app, std::str::from_utf8(&damaged).unwrap()).await;
+        assert_refresh_refused(&app, std::str::from_utf8(&damaged).unwrap()).await;
     }
     // cut short, as by a log or a terminal
-    refused(&app, &first.refresh[..60]).await;
+    assert_refresh_refused(&app, &first.refresh[..60]).await;
     assert_unharmed(&app, &second).await;
 }
 
@@ -395,7 +395,7 @@ async fn forged_refresh_token_ends_no_session() {
         RefreshToken { tag: SessionTag::new([0; 16]), ..theirs.clone() },
         RefreshToken { secret: Secret::new([0; 32]), tag: mine.tag, session: theirs.session },
     ] {
-        refused(&app, &forged.reveal()).await;
+        assert_refresh_refused(&app, &forged.reveal()).await;
     }
     refreshed(&app, &first.refresh).await;
     assert_unharmed(&app, &other).await;
@@ -407,7 +407,7 @@ async fn r26_idle_session_ends() {
     app.advance(DAY * 14 - Duration::from_millis(1));
     let second = refreshed(&app, &first.refresh).await;
     app.advance(DAY * 14);
-    refused(&app, &second.refresh).await;
+    assert_refresh_refused(&app, &second.refresh).await;
     assert!(!opens(&app, &second.access).await);
     assert_eq!(warnings(&app).await, 0);
 }
@@ -420,7 +420,7 @@ async fn r26_use_of_the_access_token_does_not_extend_the_session() {
     use_access_token(&app, &first.access).await;
     app.advance(DAY);
     assert!(!opens(&app, &first.access).await);
-    refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
 }
 
 #[rocket::async_test]
@@ -438,7 +438,7 @@ async fn r26_session_ends_after_its_lifetime_despite_refreshes() {
     assert!(opens(&app, &pair.access).await);
     app.advance(Duration::from_millis(1));
     assert!(!opens(&app, &pair.access).await);
-    refused(&app, &pair.refresh).await;
+    assert_refresh_refused(&app, &pair.refresh).await;
 }
 
 #[rocket::async_test]
@@ -452,15 +452,15 @@ async fn r26_clock_step_back_revives_no_token() {
     let heir = refreshed(&app, &taken.refresh).await;
     let heir = refreshed(&app, &heir.refresh).await;
     app.advance(SECOND * 30);
-    refused(&app, &taken.refresh).await;
+    assert_refresh_refused(&app, &taken.refresh).await;
 
     let look = async || {
-        refused(&app, &first.refresh).await;
+        assert_refresh_refused(&app, &first.refresh).await;
         for access in [&third.access, &out.access, &heir.access] {
             assert!(!opens(&app, access).await);
         }
         for refresh in [&out.refresh, &taken.refresh, &heir.refresh] {
-            refused(&app, refresh).await;
+            assert_refresh_refused(&app, refresh).await;
         }
     };
     for back in [SECOND, SECOND * 30, SECOND * 3_600, DAY * 100] {
@@ -493,7 +493,7 @@ async fn s15_spent_predecessor_is_refused_after_a_clock_step_back() {
         use_access_token(&app, &second.access).await;
         app.advance(spent_for);
         app.step_back(HALF_AN_HOUR);
-        refused(&app, &first.refresh).await;
+        assert_refresh_refused(&app, &first.refresh).await;
         // the service does not know for how long the token was spent: no theft is proven
         assert_unharmed(&app, &second).await;
     }
@@ -505,7 +505,7 @@ async fn s15_spent_predecessor_is_refused_after_a_clock_step_back() {
     use_access_token(&app, &second.access).await;
     for back in [SECOND * 570, SECOND * 600, SECOND * 601] {
         app.step_back(back);
-        refused(&app, &first.refresh).await;
+        assert_refresh_refused(&app, &first.refresh).await;
         app.advance(back);
     }
     assert_eq!(warnings(&app).await, 1);
@@ -536,7 +536,7 @@ async fn r27_disabling_the_account_ends_all_tokens_at_once() {
         assert!(!opens(&app, token).await);
     }
     for token in [&first.refresh, &second.refresh] {
-        refused(&app, token).await;
+        assert_refresh_refused(&app, token).await;
     }
     assert_eq!(warnings(&app).await, 0);
 }
@@ -555,7 +555,7 @@ async fn r27_refresh_that_races_sign_out_everywhere_leaves_no_working_token() {
     for answer in answers.into_iter().flatten() {
         let pair = tokens(answer).await;
         assert!(!opens(&app, &pair.access).await);
-        refused(&app, &pair.refresh).await;
+        assert_refresh_refused(&app, &pair.refresh).await;
     }
 }
 
@@ -603,7 +603,7 @@ async fn r19_reduced_client_scope_applies_at_the_next_refresh() {
 
     // no scope is left, and the refused refresh does not spend the session
     let app = TestApp::on_database(&database.url, &web("d")).await;
-    refused(&app, &second.refresh).await;
+    assert_refresh_refused(&app, &second.refresh).await;
     drop(app);
     let app = TestApp::on_database(&database.url, &web("a b c")).await;
     assert_eq!(refreshed(&app, &second.refresh).await.scope, "a b c");
@@ -622,7 +622,7 @@ async fn r28_revoked_and_spent_tokens_survive_a_restart() {
 
     let app = TestApp::on_database(&database.url, "").await;
     assert!(!opens(&app, &second.access).await && !opens(&app, &out.access).await);
-    refused(&app, &out.refresh).await;
+    assert_refresh_refused(&app, &out.refresh).await;
     let again = refreshed(&app, &first.refresh).await;
     assert_eq!(again.refresh, second.refresh, "a repeat is known across restarts");
     let request = app.client.post("/oauth/token").header(ContentType::Form);

@@ -5,8 +5,8 @@ use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support;
 use crate::support::{
-    ADA, Tokens, basic, error_of, invalid, no_store, opens, post_form_with, refreshed, refused,
-    sign_in, tokens, warnings,
+    ADA, Tokens, assert_no_store, assert_refresh_refused, basic, error_of, invalid, opens,
+    post_form_with, refreshed, sign_in, tokens, warnings,
 };
 
 async fn signed_in() -> (TestApp, Tokens) {
@@ -21,7 +21,7 @@ async fn revoke(app: &TestApp, fields: &[(&str, &str)]) {
     let fields = [&[("client_id", "web")], fields].concat();
     let response = app.post_form("/oauth/revoke", &fields).await;
     assert_eq!(response.status(), Status::Ok, "{fields:?}");
-    no_store(&response);
+    assert_no_store(&response);
     assert_eq!(response.into_string().await.unwrap_or_default(), "");
 }
 
@@ -45,8 +45,8 @@ async fn r31_revoked_refresh_token_ends_its_session() {
     let second = refreshed(&app, &first.refresh).await;
     revoke(&app, &[("token", &second.refresh)]).await;
     assert!(!opens(&app, &first.access).await && !opens(&app, &second.access).await);
-    refused(&app, &first.refresh).await;
-    refused(&app, &second.refresh).await;
+    assert_refresh_refused(&app, &first.refresh).await;
+    assert_refresh_refused(&app, &second.refresh).await;
     assert!(opens(&app, &elsewhere.access).await);
     assert_eq!(warnings(&app).await, 0, "a revocation sends no warning of theft");
 }
@@ -58,7 +58,7 @@ async fn revocation_of_a_spent_refresh_token_ends_its_session() {
     let third = refreshed(&app, &second.refresh).await;
     revoke(&app, &[("token", &first.refresh)]).await;
     assert!(!opens(&app, &third.access).await);
-    refused(&app, &third.refresh).await;
+    assert_refresh_refused(&app, &third.refresh).await;
 }
 
 #[rocket::async_test]
@@ -109,7 +109,7 @@ async fn r31_wrong_token_type_hint_is_ignored() {
         revoke(&app, &[("token", &pair.access), ("token_type_hint", hint)]).await;
         assert!(!opens(&app, &pair.access).await, "{hint}");
         revoke(&app, &[("token_type_hint", hint), ("token", &pair.refresh)]).await;
-        refused(&app, &pair.refresh).await;
+        assert_refresh_refused(&app, &pair.refresh).await;
     }
 }
 

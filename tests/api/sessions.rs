@@ -8,7 +8,8 @@ use vestibule::testing::{Signed, TestApp};
 
 use crate::support;
 use crate::support::{
-    ADA, bearer, form, opens, problem_of, refreshed, refused, sign_in, sign_in_fields, tokens,
+    ADA, assert_refresh_refused, bearer, form, opens, problem_of, refreshed, sign_in,
+    sign_in_fields, tokens,
 };
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
@@ -111,7 +112,7 @@ async fn r27_ending_a_session_ends_its_tokens_at_once() {
     let here = app.sign_in(ADA).await;
     assert_eq!(end(&here, &id).await, Status::NoContent);
     assert!(!opens(&app, &there.access).await);
-    refused(&app, &there.refresh).await;
+    assert_refresh_refused(&app, &there.refresh).await;
     assert!(opens(&app, &here.access_token).await);
     assert_eq!(list(&app, &here.access_token).await.len(), 1);
     assert_eq!(end(&here, &id).await, Status::NotFound, "the session has ended");
@@ -124,7 +125,7 @@ async fn r27_the_current_session_can_be_ended() {
     let id = id_of(&list(&app, &ada.access_token).await[0]).to_owned();
     assert_eq!(end(&ada, &id).await, Status::NoContent);
     assert!(!opens(&app, &ada.access_token).await);
-    refused(&app, &ada.refresh_token).await;
+    assert_refresh_refused(&app, &ada.refresh_token).await;
 }
 
 #[rocket::async_test]
@@ -160,7 +161,7 @@ async fn r27_signing_out_everywhere_ends_every_session_of_the_account() {
     assert_eq!(request.dispatch().await.status(), Status::NoContent);
     for pair in [&first, &second] {
         assert!(!opens(&app, &pair.access).await);
-        refused(&app, &pair.refresh).await;
+        assert_refresh_refused(&app, &pair.refresh).await;
     }
     assert!(opens(&app, &eve.access_token).await);
     let again = sign_in(&app).await;
@@ -240,7 +241,7 @@ async fn s11_beyond_the_limit_the_longest_unused_session_ends_with_an_event() {
     assert_eq!(list_page(&app, &first.access, "").await.0.len(), 10);
     let newest = sign_in(&app).await;
     assert_eq!(list_page(&app, &newest.access, "").await.0.len(), 10);
-    refused(&app, &unused.refresh).await;
+    assert_refresh_refused(&app, &unused.refresh).await;
     for pair in pairs.iter().chain([&first, &newest]) {
         assert!(opens(&app, &pair.access).await);
     }

@@ -137,7 +137,7 @@ pub async fn error_of(response: LocalResponse<'_>) -> (Status, String) {
 pub async fn described_error_of(response: LocalResponse<'_>) -> (Status, String, String) {
     let status = response.status();
     assert_eq!(response.content_type(), Some(ContentType::JSON), "{status}");
-    no_store(&response);
+    assert_no_store(&response);
     assert!(header(&response, "X-Request-Id").is_some(), "{status}");
     assert_eq!(
         header(&response, "WWW-Authenticate"),
@@ -158,7 +158,7 @@ pub async fn described_error_of(response: LocalResponse<'_>) -> (Status, String,
 }
 
 /// Checks that no cache may keep the answer (RFC 6749 §5.1).
-pub fn no_store(response: &LocalResponse<'_>) {
+pub fn assert_no_store(response: &LocalResponse<'_>) {
     assert_eq!(header(response, "Cache-Control"), Some("no-store"));
     assert_eq!(header(response, "Pragma"), Some("no-cache"));
 }
@@ -196,7 +196,7 @@ pub async fn tokens(response: LocalResponse<'_>) -> Tokens {
         unreachable!();
     }
     assert_eq!(response.content_type(), Some(ContentType::JSON));
-    no_store(&response);
+    assert_no_store(&response);
     let body: Value = response.into_json().await.expect("JSON");
     assert_eq!(body["token_type"], "Bearer");
     let text = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
@@ -236,7 +236,7 @@ pub async fn refreshed(app: &TestApp, token: &str) -> Tokens {
 }
 
 /// Presents a refresh token and requires a refusal.
-pub async fn refused(app: &TestApp, token: &str) {
+pub async fn assert_refresh_refused(app: &TestApp, token: &str) {
     assert_eq!(error_of(refresh(app, token).await).await, invalid("invalid_grant"));
 }
 

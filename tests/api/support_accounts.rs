@@ -134,11 +134,11 @@ impl<'a> Browser<'a> {
     }
 
     pub async fn open(&self, path: &str) -> Answer {
-        self.ask(Method::Get, path).await
+        self.request(Method::Get, path).await
     }
 
     /// A request without a body.
-    pub async fn ask(&self, method: Method, path: &str) -> Answer {
+    pub async fn request(&self, method: Method, path: &str) -> Answer {
         let mut request = self.app.client.req(method, path.to_owned());
         for header in self.headers() {
             request.add_header(header);

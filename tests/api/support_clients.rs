@@ -11,7 +11,7 @@ use vestibule::model::{ClientId, Digest};
 use vestibule::oauth::{ClientError, OAuth};
 use vestibule::testing::{PASSWORD, TestApp};
 
-use crate::support::{ADA, Tokens, basic, no_store, post_form_with, tokens};
+use crate::support::{ADA, Tokens, assert_no_store, basic, post_form_with, tokens};
 
 /// The secret of `shop`, and of every confidential client that these tests add.
 pub const SECRET: &str = "shop secret";
@@ -92,6 +92,6 @@ pub async fn introspect(app: &TestApp, client: &str, token: &str) -> Value {
     let fields = [("token", token)];
     let response = post_form_with(app, "/oauth/introspect", basic(client, SECRET), &fields).await;
     assert_eq!(response.status(), Status::Ok);
-    no_store(&response);
+    assert_no_store(&response);
     response.into_json().await.expect("JSON")
 }

@@ -181,7 +181,7 @@ pub async fn dump_of(app: &TestApp, table: &str) -> Vec<String> {
 
 /// All stored bytes, to search for secrets. On SQLite these are the bytes of its files, so that a
 /// deleted value is found as well.
-pub async fn stored(app: &TestApp) -> Vec<u8> {
+pub async fn stored_bytes(app: &TestApp) -> Vec<u8> {
     match app.store().engine() {
         Engine::Postgres => dump(app).await.join("\n").into_bytes(),
         Engine::Sqlite { file } => {

@@ -4,7 +4,7 @@ use rocket::http::Status;
 use vestibule::testing::PASSWORD;
 
 use super::{assert_page_rules, cookies};
-use crate::support::{self, ADA, opens, refused, sign_in};
+use crate::support::{self, ADA, assert_refresh_refused, opens, sign_in};
 use crate::support_accounts::{Browser, NEW, letters, token_in};
 use crate::support_pages::{Answer, OTHER, get, rows, signs_in, unescape};
 
@@ -36,7 +36,7 @@ async fn r42_password_change_keeps_its_page_session_and_ends_all_others() {
     assert!(page.body.contains("Your password is changed"));
     assert!(!two.is_signed_in().await);
     assert!(!opens(&app, &pair.access).await);
-    refused(&app, &pair.refresh).await;
+    assert_refresh_refused(&app, &pair.refresh).await;
     assert!(signs_in(&app, ADA, OTHER).await && !signs_in(&app, ADA, PASSWORD).await);
     assert_eq!(letters(&app, ADA).await, ["activation", "password-changed"]);
 }

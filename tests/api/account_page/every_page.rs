@@ -28,7 +28,7 @@ async fn r46_r43_pages_keep_the_rules_and_opening_them_changes_nothing() {
         app.advance(MINUTE);
         for path in PAGES {
             assert_page_rules(&browser.open(path).await);
-            let head = browser.ask(Method::Head, path).await;
+            let head = browser.request(Method::Head, path).await;
             assert_eq!((head.status, head.body.as_str()), (Status::Ok, ""), "{path}");
             assert_eq!(head.header("cache-control"), "no-store, no-transform");
         }
@@ -63,7 +63,7 @@ async fn other_methods_are_answered_405_with_allow() {
         ("/reset-password/new-link", "POST"),
     ] {
         for method in [Method::Put, Method::Delete, Method::Patch] {
-            let answer = browser.ask(method, path).await;
+            let answer = browser.request(method, path).await;
             assert_eq!(answer.header("allow"), allow, "{method} {path}");
             answer.page(405, "Method not allowed");
         }

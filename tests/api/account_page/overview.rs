@@ -7,7 +7,7 @@ use serde_json::json;
 use vestibule::testing::PASSWORD;
 
 use super::assert_page_rules;
-use crate::support::{self, ADA, opens, refused, sign_in};
+use crate::support::{self, ADA, assert_refresh_refused, opens, sign_in};
 use crate::support_accounts::{BOB, Browser, FIREFOX, hidden_field};
 use crate::support_pages::{Answer, rows, unescape};
 
@@ -28,7 +28,7 @@ async fn r27_sign_out_everywhere_on_the_page_ends_all_sessions() {
     assert!(one.cookie.is_none());
     assert!(!old.is_signed_in().await && !two.is_signed_in().await);
     assert!(!opens(&app, &pair.access).await);
-    refused(&app, &pair.refresh).await;
+    assert_refresh_refused(&app, &pair.refresh).await;
     assert!(opens(&app, &bob.access_token).await);
 }
 
@@ -51,7 +51,7 @@ async fn r27_page_ends_sessions_of_its_own_account_only() {
     let answer = browser.send("/account/sessions/end", &[("id", &id)]).await;
     assert_eq!(answer.header("location"), "/account?done=session");
     assert!(!opens(&app, &pair.access).await);
-    refused(&app, &pair.refresh).await;
+    assert_refresh_refused(&app, &pair.refresh).await;
     let page = browser.open("/account?done=session").await.page(200, "Your account");
     assert!(
         page.body.contains("You are signed out there.")

@@ -1,4 +1,4 @@
-//! Tests of the sign-in page, its cookie, and the end of a sign-in (R46).
+//! Tests of the sign-in page, its cookie, and the end of a page session (R46).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use super::{MINUTE, PAGES, assert_page_rules, cookies};
-use crate::support::{self, ADA, bearer, opens, refused, sign_in};
+use crate::support::{self, ADA, assert_refresh_refused, bearer, opens, sign_in};
 use crate::support_accounts::{BOB, Browser, put_as};
 use crate::support_pages::{Answer, OTHER, dump, rows, unescape};
 
@@ -52,7 +52,7 @@ async fn cookie_opens_only_the_account_page_and_token_only_the_api() {
     let secret = cookie.split_once('=').unwrap().1;
     for token in [secret.to_owned(), format!("vat_{secret}"), format!("vrt_{secret}")] {
         assert!(!opens(&app, &token).await);
-        refused(&app, &token).await;
+        assert_refresh_refused(&app, &token).await;
     }
     let ada = app.sign_in(ADA).await;
     for path in PAGES {

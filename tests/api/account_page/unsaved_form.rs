@@ -1,4 +1,4 @@
-//! Tests of forms whose sign-in has ended: they come back with the typed text (F14).
+//! Tests of forms whose page session has ended: the form comes back with the typed text (F14).
 
 use rocket::http::{Header, Status};
 use vestibule::testing::PASSWORD;
