@@ -265,8 +265,8 @@ pub async fn warnings(app: &TestApp) -> usize {
     letters.iter().filter(|letter| letter.name == "session-ended").count()
 }
 
-/// Holds the writer until `let_go`. Meanwhile writers wait, and so do readers on PostgreSQL with one
-/// connection.
+/// Holds the writer until `let_go`. Meanwhile writers wait, and so do readers on PostgreSQL with
+/// one connection.
 pub async fn hold_the_writer(app: &TestApp, held: &Notify, let_go: &Notify) {
     let holding = app.store().write(async |_| {
         held.notify_one();

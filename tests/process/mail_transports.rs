@@ -344,9 +344,9 @@ fn sign_up_in(program: &Program, language: &str, email: &str) {
     assert_eq!(program.raw(&request).map(|answer| answer.status), Some(202));
 }
 
-/// Checks that the letter assert_waiting, and that these are the server's last words.
+/// Checks that the letter waits, and that these are the server's last words.
 fn assert_waiting(program: &Program, email: &str, words: &str) {
-    wait_until(&format!("the letter to {email} assert_waiting"), || {
+    wait_until(&format!("the letter to {email} waits"), || {
         let list = program.tell(&["mail", "list", "--waiting", "--match", email, "--json"], "");
         let list = list.document();
         let said = list["letters"][0]["last_words"].as_str()?;
