@@ -25,7 +25,7 @@ const FLOOD: &str = "192.0.2.1";
 const HONEST: &str = "198.51.100.7";
 
 /// A time-out that tells a request that waits for ever from a refused one.
-const LONG: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An operation that hashes a password.
 #[derive(Clone, Copy, Debug)]
@@ -236,14 +236,14 @@ async fn s5_each_hashing_operation_queues_in_the_share_of_its_network() {
     for (n, operation) in OPERATIONS.into_iter().enumerate() {
         let request = request(&app, operation, &format!("person{n}@example.org")).await;
         let full = app.fill_hash_queue(FLOOD);
-        let refused = timeout(LONG, request.build(&app, FLOOD).dispatch()).await;
+        let refused = timeout(TIMEOUT, request.build(&app, FLOOD).dispatch()).await;
         let refused =
             refused.unwrap_or_else(|_| panic!("{operation:?} waits instead of being refused"));
         assert_eq!(refused.status(), Status::ServiceUnavailable, "{operation:?}");
         assert!(header(&refused, "Retry-After").is_some(), "{operation:?}");
         drop(refused);
         let answer =
-            timeout(LONG, answer_when_served(&app, full, request.build(&app, HONEST))).await;
+            timeout(TIMEOUT, answer_when_served(&app, full, request.build(&app, HONEST))).await;
         let answer = answer.unwrap_or_else(|_| panic!("{operation:?} is not served"));
         assert_eq!(answer.status().code, operation.success, "{operation:?}");
     }
@@ -290,7 +290,8 @@ async fn s5_addresses_of_one_network_share_the_queue_and_other_networks_are_serv
         (FLOOD, "::ffff:192.0.2.1", HONEST),
     ] {
         let full = app.fill_hash_queue(flood);
-        let refused = timeout(LONG, sign_in.build(&app, same).dispatch()).await.expect("a refusal");
+        let refused =
+            timeout(TIMEOUT, sign_in.build(&app, same).dispatch()).await.expect("a refusal");
         assert_eq!(refused.status(), Status::ServiceUnavailable, "{same}");
         drop(refused);
         let answer = answer_when_served(&app, full, sign_in.build(&app, other)).await;
@@ -300,7 +301,7 @@ async fn s5_addresses_of_one_network_share_the_queue_and_other_networks_are_serv
     }
     // all requests without a known address count as one network
     let full = app.fill_hash_queue("");
-    let refused = timeout(LONG, sign_in.build(&app, "").dispatch()).await.expect("a refusal");
+    let refused = timeout(TIMEOUT, sign_in.build(&app, "").dispatch()).await.expect("a refusal");
     assert_eq!(refused.status(), Status::ServiceUnavailable);
     drop((refused, full));
     while app.queued_hashes() > 0 {
@@ -313,7 +314,7 @@ async fn s5_addresses_of_one_network_share_the_queue_and_other_networks_are_serv
 /// not.
 #[rocket::async_test]
 async fn s5_passwords_set_by_link_queue_with_sign_ins() {
-    let app = support::configured(SERVED).await;
+    let app = support::configured(METRICS).await;
     let admitted = |purpose| {
         let series = format!("vestibule_hashes_admitted_total{{purpose=\"{purpose}\"}} ");
         let text = app.metrics();
@@ -332,7 +333,7 @@ async fn s5_passwords_set_by_link_queue_with_sign_ins() {
     }
 }
 
-const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
+const METRICS: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 
 /// One unknown link per address and hour.
 const FEW_LINKS: &str = "[default.vestibule.limits]\nunknown_links_per_address = 1\n";
@@ -357,7 +358,7 @@ fn count(app: &TestApp, series: &str) -> f64 {
 
 #[rocket::async_test]
 async fn s20_frequent_refusals_are_delayed_and_a_single_one_is_not() {
-    let app = support::configured(&format!("{SERVED}{FEW_LINKS}requests_per_address = 1\n")).await;
+    let app = support::configured(&format!("{METRICS}{FEW_LINKS}requests_per_address = 1\n")).await;
     app.account(ADA).await;
     let reset = RequestTemplate::json("/v1/password-resets", &json!({ "email": ADA }));
     reset.build(&app, "").dispatch().await;
@@ -419,7 +420,7 @@ async fn s20_bearer_requests_refreshes_and_errors_of_clients_are_never_delayed()
 #[rocket::async_test]
 async fn s20_delayed_refusal_frees_its_admission_slot() {
     let one = "[default.vestibule.admission]\nin_flight = 1\n";
-    let app = support::configured(&format!("{SERVED}{one}{FEW_LINKS}")).await;
+    let app = support::configured(&format!("{METRICS}{one}{FEW_LINKS}")).await;
     refuse_many(&app).await;
     app.hold_pauses(true);
     let mut delayed = Box::pin(unknown_link(&app).dispatch());
@@ -431,14 +432,14 @@ async fn s20_delayed_refusal_frees_its_admission_slot() {
     assert_eq!(app.client.get("/v1/me").dispatch().await.status(), Status::Unauthorized);
     // as many refusals are delayed as may be in flight: the service answers the next one at once
     // and closes its connection
-    let refused = timeout(LONG, unknown_link(&app).dispatch()).await.expect("an answer at once");
+    let refused = timeout(TIMEOUT, unknown_link(&app).dispatch()).await.expect("an answer at once");
     assert_eq!(refused.status(), Status::TooManyRequests);
     assert_eq!(header(&refused, "Connection"), Some("close"));
     assert!(header(&refused, "Retry-After").is_some());
     drop(refused);
     assert_eq!(count(&app, "vestibule_refusals_closed_total"), 1.0);
     app.hold_pauses(false);
-    let answer = timeout(LONG, delayed).await.expect("an answer");
+    let answer = timeout(TIMEOUT, delayed).await.expect("an answer");
     assert_eq!(answer.status(), Status::TooManyRequests);
     assert_eq!(header(&answer, "Connection"), None);
 }

@@ -10,8 +10,8 @@ use vestibule::testing::{PASSWORD, TestApp};
 use crate::support::{self, ADA, form};
 use crate::support_pages::{Answer, get};
 
-const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
-const OF_THE_API: [&str; 3] = ["/oauth", "/v1", "/health"];
+const METRICS: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
+const API_MOUNTS: [&str; 3] = ["/oauth", "/v1", "/health"];
 
 /// The number of requests that found a route, with any answer.
 fn handled_requests(app: &TestApp) -> u64 {
@@ -91,7 +91,7 @@ fn misspellings(described: &str, path: &str) -> BTreeSet<String> {
 
 #[rocket::async_test]
 async fn s12_no_route_answers_another_spelling_of_its_path() {
-    let app = support::configured(SERVED).await;
+    let app = support::configured(METRICS).await;
     let mut tried = 0;
     for (method, described, path) in operations(&app).await {
         for other in misspellings(&described, &path) {
@@ -118,7 +118,7 @@ async fn s12_no_route_answers_another_spelling_of_its_path() {
 
 #[rocket::async_test]
 async fn s12_trailing_slash_redirects_pages_and_documents_only() {
-    let app = support::configured(SERVED).await;
+    let app = support::configured(METRICS).await;
     let mut moved = BTreeSet::new();
     for (method, _, path) in operations(&app).await {
         if path == "/" {
@@ -137,7 +137,7 @@ async fn s12_trailing_slash_redirects_pages_and_documents_only() {
                 "{method} {path}/ ran the handler of {path}"
             );
             let is_read = matches!(method, Method::Get | Method::Head);
-            if is_read && !OF_THE_API.iter().any(|mount| path.starts_with(mount)) {
+            if is_read && !API_MOUNTS.iter().any(|mount| path.starts_with(mount)) {
                 assert_eq!(answer.status.code, 308, "{method} {path}/: {answer:?}");
                 let place = format!("{path}?token=a%2Fb&next=//evil.example");
                 assert_eq!(answer.header("location"), place);

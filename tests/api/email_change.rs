@@ -18,7 +18,7 @@ use crate::support_accounts::{
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
 
 const DAY: Duration = Duration::from_secs(86_400);
-const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const UNKNOWN_TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 async fn request_change(ada: &Signed<'_>, email: &str) -> Answer {
     post_as(ada, "/v1/me/email", &json!({ "email": email, "password": PASSWORD })).await
@@ -376,7 +376,7 @@ async fn r43_expired_confirmation_link_can_be_renewed() {
     }
     let (sent, told) = (letters(&app, NEW).await.len(), letters(&app, ADA).await.len());
     let mut answers = vec![];
-    for token in [token.as_str(), &token, &stopping, UNKNOWN, "x", ""] {
+    for token in [token.as_str(), &token, &stopping, UNKNOWN_TOKEN, "x", ""] {
         let answer = submit(&app, "/confirm-email/new-link", &[("token", token)]).await;
         let page = answer.page(202, "mailbox").body;
         // the button that sends the link again carries the link's own token
@@ -478,11 +478,11 @@ async fn r43_unknown_and_damaged_change_links_get_404() {
     let app = support::app().await;
     let ada = app.signed_in(ADA).await;
     let (token, stopping) = request_change_tokens(&app, &ada, ADA, NEW).await;
-    for damaged in [UNKNOWN, "", "x", &token[1..], "%00", &stopping] {
+    for damaged in [UNKNOWN_TOKEN, "", "x", &token[1..], "%00", &stopping] {
         show(&app, damaged).await.page(404, "does not work");
         confirm(&app, damaged).await.page(404, "does not work");
     }
-    for damaged in [UNKNOWN, "", &stopping[1..], &token] {
+    for damaged in [UNKNOWN_TOKEN, "", &stopping[1..], &token] {
         show_stop(&app, damaged).await.page(404, "does not work");
         stop(&app, damaged).await.page(404, "does not work");
     }

@@ -31,18 +31,18 @@ use crate::support_clients::{SECRET, add, id, public, sha256};
 
 const WRONG: &str = "incorrect horse battery staple";
 /// The pairs of a plain run, and the smallest number of pairs that the goal is checked with.
-const FEW: usize = 150;
-const MANY: usize = 10_000;
+const DEFAULT_PAIRS: usize = 150;
+const FULL_PAIRS: usize = 10_000;
 /// The pairs at the beginning that are not counted, while caches fill and plans are made.
 const WARM_UP: usize = 25;
 /// The time between two requests, so that no limit is reached.
-const BETWEEN: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_secs(20);
 /// The attempts per account: so many wrong passwords are free.
-const TRIES: usize = 8;
+const ATTEMPTS_PER_ACCOUNT: usize = 8;
 
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 fn pairs() -> usize {
-    std::env::var("TEST_PAIRS").map_or(FEW, |pairs| pairs.parse().unwrap()) + WARM_UP
+    std::env::var("TEST_PAIRS").map_or(DEFAULT_PAIRS, |pairs| pairs.parse().unwrap()) + WARM_UP
 }
 
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
@@ -104,7 +104,7 @@ async fn measure(
     request: LocalRequest<'_>,
     status: Status,
 ) -> Duration {
-    app.advance(BETWEEN);
+    app.advance(PAUSE);
     let began = clock.instant();
     let response = request.dispatch().await;
     let took = clock.instant() - began;
@@ -167,7 +167,7 @@ async fn compare<'a>(
     let margin = 1.96 * deviation;
     println!("{comparison}, {engine}, {counted} pairs: ROC area {area:.4} ± {margin:.4}");
     let off = (area - 0.5).abs();
-    let allowed = if pairs >= MANY { 0.05 } else { 0.1 + 4.0 * deviation };
+    let allowed = if pairs >= FULL_PAIRS { 0.05 } else { 0.1 + 4.0 * deviation };
     assert!(
         off <= allowed,
         "{comparison}: the response times differ, with a ROC area of {area:.4}"
@@ -188,14 +188,14 @@ fn roc_area_of_known_samples_is_right() {
 #[rocket::async_test]
 async fn r18_response_time_does_not_reveal_known_addresses() {
     let app = service().await;
-    create_accounts(&app, pairs().div_ceil(TRIES)).await;
+    create_accounts(&app, pairs().div_ceil(ATTEMPTS_PER_ACCOUNT)).await;
     let refused = Status::BadRequest;
     compare(
         &app,
         "wrong password, known and unknown address",
         refused,
-        |number| token_request(&app, &address("known", number / TRIES), WRONG),
-        |number| token_request(&app, &address("other", number / TRIES), WRONG),
+        |number| token_request(&app, &address("known", number / ATTEMPTS_PER_ACCOUNT), WRONG),
+        |number| token_request(&app, &address("other", number / ATTEMPTS_PER_ACCOUNT), WRONG),
     )
     .await;
 }
@@ -203,15 +203,15 @@ async fn r18_response_time_does_not_reveal_known_addresses() {
 #[rocket::async_test]
 async fn r18_response_time_does_not_reveal_a_disabled_account() {
     let app = service().await;
-    for account in create_accounts(&app, pairs().div_ceil(TRIES)).await {
+    for account in create_accounts(&app, pairs().div_ceil(ATTEMPTS_PER_ACCOUNT)).await {
         assert!(accounts(&app).disable(account).await.unwrap());
     }
     compare(
         &app,
         "right password of a disabled account, and unknown address",
         Status::BadRequest,
-        |number| token_request(&app, &address("known", number / TRIES), PASSWORD),
-        |number| token_request(&app, &address("other", number / TRIES), PASSWORD),
+        |number| token_request(&app, &address("known", number / ATTEMPTS_PER_ACCOUNT), PASSWORD),
+        |number| token_request(&app, &address("other", number / ATTEMPTS_PER_ACCOUNT), PASSWORD),
     )
     .await;
 }
@@ -219,8 +219,8 @@ async fn r18_response_time_does_not_reveal_a_disabled_account() {
 #[rocket::async_test]
 async fn r18_response_time_does_not_reveal_a_waiting_sign_up() {
     let app = service().await;
-    for number in 0..pairs().div_ceil(TRIES) {
-        app.advance(BETWEEN);
+    for number in 0..pairs().div_ceil(ATTEMPTS_PER_ACCOUNT) {
+        app.advance(PAUSE);
         let signed_up = app.sign_up(&address("known", number), PASSWORD).await;
         assert_eq!(signed_up, Status::Accepted);
     }
@@ -228,8 +228,8 @@ async fn r18_response_time_does_not_reveal_a_waiting_sign_up() {
         &app,
         "wrong password, waiting sign-up and unknown address",
         Status::BadRequest,
-        |number| token_request(&app, &address("known", number / TRIES), WRONG),
-        |number| token_request(&app, &address("other", number / TRIES), WRONG),
+        |number| token_request(&app, &address("known", number / ATTEMPTS_PER_ACCOUNT), WRONG),
+        |number| token_request(&app, &address("other", number / ATTEMPTS_PER_ACCOUNT), WRONG),
     )
     .await;
 }
@@ -238,8 +238,8 @@ async fn r18_response_time_does_not_reveal_a_waiting_sign_up() {
 #[rocket::async_test]
 async fn r18_s1_response_time_does_not_reveal_the_password_of_a_waiting_sign_up() {
     let app = service().await;
-    for number in 0..pairs().div_ceil(TRIES) {
-        app.advance(BETWEEN);
+    for number in 0..pairs().div_ceil(ATTEMPTS_PER_ACCOUNT) {
+        app.advance(PAUSE);
         let signed_up = app.sign_up(&address("known", number), PASSWORD).await;
         assert_eq!(signed_up, Status::Accepted);
     }
@@ -247,8 +247,8 @@ async fn r18_s1_response_time_does_not_reveal_the_password_of_a_waiting_sign_up(
         &app,
         "right password of a waiting sign-up, and unknown address",
         Status::BadRequest,
-        |number| token_request(&app, &address("known", number / TRIES), PASSWORD),
-        |number| token_request(&app, &address("other", number / TRIES), PASSWORD),
+        |number| token_request(&app, &address("known", number / ATTEMPTS_PER_ACCOUNT), PASSWORD),
+        |number| token_request(&app, &address("other", number / ATTEMPTS_PER_ACCOUNT), PASSWORD),
     )
     .await;
 }
@@ -306,9 +306,9 @@ async fn r34_response_time_of_sign_ups_does_not_reveal_known_addresses() {
 #[rocket::async_test]
 async fn r47_response_time_of_password_resets_does_not_reveal_known_addresses() {
     let app = service().await;
-    create_accounts(&app, pairs().div_ceil(TRIES)).await;
+    create_accounts(&app, pairs().div_ceil(ATTEMPTS_PER_ACCOUNT)).await;
     for number in 0..pairs() {
-        app.advance(BETWEEN);
+        app.advance(PAUSE);
         assert_eq!(app.sign_up(&address("third", number), PASSWORD).await, Status::Accepted);
     }
     // each address is asked for once: the request makes the sign-up contested and leaves a letter
@@ -325,8 +325,20 @@ async fn r47_response_time_of_password_resets_does_not_reveal_known_addresses() 
         &app,
         "forgotten password, known and unknown address",
         Status::Accepted,
-        |number| json_request(&app, "/v1/password-resets", &address("known", number / TRIES)),
-        |number| json_request(&app, "/v1/password-resets", &address("other", number / TRIES)),
+        |number| {
+            json_request(
+                &app,
+                "/v1/password-resets",
+                &address("known", number / ATTEMPTS_PER_ACCOUNT),
+            )
+        },
+        |number| {
+            json_request(
+                &app,
+                "/v1/password-resets",
+                &address("other", number / ATTEMPTS_PER_ACCOUNT),
+            )
+        },
     )
     .await;
 }

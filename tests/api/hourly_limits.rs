@@ -108,7 +108,7 @@ async fn count_admitted(
 }
 
 /// Four an hour for an address or a /64, and 40 in all.
-const NESTED: &str = "[default.vestibule.limits]\n\
+const NETWORK_LIMITS: &str = "[default.vestibule.limits]\n\
     requests_per_address = 4\nrequests_in_all = 40\n\
     sign_ups_per_address = 4\nsign_ups_in_all = 40\n\
     failures_per_address = 4\nfailures_in_all = 40\n\
@@ -126,7 +126,7 @@ async fn s9_larger_networks_have_limits_of_their_own() {
             ("a /24", 16, (0..48).map(|n| format!("192.0.2.{n}")).collect()),
             ("a mapped /24", 16, (0..48).map(|n| format!("::ffff:192.0.2.{n}")).collect()),
         ] {
-            let app = support::configured(NESTED).await;
+            let app = support::configured(NETWORK_LIMITS).await;
             assert_eq!(
                 count_admitted(&app, kind, addresses.into_iter()).await,
                 expected,
@@ -148,7 +148,7 @@ async fn s9_larger_networks_have_limits_of_their_own() {
 #[rocket::async_test]
 async fn s9_exhausted_shared_limit_keeps_a_reserve_for_newcomers() {
     for kind in [Kind::Request, Kind::SignUp, Kind::Failure] {
-        let app = support::configured(NESTED).await;
+        let app = support::configured(NETWORK_LIMITS).await;
         app.account(ADA).await;
         // the limit lets through sixteen from one /48, and fourteen from the other
         let party = |times: usize| {
@@ -174,7 +174,7 @@ async fn s9_exhausted_shared_limit_keeps_a_reserve_for_newcomers() {
 
 #[rocket::async_test]
 async fn s9_correct_passwords_do_not_count_against_any_network() {
-    let app = support::configured(NESTED).await;
+    let app = support::configured(NETWORK_LIMITS).await;
     app.account(ADA).await;
     for number in 0..60 {
         let fields = support::sign_in_fields();
@@ -193,7 +193,7 @@ async fn s9_correct_passwords_do_not_count_against_any_network() {
 /// trusted.
 #[rocket::async_test]
 async fn s9_callers_without_a_known_address_share_one_limit() {
-    let app = support::configured(NESTED).await;
+    let app = support::configured(NETWORK_LIMITS).await;
     for number in 0..5 {
         let body = json!({ "email": format!("{number}@example.org") });
         let answer = app.post_json("/v1/password-resets", &body).await;
@@ -205,7 +205,7 @@ async fn s9_callers_without_a_known_address_share_one_limit() {
 
 /// A network has one running sign-up at an address, and a hundred more wait. Further sign-ups are
 /// refused.
-const TURNS: usize = 101;
+const SIGN_UPS_AT_ONE_ADDRESS: usize = 101;
 
 #[rocket::async_test]
 async fn s5_postponed_sign_ups_are_not_counted_and_do_not_block_other_networks() {
@@ -222,7 +222,7 @@ async fn s5_postponed_sign_ups_are_not_counted_and_do_not_block_other_networks()
     let crowd = async {
         held.notified().await;
         let mut waiting = vec![];
-        for _ in 0..TURNS {
+        for _ in 0..SIGN_UPS_AT_ONE_ADDRESS {
             let mut request = post("ada");
             assert!(request.as_mut().now_or_never().is_none());
             waiting.push(request);

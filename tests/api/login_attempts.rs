@@ -28,7 +28,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(90 * 24 * 36);
 /// The free attempts without a delay, and the most failures in a row.
 const FREE: usize = 10;
-const IN_A_ROW: usize = 100;
+const MAX_IN_A_ROW: usize = 100;
 
 fn sign_in_request<'a>(
     app: &'a TestApp,
@@ -144,13 +144,13 @@ async fn r20_a_name_takes_at_most_a_hundred_failures_in_a_row() {
     app.account(ADA).await;
     assert!(is_accepted(&app, HOME, PASSWORD).await);
     let mut tried = 0;
-    for number in 0..IN_A_ROW + 20 {
+    for number in 0..MAX_IN_A_ROW + 20 {
         // from any address and with any pause
         let address = format!("203.0.113.{}", number % 200);
         tried += usize::from(guess(&app, &address, ADA).await.0 == 400);
         app.advance(HOUR / 4);
     }
-    assert_eq!(tried, IN_A_ROW);
+    assert_eq!(tried, MAX_IN_A_ROW);
     let (status, wait) = attempt_sign_in(&app, STRANGER, ADA, PASSWORD).await;
     let wait = wait.unwrap();
     assert!(status == 429 && wait > 10 * 3_600 && wait < 22 * 3_600, "{wait:?}");
@@ -246,12 +246,12 @@ async fn r20_password_reset_unlocks_the_name_and_forgets_known_locations() {
 }
 
 /// An admission limit above the number of requests that a test sends at once.
-const ROOM_TO_WAIT: &str = "[default.vestibule.admission]\nin_flight = 4_000\n";
+const HIGH_ADMISSION: &str = "[default.vestibule.admission]\nin_flight = 4_000\n";
 
 #[rocket::async_test]
 async fn r20_concurrent_guesses_get_no_more_attempts_than_sequential_ones() {
     const AT_ONCE: usize = 200;
-    let app = Arc::new(support::configured(ROOM_TO_WAIT).await);
+    let app = Arc::new(support::configured(HIGH_ADMISSION).await);
     app.account(ADA).await;
     // one name from many addresses, for an account and for an unknown name
     for (name, first) in [(ADA, "203.0.113"), ("nobody@example.org", "198.51.100")] {
@@ -283,7 +283,7 @@ async fn r20_concurrent_guesses_get_no_more_attempts_than_sequential_ones() {
 
 #[rocket::async_test]
 async fn r20_concurrent_correct_passwords_are_all_accepted() {
-    let app = Arc::new(support::configured(ROOM_TO_WAIT).await);
+    let app = Arc::new(support::configured(HIGH_ADMISSION).await);
     app.account(ADA).await;
     for _ in 0..3 {
         let all: Vec<_> = (0..100)
@@ -693,7 +693,7 @@ async fn r20_failures_of_all_networks_together_are_limited_by_node() {
 async fn r20_disabled_limits_limit_nothing() {
     let app = support::configured("[default.vestibule.limits]\nenabled = false").await;
     app.account(ADA).await;
-    for _ in 0..IN_A_ROW + 20 {
+    for _ in 0..MAX_IN_A_ROW + 20 {
         assert_eq!(guess(&app, STRANGER, ADA).await.0, 400);
     }
     assert!(is_accepted(&app, STRANGER, PASSWORD).await);

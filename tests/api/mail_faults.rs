@@ -62,9 +62,9 @@ async fn run_courier(app: &TestApp, steps: usize, step: Duration) {
 }
 
 /// A mail server's behaviour for a letter: the name of the step, and the act.
-type Play = (&'static str, Act);
+type ScriptedStep = (&'static str, Act);
 
-fn plays(server: &SmtpServer, (at, act): Play, to_whom: fn(&str) -> bool) {
+fn script_step(server: &SmtpServer, (at, act): ScriptedStep, to_whom: fn(&str) -> bool) {
     let recipient = std::sync::Mutex::new(String::new());
     server.plays(move |step| {
         let mut last = recipient.lock().unwrap();
@@ -96,10 +96,10 @@ async fn r48_s17_poisoned_recipients_delay_no_other_letter() {
         ("letter", Act::Say("554 5.7.1 no")),
         ("letter", Act::HangUp),
     ];
-    for play in whole {
+    for step_and_act in whole {
         let server = SmtpServer::start();
         let app = app_on(&server).await;
-        plays(&server, play, is_poisoned);
+        script_step(&server, step_and_act, is_poisoned);
         for number in 0..POISONED {
             sign_up(&app, &format!("p{number}@poison.example")).await;
         }
@@ -108,11 +108,15 @@ async fn r48_s17_poisoned_recipients_delay_no_other_letter() {
             // no time passes between the sign-up and the letter
             sign_up(&app, &person(round)).await;
             app.deliver().await;
-            assert_eq!(server.letters_to(&person(round)).len(), 1, "{play:?}, round {round}");
+            assert_eq!(
+                server.letters_to(&person(round)).len(),
+                1,
+                "{step_and_act:?}, round {round}"
+            );
             // the service keeps delivering while it retries the poisoned letters
             run_courier(&app, 3, seconds(7)).await;
         }
-        assert_eq!(server.letters().len(), 6, "{play:?}");
+        assert_eq!(server.letters().len(), 6, "{step_and_act:?}");
     }
 }
 
@@ -152,7 +156,7 @@ async fn r48_s17_limit_of_letters_per_connection_costs_no_attempt() {
 
 #[rocket::async_test]
 async fn r48_f12_refusal_of_every_letter_for_an_hour_loses_none() {
-    for play in [
+    for step_and_act in [
         ("connected", Act::Say("554 5.3.2 no service")),
         ("MAIL", Act::Say("550 5.7.1 not from you")),
         ("MAIL", Act::Say("552 5.2.2 over quota")),
@@ -175,18 +179,18 @@ async fn r48_f12_refusal_of_every_letter_for_an_hour_loses_none() {
         // an open connection would not notice the change
         server.close();
         server.open();
-        plays(&server, play, |_| true);
+        script_step(&server, step_and_act, |_| true);
         for number in 0..8 {
             sign_up(&app, &person(number)).await;
             app.deliver().await;
             app.advance(seconds(2));
         }
         run_courier(&app, 60, seconds(60)).await;
-        assert_eq!(count_in_state(&app, LetterState::Waiting).await, 8, "{play:?}");
+        assert_eq!(count_in_state(&app, LetterState::Waiting).await, 8, "{step_and_act:?}");
         server.behaves();
         run_courier(&app, 12, seconds(5)).await;
         for number in 0..8 {
-            assert_eq!(server.letters_to(&person(number)).len(), 1, "{play:?} {number}");
+            assert_eq!(server.letters_to(&person(number)).len(), 1, "{step_and_act:?} {number}");
         }
         assert_eq!(server.letters().len(), 9);
     }
@@ -196,7 +200,7 @@ async fn r48_f12_refusal_of_every_letter_for_an_hour_loses_none() {
 async fn r48_f12_dead_letters_are_retried_once_after_the_server_accepts_one() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
-    plays(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |_| true);
+    script_step(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |_| true);
     for number in 0..3 {
         sign_up(&app, &person(number)).await;
         app.deliver().await;
@@ -206,7 +210,9 @@ async fn r48_f12_dead_letters_are_retried_once_after_the_server_accepts_one() {
     run_courier(&app, 20, seconds(60)).await;
     assert_eq!(count_in_state(&app, LetterState::Dead).await, 3);
     // two refusals were the server's fault, and one address is really wrong
-    plays(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |to| to.starts_with("person1@"));
+    script_step(&server, ("RCPT", Act::Say("550 5.1.1 no such user")), |to| {
+        to.starts_with("person1@")
+    });
     sign_up(&app, ADA).await;
     run_courier(&app, 3, seconds(5)).await;
     for (number, count) in [(0, 1), (1, 0), (2, 1)] {
@@ -227,7 +233,7 @@ async fn r48_f12_dead_letters_are_retried_once_after_the_server_accepts_one() {
 async fn r48_f12_single_permanent_refusal_among_accepted_letters_is_final() {
     let server = SmtpServer::start();
     let app = app_on(&server).await;
-    plays(&server, ("letter", Act::Say("554 5.7.1 spam")), is_poisoned);
+    script_step(&server, ("letter", Act::Say("554 5.7.1 spam")), is_poisoned);
     for number in 0..3 {
         sign_up(&app, &person(number)).await;
         app.deliver().await;
@@ -280,7 +286,7 @@ async fn r48_f12_server_that_accepts_one_letter_in_five_gets_all_letters() {
 async fn r48_f12_new_courier_retries_letters_that_died_before_its_start() {
     let database = support::database().await;
     let server = SmtpServer::start();
-    plays(&server, ("DATA", Act::Say("554 5.7.1 quota exceeded")), |_| true);
+    script_step(&server, ("DATA", Act::Say("554 5.7.1 quota exceeded")), |_| true);
     let app = TestApp::on_database(&database.url, &settings(&server)).await;
     sign_up(&app, &person(0)).await;
     app.deliver().await;
@@ -310,7 +316,7 @@ async fn r48_f12_notice_of_a_deletion_waits_for_the_server() {
     let answer = app.post_json("/v1/activations", &json!({ "token": token })).await;
     assert_eq!(answer.status(), Status::Ok);
     let ada = app.sign_in(ADA).await;
-    plays(&server, ("letter", Act::Say("554 quota exceeded")), |_| true);
+    script_step(&server, ("letter", Act::Say("554 quota exceeded")), |_| true);
     let answer = post_as(&ada, "/v1/me/deletion", &json!({ "password": PASSWORD })).await;
     assert_eq!(answer.status, Status::NoContent);
     run_courier(&app, 60, seconds(60)).await;

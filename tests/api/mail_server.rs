@@ -14,7 +14,7 @@ use crate::smtp::{Act, Authority, Letter, SmtpServer, Step};
 use crate::support::{self, ADA, Database};
 
 const BOB: &str = "bob@example.org";
-const ALL: [LetterState; 4] =
+const ALL_STATES: [LetterState; 4] =
     [LetterState::Waiting, LetterState::OnItsWay, LetterState::Dead, LetterState::Sent];
 
 fn seconds(seconds: u64) -> Duration {
@@ -44,7 +44,7 @@ async fn sign_up(app: &TestApp, email: &str) {
 async fn outbox(app: &TestApp) -> Vec<LetterRecord> {
     let now = BEGINNING;
     let store = app.store();
-    store.read(async |db| db.find_letters(&ALL, None, "", 1_000, now).await).await.unwrap()
+    store.read(async |db| db.find_letters(&ALL_STATES, None, "", 1_000, now).await).await.unwrap()
 }
 
 async fn letter_to(app: &TestApp, email: &str) -> LetterRecord {
@@ -428,7 +428,8 @@ async fn r48_delayed_courier_leaves_the_letter_to_the_next_lease() {
 
 /// Whether the letter is on its way, as a writer reads it.
 async fn is_on_its_way(app: &TestApp) -> bool {
-    let find = app.store().write(async |tx| tx.find_letters(&ALL, None, "", 9, BEGINNING).await);
+    let find =
+        app.store().write(async |tx| tx.find_letters(&ALL_STATES, None, "", 9, BEGINNING).await);
     find.await.unwrap().iter().any(|letter| letter.state == LetterState::OnItsWay)
 }
 

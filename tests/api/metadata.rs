@@ -7,7 +7,7 @@ use vestibule::testing::TestApp;
 use crate::support::{self, ADA, basic, post_form_with, problem_of};
 use crate::support_clients::SECRET;
 
-const PLAIN: &str = "/.well-known/oauth-authorization-server";
+const METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
 
 async fn metadata(app: &TestApp, path: &'static str) -> Value {
     let response = app.client.get(path).dispatch().await;
@@ -20,7 +20,7 @@ async fn metadata(app: &TestApp, path: &'static str) -> Value {
 async fn r33_issuer_is_the_configured_url_for_every_host_header() {
     let app = support::app().await;
     for host in ["evil.example", "accounts.example.org:81", ""] {
-        let request = app.client.get(PLAIN).header(Header::new("Host", host));
+        let request = app.client.get(METADATA_PATH).header(Header::new("Host", host));
         let request = request.header(Header::new("X-Forwarded-Host", "evil.example"));
         let request = request.header(Header::new("Forwarded", "host=evil.example;proto=http"));
         let answer: Value = request.dispatch().await.into_json().await.unwrap();
@@ -33,25 +33,25 @@ async fn r33_issuer_is_the_configured_url_for_every_host_header() {
 async fn r33_issuer_with_a_path_has_its_metadata_at_the_rfcs_path() {
     let app =
         support::configured("[default.vestibule]\npublic_url = \"https://h.example/auth\"").await;
-    for path in [PLAIN, "/.well-known/oauth-authorization-server/auth"] {
+    for path in [METADATA_PATH, "/.well-known/oauth-authorization-server/auth"] {
         let answer = metadata(&app, path).await;
         assert_eq!(answer["issuer"], "https://h.example/auth", "{path}");
         assert_eq!(answer["token_endpoint"], "https://h.example/auth/oauth/token");
     }
     for path in ["/other", "/auth/more", "/Auth", "/aut", "/auth%2fmore", "/.auth"] {
-        let response = app.client.get(format!("{PLAIN}{path}")).dispatch().await;
+        let response = app.client.get(format!("{METADATA_PATH}{path}")).dispatch().await;
         assert_eq!(response.status(), Status::NotFound, "{path}");
     }
     // an issuer without a path has no metadata below it
     let app = support::app().await;
-    let response = app.client.get(format!("{PLAIN}/auth")).dispatch().await;
+    let response = app.client.get(format!("{METADATA_PATH}/auth")).dispatch().await;
     assert_eq!(problem_of(response).await.0, Status::NotFound);
 }
 
 #[rocket::async_test]
 async fn r33_required_members_are_present_and_unsupported_ones_absent() {
     let app = support::app().await;
-    let answer = metadata(&app, PLAIN).await;
+    let answer = metadata(&app, METADATA_PATH).await;
     assert_eq!(answer["response_types_supported"], json!([]), "{answer}");
     for absent in ["authorization_endpoint", "jwks_uri", "registration_endpoint"] {
         assert!(answer.get(absent).is_none(), "{answer}");
@@ -64,7 +64,7 @@ async fn r33_required_members_are_present_and_unsupported_ones_absent() {
 async fn r33_advertised_scopes_and_documentation_page_exist() {
     let app = support::app().await;
     app.account(ADA).await;
-    let answer = metadata(&app, PLAIN).await;
+    let answer = metadata(&app, METADATA_PATH).await;
     // the shipped client may have every named scope, and gets all of them if it asks for none
     let tokens = app.token(&support::sign_in_fields()).await.into_json::<Value>().await.unwrap();
     let scopes: Vec<&str> = tokens["scope"].as_str().unwrap().split(' ').collect();
@@ -97,7 +97,7 @@ async fn request_with_method(
 async fn r33_advertised_endpoints_and_authentication_methods_work() {
     let app = support::app().await;
     app.account(ADA).await;
-    let answer = metadata(&app, PLAIN).await;
+    let answer = metadata(&app, METADATA_PATH).await;
     let issuer = answer["issuer"].as_str().unwrap();
     let mut tried = 0;
     for (member, value) in answer.as_object().unwrap() {

@@ -13,7 +13,7 @@ use vestibule::testing::{PASSWORD, TestApp};
 use crate::support;
 use crate::support::{ADA, error_of, header, hold_the_writer, problem_of};
 
-const SERVED: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
+const METRICS: &str = "[default.vestibule.metrics]\naddress = \"127.0.0.1:0\"\n";
 
 /// The value of a series as the service writes it.
 fn value(app: &TestApp, series: &str) -> f64 {
@@ -24,7 +24,7 @@ fn value(app: &TestApp, series: &str) -> f64 {
 
 #[rocket::async_test]
 async fn requests_events_letters_and_hashes_are_counted() {
-    let app = support::configured(SERVED).await;
+    let app = support::configured(METRICS).await;
     let ada = app.signed_in(ADA).await;
     let mut fields = [("grant_type", "password"), ("client_id", "web"), ("username", ADA)].to_vec();
     fields.push(("password", "another long password"));
@@ -60,7 +60,7 @@ async fn requests_events_letters_and_hashes_are_counted() {
 #[rocket::async_test]
 async fn refusals_are_counted_by_limit() {
     let settings = format!(
-        "{SERVED}[default.vestibule.limits]\nfree_failures = 1\nfailures_in_a_row = 2\n\
+        "{METRICS}[default.vestibule.limits]\nfree_failures = 1\nfailures_in_a_row = 2\n\
          failures_per_address = 4\nfailures_in_all = 8\nsign_ups_per_address = 1\n\
          requests_per_address = 1\nunknown_links_per_address = 1\n"
     );
@@ -109,7 +109,7 @@ async fn refusals_are_counted_by_limit() {
 
 #[rocket::async_test]
 async fn f2_unread_forwarded_addresses_are_counted_by_kind() {
-    let toml = format!("{SERVED}[default.vestibule]\ntrusted_proxies = [\"10.0.0.1\"]\n");
+    let toml = format!("{METRICS}[default.vestibule]\ntrusted_proxies = [\"10.0.0.1\"]\n");
     let app = support::configured(&toml).await;
     let ask = async |peer: &str, headers: &[(&'static str, &'static str)]| {
         let request = app.client.post("/v1/password-resets").header(ContentType::JSON);
@@ -146,7 +146,7 @@ async fn f2_unread_forwarded_addresses_are_counted_by_kind() {
 
 #[rocket::async_test]
 async fn database_gauges_are_read_from_time_to_time() {
-    let app = support::configured(SERVED).await;
+    let app = support::configured(METRICS).await;
     app.signed_in(ADA).await;
     app.sign_up("bob@example.org", PASSWORD).await;
     app.advance(Duration::from_secs(90));
@@ -159,7 +159,7 @@ async fn database_gauges_are_read_from_time_to_time() {
 
 #[rocket::async_test]
 async fn r55_labels_are_bounded_and_take_no_value_from_a_request() {
-    let app = support::configured(SERVED).await;
+    let app = support::configured(METRICS).await;
     let lines = |app: &TestApp| app.metrics().lines().count();
     app.client.get("/marked/one").dispatch().await;
     app.client.get("/v1/me/sessions/marked").dispatch().await;
@@ -185,7 +185,7 @@ max_connections = 1
 
 #[rocket::async_test]
 async fn r51_requests_beyond_admission_are_refused_in_the_format_of_their_mount() {
-    let app = support::configured(&format!("{SERVED}{ONE_AT_A_TIME}")).await;
+    let app = support::configured(&format!("{METRICS}{ONE_AT_A_TIME}")).await;
     let body = json!({ "email": ADA, "password": PASSWORD });
     let mut first = Box::pin(app.post_json("/v1/accounts", &body));
     let (held, let_go) = (Notify::new(), Notify::new());
@@ -239,7 +239,7 @@ async fn r51_cancelled_request_frees_its_admission_slot() {
 /// Every series that an alert rule or a dashboard panel asks for exists.
 #[rocket::async_test]
 async fn alert_rules_and_dashboard_use_existing_series() {
-    let app = support::configured(SERVED).await;
+    let app = support::configured(METRICS).await;
     let known = vestibule::metrics::names();
     let shown = app.metrics();
     let shown = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());

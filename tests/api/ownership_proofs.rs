@@ -18,7 +18,8 @@ use crate::support_accounts::{BOB, Browser, NEW, accounts, post_as, token_in};
 use crate::support_pages::{Answer, OTHER, dump_of};
 
 /// After three wrong passwords there is no attempt before the next day.
-const THREE: &str = "[default.vestibule.limits]\nfree_failures = 3\nfailures_in_a_row = 3\n";
+const THREE_ATTEMPTS: &str =
+    "[default.vestibule.limits]\nfree_failures = 3\nfailures_in_a_row = 3\n";
 const WRONG: &str = "incorrect horse battery staple";
 const HOME: &str = "192.0.2.10";
 const STRANGER: &str = "203.0.113.66";
@@ -161,7 +162,7 @@ async fn s8_every_mailbox_proof_resets_failures_and_makes_the_location_known() {
                     continue;
                 }
                 let case = format!("{id}, {proof:?}, contested: {is_contested}");
-                let app = support::configured(THREE).await;
+                let app = support::configured(THREE_ATTEMPTS).await;
                 let Prepared { token, name, password } = prepare(&app, proof, is_contested).await;
                 let sent = [("token", token.as_str()), ("password", password)];
                 let request = app.client.req(method, path.clone());
@@ -198,7 +199,7 @@ async fn s8_every_mailbox_proof_resets_failures_and_makes_the_location_known() {
 /// The operator vouches for the address, with a password or by an invitation.
 #[rocket::async_test]
 async fn s8_account_created_by_the_operator_starts_without_failures() {
-    let app = support::configured(THREE).await;
+    let app = support::configured(THREE_ATTEMPTS).await;
     exhaust_attempts(&app, ADA).await;
     let email = EmailAddress::parse(ADA).unwrap();
     let judged = accounts(&app).policy.judge(PASSWORD, vestibule::model::PersonalData::default());
@@ -278,7 +279,7 @@ async fn s8_r42_reauthentication_is_not_limited_by_strangers_guesses() {
     sorted.sort_unstable();
     assert_eq!(sorted, expected, "add each new operation with reauthentication to this test");
     for (operation, id) in all.iter().zip(ids) {
-        let toml = format!("{THREE}failures_per_address = 6\nfailures_in_all = 12\n");
+        let toml = format!("{THREE_ATTEMPTS}failures_per_address = 6\nfailures_in_all = 12\n");
         let app = support::configured(&toml).await;
         app.account(ADA).await;
         app.account(BOB).await;
@@ -306,7 +307,7 @@ async fn s8_r42_reauthentication_is_not_limited_by_strangers_guesses() {
 
 #[rocket::async_test]
 async fn s8_r42_signed_in_thief_has_limited_attempts_over_all_operations() {
-    let app = support::configured(THREE).await;
+    let app = support::configured(THREE_ATTEMPTS).await;
     app.account(ADA).await;
     let described = document(&app).await;
     let all = signed_in_operations(&described);

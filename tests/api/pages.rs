@@ -15,7 +15,7 @@ use crate::support;
 use crate::support::ADA;
 use crate::support_pages::{Answer, OTHER, get, open, post, submit, use_link};
 
-const SLUGS: [&str; 26] = [
+const PROBLEM_TYPES: [&str; 26] = [
     "malformed-json",
     "bad-request",
     "no-token",
@@ -276,7 +276,7 @@ async fn r46_error_page_shows_the_request_id() {
 #[rocket::async_test]
 async fn every_problem_type_has_a_page_with_advice() {
     let app = support::app().await;
-    for slug in SLUGS {
+    for slug in PROBLEM_TYPES {
         let page = get(&app, &format!("/problems/{slug}")).await;
         assert_eq!(page.status.code, 200, "{slug}");
         assert_page_rules(&page);

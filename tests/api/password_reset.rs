@@ -13,7 +13,7 @@ use crate::support_accounts::{BOB, Browser, accounts, letters, token_in};
 use crate::support_pages::{Answer, OTHER, dump, get, post, rows, signs_in, submit, use_link};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const UNKNOWN_TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 async fn request_reset(app: &TestApp, email: &str) -> Answer {
     post(app, "/v1/password-resets", &json!({ "email": email })).await
@@ -269,7 +269,7 @@ async fn r43_expired_reset_link_offers_a_new_one() {
 
     let sent = letters(&app, ADA).await.len();
     let mut answers = vec![];
-    for old in [token.as_str(), UNKNOWN, "x", ""] {
+    for old in [token.as_str(), UNKNOWN_TOKEN, "x", ""] {
         let answer = submit(&app, "/reset-password/new-link", &[("token", old)]).await;
         let page = answer.page(202, "Look in your mailbox").body;
         // the button that sends the link again carries the link's own token
@@ -296,7 +296,7 @@ async fn r43_unknown_and_damaged_reset_links_get_404() {
     let token = reset_token(&app, ADA).await;
     let mut flipped = token.clone();
     flipped.replace_range(0..1, if token.starts_with('A') { "B" } else { "A" });
-    for damaged in [UNKNOWN, "", "x", &token[1..], &flipped, "%00", "%3Cscript%3E"] {
+    for damaged in [UNKNOWN_TOKEN, "", "x", &token[1..], &flipped, "%00", "%3Cscript%3E"] {
         assert_unknown(&app, damaged).await;
     }
     get(&app, "/reset-password").await.page(404, "does not work");
@@ -310,7 +310,7 @@ async fn r47_password_is_checked_before_the_link() {
     let app = support::app().await;
     app.account(ADA).await;
     let token = reset_token(&app, ADA).await;
-    for token in [token.as_str(), UNKNOWN, "x"] {
+    for token in [token.as_str(), UNKNOWN_TOKEN, "x"] {
         for (password, code) in [("hunter2", "too-short"), ("vestibulevestibule", "service-name")] {
             let answer = confirm(&app, token, password).await.problem(422, "invalid-fields");
             let errors = answer.errors();
@@ -351,7 +351,7 @@ async fn r43_opening_the_page_repeatedly_changes_nothing() {
     assert!(page.body.contains("At least 15 characters") && page.body.contains("aria-invalid"));
     assert!(!page.body.contains("short-secret"));
     press(&app, &token, "").await.page(422, "Choose a new password");
-    press(&app, UNKNOWN, "short").await.page(404, "does not work");
+    press(&app, UNKNOWN_TOKEN, "short").await.page(404, "does not work");
     assert_eq!(dump(&app).await, before);
     assert_eq!(confirm(&app, &token, OTHER).await.status, Status::NoContent);
 }
@@ -430,7 +430,7 @@ async fn pages_of_a_live_link_use_the_owners_language() {
     let token = reset_token(&app, ADA).await;
     assert_german(show(&app, &token).await, 200);
     assert_german(press(&app, &token, OTHER).await, 200);
-    assert_eq!(show(&app, UNKNOWN).await.header("content-language"), "en");
+    assert_eq!(show(&app, UNKNOWN_TOKEN).await.header("content-language"), "en");
 }
 
 /// S14: an ended link says when it ended, and nothing of the account's present state.

@@ -52,7 +52,7 @@ const BACKGROUND: [(&str, &str); 9] = [
 ];
 
 /// Files whose statements no request runs. Most concern the engine and not the rows of people.
-const ASIDE: [(&str, &str); 8] = [
+const EXCLUDED_FILES: [(&str, &str); 8] = [
     ("copy", "the operator's command"),
     ("data_version", "the check for other processes, by a worker"),
     ("held_letters", "the start, and the operator's command"),
@@ -91,7 +91,7 @@ const BOUNDED: [(&str, &str); 21] = [
 
 /// The most rows that a statement of a request may read: a little more than the stored events of a
 /// kind.
-const MOST_ROWS: u64 = 12_000;
+const MAX_ROWS: u64 = 12_000;
 
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 fn setting(name: &str) -> Option<String> {
@@ -104,7 +104,8 @@ fn in_one_line(sql: &str) -> String {
 
 /// Every statement of `src/storage`, with its file and function.
 ///
-/// The driver takes only literals and text in `AssertSqlSafe`, which only files of [`ASIDE`] may use.
+/// The driver takes only literals and text in `AssertSqlSafe`, which only files of
+/// [`EXCLUDED_FILES`] may use.
 fn statements_of_storage() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage")];
@@ -116,7 +117,7 @@ fn statements_of_storage() -> BTreeMap<String, String> {
                 continue;
             }
             let file = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            if ASIDE.iter().any(|(name, _)| *name == file) {
+            if EXCLUDED_FILES.iter().any(|(name, _)| *name == file) {
                 continue;
             }
             let code = fs::read_to_string(&path).unwrap();
@@ -262,7 +263,7 @@ async fn s4_no_statement_of_a_request_scans_a_growing_table() {
             let (rows, plan) = reading.rows(sql).await;
             let plan = if ON_POSTGRES { plan } else { plan_of(&mut db, sql).await.0 };
             println!("| `{place}` | {} | {rows} |", plan.replace('|', "\\|"));
-            if rows > MOST_ROWS && !BOUNDED.iter().any(|(name, _)| *name == function) {
+            if rows > MAX_ROWS && !BOUNDED.iter().any(|(name, _)| *name == function) {
                 found.push(format!("{place}: reads {rows} rows: {sql}"));
             }
         }

@@ -14,7 +14,7 @@ use crate::support::{
     refresh, refresh_scope, refreshed, sign_in, sign_in_fields, tokens, warnings,
 };
 
-const FULL: &str = "account.read account.write";
+const FULL_SCOPE: &str = "account.read account.write";
 /// Settings under which a token that was spent by mistake ends its session: the grace is 0 s.
 const STRICT: &str = "[default.vestibule.tokens]\nreuse_grace = \"0s\"";
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ async fn r22_every_refresh_issues_a_new_pair() {
     let mut seen = vec![pair.clone()];
     for _ in 0..5 {
         pair = refreshed(&app, &pair.refresh).await;
-        assert_eq!((pair.expires_in, pair.scope.as_str()), (900, FULL));
+        assert_eq!((pair.expires_in, pair.scope.as_str()), (900, FULL_SCOPE));
         assert!(seen.iter().all(|old| old.access != pair.access && old.refresh != pair.refresh));
         seen.push(pair.clone());
     }
@@ -94,9 +94,9 @@ async fn r22_a_narrower_scope_narrows_the_access_token_only() {
     assert_eq!(me.dispatch().await.status(), Status::Forbidden);
 
     let full = refreshed(&app, &narrow.refresh).await;
-    assert_eq!(full.scope, FULL, "the session has kept its scope");
-    let asked = tokens(refresh_scope(&app, &full.refresh, FULL).await).await;
-    assert_eq!(asked.scope, FULL);
+    assert_eq!(full.scope, FULL_SCOPE, "the session has kept its scope");
+    let asked = tokens(refresh_scope(&app, &full.refresh, FULL_SCOPE).await).await;
+    assert_eq!(asked.scope, FULL_SCOPE);
 }
 
 #[rocket::async_test]
@@ -115,7 +115,7 @@ async fn r22_a_wider_scope_is_refused_and_spends_nothing() {
     // a spent token with a wider scope does nothing either, at any age
     let third = refreshed(&app, &second.refresh).await;
     app.advance(DAY);
-    let answer = refresh_scope(&app, &first.refresh, FULL).await;
+    let answer = refresh_scope(&app, &first.refresh, FULL_SCOPE).await;
     assert_eq!(error_of(answer).await, invalid("invalid_scope"));
     refreshed(&app, &third.refresh).await;
     assert_eq!(warnings(&app).await, 0);

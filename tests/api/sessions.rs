@@ -220,11 +220,11 @@ async fn s11_sessions_are_listed_page_by_page() {
     );
 }
 
-const TEN: &str = "[default.vestibule.limits]\nsessions_per_account = 10";
+const TEN_SESSIONS: &str = "[default.vestibule.limits]\nsessions_per_account = 10";
 
 #[rocket::async_test]
 async fn s11_beyond_the_limit_the_longest_unused_session_ends_with_an_event() {
-    let app = support::configured(TEN).await;
+    let app = support::configured(TEN_SESSIONS).await;
     let ada = app.signed_in(ADA).await;
     let mut pairs = vec![];
     for _ in 0..9 {
@@ -259,7 +259,7 @@ async fn s11_beyond_the_limit_the_longest_unused_session_ends_with_an_event() {
 
 #[rocket::async_test]
 async fn s11_flood_of_sign_ins_evicts_no_established_session() {
-    let app = support::configured(TEN).await;
+    let app = support::configured(TEN_SESSIONS).await;
     let ada = app.signed_in(ADA).await;
     let phone = sign_in(&app).await;
     app.advance(Duration::from_secs(3_600));
@@ -281,7 +281,7 @@ async fn s11_flood_of_sign_ins_evicts_no_established_session() {
 
 #[rocket::async_test]
 async fn s11_without_limits_an_account_has_any_number_of_sessions() {
-    let app = support::configured(&format!("{TEN}\nenabled = false")).await;
+    let app = support::configured(&format!("{TEN_SESSIONS}\nenabled = false")).await;
     app.account(ADA).await;
     for _ in 0..11 {
         sign_in(&app).await;
