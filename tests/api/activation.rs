@@ -547,7 +547,7 @@ async fn r44_r48_r55_database_contains_no_secret() {
     assert!(holds(ADA) && holds("$argon2id$"), "these are the bytes of the database");
     let mut secrets = vec![live.clone(), waiting, password.to_owned(), PASSWORD.to_owned()];
     for token in [&first["access_token"], &first["refresh_token"], &second["access_token"]] {
-        // with the prefix and without it
+        // each token with its prefix and without it
         secrets.extend([text(token), text(token)[4..].to_owned()]);
     }
     secrets.push(text(&second["refresh_token"]));

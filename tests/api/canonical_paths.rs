@@ -84,7 +84,7 @@ fn misspellings(described: &str, path: &str) -> BTreeSet<String> {
     // below this path the handler compares the sent path itself: tests/api/metadata.rs
     let issuers = "/.well-known/oauth-authorization-server/";
     all.retain(|one| !one.starts_with(issuers));
-    // the rest are no paths, which the service says before it looks for a route
+    // a target without a leading `/` is no path: the service refuses it before routing
     all.retain(|one| one.starts_with('/') && one != path && one != "/");
     all
 }

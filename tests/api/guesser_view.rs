@@ -28,7 +28,7 @@ enum OwnerAct {
     /// The account does not exist.
     NoAccount,
     SignsInAtHome,
-    SignsInAtNewPlaces,
+    SignsInAtNewLocations,
     SignsInOnThePage,
     AsksForAnotherAddress,
     ChangesThePassword,
@@ -42,7 +42,7 @@ impl OwnerAct {
         Self::Nothing,
         Self::NoAccount,
         Self::SignsInAtHome,
-        Self::SignsInAtNewPlaces,
+        Self::SignsInAtNewLocations,
         Self::SignsInOnThePage,
         Self::AsksForAnotherAddress,
         Self::ChangesThePassword,
@@ -91,7 +91,7 @@ async fn post_signed_in(app: &TestApp, path: &'static str, body: serde_json::Val
 }
 
 async fn perform(app: &TestApp, act: OwnerAct, number: usize) {
-    let new_place = format!("198.51.100.{number}");
+    let new_location = format!("198.51.100.{number}");
     let id = async || {
         let email = vestibule::model::EmailAddress::parse(ADA).unwrap();
         let found = accounts(app).store.read(async |db| db.find_account_by_email(&email).await);
@@ -100,9 +100,9 @@ async fn perform(app: &TestApp, act: OwnerAct, number: usize) {
     match act {
         OwnerAct::Nothing | OwnerAct::NoAccount => {}
         OwnerAct::SignsInAtHome => assert_eq!(sign_in(app, HOME, PASSWORD).await.0, 200),
-        OwnerAct::SignsInAtNewPlaces => {
+        OwnerAct::SignsInAtNewLocations => {
             // while the limit holds, the right password has to wait as well
-            assert!(matches!(sign_in(app, &new_place, PASSWORD).await.0, 200 | 429));
+            assert!(matches!(sign_in(app, &new_location, PASSWORD).await.0, 200 | 429));
         }
         OwnerAct::SignsInOnThePage => {
             let fields = form(&[("email", ADA), ("password", PASSWORD)]);
@@ -168,7 +168,7 @@ async fn s13_r18_guesser_sees_no_trace_of_the_owners_acts() {
         assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 101);
         assert!(statuses.ends_with(&[429, 429, 400]), "{statuses:?}");
         for act in OwnerAct::ALL {
-            // at a new place there is a wait by then, for the owner as well
+            // at a new location the owner has to wait by then, too
             let (heard, left) = view_of_guessers(act, first, guessers).await;
             for (number, (one, other)) in heard.iter().zip(&expected).enumerate() {
                 let place = guessers[number % 2];

@@ -301,7 +301,7 @@ async fn r19_f18_invalid_scope_error_names_the_refused_scopes() {
     let named = describe(&sign_in_with("account.read orders.read x:y")).await;
     assert!(named.contains("the scope orders.read x:y"), "{named}");
     assert!(!named.contains("account.read"), "{named}");
-    // the test's own form has a `+` for the blank
+    // the test's form encodes the blank as `+`, so the answer gives the hint
     assert!(named.contains("%2B"), "{named}");
     let named = describe(&sign_in_with("orders.read")).await;
     assert!(named.contains("orders.read") && !named.contains("%2B"), "{named}");

@@ -539,8 +539,8 @@ async fn r49_f6_any_service_name_is_preserved_in_subject_and_sender() {
     }
 }
 
-/// A notice tells the account's owner how to regain the account, and gives another reader no way
-/// in.
+/// A notice tells the account's owner how to regain the account, and has no link that opens it to
+/// another reader.
 #[test]
 fn notices_point_to_the_password_reset_and_carry_no_token() {
     let messages = Messages::load(None, "en").unwrap();

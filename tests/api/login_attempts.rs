@@ -19,7 +19,7 @@ use crate::support_accounts::{BOB, Browser, NEW, accounts, post_as, put_as};
 use crate::support_pages::{Answer, OTHER, dump_of, submit, texts};
 
 const WRONG: &str = "incorrect horse battery staple";
-/// Ada's home address, and an address where no one has signed in.
+/// Ada's home address, and an address without any sign-in.
 const HOME: &str = "192.0.2.10";
 const STRANGER: &str = "203.0.113.66";
 const SECOND: Duration = Duration::from_secs(1);
@@ -154,7 +154,7 @@ async fn r20_a_name_takes_at_most_a_hundred_failures_in_a_row() {
     let (status, wait) = attempt_sign_in(&app, STRANGER, ADA, PASSWORD).await;
     let wait = wait.unwrap();
     assert!(status == 429 && wait > 10 * 3_600 && wait < 22 * 3_600, "{wait:?}");
-    // the owner gets in at a known place, which changes nothing elsewhere
+    // the owner can sign in at a known location, which changes nothing elsewhere
     assert!(is_accepted(&app, HOME, PASSWORD).await);
     assert_eq!(attempt_sign_in(&app, STRANGER, ADA, PASSWORD).await, (429, Some(wait)));
 
@@ -203,7 +203,7 @@ async fn r20_strangers_do_not_lock_the_owner_out_at_a_known_location() {
     assert!(is_accepted(&app, HOME, PASSWORD).await);
     // the owner's success gives strangers no attempt
     assert_eq!(guess(&app, STRANGER, ADA).await, (429, Some(1)));
-    // a guesser at the owner's place has no more attempts than elsewhere
+    // a guesser at the owner's location has no more attempts than elsewhere
     exhaust_attempts(&app, HOME, ADA).await;
     assert_eq!(attempt_sign_in(&app, HOME, ADA, PASSWORD).await, (429, Some(1)));
     app.advance(SECOND);
@@ -222,7 +222,7 @@ async fn r20_known_location_is_exempt_from_the_limit_of_its_network() {
     }
     assert_eq!(attempt_sign_in(&app, HOME, BOB, PASSWORD).await, (429, Some(300)));
     assert!(is_accepted(&app, HOME, PASSWORD).await);
-    // failures at that place do not count against other places
+    // failures at that location do not count against other locations
     app.advance(Duration::from_secs(300));
     for _ in 0..5 {
         assert_eq!(guess(&app, HOME, ADA).await.0, 400);
@@ -239,7 +239,7 @@ async fn r20_password_reset_unlocks_the_name_and_forgets_known_locations() {
     assert_eq!(attempt_sign_in(&app, HOME, ADA, PASSWORD).await.0, 429);
     reset_password(&app, OTHER).await;
     assert!(is_accepted(&app, HOME, OTHER).await);
-    // a place that used the old password has no attempts of its own any more
+    // a location that used the old password has no attempts of its own any more
     exhaust_attempts(&app, "203.0.113.67", ADA).await;
     assert_eq!(guess(&app, STRANGER, ADA).await.0, 429);
     assert!(is_accepted(&app, HOME, OTHER).await);
@@ -561,7 +561,7 @@ async fn r20_every_operation_that_checks_a_password_is_limited() {
     let email = json!({ "email": NEW, "password": WRONG });
     let deletion = json!({ "password": WRONG });
     let page = [("email", ADA), ("password", WRONG)];
-    // five failures at each of the two places to sign in, and two at each of the five operations
+    // five failures at each of the two ways to sign in, and two at each of the five operations
     // for callers who are signed in
     for round in 0..5 {
         if round < 2 {

@@ -175,12 +175,12 @@ async fn s8_every_mailbox_proof_resets_failures_and_makes_the_location_known() {
                 };
                 let used = Answer::of(from(request, HOME).dispatch().await).await;
                 assert!(used.status.class().is_success(), "{case}: {used:?}");
-                // the strangers' earlier failures do not count at any place
+                // the strangers' earlier failures do not count at any location
                 for elsewhere in ["198.51.100.7", "198.51.100.8"] {
                     let answer = sign_in(&app, elsewhere, name, password).await;
                     assert_eq!(answer.status, Status::Ok, "{case}: {answer:?}");
                 }
-                // the strangers' later failures do not count at the place where the link was used
+                // the strangers' later failures do not count where the link was used
                 exhaust_attempts(&app, name).await;
                 let answer = sign_in(&app, HOME, name, password).await;
                 assert_eq!(answer.status, Status::Ok, "{case}: {answer:?}");
@@ -326,7 +326,7 @@ async fn s8_r42_signed_in_thief_has_limited_attempts_over_all_operations() {
     let again = SignedIn::new(&app).await;
     assert_eq!(again.reauthenticate(&all[0], PASSWORD).await.status, Status::TooManyRequests);
     assert_eq!((dump_of(&app, "accounts").await, dump_of(&app, "guesses").await), before);
-    // the owner can sign in meanwhile, at a new place as well
+    // the owner can sign in meanwhile, at a new location as well
     for address in [HOME, "198.51.100.7"] {
         assert_eq!(sign_in(&app, address, ADA, PASSWORD).await.status, Status::Ok);
     }

@@ -1,5 +1,5 @@
-//! Tests of the password rules: easily guessed passwords are refused wherever one is set (R40), and
-//! others are accepted (R39).
+//! Tests of the password rules: every operation that sets a password refuses easily guessed ones
+//! (R40) and accepts others (R39).
 
 use rocket::http::{Header, Status};
 use serde_json::json;

@@ -14,7 +14,7 @@ use super::support::ON_POSTGRES;
 
 /// The id of the account, and of the sign-up, that has half of all rows.
 const ID: &str = "01890000-0000-7000-8000-000000000001";
-/// Its address, to which a million letters were sent.
+/// The account's address, to which a million letters were sent.
 const EMAIL: &str = "000000000001@example.org";
 
 /// A connection that runs statements and rolls them back.
@@ -27,8 +27,7 @@ impl Reading {
     pub async fn connect(url: &str) -> Self {
         if ON_POSTGRES {
             let mut db = AnyConnection::connect(url).await.unwrap();
-            // the server does so by itself while a plan for these values costs less than a generic
-            // plan
+            // PostgreSQL does so by itself while a custom plan costs less than a generic one
             db.execute("SET plan_cache_mode = force_custom_plan").await.unwrap();
             return Self::Postgres(db);
         }
@@ -307,7 +306,7 @@ pub async fn fill(db: &mut AnyConnection, rows: u64) {
             "id, account_id, email, requested_at, voided_at",
             format!("{id}, {of}, 'n' || {email}, n.i + 9000000000000, n.i"),
         ),
-        // one of each account can still be confirmed
+        // each account has one change that can still be confirmed
         (
             "email_changes",
             "id, account_id, email, requested_at",
@@ -348,13 +347,13 @@ pub async fn fill(db: &mut AnyConnection, rows: u64) {
                 "'2' || SUBSTR({id}, 2), 'sign-in-failed', 'stranger', n.i + 9000000000000, {of}"
             ),
         ),
-        // waiting, each for its own address
+        // waiting letters, each for its own address
         (
             "outbox",
             "id, kind, email, facts, created_at, due_at, tries",
             format!("{id}, 'sign-up', {email}, '{{}}', 0, n.i + 9000000000000, 0"),
         ),
-        // sent to one address; of those that wait for it there is one of a kind
+        // letters sent to one address; at most one letter of a kind waits for it
         (
             "outbox",
             "id, kind, email, facts, created_at, due_at, tries, sent_at",
