@@ -140,7 +140,7 @@ fn routes_do_not_import_each_other() {
 }
 
 #[test]
-fn each_library_is_known_in_one_place() {
+fn each_library_is_used_by_its_home_only() {
     for (file, code) in sources() {
         let module = module_of(&file);
         for (library, homes) in HOMES {
@@ -160,7 +160,7 @@ fn each_library_is_known_in_one_place() {
 
 /// `RETURNING` outside a transaction may acknowledge a write whose commit failed.
 #[test]
-fn no_statement_returns_what_it_writes() {
+fn no_statement_uses_returning() {
     for (file, code) in sources() {
         assert!(!code.contains("RETURNING"), "src/{file}");
     }
@@ -195,7 +195,7 @@ fn files_stay_short() {
 
 /// A page names the tests that prove its claims. A reader must be able to find each of them.
 #[test]
-fn every_test_that_a_page_names_exists() {
+fn tests_named_in_documents_exist() {
     for (page, least) in [("docs/conformance.md", 60), ("docs/security.md", 20)] {
         let text = read(page);
         let named: Vec<(&str, &str)> = text
@@ -228,7 +228,7 @@ fn relative_links(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn links_between_pages_lead_to_files_that_exist() {
+fn links_between_documents_lead_to_existing_files() {
     let mut pages: Vec<PathBuf> =
         fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()).collect();
     pages.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
@@ -253,7 +253,7 @@ fn links_between_pages_lead_to_files_that_exist() {
 /// All code parses an address in one way (F16): `EmailAddress::parse`, which is also its `FromStr`.
 /// A new file in this list needs a case in `tests/api/inputs.rs`.
 #[test]
-fn f16_every_reader_of_addresses_is_known() {
+fn f16_files_that_parse_addresses_are_listed() {
     let mut readers = BTreeSet::new();
     for (file, code) in sources() {
         let code = code.split("#[cfg(test)]").next().unwrap();
@@ -290,7 +290,7 @@ fn f16_every_reader_of_addresses_is_known() {
 
 /// The image is built from a copy. A folder that is missing there fails the image's build only.
 #[test]
-fn the_image_is_built_from_every_folder_that_the_program_is() {
+fn dockerfile_copies_every_source_folder() {
     let (image, sent, build) = (read("Dockerfile"), read(".dockerignore"), read("build.rs"));
     let watched =
         build.split("rerun-if-changed=").skip(1).map(|rest| rest.split('"').next().unwrap());
@@ -321,7 +321,7 @@ fn read(file: &str) -> String {
 
 /// Cargo needs every target of the manifest to exist, built or not.
 #[test]
-fn the_image_is_built_from_the_manifest_as_it_is() {
+fn dockerfile_has_every_target_of_the_manifest() {
     let (image, manifest) = (read("Dockerfile"), read("Cargo.toml"));
     let value = |part: &str, key: &str| {
         let line = part.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")))?;
@@ -353,7 +353,7 @@ fn variables(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_is_shipped_to_run_it_names_settings_that_exist() {
+fn shipped_deployment_files_name_existing_settings() {
     // sections and keys of Rocket.toml, also the commented ones
     let mut known = BTreeSet::new();
     let mut section = String::new();
@@ -389,7 +389,7 @@ fn what_is_shipped_to_run_it_names_settings_that_exist() {
 }
 
 #[test]
-fn what_compose_asks_the_environment_for_is_in_the_example() {
+fn env_example_has_every_variable_of_compose() {
     let (compose, example) = (read("compose.yaml"), read(".env.example"));
     let asked: BTreeSet<&str> = compose
         .split("${")

@@ -60,43 +60,44 @@ fn default_file() -> PathBuf {
 impl Visit {
     /// Fails if axe finds a fault on the page. People must look at the cases that axe cannot
     /// decide.
-    pub async fn ask_axe(&self, name: &str) {
-        self.ask_axe_about(name, &json!({ "type": "tag", "values": RULES })).await;
+    pub async fn check_with_axe(&self, name: &str) {
+        self.check_rules_with_axe(name, &json!({ "type": "tag", "values": RULES })).await;
     }
 
     /// The same for the letter in the frame. A letter has no landmarks or headings of a page.
-    pub async fn ask_axe_about_the_letter(&self, name: &str) {
+    pub async fn check_letter_with_axe(&self, name: &str) {
         let rules: Vec<_> = RULES.into_iter().filter(|rule| rule.starts_with("wcag")).collect();
         self.enter_letter().await;
-        self.ask_axe_about(name, &json!({ "type": "tag", "values": rules })).await;
+        self.check_rules_with_axe(name, &json!({ "type": "tag", "values": rules })).await;
         self.client.clone().enter_parent_frame().await.expect("the page around the letter");
     }
 
     /// The same for colours only: another colour scheme of the page was checked before.
-    pub async fn ask_axe_about_colours(&self, name: &str) {
-        self.ask_axe_about(name, &json!({ "type": "rule", "values": COLOURS })).await;
+    pub async fn check_colours_with_axe(&self, name: &str) {
+        self.check_rules_with_axe(name, &json!({ "type": "rule", "values": COLOURS })).await;
     }
 
     /// Opens a page with faults: axe works if it finds them.
-    pub async fn wake_axe(&self) {
+    pub async fn check_that_axe_finds_faults(&self) {
         if self.axe.is_none() {
             return;
         }
         self.open_url("data:text/html,<title>faults</title><p style='color:%23ddd'>pale</p>").await;
-        let all = self.axe_finds("faults", &json!({ "type": "tag", "values": RULES })).await;
+        let all = self.axe_violations("faults", &json!({ "type": "tag", "values": RULES })).await;
         assert!(all.iter().any(|rule| rule["rule"] == "html-has-lang"), "{}", written(&all));
-        let colours = self.axe_finds("faults", &json!({ "type": "rule", "values": COLOURS })).await;
+        let colours =
+            self.axe_violations("faults", &json!({ "type": "rule", "values": COLOURS })).await;
         assert_eq!(colours.len(), 1, "{}", written(&colours));
     }
 
-    async fn ask_axe_about(&self, name: &str, rules: &Value) {
+    async fn check_rules_with_axe(&self, name: &str, rules: &Value) {
         if self.axe.is_some() {
-            let violations = self.axe_finds(name, rules).await;
+            let violations = self.axe_violations(name, rules).await;
             assert!(violations.is_empty(), "{name}: axe finds:\n{}", written(&violations));
         }
     }
 
-    async fn axe_finds(&self, name: &str, rules: &Value) -> Vec<Value> {
+    async fn axe_violations(&self, name: &str, rules: &Value) -> Vec<Value> {
         if self.script("return typeof axe").await == "undefined" {
             let axe = self.axe.as_deref().unwrap_or_default();
             self.script(&format!("{TIMERS}\n{axe}\nwindow.axe = axe;")).await;

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::service::{free_port, patiently, program, request, try_request};
+use crate::service::{free_port, poll_until_some, program, request, try_request};
 
 /// The paths of the two programs.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Driver {
                 .spawn()
                 .expect("chromedriver");
             let mut driver = Self { process, port, session: None, profile };
-            let is_up = patiently(|| match driver.process.try_wait() {
+            let is_up = poll_until_some(|| match driver.process.try_wait() {
                 Ok(None) => try_request(port, "GET", "/status", &[], "").is_ok().then_some(true),
                 _ => Some(false),
             });

@@ -43,22 +43,22 @@ const ANNETTE: Person = Person {
 };
 
 #[tokio::test]
-async fn a_life_at_a_desk() {
+async fn whole_life_on_a_desktop() {
     whole_life(Screen::Desktop, &ADA).await;
 }
 
 #[tokio::test]
-async fn a_life_on_a_phone() {
+async fn whole_life_on_a_phone() {
     whole_life(Screen::Phone, &ADA).await;
 }
 
 #[tokio::test]
-async fn a_life_at_a_desk_in_german() {
+async fn whole_life_on_a_desktop_in_german() {
     whole_life(Screen::Desktop, &ANNETTE).await;
 }
 
 #[tokio::test]
-async fn a_life_on_a_phone_in_german() {
+async fn whole_life_on_a_phone_in_german() {
     whole_life(Screen::Phone, &ANNETTE).await;
 }
 
@@ -75,18 +75,18 @@ async fn whole_life(screen: Screen, person: &Person) {
     let visit = Visit::start(&programs, screen, person.language, service.url("")).await;
     let life = Life { visit: &visit, service: &service, person };
     life.sign_up().await;
-    life.confirm().await;
-    life.sign_in_for_the_first_time().await;
+    life.use_activation_link().await;
+    life.first_sign_in().await;
     life.change_name_and_language().await;
-    life.sign_out_elsewhere().await;
+    life.sign_out_other_sessions().await;
     life.change_password().await;
-    life.change_address_and_stop_it().await;
-    life.change_address_and_confirm_it().await;
-    life.forget_the_password().await;
-    life.read_what_happened().await;
-    life.keep_a_copy().await;
+    life.stop_address_change().await;
+    life.confirm_address_change().await;
+    life.reset_forgotten_password().await;
+    life.read_events().await;
+    life.download_export().await;
     life.sign_out_everywhere().await;
-    life.leave().await;
+    life.delete_account().await;
     visit.close().await;
 }
 
@@ -110,8 +110,8 @@ impl Life<'_> {
         self.visit.open_letter(to, &subject).await;
         self.visit.read_words("dev-text").await;
         let name = format!("letter-{kind}");
-        self.visit.look(&name).await;
-        self.visit.ask_axe_about_the_letter(&name).await;
+        self.visit.check_page(&name).await;
+        self.visit.check_letter_with_axe(&name).await;
     }
 
     /// Presses the letter's button, and opens the page a second time, as mail scanners do: to open
@@ -123,7 +123,7 @@ impl Life<'_> {
     }
 
     /// Checks that the field has the focus, and that screen readers get its error.
-    pub(crate) async fn complains_at(&self, field: &str) {
+    pub(crate) async fn assert_error_at(&self, field: &str) {
         let visit = self.visit;
         assert!(visit.title().await.starts_with(&visit.words("page-error-prefix")));
         assert!(visit.has_focus(field).await, "{field} has the focus");
@@ -158,7 +158,7 @@ impl Life<'_> {
     }
 
     /// Signs in at the account page of another browser.
-    pub(crate) fn sign_in_at_the_page_elsewhere(&self, password: &str) {
+    pub(crate) fn sign_in_in_another_browser(&self, password: &str) {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("email", self.person.email)
             .append_pair("password", password)

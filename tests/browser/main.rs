@@ -1,9 +1,9 @@
 //! Test suite of the pages and letters in a real Chromium, against the real program.
 //!
 //! Every story runs on a desktop and on a phone, with the keyboard alone, and with scripts switched
-//! off. [`Visit::look`] checks every page: the page fits the screen, its buttons are large enough
-//! for a thumb, no request goes to another host, the console has no complaint, and axe-core finds
-//! no fault. The pictures are in `target/browser-screenshots`, in light and in dark.
+//! off. [`Visit::check_page`] checks every page: the page fits the screen, its buttons are large
+//! enough for a thumb, no request goes to another host, the console has no complaint, and axe-core
+//! finds no fault. The pictures are in `target/browser-screenshots`, in light and in dark.
 //!
 //! Without Chromium or chromedriver the tests are skipped with a message; `TEST_REQUIRE=browser`
 //! makes that a failure. Without axe-core the pages are checked without it; `TEST_REQUIRE=axe`
@@ -13,7 +13,7 @@ mod axe;
 mod chapters;
 mod driver;
 mod life;
-mod look;
+mod page_checks;
 #[path = "../support/service.rs"]
 mod service;
 mod visit;
@@ -27,12 +27,12 @@ const CONFIRM: &str = ".card button";
 const NOT_ME: &str = ".aside button";
 
 #[tokio::test]
-async fn at_a_desk() {
+async fn stories_on_a_desktop() {
     all_stories(Screen::Desktop).await;
 }
 
 #[tokio::test]
-async fn on_a_phone() {
+async fn stories_on_a_phone() {
     all_stories(Screen::Phone).await;
 }
 
@@ -43,32 +43,32 @@ async fn all_stories(screen: Screen) {
     };
     let mut service = Service::start(&[]);
     let visit = Visit::start(&programs, screen, "en", service.url("")).await;
-    from_the_letter_to_the_account(&visit, &service).await;
+    sign_up_by_letter(&visit, &service).await;
     contested_sign_up(&visit, &service).await;
-    not_me(&visit, &service).await;
-    link_again(&visit, &service).await;
-    pages_that_say_what_is_wrong(&visit, &service).await;
+    disavowed_sign_up(&visit, &service).await;
+    link_sent_again(&visit, &service).await;
+    error_pages(&visit, &service).await;
     expired_link(&visit, &mut service).await;
     visit.close().await;
 }
 
 /// Ada signs up, reads her letter, opens its link, and presses the button.
-async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
+async fn sign_up_by_letter(visit: &Visit, service: &Service) {
     visit.open("/dev/mail").await;
     visit.read("No emails yet").await;
-    visit.look("no-letters").await;
+    visit.check_page("no-letters").await;
 
     service.sign_up("ada@example.org", PASSWORD, FIREFOX);
     service.link("ada@example.org", 1);
     visit.open("/dev/mail").await;
     // the letter is a file a moment before the page lists it
     visit.reload_until("To ada@example.org").await;
-    visit.look("letters").await;
+    visit.check_page("letters").await;
     visit.tab_to(".letters a").await;
     visit.enter().await;
 
     visit.read("Links in this email").await;
-    visit.look("letter").await;
+    visit.check_page("letter").await;
     let letter = visit.letter().await;
     assert!(letter.contains("Somebody, most likely you, signed up"), "{letter}");
     assert!(letter.contains("Firefox (Linux)"), "{letter}");
@@ -83,19 +83,19 @@ async fn from_the_letter_to_the_account(visit: &Visit, service: &Service) {
         assert_eq!(service.sign_in("ada@example.org", PASSWORD), 400);
         visit.reload().await;
     }
-    visit.look("activation").await;
+    visit.check_page("activation").await;
 
     visit.tab_to(CONFIRM).await;
     visit.enter().await;
     let page = visit.read("Your email address is confirmed").await;
     assert!(page.contains("ada@example.org"), "{page}");
-    visit.look("activated").await;
+    visit.check_page("activated").await;
     assert_eq!(service.sign_in("ada@example.org", PASSWORD), 200);
 
     visit.back().await;
     visit.reload().await;
     visit.read("Your email address was already confirmed").await;
-    visit.look("already-active").await;
+    visit.check_page("already-active").await;
 }
 
 /// Another person also signed up with Grace's address: the reader of the letter chooses the
@@ -106,7 +106,7 @@ async fn contested_sign_up(visit: &Visit, service: &Service) {
     service.sign_up(grace, PASSWORD, FIREFOX);
     visit.open_url(&service.link(grace, 2)).await;
     visit.read("so you choose the password now").await;
-    visit.look("choose-password").await;
+    visit.check_page("choose-password").await;
 
     // the browser itself knows the minimum length of a password
     visit.tab_to("#password").await;
@@ -123,7 +123,7 @@ async fn contested_sign_up(visit: &Visit, service: &Service) {
     visit.read("password has at least 15 characters").await;
     assert!(visit.title().await.starts_with("Error: "));
     assert_eq!(visit.script("return document.activeElement.id").await, "password");
-    visit.look("password-refused").await;
+    visit.check_page("password-refused").await;
 
     visit.enter_text("a battery of correct horses").await;
     visit.enter().await;
@@ -133,7 +133,7 @@ async fn contested_sign_up(visit: &Visit, service: &Service) {
 }
 
 /// Alan did not sign up, and says so.
-async fn not_me(visit: &Visit, service: &Service) {
+async fn disavowed_sign_up(visit: &Visit, service: &Service) {
     let alan = "alan@example.org";
     service.sign_up(alan, PASSWORD, FIREFOX);
     let link = service.link(alan, 1);
@@ -142,7 +142,7 @@ async fn not_me(visit: &Visit, service: &Service) {
     visit.tab_to(NOT_ME).await;
     visit.enter().await;
     visit.read("The sign-up is dropped").await;
-    visit.look("disavowed").await;
+    visit.check_page("disavowed").await;
     visit.open_url(&link).await;
     visit.read("The sign-up is dropped").await;
     assert_eq!(service.sign_in(alan, PASSWORD), 400);
@@ -150,7 +150,7 @@ async fn not_me(visit: &Visit, service: &Service) {
 
 /// Lise waits for her letter: she has the link sent again after a refused sign-in, and after a link
 /// that did not work. She chooses a password behind it (S2).
-async fn link_again(visit: &Visit, service: &Service) {
+async fn link_sent_again(visit: &Visit, service: &Service) {
     let lise = "lise@example.org";
     service.sign_up(lise, PASSWORD, FIREFOX);
     service.link(lise, 1);
@@ -181,18 +181,18 @@ async fn link_again(visit: &Visit, service: &Service) {
 }
 
 /// A truncated link, and the page that an error's `type` leads to.
-async fn pages_that_say_what_is_wrong(visit: &Visit, service: &Service) {
+async fn error_pages(visit: &Visit, service: &Service) {
     visit.open("/activate?token=V1QlSxRHkL3CWfXHyUVx").await;
     visit.read("This link does not work").await;
-    visit.look("link-unknown").await;
+    visit.check_page("link-unknown").await;
 
     visit.open("/problems/link-expired").await;
     visit.read("What to do").await;
-    visit.look("problem").await;
+    visit.check_page("problem").await;
 
     visit.open("/docs").await;
     visit.read("/oauth/introspect").await;
-    visit.look("docs").await;
+    visit.check_page("docs").await;
 
     // a button that is pressed too late
     let rosa = "rosa@example.org";
@@ -203,7 +203,7 @@ async fn pages_that_say_what_is_wrong(visit: &Visit, service: &Service) {
     visit.tab_to(NOT_ME).await;
     visit.enter().await;
     visit.read("Account already active").await;
-    visit.look("disavowed-too-late").await;
+    visit.check_page("disavowed-too-late").await;
 }
 
 /// Emmy's link has expired. She asks for another one, and chooses a password behind it: the reader
@@ -214,14 +214,14 @@ async fn expired_link(visit: &Visit, service: &mut Service) {
     service.sign_up(emmy, PASSWORD, FIREFOX);
     visit.open_url(&service.link(emmy, 1)).await;
     visit.reload_until("This link has expired").await;
-    visit.look("link-expired").await;
+    visit.check_page("link-expired").await;
 
     // with the default lifetime, so that the new link lives long enough
     service.restart(&[]);
     visit.tab_to(CONFIRM).await;
     visit.enter().await;
     visit.read("Look in your mailbox").await;
-    visit.look("new-link-sent").await;
+    visit.check_page("new-link-sent").await;
 
     visit.open_url(&service.link(emmy, 2)).await;
     visit.read("so you choose the password now").await;

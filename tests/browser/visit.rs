@@ -57,7 +57,7 @@ impl Visit {
             .open_url("data:text/html,<title>off</title><script>document.title='on'</script>")
             .await;
         assert_eq!(visit.title().await, "off", "pages may run scripts");
-        visit.wake_axe().await;
+        visit.check_that_axe_finds_faults().await;
         visit
     }
 
@@ -197,7 +197,7 @@ impl Visit {
     /// Types into the focused element.
     pub async fn enter_text(&self, text: &str) {
         let field = self.client.active_element().await.expect("something has the focus");
-        field.send_keys(text).await.expect("it takes text");
+        field.send_keys(text).await.expect("the element takes text");
     }
 
     /// The text of the letter in the frame.
@@ -219,7 +219,7 @@ impl Visit {
         let tabs = self.client.windows().await.expect("tabs");
         self.enter_letter().await;
         let button = self.client.find(Locator::LinkText(label)).await.expect("the letter's button");
-        button.click().await.expect("it can be pressed");
+        button.click().await.expect("the button can be pressed");
         for _ in 0..PATIENCE {
             let opened = self.client.windows().await.expect("tabs");
             if let Some(new) = opened.into_iter().find(|tab| !tabs.contains(tab)) {
@@ -267,7 +267,7 @@ impl Visit {
             // the browser uses another name until the file is complete
             if let Some(file) = kept.find(|path| path.extension().is_some_and(|e| e == "json")) {
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                return (name, std::fs::read_to_string(file).expect("what was kept"));
+                return (name, std::fs::read_to_string(file).expect("the downloaded file"));
             }
             tokio::time::sleep(PAUSE).await;
         }

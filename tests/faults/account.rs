@@ -60,7 +60,7 @@ pub struct Account {
 }
 
 /// The tools of a client.
-pub struct Hands<'a> {
+pub struct Tools<'a> {
     pub wire: Wire<'a>,
     pub chance: SeededRandom,
     pub received_letters: &'a ReceivedLetters,
@@ -99,7 +99,7 @@ impl Account {
     }
 
     /// Records the outcome of a request; `None` if it is unknown, or if the request was never sent.
-    fn note(&mut self, what: &str, reply: Reply) -> Result<Option<Answer>, Broken> {
+    fn record(&mut self, what: &str, reply: Reply) -> Result<Option<Answer>, Broken> {
         let words = match &reply {
             Reply::Answered(answer) => answer.status.to_string(),
             Reply::Lost(why) => format!("lost ({why})"),
@@ -121,14 +121,14 @@ impl Account {
     }
 
     /// Makes a next request, as a client would.
-    pub fn step(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+    pub fn step(&mut self, tools: &mut Tools<'_>) -> Result<(), Broken> {
         match self.stage {
-            Stage::Asking => self.sign_up(hands),
-            Stage::Waiting => self.activate(hands).map(drop),
-            Stage::Leaving => self.has_it_left(hands),
+            Stage::Asking => self.sign_up(tools),
+            Stage::Waiting => self.activate(tools).map(drop),
+            Stage::Leaving => self.find_out_deletion(tools),
             Stage::Gone => Ok(()),
-            Stage::Active if self.wanted.is_some() => self.which_password(hands),
-            Stage::Active => self.live(hands),
+            Stage::Active if self.wanted.is_some() => self.find_password_in_force(tools),
+            Stage::Active => self.step_active(tools),
         }
     }
 
@@ -137,34 +137,34 @@ impl Account {
         self.stage == Stage::Waiting && received_letters.activation(&self.email).is_none()
     }
 
-    fn live(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+    fn step_active(&mut self, tools: &mut Tools<'_>) -> Result<(), Broken> {
         if let Some(at) = self.sessions.iter().position(|session| session.fate == Fate::Ending) {
-            return self.revoke(hands, at);
+            return self.revoke(tools, at);
         }
         let live: Vec<usize> =
             (0..self.sessions.len()).filter(|&at| self.sessions[at].fate == Fate::Live).collect();
         if live.is_empty() {
-            return self.sign_in(hands);
+            return self.sign_in(tools);
         }
-        let at = live[hands.chance.below(live.len())];
-        match hands.chance.below(100) {
-            0..10 if live.len() < 3 => self.sign_in(hands),
-            0..25 => self.use_access(hands, at),
-            25..72 => self.refresh(hands, at),
-            72..77 => self.use_spent(hands, at),
-            77..87 => self.revoke(hands, at),
-            87..97 => self.change_password(hands, at),
-            _ => self.leave(hands, at),
+        let at = live[tools.chance.below(live.len())];
+        match tools.chance.below(100) {
+            0..10 if live.len() < 3 => self.sign_in(tools),
+            0..25 => self.use_access(tools, at),
+            25..72 => self.refresh(tools, at),
+            72..77 => self.use_spent(tools, at),
+            77..87 => self.revoke(tools, at),
+            87..97 => self.change_password(tools, at),
+            _ => self.delete_account(tools, at),
         }
     }
 
-    fn sign_up(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+    fn sign_up(&mut self, tools: &mut Tools<'_>) -> Result<(), Broken> {
         let body = json!({ "email": self.email, "password": self.password });
-        let reply = hands.wire.json("POST", "/v1/accounts", None, &body);
-        match self.note("sign up", reply)? {
+        let reply = tools.wire.json("POST", "/v1/accounts", None, &body);
+        match self.record("sign up", reply)? {
             None => Ok(()),
             Some(answer) if answer.status == 202 => {
-                hands.figures.count("acknowledged sign-ups");
+                tools.figures.count("acknowledged sign-ups");
                 self.stage = Stage::Waiting;
                 Ok(())
             }
@@ -173,14 +173,14 @@ impl Account {
     }
 
     /// Activates the account by its letter. Returns whether the letter has come.
-    pub fn activate(&mut self, hands: &mut Hands<'_>) -> Result<bool, Broken> {
-        let Some(token) = hands.received_letters.activation(&self.email) else { return Ok(false) };
+    pub fn activate(&mut self, tools: &mut Tools<'_>) -> Result<bool, Broken> {
+        let Some(token) = tools.received_letters.activation(&self.email) else { return Ok(false) };
         let body = json!({ "token": token });
-        let reply = hands.wire.json("POST", "/v1/activations", None, &body);
-        match self.note("activate", reply)? {
+        let reply = tools.wire.json("POST", "/v1/activations", None, &body);
+        match self.record("activate", reply)? {
             None => {}
             Some(answer) if answer.status == 200 => {
-                hands.figures.count("acknowledged activations");
+                tools.figures.count("acknowledged activations");
                 self.stage = Stage::Active;
             }
             Some(answer) => return Err(format!("a link was refused: {answer:?}")),
@@ -191,7 +191,7 @@ impl Account {
     /// Signs in with this password; `None` if the outcome is unknown, `Some(None)` if it is wrong.
     fn try_password(
         &mut self,
-        hands: &mut Hands<'_>,
+        tools: &mut Tools<'_>,
         password: &str,
     ) -> Result<Option<Option<Session>>, Broken> {
         let fields = [
@@ -201,12 +201,12 @@ impl Account {
             ("password", password),
             ("scope", "account.read account.write"),
         ];
-        let reply = hands.wire.form("/oauth/token", &fields);
+        let reply = tools.wire.form("/oauth/token", &fields);
         let what = format!("sign in with {password:?}");
-        let Some(answer) = self.note(&what, reply)? else { return Ok(None) };
+        let Some(answer) = self.record(&what, reply)? else { return Ok(None) };
         match answer.status {
             200 => {
-                hands.figures.count("acknowledged sign-ins");
+                tools.figures.count("acknowledged sign-ins");
                 let pair = answer.json();
                 let (access, refresh) =
                     (text(&pair["access_token"])?, text(&pair["refresh_token"])?);
@@ -217,9 +217,9 @@ impl Account {
         }
     }
 
-    fn sign_in(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+    fn sign_in(&mut self, tools: &mut Tools<'_>) -> Result<(), Broken> {
         let password = self.password.clone();
-        match self.try_password(hands, &password)? {
+        match self.try_password(tools, &password)? {
             None => {}
             Some(Some(session)) => self.sessions.push(session),
             Some(None) => return Err("the password that is in force is refused".to_owned()),
@@ -227,11 +227,11 @@ impl Account {
         Ok(())
     }
 
-    fn use_access(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
-        let reply = hands.wire.get("/v1/me", &self.sessions[at].access);
-        match self.note(&format!("use the access token of {at}"), reply)? {
+    fn use_access(&mut self, tools: &mut Tools<'_>, at: usize) -> Result<(), Broken> {
+        let reply = tools.wire.get("/v1/me", &self.sessions[at].access);
+        match self.record(&format!("use the access token of {at}"), reply)? {
             Some(answer) if answer.status != 200 => {
-                Err(format!("session {at} was ended by nobody: {}", answer.body))
+                Err(format!("session {at} has ended without a request: {}", answer.body))
             }
             _ => Ok(()),
         }
@@ -240,35 +240,35 @@ impl Account {
     /// The answer to this refresh token; `None` if the outcome is unknown.
     fn try_refresh(
         &mut self,
-        hands: &mut Hands<'_>,
+        tools: &mut Tools<'_>,
         what: &str,
         token: &str,
     ) -> Result<Option<Answer>, Broken> {
         let fields = [("grant_type", "refresh_token"), CLIENT, ("refresh_token", token)];
-        let reply = hands.wire.form("/oauth/token", &fields);
-        self.note(what, reply)
+        let reply = tools.wire.form("/oauth/token", &fields);
+        self.record(what, reply)
     }
 
     /// A lost answer signs no client out: at worst the token of the lost answer is the predecessor.
     /// Now and then the client presents a predecessor although the answer came, as a second tab
     /// does: then the successor must be the same.
-    fn refresh(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+    fn refresh(&mut self, tools: &mut Tools<'_>, at: usize) -> Result<(), Broken> {
         let old = self.sessions[at].refresh.clone();
-        let Some(answer) = self.try_refresh(hands, &format!("refresh {at}"), &old)? else {
+        let Some(answer) = self.try_refresh(tools, &format!("refresh {at}"), &old)? else {
             return Ok(());
         };
         if answer.status != 200 {
             return Err(format!("session {at} was signed out at a refresh: {}", answer.body));
         }
-        hands.figures.count("acknowledged refreshes");
+        tools.figures.count("acknowledged refreshes");
         let pair = answer.json();
         let session = &mut self.sessions[at];
         session.access = text(&pair["access_token"])?;
         session.refresh = text(&pair["refresh_token"])?;
         session.spent.push(old.clone());
-        if hands.chance.below(4) == 0 {
+        if tools.chance.below(4) == 0 {
             let expected = session.refresh.clone();
-            let again = self.try_refresh(hands, &format!("refresh {at} once more"), &old)?;
+            let again = self.try_refresh(tools, &format!("refresh {at} once more"), &old)?;
             let Some(again) = again else { return Ok(()) };
             if again.status != 200 || text(&again.json()["refresh_token"])? != expected {
                 return Err(format!("the predecessor has another successor: {}", again.body));
@@ -280,13 +280,13 @@ impl Account {
 
     /// A spent token stays spent (R28). Within the grace of the settings, presenting it ends no
     /// session.
-    fn use_spent(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+    fn use_spent(&mut self, tools: &mut Tools<'_>, at: usize) -> Result<(), Broken> {
         let spent = &self.sessions[at].spent;
         let Some(older) = spent.len().checked_sub(1).filter(|&older| older > 0) else {
             return Ok(());
         };
-        let token = spent[hands.chance.below(older)].clone();
-        match self.try_refresh(hands, &format!("present a spent token of {at}"), &token)? {
+        let token = spent[tools.chance.below(older)].clone();
+        match self.try_refresh(tools, &format!("present a spent token of {at}"), &token)? {
             Some(answer) if answer.status != 400 => Err(format!(
                 "a refresh token of session {at} that was spent long ago is answered {}",
                 answer.status
@@ -295,15 +295,15 @@ impl Account {
         }
     }
 
-    fn revoke(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+    fn revoke(&mut self, tools: &mut Tools<'_>, at: usize) -> Result<(), Broken> {
         let fields = [CLIENT, ("token", &self.sessions[at].refresh)];
-        let reply = hands.wire.form("/oauth/revoke", &fields);
+        let reply = tools.wire.form("/oauth/revoke", &fields);
         // the client repeats the revocation until it is acknowledged, sent or not
         self.sessions[at].fate = Fate::Ending;
-        match self.note(&format!("revoke {at}"), reply)? {
+        match self.record(&format!("revoke {at}"), reply)? {
             None => Ok(()),
             Some(answer) if answer.status == 200 => {
-                hands.figures.count("acknowledged revocations");
+                tools.figures.count("acknowledged revocations");
                 self.sessions[at].fate = Fate::Ended;
                 Ok(())
             }
@@ -311,19 +311,19 @@ impl Account {
         }
     }
 
-    fn change_password(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
-        let new = new_password(&mut hands.chance);
+    fn change_password(&mut self, tools: &mut Tools<'_>, at: usize) -> Result<(), Broken> {
+        let new = new_password(&mut tools.chance);
         let body = json!({ "current_password": self.password, "new_password": new });
         let bearer = self.sessions[at].access.clone();
-        let reply = hands.wire.json("PUT", "/v1/me/password", Some(&bearer), &body);
+        let reply = tools.wire.json("PUT", "/v1/me/password", Some(&bearer), &body);
         if matches!(reply, Reply::Lost(_)) {
             self.wanted = Some((new.clone(), at));
         }
-        match self.note(&format!("change the password to {new:?} in {at}"), reply)? {
+        match self.record(&format!("change the password to {new:?} in {at}"), reply)? {
             None => Ok(()),
             Some(answer) if answer.status == 204 => {
-                hands.figures.count("acknowledged changes of a password");
-                self.has_changed(new, at);
+                tools.figures.count("acknowledged changes of a password");
+                self.record_password_change(new, at);
                 Ok(())
             }
             Some(answer) => Err(format!("a change of the password was refused: {answer:?}")),
@@ -331,7 +331,7 @@ impl Account {
     }
 
     /// Records the new password; of the sessions only this one is left.
-    fn has_changed(&mut self, new: String, kept: usize) {
+    fn record_password_change(&mut self, new: String, kept: usize) {
         self.former.push(std::mem::replace(&mut self.password, new));
         self.wanted = None;
         self.changes += 1;
@@ -343,17 +343,17 @@ impl Account {
     }
 
     /// After a lost answer exactly one of the two passwords is right.
-    fn which_password(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+    fn find_password_in_force(&mut self, tools: &mut Tools<'_>) -> Result<(), Broken> {
         let Some((new, kept)) = self.wanted.clone() else { return Ok(()) };
-        let Some(by_new) = self.try_password(hands, &new)? else { return Ok(()) };
+        let Some(by_new) = self.try_password(tools, &new)? else { return Ok(()) };
         let old = self.password.clone();
-        let Some(by_old) = self.try_password(hands, &old)? else { return Ok(()) };
+        let Some(by_old) = self.try_password(tools, &old)? else { return Ok(()) };
         match (by_new, by_old) {
             (Some(session), None) => {
-                hands
+                tools
                     .figures
                     .count("changes of a password that had happened though the answer was lost");
-                self.has_changed(new, kept);
+                self.record_password_change(new, kept);
                 self.sessions.push(session);
                 Ok(())
             }
@@ -368,36 +368,36 @@ impl Account {
         }
     }
 
-    fn leave(&mut self, hands: &mut Hands<'_>, at: usize) -> Result<(), Broken> {
+    fn delete_account(&mut self, tools: &mut Tools<'_>, at: usize) -> Result<(), Broken> {
         let body = json!({ "password": self.password });
         let bearer = self.sessions[at].access.clone();
-        let reply = hands.wire.json("POST", "/v1/me/deletion", Some(&bearer), &body);
+        let reply = tools.wire.json("POST", "/v1/me/deletion", Some(&bearer), &body);
         if matches!(reply, Reply::Lost(_)) {
             self.stage = Stage::Leaving;
         }
-        match self.note("delete the account", reply)? {
+        match self.record("delete the account", reply)? {
             None => Ok(()),
             Some(answer) if answer.status == 204 => {
-                hands.figures.count("acknowledged deletions");
-                self.is_gone();
+                tools.figures.count("acknowledged deletions");
+                self.record_deletion();
                 Ok(())
             }
             Some(answer) => Err(format!("a deletion was refused: {answer:?}")),
         }
     }
 
-    fn is_gone(&mut self) {
+    fn record_deletion(&mut self) {
         self.stage = Stage::Gone;
         for session in &mut self.sessions {
             session.fate = Fate::Ended;
         }
     }
 
-    fn has_it_left(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+    fn find_out_deletion(&mut self, tools: &mut Tools<'_>) -> Result<(), Broken> {
         let password = self.password.clone();
-        match self.try_password(hands, &password)? {
+        match self.try_password(tools, &password)? {
             None => {}
-            Some(None) => self.is_gone(),
+            Some(None) => self.record_deletion(),
             Some(Some(session)) => {
                 self.stage = Stage::Active;
                 self.sessions.push(session);

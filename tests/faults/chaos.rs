@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::account::{Account, Broken, Hands, Stage};
+use crate::account::{Account, Broken, Stage, Tools};
 use crate::deployment::{Deployment, InjectedFault};
 use crate::received_letters::ReceivedLetters;
 use crate::seeded_random::SeededRandom;
@@ -66,7 +66,7 @@ impl Report {
     }
 
     /// Asserts that a run on a medium that loses acknowledged data has noticed the loss.
-    pub fn assert_found_out(&self, what: &str) {
+    pub fn assert_losses_found(&self, what: &str) {
         let found = self.broken.len();
         println!("{what}: of {} acknowledgements, {found} accounts lost some", self.acknowledged());
         assert!(found > 0, "{what}: nothing was lost\n{}", self.figures.lines());
@@ -92,7 +92,7 @@ fn acknowledged(figures: &Figures) -> u64 {
 
 struct Client<'a> {
     number: usize,
-    hands: Hands<'a>,
+    tools: Tools<'a>,
     began: Instant,
     accounts: Vec<Account>,
     done: Vec<Account>,
@@ -105,14 +105,14 @@ impl Client<'_> {
         while self.accounts.len() < IN_HAND {
             let number = self.accounts.len() + self.done.len() + self.broken.len();
             let email = format!("n{number}@c{}.example", self.number);
-            self.accounts.push(Account::new(email, self.began, &mut self.hands.chance));
+            self.accounts.push(Account::new(email, self.began, &mut self.tools.chance));
         }
-        let at = self.hands.chance.below(IN_HAND);
-        if self.accounts[at].waits(self.hands.received_letters) {
+        let at = self.tools.chance.below(IN_HAND);
+        if self.accounts[at].waits(self.tools.received_letters) {
             thread::sleep(Duration::from_millis(1));
             return;
         }
-        let outcome = self.accounts[at].step(&mut self.hands);
+        let outcome = self.accounts[at].step(&mut self.tools);
         if let Err(broken) = outcome {
             let account = self.accounts.swap_remove(at);
             self.report(&account, &broken);
@@ -137,46 +137,50 @@ impl Client<'_> {
     }
 
     fn settle_one(&mut self, account: &mut Account, struck: Instant) -> Result<(), Broken> {
-        let hands = &mut self.hands;
+        let tools = &mut self.tools;
         for _ in 0..ASK_AGAIN {
             if account.is_settled() {
                 break;
             }
-            account.step(hands)?;
+            account.step(tools)?;
         }
         if !account.is_settled() {
-            return Err("what became of it cannot be found out".to_owned());
+            return Err("the outcome of a request stays unknown".to_owned());
         }
         if !self.letters {
-            return account.replay(hands);
+            return account.replay(tools);
         }
-        while let Err(missing) = account.letters(hands.received_letters) {
+        while let Err(missing) = account.letters(tools.received_letters) {
             if struck.elapsed() > LETTERS_TAKE {
                 return Err(missing);
             }
             thread::sleep(Duration::from_millis(50));
         }
         if account.stage == Stage::Waiting {
-            account.activate(hands)?;
+            account.activate(tools)?;
         }
-        account.replay(hands)
+        account.replay(tools)
     }
 }
 
 /// Lets clients work, injects as many faults as the size says, and then replays every ledger.
-pub fn rage(deployment: &mut Deployment, received_letters: &ReceivedLetters, size: Size) -> Report {
-    rage_with(deployment, received_letters, size, |deployment, chance| {
+pub fn run_chaos(
+    deployment: &mut Deployment,
+    received_letters: &ReceivedLetters,
+    size: Size,
+) -> Report {
+    run_chaos_with(deployment, received_letters, size, |deployment, chance| {
         let fault = deployment.choose(chance);
-        (fault, deployment.strike(fault, chance))
+        (fault, deployment.inject(fault, chance))
     })
 }
 
 /// The same with the caller's own way to inject faults.
-pub fn rage_with(
+pub fn run_chaos_with(
     deployment: &mut Deployment,
     received_letters: &ReceivedLetters,
     size: Size,
-    mut strike: impl FnMut(&mut Deployment, &mut SeededRandom) -> (InjectedFault, (Instant, Duration)),
+    mut inject: impl FnMut(&mut Deployment, &mut SeededRandom) -> (InjectedFault, (Instant, Duration)),
 ) -> Report {
     let began = Instant::now();
     let figures = Figures::default();
@@ -189,7 +193,7 @@ pub fn rage_with(
     thread::scope(|scope| {
         for number in 0..size.clients {
             let chance = SeededRandom::new(chance.next());
-            let hands = Hands {
+            let tools = Tools {
                 wire: Wire::new(port, &figures),
                 chance,
                 received_letters,
@@ -198,7 +202,7 @@ pub fn rage_with(
             let (accounts, done) = (Vec::new(), Vec::new());
             let letters = size.letters;
             let mut client =
-                Client { number, hands, began, accounts, done, broken: Vec::new(), letters };
+                Client { number, tools, began, accounts, done, broken: Vec::new(), letters };
             let (stop, calm, broken) = (&stop, &calm, &broken);
             scope.spawn(move || {
                 while !stop.load(Ordering::Acquire) {
@@ -214,7 +218,7 @@ pub fn rage_with(
         while faults.len() < size.faults || acknowledged(&figures) < size.acknowledgements {
             // a fault may come at full load, but also just after a start
             thread::sleep(Duration::from_millis(chance.below(size.pause) as u64));
-            let (fault, (at, unready)) = strike(deployment, &mut chance);
+            let (fault, (at, unready)) = inject(deployment, &mut chance);
             faults.push(at);
             figures.count(match fault {
                 InjectedFault::Service => "times the service was killed",
@@ -226,7 +230,7 @@ pub fn rage_with(
                 slowest = slowest.max(unready);
             }
             if faults.len() % 100 == 0 {
-                println!("{} blows, {} acknowledgements", faults.len(), acknowledged(&figures));
+                println!("{} faults, {} acknowledgements", faults.len(), acknowledged(&figures));
             }
             if began.elapsed() > size.longest {
                 break;

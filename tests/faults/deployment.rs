@@ -9,7 +9,7 @@ use crate::disk::Disk;
 use crate::postgres::{Cluster, lasting_cluster};
 use crate::received_letters::ReceivedLetters;
 use crate::seeded_random::SeededRandom;
-use crate::service::{Service, patiently, try_request};
+use crate::service::{Service, poll_until_some, try_request};
 
 /// The place of the data.
 pub enum Data {
@@ -37,7 +37,7 @@ pub struct Deployment {
     environment: Vec<(&'static str, String)>,
 }
 
-fn lent<'a>(environment: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+fn borrowed<'a>(environment: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
@@ -89,12 +89,12 @@ impl Deployment {
         if let Data::Disk(disk) = &data {
             environment.extend(disk.environment());
         }
-        let service = Service::start(&lent(&environment));
+        let service = Service::start(&borrowed(&environment));
         Self { service, data, environment }
     }
 
     pub fn restart(&mut self) {
-        self.service.restart(&lent(&self.environment));
+        self.service.restart(&borrowed(&self.environment));
     }
 
     /// Chooses one of this deployment's faults.
@@ -112,7 +112,7 @@ impl Deployment {
 
     /// Injects the fault and waits for the recovery. Returns when it happened, and how long the
     /// service was not ready afterwards, unless the service itself was hit.
-    pub fn strike(
+    pub fn inject(
         &mut self,
         fault: InjectedFault,
         chance: &mut SeededRandom,
@@ -135,7 +135,7 @@ impl Deployment {
                     let sql = format!("SELECT COUNT(*) FROM pg_stat_activity WHERE pid = {id}");
                     let gone =
                         || cluster.try_to_ask("postgres", &sql).ok().filter(|rows| rows == "0");
-                    patiently(gone).expect("a server that recovers");
+                    poll_until_some(gone).expect("a server that recovers");
                 }
             }
             (InjectedFault::Postmaster, Data::Server(cluster, _)) => {
@@ -154,11 +154,11 @@ impl Deployment {
 
     pub fn wait_until_ready(&self) {
         let port = self.service.port;
-        let ready = patiently(|| {
+        let ready = poll_until_some(|| {
             let answer = try_request(port, "GET", "/health/ready", &[], "").ok()?;
             (answer.status == 200).then_some(())
         });
-        assert!(ready.is_some(), "it does not recover:\n{}", self.service.log());
+        assert!(ready.is_some(), "the service does not recover:\n{}", self.service.log());
     }
 }
 

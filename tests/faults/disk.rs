@@ -105,11 +105,11 @@ impl Disk {
         ]
     }
 
-    pub fn order(&self, order: Order) {
+    pub fn begin_fault(&self, order: Order) {
         fs::write(self.orders().join(order.name()), "").expect("an order");
     }
 
-    pub fn recover(&self, order: Order) {
+    pub fn end_fault(&self, order: Order) {
         fs::remove_file(self.orders().join(order.name())).expect("an order");
     }
 

@@ -27,7 +27,7 @@ mod wire;
 
 use std::time::Duration;
 
-use chaos::{Size, rage, rage_with};
+use chaos::{Size, run_chaos, run_chaos_with};
 use deployment::{Data, Deployment, InjectedFault};
 use received_letters::ReceivedLetters;
 use service::setting;
@@ -50,10 +50,10 @@ fn size(faults: usize, acknowledgements: u64) -> Size {
 }
 
 #[test]
-fn r28_r48_r50_nothing_acknowledged_is_lost_when_the_service_is_killed_on_sqlite() {
+fn r28_r48_r50_acknowledged_writes_survive_kills_of_the_service_on_sqlite() {
     let (received_letters, size) = (ReceivedLetters::open(), size(20, 500));
     let mut deployment = Deployment::on_a_file(&received_letters);
-    rage(&mut deployment, &received_letters, size).assert_kept("killed, on SQLite", size);
+    run_chaos(&mut deployment, &received_letters, size).assert_kept("killed, on SQLite", size);
 }
 
 /// Few and short: for a run that has to find losses.
@@ -68,16 +68,16 @@ const FEW: Size = Size {
 };
 
 #[test]
-fn r28_r48_r50_nothing_acknowledged_is_lost_when_either_is_killed_on_postgresql() {
+fn r28_r48_r50_acknowledged_writes_survive_kills_of_service_and_server_on_postgresql() {
     let (received_letters, size) = (ReceivedLetters::open(), size(20, 500));
     let Some(mut deployment) = Deployment::on_a_server(&received_letters) else { return };
-    rage(&mut deployment, &received_letters, size).assert_kept("killed, on PostgreSQL", size);
+    run_chaos(&mut deployment, &received_letters, size).assert_kept("killed, on PostgreSQL", size);
 }
 
 /// The harness can fail: a PostgreSQL server that answers before a commit is in its log (as with
 /// `synchronous_commit = off`) loses the last commits when one of its processes is killed.
 #[test]
-fn a_server_that_answers_early_is_found_out() {
+fn harness_detects_losses_of_asynchronous_commits() {
     let received_letters = ReceivedLetters::open();
     let Some(mut deployment) = Deployment::on_a_server(&received_letters) else { return };
     if let Data::Server(cluster, _) = &deployment.data {
@@ -89,8 +89,8 @@ fn a_server_that_answers_early_is_found_out() {
             cluster.try_to_ask("postgres", sql).expect("a setting");
         }
     }
-    let report = rage_with(&mut deployment, &received_letters, FEW, |deployment, chance| {
-        (InjectedFault::Backend, deployment.strike(InjectedFault::Backend, chance))
+    let report = run_chaos_with(&mut deployment, &received_letters, FEW, |deployment, chance| {
+        (InjectedFault::Backend, deployment.inject(InjectedFault::Backend, chance))
     });
-    report.assert_found_out("PostgreSQL that answers early");
+    report.assert_losses_found("PostgreSQL that answers early");
 }

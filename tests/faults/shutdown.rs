@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::deployment::{Data, Deployment};
 use crate::postgres::lasting_cluster;
 use crate::received_letters::ReceivedLetters;
-use crate::service::{PASSWORD, connect, patiently, try_request};
+use crate::service::{PASSWORD, connect, poll_until_some, try_request};
 
 const CLIENTS: usize = 16;
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
@@ -75,9 +75,10 @@ fn sign_up(round: usize, client: usize) -> (String, String) {
 fn straddling_request(port: u16, number: usize, signal: Instant) {
     let (email, body) = sign_up(number, CLIENTS);
     sleep((DELAY - Duration::from_secs(1)).saturating_sub(signal.elapsed()));
-    let mut connection = connect(port).expect("it still listens");
-    let answer = connection.exchange_haltingly("/v1/accounts", &JSON, &body, || {
-        patiently(|| connect(port).is_err().then_some(())).expect("it stops listening");
+    let mut connection = connect(port).expect("the service still listens");
+    let answer = connection.exchange_in_two_parts("/v1/accounts", &JSON, &body, || {
+        poll_until_some(|| connect(port).is_err().then_some(()))
+            .expect("the service stops listening");
     });
     let answer = answer.unwrap_or_else(|error| panic!("{email} was accepted and dropped: {error}"));
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -97,26 +98,30 @@ fn drains(data: Data) {
             scope.spawn(move || client(port, number, number % 2 == 0, leave, seen));
         }
         let at_work = || (seen.lock().expect("no client failed").answered() > 50).then_some(());
-        patiently(at_work).expect("clients at work");
+        poll_until_some(at_work).expect("clients at work");
         deployment.service.terminate();
         let signal = Instant::now();
         for number in 0..4 {
             scope.spawn(move || straddling_request(port, number, signal));
         }
-        let unready = patiently(|| {
+        let unready = poll_until_some(|| {
             let answer = try_request(port, "GET", "/health/ready", &[], "").ok()?;
             (answer.status == 503).then_some(answer)
         });
         assert!(unready.expect("503 while it listens").header("retry-after").is_some());
-        assert!(signal.elapsed() < DELAY, "ready said so only after {:?}", signal.elapsed());
+        assert!(signal.elapsed() < DELAY, "readiness failed only after {:?}", signal.elapsed());
         leave.store(true, Ordering::Release);
         assert_eq!(deployment.service.exit_code(), Some(0), "{}", deployment.service.log());
         signal
     });
     let seen = seen.into_inner().expect("no client failed");
-    let listened = seen.refused.map(|refused| refused - listened).expect("it stopped listening");
+    let listened =
+        seen.refused.map(|refused| refused - listened).expect("the service stopped listening");
     println!("SIGTERM: listened for {listened:?}: {:?}", seen.statuses);
-    assert!(listened >= DELAY - Duration::from_millis(50), "it closed after {listened:?}");
+    assert!(
+        listened >= DELAY - Duration::from_millis(50),
+        "the listener closed after {listened:?}"
+    );
     let [heeding, stubborn] = seen.dropped;
     assert!(heeding.is_empty(), "dropped: {heeding:?}");
     // a client that connects in the moment in which the listener closes gets a connection that the
@@ -128,12 +133,12 @@ fn drains(data: Data) {
 }
 
 #[test]
-fn r53_sigterm_under_load_drops_nothing_on_sqlite() {
+fn r53_sigterm_under_load_drops_no_request_on_sqlite() {
     drains(Data::File(tempfile::TempDir::new().expect("a temporary directory")));
 }
 
 #[test]
-fn r53_sigterm_under_load_drops_nothing_on_postgresql() {
+fn r53_sigterm_under_load_drops_no_request_on_postgresql() {
     let Some(cluster) = lasting_cluster(&[]) else { return };
     let url = cluster.new_database();
     drains(Data::Server(cluster, url));

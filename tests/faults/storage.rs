@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::chaos::{rage, rage_with};
+use crate::chaos::{run_chaos, run_chaos_with};
 use crate::deployment::{Data, Deployment, InjectedFault};
 use crate::disk::{Disk, Order};
 use crate::postgres::lasting_cluster;
 use crate::received_letters::ReceivedLetters;
-use crate::service::{Answer, Service, patiently, request};
+use crate::service::{Answer, Service, poll_until_some, request};
 use crate::{FEW, service, size};
 
 fn form(fields: &[(&str, &str)]) -> String {
@@ -35,7 +35,7 @@ fn sign_up(service: &Service, email: &str) -> Answer {
 }
 
 fn activate(service: &Service, received_letters: &ReceivedLetters, email: &str) {
-    let link = patiently(|| received_letters.activation(email)).expect("a letter");
+    let link = poll_until_some(|| received_letters.activation(email)).expect("a letter");
     let body = json!({ "token": link }).to_string();
     let kind = [("Content-Type", "application/json")];
     assert_eq!(request(service.port, "POST", "/v1/activations", &kind, &body).status, 200);
@@ -51,14 +51,14 @@ fn readiness(service: &Service) -> u16 {
     request(service.port, "GET", "/health/ready", &[], "").status
 }
 
-fn is_unavailable(service: &Service, answer: &Answer) {
+fn assert_unavailable(service: &Service, answer: &Answer) {
     assert_eq!(answer.status, 503, "{answer:?}\n{}", service.log());
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
 }
 
 /// While the disk takes no writes, write requests get 503 and reads succeed. Afterwards the same
 /// process continues, with no write lost or half done.
-fn writes_wait_and_reads_go_on(order: Order) {
+fn writes_are_put_off_and_reads_succeed(order: Order) {
     let received_letters = ReceivedLetters::open();
     let Some(mut deployment) = Deployment::on_a_disk(&received_letters) else { return };
     let Data::Disk(disk) = &deployment.data else { return };
@@ -69,22 +69,23 @@ fn writes_wait_and_reads_go_on(order: Order) {
     let text = |name: &str| pair[name].as_str().expect("a token").to_owned();
     let (access, refresh) = (text("access_token"), text("refresh_token"));
 
-    disk.order(order);
+    disk.begin_fault(order);
     for round in 0..20 {
-        is_unavailable(service, &sign_up(service, &format!("bob{round}@example.org")));
-        is_unavailable(service, &sign_in(service, "ada@example.org"));
+        assert_unavailable(service, &sign_up(service, &format!("bob{round}@example.org")));
+        assert_unavailable(service, &sign_in(service, "ada@example.org"));
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
-        is_unavailable(service, &token(service, &fields));
+        assert_unavailable(service, &token(service, &fields));
         assert_eq!(sessions(service, &access), 200, "reads go on");
         // a balancer sends no writes here (F1)
         assert_eq!(readiness(service), 503, "round {round}");
     }
-    disk.recover(order);
+    disk.end_fault(order);
     let back = Instant::now();
     // the service recovers by itself, before the first write
     deployment.wait_until_ready();
-    let recovered = patiently(|| (sign_in(service, "ada@example.org").status == 200).then_some(()));
-    assert!(recovered.is_some(), "it does not recover:\n{}", service.log());
+    let recovered =
+        poll_until_some(|| (sign_in(service, "ada@example.org").status == 200).then_some(()));
+    assert!(recovered.is_some(), "the service does not recover:\n{}", service.log());
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
 
     let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
@@ -105,18 +106,18 @@ fn writes_wait_and_reads_go_on(order: Order) {
 }
 
 #[test]
-fn r50_on_a_full_disk_writes_wait_and_reads_go_on() {
-    writes_wait_and_reads_go_on(Order::Full);
+fn r50_full_disk_puts_writes_off_and_serves_reads() {
+    writes_are_put_off_and_reads_succeed(Order::Full);
 }
 
 #[test]
-fn r50_on_a_disk_that_cannot_sync_writes_wait_and_reads_go_on() {
-    writes_wait_and_reads_go_on(Order::Broken);
+fn r50_failing_sync_puts_writes_off_and_serves_reads() {
+    writes_are_put_off_and_reads_succeed(Order::Broken);
 }
 
 /// PostgreSQL stops when it cannot write its log, and may not even start. The service reports that,
 /// and continues when PostgreSQL is back.
-fn a_server_that_gives_up_is_waited_for(order: Order) {
+fn service_recovers_after_a_disk_fault_of_postgresql(order: Order) {
     let received_letters = ReceivedLetters::open();
     let Some(disk) = Disk::new() else { return };
     let environment = disk.environment_of_a_server();
@@ -130,11 +131,11 @@ fn a_server_that_gives_up_is_waited_for(order: Order) {
     assert_eq!(sign_up(service, "ada@example.org").status, 202);
     activate(service, &received_letters, "ada@example.org");
 
-    disk.order(order);
+    disk.begin_fault(order);
     for round in 0..2 {
-        is_unavailable(service, &sign_up(service, &format!("bob{round}@example.org")));
+        assert_unavailable(service, &sign_up(service, &format!("bob{round}@example.org")));
     }
-    disk.recover(order);
+    disk.end_fault(order);
     cluster.start_again();
     let back = Instant::now();
     deployment.wait_until_ready();
@@ -147,48 +148,48 @@ fn a_server_that_gives_up_is_waited_for(order: Order) {
 }
 
 #[test]
-fn r50_postgresql_on_a_full_disk_is_waited_for() {
-    a_server_that_gives_up_is_waited_for(Order::Full);
+fn r50_service_recovers_after_a_full_disk_of_postgresql() {
+    service_recovers_after_a_disk_fault_of_postgresql(Order::Full);
 }
 
 #[test]
-fn r50_postgresql_on_a_disk_that_cannot_sync_is_waited_for() {
-    a_server_that_gives_up_is_waited_for(Order::Broken);
+fn r50_service_recovers_after_failing_syncs_of_postgresql() {
+    service_recovers_after_a_disk_fault_of_postgresql(Order::Broken);
 }
 
 /// The power fails; in two of three cases the disk was full or broken just before.
 #[test]
-fn r28_r48_r50_nothing_acknowledged_is_lost_when_the_disk_fails_and_the_power_goes() {
+fn r28_r48_r50_acknowledged_writes_survive_disk_faults_and_power_cuts() {
     let (received_letters, size) = (ReceivedLetters::open(), size(15, 300));
     let Some(mut deployment) = Deployment::on_a_disk(&received_letters) else { return };
-    let report = rage_with(&mut deployment, &received_letters, size, |deployment, chance| {
+    let report = run_chaos_with(&mut deployment, &received_letters, size, |deployment, chance| {
         let order = [None, Some(Order::Full), Some(Order::Broken)][chance.below(3)];
         if let (Data::Disk(disk), Some(order)) = (&deployment.data, order) {
-            disk.order(order);
+            disk.begin_fault(order);
             sleep(Duration::from_millis(chance.below(500) as u64));
             // in half of the cases the disk recovers before the power cut
             if chance.below(2) == 0 {
-                disk.recover(order);
+                disk.end_fault(order);
                 sleep(Duration::from_millis(chance.below(500) as u64));
             } else {
                 deployment.service.stop();
-                disk.recover(order);
+                disk.end_fault(order);
             }
         }
-        (InjectedFault::Power, deployment.strike(InjectedFault::Power, chance))
+        (InjectedFault::Power, deployment.inject(InjectedFault::Power, chance))
     });
     report.assert_kept("disk failing and power lost, on SQLite", size);
-    assert!(report.figures.of("answers 503") > 0, "the disk did not fail while somebody wrote");
+    assert!(report.figures.of("answers 503") > 0, "no write met the disk fault");
 }
 
 /// The harness can fail: on a disk that acknowledges syncs without doing them (as with `synchronous
 /// = OFF`) the same run has to find losses.
 #[test]
-fn a_disk_that_lies_is_found_out() {
+fn harness_detects_losses_of_a_disk_without_sync() {
     let received_letters = ReceivedLetters::open();
     let Some(mut deployment) = Deployment::on_a_disk(&received_letters) else { return };
     if let Data::Disk(disk) = &deployment.data {
-        disk.order(Order::Lying);
+        disk.begin_fault(Order::Lying);
     }
-    rage(&mut deployment, &received_letters, FEW).assert_found_out("a disk that lies");
+    run_chaos(&mut deployment, &received_letters, FEW).assert_losses_found("a disk that lies");
 }

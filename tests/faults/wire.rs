@@ -80,7 +80,7 @@ impl<'a> Wire<'a> {
             None => match connect(self.port) {
                 Ok(connection) => connection,
                 Err(_) => {
-                    self.figures.count("requests that nobody listened to");
+                    self.figures.count("requests with a refused connection");
                     return Reply::NotSent;
                 }
             },

@@ -88,7 +88,7 @@ const JAVA: [(Library, &str); 1] =
     [(Library { name: "Nimbus (Java)", lacks: &["automatic refresh"] }, "Nimbus")];
 
 #[test]
-fn clients_of_others() {
+fn third_party_clients_interoperate() {
     let service = start();
     service.account(EMAIL);
     let service = &service;

@@ -5,7 +5,7 @@
 //! A proxy that sends a request to a second node may send another request's body with it. Up to
 //! Caddy 2.10.2 `request_buffers` did so, and people got each other's sessions.
 
-#![expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
+#![expect(clippy::disallowed_methods, reason = "the test measures real time")]
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -35,28 +35,28 @@ const REQUESTS: usize = 12;
 const PAUSE: Duration = Duration::from_millis(5);
 
 #[test]
-fn o1_every_answer_behind_nginx_is_of_the_account_that_asked() {
+fn o1_answers_behind_nginx_belong_to_the_requesting_account() {
     if let Some(program) = proxy::nginx() {
         no_mixups(|nodes| Front::nginx(&program, nodes));
     }
 }
 
 #[test]
-fn o1_every_answer_behind_caddy_is_of_the_account_that_asked() {
+fn o1_answers_behind_caddy_belong_to_the_requesting_account() {
     if let Some(program) = proxy::caddy() {
         no_mixups(|nodes| Front::caddy(&program, nodes));
     }
 }
 
 #[test]
-fn o1_every_answer_behind_the_pinned_caddy_is_of_the_account_that_asked() {
+fn o1_answers_behind_the_pinned_caddy_belong_to_the_requesting_account() {
     if let Some(program) = proxy::pinned_caddy() {
         no_mixups(|nodes| Front::caddy(&program, nodes));
     }
 }
 
 #[test]
-fn o1_caddy_is_pinned_at_a_version_that_mixes_no_bodies_up_and_buffers_none() {
+fn o1_pinned_caddy_is_recent_enough_and_buffers_no_requests() {
     let version: Vec<u32> =
         proxy::pinned_version().split('.').map(|part| part.parse().expect("a number")).collect();
     assert!(version >= vec![2, 11, 9], "{version:?}");

@@ -18,10 +18,10 @@ use crate::service::{self, Answer, PASSWORD, Service};
 const SECRET: &str = "for members only";
 
 #[test]
-fn protected_sites() {
+fn forward_authentication_works_behind_each_proxy() {
     with_each(
-        |nginx| visit(|site, service| Proxy::nginx(nginx, site, service)),
-        |caddy| visit(|site, service| Proxy::caddy(caddy, site, service)),
+        |nginx| check_proxy(|site, service| Proxy::nginx(nginx, site, service)),
+        |caddy| check_proxy(|site, service| Proxy::caddy(caddy, site, service)),
     );
 }
 
@@ -40,12 +40,12 @@ pub fn nginx() -> Option<PathBuf> {
     // Debian keeps it in a folder that is on root's path only
     let elsewhere = || Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.is_file());
     let found = service::program(&["nginx"]).or_else(elsewhere);
-    found.or_else(|| skip("nginx", "it is not installed"))
+    found.or_else(|| skip("nginx", "nginx is not installed"))
 }
 
 /// The installed Caddy.
 pub fn caddy() -> Option<PathBuf> {
-    service::program(&["caddy"]).or_else(|| skip("caddy", "it is not installed"))
+    service::program(&["caddy"]).or_else(|| skip("caddy", "Caddy is not installed"))
 }
 
 /// The Caddy of the version in `compose.yaml`, which `scripts/caddy` builds.
@@ -222,7 +222,7 @@ impl Proxy {
             .spawn()
             .expect("the proxy's program");
         let mut proxy = Self { name: name.to_owned(), process, port, log };
-        let up = service::patiently(|| {
+        let up = service::poll_until_some(|| {
             let ended = proxy.process.try_wait().expect("a child").is_some();
             assert!(!ended, "{name} does not start:\n{}", proxy.log());
             let hello = service::try_request(port, "GET", "/public/hello.html", &[], "");
@@ -258,7 +258,7 @@ impl Proxy {
 }
 
 /// All promises of the configurations, with one proxy.
-fn visit(start: impl Fn(&Site, &Service) -> Proxy) {
+fn check_proxy(start: impl Fn(&Site, &Service) -> Proxy) {
     let mut service = Service::start(&[]);
     service.account("ada@example.org");
     let site = Site::new();
@@ -295,9 +295,9 @@ fn visit(start: impl Fn(&Site, &Service) -> Proxy) {
     assert!(said.contains("error=\"insufficient_scope\""), "{answer:?}");
     assert!(said.ends_with("scope=\"account.read\""), "{answer:?}");
 
-    who_it_is(&service, &proxy, token);
-    tricks(&proxy, token);
-    preflights(&proxy);
+    check_identity_headers(&service, &proxy, token);
+    check_bypass_attempts(&proxy, token);
+    check_preflights(&proxy);
 
     // F20: as many cookies as a host with many applications may have
     let cookies = [("Cookie", cookies())];
@@ -325,8 +325,8 @@ fn visit(start: impl Fn(&Site, &Service) -> Proxy) {
     proxy.ask(200, "/public/hello.html", None, &[]);
 }
 
-/// Only the service tells the application whose token it is.
-fn who_it_is(service: &Service, proxy: &Proxy, token: &str) {
+/// Checks that the account headers of an application come from the service only.
+fn check_identity_headers(service: &Service, proxy: &Proxy, token: &str) {
     let bearer = format!("Bearer {token}");
     let me = service::request(service.port, "GET", "/v1/me", &[("Authorization", &bearer)], "");
     let account = me.json()["id"].as_str().expect("an id").to_owned();
@@ -363,7 +363,7 @@ pub fn cookies() -> String {
 }
 
 /// F11: a browser's preflight goes to the application, and no other request does without a token.
-fn preflights(proxy: &Proxy) {
+fn check_preflights(proxy: &Proxy) {
     let origin = ("Origin", "https://app.example.org");
     let method = ("Access-Control-Request-Method", "POST");
     let headers = ("Access-Control-Request-Headers", "authorization, traceparent");
@@ -409,7 +409,7 @@ fn preflights(proxy: &Proxy) {
 }
 
 /// Other spellings of a path, and other ways to ask, that let no request through.
-fn tricks(proxy: &Proxy, token: &str) {
+fn check_bypass_attempts(proxy: &Proxy, token: &str) {
     let answer = proxy.ask(200, "/public/hello.html", None, &[]);
     assert_eq!(answer.body, "hello, everybody");
     let in_query = format!("/secret.html?access_token={token}");

@@ -2,7 +2,7 @@
 //! `deploy/`: slow senders are disconnected, only the proxy sets the client's address, links stay
 //! out of its log, and requests do not fail when a node is gone.
 
-#![expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
+#![expect(clippy::disallowed_methods, reason = "the test measures real time")]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::proxy::{Proxy, cookies, echo, shipped, with_each};
-use crate::service::{self, PASSWORD, Service, patiently};
+use crate::service::{self, PASSWORD, Service, poll_until_some};
 
 /// The longest time that a stalled client holds a connection: 15 seconds for a body, and then, with
 /// Caddy 2.11, the 30 of an idle connection.
@@ -75,7 +75,7 @@ impl Front {
 }
 
 /// Runs the test with each proxy in parallel: most of the time they wait.
-fn visit(test: impl Fn(&dyn Fn(&[u16]) -> Front) + Send + Sync) {
+fn with_each_proxy(test: impl Fn(&dyn Fn(&[u16]) -> Front) + Send + Sync) {
     let test = &test;
     thread::scope(|scope| {
         with_each(
@@ -92,9 +92,9 @@ fn visit(test: impl Fn(&dyn Fn(&[u16]) -> Front) + Send + Sync) {
 }
 
 #[test]
-fn whoever_sends_slowly_is_sent_away() {
+fn slow_senders_are_disconnected() {
     let service = Service::start(&[]);
-    visit(|start| {
+    with_each_proxy(|start| {
         let front = start(&[service.port]);
         let port = front.port();
         let body = "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n\
@@ -149,11 +149,11 @@ fn held(port: u16, begin: &str, drips: bool) -> Duration {
 }
 
 #[test]
-fn nobody_says_where_they_come_from() {
+fn forged_client_addresses_are_replaced() {
     let settings =
         [("VESTIBULE_TRUSTED_PROXIES", "127.0.0.1"), ("VESTIBULE_EVENTS__ADDRESS", "full")];
     let forged = [("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")];
-    visit(|start| {
+    with_each_proxy(|start| {
         let front = start(&[echo()]);
         let seen = service::request(front.port(), "GET", "/", &forged, "").body;
         let told: Vec<_> =
@@ -177,8 +177,8 @@ fn nobody_says_where_they_come_from() {
 }
 
 #[test]
-fn r55_links_are_in_no_log_of_the_proxy() {
-    visit(|start| {
+fn r55_proxy_logs_contain_no_links() {
+    with_each_proxy(|start| {
         let mut service = Service::start(&[]);
         let front = start(&[service.port]);
         let link = format!("/activate?token={TOKEN}");
@@ -192,7 +192,7 @@ fn r55_links_are_in_no_log_of_the_proxy() {
         assert!((500..600).contains(&answer.status), "{answer:?}");
         service::request(front.port(), "POST", &link, &headers, &"x".repeat(50_000));
 
-        let written = patiently(|| front.logs().contains("/activate").then_some(()));
+        let written = poll_until_some(|| front.logs().contains("/activate").then_some(()));
         let logs = front.logs();
         assert!(written.is_some(), "{}: {logs}", front.proxy.name);
         assert!(!logs.contains(TOKEN), "{}: {logs}", front.proxy.name);
@@ -200,9 +200,9 @@ fn r55_links_are_in_no_log_of_the_proxy() {
 }
 
 #[test]
-fn r9_bodies_and_paths_that_are_not_for_everybody() {
+fn r9_large_bodies_and_internal_paths_are_refused() {
     let service = Service::start(&[]);
-    visit(|start| {
+    with_each_proxy(|start| {
         let front = start(&[service.port]);
         let form = [("Content-Type", "application/x-www-form-urlencoded")];
         let body = "a".repeat(40_000);
@@ -228,8 +228,8 @@ fn r9_bodies_and_paths_that_are_not_for_everybody() {
 }
 
 #[test]
-fn a_node_that_is_gone_is_not_missed() {
-    visit(|start| {
+fn requests_succeed_while_one_node_is_stopped() {
+    with_each_proxy(|start| {
         let mut nodes = [Service::start(&[]), Service::start(&[])];
         let front = start(&nodes.each_ref().map(|node| node.port));
         let ask = || service::request(front.port(), "GET", "/docs", &[], "").status;
@@ -240,7 +240,7 @@ fn a_node_that_is_gone_is_not_missed() {
         // first
         let form = [("Content-Type", "application/x-www-form-urlencoded")];
         let post = || service::request(front.port(), "POST", "/oauth/revoke", &form, "a=b").status;
-        let taken = patiently(|| (0..8).all(|_| post() < 500).then_some(()));
+        let taken = poll_until_some(|| (0..8).all(|_| post() < 500).then_some(()));
         assert!(taken.is_some(), "{}:\n{}", front.proxy.name, front.proxy.log());
     });
 }
@@ -275,11 +275,11 @@ fn misspellings(path: &str) -> Vec<String> {
 }
 
 #[test]
-fn s12_no_other_spelling_goes_past_what_a_proxy_limits_or_closes() {
+fn s12_other_spellings_of_a_path_bypass_no_proxy_rule() {
     let service = Service::start(&[]);
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let json = [("Content-Type", "application/json")];
-    visit(|start| {
+    with_each_proxy(|start| {
         let front = start(&[service.port]);
         let port = front.port();
         let name = front.proxy.name.as_str();
@@ -326,9 +326,9 @@ fn s12_no_other_spelling_goes_past_what_a_proxy_limits_or_closes() {
 }
 
 #[test]
-fn f20_32_kilobytes_of_cookies_get_through() {
+fn f20_32_kilobytes_of_cookies_are_accepted() {
     let service = Service::start(&[]);
-    visit(|start| {
+    with_each_proxy(|start| {
         let seen =
             service::request(start(&[echo()]).port(), "GET", "/", &[("Cookie", &cookies())], "");
         assert!(seen.body.contains(&cookies()), "{} bytes", seen.body.len());
@@ -347,7 +347,7 @@ fn f11_preflights_reach_the_service() {
     let origin = "https://app.example.org";
     let origins = format!("[\"{origin}\"]");
     let service = Service::start(&[("VESTIBULE_CLIENTS__WEB__ALLOWED_ORIGINS", &origins)]);
-    visit(|start| {
+    with_each_proxy(|start| {
         let front = start(&[service.port]);
         let headers = [
             ("Origin", origin),

@@ -10,7 +10,7 @@
 //! failed once are in `regressions.txt`, and run first from then on.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
-#![expect(clippy::print_stdout, reason = "it tells what was met, to whoever wants to see")]
+#![expect(clippy::print_stdout, reason = "the test prints how often each answer came")]
 
 #[path = "../support/postgres.rs"]
 mod postgres;

@@ -141,7 +141,7 @@ impl<'a> Service<'a> {
     }
 
     /// Continues at another node a second later, when that node knows the ends at the first.
-    pub async fn go_to(&mut self, node: usize) {
+    pub async fn switch_to(&mut self, node: usize) {
         self.advance(1).await;
         self.node = node;
     }
@@ -230,7 +230,7 @@ impl<'a> Service<'a> {
         self.handed_out(answer)
     }
 
-    async fn passed(&self, token: TokenId, needed: Scopes) -> Result<Arc<Grant>, Answer> {
+    async fn authorize(&self, token: TokenId, needed: Scopes) -> Result<Arc<Grant>, Answer> {
         let access = PresentedToken::Token(&self.tokens[token]);
         self.oauth()
             .protect(access, &ScopeRequirement::new(tokens_of(needed)).unwrap())
@@ -245,7 +245,7 @@ impl<'a> Service<'a> {
     }
 
     pub async fn use_access(&mut self, token: TokenId, needed: Scopes) -> Answer {
-        match self.passed(token, needed).await {
+        match self.authorize(token, needed).await {
             Ok(grant) => Answer::Passed {
                 session: self.session_number(grant.session),
                 account: self.account_number(grant.owner.id),
@@ -291,7 +291,7 @@ impl<'a> Service<'a> {
         token: TokenId,
         act: impl FnOnce(Arc<Grant>) -> F,
     ) -> Answer {
-        match self.passed(token, WRITE).await {
+        match self.authorize(token, WRITE).await {
             Ok(grant) => act(grant).await,
             Err(refused) => refused,
         }

@@ -134,17 +134,17 @@ impl<'a> Case<'a> {
     pub async fn run(&mut self, steps: &[(usize, Step)]) -> Result<(), String> {
         for (number, (node, step)) in steps.iter().enumerate() {
             if !self.service.is_at(*node) {
-                self.go_to(*node).await;
+                self.switch_to(*node).await;
             }
             let parted = |what| format!("step {number}, {step:?}: {what}");
-            self.one(step).await.map_err(parted)?;
+            self.run_step(step).await.map_err(parted)?;
             self.was_set_back |= matches!(step, Step::SetBack { .. });
             self.settle_if_set_back().await;
             self.compare_what_owners_see().await.map_err(parted)?;
         }
         self.try_every_token().await?;
         let other = usize::from(self.service.is_at(0));
-        self.go_to(other).await;
+        self.switch_to(other).await;
         self.try_every_token().await
     }
 
@@ -154,15 +154,15 @@ impl<'a> Case<'a> {
         }
     }
 
-    async fn go_to(&mut self, node: usize) {
-        self.service.go_to(node).await;
+    async fn switch_to(&mut self, node: usize) {
+        self.service.switch_to(node).await;
         self.model.now += 1;
     }
 
-    async fn one(&mut self, step: &Step) -> Result<(), String> {
+    async fn run_step(&mut self, step: &Step) -> Result<(), String> {
         let issued_before = self.model.tokens.len();
         let warned_before: i64 = self.model.accounts.iter().map(|owner| owner.warned).sum();
-        let Some((expected, answer)) = self.both(step).await else { return Ok(()) };
+        let Some((expected, answer)) = self.run_on_both(step).await else { return Ok(()) };
         if !expected.contains(&answer) {
             return Err(format!("the service says {answer:?}, the reference {expected:?}"));
         }
@@ -210,7 +210,7 @@ impl<'a> Case<'a> {
 
     /// The answers that the reference permits, and the service's; `None` if the step does not
     /// apply.
-    async fn both(&mut self, step: &Step) -> Option<(Vec<Answer>, Answer)> {
+    async fn run_on_both(&mut self, step: &Step) -> Option<(Vec<Answer>, Answer)> {
         let (service, model) = (&mut self.service, &mut self.model);
         let done = (vec![Answer::Done], Answer::Done);
         Some(match *step {

@@ -76,7 +76,7 @@ impl Service {
 
     /// The link in the last letter to `email`, once there are `count` letters.
     pub fn link(&self, email: &str, count: usize) -> String {
-        let found = patiently(|| {
+        let found = poll_until_some(|| {
             let mut letters = self.letters_to(email);
             if letters.len() < count { None } else { letters.pop() }
         });
@@ -134,8 +134,8 @@ impl Service {
 
     /// Waits until the process has ended, and returns its exit code; `None` is a signal.
     pub fn exit_code(&mut self) -> Option<i32> {
-        let ended = patiently(|| self.process.try_wait().expect("a child"));
-        ended.expect("it does not end").code()
+        let ended = poll_until_some(|| self.process.try_wait().expect("a child"));
+        ended.expect("the service does not end").code()
     }
 
     /// The log of the process, from before a restart as well.
@@ -176,7 +176,7 @@ fn launch(directory: &TempDir, port: u16, environment: &[(&str, &str)]) -> Child
 
 /// Waits for the service to be ready; `false` if it has ended instead.
 fn is_up(process: &mut Child, port: u16) -> bool {
-    let up = patiently(|| {
+    let up = poll_until_some(|| {
         if process.try_wait().expect("a child").is_some() {
             return Some(false);
         }
@@ -187,7 +187,7 @@ fn is_up(process: &mut Child, port: u16) -> bool {
 }
 
 /// Calls `look` again and again until it returns a value, for half a minute at most.
-pub fn patiently<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn poll_until_some<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     for _ in 0..PATIENCE {
         let seen = look();
         if seen.is_some() {
@@ -283,7 +283,7 @@ pub fn connect_from(client: Ipv4Addr, port: u16) -> io::Result<Connection> {
 
 impl Connection {
     /// One request whose body comes in two parts; `between` runs between them.
-    pub fn exchange_haltingly(
+    pub fn exchange_in_two_parts(
         &mut self,
         path: &str,
         headers: &[(&str, &str)],

@@ -1,6 +1,6 @@
 //! The promises of an account's ledger, checked against a service that has recovered.
 
-use super::{Account, Broken, Fate, Hands, Stage};
+use super::{Account, Broken, Fate, Stage, Tools};
 use crate::received_letters::{Kind, ReceivedLetters};
 use crate::service::Answer;
 
@@ -35,31 +35,31 @@ impl Account {
     }
 
     /// Checks all acknowledged results against a service that has recovered.
-    pub fn replay(&mut self, hands: &mut Hands<'_>) -> Result<(), Broken> {
+    pub fn replay(&mut self, tools: &mut Tools<'_>) -> Result<(), Broken> {
         let known = |answer: Option<Answer>| answer.ok_or("a service that is well does not answer");
         match self.stage {
             Stage::Asking => return Ok(()),
-            Stage::Active => self.sign_in(hands)?,
+            Stage::Active => self.sign_in(tools)?,
             _ => {
                 let password = self.password.clone();
-                if self.try_password(hands, &password)?.flatten().is_some() {
+                if self.try_password(tools, &password)?.flatten().is_some() {
                     return Err("an account that is gone can sign in".to_owned());
                 }
             }
         }
         // the last few: each costs a hash
         for password in self.former.clone().iter().rev().take(3) {
-            if self.try_password(hands, password)?.flatten().is_some() {
+            if self.try_password(tools, password)?.flatten().is_some() {
                 return Err(format!("the former password {password:?} works"));
             }
         }
         for at in 0..self.sessions.len() {
             let access = self.sessions[at].access.clone();
-            let reply = hands.wire.get("/v1/me", &access);
-            let used = known(self.note(&format!("use the access token of {at}"), reply)?)?;
+            let reply = tools.wire.get("/v1/me", &access);
+            let used = known(self.record(&format!("use the access token of {at}"), reply)?)?;
             let token = self.sessions[at].refresh.clone();
             let what = format!("refresh {at} at the end");
-            let refreshed = known(self.try_refresh(hands, &what, &token)?)?;
+            let refreshed = known(self.try_refresh(tools, &what, &token)?)?;
             let expected = match self.sessions[at].fate {
                 Fate::Live => (200, 200),
                 _ => (401, 400),
@@ -73,10 +73,10 @@ impl Account {
             // all but the token that was refreshed just now, which is the predecessor
             for spent in self.sessions[at].spent.clone() {
                 let what = format!("present a spent token of {at} at the end");
-                if known(self.try_refresh(hands, &what, &spent)?)?.status != 400 {
+                if known(self.try_refresh(tools, &what, &spent)?)?.status != 400 {
                     return Err(format!("a spent token of session {at} lives again"));
                 }
-                hands.figures.count("spent tokens that stayed spent");
+                tools.figures.count("spent tokens that stayed spent");
             }
         }
         Ok(())

@@ -32,7 +32,7 @@ const OWN_STATUS: [&str; 4] = ["/activate", "/account", "/reset-password", "/con
 
 impl Visit {
     /// Checks the page in light and in dark, and stores its picture as `name`.
-    pub async fn look(&self, name: &str) {
+    pub async fn check_page(&self, name: &str) {
         let page = self.script(MEASURES).await;
         assert_eq!(page["lang"], self.tag(), "{name}");
         assert_eq!(page["headings"], 1, "{name}");
@@ -48,21 +48,21 @@ impl Visit {
         for height in heights.iter().filter_map(Value::as_f64) {
             assert!(height >= THUMB, "{name}: a control of only {height} pixels");
         }
-        self.complain_of_the_log(name);
-        self.fits_the_narrowest(name).await;
+        self.check_browser_log(name);
+        self.check_narrow_layout(name).await;
 
         self.set_scheme("light");
-        self.ask_axe(&format!("{name}, in light")).await;
-        let light = self.photograph(name, "light");
+        self.check_with_axe(&format!("{name}, in light")).await;
+        let light = self.take_screenshot(name, "light");
         self.set_scheme("dark");
-        self.ask_axe_about_colours(&format!("{name}, in dark")).await;
-        let dark = self.photograph(name, "dark");
+        self.check_colours_with_axe(&format!("{name}, in dark")).await;
+        let dark = self.take_screenshot(name, "dark");
         assert_ne!(light, dark, "{name} looks the same in light and in dark");
         self.set_scheme("");
     }
 
     /// WCAG 2.2 (1.4.10): 320 CSS pixels, which is also the width of a zoomed desktop page.
-    async fn fits_the_narrowest(&self, name: &str) {
+    async fn check_narrow_layout(&self, name: &str) {
         self.set_width(320);
         let content = self.script("return document.documentElement.scrollWidth").await;
         assert!(
@@ -73,7 +73,7 @@ impl Visit {
     }
 
     /// Fails if the browser blocked or failed a request, or sent one to another host.
-    fn complain_of_the_log(&self, name: &str) {
+    fn check_browser_log(&self, name: &str) {
         for entry in self.driver.log("browser") {
             let message = entry["message"].as_str().unwrap_or_default();
             let is_own_status = OWN_STATUS.iter().any(|path| message.contains(path))
@@ -102,7 +102,7 @@ impl Visit {
     }
 
     /// A picture of the whole page, below the fold as well.
-    fn photograph(&self, name: &str, scheme: &str) -> Vec<u8> {
+    fn take_screenshot(&self, name: &str, scheme: &str) -> Vec<u8> {
         let layout = self.driver.devtools("Page.getLayoutMetrics", &json!({}));
         let mut clip = layout["cssContentSize"].clone();
         clip["scale"] = json!(1);
