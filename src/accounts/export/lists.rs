@@ -90,7 +90,7 @@ impl ExportPart {
         while room > 0
             && let Some(place) = part.next
         {
-            let ExportPage { rows, next } = place.cursor.read(db, place, room).await?;
+            let TablePage { rows, next } = place.cursor.read(db, place, room).await?;
             room = room.saturating_sub(rows.len());
             part.pages.push(ExportPage { list: place.cursor.list(), rows });
             part.next = next.map(|cursor| ExportPlace { cursor, ..place });
@@ -113,7 +113,7 @@ enum Cursor {
     Events(Option<EventId>),
 }
 
-struct ExportPage {
+struct TablePage {
     rows: Vec<ExportedRow>,
     next: Option<Cursor>,
 }
@@ -136,7 +136,7 @@ impl Cursor {
         db: &mut Connection,
         ExportPlace { account: of, exported_at: now, .. }: ExportPlace,
         limit: usize,
-    ) -> Result<ExportPage, StoreError> {
+    ) -> Result<TablePage, StoreError> {
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
         Ok(match self {
             Self::Sessions(before) => {
@@ -187,10 +187,10 @@ fn page<R: Into<ExportedRow>>(
     limit: usize,
     behind: impl FnOnce(&R) -> Cursor,
     then: Option<Cursor>,
-) -> ExportPage {
+) -> TablePage {
     let last = rows.last().filter(|_| rows.len() >= limit);
     let next = last.map(behind).or(then);
-    ExportPage { rows: rows.into_iter().map(Into::into).collect(), next }
+    TablePage { rows: rows.into_iter().map(Into::into).collect(), next }
 }
 
 /// Row of one of the lists.
