@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stepped_clock_moves_only_when_told() {
+    fn stepped_clock_moves_only_by_its_stepper() {
         let (clock, stepper) = Clock::stepped(Timestamp::from_unix_millis(1_000));
         assert_eq!(clock.now().unix_millis(), 1_000);
         stepper.advance(Duration::from_secs(2));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pause_of_a_stepped_clock_is_noted_and_held_only_when_told() {
+    async fn stepped_clock_records_pauses_and_holds_them_on_request() {
         use futures_util::FutureExt;
 
         let (clock, stepper) = Clock::stepped(Timestamp::from_unix_millis(0));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn time_never_runs_negative_when_measured() {
+    fn difference_of_instants_is_never_negative() {
         let early = Timestamp::from_unix_millis(10);
         let late = Timestamp::from_unix_millis(25);
         assert_eq!(late.since(early), Duration::from_millis(15));

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r35_turns_are_taken_one_after_the_other() {
+    async fn r35_sign_ups_for_one_address_run_one_at_a_time() {
         let mutex = SignUpMutex::default();
         let first = mutex.lock(&ada(), network("192.0.2.1")).await.unwrap();
         let second = tokio::spawn({
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r51_waiting_for_a_turn_has_an_end() {
+    async fn r51_wait_for_the_mutex_times_out() {
         let mutex = SignUpMutex::default();
         let here = network("192.0.2.1");
         let first = mutex.lock(&ada(), here).await.unwrap();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s5_network_that_floods_an_address_is_refused_and_closes_it_to_no_other() {
+    async fn s5_flood_of_one_network_is_refused_and_other_networks_are_admitted() {
         let mutex = SignUpMutex::default();
         let flood = network("192.0.2.1");
         let addresses = [ada(), EmailAddress::parse("bob@example.org").unwrap()];

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn s16_secrets_among_the_arguments_are_found_in_every_spelling() {
+    fn s16_secrets_among_arguments_are_found_in_every_spelling() {
         for (arguments, way) in [
             (&["db", "copy", "--to", "postgres://u:secret@host/name"][..], "--to-file"),
             (&["db", "copy", "--to=postgres://u:secret@host/name"], "--to-file"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn s16_arguments_without_a_secret_are_let_through() {
+    fn s16_arguments_without_secrets_are_accepted() {
         for arguments in [
             &["db", "copy", "--to", "postgres://u@host/name?sslmode=require"][..],
             &["db", "copy", "--to", "sqlite://data/a@b:c.db"],

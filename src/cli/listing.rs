@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn s11_pages_of_a_list_make_one_document() {
+    fn s11_pages_of_a_list_form_one_json_document() {
         for count in 0..=PETS.len() {
             let whole = json!({ "pets": &PETS[..count], "next": null });
             for page in 1..=3 {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn s11_pages_of_a_list_make_one_table() {
+    fn s11_pages_of_a_list_form_one_table() {
         let (listing, text) = printed(false, &PETS, 2);
         assert_eq!(text, "ID  NAME\n1   a\u{fffd}\"b\n20\n3   c\n");
         assert_eq!(listing.ending_before(None::<u8>), "");

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_levels_and_targets_and_nothing_else() {
+    fn log_filter_accepts_levels_and_targets_only() {
         let hears = |level: &str, target: &str, of: tracing::Level| {
             filter(level).unwrap().would_enable(target, &of)
         };
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_a_panic_tells_constants_and_nothing_that_was_made_of_data() {
+    fn r55_panic_logs_constant_messages_only() {
         let words = |panic: fn()| constant(&*std::panic::catch_unwind(panic).unwrap_err());
         assert_eq!(words(|| panic!("a constant")), "a constant");
         let made: fn() = || std::panic::panic_any(format!("password {}", "hunter2"));

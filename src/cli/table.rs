@@ -53,13 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_lines_have_no_tail() {
+    fn columns_are_aligned_without_trailing_blanks() {
         let rows = [["a".to_owned(), String::new()], ["übung".to_owned(), "x".to_owned()]];
         assert_eq!(table(["ID", "NAME"], &rows), "ID     NAME\na\nübung  x");
     }
 
     #[test]
-    fn s11_a_table_goes_on_page_by_page() {
+    fn s11_table_is_printed_page_by_page() {
         let mut table = Table::new(["ID", "NAME"]);
         let row = |id: &str| [id.to_owned(), "x".to_owned()];
         assert_eq!(table.page(&[row("a")]), "ID  NAME\na   x");
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_terminal_would_act_upon_is_printed() {
+    fn terminal_control_characters_are_replaced() {
         let hostile = "a\u{1b}[2J\u{9b}2J\r\n\u{7f}\u{202e}b";
         assert_eq!(printable(hostile), "a\u{fffd}[2J\u{fffd}2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}b");
         assert_eq!(printable("Zoë 🐎"), "Zoë 🐎");

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_kept_as_far_as_the_setting_goes() {
+    fn address_is_kept_to_the_configured_detail() {
         let keep = |detail: AddressDetail, text: &str| detail.of(text.parse().unwrap());
         for (text, shortened) in [
             ("192.0.2.77", "192.0.2.0"),

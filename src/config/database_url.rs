@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn legal_urls_are_taken() {
+    fn valid_urls_are_accepted() {
         for url in [
             "sqlite://data/vestibule.db",
             "sqlite:data/vestibule.db",
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn r57_f3_near_misses_are_refused_by_name_and_without_a_value() {
+    fn r57_f3_invalid_urls_are_refused_by_name_without_values() {
         for (url, expected) in [
             ("", "expected sqlite://path or postgres://"),
             ("data/vestibule.db", "expected sqlite://path or postgres://"),
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_f3_no_secret_is_shown_wherever_it_stands() {
+    fn r55_f3_secrets_in_urls_are_never_shown() {
         for (url, expected) in [
             ("postgres://ada:sesame@db/name", "postgres://ada:***@db/name"),
             (

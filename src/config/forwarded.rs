@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r20_f2_every_form_of_a_node_is_read() {
+    fn r20_f2_every_form_of_a_node_is_parsed() {
         for (element, expected) in [
             ("203.0.113.9", "203.0.113.9"),
             (" \t203.0.113.9 ", "203.0.113.9"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn f2_element_that_is_no_address_has_a_kind() {
+    fn f2_invalid_element_has_a_fault_kind() {
         use ForwardedFault as F;
 
         for (element, fault) in [

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn f3_what_the_driver_reads_is_taken_and_so_is_what_concerns_it_not() {
+    fn f3_variables_of_the_driver_and_unrelated_variables_are_accepted() {
         for (name, value) in [
             ("PGSSLMODE", "verify-full"),
             ("PGSSLMODE", "REQUIRE"),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn f3_what_the_driver_would_ignore_stops_by_name_and_without_a_value() {
+    fn f3_variables_ignored_by_the_driver_are_refused_without_values() {
         for (name, value, expected) in [
             ("PGSSLMODE", "hunter2", "PGSSLMODE, which the driver also reads, is none of disable"),
             ("PGSSLMODE", "", "PGSSLMODE, which the driver also reads, is set but empty"),
@@ -131,7 +131,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn f3_a_value_that_is_no_text_stops_since_the_driver_would_ignore_it() {
+    fn f3_value_without_utf8_is_refused() {
         use std::os::unix::ffi::OsStrExt as _;
 
         let error = check_variable(&"PGSSLMODE".into(), OsStr::from_bytes(b"\xff")).unwrap_err();

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn r20_a_forwarded_address_counts_as_far_as_trusted_proxies_wrote_it() {
+    fn r20_forwarded_address_counts_if_a_trusted_proxy_wrote_it() {
         let (near, far) = ("127.0.0.1", "10.0.0.0/8");
         for (trusted, peer, forwarded, expected) in [
             // no proxy is trusted by default
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn f2_only_what_a_trusted_proxy_wrote_is_a_fault() {
+    fn f2_only_trusted_proxies_cause_faults() {
         use ForwardedFault as F;
 
         for (peer, forwarded, fault) in [

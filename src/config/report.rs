@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_enough_for_development() {
+    fn defaults_suffice_for_development() {
         let settings = Settings::read(&development("")).unwrap();
         assert_eq!(settings.public_url.as_str(), "http://127.0.0.1:8000");
         assert_eq!(settings.tokens.access_ttl.to_string(), "15m");
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn r57_errors_name_the_key_and_what_would_be_right() {
+    fn r57_errors_name_the_key_and_the_expected_value() {
         for (toml, expected) in [
             (
                 "[default.vestibule.tokens]\naccess_tll = \"5m\"",
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn f6_the_sender_is_a_text_or_its_parts() {
+    fn f6_sender_is_a_text_or_a_table() {
         let from = |toml: &str| Settings::read(&development(toml)).map(|it| it.mail.from);
         let odd = "[default.vestibule]\nname = \"Acme, Inc. <:;@>\"";
         assert_eq!(from(odd).unwrap().name.as_deref(), Some("Acme, Inc. <:;@>"));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn grants_and_scopes_are_lists_or_words() {
+    fn grants_and_scopes_are_lists_or_texts() {
         let toml = "[default.vestibule.clients.web]\npublic = true\n\
             grants = \"password refresh_token\"\nscopes = [\"a\", \"b\"]";
         let settings = Settings::read(&development(toml)).unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn r57_a_release_profile_says_all_that_is_missing() {
+    fn r57_release_profile_lists_all_missing_settings() {
         let error = Settings::read(&layers(Figment::new().select("release")).unwrap()).unwrap_err();
         let error = error.to_string();
         for needed in ["VESTIBULE_PUBLIC_URL", "VESTIBULE_MAIL__TRANSPORT", "clients.<id>"] {
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn r41_a_release_profile_hashes_no_weaker_than_the_minimum() {
+    fn r41_release_profile_refuses_costs_below_the_minimum() {
         let toml = "[default.vestibule]\npublic_url = \"https://a.example\"\n\
             [default.vestibule.mail]\ntransport = \"log\"\n\
             [default.vestibule.clients.web]\npublic = true\ngrants = [\"password\"]\nscopes = []\n";
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_r57_secrets_are_in_no_error_no_debug_and_no_report() {
+    fn r55_r57_errors_debug_and_report_contain_no_secrets() {
         let toml = "[default.vestibule.mail]\nsmtp_url = \"smtp://me:hunter2@mail.example\"\n\
             [default.vestibule.clients.web]\nsecret_sha256 = \"hunter2\"\ngrants = []\nscopes = []\n\
             [default.databases.vestibule]\nurl = \"postgres://me:hunter2@db.example/v\"\n";
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_f3_only_values_of_known_keys_are_shown() {
+    fn r55_f3_report_shows_values_of_known_keys_only() {
         let report = report(&development(
             "[default.vestibule]\nsmpt = { url = \"hunter2\", list = [\"hunter2\"] }\nmail = \"hunter2\"\n\
              [default.vestibule.clients.\"a.b\"]\nsecret = \"hunter2\"\ngrants = [\"password\"]\n\
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn r57_every_setting_is_a_known_key() {
+    fn r57_report_knows_every_setting() {
         let known = known();
         for key in ["public_url", "trusted_proxies", "default_client", "name"] {
             assert!(known.get(key).is_some(), "{key}: {known}");

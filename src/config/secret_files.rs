@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_may_stand_in_a_file_of_its_own() {
+    fn secret_is_read_from_its_file() {
         let toml = "[default.vestibule.mail]\nsmtp_url = \"smtp://below.example\"";
         let figment = layered(
             toml,
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn r57_where_a_secret_came_from_is_shown_and_it_is_not() {
+    fn r57_report_shows_the_source_of_a_secret_without_its_value() {
         let figment = layered(
             "[default.databases.vestibule]\nurl = \"postgres://me@db.example/v\"",
             &[("smtp", "smtp://me:hunter2@mail.example"), ("password", "hunter2\n")],
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_of_any_characters_goes_into_the_url_once() {
+    fn password_file_is_escaped_into_the_url_once() {
         let toml =
             "[default.databases.vestibule]\nurl = \"postgres://me@db.example/v?sslmode=require\"";
         let password = "a/b@c:d?e#f %41é\n";
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_r57_what_is_wrong_with_a_file_is_said_without_what_is_in_it() {
+    fn r55_r57_file_errors_do_not_show_the_content() {
         let postgres =
             "[default.databases.vestibule]\nurl = \"postgres://me:hunter3@db.example/v\"";
         let files = [("secret", "hunter2"), ("lines", "hunter2\nhunter2\n"), ("empty", "\n")];
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_secret_has_a_file() {
+    fn only_secret_settings_have_a_file() {
         assert!(is_for_a_file("mail__smtp_url_file"));
         assert!(is_for_a_file("clients__web__secret_sha256_file"));
         for name in ["name_file", "public_url_file", "mail__smtp_url", "file", "_file"] {

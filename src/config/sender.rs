@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f6_a_display_name_is_taken_as_it_is() {
+    fn f6_display_name_is_kept_unchanged() {
         for (text, name, address) in [
             ("no-reply@example.org", None, "no-reply@example.org"),
             (" <no-reply@example.org> ", None, "no-reply@example.org"),

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_is_as_safe_as_the_url_says_and_a_password_makes_it_safe_by_itself() {
+    fn url_sets_encryption_and_a_password_requires_it_by_default() {
         for (url, host, port, encryption) in [
             ("smtp://mail.example", "mail.example", 25, Encryption::Opportunistic),
             ("smtp://mail.example:2525/", "mail.example", 2525, Encryption::Opportunistic),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn r57_what_would_weaken_the_way_by_mistake_is_refused() {
+    fn r57_urls_that_weaken_encryption_by_mistake_are_refused() {
         for (url, error) in [
             ("mail.example:25", SmtpUrlError::Form),
             ("https://mail.example", SmtpUrlError::Form),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn f5_names_of_machines_become_a_labels() {
+    fn f5_host_names_become_a_labels() {
         let named = |text: &str| host_name(text);
         assert_eq!(named("konten.bücher.example").unwrap(), "konten.xn--bcher-kva.example");
         assert_eq!(named("accounts.example.org").unwrap(), "accounts.example.org");
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_a_login_is_decoded_and_never_shown() {
+    fn r55_login_is_decoded_and_never_shown() {
         let server = SmtpServer::parse("smtp://me%40example.org:hunter%3a2@mail.example").unwrap();
         let login = server.login.clone().unwrap();
         let found = (login.user.as_str(), login.password.as_str());

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn r41_memory_grows_first_and_then_passes() {
+    fn r41_memory_grows_before_passes() {
         // at 500 µs the floor takes 19 ms
         assert_eq!(chosen(500, 50, 1 << 20), (50 * 1_024, 2, 50));
         assert_eq!(chosen(500, 100, 64 * 1_024), (64 * 1_024, 3, 96));
@@ -130,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn r41_nothing_below_the_floor_is_recommended() {
+    fn r41_recommended_costs_are_never_below_the_minimum() {
         assert_eq!(chosen(5_000, 50, 1 << 20), (19_456, 2, 190));
         assert_eq!(chosen(500, 1, 1_024), (19_456, 2, 19));
     }
 
     #[test]
-    fn real_hashes_are_measured() {
+    fn calibration_measures_real_hashes() {
         let params = Params::new(64, 1, 1, None).unwrap();
         assert!(median(&params, 2, &Clock::system()) > Duration::ZERO);
     }

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_by_the_time_they_were_made() {
+    fn ids_sort_by_creation_time() {
         let early = Entropy.uuid_v7(Timestamp::from_unix_millis(1_000));
         let late = Entropy.uuid_v7(Timestamp::from_unix_millis(1_001));
         assert!(early < late);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_ids_are_alike() {
+    fn ids_are_unique() {
         let draw = || (0..1_000).map(|_| Entropy.uuid_v7(Timestamp::from_unix_millis(1_000)));
         let threads: Vec<_> =
             (0..4).map(|_| std::thread::spawn(move || draw().collect::<Vec<_>>())).collect();

@@ -201,7 +201,7 @@ mod tests {
     const C: &str = "203.0.113.1";
 
     #[test]
-    fn s5_networks_take_turns_however_long_their_queues_are() {
+    fn s5_networks_take_turns_whatever_their_queue_lengths() {
         let mut queue = FairQueue::default();
         push(&mut queue, A, 5, UNIT);
         push(&mut queue, B, 2, UNIT);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_network_that_asks_again_each_time_it_is_served_gets_every_other_turn() {
+    fn s5_network_with_repeated_requests_gets_every_second_turn() {
         let mut queue = FairQueue::default();
         push(&mut queue, A, 20, UNIT);
         let mut order = Vec::new();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_stream_of_new_networks_takes_no_more_than_every_other_turn() {
+    fn s5_stream_of_new_networks_gets_at_most_every_second_turn() {
         let mut queue = FairQueue::default();
         push(&mut queue, A, 20, UNIT);
         let mut order = Vec::new();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_turns_are_equal_in_work_and_not_in_entries() {
+    fn s5_turns_are_equal_in_work() {
         let mut queue = FairQueue::default();
         push(&mut queue, A, 4, 3 * UNIT);
         push(&mut queue, B, 20, UNIT);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_work_before_an_entry_is_what_will_be_served_before_it() {
+    fn s5_work_before_an_entry_equals_the_work_served_before_it() {
         let mut queue = FairQueue::default();
         push(&mut queue, A, 6, UNIT);
         push(&mut queue, "192.0.2.2", 2, UNIT);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_entries_that_are_over_leave_every_network_s_queue() {
+    fn s5_expired_entries_leave_the_queue_of_every_network() {
         let mut queue = FairQueue::default();
         push(&mut queue, A, 2, UNIT);
         push(&mut queue, B, 1, UNIT);

@@ -406,7 +406,7 @@ mod tests {
     const HONEST: &str = "198.51.100.7";
 
     #[test]
-    fn s5_network_that_fills_its_share_is_refused_while_another_is_served_in_turn() {
+    fn s5_network_with_a_full_share_is_refused_and_another_network_is_served() {
         let mut stand = SteppedQueue::of(1);
         // one second of waiting is admitted, and the first hash waits for none
         assert_eq!(stand.flood(FLOOD, 400), 11);
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_network_that_is_alone_has_the_whole_capacity() {
+    fn s5_single_network_has_the_whole_capacity() {
         for address in [FLOOD, "", "2001:db8::1"] {
             let mut stand = SteppedQueue::of(1);
             assert_eq!(stand.flood(address, 400), 11, "{address}");
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_jobs_beyond_their_deadline_are_refused_when_a_slot_comes_free() {
+    fn s5_jobs_past_their_deadline_are_refused() {
         let mut stand = SteppedQueue::of(1);
         stand.flood(FLOOD, 400);
         stand.advance(MAX_WAIT - Duration::from_millis(1));
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_sign_ins_of_one_network_go_once_before_each_sign_up_of_another() {
+    fn s5_network_overtakes_a_foreign_sign_up_with_one_sign_in() {
         let mut stand = SteppedQueue::of(1);
         stand.state.mean = Duration::from_millis(1);
         for _ in 0..3 {
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_sign_ins_go_before_sign_ups_of_their_own_network_but_for_every_eighth() {
+    fn s5_sign_ins_precede_sign_ups_of_their_network_except_every_eighth() {
         let mut stand = SteppedQueue::of(1);
         stand.state.mean = Duration::from_millis(1);
         for _ in 0..2 {
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_sign_ins_of_many_networks_go_before_a_sign_up_but_for_every_eighth() {
+    fn s5_sign_ins_of_many_networks_precede_a_sign_up_except_every_eighth() {
         let mut stand = SteppedQueue::of(1);
         stand.state.mean = Duration::from_millis(1);
         assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_sign_up_is_admitted_beside_full_sign_ins_of_another_network_and_waits_as_expected() {
+    fn s5_sign_up_is_admitted_during_a_flood_of_sign_ins_and_waits_as_expected() {
         let mut stand = SteppedQueue::of(1);
         stand.flood(FLOOD, 400);
         for n in 1..=4 {
@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_sign_ups_of_another_network_are_admitted_beside_a_flood_of_both() {
+    fn s5_sign_ups_of_another_network_are_admitted_during_a_flood() {
         let mut stand = SteppedQueue::of(2);
         stand.flood(FLOOD, 400);
         while stand.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
@@ -542,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_expected_wait_is_a_sum_of_times() {
+    fn s5_expected_wait_is_the_sum_of_durations() {
         let mut stand = SteppedQueue::of(1);
         let costly = Cost { work: 5 * ORDINARY.work, ..ORDINARY };
         let wait = |stand: &SteppedQueue| {
@@ -569,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_memory_of_hashes_that_run_is_bounded() {
+    fn s5_memory_of_running_hashes_is_bounded() {
         let mut stand = SteppedQueue::of(3);
         let most = ORDINARY.memory_kib * 3;
         let hungry = Cost { memory_kib: most * 2, ..ORDINARY };

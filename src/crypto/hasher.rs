@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_idle_hasher_says_at_once_that_it_hashes_nothing() {
+    async fn idle_hasher_refuses_at_once() {
         let hasher = Hasher::idle(&tiny(), Clock::system(), Entropy).unwrap();
         assert!(matches!(hasher.hash(PASSWORD, Purpose::SignUp, HERE).await, Err(HashError::Lost)));
     }
@@ -574,7 +574,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r41_the_hash_carries_argon2id_its_costs_and_a_salt_of_its_own() {
+    async fn r41_hash_contains_argon2id_its_costs_and_a_fresh_salt() {
         let hasher = start(tiny());
         let first = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         let second = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
@@ -586,7 +586,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r41_only_the_password_itself_is_right() {
+    async fn r41_only_the_exact_password_matches() {
         let hasher = start(tiny());
         let hash = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         let right = hasher.verify(PASSWORD, &hash, Purpose::SignIn, HERE).await.unwrap();
@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r41_a_hash_is_outdated_when_a_parameter_has_risen() {
+    async fn r41_hash_is_outdated_after_a_parameter_rises() {
         let stored = start(tiny()).hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         for (parameters, outdated) in [
             (HashingParameters { memory_kib: 65, ..tiny() }, true),
@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn agrees_with_the_reference_implementation() {
+    async fn hash_matches_the_reference_implementation() {
         // From the test vectors of phc-winner-argon2, src/test.c.
         let stored = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ\
                       $nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
@@ -627,7 +627,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_malformed_hash_is_refused_before_any_work() {
+    async fn malformed_hash_is_refused_before_any_work() {
         let hasher = start(tiny());
         let _gate = occupy(&hasher);
         for malformed in [
@@ -647,7 +647,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r51_a_wait_beyond_the_limit_is_refused_at_once() {
+    async fn r51_request_with_too_long_a_wait_is_refused_at_once() {
         let hasher = start(HashingParameters { max_wait: Duration::from_secs(4), ..tiny() });
         let gate = occupy(&hasher);
         hasher.0.shared.lock().mean = Duration::from_millis(1_400);
@@ -673,7 +673,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r51_a_deadline_that_has_passed_is_seen_when_a_slot_comes_free() {
+    async fn r51_job_past_its_deadline_is_not_run() {
         let hasher = start(HashingParameters { max_wait: Duration::ZERO, ..tiny() });
         let answer = hasher.hash(PASSWORD, Purpose::SignIn, HERE).await;
         assert!(
@@ -682,7 +682,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sign_ins_go_first_but_every_eighth_is_a_sign_up_that_waits() {
+    async fn sign_ins_come_first_and_every_eighth_job_is_a_waiting_sign_up() {
         let hasher = start(tiny());
         let (log, served) = mpsc::channel();
         let gate = occupy(&hasher);
@@ -705,7 +705,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_keeps_its_memory_and_has_more_only_for_a_hash_that_needs_more() {
+    async fn slot_keeps_its_memory_and_grows_only_for_a_costlier_hash() {
         let hasher = start(tiny());
         let (at_start, blocks) = memory(&hasher).await;
         assert_eq!(blocks, 64);
@@ -724,7 +724,7 @@ mod tests {
 
     /// A queued hash has the cost of its stored parameters.
     #[tokio::test]
-    async fn s5_cost_of_a_stored_hash_is_that_of_its_parameters() {
+    async fn s5_stored_hash_costs_as_its_parameters() {
         let hasher = start(HashingParameters { max_wait: Duration::from_secs(4), ..tiny() });
         let costly = start(HashingParameters { memory_kib: 128, iterations: 4, ..tiny() });
         let stored = costly.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
@@ -743,7 +743,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_without_work_gives_its_memory_back_and_has_it_again_when_it_is_needed() {
+    async fn idle_slot_frees_its_memory_and_allocates_again() {
         let idle = Duration::from_millis(1);
         let hasher = Hasher::start_keeping_memory(tiny(), Clock::system(), Entropy, idle).unwrap();
         let stored = hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
@@ -755,7 +755,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_one_answer_and_not_the_slot() {
+    async fn panic_loses_one_hash_and_no_slot() {
         let hasher = start(tiny());
         let answer = queue(&hasher, Purpose::SignIn, || panic!("by intent"));
         assert!(answer.await.is_err());
@@ -764,7 +764,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_threads_end_with_the_last_hasher() {
+    async fn threads_end_with_the_last_hasher() {
         let hasher = start(HashingParameters { slots: 3, ..tiny() });
         let shared = Arc::downgrade(&hasher.0.shared);
         drop(hasher.clone());

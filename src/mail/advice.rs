@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f13_refusals_of_known_servers_are_about_what_their_words_say() {
+    fn f13_refusals_of_known_servers_are_classified_by_their_words() {
         let (greeting, encryption, auth) =
             (Stage::Greeting, Stage::Encryption, Stage::Authentication);
         let (mail, rcpt, data) = (Stage::Sender, Stage::Recipient, Stage::Content);

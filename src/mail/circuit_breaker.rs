@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn s15_a_clock_that_is_set_back_puts_off_no_probe() {
+    fn s15_clock_set_back_delays_no_probe() {
         let breaker = CircuitBreaker::default();
         let failure = DeliveryFailure::new(Stage::Connection, "refused");
         breaker.server_is_down(after(1_800), &failure);
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn r48_a_server_that_is_down_is_probed_with_growing_pauses_that_have_an_end() {
+    fn r48_outage_is_probed_with_pauses_that_grow_to_a_limit() {
         let breaker = CircuitBreaker::default();
         let failure = DeliveryFailure::new(Stage::Connection, "refused");
         assert_eq!(breaker.may_probe(NOW, 0), None);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn s17_a_server_that_limits_connections_gets_fewer_and_one_more_now_and_then() {
+    fn s17_connection_limit_is_learned_and_rises_by_one() {
         let breaker = CircuitBreaker::default();
         assert_eq!(breaker.connection_limit(NOW, 24), 24);
         assert_eq!(breaker.limit_connections(NOW, 10), after(2));
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn r48_a_server_that_refuses_our_password_is_asked_ever_more_seldom() {
+    fn r48_refused_login_is_probed_with_longer_pauses() {
         let breaker = CircuitBreaker::default();
         let refused = DeliveryFailure::answered(Stage::Authentication, 535, "5.7.8 no");
         let mut now = NOW;
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn r48_refused_letters_are_probed_in_turns_and_all_are_due_when_one_is_taken() {
+    fn r48_refused_letters_probe_in_turns_and_all_are_due_after_one_is_accepted() {
         let breaker = CircuitBreaker::default();
         for number in 1..=5 {
             breaker.refused_temporarily(&letter(number), SILENCE, NOW);
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn s17_the_letter_that_failed_least_is_probed_first() {
+    fn s17_letter_with_fewest_failures_probes_first() {
         let breaker = CircuitBreaker::default();
         for _ in 0..3 {
             breaker.refused_temporarily(&letter(1), SILENCE, NOW);
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_that_is_refused_while_others_are_taken_is_not_probed() {
+    fn letter_refused_while_others_are_accepted_does_not_probe() {
         let breaker = CircuitBreaker::default();
         breaker.refused_temporarily(&letter(1), SILENCE, NOW);
         assert_eq!(breaker.taken(id(2), NOW).waiting, [id(1)]);
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_a_refusal_for_good_is_believed_until_it_meets_another_recipient() {
+    fn f12_permanent_refusal_is_final_until_a_second_recipient_gets_it() {
         let breaker = CircuitBreaker::default();
         assert_eq!(for_good(&breaker, &letter(1), "554 quota"), RefusalOutcome::Dies);
         // the same recipient a second time is no evidence, and another refusal is none
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_a_letter_at_fault_that_is_refused_like_others_is_given_up_for_none_of_it() {
+    fn f12_letter_at_fault_is_not_given_up_for_a_shared_refusal() {
         let breaker = CircuitBreaker::default();
         breaker.refused_temporarily(&letter(1), SILENCE, NOW);
         breaker.refused_temporarily(&letter(2), SILENCE, NOW);
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_letters_at_fault_are_probed_if_others_fare_alike_and_go_again_after_an_hour() {
+    fn f12_letters_at_fault_probe_on_shared_refusals_and_retry_after_an_hour() {
         let breaker = CircuitBreaker::default();
         let later = ReplyCode::read("450 4.2.0 later");
         for number in 1..=2 {
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_unknown_addresses_are_given_up_and_tried_once_more_if_they_were_several() {
+    fn f12_several_unknown_addresses_are_given_up_and_retried_once() {
         let breaker = CircuitBreaker::default();
         for number in 1..=2 {
             assert_eq!(for_good(&breaker, &letter(number), "550 5.1.1 who?"), RefusalOutcome::Dies);
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_a_letter_that_ran_out_of_tries_meanwhile_goes_again() {
+    fn f12_letter_out_of_attempts_is_retried_after_recovery() {
         let breaker = CircuitBreaker::default();
         breaker.refused_temporarily(&letter(1), SILENCE, NOW);
         breaker.exhausted(id(1), NOW);
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_a_farewell_waits_since_nothing_is_kept_of_it() {
+    fn f12_refused_farewell_waits() {
         let breaker = CircuitBreaker::default();
         let farewell = ClaimedLetter { kind: LetterRequest::FAREWELL.to_owned(), ..letter(1) };
         assert_eq!(for_good(&breaker, &farewell, "554 quota"), RefusalOutcome::Waits);
@@ -547,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_what_died_before_a_restart_is_remembered() {
+    fn f12_dead_letters_are_remembered_after_a_restart() {
         let dead = |number, words: &str| RefusedLetter {
             id: id(number),
             email: letter(number).email,

@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r48_s17_f12_what_is_said_before_the_recipient_is_named_is_said_to_all() {
+    fn r48_s17_f12_reply_before_the_recipient_concerns_all_letters() {
         let fault = |stage, code| DeliveryFailure::answered(stage, code, "no").class();
         for stage in [Stage::Greeting, Stage::Encryption, Stage::Authentication, Stage::Sender] {
             for code in [421, 450, 454, 530, 534, 535, 550, 552, 554] {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn s17_a_connection_that_is_refused_beside_others_is_one_too_many() {
+    fn s17_refused_connection_beside_open_connections_is_a_limit() {
         for (failure, expected) in [
             (
                 DeliveryFailure::answered(Stage::Greeting, 421, "too many"),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_refusals_are_compared_by_their_codes_alone() {
+    fn f12_refusals_are_compared_by_codes_only() {
         let read = |words: &str| ReplyCode::read(words);
         assert_eq!(read("554 5.7.1 ada: no"), read("554 5.7.1 bob: no"));
         assert_eq!(read("554 no, ada"), read("554"));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_server_are_one_line_with_an_end() {
+    fn words_of_a_server_are_kept_as_one_short_line() {
         let failure =
             DeliveryFailure::answered(Stage::Recipient, 550, "no\r\n\u{1b}[2J\0 such user\n");
         assert_eq!(failure.words, "550 no   [2J  such user");

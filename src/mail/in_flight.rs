@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s17_deliveries_that_hang_leave_room_for_others() {
+    async fn s17_hanging_deliveries_leave_places_for_others() {
         let mut in_flight = InFlight::default();
         let now = Instant::now();
         let all = ClaimLimit { fresh: MAX_FRESH, refused: MAX_REFUSED };
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s17_a_domain_that_the_server_is_slow_with_leaves_places_to_others() {
+    async fn s17_slow_domain_leaves_places_for_other_domains() {
         let mut in_flight = InFlight::default();
         for _ in 0..MAX_FRESH {
             in_flight.start(&letter("ada@slow.example", 0), AT_ONCE, std::future::pending());
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s17_silence_in_many_domains_leaves_places_to_others() {
+    async fn s17_many_silent_domains_leave_places_for_others() {
         for most in [MAX_DELIVERIES, 10, 5, 2] {
             let mut in_flight = InFlight::default();
             let (mut patient, mut number) = (0, 0);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s17_a_probe_waits_for_no_delivery_that_is_slow_unless_it_is_a_probe() {
+    async fn s17_probe_waits_for_other_probes_and_for_no_slow_delivery() {
         let mut in_flight = InFlight::default();
         let ada = letter("ada@slow.example", 0);
         in_flight.start(&ada, (None, false), std::future::pending());

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_survive_the_outbox() {
+    fn letter_requests_survive_the_outbox() {
         let at = Timestamp::from_unix_millis(1);
         let agent = UserAgent::parse("Mozilla/5.0 (X11; Linux) Firefox/140.0");
         let caller = ClientInfo { user_agent: agent, ..ClientInfo::default() };

@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f8_html_goes_in_ascii_unless_that_would_change_it() {
+    fn f8_html_is_sent_in_ascii_where_that_preserves_it() {
         assert_eq!(in_ascii("<p>Grüße 📚</p>"), "<p>Gr&#252;&#223;e &#128218;</p>");
         let styled = "<STYLE>p { font-family: \"Ö\" }</STYLE><p>ü</p>";
         assert_eq!(in_ascii(styled), styled);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn r49_lines_are_folded_between_words_and_a_link_is_one_word() {
+    fn r49_lines_fold_between_words_and_links_stay_whole() {
         let link = format!("https://example.org/?token={}", "x".repeat(80));
         let text = format!("{}\n\n{link}\n  Browser: Firefox\n", "word ".repeat(40).trim_end());
         let folded = fold(&text);

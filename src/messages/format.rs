@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_read_as_people_say_them() {
+    fn spans_are_formatted_in_natural_units() {
         let messages = Messages::load(None, "en").unwrap();
         for (seconds, english, german) in [
             (1, "1 second", "1 Sekunde"),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_read_as_people_write_them() {
+    fn dates_are_formatted_by_language() {
         let messages = Messages::load(None, "de").unwrap();
         let at = Timestamp::from_unix_millis(1_795_426_860_000);
         let (key, arguments) = Messages::date(at);

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_language_lacks_is_said_in_english() {
+    fn missing_message_falls_back_to_english() {
         let messages = load(&[
             ("de/page.ftl", "page-address = Anschrift"),
             ("pt-BR/page.ftl", "page-address = Endereço"),
@@ -188,28 +188,28 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_took_out_of_english_is_said_as_before() {
+    fn message_removed_from_english_falls_back_to_the_compiled_in_text() {
         let messages = load(&[("en/page.ftl", "page-address = Email")]).unwrap();
         assert_eq!(format(&messages, "en", "page-address"), "Email");
         assert_eq!(format(&messages, "en", "page-new-password"), "New password");
     }
 
     #[test]
-    fn a_message_that_asks_for_too_much_is_said_in_english() {
+    fn message_with_missing_variables_falls_back_to_english() {
         let messages = load(&[("de/page.ftl", "page-address = Anschrift { $nobody }")]).unwrap();
         assert_eq!(format(&messages, "de", "page-address"), "Email address");
         assert_eq!(format(&messages, "de", "no-such-key"), "no-such-key");
     }
 
     #[test]
-    fn what_nobody_can_say_without_a_gap_is_said_with_one() {
+    fn message_with_gaps_everywhere_is_formatted_with_its_gap() {
         let messages = load(&[("pt-BR/page.ftl", "page-address = E-mail")]).unwrap();
         let english = "The account for {$email} is ready.";
         assert_eq!(format(&messages, "pt-BR", "activated-ready"), english);
     }
 
     #[test]
-    fn a_default_language_has_to_be_there() {
+    fn unknown_default_language_is_refused() {
         for (tag, is_there) in [("de", true), ("de-AT", true), ("fr", false), ("no tag", false)] {
             assert_eq!(Messages::load(None, tag).is_ok(), is_there, "{tag}");
         }

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_liked_best_of_what_there_is() {
+    fn best_available_language_is_chosen() {
         let available = languages(&["en", "de", "pt-BR"]);
         for (header, chosen) in [
             ("de", Some("de")),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_of_any_length_is_harmless() {
+    fn malformed_headers_of_any_length_are_ignored() {
         let available = languages(&["en", "de"]);
         for header in ["de".repeat(32_768), "x,".repeat(32_768), "de;q=".repeat(13_000)] {
             assert_eq!(accepted(&header, &available, 0), None);

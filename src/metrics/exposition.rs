@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_instrument_has_a_name_of_its_own_and_is_shown() {
+    fn every_instrument_has_a_unique_name_and_is_exposed() {
         let (requests, hashing) = (RequestMetrics::default(), HashingMetrics::default());
         let (happenings, letters) = (DomainMetrics::default(), LetterMetrics::default());
         let (connections, tally) = (ConnectionMetrics::default(), DatabaseGauges::default());

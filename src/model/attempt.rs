@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn r20_a_network_is_what_one_customer_has() {
+    fn r20_network_key_covers_one_customer() {
         for (address, expected) in [
             ("192.0.2.1", "192.0.2.1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn r20_each_digest_stands_for_one_thing() {
+    fn r20_each_digest_has_one_meaning() {
         let of = |name, address: &str| AttemptKey::of(name, address.parse().ok());
         let (ada, bob) = (of("ada", "192.0.2.1"), of("bob", "192.0.2.1"));
         assert!(

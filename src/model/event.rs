@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_survive_the_database() {
+    fn event_names_survive_the_database() {
         for kind in EventKind::ALL {
             assert_eq!(kind.as_str().parse::<EventKind>().unwrap(), *kind);
         }

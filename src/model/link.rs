@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r44_a_link_carries_256_bits_and_survives_its_spelling() {
+    fn r44_link_token_has_256_bits_and_parses_back() {
         let token = LinkToken::new(Secret::new([42; 32]));
         let text = token.reveal();
         assert_eq!(text.len(), 43);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn s14_what_ended_a_link_first_counts_whatever_the_clock_says_later() {
+    fn s14_earliest_end_of_a_link_wins_after_clock_changes() {
         let at = Timestamp::from_unix_millis;
         let state = |now, voided_at| AccountLinkState::at(at(now), at(10), None, voided_at);
         for now in [0, 9, 10, 20] {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_a_link_token_does_not_print() {
+    fn r55_link_token_is_not_printed() {
         let token = LinkToken::new(Secret::new([42; 32]));
         assert!(!format!("{token:?}").contains(&token.reveal()));
     }

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_spelled_as_browsers_send_them() {
+    fn origins_must_have_the_browsers_spelling() {
         let origins: Origins = "https://app.example.org http://localhost:3000".parse().unwrap();
         assert_eq!(origins.find("https://app.example.org"), Some("https://app.example.org"));
         for other in [

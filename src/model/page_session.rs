@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f14_the_proof_belongs_to_one_cookie_and_one_text() {
+    fn f14_mac_is_valid_for_one_cookie_and_one_text() {
         let mine = PageSessionSecret::new(Secret::new([1; 32]));
         let other = PageSessionSecret::new(Secret::new([2; 32]));
         let proof = mine.mac_of("text");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn r46_the_form_token_belongs_to_one_cookie_and_does_not_tell_it() {
+    fn r46_form_token_is_valid_for_one_cookie_and_does_not_reveal_it() {
         let mine = PageSessionSecret::new(Secret::new([1; 32]));
         let other = PageSessionSecret::new(Secret::new([2; 32]));
         assert!(mine.has_form_token(&mine.form_token()));

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r37_a_name_is_one_plain_line() {
+    fn r37_name_is_one_printable_line() {
         assert_eq!(Name::parse(" Ada ").unwrap().unwrap().as_str(), "Ada");
         assert_eq!(Name::parse("  "), Ok(None));
         assert!(Name::parse("{{7*7}} <b>http://evil.example</b>").is_ok(), "inert wherever shown");
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_locale_has_the_form_of_a_language_tag() {
+    fn locale_must_be_a_language_tag() {
         for tag in ["de", "en-GB", "zh-Hant-TW", "sl-rozaj-biske-1994"] {
             assert_eq!(Locale::parse(tag).unwrap().as_str(), tag);
         }

@@ -106,14 +106,14 @@ mod tests {
     use crate::fuzz_inputs;
 
     #[test]
-    fn r19_scope_prints_in_one_order_without_repeats() {
+    fn r19_scope_prints_sorted_without_duplicates() {
         let scope: Scope = "write read  write account.read".parse().unwrap();
         assert_eq!(scope.to_string(), "account.read read write");
         assert_eq!("read write account.read".parse::<Scope>().unwrap(), scope);
     }
 
     #[test]
-    fn r19_a_subset_is_within() {
+    fn r19_subset_of_a_scope_is_within_it() {
         let all: Scope = "a b".parse().unwrap();
         assert!("a".parse::<Scope>().unwrap().is_within(&all));
         assert!(Scope::empty().is_within(&all));
@@ -121,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_characters_of_the_rfc_are_taken() {
+    fn scope_accepts_the_characters_of_the_rfc_only() {
         for text in ["a\"b", "a\\b", "a\tb", "é", "a\u{7f}", " ", "  "] {
             assert_eq!(text.parse::<Scope>(), Err(ScopeError), "{text:?}");
         }
     }
 
     #[test]
-    fn r19_any_scope_prints_sorted_and_reads_as_itself() {
+    fn r19_any_scope_prints_sorted_and_parses_back() {
         fuzz_inputs::each(2_000, fuzz_inputs::text_like(fuzz_inputs::SCOPES), |text| {
             let mut tokens: Vec<&str> = text.split(' ').filter(|token| !token.is_empty()).collect();
             tokens.sort_unstable();

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_secrets_and_digests_do_not_print() {
+    fn r55_secrets_and_digests_are_not_printed() {
         let secret = Secret::new([7; 32]);
         assert_eq!(
             format!("{secret:?} {:?}", secret.digest()),

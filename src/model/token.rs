@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_survive_their_spelling() {
+    fn tokens_parse_back() {
         let refresh = refresh_token();
         let access = AccessToken { session: refresh.session, secret: Secret::new([4; 32]) };
         let read = RefreshToken::parse(&refresh.reveal()).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn r25_one_kind_of_token_is_never_the_other() {
+    fn r25_token_of_one_kind_never_parses_as_the_other() {
         let refresh = refresh_token();
         let access = AccessToken { session: refresh.session, secret: refresh.secret.clone() };
         let renamed = access.reveal().replace("vat_", "vrt_");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn r30_any_single_changed_character_is_noticed() {
+    fn r30_every_changed_character_is_detected() {
         for text in [refresh_token().reveal(), {
             let refresh = refresh_token();
             AccessToken { session: refresh.session, secret: refresh.secret }.reveal()
@@ -207,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn r30_nonsense_is_refused() {
+    fn r30_malformed_tokens_are_refused() {
         for text in ["", "vat_", "vrt_", "vat_é", "Bearer", &"A".repeat(65_536), "vat_ a"] {
             assert!(AccessToken::parse(text).is_err() && RefreshToken::parse(text).is_err());
         }
     }
 
     #[test]
-    fn r55_tokens_do_not_print() {
+    fn r55_tokens_are_not_printed() {
         let token = refresh_token();
         assert!(format!("{token:?}").contains("redacted"));
         assert!(!format!("{token:?}").contains(&token.reveal()[4..]));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn r30_any_token_is_read_as_itself_and_no_byte_of_it_may_change() {
+    fn r30_any_token_parses_back_and_changed_bytes_are_detected() {
         let inputs = (any_token(), any::<prop::sample::Index>(), any::<u8>());
         fuzz_inputs::each(2_000, inputs, |(token, place, byte)| {
             let access = AccessToken { session: token.session, secret: token.secret.clone() };

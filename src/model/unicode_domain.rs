@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f15_safe_names_are_shown_as_people_write_them() {
+    fn f15_safe_names_are_shown_in_unicode() {
         for name in [
             "bücher.example",
             "straße.example",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn f15_names_that_may_be_mistaken_stay_a_labels() {
+    fn f15_confusable_names_stay_a_labels() {
         for name in [
             "аррӏе.example",  // Cyrillic letters alone, below a Latin top-level domain
             "пример.example", // the same, although it is honest

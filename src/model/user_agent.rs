@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_are_named_as_people_know_them() {
+    fn browsers_are_described_by_their_common_names() {
         for (header, name) in [
             (
                 "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn r37_what_a_stranger_sends_is_never_repeated() {
+    fn r37_description_repeats_no_text_of_the_client() {
         let agent = UserAgent::parse("you won! http://evil.example").unwrap();
         assert_eq!(agent.describe(), None);
         let agent = UserAgent::parse("Firefox http://evil.example Linux").unwrap();

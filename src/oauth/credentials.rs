@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn r12_two_ways_at_once_are_refused() {
+    fn r12_two_authentication_methods_are_refused() {
         let header = basic("web:secret");
         let with = |id, secret| Credentials::read(Some(&header), id, secret);
         assert!(matches!(with(None, Some("secret")), Err(OAuthError::Malformed(_))));
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn r16_an_empty_secret_is_none() {
+    fn r16_empty_secret_counts_as_no_secret() {
         assert_eq!(read(&basic("web:")).unwrap().unwrap().secret, None);
         let body = Credentials::read(None, Some("web"), Some("")).unwrap().unwrap();
         assert_eq!(body.secret, None);
     }
 
     #[test]
-    fn r14_any_id_and_secret_survive_basic_and_are_decoded_once() {
+    fn r14_ids_and_secrets_survive_basic_and_are_decoded_once() {
         let text = "\\PC{0,20}|[%+:0-9A-F ]{0,12}|.{0,20}";
         fuzz_inputs::each(2_000, (text, text), |(id, secret)| {
             let encode = |text: &str| {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn r13_whatever_is_taken_for_basic_is_so_to_another_parser() {
+    fn r13_accepted_basic_headers_agree_with_another_parser() {
         fuzz_inputs::each(2_000, fuzz_inputs::text_like(fuzz_inputs::BASIC), |header| {
             let Ok(Some(credentials)) = read(&header) else { return Ok(()) };
             prop_assert!(header[..6].eq_ignore_ascii_case("basic "), "{}", header);

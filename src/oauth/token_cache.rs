@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r27_an_entry_counts_for_a_second_whatever_the_clock_is_set_to() {
+    async fn r27_entry_is_valid_for_one_second_despite_clock_changes() {
         let Fixture { cache, .. } = Fixture::open().await;
         let (read, grant) = (cache.stamp(), grant(1));
         let is_valid = |clock: Duration, truly: Duration| {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r27_an_entry_counts_on_while_nobody_else_writes() {
+    async fn r27_entry_stays_valid_without_external_writes() {
         let place = Fixture::open().await;
         let (early, late) = (grant(1), grant(2));
         place.put(&early);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r27_an_entry_is_over_within_a_second_after_somebody_else_has_written() {
+    async fn r27_entry_expires_within_a_second_of_an_external_write() {
         let place = Fixture::open().await;
         place.cache.external_writes.check().await.unwrap();
         let (early, late) = (grant(1), grant(2));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r52_an_entry_is_over_within_a_second_after_the_database_has_gone() {
+    async fn r52_entry_expires_within_a_second_of_a_database_outage() {
         let place = Fixture::open().await;
         let external_writes = &place.cache.external_writes;
         external_writes.check().await.unwrap();
@@ -260,7 +260,7 @@ mod tests {
 
     /// The check that requests start in the background.
     #[tokio::test]
-    async fn whoever_reads_or_finds_an_entry_sees_to_it_that_somebody_asks() {
+    async fn read_or_hit_starts_the_check_for_external_writes() {
         let place = Fixture::open().await;
         let asked =
             || place.cache.external_writes.observation().map(|seen| seen.checked_at.instant);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_over_makes_room() {
+    async fn expired_entries_make_room() {
         let place = Fixture::open().await;
         for number in 0..2_000 {
             place.put(&grant(number * 256));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_of_tokens_takes_a_bounded_amount_of_memory() {
+    async fn flood_of_tokens_takes_bounded_memory() {
         let place = Fixture::open().await;
         for number in 0..4_u128 * 1_600 {
             // all of one shard

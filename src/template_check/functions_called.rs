@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_found_with_their_line_key_and_arguments() {
+    fn function_calls_are_found_with_line_key_and_arguments() {
         let text = "a (b) not(c)\n{{ t(key=\"one\") }}{{ rich(key=\"two.part\",\n email=email) }}\n\
             <x y={t(key=\"three\", span=span(seconds=1, b=\",)\"), c=c)} /> {{ t(key=k ~ \"x\") }}";
         let found: Vec<_> = functions_called("f", text)

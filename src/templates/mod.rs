@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rendering_is_in_its_own_language_in_whatever_order() {
+    fn each_rendering_uses_its_own_language() {
         let body = "{{ t(key=\"page-address\") }}";
         let templates = load(&[("page/disavowed.html.tera", body)]).unwrap();
         let messages = templates.messages();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_override_is_refused_with_file_and_line() {
+    fn broken_override_is_refused_with_file_and_line() {
         for (name, text, line, problem) in [
             ("page/activated.html.tera", "a\n{{ b", 2, ""),
             ("page/activated.html.tera", "\n\n{% if a %}{{ b }}", 3, ""),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_override_that_replaces_nothing_is_refused() {
+    fn override_without_effect_is_refused() {
         for (name, meant) in [
             ("page/activat.html.tera", "page/activate.html.tera"),
             ("mail/activation/subjekt.txt.tera", "mail/activation/subject.txt.tera"),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn r37_what_stands_in_a_message_stays_text() {
+    fn r37_message_arguments_are_escaped() {
         let message = "{{ rich(key=\"activated-ready\", email=email) }}";
         for (typed, shown) in [
             ("ada@example.org", "ada@example.org"),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_lacks_fails_when_it_is_looked_for() {
+    fn missing_messages_and_variables_fail_in_strict_mode() {
         for (body, problem) in [
             ("\n{{ t(key=\"no-such-key\") }}", "no-such-key"),
             ("\n{{ t(key=\"activated-ready\") }}", "$email"),

@@ -115,7 +115,7 @@ const NETWORK_LIMITS: &str = "[default.vestibule.limits]\n\
     unknown_links_per_address = 4";
 
 #[rocket::async_test]
-async fn s9_larger_networks_have_limits_of_their_own() {
+async fn s9_larger_networks_have_their_own_limits() {
     for kind in [Kind::Request, Kind::SignUp, Kind::Failure, Kind::UnknownLink] {
         for (network, expected, addresses) in [
             ("one /64", 4, (0..8).map(|n| format!("2001:db8::{n:x}")).collect::<Vec<_>>()),

@@ -320,7 +320,7 @@ fn template_check_reports_mistakes_with_file_and_line() {
 }
 
 #[test]
-fn a_broken_override_is_refused_with_file_and_line() {
+fn broken_override_is_refused_with_file_and_line() {
     for (section, name, text, problem) in [
         ("messages", "de/page.ftl", "a = b\n\n{ oh\n", "de/page.ftl:3: "),
         ("messages", "de/page.ftl", "a = b\nc = { $\n", "de/page.ftl:"),

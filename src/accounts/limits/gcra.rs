@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn all_may_happen_at_once_and_are_forgotten_evenly() {
+    fn whole_limit_can_be_spent_at_once_and_recovers_evenly() {
         for per_hour in [1, 7, 60, 200, 3_000, 1_000_000] {
             let gcra = Gcra::new(NonZeroU32::new(per_hour).unwrap());
             let most = gcra.burst().min(5_000);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_locks_nobody_out() {
+    fn clock_set_back_locks_no_key_out() {
         let gcra = Gcra::new(NonZeroU32::new(60).unwrap());
         let full = after(gcra, 60);
         let before = NOW - 3 * HOUR;

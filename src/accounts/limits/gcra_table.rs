@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_memory_is_bounded_and_a_flood_frees_no_key_that_used_much() {
+    fn s9_flood_of_keys_is_bounded_and_resets_no_heavy_key() {
         let mut counts = GcraTable::default();
         for _ in 0..5 {
             spend(&mut counts, 0, NOW);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_what_is_forgotten_makes_room_and_so_does_a_clock_that_is_set_back() {
+    fn s9_expired_keys_and_clock_set_back_make_room() {
         let mut counts = GcraTable::default();
         for key in 0..1_000 {
             spend(&mut counts, key, NOW);

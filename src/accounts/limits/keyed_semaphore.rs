@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r20_who_has_failed_before_holds_more() {
+    fn r20_attempt_after_failures_takes_more_permits() {
         let semaphore = KeyedSemaphore::default();
         let key = Digest::of(b"ada");
         let (first, second) = (semaphore.slot(&key, 10), semaphore.slot(&key, 10));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn r51_who_waits_for_one_name_leaves_room_for_others() {
+    fn r51_queue_of_one_key_leaves_room_for_other_keys() {
         let semaphore = KeyedSemaphore::default();
         let limit = QueueLimit { per_key: 2, total: 3 };
         let names =

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn each_network_has_its_own_and_all_have_one_together() {
+    fn each_network_has_a_limit_and_all_share_a_total() {
         let rate = rate(3, Some(5));
         let [one, two, three] = ["192.0.2.1", "198.51.100.1", "203.0.113.1"].map(at);
         for _ in 0..3 {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_larger_networks_have_limits_of_their_own() {
+    fn s9_larger_networks_have_their_own_limits() {
         let per_network = Some(Limit::SignUpsPerNetwork);
         // one address after the other of one network, until the addresses end
         for (expected, addresses) in [
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_a_part_of_what_all_may_do_is_kept_for_networks_that_did_little() {
+    fn s9_reserve_of_the_total_is_for_networks_with_little_use() {
         let rate = rate(50, Some(100));
         let busy = ["2001:db8:1::1", "192.0.2.1"].map(at);
         for number in 0..75 {
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_had_again_and_no_more() {
+    fn refund_allows_exactly_one_more_use() {
         let rate = rate(2, Some(3));
         let [one, two] = ["192.0.2.1", "198.51.100.1"].map(at);
         for _ in 0..10 {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_what_is_given_back_makes_no_newcomer_of_a_network_that_did_much() {
+    fn s9_refund_gives_a_heavy_network_no_reserve() {
         let rate = rate(50, Some(100));
         let busy = at("2001:db8:1::1");
         for number in 0..30 {
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_each_account_has_its_own() {
+    fn s10_each_account_has_its_own_limit() {
         let rate =
             AccountRateLimiter::new((Limit::RequestsPerAccount, NonZeroU32::new(2).unwrap()));
         let [ada, bob] = [1, 2].map(|number| AccountId::new(uuid::Uuid::from_u128(number)));

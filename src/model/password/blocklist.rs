@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_the_table_is_whole_and_sorted() {
+    fn r40_table_is_complete_and_sorted() {
         let (rows, rest) = TABLE.as_chunks::<6>();
         assert!(rest.is_empty());
         assert!(rows.len() > 100_000, "{} entries", rows.len());
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_a_table_is_made_of_text_alone_and_of_each_entry_once() {
+    fn r40_table_is_built_from_unique_ascii_entries() {
         let long = "x".repeat(MAX_ENTRY_LENGTH + 1);
         assert_eq!(blocklist_table(["password", "P4ssw0rd"]).len(), 6);
         assert_eq!(blocklist_table(["", "Ð¿Ñ—", "a\tb", "11lI", &long]).len(), 0);

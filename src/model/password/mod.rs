@@ -250,13 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn r21_composed_and_decomposed_are_one_password() {
+    fn r21_composed_and_decomposed_spellings_are_one_password() {
         assert_eq!(Password::new("caf\u{e9}").as_bytes(), Password::new("cafe\u{301}").as_bytes());
         assert_ne!(Password::new("caf\u{e9}").as_bytes(), Password::new("cafe").as_bytes());
     }
 
     #[test]
-    fn r39_length_counts_code_points_and_nothing_else_is_asked_for() {
+    fn r39_length_counts_code_points_without_composition_rules() {
         assert!(judge("correct horse battery").is_ok(), "no composition rules");
         assert!(judge(&"\u{1f40e}".repeat(15)).is_ok(), "emoji count as one each");
         let short = PasswordError::TooShort { min_length: 15 };
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_what_its_owner_and_the_service_are_called_is_refused() {
+    fn r40_names_of_the_owner_and_the_service_are_refused() {
         for (typed, expected) in [
             ("ADA.Lovelace@engine.example.org1", PasswordError::Address),
             ("ada.lovelace1234", PasswordError::Address),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_s19_every_check_holds_up_to_the_greatest_length() {
+    fn r40_s19_every_check_applies_up_to_the_maximum_length() {
         for (typed, expected) in [
             ("a".repeat(64), PasswordError::Pattern),
             ("a".repeat(65), PasswordError::Pattern),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_a_refusal_of_what_is_guessed_comes_with_advice() {
+    fn r40_refused_guessable_password_comes_with_advice() {
         for typed in ["password", "ada.lovelace1234", "passwordpassword", "zzzzzzzzzzzzzzzz"] {
             let advice = judge(typed).unwrap_err().suggestion().unwrap();
             assert!(advice.contains("four or more words"), "{typed}: {advice}");
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_a_password_does_not_print() {
+    fn r55_password_is_not_printed() {
         assert_eq!(
             format!("{:?}", judge("correct horse battery").unwrap()),
             "NewPassword(Password(redacted))"

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_common_passwords_are_guessed_in_every_spelling() {
+    fn r40_common_passwords_are_weak_in_every_spelling() {
         for typed in [
             "password",
             "passwordpassword",
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_rows_and_repetitions_are_guessed() {
+    fn r40_keyboard_rows_and_repetitions_are_weak() {
         for typed in [
             "aaaaaaaaaaaaaaa",
             "111111111111111",
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_words_in_a_row_are_no_guess() {
+    fn r40_several_words_are_not_weak() {
         for typed in [
             "correct horse battery staple",
             "correcthorsebatterystaple",
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn r40_s19_patterns_are_guessed_at_every_length() {
+    fn r40_s19_patterns_are_weak_at_every_length() {
         for length in [22, 63, 64, 65, 66, 127, 200, 511, crate::model::PasswordError::MAX_LENGTH] {
             for unit in ["a", "1", "Zz", "x-", "xq7", "aaaaaab", "9081726"] {
                 let typed = periodic(unit, length);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn r39_long_and_honest_is_never_a_guess() {
+    fn r39_long_passphrases_are_not_weak() {
         let phrase = "the long way home goes past seven green doors, and none of them is mine; ";
         for length in [15, 40, 64, 65, 100, 300, 512] {
             assert_eq!(guessed(&periodic(phrase, length)), None, "{length}");
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn r39_what_is_of_no_keyboard_is_never_a_guess() {
+    fn r39_characters_of_no_keyboard_are_not_weak() {
         for typed in ["\u{1f40e}", "é", "字"] {
             assert_eq!(guessed(&typed.repeat(15)), None, "{typed}");
         }
@@ -314,7 +314,7 @@ mod tests {
     /// Every phrase of three of these words, joined in four ways, must be accepted, for each is one
     /// of thousands.
     #[test]
-    fn r40_no_honest_passphrase_is_taken_for_a_guess() {
+    fn r40_passphrases_are_not_weak() {
         // common words on purpose, most of them on the list by themselves
         let words = [
             "apple", "battery", "bridge", "candle", "copper", "correct", "dragon", "engine",
@@ -336,7 +336,7 @@ mod tests {
     proptest::proptest! {
         /// Passwords of a password manager.
         #[test]
-        fn r40_nothing_random_is_taken_for_a_guess(typed in "[a-zA-Z0-9]{14,80}|[ -~]{14,80}|[ -~]{200,512}") {
+        fn r40_random_passwords_are_not_weak(typed in "[a-zA-Z0-9]{14,80}|[ -~]{14,80}|[ -~]{200,512}") {
             proptest::prop_assert_eq!(guessed(&typed), None);
         }
     }
