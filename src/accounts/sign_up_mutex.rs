@@ -110,7 +110,7 @@ mod tests {
                 waiting.push(locked);
             }
             let refused = mutex.lock(address, flood).now_or_never();
-            assert!(refused.unwrap().is_none(), "too many wait");
+            assert!(refused.unwrap().is_none(), "the queue is full");
         }
         // with the queue full in total, another network still gets its free mutex at once
         for address in ["192.0.2.2", "198.51.100.7", "2001:db8::1", ""] {

@@ -87,7 +87,7 @@ fn has_password(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn among(arguments: &[&str]) -> Option<&'static str> {
+    fn find_in(arguments: &[&str]) -> Option<&'static str> {
         let program = std::iter::once("vestibule");
         secret_among(program.chain(arguments.iter().copied()).map(OsString::from))
     }
@@ -112,11 +112,11 @@ mod tests {
             (&["client", "rotate-secret", "desk", "--client-secret=x"], "--secret-sha256"),
             (&["token", "inspect", "--token", "x"], "standard input"),
         ] {
-            let found = among(arguments);
+            let found = find_in(arguments);
             assert!(found.is_some_and(|found| found.contains(way)), "{arguments:?}: {found:?}");
         }
         let token = format!("vat_{}", "A".repeat(70));
-        assert!(among(&["token", "inspect", &token]).is_some());
+        assert!(find_in(&["token", "inspect", &token]).is_some());
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
             &["client", "add", "desk", "--secret-sha256", "00", "--allowed-origin", "https://a.b"],
             &["account", "list", "--match", "vat_"],
         ] {
-            assert_eq!(among(arguments), None, "{arguments:?}");
+            assert_eq!(find_in(arguments), None, "{arguments:?}");
         }
     }
 }

@@ -79,7 +79,7 @@ fn check_variable(name: &OsString, value: &OsStr) -> Result<(), DatabaseSettingE
 mod tests {
     use super::*;
 
-    fn said(name: &str, value: &str) -> Option<String> {
+    fn refusal(name: &str, value: &str) -> Option<String> {
         let checked = check_variable(&name.into(), OsStr::new(value));
         checked.err().map(|error| error.to_string())
     }
@@ -100,7 +100,7 @@ mod tests {
             ("PGSERVICE", "x"),
             ("PATH", "/bin"),
         ] {
-            assert_eq!(said(name, value), None, "{name}={value}");
+            assert_eq!(refusal(name, value), None, "{name}={value}");
         }
     }
 
@@ -123,7 +123,8 @@ mod tests {
             ("PGREQUIRESSL", "1", "unset it"),
             ("PGCHANNELBINDING", "require", "unset it"),
         ] {
-            let error = said(name, value).unwrap_or_else(|| panic!("{name}={value} is taken"));
+            let error =
+                refusal(name, value).unwrap_or_else(|| panic!("{name}={value} is accepted"));
             assert!(error.contains(expected), "{name}={value}: {error}");
             assert!(!error.contains("hunter"), "{name}={value}: {error}");
         }

@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn f6_sender_is_a_text_or_a_table() {
-        let from = |toml: &str| Settings::read(&development(toml)).map(|it| it.mail.from);
+        let from =
+            |toml: &str| Settings::read(&development(toml)).map(|settings| settings.mail.from);
         let odd = "[default.vestibule]\nname = \"Acme, Inc. <:;@>\"";
         assert_eq!(from(odd).unwrap().name.as_deref(), Some("Acme, Inc. <:;@>"));
         let text = "[default.vestibule.mail]\nfrom = \"Acme, Inc. <a@example.org>\"";

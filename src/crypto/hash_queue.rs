@@ -407,15 +407,15 @@ mod tests {
 
     #[test]
     fn s5_network_with_a_full_share_is_refused_and_another_network_is_served() {
-        let mut stand = SteppedQueue::of(1);
+        let mut queue = SteppedQueue::of(1);
         // one second of waiting is admitted, and the first hash waits for none
-        assert_eq!(stand.flood(FLOOD, 400), 11);
-        assert!(!stand.ask(FLOOD, Purpose::SignIn, ORDINARY));
-        assert!(stand.ask(HONEST, Purpose::SignIn, ORDINARY));
-        let order = stand.serve(2);
+        assert_eq!(queue.flood(FLOOD, 400), 11);
+        assert!(!queue.ask(FLOOD, Purpose::SignIn, ORDINARY));
+        assert!(queue.ask(HONEST, Purpose::SignIn, ORDINARY));
+        let order = queue.serve(2);
         assert_eq!(order, [network(FLOOD), network(HONEST)]);
         let HashError::Busy { retry_after } =
-            stand.state.busy(Purpose::SignIn, network(FLOOD), ORDINARY)
+            queue.state.busy(Purpose::SignIn, network(FLOOD), ORDINARY)
         else {
             panic!("busy")
         };
@@ -425,83 +425,83 @@ mod tests {
     #[test]
     fn s5_single_network_has_the_whole_capacity() {
         for address in [FLOOD, "", "2001:db8::1"] {
-            let mut stand = SteppedQueue::of(1);
-            assert_eq!(stand.flood(address, 400), 11, "{address}");
-            assert_eq!(stand.serve(400).len(), 11);
+            let mut queue = SteppedQueue::of(1);
+            assert_eq!(queue.flood(address, 400), 11, "{address}");
+            assert_eq!(queue.serve(400).len(), 11);
             assert_eq!(SteppedQueue::of(2).flood(address, 400), 22);
         }
     }
 
     #[test]
     fn s5_nested_networks_fill_one_share() {
-        let mut stand = SteppedQueue::of(1);
+        let mut queue = SteppedQueue::of(1);
         let site = ["2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:300::1", "2001:db8:1:f00::1"];
-        let admitted: usize = site.iter().map(|address| stand.flood(address, 400)).sum();
+        let admitted: usize = site.iter().map(|address| queue.flood(address, 400)).sum();
         let alone = SteppedQueue::of(1).flood(HONEST, 400);
         assert!(admitted > alone, "addresses within the site are fair to each other");
         // the site delays another network by one hash, however many of its networks wait
-        let wait = stand.state.expected_wait(Purpose::SignIn, network(HONEST), ORDINARY);
+        let wait = queue.state.expected_wait(Purpose::SignIn, network(HONEST), ORDINARY);
         assert_eq!(wait, MEAN);
-        assert_eq!(stand.flood(HONEST, 400), 5, "every other turn in the same second");
-        let order = stand.serve(12);
+        assert_eq!(queue.flood(HONEST, 400), 5, "every other turn in the same second");
+        let order = queue.serve(12);
         let honest = order.iter().filter(|of| **of == network(HONEST)).count();
         assert_eq!(honest, 5, "{order:?}");
     }
 
     #[test]
     fn s5_jobs_past_their_deadline_are_refused() {
-        let mut stand = SteppedQueue::of(1);
-        stand.flood(FLOOD, 400);
-        stand.advance(MAX_WAIT - Duration::from_millis(1));
-        assert!(stand.ask(HONEST, Purpose::SignIn, ORDINARY));
-        assert_eq!(stand.serve(1), [network(FLOOD)]);
-        assert_eq!(stand.refused().len(), 0);
-        assert_eq!(stand.serve(5), [network(HONEST)]);
-        assert_eq!(stand.refused(), [FLOOD; 10]);
+        let mut queue = SteppedQueue::of(1);
+        queue.flood(FLOOD, 400);
+        queue.advance(MAX_WAIT - Duration::from_millis(1));
+        assert!(queue.ask(HONEST, Purpose::SignIn, ORDINARY));
+        assert_eq!(queue.serve(1), [network(FLOOD)]);
+        assert_eq!(queue.refused().len(), 0);
+        assert_eq!(queue.serve(5), [network(HONEST)]);
+        assert_eq!(queue.refused(), [FLOOD; 10]);
     }
 
     /// Places of the honest jobs among the served jobs.
-    fn places(stand: &mut SteppedQueue, times: usize) -> Vec<usize> {
-        let order = stand.serve(times);
+    fn places(queue: &mut SteppedQueue, times: usize) -> Vec<usize> {
+        let order = queue.serve(times);
         let places = order.iter().enumerate().filter(|(_, of)| **of == network(HONEST));
         places.map(|(place, _)| place).collect()
     }
 
     #[test]
     fn s5_network_overtakes_a_foreign_sign_up_with_one_sign_in() {
-        let mut stand = SteppedQueue::of(1);
-        stand.state.mean = Duration::from_millis(1);
+        let mut queue = SteppedQueue::of(1);
+        queue.state.mean = Duration::from_millis(1);
         for _ in 0..3 {
-            assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+            assert!(queue.ask(HONEST, Purpose::SignUp, ORDINARY));
         }
-        stand.flood(FLOOD, 20);
-        assert_eq!(places(&mut stand, 17), [1, 3, 5]);
+        queue.flood(FLOOD, 20);
+        assert_eq!(places(&mut queue, 17), [1, 3, 5]);
         // the same while the flood sends sign-ups as well
-        stand.flood(FLOOD, 20);
-        while stand.waiting.len() < 60 && stand.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
-        assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
-        let place = places(&mut stand, 60);
+        queue.flood(FLOOD, 20);
+        while queue.waiting.len() < 60 && queue.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
+        assert!(queue.ask(HONEST, Purpose::SignUp, ORDINARY));
+        let place = places(&mut queue, 60);
         assert!(place.len() == 1 && place[0] <= 9, "{place:?}");
     }
 
     #[test]
     fn s5_sign_ins_precede_sign_ups_of_their_network_except_every_eighth() {
-        let mut stand = SteppedQueue::of(1);
-        stand.state.mean = Duration::from_millis(1);
+        let mut queue = SteppedQueue::of(1);
+        queue.state.mean = Duration::from_millis(1);
         for _ in 0..2 {
-            assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+            assert!(queue.ask(HONEST, Purpose::SignUp, ORDINARY));
         }
-        stand.flood(HONEST, 20);
-        let purposes: Vec<_> = (0..17).map_while(|_| stand.served().map(|(_, of)| of)).collect();
+        queue.flood(HONEST, 20);
+        let purposes: Vec<_> = (0..17).map_while(|_| queue.served().map(|(_, of)| of)).collect();
         let ups = purposes.iter().enumerate().filter(|(_, of)| **of == Purpose::SignUp);
         assert_eq!(ups.map(|(place, _)| place).collect::<Vec<_>>(), [7, 15]);
     }
 
     #[test]
     fn s5_sign_ins_of_many_networks_precede_a_sign_up_except_every_eighth() {
-        let mut stand = SteppedQueue::of(1);
-        stand.state.mean = Duration::from_millis(1);
-        assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        let mut queue = SteppedQueue::of(1);
+        queue.state.mean = Duration::from_millis(1);
+        assert!(queue.ask(HONEST, Purpose::SignUp, ORDINARY));
         for address in [
             "192.0.2.1",
             "192.0.3.1",
@@ -513,89 +513,89 @@ mod tests {
             "192.0.9.1",
             "192.0.10.1",
         ] {
-            assert!(stand.ask(address, Purpose::SignIn, ORDINARY));
+            assert!(queue.ask(address, Purpose::SignIn, ORDINARY));
         }
-        assert_eq!(places(&mut stand, 10), [7]);
+        assert_eq!(places(&mut queue, 10), [7]);
     }
 
     #[test]
     fn s5_sign_up_is_admitted_during_a_flood_of_sign_ins_and_waits_as_expected() {
-        let mut stand = SteppedQueue::of(1);
-        stand.flood(FLOOD, 400);
+        let mut queue = SteppedQueue::of(1);
+        queue.flood(FLOOD, 400);
         for n in 1..=4 {
-            assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY), "{n}");
-            let wait = stand.state.expected_wait(Purpose::SignUp, network(HONEST), ORDINARY);
+            assert!(queue.ask(HONEST, Purpose::SignUp, ORDINARY), "{n}");
+            let wait = queue.state.expected_wait(Purpose::SignUp, network(HONEST), ORDINARY);
             assert_eq!(wait, MEAN * (2 * n + 1), "{n} wait of its own, and a sign-in before each");
         }
-        assert_eq!(places(&mut stand, 20), [1, 3, 5, 7]);
+        assert_eq!(places(&mut queue, 20), [1, 3, 5, 7]);
     }
 
     #[test]
     fn s5_sign_ups_of_another_network_are_admitted_during_a_flood() {
-        let mut stand = SteppedQueue::of(2);
-        stand.flood(FLOOD, 400);
-        while stand.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
+        let mut queue = SteppedQueue::of(2);
+        queue.flood(FLOOD, 400);
+        while queue.ask(FLOOD, Purpose::SignUp, ORDINARY) {}
         // seven sign-ins and one sign-up may go before it, in two slots
-        let wait = stand.state.expected_wait(Purpose::SignUp, network(HONEST), ORDINARY);
+        let wait = queue.state.expected_wait(Purpose::SignUp, network(HONEST), ORDINARY);
         assert!(wait <= MEAN * 15 / 2, "{wait:?}");
-        assert!(stand.ask(HONEST, Purpose::SignUp, ORDINARY));
+        assert!(queue.ask(HONEST, Purpose::SignUp, ORDINARY));
     }
 
     #[test]
     fn s5_expected_wait_is_the_sum_of_durations() {
-        let mut stand = SteppedQueue::of(1);
+        let mut queue = SteppedQueue::of(1);
         let costly = Cost { work: 5 * ORDINARY.work, ..ORDINARY };
-        let wait = |stand: &SteppedQueue| {
-            stand.state.expected_wait(Purpose::SignIn, network(FLOOD), ORDINARY)
+        let wait = |queue: &SteppedQueue| {
+            queue.state.expected_wait(Purpose::SignIn, network(FLOOD), ORDINARY)
         };
-        assert_eq!(wait(&stand), Duration::ZERO);
-        assert!(stand.ask(FLOOD, Purpose::SignIn, costly));
-        assert!(stand.ask(FLOOD, Purpose::SignIn, ORDINARY));
-        assert_eq!(wait(&stand), MEAN * 6);
-        stand.next().unwrap();
-        assert_eq!(wait(&stand), MEAN * 6, "the costly hash runs, and one waits");
+        assert_eq!(wait(&queue), Duration::ZERO);
+        assert!(queue.ask(FLOOD, Purpose::SignIn, costly));
+        assert!(queue.ask(FLOOD, Purpose::SignIn, ORDINARY));
+        assert_eq!(wait(&queue), MEAN * 6);
+        queue.next().unwrap();
+        assert_eq!(wait(&queue), MEAN * 6, "the costly hash runs, and one waits");
         // the measurement of a costly hash gives the same mean for an ordinary one
-        stand.state.measured(MEAN * 5, costly);
-        assert_eq!(stand.state.mean, MEAN);
-        stand.state.finished(costly);
-        stand.serve(1);
-        assert_eq!(wait(&stand), Duration::ZERO);
+        queue.state.measured(MEAN * 5, costly);
+        assert_eq!(queue.state.mean, MEAN);
+        queue.state.finished(costly);
+        queue.serve(1);
+        assert_eq!(wait(&queue), Duration::ZERO);
         // jobs are admitted up to one second of work
         let admitted = |cost| {
-            let mut stand = SteppedQueue::of(1);
-            (0..20).filter(|_| stand.ask(HONEST, Purpose::SignIn, cost)).count()
+            let mut queue = SteppedQueue::of(1);
+            (0..20).filter(|_| queue.ask(HONEST, Purpose::SignIn, cost)).count()
         };
         assert_eq!((admitted(ORDINARY), admitted(costly)), (11, 3));
     }
 
     #[test]
     fn s5_memory_of_running_hashes_is_bounded() {
-        let mut stand = SteppedQueue::of(3);
+        let mut queue = SteppedQueue::of(3);
         let most = ORDINARY.memory_kib * 3;
         let hungry = Cost { memory_kib: most * 2, ..ORDINARY };
         for (address, cost) in
             [(HONEST, ORDINARY), (FLOOD, hungry), (HONEST, ORDINARY), (HONEST, ORDINARY)]
         {
-            assert!(stand.ask(address, Purpose::SignIn, cost));
+            assert!(queue.ask(address, Purpose::SignIn, cost));
         }
-        let first = stand.state.next(stand.now).unwrap();
+        let first = queue.state.next(queue.now).unwrap();
         assert_eq!(first.network, network(HONEST));
         // its turn has come, and no other job overtakes it
-        assert!(stand.next().is_none(), "it needs more than is free");
-        assert!(stand.state.has_work_for_another());
-        stand.state.finished(first.cost);
-        assert_eq!(stand.next(), Some((network(FLOOD), Purpose::SignIn)));
-        assert!(stand.next().is_none(), "it runs by itself");
-        stand.state.finished(hungry);
-        assert!(stand.next().is_some() && stand.next().is_some());
-        assert_eq!(stand.state.queued(), 0);
+        assert!(queue.next().is_none(), "the hash needs more memory than is free");
+        assert!(queue.state.has_work_for_another());
+        queue.state.finished(first.cost);
+        assert_eq!(queue.next(), Some((network(FLOOD), Purpose::SignIn)));
+        assert!(queue.next().is_none(), "the hash runs alone");
+        queue.state.finished(hungry);
+        assert!(queue.next().is_some() && queue.next().is_some());
+        assert_eq!(queue.state.queued(), 0);
         // hashes that fit together run together
-        let mut stand = SteppedQueue::of(3);
+        let mut queue = SteppedQueue::of(3);
         let half = Cost { memory_kib: most / 2, ..ORDINARY };
         for _ in 0..3 {
-            assert!(stand.ask(FLOOD, Purpose::SignIn, half));
+            assert!(queue.ask(FLOOD, Purpose::SignIn, half));
         }
-        assert!(stand.next().is_some() && stand.next().is_some());
-        assert!(stand.next().is_none());
+        assert!(queue.next().is_some() && queue.next().is_some());
+        assert!(queue.next().is_none());
     }
 }

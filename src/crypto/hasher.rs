@@ -666,7 +666,7 @@ mod tests {
             assert_eq!(retry_after, Duration::from_secs(3));
         }
         let load = hasher.load();
-        assert_eq!((load.queued, load.running), (1, 1), "what was refused is not queued");
+        assert_eq!((load.queued, load.running), (1, 1), "a refused hash is not queued");
         drop(gate);
         let _ = waiting.await;
         hasher.admit(Purpose::SignUp, HERE).unwrap();
@@ -717,7 +717,7 @@ mod tests {
         let stored = costly.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         let verdict = hasher.verify(PASSWORD, &stored, Purpose::SignIn, HERE).await.unwrap();
         assert_eq!(verdict, Verification::Right { outdated: false });
-        assert_eq!(memory(&hasher).await.1, 0, "what was more is free for others");
+        assert_eq!(memory(&hasher).await.1, 0, "the excess is freed");
         hasher.hash(PASSWORD, Purpose::SignUp, HERE).await.unwrap();
         assert_eq!(memory(&hasher).await.1, 64);
     }
@@ -776,7 +776,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_parameters_do_not_start() {
+    fn invalid_parameters_are_refused_at_start() {
         let start = |parameters| Hasher::start(parameters, Clock::system(), Entropy);
         let starved = start(HashingParameters { memory_kib: 7, ..tiny() });
         assert!(starved.is_err());

@@ -323,7 +323,7 @@ mod tests {
         }
     }
 
-    fn for_good(breaker: &CircuitBreaker, letter: &ClaimedLetter, words: &str) -> RefusalOutcome {
+    fn refuse(breaker: &CircuitBreaker, letter: &ClaimedLetter, words: &str) -> RefusalOutcome {
         breaker.refused_permanently(letter, ReplyCode::read(words).unwrap(), NOW)
     }
 
@@ -459,27 +459,27 @@ mod tests {
     #[test]
     fn f12_permanent_refusal_is_final_until_a_second_recipient_gets_it() {
         let breaker = CircuitBreaker::default();
-        assert_eq!(for_good(&breaker, &letter(1), "554 quota"), RefusalOutcome::Dies);
+        assert_eq!(refuse(&breaker, &letter(1), "554 quota"), RefusalOutcome::Dies);
         // the same recipient a second time is no evidence, and another refusal is none
         let again = ClaimedLetter { id: id(11), ..letter(1) };
-        assert_eq!(for_good(&breaker, &again, "554 quota"), RefusalOutcome::Dies);
-        assert_eq!(for_good(&breaker, &letter(2), "550 5.7.1 no"), RefusalOutcome::Dies);
+        assert_eq!(refuse(&breaker, &again, "554 quota"), RefusalOutcome::Dies);
+        assert_eq!(refuse(&breaker, &letter(2), "550 5.7.1 no"), RefusalOutcome::Dies);
         assert!(breaker.wrongly_dead().is_empty());
-        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(refuse(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
         assert_eq!(breaker.wrongly_dead(), [1, 11].map(id));
         // one probe is enough, and dead letters do not probe
         assert_eq!(breaker.probes(after(20), 9), [id(3)]);
         let recovered = breaker.taken(id(4), NOW);
         assert_eq!(recovered.waiting, [id(3)]);
-        assert_eq!(recovered.dead, [1, 11].map(id), "and not 2, which was refused like no other");
+        assert_eq!(recovered.dead, [1, 11].map(id), "letter 2 had a refusal of its own");
         assert_eq!([1, 2].map(|number| breaker.is_retried(id(number))), [true, false]);
         // letters that are refused again as before wait as long as their own tries say
-        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(refuse(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
         assert_eq!(breaker.taken(id(5), NOW), Recovered::default());
-        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
-        // a refusal of its own puts the letter at fault
-        assert_eq!(for_good(&breaker, &letter(3), "554 5.7.1 spam"), RefusalOutcome::Dies);
-        assert_eq!(for_good(&breaker, &letter(1), "550 5.1.1 who?"), RefusalOutcome::Dies);
+        assert_eq!(refuse(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
+        // a refusal that no other recipient shares kills the letter
+        assert_eq!(refuse(&breaker, &letter(3), "554 5.7.1 spam"), RefusalOutcome::Dies);
+        assert_eq!(refuse(&breaker, &letter(1), "550 5.1.1 who?"), RefusalOutcome::Dies);
         assert!(breaker.wrongly_dead().is_empty());
     }
 
@@ -489,8 +489,8 @@ mod tests {
         breaker.refused_temporarily(&letter(1), SILENCE, NOW);
         breaker.refused_temporarily(&letter(2), SILENCE, NOW);
         assert_eq!(breaker.taken(id(3), NOW).waiting, [1, 2].map(id));
-        assert_eq!(for_good(&breaker, &letter(1), "554 quota"), RefusalOutcome::Dies);
-        assert_eq!(for_good(&breaker, &letter(2), "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(refuse(&breaker, &letter(1), "554 quota"), RefusalOutcome::Dies);
+        assert_eq!(refuse(&breaker, &letter(2), "554 quota"), RefusalOutcome::Waits);
         assert_eq!(breaker.wrongly_dead(), [id(1)]);
     }
 
@@ -506,7 +506,11 @@ mod tests {
         assert_eq!(breaker.probes(after(20), 9), []);
         breaker.refused_temporarily(&letter(2), later, NOW);
         assert_eq!(breaker.probes(after(20), 9), [1, 2].map(id));
-        assert_eq!(breaker.taken(id(3), after(30)), Recovered::default(), "by their own tries");
+        assert_eq!(
+            breaker.taken(id(3), after(30)),
+            Recovered::default(),
+            "their own retries decide"
+        );
         for number in 1..=2 {
             breaker.refused_temporarily(&letter(number), later, after(30));
         }
@@ -517,13 +521,13 @@ mod tests {
     fn f12_several_unknown_addresses_are_given_up_and_retried_once() {
         let breaker = CircuitBreaker::default();
         for number in 1..=2 {
-            assert_eq!(for_good(&breaker, &letter(number), "550 5.1.1 who?"), RefusalOutcome::Dies);
+            assert_eq!(refuse(&breaker, &letter(number), "550 5.1.1 who?"), RefusalOutcome::Dies);
         }
         assert!(breaker.wrongly_dead().is_empty());
         assert!(breaker.probes(after(20), 9).is_empty());
         assert_eq!(breaker.taken(id(3), NOW).dead, [1, 2].map(id));
         // a letter whose refusal no other recipient shared is not tried again
-        assert_eq!(for_good(&breaker, &letter(4), "550 5.1.1 who?"), RefusalOutcome::Dies);
+        assert_eq!(refuse(&breaker, &letter(4), "550 5.1.1 who?"), RefusalOutcome::Dies);
         assert_eq!(breaker.taken(id(5), NOW), Recovered::default());
     }
 
@@ -542,8 +546,8 @@ mod tests {
     fn f12_refused_farewell_waits() {
         let breaker = CircuitBreaker::default();
         let farewell = ClaimedLetter { kind: LetterRequest::FAREWELL.to_owned(), ..letter(1) };
-        assert_eq!(for_good(&breaker, &farewell, "554 quota"), RefusalOutcome::Waits);
-        assert_eq!(for_good(&breaker, &farewell, "550 5.1.1 who?"), RefusalOutcome::Dies);
+        assert_eq!(refuse(&breaker, &farewell, "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(refuse(&breaker, &farewell, "550 5.1.1 who?"), RefusalOutcome::Dies);
     }
 
     #[test]
@@ -561,7 +565,7 @@ mod tests {
             NOW,
         );
         assert!(breaker.wrongly_dead().is_empty());
-        assert_eq!(for_good(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
+        assert_eq!(refuse(&breaker, &letter(3), "554 quota"), RefusalOutcome::Waits);
         assert_eq!(breaker.wrongly_dead(), [id(1)]);
         assert_eq!(breaker.taken(id(4), NOW).dead, [1, 2].map(id));
     }

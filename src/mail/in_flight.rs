@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(
             in_flight.capacity_at(later, MAX_DELIVERIES).all,
             ClaimLimit { fresh: 0, ..all },
-            "there is an end"
+            "the total is limited"
         );
         assert_eq!(in_flight.deliveries.len(), 2 * MAX_FRESH);
     }
@@ -233,7 +233,11 @@ mod tests {
         }
         let capacity = in_flight.capacity(MAX_DELIVERIES);
         assert!(capacity.slow.is_empty());
-        assert_eq!(capacity.remaining(&[]), capacity.all, "nothing is kept where nothing is slow");
+        assert_eq!(
+            capacity.remaining(&[]),
+            capacity.all,
+            "no capacity is reserved without a slow domain"
+        );
         let capacity = in_flight.capacity_at(Instant::now() + SLOW_AFTER * 2, MAX_DELIVERIES);
         assert_eq!(
             (capacity.all.fresh, capacity.slow.as_slice()),
@@ -263,7 +267,7 @@ mod tests {
                 }
                 assert!(in_flight.deliveries.len() <= most, "{most}: {round}");
             }
-            assert!(patient <= most.div_ceil(2), "{most}: {patient} of them may take their time");
+            assert!(patient <= most.div_ceil(2), "{most}: {patient} slow deliveries at once");
         }
     }
 

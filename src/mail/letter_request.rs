@@ -161,7 +161,7 @@ mod tests {
         let agent = UserAgent::parse("Mozilla/5.0 (X11; Linux) Firefox/140.0");
         let caller = ClientInfo { user_agent: agent, ..ClientInfo::default() };
         let change = EmailChangeId::new(uuid::Uuid::from_u128(7));
-        for cause in [
+        for request in [
             LetterRequest::sign_up(at, &caller),
             LetterRequest::NewLink,
             LetterRequest::session_ended(at, "web".to_owned(), None),
@@ -174,11 +174,15 @@ mod tests {
             LetterRequest::email_changed(at, &EmailAddress::parse("new@example.org").unwrap()),
             LetterRequest::account_deleted(at, false),
         ] {
-            let json = serde_json::to_string(&cause).unwrap();
-            assert_eq!(serde_json::from_str::<LetterRequest>(&json).unwrap(), cause);
-            assert!(json.contains(cause.kind()));
-            let is_counted_together = LetterRequest::PER_RECIPIENT_KINDS.contains(&cause.kind());
-            assert_eq!(is_counted_together, cause.cap() == LetterCap::PerRecipient, "{cause:?}");
+            let json = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<LetterRequest>(&json).unwrap(), request);
+            assert!(json.contains(request.kind()));
+            let is_counted_together = LetterRequest::PER_RECIPIENT_KINDS.contains(&request.kind());
+            assert_eq!(
+                is_counted_together,
+                request.cap() == LetterCap::PerRecipient,
+                "{request:?}"
+            );
         }
     }
 }

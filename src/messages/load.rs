@@ -181,7 +181,11 @@ mod tests {
         .unwrap();
         assert_eq!(format(&messages, "de", "page-address"), "Anschrift");
         assert_eq!(format(&messages, "de", "page-new-password"), "New password");
-        assert_eq!(format(&messages, "de", "mail-fact-when"), "Zeitpunkt", "of another file");
+        assert_eq!(
+            format(&messages, "de", "mail-fact-when"),
+            "Zeitpunkt",
+            "a message of another file"
+        );
         assert_eq!(format(&messages, "pt", "page-address"), "Endereço");
         assert_eq!(format(&messages, "pt-BR", "mail-fact-when"), "When");
         assert_eq!(messages.languages().count(), 3);

@@ -99,17 +99,17 @@ mod tests {
     #[test]
     fn every_instrument_has_a_unique_name_and_is_exposed() {
         let (requests, hashing) = (RequestMetrics::default(), HashingMetrics::default());
-        let (happenings, letters) = (DomainMetrics::default(), LetterMetrics::default());
-        let (connections, tally) = (ConnectionMetrics::default(), DatabaseGauges::default());
+        let (domain, letters) = (DomainMetrics::default(), LetterMetrics::default());
+        let (connections, gauges) = (ConnectionMetrics::default(), DatabaseGauges::default());
         let groups: [&dyn MetricGroup; 6] =
-            [&requests, &hashing, &happenings, &letters, &connections, &tally];
+            [&requests, &hashing, &domain, &letters, &connections, &gauges];
         let exposition = Exposition::of(&groups, &Clock::system()).unwrap();
 
         requests.answered("/v1/me", "GET", 200, Some(Duration::from_millis(3)));
         hashing.refused_on_arrival("sign-in");
         letters.tried("sent");
-        tally.waiting(3, Duration::from_secs(90));
-        tally.all(5, 1);
+        gauges.waiting(3, Duration::from_secs(90));
+        gauges.all(5, 1);
         let pool = PoolLoad { name: "writer", open: 1, idle: 0, max: 1 };
         let snapshot = Snapshot { hashes_queued: 7, pools: vec![pool], ..Snapshot::default() };
         let text = exposition.render(&snapshot).unwrap();

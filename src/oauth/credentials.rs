@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn r13_broken_headers_are_refused_as_credentials() {
+    fn r13_malformed_headers_are_invalid_client() {
         for header in [
             "Basic",
             "Basic ",
@@ -178,7 +178,7 @@ mod tests {
         assert!(matches!(with(None, Some("secret")), Err(OAuthError::Malformed(_))));
         assert!(matches!(with(Some("other"), None), Err(OAuthError::Malformed(_))));
         assert!(with(Some("web"), None).is_ok());
-        assert!(with(Some("web"), Some("")).is_ok(), "an empty secret is none");
+        assert!(with(Some("web"), Some("")).is_ok(), "an empty secret counts as absent");
     }
 
     #[test]

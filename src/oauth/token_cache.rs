@@ -172,7 +172,7 @@ mod tests {
             self.cache.put(read, token, Arc::clone(grant), START + MAX_AGE * 9);
         }
 
-        fn knows(&self, grant: &Grant) -> bool {
+        fn contains(&self, grant: &Grant) -> bool {
             self.cache.find(grant.session, &Digest::of(b"token")).is_some()
         }
     }
@@ -197,108 +197,108 @@ mod tests {
 
     #[tokio::test]
     async fn r27_entry_stays_valid_without_external_writes() {
-        let place = Fixture::open().await;
+        let fixture = Fixture::open().await;
         let (early, late) = (grant(1), grant(2));
-        place.put(&early);
-        assert!(place.cache.external_writes.check().await.unwrap());
-        place.put(&late);
+        fixture.put(&early);
+        assert!(fixture.cache.external_writes.check().await.unwrap());
+        fixture.put(&late);
         let pass = async |seconds| {
             for _ in 0..seconds {
-                place.stepper.advance(NEARLY);
-                assert!(place.cache.external_writes.check().await.unwrap());
+                fixture.stepper.advance(NEARLY);
+                assert!(fixture.cache.external_writes.check().await.unwrap());
             }
         };
         pass(20).await;
-        assert!(!place.knows(&early), "read before anybody asked");
-        assert!(place.knows(&late));
-        place.stepper.advance(TTL);
-        assert!(!place.knows(&late), "nobody has asked for a second");
+        assert!(!fixture.contains(&early), "the entry was read before the first check");
+        assert!(fixture.contains(&late));
+        fixture.stepper.advance(TTL);
+        assert!(!fixture.contains(&late), "no check for a second");
         pass(9).await;
-        assert!(place.knows(&late), "and then somebody has");
+        assert!(fixture.contains(&late), "after a new check the entry is valid");
         pass(1).await;
-        assert!(!place.knows(&late), "it has counted long enough");
+        assert!(!fixture.contains(&late), "the entry is older than MAX_AGE");
     }
 
     #[tokio::test]
     async fn r27_entry_expires_within_a_second_of_an_external_write() {
-        let place = Fixture::open().await;
-        place.cache.external_writes.check().await.unwrap();
+        let fixture = Fixture::open().await;
+        fixture.cache.external_writes.check().await.unwrap();
         let (early, late) = (grant(1), grant(2));
-        place.put(&early);
-        let other = store_in(&place.folder).await;
+        fixture.put(&early);
+        let other = store_in(&fixture.folder).await;
         other.write(async |tx| tx.insert_failure(&Digest::of(b"a"), START).await).await.unwrap();
-        place.stepper.advance(NEARLY);
-        place.cache.external_writes.check().await.unwrap();
-        place.put(&late);
-        assert!(place.knows(&early));
-        place.stepper.advance(Duration::from_millis(1));
-        place.cache.external_writes.check().await.unwrap();
-        assert!(!place.knows(&early));
-        place.stepper.advance(NEARLY);
-        place.cache.external_writes.check().await.unwrap();
-        assert!(place.knows(&late), "nobody has written since");
+        fixture.stepper.advance(NEARLY);
+        fixture.cache.external_writes.check().await.unwrap();
+        fixture.put(&late);
+        assert!(fixture.contains(&early));
+        fixture.stepper.advance(Duration::from_millis(1));
+        fixture.cache.external_writes.check().await.unwrap();
+        assert!(!fixture.contains(&early));
+        fixture.stepper.advance(NEARLY);
+        fixture.cache.external_writes.check().await.unwrap();
+        assert!(fixture.contains(&late), "no write since the check");
     }
 
     #[tokio::test]
     async fn r52_entry_expires_within_a_second_of_a_database_outage() {
-        let place = Fixture::open().await;
-        let external_writes = &place.cache.external_writes;
+        let fixture = Fixture::open().await;
+        let external_writes = &fixture.cache.external_writes;
         external_writes.check().await.unwrap();
         let grant = grant(1);
-        place.put(&grant);
+        fixture.put(&grant);
         for _ in 0..5 {
-            place.stepper.advance(NEARLY);
+            fixture.stepper.advance(NEARLY);
             external_writes.check().await.unwrap();
         }
         external_writes.store.close().await;
-        place.stepper.advance(NEARLY);
+        fixture.stepper.advance(NEARLY);
         external_writes.check().await.unwrap_err();
-        assert!(place.knows(&grant));
-        place.stepper.advance(Duration::from_millis(1));
-        assert!(!place.knows(&grant));
+        assert!(fixture.contains(&grant));
+        fixture.stepper.advance(Duration::from_millis(1));
+        assert!(!fixture.contains(&grant));
     }
 
     /// The check that requests start in the background.
     #[tokio::test]
     async fn read_or_hit_starts_the_check_for_external_writes() {
-        let place = Fixture::open().await;
+        let fixture = Fixture::open().await;
         let asked =
-            || place.cache.external_writes.observation().map(|seen| seen.checked_at.instant);
+            || fixture.cache.external_writes.observation().map(|seen| seen.checked_at.instant);
         while asked().is_none() {
-            place.cache.stamp();
+            fixture.cache.stamp();
             tokio::task::yield_now().await;
         }
         let (grant, first) = (grant(1), asked());
-        place.put(&grant);
-        place.stepper.advance(NEARLY);
+        fixture.put(&grant);
+        fixture.stepper.advance(NEARLY);
         while asked() == first {
-            assert!(place.knows(&grant));
+            assert!(fixture.contains(&grant));
             tokio::task::yield_now().await;
         }
     }
 
     #[tokio::test]
     async fn expired_entries_make_room() {
-        let place = Fixture::open().await;
+        let fixture = Fixture::open().await;
         for number in 0..2_000 {
-            place.put(&grant(number * 256));
-            place.stepper.advance(TTL / 10);
+            fixture.put(&grant(number * 256));
+            fixture.stepper.advance(TTL / 10);
         }
-        let shards = place.cache.shards.iter();
+        let shards = fixture.cache.shards.iter();
         let kept: usize = shards.map(|shard| shard.lock().unwrap().len()).sum();
-        assert!(kept < 100, "{kept}, of which ten count");
+        assert!(kept < 100, "{kept} entries, of which ten are valid");
     }
 
     #[tokio::test]
     async fn flood_of_tokens_takes_bounded_memory() {
-        let place = Fixture::open().await;
+        let fixture = Fixture::open().await;
         for number in 0..4_u128 * 1_600 {
             // all of one shard
             let grant = grant(number * 256);
-            place.put(&grant);
-            assert!(place.knows(&grant));
+            fixture.put(&grant);
+            assert!(fixture.contains(&grant));
         }
-        let shards = place.cache.shards.iter();
+        let shards = fixture.cache.shards.iter();
         let kept: usize = shards.map(|shard| shard.lock().unwrap().len()).sum();
         assert!(kept <= SHARD_CAPACITY, "{kept}");
     }

@@ -82,11 +82,11 @@ mod tests {
             spend(&mut counts, 0, NOW);
         }
         for key in 1..3 * MAX_KEYS {
-            assert_eq!(spend(&mut counts, key, NOW), 1, "{key} shares nothing");
+            assert_eq!(spend(&mut counts, key, NOW), 1, "{key} has a count of its own");
             assert!(counts.spent_until.len() <= MAX_KEYS);
             assert_eq!(counts.spent_until.len(), counts.by_end.len());
         }
-        assert_eq!(spend(&mut counts, 0, NOW), 6, "what it used is remembered");
+        assert_eq!(spend(&mut counts, 0, NOW), 6, "the count of the first key stays");
         // a new key is counted even though all other keys have used more
         let mut full = GcraTable::default();
         for key in 0..MAX_KEYS {

@@ -142,13 +142,16 @@ mod tests {
         let beside = second.try_acquire(3).unwrap();
         let limit = |per_key, total| QueueLimit { per_key, total };
         assert!(first.acquire(1, limit(5, 5)).now_or_never().is_none());
-        assert!(first.acquire(1, limit(0, 5)).now_or_never().unwrap().is_none(), "too many wait");
+        assert!(
+            first.acquire(1, limit(0, 5)).now_or_never().unwrap().is_none(),
+            "the queue is full"
+        );
         drop((held, beside));
         // a weight above the number of permits takes all of them
         assert!(first.try_acquire(1_000).is_some());
         assert!(semaphore.slot(&Digest::of(b"bob"), 10).try_acquire(10).is_some());
         drop((first, second));
-        assert!(semaphore.0.entries.lock().unwrap().is_empty(), "nobody stands there any more");
+        assert!(semaphore.0.entries.lock().unwrap().is_empty(), "idle entries are removed");
     }
 
     #[test]
@@ -165,12 +168,12 @@ mod tests {
         };
         let ada = [wait(0), wait(0)];
         assert!(ada.iter().all(Option::is_some));
-        assert!(wait(0).is_none(), "one name has its share and no more");
+        assert!(wait(0).is_none(), "the queue of one key is full");
         let bob = wait(1);
         assert!(bob.is_some());
-        assert!(wait(2).is_none(), "and all together have theirs");
+        assert!(wait(2).is_none(), "the queue of all keys is full");
         drop(ada);
-        assert!(wait(2).is_some(), "who goes away makes room");
+        assert!(wait(2).is_some(), "a dropped waiter makes room");
         drop((bob, held));
     }
 }

@@ -306,7 +306,7 @@ mod tests {
         for network in busy {
             let refusal = rate.spend(network, NOW).unwrap_err();
             assert_eq!(refusal.limit, Limit::SignUpsInAll);
-            assert!(rate.check(network, NOW + refusal.wait).is_ok(), "that long, and no longer");
+            assert!(rate.check(network, NOW + refusal.wait).is_ok(), "the announced wait is exact");
         }
         // neither another /64 of the same /48, nor another address of the same /24
         assert!(rate.spend(at("2001:db8:1:ffff::1"), NOW).is_err());
@@ -320,7 +320,7 @@ mod tests {
             assert!(rate.spend(newcomer, NOW).is_err(), "{number}");
         }
         assert!(rate.spend(at("198.51.100.1"), NOW).is_ok());
-        assert!(rate.spend(at("198.51.101.1"), NOW).is_err(), "that was all");
+        assert!(rate.spend(at("198.51.101.1"), NOW).is_err(), "the reserve is used up");
         // the total decays evenly, but a network that has used its part of the reserve gets none of
         // it
         let later = NOW + Duration::from_secs(600);

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn r39_nothing_is_trimmed_or_cut() {
+    fn r39_password_is_neither_trimmed_nor_truncated() {
         let password = judge("  spaces around it  ").unwrap();
         assert_eq!(password.password().as_bytes(), b"  spaces around it  ");
         let long = "all of it counts, ".repeat(28);
@@ -307,7 +307,7 @@ mod tests {
         assert!(judge_at(8, "ada7#kq9w").is_ok());
         let nobody =
             PasswordPolicy::new(15, "Vestibule").judge("augusta-ada-king", PersonalData::default());
-        assert!(nobody.is_ok(), "of somebody else it is as good as any");
+        assert!(nobody.is_ok(), "the name of another person is allowed");
     }
 
     #[test]

@@ -196,7 +196,7 @@ fn row_at(typed: &[char]) -> usize {
 mod tests {
     use super::*;
 
-    fn guessed(typed: &str) -> Option<Weakness> {
+    fn weakness_of(typed: &str) -> Option<Weakness> {
         weakness(&FoldedText::new(typed), &[])
     }
 
@@ -216,7 +216,7 @@ mod tests {
             "123456789012345",
             "qwertyuiopasdfg",
         ] {
-            assert_eq!(guessed(typed), Some(Weakness::Listed), "{typed}");
+            assert_eq!(weakness_of(typed), Some(Weakness::Listed), "{typed}");
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
             "xq7xq7xq7xq7xq7",
             "x-x-x-x-x-x-x-x",
         ] {
-            assert_eq!(guessed(typed), Some(Weakness::Pattern), "{typed}");
+            assert_eq!(weakness_of(typed), Some(Weakness::Pattern), "{typed}");
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
             "Tr0ub4dor&3 xkcd",
             "kX3#mq9!vT",
         ] {
-            assert_eq!(guessed(typed), None, "{typed}");
+            assert_eq!(weakness_of(typed), None, "{typed}");
         }
     }
 
@@ -271,11 +271,11 @@ mod tests {
         for length in [22, 63, 64, 65, 66, 127, 200, 511, crate::model::PasswordError::MAX_LENGTH] {
             for unit in ["a", "1", "Zz", "x-", "xq7", "aaaaaab", "9081726"] {
                 let typed = periodic(unit, length);
-                assert_eq!(guessed(&typed), Some(Weakness::Pattern), "{unit} to {length}");
+                assert_eq!(weakness_of(&typed), Some(Weakness::Pattern), "{unit} to {length}");
             }
             for unit in ["password", "P@ssw0rd", "letmein ", "Passwort!", "sunshine123", "dragon "]
             {
-                assert!(guessed(&periodic(unit, length)).is_some(), "{unit} to {length}");
+                assert!(weakness_of(&periodic(unit, length)).is_some(), "{unit} to {length}");
             }
             // with little around it
             for typed in [
@@ -283,7 +283,7 @@ mod tests {
                 format!("!{}", "a".repeat(length - 1)),
                 format!("{}{}", "a".repeat(length / 2), "b".repeat(length - length / 2)),
             ] {
-                assert_eq!(guessed(&typed), Some(Weakness::Pattern), "{typed}");
+                assert_eq!(weakness_of(&typed), Some(Weakness::Pattern), "{typed}");
             }
         }
         for typed in [
@@ -292,7 +292,7 @@ mod tests {
             "01234567890".repeat(40),
             format!("{}{}", "password".repeat(60), "1234567890".repeat(3)),
         ] {
-            assert!(guessed(&typed).is_some(), "{typed}");
+            assert!(weakness_of(&typed).is_some(), "{typed}");
         }
     }
 
@@ -300,14 +300,14 @@ mod tests {
     fn r39_long_passphrases_are_not_weak() {
         let phrase = "the long way home goes past seven green doors, and none of them is mine; ";
         for length in [15, 40, 64, 65, 100, 300, 512] {
-            assert_eq!(guessed(&periodic(phrase, length)), None, "{length}");
+            assert_eq!(weakness_of(&periodic(phrase, length)), None, "{length}");
         }
     }
 
     #[test]
     fn r39_characters_of_no_keyboard_are_not_weak() {
         for typed in ["\u{1f40e}", "é", "字"] {
-            assert_eq!(guessed(&typed.repeat(15)), None, "{typed}");
+            assert_eq!(weakness_of(&typed.repeat(15)), None, "{typed}");
         }
     }
 
@@ -327,7 +327,7 @@ mod tests {
                 for third in words.iter().filter(|third| *third != first && *third != second) {
                     let separator = [" ", "-", "", "1"][third.len() % 4];
                     let phrase = [*first, *second, *third].join(separator);
-                    assert_eq!(guessed(&phrase), None, "{phrase}");
+                    assert_eq!(weakness_of(&phrase), None, "{phrase}");
                 }
             }
         }
@@ -337,7 +337,7 @@ mod tests {
         /// Passwords of a password manager.
         #[test]
         fn r40_random_passwords_are_not_weak(typed in "[a-zA-Z0-9]{14,80}|[ -~]{14,80}|[ -~]{200,512}") {
-            proptest::prop_assert_eq!(guessed(&typed), None);
+            proptest::prop_assert_eq!(weakness_of(&typed), None);
         }
     }
 }
