@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_mark_changes_when_another_writes_and_only_then() {
+    async fn data_version_changes_only_after_a_write_by_another_connection() {
         let folder = TempDir::new().unwrap();
         let (one, another) = (Process::on(&folder).await, Process::on(&folder).await);
         one.execute("CREATE TABLE numbers (n BIGINT)").await;
@@ -95,13 +95,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_connection_has_another_mark_whatever_it_has_counted() {
+    async fn data_version_of_a_new_connection_differs() {
         let folder = TempDir::new().unwrap();
         let process = Process::on(&folder).await;
         let before = process.read().await;
         process.writers.acquire().await.unwrap().close().await.unwrap();
         let after = process.read().await;
-        assert_eq!(before.data_version, after.data_version, "each begins alike");
+        assert_eq!(before.data_version, after.data_version, "both start alike");
         assert_ne!(before, after);
     }
 }

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f1_codes_mean_what_their_databases_say_of_them() {
+    fn f1_error_codes_are_classified_as_their_databases_document() {
         for (code, expected) in [
             ("25006", Meaning::ReadOnly),
             ("40001", Meaning::Undone),

@@ -499,8 +499,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn f20_the_writing_connection_is_as_it_was_whenever_the_emptying_of_the_log_is_given_up()
-    {
+    async fn f20_cancelled_wal_truncation_restores_the_writing_connection() {
         let folder = tempfile::tempdir().unwrap();
         let figment = Figment::new()
             .merge(("url", format!("sqlite://{}/test.db", folder.path().display())))
@@ -508,7 +507,7 @@ mod tests {
             .merge(("connect_timeout", 5));
         let pool = Pool::open_or_create(&figment).await.unwrap();
         let EnginePool::Sqlite { writers, .. } = &pool.connections else {
-            panic!("it is a file");
+            panic!("the engine is a file");
         };
         for polls in (0..14).map(|n| 1_u32 << n) {
             {
@@ -523,7 +522,7 @@ mod tests {
             }
             let mut writer = writers.acquire().await.unwrap();
             let row = writer.fetch_one("PRAGMA busy_timeout").await.unwrap();
-            assert_eq!(row.get::<i32, _>(0), 5_000, "given up after {polls} polls");
+            assert_eq!(row.get::<i32, _>(0), 5_000, "cancelled after {polls} polls");
         }
     }
 }

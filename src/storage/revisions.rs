@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_concerns_what_was_read_before_it_and_nothing_else() {
+    fn revision_concerns_earlier_reads_of_its_rows_only() {
         let revisions = Revisions::default();
         let (session, account) = (SessionId::new(id(1)), AccountId::new(id(2)));
         let others = (SessionId::new(id(3)), AccountId::new(id(4)));
@@ -131,7 +131,7 @@ mod tests {
             assert!(!revisions.changed_since(before, session, account), "{change:?}");
             let mut pending = PendingChanges::new(&revisions);
             pending.add(change);
-            assert!(!revisions.changed_since(before, session, account), "{change:?}: not over yet");
+            assert!(!revisions.changed_since(before, session, account), "{change:?}: pending");
             drop(pending);
             assert!(revisions.changed_since(before, session, account), "{change:?}");
             assert!(!revisions.changed_since(revisions.current(), session, account), "{change:?}");

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s16_files_of_a_database_are_known_by_every_name() {
+    fn s16_files_of_a_database_are_recognized_by_every_path() {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("data")).unwrap();

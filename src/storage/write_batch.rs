@@ -204,66 +204,66 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_come_meanwhile_shares_a_commit() {
-        let place = Fixture::open().await;
-        let new = place.log_size();
-        assert_eq!(place.run(insert(0)).await.unwrap(), 1);
-        let one = place.log_size() - new;
-        for outcome in place.run_behind_another((1..=9).map(insert).collect()).await {
+    async fn statements_that_wait_share_a_commit() {
+        let fixture = Fixture::open().await;
+        let new = fixture.log_size();
+        assert_eq!(fixture.run(insert(0)).await.unwrap(), 1);
+        let one = fixture.log_size() - new;
+        for outcome in fixture.run_behind_another((1..=9).map(insert).collect()).await {
             assert_eq!(outcome.unwrap(), 1);
         }
-        assert_eq!(place.log_size() - new, 2 * one, "the log of two commits");
-        assert_eq!(place.numbers().await, Vec::from_iter(0..=9));
+        assert_eq!(fixture.log_size() - new, 2 * one, "two commits in the log");
+        assert_eq!(fixture.numbers().await, Vec::from_iter(0..=9));
     }
 
     #[tokio::test]
-    async fn what_a_constraint_refuses_takes_nobody_along() {
-        let place = Fixture::open().await;
-        let outcomes = place.run_behind_another([1, 1, 2].map(insert).into()).await;
+    async fn constraint_violation_fails_its_own_statement_only() {
+        let fixture = Fixture::open().await;
+        let outcomes = fixture.run_behind_another([1, 1, 2].map(insert).into()).await;
         assert!(matches!(&outcomes[..], [Ok(1), Err(Error::Database(_)), Ok(1)]), "{outcomes:?}");
-        assert_eq!(place.numbers().await, [1, 2]);
+        assert_eq!(fixture.numbers().await, [1, 2]);
     }
 
     #[tokio::test]
-    async fn a_commit_that_fails_has_failed_for_all() {
-        let place = Fixture::open().await;
+    async fn failed_commit_fails_every_statement_of_its_batch() {
+        let fixture = Fixture::open().await;
         let statements = vec![insert(1), sqlx::query("ROLLBACK"), insert(2)];
-        for outcome in place.run_behind_another(statements).await {
+        for outcome in fixture.run_behind_another(statements).await {
             assert!(matches!(outcome, Err(Error::Io(_))), "{outcome:?}");
         }
-        assert!(!place.numbers().await.contains(&1));
-        assert_eq!(place.run(insert(3)).await.unwrap(), 1, "the line goes on");
+        assert!(!fixture.numbers().await.contains(&1));
+        assert_eq!(fixture.run(insert(3)).await.unwrap(), 1, "the next batch works");
     }
 
     #[tokio::test]
-    async fn an_error_that_may_have_ended_the_transaction_ends_it_for_all() {
-        let place = Fixture::open().await;
+    async fn error_that_may_end_the_transaction_fails_the_batch() {
+        let fixture = Fixture::open().await;
         let statements = vec![insert(1), sqlx::query("DROP TABLE nothing"), insert(2)];
-        for outcome in place.run_behind_another(statements).await {
+        for outcome in fixture.run_behind_another(statements).await {
             assert!(matches!(outcome, Err(Error::Io(_))), "{outcome:?}");
         }
-        assert!(place.numbers().await.is_empty());
-        assert_eq!(place.run(insert(3)).await.unwrap(), 1, "the line goes on");
+        assert!(fixture.numbers().await.is_empty());
+        assert_eq!(fixture.run(insert(3)).await.unwrap(), 1, "the next batch works");
     }
 
     #[tokio::test]
-    async fn whoever_goes_away_harms_nobody() {
-        let place = Fixture::open().await;
-        let writer = place.writers.acquire().await.unwrap();
-        assert!(place.run(insert(1)).now_or_never().is_none());
-        let mut stays = Box::pin(place.run(insert(2)));
+    async fn statements_of_dropped_waiters_still_run() {
+        let fixture = Fixture::open().await;
+        let writer = fixture.writers.acquire().await.unwrap();
+        assert!(fixture.run(insert(1)).now_or_never().is_none());
+        let mut stays = Box::pin(fixture.run(insert(2)));
         assert!(stays.as_mut().now_or_never().is_none());
-        assert!(place.run(insert(3)).now_or_never().is_none());
+        assert!(fixture.run(insert(3)).now_or_never().is_none());
         drop(writer);
         assert_eq!(stays.await.unwrap(), 1);
-        assert_eq!(place.numbers().await, [1, 2, 3]);
+        assert_eq!(fixture.numbers().await, [1, 2, 3]);
     }
 
     #[tokio::test]
-    async fn without_a_connection_everybody_is_told() {
-        let place = Fixture::open().await;
-        place.writers.close().await;
-        let all = join_all([1, 2].map(|number| place.run(insert(number))));
+    async fn missing_connection_fails_every_waiting_statement() {
+        let fixture = Fixture::open().await;
+        fixture.writers.close().await;
+        let all = join_all([1, 2].map(|number| fixture.run(insert(number))));
         assert!(all.await.iter().all(Result::is_err));
     }
 }

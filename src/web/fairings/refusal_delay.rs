@@ -136,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn s20_refusals_wait_longer_the_more_frequent_they_are_and_never_beyond_90_ms() {
+    fn s20_delay_grows_with_frequent_refusals_up_to_90_ms() {
         for (before, millis) in [(0, 0), (22, 0), (23, 1), (200, 9), (1_000, 45), (9_000, 90)] {
             assert_eq!(after(before).delay(NOW), Duration::from_millis(millis), "{before}");
         }
     }
 
     #[test]
-    fn s20_lone_refusal_waits_for_nothing() {
+    fn s20_single_refusal_is_not_delayed() {
         let delay = after(2_000);
         assert_eq!(delay.delay(NOW + Duration::from_secs(1)), Duration::from_millis(33));
         assert_eq!(delay.delay(NOW + Duration::from_secs(10)), Duration::ZERO);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn s20_refusals_beyond_those_that_wait_are_answered_at_once_and_close() {
+    fn s20_refusals_beyond_the_limit_of_waiters_are_answered_at_once_and_close() {
         let delay = RefusalDelay::of(2);
         for _ in 0..100 {
             delay.delay(NOW);

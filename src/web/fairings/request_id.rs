@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_id_is_kept_only_if_it_is_harmless() {
+    fn request_id_of_the_client_is_kept_only_if_harmless() {
         assert!(RequestId::from_header("0af7651916cd43dd-8448_eb.1").is_some());
         for header in ["", "a b", "a\nb", "é", "<b>", &"x".repeat(129)] {
             assert!(RequestId::from_header(header).is_none(), "{header:?}");

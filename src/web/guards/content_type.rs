@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn r3_f17_every_legal_spelling_of_a_content_type_is_taken() {
+    fn r3_f17_every_legal_spelling_of_a_content_type_is_accepted() {
         for header in [
             "application/json",
             " application/json\t",
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn r3_f17_other_and_malformed_content_types_are_told_from_other_charsets() {
+    fn r3_f17_wrong_content_type_and_wrong_charset_are_separate_faults() {
         let (kind, charset) =
             (ContentFault::Type(BodyType::Json), ContentFault::Charset(BodyType::Json));
         for (headers, fault) in [

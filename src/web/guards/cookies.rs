@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn s6_name_in_another_spelling_is_another_name() {
+    fn s6_cookie_name_in_another_spelling_is_not_found() {
         for header in [
             "%5F%5FHost-vestibule-account=v",
             "%5f_Host-vestibule-account=v",
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn s6_name_that_is_there_twice_counts_for_nothing() {
+    fn s6_repeated_cookie_is_ignored() {
         for header in [
             "__Host-vestibule-account=v; __Host-vestibule-account=w",
             "__Host-vestibule-account=v; __Host-vestibule-account=v",

@@ -170,18 +170,18 @@ mod tests {
             assert_eq!(parse(body).unwrap_err(), FormError::Twice("scope"));
         }
         assert!(parse("x=1&x=2&scope=a").is_ok(), "unknown parameters are ignored");
-        assert!(parse("id=1&id=2&email=a&email=b").is_ok(), "and so are those of pages");
+        assert!(parse("id=1&id=2&email=a&email=b").is_ok(), "parameters of pages may be repeated");
         assert!(Form::parse(b"email=a&email=a", &PAGE_FIELDS).is_err());
     }
 
     #[test]
-    fn r5_a_parameter_without_value_is_none() {
+    fn r5_parameter_without_a_value_counts_as_absent() {
         let form = parse("scope=&username&grant_type=password").unwrap();
         assert_eq!((form.get("scope"), form.get("username")), (None, None));
     }
 
     #[test]
-    fn r8_broken_escapes_bytes_and_nul_are_refused() {
+    fn r8_malformed_escapes_bytes_and_nul_are_refused() {
         for body in [
             "password=%zz",
             "password=%f",
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn r4_r8_whatever_is_taken_for_a_form_says_the_same_to_another_parser() {
+    fn r4_r8_accepted_form_has_the_same_fields_for_another_parser() {
         fuzz_inputs::each(2_000, fuzz_inputs::bytes_like(fuzz_inputs::FORMS), |body| {
             let Ok(form) = Form::parse(&body, &OAUTH_FIELDS) else { return Ok(()) };
             let pairs = pairs_in(&body);
@@ -214,7 +214,7 @@ mod tests {
                     .filter(|(name, _)| name == known)
                     .map(|(_, value)| value.as_str())
                     .collect();
-                prop_assert!(values.len() <= 1, "{} is there twice, and was taken", known);
+                prop_assert!(values.len() <= 1, "{} is repeated and was accepted", known);
                 let value = values.first().copied().filter(|value| !value.is_empty());
                 prop_assert_eq!(form.get(known), value);
             }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_what_another_encoder_writes_is_read_back() {
+    fn r8_form_of_another_encoder_is_read_back() {
         let text = "[^\0]{1,40}";
         let fields =
             prop::collection::btree_map(prop::sample::select(OAUTH_FIELDS.to_vec()), text, 0..8);

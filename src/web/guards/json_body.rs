@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_text_of_a_body_is_wiped() {
+    fn every_string_of_a_json_body_is_wiped() {
         let mut body =
             serde_json::json!({ "password": "a", "more": [{ "password": "b" }, 1, null] });
         wipe(&mut body);

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_done_with_fields_that_are_not_there() {
+    fn missing_fields_are_refused() {
         let object = Map::new();
         let mut fields = JsonFields::of(&object);
         let name = fields.required_text("name");
