@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[rocket::async_test]
-    async fn notes_are_for_their_owner_alone() {
+    async fn notes_are_visible_to_their_owner_only() {
         let app = TestApp::around(application()).await;
         let refused = app.client.get("/notes").dispatch().await;
         assert_eq!(refused.status(), Status::Unauthorized);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[rocket::async_test]
-    async fn a_token_without_the_scope_does_not_open_them() {
+    async fn token_without_the_scope_is_refused() {
         let app = TestApp::around(application()).await;
         let ada = app.signed_in("ada@example.org").await;
         let refused = ada.get("/notes").dispatch().await;

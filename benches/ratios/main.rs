@@ -73,8 +73,8 @@ fn main() {
 
 fn ratios(on_postgres: bool) {
     let rows = Rows { live: ACCOUNTS + REFRESHING, expired: 0 };
-    let cluster = on_postgres
-        .then(|| postgres::lasting_cluster(&[]).expect("what is measured is PostgreSQL"));
+    let cluster =
+        on_postgres.then(|| postgres::lasting_cluster(&[]).expect("an installed PostgreSQL"));
     let (site, bare_url) = match &cluster {
         None => (Site::on_sqlite(rows), None),
         Some(cluster) => {
@@ -178,7 +178,7 @@ fn ratios(on_postgres: bool) {
             series.push(measured);
         }
     }
-    println!("memory at most: {peak:.1} MiB; what was refused or failed does not count\n");
+    println!("memory at most: {peak:.1} MiB; refused and failed requests do not count\n");
     println!("| | per second | ratio | to | p50 | p99 | failed |\n|---|---|---|---|---|---|---|");
     let rates = series
         .each_ref()

@@ -161,7 +161,7 @@ impl Life<'_> {
         visit.fill(CURRENT_PASSWORD, SECOND_PASSWORD).await;
         visit.enter().await;
         let page = visit.read_words("account-done-email").await;
-        assert!(page.contains(person.new_email), "what waits to be confirmed: {page}");
+        assert!(page.contains(person.new_email), "the pending address is shown: {page}");
     }
 
     pub(crate) async fn stop_address_change(&self) {

@@ -78,8 +78,8 @@ async fn sign_up_by_letter(visit: &Visit, service: &Service) {
     for _ in 0..2 {
         let page = visit.read("A sign-up with your email address is waiting").await;
         assert!(page.contains("ada@example.org"), "{page}");
-        assert!(page.contains(" UTC"), "when the sign-up was: {page}");
-        assert!(page.contains("Firefox (Linux)"), "from which browser: {page}");
+        assert!(page.contains(" UTC"), "the time of the sign-up: {page}");
+        assert!(page.contains("Firefox (Linux)"), "the browser of the sign-up: {page}");
         assert_eq!(service.sign_in("ada@example.org", PASSWORD), 400);
         visit.reload().await;
     }

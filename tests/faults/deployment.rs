@@ -141,7 +141,7 @@ impl Deployment {
             (InjectedFault::Postmaster, Data::Server(cluster, _)) => {
                 let folder = cluster.try_to_ask("postgres", "SHOW data_directory");
                 let file = format!("{}/postmaster.pid", folder.expect("a server that is there"));
-                let file = std::fs::read_to_string(file).expect("the server's own note");
+                let file = std::fs::read_to_string(file).expect("the server's PID file");
                 kill(file.lines().next().expect("an id"));
                 cluster.start_again();
             }

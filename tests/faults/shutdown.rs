@@ -34,8 +34,8 @@ impl Seen {
     }
 }
 
-/// A client that signs people up. If it heeds readiness, it stops when readiness says so, as a
-/// balancer does; otherwise it goes on until connections are refused. Half of the clients keep
+/// A client that signs people up. If it heeds readiness, it stops when readiness fails, as behind a
+/// load balancer; otherwise it goes on until connections are refused. Half of the clients keep
 /// their connections.
 fn client(port: u16, number: usize, heeds: bool, leave: &AtomicBool, seen: &Mutex<Seen>) {
     let seen = || seen.lock().expect("no client failed");
@@ -84,9 +84,9 @@ fn straddling_request(port: u16, number: usize, signal: Instant) {
     assert_eq!(answer.status, 202, "{answer:?}");
 }
 
-/// Readiness says 503 at once, the listener stays for the configured time, every accepted request
-/// is answered, and the exit code is 0.
-fn drains(data: Data) {
+/// Checks that readiness answers 503 at once, that the listener stays for the configured time, that
+/// every accepted request is answered, and that the exit code is 0.
+fn check_shutdown(data: Data) {
     let received_letters = ReceivedLetters::open();
     let mut deployment =
         Deployment::start(data, &received_letters, &[("VESTIBULE_SHUTDOWN__DELAY", "2s")]);
@@ -134,12 +134,12 @@ fn drains(data: Data) {
 
 #[test]
 fn r53_sigterm_under_load_drops_no_request_on_sqlite() {
-    drains(Data::File(tempfile::TempDir::new().expect("a temporary directory")));
+    check_shutdown(Data::File(tempfile::TempDir::new().expect("a temporary directory")));
 }
 
 #[test]
 fn r53_sigterm_under_load_drops_no_request_on_postgresql() {
     let Some(cluster) = lasting_cluster(&[]) else { return };
     let url = cluster.new_database();
-    drains(Data::Server(cluster, url));
+    check_shutdown(Data::Server(cluster, url));
 }

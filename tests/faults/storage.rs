@@ -75,7 +75,7 @@ fn writes_are_put_off_and_reads_succeed(order: Order) {
         assert_unavailable(service, &sign_in(service, "ada@example.org"));
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
         assert_unavailable(service, &token(service, &fields));
-        assert_eq!(sessions(service, &access), 200, "reads go on");
+        assert_eq!(sessions(service, &access), 200, "reads succeed");
         // a balancer sends no writes here (F1)
         assert_eq!(readiness(service), 503, "round {round}");
     }

@@ -211,7 +211,7 @@ fn f21_stopped_service_leaves_one_complete_file() {
     let file = program.path("data/vestibule.db");
     assert!(file.exists(), "the tables are made before templates are read");
     has_no_other_files(&file, "a start that fails early");
-    assert_eq!(count(&file), 0, "its tables are in it");
+    assert_eq!(count(&file), 0, "the file has all tables");
 }
 
 on_both_engines!(f4_secret_that_cannot_be_printed_is_not_stored);

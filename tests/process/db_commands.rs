@@ -108,15 +108,15 @@ fn s16_an_interrupted_backup_leaves_nothing_behind() {
         let id = backup.id().to_string();
         let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status();
         assert!(sent.expect("kill").success());
-        let ended = wait_until("it ends", || backup.try_wait().expect("a process"));
+        let ended = wait_until("the command ends", || backup.try_wait().expect("a process"));
         if signal == "KILL" {
-            assert_ne!(names(&program), before, "no process can tidy up after that");
+            assert_ne!(names(&program), before, "a killed process leaves its file");
         } else {
             assert_eq!(ended.code(), Some(code), "{signal}");
             assert_eq!(names(&program), before, "{signal}");
         }
     }
-    // the next run tidies up; it leaves another process's file, and a file with a similar name
+    // the next run removes the file, and keeps another process's file and one with a similar name
     let live = program.path(".vestibule-backup-00112233445566aa");
     let alike = program.path(".vestibule-backup-notes");
     let held = File::create(&live).expect("a file");
@@ -157,7 +157,7 @@ fn s16_f21_an_interrupted_copy_leaves_whole_files() {
         let id = copy.id().to_string();
         let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status();
         assert!(sent.expect("kill").success());
-        let ended = wait_until("it ends", || copy.try_wait().expect("a process"));
+        let ended = wait_until("the command ends", || copy.try_wait().expect("a process"));
         assert_eq!(ended.code(), Some(code), "{signal}");
         let beside: Vec<_> = names(&program)
             .into_iter()

@@ -185,7 +185,7 @@ impl Fuzz {
         for answer in text.split("HTTP/1.1 ").skip(1) {
             let status: u16 = answer.get(..3).and_then(|status| status.parse().ok()).unwrap_or(0);
             *self.statuses.lock().expect("statuses").entry(status).or_default() += 1;
-            // a refused client is told for how long
+            // a refusal says when to retry
             let is_put_off = status == 503 && answer.to_lowercase().contains("retry-after:");
             let sent = &bytes[..bytes.len().min(4_000)];
             assert!(
@@ -220,13 +220,13 @@ impl Fuzz {
             ("password", PASSWORD),
         ];
         // the last requests may still sign out everywhere, and end this new sign-in
-        let tokens = wait_until("it lets in", || {
+        let tokens = wait_until("a sign-in succeeds", || {
             let answer = self.program.post_form("/oauth/token", &fields, &[]);
             (answer.status == 200).then(|| answer.json())
         });
         let text = |name: &str| tokens[name].as_str().expect(name).to_owned();
         let form = [("email", email), ("password", PASSWORD)];
-        let (cookie, form_token) = wait_until("it lets in at the page", || {
+        let (cookie, form_token) = wait_until("a sign-in at the page succeeds", || {
             let answer = self.program.post_form("/account/sign-in", &form, &[]);
             let cookie = answer.header("Set-Cookie")?.split(';').next()?.to_owned();
             let page = self.program.get("/account", &[("Cookie", &cookie)]).body;
@@ -250,7 +250,7 @@ impl Fuzz {
 
 /// Sends the bytes on a connection of their own, and returns the whole answer.
 fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the service listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     // the service may hang up before it has read everything
     let _ = stream.write_all(bytes);

@@ -105,7 +105,7 @@ fn operator_handles_letters(server: &SmtpServer, program: &Program) {
     assert_eq!(ask(program, &["mail", "retry", &ada]), json!({ "retried": 1 }));
     server.wait_for(2);
     assert_eq!(server.letters_to(ADA)[0].message_id.split('@').next(), Some(&*format!("<{ada}")));
-    wait_until("it is noted", || {
+    wait_until("both letters are recorded as sent", || {
         let sent = ask(program, &["mail", "list", "--sent"]);
         (sent["letters"].as_array().map(Vec::len) == Some(2)).then_some(())
     });
@@ -128,7 +128,7 @@ fn operator_handles_letters(server: &SmtpServer, program: &Program) {
         Step::Recipient(_) => Act::Say("550 5.1.1 no"),
         _ => Act::Behave,
     });
-    wait_until("all is over", || {
+    wait_until("no letter waits", || {
         let dead = ask(program, &["mail", "list", "--dead"]);
         (dead["letters"].as_array().map(Vec::len) == Some(1)).then_some(())
     });
@@ -216,7 +216,7 @@ fn r48_hanging_mail_server_is_probed_by_one_letter_at_a_time() {
     let probes = probes.lock().expect("no test panics here");
     for pair in probes[1..].windows(2) {
         let between = pair[1] - pair[0];
-        assert!(between >= Duration::from_secs(2), "a second one after {between:?}");
+        assert!(between >= Duration::from_secs(2), "a second probe after {between:?}");
     }
 }
 

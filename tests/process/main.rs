@@ -107,9 +107,9 @@ fn refresh(program: &Program, token: &Value) -> program::Answer {
 #[expect(clippy::disallowed_methods, reason = "a process lives in real time")]
 fn assert_revoked_soon(program: &Program, access_token: &Value) {
     let ended = Instant::now();
-    wait_until("the token is dead", || (me(program, access_token).status == 401).then_some(()));
+    wait_until("the token is refused", || (me(program, access_token).status == 401).then_some(()));
     // with room for a busy machine
-    assert!(ended.elapsed() < Duration::from_secs(5), "only after {:?}", ended.elapsed());
+    assert!(ended.elapsed() < Duration::from_secs(5), "the token works for {:?}", ended.elapsed());
 }
 
 fn me(program: &Program, token: &Value) -> program::Answer {
@@ -472,7 +472,7 @@ fn r53_sigterm_fails_readiness_keeps_listening_and_exits_with_0() {
     let mut program = Program::start(&settings);
     assert_eq!(program.get("/health/ready", &[]).status, 200);
     program.signal("TERM");
-    let answer = wait_until("ready says no", || {
+    let answer = wait_until("readiness fails", || {
         let answer = program.get("/health/ready", &[]);
         (answer.status == 503).then_some(answer)
     });
@@ -520,15 +520,15 @@ fn accounts_sessions_and_spent_tokens_survive_a_kill(database: Option<String>) {
     program.start_again();
 
     assert_eq!(me(&program, &second["access_token"]).status, 200);
-    assert_eq!(me(&program, &json!(access)).status, 401, "revoked stays revoked");
-    assert_eq!(refresh(&program, &json!(token)).status, 400, "ended stays ended");
+    assert_eq!(me(&program, &json!(access)).status, 401, "a revoked token stays revoked");
+    assert_eq!(refresh(&program, &json!(token)).status, 400, "an ended session stays ended");
     let third = refresh(&program, &second["refresh_token"]);
     assert_eq!(third.status, 200);
     let spent = refresh(&program, &first["refresh_token"]);
-    assert_eq!(spent.json()["error"], "invalid_grant", "spent stays spent");
+    assert_eq!(spent.json()["error"], "invalid_grant", "a spent token stays spent");
     sign_in(&program, ADA);
     let body = json!({ "token": token_of(&link) });
-    assert_eq!(program.post_json("/v1/activations", &body).status, 200, "links live on");
+    assert_eq!(program.post_json("/v1/activations", &body).status, 200, "links stay valid");
     assert!(!program.output().contains("curl "), "the first steps are shown once");
 }
 
@@ -637,7 +637,7 @@ fn migrate_health_and_client_secret_commands_work() {
     assert_eq!((code, output.contains("up to date")), (Some(0), true), "{output}");
     assert!(program.path("data/vestibule.db").exists());
     let (code, output) = program.run(&["health"]);
-    assert_eq!(code, Some(1), "nothing runs: {output}");
+    assert_eq!(code, Some(1), "no service runs: {output}");
     let (code, output) = program.run(&["client", "secret"]);
     assert_eq!(code, Some(0));
     let value = |name: &str| {

@@ -50,7 +50,7 @@ fn assert_all_put_off(program: &Program, tokens: &Value, limit: Duration) {
 /// Checks that the service recovers in time: it is ready, and reads and writes.
 fn assert_recovered(program: &Program, tokens: &Value) {
     let start = Instant::now();
-    wait_until("tokens open again", || {
+    wait_until("tokens work again", || {
         (me(program, &tokens["access_token"]).status == 200).then_some(())
     });
     assert_eq!(program.get("/health/ready", &[]).status, 200);
@@ -67,7 +67,7 @@ fn restarted(mode: &str) {
     let Some(cluster) = postgres::own_cluster(Some(more.path())) else { return };
     let (program, tokens) = started(&cluster.new_database());
     cluster.stop(mode);
-    // first the idle connections are dead, then new ones cannot be made
+    // first the idle connections are closed, then new ones cannot be opened
     for _ in 0..3 {
         assert_all_put_off(&program, &tokens, Duration::from_secs(2));
     }
@@ -137,7 +137,7 @@ fn f1_read_only_database_puts_writes_off_until_it_is_writable() {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE pid <> pg_backend_pid() AND datname IS NOT NULL",
     );
-    wait_until("new connections take none", || {
+    wait_until("new connections take no writes", || {
         (program.get("/health/ready", &[]).status == 503).then_some(())
     });
     assert_writes_put_off(&program, &tokens);
@@ -148,8 +148,10 @@ fn f1_read_only_database_puts_writes_off_until_it_is_writable() {
 /// The same as [`assert_recovered`], once the last old connection was given up.
 fn assert_recovers_soon(program: &Program, tokens: &Value) {
     let start = Instant::now();
-    wait_until("it is ready", || (program.get("/health/ready", &[]).status == 200).then_some(()));
-    wait_until("it writes", || {
+    wait_until("the service is ready", || {
+        (program.get("/health/ready", &[]).status == 200).then_some(())
+    });
+    wait_until("the service writes", || {
         (refresh(program, &tokens["refresh_token"]).status == 200).then_some(())
     });
     let took = start.elapsed();
@@ -167,7 +169,7 @@ fn f1_standby_puts_writes_off_until_its_promotion() {
     cluster.stop("fast");
     std::fs::write(std::path::Path::new(&data).join("standby.signal"), "").expect("a file");
     cluster.start_again();
-    wait_until("it is there", || {
+    wait_until("the standby serves reads", || {
         (me(&program, &tokens["access_token"]).status == 200).then_some(())
     });
     assert_writes_put_off(&program, &tokens);
@@ -317,7 +319,7 @@ impl Holder {
     /// Waits until `count` connections wait for the lock.
     fn wait_for_waiters(&self, count: i64) {
         let database = crate::database::Database::at(self.url.clone());
-        wait_until("they wait for the lock", || {
+        wait_until("the connections wait for the lock", || {
             let waiting = database.count(
                 "SELECT COUNT(*) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock'",

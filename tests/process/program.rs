@@ -30,7 +30,7 @@ pub fn wait_until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(start.elapsed() < PATIENCE, "waited too long until {what}");
         std::thread::sleep(STEP);
     }
 }
@@ -152,7 +152,7 @@ impl Program {
         };
         let mut command = self.command(&[]);
         self.child = Some(command.stdout(log("stdout")).stderr(log("stderr")).spawn().unwrap());
-        wait_until("it is ready", || {
+        wait_until("the program is ready", || {
             if let Some(exit) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 let output = self.output();
                 assert!(
@@ -326,7 +326,7 @@ impl Program {
         });
         let answer = Self::read(&mut stream).expect("an answer");
         let _ = stream.shutdown(std::net::Shutdown::Both);
-        assert!(sending.join().unwrap() < 1 << 30, "all of it was taken");
+        assert!(sending.join().unwrap() < 1 << 30, "the server read the whole body");
         answer
     }
 
@@ -367,7 +367,7 @@ fn form(fields: &[(&str, &str)]) -> String {
 /// Waits until the program ends; `None` is a signal.
 pub fn has_exited_with(program: &mut Program, code: Option<i32>) {
     let child = program.child.as_mut().unwrap();
-    let status = wait_until("it ends", || child.try_wait().unwrap());
+    let status = wait_until("the program ends", || child.try_wait().unwrap());
     program.child = None;
     assert_eq!(status.code(), code, "{}", program.output());
 }

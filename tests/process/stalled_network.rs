@@ -1,5 +1,5 @@
 //! A network between the service and its database that can fall silent: no byte arrives any more,
-//! and neither side is told. It can also break right after the server has answered a commit.
+//! and neither side gets an error. It can also break right after the server has answered a commit.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 

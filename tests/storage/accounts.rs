@@ -122,7 +122,7 @@ async fn hash_upgrade_of_a_changed_password_is_refused(db: TestDatabase) {
     assert!(!upgrade("first", "dearest").await);
     let record = found(&db, id).await;
     assert_eq!(record.password_hash.as_str(), hash("dearer").as_str());
-    assert_eq!(record.epoch, 0, "the password is the same, so the sessions go on");
+    assert_eq!(record.epoch, 0, "the password is the same, so sessions stay valid");
 }
 
 async fn one_of_eight_concurrent_hash_upgrades_succeeds(db: TestDatabase) {

@@ -217,7 +217,7 @@ async fn origins_of_disabled_clients_are_not_allowed(db: TestDatabase) {
 
 async fn r27_a_disabled_or_removed_client_gets_no_session(db: TestDatabase) {
     let desk = client("desk");
-    assert!(!db.starts(&desk).await.0, "not there yet");
+    assert!(!db.starts(&desk).await.0, "the client is not registered yet");
     assert!(db.register(&public("desk")).await);
     assert!(db.starts(&desk).await.0);
     assert!(db.disable(&desk).await);

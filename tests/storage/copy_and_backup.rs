@@ -348,7 +348,7 @@ async fn check_reports_unsound_rows_and_missing_migrations(db: TestDatabase) {
     assert_eq!((count("accounts"), count("sessions"), count("events")), (1, 1, 0));
     let with_rows: BTreeSet<String> =
         columns(&db).await.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(found.tables.len(), with_rows.len() - 1, "all but the migrations'");
+    assert_eq!(found.tables.len(), with_rows.len() - 1, "all tables but that of the migrations");
 
     db.execute("UPDATE sessions SET epoch = epoch + 1, expires_at = 0").await;
     let found = Store::check_integrity(&figment).await.unwrap();

@@ -330,7 +330,7 @@ async fn s3_removal_of_a_client_goes_in_batches_and_can_be_repeated(db: TestData
     add(oauth).await.unwrap();
     plant_sessions(&db, ada, "desk", 900).await;
     let other = db.session(ada).await;
-    // interrupted after the first batch: the client is disabled, and its sessions are dead
+    // interrupted after the first batch: the client is disabled, and its sessions are invalid
     let disabled = db.store.write(async |tx| tx.disable_client(&desk, NOW).await).await;
     assert!(disabled.unwrap());
     let removed = oauth.remove_client(&desk).await.unwrap();
@@ -356,7 +356,7 @@ async fn s3_client_added_or_enabled_again_has_no_former_sessions(db: TestDatabas
     assert_eq!(db.count("sessions").await, 500);
     assert!(oauth.disable_client(&desk).await.unwrap());
     assert_eq!(db.count("sessions").await, 0);
-    // rows that an interrupted disabling has left are gone before the client is enabled
+    // rows that an interrupted disabling has left are deleted before the client is enabled
     plant_sessions(&db, ada, "desk", 500).await;
     assert!(oauth.enable_client(&desk).await.unwrap());
     assert_eq!(db.count("sessions").await, 0);

@@ -1,7 +1,7 @@
 //! Test suite of storage, run against both engines.
 //!
 //! Each test is an `async fn` that is given a fresh database; [`on_both_engines`] makes two tests
-//! of it. Without a PostgreSQL server its half is skipped, and says so.
+//! of it. Without a PostgreSQL server its half is skipped with a message.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 #![expect(clippy::print_stdout, reason = "the race tests print how many rounds met")]

@@ -270,7 +270,7 @@ async fn r35_s15_letters_to_an_address_are_counted_after_their_deletion(db: Test
         count(address, None, sent).await;
     }
     count("ada", Some("password-changed"), 35).await;
-    // one letter is on its way before this one, and one comes after it
+    // one letter is in delivery before this one, and one comes after it
     for due in [0, 1, 2] {
         db.letter("ada@example.org", after(due)).await;
     }
@@ -288,7 +288,7 @@ async fn r35_s15_letters_to_an_address_are_counted_after_their_deletion(db: Test
         (vec![], 0),
         "letters of other kinds do not count"
     );
-    // a kind with a count of its own, while a letter of another kind is on its way
+    // a kind with a count of its own, while a letter of another kind is in delivery
     assert_eq!(of_kind("password-changed", NOW).await, (vec![after(35)], 0));
     assert_eq!(of_kind("email-changed", NOW).await, (vec![], 0));
     assert_eq!(of_kind(&claimed[0].kind, NOW).await, (vec![], 1));
@@ -425,7 +425,7 @@ async fn s10_at_most_20_notices_of_a_kind_wait_and_a_further_one_replaces_the_la
     for at in 21..=23 {
         expected.pop();
         expected.push(post(&ada, "password-changed", Some(account), at).await);
-        assert_eq!(db.count("outbox").await, 21, "the first 19, the latest, and one on its way");
+        assert_eq!(db.count("outbox").await, 21, "the first 19, the latest, and the claimed one");
     }
     // letters of another kind, without an account, and to another address
     expected.push(post(&ada, "email-changed", Some(account), 24).await);
@@ -660,7 +660,7 @@ async fn f12_letters_that_died_since_the_last_one_left_are_found_and_revived(db:
     };
     let found = async || db.store.read(async |db| db.find_refused_letters().await).await.unwrap();
     let before = die("before@example.org", after(1)).await;
-    assert_eq!(found().await.len(), 1, "nothing has left yet");
+    assert_eq!(found().await.len(), 1, "no letter was sent yet");
     db.letter("ada@example.org", NOW).await;
     assert!(mark_sent(&db, &claim_one(&db, after(2)).await, after(2)).await);
     assert!(found().await.is_empty());

@@ -30,7 +30,7 @@ async fn f7_database_without_utf8_is_refused_with_a_remedy() {
         assert!(error.contains(encoding), "{error}");
         assert!(error.contains("ENCODING 'UTF8'") && error.contains("pg_dump"), "{error}");
         let tables = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'";
-        assert_eq!(cluster.try_to_ask(&name, tables).unwrap().trim(), "0", "nothing was made");
+        assert_eq!(cluster.try_to_ask(&name, tables).unwrap().trim(), "0", "no table was created");
     }
     let sql =
         "CREATE DATABASE f7_utf8 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";

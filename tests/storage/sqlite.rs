@@ -160,7 +160,7 @@ async fn f20_log_in_use_is_not_truncated_and_blocks_no_writer() {
     drop(read);
     drop(reader);
     let emptied = async || db.store.truncate_wal().await.unwrap();
-    // the connection closes a moment after its owner has gone
+    // the connection closes shortly after its owner was dropped
     while !emptied().await {
         tokio::task::yield_now().await;
     }
