@@ -62,15 +62,15 @@ pub struct Account {
 /// The tools of a client.
 pub struct Tools<'a> {
     pub wire: Wire<'a>,
-    pub chance: SeededRandom,
+    pub rng: SeededRandom,
     pub received_letters: &'a ReceivedLetters,
     pub figures: &'a Figures,
 }
 
 const CLIENT: (&str, &str) = ("client_id", "web");
 
-fn new_password(chance: &mut SeededRandom) -> String {
-    format!("quiet harbour {:016x}", chance.next())
+fn new_password(rng: &mut SeededRandom) -> String {
+    format!("quiet harbour {:016x}", rng.next())
 }
 
 fn text(value: &Value) -> Result<String, Broken> {
@@ -78,11 +78,11 @@ fn text(value: &Value) -> Result<String, Broken> {
 }
 
 impl Account {
-    pub fn new(email: String, began: Instant, chance: &mut SeededRandom) -> Self {
+    pub fn new(email: String, began: Instant, rng: &mut SeededRandom) -> Self {
         Self {
             email,
             stage: Stage::Asking,
-            password: new_password(chance),
+            password: new_password(rng),
             wanted: None,
             former: Vec::new(),
             sessions: Vec::new(),
@@ -146,8 +146,8 @@ impl Account {
         if live.is_empty() {
             return self.sign_in(tools);
         }
-        let at = live[tools.chance.below(live.len())];
-        match tools.chance.below(100) {
+        let at = live[tools.rng.below(live.len())];
+        match tools.rng.below(100) {
             0..10 if live.len() < 3 => self.sign_in(tools),
             0..25 => self.use_access(tools, at),
             25..72 => self.refresh(tools, at),
@@ -266,7 +266,7 @@ impl Account {
         session.access = text(&pair["access_token"])?;
         session.refresh = text(&pair["refresh_token"])?;
         session.spent.push(old.clone());
-        if tools.chance.below(4) == 0 {
+        if tools.rng.below(4) == 0 {
             let expected = session.refresh.clone();
             let again = self.try_refresh(tools, &format!("refresh {at} once more"), &old)?;
             let Some(again) = again else { return Ok(()) };
@@ -285,7 +285,7 @@ impl Account {
         let Some(older) = spent.len().checked_sub(1).filter(|&older| older > 0) else {
             return Ok(());
         };
-        let token = spent[tools.chance.below(older)].clone();
+        let token = spent[tools.rng.below(older)].clone();
         match self.try_refresh(tools, &format!("present a spent token of {at}"), &token)? {
             Some(answer) if answer.status != 400 => Err(format!(
                 "a refresh token of session {at} that was spent long ago is answered {}",
@@ -312,7 +312,7 @@ impl Account {
     }
 
     fn change_password(&mut self, tools: &mut Tools<'_>, at: usize) -> Result<(), Broken> {
-        let new = new_password(&mut tools.chance);
+        let new = new_password(&mut tools.rng);
         let body = json!({ "current_password": self.password, "new_password": new });
         let bearer = self.sessions[at].access.clone();
         let reply = tools.wire.json("PUT", "/v1/me/password", Some(&bearer), &body);

@@ -105,9 +105,9 @@ impl Client<'_> {
         while self.accounts.len() < IN_HAND {
             let number = self.accounts.len() + self.done.len() + self.broken.len();
             let email = format!("n{number}@c{}.example", self.number);
-            self.accounts.push(Account::new(email, self.began, &mut self.tools.chance));
+            self.accounts.push(Account::new(email, self.began, &mut self.tools.rng));
         }
-        let at = self.tools.chance.below(IN_HAND);
+        let at = self.tools.rng.below(IN_HAND);
         if self.accounts[at].waits(self.tools.received_letters) {
             thread::sleep(Duration::from_millis(1));
             return;
@@ -169,9 +169,9 @@ pub fn run_chaos(
     received_letters: &ReceivedLetters,
     size: Size,
 ) -> Report {
-    run_chaos_with(deployment, received_letters, size, |deployment, chance| {
-        let fault = deployment.choose(chance);
-        (fault, deployment.inject(fault, chance))
+    run_chaos_with(deployment, received_letters, size, |deployment, rng| {
+        let fault = deployment.choose(rng);
+        (fault, deployment.inject(fault, rng))
     })
 }
 
@@ -187,18 +187,14 @@ pub fn run_chaos_with(
     let (stop, calm) = (AtomicBool::new(false), Mutex::new(None::<Instant>));
     let broken = Mutex::new(Vec::new());
     let port = deployment.service.port;
-    let mut chance = SeededRandom::new(size.seed);
+    let mut rng = SeededRandom::new(size.seed);
     let mut faults = Vec::new();
     let mut slowest = Duration::ZERO;
     thread::scope(|scope| {
         for number in 0..size.clients {
-            let chance = SeededRandom::new(chance.next());
-            let tools = Tools {
-                wire: Wire::new(port, &figures),
-                chance,
-                received_letters,
-                figures: &figures,
-            };
+            let rng = SeededRandom::new(rng.next());
+            let tools =
+                Tools { wire: Wire::new(port, &figures), rng, received_letters, figures: &figures };
             let (accounts, done) = (Vec::new(), Vec::new());
             let letters = size.letters;
             let mut client =
@@ -217,8 +213,8 @@ pub fn run_chaos_with(
         let ends = StopWhenDropped(&stop);
         while faults.len() < size.faults || acknowledged(&figures) < size.acknowledgements {
             // a fault may come at full load, but also just after a start
-            thread::sleep(Duration::from_millis(chance.below(size.pause) as u64));
-            let (fault, (at, unready)) = inject(deployment, &mut chance);
+            thread::sleep(Duration::from_millis(rng.below(size.pause) as u64));
+            let (fault, (at, unready)) = inject(deployment, &mut rng);
             faults.push(at);
             figures.count(match fault {
                 InjectedFault::Service => "times the service was killed",

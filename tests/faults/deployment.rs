@@ -98,11 +98,11 @@ impl Deployment {
     }
 
     /// Chooses one of this deployment's faults.
-    pub fn choose(&self, chance: &mut SeededRandom) -> InjectedFault {
+    pub fn choose(&self, rng: &mut SeededRandom) -> InjectedFault {
         match &self.data {
             Data::File(_) => InjectedFault::Service,
             Data::Disk(_) => InjectedFault::Power,
-            Data::Server(..) => match chance.below(20) {
+            Data::Server(..) => match rng.below(20) {
                 0..14 => InjectedFault::Service,
                 14..18 => InjectedFault::Backend,
                 _ => InjectedFault::Postmaster,
@@ -112,11 +112,7 @@ impl Deployment {
 
     /// Injects the fault and waits for the recovery. Returns when it happened, and how long the
     /// service was not ready afterwards, unless the service itself was hit.
-    pub fn inject(
-        &mut self,
-        fault: InjectedFault,
-        chance: &mut SeededRandom,
-    ) -> (Instant, Duration) {
+    pub fn inject(&mut self, fault: InjectedFault, rng: &mut SeededRandom) -> (Instant, Duration) {
         let at = Instant::now();
         match (fault, &self.data) {
             (InjectedFault::Power, Data::Disk(disk)) => {
@@ -129,7 +125,7 @@ impl Deployment {
                            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
                 let backends = cluster.try_to_ask("postgres", sql).unwrap_or_default();
                 let backends: Vec<&str> = backends.lines().collect();
-                if let Some(id) = backends.get(chance.below(backends.len())) {
+                if let Some(id) = backends.get(rng.below(backends.len())) {
                     kill(id);
                     // the server ends the others and recovers only when it has noticed
                     let sql = format!("SELECT COUNT(*) FROM pg_stat_activity WHERE pid = {id}");

@@ -89,8 +89,8 @@ fn harness_detects_losses_of_asynchronous_commits() {
             cluster.try_to_ask("postgres", sql).expect("a setting");
         }
     }
-    let report = run_chaos_with(&mut deployment, &received_letters, FEW, |deployment, chance| {
-        (InjectedFault::Backend, deployment.inject(InjectedFault::Backend, chance))
+    let report = run_chaos_with(&mut deployment, &received_letters, FEW, |deployment, rng| {
+        (InjectedFault::Backend, deployment.inject(InjectedFault::Backend, rng))
     });
     report.assert_losses_found("PostgreSQL that answers early");
 }

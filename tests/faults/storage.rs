@@ -162,21 +162,21 @@ fn r50_service_recovers_after_failing_syncs_of_postgresql() {
 fn r28_r48_r50_acknowledged_writes_survive_disk_faults_and_power_cuts() {
     let (received_letters, size) = (ReceivedLetters::open(), size(15, 300));
     let Some(mut deployment) = Deployment::on_a_disk(&received_letters) else { return };
-    let report = run_chaos_with(&mut deployment, &received_letters, size, |deployment, chance| {
-        let order = [None, Some(Order::Full), Some(Order::Broken)][chance.below(3)];
+    let report = run_chaos_with(&mut deployment, &received_letters, size, |deployment, rng| {
+        let order = [None, Some(Order::Full), Some(Order::Broken)][rng.below(3)];
         if let (Data::Disk(disk), Some(order)) = (&deployment.data, order) {
             disk.begin_fault(order);
-            sleep(Duration::from_millis(chance.below(500) as u64));
+            sleep(Duration::from_millis(rng.below(500) as u64));
             // in half of the cases the disk recovers before the power cut
-            if chance.below(2) == 0 {
+            if rng.below(2) == 0 {
                 disk.end_fault(order);
-                sleep(Duration::from_millis(chance.below(500) as u64));
+                sleep(Duration::from_millis(rng.below(500) as u64));
             } else {
                 deployment.service.stop();
                 disk.end_fault(order);
             }
         }
-        (InjectedFault::Power, deployment.inject(InjectedFault::Power, chance))
+        (InjectedFault::Power, deployment.inject(InjectedFault::Power, rng))
     });
     report.assert_kept("disk failing and power lost, on SQLite", size);
     assert!(report.figures.of("answers 503") > 0, "no write met the disk fault");

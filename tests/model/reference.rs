@@ -136,7 +136,7 @@ const NOTES_LAG: i64 = 90;
 
 /// The client of a request, and whether it can authenticate.
 #[derive(Clone, Copy, Debug)]
-pub struct Asks {
+pub struct ClientAuth {
     pub client: usize,
     pub proven: bool,
 }
@@ -181,9 +181,9 @@ impl Model {
         self.accounts[self.sessions[session].account].password
     }
 
-    fn authenticate(&self, asks: Asks) -> Result<Client, Answer> {
-        let client = self.clients[asks.client];
-        if client.enabled && asks.proven { Ok(client) } else { Err(Refused(Refusal::Client)) }
+    fn authenticate(&self, auth: ClientAuth) -> Result<Client, Answer> {
+        let client = self.clients[auth.client];
+        if client.enabled && auth.proven { Ok(client) } else { Err(Refused(Refusal::Client)) }
     }
 
     fn issue_access(&mut self, session: usize, scope: Scopes) -> TokenId {
@@ -215,12 +215,12 @@ impl Model {
 
     pub fn sign_in(
         &mut self,
-        asks: Asks,
+        auth: ClientAuth,
         account: usize,
         password: u32,
         asked: Option<Scopes>,
     ) -> Answer {
-        let client = match self.authenticate(asks) {
+        let client = match self.authenticate(auth) {
             Ok(client) => client,
             Err(refused) => return refused,
         };
@@ -236,7 +236,7 @@ impl Model {
         let idle = if client.refreshes { client.lives.idle } else { client.lives.access };
         self.sessions.push(Session {
             account,
-            client: asks.client,
+            client: auth.client,
             scope,
             ended: false,
             idle_end: self.now + idle,
@@ -254,8 +254,8 @@ impl Model {
         self.hand_out(access, refresh)
     }
 
-    pub fn refresh(&mut self, asks: Asks, token: TokenId, asked: Option<Scopes>) -> Answer {
-        let client = match self.authenticate(asks) {
+    pub fn refresh(&mut self, auth: ClientAuth, token: TokenId, asked: Option<Scopes>) -> Answer {
+        let client = match self.authenticate(auth) {
             Ok(client) => client,
             Err(refused) => return refused,
         };
@@ -265,7 +265,7 @@ impl Model {
         let Token::Refresh { session } = self.tokens[token] else {
             return Refused(Refusal::RefreshToken);
         };
-        if self.sessions[session].client != asks.client || !self.is_live(session) {
+        if self.sessions[session].client != auth.client || !self.is_live(session) {
             return Refused(Refusal::RefreshToken);
         }
         let it = &self.sessions[session];
@@ -379,8 +379,8 @@ impl Model {
         Answer::Passed { session, account, client, scope }
     }
 
-    pub fn introspect(&mut self, asks: Asks, token: TokenId) -> Answer {
-        let asking = match self.authenticate(asks) {
+    pub fn introspect(&mut self, auth: ClientAuth, token: TokenId) -> Answer {
+        let asking = match self.authenticate(auth) {
             Ok(client) => client,
             Err(refused) => return refused,
         };
@@ -389,7 +389,7 @@ impl Model {
         }
         let (Token::Access { session, .. } | Token::Refresh { session }) = self.tokens[token];
         let Session { account, client, .. } = self.sessions[session];
-        if !self.is_live(session) || !(asking.introspects_all || client == asks.client) {
+        if !self.is_live(session) || !(asking.introspects_all || client == auth.client) {
             return Inactive;
         }
         match self.tokens[token] {
@@ -411,13 +411,13 @@ impl Model {
         }
     }
 
-    pub fn revoke(&mut self, asks: Asks, token: TokenId) -> Vec<Answer> {
-        if let Err(refused) = self.authenticate(asks) {
+    pub fn revoke(&mut self, auth: ClientAuth, token: TokenId) -> Vec<Answer> {
+        if let Err(refused) = self.authenticate(auth) {
             return vec![refused];
         }
         let (Token::Access { session, .. } | Token::Refresh { session }) = self.tokens[token];
         let it = &self.sessions[session];
-        if it.client != asks.client {
+        if it.client != auth.client {
             let is_access = matches!(self.tokens[token], Token::Access { .. });
             let counts =
                 if is_access { self.grants(token).is_some() } else { self.is_live(session) };

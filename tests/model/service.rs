@@ -25,7 +25,7 @@ use vestibule::storage::{NewAccountLink, SessionRecord, Store};
 use vestibule::testing::TestApp;
 
 use crate::reference::{
-    self, Account, Answer, Asks, Lives, Model, Refusal, Scopes, TokenId, WRITE,
+    self, Account, Answer, ClientAuth, Lives, Model, Refusal, Scopes, TokenId, WRITE,
 };
 
 pub const CLIENTS: usize = 4;
@@ -150,9 +150,9 @@ impl<'a> Service<'a> {
         &self.nodes[self.node]
     }
 
-    fn credentials(&self, asks: Asks) -> Option<Credentials> {
-        let secret = registrations()[asks.client].confidential == asks.proven;
-        let client_id = self.clients[asks.client].to_string();
+    fn credentials(&self, auth: ClientAuth) -> Option<Credentials> {
+        let secret = registrations()[auth.client].confidential == auth.proven;
+        let client_id = self.clients[auth.client].to_string();
         Some(Credentials {
             client_id,
             secret: secret.then(|| SECRET.to_owned().into()),
@@ -203,13 +203,13 @@ impl<'a> Service<'a> {
 
     pub async fn sign_in(
         &mut self,
-        asks: Asks,
+        auth: ClientAuth,
         account: usize,
         number: u32,
         scope: Option<Scopes>,
     ) -> Answer {
         let request = PasswordGrant {
-            client: self.credentials(asks),
+            client: self.credentials(auth),
             username: self.accounts[account].1.to_string(),
             password: Password::new(&password(number)),
             scope: scope.map(tokens_of),
@@ -219,9 +219,14 @@ impl<'a> Service<'a> {
         self.handed_out(answer)
     }
 
-    pub async fn refresh(&mut self, asks: Asks, token: TokenId, scope: Option<Scopes>) -> Answer {
+    pub async fn refresh(
+        &mut self,
+        auth: ClientAuth,
+        token: TokenId,
+        scope: Option<Scopes>,
+    ) -> Answer {
         let request = RefreshGrant {
-            client: self.credentials(asks),
+            client: self.credentials(auth),
             refresh_token: self.tokens[token].clone().into(),
             scope: scope.map(tokens_of),
             caller: ClientInfo::default(),
@@ -256,8 +261,8 @@ impl<'a> Service<'a> {
         }
     }
 
-    pub async fn introspect(&self, asks: Asks, token: TokenId) -> Answer {
-        let client = self.credentials(asks);
+    pub async fn introspect(&self, auth: ClientAuth, token: TokenId) -> Answer {
+        let client = self.credentials(auth);
         let request = Introspection { client, token: self.tokens[token].clone().into() };
         match self.oauth().introspect(&request).await {
             Ok(None) => Answer::Inactive,
@@ -273,9 +278,9 @@ impl<'a> Service<'a> {
         }
     }
 
-    pub async fn revoke(&self, asks: Asks, token: TokenId) -> Answer {
+    pub async fn revoke(&self, auth: ClientAuth, token: TokenId) -> Answer {
         let request = Revocation {
-            client: self.credentials(asks),
+            client: self.credentials(auth),
             token: self.tokens[token].clone().into(),
             caller: ClientInfo::default(),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::reference::{Answer, Asks, Kind, Model, READ, Refusal, Scopes, TokenId, WRITE};
+use crate::reference::{Answer, ClientAuth, Kind, Model, READ, Refusal, Scopes, TokenId, WRITE};
 use crate::service::{CLIENTS, RESOURCE, Service};
 
 /// A token, named by how many were issued after it.
@@ -195,12 +195,12 @@ impl<'a> Case<'a> {
         meant.iter().rev().cycle().nth(back).copied()
     }
 
-    fn asks(&self, by: By, proven: bool, token: TokenId) -> Asks {
+    fn auth(&self, by: By, proven: bool, token: TokenId) -> ClientAuth {
         let client = match by {
             By::Its => self.model.client_of(token),
             By::Client(client) => client,
         };
-        Asks { client, proven }
+        ClientAuth { client, proven }
     }
 
     fn next_password(&mut self) -> u32 {
@@ -215,11 +215,11 @@ impl<'a> Case<'a> {
         let done = (vec![Answer::Done], Answer::Done);
         Some(match *step {
             Step::SignIn { client, proven, account, right, scope } => {
-                let asks = Asks { client, proven };
+                let auth = ClientAuth { client, proven };
                 let password = model.accounts[account].password;
                 let password = if right { password } else { password + 1_000 };
-                let expected = model.sign_in(asks, account, password, scope);
-                (vec![expected], service.sign_in(asks, account, password, scope).await)
+                let expected = model.sign_in(auth, account, password, scope);
+                (vec![expected], service.sign_in(auth, account, password, scope).await)
             }
             Step::Use { token, needed } => {
                 let token = self.token(Kind::Access, token)?;
@@ -228,21 +228,21 @@ impl<'a> Case<'a> {
             }
             Step::Refresh { by, proven, token, scope } => {
                 let token = self.token(Kind::Refresh, token)?;
-                let asks = self.asks(by, proven, token);
-                let expected = self.model.refresh(asks, token, scope);
-                (vec![expected], self.service.refresh(asks, token, scope).await)
+                let auth = self.auth(by, proven, token);
+                let expected = self.model.refresh(auth, token, scope);
+                (vec![expected], self.service.refresh(auth, token, scope).await)
             }
             Step::Introspect { by, proven, kind, token } => {
                 let token = self.token(kind, token)?;
-                let asks = self.asks(by, proven, token);
-                let expected = self.model.introspect(asks, token);
-                (vec![expected], self.service.introspect(asks, token).await)
+                let auth = self.auth(by, proven, token);
+                let expected = self.model.introspect(auth, token);
+                (vec![expected], self.service.introspect(auth, token).await)
             }
             Step::Revoke { by, proven, kind, token } => {
                 let token = self.token(kind, token)?;
-                let asks = self.asks(by, proven, token);
-                let expected = self.model.revoke(asks, token);
-                (expected, self.service.revoke(asks, token).await)
+                let auth = self.auth(by, proven, token);
+                let expected = self.model.revoke(auth, token);
+                (expected, self.service.revoke(auth, token).await)
             }
             Step::SignOut { token, session } => {
                 let token = self.token(Kind::Access, token)?;
@@ -334,7 +334,7 @@ impl<'a> Case<'a> {
     /// Compares the state of every issued token with the reference, and checks that the bearer
     /// guard and introspection agree (R32).
     async fn try_every_token(&mut self) -> Result<(), String> {
-        let everyone = Asks { client: RESOURCE, proven: true };
+        let everyone = ClientAuth { client: RESOURCE, proven: true };
         let may_ask = self.model.clients[everyone.client].enabled;
         for token in 0..self.model.tokens.len() {
             let expected = self.model.use_access(token, 0);

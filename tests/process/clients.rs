@@ -55,7 +55,7 @@ fn r27_client_commands_take_effect_from_add_to_remove(console: &OperatorConsole)
         (&json!("account.read orders.read"), &json!(300))
     );
     assert_eq!(sign_in(console, "desk", "wrong").status, 401);
-    let shown = console.tell(&["client", "show", "desk"]).stdout;
+    let shown = console.exec(&["client", "show", "desk"]).stdout;
     assert!(shown.contains("https://desk.example") && !shown.contains(&secret), "{shown}");
     let shown = console.ask(&["client", "show", "desk"]);
     assert_eq!((&shown["sessions"], &shown["client"]), (&json!(1), client));
@@ -106,20 +106,20 @@ fn r11_rotated_secret_works_for_the_grace_period(console: &OperatorConsole) {
     let rotated = console.ask(&["client", "rotate-secret", "desk", "--keep-old", "0s"]);
     let third = text(&rotated["secret"]);
     assert!(!works("shop secret") && !works(&second) && works(third));
-    let words = console.tell(&["client", "rotate-secret", "desk"]).stdout;
+    let words = console.exec(&["client", "rotate-secret", "desk"]).stdout;
     assert!(words.contains("not shown again") && words.contains("secret = \""), "{words}");
-    assert_eq!(console.tell(&["client", "add", "till", "--public", "--scopes", "a"]).code, Some(0));
+    assert_eq!(console.exec(&["client", "add", "till", "--public", "--scopes", "a"]).code, Some(0));
     assert!(console.refused(&["client", "rotate-secret", "till"]).contains("public"));
-    assert_eq!(console.tell(&["client", "rotate-secret", "desk", "--keep-old", "1"]).code, Some(2));
+    assert_eq!(console.exec(&["client", "rotate-secret", "desk", "--keep-old", "1"]).code, Some(2));
 }
 
 fn clients_of_settings_and_database_are_listed_and_settings_win(console: &OperatorConsole) {
-    console.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
+    console.exec(&["client", "add", "till", "--public", "--scopes", "account.read"]);
     let list = console.ask(&["client", "list"]);
     let rows: Vec<_> = list["clients"].as_array().expect("clients").iter().collect();
     let found: Vec<_> = rows.iter().map(|row| (text(&row["id"]), text(&row["origin"]))).collect();
     assert_eq!(found, [("till", "database"), ("web", "settings")]);
-    let words = console.tell(&["client", "list"]).stdout;
+    let words = console.exec(&["client", "list"]).stdout;
     assert!(words.contains("settings") && words.contains("database"), "{words}");
     for arguments in [
         &["client", "add", "web", "--public", "--scopes", "a"][..],
@@ -147,9 +147,9 @@ fn clients_of_settings_and_database_are_listed_and_settings_win(console: &Operat
 
 fn token_show_reports_the_state_without_printing_the_token(console: &OperatorConsole) {
     console.create(ADA);
-    console.tell(&["client", "add", "till", "--public", "--scopes", "account.read"]);
+    console.exec(&["client", "add", "till", "--public", "--scopes", "account.read"]);
     let inspect = |token: &str| {
-        let said = console.program.tell(&["token", "inspect", "--json"], &format!("{token}\n"));
+        let said = console.program.exec(&["token", "inspect", "--json"], &format!("{token}\n"));
         assert!(token.len() < 20 || !said.stdout.contains(token), "{said:?}");
         said.document()
     };
@@ -161,7 +161,7 @@ fn token_show_reports_the_state_without_printing_the_token(console: &OperatorCon
         assert_eq!((&told["live"], &told["state"]), (&json!(true), &json!("live")), "{told}");
         assert_eq!((&told["client_id"], &told["account"]["email"]), (&json!("till"), &json!(ADA)));
         assert!(told["expires_at"].is_string() && told["issued_at"].is_string(), "{told}");
-        let words = console.program.tell(&["token", "inspect"], token);
+        let words = console.program.exec(&["token", "inspect"], token);
         assert_eq!((words.code, words.stderr.as_str()), (Some(0), ""), "{words:?}");
         assert!(words.stdout.contains("live") && !words.stdout.contains(token), "{words:?}");
     }
@@ -169,7 +169,7 @@ fn token_show_reports_the_state_without_printing_the_token(console: &OperatorCon
         let told = inspect(damaged);
         assert_eq!((&told["state"], &told["checksum"]), (&json!("damaged"), &json!(false)));
     }
-    console.tell(&["client", "disable", "till"]);
+    console.exec(&["client", "disable", "till"]);
     let told = inspect(text(&pair["access_token"]));
     assert_eq!((&told["live"], &told["state"]), (&json!(false), &json!("session-unknown")));
 }
@@ -186,8 +186,8 @@ fn release_profile_starts_with_a_client_in_the_database_only() {
     let output = program.expect_failure();
     assert!(output.contains("vestibule client add") && output.contains("clients.<id>"), "{output}");
     // the failed start has made the tables, as `migrate` would
-    assert_eq!(program.tell(&["migrate"], "").code, Some(0));
-    let said = program.tell(&["client", "add", "web", "--public", "--scopes", "account.read"], "");
+    assert_eq!(program.exec(&["migrate"], "").code, Some(0));
+    let said = program.exec(&["client", "add", "web", "--public", "--scopes", "account.read"], "");
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
     program.start_again();
     program.stop();

@@ -16,7 +16,7 @@ type Names = Vec<String>;
 /// All subcommands that have none below them.
 fn leaf_commands(program: &Program, above: &[String]) -> Vec<Names> {
     let arguments: Vec<&str> = above.iter().map(String::as_str).chain(["--help"]).collect();
-    let help = program.tell(&arguments, "").stdout;
+    let help = program.exec(&arguments, "").stdout;
     let Some((_, list)) = help.split_once("\nCommands:\n") else { return vec![above.to_vec()] };
     let names = list.lines().take_while(|line| line.starts_with("  "));
     // a description may continue in the next line, further indented
@@ -145,17 +145,17 @@ fn f4_f21_command_with_full_stdout_fails_and_leaves_one_complete_file() {
             if name == "health" {
                 place.answer_readiness();
             }
-            let said = match time {
+            let output = match time {
                 0 => place.program.run_with_full_stdout(&arguments, "vat_x\n"),
-                _ => place.program.tell(&arguments, "vat_x\n"),
+                _ => place.program.exec(&arguments, "vat_x\n"),
             };
             // this command prints nothing on success
             if time == 0 && name != "templates check" {
-                assert_eq!(said.code, Some(1), "{name}: {said:?}");
-                let last = said.stderr.lines().last().unwrap_or_default();
-                assert!(last.contains("standard output"), "{name}: {said:?}");
+                assert_eq!(output.code, Some(1), "{name}: {output:?}");
+                let last = output.stderr.lines().last().unwrap_or_default();
+                assert!(last.contains("standard output"), "{name}: {output:?}");
             } else {
-                assert_eq!(said.code, Some(0), "{name}: {said:?}");
+                assert_eq!(output.code, Some(0), "{name}: {output:?}");
             }
             place.is_complete(&name);
         }
@@ -170,8 +170,8 @@ fn f4_f21_command_with_full_stdout_fails_and_leaves_one_complete_file() {
     }
     // help and version, which are no subcommands
     for arguments in [["--help"], ["--version"]] {
-        let said = place.program.run_with_full_stdout(&arguments, "");
-        assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
+        let output = place.program.run_with_full_stdout(&arguments, "");
+        assert_eq!(output.code, Some(1), "{arguments:?}: {output:?}");
         assert_eq!(place.program.run_with_closed_stdout(&arguments), Some(0), "{arguments:?}");
     }
     // a reader that closes the pipe has seen enough
@@ -185,8 +185,8 @@ fn f21_stopped_service_leaves_one_complete_file() {
     let file = program.path("data/vestibule.db");
     sign_up(&program, ADA);
     // beside the running service, which continues
-    assert_eq!(program.tell(&["sign-up", "list"], "").code, Some(0));
-    assert_eq!(program.tell(&["db", "check"], "").code, Some(0));
+    assert_eq!(program.exec(&["sign-up", "list"], "").code, Some(0));
+    assert_eq!(program.exec(&["db", "check"], "").code, Some(0));
     sign_up(&program, "bob@example.org");
     program.signal("INT");
     has_exited_with(&mut program, Some(0));
@@ -229,9 +229,9 @@ fn f4_secret_that_cannot_be_printed_is_not_stored(console: &OperatorConsole) {
         &["client", "add", "till", "--scopes", "account.read", "--json"],
         &["client", "secret"],
     ] {
-        let said = console.program.run_with_full_stdout(arguments, "");
-        assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
-        assert!(said.stderr.contains("nothing has changed"), "{said:?}");
+        let output = console.program.run_with_full_stdout(arguments, "");
+        assert_eq!(output.code, Some(1), "{arguments:?}: {output:?}");
+        assert!(output.stderr.contains("nothing has changed"), "{output:?}");
         // a secret that no reader got is lost
         assert_eq!(console.program.run_with_closed_stdout(arguments), Some(1), "{arguments:?}");
         // so is a secret written to the null device, where a closed output leads

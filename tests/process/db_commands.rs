@@ -9,8 +9,8 @@ use crate::operator::OperatorConsole;
 use crate::program::{CommandOutput, Program, wait_until};
 use crate::{ADA, activate, me, postgres, refresh, sign_in, sign_up};
 
-fn assert_success(said: &CommandOutput) {
-    assert_eq!(said.code, Some(0), "{said:?}");
+fn assert_success(output: &CommandOutput) {
+    assert_eq!(output.code, Some(0), "{output:?}");
 }
 
 #[test]
@@ -19,11 +19,11 @@ fn r56_backup_of_a_running_service_starts_after_a_sign_out_of_all_accounts() {
     sign_up(&program, ADA);
     activate(&program, ADA);
     let tokens = sign_in(&program, ADA);
-    assert_success(&program.tell(&["db", "backup", "backup.db"], ""));
-    let again = program.tell(&["db", "backup", "backup.db"], "");
+    assert_success(&program.exec(&["db", "backup", "backup.db"], ""));
+    let again = program.exec(&["db", "backup", "backup.db"], "");
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("there already"), "{again:?}");
-    let document = program.tell(&["db", "backup", "backup.db", "--force", "--json"], "").document();
+    let document = program.exec(&["db", "backup", "backup.db", "--force", "--json"], "").document();
     assert!(document["bytes"].as_u64().is_some_and(|bytes| bytes > 0));
     // later changes are not in the backup
     assert_eq!(refresh(&program, &tokens["refresh_token"]).status, 200);
@@ -31,9 +31,9 @@ fn r56_backup_of_a_running_service_starts_after_a_sign_out_of_all_accounts() {
     let mut restored = Program::prepare(&[]);
     std::fs::create_dir(restored.path("data")).expect("a folder");
     std::fs::copy(program.path("backup.db"), restored.path("data/vestibule.db")).expect("a copy");
-    let refused = restored.tell(&["db", "end-sessions"], "");
+    let refused = restored.exec(&["db", "end-sessions"], "");
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    let ended = restored.tell(&["db", "end-sessions", "--yes", "--json"], "").document();
+    let ended = restored.exec(&["db", "end-sessions", "--yes", "--json"], "").document();
     assert_eq!(ended["ended"], 1);
     restored.start_again();
     assert_eq!(me(&restored, &tokens["access_token"]).status, 401);
@@ -49,32 +49,32 @@ fn copy_to_postgres_keeps_accounts_and_sessions() {
     activate(&program, ADA);
     let tokens = sign_in(&program, ADA);
     std::fs::write(program.path("url"), format!("{url}\n")).expect("a file");
-    let moved = program.tell(&["db", "copy", "--to-file", "url"], "");
+    let moved = program.exec(&["db", "copy", "--to-file", "url"], "");
     assert_success(&moved);
     assert!(moved.stderr.contains("accounts: 1"), "{moved:?}");
-    let again = program.tell(&["db", "copy", "--to-file", "url"], "");
+    let again = program.exec(&["db", "copy", "--to-file", "url"], "");
     assert!(again.code == Some(1) && again.stderr.contains("not empty"), "{again:?}");
 
     let there = Program::start(&[("DATABASE_URL", url)]);
     assert_eq!(me(&there, &tokens["access_token"]).status, 200, "sessions stay valid");
     assert_eq!(refresh(&there, &tokens["refresh_token"]).status, 200);
-    let document = there.tell(&["db", "check", "--json"], "").document();
+    let document = there.exec(&["db", "check", "--json"], "").document();
     assert_eq!(document["problems"], serde_json::json!([]));
-    let said = there.tell(&["db", "backup", "file"], "");
-    assert!(said.code == Some(1) && said.stderr.contains("pg_dump"), "{said:?}");
+    let output = there.exec(&["db", "backup", "file"], "");
+    assert!(output.code == Some(1) && output.stderr.contains("pg_dump"), "{output:?}");
 }
 
 #[test]
 fn db_check_fails_on_a_damaged_database() {
     let program = Program::prepare(&[]);
     assert_eq!(program.run(&["migrate"]).0, Some(0));
-    assert_success(&program.tell(&["db", "check"], ""));
+    assert_success(&program.exec(&["db", "check"], ""));
     let url = format!("sqlite://{}", program.path("data/vestibule.db").display());
     let database = crate::database::Database::at(url);
     database.execute("DELETE FROM _sqlx_migrations WHERE version = 2");
-    let said = program.tell(&["db", "check", "--json"], "");
-    assert_eq!(said.code, Some(1));
-    assert!(said.stderr.contains("the check found problems"), "{said:?}");
+    let output = program.exec(&["db", "check", "--json"], "");
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("the check found problems"), "{output:?}");
 }
 
 /// The names in the program's folder, without subfolders' contents.
@@ -124,7 +124,7 @@ fn s16_an_interrupted_backup_leaves_nothing_behind() {
     fs::write(&alike, "x").expect("a file");
     fs::write(program.path(".vestibule-backup-0011223344556677-journal"), "x").expect("a file");
     fs::write(program.path(".vestibule-backup-0011223344556677"), "x").expect("a file");
-    assert_success(&program.tell(&["db", "backup", "backup.db"], ""));
+    assert_success(&program.exec(&["db", "backup", "backup.db"], ""));
     let mut expected = before;
     expected.extend(
         [".vestibule-backup-00112233445566aa", ".vestibule-backup-notes", "backup.db"]
@@ -173,7 +173,7 @@ fn s16_f21_an_interrupted_copy_leaves_whole_files() {
 fn s16_copy_next_to_leftover_database_files_is_refused() {
     let program = Program::start(&[]);
     sign_up(&program, ADA);
-    assert_success(&program.tell(&["db", "copy", "--to", "sqlite://other.db"], ""));
+    assert_success(&program.exec(&["db", "copy", "--to", "sqlite://other.db"], ""));
     for (file, words) in [
         ("data/vestibule.db-wal", "of the database of the settings"),
         ("data/vestibule.db-shm", "of the database of the settings"),
@@ -183,8 +183,8 @@ fn s16_copy_next_to_leftover_database_files_is_refused() {
         ("data/vestibule.db", "is not empty"),
     ] {
         let to = format!("sqlite://{file}");
-        let said = program.tell(&["db", "copy", "--from", "sqlite://other.db", "--to", &to], "");
-        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+        let output = program.exec(&["db", "copy", "--from", "sqlite://other.db", "--to", &to], "");
+        assert!(output.code == Some(1) && output.stderr.contains(words), "{file}: {output:?}");
     }
     sign_up(&program, "bob@example.org");
     program.stop();
@@ -213,20 +213,20 @@ fn s16_copy_or_backup_onto_a_file_of_the_live_database_is_refused() {
         "hard",
     ] {
         for arguments in [&["db", "backup", file, "--force"][..], &["db", "backup", file]] {
-            let said = program.tell(arguments, "");
-            assert_eq!(said.code, Some(1), "{file}: {said:?}");
-            assert!(said.stderr.contains("belongs to the database itself"), "{file}: {said:?}");
+            let output = program.exec(arguments, "");
+            assert_eq!(output.code, Some(1), "{file}: {output:?}");
+            assert!(output.stderr.contains("belongs to the database itself"), "{file}: {output:?}");
         }
         let url = format!("sqlite://{file}");
-        let said = program.tell(&["db", "copy", "--to", &url], "");
-        assert_eq!(said.code, Some(1), "{file}: {said:?}");
-        assert!(said.stderr.contains("the same database"), "{file}: {said:?}");
+        let output = program.exec(&["db", "copy", "--to", &url], "");
+        assert_eq!(output.code, Some(1), "{file}: {output:?}");
+        assert!(output.stderr.contains("the same database"), "{file}: {output:?}");
     }
     for (file, words) in
         [("data", "is no file"), ("/dev/null", "is no file"), ("data/", "is no file")]
     {
-        let said = program.tell(&["db", "backup", file, "--force"], "");
-        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+        let output = program.exec(&["db", "backup", file, "--force"], "");
+        assert!(output.code == Some(1) && output.stderr.contains(words), "{file}: {output:?}");
     }
     // files that SQLite would take for a part of another database, or of the copy
     fs::write(program.path("left.db-wal"), "x").expect("a file");
@@ -239,13 +239,13 @@ fn s16_copy_or_backup_onto_a_file_of_the_live_database_is_refused() {
         ("left.db", "left.db-wal is there"),
         ("other.db", "other.db-journal is there"),
     ] {
-        let said = program.tell(&["db", "backup", file, "--force"], "");
-        assert!(said.code == Some(1) && said.stderr.contains(words), "{file}: {said:?}");
+        let output = program.exec(&["db", "backup", file, "--force"], "");
+        assert!(output.code == Some(1) && output.stderr.contains(words), "{file}: {output:?}");
         assert!(!program.path(file).exists(), "{file}");
     }
-    assert_eq!(program.tell(&["db", "backup", "good.db"], "").code, Some(0));
-    let said = program.tell(&["db", "copy", "--to", "sqlite://data"], "");
-    assert!(said.code == Some(1) && said.stderr.contains("is a folder"), "{said:?}");
+    assert_eq!(program.exec(&["db", "backup", "good.db"], "").code, Some(0));
+    let output = program.exec(&["db", "copy", "--to", "sqlite://data"], "");
+    assert!(output.code == Some(1) && output.stderr.contains("is a folder"), "{output:?}");
     // the service serves meanwhile
     sign_up(&program, "bob@example.org");
     let database = Database::at(format!("sqlite://{}", data("vestibule.db").display()));
@@ -272,10 +272,10 @@ fn f3_url_file_with_other_than_one_url_stops_the_copy() {
             &["db", "copy", "--from-file", "bad", "--to-file", "good"][..],
             &["db", "copy", "--to-file", "bad"],
         ] {
-            let said = program.tell(arguments, "");
-            assert_eq!(said.code, Some(1), "{content:?} {arguments:?}: {said:?}");
-            assert!(said.stderr.contains(words), "{content:?} {arguments:?}: {said:?}");
-            assert!(!said.stderr.contains("marked"), "{said:?}");
+            let output = program.exec(arguments, "");
+            assert_eq!(output.code, Some(1), "{content:?} {arguments:?}: {output:?}");
+            assert!(output.stderr.contains(words), "{content:?} {arguments:?}: {output:?}");
+            assert!(!output.stderr.contains("marked"), "{output:?}");
             for name in ["copy.db", "other.db"] {
                 assert!(!program.path(name).exists(), "{content:?} {arguments:?}");
             }
@@ -283,13 +283,13 @@ fn f3_url_file_with_other_than_one_url_stops_the_copy() {
     }
     // standard input has one URL and not the other
     let both = ["db", "copy", "--from-file", "/dev/stdin", "--to-file", "/dev/stdin"];
-    let said = program.tell(&both, &format!("{}\n", url("data/vestibule.db")));
-    assert_eq!(said.code, Some(1), "{said:?}");
+    let output = program.exec(&both, &format!("{}\n", url("data/vestibule.db")));
+    assert_eq!(output.code, Some(1), "{output:?}");
     for empty in ["--from", "--to"] {
-        let said = program.tell(&["db", "copy", empty, "", "--to", &url("copy.db")], "");
-        assert_ne!(said.code, Some(0), "{empty}: {said:?}");
+        let output = program.exec(&["db", "copy", empty, "", "--to", &url("copy.db")], "");
+        assert_ne!(output.code, Some(0), "{empty}: {output:?}");
     }
-    assert_success(&program.tell(&["db", "copy", "--to-file", "good"], ""));
+    assert_success(&program.exec(&["db", "copy", "--to-file", "good"], ""));
     assert!(program.path("copy.db").exists());
 }
 
@@ -307,14 +307,18 @@ fn s16_url_with_a_password_as_argument_is_refused_and_not_printed() {
         (&["client", "add", "desk", "--scopes", "a", "--secret=marked-1"], "--secret-sha256"),
         (&["client", "rotate-secret", "desk", "--secret", "marked-1"], "--secret-sha256"),
     ] {
-        let said = program.tell(arguments, "");
-        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{arguments:?}: {said:?}");
-        assert!(said.stderr.contains(way), "{arguments:?}: {said:?}");
-        assert!(!said.stderr.contains("marked"), "{said:?}");
+        let output = program.exec(arguments, "");
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}: {output:?}"
+        );
+        assert!(output.stderr.contains(way), "{arguments:?}: {output:?}");
+        assert!(!output.stderr.contains("marked"), "{output:?}");
     }
     // the target's URL alone can come from standard input
     let url = format!("sqlite://{}\n", program.path("copy.db").display());
-    assert_success(&program.tell(&["db", "copy", "--to-file", "/dev/stdin"], &url));
+    assert_success(&program.exec(&["db", "copy", "--to-file", "/dev/stdin"], &url));
 }
 
 #[test]
@@ -330,9 +334,12 @@ fn f20_error_about_the_database_file_names_its_cause() {
     fs::copy("/bin/sleep", program.path("busy.db")).expect("a program");
     let mut busy = Command::new(program.path("busy.db")).arg("60").spawn().expect("a process");
     program.set("DATABASE_URL", "sqlite://busy.db");
-    let said = program.expect_failure();
+    let output = program.expect_failure();
     busy.kill().and_then(|()| busy.wait()).expect("an end");
-    assert!(said.contains("cannot write to the database file busy.db, which is there"), "{said}");
+    assert!(
+        output.contains("cannot write to the database file busy.db, which is there"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -342,8 +349,8 @@ fn f22_restored_backup_sends_held_letters_only_after_release() {
         ("VESTIBULE_MAIL__SMTP_URL", "smtp://127.0.0.1:1".to_owned()),
     ]);
     sign_up(&program, ADA);
-    assert_success(&program.tell(&["db", "backup", "backup.db"], ""));
-    let waiting = program.tell(&["mail", "list", "--waiting", "--json"], "").document();
+    assert_success(&program.exec(&["db", "backup", "backup.db"], ""));
+    let waiting = program.exec(&["mail", "list", "--waiting", "--json"], "").document();
     assert_eq!(waiting["letters"].as_array().map(Vec::len), Some(1), "the service goes on");
 
     let mut restored = Program::prepare(&[("VESTIBULE_MAIL__TRANSPORT", "file".to_owned())]);
@@ -361,15 +368,15 @@ fn f22_restored_backup_sends_held_letters_only_after_release() {
             .any(|letter| letter.contains(&format!("To: {address}\r\n")))
     };
     assert!(is_there("bob@example.org") && !is_there(ADA));
-    let held = restored.tell(&["mail", "list", "--held", "--json"], "").document();
+    let held = restored.exec(&["mail", "list", "--held", "--json"], "").document();
     assert_eq!(held["letters"][0]["email"], ADA, "{held}");
     assert_eq!(
         (&held["letters"][0]["state"], held["letters"].as_array().map(Vec::len)),
         (&"held".into(), Some(1))
     );
-    let retried = restored.tell(&["mail", "retry", "--all-dead", "--json"], "").document();
+    let retried = restored.exec(&["mail", "retry", "--all-dead", "--json"], "").document();
     assert_eq!(retried["retried"], 0, "held letters are not dead letters");
-    let released = restored.tell(&["mail", "retry", "--all-held", "--json"], "").document();
+    let released = restored.exec(&["mail", "retry", "--all-held", "--json"], "").document();
     assert_eq!(released["retried"], 1);
     crate::link_to(&restored, ADA);
 }
@@ -386,7 +393,7 @@ fn f22_operator_holds_and_drops_letters(console: &OperatorConsole) {
     let list = console.ask(&["mail", "list"]);
     assert_eq!(list["letters"][0]["state"], "held", "{list}");
     let id = list["letters"][0]["id"].as_str().expect("an id").to_owned();
-    let shown = console.tell(&["mail", "show", &id]).stdout;
+    let shown = console.exec(&["mail", "show", &id]).stdout;
     assert!(shown.contains("held back: it waited when the backup was taken"), "{shown}");
     assert_eq!(console.ask(&["mail", "drop", &id])["dropped"], true);
     assert_eq!(console.ask(&["mail", "list"])["letters"], serde_json::json!([]));

@@ -171,13 +171,13 @@ impl Fuzz {
 
     /// The same for each seed and number, except for the keys.
     fn request(&self, number: u64, keys: &Keys) -> Vec<u8> {
-        let mut chance = SeededRandom::new(self.seed.wrapping_mul(1 << 32).wrapping_add(number));
+        let mut rng = SeededRandom::new(self.seed.wrapping_mul(1 << 32).wrapping_add(number));
         let mut call = || {
-            let operation = &self.operations[chance.below(self.operations.len())];
-            operation.call(keys, &mut chance)
+            let operation = &self.operations[rng.below(self.operations.len())];
+            operation.call(keys, &mut rng)
         };
         let (call, other) = (call(), call());
-        mutate::spoilt(call, &other, &mut chance)
+        mutate::mutated(call, &other, &mut rng)
     }
 
     fn check_answers(&self, number: u64, bytes: &[u8], answers: &[u8]) {

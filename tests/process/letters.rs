@@ -28,12 +28,12 @@ fn mail(url: &str) -> Vec<(&'static str, String)> {
 
 /// The JSON document that a command prints.
 fn ask(program: &Program, arguments: &[&str]) -> Value {
-    program.tell(&[arguments, &["--json"]].concat(), "").document()
+    program.exec(&[arguments, &["--json"]].concat(), "").document()
 }
 
 /// The error of a command that does nothing.
 fn refused(program: &Program, arguments: &[&str]) -> String {
-    let CommandOutput { code, stdout, stderr } = program.tell(arguments, "");
+    let CommandOutput { code, stdout, stderr } = program.exec(arguments, "");
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
     stderr
 }
@@ -79,7 +79,7 @@ fn operator_handles_letters(server: &SmtpServer, program: &Program) {
     assert_eq!(first["next"], ada.as_str());
     let second = ask(program, &["mail", "list", "--after", &ada]);
     assert_eq!(second["letters"][0]["id"], bob.as_str());
-    let words = program.tell(&["mail", "list"], "").stdout;
+    let words = program.exec(&["mail", "list"], "").stdout;
     assert!(
         words.starts_with("ID ") && !words.contains(EVE) && !words.contains('\u{1b}'),
         "{words}"
@@ -91,7 +91,7 @@ fn operator_handles_letters(server: &SmtpServer, program: &Program) {
     assert_eq!((&shown["state"], &shown["tries"]), (&json!("dead"), &json!(1)));
     assert_eq!(shown["last_words"], "550 5.1.1  [31mno such user");
     assert!(!shown.to_string().contains("token"), "{shown}");
-    let words = program.tell(&["mail", "show", &ada], "").stdout;
+    let words = program.exec(&["mail", "show", &ada], "").stdout;
     for part in [ADA, "sign-up", "dead", "given up", "no such user"] {
         assert!(words.contains(part), "{part} is not in {words}");
     }
@@ -151,13 +151,13 @@ fn mail_test_reports_the_stage_of_a_failure() {
     });
     let verdict = |url: &str, to: &str| {
         let program = Program::prepare(&mail(url));
-        let said = program.tell(&["mail", "test", to], "");
-        let document = program.tell(&["mail", "test", to, "--json"], "");
-        assert_eq!(said.code, document.code);
-        assert!(!said.stderr.contains('\u{1b}'), "{said:?}");
+        let output = program.exec(&["mail", "test", to], "");
+        let document = program.exec(&["mail", "test", to, "--json"], "");
+        assert_eq!(output.code, document.code);
+        assert!(!output.stderr.contains('\u{1b}'), "{output:?}");
         let document: Value = serde_json::from_str(&document.stdout).expect("JSON");
-        let words = said.stdout + &said.stderr;
-        (said.code, words, document)
+        let words = output.stdout + &output.stderr;
+        (output.code, words, document)
     };
     let near = |user: &str| format!("smtp://{user}127.0.0.1:{}", plain.port());
     let tls = format!("smtp://localhost:{}?tls=required", encrypted.port());
@@ -172,15 +172,15 @@ fn mail_test_reports_the_stage_of_a_failure() {
         (near(""), BOB, "recipient", Some(550), "refuses the recipient: 550 5.1.1 no such user"),
         (near(""), EVE, "content", None, "did not take the letter"),
     ] {
-        let (exit, said, document) = verdict(&url, to);
-        assert_eq!(exit, Some(1), "{said}");
-        assert!(said.contains(words), "{said}");
+        let (exit, output, document) = verdict(&url, to);
+        assert_eq!(exit, Some(1), "{output}");
+        assert!(output.contains(words), "{output}");
         let found = (&document["taken"], &document["stage"], &document["code"]);
         assert_eq!(found, (&json!(false), &json!(stage), &json!(code)), "{document}");
     }
     assert!(plain.letters().is_empty() && encrypted.letters().is_empty());
-    let (exit, said, document) = verdict(&near("ada:right@"), ADA);
-    assert_eq!((exit, &document["taken"]), (Some(0), &json!(true)), "{said}");
+    let (exit, output, document) = verdict(&near("ada:right@"), ADA);
+    assert_eq!((exit, &document["taken"]), (Some(0), &json!(true)), "{output}");
     let letters = plain.letters_to(ADA);
     assert_eq!(letters.len(), 2);
     assert!(letters[0].raw.contains("Subject: A test from Vestibule"), "{}", letters[0].raw);

@@ -17,11 +17,11 @@ fn verdict(settings: &[(&'static str, String)]) -> (Value, String) {
         all.push(("VESTIBULE_MAIL__TIMEOUT", "2s".to_owned()));
     }
     let program = Program::prepare(&all);
-    let said = program.tell(&["mail", "test", ADA, "--json"], "");
-    assert_eq!(said.code, Some(1), "{said:?}");
-    let document: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let output = program.exec(&["mail", "test", ADA, "--json"], "");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let document: Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(document["taken"], false);
-    (document, said.stderr)
+    (document, output.stderr)
 }
 
 /// Checks that the diagnosis names the stage and the setting, and that both forms contain these
@@ -318,11 +318,11 @@ fn f15_test_letter_names_its_recipient_in_unicode() {
     let mut settings = url(server.url());
     settings.push(("VESTIBULE_MAIL__TRANSPORT", "smtp".to_owned()));
     let program = Program::prepare(&settings);
-    let said = program.tell(&["mail", "test", "ada@bücher.example"], "");
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.stdout.contains("A letter to ada@bücher.example was sent"), "{said:?}");
+    let output = program.exec(&["mail", "test", "ada@bücher.example"], "");
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("A letter to ada@bücher.example was sent"), "{output:?}");
     // programs get the stored form
-    let document = program.tell(&["mail", "test", "ada@bücher.example", "--json"], "").document();
+    let document = program.exec(&["mail", "test", "ada@bücher.example", "--json"], "").document();
     assert_eq!(document["email"], "ada@xn--bcher-kva.example");
 }
 

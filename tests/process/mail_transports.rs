@@ -274,7 +274,7 @@ fn r48_r49_letters_pass_through_postfix() {
     }
     sign_up(&program, "honest@example.org");
     server.letter_to("honest@example.org");
-    let waiting = program.tell(&["mail", "list", "--waiting", "--json"], "").document();
+    let waiting = program.exec(&["mail", "list", "--waiting", "--json"], "").document();
     assert_eq!(waiting["letters"].as_array().map(Vec::len), Some(12), "{waiting}");
 }
 
@@ -287,14 +287,14 @@ fn r48_r49_letters_pass_through_exim() {
 fn letters_pass(server: &Server) {
     // the certificate is valid only for clients that trust its authority
     let stranger = Program::prepare(&server.settings(false));
-    let said = stranger.tell(&["mail", "test", ADA, "--json"], "");
+    let said = stranger.exec(&["mail", "test", ADA, "--json"], "");
     let verdict: Value = serde_json::from_str(&said.stdout).expect("JSON");
     assert_eq!(verdict["setting"], "vestibule.mail.ca_file", "{verdict}");
     assert_eq!(verdict["stage"], "encryption", "{verdict}");
     drop(stranger);
 
     let program = Program::start(&server.settings(true));
-    let verdict = program.tell(&["mail", "test", "test@example.org", "--json"], "").document();
+    let verdict = program.exec(&["mail", "test", "test@example.org", "--json"], "").document();
     assert_eq!(verdict["taken"], true, "{verdict}");
     server.letter_to("test@example.org");
     for (language, email) in [("de", ADA), ("en", BOB)] {
@@ -330,7 +330,7 @@ fn letters_pass(server: &Server) {
             assert_eq!(server.letters_to(email).len(), 1);
         }
     }
-    let dead = program.tell(&["mail", "list", "--dead", "--json"], "").document();
+    let dead = program.exec(&["mail", "list", "--dead", "--json"], "").document();
     assert_eq!(dead["letters"], json!([]));
 }
 
@@ -347,7 +347,7 @@ fn sign_up_in(program: &Program, language: &str, email: &str) {
 /// Checks that the letter waits, and that these are the server's last words.
 fn assert_waiting(program: &Program, email: &str, words: &str) {
     wait_until(&format!("the letter to {email} waits"), || {
-        let list = program.tell(&["mail", "list", "--waiting", "--match", email, "--json"], "");
+        let list = program.exec(&["mail", "list", "--waiting", "--match", email, "--json"], "");
         let list = list.document();
         let said = list["letters"][0]["last_words"].as_str()?;
         said.contains(words).then_some(())

@@ -46,7 +46,7 @@ fn r41_calibration_recommends_settings_that_a_release_accepts() {
         assert!(words.lines().any(|other| other == line), "{line} in {words}");
     }
     assert!(words.contains("longer than 1ms"), "{words}");
-    let document = program.tell(&[&calibrate[..], &["--json"]].concat(), "").document();
+    let document = program.exec(&[&calibrate[..], &["--json"]].concat(), "").document();
     assert_eq!((&document["memory_kib"], &document["iterations"]), (&19_456.into(), &2.into()));
     assert_eq!(document["within_target"], false);
     assert!(document["hash_ms"].as_f64().is_some_and(|ms| ms > 1.0), "{document}");

@@ -66,27 +66,27 @@ impl OperatorConsole {
         Some(Self { program: Program::start(&settings), database: Database::at(url) })
     }
 
-    pub fn tell(&self, arguments: &[&str]) -> CommandOutput {
-        self.program.tell(arguments, "")
+    pub fn exec(&self, arguments: &[&str]) -> CommandOutput {
+        self.program.exec(arguments, "")
     }
 
     /// The JSON document that a command prints.
     pub fn ask(&self, arguments: &[&str]) -> Value {
-        self.tell(&[arguments, &["--json"]].concat()).document()
+        self.exec(&[arguments, &["--json"]].concat()).document()
     }
 
     /// The error of a command that fails.
     pub fn refused(&self, arguments: &[&str]) -> String {
-        let said = self.tell(arguments);
-        assert_eq!(said.code, Some(1), "{said:?}");
-        assert_eq!(said.stdout, "", "a refused command prints nothing to stdout");
-        said.stderr
+        let output = self.exec(arguments);
+        assert_eq!(output.code, Some(1), "{output:?}");
+        assert_eq!(output.stdout, "", "a refused command prints nothing to stdout");
+        output.stderr
     }
 
     /// Makes an account with [`PASSWORD`].
     pub fn create(&self, email: &str) -> Value {
         let arguments = ["account", "create", email, "--password-stdin", "--json"];
-        self.program.tell(&arguments, &format!("{PASSWORD}\nmore\n")).document()
+        self.program.exec(&arguments, &format!("{PASSWORD}\nmore\n")).document()
     }
 
     fn sign_in(&self, email: &str) -> Answer {
@@ -160,7 +160,7 @@ fn r27_disabled_account_cannot_sign_in_refresh_or_use_tokens(console: &OperatorC
     assert!(console.refused(&["account", "send-reset", ADA]).contains("enable it first"));
     let again = console.ask(&["account", "disable", ADA]);
     assert_eq!((&again["changed"], &again["account"]), (&json!(false), &done["account"]));
-    assert!(console.tell(&["account", "disable", ADA]).stdout.contains("already"));
+    assert!(console.exec(&["account", "disable", ADA]).stdout.contains("already"));
 
     let id = done["account"]["id"].as_str().expect("an id");
     let done = console.ask(&["account", "enable", id]);
@@ -168,7 +168,7 @@ fn r27_disabled_account_cannot_sign_in_refresh_or_use_tokens(console: &OperatorC
     console.assert_ended(&before);
     let after = console.tokens(ADA);
     assert_eq!(console.ask(&["account", "enable", id])["changed"], false);
-    assert!(console.tell(&["account", "enable", id]).stdout.contains("already"));
+    assert!(console.exec(&["account", "enable", id]).stdout.contains("already"));
     assert_eq!(
         me(&console.program, &after["access_token"]).status,
         200,
@@ -196,7 +196,7 @@ fn r27_ending_sessions_of_an_account_ends_its_tokens_only(console: &OperatorCons
         ["sessions", "page_sessions"].map(|places| shown[places].as_array().map(Vec::len))
     };
     assert_eq!(places(&console.ask(&["account", "show", ADA])), [Some(2), Some(1)]);
-    assert!(console.tell(&["account", "show", ADA]).stdout.contains("(account page)"));
+    assert!(console.exec(&["account", "show", ADA]).stdout.contains("(account page)"));
     let done = console.ask(&["account", "end-sessions", ADA]);
     assert_eq!(done["ended"], 3, "{done}");
     assert_eq!(places(&console.ask(&["account", "show", ADA])), [Some(0), Some(0)]);
@@ -206,7 +206,7 @@ fn r27_ending_sessions_of_an_account_ends_its_tokens_only(console: &OperatorCons
     assert_eq!(console.history(ADA)[0], word("sign-out-everywhere"));
     console.tokens(ADA);
     assert!(
-        console.tell(&["account", "end-sessions", ADA]).stdout.contains("signed out everywhere")
+        console.exec(&["account", "end-sessions", ADA]).stdout.contains("signed out everywhere")
     );
 }
 
@@ -274,9 +274,9 @@ fn account_create_takes_a_password_or_sends_an_invitation(console: &OperatorCons
         [("short\n", "15 characters"), ("", "15 characters"), ("carl@example.org", "your address")]
     {
         let arguments = ["account", "create", "carl@example.org", "--password-stdin"];
-        let said = console.program.tell(&arguments, typed);
-        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
-        assert!(said.stderr.contains(reason), "{said:?}");
+        let output = console.program.exec(&arguments, typed);
+        assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{output:?}");
+        assert!(output.stderr.contains(reason), "{output:?}");
     }
     assert_eq!(console.database.count("SELECT COUNT(*) FROM accounts"), 2);
 }
@@ -297,7 +297,7 @@ fn link_of_a_dropped_sign_up_is_unknown(console: &OperatorConsole) {
     let noted = "SELECT COUNT(*) FROM events WHERE kind = 'sign-up-dropped' AND actor = 'operator'";
     assert_eq!(console.database.count(noted), 2);
     assert_eq!(console.ask(&["sign-up", "list"]), json!({ "sign_ups": [], "next": null }));
-    assert!(console.tell(&["sign-up", "list"]).stdout.contains("No sign-ups"));
+    assert!(console.exec(&["sign-up", "list"]).stdout.contains("No sign-ups"));
 }
 
 fn s2_link_sent_by_the_operator_contests_the_sign_up(console: &OperatorConsole) {
@@ -362,7 +362,7 @@ fn f15_operator_lists_and_searches_addresses_in_unicode(console: &OperatorConsol
     assert_eq!(found(&["sign-up", "list", "--match", "żół"], "sign_ups").len(), 1);
     assert_eq!(found(&["mail", "list", "--match", "żółć.example"], "letters").len(), 1);
     for spelling in [WRITTEN, STORED, "ADA@BÜCHER.example", " ada@bücher.example\r\n"] {
-        let words = console.tell(&["account", "show", spelling]);
+        let words = console.exec(&["account", "show", spelling]);
         assert_eq!(words.code, Some(0), "{spelling:?}: {words:?}");
         assert!(words.stdout.contains(WRITTEN) && !words.stdout.contains("xn--"), "{words:?}");
         assert_eq!(console.ask(&["account", "show", spelling])["account"]["email"], STORED);
@@ -375,16 +375,16 @@ fn f15_operator_lists_and_searches_addresses_in_unicode(console: &OperatorConsol
         &["account", "send-reset", WRITTEN],
         &["account", "delete", WRITTEN, "--yes"],
     ] {
-        let words = console.tell(command).stdout;
+        let words = console.exec(command).stdout;
         assert!(words.contains(WRITTEN) && !words.contains("xn--"), "{command:?}: {words}");
     }
     for command in [&["sign-up", "list"][..], &["mail", "list"]] {
-        let words = console.tell(command).stdout;
+        let words = console.exec(command).stdout;
         assert!(words.contains("cyd@żółć.example"), "{command:?}: {words}");
     }
     let refused = console.refused(&["account", "show", WRITTEN]);
     assert!(refused.contains(WRITTEN), "{refused}");
-    let refused = console.tell(&["account", "show", "a\u{a0}da@bücher.example"]);
+    let refused = console.exec(&["account", "show", "a\u{a0}da@bücher.example"]);
     assert!(refused.stderr.contains("invisible character inside"), "{refused:?}");
 }
 
@@ -408,10 +408,10 @@ fn accounts_and_sign_ups_are_listed_page_by_page(console: &OperatorConsole) {
     assert_eq!(emails(&console.ask(&["account", "list", "--match", "ADA"])).len(), 2);
     assert_eq!(emails(&console.ask(&["account", "list", "--match", "a%b_"])).len(), 0);
 
-    let words = console.tell(&["account", "list", "--limit", "2"]).stdout;
+    let words = console.exec(&["account", "list", "--limit", "2"]).stdout;
     assert!(words.starts_with("ID ") && words.contains(&format!("--after {next}")), "{words}");
     console.tokens(ADA);
-    let words = console.tell(&["account", "show", ADA]).stdout;
+    let words = console.exec(&["account", "show", ADA]).stdout;
     for part in [ADA, "active", "web", "sign-in", "account-created", "operator"] {
         assert!(words.contains(part), "{part} is not in {words}");
     }
@@ -477,7 +477,7 @@ fn s11_lists_longer_than_a_page_are_complete(console: &OperatorConsole) {
             .collect();
         assert_eq!(ids.len(), ROWS + of_settings, "{command}");
         assert!(ids.is_sorted_by(|a, b| a < b), "{command}: each once, in their order");
-        let words = console.tell(&[&[command, "list"], limit].concat()).stdout;
+        let words = console.exec(&[&[command, "list"], limit].concat()).stdout;
         assert_eq!(words.lines().count(), ROWS + of_settings + 1, "{command}");
         assert_eq!(words.matches("ID ").count(), 1, "{command}");
         if limit.is_empty() {
@@ -500,26 +500,26 @@ fn s11_lists_longer_than_a_page_are_complete(console: &OperatorConsole) {
 fn command_without_a_current_schema_fails_and_changes_nothing() {
     let program = Program::prepare(&[]);
     let complaint = |program: &Program| {
-        let said = program.tell(&["account", "list", "--json"], "");
-        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
-        assert_eq!(said.stderr.lines().count(), 1, "one line: {said:?}");
-        said.stderr
+        let output = program.exec(&["account", "list", "--json"], "");
+        assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{output:?}");
+        assert_eq!(output.stderr.lines().count(), 1, "one line: {output:?}");
+        output.stderr
     };
     let missing = complaint(&program);
     assert!(missing.contains("data/vestibule.db") && missing.contains("migrate"), "{missing}");
     assert!(!program.path("data").exists(), "no folder is created");
 
-    assert_eq!(program.tell(&["migrate"], "").code, Some(0));
+    assert_eq!(program.exec(&["migrate"], "").code, Some(0));
     let database =
         Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display()));
-    assert_eq!(program.tell(&["account", "list"], "").code, Some(0));
+    assert_eq!(program.exec(&["account", "list"], "").code, Some(0));
     database.execute(
         "INSERT INTO _sqlx_migrations
          SELECT 99999999999999, 'more', installed_on, success, checksum, execution_time
          FROM _sqlx_migrations LIMIT 1",
     );
     assert_eq!(
-        program.tell(&["account", "list"], "").code,
+        program.exec(&["account", "list"], "").code,
         Some(0),
         "the migration drops no column"
     );
@@ -544,10 +544,10 @@ fn command_without_a_current_schema_fails_and_changes_nothing() {
 #[test]
 fn r57_command_checks_the_settings_of_the_service() {
     let program = Program::prepare(&[("ROCKET_PROFILE", "release".to_owned())]);
-    let said = program.tell(&["account", "list", "--json"], "");
-    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said:?}");
+    let output = program.exec(&["account", "list", "--json"], "");
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{output:?}");
     for words in ["VESTIBULE_PUBLIC_URL", "VESTIBULE_MAIL__TRANSPORT", "clients.<id>"] {
-        assert!(said.stderr.contains(words), "{said:?}");
+        assert!(output.stderr.contains(words), "{output:?}");
     }
 }
 
@@ -565,8 +565,12 @@ fn invalid_arguments_are_usage_errors() {
         &["sign-up", "drop"],
         &["completions", "tcsh"],
     ] {
-        let said = program.tell(arguments, "");
-        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{arguments:?}: {said:?}");
+        let output = program.exec(arguments, "");
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}: {output:?}"
+        );
     }
 }
 
@@ -574,10 +578,10 @@ fn invalid_arguments_are_usage_errors() {
 fn completions_are_printed_for_each_shell() {
     let program = Program::prepare(&[]);
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
-        let said = program.tell(&["completions", shell], "");
-        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+        let output = program.exec(&["completions", shell], "");
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
         for words in ["account", "send-reset", "sign-up"] {
-            assert!(said.stdout.contains(words), "{shell}: {words}");
+            assert!(output.stdout.contains(words), "{shell}: {words}");
         }
     }
 }

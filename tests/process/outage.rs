@@ -186,13 +186,14 @@ fn f4_lost_answer_to_a_commit_is_reported_as_unknown() {
     let url = direct.replace(&cluster.port().to_string(), &gate.port.to_string());
     let program = Program::prepare(&[("DATABASE_URL", url)]);
     for arguments in [&["migrate"][..], &["client", "add", "desk", "--scopes", "account.read"]] {
-        assert_eq!(program.tell(arguments, "").code, Some(0), "{arguments:?}");
+        assert_eq!(program.exec(arguments, "").code, Some(0), "{arguments:?}");
     }
     gate.lose_answers_to_commits();
-    let said = program.tell(&["client", "rotate-secret", "desk", "--keep-old", "0s", "--json"], "");
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.stderr.contains("the secret may be valid"), "{said:?}");
-    assert!(!said.stderr.contains("nothing has changed"), "{said:?}");
+    let output =
+        program.exec(&["client", "rotate-secret", "desk", "--keep-old", "0s", "--json"], "");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.contains("the secret may be valid"), "{output:?}");
+    assert!(!output.stderr.contains("nothing has changed"), "{output:?}");
     // the lost commit has rotated the secret
     let rotated = "SELECT COUNT(*) FROM events WHERE kind = 'client-secret-rotated'";
     assert_eq!(Database::at(direct).count(rotated), 1);

@@ -228,18 +228,18 @@ impl Program {
     }
 
     /// Runs a command to its end with `input` on its standard input.
-    pub fn tell(&self, arguments: &[&str], input: &str) -> CommandOutput {
+    pub fn exec(&self, arguments: &[&str], input: &str) -> CommandOutput {
         // a file takes any output, without a reader
-        self.tell_to(arguments, input, tempfile::tempfile().unwrap())
+        self.exec_with_stdout(arguments, input, tempfile::tempfile().unwrap())
     }
 
     /// Runs a command whose standard output is full.
     pub fn run_with_full_stdout(&self, arguments: &[&str], input: &str) -> CommandOutput {
         let full = File::options().read(true).write(true).open("/dev/full").unwrap();
-        self.tell_to(arguments, input, full)
+        self.exec_with_stdout(arguments, input, full)
     }
 
-    fn tell_to(&self, arguments: &[&str], input: &str, stdout: File) -> CommandOutput {
+    fn exec_with_stdout(&self, arguments: &[&str], input: &str, stdout: File) -> CommandOutput {
         let [given, stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
         let mut start = given.try_clone().unwrap();
         start.write_all(input.as_bytes()).unwrap();

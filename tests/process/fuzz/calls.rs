@@ -73,15 +73,15 @@ pub fn operations(program: &Program) -> Vec<Operation> {
 
 impl Operation {
     /// A request for the operation, as a client might send it.
-    pub fn call(&self, keys: &Keys, chance: &mut SeededRandom) -> Call {
-        let value = |name: &str, chance: &mut SeededRandom| self.value(name, keys, chance);
+    pub fn call(&self, keys: &Keys, rng: &mut SeededRandom) -> Call {
+        let value = |name: &str, rng: &mut SeededRandom| self.value(name, keys, rng);
         let segments = self.path.split('/').map(|part| match part.strip_prefix('{') {
-            Some(name) => value(name.trim_end_matches('}'), chance),
+            Some(name) => value(name.trim_end_matches('}'), rng),
             None => part.to_owned(),
         });
         let mut target = segments.collect::<Vec<_>>().join("/");
         for (n, name) in self.query.iter().enumerate() {
-            let value = encoded(&value(name, chance));
+            let value = encoded(&value(name, rng));
             target.push_str(&format!("{}{name}={value}", if n == 0 { '?' } else { '&' }));
         }
         let mut headers = vec![
@@ -89,7 +89,7 @@ impl Operation {
             "Connection: close".to_owned(),
             "User-Agent: Mozilla/5.0 (X11; Linux x86_64)".to_owned(),
         ];
-        let is_by_basic = self.path.starts_with("/oauth/") && chance.below(2) == 0;
+        let is_by_basic = self.path.starts_with("/oauth/") && rng.below(2) == 0;
         if self.path.starts_with("/account") {
             headers.push(format!("Cookie: {}", keys.cookie));
             headers.push("Sec-Fetch-Site: same-origin".to_owned());
@@ -106,9 +106,9 @@ impl Operation {
             headers.push(format!("Content-Type: {kind}"));
             is_json = kind != FORM;
             for name in names {
-                let value = value(name, chance);
+                let value = value(name, rng);
                 // any member may be missing, and a client authenticates in one way
-                if chance.below(8) > 0 && !(is_by_basic && name.starts_with("client_")) {
+                if rng.below(8) > 0 && !(is_by_basic && name.starts_with("client_")) {
                     let value = if is_json { json!(value).to_string() } else { encoded(&value) };
                     members.push((name.clone(), value));
                 }
@@ -119,27 +119,26 @@ impl Operation {
         Call { line, headers, members, is_json }
     }
 
-    fn value(&self, name: &str, keys: &Keys, chance: &mut SeededRandom) -> String {
-        let of = |values: &[&str], chance: &mut SeededRandom| {
-            values[chance.below(values.len())].to_owned()
-        };
+    fn value(&self, name: &str, keys: &Keys, rng: &mut SeededRandom) -> String {
+        let of =
+            |values: &[&str], rng: &mut SeededRandom| values[rng.below(values.len())].to_owned();
         match name {
             "email" if self.path.ends_with("sign-in") => keys.email.clone(),
-            "email" => format!("somebody-{}@example.org", chance.below(50)),
+            "email" => format!("somebody-{}@example.org", rng.below(50)),
             "username" => keys.email.clone(),
             // no request may delete the account or change the password of later sign-ins
             "password" if self.path.ends_with("deletion") => WRONG.to_owned(),
             "current_password" => WRONG.to_owned(),
-            "password" => of(&[PASSWORD, PASSWORD, WRONG], chance),
+            "password" => of(&[PASSWORD, PASSWORD, WRONG], rng),
             "new_password" => PASSWORD.to_owned(),
-            "grant_type" => of(&["password", "refresh_token"], chance),
-            "client_id" => of(&["web", "web", "shop"], chance),
-            "client_secret" => of(&["", CLIENT_SECRET], chance),
-            "token" | "refresh_token" => of(&[&keys.access, &keys.refresh, &keys.refresh], chance),
+            "grant_type" => of(&["password", "refresh_token"], rng),
+            "client_id" => of(&["web", "web", "shop"], rng),
+            "client_secret" => of(&["", CLIENT_SECRET], rng),
+            "token" | "refresh_token" => of(&[&keys.access, &keys.refresh, &keys.refresh], rng),
             "form_token" => keys.form_token.clone(),
-            "scope" => of(&["account.read", "account.read account.write"], chance),
-            "locale" => of(&["de", "en"], chance),
-            "name" => of(&["Ada Lovelace", "limited"], chance),
+            "scope" => of(&["account.read", "account.read account.write"], rng),
+            "locale" => of(&["de", "en"], rng),
+            "name" => of(&["Ada Lovelace", "limited"], rng),
             "path" => "v1".to_owned(),
             _ => "01a214015eaf7e7986a6d3b9ad23a10b".to_owned(),
         }

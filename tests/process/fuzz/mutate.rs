@@ -169,81 +169,81 @@ const CHUNKS: [&str; 12] = [
     "\0",
 ];
 
-fn of<'a>(all: &[&'a str], chance: &mut SeededRandom) -> &'a str {
-    all[chance.below(all.len())]
+fn of<'a>(all: &[&'a str], rng: &mut SeededRandom) -> &'a str {
+    all[rng.below(all.len())]
 }
 
 /// The request unchanged, or with one of many mutations.
-pub fn spoilt(mut call: Call, other: &Call, chance: &mut SeededRandom) -> Vec<u8> {
+pub fn mutated(mut call: Call, other: &Call, rng: &mut SeededRandom) -> Vec<u8> {
     // some requests get two mutations
-    for _ in 0..=usize::from(chance.below(4) == 0) {
-        match chance.below(12) {
-            0..=3 => member(&mut call, chance),
-            4 => target(&mut call, chance),
-            5 => method(&mut call, chance),
-            6 => headers(&mut call, chance),
+    for _ in 0..=usize::from(rng.below(4) == 0) {
+        match rng.below(12) {
+            0..=3 => member(&mut call, rng),
+            4 => target(&mut call, rng),
+            5 => method(&mut call, rng),
+            6 => headers(&mut call, rng),
             _ => {}
         }
     }
-    let mut bytes = match chance.below(12) {
-        0 => wrong_length(&call, chance),
-        1 => chunked(&call, chance),
-        2 => pipelined(&call, other, chance),
-        3 => body(&call, chance),
+    let mut bytes = match rng.below(12) {
+        0 => wrong_length(&call, rng),
+        1 => chunked(&call, rng),
+        2 => pipelined(&call, other, rng),
+        3 => body(&call, rng),
         4 => {
-            call.line = of(&LINES, chance).as_bytes().to_vec();
+            call.line = of(&LINES, rng).as_bytes().to_vec();
             call.bytes()
         }
         _ => call.bytes(),
     };
-    if chance.below(4) == 0 {
-        for _ in 0..=chance.below(6) {
-            byte(&mut bytes, chance);
+    if rng.below(4) == 0 {
+        for _ in 0..=rng.below(6) {
+            byte(&mut bytes, rng);
         }
     }
-    if chance.below(16) == 0 {
-        bytes.truncate(chance.below(bytes.len()));
+    if rng.below(16) == 0 {
+        bytes.truncate(rng.below(bytes.len()));
     }
     bytes
 }
 
 /// Replaces, repeats or removes a member of the body.
-fn member(call: &mut Call, chance: &mut SeededRandom) {
+fn member(call: &mut Call, rng: &mut SeededRandom) {
     if call.members.is_empty() {
         return;
     }
-    let at = chance.below(call.members.len());
-    match chance.below(8) {
+    let at = rng.below(call.members.len());
+    match rng.below(8) {
         0 => call.members.push(call.members[at].clone()),
         1 => drop(call.members.remove(at)),
         2 => {
-            let length = 1 << chance.below(18);
-            let long = of(&["x", "\u{1f4a9}", "%41", "\u{301}", "."], chance).repeat(length);
+            let length = 1 << rng.below(18);
+            let long = of(&["x", "\u{1f4a9}", "%41", "\u{301}", "."], rng).repeat(length);
             call.members[at].1 = if call.is_json { format!("\"{long}\"") } else { long };
         }
         3 => {
-            let depth = 1 << chance.below(14);
-            let (open, close) = if chance.below(2) == 0 { ("[", "]") } else { ("{\"a\":", "}") };
-            let closed = if chance.below(4) == 0 { 0 } else { depth };
+            let depth = 1 << rng.below(14);
+            let (open, close) = if rng.below(2) == 0 { ("[", "]") } else { ("{\"a\":", "}") };
+            let closed = if rng.below(4) == 0 { 0 } else { depth };
             call.members[at].1 = format!("{}1{}", open.repeat(depth), close.repeat(closed));
         }
-        4 => call.members[at].0 = of(&PIECES, chance).to_owned(),
+        4 => call.members[at].0 = of(&PIECES, rng).to_owned(),
         _ => {
-            call.members[at].1 = match (call.is_json, chance.below(2)) {
-                (true, 0) => of(&JSON, chance).to_owned(),
-                (true, _) => json!(of(&PIECES, chance)).to_string(),
-                (false, _) => of(&PIECES, chance).to_owned(),
+            call.members[at].1 = match (call.is_json, rng.below(2)) {
+                (true, 0) => of(&JSON, rng).to_owned(),
+                (true, _) => json!(of(&PIECES, rng)).to_string(),
+                (false, _) => of(&PIECES, rng).to_owned(),
             };
         }
     }
 }
 
 /// Replaces a part of the path or the query.
-fn target(call: &mut Call, chance: &mut SeededRandom) {
-    let piece = of(&PIECES, chance);
+fn target(call: &mut Call, rng: &mut SeededRandom) {
+    let piece = of(&PIECES, rng);
     let piece =
-        if chance.below(8) == 0 { piece.repeat(1 + chance.below(3_000)) } else { piece.to_owned() };
-    let piece = match chance.below(4) {
+        if rng.below(8) == 0 { piece.repeat(1 + rng.below(3_000)) } else { piece.to_owned() };
+    let piece = match rng.below(4) {
         0 => format!("?token={piece}&token={piece}"),
         1 => format!("/{piece}"),
         2 => format!("?access_token={piece}&&=&{piece}"),
@@ -252,50 +252,50 @@ fn target(call: &mut Call, chance: &mut SeededRandom) {
     // before the version, or somewhere in the path
     let end = call.line.len().saturating_sub(" HTTP/1.1".len());
     let start = call.line.iter().position(|byte| *byte == b'/').unwrap_or(end).min(end);
-    let at = if chance.below(2) == 0 { end } else { start + chance.below(end - start + 1) };
+    let at = if rng.below(2) == 0 { end } else { start + rng.below(end - start + 1) };
     call.line.splice(at..at, piece.into_bytes());
 }
 
-fn method(call: &mut Call, chance: &mut SeededRandom) {
+fn method(call: &mut Call, rng: &mut SeededRandom) {
     let end = call.line.iter().position(|byte| *byte == b' ').unwrap_or(0);
-    call.line.splice(..end, of(&METHODS, chance).bytes());
+    call.line.splice(..end, of(&METHODS, rng).bytes());
 }
 
 /// Adds another header, a repeated one, a great many, or a very long one.
-fn headers(call: &mut Call, chance: &mut SeededRandom) {
-    let at = chance.below(call.headers.len());
-    match chance.below(6) {
+fn headers(call: &mut Call, rng: &mut SeededRandom) {
+    let at = rng.below(call.headers.len());
+    match rng.below(6) {
         0 => call.headers.push(call.headers[at].clone()),
         1 => drop(call.headers.remove(at)),
         2 => {
-            let many = 1 << chance.below(11);
+            let many = 1 << rng.below(11);
             call.headers.extend((0..many).map(|n| format!("X-{n}: {n}").into_bytes()));
         }
         3 => {
-            let long = "x".repeat(1 << chance.below(20));
+            let long = "x".repeat(1 << rng.below(20));
             call.headers.push(
-                format!("{}{long}", of(&["Cookie: ", "Authorization: Bearer ", "X-"], chance))
+                format!("{}{long}", of(&["Cookie: ", "Authorization: Bearer ", "X-"], rng))
                     .into_bytes(),
             );
         }
-        _ => call.headers.push(of(&HEADERS, chance).as_bytes().to_vec()),
+        _ => call.headers.push(of(&HEADERS, rng).as_bytes().to_vec()),
     }
 }
 
-fn wrong_length(call: &Call, chance: &mut SeededRandom) -> Vec<u8> {
+fn wrong_length(call: &Call, rng: &mut SeededRandom) -> Vec<u8> {
     let (mut call, body) = (call.clone(), call.body());
-    let near = (body.len() + chance.below(4)).saturating_sub(2).to_string();
-    for _ in 0..=usize::from(chance.below(3) == 0) {
-        let length = if chance.below(2) == 0 { &near } else { of(&LENGTHS, chance) };
+    let near = (body.len() + rng.below(4)).saturating_sub(2).to_string();
+    for _ in 0..=usize::from(rng.below(3) == 0) {
+        let length = if rng.below(2) == 0 { &near } else { of(&LENGTHS, rng) };
         call.headers.push(format!("Content-Length: {length}").into_bytes());
     }
-    if chance.below(4) == 0 {
+    if rng.below(4) == 0 {
         call.headers.push(b"Transfer-Encoding: chunked".to_vec());
     }
     call.with_body(&body)
 }
 
-fn chunked(call: &Call, chance: &mut SeededRandom) -> Vec<u8> {
+fn chunked(call: &Call, rng: &mut SeededRandom) -> Vec<u8> {
     let mut call = call.clone();
     let coding = of(
         &[
@@ -307,41 +307,40 @@ fn chunked(call: &Call, chance: &mut SeededRandom) -> Vec<u8> {
             "identity",
             "\u{b}chunked",
         ],
-        chance,
+        rng,
     );
     call.headers.push(format!("Transfer-Encoding: {coding}").into_bytes());
     let mut body = Vec::new();
-    for chunk in call.body().chunks(1 + chance.below(40)) {
+    for chunk in call.body().chunks(1 + rng.below(40)) {
         let size = format!("{:x}", chunk.len());
-        let size = if chance.below(12) == 0 { of(&CHUNKS, chance) } else { &size };
+        let size = if rng.below(12) == 0 { of(&CHUNKS, rng) } else { &size };
         body.extend_from_slice(format!("{size}\r\n").as_bytes());
         body.extend_from_slice(chunk);
         body.extend_from_slice(b"\r\n");
     }
     body.extend_from_slice(
-        of(&["0\r\n\r\n", "0\r\n\r\n", "0\r\nA: b\r\n\r\n", "0\r\n\0\r\n\r\n", ""], chance)
-            .as_bytes(),
+        of(&["0\r\n\r\n", "0\r\n\r\n", "0\r\nA: b\r\n\r\n", "0\r\n\0\r\n\r\n", ""], rng).as_bytes(),
     );
     call.with_body(&body)
 }
 
 /// Sends the request several times on one connection, and then another, which closes it.
-fn pipelined(call: &Call, other: &Call, chance: &mut SeededRandom) -> Vec<u8> {
+fn pipelined(call: &Call, other: &Call, rng: &mut SeededRandom) -> Vec<u8> {
     let mut first = call.clone();
     first.headers.retain(|header| !header.starts_with(b"Connection"));
-    let mut bytes = first.bytes().repeat(1 + chance.below(4));
+    let mut bytes = first.bytes().repeat(1 + rng.below(4));
     bytes.extend(other.bytes());
     bytes
 }
 
 /// Replaces the body: random bytes, deep nesting, a long text, or the same members in the other
 /// encoding.
-fn body(call: &Call, chance: &mut SeededRandom) -> Vec<u8> {
+fn body(call: &Call, rng: &mut SeededRandom) -> Vec<u8> {
     let mut call = call.clone();
-    let body = match chance.below(4) {
-        0 => (0..chance.below(400)).map(|_| chance.next().to_le_bytes()[0]).collect(),
-        1 => "[".repeat(1 << chance.below(15)).into_bytes(),
-        2 => vec![b'x'; 1 << chance.below(18)],
+    let body = match rng.below(4) {
+        0 => (0..rng.below(400)).map(|_| rng.next().to_le_bytes()[0]).collect(),
+        1 => "[".repeat(1 << rng.below(15)).into_bytes(),
+        2 => vec![b'x'; 1 << rng.below(18)],
         _ => {
             call.is_json = !call.is_json;
             call.body()
@@ -352,20 +351,20 @@ fn body(call: &Call, chance: &mut SeededRandom) -> Vec<u8> {
 }
 
 /// Replaces, removes or repeats a byte or a piece.
-fn byte(bytes: &mut Vec<u8>, chance: &mut SeededRandom) {
-    let at = chance.below(bytes.len());
-    let meant = BYTES[chance.below(BYTES.len())];
-    match chance.below(6) {
+fn byte(bytes: &mut Vec<u8>, rng: &mut SeededRandom) {
+    let at = rng.below(bytes.len());
+    let meant = BYTES[rng.below(BYTES.len())];
+    match rng.below(6) {
         _ if bytes.is_empty() => bytes.push(meant),
         0 => bytes[at] = meant,
-        1 => bytes[at] ^= 1 << chance.below(8),
+        1 => bytes[at] ^= 1 << rng.below(8),
         2 => bytes.insert(at, meant),
         3 => drop(bytes.remove(at)),
         4 => {
-            let end = (at + chance.below(60)).min(bytes.len());
+            let end = (at + rng.below(60)).min(bytes.len());
             let piece = bytes[at..end].to_vec();
             bytes.splice(at..at, piece);
         }
-        _ => drop(bytes.drain(at..(at + chance.below(60)).min(bytes.len()))),
+        _ => drop(bytes.drain(at..(at + rng.below(60)).min(bytes.len()))),
     }
 }
