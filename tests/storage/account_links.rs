@@ -252,8 +252,8 @@ async fn ended_account_links_are_purged_in_batches(db: TestDatabase) {
         db.store.write(async |tx| tx.purge_account_links(before, 2).await).await.unwrap()
     };
     assert_eq!(purge(after(99)).await, 0);
-    for portion in [2, 2, 1, 0] {
-        assert_eq!(purge(after(150)).await, portion);
+    for batch in [2, 2, 1, 0] {
+        assert_eq!(purge(after(150)).await, batch);
     }
     assert_eq!(state(&db, "young", RESET, after(150)).await, Some(AccountLinkState::Used));
 }

@@ -217,7 +217,7 @@ async fn old_changes_of_address_are_purged_in_batches(db: TestDatabase) {
         db.store.write(async |tx| tx.purge_email_changes(before, 2).await).await.unwrap()
     };
     assert_eq!(purge(NOW - std::time::Duration::from_millis(1)).await, 0);
-    for portion in [2, 2, 1, 0] {
-        assert_eq!(purge(NOW).await, portion);
+    for batch in [2, 2, 1, 0] {
+        assert_eq!(purge(NOW).await, batch);
     }
 }

@@ -45,7 +45,7 @@ pub fn failed_at(at: Timestamp) -> NewEvent<'static> {
     }
 }
 
-async fn note(db: &TestDatabase, new: &NewEvent<'_>) {
+async fn record(db: &TestDatabase, new: &NewEvent<'_>) {
     db.store.write(async |tx| tx.insert_event(new).await).await.unwrap();
 }
 
@@ -72,7 +72,7 @@ async fn event_is_read_back_as_recorded(db: TestDatabase) {
                 request_id: Some("a-request"),
                 ..failed_at(NOW)
             };
-            note(&db, &new).await;
+            record(&db, &new).await;
             let found = of(&db, account).await;
             let event = found.iter().find(|event| event.id == new.id).unwrap();
             assert_eq!((event.kind, event.actor, event.at), (*kind, *actor, NOW));
@@ -91,7 +91,7 @@ async fn event_is_read_back_as_recorded(db: TestDatabase) {
 async fn r47_event_about_an_address_belongs_to_its_account_if_one_exists(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let to = async |address: &EmailAddress| {
-        note(&db, &NewEvent { email: Some(address), ..failed_at(NOW) }).await;
+        record(&db, &NewEvent { email: Some(address), ..failed_at(NOW) }).await;
     };
     to(&email("ada@example.org")).await;
     to(&email("nobody@example.org")).await;
@@ -115,12 +115,12 @@ async fn r18_event_without_an_account_references_the_dummy_row(db: TestDatabase)
     let account = db.account("ada@example.org").await;
     let (ada, bob) = (email("ada@example.org"), email("bob@example.org"));
     let sign_up = SignUpId::new(new_id());
-    note(&db, &NewEvent { account: Some(account), ..failed_at(NOW) }).await;
-    note(&db, &NewEvent { email: Some(&ada), ..failed_at(NOW) }).await;
+    record(&db, &NewEvent { account: Some(account), ..failed_at(NOW) }).await;
+    record(&db, &NewEvent { email: Some(&ada), ..failed_at(NOW) }).await;
     assert_eq!(of_whom().await, (Some(2), Some(0)));
-    note(&db, &failed_at(NOW)).await;
-    note(&db, &NewEvent { email: Some(&bob), ..failed_at(NOW) }).await;
-    note(&db, &NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) }).await;
+    record(&db, &failed_at(NOW)).await;
+    record(&db, &NewEvent { email: Some(&bob), ..failed_at(NOW) }).await;
+    record(&db, &NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) }).await;
     assert_eq!(of_whom().await, (Some(2), Some(3)));
 
     let attached = db.store.write(async |tx| tx.attach_events(sign_up, account).await);
@@ -138,7 +138,7 @@ async fn r18_event_without_an_account_references_the_dummy_row(db: TestDatabase)
 
 async fn event_about_a_deleted_account_is_not_recorded(db: TestDatabase) {
     let missing = AccountId::new(new_id());
-    note(&db, &NewEvent { account: Some(missing), ..failed_at(NOW) }).await;
+    record(&db, &NewEvent { account: Some(missing), ..failed_at(NOW) }).await;
     assert_eq!(db.count("events").await, 0);
 }
 
@@ -146,7 +146,7 @@ async fn events_of_a_sign_up_are_attached_to_its_account_once(db: TestDatabase) 
     let ada = SignUpId::new(new_id());
     let bob = SignUpId::new(new_id());
     for sign_up in [ada, ada, bob] {
-        note(&db, &NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) }).await;
+        record(&db, &NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) }).await;
     }
     let account = db.account("ada@example.org").await;
     let other = db.account("bob@example.org").await;
@@ -174,14 +174,14 @@ async fn paging_returns_each_event_once_while_events_are_recorded(db: TestDataba
     let other = db.account("bob@example.org").await;
     // several events in the same millisecond, recorded in no order
     let instants = [3, 0, 2, 0, 0, 1, 2, 2, 3, 0, 1, 3, 3, 2, 1, 0, 0, 0, 2];
-    let mut noted = Vec::new();
+    let mut recorded = Vec::new();
     for at in instants {
         let new = NewEvent { account: Some(account), ..failed_at(after(at)) };
-        note(&db, &new).await;
-        noted.push(new.id);
-        note(&db, &NewEvent { account: Some(other), ..failed_at(after(at)) }).await;
+        record(&db, &new).await;
+        recorded.push(new.id);
+        record(&db, &NewEvent { account: Some(other), ..failed_at(after(at)) }).await;
     }
-    noted.sort_unstable_by(|one, another| another.cmp(one));
+    recorded.sort_unstable_by(|one, another| another.cmp(one));
     for size in [1, 4, 7, 100] {
         let mut read: Vec<EventId> = Vec::new();
         loop {
@@ -194,9 +194,9 @@ async fn paging_returns_each_event_once_while_events_are_recorded(db: TestDataba
             assert!(page.len() <= usize::try_from(size).unwrap());
             read.extend(page.iter().map(|event| event.id));
             // events that happen meanwhile are on no later page
-            note(&db, &NewEvent { account: Some(account), ..failed_at(after(99)) }).await;
+            record(&db, &NewEvent { account: Some(account), ..failed_at(after(99)) }).await;
         }
-        assert_eq!(read, noted, "pages of {size}");
+        assert_eq!(read, recorded, "pages of {size}");
         db.execute(&format!("DELETE FROM events WHERE at = {}", after(99).unix_millis())).await;
     }
 }
@@ -205,7 +205,7 @@ async fn deletion_of_an_account_deletes_its_events(db: TestDatabase) {
     for round in 0..10 {
         let account = db.account("ada@example.org").await;
         let bystander = db.account(&format!("bob{round}@example.org")).await;
-        note(&db, &NewEvent { account: Some(bystander), ..failed_at(NOW) }).await;
+        record(&db, &NewEvent { account: Some(bystander), ..failed_at(NOW) }).await;
         let answers = at_once(9, |index| {
             let store = db.store.clone();
             async move {
@@ -230,13 +230,13 @@ async fn deletion_of_an_account_deletes_its_events(db: TestDatabase) {
 async fn old_events_are_purged_in_batches(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     for at in [10, 10, 10, 10, 10, 20] {
-        note(&db, &NewEvent { account: Some(account), ..failed_at(after(at)) }).await;
+        record(&db, &NewEvent { account: Some(account), ..failed_at(after(at)) }).await;
     }
     let purge =
         async |before| db.store.write(async |tx| tx.purge_events(before, 2).await).await.unwrap();
     assert_eq!(purge(after(9)).await, 0);
-    for portion in [2, 2, 1, 0] {
-        assert_eq!(purge(after(10)).await, portion);
+    for batch in [2, 2, 1, 0] {
+        assert_eq!(purge(after(10)).await, batch);
     }
     assert_eq!(db.count("events").await, 1);
 }
@@ -249,7 +249,7 @@ async fn trimming_keeps_the_latest_hundred_events_by_strangers_of_a_kind(db: Tes
         actor: Actor::Owner,
         ..failed_at(NOW)
     };
-    note(&db, &owners).await;
+    record(&db, &owners).await;
     db.store
         .write(async |tx| {
             for second in 0..120 {
@@ -273,22 +273,22 @@ async fn trimming_keeps_the_latest_hundred_events_by_strangers_of_a_kind(db: Tes
 /// Trimming happens by chance. A thousand misses in a row happen once in 10¹³ runs.
 async fn endless_events_by_strangers_are_trimmed_at_random(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
-    let happening = EventDraft::new(EventKind::SignInFailed, Actor::Stranger);
+    let draft = EventDraft::new(EventKind::SignInFailed, Actor::Stranger);
     let log = &app.oauth().accounts.events;
-    let noted = db.store.write(async |tx| {
+    let recorded = db.store.write(async |tx| {
         for _ in 0..1_500 {
-            log.record(tx, happening, &ClientInfo::default()).await?;
+            log.record(tx, draft, &ClientInfo::default()).await?;
         }
         Ok::<_, vestibule::storage::StoreError>(())
     });
-    noted.await.unwrap();
+    recorded.await.unwrap();
     let kept = db.count("events").await;
     assert!((100..1_100).contains(&kept), "{kept}");
 }
 
 /// Inserts `count` events, and trims after each.
-async fn note_trimmed(db: &TestDatabase, count: u64, new: NewEvent<'_>) {
-    let noted = db.store.write(async |tx| {
+async fn record_and_trim(db: &TestDatabase, count: u64, new: NewEvent<'_>) {
+    let recorded = db.store.write(async |tx| {
         for second in 0..count {
             let at = after(second);
             let address = new.address.clone();
@@ -298,7 +298,7 @@ async fn note_trimmed(db: &TestDatabase, count: u64, new: NewEvent<'_>) {
         }
         Ok::<_, vestibule::storage::StoreError>(())
     });
-    noted.await.unwrap();
+    recorded.await.unwrap();
 }
 
 async fn s3_each_kind_of_events_by_the_owner_is_bounded_separately(db: TestDatabase) {
@@ -310,10 +310,10 @@ async fn s3_each_kind_of_events_by_the_owner_is_bounded_separately(db: TestDatab
         actor: Actor::Owner,
         ..failed_at(NOW)
     };
-    note_trimmed(&db, 3, own(ada, EventKind::PasswordChanged)).await;
-    note_trimmed(&db, 120, own(bob, EventKind::ProfileChanged)).await;
-    note_trimmed(&db, 150, own(ada, EventKind::ProfileChanged)).await;
-    note_trimmed(&db, 1_020, own(ada, EventKind::SignIn)).await;
+    record_and_trim(&db, 3, own(ada, EventKind::PasswordChanged)).await;
+    record_and_trim(&db, 120, own(bob, EventKind::ProfileChanged)).await;
+    record_and_trim(&db, 150, own(ada, EventKind::ProfileChanged)).await;
+    record_and_trim(&db, 1_020, own(ada, EventKind::SignIn)).await;
     let kept = async |account: AccountId, kind: EventKind| {
         let sql = format!(
             "SELECT COUNT(*) FROM events WHERE account_id = '{account}' AND kind = '{kind}'"
@@ -341,22 +341,22 @@ async fn s3_each_kind_of_events_by_the_owner_is_bounded_separately(db: TestDatab
                 'profile-changed', 'owner', 0, '{bob}' FROM n"
     );
     db.execute(&many).await;
-    note_trimmed(&db, 3, own(bob, EventKind::ProfileChanged)).await;
+    record_and_trim(&db, 3, own(bob, EventKind::ProfileChanged)).await;
     assert_eq!(kept(bob, EventKind::ProfileChanged).await, 100);
 }
 
 async fn s3_endless_events_by_the_owner_are_trimmed_at_random(db: TestDatabase) {
     let app = TestApp::on_database(&db.url, "").await;
     let ada = db.account("ada@example.org").await;
-    let happening = EventDraft::new(EventKind::DataExported, Actor::Owner).to_account(ada);
+    let draft = EventDraft::new(EventKind::DataExported, Actor::Owner).to_account(ada);
     let log = &app.oauth().accounts.events;
-    let noted = db.store.write(async |tx| {
+    let recorded = db.store.write(async |tx| {
         for _ in 0..1_500 {
-            log.record(tx, happening, &ClientInfo::default()).await?;
+            log.record(tx, draft, &ClientInfo::default()).await?;
         }
         Ok::<_, vestibule::storage::StoreError>(())
     });
-    noted.await.unwrap();
+    recorded.await.unwrap();
     let kept = db.count("events").await;
     assert!((100..1_100).contains(&kept), "{kept}");
 }
@@ -364,8 +364,8 @@ async fn s3_endless_events_by_the_owner_are_trimmed_at_random(db: TestDatabase) 
 async fn s4_events_of_each_waiting_sign_up_are_trimmed_separately(db: TestDatabase) {
     let (one, other) = (SignUpId::new(new_id()), SignUpId::new(new_id()));
     let refused = |sign_up| NewEvent { sign_up: Some(sign_up), ..failed_at(NOW) };
-    note_trimmed(&db, 120, refused(one)).await;
-    note_trimmed(&db, 40, refused(other)).await;
+    record_and_trim(&db, 120, refused(one)).await;
+    record_and_trim(&db, 40, refused(other)).await;
     let kept = async |sign_up: SignUpId| {
         let sql = format!("SELECT COUNT(*) FROM events WHERE sign_up_id = '{sign_up}'");
         db.integer(&sql).await.unwrap()
@@ -374,6 +374,6 @@ async fn s4_events_of_each_waiting_sign_up_are_trimmed_separately(db: TestDataba
     // events that were attached to an account are trimmed as the account's
     let account = db.account("ada@example.org").await;
     db.store.write(async |tx| tx.attach_events(one, account).await).await.unwrap();
-    note_trimmed(&db, 1, refused(one)).await;
+    record_and_trim(&db, 1, refused(one)).await;
     assert_eq!(kept(one).await, 101);
 }

@@ -133,10 +133,10 @@ async fn r20_known_locations_are_limited_and_deleted_with_the_account(db: TestDa
 
 async fn r20_known_location_is_purged_after_its_failures(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
-    let place = attempt_key("ada", 1);
-    keep(&db, &place, ada, BEGINNING).await;
-    fail(&db, &place.name_and_network, BEGINNING + 10 * SECOND).await;
-    fail(&db, &place.name, BEGINNING).await;
+    let location = attempt_key("ada", 1);
+    keep(&db, &location, ada, BEGINNING).await;
+    fail(&db, &location.name_and_network, BEGINNING + 10 * SECOND).await;
+    fail(&db, &location.name, BEGINNING).await;
     let purge = async |before: Timestamp| {
         let purged = db.store.write(async |tx| tx.purge_failed_attempts(before, before, 10).await);
         purged.await.unwrap_or_else(|error: StoreError| panic!("{error:?}"))
@@ -144,7 +144,7 @@ async fn r20_known_location_is_purged_after_its_failures(db: TestDatabase) {
     assert_eq!(purge(BEGINNING - SECOND).await, 0);
     assert_eq!(purge(BEGINNING + 5 * SECOND).await, 1, "the failures of the name");
     assert!(
-        found(&db, &place).await.location_used_at.is_some(),
+        found(&db, &location).await.location_used_at.is_some(),
         "the location's failures have not expired"
     );
     assert_eq!(

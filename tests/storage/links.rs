@@ -164,8 +164,8 @@ async fn ended_links_are_purged_in_batches(db: TestDatabase) {
     let purge =
         async |before| db.store.write(async |tx| tx.purge_links(before, 2).await).await.unwrap();
     assert_eq!(purge(after(99)).await, 0);
-    for portion in [2, 2, 1, 0] {
-        assert_eq!(purge(after(150)).await, portion);
+    for batch in [2, 2, 1, 0] {
+        assert_eq!(purge(after(150)).await, batch);
     }
     assert_eq!(state(&db, "young", after(150)).await, LinkState::Live { until: after(200) });
 }

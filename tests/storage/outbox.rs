@@ -472,8 +472,8 @@ async fn sent_letters_are_purged_in_batches(db: TestDatabase) {
         db.store.write(async |tx| tx.purge_letters(before, NOW, 2).await).await.unwrap()
     };
     assert_eq!(purge(after(9)).await, 0);
-    for portion in [2, 2, 1, 0] {
-        assert_eq!(purge(after(10)).await, portion);
+    for batch in [2, 2, 1, 0] {
+        assert_eq!(purge(after(10)).await, batch);
     }
     assert_eq!(db.count("outbox").await, 2);
 }

@@ -551,8 +551,8 @@ async fn ended_sessions_are_purged_in_batches(db: TestDatabase) {
     let purge =
         async |now| db.store.write(async |tx| tx.purge_sessions(now, 2).await).await.unwrap();
     assert_eq!(purge(after(89)).await, 0);
-    for portion in [2, 2, 1, 0] {
-        assert_eq!(purge(after(100)).await, portion);
+    for batch in [2, 2, 1, 0] {
+        assert_eq!(purge(after(100)).await, batch);
     }
     assert!(db.find_session(live).await.is_some());
 }

@@ -341,8 +341,8 @@ async fn expired_sign_ups_are_purged_in_batches(db: TestDatabase) {
     let purge =
         async |now| db.store.write(async |tx| tx.purge_sign_ups(now, 2).await).await.unwrap();
     assert_eq!(purge(after(999)).await, 0);
-    for portion in [2, 2, 1, 0] {
-        assert_eq!(purge(after(1_000)).await, portion);
+    for batch in [2, 2, 1, 0] {
+        assert_eq!(purge(after(1_000)).await, batch);
     }
     assert!(found(&db, patient.id).await.is_some());
 }
