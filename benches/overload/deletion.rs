@@ -74,10 +74,10 @@ fn measure(engine: &str, url: Option<String>, binary: &Path) -> (String, bool) {
     let traffic = traffic(&server, &sign_ins[1..]);
     let url = url.unwrap_or_else(|| server.database());
     let database = Database::new(url);
-    server.stopped(|| database.fill());
+    server.while_stopped(|| database.fill());
 
     let zero = Instant::now();
-    let calm = beside(&server, &traffic, zero, || zero.elapsed() >= CALM);
+    let calm = measure_traffic(&server, &traffic, zero, || zero.elapsed() >= CALM);
 
     let done = AtomicBool::new(false);
     let cpu = Cpu::now(server.id());
@@ -90,7 +90,7 @@ fn measure(engine: &str, url: Option<String>, binary: &Path) -> (String, bool) {
             done.store(true, Ordering::Relaxed);
             outcome
         });
-        let samples = beside(&server, &traffic, zero, || done.load(Ordering::Relaxed));
+        let samples = measure_traffic(&server, &traffic, zero, || done.load(Ordering::Relaxed));
         (samples, deletion.join().unwrap())
     });
     let mut is_met = status == 204 && gone.is_some();
@@ -159,7 +159,7 @@ fn authorized(method: &str, path: &str, tokens: &Tokens, body: &str) -> Vec<u8> 
 }
 
 /// Sends all kinds of requests at once, until `is_over`. Returns the samples of each kind.
-fn beside(
+fn measure_traffic(
     server: &Server,
     traffic: &[Traffic],
     zero: Instant,

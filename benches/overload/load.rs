@@ -13,7 +13,7 @@ use rocket::tokio::runtime::Builder;
 use rocket::tokio::task::{LocalSet, spawn_local};
 use rocket::tokio::time::sleep_until;
 
-use crate::wire::{Answer, ask, ask_beside, connect};
+use crate::wire::{Answer, ask, ask_async, connect};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -106,7 +106,7 @@ pub fn open_loop(
                         None => TcpStream::connect(("127.0.0.1", port)).await?,
                     };
                     stream.set_nodelay(true)?;
-                    let answer = ask_beside(&mut stream, request).await?;
+                    let answer = ask_async(&mut stream, request).await?;
                     if !answer.closes {
                         idle.borrow_mut().push(stream);
                     }
@@ -187,7 +187,7 @@ async fn ask_again(
             stream
         }
     };
-    let answer = ask_beside(&mut stream, request).await?;
+    let answer = ask_async(&mut stream, request).await?;
     if !answer.closes {
         *kept = Some(stream);
     }

@@ -139,7 +139,7 @@ fn main() -> ExitCode {
     let prober = thread::spawn(move || probe(port, &token, BETWEEN_PROBES, began, &stopped));
     let (stop_weighing, no_more) = std::sync::mpsc::channel::<()>();
     let process = server.id();
-    let scales = thread::spawn(move || server::weigh(process, began, &no_more));
+    let scales = thread::spawn(move || server::sample_memory(process, began, &no_more));
 
     let calm = Cpu::now(server.id());
     thread::sleep(Duration::from_secs(5));

@@ -59,7 +59,7 @@ impl Server {
     }
 
     /// Ends the program, works on its database, and starts it again.
-    pub fn stopped(&mut self, work: impl FnOnce()) {
+    pub fn while_stopped(&mut self, work: impl FnOnce()) {
         let process = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(process.unwrap(), rustix::process::Signal::TERM).unwrap();
         assert!(self.child.wait().unwrap().success(), "the server failed");
@@ -157,7 +157,7 @@ impl Drop for Server {
 }
 
 /// Samples the memory of the process twice a second until the sender of `stop` is dropped.
-pub fn weigh(process: u32, zero: Instant, stop: &Receiver<()>) -> Vec<(Duration, f64)> {
+pub fn sample_memory(process: u32, zero: Instant, stop: &Receiver<()>) -> Vec<(Duration, f64)> {
     let mut weights = Vec::new();
     loop {
         weights.push((zero.elapsed(), resident_mib(process)));

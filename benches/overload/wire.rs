@@ -49,7 +49,7 @@ pub fn ask(stream: &mut TcpStream, request: &[u8]) -> io::Result<Answer> {
 }
 
 /// As [`ask`], asynchronously beside other requests.
-pub async fn ask_beside(
+pub async fn ask_async(
     stream: &mut rocket::tokio::net::TcpStream,
     request: &[u8],
 ) -> io::Result<Answer> {

@@ -88,7 +88,7 @@ fn names(program: &Program) -> Vec<String> {
 }
 
 #[test]
-fn s16_an_interrupted_backup_leaves_nothing_behind() {
+fn s16_interrupted_backup_leaves_no_file() {
     let program = Program::prepare(&[]);
     assert_eq!(program.run(&["migrate"]).0, Some(0));
     let database =

@@ -16,7 +16,7 @@ use crate::database::{
 };
 
 on_both_engines! {
-    a_client_is_found_as_it_was_registered,
+    client_is_read_back_as_registered,
     second_registration_of_a_client_id_is_refused,
     one_of_eight_concurrent_registrations_of_an_id_succeeds,
     clients_are_listed_in_the_order_of_their_ids,
@@ -96,7 +96,7 @@ impl TestDatabase {
     }
 }
 
-async fn a_client_is_found_as_it_was_registered(db: TestDatabase) {
+async fn client_is_read_back_as_registered(db: TestDatabase) {
     let full = Client {
         introspects: Introspects::All,
         allowed_origins: "https://a.example http://localhost:3000".parse().unwrap(),

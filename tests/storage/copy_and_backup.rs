@@ -66,7 +66,7 @@ async fn fill(db: &TestDatabase) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_row_of_every_table_goes_from_sqlite_to_postgres_and_back() {
+async fn all_rows_survive_a_copy_from_sqlite_to_postgres_and_back() {
     let Some(cluster) = cluster() else { return };
     let original = TestDatabase::sqlite().await;
     fill(&original).await;
@@ -91,7 +91,7 @@ async fn every_row_of_every_table_goes_from_sqlite_to_postgres_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn copy_contains_each_concurrent_transaction_wholly_or_not_at_all() {
+async fn copy_during_writes_contains_whole_transactions_only() {
     let Some(cluster) = cluster() else { return };
     let original = TestDatabase::sqlite().await;
     let there = at(cluster.new_database()).await;
@@ -277,7 +277,7 @@ async fn r56_backup_during_writes_is_consistent_and_can_be_started_from() {
 
 /// All of this runs on the one thread of the test, which a blocking lock would stop for ever.
 #[tokio::test]
-async fn r56_backup_waits_for_another_and_can_be_cancelled_meanwhile() {
+async fn r56_backup_that_waits_for_another_can_be_cancelled() {
     let db = TestDatabase::sqlite().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");

@@ -6,7 +6,7 @@ use vestibule::storage::{NewEmailChange, StoreError};
 use crate::database::{NOW, TestDatabase, after, at_once, email, new_id};
 
 on_both_engines! {
-    a_change_of_address_is_found_as_it_was_requested,
+    change_of_address_is_read_back_as_requested,
     new_change_of_address_voids_the_pending_one,
     one_of_eight_concurrent_changes_of_address_stays_pending,
     r44_concurrent_ends_of_a_change_of_address_leave_one_outcome,
@@ -35,7 +35,7 @@ async fn state(db: &TestDatabase, id: EmailChangeId) -> EmailChangeState {
     found.unwrap().state
 }
 
-async fn a_change_of_address_is_found_as_it_was_requested(db: TestDatabase) {
+async fn change_of_address_is_read_back_as_requested(db: TestDatabase) {
     let account = db.account("ada@example.org").await;
     let (id, new) = (EmailChangeId::new(new_id()), email("new@example.org"));
     let user_agent = UserAgent::parse("Firefox on Linux").unwrap();

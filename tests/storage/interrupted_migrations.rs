@@ -134,7 +134,7 @@ async fn is_killed_and_run_again(version_before: i64, copy: impl Fn() -> String)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r56_a_killed_migration_of_sqlite_loses_nothing() {
+async fn r56_killed_migration_of_sqlite_loses_no_rows() {
     for version in 1..7 {
         let (folder, url) = sqlite_url();
         fill(&format!("{url}?mode=rwc"), version).await;
@@ -150,7 +150,7 @@ async fn r56_a_killed_migration_of_sqlite_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r56_a_killed_migration_of_postgres_loses_nothing() {
+async fn r56_killed_migration_of_postgres_loses_no_rows() {
     let Some(cluster) = cluster() else { return };
     for version in 1..7 {
         let url = cluster.new_database();

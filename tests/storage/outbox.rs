@@ -31,7 +31,7 @@ on_both_engines! {
     s10_at_most_20_notices_of_a_kind_wait_and_a_further_one_replaces_the_latest,
     waiting_letters_are_superseded_by_the_last_of_their_kind_and_address,
     sent_letters_are_purged_in_batches,
-    deletion_of_an_account_deletes_letters_about_it_only,
+    deletion_of_an_account_deletes_only_letters_about_the_account,
     deletion_of_an_account_voids_the_lease_of_its_letter,
     concurrent_claims_and_deletions_do_not_deadlock,
     change_of_address_keeps_sent_letters_and_drops_waiting_ones,
@@ -498,7 +498,7 @@ async fn delete(db: &TestDatabase, account: AccountId) {
     assert!(db.store.write(async |tx| tx.delete_account(account).await).await.unwrap());
 }
 
-async fn deletion_of_an_account_deletes_letters_about_it_only(db: TestDatabase) {
+async fn deletion_of_an_account_deletes_only_letters_about_the_account(db: TestDatabase) {
     let ada = db.account("ada@example.org").await;
     let bob = db.account("bob@example.org").await;
     letter_about(&db, ada, "ada@example.org").await;

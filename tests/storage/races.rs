@@ -19,11 +19,11 @@ use crate::race_nodes::{
 };
 
 on_both_engines! {
-    r27_deletion_leaves_no_live_token_behind,
-    r27_disabling_leaves_no_live_token_behind,
+    r27_deletion_leaves_no_live_token,
+    r27_disabling_leaves_no_live_token,
     r27_password_change_keeps_only_the_session_that_made_it,
-    r27_a_reset_leaves_no_live_token_behind,
-    r27_signing_out_everywhere_leaves_no_live_token_behind,
+    r27_password_reset_leaves_no_live_token,
+    r27_signing_out_everywhere_leaves_no_live_token,
     r27_a_refresh_of_the_own_session_survives_a_changed_password,
     r27_activation_during_a_deletion_creates_an_account_or_none,
 }
@@ -31,11 +31,11 @@ on_both_engines! {
 /// The rounds for each starter.
 const ROUNDS: usize = 100;
 
-async fn r27_deletion_leaves_no_live_token_behind(db: TestDatabase) {
+async fn r27_deletion_leaves_no_live_token(db: TestDatabase) {
     against_each_starter(&db, Ender::Deletion).await;
 }
 
-async fn r27_disabling_leaves_no_live_token_behind(db: TestDatabase) {
+async fn r27_disabling_leaves_no_live_token(db: TestDatabase) {
     against_each_starter(&db, Ender::Disabling).await;
 }
 
@@ -43,11 +43,11 @@ async fn r27_password_change_keeps_only_the_session_that_made_it(db: TestDatabas
     against_each_starter(&db, Ender::PasswordChange).await;
 }
 
-async fn r27_a_reset_leaves_no_live_token_behind(db: TestDatabase) {
+async fn r27_password_reset_leaves_no_live_token(db: TestDatabase) {
     against_each_starter(&db, Ender::PasswordReset).await;
 }
 
-async fn r27_signing_out_everywhere_leaves_no_live_token_behind(db: TestDatabase) {
+async fn r27_signing_out_everywhere_leaves_no_live_token(db: TestDatabase) {
     against_each_starter(&db, Ender::SignOutEverywhere).await;
 }
 

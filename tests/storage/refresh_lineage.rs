@@ -20,8 +20,8 @@ use crate::race_nodes::{
 };
 
 on_both_engines! {
-    r24_eight_concurrent_refreshes_per_round_stay_one_lineage,
-    r24_unsynchronized_refreshes_by_eight_tasks_stay_one_lineage,
+    r24_eight_tasks_in_rounds_stay_one_lineage,
+    r24_eight_unsynchronized_tasks_stay_one_lineage,
     r24_refreshes_during_the_end_of_a_session_leave_no_live_token,
 }
 
@@ -52,7 +52,7 @@ fn node(nodes: &Nodes, task: usize) -> OAuth {
 
 /// Eight tasks present the same token, four on each node. When all have answers, the next round
 /// begins.
-async fn r24_eight_concurrent_refreshes_per_round_stay_one_lineage(db: TestDatabase) {
+async fn r24_eight_tasks_in_rounds_stay_one_lineage(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
     let mut token = revealed(&person.own).1;
@@ -80,7 +80,7 @@ async fn r24_eight_concurrent_refreshes_per_round_stay_one_lineage(db: TestDatab
 
 /// The tasks do not wait for each other, and each asks for a scope of its own. A late task may be
 /// refused, but no other error occurs, and each token has one successor.
-async fn r24_unsynchronized_refreshes_by_eight_tasks_stay_one_lineage(db: TestDatabase) {
+async fn r24_eight_unsynchronized_tasks_stay_one_lineage(db: TestDatabase) {
     let nodes = Nodes::on(&db).await;
     let person = nodes.person("ada@example.org").await;
     let first = revealed(&person.own).1;

@@ -131,18 +131,18 @@ async fn command_opens_only_a_known_schema_and_migrates_nothing(db: TestDatabase
 async fn concurrent_starts_on_a_new_sqlite_file_take_turns() {
     for _ in 0..8 {
         let (_folder, url) = sqlite_url();
-        start_at_once(&url).await;
+        start_concurrently(&url).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_starts_on_an_empty_postgres_database_take_turns() {
     if let Some(cluster) = crate::postgres::cluster() {
-        start_at_once(&cluster.new_database()).await;
+        start_concurrently(&cluster.new_database()).await;
     }
 }
 
-async fn start_at_once(url: &str) {
+async fn start_concurrently(url: &str) {
     let stores = at_once(4, |_| {
         let url = url.to_owned();
         async move { open(&url).await }
