@@ -16,7 +16,7 @@ pub const WRITE: Scopes = 0b010;
 
 /// Lifetimes, in seconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Lives {
+pub struct Lifetimes {
     pub access: i64,
     pub idle: i64,
     pub session: i64,
@@ -28,7 +28,7 @@ pub struct Client {
     pub refreshes: bool,
     pub scope: Scopes,
     pub introspects_all: bool,
-    pub lives: Lives,
+    pub lifetimes: Lifetimes,
     pub enabled: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Account {
     pub disabled: bool,
     pub deleted: bool,
     /// How many letters about theft wait for the owner.
-    pub warned: i64,
+    pub theft_letters: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -153,8 +153,11 @@ pub struct Model {
 
 impl Model {
     pub fn is_live(&self, session: usize) -> bool {
-        let it = &self.sessions[session];
-        !it.ended && self.now < it.idle_end && self.now < it.end && self.clients[it.client].enabled
+        let record = &self.sessions[session];
+        !record.ended
+            && self.now < record.idle_end
+            && self.now < record.end
+            && self.clients[record.client].enabled
     }
 
     /// How many sessions the account's owner sees.
@@ -187,11 +190,11 @@ impl Model {
     }
 
     fn issue_access(&mut self, session: usize, scope: Scopes) -> TokenId {
-        let it = &mut self.sessions[session];
-        let lives = self.clients[it.client].lives;
-        let expires = (self.now + lives.access).min(it.idle_end).min(it.end);
+        let record = &mut self.sessions[session];
+        let lifetimes = self.clients[record.client].lifetimes;
+        let expires = (self.now + lifetimes.access).min(record.idle_end).min(record.end);
         let id = self.tokens.len();
-        it.access.push(id);
+        record.access.push(id);
         let issued = self.now;
         self.tokens.push(Token::Access { session, scope, issued, expires, revoked: false });
         id
@@ -233,14 +236,14 @@ impl Model {
             return Refused(Refusal::Password);
         }
         // a session that cannot be refreshed ends with its only access token
-        let idle = if client.refreshes { client.lives.idle } else { client.lives.access };
+        let idle = if client.refreshes { client.lifetimes.idle } else { client.lifetimes.access };
         self.sessions.push(Session {
             account,
             client: auth.client,
             scope,
             ended: false,
             idle_end: self.now + idle,
-            end: self.now + client.lives.session,
+            end: self.now + client.lifetimes.session,
             rotated_at: self.now,
             last_used: self.now,
             first_used: None,
@@ -268,18 +271,18 @@ impl Model {
         if self.sessions[session].client != auth.client || !self.is_live(session) {
             return Refused(Refusal::RefreshToken);
         }
-        let it = &self.sessions[session];
-        let scope = asked.unwrap_or(it.scope);
-        if scope & !it.scope != 0 {
+        let record = &self.sessions[session];
+        let scope = asked.unwrap_or(record.scope);
+        if scope & !record.scope != 0 {
             return Refused(Refusal::Scope);
         }
-        if it.refresh.last() == Some(&token) {
-            let it = &mut self.sessions[session];
-            it.rotated_at = self.now;
-            it.last_used = self.now;
-            it.first_used = None;
-            it.idle_end = self.now + client.lives.idle;
-            it.before_rotation = it.access.len();
+        if record.refresh.last() == Some(&token) {
+            let record = &mut self.sessions[session];
+            record.rotated_at = self.now;
+            record.last_used = self.now;
+            record.first_used = None;
+            record.idle_end = self.now + client.lifetimes.idle;
+            record.before_rotation = record.access.len();
             let access = self.issue_access(session, scope);
             let refresh = self.issue_refresh(session);
             return self.hand_out(access, Some(refresh));
@@ -293,8 +296,8 @@ impl Model {
                 return self.hand_out_at(now, access, successor);
             }
             let access = {
-                let it = &mut self.sessions[session];
-                it.last_used = it.last_used.max(self.now);
+                let record = &mut self.sessions[session];
+                record.last_used = record.last_used.max(self.now);
                 self.issue_access(session, scope)
             };
             return self.hand_out(access, successor);
@@ -303,16 +306,16 @@ impl Model {
             self.sessions[session].ended = true;
             let owner = self.sessions[session].account;
             // 20 letters wait at most: one more replaces the latest
-            self.accounts[owner].warned = (self.accounts[owner].warned + 1).min(20);
+            self.accounts[owner].theft_letters = (self.accounts[owner].theft_letters + 1).min(20);
         }
         Refused(Refusal::RefreshToken)
     }
 
     /// The predecessor rule.
     fn answers_as_predecessor(&self, session: usize, token: TokenId) -> bool {
-        let it = &self.sessions[session];
-        let is_predecessor = it.refresh.iter().rev().nth(1) == Some(&token);
-        let in_time = it.first_used.is_none_or(|first| {
+        let record = &self.sessions[session];
+        let is_predecessor = record.refresh.iter().rev().nth(1) == Some(&token);
+        let in_time = record.first_used.is_none_or(|first| {
             self.proven(session) < first + self.grace && first <= self.now + MAX_CLOCK_SKEW
         });
         is_predecessor && in_time && self.grace > 0
@@ -320,8 +323,8 @@ impl Model {
 
     /// The valid access tokens that were issued since the last rotation.
     fn of_live_pair(&self, session: usize) -> std::slice::Iter<'_, TokenId> {
-        let it = &self.sessions[session];
-        it.access[it.before_rotation.max(it.access.len().saturating_sub(2))..].iter()
+        let record = &self.sessions[session];
+        record.access[record.before_rotation.max(record.access.len().saturating_sub(2))..].iter()
     }
 
     /// The scopes that an access token grants now.
@@ -336,13 +339,13 @@ impl Model {
 
     /// The latest instant that the session proves, even if the clock was set back.
     fn proven(&self, session: usize) -> Instant {
-        let it = &self.sessions[session];
-        self.now.max(it.last_used).max(it.rotated_at)
+        let record = &self.sessions[session];
+        self.now.max(record.last_used).max(record.rotated_at)
     }
 
     /// Takes over the recorded last uses, in seconds until now. A use of a cached token is not
     /// recorded for some seconds, so the two sides may differ by up to [`NOTES_LAG`].
-    pub fn note_last_use(&mut self, ago: &[Option<i64>]) {
+    pub fn adopt_last_uses(&mut self, ago: &[Option<i64>]) {
         for (session, ago) in self.sessions.iter_mut().zip(ago) {
             if let Some(ago) = ago {
                 let noted = self.now - ago;
@@ -355,13 +358,13 @@ impl Model {
 
     fn see_in_use(&mut self, session: usize, token: TokenId) {
         let is_of_live_pair = self.of_live_pair(session).any(|id| *id == token);
-        let (now, it) = (self.now, &mut self.sessions[session]);
-        let is_first = is_of_live_pair && it.first_used.is_none();
-        if is_first || now - it.last_used >= 60 {
-            it.last_used = it.last_used.max(now);
+        let (now, record) = (self.now, &mut self.sessions[session]);
+        let is_first = is_of_live_pair && record.first_used.is_none();
+        if is_first || now - record.last_used >= 60 {
+            record.last_used = record.last_used.max(now);
         }
         if is_first {
-            it.first_used = Some(now);
+            record.first_used = Some(now);
         }
     }
 
@@ -400,13 +403,21 @@ impl Model {
                 Answer::Active { access: true, account, client, scope, issued, expires }
             }
             Token::Refresh { .. } => {
-                let it = &self.sessions[session];
-                let is_live = it.refresh.last() == Some(&token);
+                let record = &self.sessions[session];
+                let is_live = record.refresh.last() == Some(&token);
                 if !is_live && !self.answers_as_predecessor(session, token) {
                     return Inactive;
                 }
-                let (issued, expires) = (is_live.then_some(it.rotated_at), it.idle_end.min(it.end));
-                Answer::Active { access: false, account, client, scope: it.scope, issued, expires }
+                let (issued, expires) =
+                    (is_live.then_some(record.rotated_at), record.idle_end.min(record.end));
+                Answer::Active {
+                    access: false,
+                    account,
+                    client,
+                    scope: record.scope,
+                    issued,
+                    expires,
+                }
             }
         }
     }
@@ -416,8 +427,8 @@ impl Model {
             return vec![refused];
         }
         let (Token::Access { session, .. } | Token::Refresh { session }) = self.tokens[token];
-        let it = &self.sessions[session];
-        if it.client != auth.client {
+        let record = &self.sessions[session];
+        if record.client != auth.client {
             let is_access = matches!(self.tokens[token], Token::Access { .. });
             let counts =
                 if is_access { self.grants(token).is_some() } else { self.is_live(session) };
@@ -449,11 +460,11 @@ impl Model {
             refused => return vec![refused],
         };
         let live = self.is_live(session);
-        let it = &mut self.sessions[session];
-        if it.account != account || it.ended {
+        let record = &mut self.sessions[session];
+        if record.account != account || record.ended {
             return vec![Refused(Refusal::NotFound)];
         }
-        it.ended = true;
+        record.ended = true;
         // an ended session may be purged already, or not
         if live { vec![Done] } else { vec![Done, Refused(Refusal::NotFound)] }
     }
@@ -492,7 +503,7 @@ impl Model {
         self.end_sessions(account, None);
         // the letters are deleted with the account
         self.accounts[account].deleted = true;
-        self.accounts[account].warned = 0;
+        self.accounts[account].theft_letters = 0;
         Done
     }
 

@@ -25,7 +25,7 @@ use vestibule::storage::{NewAccountLink, SessionRecord, Store};
 use vestibule::testing::TestApp;
 
 use crate::reference::{
-    self, Account, Answer, ClientAuth, Lives, Model, Refusal, Scopes, TokenId, WRITE,
+    self, Account, Answer, ClientAuth, Lifetimes, Model, Refusal, Scopes, TokenId, WRITE,
 };
 
 pub const CLIENTS: usize = 4;
@@ -37,21 +37,21 @@ const SCOPES: [&str; 3] = ["account.read", "account.write", "orders.read"];
 /// The registrations that the sequences use: a browser's, a resource server's, one without refresh,
 /// and one whose tokens live for minutes.
 fn registrations() -> [reference::Client; CLIENTS] {
-    let usual = Lives { access: 900, idle: 14 * 86_400, session: 90 * 86_400 };
+    let usual = Lifetimes { access: 900, idle: 14 * 86_400, session: 90 * 86_400 };
     let web = reference::Client {
         confidential: false,
         refreshes: true,
         scope: 0b011,
         introspects_all: false,
-        lives: usual,
+        lifetimes: usual,
         enabled: true,
     };
-    let short = Lives { access: 60, idle: 300, session: 900 };
+    let short = Lifetimes { access: 60, idle: 300, session: 900 };
     [
         web,
         reference::Client { confidential: true, scope: 0b111, introspects_all: true, ..web },
         reference::Client { refreshes: false, scope: 0b001, ..web },
-        reference::Client { confidential: true, lives: short, ..web },
+        reference::Client { confidential: true, lifetimes: short, ..web },
     ]
 }
 
@@ -419,7 +419,7 @@ impl<'a> Service<'a> {
     }
 
     /// How many letters about theft wait for the owner: in these tests no letter leaves.
-    pub async fn warned(&self, account: usize) -> i64 {
+    pub async fn theft_letters(&self, account: usize) -> i64 {
         const SQL: &str = "SELECT COUNT(*) FROM outbox WHERE kind = 'session-ended' AND email = $1";
         let mut raw = self.raw.lock().await;
         let query = sqlx::query(SQL).bind(self.accounts[account].1.to_string());
@@ -467,7 +467,7 @@ fn bits(scope: &Scope) -> Scopes {
 
 fn client(id: &str, registered: &reference::Client) -> Client {
     let seconds = |seconds: i64| Some(Duration::from_secs(seconds.unsigned_abs()));
-    let lives = registered.lives;
+    let lifetimes = registered.lifetimes;
     let mut grants = BTreeSet::from([GrantType::Password]);
     if registered.refreshes {
         grants.insert(GrantType::RefreshToken);
@@ -487,9 +487,9 @@ fn client(id: &str, registered: &reference::Client) -> Client {
         },
         allowed_origins: Origins::default(),
         lifetimes: ClientLifetimes {
-            access: seconds(lives.access),
-            idle: seconds(lives.idle),
-            session: seconds(lives.session),
+            access: seconds(lifetimes.access),
+            idle: seconds(lifetimes.idle),
+            session: seconds(lifetimes.session),
         },
     }
 }

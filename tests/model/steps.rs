@@ -140,7 +140,7 @@ impl<'a> Case<'a> {
             self.run_step(step).await.map_err(parted)?;
             self.was_set_back |= matches!(step, Step::SetBack { .. });
             self.settle_if_set_back().await;
-            self.compare_what_owners_see().await.map_err(parted)?;
+            self.compare_owner_views().await.map_err(parted)?;
         }
         self.try_every_token().await?;
         let other = usize::from(self.service.is_at(0));
@@ -161,12 +161,13 @@ impl<'a> Case<'a> {
 
     async fn run_step(&mut self, step: &Step) -> Result<(), String> {
         let issued_before = self.model.tokens.len();
-        let warned_before: i64 = self.model.accounts.iter().map(|owner| owner.warned).sum();
+        let theft_letters_before: i64 =
+            self.model.accounts.iter().map(|owner| owner.theft_letters).sum();
         let Some((expected, answer)) = self.run_on_both(step).await else { return Ok(()) };
         if !expected.contains(&answer) {
             return Err(format!("the service says {answer:?}, the reference {expected:?}"));
         }
-        let warned: i64 = self.model.accounts.iter().map(|owner| owner.warned).sum();
+        let theft_letters: i64 = self.model.accounts.iter().map(|owner| owner.theft_letters).sum();
         let name = format!("{step:?}");
         let name = name.split([' ', '{']).next().unwrap_or_default();
         let mut met = match &answer {
@@ -176,7 +177,7 @@ impl<'a> Case<'a> {
             Answer::Refused(refusal) => vec![format!("Refused({refusal:?})")],
             other => vec![format!("{other:?}").split(' ').next().unwrap_or_default().to_owned()],
         };
-        if warned > warned_before {
+        if theft_letters > theft_letters_before {
             met.push("theft".to_owned());
         }
         for what in met {
@@ -299,7 +300,7 @@ impl<'a> Case<'a> {
             }
             Step::SetBack { seconds } => {
                 service.settle().await;
-                model.note_last_use(&service.last_used().await);
+                model.adopt_last_uses(&service.last_used().await);
                 service.advance(-seconds).await;
                 model.now -= seconds;
                 done
@@ -316,16 +317,17 @@ impl<'a> Case<'a> {
         })
     }
 
-    async fn compare_what_owners_see(&self) -> Result<(), String> {
+    async fn compare_owner_views(&self) -> Result<(), String> {
         for (account, owner) in self.model.accounts.iter().enumerate() {
             let (listed, expected) =
                 (self.service.listed(account).await, self.model.listed(account));
             if listed != expected {
                 return Err(format!("{listed} sessions are listed, expected are {expected}"));
             }
-            let (warned, expected) = (self.service.warned(account).await, owner.warned);
-            if warned != expected {
-                return Err(format!("{warned} letters of theft, expected are {expected}"));
+            let (theft_letters, expected) =
+                (self.service.theft_letters(account).await, owner.theft_letters);
+            if theft_letters != expected {
+                return Err(format!("{theft_letters} letters of theft, expected are {expected}"));
             }
         }
         Ok(())

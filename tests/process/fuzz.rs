@@ -161,7 +161,7 @@ impl Fuzz {
             }
             if sent % RENEWED_AFTER == 0 {
                 keys = self.keys_of(&email);
-                self.is_healthy();
+                self.assert_healthy();
             }
             let bytes = self.request(number, &keys);
             let answers = exchange(self.program.port, &bytes);
@@ -198,7 +198,7 @@ impl Fuzz {
         }
     }
 
-    fn is_healthy(&self) {
+    fn assert_healthy(&self) {
         let asked = Instant::now();
         assert_eq!(self.program.get("/health/ready", &[]).status, 200);
         assert!(asked.elapsed() < HEALTHY, "FUZZ_SEED={}: {:?}", self.seed, asked.elapsed());

@@ -552,7 +552,7 @@ fn r9_endless_body_is_refused_at_the_size_limit() {
             "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n\
              Transfer-Encoding: chunked\r\n\r\n"
         );
-        let answer = program.endless(&head);
+        let answer = program.send_endless_body(&head);
         assert_eq!(answer.status, 413, "{answer:?}");
         let head = head.replace("Transfer-Encoding: chunked", "Content-Length: 1073741824");
         // Rocket waits for the first bytes of any body, to look for a method in them

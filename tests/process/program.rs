@@ -310,7 +310,7 @@ impl Program {
     }
 
     /// Sends a body in chunks until the server hangs up.
-    pub fn endless(&self, head: &str) -> Answer {
+    pub fn send_endless_body(&self, head: &str) -> Answer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(head.as_bytes()).unwrap();

@@ -310,7 +310,7 @@ where
 }
 
 /// Polls `future` at most `polls` times, whenever it wakes, and then drops it.
-pub async fn cut_short<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+pub async fn poll_at_most<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut polled = 0;
     poll_fn(|context| {

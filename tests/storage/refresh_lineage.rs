@@ -197,7 +197,7 @@ async fn r24_refreshes_during_the_end_of_a_session_leave_no_live_token(db: TestD
             tokio::task::yield_now().await;
         }
         random_delay(&nodes.ending.store, 4).await;
-        do_end(&nodes.ending, end, &person, &latest).await;
+        end_session(&nodes.ending, end, &person, &latest).await;
         // the end is acknowledged: from here on no token of the session works
         let by_then = handed_out.lock().unwrap().clone();
         for (access, _) in by_then.iter().rev().take(3) {
@@ -226,7 +226,7 @@ async fn r24_refreshes_during_the_end_of_a_session_leave_no_live_token(db: TestD
     println!("{answers} answers with tokens in {} rounds", rounds(ENDS));
 }
 
-async fn do_end(oauth: &OAuth, end: End, person: &Person, latest: &Mutex<String>) {
+async fn end_session(oauth: &OAuth, end: End, person: &Person, latest: &Mutex<String>) {
     let (accounts, caller) = (&oauth.accounts, ClientInfo::default());
     let current = Password::new(PASSWORD);
     match end {

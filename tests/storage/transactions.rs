@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Barrier, Notify};
 use vestibule::storage::{Connection, Engine, NewLetter, StoreError, StoreErrorKind};
 
-use crate::database::{NOW, TestDatabase, WaitingSignUp, at_once, cut_short, email, new_id};
+use crate::database::{NOW, TestDatabase, WaitingSignUp, at_once, email, new_id, poll_at_most};
 
 on_both_engines! {
     committed_write_is_visible_to_every_node,
@@ -126,7 +126,7 @@ async fn write_dropped_at_any_point_is_atomic(db: TestDatabase) {
         for polls in 0.. {
             let new = WaitingSignUp::of(&format!("ada{pass}-{polls}@example.org"));
             let write = db.store.write(async |tx| sign_up_with_letter(tx, &new).await);
-            let outcome = cut_short(polls, write).await;
+            let outcome = poll_at_most(polls, write).await;
             // the next writer comes before any cleanup
             assert_usable(&db, "bob@example.org").await;
             let (sign_ups, letters) = (db.count("sign_ups").await, db.count("outbox").await);
@@ -148,7 +148,7 @@ async fn dropped_writes_lose_no_acknowledged_write(db: TestDatabase) {
             let write = store.write(async |tx| sign_up_with_letter(tx, &new).await);
             // every third write runs to its end
             let polls = if index % 3 == 0 { usize::MAX } else { index / 12 };
-            (new.email.clone(), cut_short(polls, write).await)
+            (new.email.clone(), poll_at_most(polls, write).await)
         }
     });
     for (email, outcome) in answers.await {
