@@ -19,6 +19,7 @@ mod introspect;
 mod me;
 mod metadata;
 pub mod metrics;
+mod mounts;
 mod openapi;
 mod password_reset;
 mod problems;
@@ -32,6 +33,8 @@ pub mod views;
 use rocket::fairing::AdHoc;
 use utoipa::openapi::OpenApi;
 
+use mounts::{ErrorFormat, MOUNTS};
+use responses::catchers;
 use responses::problem_type::ProblemType;
 
 pub use account::front_door;
@@ -76,7 +79,7 @@ fn described() -> OpenApi {
 /// Stage that mounts all routes, and registers the catchers of their mounts.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("web", |rocket| async {
-        rocket
+        let rocket = rocket
             .attach(fairings::stage())
             .attach(token::stage())
             .attach(revoke::stage())
@@ -94,20 +97,10 @@ pub fn stage() -> AdHoc {
             .attach(problems::stage())
             .attach(health::stage())
             .attach(docs::stage(described))
-            .attach(dev_mail::stage())
-            .register("/oauth", responses::catchers::oauth())
-            .register("/v1", responses::catchers::json())
-            .register("/health", responses::catchers::json())
-            .register("/schemas", responses::catchers::json())
-            .register("/.well-known", responses::catchers::json())
-            .register("/openapi.json", responses::catchers::json())
-            .register("/docs", responses::catchers::pages())
-            .register("/activate", responses::catchers::pages())
-            .register("/reset-password", responses::catchers::pages())
-            .register("/confirm-email", responses::catchers::pages())
-            .register("/account", responses::catchers::pages())
-            .register("/problems", responses::catchers::pages())
-            .register("/dev", responses::catchers::pages())
+            .attach(dev_mail::stage());
+        MOUNTS
+            .iter()
+            .fold(rocket, |rocket, mount| rocket.register(mount.prefix, catchers::of(mount.errors)))
     })
 }
 
@@ -115,6 +108,6 @@ pub fn stage() -> AdHoc {
 /// application around the service has its own catchers.
 pub fn catch_all() -> AdHoc {
     AdHoc::on_ignite("catchers", |rocket| async {
-        rocket.register("/", responses::catchers::anywhere())
+        rocket.register("/", catchers::of(ErrorFormat::Either))
     })
 }

@@ -12,7 +12,7 @@ use rocket::{Data, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::RequestMetrics;
-use crate::web::fairings::method_override::is_own_path;
+use crate::web::mounts::{ErrorFormat, Mount};
 
 /// Whether a request was admitted, kept in the request's cache. Dropping the request frees its
 /// place, even if the client has gone away.
@@ -47,7 +47,8 @@ pub(in crate::web) fn release_early(request: &Request<'_>) {
 /// Whether a refused request may come from a signed-in client, or from another program that asks
 /// about tokens. Such a refusal is never delayed.
 pub(in crate::web) fn may_be_of_a_session(request: &Request<'_>) -> bool {
-    request.uri().path().segments().next() == Some("oauth") || is_of_bearer(request)
+    Mount::of(request).is_some_and(|mount| mount.errors == ErrorFormat::OAuth)
+        || is_of_bearer(request)
 }
 
 /// Whether the path takes an access token and nothing else: `/v1/me` and the paths below it.
@@ -71,9 +72,7 @@ impl Fairing for Admission {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-        // health checks have to tell a busy service from a dead one
-        let is_watched = request.uri().path().segments().next() == Some("health");
-        if is_watched || !is_own_path(request) {
+        if Mount::of(request).is_none_or(|mount| !mount.is_limited) {
             return;
         }
         let state = match Arc::clone(&self.0).try_acquire_owned() {

@@ -13,13 +13,9 @@ use rocket::http::{Header, Method};
 use rocket::{Data, Request, Responder};
 
 use crate::config::Settings;
-use crate::web::fairings::method_override::is_own_path;
+use crate::web::mounts::Mount;
 use crate::web::openapi::document::FrontDoor;
 use crate::web::responses::allowed_methods;
-
-/// The mounts for programs, which never redirect. API clients send the path that they were given,
-/// and some clients would drop the token or the body on a redirect.
-const API_MOUNTS: [&str; 3] = ["oauth", "v1", "health"];
 
 /// Below this prefix, the issuer's path is compared as sent, and may need escapes.
 const ISSUER_METADATA_PREFIX: &str = "/.well-known/oauth-authorization-server/";
@@ -62,15 +58,16 @@ impl Fairing for CanonicalPaths {
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
         let path = request.uri().path();
-        let mount = path.segments().next().unwrap_or_default();
-        let is_front_door = mount.is_empty() && request.rocket().state::<FrontDoor>().is_some();
-        if is_canonical(path.as_str()) || !(is_own_path(request) || is_front_door) {
+        let mount = Mount::of(request);
+        let is_front_door = path.segments().next().is_none_or(str::is_empty)
+            && request.rocket().state::<FrontDoor>().is_some();
+        if is_canonical(path.as_str()) || !(mount.is_some() || is_front_door) {
             return;
         }
-        let canonical_location = canonical_location(request, mount);
+        let redirects = mount.is_none_or(|mount| mount.redirects);
+        let canonical_location = redirects.then(|| canonical_location(request)).flatten();
         // a fairing cannot answer, so the mount's catcher does
-        let nowhere =
-            format!("{}/-/-", if mount.is_empty() { String::new() } else { format!("/{mount}") });
+        let nowhere = format!("{}/-/-", mount.map_or("", |mount| mount.prefix));
         request.local_cache(|| CanonicalLocation(canonical_location));
         if let Ok(nowhere) = Origin::parse_owned(nowhere) {
             request.set_uri(nowhere);
@@ -87,11 +84,10 @@ fn is_canonical(path: &str) -> bool {
 }
 
 /// The canonical spelling, with the query, of a `GET` path with one trailing slash too many.
-fn canonical_location(request: &Request<'_>, mount: &str) -> Option<String> {
+fn canonical_location(request: &Request<'_>) -> Option<String> {
     let is_read = matches!(request.method(), Method::Get | Method::Head);
     let path = request.uri().path().as_str().strip_suffix('/')?;
-    let is_moved =
-        is_read && !API_MOUNTS.contains(&mount) && !path.is_empty() && is_canonical(path);
+    let is_moved = is_read && !path.is_empty() && is_canonical(path);
     if !is_moved || !allowed_methods::methods_of_path(request).contains("GET") {
         return None;
     }

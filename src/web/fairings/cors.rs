@@ -15,10 +15,8 @@ use rocket::{Request, Response, Route, options, routes};
 
 use crate::oauth::{Credentials, OAuth};
 use crate::storage::chain;
+use crate::web::mounts::{Mount, ScriptAccess};
 use crate::web::responses::allowed_methods;
-
-/// The mounts that scripts may call.
-const CORS_MOUNTS: [&str; 4] = ["oauth", "v1", ".well-known", "openapi.json"];
 
 /// The response headers that scripts may read, in addition to the headers that CORS always exposes.
 const EXPOSED_HEADERS: &str = "WWW-Authenticate, Retry-After, X-Request-Id";
@@ -112,7 +110,7 @@ impl<'r> FromRequest<'r> for Preflight {
     }
 }
 
-/// The preflight routes, mounted at each mount that scripts may call.
+/// The preflight routes, mounted where scripts may call.
 pub fn preflights() -> Vec<Route> {
     routes![preflight]
 }
@@ -152,8 +150,7 @@ impl Fairing for Cors {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        let mount = request.uri().path().segments().next();
-        if !mount.is_some_and(|mount| CORS_MOUNTS.contains(&mount)) {
+        if Mount::of(request).is_none_or(|mount| mount.scripts == ScriptAccess::Denied) {
             return;
         }
         // caches must not hand the answer for one origin to another origin

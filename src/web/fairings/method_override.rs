@@ -5,6 +5,8 @@ use rocket::form::Form;
 use rocket::http::Method;
 use rocket::{Data, Request};
 
+use crate::web::mounts::Mount;
+
 /// Turns a request back into a POST if Rocket changed its method.
 ///
 /// Rocket turns a POST whose first form field is `_method=PUT` into a PUT (R2). A request that
@@ -16,28 +18,6 @@ use rocket::{Data, Request};
 #[derive(Debug)]
 pub(in crate::web) struct UndoMethodOverride;
 
-/// The first segments of this crate's mounts.
-const OWN_MOUNTS: [&str; 13] = [
-    "oauth",
-    "v1",
-    "activate",
-    "reset-password",
-    "confirm-email",
-    "account",
-    "schemas",
-    ".well-known",
-    "problems",
-    "health",
-    "openapi.json",
-    "docs",
-    "dev",
-];
-
-/// Whether the path belongs to a mount of this crate.
-pub(in crate::web) fn is_own_path(request: &Request<'_>) -> bool {
-    request.uri().path().segments().next().is_some_and(|first| OWN_MOUNTS.contains(&first))
-}
-
 #[rocket::async_trait]
 impl Fairing for UndoMethodOverride {
     fn info(&self) -> Info {
@@ -47,7 +27,7 @@ impl Fairing for UndoMethodOverride {
     async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
         let is_form = request.content_type().is_some_and(|kind| kind.is_form());
         // an application around this one may rely on Rocket's override
-        if !is_form || !is_own_path(request) || request.method() == Method::Post {
+        if !is_form || Mount::of(request).is_none() || request.method() == Method::Post {
             return;
         }
         // reads the field as Rocket does

@@ -17,13 +17,16 @@ use rocket::fairing::AdHoc;
 use crate::config::Settings;
 use crate::web::guards::bearer::BearerChallenges;
 use crate::web::guards::client_info::LoggedFaults;
+use crate::web::mounts::{MOUNTS, ScriptAccess};
 
 /// Attaches all fairings, and mounts the CORS preflights. Rocket runs the fairings in this order.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("fairings", |rocket| async {
         let in_flight = rocket.state::<Settings>().map(|settings| settings.admission.in_flight);
         let in_flight = in_flight.map_or(usize::MAX, NonZeroUsize::get);
-        rocket
+        let called = MOUNTS.iter().filter(|mount| mount.scripts == ScriptAccess::Call);
+        called
+            .fold(rocket, |rocket, mount| rocket.mount(mount.prefix, cors::preflights()))
             .attach(method_override::UndoMethodOverride)
             .attach(canonical_path::CanonicalPaths)
             .attach(request_id::RequestIds)
@@ -33,9 +36,6 @@ pub fn stage() -> AdHoc {
             .attach(link_rate_limit::LinkRateLimit)
             .attach(no_store::NoStore)
             .attach(cors::Cors)
-            .mount("/oauth", cors::preflights())
-            .mount("/v1", cors::preflights())
-            .mount("/.well-known", cors::preflights())
             .attach(access_log::AccessLog)
             // after the access log, so that the log shows how long the work took
             .attach(refusal_delay::RefusalDelay::of(in_flight))

@@ -1,11 +1,13 @@
-//! Fairing that forbids caching of every response under `/oauth`.
+//! Fairing that forbids caching of every response of some mounts.
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Header;
 use rocket::{Request, Response};
 
-/// Sets `Cache-Control: no-store` and `Pragma: no-cache` under `/oauth`, on errors as well (RFC
-/// 6749 §5.1, §5.2).
+use crate::web::mounts::Mount;
+
+/// Sets `Cache-Control: no-store` and `Pragma: no-cache` below mounts with `no_store`, on errors as
+/// well (RFC 6749 §5.1, §5.2).
 #[derive(Debug)]
 pub(in crate::web) struct NoStore;
 
@@ -16,7 +18,7 @@ impl Fairing for NoStore {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        if request.uri().path().segments().next() == Some("oauth") {
+        if Mount::of(request).is_some_and(|mount| mount.no_store) {
             response.set_header(Header::new("Cache-Control", "no-store"));
             response.set_header(Header::new("Pragma", "no-cache"));
         }

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use crate::config::Settings;
+use crate::web::mounts::{ErrorFormat, Mount};
 use crate::web::openapi::components::{headers, html, named, oauth_schema, problem_schema};
 use crate::web::responses::download;
 use crate::web::responses::problem_type::{self, ProblemType};
@@ -104,34 +105,9 @@ impl OpenApiDocument {
     }
 }
 
-/// The error format of a mount.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum ErrorFormat {
-    OAuth,
-    Problem,
-    Page,
-    /// The format that the request prefers.
-    Either,
-}
-
-impl ErrorFormat {
-    fn of(path: &str) -> Self {
-        match path.split('/').nth(1).unwrap_or_default() {
-            "oauth" => Self::OAuth,
-            "v1" | "health" | "schemas" | ".well-known" | "openapi.json" => Self::Problem,
-            "" => Self::Either,
-            _ => Self::Page,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::OAuth => "OAuth",
-            Self::Problem => "Problem",
-            Self::Page => "Page",
-            Self::Either => "Either",
-        }
-    }
+fn error_format_of(path: &str) -> ErrorFormat {
+    let mount = path.split('/').nth(1).and_then(Mount::find);
+    mount.map_or(ErrorFormat::Either, |mount| mount.errors)
 }
 
 struct Builder<'a> {
@@ -152,7 +128,7 @@ impl Builder<'_> {
                 };
                 let mut item = item;
                 for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
-                    self.operation(ErrorFormat::of(path), operation);
+                    self.operation(error_format_of(path), operation);
                 }
                 paths.insert(path.to_owned(), item);
             }
@@ -266,7 +242,7 @@ impl Builder<'_> {
         problem_types: &BTreeMap<&'static str, &'static ProblemType>,
     ) -> String {
         let kinds = problem_types.keys().copied().collect::<Vec<_>>().join(".");
-        let name = format!("{}.{kinds}", error_format.name());
+        let name = format!("{error_format:?}.{kinds}");
         let reference = format!("#/components/responses/{name}");
         if !self.responses.contains_key(&name) {
             let answer = self.error(error_format, problem_types);

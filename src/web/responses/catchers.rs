@@ -1,4 +1,4 @@
-//! Error catchers: one for each group of mounts, in the error format of those mounts.
+//! Error catchers: one for each error format.
 
 use rocket::http::{MediaType, Status};
 use rocket::response::{self, Responder};
@@ -7,30 +7,21 @@ use rocket::{Catcher, Request, catch, catchers};
 use crate::web::fairings::admission;
 use crate::web::fairings::canonical_path::RedirectToCanonicalPath;
 use crate::web::guards::bearer;
+use crate::web::mounts::ErrorFormat;
 use crate::web::responses::allowed_methods;
 use crate::web::responses::oauth_error::OAuthErrorResponse;
 use crate::web::responses::page::PageProblem;
 use crate::web::responses::problem::{Problem, STORE_RETRY};
 use crate::web::responses::problem_type;
 
-/// Catcher for `/oauth`: OAuth errors.
-pub fn oauth() -> Vec<Catcher> {
-    catchers![oauth_error]
-}
-
-/// Catcher for `/v1` and the other mounts for programs: problem details.
-pub fn json() -> Vec<Catcher> {
-    catchers![json_error]
-}
-
-/// Catcher for the mounts for people: pages.
-pub fn pages() -> Vec<Catcher> {
-    catchers![page_error]
-}
-
-/// Catcher for all other paths: the format that the request prefers.
-pub fn anywhere() -> Vec<Catcher> {
-    catchers![any_error]
+/// The catcher that answers in this format.
+pub(in crate::web) fn of(format: ErrorFormat) -> Vec<Catcher> {
+    match format {
+        ErrorFormat::OAuth => catchers![oauth_error],
+        ErrorFormat::Problem => catchers![json_error],
+        ErrorFormat::Page => catchers![page_error],
+        ErrorFormat::Either => catchers![any_error],
+    }
 }
 
 fn problem(status: Status, request: &Request<'_>) -> Problem {
