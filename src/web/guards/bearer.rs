@@ -15,15 +15,16 @@ use rocket::outcome::IntoOutcome;
 use rocket::request::{FromRequest, Outcome};
 use rocket::{Request, Response};
 
+use crate::accounts::Failure;
 use crate::model::{Account, AccountId, Scope, SessionId};
-use crate::oauth::{AccessDenied, Grant, OAuth, PresentedToken, ScopeRequirement, form_decode};
-use crate::storage::chain;
+use crate::oauth::{AccessDenied, Grant, OAuth, OAuthError, PresentedToken, ScopeRequirement, form_decode};
+use crate::storage::{StoreErrorKind, chain};
 use crate::web::fairings::cors::RequestClient;
 use crate::web::fairings::request_id::RequestId;
 use crate::web::guards::authorization::Authorization;
 use crate::web::responses::oauth_error::OAuthErrorResponse;
 use crate::web::responses::problem::{Problem, STORE_RETRY, retry_after};
-use crate::web::responses::problem_type;
+use crate::web::responses::problem_type::{self, ProblemType};
 
 /// The scope that a protected resource needs. Name each of your scopes with a type of its own:
 ///
@@ -143,66 +144,46 @@ enum GuardOutcome {
 
 #[derive(Debug)]
 struct BearerRefusal {
-    status: Status,
+    problem_type: &'static ProblemType,
     challenge: Option<String>,
     retry_after: Option<Duration>,
-    problem_type: &'static problem_type::ProblemType,
-    /// The OAuth error code; `words` is its description.
-    code: &'static str,
-    words: String,
+    /// The description of an OAuth error.
+    description: String,
 }
 
 impl BearerRefusal {
     fn new(denied: &AccessDenied) -> Self {
-        let code = match denied {
-            // the challenge has no code (RFC 6750 §3.1), but an OAuth error body needs one
-            AccessDenied::NoToken | AccessDenied::InvalidToken => "invalid_token",
-            AccessDenied::Malformed(_) | AccessDenied::MalformedScope(_) => "invalid_request",
-            AccessDenied::InsufficientScope { .. } => "insufficient_scope",
-            AccessDenied::Failure(_) => "server_error",
+        let (problem_type, retry_after) = match denied {
+            AccessDenied::NoToken => (problem_type::NO_TOKEN, None),
+            AccessDenied::Malformed(_) => (problem_type::TOKEN_MISPLACED, None),
+            AccessDenied::MalformedScope(_) => (problem_type::INVALID_REQUEST, None),
+            AccessDenied::InvalidToken => (problem_type::INVALID_TOKEN, None),
+            AccessDenied::InsufficientScope { .. } => (problem_type::INSUFFICIENT_SCOPE, None),
+            AccessDenied::Failure(OAuthError::Failure(Failure::Store(error)))
+                if error.kind() == StoreErrorKind::Unavailable =>
+            {
+                (problem_type::UNAVAILABLE, Some(STORE_RETRY))
+            }
+            AccessDenied::Failure(_) => (problem_type::SERVER_ERROR, None),
         };
-        let refuse = |status, challenge: Option<String>, problem_type| Self {
-            status,
-            challenge,
-            retry_after: None,
-            problem_type,
-            code,
-            words: denied.to_string(),
+        let with_error = || {
+            let code = problem_type.oauth_code;
+            format!("Bearer error=\"{code}\", error_description=\"{denied}\"")
         };
-        let with_error = |code: &str, words: &dyn fmt::Display| {
-            Some(format!("Bearer error=\"{code}\", error_description=\"{words}\""))
-        };
-        match denied {
-            AccessDenied::NoToken => {
-                refuse(Status::Unauthorized, Some("Bearer".to_owned()), problem_type::NO_TOKEN)
-            }
-            AccessDenied::Malformed(words) => {
-                let challenge = with_error("invalid_request", words);
-                refuse(Status::BadRequest, challenge, problem_type::TOKEN_MISPLACED)
-            }
-            AccessDenied::MalformedScope(words) => {
-                let challenge = with_error("invalid_request", words);
-                refuse(Status::BadRequest, challenge, problem_type::INVALID_REQUEST)
-            }
-            AccessDenied::InvalidToken => {
-                let challenge = with_error("invalid_token", denied);
-                refuse(Status::Unauthorized, challenge, problem_type::INVALID_TOKEN)
-            }
+        let challenge = match denied {
+            // a request without a token gets no error code (RFC 6750 §3.1)
+            AccessDenied::NoToken => Some("Bearer".to_owned()),
             AccessDenied::InsufficientScope { needed, .. } => {
-                let challenge = with_error("insufficient_scope", denied)
-                    .map(|challenge| format!("{challenge}, scope=\"{needed}\""));
-                refuse(Status::Forbidden, challenge, problem_type::INSUFFICIENT_SCOPE)
+                Some(format!("{}, scope=\"{needed}\"", with_error()))
             }
-            AccessDenied::Failure(crate::oauth::OAuthError::Failure(
-                crate::accounts::Failure::Store(error),
-            )) if error.kind() == crate::storage::StoreErrorKind::Unavailable => Self {
-                retry_after: Some(STORE_RETRY),
-                ..refuse(Status::ServiceUnavailable, None, problem_type::UNAVAILABLE)
-            },
-            AccessDenied::Failure(_) => {
-                refuse(Status::InternalServerError, None, problem_type::SERVER_ERROR)
-            }
-        }
+            AccessDenied::Failure(_) => None,
+            _ => Some(with_error()),
+        };
+        Self { problem_type, challenge, retry_after, description: denied.to_string() }
+    }
+
+    fn status(&self) -> Status {
+        Status::new(self.problem_type.status)
     }
 }
 
@@ -240,7 +221,7 @@ fn parse_authorization(header: &str) -> Result<PresentedToken<'_>, AccessDenied>
 
 async fn admit<S: RequiredScope>(request: &Request<'_>) -> Result<Arc<Grant>, AccessDenied> {
     let access = presented_token(request)?;
-    let flow = || AccessDenied::Failure(crate::oauth::OAuthError::Flow);
+    let flow = || AccessDenied::Failure(OAuthError::Flow);
     let oauth = request.rocket().state::<OAuth>().ok_or_else(flow)?;
     oauth.protect(access, S::of(request)?.as_ref()).await
 }
@@ -265,7 +246,7 @@ impl<'r, S: RequiredScope> FromRequest<'r> for Bearer<S> {
                     tracing::error!(id, error, "a token could not be checked");
                 }
                 let refusal = BearerRefusal::new(&denied);
-                let status = refusal.status;
+                let status = refusal.status();
                 set_outcome(request, GuardOutcome::Refused(refusal));
                 Err(denied).or_error(status)
             }
@@ -285,7 +266,7 @@ fn outcome_of<'r>(request: &'r Request<'_>) -> &'r Mutex<GuardOutcome> {
 /// The problem of a refused bearer, for the catchers of `status`.
 pub(in crate::web) fn refusal(request: &Request<'_>, status: Status) -> Option<Problem> {
     match &*outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) {
-        GuardOutcome::Refused(refusal) if refusal.status == status => {
+        GuardOutcome::Refused(refusal) if refusal.status() == status => {
             Some(Problem::of(refusal.problem_type))
         }
         _ => None,
@@ -299,9 +280,9 @@ pub(in crate::web) fn oauth_refusal(
     status: Status,
 ) -> Option<OAuthErrorResponse> {
     match &*outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) {
-        GuardOutcome::Refused(refusal) if refusal.status == status && status.code < 500 => Some(
-            OAuthErrorResponse::new(status, refusal.code, refusal.problem_type, &refusal.words),
-        ),
+        GuardOutcome::Refused(refusal) if refusal.status() == status && status.code < 500 => {
+            Some(OAuthErrorResponse::new(refusal.problem_type, &refusal.description))
+        }
         _ => None,
     }
 }
@@ -322,7 +303,7 @@ impl Fairing for BearerChallenges {
             GuardOutcome::None => return,
             GuardOutcome::Admitted => {}
             // the route handled the refusal and answered with another status
-            GuardOutcome::Refused(refusal) if refusal.status != response.status() => {}
+            GuardOutcome::Refused(refusal) if refusal.status() != response.status() => {}
             GuardOutcome::Refused(refusal) => {
                 if let Some(challenge) = &refusal.challenge {
                     response.set_header(Header::new("WWW-Authenticate", challenge.clone()));

@@ -320,9 +320,9 @@ impl Builder<'_> {
         let places: Vec<String> =
             problem_types.values().map(|problem_type| place(problem_type)).collect();
         let codes: BTreeSet<&str> =
-            problem_types.values().map(|problem_type| code(problem_type)).collect();
+            problem_types.values().map(|problem_type| problem_type.oauth_code).collect();
         let example = |problem_type: &&ProblemType| {
-            let value = json!({ "error": code(problem_type), "error_uri": place(problem_type) });
+            let value = json!({ "error": problem_type.oauth_code, "error_uri": place(problem_type) });
             (problem_type.name.to_owned(), json!({ "summary": problem_type.title, "value": value }))
         };
         let examples: Map<String, Value> = problem_types.values().map(example).collect();
@@ -333,22 +333,6 @@ impl Builder<'_> {
             },
             "examples": examples,
         })
-    }
-}
-
-/// The OAuth `error` code of a problem type.
-fn code(problem_type: &ProblemType) -> &'static str {
-    match problem_type.name {
-        "invalid-client" | "client-without-secret" => "invalid_client",
-        "invalid-grant" => "invalid_grant",
-        "unauthorized-client" => "unauthorized_client",
-        "unsupported-grant-type" => "unsupported_grant_type",
-        "invalid-scope" => "invalid_scope",
-        "no-token" | "invalid-token" => "invalid_token",
-        "insufficient-scope" => "insufficient_scope",
-        "rate-limited" | "unavailable" => "temporarily_unavailable",
-        "server-error" => "server_error",
-        _ => "invalid_request",
     }
 }
 

@@ -20,9 +20,8 @@ use crate::web::responses::problem_type::{self, ProblemType};
 /// An error response of an OAuth endpoint.
 #[derive(Debug)]
 pub struct OAuthErrorResponse {
+    /// The type's status, but for a catcher's.
     status: Status,
-    /// The `error` member.
-    code: &'static str,
     /// The `error_description` member: ASCII without `"` and `\`.
     description: String,
     problem_type: &'static ProblemType,
@@ -36,32 +35,23 @@ pub struct OAuthErrorResponse {
 }
 
 impl OAuthErrorResponse {
-    /// An error with this status, OAuth code, problem type and description.
-    pub(in crate::web) fn new(
-        status: Status,
-        code: &'static str,
-        problem_type: &'static ProblemType,
-        description: &str,
-    ) -> Self {
-        let description = description.to_owned();
-        let (retry_after, allow, hint, cause) = (None, None, None, None);
-        let is_refusal = false;
+    /// An error of this type with a description.
+    pub(in crate::web) fn new(problem_type: &'static ProblemType, description: &str) -> Self {
         Self {
-            status,
-            code,
-            description,
+            status: Status::new(problem_type.status),
+            description: description.to_owned(),
             problem_type,
-            retry_after,
-            allow,
-            is_refusal,
-            hint,
-            cause,
+            retry_after: None,
+            allow: None,
+            is_refusal: false,
+            hint: None,
+            cause: None,
         }
     }
 
     /// A malformed request: 400 `invalid_request`.
     pub fn invalid_request(description: &str) -> Self {
-        Self::new(Status::BadRequest, "invalid_request", problem_type::INVALID_REQUEST, description)
+        Self::new(problem_type::INVALID_REQUEST, description)
     }
 
     /// Appends a hint to the description.
@@ -72,30 +62,22 @@ impl OAuthErrorResponse {
 
     fn unavailable(after: Duration) -> Self {
         let description = "the service cannot do this now; try again later";
-        let status = Status::ServiceUnavailable;
-        let problem =
-            Self::new(status, "temporarily_unavailable", problem_type::UNAVAILABLE, description);
-        Self { retry_after: Some(after), ..problem }
+        Self { retry_after: Some(after), ..Self::new(problem_type::UNAVAILABLE, description) }
     }
 
     fn rate_limited(after: Duration) -> Self {
         let description = "too many requests of this kind; try again later";
-        let (status, problem_type) = (Status::TooManyRequests, problem_type::RATE_LIMITED);
-        let problem = Self::new(status, "temporarily_unavailable", problem_type, description);
+        let problem = Self::new(problem_type::RATE_LIMITED, description);
         Self { retry_after: Some(after), is_refusal: true, ..problem }
     }
 
     fn server_error() -> Self {
-        let description = "something went wrong here";
-        let status = Status::InternalServerError;
-        Self::new(status, "server_error", problem_type::SERVER_ERROR, description)
+        Self::new(problem_type::SERVER_ERROR, "something went wrong here")
     }
 
     /// The path has other methods only, which `allow` lists.
     pub(in crate::web) fn method_not_allowed(allow: String) -> Self {
-        let (status, problem_type) = (Status::MethodNotAllowed, problem_type::METHOD_NOT_ALLOWED);
-        let problem =
-            Self::new(status, "invalid_request", problem_type, "this takes another method");
+        let problem = Self::new(problem_type::METHOD_NOT_ALLOWED, "this takes another method");
         Self { allow: Some(allow), ..problem }
     }
 
@@ -104,10 +86,7 @@ impl OAuthErrorResponse {
         match status.code {
             503 => Self::unavailable(STORE_RETRY),
             429 => Self::rate_limited(STORE_RETRY),
-            404 => {
-                let problem_type = problem_type::NOT_FOUND;
-                Self::new(status, "invalid_request", problem_type, "there is no such endpoint")
-            }
+            404 => Self::new(problem_type::NOT_FOUND, "there is no such endpoint"),
             400..=499 => Self { status, ..Self::invalid_request("the request is malformed") },
             _ => Self::server_error(),
         }
@@ -125,17 +104,12 @@ impl From<FormError> for OAuthErrorResponse {
                 Self::invalid_request(&format!("the parameter {name} is there twice"))
             }
             FormError::TooLarge => {
-                let (status, problem_type) =
-                    (Status::PayloadTooLarge, problem_type::CONTENT_TOO_LARGE);
-                Self::new(status, "invalid_request", problem_type, "the body is longer than 32 KiB")
+                Self::new(problem_type::CONTENT_TOO_LARGE, "the body is longer than 32 KiB")
             }
-            FormError::Late => {
-                let (status, problem_type) =
-                    (Status::RequestTimeout, problem_type::REQUEST_TIMEOUT);
-                let description = "the body did not arrive in time";
-                let hint = Some(("Connection", "close"));
-                Self { hint, ..Self::new(status, "invalid_request", problem_type, description) }
-            }
+            FormError::Late => Self {
+                hint: Some(("Connection", "close")),
+                ..Self::new(problem_type::REQUEST_TIMEOUT, "the body did not arrive in time")
+            },
             FormError::Malformed(description) => Self::invalid_request(description),
         }
     }
@@ -167,51 +141,42 @@ fn in_words(refusal: &ScopeRefusal) -> String {
 /// The maximum length of a scope that the description repeats, in bytes.
 const MAX_NAMED: usize = 200;
 
-/// The one place that maps internal errors to OAuth error codes.
+/// The one place that maps internal errors to problem types, which have the OAuth error codes.
 impl From<OAuthError> for OAuthErrorResponse {
     fn from(error: OAuthError) -> Self {
-        let invalid_grant = |description: &str| {
-            Self::new(Status::BadRequest, "invalid_grant", problem_type::INVALID_GRANT, description)
-        };
         match error {
             OAuthError::Malformed(description) => Self::invalid_request(description),
             OAuthError::UnknownGrantType => Self::new(
-                Status::BadRequest,
-                "unsupported_grant_type",
                 problem_type::UNSUPPORTED_GRANT_TYPE,
                 "grant_type has to be password or refresh_token",
             ),
             // the answer depends on the request alone and not on the registered clients (R11, R16)
             OAuthError::Client(refusal) if !refusal.is_challenged() => Self::new(
-                Status::BadRequest,
-                "invalid_client",
                 problem_type::CLIENT_WITHOUT_SECRET,
                 "client authentication failed: the request names no public client and holds no secret",
             ),
-            OAuthError::Client(_) => Self::new(
-                Status::Unauthorized,
-                "invalid_client",
-                problem_type::INVALID_CLIENT,
-                "client authentication failed",
-            ),
+            OAuthError::Client(_) => {
+                Self::new(problem_type::INVALID_CLIENT, "client authentication failed")
+            }
             OAuthError::GrantNotAllowed(_) => Self::new(
-                Status::BadRequest,
-                "unauthorized_client",
                 problem_type::UNAUTHORIZED_CLIENT,
                 "the client is not registered for this grant",
             ),
             OAuthError::Scope(refusal) => {
-                let (status, problem_type) = (Status::BadRequest, problem_type::INVALID_SCOPE);
-                Self::new(status, "invalid_scope", problem_type, &in_words(&refusal))
+                Self::new(problem_type::INVALID_SCOPE, &in_words(&refusal))
             }
-            OAuthError::WrongPassword => invalid_grant(
+            OAuthError::WrongPassword => Self::new(
+                problem_type::INVALID_GRANT,
                 "the username and the password do not belong together, or the address has yet to be \
                  confirmed",
             ),
-            OAuthError::RefreshToken => {
-                invalid_grant("the refresh token is expired, revoked, spent, or not this client's")
+            OAuthError::RefreshToken => Self::new(
+                problem_type::INVALID_GRANT,
+                "the refresh token is expired, revoked, spent, or not this client's",
+            ),
+            OAuthError::ForeignToken => {
+                Self::new(problem_type::INVALID_GRANT, "the token was issued to another client")
             }
-            OAuthError::ForeignToken => invalid_grant("the token was issued to another client"),
             OAuthError::Failure(Failure::Busy { retry_after }) => {
                 Self { is_refusal: true, ..Self::unavailable(retry_after) }
             }
@@ -242,7 +207,7 @@ impl<'r> Responder<'r, 'static> for OAuthErrorResponse {
         let settings = request.rocket().state::<Settings>();
         let public_url = settings.map_or("", |settings| settings.public_url.as_str());
         let body = json!({
-            "error": self.code,
+            "error": self.problem_type.oauth_code,
             "error_description": self.description,
             "error_uri": format!("{public_url}/problems/{}", self.problem_type.name),
         })

@@ -8,6 +8,9 @@ pub struct ProblemType {
     /// The slug, and the last segment of the problem's `type`.
     pub name: &'static str,
     pub status: u16,
+    /// The `error` code at OAuth endpoints (RFC 6749 §5.2, RFC 6750 §3.1). `invalid_request`, if
+    /// the catalogue says nothing else.
+    pub oauth_code: &'static str,
     pub title: &'static str,
     /// What happened, in a sentence.
     pub detail: &'static str,
@@ -24,12 +27,15 @@ impl Serialize for ProblemType {
 }
 
 macro_rules! problem_types {
-    ($($constant:ident = $name:literal, $status:literal, $title:literal, $detail:literal, $advice:literal;)+) => {
+    ($($constant:ident = $name:literal, $status:literal $($code:literal)?, $title:literal, $detail:literal, $advice:literal;)+) => {
         $(pub const $constant: &ProblemType = &ProblemType {
-            name: $name, status: $status, title: $title, detail: $detail, advice: $advice,
+            name: $name, status: $status, oauth_code: problem_types!(@code $($code)?),
+            title: $title, detail: $detail, advice: $advice,
         };)+
         pub const ALL: &[&ProblemType] = &[$($constant),+];
     };
+    (@code) => { "invalid_request" };
+    (@code $code:literal) => { $code };
 }
 
 problem_types! {
@@ -39,16 +45,16 @@ problem_types! {
     BAD_REQUEST = "bad-request", 400, "Bad request",
         "The request could not be understood.",
         "Look at what was sent; it breaks a rule of HTTP.";
-    NO_TOKEN = "no-token", 401, "Access token needed",
+    NO_TOKEN = "no-token", 401 "invalid_token", "Access token needed",
         "This is a protected resource, and no access token was sent.",
         "Send an access token as Authorization: Bearer vat_…";
-    INVALID_TOKEN = "invalid-token", 401, "Access token not valid",
+    INVALID_TOKEN = "invalid-token", 401 "invalid_token", "Access token not valid",
         "The access token is expired, revoked, damaged, or none of this service.",
         "Refresh the session and try again with the new access token; if that fails, sign in again.";
     TOKEN_MISPLACED = "token-misplaced", 400, "Access token not sent as it should be",
         "An access token belongs into one Authorization header, alone.",
         "Send it once, as Authorization: Bearer vat_…, and never in the query: queries end up in logs.";
-    INSUFFICIENT_SCOPE = "insufficient-scope", 403, "More scope needed",
+    INSUFFICIENT_SCOPE = "insufficient-scope", 403 "insufficient_scope", "More scope needed",
         "The access token is live, but it was not granted the scope that this needs.",
         "Sign in asking for that scope; WWW-Authenticate names it.";
     FOREIGN_FORM = "foreign-form", 403, "Form not accepted",
@@ -90,35 +96,35 @@ problem_types! {
     INVALID_FIELDS = "invalid-fields", 422, "Fields not acceptable",
         "The JSON is well-formed, but some of its fields cannot be taken.",
         "Look at errors: each names its field and says what would be right.";
-    RATE_LIMITED = "rate-limited", 429, "Too many requests",
+    RATE_LIMITED = "rate-limited", 429 "temporarily_unavailable", "Too many requests",
         "There were too many requests of this kind.",
         "Wait as long as Retry-After says. If you cannot sign in: a new password, asked for as a forgotten one, works at once.";
-    SERVER_ERROR = "server-error", 500, "Internal error",
+    SERVER_ERROR = "server-error", 500 "server_error", "Internal error",
         "Something went wrong here.",
         "Try again; if it stays, tell the operator the request id.";
-    UNAVAILABLE = "unavailable", 503, "Unavailable for now",
+    UNAVAILABLE = "unavailable", 503 "temporarily_unavailable", "Unavailable for now",
         "The service cannot do this now.",
         "Try again after as many seconds as Retry-After says.";
     // of the OAuth endpoints: their `error_uri` leads here
     INVALID_REQUEST = "invalid-request", 400, "invalid_request",
         "A parameter is missing, empty or there twice, or the body is not the form that it should be.",
         "Send application/x-www-form-urlencoded with each parameter once.";
-    INVALID_CLIENT = "invalid-client", 401, "invalid_client",
+    INVALID_CLIENT = "invalid-client", 401 "invalid_client", "invalid_client",
         "The client is not registered, or its secret is wrong, missing, or sent although it has none.",
         "Send client id and secret by HTTP Basic or in the body; a public client sends its id alone.";
-    CLIENT_WITHOUT_SECRET = "client-without-secret", 400, "invalid_client: no secret",
+    CLIENT_WITHOUT_SECRET = "client-without-secret", 400 "invalid_client", "invalid_client: no secret",
         "The request holds no client secret, and names no client that is known as a public one.",
         "A public client sends its id alone: check that it is registered and enabled. A confidential client sends its secret, too.";
-    INVALID_GRANT = "invalid-grant", 400, "invalid_grant",
+    INVALID_GRANT = "invalid-grant", 400 "invalid_grant", "invalid_grant",
         "The username and password do not belong together, or the address has yet to be confirmed. Or the refresh token is expired, revoked, used up, or of another client.",
         "Ask the person to sign in again, or, after a sign-up, to open the link in the email first.";
-    UNAUTHORIZED_CLIENT = "unauthorized-client", 400, "unauthorized_client",
+    UNAUTHORIZED_CLIENT = "unauthorized-client", 400 "unauthorized_client", "unauthorized_client",
         "The client is not registered for this grant.",
         "Add the grant to the client's registration, or use another.";
-    UNSUPPORTED_GRANT_TYPE = "unsupported-grant-type", 400, "unsupported_grant_type",
+    UNSUPPORTED_GRANT_TYPE = "unsupported-grant-type", 400 "unsupported_grant_type", "unsupported_grant_type",
         "The grant type is not one that this service knows.",
         "Use password or refresh_token.";
-    INVALID_SCOPE = "invalid-scope", 400, "invalid_scope",
+    INVALID_SCOPE = "invalid-scope", 400 "invalid_scope", "invalid_scope",
         "The scope is malformed, or more than the client or the session may have.",
         "Ask for less, or for nothing: then all that may be had is granted.";
 }
