@@ -21,9 +21,8 @@ use vestibule::crypto::hasher::{Hasher, HashingParameters, Purpose, Verification
 use vestibule::mail::{Envelope, Letter, Renderer};
 use vestibule::messages::Messages;
 use vestibule::model::{
-    AccessToken, Digest, EmailAddress, Locale, Network, PasswordPolicy, PersonalData,
+    AccessToken, Digest, EmailAddress, Locale, Network, PasswordPolicy, PersonalData, Scope,
 };
-use vestibule::oauth::{PresentedToken, ScopeRequirement};
 use vestibule::storage::LetterId;
 use vestibule::templates::Templates;
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
@@ -56,7 +55,7 @@ fn bearer(criterion: &mut Criterion) {
     let ada = runtime.block_on(app.signed_in(EMAIL));
     let oauth = app.oauth();
     let token: &str = &ada.access_token;
-    let needed = ScopeRequirement::of_route("account.read").unwrap();
+    let needed = "account.read".parse::<Scope>().unwrap();
     let parsed = AccessToken::parse(token).unwrap();
     let stored = parsed.secret.digest();
 
@@ -68,14 +67,14 @@ fn bearer(criterion: &mut Criterion) {
     // With the token in the token cache, the usual case.
     group.bench_function("remembered", |b| {
         b.to_async(&runtime).iter(async || {
-            oauth.protect(PresentedToken::Token(black_box(token)), &needed).await.unwrap();
+            oauth.protect(black_box(token), &needed).await.unwrap();
         });
     });
     // With a read of the database, and a check for external writes beside it.
     group.bench_function("looked up", |b| {
         b.to_async(&runtime).iter(async || {
             app.advance(VERIFIED);
-            oauth.protect(PresentedToken::Token(black_box(token)), &needed).await.unwrap();
+            oauth.protect(black_box(token), &needed).await.unwrap();
         });
     });
     // A whole request without the network. A goal per request has to be met with this.

@@ -21,7 +21,7 @@ use crate::model::{
     RegistrationError,
 };
 use crate::oauth::OAuth;
-use crate::oauth::clients::register;
+use crate::oauth::client_registry::register;
 use crate::storage::{ClientRecord, Connection, StoreError};
 
 /// Creates a client secret of 256 random bits, in unreserved characters only: not every library

@@ -1,23 +1,20 @@
 //! OAuth 2 use cases: token grants, refresh, introspection, revocation, bearer checks, and the
 //! registry of clients.
 //!
-//! oxide-auth makes the protocol's decisions. The state machines of oxide-auth ask a
-//! [`ClientRegistry`] about clients and an issuer about tokens; this module answers them, and fills
-//! oxide-auth's gaps:
-//!
-//! - [`Credentials`] authenticate clients;
-//! - the adapter keeps the causes that `Err(())` loses;
-//! - expiry is decided by this service's own clock.
+//! oxide-auth decides the grants of the token endpoint; its adapter is the folder `oxide`. All other
+//! checks are this service's own: client authentication ([`Credentials`], [`ClientRegistry`]),
+//! bearer tokens, introspection, revocation, and every comparison with a clock.
 //!
 //! This module has no HTTP and no SQL.
 
 mod activity_tracker;
 mod bearer;
 mod client_admin;
-mod clients;
+mod client_registry;
 mod credentials;
 mod error;
 mod external_writes;
+mod grant;
 mod inspection;
 mod introspection;
 mod oxide;
@@ -39,20 +36,21 @@ use crate::model::Client;
 use crate::storage::{Store, StoreError};
 
 pub use activity_tracker::ActivityTracker;
-pub use bearer::{AccessDenied, PresentedToken, ScopeRequirement};
+pub use bearer::AccessDenied;
 pub use client_admin::{
     ClientError, ClientList, PreparedClient, PreparedRotation, RegisteredClient, RegisteredIn,
     RemovedClient, new_client_secret,
 };
-pub use clients::ClientRegistry;
+pub use client_registry::ClientRegistry;
 pub use credentials::{Credentials, ShownIn, form_decode};
 pub use error::{ClientRefusal, OAuthError, ScopeRefusal};
+pub use grant::Grant;
 pub use inspection::{InspectedSession, Inspection, TokenState};
 pub use introspection::{Introspected, Introspection, TokenKind};
 pub use password_grant::PasswordGrant;
 pub use refresh_grant::RefreshGrant;
 pub use revocation::Revocation;
-pub use sessions::{Grant, SessionPage, TokenPair};
+pub use sessions::{SessionPage, TokenPair};
 pub use token_cache::TokenCache;
 
 /// OAuth use cases. Cheap to clone.

@@ -14,8 +14,8 @@ use crate::accounts::{EventDraft, SignedIn};
 use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::mail::{LetterRequest, Recipient};
 use crate::model::{
-    AccessToken, Account, AccountId, Actor, Client, ClientInfo, Digest, EventKind, GrantType,
-    RefreshToken, Scope, Secret, SessionId, SessionSummary, SessionTag,
+    AccessToken, AccountId, Actor, Client, ClientInfo, Digest, EventKind, GrantType, RefreshToken,
+    Scope, Secret, SessionId, SessionSummary, SessionTag,
 };
 use crate::oauth::{Lifetimes, OAuth, OAuthError};
 use crate::storage::{
@@ -27,19 +27,6 @@ use crate::storage::{
 /// one of the racing requests succeeds. So to exhaust the attempts takes as many racing requests
 /// with different scopes.
 const MAX_ATTEMPTS: usize = 16;
-
-/// Grant of an access token: its scope, and its owner.
-#[derive(Clone, Debug)]
-pub struct Grant {
-    /// The account when the token was looked up.
-    pub owner: Account,
-    /// Session of the token.
-    pub session: SessionId,
-    /// Client that the token was issued to.
-    pub client_id: String,
-    /// Scope of the token.
-    pub scope: Scope,
-}
 
 /// Page of an account's sessions.
 #[derive(Debug)]

@@ -18,8 +18,7 @@ use vestibule::model::{
 };
 use vestibule::oauth::{
     AccessDenied, ActivityTracker, Credentials, Grant, Introspection, OAuth, OAuthError,
-    PasswordGrant, PresentedToken, RefreshGrant, Revocation, ScopeRequirement, ShownIn, TokenCache,
-    TokenKind, TokenPair,
+    PasswordGrant, RefreshGrant, Revocation, ShownIn, TokenCache, TokenKind, TokenPair,
 };
 use vestibule::storage::{NewAccountLink, SessionRecord, Store};
 use vestibule::testing::TestApp;
@@ -236,17 +235,13 @@ impl<'a> Service<'a> {
     }
 
     async fn authorize(&self, token: TokenId, needed: Scopes) -> Result<Arc<Grant>, Answer> {
-        let access = PresentedToken::Token(&self.tokens[token]);
-        self.oauth()
-            .protect(access, &ScopeRequirement::new(tokens_of(needed)).unwrap())
-            .await
-            .map_err(|denied| {
-                Answer::Refused(match denied {
-                    AccessDenied::InvalidToken => Refusal::AccessToken,
-                    AccessDenied::InsufficientScope { .. } => Refusal::InsufficientScope,
-                    other => panic!("{other:?}"),
-                })
+        self.oauth().protect(&self.tokens[token], &tokens_of(needed)).await.map_err(|denied| {
+            Answer::Refused(match denied {
+                AccessDenied::InvalidToken => Refusal::AccessToken,
+                AccessDenied::InsufficientScope { .. } => Refusal::InsufficientScope,
+                other => panic!("{other:?}"),
             })
+        })
     }
 
     pub async fn use_access(&mut self, token: TokenId, needed: Scopes) -> Answer {

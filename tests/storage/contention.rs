@@ -13,7 +13,7 @@ use vestibule::accounts::ProfileChange;
 use vestibule::clock::Clock;
 use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{AccountLinkPurpose, ClientInfo, EmailChangeId, LinkToken, Name, Password};
-use vestibule::oauth::{Credentials, OAuth, PresentedToken, Revocation, ScopeRequirement, ShownIn};
+use vestibule::oauth::{Credentials, OAuth, Revocation, ShownIn};
 use vestibule::storage::{ClaimLimit, Janitor, NewAccountLink, NewEmailChange};
 use vestibule::testing::{BEGINNING, PASSWORD};
 
@@ -141,12 +141,7 @@ fn all_operations(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
         meanwhile!("note the use", |oauth, m| async {
             for pair in [&m.person.own, &m.person.other] {
                 let token = pair.access.reveal();
-                let _ = oauth
-                    .protect(
-                        PresentedToken::Token(&token),
-                        &ScopeRequirement::new(scope("account.read")).unwrap(),
-                    )
-                    .await;
+                let _ = oauth.protect(&token, &scope("account.read")).await;
             }
             oauth.flush_activity().await
         });

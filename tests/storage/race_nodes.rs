@@ -12,8 +12,7 @@ use vestibule::model::{
     PageSessionSecret, Password, PersonalData,
 };
 use vestibule::oauth::{
-    AccessDenied, Credentials, OAuth, OAuthError, PasswordGrant, PresentedToken, RefreshGrant,
-    ScopeRequirement, ShownIn, TokenPair,
+    AccessDenied, Credentials, OAuth, OAuthError, PasswordGrant, RefreshGrant, ShownIn, TokenPair,
 };
 use vestibule::storage::{NewAccountLink, Store};
 use vestibule::testing::{BEGINNING, PASSWORD, TestApp};
@@ -283,13 +282,7 @@ pub async fn page_sign_in(
 }
 
 pub async fn opens(oauth: &OAuth, access: &str) -> bool {
-    match oauth
-        .protect(
-            PresentedToken::Token(access),
-            &ScopeRequirement::new(scope("account.read")).unwrap(),
-        )
-        .await
-    {
+    match oauth.protect(access, &scope("account.read")).await {
         Ok(_) => true,
         Err(AccessDenied::InvalidToken) => false,
         Err(other) => panic!("{other:?}"),

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use vestibule::accounts::{OwnSession, ProfileChange};
 use vestibule::model::{Actor, ClientInfo, Name, Password, Scope};
-use vestibule::oauth::{
-    AccessDenied, Grant, OAuth, PresentedToken, RefreshGrant, Revocation, ScopeRequirement,
-    TokenPair,
-};
+use vestibule::oauth::{AccessDenied, Grant, OAuth, RefreshGrant, Revocation, TokenPair};
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::database::TestDatabase;
@@ -27,12 +24,7 @@ on_both_engines! {
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn presented(oauth: &OAuth, pair: &TokenPair) -> Result<std::sync::Arc<Grant>, AccessDenied> {
-    oauth
-        .protect(
-            PresentedToken::Token(&pair.access.reveal()),
-            &ScopeRequirement::new(Scope::empty()).unwrap(),
-        )
-        .await
+    oauth.protect(&pair.access.reveal(), &Scope::empty()).await
 }
 
 async fn opens(oauth: &OAuth, pair: &TokenPair) -> bool {

@@ -17,23 +17,23 @@ use crate::oauth::{OAuthError, ScopeRefusal};
 /// redirect, and this name (RFC 6761 §6.4) never resolves.
 const NO_REDIRECT: &str = "https://no-redirect.invalid/";
 
-#[expect(clippy::expect_used, reason = "a constant, and used by every request with a token")]
-pub(in crate::oauth) static NO_REDIRECT_URL: LazyLock<Url> =
+#[expect(clippy::expect_used, reason = "a constant, and used by every refresh")]
+pub(super) static NO_REDIRECT_URL: LazyLock<Url> =
     LazyLock::new(|| NO_REDIRECT.parse().expect("a URL"));
 
 /// Converts to oxide-auth's scope type. Our scopes are stricter, so this cannot fail in practice;
 /// on a failure the flow would refuse.
-pub(in crate::oauth) fn to_oxide(scope: &Scope) -> Result<OxideScope, RegistrarError> {
+pub(super) fn to_oxide(scope: &Scope) -> Result<OxideScope, RegistrarError> {
     scope.to_string().parse().map_err(|_| RegistrarError::PrimitiveError)
 }
 
 /// Converts from oxide-auth's scope type, which keeps no order.
-pub(in crate::oauth) fn from_oxide(scope: &OxideScope) -> Result<Scope, OAuthError> {
+pub(super) fn from_oxide(scope: &OxideScope) -> Result<Scope, OAuthError> {
     Scope::from_tokens(scope.iter()).map_err(|_| ScopeRefusal::Malformed.into())
 }
 
 /// oxide-auth's registrar for one request, which knows only the authenticated client.
-pub(in crate::oauth) struct Authenticated<'a>(pub &'a Client);
+pub(super) struct Authenticated<'a>(pub &'a Client);
 
 impl Authenticated<'_> {
     fn knows(&self, id: &str) -> Result<(), RegistrarError> {

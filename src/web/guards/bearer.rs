@@ -17,7 +17,7 @@ use rocket::{Request, Response};
 
 use crate::accounts::Failure;
 use crate::model::{Account, AccountId, Scope, SessionId};
-use crate::oauth::{AccessDenied, Grant, OAuth, OAuthError, PresentedToken, ScopeRequirement, form_decode};
+use crate::oauth::{AccessDenied, Grant, OAuth, OAuthError, form_decode};
 use crate::storage::{StoreErrorKind, chain};
 use crate::web::fairings::cors::RequestClient;
 use crate::web::fairings::request_id::RequestId;
@@ -43,8 +43,8 @@ pub trait RequiredScope: Send + Sync + 'static {
 
     /// The required scope of this request. By default, [`Self::SCOPE`].
     #[doc(hidden)]
-    fn of(_: &Request<'_>) -> Result<Arc<ScopeRequirement>, AccessDenied> {
-        ScopeRequirement::of_route(Self::SCOPE)
+    fn of(_: &Request<'_>) -> Result<Scope, AccessDenied> {
+        Self::SCOPE.parse().map_err(|_| AccessDenied::Failure(OAuthError::Flow))
     }
 }
 
@@ -57,7 +57,7 @@ pub struct ScopeFromQuery;
 impl RequiredScope for ScopeFromQuery {
     const SCOPE: &'static str = "";
 
-    fn of(request: &Request<'_>) -> Result<Arc<ScopeRequirement>, AccessDenied> {
+    fn of(request: &Request<'_>) -> Result<Scope, AccessDenied> {
         let malformed = || AccessDenied::MalformedScope("the scope that is asked for is malformed");
         let query = request.uri().query().map_or("", |query| query.as_str());
         let mut asked = Vec::new();
@@ -68,15 +68,11 @@ impl RequiredScope for ScopeFromQuery {
             }
         }
         // refused: whichever of two scopes the guard dropped, a caller could pass without it
-        let scope = match asked.as_slice() {
-            [] => Scope::default(),
-            [scope] => scope.parse().map_err(|_| malformed())?,
-            _ => {
-                let twice = "the scope that is asked for is there twice";
-                return Err(AccessDenied::MalformedScope(twice));
-            }
-        };
-        Ok(Arc::new(ScopeRequirement::new(scope)?))
+        match asked.as_slice() {
+            [] => Ok(Scope::default()),
+            [scope] => scope.parse().map_err(|_| malformed()),
+            _ => Err(AccessDenied::MalformedScope("the scope that is asked for is there twice")),
+        }
     }
 }
 
@@ -190,7 +186,7 @@ impl BearerRefusal {
 /// Reads the token from the request's one `Authorization` header (RFC 6750 §2).
 ///
 /// A token in the query is refused, since queries end up in logs (RFC 9700 §4.3.2).
-fn presented_token<'r>(request: &'r Request<'_>) -> Result<PresentedToken<'r>, AccessDenied> {
+fn presented_token<'r>(request: &'r Request<'_>) -> Result<Option<&'r str>, AccessDenied> {
     let query = request.uri().query();
     let in_query = query.is_some_and(|query| {
         query.segments().any(|(name, _)| name.eq_ignore_ascii_case("access_token"))
@@ -198,32 +194,32 @@ fn presented_token<'r>(request: &'r Request<'_>) -> Result<PresentedToken<'r>, A
     if in_query {
         return Err(AccessDenied::Malformed("a token in the query is not taken"));
     }
-    let header = match Authorization::of(request) {
-        Authorization::None => return Ok(PresentedToken::Nothing),
-        Authorization::Several => return Err(AccessDenied::Malformed("two Authorization headers")),
-        Authorization::One(header) => header,
-    };
-    parse_authorization(header)
+    match Authorization::of(request) {
+        Authorization::None => Ok(None),
+        Authorization::Several => Err(AccessDenied::Malformed("two Authorization headers")),
+        Authorization::One(header) => parse_authorization(header),
+    }
 }
 
 /// Parses `Bearer` and one token (RFC 6750 §2.1). A header of another scheme presents no token.
-fn parse_authorization(header: &str) -> Result<PresentedToken<'_>, AccessDenied> {
+fn parse_authorization(header: &str) -> Result<Option<&str>, AccessDenied> {
     let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(PresentedToken::Nothing);
+        return Ok(None);
     }
     let token = token.trim_matches(' ');
     if token.is_empty() || token.contains(' ') {
         return Err(AccessDenied::Malformed("the header is not Bearer and one token"));
     }
-    Ok(PresentedToken::Token(token))
+    Ok(Some(token))
 }
 
 async fn admit<S: RequiredScope>(request: &Request<'_>) -> Result<Arc<Grant>, AccessDenied> {
-    let access = presented_token(request)?;
+    let token = presented_token(request)?;
     let flow = || AccessDenied::Failure(OAuthError::Flow);
     let oauth = request.rocket().state::<OAuth>().ok_or_else(flow)?;
-    oauth.protect(access, S::of(request)?.as_ref()).await
+    let needed = S::of(request)?;
+    oauth.protect(token.ok_or(AccessDenied::NoToken)?, &needed).await
 }
 
 #[rocket::async_trait]
@@ -333,13 +329,13 @@ mod tests {
             let words: Vec<&str> = header.split(' ').filter(|word| !word.is_empty()).collect();
             let is_bearer = header.to_ascii_lowercase().starts_with("bearer");
             match parse_authorization(&header) {
-                Ok(PresentedToken::Token(token)) => {
+                Ok(Some(token)) => {
                     prop_assert!(is_bearer && words.len() == 2 && words[1] == token, "{}", header);
                     // tokens with another separator between them are not one valid token
                     let tokens = header.matches("vat_").count();
                     prop_assert!(tokens == 1 || AccessToken::parse(token).is_err(), "{}", header);
                 }
-                Ok(PresentedToken::Nothing) => prop_assert!(
+                Ok(None) => prop_assert!(
                     words.len() < 2
                         || words[0].len() != 6
                         || !words[0].eq_ignore_ascii_case("bearer")

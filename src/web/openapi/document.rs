@@ -322,7 +322,8 @@ impl Builder<'_> {
         let codes: BTreeSet<&str> =
             problem_types.values().map(|problem_type| problem_type.oauth_code).collect();
         let example = |problem_type: &&ProblemType| {
-            let value = json!({ "error": problem_type.oauth_code, "error_uri": place(problem_type) });
+            let value =
+                json!({ "error": problem_type.oauth_code, "error_uri": place(problem_type) });
             (problem_type.name.to_owned(), json!({ "summary": problem_type.title, "value": value }))
         };
         let examples: Map<String, Value> = problem_types.values().map(example).collect();
