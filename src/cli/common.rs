@@ -9,8 +9,8 @@ use vestibule::accounts::Accounts;
 use vestibule::clock::Timestamp;
 use vestibule::model::{AccountId, EmailAddress, Locale, Name, UserAgent};
 use vestibule::oauth::OAuth;
-use vestibule::storage::{AccountRecord, StoreError, chain};
-use vestibule::{Hashing, OperatorError, accounts_for_operator, oauth_for_operator};
+use vestibule::storage::AccountRecord;
+use vestibule::{Hashing, accounts_for_operator, oauth_for_operator};
 
 use super::listing::{Listed, Listing, PAGE};
 use super::{CommandError, logging};
@@ -146,23 +146,9 @@ pub async fn open_oauth(figment: &Figment) -> Result<OAuth, CommandError> {
     Ok(oauth_for_operator(figment).await?)
 }
 
-impl From<OperatorError> for CommandError {
-    fn from(error: OperatorError) -> Self {
-        match error {
-            OperatorError::Setting(error) => error.into(),
-            OperatorError::Open(error) => failed(&error),
-        }
-    }
-}
-
-pub fn failed(error: &dyn std::error::Error) -> CommandError {
-    CommandError::Failed(chain(error))
-}
-
-impl From<StoreError> for CommandError {
-    fn from(error: StoreError) -> Self {
-        failed(&error)
-    }
+/// The port that the service listens on.
+pub fn port(figment: &Figment) -> u16 {
+    figment.extract_inner("port").unwrap_or(8000)
 }
 
 pub fn or_dash(value: Option<impl Display>) -> String {

@@ -10,7 +10,7 @@ use vestibule::config::Lifetime;
 use vestibule::crypto::calibration::{Calibrated, MIN_ITERATIONS, MIN_MEMORY_KIB, calibrate};
 
 use super::CommandError;
-use super::common::failed;
+use super::error::failed;
 use super::output::print_result;
 
 #[derive(Args)]

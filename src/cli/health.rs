@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use figment::Figment;
 
-use super::{CommandError, port, print_text};
+use super::common::port;
+use super::{CommandError, print_text};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::CommandError;
-use super::common::failed;
+use super::error::failed;
 use super::output::print_part;
 use super::table::Table;
 

@@ -7,6 +7,7 @@ mod common;
 mod completions;
 mod config;
 mod db;
+mod error;
 mod hash;
 mod health;
 mod input;
@@ -26,12 +27,13 @@ mod token;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use figment::Figment;
-use vestibule::config::{SettingError, check_rocket_keys, layers, rocket_defaults};
+use vestibule::config::{layers, rocket_defaults};
 
-use self::output::print_text;
+use self::error::CommandError;
+use self::output::{print_error, print_text};
 
 /// An account service: sign-up with a confirmed address, OAuth 2 tokens, protected resources.
 #[derive(Parser)]
@@ -72,35 +74,6 @@ enum Command {
     Completions { shell: Shell },
 }
 
-/// Why a command failed: one message for the operator, on standard error.
-#[derive(Debug, thiserror::Error)]
-enum CommandError {
-    #[error("{0}")]
-    Setting(#[from] SettingError),
-    #[error("{0}")]
-    Failed(String),
-    /// The reasons are in the log.
-    #[error("the service did not start")]
-    NotStarted,
-    #[error("cannot write to standard output: {0}")]
-    Output(#[source] io::Error),
-    #[error("nothing has changed: cannot write to standard output: {0}")]
-    NotShown(#[source] io::Error),
-    /// Work that was not complete was rolled back.
-    #[error("interrupted; incomplete changes are undone")]
-    Interrupted { signal: u8 },
-}
-
-impl CommandError {
-    /// 1, or the code by which shells report that a signal ended the command.
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Interrupted { signal } => ExitCode::from(128_u8.saturating_add(*signal)),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
-
 /// The exit code that shells expect for wrong arguments.
 const USAGE: u8 = 2;
 
@@ -121,7 +94,7 @@ pub fn run() -> ExitCode {
     let outcome = figment.and_then(|figment| {
         // `config` shows the settings before it reports errors in them
         if !matches!(command, Command::Config) {
-            check_rocket(&figment)?;
+            config::check_rocket(&figment)?;
         }
         execute(command, figment)
     });
@@ -146,15 +119,6 @@ fn print_parser_message(message: &clap::Error) -> ExitCode {
     }
 }
 
-/// Checks Rocket's part of the settings. Rocket's runtime reads it again, without this program's
-/// defaults, and would panic on an error.
-fn check_rocket(figment: &Figment) -> Result<(), CommandError> {
-    check_rocket_keys(figment)?;
-    rocket::Config::try_from(rocket::Config::figment())
-        .map_err(|error| CommandError::Failed(format!("setting: {error}")))?;
-    Ok(())
-}
-
 fn execute(command: Command, figment: Figment) -> Result<(), CommandError> {
     match command {
         Command::Serve => serve::run(figment),
@@ -169,16 +133,6 @@ fn execute(command: Command, figment: Figment) -> Result<(), CommandError> {
         Command::Account(arguments) => account::run(figment, arguments),
         Command::SignUp(arguments) => sign_up::run(figment, arguments),
         Command::Mail(arguments) => mail::run(figment, arguments),
-        Command::Completions { shell } => completions::run(shell),
+        Command::Completions { shell } => completions::run(shell, CommandLine::command()),
     }
-}
-
-/// Prints on standard error why a command failed. An error of standard error is ignored.
-fn print_error(error: &dyn std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "vestibule: {error}");
-}
-
-/// The port that the service listens on.
-fn port(figment: &Figment) -> u16 {
-    figment.extract_inner("port").unwrap_or(8000)
 }

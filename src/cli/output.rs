@@ -1,15 +1,16 @@
-//! Standard output: prints a command's result as words, or as one JSON document and nothing else.
+//! Standard output and standard error: prints a command's result as words, or as one JSON document and nothing else.
 //!
 //! An error of standard output is an error of the command, except that a reader may close its pipe
 //! when it has seen enough. For secrets, [`show_once`] treats a closed pipe as an error too: a
 //! secret without a reader is lost.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write as _};
 
 use serde::Serialize;
 
 use super::CommandError;
-use super::common::failed;
+use super::error::failed;
 
 /// Prints one line or several.
 pub fn print_text(text: &str) -> Result<(), CommandError> {
@@ -48,6 +49,11 @@ pub fn show_once<T: Serialize>(
         return Err(CommandError::NotShown(nowhere));
     }
     write_output(&text).and_then(|()| sync()).map_err(CommandError::NotShown)
+}
+
+/// Prints on standard error why a command failed. An error of standard error is ignored.
+pub fn print_error(error: &dyn Display) {
+    let _ = writeln!(io::stderr(), "vestibule: {error}");
 }
 
 fn format_result<T: Serialize>(

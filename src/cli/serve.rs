@@ -12,7 +12,8 @@ use vestibule::oauth::OAuth;
 use vestibule::storage::{Store, chain};
 use vestibule::web::Readiness;
 
-use super::{CommandError, logging, port, print_text, signals};
+use super::common::port;
+use super::{CommandError, logging, print_text, signals};
 
 pub fn run(figment: Figment) -> Result<(), CommandError> {
     let settings = Settings::read(&figment)?;

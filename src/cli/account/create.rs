@@ -5,7 +5,8 @@ use vestibule::accounts::{AccountToCreate, Accounts, CreateError, IdOrEmail};
 use vestibule::mail::LetterRequest;
 use vestibule::model::{EmailAddress, Locale, Name, NewPassword, PersonalData};
 
-use crate::cli::common::{ShownAccount, failed};
+use crate::cli::common::ShownAccount;
+use crate::cli::error::failed;
 use crate::cli::output::print_result;
 use crate::cli::{CommandError, input};
 

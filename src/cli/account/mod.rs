@@ -103,7 +103,9 @@ pub fn run(figment: Figment, arguments: AccountArguments) -> Result<(), CommandE
         let accounts = common::open(&figment, hashing).await?;
         let work = async |accounts: &Accounts| match command {
             AccountCommand::List { page, after } => list(accounts, &page, after, json).await,
-            AccountCommand::Show(whom) => show::run(accounts, &whom, json).await,
+            AccountCommand::Show(whom) => {
+                show::run(accounts, whom.find(accounts).await?, json).await
+            }
             AccountCommand::Disable(whom) => disable(accounts, &whom, json).await,
             AccountCommand::Enable(whom) => enable(accounts, &whom, json).await,
             AccountCommand::Delete { whom, yes } => delete(accounts, &whom, yes, json).await,

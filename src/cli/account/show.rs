@@ -4,9 +4,8 @@ use serde::Serialize;
 use vestibule::accounts::Accounts;
 use vestibule::clock::Timestamp;
 use vestibule::model::{Event, PageSessionId, SessionSummary, UserAgent};
-use vestibule::storage::PageSessionSummary;
+use vestibule::storage::{AccountRecord, PageSessionSummary};
 
-use super::Whom;
 use crate::cli::CommandError;
 use crate::cli::common::{ShownAccount, browser, or_dash};
 use crate::cli::output::print_result;
@@ -42,8 +41,12 @@ impl From<PageSessionSummary> for ShownPageSession {
     }
 }
 
-pub async fn run(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), CommandError> {
-    let account = ShownAccount::from(whom.find(accounts).await?);
+pub async fn run(
+    accounts: &Accounts,
+    account: AccountRecord,
+    json: bool,
+) -> Result<(), CommandError> {
+    let account = ShownAccount::from(account);
     let sign_ins = accounts.active_sign_ins_of(account.id).await?;
     let events = accounts.events_of(account.id, None, EVENTS_SHOWN).await?.events;
     let shown = ShownDetails {

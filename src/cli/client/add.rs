@@ -5,7 +5,7 @@ use vestibule::config::{ClientSettings, Introspects, Lifetime};
 use vestibule::model::{ClientId, Digest};
 use vestibule::oauth::{OAuth, new_client_secret};
 
-use super::{SHOWN_ONCE, ShownClient, not_stored, refused};
+use super::shown::{SHOWN_ONCE, ShownClient, not_stored, refused};
 use crate::cli::CommandError;
 use crate::cli::output::{print_result, show_once};
 use crate::cli::table::printable;

@@ -10,15 +10,15 @@ use vestibule::clock::Timestamp;
 use vestibule::config::Lifetime;
 use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{ClientId, Digest};
-use vestibule::oauth::{ClientError, OAuth, new_client_secret};
+use vestibule::oauth::{OAuth, new_client_secret};
 
 use super::CommandError;
-use super::common::{self, failed};
+use super::common;
 use super::listing::Listing;
 use super::on_database;
 use super::output::{print_result, show_once};
 use super::table::printable;
-use shown::ShownClient;
+use shown::{SHOWN_ONCE, ShownClient, not_stored, refused};
 
 #[derive(Args)]
 pub struct ClientArguments {
@@ -98,9 +98,6 @@ struct Removed {
     ended: u64,
 }
 
-/// The line before a secret that is printed.
-const SHOWN_ONCE: &str = "# the client's secret; it is not stored and not shown again";
-
 pub fn run(figment: Figment, arguments: ClientArguments) -> Result<(), CommandError> {
     let ClientArguments { command, json } = arguments;
     if matches!(command, ClientCommand::Secret) {
@@ -141,32 +138,6 @@ fn secret(json: bool) -> Result<(), CommandError> {
              secret_sha256 = \"{}\"",
             made.secret, made.secret_sha256
         )
-    })
-}
-
-/// Why the action was refused, with the client's name.
-fn refused(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
-    let id = printable(id.as_str());
-    CommandError::Failed(match error {
-        ClientError::Unknown => format!("there is no client {id} in {}", oauth.store.engine()),
-        ClientError::Taken => format!("there is a client {id} already"),
-        ClientError::InSettings | ClientError::Public => format!("{id}: {error}"),
-        ClientError::Registration { .. } => format!("{id} cannot be registered: {error}"),
-        ClientError::Store(error) => return failed(&error),
-    })
-}
-
-/// The error after a secret was shown and could not be stored, or the database did not confirm it.
-fn not_stored(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
-    let may_be_done = matches!(&error, ClientError::Store(error) if error.may_be_done());
-    let error = refused(oauth, id, error);
-    let id = printable(id.as_str());
-    CommandError::Failed(match may_be_done {
-        true => format!(
-            "{error}; the database did not confirm the change, so the secret may be valid: look \
-             with `vestibule client show {id}`, then try the secret or rotate it again"
-        ),
-        false => format!("{error}; nothing has changed, and the secret is not valid"),
     })
 }
 

@@ -1,14 +1,19 @@
-//! Output of a client for the operator.
+//! Output about clients for the operator: clients, secrets, and errors.
 
 use serde::Serialize;
 use vestibule::clock::Timestamp;
 use vestibule::config::{Introspects, Lifetime};
 use vestibule::model::{ClientAuthentication, ClientId, GrantType, Scope};
-use vestibule::oauth::{RegisteredClient, RegisteredIn};
+use vestibule::oauth::{ClientError, OAuth, RegisteredClient, RegisteredIn};
 
+use crate::cli::CommandError;
 use crate::cli::common::or_dash;
+use crate::cli::error::failed;
 use crate::cli::listing::Listed;
 use crate::cli::table::printable;
+
+/// The line before a secret that is printed.
+pub const SHOWN_ONCE: &str = "# the client's secret; it is not stored and not shown again";
 
 /// A client for the operator, without secrets; `docs/operating/clients.md` documents its members.
 #[derive(Serialize)]
@@ -129,4 +134,30 @@ impl ShownClient {
         ]
         .join("\n")
     }
+}
+
+/// Why the action was refused, with the client's name.
+pub fn refused(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
+    let id = printable(id.as_str());
+    CommandError::Failed(match error {
+        ClientError::Unknown => format!("there is no client {id} in {}", oauth.store.engine()),
+        ClientError::Taken => format!("there is a client {id} already"),
+        ClientError::InSettings | ClientError::Public => format!("{id}: {error}"),
+        ClientError::Registration { .. } => format!("{id} cannot be registered: {error}"),
+        ClientError::Store(error) => return failed(&error),
+    })
+}
+
+/// The error after a secret was shown and could not be stored, or the database did not confirm it.
+pub fn not_stored(oauth: &OAuth, id: &ClientId, error: ClientError) -> CommandError {
+    let may_be_done = matches!(&error, ClientError::Store(error) if error.may_be_done());
+    let error = refused(oauth, id, error);
+    let id = printable(id.as_str());
+    CommandError::Failed(match may_be_done {
+        true => format!(
+            "{error}; the database did not confirm the change, so the secret may be valid: look \
+             with `vestibule client show {id}`, then try the secret or rotate it again"
+        ),
+        false => format!("{error}; nothing has changed, and the secret is not valid"),
+    })
 }

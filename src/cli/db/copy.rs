@@ -8,11 +8,10 @@ use figment::Figment;
 use serde::Serialize;
 use vestibule::storage::{CopiedTable, CopyError, copy};
 
-use super::super::common::failed;
+use super::super::error::failed;
 use super::super::output::print_result;
 use super::super::table::table;
 use super::super::{CommandError, signals};
-use super::Counted;
 
 /// A URL with a password in it is refused among the arguments, and given in a file.
 #[derive(clap::Args)]
@@ -34,6 +33,13 @@ pub struct CopyArguments {
     /// A file whose first line is the URL of the database to copy into, such as /dev/stdin
     #[arg(long, value_name = "FILE")]
     to_file: Option<PathBuf>,
+}
+
+/// A table with its number of rows.
+#[derive(Serialize)]
+pub struct Counted {
+    pub name: String,
+    pub rows: i64,
 }
 
 #[derive(Serialize)]

@@ -10,10 +10,11 @@ use serde::Serialize;
 use vestibule::clock::Clock;
 use vestibule::storage::{IntegrityReport, Store, StoreError};
 
-use super::common::failed;
+use super::error::failed;
 use super::output::print_result;
 use super::table::table;
 use super::{CommandError, logging, on_database};
+use copy::Counted;
 
 #[derive(Args)]
 pub struct DbArguments {
@@ -76,12 +77,6 @@ struct Checked {
     schema: &'static str,
     tables: Vec<Counted>,
     problems: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Counted {
-    name: String,
-    rows: i64,
 }
 
 pub fn run(figment: Figment, arguments: DbArguments) -> Result<(), CommandError> {

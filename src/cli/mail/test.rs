@@ -8,7 +8,8 @@ use vestibule::storage::LetterId;
 use vestibule::test_letter_for_operator;
 
 use crate::cli::CommandError;
-use crate::cli::common::{as_text, failed};
+use crate::cli::common::as_text;
+use crate::cli::error::failed;
 use crate::cli::output::print_result;
 use crate::cli::table::printable;
 
