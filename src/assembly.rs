@@ -16,7 +16,6 @@ use crate::config::{self, Profile, SettingError, Settings};
 use crate::crypto::entropy::Entropy;
 use crate::crypto::hasher::{Hasher, HashingParameters};
 use crate::mail::{Courier, Mailbox, Outbox, OutboxAdmin, Renderer, TestLetter, Transport};
-use crate::messages::{MessageError, Messages};
 use crate::model::PasswordPolicy;
 use crate::oauth::{ClientRegistry, OAuth, TokenCache};
 use crate::storage::{Janitor, OpenError, Store, chain};
@@ -91,6 +90,7 @@ pub fn domains() -> AdHoc {
             Ok(parts) => Ok(rocket
                 .manage(parts.accounts)
                 .manage(parts.oauth)
+                .manage(parts.pages.messages().clone())
                 .manage(parts.pages)
                 .manage(parts.mailbox)
                 .manage(parts.courier)
@@ -178,7 +178,8 @@ struct StaticParts {
 }
 
 fn build_static_parts(settings: &Settings, figment: &Figment) -> Result<StaticParts, String> {
-    let templates = load_templates(settings, figment).map_err(|error| error.to_string())?;
+    let templates =
+        Templates::from_settings(settings, figment).map_err(|error| error.to_string())?;
     check_templates(settings, figment, &templates)?;
     let renderer = renderer(settings, figment, &templates).map_err(|error| error.to_string())?;
     let mailbox = Mailbox::default();
@@ -225,15 +226,6 @@ fn transport(
         .map_err(|error| SettingError::new(figment, error.key(), chain(&error)))
 }
 
-/// Loads the templates of letters and pages with their messages in all languages.
-pub fn load_templates(settings: &Settings, figment: &Figment) -> Result<Templates, SettingError> {
-    let messages = &settings.messages;
-    let messages = Messages::load(messages.directory.as_deref(), &messages.default_locale)
-        .map_err(|error| SettingError::new(figment, key_of(&error), error))?;
-    Templates::load(settings.templates.directory.as_deref(), &messages)
-        .map_err(|error| SettingError::new(figment, "vestibule.templates.directory", error))
-}
-
 /// Checks the operator's own templates and messages.
 ///
 /// A template that fails for all users stops the start. Smaller findings are logged as warnings.
@@ -254,14 +246,6 @@ fn check_templates(
         tracing::warn!("{finding}");
     }
     Ok(())
-}
-
-/// The setting that the operator has to fix.
-fn key_of(error: &MessageError) -> &'static str {
-    match error {
-        MessageError::NoSuchLanguage { .. } => "vestibule.messages.default_locale",
-        _ => "vestibule.messages.directory",
-    }
 }
 
 fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -> Accounts {
@@ -358,7 +342,7 @@ pub async fn outbox_admin_for_operator(figment: &Figment) -> Result<OutboxAdmin,
 /// A letter with which the operator tests the mail settings. It needs no database.
 pub fn test_letter_for_operator(figment: &Figment) -> Result<TestLetter, SettingError> {
     let settings = Settings::read(figment)?;
-    let templates = load_templates(&settings, figment)?;
+    let templates = Templates::from_settings(&settings, figment)?;
     Ok(TestLetter {
         clock: Clock::system(),
         entropy: Entropy,

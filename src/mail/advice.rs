@@ -5,7 +5,17 @@
 //! RCPT, for any of these reasons.
 
 use crate::mail::delivery_failure::{DeliveryFailure, ReplyCode, Stage};
-use crate::mail::diagnosis::Diagnosis;
+
+/// The reason why letters do not leave, and the advice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The observation: one sentence.
+    pub seen: String,
+    /// The setting to change, such as `vestibule.mail.smtp_url`; `None` if no setting helps.
+    pub setting: Option<&'static str>,
+    /// The advice: one sentence.
+    pub advice: String,
+}
 
 /// The subject of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,23 +12,12 @@ use lettre::transport::smtp::commands::Ehlo;
 use tokio::time::timeout;
 
 use crate::config::{Encryption, SmtpServer};
-use crate::mail::advice::RefusalReason;
+use crate::mail::advice::{Diagnosis, RefusalReason};
 use crate::mail::delivery_failure::{CertificateFault, ConnectionError, DeliveryFailure, Stage};
 use crate::mail::smtp::Smtp;
 
 /// Longest time for each connection that asks for capabilities.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The reason why letters do not leave, and the advice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnosis {
-    /// The observation: one sentence.
-    pub seen: String,
-    /// The setting to change, such as `vestibule.mail.smtp_url`; `None` if no setting helps.
-    pub setting: Option<&'static str>,
-    /// The advice: one sentence.
-    pub advice: String,
-}
 
 /// Capabilities in the server's answer to EHLO.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

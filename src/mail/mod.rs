@@ -24,15 +24,16 @@ mod test_letter;
 mod transport;
 
 pub use admin::{AdminError, AdminOutcome, OutboxAdmin};
+pub use advice::Diagnosis;
 pub use circuit_breaker::CircuitBreaker;
 pub use courier::{Courier, Delivered};
 pub use delivery_failure::{
     CertificateFault, ConnectionError, DeliveryFailure, FailureClass, Stage,
 };
-pub use diagnosis::Diagnosis;
 pub use letter::Letter;
 pub use letter_request::{LetterCap, LetterRequest};
 pub use outbox::{Outbox, Recipient};
 pub use render::{Envelope, RenderError, Rendered, Renderer, SenderError};
+pub use smtp::TransportError;
 pub use test_letter::{TestLetter, TestLetterError};
-pub use transport::{Mailbox, SentLetter, Transport, TransportError};
+pub use transport::{Mailbox, SentLetter, Transport};

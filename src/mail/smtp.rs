@@ -23,9 +23,8 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use crate::config::{Encryption, MailSettings, SmtpServer, host_name};
+use crate::config::{Encryption, MailSettings, SmtpServer, SmtpUrlError, host_name};
 use crate::mail::delivery_failure::{CertificateFault, ConnectionError, DeliveryFailure, Stage};
-use crate::mail::transport::TransportError;
 use crate::storage::chain;
 
 /// Longest time to connect to one of several addresses.
@@ -35,6 +34,29 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that has been idle for longer is not used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why the transport in the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    #[error(transparent)]
+    SmtpUrl(#[from] SmtpUrlError),
+    #[error("the file cannot be read: {0}")]
+    CaFile(#[source] io::Error),
+    #[error("expected certificates as PEM: -----BEGIN CERTIFICATE-----")]
+    NoCertificate,
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
+impl TransportError {
+    /// The setting to correct.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::SmtpUrl(_) | Self::Tls(_) => "vestibule.mail.smtp_url",
+            Self::CaFile(_) | Self::NoCertificate => "vestibule.mail.ca_file",
+        }
+    }
+}
 
 /// A mail server, and the connections to it. Cheap to clone.
 #[derive(Clone)]

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 
 use crate::clock::Timestamp;
-use crate::config::{MailSettings, SmtpUrlError, TransportKind};
+use crate::config::{MailSettings, TransportKind};
 use crate::mail::delivery_failure::{DeliveryFailure, Stage};
-use crate::mail::smtp::Smtp;
+use crate::mail::smtp::{Smtp, TransportError};
 use crate::mail::{Letter, Rendered, Renderer};
 use crate::model::EmailAddress;
 use crate::storage::LetterId;
@@ -27,29 +27,6 @@ pub enum Transport {
     /// No delivery: the log gets one line for each letter.
     Log,
     Memory(Mailbox),
-}
-
-/// Why the transport in the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    #[error(transparent)]
-    SmtpUrl(#[from] SmtpUrlError),
-    #[error("the file cannot be read: {0}")]
-    CaFile(#[source] io::Error),
-    #[error("expected certificates as PEM: -----BEGIN CERTIFICATE-----")]
-    NoCertificate,
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
-}
-
-impl TransportError {
-    /// The setting to correct.
-    pub fn key(&self) -> &'static str {
-        match self {
-            Self::SmtpUrl(_) | Self::Tls(_) => "vestibule.mail.smtp_url",
-            Self::CaFile(_) | Self::NoCertificate => "vestibule.mail.ca_file",
-        }
-    }
 }
 
 impl Transport {

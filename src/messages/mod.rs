@@ -5,6 +5,7 @@
 //! templates, letters or pages. A page never fails because of a text: if a language lacks a
 //! message, the English message is used.
 
+mod error;
 mod file;
 mod format;
 mod load;
@@ -12,13 +13,13 @@ mod negotiate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use fluent_bundle::FluentResource;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_langneg::LanguageIdentifier;
 
+pub use error::MessageError;
 pub use file::Phrase;
 pub use format::{Arguments, CODE_KEYS, MissingMessage};
 pub(crate) use load::did_you_mean;
@@ -55,23 +56,6 @@ pub struct Language(usize);
 impl Language {
     /// English, the first language and the fallback of all others.
     pub const ENGLISH: Self = Self(0);
-}
-
-/// Why the messages cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum MessageError {
-    /// A file or folder of the operator cannot be read.
-    #[error("cannot read the messages in {}: {source}", file.display())]
-    Read { file: PathBuf, source: std::io::Error },
-    /// A message file has a syntax error or a duplicate message.
-    #[error("{file}:{line}: {problem}")]
-    Syntax { file: String, line: usize, problem: String },
-    /// A file of the operator would have no effect.
-    #[error("{}: {problem}", file.display())]
-    Name { file: PathBuf, problem: String },
-    /// The default language has no messages.
-    #[error("expected one of the languages with messages: {}", known.join(", "))]
-    NoSuchLanguage { known: Vec<String> },
 }
 
 impl Messages {

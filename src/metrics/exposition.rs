@@ -4,36 +4,8 @@ use std::fs;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-use super::groups::{MetricGroup, ScrapeGauges};
+use super::groups::{MetricGroup, ScrapeGauges, Snapshot};
 use crate::clock::Clock;
-
-/// State of the parts at the time of a scrape.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Passwords that wait for a slot of the hasher.
-    pub hashes_queued: usize,
-    /// Busy slots of the hasher.
-    pub hashes_running: usize,
-    /// All slots of the hasher.
-    pub hash_slots: usize,
-    /// The load of each database pool.
-    pub pools: Vec<PoolLoad>,
-    /// Whether the circuit breaker of the mail server is open.
-    pub mail_is_down: bool,
-}
-
-/// The connections of one pool: `max` allowed, `open` of them open, `idle` of the open ones idle.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolLoad {
-    /// The `pool` label.
-    pub name: &'static str,
-    /// Open connections.
-    pub open: u32,
-    /// Open connections without work.
-    pub idle: u32,
-    /// The limit of open connections.
-    pub max: u32,
-}
 
 /// The registry of all groups of instruments, and the gauges that a scrape sets.
 #[derive(Debug)]
@@ -91,7 +63,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::{
-        ConnectionMetrics, DatabaseGauges, DomainMetrics, HashingMetrics, LetterMetrics,
+        ConnectionMetrics, DatabaseGauges, DomainMetrics, HashingMetrics, LetterMetrics, PoolLoad,
         RequestMetrics,
     };
     use super::*;

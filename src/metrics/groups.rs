@@ -316,6 +316,34 @@ impl DatabaseGauges {
     }
 }
 
+/// State of the parts at the time of a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Passwords that wait for a slot of the hasher.
+    pub hashes_queued: usize,
+    /// Busy slots of the hasher.
+    pub hashes_running: usize,
+    /// All slots of the hasher.
+    pub hash_slots: usize,
+    /// The load of each database pool.
+    pub pools: Vec<PoolLoad>,
+    /// Whether the circuit breaker of the mail server is open.
+    pub mail_is_down: bool,
+}
+
+/// The connections of one pool: `max` allowed, `open` of them open, `idle` of the open ones idle.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLoad {
+    /// The `pool` label.
+    pub name: &'static str,
+    /// Open connections.
+    pub open: u32,
+    /// Open connections without work.
+    pub idle: u32,
+    /// The limit of open connections.
+    pub max: u32,
+}
+
 group! {
     /// State at the time of the scrape.
     ScrapeGauges {
@@ -358,8 +386,8 @@ impl ScrapeGauges {
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 
-    /// Sets the gauges that a [`super::Snapshot`] contains.
-    pub(super) fn set(&self, snapshot: &super::Snapshot) {
+    /// Sets the gauges that a [`Snapshot`] contains.
+    pub(super) fn set(&self, snapshot: &Snapshot) {
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.queued.set(whole(snapshot.hashes_queued));
         self.running.set(whole(snapshot.hashes_running));

@@ -11,10 +11,10 @@
 mod exposition;
 mod groups;
 
-pub use exposition::{Exposition, PoolLoad, Snapshot};
+pub use exposition::Exposition;
 pub use groups::{
     ConnectionMetrics, DatabaseGauges, DomainMetrics, HashingMetrics, LetterMetrics, LimitMetrics,
-    MetricGroup, RequestMetrics,
+    MetricGroup, PoolLoad, RequestMetrics, Snapshot,
 };
 
 /// The names of all instruments, also of those without a series, which the text omits.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Finding;
+use super::finding::Finding;
 
 /// A call of `t` or `rich`.
 #[derive(Debug, PartialEq, Eq)]

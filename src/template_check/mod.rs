@@ -4,15 +4,14 @@
 //! This module owns the findings and the previews ([`TemplateCheck::preview`]). The samples belong
 //! to `mail` and `web`.
 
+mod finding;
 mod functions_called;
 mod preview;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use figment::Figment;
 
-use crate::assembly;
 use crate::clock::Timestamp;
 use crate::config::{SettingError, Settings};
 use crate::mail::{Envelope, Letter, RenderError, Rendered, Renderer, SenderError};
@@ -22,6 +21,7 @@ use crate::storage::LetterId;
 use crate::templates::{TemplateError, Templates};
 use crate::web::views::{chosen_messages, samples};
 use crate::web::{Pages, problem_types};
+pub use finding::Finding;
 use functions_called::{FunctionCall, functions_called};
 
 /// Check of the letters and pages under the settings in force.
@@ -29,23 +29,6 @@ use functions_called::{FunctionCall, functions_called};
 pub struct TemplateCheck {
     templates: Templates,
     settings: Settings,
-}
-
-/// A fault in a template or message file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// File with the fault.
-    pub file: String,
-    /// Line number, from 1.
-    pub line: usize,
-    /// Description of the fault.
-    pub what: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.what)
-    }
 }
 
 /// Why the templates cannot be loaded, rendered or previewed at all.
@@ -75,7 +58,7 @@ impl TemplateCheck {
     /// Loads the templates and messages. A fault that keeps the service from starting is an error
     /// here.
     pub fn read(settings: Settings, figment: &Figment) -> Result<Self, TemplateCheckError> {
-        let templates = assembly::load_templates(&settings, figment)?;
+        let templates = Templates::from_settings(&settings, figment)?;
         Ok(Self { templates, settings })
     }
 

@@ -1,10 +1,28 @@
-//! Location of template errors: the file and the line.
+//! Errors of templates, with the file and the line.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use tera::ErrorKind;
 
-use super::{TemplateError, TemplateSource};
+use super::source::TemplateSource;
+
+/// Why the templates cannot be loaded, or a template cannot be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// A file or folder of the operator cannot be read.
+    #[error("cannot read the template {}: {source}", file.display())]
+    Read { file: PathBuf, source: std::io::Error },
+    /// A file of the operator would have no effect.
+    #[error("{}: {problem}", file.display())]
+    Name { file: PathBuf, problem: String },
+    /// A template is wrong, at a known line.
+    #[error("{file}:{line}: {problem}")]
+    Broken { file: String, line: usize, problem: String },
+    /// Tera fails without a place in a file.
+    #[error("template error: {0}")]
+    Tera(#[from] tera::Error),
+}
 
 /// Adds the file and the line to an error of the template engine.
 pub(super) fn located(

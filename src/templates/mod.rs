@@ -4,21 +4,26 @@
 //! This module owns loading, overriding and rendering, and must not know any single letter or page.
 //! The texts in a template come from [`Messages`], in the language of the rendering.
 
-mod error_location;
+mod error;
 mod functions;
+mod source;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use figment::Figment;
 use rust_embed::RustEmbed;
 use serde::Serialize;
 use tera::{Context, Tera};
 
+use crate::config::{SettingError, Settings};
 use crate::messages::{Language, Messages, did_you_mean};
 
+pub use error::TemplateError;
 pub use functions::Strictness;
+pub use source::TemplateSource;
 
 #[derive(RustEmbed)]
 #[folder = "templates/"]
@@ -33,34 +38,6 @@ struct LoadedTemplates {
     tera: Tera,
     messages: Messages,
     sources: BTreeMap<String, TemplateSource>,
-}
-
-/// The text of a template.
-#[derive(Clone, Debug)]
-pub struct TemplateSource {
-    /// Name in errors: the path of the operator's file, or the path in this repository.
-    pub file: String,
-    /// Text of the template.
-    pub text: Cow<'static, str>,
-    /// Whether an operator's file replaces the compiled-in template.
-    pub is_override: bool,
-}
-
-/// Why the templates cannot be loaded, or a template cannot be rendered.
-#[derive(Debug, thiserror::Error)]
-pub enum TemplateError {
-    /// A file or folder of the operator cannot be read.
-    #[error("cannot read the template {}: {source}", file.display())]
-    Read { file: PathBuf, source: std::io::Error },
-    /// A file of the operator would have no effect.
-    #[error("{}: {problem}", file.display())]
-    Name { file: PathBuf, problem: String },
-    /// A template is wrong, at a known line.
-    #[error("{file}:{line}: {problem}")]
-    Broken { file: String, line: usize, problem: String },
-    /// Tera fails without a place in a file.
-    #[error("template error: {0}")]
-    Tera(#[from] tera::Error),
 }
 
 impl Templates {
@@ -83,6 +60,15 @@ impl Templates {
         Self::parse(sources, messages, Strictness::Lenient)
     }
 
+    /// Loads the templates of letters and pages with their messages in all languages.
+    pub fn from_settings(settings: &Settings, figment: &Figment) -> Result<Self, SettingError> {
+        let messages = &settings.messages;
+        let messages = Messages::load(messages.directory.as_deref(), &messages.default_locale)
+            .map_err(|error| SettingError::new(figment, error.key(), error))?;
+        Self::load(settings.templates.directory.as_deref(), &messages)
+            .map_err(|error| SettingError::new(figment, "vestibule.templates.directory", error))
+    }
+
     /// The same templates in strict mode: rendering fails if a message has a gap.
     pub fn strict(&self) -> Result<Self, TemplateError> {
         Self::parse(self.0.sources.clone(), &self.0.messages, Strictness::Strict)
@@ -97,7 +83,7 @@ impl Templates {
         tera.autoescape_on([".html.tera"]);
         functions::register(&mut tera, messages, strictness);
         tera.add_raw_templates(sources.iter().map(|(name, source)| (name, &source.text)))
-            .map_err(|error| error_location::located(error, &sources))?;
+            .map_err(|error| error::located(error, &sources))?;
         Ok(Self(Arc::new(LoadedTemplates { tera, messages: messages.clone(), sources })))
     }
 
@@ -112,7 +98,7 @@ impl Templates {
         let mut merged = Context::from_serialize(common)?;
         merged.extend(Context::from_serialize(context)?);
         functions::with_language(language, || self.0.tera.render(template, &merged))
-            .map_err(|error| error_location::located(error, &self.0.sources))
+            .map_err(|error| error::located(error, &self.0.sources))
     }
 
     /// The stylesheet of the pages, exactly as each page contains it.

@@ -2,47 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::{EmailError, LocaleError, NameError, PasswordError};
-use crate::web::responses::problem::{FieldError, Problem};
+use crate::web::responses::field_error::{FieldError, FieldProblem};
+use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
-
-/// An error of a model type that can be reported as the error of a field.
-pub trait FieldProblem: std::fmt::Display {
-    /// A stable code for programs.
-    fn code(&self) -> &'static str;
-
-    /// Advice on how to fix the field, if there is any.
-    fn suggestion(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// This error as an error of `field`.
-    fn of(&self, field: &'static str) -> FieldError {
-        let (code, message) = (self.code(), self.to_string());
-        FieldError { field, code, message, suggestion: self.suggestion() }
-    }
-}
-
-macro_rules! field_problem {
-    ($($error:ty),+) => {
-        $(impl FieldProblem for $error {
-            fn code(&self) -> &'static str {
-                <$error>::code(*self)
-            }
-        })+
-    };
-}
-field_problem!(EmailError, NameError, LocaleError);
-
-impl FieldProblem for PasswordError {
-    fn code(&self) -> &'static str {
-        Self::code(*self)
-    }
-
-    fn suggestion(&self) -> Option<&'static str> {
-        Self::suggestion(*self)
-    }
-}
 
 /// Reads fields of an object and remembers their errors. Unknown members are ignored (R38).
 #[derive(Debug)]

@@ -3,14 +3,13 @@
 use rocket::Request;
 use rocket::request::{FromRequest, Outcome};
 
-use crate::messages::Language;
+use crate::messages::{Language, Messages};
 use crate::model::Locale;
-use crate::web::responses::page::Pages;
 
 /// Negotiates the language by `Accept-Language` (RFC 9110 §12.5.4), else the default language.
 pub fn of(request: &Request<'_>) -> Language {
-    let Some(pages) = request.rocket().state::<Pages>() else { return Language::ENGLISH };
-    pages.messages().negotiate(None, Some(&header(request)))
+    let Some(messages) = request.rocket().state::<Messages>() else { return Language::ENGLISH };
+    messages.negotiate(None, Some(&header(request)))
 }
 
 /// Joins several headers, which form one list (RFC 9110 §5.3).
@@ -21,7 +20,7 @@ fn header(request: &Request<'_>) -> String {
 /// The available language that the request prefers, or `None`. It is used for letters to people who
 /// have not chosen a language.
 pub fn accepted(request: &Request<'_>) -> Option<Locale> {
-    let messages = request.rocket().state::<Pages>()?.messages();
+    let messages = request.rocket().state::<Messages>()?;
     let language = messages.accepted(&header(request))?;
     Locale::parse(messages.tag(language)).ok()
 }

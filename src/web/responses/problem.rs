@@ -6,7 +6,6 @@ use std::time::Duration;
 use rocket::Request;
 use rocket::http::{ContentType, Header, Status};
 use rocket::response::{self, Responder, Response};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::accounts::Failure;
@@ -16,19 +15,8 @@ use crate::web::fairings::refusal_delay;
 use crate::web::fairings::request_id::RequestId;
 use crate::web::guards::content_type::ContentFault;
 use crate::web::guards::form::FormError;
-use crate::web::guards::json_fields::FieldProblem;
+use crate::web::responses::field_error::{FieldError, FieldProblem};
 use crate::web::responses::problem_type::{self, ProblemType};
-
-/// An error in one field. It never repeats the rejected value.
-#[derive(Clone, Debug, Serialize)]
-pub struct FieldError {
-    pub field: &'static str,
-    pub code: &'static str,
-    pub message: String,
-    /// Advice on how to fix the field.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub suggestion: Option<&'static str>,
-}
 
 /// An error response of a problem type. It logs its cause, if it has one, when it is sent.
 #[derive(Debug)]
