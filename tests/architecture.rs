@@ -405,7 +405,7 @@ fn env_example_has_every_variable_of_compose() {
         .lines()
         .filter_map(|line| line.trim_start_matches("# ").split_once('='))
         .map(|(name, _)| name)
-        .filter(|name| *name != "COMPOSE_PROFILES") // and asks for this one itself
+        .filter(|name| *name != "COMPOSE_PROFILES") // Compose reads it itself
         .collect();
     assert_eq!(asked, shown);
     let proxies = read("deploy/caddy/vestibule.Caddyfile") + &read("deploy/compose/Caddyfile");

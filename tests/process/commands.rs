@@ -232,9 +232,9 @@ fn f4_secret_that_cannot_be_printed_is_not_stored(console: &OperatorConsole) {
         let output = console.program.run_with_full_stdout(arguments, "");
         assert_eq!(output.code, Some(1), "{arguments:?}: {output:?}");
         assert!(output.stderr.contains("nothing has changed"), "{output:?}");
-        // a secret that no reader got is lost
+        // a secret without a reader is lost
         assert_eq!(console.program.run_with_closed_stdout(arguments), Some(1), "{arguments:?}");
-        // so is a secret written to the null device, where a closed output leads
+        // a closed standard output leads to the null device, where a secret is lost as well
         let mut nowhere = console.program.begin(arguments);
         let ended = wait_until("the command ends", || nowhere.try_wait().expect("a process"));
         assert_eq!(ended.code(), Some(1), "{arguments:?}");
