@@ -15,7 +15,9 @@ use crate::clock::Clock;
 use crate::config::{self, Profile, SettingError, Settings};
 use crate::crypto::entropy::Entropy;
 use crate::crypto::hasher::{Hasher, HashingParameters};
-use crate::mail::{Courier, Mailbox, Outbox, OutboxAdmin, Renderer, TestLetter, Transport};
+use crate::mail::{
+    Composer, Courier, Mailbox, Outbox, OutboxAdmin, Renderer, TestLetter, Transport,
+};
 use crate::model::PasswordPolicy;
 use crate::oauth::{ClientRegistry, OAuth, TokenCache};
 use crate::storage::{Janitor, OpenError, Store, chain};
@@ -157,9 +159,13 @@ fn assemble(
         renderer,
         transport,
         timeout: settings.mail.timeout.duration(),
-        public_url: settings.public_url.clone(),
-        links: settings.links.clone(),
-        limits: settings.limits.clone(),
+        composer: Composer {
+            clock: clock.clone(),
+            entropy,
+            public_url: settings.public_url.clone(),
+            links: settings.links.clone(),
+            limits: settings.limits.clone(),
+        },
         development: development.then(|| mailbox.clone()),
         breaker: crate::mail::CircuitBreaker::default(),
         metrics: crate::metrics::LetterMetrics::default(),

@@ -11,6 +11,7 @@ mod email_change;
 mod epoch;
 mod event_log;
 mod export;
+mod failure;
 mod history;
 mod limits;
 mod operator;
@@ -27,16 +28,17 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::crypto::entropy::Entropy;
-use crate::crypto::hasher::{HashError, Hasher};
+use crate::crypto::hasher::Hasher;
 use crate::mail::Outbox;
 use crate::model::PasswordPolicy;
-use crate::storage::{Store, StoreError};
+use crate::storage::Store;
 
 pub use crate::config::SIGN_UP_TTL;
 pub use activation::{Activated, ActivationError, ActivationLinkStatus, DisavowalError};
 pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeLinkStatus, EmailLinkError};
 pub use event_log::{EventDraft, EventLog};
 pub use export::{Export, ExportList, ExportPage, ExportPart, ExportPlace, ExportedRow};
+pub use failure::Failure;
 pub use history::EventPage;
 pub use limits::{AttemptPermit, Limits};
 pub use operator::{AccountToCreate, ActiveSignIns, CreateError, IdOrEmail, IdOrEmailError};
@@ -76,30 +78,4 @@ pub struct Accounts {
     pub session_limit: Option<i64>,
     /// Lifetime of a link that confirms a change of address.
     pub email_link_ttl: Duration,
-}
-
-/// The service could not finish the use case, through no fault of the request's content.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Passwords are being hashed to capacity (R51).
-    #[error("the hash queue is full")]
-    Busy { retry_after: Duration },
-    /// The caller's network, the name or the account has reached a limit (R20).
-    #[error("too many requests of this kind")]
-    Limited { retry_after: Duration },
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The hash function failed.
-    #[error("the password hash failed")]
-    Hash(#[source] HashError),
-}
-
-impl From<HashError> for Failure {
-    fn from(error: HashError) -> Self {
-        match error {
-            HashError::Busy { retry_after } => Self::Busy { retry_after },
-            other => Self::Hash(other),
-        }
-    }
 }

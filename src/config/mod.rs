@@ -23,6 +23,7 @@ mod report;
 mod rocket_keys;
 mod secret_files;
 mod sender;
+mod setting_error;
 mod smtp;
 mod sources;
 
@@ -49,8 +50,9 @@ pub use public_url::PublicUrl;
 pub use report::report;
 pub use rocket_keys::check_rocket_keys;
 pub use sender::SenderSettings;
+pub use setting_error::SettingError;
 pub use smtp::{Encryption, Login, SmtpServer, SmtpUrlError, host_name};
-pub use sources::{Profile, SettingError, defaults, layers, no_client, rocket_defaults};
+pub use sources::{Profile, defaults, layers, no_client, rocket_defaults};
 
 /// All settings under `vestibule.` in force. `Debug` shows no secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -358,9 +360,9 @@ impl Settings {
     /// Reads and checks the settings in a figment made by [`layers`].
     pub fn read(figment: &Figment) -> Result<Self, SettingError> {
         sources::require(figment)?;
-        if let Ok(url) = figment.extract_inner::<String>(sources::DATABASE_URL) {
+        if let Ok(url) = figment.extract_inner::<String>(setting_error::DATABASE_URL) {
             check_database(&url)
-                .map_err(|error| SettingError::new(figment, sources::DATABASE_URL, error))?;
+                .map_err(|error| SettingError::new(figment, setting_error::DATABASE_URL, error))?;
         }
         let settings: Self = figment
             .focus("vestibule")

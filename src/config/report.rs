@@ -7,7 +7,7 @@ use figment::providers::Serialized;
 use figment::value::{Dict, Value};
 use serde_json::Value as Json;
 
-use super::sources::{SECRET_KEYS, place, without_login};
+use super::setting_error::{SECRET_KEYS, place, without_login};
 use super::{Settings, database_url, defaults};
 
 /// Placeholder for the id of any client.

@@ -12,7 +12,7 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Provider};
 
 use super::SettingError;
-use super::sources::{closest, unknown_key};
+use super::setting_error::{closest, unknown_key};
 
 /// Every key that Rocket reads, the two of this service, and the variable that names the file.
 const KEYS: [&str; 18] = [
@@ -99,7 +99,7 @@ fn unread(error: &figment::Error) -> SettingError {
     let line = message.lines().next().unwrap_or_default();
     let place = error.metadata.as_ref().map_or_else(
         || "the settings".to_owned(),
-        |metadata| super::sources::place(metadata, "vestibule"),
+        |metadata| super::setting_error::place(metadata, "vestibule"),
     );
     SettingError::at("Rocket.toml", place, format!("cannot be read: {line}"))
 }

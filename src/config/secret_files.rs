@@ -14,7 +14,7 @@ use figment::{Error, Figment, Metadata, Profile, Provider, Source};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::sources::{DATABASE_URL, SECRET_KEYS, SettingError, place, variable};
+use super::setting_error::{DATABASE_URL, SECRET_KEYS, SettingError, place, variable};
 
 const SUFFIX: &str = "_file";
 const PASSWORD_FILE: &str = "database_password_file";

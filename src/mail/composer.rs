@@ -7,13 +7,19 @@
 
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::mail::courier::{Courier, HOUR, POLL_INTERVAL};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{LimitSettings, LinkSettings, PublicUrl};
+use crate::crypto::entropy::Entropy;
 use crate::mail::{Letter, LetterCap, LetterRequest};
 use crate::model::{
     AccountLinkPurpose, EmailAddress, EmailChange, EmailChangeId, LinkToken, Locale, SignUp,
 };
 use crate::storage::{AccountRecord, ClaimedLetter, Connection, NewAccountLink, StoreError};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Pause of a letter behind others to its address that are still on their way: one poll of the
+/// outbox.
+const PAUSE_BEHIND_OTHERS: Duration = Duration::from_secs(1);
 
 /// Result of composing a claimed letter.
 pub(super) enum Composition {
@@ -41,7 +47,18 @@ impl Composition {
     }
 }
 
-impl Courier {
+/// Composes letters.
+#[derive(Debug)]
+pub struct Composer {
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub public_url: PublicUrl,
+    /// Lifetimes of the links in letters, counted from when a letter is composed.
+    pub links: LinkSettings,
+    pub limits: LimitSettings,
+}
+
+impl Composer {
     /// Composes the letter from the present state. Mints the letter's link and stores the link's
     /// digest in this transaction.
     pub(super) async fn compose(
@@ -318,7 +335,7 @@ impl Courier {
         if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
             return Ok(Some(*sent_at + HOUR));
         }
-        Ok((sent.len() + ahead >= share).then(|| now + POLL_INTERVAL))
+        Ok((sent.len() + ahead >= share).then(|| now + PAUSE_BEHIND_OTHERS))
     }
 }
 

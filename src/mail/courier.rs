@@ -14,9 +14,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::clock::Clock;
-use crate::config::{LimitSettings, LinkSettings, PublicUrl};
 use crate::crypto::entropy::Entropy;
-use crate::mail::composer::Composition;
+use crate::mail::composer::{Composer, Composition};
 use crate::mail::in_flight::{Capacity, InFlight, MAX_DELIVERIES};
 use crate::mail::refusals::RefusalOutcome;
 use crate::mail::{
@@ -33,10 +32,11 @@ const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// Number of failures of its own after which a letter is given up, after about two days.
 const MAX_TRIES: u32 = 17;
 /// Pause between two polls of the outbox. Polling finds letters that other nodes posted.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of retries to record that the server took a letter.
 const MAX_MARK_RETRIES: usize = 8;
-pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+/// Longest pause between two tries of a letter.
+const MAX_BACKOFF: Duration = Duration::from_secs(12 * 3_600);
 
 /// Delivers letters. Each node has one courier; any number may share a database.
 #[derive(Debug)]
@@ -49,10 +49,7 @@ pub struct Courier {
     pub transport: Transport,
     /// Longest time for the transport to deliver one letter.
     pub timeout: Duration,
-    pub public_url: PublicUrl,
-    /// Lifetimes of the links in letters, counted from when a letter is composed.
-    pub links: LinkSettings,
-    pub limits: LimitSettings,
+    pub composer: Composer,
     /// In development: the mailbox that shows letters as their recipients see them. Links are also
     /// logged.
     pub development: Option<Mailbox>,
@@ -212,7 +209,7 @@ impl Courier {
         let request: LetterRequest = serde_json::from_str(&letter.facts)?;
         let cap = request.cap();
         let composition =
-            self.store.write(async |tx| self.compose(tx, letter, request).await).await?;
+            self.store.write(async |tx| self.composer.compose(tx, letter, request).await).await?;
         let (content, locale) = match composition {
             Composition::Send { content, locale } => (content, locale.or(letter.locale.clone())),
             Composition::Drop => {
@@ -395,7 +392,7 @@ impl Courier {
     /// Pause before the next try: 5 s, doubled with each try up to 12 h. A random part of up to a
     /// quarter spreads letters that failed together.
     fn backoff(&self, tries: u32) -> Duration {
-        let pause = Duration::from_secs(5 << (tries - 1).min(14)).min(HOUR * 12);
+        let pause = Duration::from_secs(5 << (tries - 1).min(14)).min(MAX_BACKOFF);
         let [random] = self.entropy.bytes();
         pause + pause * u32::from(random) / 1_024
     }

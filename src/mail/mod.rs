@@ -26,6 +26,7 @@ mod transport;
 pub use admin::{AdminError, AdminOutcome, OutboxAdmin};
 pub use advice::Diagnosis;
 pub use circuit_breaker::CircuitBreaker;
+pub use composer::Composer;
 pub use courier::{Courier, Delivered};
 pub use delivery_failure::{
     CertificateFault, ConnectionError, DeliveryFailure, FailureClass, Stage,

@@ -3,6 +3,7 @@
 mod gcra;
 mod gcra_table;
 mod keyed_semaphore;
+mod limit;
 mod login_attempts;
 mod rate_limiter;
 
@@ -19,6 +20,7 @@ use crate::storage::Store;
 
 use gcra::Gcra;
 pub(super) use keyed_semaphore::{KeyedSemaphore, Permit, QueueLimit, Slot};
+use limit::{Limit, LimitExceeded};
 pub use login_attempts::AttemptPermit;
 use rate_limiter::{AccountRateLimiter, Charge, RateLimiter};
 
@@ -28,62 +30,6 @@ pub struct Limits {
     store: Store,
     clock: Clock,
     shared: Arc<LimitState>,
-}
-
-/// The limit that refused a request: a setting by its name, the networks around an address, or the
-/// queue of attempts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Limit {
-    FreeFailures,
-    FailuresInARow,
-    FailuresPerAddress,
-    FailuresPerNetwork,
-    FailuresInAll,
-    SignUpsPerAddress,
-    SignUpsPerNetwork,
-    SignUpsInAll,
-    RequestsPerAccount,
-    RequestsPerAddress,
-    RequestsPerNetwork,
-    RequestsInAll,
-    UnknownLinksPerAddress,
-    UnknownLinksPerNetwork,
-    Waiting,
-}
-
-impl Limit {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::FreeFailures => "free_failures",
-            Self::FailuresInARow => "failures_in_a_row",
-            Self::FailuresPerAddress => "failures_per_address",
-            Self::FailuresPerNetwork => "failures_per_network",
-            Self::FailuresInAll => "failures_in_all",
-            Self::SignUpsPerAddress => "sign_ups_per_address",
-            Self::SignUpsPerNetwork => "sign_ups_per_network",
-            Self::SignUpsInAll => "sign_ups_in_all",
-            Self::RequestsPerAccount => "requests_per_account",
-            Self::RequestsPerAddress => "requests_per_address",
-            Self::RequestsPerNetwork => "requests_per_network",
-            Self::RequestsInAll => "requests_in_all",
-            Self::UnknownLinksPerAddress => "unknown_links_per_address",
-            Self::UnknownLinksPerNetwork => "unknown_links_per_network",
-            Self::Waiting => "waiting",
-        }
-    }
-}
-
-/// Refusal by a limit, with the time until the next use.
-#[derive(Clone, Copy, Debug)]
-struct LimitExceeded {
-    limit: Limit,
-    wait: Duration,
-}
-
-impl LimitExceeded {
-    fn longer(self, other: Self) -> Self {
-        if self.wait >= other.wait { self } else { other }
-    }
 }
 
 #[derive(Debug)]

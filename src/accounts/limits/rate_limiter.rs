@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::gcra::Gcra;
 use super::gcra_table::GcraTable;
-use super::{Limit, LimitExceeded};
+use super::limit::{Limit, LimitExceeded};
 use crate::clock::Timestamp;
 use crate::model::{AccountId, Network, Subnet};
 
