@@ -29,7 +29,7 @@
 //! - `web::token` reads the form and picks the grant.
 //! - `oauth::password_grant` authenticates the client and asks [`accounts`] to sign the user in.
 //! - `oauth::sessions` makes the tokens.
-//! - `storage::sessions` writes the session, which is one row.
+//! - `storage::tables::sessions` writes the session, which is one row.
 //!
 //! Or follow a sign-up:
 //!

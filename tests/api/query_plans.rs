@@ -53,6 +53,7 @@ const BACKGROUND: [(&str, &str); 9] = [
 
 /// Files whose statements no request runs. Most concern the engine and not the rows of people.
 const EXCLUDED_FILES: [(&str, &str); 8] = [
+    ("catalog", "the operator's command"),
     ("copy", "the operator's command"),
     ("data_version", "the check for other processes, by a worker"),
     ("held_letters", "the start, and the operator's command"),
@@ -60,7 +61,6 @@ const EXCLUDED_FILES: [(&str, &str); 8] = [
     ("letters", "the operator's command"),
     ("migrate", "the start"),
     ("server", "the start"),
-    ("tables", "the operator's command"),
 ];
 
 /// Statements that may read many rows, by their function or file, with the reason why the rows stay
