@@ -41,9 +41,6 @@ error-sign-in-refused =
     E-Mail-Adresse und Passwort passen nicht zusammen, oder die Adresse ist noch nicht bestätigt. Wenn Sie
     sich gerade erst registriert haben, öffnen Sie zuerst den Link in unserer E-Mail. Wenn Sie nicht sicher
     sind, wählen Sie ein neues Passwort.
-error-sign-in-not-now =
-    Das ging gerade nicht, und noch wurde nichts gespeichert. Warten Sie einen Moment, und melden Sie sich dann noch einmal an.
-    Ihre Eingaben bleiben erhalten, außer Passwörtern.
 error-current-password-wrong = Das ist nicht Ihr aktuelles Passwort.
 error-email-malformed = Eine E-Mail-Adresse enthält genau ein @, mit etwas davor und etwas dahinter.
 error-email-too-long = Eine E-Mail-Adresse hat höchstens 254 Zeichen, davon höchstens 64 vor dem @.

@@ -221,6 +221,22 @@ page-problem-status = Status { $status }
 page-problem-advice = Was Sie tun können
 page-problem-ask = Wenn Sie um Hilfe bitten, nennen Sie diese Nummer:
 
+## Was gerade nicht geht
+
+refused-wait-moment = Warten Sie einen Moment, und versuchen Sie es dann noch einmal.
+refused-wait-minutes = { $count ->
+        [one] Warten Sie eine Minute, und versuchen Sie es dann noch einmal.
+       *[other] Warten Sie { $count } Minuten, und versuchen Sie es dann noch einmal.
+    }
+refused-wait-hours = Warten Sie { $count } Stunden, und versuchen Sie es dann noch einmal.
+refused-kept = Ihre Eingaben bleiben erhalten, außer Passwörtern.
+refused-unread =
+    Laden Sie dazu diese Seite neu: Ihr Browser sendet dann noch einmal, was Sie eingegeben haben. Vielleicht fragt er vorher nach.
+refused-cure-password =
+    So lange müssen Sie nicht warten: Ein neues Passwort, angefordert über „Passwort vergessen“, gilt sofort.
+refused-cure-link =
+    Haben Sie sich schon registriert, oder funktioniert Ihr Link nicht? Wir können ihn noch einmal senden. Dort wählen Sie ein Passwort.
+
 ## E-Mails, während der Entwicklung
 
 dev-letters = E-Mails

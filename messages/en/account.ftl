@@ -38,9 +38,6 @@ account-waiting-what =
 error-sign-in-refused =
     Email address and password do not belong together, or the address has yet to be confirmed. If you have
     just signed up, open the link in our email first. If you are not sure, choose a new password.
-error-sign-in-not-now =
-    That did not work just now, and nothing was saved yet. Wait a moment, and sign in again then. Your entries are kept,
-    except passwords.
 error-current-password-wrong = That is not your current password.
 error-email-malformed =
     An email address has one @, with something on each side of it.

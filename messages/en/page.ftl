@@ -208,6 +208,22 @@ page-problem-status = Status { $status }
 page-problem-advice = What to do
 page-problem-ask = If you ask for help, give this number:
 
+## What is refused for now
+
+refused-wait-moment = Wait a moment, and then try again.
+refused-wait-minutes = { $count ->
+        [one] Wait a minute, and then try again.
+       *[other] Wait { $count } minutes, and then try again.
+    }
+refused-wait-hours = Wait { $count } hours, and then try again.
+refused-kept = Your entries are kept, except passwords.
+refused-unread =
+    To try again, reload this page: your browser then sends once more what you typed. It may ask you first.
+refused-cure-password =
+    You need not wait for this: a new password, asked for as a forgotten one, works at once.
+refused-cure-link =
+    Have you signed up already, or does your link not work? We can send it again. Behind it you choose a password.
+
 ## Letters, while developing
 
 dev-letters = Emails

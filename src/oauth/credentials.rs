@@ -28,6 +28,8 @@ pub struct Credentials {
     pub secret: Option<Zeroizing<String>>,
     /// Place of the credentials in the request.
     pub shown_in: ShownIn,
+    /// Whether a `+` in the secret was read as a blank.
+    pub had_plus: bool,
 }
 
 impl fmt::Debug for Credentials {
@@ -41,17 +43,19 @@ impl Credentials {
     ///
     /// - Basic beside a secret in the body is refused: a client must not use two methods at once.
     /// - A `client_id` in the body beside Basic must be the same id.
+    /// - `had_plus`: whether a `+` in the secret of the body was read as a blank.
     pub fn read(
         authorization: Option<&str>,
         client_id: Option<&str>,
-        client_secret: Option<&str>,
+        (client_secret, had_plus): (Option<&str>, bool),
     ) -> Result<Option<Self>, OAuthError> {
         let client_id = client_id.filter(|id| !id.is_empty());
         let client_secret = client_secret.filter(|secret| !secret.is_empty());
         let Some(header) = authorization else {
             return match (client_id, client_secret) {
                 (Some(id), secret) => {
-                    Ok(Some(Self::new(id, secret.unwrap_or_default(), ShownIn::Body)))
+                    let shown = Self::new(id, secret.unwrap_or_default(), ShownIn::Body);
+                    Ok(Some(Self { had_plus, ..shown }))
                 }
                 (None, Some(_)) => Err(OAuthError::Malformed("client_secret without client_id")),
                 (None, None) => Ok(None),
@@ -71,13 +75,15 @@ impl Credentials {
 
     fn new(client_id: &str, secret: &str, shown_in: ShownIn) -> Self {
         let secret = (!secret.is_empty()).then(|| Zeroizing::new(secret.to_owned()));
-        Self { client_id: client_id.to_owned(), secret, shown_in }
+        Self { client_id: client_id.to_owned(), secret, shown_in, had_plus: false }
     }
 
-    /// Reason to refuse these credentials, the same for every client (R16).
+    /// Reason to refuse these credentials, the same for every client (R16): it depends on the
+    /// request alone.
     pub(super) fn refusal(&self) -> ClientRefusal {
         match (self.shown_in, &self.secret) {
             (ShownIn::Body, None) => ClientRefusal::NoSecret,
+            (_, Some(_)) if self.had_plus => ClientRefusal::WrongWithPlus,
             (ShownIn::Header, _) | (ShownIn::Body, Some(_)) => ClientRefusal::Wrong,
         }
     }
@@ -92,12 +98,14 @@ impl Credentials {
         let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_matches(' ')).ok()?);
         let pair = std::str::from_utf8(&decoded).ok()?;
         let (id, secret) = pair.split_once(':')?;
+        let had_plus = secret.contains('+');
         let (id, secret) = (form_decode(id)?, Zeroizing::new(form_decode(secret)?));
         // as in forms: one of the engines cannot even be asked for an id with NUL in it (R8)
         if id.contains('\0') || secret.contains('\0') {
             return None;
         }
-        (!id.is_empty()).then(|| Self::new(&id, &secret, ShownIn::Header))
+        let shown = || Self { had_plus, ..Self::new(&id, &secret, ShownIn::Header) };
+        (!id.is_empty()).then(shown)
     }
 }
 
@@ -130,7 +138,7 @@ mod tests {
     }
 
     fn read(header: &str) -> Result<Option<Credentials>, OAuthError> {
-        Credentials::read(Some(header), None, None)
+        Credentials::read(Some(header), None, (None, false))
     }
 
     #[test]
@@ -174,7 +182,7 @@ mod tests {
     #[test]
     fn r12_two_authentication_methods_are_refused() {
         let header = basic("web:secret");
-        let with = |id, secret| Credentials::read(Some(&header), id, secret);
+        let with = |id, secret| Credentials::read(Some(&header), id, (secret, false));
         assert!(matches!(with(None, Some("secret")), Err(OAuthError::Malformed(_))));
         assert!(matches!(with(Some("other"), None), Err(OAuthError::Malformed(_))));
         assert!(with(Some("web"), None).is_ok());
@@ -184,7 +192,7 @@ mod tests {
     #[test]
     fn r16_empty_secret_counts_as_no_secret() {
         assert_eq!(read(&basic("web:")).unwrap().unwrap().secret, None);
-        let body = Credentials::read(None, Some("web"), Some("")).unwrap().unwrap();
+        let body = Credentials::read(None, Some("web"), (Some(""), false)).unwrap().unwrap();
         assert_eq!(body.secret, None);
     }
 
@@ -198,7 +206,9 @@ mod tests {
             let header = basic(format!("{}:{}", encode(&id), encode(&secret)));
             match read(&header) {
                 Ok(Some(credentials)) => {
-                    prop_assert_eq!(credentials, Credentials::new(&id, &secret, ShownIn::Header));
+                    let had_plus = encode(&secret).contains('+');
+                    let shown = Credentials::new(&id, &secret, ShownIn::Header);
+                    prop_assert_eq!(credentials, Credentials { had_plus, ..shown });
                 }
                 other => {
                     let has_nul = id.contains('\0') || secret.contains('\0');
@@ -224,10 +234,9 @@ mod tests {
                 let mut pairs = url::form_urlencoded::parse(body.as_bytes());
                 pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
             };
-            prop_assert_eq!(
-                credentials,
-                Credentials::new(&forgive(id), &forgive(secret), ShownIn::Header)
-            );
+            let shown = Credentials::new(&forgive(id), &forgive(secret), ShownIn::Header);
+            let had_plus = secret.contains('+');
+            prop_assert_eq!(credentials, Credentials { had_plus, ..shown });
             Ok(())
         });
     }

@@ -79,6 +79,9 @@ pub enum ClientRefusal {
     /// The client is unknown, or the secret is wrong.
     #[error("the client is unknown, or its secret is wrong")]
     Wrong,
+    /// As [`Self::Wrong`], where a `+` in the secret was read as a blank. The response hints at it.
+    #[error("the client is unknown, or its secret is wrong; a + in the secret was read as a blank")]
+    WrongWithPlus,
     /// Introspection is only for clients with a secret.
     #[error("the request has no secret, and only confidential clients are allowed")]
     SecretNeeded,
@@ -90,7 +93,7 @@ impl ClientRefusal {
     pub const fn is_challenged(self) -> bool {
         match self {
             Self::Missing | Self::NoSecret => false,
-            Self::Header | Self::Wrong | Self::SecretNeeded => true,
+            Self::Header | Self::Wrong | Self::WrongWithPlus | Self::SecretNeeded => true,
         }
     }
 }

@@ -6,7 +6,7 @@ use rocket::{get, routes};
 
 use crate::messages::Language;
 use crate::web::openapi::document::{described, tag};
-use crate::web::responses::page::{PageProblem, PageResult, PageState};
+use crate::web::responses::page::{Outcome, PageProblem, PageResult, PageState};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 
@@ -34,5 +34,5 @@ described!(explain);
 fn explain(name: &str, language: Language, pages: &PageState) -> PageResult {
     let kind = problem_type::find(name)
         .ok_or_else(|| PageProblem(Problem::of(problem_type::NOT_FOUND)))?;
-    Ok(pages.explain(language, Status::Ok, kind, kind.detail, None))
+    Ok(pages.explain(language, (Status::Ok, kind), kind.detail, Outcome::default()))
 }

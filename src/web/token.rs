@@ -16,7 +16,7 @@ use crate::web::guards::authorization::Authorization;
 use crate::web::guards::form::{Form, FormError};
 use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::TokenForm;
-use crate::web::responses::oauth_error::OAuthErrorResponse;
+use crate::web::responses::oauth_error::{OAuthErrorResponse, PLUS_HINT};
 use crate::web::responses::problem_type;
 
 /// Stage that mounts the routes of this resource.
@@ -131,7 +131,5 @@ fn with_hint(error: OAuthError, form: &Form) -> OAuthErrorResponse {
         _ => false,
     };
     let problem = OAuthErrorResponse::from(error);
-    if is_likely { problem.hint(PLUS) } else { problem }
+    if is_likely { problem.hint(PLUS_HINT) } else { problem }
 }
-
-const PLUS: &str = "a + in a form is a blank: a plus sign is sent as %2B";

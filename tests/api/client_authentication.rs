@@ -1,12 +1,14 @@
 //! Tests of client authentication (RFC 6749 §2.3): R11 to R16.
 
-use rocket::http::{Header, Status};
+use rocket::http::{ContentType, Header, Status};
 use sha2::{Digest as _, Sha256};
+use vestibule::config::ClientSettings;
 use vestibule::testing::{PASSWORD, TestApp};
 
 use crate::support;
 use crate::support::{
-    ADA, Tokens, basic, described_error_of, error_of, invalid, post_form_with, raw_basic, tokens,
+    ADA, Tokens, basic, described_error_of, error_of, form, invalid, post_form_with, raw_basic,
+    tokens,
 };
 use crate::support_clients;
 
@@ -64,7 +66,7 @@ async fn r11_correct_secret_is_accepted_in_header_and_in_body() {
 #[rocket::async_test]
 async fn r11_r16_failed_client_authentication_gets_the_same_401() {
     let app = app_with_disabled_clients().await;
-    let mut answers = vec![];
+    let (mut answers, mut with_hint) = (vec![], vec![]);
     for (id, secret) in [
         ("shop", "wrong"),
         ("shop", "335c3bbcf32031bcdb9e2f7aabeff5c9b34009746f7aa45e08816271c9a766e5"),
@@ -77,9 +79,11 @@ async fn r11_r16_failed_client_authentication_gets_the_same_401() {
     ] {
         let by_header =
             post_form_with(&app, "/oauth/token", basic(id, secret), &grant_without_client()).await;
-        answers.push(described_error_of(by_header).await);
+        // a blank is sent as `+`, and so gets the hint
+        let same = if secret.contains(' ') { &mut with_hint } else { &mut answers };
+        same.push(described_error_of(by_header).await);
         let body = grant_with(&[("client_id", id), ("client_secret", secret)]);
-        answers.push(described_error_of(app.token(&body).await).await);
+        same.push(described_error_of(app.token(&body).await).await);
     }
     // the header names the client, and its secret is empty
     for id in ["shop", "nobody", "gone-shop", "gone-web"] {
@@ -87,9 +91,46 @@ async fn r11_r16_failed_client_authentication_gets_the_same_401() {
             post_form_with(&app, "/oauth/token", basic(id, ""), &grant_without_client()).await;
         answers.push(described_error_of(by_header).await);
     }
-    answers.dedup();
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    assert_eq!((answers[0].0, answers[0].1.clone()), invalid_client());
+    for mut answers in [answers, with_hint] {
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        assert_eq!((answers[0].0, answers[0].1.clone()), invalid_client());
+    }
+}
+
+#[rocket::async_test]
+async fn r16_f18_secret_with_unencoded_plus_gets_the_same_hint_for_every_client() {
+    let app = app().await;
+    let plus = support_clients::sha256("shop+secret");
+    let described = ClientSettings { secret_sha256: Some(plus), ..support_clients::confidential() };
+    support_clients::add(&app, "plus", &described).await;
+    let token = ("token", "x");
+    for path in ["/oauth/token", "/oauth/revoke", "/oauth/introspect"] {
+        let fields = [&grant_without_client()[..], &[token]].concat();
+        let mut answers = vec![];
+        for id in ["plus", "shop", "web", "nobody"] {
+            let header = raw_basic(format!("{id}:shop+secre"));
+            answers
+                .push(described_error_of(post_form_with(&app, path, header, &fields).await).await);
+            let body = format!("{}&client_id={id}&client_secret=shop+secre", form(&fields));
+            let request = app.client.post(path).header(ContentType::Form).body(body);
+            answers.push(described_error_of(request.dispatch().await).await);
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{path}: {answers:?}");
+        assert_eq!((answers[0].0, answers[0].1.clone()), invalid_client());
+        assert!(answers[0].2.contains("a + in a form is a blank"), "{path}: {answers:?}");
+        // without a plus there is no hint
+        let header = raw_basic("plus:wrong");
+        let answer = described_error_of(post_form_with(&app, path, header, &fields).await).await;
+        assert!(!answer.2.contains("%2B"), "{path}: {answer:?}");
+    }
+    // the right secret, unencoded, is refused with the hint; encoded, it is accepted
+    for (secret, is_right) in [("shop+secret", false), ("shop%2Bsecret", true)] {
+        let header = raw_basic(format!("plus:{secret}"));
+        let answer = post_form_with(&app, "/oauth/token", header, &grant_without_client()).await;
+        assert_eq!(answer.status() == Status::Ok, is_right, "{secret}");
+    }
 }
 
 /// The clients of the settings, with a disabled public client and a disabled confidential one.

@@ -60,6 +60,7 @@ mod password_strength;
 mod query_plan_rows;
 mod query_plans;
 mod refresh_grant;
+mod refused_forms;
 mod revocation;
 mod sessions;
 mod sign_up;

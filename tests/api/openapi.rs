@@ -375,6 +375,8 @@ async fn described_scope_is_the_required_one() {
         let request = app.client.req(method, path.replace("{id}", "x"));
         let answer = request.header(bearer(&pair.access)).dispatch().await;
         let answer = Answer::of(answer).await.problem(403, "insufficient-scope");
+        // the challenge and the document name the scope
+        assert_eq!(answer.json()["scope"], needed, "{method} {path}");
         let challenge = answer.header("www-authenticate");
         assert!(
             challenge.ends_with(&format!("scope=\"{needed}\"")),

@@ -156,6 +156,7 @@ impl<'a> Service<'a> {
             client_id,
             secret: secret.then(|| SECRET.to_owned().into()),
             shown_in: ShownIn::Body,
+            had_plus: false,
         })
     }
 

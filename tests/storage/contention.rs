@@ -97,6 +97,7 @@ fn all_operations(mover: &Arc<Mover>, nodes: [OAuth; 2]) -> Vec<Task> {
             client_id: "web".to_owned(),
             secret: None,
             shown_in: ShownIn::Body,
+            had_plus: false,
         });
         let request = Revocation { client, token: refresh.reveal().into(), caller: caller() };
         oauth.revoke(&request).await

@@ -182,6 +182,7 @@ async fn sign_in(oauth: &OAuth, marks: &Marks) {
                 client_id: marks.client_id.to_owned(),
                 secret: None,
                 shown_in: ShownIn::Body,
+                had_plus: false,
             }),
             username: marks.present.to_owned(),
             password: Password::new(password),

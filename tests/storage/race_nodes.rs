@@ -238,7 +238,12 @@ pub fn judged(oauth: &OAuth, typed: &str) -> NewPassword {
 }
 
 pub fn web() -> Option<Credentials> {
-    Some(Credentials { client_id: "web".to_owned(), secret: None, shown_in: ShownIn::Body })
+    Some(Credentials {
+        client_id: "web".to_owned(),
+        secret: None,
+        shown_in: ShownIn::Body,
+        had_plus: false,
+    })
 }
 
 pub async fn password_grant(

@@ -1,5 +1,4 @@
-//! Request guards of the account page: the signed-in user ([`PageUser`]), and forms from this
-//! service's pages ([`SameOriginForm`]).
+//! Request guard of the account page: the signed-in user.
 
 use rocket::http::{CookieJar, Status};
 use rocket::request::{FromRequest, Outcome};
@@ -7,17 +6,17 @@ use rocket::response::{self, Redirect, Responder};
 use rocket::time::Duration;
 use rocket::{Request, State};
 
-use super::unsaved_form::{self, RestoredForm, UnsavedForm, embedded_form};
+use super::unsaved_form::{self, RestoredForm, UnsavedForm};
 use crate::accounts::{Accounts, PAGE_SESSION_TTL, ProfileError};
 use crate::config::Settings;
 use crate::model::{PageSession, PageSessionSecret};
 use crate::web::guards::cookies;
 use crate::web::guards::form::{Form, FormError};
 use crate::web::guards::language;
+use crate::web::guards::same_origin::is_of_own_page;
 use crate::web::responses::page::{Page, PageProblem, Pages};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
-use crate::web::views::FieldMessage;
 use crate::web::views::account::SignInPage;
 
 /// The session cookie. Because of the prefix, browsers refuse it without `Secure` and `Path=/`, and
@@ -40,8 +39,6 @@ pub(super) enum PageRefusal {
     Unsaved(Box<UnsavedForm>, bool),
     /// A form was sent with a live session, but with the form token of another session.
     OtherSession(Box<(UnsavedForm, PageSessionSecret)>),
-    /// The sign-in is refused for now, and its form carries another form along.
-    NotNow(Box<(Problem, Form)>),
     Problem(PageProblem),
 }
 
@@ -77,13 +74,6 @@ impl<'r> Responder<'r, 'static> for PageRefusal {
             Self::OtherSession(_) => {
                 Self::from(Problem::of(problem_type::FOREIGN_FORM)).respond_to(request)
             }
-            Self::NotNow(of) => {
-                let (problem, form) = *of;
-                match not_now(request, &problem, &form) {
-                    Some(page) => page.respond_to(request),
-                    None => Self::from(problem).respond_to(request),
-                }
-            }
             Self::SignIn => redirect(request, "/account/sign-in").respond_to(request),
             Self::Ended => redirect(request, "/account/sign-in?done=ended").respond_to(request),
         }
@@ -96,15 +86,6 @@ fn redirect(request: &Request<'_>, path: &str) -> Redirect {
     Redirect::to(format!("{base}{path}"))
 }
 
-/// The sign-in form again, with all fields but the password.
-fn not_now(request: &Request<'_>, problem: &Problem, form: &Form) -> Option<Page> {
-    let pages = request.rocket().state::<Pages>()?;
-    let errors = vec![FieldMessage::new("password", "sign-in", "not-now")];
-    let email = form.get("email").unwrap_or_default();
-    let view = SignInPage { email, errors, unsaved: embedded_form(form), ..SignInPage::default() };
-    Some(pages.problem_in(problem, request, &view))
-}
-
 /// The sign-in form, which carries the sent form along.
 ///
 /// Only for a form that certainly came from a page of this service: another site must not fill a
@@ -114,12 +95,6 @@ fn form_to_sign_in(request: &Request<'_>, sent: &UnsavedForm) -> Option<Page> {
     let unsaved = Some(sent.as_unsaved());
     let view = SignInPage { unsaved, ..SignInPage::default() };
     Some(pages.page(language::of(request), Status::Forbidden, &view))
-}
-
-fn is_of_own_page(request: &Request<'_>) -> bool {
-    let header = |name| request.headers().get_one(name);
-    (header("Sec-Fetch-Site") == Some("same-origin") || header("Origin").is_some())
-        && SameOriginForm::is_same_origin(request)
 }
 
 /// A page, or a redirect to one.
@@ -231,43 +206,6 @@ pub(super) fn set_session_cookie(jar: &CookieJar<'_>, secret: &PageSessionSecret
 /// Deletes the session cookie.
 pub(super) fn clear_session_cookie(jar: &CookieJar<'_>) {
     jar.add(cookies::of_this_host(SESSION_COOKIE, String::new(), Duration::ZERO));
-}
-
-/// Request guard for a form that came from a page of this service, as far as the browser tells.
-///
-/// It is for the forms before a sign-in, which have no form token: another site must not sign a
-/// user in, either.
-pub(super) struct SameOriginForm;
-
-impl SameOriginForm {
-    fn is_same_origin(request: &Request<'_>) -> bool {
-        let header = |name| request.headers().get_one(name);
-        // no page can set this header (https://www.w3.org/TR/fetch-metadata/)
-        if let Some(site) = header("Sec-Fetch-Site") {
-            return matches!(site, "same-origin" | "none");
-        }
-        let Some(origin) = header("Origin") else { return true };
-        let settings = request.rocket().state::<Settings>();
-        let is_public = settings.is_some_and(|settings| settings.public_url.origin() == origin);
-        // in development, the service has several names
-        let authority = origin.split_once("://").map(|(_, authority)| authority);
-        is_public || authority.is_some() && authority == header("Host")
-    }
-}
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for SameOriginForm {
-    type Error = PageRefusal;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, PageRefusal> {
-        match Self::is_same_origin(request) {
-            true => Outcome::Success(Self),
-            false => {
-                let refusal = Problem::of(problem_type::FOREIGN_FORM).into();
-                Outcome::Error((Status::Forbidden, refusal))
-            }
-        }
-    }
 }
 
 /// The accounts use cases as a parameter of a route.

@@ -3,15 +3,14 @@
 use rocket::http::{CookieJar, Status};
 use rocket::{Route, State, get, post, routes};
 
-use super::guard::{
-    self, AccountResult, AccountsState, PageOrRedirect, PageRefusal, PageUser, SameOriginForm,
-};
+use super::guard::{self, AccountResult, AccountsState, PageOrRedirect, PageRefusal, PageUser};
 use super::unsaved_form::{self, embedded_form};
 use crate::accounts::{SignInAttempt, SignInError, SignUpRequest};
 use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{ClientInfo, EmailAddress, Locale, Name, Password, PersonalData};
 use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::same_origin::SameOriginForm;
 use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::{AddressForm, PageForm, SignInForm, SignUpForm};
 use crate::web::responses::page::PageState;
@@ -92,7 +91,7 @@ fn sign_in_page(
 #[post("/sign-in", data = "<form>")]
 #[expect(clippy::too_many_arguments, reason = "each is a guard of the request")]
 async fn sign_in(
-    own: Result<SameOriginForm, PageRefusal>,
+    own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
     jar: &CookieJar<'_>,
     form: Result<Form, FormError>,
@@ -123,13 +122,7 @@ async fn sign_in(
             let view = SignInPage { email, errors, link_to, unsaved, ..SignInPage::default() };
             Ok(PageOrRedirect::Page(pages.page(language, Status::UnprocessableEntity, &view)))
         }
-        Err(SignInError::Failure(failure)) => {
-            let problem = Problem::from(failure);
-            if embedded_form(&form).is_some() && matches!(problem.status().code, 429 | 503) {
-                return Err(PageRefusal::NotNow(Box::new((problem, form))));
-            }
-            Err(problem.into())
-        }
+        Err(SignInError::Failure(failure)) => Err(failure.into()),
     }
 }
 
@@ -191,7 +184,7 @@ fn sign_up_page(language: Language, accounts: &AccountsState, pages: &PageState)
 )]
 #[post("/sign-up", data = "<form>")]
 async fn sign_up(
-    own: Result<SameOriginForm, PageRefusal>,
+    own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
@@ -238,7 +231,7 @@ async fn sign_up(
 )]
 #[post("/sign-up/new-link", data = "<form>")]
 async fn send_again(
-    own: Result<SameOriginForm, PageRefusal>,
+    own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,
@@ -295,7 +288,7 @@ fn forgotten_page(language: Language, pages: &PageState) -> AccountResult {
 )]
 #[post("/forgotten-password", data = "<form>")]
 async fn forgotten(
-    own: Result<SameOriginForm, PageRefusal>,
+    own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
     form: Result<Form, FormError>,
     language: Language,

@@ -36,7 +36,8 @@ impl<'r> Authorization<'r> {
             Self::One(header) => Some(header),
             Self::Several => return Err(OAuthError::Malformed("two Authorization headers")),
         };
-        Credentials::read(header, form.get("client_id"), form.get("client_secret"))
+        let secret = (form.get("client_secret"), form.had_plus("client_secret"));
+        Credentials::read(header, form.get("client_id"), secret)
     }
 }
 

@@ -142,6 +142,8 @@ enum GuardOutcome {
 struct BearerRefusal {
     problem_type: &'static ProblemType,
     challenge: Option<String>,
+    /// The scope that the token lacks.
+    scope: Option<Box<str>>,
     retry_after: Option<Duration>,
     /// The description of an OAuth error.
     description: String,
@@ -175,7 +177,12 @@ impl BearerRefusal {
             AccessDenied::Failure(_) => None,
             _ => Some(with_error()),
         };
-        Self { problem_type, challenge, retry_after, description: denied.to_string() }
+        let scope = match denied {
+            AccessDenied::InsufficientScope { needed, .. } => Some(needed.to_string().into()),
+            _ => None,
+        };
+        let description = denied.to_string();
+        Self { problem_type, challenge, scope, retry_after, description }
     }
 
     fn status(&self) -> Status {
@@ -263,7 +270,7 @@ fn outcome_of<'r>(request: &'r Request<'_>) -> &'r Mutex<GuardOutcome> {
 pub(in crate::web) fn refusal(request: &Request<'_>, status: Status) -> Option<Problem> {
     match &*outcome_of(request).lock().unwrap_or_else(PoisonError::into_inner) {
         GuardOutcome::Refused(refusal) if refusal.status() == status => {
-            Some(Problem::of(refusal.problem_type))
+            Some(Problem::of(refusal.problem_type).scope(refusal.scope.clone()))
         }
         _ => None,
     }

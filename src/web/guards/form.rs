@@ -44,6 +44,9 @@ const PAGE_FIELDS: [&str; 13] = [
     "typed_locale",
 ];
 
+/// The fields of [`PAGE_FIELDS`] that hold secrets of people.
+const SECRETS: [&str; 3] = ["password", "current_password", "new_password"];
+
 /// A parsed form. Each known field is present at most once and is not empty: a parameter without a
 /// value counts as absent (RFC 6749 §3.2).
 #[derive(Debug)]
@@ -84,6 +87,16 @@ impl Form {
         self.is_unencoded
     }
 
+    /// The fields without the passwords, of which only the names stay.
+    fn without_passwords(&self) -> TypedFields {
+        let text = |name: &str, value: &Zeroizing<String>| match SECRETS.contains(&name) {
+            true => Zeroizing::default(),
+            false => value.clone(),
+        };
+        let fields = self.fields.iter().map(|(name, value)| (*name, text(name, value)));
+        TypedFields(fields.collect())
+    }
+
     /// Parses the `known` fields.
     pub fn parse(body: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
         let malformed = FormError::Malformed;
@@ -114,6 +127,49 @@ impl Form {
     }
 }
 
+/// The fields of a page's form, without the passwords. The request's cache keeps them, so that a
+/// refusal can show the form again.
+#[derive(Debug, Default)]
+pub struct TypedFields(BTreeMap<&'static str, Zeroizing<String>>);
+
+impl TypedFields {
+    /// The fields of the request's form; none if no form was read.
+    pub fn of<'r>(request: &'r Request<'_>) -> &'r Self {
+        request.local_cache(Self::default)
+    }
+
+    /// These fields, for the samples of pages.
+    pub fn sample(fields: &[(&'static str, &str)]) -> Self {
+        let field = |(name, value): &(&'static str, &str)| (*name, (*value).to_owned().into());
+        Self(fields.iter().map(field).collect())
+    }
+
+    /// Whether no form was read, or only empty fields.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the field was filled in.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The text of a field; `None` if it is absent, empty or a password.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// All fields but the passwords. A form that carries another form along has all of its fields.
+    pub fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let is_carried = |name: &str| name.starts_with("typed_") && self.has("resume");
+        let names = PAGE_FIELDS.into_iter().filter(|name| !SECRETS.contains(name));
+        names.filter_map(move |name| match self.get(name) {
+            None if is_carried(name) => Some((name, "")),
+            value => Some((name, value?)),
+        })
+    }
+}
+
 fn known_fields(request: &Request<'_>) -> &'static [&'static str] {
     match request.uri().path().segments().next() {
         Some("oauth") => &OAUTH_FIELDS,
@@ -131,7 +187,12 @@ impl<'r> FromData<'r> for Form {
         }
         match body::read(request, data).await {
             Ok(body) => match Self::parse(&body, known_fields(request)) {
-                Ok(form) => Outcome::Success(form),
+                Ok(form) => {
+                    if known_fields(request) == PAGE_FIELDS {
+                        request.local_cache(|| form.without_passwords());
+                    }
+                    Outcome::Success(form)
+                }
                 Err(error) => Outcome::Error((Status::BadRequest, error)),
             },
             Err(BodyError::TooLarge) => {

@@ -10,3 +10,4 @@ pub mod form;
 pub mod json_body;
 pub mod json_fields;
 pub mod language;
+pub mod same_origin;

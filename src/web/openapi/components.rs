@@ -40,6 +40,7 @@ pub(in crate::web) fn problem_schema() -> Value {
             "title": { "type": "string" },
             "status": { "type": "integer" },
             "detail": { "type": "string", "description": "What happened." },
+            "scope": { "type": "string", "description": "Of a token with too little scope: the scope that is needed." },
             "errors": {
                 "description": "Of input: each field that cannot be taken.",
                 "type": "array",

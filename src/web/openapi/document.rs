@@ -299,9 +299,12 @@ impl Builder<'_> {
         let types: Vec<String> =
             problem_types.values().map(|problem_type| place(problem_type)).collect();
         let example = |problem_type: &&ProblemType| {
-            let value = json!({
+            let mut value = json!({
                 "type": place(problem_type), "title": problem_type.title, "status": problem_type.status, "detail": problem_type.detail,
             });
+            if problem_type.name == problem_type::INSUFFICIENT_SCOPE.name {
+                value["scope"] = json!("account.write");
+            }
             (problem_type.name.to_owned(), json!({ "summary": problem_type.title, "value": value }))
         };
         let examples: Map<String, Value> = problem_types.values().map(example).collect();

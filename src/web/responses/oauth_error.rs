@@ -9,13 +9,17 @@ use serde_json::json;
 
 use crate::accounts::Failure;
 use crate::config::Settings;
-use crate::oauth::{OAuthError, ScopeRefusal};
+use crate::oauth::{ClientRefusal, OAuthError, ScopeRefusal};
 use crate::storage::{StoreErrorKind, chain};
 use crate::web::fairings::refusal_delay;
 use crate::web::fairings::request_id::RequestId;
 use crate::web::guards::form::FormError;
 use crate::web::responses::problem::{STORE_RETRY, retry_after};
 use crate::web::responses::problem_type::{self, ProblemType};
+
+/// The hint for a `+` that was read as a blank. It may follow from the request alone, so it reveals
+/// nothing about accounts and clients.
+pub(in crate::web) const PLUS_HINT: &str = "a + in a form is a blank: a plus sign is sent as %2B";
 
 /// An error response of an OAuth endpoint.
 #[derive(Debug)]
@@ -155,8 +159,13 @@ impl From<OAuthError> for OAuthErrorResponse {
                 problem_type::CLIENT_WITHOUT_SECRET,
                 "client authentication failed: the request names no public client and holds no secret",
             ),
-            OAuthError::Client(_) => {
-                Self::new(problem_type::INVALID_CLIENT, "client authentication failed")
+            OAuthError::Client(refusal) => {
+                let refused =
+                    Self::new(problem_type::INVALID_CLIENT, "client authentication failed");
+                match refusal {
+                    ClientRefusal::WrongWithPlus => refused.hint(PLUS_HINT),
+                    _ => refused,
+                }
             }
             OAuthError::GrantNotAllowed(_) => Self::new(
                 problem_type::UNAUTHORIZED_CLIENT,

@@ -2,21 +2,26 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rocket::http::{ContentType, Header, Status};
+use rocket::http::{ContentType, Header, Method, Status};
 use rocket::response::{self, Responder, Response};
 use rocket::{Request, State};
 use serde::Serialize;
 
+use crate::accounts::Accounts;
 use crate::config::Settings;
 use crate::messages::{Language, Messages};
 use crate::model::{Digest, Locale};
 use crate::templates::{TemplateError, Templates};
+use crate::web::fairings::admission;
 use crate::web::fairings::request_id::RequestId;
+use crate::web::guards::form::TypedFields;
 use crate::web::guards::language;
+use crate::web::guards::same_origin::is_of_own_page;
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type::ProblemType;
 use crate::web::views::View;
-use crate::web::views::problem::ProblemView;
+use crate::web::views::problem::{Cure, ProblemView, wait_message};
+use crate::web::views::refused_form::{RefusedForm, form_at};
 
 /// `Cache-Control` of pages: caches must not store a page, and proxies must not change it (RFC 9111
 /// §5.2.2.5, §5.2.2.6).
@@ -98,24 +103,47 @@ impl Pages {
         self.templates.render(language, &format!("page/{name}.html.tera"), &common, context)
     }
 
-    /// Renders the general error page.
+    /// Renders a problem as a page. A form that is refused for now is shown again, with the typed
+    /// text.
     pub fn problem(&self, problem: &Problem, request: &Request<'_>) -> Page {
         problem.answered(request);
         let language = language::of(request);
-        let (problem_type, id) = (problem.problem_type, Some(RequestId::of(request)));
-        let mut page = self.explain(language, problem.status(), problem_type, problem.text(), id);
+        let form = form_at(request.uri().path().as_str());
+        let is_limited = problem.status() == Status::TooManyRequests;
+        let cure = form.and_then(|form| form.cure.clone()).filter(|_| is_limited);
+        let typed = TypedFields::of(request);
+        let mut page = match (problem.wait(), form) {
+            (Some(wait), Some(form)) if !typed.is_empty() && is_of_own_page(request) => {
+                let reason = self.own_text(language, problem.problem_type, ".detail");
+                let reason = (reason.as_deref().unwrap_or(problem.text()), wait);
+                let accounts = request.rocket().state::<Accounts>();
+                let min_length = accounts.map_or(0, |accounts| accounts.policy.min_length());
+                let view = RefusedForm::new(form, typed, reason, min_length, cure);
+                self.page(language, problem.status(), &view)
+            }
+            (wait, _) => {
+                let outcome = Outcome {
+                    wait,
+                    cure,
+                    unread_form: admission::refused(request) == Some(Method::Post),
+                    request_id: Some(RequestId::of(request)),
+                };
+                self.explain(
+                    language,
+                    (problem.status(), problem.problem_type),
+                    problem.text(),
+                    outcome,
+                )
+            }
+        };
         page.headers = problem.headers();
         page.headers.extend(RequestId::salvage(request, problem.status()));
         page
     }
 
-    /// Renders `view` as an error page, with the status and headers of the problem.
-    pub fn problem_in<V: View>(&self, problem: &Problem, request: &Request<'_>, view: &V) -> Page {
-        problem.answered(request);
-        let mut page = self.page(language::of(request), problem.status(), view);
-        page.headers = problem.headers();
-        page.headers.extend(RequestId::salvage(request, problem.status()));
-        page
+    /// A text of a problem type in `language`, if that language has it.
+    fn own_text(&self, language: Language, of: &ProblemType, part: &str) -> Option<String> {
+        self.messages().own_text(language, &format!("problem-{}{part}", of.name))
     }
 
     /// The texts of a problem type in `language`; in English where the language lacks them.
@@ -125,26 +153,36 @@ impl Pages {
     pub fn explain(
         &self,
         language: Language,
-        status: Status,
-        problem_type: &ProblemType,
+        (status, problem_type): (Status, &ProblemType),
         detail: &str,
-        request_id: Option<&str>,
+        outcome: Outcome<'_>,
     ) -> Page {
-        let own = |part: &str| {
-            self.messages().own_text(language, &format!("problem-{}{part}", problem_type.name))
-        };
-        let title = own("");
-        let own_detail = own(".detail");
-        let advice = own(".advice");
+        let own = |part| self.own_text(language, problem_type, part);
+        let (title, own_detail, advice) = (own(""), own(".detail"), own(".advice"));
+        let Outcome { wait, cure, unread_form, request_id } = outcome;
         let view = ProblemView {
             title: title.as_deref().unwrap_or(problem_type.title),
             status: problem_type.status,
             detail: own_detail.as_deref().unwrap_or(detail),
             advice: advice.as_deref().unwrap_or(problem_type.advice),
+            wait: wait.map(wait_message),
+            unread_form,
+            cure,
             request_id,
         };
         self.page(language, status, &view)
     }
+}
+
+/// What an error page says about its request. The page that explains a problem type says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome<'a> {
+    /// When to try again, in seconds.
+    wait: Option<u64>,
+    cure: Option<Cure>,
+    /// Whether the request was a form that the service has not read.
+    unread_form: bool,
+    request_id: Option<&'a str>,
 }
 
 /// A rendered page.

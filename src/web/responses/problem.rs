@@ -22,8 +22,10 @@ use crate::web::responses::problem_type::{self, ProblemType};
 #[derive(Debug)]
 pub struct Problem {
     pub problem_type: &'static ProblemType,
-    detail: Option<String>,
-    errors: Vec<FieldError>,
+    detail: Option<Box<str>>,
+    errors: Box<[FieldError]>,
+    /// The scope that the access token lacks, as in the challenge (RFC 6750 §3).
+    scope: Option<Box<str>>,
     retry_after: Option<Duration>,
     /// A "not now" that [`refusal_delay`] may delay if there are many of them.
     is_refusal: bool,
@@ -38,7 +40,8 @@ impl Problem {
         Self {
             problem_type,
             detail: None,
-            errors: vec![],
+            errors: Box::default(),
+            scope: None,
             retry_after: None,
             is_refusal: false,
             hints: vec![],
@@ -48,8 +51,13 @@ impl Problem {
 
     /// Replaces the problem type's text with a more specific text.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into_boxed_str());
         self
+    }
+
+    /// Names the scope that the access token lacks.
+    pub(in crate::web) fn scope(self, scope: Option<Box<str>>) -> Self {
+        Self { scope, ..self }
     }
 
     /// Adds a header.
@@ -60,7 +68,7 @@ impl Problem {
 
     /// Errors in fields of the body.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        Self { errors, ..Self::of(problem_type::INVALID_FIELDS) }
+        Self { errors: errors.into_boxed_slice(), ..Self::of(problem_type::INVALID_FIELDS) }
     }
 
     /// An error in one field.
@@ -114,6 +122,12 @@ impl Problem {
         self.detail.as_deref().unwrap_or(self.problem_type.detail)
     }
 
+    /// When to try again, in whole seconds and at least one; `None` unless the problem is a "not
+    /// now".
+    pub(in crate::web) fn wait(&self) -> Option<u64> {
+        self.retry_after.map(whole_seconds)
+    }
+
     /// The headers that belong to the problem.
     pub(in crate::web) fn headers(&self) -> Vec<Header<'static>> {
         let retry = self.retry_after.map(retry_after);
@@ -145,8 +159,11 @@ impl Problem {
 
 /// The `Retry-After` header, in whole seconds and at least one (RFC 9110 §10.2.3).
 pub(in crate::web) fn retry_after(after: Duration) -> Header<'static> {
-    let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-    Header::new("Retry-After", whole.max(1).to_string())
+    Header::new("Retry-After", whole_seconds(after).to_string())
+}
+
+fn whole_seconds(after: Duration) -> u64 {
+    (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1)
 }
 
 /// When clients may try again while the database is unavailable.
@@ -211,6 +228,9 @@ impl<'r> Responder<'r, 'static> for Problem {
         });
         if !self.errors.is_empty() {
             members["errors"] = json!(self.errors);
+        }
+        if let Some(scope) = &self.scope {
+            members["scope"] = json!(scope);
         }
         let body = members.to_string();
         let mut response = Response::build();

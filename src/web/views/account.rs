@@ -1,7 +1,5 @@
 //! Views of the account page; see [`super`].
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::model::{Actor, EventKind, PasswordError};
@@ -39,11 +37,7 @@ pub fn known(done: Option<&str>, words: &[&str]) -> Option<MessageKey> {
 
 /// Every message that these pages choose by a word. No template names these messages.
 pub(in crate::web) fn chosen_messages() -> Vec<FieldMessage> {
-    let said = |kind: &str, word: &str| FieldMessage {
-        field: "",
-        key: MessageKey::new(kind, word).key,
-        arguments: BTreeMap::new(),
-    };
+    let said = |kind: &str, word: &str| FieldMessage::from(MessageKey::new(kind, word));
     let mut all = field_errors();
     all.extend(DONE.map(|done| said("account-done", done)));
     all.extend(SIGNED_OUT.map(|done| said("account-done", done)));
@@ -62,7 +56,6 @@ fn field_errors() -> Vec<FieldMessage> {
     let mut all: Vec<FieldMessage> = email.map(|code| message("email", code)).into();
     all.extend(name.map(|code| message("name", code)));
     all.push(message("sign-in", "refused"));
-    all.push(message("sign-in", "not-now"));
     all.push(message("current-password", "wrong"));
     all
 }

@@ -7,7 +7,9 @@ pub mod dev_mail;
 pub mod docs;
 pub mod links;
 pub mod problem;
+pub mod refused_form;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -61,6 +63,7 @@ pub fn samples() -> Vec<Sample> {
     account::add_all(&mut all);
     add::<docs::Docs>(&mut all);
     add::<problem::ProblemView<'_>>(&mut all);
+    add::<refused_form::RefusedForm<'_>>(&mut all);
     add::<dev_mail::DevMail>(&mut all);
     add::<dev_mail::DevLetter>(&mut all);
     all
@@ -72,7 +75,7 @@ fn add<V: View>(all: &mut Vec<Sample>) {
 }
 
 /// An error in one field of a form, as the key and arguments of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FieldMessage {
     /// The name of the field.
     pub field: &'static str,
@@ -128,13 +131,25 @@ impl FieldMessage {
 /// The key of a message that the code chooses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MessageKey {
-    pub key: String,
+    pub key: Cow<'static, str>,
 }
 
 impl MessageKey {
     /// The message `<kind>-<word>`.
     pub fn new(kind: &str, word: &str) -> Self {
-        Self { key: format!("{kind}-{word}") }
+        Self { key: Cow::Owned(format!("{kind}-{word}")) }
+    }
+
+    /// The message with this key.
+    pub const fn of(key: &'static str) -> Self {
+        Self { key: Cow::Borrowed(key) }
+    }
+}
+
+/// A message without arguments, about no field.
+impl From<MessageKey> for FieldMessage {
+    fn from(MessageKey { key }: MessageKey) -> Self {
+        Self { key: key.into_owned(), ..Self::default() }
     }
 }
 
@@ -142,6 +157,8 @@ impl MessageKey {
 pub fn chosen_messages() -> Vec<FieldMessage> {
     let mut all = FieldMessage::samples();
     all.extend(account::chosen_messages());
+    all.extend(problem::chosen_messages());
+    all.extend(refused_form::chosen_messages());
     all
 }
 
