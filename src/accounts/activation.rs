@@ -1,6 +1,6 @@
 //! Activation: the link of a waiting sign-up creates the account.
 
-use crate::accounts::{Accounts, EventDraft, Failure};
+use crate::accounts::{Accounts, EventDraft, Failure, LinkStatus};
 use crate::crypto::hasher::{PasswordHash, Purpose};
 use crate::model::{
     AccountId, Actor, ClientInfo, EmailAddress, EventKind, LinkState, LinkToken, NewPassword,
@@ -8,22 +8,19 @@ use crate::model::{
 };
 use crate::storage::{Connection, LinkRecord, NewAccount, SignUpRecord, StoreError};
 
-/// State of an activation link, for its page and its button.
-#[derive(Debug)]
-pub enum ActivationLinkStatus {
-    /// The button creates the account.
-    Waiting(SignUpRecord),
+/// State of an activation link: the sign-up that its button turns into an account.
+pub type ActivationLinkStatus = LinkStatus<SignUpRecord, EndedSignUp>;
+
+/// How a sign-up ended before its link was used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EndedSignUp {
     /// The account exists, through this link or another link of the same sign-up. Later changes of
     /// the account, such as another address, do not matter here.
     AlreadyActive,
-    /// The link has expired.
-    Expired,
     /// The recipient of the letter has said "This wasn't me".
     Disavowed,
     /// The address got an account in another way.
     AddressTaken,
-    /// No such link.
-    Unknown,
 }
 
 /// The account exists.
@@ -44,15 +41,12 @@ pub enum ActivationError {
     /// The policy refuses the chosen password.
     #[error("the password cannot be set: {problem}")]
     Password { sign_up: SignUp, problem: PasswordError },
-    /// The address got an account in another way.
-    #[error("the address has an account already")]
-    AddressTaken,
+    /// The sign-up has ended without an account.
+    #[error("the sign-up has ended: {0:?}")]
+    Ended(EndedSignUp),
     /// The link has expired.
     #[error("the link has expired")]
     Expired,
-    /// The recipient of the letter has said "This wasn't me".
-    #[error("the sign-up was disavowed")]
-    Disavowed,
     /// No such link.
     #[error("the link is unknown")]
     Unknown,
@@ -112,7 +106,7 @@ impl Accounts {
                     return Ok(ActivationLinkStatus::Unknown);
                 };
                 if let Some(waiting) = find_waiting_sign_up(db, &link).await? {
-                    return Ok(ActivationLinkStatus::Waiting(waiting));
+                    return Ok(ActivationLinkStatus::Live(waiting));
                 }
                 // the transaction that removed the sign-up has marked the link first, so read the
                 // link again
@@ -133,11 +127,12 @@ impl Accounts {
         let token = LinkToken::parse(token).ok_or(ActivationError::Unknown)?;
         loop {
             let waiting = match self.inspect(&token).await? {
-                ActivationLinkStatus::Waiting(waiting) => waiting,
-                ActivationLinkStatus::AlreadyActive => return Ok(Activated::Before),
+                ActivationLinkStatus::Live(waiting) => waiting,
+                ActivationLinkStatus::Ended(EndedSignUp::AlreadyActive) => {
+                    return Ok(Activated::Before);
+                }
+                ActivationLinkStatus::Ended(ended) => return Err(ActivationError::Ended(ended)),
                 ActivationLinkStatus::Expired => return Err(ActivationError::Expired),
-                ActivationLinkStatus::Disavowed => return Err(ActivationError::Disavowed),
-                ActivationLinkStatus::AddressTaken => return Err(ActivationError::AddressTaken),
                 ActivationLinkStatus::Unknown => return Err(ActivationError::Unknown),
             };
             let chosen = match waiting.sign_up.contested_at {
@@ -152,7 +147,9 @@ impl Accounts {
                 Ok(Consumed::Account) => return Ok(Activated::Now(waiting.sign_up.email)),
                 // another request used, contested or dropped the sign-up meanwhile: read again
                 Ok(Consumed::Changed) => {}
-                Ok(Consumed::AddressTaken) => return Err(ActivationError::AddressTaken),
+                Ok(Consumed::AddressTaken) => {
+                    return Err(ActivationError::Ended(EndedSignUp::AddressTaken));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -282,10 +279,11 @@ async fn find_waiting_sign_up(
 
 /// The final state of a link without a waiting sign-up.
 fn ended(link: &LinkRecord) -> ActivationLinkStatus {
-    match link.state {
-        LinkState::Used { .. } => ActivationLinkStatus::AlreadyActive,
-        LinkState::Disavowed { .. } => ActivationLinkStatus::Disavowed,
-        LinkState::Expired { .. } => ActivationLinkStatus::Expired,
-        LinkState::Live { .. } => ActivationLinkStatus::AddressTaken,
-    }
+    let ended = match link.state {
+        LinkState::Expired { .. } => return ActivationLinkStatus::Expired,
+        LinkState::Used { .. } => EndedSignUp::AlreadyActive,
+        LinkState::Disavowed { .. } => EndedSignUp::Disavowed,
+        LinkState::Live { .. } => EndedSignUp::AddressTaken,
+    };
+    ActivationLinkStatus::Ended(ended)
 }

@@ -1,7 +1,7 @@
 //! Change of an account's address. The owner requests it with the password. A link in the new
 //! mailbox confirms it; a link in the old mailbox stops it.
 
-use crate::accounts::{Accounts, EventDraft, Failure, ReauthenticationError};
+use crate::accounts::{Accounts, EventDraft, Failure, LinkStatus, ReauthenticationError};
 use crate::clock::Timestamp;
 use crate::mail::{LetterRequest, Recipient};
 use crate::model::{
@@ -33,52 +33,34 @@ impl From<Failure> for EmailChangeError {
     }
 }
 
-/// State of a link of a change of address, for its page.
+/// State of a link of a change of address.
+pub type EmailChangeLinkStatus = LinkStatus<LiveChange, EndedChange>;
+
+/// Change of address that the button confirms or stops, by the link's purpose.
 #[derive(Debug)]
-pub enum EmailChangeLinkStatus {
-    /// The button confirms or stops the change, by the link's purpose.
-    Pending {
-        /// The new address.
-        new_email: EmailAddress,
-        /// The account's address, as much of it as the new mailbox may see.
-        present: String,
-        /// Time of the request for the change.
-        requested_at: Timestamp,
-        /// Browser of the request for the change.
-        user_agent: Option<UserAgent>,
-        /// Language of the account's owner.
-        locale: Option<Locale>,
-    },
-    /// The new address has taken effect.
-    Confirmed {
-        /// The new address, now in effect.
-        email: EmailAddress,
-    },
-    /// The recipient of the old address, or the owner, has stopped the change.
-    Stopped,
-    /// Another account has the address, so the change cannot be confirmed. The change can still be
-    /// stopped.
-    AddressTaken {
-        /// The new address.
-        new_email: EmailAddress,
-        /// Language of the account's owner.
-        locale: Option<Locale>,
-    },
-    /// The link has expired.
-    Expired,
-    /// No such link, or a link that another change or a new password has voided.
-    Unknown,
+pub struct LiveChange {
+    /// The new address.
+    pub new_email: EmailAddress,
+    /// The account's address, as much of it as the new mailbox may see.
+    pub present: String,
+    /// Time of the request for the change.
+    pub requested_at: Timestamp,
+    /// Browser of the request for the change.
+    pub user_agent: Option<UserAgent>,
+    /// Language of the account's owner.
+    pub locale: Option<Locale>,
+    /// Whether another account has the new address, so that the change cannot be confirmed. It can
+    /// still be stopped.
+    pub is_taken: bool,
 }
 
-impl EmailChangeLinkStatus {
-    /// The language of the account's owner, if the owner has chosen one. A link that is not live
-    /// tells nothing about the account's current state.
-    pub const fn locale(&self) -> Option<&Locale> {
-        match self {
-            Self::Pending { locale, .. } | Self::AddressTaken { locale, .. } => locale.as_ref(),
-            Self::Confirmed { .. } | Self::Stopped | Self::Expired | Self::Unknown => None,
-        }
-    }
+/// How a change of address ended.
+#[derive(Debug)]
+pub enum EndedChange {
+    /// The new address, now in effect.
+    Confirmed(EmailAddress),
+    /// The recipient of the old address, or the owner, has stopped the change.
+    Stopped,
 }
 
 /// Reason why a link neither confirmed nor stopped a change.
@@ -231,25 +213,20 @@ impl Accounts {
                 };
                 let open = found.is_open();
                 let LinkedChange { change, account, .. } = found;
-                let locale = account.account.locale.clone();
                 Ok(match open {
-                    Ok(())
-                        if purpose == AccountLinkPurpose::EmailChange
-                            && db.find_account_by_email(&change.email).await?.is_some() =>
-                    {
-                        EmailChangeLinkStatus::AddressTaken { new_email: change.email, locale }
-                    }
-                    Ok(()) => EmailChangeLinkStatus::Pending {
-                        new_email: change.email,
+                    Ok(()) => EmailChangeLinkStatus::Live(LiveChange {
                         present: account.account.email.masked(),
                         requested_at: change.requested_at,
                         user_agent: change.user_agent,
-                        locale,
-                    },
+                        locale: account.account.locale,
+                        is_taken: purpose == AccountLinkPurpose::EmailChange
+                            && db.find_account_by_email(&change.email).await?.is_some(),
+                        new_email: change.email,
+                    }),
                     Err(ClosedLink::Confirmed) => {
-                        EmailChangeLinkStatus::Confirmed { email: change.email }
+                        EmailChangeLinkStatus::Ended(EndedChange::Confirmed(change.email))
                     }
-                    Err(ClosedLink::Stopped) => EmailChangeLinkStatus::Stopped,
+                    Err(ClosedLink::Stopped) => EmailChangeLinkStatus::Ended(EndedChange::Stopped),
                     Err(ClosedLink::Expired) => EmailChangeLinkStatus::Expired,
                     Err(ClosedLink::Unknown) => EmailChangeLinkStatus::Unknown,
                 })

@@ -14,6 +14,7 @@ mod export;
 mod failure;
 mod history;
 mod limits;
+mod link_status;
 mod operator;
 mod page_session;
 mod password;
@@ -34,16 +35,22 @@ use crate::model::PasswordPolicy;
 use crate::storage::Store;
 
 pub use crate::config::SIGN_UP_TTL;
-pub use activation::{Activated, ActivationError, ActivationLinkStatus, DisavowalError};
-pub use email_change::{EmailChangeDone, EmailChangeError, EmailChangeLinkStatus, EmailLinkError};
+pub use activation::{
+    Activated, ActivationError, ActivationLinkStatus, DisavowalError, EndedSignUp,
+};
+pub use email_change::{
+    EmailChangeDone, EmailChangeError, EmailChangeLinkStatus, EmailLinkError, EndedChange,
+    LiveChange,
+};
 pub use event_log::{EventDraft, EventLog};
 pub use export::{Export, ExportList, ExportPage, ExportPart, ExportPlace, ExportedRow};
 pub use failure::Failure;
 pub use history::EventPage;
 pub use limits::{AttemptPermit, Limits};
+pub use link_status::LinkStatus;
 pub use operator::{AccountToCreate, ActiveSignIns, CreateError, IdOrEmail, IdOrEmailError};
 pub use page_session::{PAGE_IDLE_TTL, PAGE_SESSION_TTL};
-pub use password::{OwnSession, ResetError, ResetLinkStatus};
+pub use password::{OwnSession, ResetError, ResetLink, ResetLinkStatus};
 pub use profile::{ProfileChange, ProfileError};
 pub use reauthentication::ReauthenticationError;
 pub use sign_in::{SignInAttempt, SignInError, SignedIn};

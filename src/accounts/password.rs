@@ -2,7 +2,7 @@
 //! invitation.
 
 use crate::accounts::reauthentication::Reauthenticated;
-use crate::accounts::{Accounts, EventDraft, Failure, ReauthenticationError};
+use crate::accounts::{Accounts, EventDraft, Failure, LinkStatus, ReauthenticationError};
 use crate::crypto::hasher::Purpose;
 use crate::mail::{LetterRequest, Recipient};
 use crate::model::{
@@ -23,39 +23,23 @@ pub enum OwnSession {
     Page(Digest),
 }
 
-/// State of a link to choose a new password.
-#[derive(Debug)]
-pub enum ResetLinkStatus {
-    /// The link lets its holder choose a password.
-    Live {
-        /// Address of the account.
-        email: EmailAddress,
-        /// Language of the account's owner.
-        locale: Option<Locale>,
-        /// Whether the owner has never had a password (invitation).
-        is_first: bool,
-    },
-    /// This link or another one was used, or the password was changed since.
-    Used,
-    /// The link has expired.
-    Expired,
-    /// No such link.
-    Unknown,
-}
+/// State of a link to choose a password. It has ended if this link or another one was used, or the
+/// password was changed since.
+pub type ResetLinkStatus = LinkStatus<ResetLink, ()>;
 
-impl ResetLinkStatus {
-    /// The language of the account's owner, if the owner has chosen one. A link that is not live
-    /// tells nothing about the account's current state.
-    pub const fn locale(&self) -> Option<&Locale> {
-        match self {
-            Self::Live { locale, .. } => locale.as_ref(),
-            Self::Used | Self::Expired | Self::Unknown => None,
-        }
-    }
+/// Link that lets its holder choose a password.
+#[derive(Debug)]
+pub struct ResetLink {
+    /// Address of the account.
+    pub email: EmailAddress,
+    /// Language of the account's owner.
+    pub locale: Option<Locale>,
+    /// Whether the owner has never had a password (invitation).
+    pub is_first: bool,
 }
 
 /// Link to choose a password, with its account.
-enum ResetLink {
+enum FoundLink {
     Live(AccountRecord, AccountLinkPurpose),
     /// A used or an expired link stays so when the account is disabled.
     Used,
@@ -174,13 +158,13 @@ impl Accounts {
     /// tell whether it did so.
     pub async fn renew_reset_link(&self, token: &str, caller: &ClientInfo) -> Result<(), Failure> {
         match self.find_reset_link(token).await? {
-            ResetLink::Expired(owner, AccountLinkPurpose::Invitation) => {
+            FoundLink::Expired(owner, AccountLinkPurpose::Invitation) => {
                 self.invite_again(&owner, caller).await
             }
-            ResetLink::Expired(owner, _) => {
+            FoundLink::Expired(owner, _) => {
                 self.request_password_reset(&owner.account.email, caller).await
             }
-            ResetLink::Live(..) | ResetLink::Used | ResetLink::Unknown => Ok(()),
+            FoundLink::Live(..) | FoundLink::Used | FoundLink::Unknown => Ok(()),
         }
     }
 
@@ -209,14 +193,16 @@ impl Accounts {
     /// Reads the state of a link. Changes nothing (R43).
     pub async fn inspect_reset(&self, token: &str) -> Result<ResetLinkStatus, StoreError> {
         Ok(match self.find_reset_link(token).await? {
-            ResetLink::Live(AccountRecord { account, .. }, purpose) => ResetLinkStatus::Live {
-                email: account.email,
-                locale: account.locale,
-                is_first: purpose == AccountLinkPurpose::Invitation,
-            },
-            ResetLink::Used => ResetLinkStatus::Used,
-            ResetLink::Expired(..) => ResetLinkStatus::Expired,
-            ResetLink::Unknown => ResetLinkStatus::Unknown,
+            FoundLink::Live(AccountRecord { account, .. }, purpose) => {
+                ResetLinkStatus::Live(ResetLink {
+                    email: account.email,
+                    locale: account.locale,
+                    is_first: purpose == AccountLinkPurpose::Invitation,
+                })
+            }
+            FoundLink::Used => ResetLinkStatus::Ended(()),
+            FoundLink::Expired(..) => ResetLinkStatus::Expired,
+            FoundLink::Unknown => ResetLinkStatus::Unknown,
         })
     }
 
@@ -231,10 +217,10 @@ impl Accounts {
         // first by the input alone, before any read
         self.policy.judge(typed, PersonalData::default())?;
         let (owner, purpose) = match self.find_reset_link(token).await? {
-            ResetLink::Live(owner, purpose) => (owner, purpose),
-            ResetLink::Used => return Err(ResetError::Used),
-            ResetLink::Expired(..) => return Err(ResetError::Expired),
-            ResetLink::Unknown => return Err(ResetError::Unknown),
+            FoundLink::Live(owner, purpose) => (owner, purpose),
+            FoundLink::Used => return Err(ResetError::Used),
+            FoundLink::Expired(..) => return Err(ResetError::Expired),
+            FoundLink::Unknown => return Err(ResetError::Unknown),
         };
         let new = self.policy.judge(typed, PersonalData::of(&owner.account))?;
         let (typed, network) = (new.password().as_bytes(), caller.network());
@@ -272,8 +258,8 @@ impl Accounts {
         Ok(())
     }
 
-    async fn find_reset_link(&self, token: &str) -> Result<ResetLink, StoreError> {
-        let Some(token) = LinkToken::parse(token) else { return Ok(ResetLink::Unknown) };
+    async fn find_reset_link(&self, token: &str) -> Result<FoundLink, StoreError> {
+        let Some(token) = LinkToken::parse(token) else { return Ok(FoundLink::Unknown) };
         let (digest, now) = (token.digest(), self.clock.now());
         self.store
             .read(async |db| {
@@ -283,19 +269,19 @@ impl Accounts {
                     purpose = AccountLinkPurpose::Invitation;
                     link = db.find_account_link(&digest, purpose, now).await?;
                 }
-                let Some(link) = link else { return Ok(ResetLink::Unknown) };
+                let Some(link) = link else { return Ok(FoundLink::Unknown) };
                 let Some(owner) = db.find_account(link.account).await? else {
-                    return Ok(ResetLink::Unknown);
+                    return Ok(FoundLink::Unknown);
                 };
                 Ok(match link.state {
-                    AccountLinkState::Live if owner.disabled_at.is_some() => ResetLink::Unknown,
-                    AccountLinkState::Live => ResetLink::Live(owner, purpose),
-                    AccountLinkState::Used | AccountLinkState::Voided => ResetLink::Used,
+                    AccountLinkState::Live if owner.disabled_at.is_some() => FoundLink::Unknown,
+                    AccountLinkState::Live => FoundLink::Live(owner, purpose),
+                    AccountLinkState::Used | AccountLinkState::Voided => FoundLink::Used,
                     // the account has had a password since, so a renewal is no invitation
                     AccountLinkState::Expired if link.is_voided => {
-                        ResetLink::Expired(owner, AccountLinkPurpose::PasswordReset)
+                        FoundLink::Expired(owner, AccountLinkPurpose::PasswordReset)
                     }
-                    AccountLinkState::Expired => ResetLink::Expired(owner, purpose),
+                    AccountLinkState::Expired => FoundLink::Expired(owner, purpose),
                 })
             })
             .await

@@ -6,8 +6,7 @@ use serde::Serialize;
 use vestibule::Hashing;
 use vestibule::accounts::{Accounts, IdOrEmail};
 use vestibule::clock::Timestamp;
-use vestibule::mail::LetterRequest;
-use vestibule::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
+use vestibule::model::{EmailAddress, LetterKind, Locale, Name, SignUp, SignUpId, UserAgent};
 
 use super::CommandError;
 use super::common::{self, ListOptions, as_text, browser, or_dash};
@@ -140,12 +139,16 @@ async fn send_link(
     json: bool,
 ) -> Result<(), CommandError> {
     let waiting = accounts.send_sign_up_link(named).await?.ok_or_else(|| not_waiting(named))?;
-    print_result(json, &NewLink { sign_up: waiting.into(), letter: LetterRequest::RESET }, |link| {
-        format!(
-            "A letter with a link to choose a password goes to {}.",
-            link.sign_up.email.to_unicode()
-        )
-    })
+    print_result(
+        json,
+        &NewLink { sign_up: waiting.into(), letter: LetterKind::PasswordReset.as_str() },
+        |link| {
+            format!(
+                "A letter with a link to choose a password goes to {}.",
+                link.sign_up.email.to_unicode()
+            )
+        },
+    )
 }
 
 async fn drop(

@@ -3,7 +3,7 @@
 //! A letter that a courier delivers at this moment is left alone.
 
 use crate::clock::Clock;
-use crate::mail::LetterRequest;
+use crate::model::LetterKind;
 use crate::storage::{LetterId, LetterRecord, LetterState, Store, StoreError};
 
 /// The operator's access to the outbox. Couriers may deliver from the same outbox at the same time.
@@ -78,7 +78,7 @@ impl OutboxAdmin {
         let written = self.store.write(async |tx| {
             let letter = tx.find_letter(id, now).await?;
             if let Some(letter) =
-                letter.as_ref().filter(|letter| letter.kind == LetterRequest::RESET)
+                letter.as_ref().filter(|letter| letter.kind == LetterKind::PasswordReset.as_str())
             {
                 tx.contest_sign_up_of(&letter.email, now).await?;
             }

@@ -16,11 +16,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::mail::DeliveryFailure;
 use crate::mail::delivery_failure::ReplyCode;
 use crate::mail::refusals::{
     PROBE_INTERVAL, Recovered, RefusalOutcome, Refusals, RefusedAgain, Reply, is_due,
 };
-use crate::mail::{DeliveryFailure, LetterRequest};
+use crate::model::LetterKind;
 use crate::storage::{ClaimedLetter, LetterId, RefusedLetter};
 
 /// Longest pause between two probes while the server refuses our user and password.
@@ -227,7 +228,7 @@ impl CircuitBreaker {
             );
         }
         let waits = match shared {
-            None => letter.kind == LetterRequest::FAREWELL,
+            None => letter.kind == LetterKind::AccountDeleted.as_str(),
             Some(shared) => shared == Some(refusal),
         };
         if is_about_us && (waits || refusals.is_common(Some(refusal))) {
@@ -545,7 +546,7 @@ mod tests {
     #[test]
     fn f12_refused_farewell_waits() {
         let breaker = CircuitBreaker::default();
-        let farewell = ClaimedLetter { kind: LetterRequest::FAREWELL.to_owned(), ..letter(1) };
+        let farewell = ClaimedLetter { kind: LetterKind::AccountDeleted.to_string(), ..letter(1) };
         assert_eq!(refuse(&breaker, &farewell, "554 quota"), RefusalOutcome::Waits);
         assert_eq!(refuse(&breaker, &farewell, "550 5.1.1 who?"), RefusalOutcome::Dies);
     }

@@ -4,15 +4,19 @@
 //! the account, so that HTTP requests do the same work for every address. The composer also mints
 //! links, in the transaction that stores their digests. A link's lifetime therefore starts when the
 //! letter leaves.
+//!
+//! Each family of letters has one method: sign-ups, links to choose a password, changes of address,
+//! notices.
 
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::{LimitSettings, LinkSettings, PublicUrl};
 use crate::crypto::entropy::Entropy;
-use crate::mail::{Letter, LetterCap, LetterRequest};
+use crate::mail::{Letter, LetterRequest};
 use crate::model::{
-    AccountLinkPurpose, EmailAddress, EmailChange, EmailChangeId, LinkToken, Locale, SignUp,
+    AccountId, AccountLinkPurpose, EmailAddress, EmailChange, EmailChangeId, LetterCap, LetterKind,
+    LinkToken, Locale, SignUp,
 };
 use crate::storage::{AccountRecord, ClaimedLetter, Connection, NewAccountLink, StoreError};
 
@@ -37,9 +41,17 @@ pub(super) enum Composition {
     Lost,
 }
 
+/// A link of an account to be minted.
+struct NewLink {
+    purpose: AccountLinkPurpose,
+    account: AccountId,
+    email_change: Option<EmailChangeId>,
+    expires_at: Timestamp,
+}
+
 impl Composition {
-    fn send(content: Letter, locale: Option<Locale>) -> Self {
-        Self::Send { content, locale }
+    fn notice(content: Letter) -> Self {
+        Self::Send { content, locale: None }
     }
 
     fn to_owner(content: Letter, owner: &AccountRecord) -> Self {
@@ -47,14 +59,18 @@ impl Composition {
     }
 }
 
-/// Composes letters.
+/// Composes letters from the present state of the database.
 #[derive(Debug)]
 pub struct Composer {
+    /// The clock.
     pub clock: Clock,
+    /// Source of the tokens of links.
     pub entropy: Entropy,
+    /// The URL under which links lead to this service.
     pub public_url: PublicUrl,
     /// Lifetimes of the links in letters, counted from when a letter is composed.
     pub links: LinkSettings,
+    /// Limits on letters to one recipient.
     pub limits: LimitSettings,
 }
 
@@ -67,36 +83,74 @@ impl Composer {
         letter: &ClaimedLetter,
         request: LetterRequest,
     ) -> Result<Composition, StoreError> {
-        let now = self.clock.now();
-        if !tx.holds_lease(letter, now).await? {
+        if !tx.holds_lease(letter, self.clock.now()).await? {
             return Ok(Composition::Lost);
         }
+        if let Some(held_back) = self.hold_back(tx, letter, request.cap()).await? {
+            return Ok(held_back);
+        }
+        match request {
+            LetterRequest::SignUp { .. } | LetterRequest::NewLink => {
+                self.compose_sign_up(tx, letter, request).await
+            }
+            LetterRequest::PasswordReset { .. }
+            | LetterRequest::OperatorReset
+            | LetterRequest::Invitation => self.compose_password_link(tx, letter, request).await,
+            LetterRequest::EmailChange { change, at, browser } => {
+                self.compose_confirmation(tx, letter, &change, (at, browser)).await
+            }
+            LetterRequest::EmailChangeNotice { change, at, browser } => {
+                self.compose_stop_notice(tx, letter, &change, (at, browser)).await
+            }
+            LetterRequest::SessionEnded { at, client, browser } => {
+                Ok(Composition::notice(Letter::SessionEnded { at, client, browser }))
+            }
+            LetterRequest::PasswordChanged { at, browser, by_link } => {
+                Ok(Composition::notice(Letter::PasswordChanged { at, browser, by_link }))
+            }
+            LetterRequest::EmailChanged { at, email } => {
+                let shown = email.parse().map(|email: EmailAddress| email.to_unicode());
+                let new_email = shown.unwrap_or(email);
+                Ok(Composition::notice(Letter::EmailChanged { new_email, at }))
+            }
+            LetterRequest::AccountDeleted { at, by_operator } => {
+                Ok(Composition::notice(Letter::AccountDeleted { at, by_operator }))
+            }
+        }
+    }
+
+    /// Drops or postpones a letter that must not leave now.
+    async fn hold_back(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        cap: LetterCap,
+    ) -> Result<Option<Composition>, StoreError> {
         // of several letters that were put off only the last is sent, so this check comes before
         // the count; each notice tells of its own event and is never superseded
-        let by_strangers = request.cap() == LetterCap::PerRecipient;
+        let by_strangers = cap == LetterCap::PerRecipient;
         let was_put_off = by_strangers && letter.due_at > letter.created_at;
         if was_put_off && tx.is_superseded(letter).await? {
-            return Ok(Composition::Drop);
+            return Ok(Some(Composition::Drop));
         }
-        if let Some(until) = self.next_send_at(tx, letter, request.cap(), now).await? {
-            return Ok(match by_strangers && tx.is_superseded(letter).await? {
-                true => Composition::Drop,
-                false => Composition::Wait { until },
-            });
-        }
-        // lock the row of the sign-up before the account's row: a concurrent activation then finds
-        // the sign-up contested, or has ended before the account is looked up
-        match request {
-            LetterRequest::PasswordReset { .. } => {
-                tx.contest_sign_up_of(&letter.email, now).await?;
-            }
-            LetterRequest::SignUp { .. } | LetterRequest::NewLink => {
-                tx.lock_sign_up(&letter.email).await?;
-            }
-            _ => {}
-        }
+        let Some(until) = self.next_send_at(tx, letter, cap).await? else { return Ok(None) };
+        Ok(Some(match by_strangers && tx.is_superseded(letter).await? {
+            true => Composition::Drop,
+            false => Composition::Wait { until },
+        }))
+    }
+
+    /// Composes the letter after a sign-up, or another one with a fresh link.
+    async fn compose_sign_up(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        request: LetterRequest,
+    ) -> Result<Composition, StoreError> {
+        // lock the row of the sign-up before the account's row: a concurrent activation has then
+        // ended before the account is looked up
+        tx.lock_sign_up(&letter.email).await?;
         let owner = tx.find_account_by_email(&letter.email).await?;
-        let reset = (AccountLinkPurpose::PasswordReset, self.links.reset_ttl.duration());
         match (request, owner) {
             (LetterRequest::SignUp { at, browser }, Some(owner)) => {
                 if let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? {
@@ -106,108 +160,12 @@ impl Composer {
                 Ok(Composition::to_owner(Letter::AccountExists { at, browser }, &owner))
             }
             (LetterRequest::SignUp { at, browser }, None) => {
-                self.compose_activation(tx, letter, now, Some((at, browser))).await
+                self.compose_activation(tx, letter, Some((at, browser))).await
             }
-            // a waiting sign-up has no password to reset: its owner chooses one when they confirm
-            // it
-            (LetterRequest::NewLink | LetterRequest::PasswordReset { .. }, None) => {
-                self.compose_activation(tx, letter, now, None).await
-            }
-            (LetterRequest::PasswordReset { at, browser }, Some(owner)) => {
-                let content =
-                    |link, valid_for| Letter::PasswordReset { link, valid_for, at, browser };
-                self.compose_password_link(tx, owner, now, reset, content).await
-            }
-            (LetterRequest::OperatorReset, Some(owner)) => {
-                let content = |link, valid_for| Letter::OperatorReset { link, valid_for };
-                self.compose_password_link(tx, owner, now, reset, content).await
-            }
-            (LetterRequest::Invitation, Some(owner)) => {
-                let first = (AccountLinkPurpose::Invitation, self.links.invitation_ttl.duration());
-                let content = |link, valid_for| Letter::Invitation { link, valid_for };
-                self.compose_password_link(tx, owner, now, first, content).await
-            }
-            (LetterRequest::EmailChange { change, at, browser }, owner) => {
-                self.compose_confirmation(tx, &change, owner, now, (at, browser)).await
-            }
-            (LetterRequest::EmailChangeNotice { change, at, browser }, Some(owner)) => {
-                self.compose_stop_notice(tx, &change, &owner, now, (at, browser)).await
-            }
-            // the address is confirmed already, the account is gone, or the account has moved to
-            // another address
-            (LetterRequest::NewLink, Some(_))
-            | (
-                LetterRequest::OperatorReset
-                | LetterRequest::Invitation
-                | LetterRequest::EmailChangeNotice { .. },
-                None,
-            ) => Ok(Composition::Drop),
-            (LetterRequest::SessionEnded { at, client, browser }, _) => {
-                Ok(Composition::send(Letter::SessionEnded { at, client, browser }, None))
-            }
-            (LetterRequest::PasswordChanged { at, browser, by_link }, _) => {
-                Ok(Composition::send(Letter::PasswordChanged { at, browser, by_link }, None))
-            }
-            (LetterRequest::EmailChanged { at, email }, _) => {
-                let shown = email.parse().map(|email: EmailAddress| email.to_unicode());
-                let new_email = shown.unwrap_or(email);
-                Ok(Composition::send(Letter::EmailChanged { new_email, at }, None))
-            }
-            (LetterRequest::AccountDeleted { at, by_operator }, _) => {
-                Ok(Composition::send(Letter::AccountDeleted { at, by_operator }, None))
-            }
+            (_, None) => self.compose_activation(tx, letter, None).await,
+            // the address is confirmed already
+            (_, Some(_)) => Ok(Composition::Drop),
         }
-    }
-
-    /// Composes the letter to the new address, with the link that makes the change take effect. If
-    /// the new address belongs to an account, the letter informs that account's owner instead, and
-    /// the requester learns nothing.
-    async fn compose_confirmation(
-        &self,
-        tx: &mut Connection,
-        change: &str,
-        owner: Option<AccountRecord>,
-        now: Timestamp,
-        (at, browser): (i64, Option<String>),
-    ) -> Result<Composition, StoreError> {
-        let ttl = self.links.email_ttl.duration();
-        let Some(change) = find_pending_change(tx, change, now, ttl).await? else {
-            return Ok(Composition::Drop);
-        };
-        if let Some(owner) = owner {
-            return Ok(Composition::to_owner(Letter::AddressInUse { at, browser }, &owner));
-        }
-        // the link never outlives the links that stop the change
-        let until = (now + ttl).min(change.ends_at(ttl));
-        let link =
-            self.mint_change_link(tx, &change, AccountLinkPurpose::EmailChange, now, until).await?;
-        let valid_for = until.since(now).as_secs();
-        let content = Letter::EmailChange { link, valid_for, at, browser };
-        let mover = tx.find_account(change.account).await?;
-        Ok(Composition::send(content, mover.and_then(|mover| mover.account.locale)))
-    }
-
-    /// Composes the notice to the old address, with the link that stops the change.
-    async fn compose_stop_notice(
-        &self,
-        tx: &mut Connection,
-        change: &str,
-        owner: &AccountRecord,
-        now: Timestamp,
-        (at, browser): (i64, Option<String>),
-    ) -> Result<Composition, StoreError> {
-        let ttl = self.links.email_ttl.duration();
-        let Some(change) = find_pending_change(tx, change, now, ttl).await? else {
-            return Ok(Composition::Drop);
-        };
-        // valid as long as any link can confirm the change, so that a thief gains nothing by
-        // waiting
-        let until = change.ends_at(ttl);
-        let purpose = AccountLinkPurpose::EmailChangeStop;
-        let link = self.mint_change_link(tx, &change, purpose, now, until).await?;
-        let (valid_for, new_email) = (until.since(now).as_secs(), change.email.to_unicode());
-        let content = Letter::EmailChangeNotice { link, valid_for, new_email, at, browser };
-        Ok(Composition::to_owner(content, owner))
     }
 
     /// Composes the letter with a fresh activation link, if a sign-up waits. This transaction holds
@@ -218,9 +176,9 @@ impl Composer {
         &self,
         tx: &mut Connection,
         letter: &ClaimedLetter,
-        now: Timestamp,
         request: Option<(i64, Option<String>)>,
     ) -> Result<Composition, StoreError> {
+        let now = self.clock.now();
         let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? else {
             return Ok(Composition::Drop);
         };
@@ -242,7 +200,7 @@ impl Composer {
             signed_up_at,
             browser,
         };
-        Ok(Composition::send(content, locale))
+        Ok(Composition::Send { content, locale })
     }
 
     /// Composes a letter to the owner of an account, with a link to choose a password. A disabled
@@ -250,50 +208,133 @@ impl Composer {
     async fn compose_password_link(
         &self,
         tx: &mut Connection,
-        owner: AccountRecord,
-        now: Timestamp,
-        (purpose, ttl): (AccountLinkPurpose, Duration),
-        content: impl FnOnce(String, u64) -> Letter,
+        letter: &ClaimedLetter,
+        request: LetterRequest,
     ) -> Result<Composition, StoreError> {
+        let now = self.clock.now();
+        let is_reset = request.kind() == LetterKind::PasswordReset;
+        if is_reset {
+            // before the account's row is locked: a concurrent activation finds the sign-up
+            // contested
+            tx.contest_sign_up_of(&letter.email, now).await?;
+        }
+        let Some(found) = tx.find_account_by_email(&letter.email).await? else {
+            // a waiting sign-up has no password to reset: its owner chooses one when they confirm
+            // it
+            return match is_reset {
+                true => self.compose_activation(tx, letter, None).await,
+                false => Ok(Composition::Drop),
+            };
+        };
         // lock the account and read it again: no link goes to an address that the account has just
         // left
-        if !tx.lock_account(owner.account.id).await? {
+        if !tx.lock_account(found.account.id).await? {
             return Ok(Composition::Drop);
         }
-        let now_there = tx.find_account(owner.account.id).await?;
-        let is_theirs = |now_there: &AccountRecord| {
-            now_there.account.email == owner.account.email && now_there.disabled_at.is_none()
+        let owner = tx.find_account(found.account.id).await?;
+        let is_theirs = |owner: &AccountRecord| {
+            owner.account.email == found.account.email && owner.disabled_at.is_none()
         };
-        let Some(owner) = now_there.filter(is_theirs) else { return Ok(Composition::Drop) };
-        let token = LinkToken::new(self.entropy.secret());
-        tx.insert_account_link(&NewAccountLink {
-            digest: &token.digest(),
-            purpose,
-            account: owner.account.id,
-            email_change: None,
-            now,
-            expires_at: now + ttl,
-        })
-        .await?;
-        let content = content(self.url("reset-password", &token), ttl.as_secs());
+        let Some(owner) = owner.filter(is_theirs) else { return Ok(Composition::Drop) };
+        let (purpose, ttl) = match request {
+            LetterRequest::Invitation => {
+                (AccountLinkPurpose::Invitation, self.links.invitation_ttl)
+            }
+            _ => (AccountLinkPurpose::PasswordReset, self.links.reset_ttl),
+        };
+        let ttl = ttl.duration();
+        let (account, email_change, expires_at) = (owner.account.id, None, now + ttl);
+        let link = NewLink { purpose, account, email_change, expires_at };
+        let (link, valid_for) = (self.mint_link(tx, link).await?, ttl.as_secs());
+        let content = match request {
+            LetterRequest::PasswordReset { at, browser } => {
+                Letter::PasswordReset { link, valid_for, at, browser }
+            }
+            LetterRequest::Invitation => Letter::Invitation { link, valid_for },
+            _ => Letter::OperatorReset { link, valid_for },
+        };
         Ok(Composition::to_owner(content, &owner))
     }
 
-    /// Mints a link for a change of address.
-    async fn mint_change_link(
+    /// Composes the letter to the new address, with the link that makes the change take effect. If
+    /// the new address belongs to an account, the letter informs that account's owner instead, and
+    /// the requester learns nothing.
+    async fn compose_confirmation(
         &self,
         tx: &mut Connection,
-        change: &EmailChange,
-        purpose: AccountLinkPurpose,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> Result<String, StoreError> {
+        letter: &ClaimedLetter,
+        change: &str,
+        (at, browser): (i64, Option<String>),
+    ) -> Result<Composition, StoreError> {
+        let owner = tx.find_account_by_email(&letter.email).await?;
+        let Some(change) = self.find_pending_change(tx, change).await? else {
+            return Ok(Composition::Drop);
+        };
+        if let Some(owner) = owner {
+            return Ok(Composition::to_owner(Letter::AddressInUse { at, browser }, &owner));
+        }
+        // the link never outlives the links that stop the change
+        let (now, ttl) = (self.clock.now(), self.links.email_ttl.duration());
+        let expires_at = (now + ttl).min(change.ends_at(ttl));
+        let (account, email_change) = (change.account, Some(change.id));
+        let purpose = AccountLinkPurpose::EmailChange;
+        let link = NewLink { purpose, account, email_change, expires_at };
+        let (link, valid_for) = (self.mint_link(tx, link).await?, expires_at.since(now).as_secs());
+        let content = Letter::EmailChange { link, valid_for, at, browser };
+        let mover = tx.find_account(change.account).await?;
+        Ok(Composition::Send { content, locale: mover.and_then(|mover| mover.account.locale) })
+    }
+
+    /// Composes the notice to the old address, with the link that stops the change.
+    async fn compose_stop_notice(
+        &self,
+        tx: &mut Connection,
+        letter: &ClaimedLetter,
+        change: &str,
+        (at, browser): (i64, Option<String>),
+    ) -> Result<Composition, StoreError> {
+        // the account is gone, or has moved to another address
+        let Some(owner) = tx.find_account_by_email(&letter.email).await? else {
+            return Ok(Composition::Drop);
+        };
+        let Some(change) = self.find_pending_change(tx, change).await? else {
+            return Ok(Composition::Drop);
+        };
+        // valid as long as any link can confirm the change, so that a thief gains nothing by
+        // waiting
+        let expires_at = change.ends_at(self.links.email_ttl.duration());
+        let (account, email_change) = (change.account, Some(change.id));
+        let purpose = AccountLinkPurpose::EmailChangeStop;
+        let link =
+            self.mint_link(tx, NewLink { purpose, account, email_change, expires_at }).await?;
+        let valid_for = expires_at.since(self.clock.now()).as_secs();
+        let new_email = change.email.to_unicode();
+        let content = Letter::EmailChangeNotice { link, valid_for, new_email, at, browser };
+        Ok(Composition::to_owner(content, &owner))
+    }
+
+    /// The change of address that a letter is about, if it is still pending.
+    async fn find_pending_change(
+        &self,
+        tx: &mut Connection,
+        id: &str,
+    ) -> Result<Option<EmailChange>, StoreError> {
+        let Ok(id) = id.parse::<EmailChangeId>() else { return Ok(None) };
+        let (now, ttl) = (self.clock.now(), self.links.email_ttl.duration());
+        let change = tx.find_email_change(id).await?;
+        Ok(change.filter(|change| change.is_pending(now, ttl)))
+    }
+
+    /// Mints a link of an account.
+    async fn mint_link(&self, tx: &mut Connection, link: NewLink) -> Result<String, StoreError> {
+        let NewLink { purpose, account, email_change, expires_at } = link;
         let token = LinkToken::new(self.entropy.secret());
+        let (digest, now) = (&token.digest(), self.clock.now());
         tx.insert_account_link(&NewAccountLink {
-            digest: &token.digest(),
+            digest,
             purpose,
-            account: change.account,
-            email_change: Some(change.id),
+            account,
+            email_change,
             now,
             expires_at,
         })
@@ -317,36 +358,25 @@ impl Composer {
         tx: &mut Connection,
         letter: &ClaimedLetter,
         cap: LetterCap,
-        now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let own = [letter.kind.as_str()];
-        let (share, kind, counted): (_, _, &[&str]) = match cap {
+        let now = self.clock.now();
+        let (share, kind) = match cap {
             _ if !self.limits.enabled => return Ok(None),
             LetterCap::None => return Ok(None),
-            LetterCap::PerRecipient => {
-                (self.limits.letters_per_hour.get(), None, &LetterRequest::PER_RECIPIENT_KINDS)
-            }
+            LetterCap::PerRecipient => (self.limits.letters_per_hour.get(), None),
             LetterCap::PerNotice => {
-                (self.limits.notices_per_hour.get(), Some(letter.kind.as_str()), &own)
+                (self.limits.notices_per_hour.get(), Some(letter.kind.as_str()))
             }
         };
+        let counted = match kind {
+            Some(kind) => vec![kind],
+            None => LetterKind::names(|kind| kind.cap() == LetterCap::PerRecipient),
+        };
         // `ahead`: letters that were claimed before this one, and are still on their way
-        let (sent, ahead) = tx.letters_counted(letter, (kind, counted), now - HOUR, now).await?;
+        let (sent, ahead) = tx.letters_counted(letter, (kind, &counted), now - HOUR, now).await?;
         if let Some(sent_at) = sent.len().checked_sub(share).and_then(|first| sent.get(first)) {
             return Ok(Some(*sent_at + HOUR));
         }
         Ok((sent.len() + ahead >= share).then(|| now + PAUSE_BEHIND_OTHERS))
     }
-}
-
-/// The change of address that a letter is about, if it is still pending.
-async fn find_pending_change(
-    tx: &mut Connection,
-    id: &str,
-    now: Timestamp,
-    link_ttl: Duration,
-) -> Result<Option<EmailChange>, StoreError> {
-    let Ok(id) = id.parse::<EmailChangeId>() else { return Ok(None) };
-    let change = tx.find_email_change(id).await?;
-    Ok(change.filter(|change| change.is_pending(now, link_ttl)))
 }

@@ -19,10 +19,11 @@ use crate::mail::composer::{Composer, Composition};
 use crate::mail::in_flight::{Capacity, InFlight, MAX_DELIVERIES};
 use crate::mail::refusals::RefusalOutcome;
 use crate::mail::{
-    CircuitBreaker, DeliveryFailure, Envelope, FailureClass, Letter, LetterCap, LetterRequest,
-    Mailbox, Outbox, RenderError, Renderer, SentLetter, Transport,
+    CircuitBreaker, DeliveryFailure, Envelope, FailureClass, Letter, LetterRequest, Mailbox,
+    Outbox, RenderError, Renderer, SentLetter, Transport,
 };
 use crate::metrics::LetterMetrics;
+use crate::model::{LetterCap, LetterKind};
 use crate::storage::{ClaimLimit, ClaimedLetter, LetterId, Store, StoreError, chain};
 
 /// A lease lasts for the mail server's timeout plus this margin for the rest of a delivery. A
@@ -272,7 +273,9 @@ impl Courier {
                     LetterCap::None => {}
                 }
                 match letter.kind.as_str() {
-                    LetterRequest::FAREWELL => tx.drop_letter(letter).await,
+                    kind if kind == LetterKind::AccountDeleted.as_str() => {
+                        tx.drop_letter(letter).await
+                    }
                     _ => tx.mark_sent(letter, now).await,
                 }
             })
@@ -382,7 +385,7 @@ impl Courier {
         self.metrics.tried("dead");
         self.store
             .write(async |tx| match letter.kind.as_str() {
-                LetterRequest::FAREWELL => tx.drop_letter(letter).await,
+                kind if kind == LetterKind::AccountDeleted.as_str() => tx.drop_letter(letter).await,
                 _ => tx.mark_dead(letter, now, words).await,
             })
             .await?;

@@ -15,7 +15,6 @@ mod delivery_failure;
 mod diagnosis;
 mod in_flight;
 mod letter;
-mod letter_request;
 mod outbox;
 mod refusals;
 mod render;
@@ -23,6 +22,7 @@ mod smtp;
 mod test_letter;
 mod transport;
 
+pub use crate::model::{LetterCap, LetterRequest};
 pub use admin::{AdminError, AdminOutcome, OutboxAdmin};
 pub use advice::Diagnosis;
 pub use circuit_breaker::CircuitBreaker;
@@ -32,7 +32,6 @@ pub use delivery_failure::{
     CertificateFault, ConnectionError, DeliveryFailure, FailureClass, Stage,
 };
 pub use letter::Letter;
-pub use letter_request::{LetterCap, LetterRequest};
 pub use outbox::{Outbox, Recipient};
 pub use render::{Envelope, RenderError, Rendered, Renderer, SenderError};
 pub use smtp::TransportError;

@@ -6,8 +6,8 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::crypto::entropy::Entropy;
-use crate::mail::{LetterCap, LetterRequest};
-use crate::model::{Account, AccountId, EmailAddress, Locale};
+use crate::mail::LetterRequest;
+use crate::model::{Account, AccountId, EmailAddress, LetterCap, Locale};
 use crate::storage::{Connection, LetterId, NewLetter, StoreError};
 
 /// Limit on waiting notices of one kind to one address about the same account. The owner thus
@@ -62,7 +62,7 @@ impl Outbox {
         let now = self.clock.now();
         let letter = NewLetter {
             id: LetterId::new(self.entropy.uuid_v7(now)),
-            kind: request.kind(),
+            kind: request.kind().as_str(),
             email: to.email,
             locale: to.locale,
             account: to.account,

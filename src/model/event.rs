@@ -1,11 +1,7 @@
 //! Security events of accounts, for their owner and for the operator.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::Serialize;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::model::{AccountId, ClientId, SessionId, SignUpId, UserAgent, row_id};
@@ -36,37 +32,40 @@ macro_rules! string_enum {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownVariant;
+        impl std::str::FromStr for $name {
+            type Err = $crate::model::event::UnknownVariant;
 
-            fn from_str(text: &str) -> Result<Self, UnknownVariant> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or(UnknownVariant)
+            fn from_str(text: &str) -> Result<Self, $crate::model::event::UnknownVariant> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or($crate::model::event::UnknownVariant)
             }
         }
 
-        impl Serialize for $name {
+        impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
             }
         }
 
-        impl PartialSchema for $name {
-            fn schema() -> RefOr<Schema> {
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 let string_enum = Self::ALL.iter().map(|one| one.as_str());
-                let schema = ObjectBuilder::new().schema_type(Type::String);
-                RefOr::T(schema.enum_values(Some(string_enum)).into())
+                let schema = utoipa::openapi::ObjectBuilder::new();
+                let schema = schema.schema_type(utoipa::openapi::Type::String);
+                utoipa::openapi::RefOr::T(schema.enum_values(Some(string_enum)).into())
             }
         }
 
-        impl ToSchema for $name {}
+        impl utoipa::ToSchema for $name {}
     };
 }
+
+pub(in crate::model) use string_enum;
 
 /// Name in the database that this version does not know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

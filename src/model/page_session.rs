@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
 use crate::clock::Timestamp;
-use crate::model::{AccountId, Digest, EmailAddress, Locale, Secret, row_id};
+use crate::model::{AccountId, Digest, EmailAddress, Locale, Name, Secret, row_id};
 
 row_id! {
     /// Id of a browser sign-in, which names the sign-in and grants nothing.
@@ -94,6 +94,8 @@ pub struct PageSession {
     pub account: AccountId,
     /// Address of the account.
     pub email: EmailAddress,
+    /// Name, if the person gave one.
+    pub name: Option<Name>,
     /// Language, if the person chose one.
     pub locale: Option<Locale>,
     /// The account's epoch, which equals the session's epoch while the session lives.

@@ -9,24 +9,24 @@ use rocket::serde::json::Json;
 use rocket::{State, get, post, routes};
 
 use crate::accounts::{
-    Accounts, Activated as Outcome, ActivationError, ActivationLinkStatus, DisavowalError,
+    Accounts, Activated as Outcome, ActivationError, DisavowalError, EndedSignUp, LinkStatus,
 };
 use crate::clock::Timestamp;
-use crate::messages::Language;
 use crate::model::{ClientInfo, EmailAddress, SignUp, UserAgent};
 use crate::web::fairings::link_rate_limit::LinkAttempt;
-use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::form::PostedForm;
 use crate::web::guards::json_body::JsonObject;
+use crate::web::guards::link_page::LinkPage;
 use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::{ActivationBody, LinkBody};
-use crate::web::responses::page::{Page, PageProblem, PageResult, PageState, Pages};
+use crate::web::responses::page::{PageProblem, PageResult};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 use crate::web::responses::progress::Progress;
+use crate::web::views::FieldMessage;
 use crate::web::views::links::{
     Activate, ActivatedPage, AddressTaken, Disavowed, LinkExpired, LinkUnknown, NewLinkSent,
 };
-use crate::web::views::{FieldMessage, View};
 
 /// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
@@ -39,75 +39,57 @@ pub fn stage() -> AdHoc {
 
 described!(show, press, disavow, renew, activate_json, disavow_json);
 
-/// Renders pages in the language of the sign-up, else of the request.
-#[derive(Clone, Copy)]
-struct ActivationPages<'a> {
-    pages: &'a Pages,
-    accounts: &'a Accounts,
-    language: Language,
-    token: &'a str,
+/// The page of a waiting sign-up, with errors about the password that was typed there.
+fn waiting(
+    link_page: &LinkPage<'_>,
+    status: Status,
+    token: &str,
+    sign_up: &SignUp,
+    errors: Vec<FieldMessage>,
+) -> PageResult {
+    let view = Activate {
+        token,
+        email: &sign_up.email.to_unicode(),
+        signed_up_at: sign_up.created_at.unix_millis(),
+        contested_at: sign_up.contested_at.map(Timestamp::unix_millis),
+        browser: sign_up.user_agent.as_ref().and_then(UserAgent::describe),
+        password_needed: sign_up.contested_at.is_some(),
+        min_length: link_page.min_length(),
+        errors,
+    };
+    link_page.page(status, &view)
 }
 
-impl<'a> ActivationPages<'a> {
-    fn to(pages: &'a Pages, accounts: &'a Accounts, language: Language, token: &'a str) -> Self {
-        Self { pages, accounts, language, token }
-    }
+/// The page of an active account. It shows the address only if this request activated the account.
+fn activated(link_page: &LinkPage<'_>, email: Option<&EmailAddress>) -> PageResult {
+    let email = email.map(EmailAddress::to_unicode);
+    link_page.page(Status::Ok, &ActivatedPage { email: email.as_deref() })
+}
 
-    fn of(self, sign_up: &SignUp) -> Self {
-        let language = self.pages.language_of(sign_up.locale.as_ref(), self.language);
-        Self { language, ..self }
+/// The page of a sign-up that has ended.
+fn ended(link_page: &LinkPage<'_>, sign_up: EndedSignUp) -> PageResult {
+    match sign_up {
+        EndedSignUp::AlreadyActive => activated(link_page, None),
+        EndedSignUp::Disavowed => link_page.page(Status::NotFound, &Disavowed {}),
+        EndedSignUp::AddressTaken => link_page.page(Status::Conflict, &AddressTaken {}),
     }
+}
 
-    /// Looks the link up to learn the language of its page. The page after the button uses the same
-    /// language.
-    async fn of_link(self) -> Result<Self, PageProblem> {
-        Ok(match self.accounts.inspect_link(self.token).await? {
-            ActivationLinkStatus::Waiting(record) => self.of(&record.sign_up),
-            _ => self,
-        })
-    }
+fn expired(link_page: &LinkPage<'_>, token: &str) -> PageResult {
+    link_page.page(Status::Gone, &LinkExpired { token })
+}
 
-    fn waiting(self, status: Status, sign_up: &SignUp, errors: Vec<FieldMessage>) -> Page {
-        let link_pages = self.of(sign_up);
-        let view = Activate {
-            token: self.token,
-            email: &sign_up.email.to_unicode(),
-            signed_up_at: sign_up.created_at.unix_millis(),
-            contested_at: sign_up.contested_at.map(Timestamp::unix_millis),
-            browser: sign_up.user_agent.as_ref().and_then(UserAgent::describe),
-            password_needed: sign_up.contested_at.is_some(),
-            min_length: self.accounts.policy.min_length(),
-            errors,
-        };
-        link_pages.page(status, &view)
-    }
+fn unknown(link_page: &LinkPage<'_>) -> PageResult {
+    link_page.page(Status::NotFound, &LinkUnknown { of_email_change: false })
+}
 
-    /// The account is active. The page shows the address only if this request activated the
-    /// account.
-    fn activated(self, email: Option<&EmailAddress>) -> Page {
-        let email = email.map(EmailAddress::to_unicode);
-        self.page(Status::Ok, &ActivatedPage { email: email.as_deref() })
-    }
-
-    fn expired(self) -> Page {
-        self.page(Status::Gone, &LinkExpired { token: self.token })
-    }
-
-    fn disavowed(self) -> Page {
-        self.page(Status::NotFound, &Disavowed {})
-    }
-
-    fn address_taken(self) -> Page {
-        self.page(Status::Conflict, &AddressTaken {})
-    }
-
-    fn unknown(self) -> Page {
-        self.page(Status::NotFound, &LinkUnknown { of_email_change: false })
-    }
-
-    fn page(self, status: Status, view: &impl View) -> Page {
-        self.pages.page(self.language, status, view)
-    }
+/// The page in the language of the sign-up.
+async fn in_own_language<'r>(
+    link_page: LinkPage<'r>,
+    token: &str,
+) -> Result<LinkPage<'r>, PageProblem> {
+    let status = link_page.accounts().inspect_link(token).await?;
+    Ok(link_page.of(&status, |waiting| waiting.sign_up.locale.as_ref()))
 }
 
 /// The page behind the link of a sign-up
@@ -124,24 +106,16 @@ impl<'a> ActivationPages<'a> {
     extensions(("x-problems" = json!([problem_type::RATE_LIMITED]))),
 )]
 #[get("/activate?<token>")]
-async fn show(
-    _try: LinkAttempt,
-    token: Option<&str>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
-    let link_pages = ActivationPages::to(pages, accounts, language, token.unwrap_or_default());
-    Ok(match accounts.inspect_link(link_pages.token).await? {
-        ActivationLinkStatus::Waiting(record) => {
-            link_pages.waiting(Status::Ok, &record.sign_up, vec![])
-        }
-        ActivationLinkStatus::AlreadyActive => link_pages.activated(None),
-        ActivationLinkStatus::Expired => link_pages.expired(),
-        ActivationLinkStatus::Disavowed => link_pages.disavowed(),
-        ActivationLinkStatus::AddressTaken => link_pages.address_taken(),
-        ActivationLinkStatus::Unknown => link_pages.unknown(),
-    })
+async fn show(link_page: LinkPage<'_>, token: Option<&str>) -> PageResult {
+    let token = token.unwrap_or_default();
+    let status = link_page.accounts().inspect_link(token).await?;
+    let link_page = link_page.of(&status, |waiting| waiting.sign_up.locale.as_ref());
+    match status {
+        LinkStatus::Live(record) => waiting(&link_page, Status::Ok, token, &record.sign_up, vec![]),
+        LinkStatus::Ended(sign_up) => ended(&link_page, sign_up),
+        LinkStatus::Expired => expired(&link_page, token),
+        LinkStatus::Unknown => unknown(&link_page),
+    }
 }
 
 /// Confirm the address of a sign-up
@@ -158,37 +132,26 @@ async fn show(
     ),
 )]
 #[post("/activate", data = "<form>")]
-async fn press(
-    _try: LinkAttempt,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn press(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let link_pages = ActivationPages::to(pages, accounts, language, token).of_link().await?;
-    let outcome = accounts.activate(token, form.get("password"), &caller).await;
-    let error = match outcome {
-        Ok(Outcome::Now(email)) => return Ok(link_pages.activated(Some(&email))),
-        Ok(Outcome::Before) => return Ok(link_pages.activated(None)),
-        Err(error) => error,
-    };
-    Ok(match error {
-        ActivationError::PasswordNeeded(sign_up) => {
-            link_pages.waiting(Status::Conflict, &sign_up, vec![])
+    let link_page = in_own_language(link_page, token).await?;
+    let outcome = link_page.accounts().activate(token, form.get("password"), &caller).await;
+    match outcome {
+        Ok(Outcome::Now(email)) => activated(&link_page, Some(&email)),
+        Ok(Outcome::Before) => activated(&link_page, None),
+        Err(ActivationError::PasswordNeeded(sign_up)) => {
+            waiting(&link_page, Status::Conflict, token, &sign_up, vec![])
         }
-        ActivationError::Password { sign_up, problem } => {
+        Err(ActivationError::Password { sign_up, problem }) => {
             let errors = vec![FieldMessage::password("password", problem)];
-            link_pages.waiting(Status::UnprocessableEntity, &sign_up, errors)
+            waiting(&link_page, Status::UnprocessableEntity, token, &sign_up, errors)
         }
-        ActivationError::AddressTaken => link_pages.address_taken(),
-        ActivationError::Expired => link_pages.expired(),
-        ActivationError::Disavowed => link_pages.disavowed(),
-        ActivationError::Unknown => link_pages.unknown(),
-        ActivationError::Failure(failure) => return Err(failure.into()),
-    })
+        Err(ActivationError::Ended(sign_up)) => ended(&link_page, sign_up),
+        Err(ActivationError::Expired) => expired(&link_page, token),
+        Err(ActivationError::Unknown) => unknown(&link_page),
+        Err(ActivationError::Failure(failure)) => Err(failure.into()),
+    }
 }
 
 /// Drop a sign-up that was not one's own
@@ -205,24 +168,17 @@ async fn press(
     extensions(("x-problems" = json!([problem_type::ALREADY_ACTIVE]))),
 )]
 #[post("/activate/disavowal", data = "<form>")]
-async fn disavow(
-    _try: LinkAttempt,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn disavow(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let link_pages = ActivationPages::to(pages, accounts, language, token).of_link().await?;
-    Ok(match accounts.disavow(token, &caller).await {
-        Ok(()) => link_pages.page(Status::Ok, &Disavowed {}),
-        Err(DisavowalError::Expired) => link_pages.expired(),
-        Err(DisavowalError::Unknown) => link_pages.unknown(),
-        Err(DisavowalError::AddressTaken) => link_pages.address_taken(),
-        Err(error) => return Err(error.into()),
-    })
+    let link_page = in_own_language(link_page, token).await?;
+    match link_page.accounts().disavow(token, &caller).await {
+        Ok(()) => link_page.page(Status::Ok, &Disavowed {}),
+        Err(DisavowalError::Expired) => expired(&link_page, token),
+        Err(DisavowalError::Unknown) => unknown(&link_page),
+        Err(DisavowalError::AddressTaken) => ended(&link_page, EndedSignUp::AddressTaken),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Ask for another link instead of an expired one
@@ -235,18 +191,11 @@ async fn disavow(
     ),
 )]
 #[post("/activate/new-link", data = "<form>")]
-async fn renew(
-    _try: LinkAttempt,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn renew(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    accounts.renew_link(token, &caller).await?;
-    Ok(pages.page(language, Status::Accepted, &NewLinkSent { token, path: "/activate" }))
+    link_page.accounts().renew_link(token, &caller).await?;
+    link_page.page(Status::Accepted, &NewLinkSent { token, path: "/activate" })
 }
 
 /// Activate an account
@@ -278,9 +227,11 @@ async fn activate_json(
         Ok(_) => Ok(Json(Progress::ACTIVE)),
         Err(ActivationError::PasswordNeeded(_)) => Err(Problem::of(problem_type::PASSWORD_NEEDED)),
         Err(ActivationError::Password { problem, .. }) => Err(Problem::field("password", &problem)),
-        Err(ActivationError::AddressTaken) => Err(Problem::of(problem_type::ADDRESS_TAKEN)),
+        Err(ActivationError::Ended(EndedSignUp::AddressTaken)) => {
+            Err(Problem::of(problem_type::ADDRESS_TAKEN))
+        }
         Err(ActivationError::Expired) => Err(Problem::of(problem_type::LINK_EXPIRED)),
-        Err(ActivationError::Disavowed | ActivationError::Unknown) => {
+        Err(ActivationError::Ended(_) | ActivationError::Unknown) => {
             Err(Problem::of(problem_type::LINK_UNKNOWN))
         }
         Err(ActivationError::Failure(failure)) => Err(failure.into()),

@@ -5,18 +5,16 @@
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
-use rocket::{State, get, post, routes};
+use rocket::{get, post, routes};
 
-use crate::accounts::{Accounts, EmailChangeLinkStatus, EmailLinkError};
-use crate::messages::Language;
-use crate::model::{AccountLinkPurpose, ClientInfo, EmailAddress, Locale, UserAgent};
-use crate::web::fairings::link_rate_limit::LinkAttempt;
-use crate::web::guards::form::{Form, FormError};
+use crate::accounts::{EmailChangeLinkStatus, EmailLinkError, EndedChange, LinkStatus};
+use crate::model::{AccountLinkPurpose, ClientInfo, EmailAddress, UserAgent};
+use crate::web::guards::form::PostedForm;
+use crate::web::guards::link_page::LinkPage;
 use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::LinkBody;
-use crate::web::responses::page::{Page, PageProblem, PageResult, PageState, Pages};
+use crate::web::responses::page::{PageProblem, PageResult};
 use crate::web::responses::problem_type;
-use crate::web::views::View;
 use crate::web::views::links::{
     ConfirmEmail, EmailChangeExpired, EmailChangeStopped, EmailChangeTaken, EmailChangeTooLate,
     EmailConfirmed, EmailStopExpired, LinkUnknown, NewLinkSent, StopEmailChange,
@@ -31,56 +29,53 @@ pub fn stage() -> AdHoc {
 
 described!(show, confirm, show_stop, stop, renew);
 
-/// Renders pages in the language of the account's owner, else of the request.
-#[derive(Clone, Copy)]
-struct EmailChangePages<'a> {
-    pages: &'a Pages,
-    language: Language,
-    token: &'a str,
+fn confirmed(link_page: &LinkPage<'_>, email: &EmailAddress, already: bool) -> PageResult {
+    link_page.page(Status::Ok, &EmailConfirmed { email: &email.to_unicode(), already })
 }
 
-impl EmailChangePages<'_> {
-    fn of(self, owner: Option<&Locale>) -> Self {
-        Self { language: self.pages.language_of(owner, self.language), ..self }
-    }
+fn stopped(link_page: &LinkPage<'_>, status: Status, already: bool) -> PageResult {
+    link_page.page(status, &EmailChangeStopped { already })
+}
 
-    fn page(self, status: Status, view: &impl View) -> Page {
-        self.pages.page(self.language, status, view)
-    }
+fn taken(link_page: &LinkPage<'_>, new_email: &EmailAddress) -> PageResult {
+    link_page.page(Status::Conflict, &EmailChangeTaken { new_email: &new_email.to_unicode() })
+}
 
-    fn confirmed(self, email: &EmailAddress, already: bool) -> Page {
-        self.page(Status::Ok, &EmailConfirmed { email: &email.to_unicode(), already })
-    }
+fn unknown(link_page: &LinkPage<'_>) -> PageResult {
+    link_page.page(Status::NotFound, &LinkUnknown { of_email_change: true })
+}
 
-    fn stopped(self, status: Status, already: bool) -> Page {
-        self.page(status, &EmailChangeStopped { already })
+/// A link that stops a change cannot be renewed, since it works until the change has ended.
+fn expired(link_page: &LinkPage<'_>, purpose: AccountLinkPurpose, token: &str) -> PageResult {
+    match purpose {
+        AccountLinkPurpose::EmailChangeStop => link_page.page(Status::Gone, &EmailStopExpired {}),
+        _ => link_page.page(Status::Gone, &EmailChangeExpired { token }),
     }
+}
 
-    fn expired(self) -> Page {
-        self.page(Status::Gone, &EmailChangeExpired { token: self.token })
-    }
+/// The status of a link, and its page in the language of the account's owner.
+async fn inspect<'r>(
+    link_page: LinkPage<'r>,
+    token: &str,
+    purpose: AccountLinkPurpose,
+) -> Result<(LinkPage<'r>, EmailChangeLinkStatus), PageProblem> {
+    let status = link_page.accounts().inspect_email_change(token, purpose).await?;
+    Ok((link_page.of(&status, |change| change.locale.as_ref()), status))
+}
 
-    fn taken(self, new_email: &EmailAddress) -> Page {
-        self.page(Status::Conflict, &EmailChangeTaken { new_email: &new_email.to_unicode() })
-    }
-
-    /// A link that stops a change cannot be renewed, since it works until the change has ended.
-    fn stop_expired(self) -> Page {
-        self.page(Status::Gone, &EmailStopExpired {})
-    }
-
-    /// The page for a link that cannot be used: `ended` if the change has ended, `expired` if the
-    /// link has expired.
-    fn refused(self, error: EmailLinkError, ended: Page, expired: Page) -> PageResult {
-        Ok(match error {
-            EmailLinkError::Ended => ended,
-            EmailLinkError::AddressTaken(new_email) => self.taken(&new_email),
-            EmailLinkError::Expired => expired,
-            EmailLinkError::Unknown => {
-                self.page(Status::NotFound, &LinkUnknown { of_email_change: true })
-            }
-            EmailLinkError::Store(error) => return Err(error.into()),
-        })
+/// The page for a link that cannot be used: `ended` if the change has ended.
+fn refused(
+    link_page: &LinkPage<'_>,
+    (purpose, token): (AccountLinkPurpose, &str),
+    error: EmailLinkError,
+    ended: PageResult,
+) -> PageResult {
+    match error {
+        EmailLinkError::Ended => ended,
+        EmailLinkError::AddressTaken(new_email) => taken(link_page, &new_email),
+        EmailLinkError::Expired => expired(link_page, purpose, token),
+        EmailLinkError::Unknown => unknown(link_page),
+        EmailLinkError::Store(error) => Err(error.into()),
     }
 }
 
@@ -99,35 +94,27 @@ impl EmailChangePages<'_> {
     extensions(("x-problems" = json!([problem_type::RATE_LIMITED]))),
 )]
 #[get("/?<token>")]
-async fn show(
-    _try: LinkAttempt,
-    token: Option<&str>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn show(link_page: LinkPage<'_>, token: Option<&str>) -> PageResult {
     let token = token.unwrap_or_default();
-    let link_status = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
-    let link_pages = EmailChangePages { pages, language, token }.of(link_status.locale());
-    Ok(match link_status {
-        EmailChangeLinkStatus::Pending { new_email, present, requested_at, user_agent, .. } => {
+    let purpose = AccountLinkPurpose::EmailChange;
+    let (link_page, status) = inspect(link_page, token, purpose).await?;
+    match status {
+        LinkStatus::Live(change) if change.is_taken => taken(&link_page, &change.new_email),
+        LinkStatus::Live(change) => {
             let view = ConfirmEmail {
                 token,
-                new_email: &new_email.to_unicode(),
-                present,
-                requested_at: requested_at.unix_millis(),
-                browser: user_agent.as_ref().and_then(UserAgent::describe),
+                new_email: &change.new_email.to_unicode(),
+                present: change.present,
+                requested_at: change.requested_at.unix_millis(),
+                browser: change.user_agent.as_ref().and_then(UserAgent::describe),
             };
-            link_pages.page(Status::Ok, &view)
+            link_page.page(Status::Ok, &view)
         }
-        EmailChangeLinkStatus::Confirmed { email } => link_pages.confirmed(&email, true),
-        EmailChangeLinkStatus::Stopped => link_pages.stopped(Status::Gone, true),
-        EmailChangeLinkStatus::AddressTaken { new_email, .. } => link_pages.taken(&new_email),
-        EmailChangeLinkStatus::Expired => link_pages.expired(),
-        EmailChangeLinkStatus::Unknown => {
-            link_pages.page(Status::NotFound, &LinkUnknown { of_email_change: true })
-        }
-    })
+        LinkStatus::Ended(EndedChange::Confirmed(email)) => confirmed(&link_page, &email, true),
+        LinkStatus::Ended(EndedChange::Stopped) => stopped(&link_page, Status::Gone, true),
+        LinkStatus::Expired => expired(&link_page, purpose, token),
+        LinkStatus::Unknown => unknown(&link_page),
+    }
 }
 
 /// Confirm a new address
@@ -144,23 +131,17 @@ async fn show(
     ),
 )]
 #[post("/", data = "<form>")]
-async fn confirm(
-    _try: LinkAttempt,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn confirm(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
+    let purpose = AccountLinkPurpose::EmailChange;
     // looked up first, because the page after the button uses the language of the page before
-    let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
-    let link_pages = EmailChangePages { pages, language, token }.of(before.locale());
-    match accounts.confirm_email_change(token, &caller).await {
-        Ok(done) => Ok(link_pages.confirmed(&done.email, done.already)),
+    let (link_page, _) = inspect(link_page, token, purpose).await?;
+    match link_page.accounts().confirm_email_change(token, &caller).await {
+        Ok(done) => confirmed(&link_page, &done.email, done.already),
         Err(error) => {
-            link_pages.refused(error, link_pages.stopped(Status::Gone, true), link_pages.expired())
+            let ended = stopped(&link_page, Status::Gone, true);
+            refused(&link_page, (purpose, token), error, ended)
         }
     }
 }
@@ -180,37 +161,27 @@ async fn confirm(
     extensions(("x-problems" = json!([problem_type::RATE_LIMITED]))),
 )]
 #[get("/stop?<token>")]
-async fn show_stop(
-    _try: LinkAttempt,
-    token: Option<&str>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn show_stop(link_page: LinkPage<'_>, token: Option<&str>) -> PageResult {
     let token = token.unwrap_or_default();
     let purpose = AccountLinkPurpose::EmailChangeStop;
-    let link_status = accounts.inspect_email_change(token, purpose).await?;
-    let link_pages = EmailChangePages { pages, language, token }.of(link_status.locale());
-    Ok(match link_status {
-        EmailChangeLinkStatus::Pending { new_email, requested_at, user_agent, .. } => {
+    let (link_page, status) = inspect(link_page, token, purpose).await?;
+    match status {
+        LinkStatus::Live(change) => {
             let view = StopEmailChange {
                 token,
-                new_email: &new_email.to_unicode(),
-                requested_at: requested_at.unix_millis(),
-                browser: user_agent.as_ref().and_then(UserAgent::describe),
+                new_email: &change.new_email.to_unicode(),
+                requested_at: change.requested_at.unix_millis(),
+                browser: change.user_agent.as_ref().and_then(UserAgent::describe),
             };
-            link_pages.page(Status::Ok, &view)
+            link_page.page(Status::Ok, &view)
         }
-        EmailChangeLinkStatus::Confirmed { .. } => {
-            link_pages.page(Status::Gone, &EmailChangeTooLate {})
+        LinkStatus::Ended(EndedChange::Confirmed(_)) => {
+            link_page.page(Status::Gone, &EmailChangeTooLate {})
         }
-        EmailChangeLinkStatus::Stopped => link_pages.stopped(Status::Ok, true),
-        EmailChangeLinkStatus::AddressTaken { new_email, .. } => link_pages.taken(&new_email),
-        EmailChangeLinkStatus::Expired => link_pages.stop_expired(),
-        EmailChangeLinkStatus::Unknown => {
-            link_pages.page(Status::NotFound, &LinkUnknown { of_email_change: true })
-        }
-    })
+        LinkStatus::Ended(EndedChange::Stopped) => stopped(&link_page, Status::Ok, true),
+        LinkStatus::Expired => expired(&link_page, purpose, token),
+        LinkStatus::Unknown => unknown(&link_page),
+    }
 }
 
 /// Stop a change of address
@@ -227,23 +198,16 @@ async fn show_stop(
     ),
 )]
 #[post("/stop", data = "<form>")]
-async fn stop(
-    _try: LinkAttempt,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn stop(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChangeStop).await?;
-    let link_pages = EmailChangePages { pages, language, token }.of(before.locale());
-    match accounts.stop_email_change(token, &caller).await {
-        Ok(done) => Ok(link_pages.stopped(Status::Ok, done.already)),
+    let purpose = AccountLinkPurpose::EmailChangeStop;
+    let (link_page, _) = inspect(link_page, token, purpose).await?;
+    match link_page.accounts().stop_email_change(token, &caller).await {
+        Ok(done) => stopped(&link_page, Status::Ok, done.already),
         Err(error) => {
-            let too_late = link_pages.page(Status::Gone, &EmailChangeTooLate {});
-            link_pages.refused(error, too_late, link_pages.stop_expired())
+            let ended = link_page.page(Status::Gone, &EmailChangeTooLate {});
+            refused(&link_page, (purpose, token), error, ended)
         }
     }
 }
@@ -259,18 +223,10 @@ async fn stop(
     ),
 )]
 #[post("/new-link", data = "<form>")]
-async fn renew(
-    _try: LinkAttempt,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn renew(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let before = accounts.inspect_email_change(token, AccountLinkPurpose::EmailChange).await?;
-    accounts.renew_email_link(token, &caller).await?;
-    let link_pages = EmailChangePages { pages, language, token }.of(before.locale());
-    Ok(link_pages.page(Status::Accepted, &NewLinkSent { token, path: "/confirm-email" }))
+    let (link_page, _) = inspect(link_page, token, AccountLinkPurpose::EmailChange).await?;
+    link_page.accounts().renew_email_link(token, &caller).await?;
+    link_page.page(Status::Accepted, &NewLinkSent { token, path: "/confirm-email" })
 }

@@ -160,10 +160,9 @@ async fn change_password(
     accounts: &State<Accounts>,
 ) -> Result<Status, Problem> {
     let body = body?;
-    let owner = accounts.profile(bearer.account()).await?;
     let mut fields = body.fields();
     let current = fields.required_text("current_password").map(Password::new);
-    let judge = |typed: &str| accounts.policy.judge(typed, PersonalData::of(&owner));
+    let judge = |typed: &str| accounts.policy.judge(typed, PersonalData::of(bearer.owner()));
     let new = fields.required("new_password", judge);
     let (current, new) = fields.finish_with(current.zip(new))?;
     let own = OwnSession::Token(bearer.session());

@@ -11,23 +11,23 @@ use rocket::response::status::Custom;
 use rocket::serde::json::Json;
 use rocket::{State, get, post, routes};
 
-use crate::accounts::{Accounts, ResetError, ResetLinkStatus};
-use crate::messages::Language;
+use crate::accounts::{Accounts, LinkStatus, ResetError, ResetLink, ResetLinkStatus};
 use crate::model::{ClientInfo, EmailAddress};
 use crate::web::fairings::link_rate_limit::LinkAttempt;
-use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::form::PostedForm;
 use crate::web::guards::json_body::JsonObject;
+use crate::web::guards::link_page::LinkPage;
 use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::{EmailBody, LinkBody, NewPasswordBody};
-use crate::web::responses::page::{Page, PageProblem, PageResult, PageState, Pages};
+use crate::web::responses::page::{PageProblem, PageResult};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
 use crate::web::responses::progress::Progress;
+use crate::web::views::FieldMessage;
 use crate::web::views::links::{
     ChoosePassword, LinkUnknown, NewLinkSent, PasswordChosen, PasswordResetDone, ResetLinkExpired,
     ResetLinkUsed, ResetPassword,
 };
-use crate::web::views::{FieldMessage, View};
 
 /// Stage that mounts the routes of this resource.
 pub fn stage() -> AdHoc {
@@ -40,50 +40,34 @@ pub fn stage() -> AdHoc {
 
 described!(show, press, renew, request, confirm);
 
-/// Renders pages in the language of the account's owner while the link is live, else of the
-/// request.
-#[derive(Clone, Copy)]
-struct ResetPages<'a> {
-    pages: &'a Pages,
-    accounts: &'a Accounts,
-    language: Language,
-    token: &'a str,
-}
-
-impl ResetPages<'_> {
-    fn of(self, link_status: &ResetLinkStatus) -> Self {
-        Self { language: self.pages.language_of(link_status.locale(), self.language), ..self }
-    }
-
-    /// The page for the status of a link. `errors` are about the password that was typed there.
-    fn link_status(
-        self,
-        status: Status,
-        link_status: &ResetLinkStatus,
-        errors: Vec<FieldMessage>,
-    ) -> Page {
-        match link_status {
-            ResetLinkStatus::Live { email, is_first, .. } => {
-                let shown = email.to_unicode();
-                let (token, email) = (self.token, shown.as_str());
-                let min_length = self.accounts.policy.min_length();
-                match is_first {
-                    true => self.page(status, &ChoosePassword { token, email, min_length, errors }),
-                    false => self.page(status, &ResetPassword { token, email, min_length, errors }),
+/// The page for the status of a link. `errors` are about the password that was typed there.
+fn of_status(
+    link_page: &LinkPage<'_>,
+    status: Status,
+    token: &str,
+    link: &ResetLinkStatus,
+    errors: Vec<FieldMessage>,
+) -> PageResult {
+    match link {
+        LinkStatus::Live(ResetLink { email, is_first, .. }) => {
+            let shown = email.to_unicode();
+            let (email, min_length) = (shown.as_str(), link_page.min_length());
+            match is_first {
+                true => {
+                    let view = ChoosePassword { token, email, min_length, errors };
+                    link_page.page(status, &view)
+                }
+                false => {
+                    let view = ResetPassword { token, email, min_length, errors };
+                    link_page.page(status, &view)
                 }
             }
-            ResetLinkStatus::Used => self.page(Status::Gone, &ResetLinkUsed {}),
-            ResetLinkStatus::Expired => {
-                self.page(Status::Gone, &ResetLinkExpired { token: self.token })
-            }
-            ResetLinkStatus::Unknown => {
-                self.page(Status::NotFound, &LinkUnknown { of_email_change: false })
-            }
         }
-    }
-
-    fn page(self, status: Status, view: &impl View) -> Page {
-        self.pages.page(self.language, status, view)
+        LinkStatus::Ended(()) => link_page.page(Status::Gone, &ResetLinkUsed {}),
+        LinkStatus::Expired => link_page.page(Status::Gone, &ResetLinkExpired { token }),
+        LinkStatus::Unknown => {
+            link_page.page(Status::NotFound, &LinkUnknown { of_email_change: false })
+        }
     }
 }
 
@@ -101,17 +85,11 @@ impl ResetPages<'_> {
     extensions(("x-problems" = json!([problem_type::RATE_LIMITED]))),
 )]
 #[get("/?<token>")]
-async fn show(
-    _try: LinkAttempt,
-    token: Option<&str>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn show(link_page: LinkPage<'_>, token: Option<&str>) -> PageResult {
     let token = token.unwrap_or_default();
-    let link_status = accounts.inspect_reset(token).await?;
-    let link_pages = ResetPages { pages, accounts, language, token }.of(&link_status);
-    Ok(link_pages.link_status(Status::Ok, &link_status, vec![]))
+    let link = link_page.accounts().inspect_reset(token).await?;
+    let link_page = link_page.of(&link, |link| link.locale.as_ref());
+    of_status(&link_page, Status::Ok, token, &link, vec![])
 }
 
 /// Choose a new password by a link
@@ -128,36 +106,30 @@ async fn show(
     ),
 )]
 #[post("/", data = "<form>")]
-async fn press(
-    _try: LinkAttempt,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn press(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     // looked up first, because the page after the button uses the language of the page before
-    let before = accounts.inspect_reset(token).await?;
-    let link_pages = ResetPages { pages, accounts, language, token }.of(&before);
+    let before = link_page.accounts().inspect_reset(token).await?;
+    let link_page = link_page.of(&before, |link| link.locale.as_ref());
     let typed = form.get("password").unwrap_or_default();
-    Ok(match accounts.reset_password(token, typed, &caller).await {
-        Ok(()) if matches!(before, ResetLinkStatus::Live { is_first: true, .. }) => {
-            link_pages.page(Status::Ok, &PasswordChosen {})
+    let status = Status::UnprocessableEntity;
+    let (link, errors) = match link_page.accounts().reset_password(token, typed, &caller).await {
+        Ok(()) => {
+            return match before.live().is_some_and(|link| link.is_first) {
+                true => link_page.page(Status::Ok, &PasswordChosen {}),
+                false => link_page.page(Status::Ok, &PasswordResetDone {}),
+            };
         }
-        Ok(()) => link_pages.page(Status::Ok, &PasswordResetDone {}),
         Err(ResetError::Password(problem)) => {
-            let errors = vec![FieldMessage::password("password", problem)];
-            link_pages.link_status(Status::UnprocessableEntity, &before, errors)
+            (before, vec![FieldMessage::password("password", problem)])
         }
-        Err(ResetError::Used) => link_pages.page(Status::Gone, &ResetLinkUsed {}),
-        Err(ResetError::Expired) => link_pages.page(Status::Gone, &ResetLinkExpired { token }),
-        Err(ResetError::Unknown) => {
-            link_pages.page(Status::NotFound, &LinkUnknown { of_email_change: false })
-        }
+        Err(ResetError::Used) => (LinkStatus::Ended(()), vec![]),
+        Err(ResetError::Expired) => (LinkStatus::Expired, vec![]),
+        Err(ResetError::Unknown) => (LinkStatus::Unknown, vec![]),
         Err(ResetError::Failure(failure)) => return Err(failure.into()),
-    })
+    };
+    of_status(&link_page, status, token, &link, errors)
 }
 
 /// Ask for another link instead of an expired one
@@ -171,20 +143,13 @@ async fn press(
     ),
 )]
 #[post("/new-link", data = "<form>")]
-async fn renew(
-    _try: LinkAttempt,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &State<Accounts>,
-    pages: &PageState,
-) -> PageResult {
+async fn renew(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
-    let before = accounts.inspect_reset(token).await?;
-    accounts.renew_reset_link(token, &caller).await?;
-    let link_pages = ResetPages { pages, accounts, language, token }.of(&before);
-    Ok(link_pages.page(Status::Accepted, &NewLinkSent { token, path: "/reset-password" }))
+    let before = link_page.accounts().inspect_reset(token).await?;
+    link_page.accounts().renew_reset_link(token, &caller).await?;
+    let link_page = link_page.of(&before, |link| link.locale.as_ref());
+    link_page.page(Status::Accepted, &NewLinkSent { token, path: "/reset-password" })
 }
 
 /// Ask for a new password

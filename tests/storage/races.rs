@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use vestibule::accounts::{Activated, ActivationError, IdOrEmail};
+use vestibule::accounts::{Activated, ActivationError, EndedSignUp, IdOrEmail};
 use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{ClientInfo, LinkToken, Network, SignUpId};
 use vestibule::oauth::{OAuth, OAuthError};
@@ -171,7 +171,7 @@ async fn r27_activation_during_a_deletion_creates_an_account_or_none(db: TestDat
                 let before = matches!(activated, Activated::Before);
                 assert!(before || deleted.is_none() || present.is_none());
             }
-            Err(ActivationError::AddressTaken | ActivationError::Unknown) => {
+            Err(ActivationError::Ended(EndedSignUp::AddressTaken) | ActivationError::Unknown) => {
                 assert_eq!(present, None);
             }
             Err(other) => panic!("{other:?}"),

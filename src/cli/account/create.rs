@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 use vestibule::accounts::{AccountToCreate, Accounts, CreateError, IdOrEmail};
-use vestibule::mail::LetterRequest;
-use vestibule::model::{EmailAddress, Locale, Name, NewPassword, PersonalData};
+use vestibule::model::{EmailAddress, LetterKind, Locale, Name, NewPassword, PersonalData};
 
 use crate::cli::common::ShownAccount;
 use crate::cli::error::failed;
@@ -46,7 +45,7 @@ pub async fn run(
         true => Some(read_password(accounts, &arguments)?),
         false => None,
     };
-    let letter = password.is_none().then(|| LetterRequest::Invitation.kind());
+    let letter = password.is_none().then(|| LetterKind::Invitation.as_str());
     let wanted = AccountToCreate {
         email: arguments.email,
         name: arguments.name,

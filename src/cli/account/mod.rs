@@ -8,8 +8,7 @@ use figment::Figment;
 use serde::Serialize;
 use vestibule::Hashing;
 use vestibule::accounts::{Accounts, IdOrEmail};
-use vestibule::mail::LetterRequest;
-use vestibule::model::{AccountId, Actor, ClientInfo};
+use vestibule::model::{AccountId, Actor, ClientInfo, LetterKind};
 use vestibule::storage::AccountRecord;
 
 use super::CommandError;
@@ -225,7 +224,7 @@ async fn send_reset(accounts: &Accounts, whom: &Whom, json: bool) -> Result<(), 
             "{email} is disabled, so its links do not work: enable it first"
         )));
     }
-    let letter = LetterRequest::OperatorReset.kind();
+    let letter = LetterKind::OperatorReset.as_str();
     print_result(json, &ResetLink { account: record.into(), letter }, |sent| {
         format!(
             "A letter with a link to choose a new password goes to {}.",

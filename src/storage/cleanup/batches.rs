@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
-use crate::model::{AccountId, ClientId};
+use crate::model::{AccountId, ClientId, EmailAddress};
 use crate::storage::engine::{Connection, Store, StoreError};
 
 /// Rows of the first batch.
@@ -56,6 +56,8 @@ pub(super) enum BatchWork {
     AllSessions,
     /// Sessions of a client that is disabled or gone.
     OfClient(ClientId),
+    /// Letters to an address that are about no account, beyond a number to be kept.
+    ExcessLetters(EmailAddress),
     /// Rows of one owner `of` that `sql` finds beyond a number to be kept.
     Excess {
         sql: &'static str,
@@ -86,6 +88,7 @@ impl BatchWork {
             Self::EndedOf(account) => tx.purge_ended_sessions_of(*account, limit).await,
             Self::AllSessions => tx.end_part_of_all_sessions(limit).await,
             Self::OfClient(client) => tx.delete_dead_sessions_of_client(client, limit).await,
+            Self::ExcessLetters(to) => tx.purge_excess_letters(to, limit).await,
             Self::Excess { sql, of } => tx.purge_excess(sql, of, limit).await,
         }
     }

@@ -6,7 +6,7 @@
 
 use super::batches::{BatchWork, INITIAL_BATCH};
 use crate::clock::Timestamp;
-use crate::model::{AccountId, ClientId, EmailAddress, SignUpId};
+use crate::model::{AccountId, ClientId, EmailAddress, LetterKind, SignUpId};
 use crate::storage::engine::{Change, Connection, Store, StoreError, column};
 
 /// Rows of an account besides its events, table by table. A referencing table comes before the
@@ -53,16 +53,10 @@ impl Store {
     /// for a new password stays: it contests the sign-up. Each batch finds its rows in the order of
     /// an index; a sort would read all rows.
     pub async fn purge_excess_of(&self, email: &EmailAddress) -> Result<(), StoreError> {
-        const LETTERS: &str = "
-            DELETE FROM outbox WHERE id IN
-                (SELECT id FROM outbox
-                 WHERE email = $1 AND account_id IS NULL
-                   AND (kind <> 'password-reset' OR sent_at IS NOT NULL)
-                 ORDER BY sent_at LIMIT $2 OFFSET $3)";
         const LINKS: &str = "
             DELETE FROM links WHERE digest IN
                 (SELECT digest FROM links WHERE sign_up_id = $1 LIMIT $2 OFFSET $3)";
-        self.in_batches(BatchWork::Excess { sql: LETTERS, of: email.to_string() }).await?;
+        self.in_batches(BatchWork::ExcessLetters(email.clone())).await?;
         let waiting = self.read(async |db| db.find_sign_up_by_email(email).await).await?;
         let Some(waiting) = waiting else { return Ok(()) };
         let id = waiting.sign_up.id;
@@ -207,6 +201,22 @@ impl Connection {
     ) -> Result<u64, StoreError> {
         let purge_excess = sqlx::query(sql).bind(of).bind(limit).bind(EXCESS_THRESHOLD);
         Ok(purge_excess.execute(self.raw()).await?.rows_affected())
+    }
+
+    pub(super) async fn purge_excess_letters(
+        &mut self,
+        to: &EmailAddress,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            DELETE FROM outbox WHERE id IN
+                (SELECT id FROM outbox
+                 WHERE email = $1 AND account_id IS NULL
+                   AND (kind <> $4 OR sent_at IS NOT NULL)
+                 ORDER BY sent_at LIMIT $2 OFFSET $3)";
+        let purge = sqlx::query(SQL).bind(to.as_str()).bind(limit).bind(EXCESS_THRESHOLD);
+        let purge = purge.bind(LetterKind::PasswordReset.as_str());
+        Ok(purge.execute(self.raw()).await?.rows_affected())
     }
 
     pub(super) async fn delete_dead_sessions_of_client(

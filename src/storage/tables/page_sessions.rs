@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 
 use crate::clock::Timestamp;
-use crate::model::{AccountId, Digest, Locale, PageSession, PageSessionId, UserAgent};
+use crate::model::{AccountId, Digest, Locale, Name, PageSession, PageSessionId, UserAgent};
 use crate::storage::engine::{Connection, StoreError, column};
 
 /// A sign-in at the account page.
@@ -46,6 +46,7 @@ fn from_row(row: &AnyRow) -> Result<PageSession, StoreError> {
         digest: column::digest(row, "digest")?,
         account: column::parsed(row, "account_id")?,
         email: column::parsed(row, "email")?,
+        name: column::optional(row, "name", Name::parse)?.flatten(),
         locale: column::optional(row, "locale", Locale::parse)?,
         epoch: column::integer(row, "epoch")?,
         idle_expires_at: column::instant(row, "idle_expires_at")?,
@@ -87,7 +88,7 @@ impl Connection {
     ) -> Result<Option<PageSession>, StoreError> {
         const SQL: &str = "
             SELECT p.id, p.digest, p.account_id, p.epoch, p.idle_expires_at, p.expires_at,
-                   a.email, a.locale
+                   a.email, a.name, a.locale
             FROM page_sessions p JOIN accounts a ON a.id = p.account_id AND a.epoch = p.epoch
             WHERE p.digest = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2
               AND a.disabled_at IS NULL";

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use super::email_search::EmailSearch;
 use crate::clock::Timestamp;
 use crate::crypto::hasher::PasswordHash;
-use crate::model::{EmailAddress, Locale, Name, SignUp, SignUpId, UserAgent};
+use crate::model::{EmailAddress, LetterKind, Locale, Name, SignUp, SignUpId, UserAgent};
 use crate::storage::engine::{Connection, StoreError, column};
 
 /// A waiting sign-up with the hash of its password.
@@ -85,9 +85,11 @@ impl Connection {
                          s.user_agent, s.created_at, s.expires_at,
                          (SELECT MIN(o.created_at) FROM outbox o
                           WHERE o.email = s.email AND o.sent_at IS NULL
-                            AND o.kind = 'password-reset') AS forgotten_at
+                            AND o.kind = $2) AS forgotten_at
                   FROM sign_ups s WHERE s.id = $1) waiting";
-        let row = sqlx::query(SQL).bind(id.to_string()).fetch_optional(self.raw()).await?;
+        let reset = LetterKind::PasswordReset.as_str();
+        let query = sqlx::query(SQL).bind(id.to_string()).bind(reset);
+        let row = query.fetch_optional(self.raw()).await?;
         row.as_ref().map(SignUpRecord::from_row).transpose()
     }
 
@@ -216,9 +218,15 @@ impl Connection {
             WHERE id = $1 AND contested_at IS NULL
               AND NOT EXISTS (SELECT 1 FROM outbox o
                               WHERE o.email = sign_ups.email AND o.sent_at IS NULL
-                                AND o.kind = 'password-reset')";
-        let sql = if also_contested { ANY } else { UNCONTESTED };
-        let done = sqlx::query(sql).bind(id.to_string()).execute(self.raw()).await?;
+                                AND o.kind = $2)";
+        let query = match also_contested {
+            true => sqlx::query(ANY).bind(id.to_string()),
+            false => {
+                let reset = LetterKind::PasswordReset.as_str();
+                sqlx::query(UNCONTESTED).bind(id.to_string()).bind(reset)
+            }
+        };
+        let done = query.execute(self.raw()).await?;
         Ok(done.rows_affected() == 1)
     }
 

@@ -2,23 +2,20 @@
 //!
 //! Each of these needs the current password again (reauthentication).
 
-use rocket::http::{CookieJar, Status};
-use rocket::{Route, State, get, post, routes};
+use rocket::http::Status;
+use rocket::{Route, get, post, routes};
 
-use super::guard::{self, AccountResult, AccountsState, PageOrRedirect, PageRefusal, PageUser};
+use super::guard::{self, AccountResult, PageRefusal, PageUser, Visitor};
 use crate::accounts::{EmailChangeError, OwnSession, ReauthenticationError};
-use crate::config::Settings;
-use crate::messages::Language;
 use crate::model::{ClientInfo, EmailAddress, Password, PersonalData};
-use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::form::PostedForm;
 use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::{DeletionForm, EmailChangeForm, PageForm, PasswordChangeForm};
-use crate::web::responses::page::PageState;
 use crate::web::responses::problem_type;
+use crate::web::views::FieldMessage;
 use crate::web::views::account::{
     ChangeEmail, ChangePassword, DeleteAccount, DeletedPage, resumed,
 };
-use crate::web::views::{FieldMessage, View};
 
 /// The routes of this module, for the mount `/account`.
 pub(super) fn routes() -> Vec<Route> {
@@ -43,18 +40,6 @@ described!(
     delete
 );
 
-/// Renders a page of this file in the language of the signed-in user.
-fn page(
-    user: &PageUser,
-    status: Status,
-    view: &impl View,
-    language: Language,
-    pages: &PageState,
-) -> PageOrRedirect {
-    let language = pages.language_of(user.session.locale.as_ref(), language);
-    PageOrRedirect::Page(pages.page(language, status, view))
-}
-
 /// The message for a wrong current password. Other errors are not the form's and refuse the page.
 fn wrong(error: ReauthenticationError) -> Result<Vec<FieldMessage>, PageRefusal> {
     match error {
@@ -66,15 +51,11 @@ fn wrong(error: ReauthenticationError) -> Result<Vec<FieldMessage>, PageRefusal>
     }
 }
 
-fn password_view(
-    user: &PageUser,
-    accounts: &AccountsState,
-    errors: Vec<FieldMessage>,
-) -> ChangePassword {
+fn password_view(user: &PageUser<'_>, errors: Vec<FieldMessage>) -> ChangePassword {
     ChangePassword {
         form_token: user.form_token(),
         email: user.session.email.to_unicode(),
-        min_length: accounts.policy.min_length(),
+        min_length: user.context.min_length(),
         errors,
     }
 }
@@ -91,15 +72,9 @@ fn password_view(
     ),
 )]
 #[get("/password")]
-fn password_page(
-    user: Result<PageUser, PageRefusal>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
-) -> AccountResult {
+fn password_page(user: Visitor<'_>) -> AccountResult {
     let user = user?;
-    let view = password_view(&user, accounts, vec![]);
-    Ok(page(&user, Status::Ok, &view, language, pages))
+    user.page(Status::Ok, &password_view(&user, vec![]))
 }
 
 /// Change the password on the page
@@ -116,42 +91,27 @@ fn password_page(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/password", data = "<form>")]
-async fn change_password(
-    user: Result<PageUser, PageRefusal>,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
-    settings: &State<Settings>,
-) -> AccountResult {
+async fn change_password(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "password")?;
     let session = &user.session;
     let typed = form.get("new_password").unwrap_or_default();
-    let owner = accounts.profile(session.account).await.map_err(guard::no_profile)?;
-    let errors = match accounts.policy.judge(typed, PersonalData::of(&owner)) {
+    let owner = PersonalData { email: Some(&session.email), name: session.name.as_ref() };
+    let errors = match user.accounts().policy.judge(typed, owner) {
         Err(error) => vec![FieldMessage::password("new_password", error)],
         Ok(new) => {
             let current = Password::new(form.get("current_password").unwrap_or_default());
             let own = OwnSession::Page(session.digest);
-            let changed =
-                accounts.change_password(session.account, own, &current, &new, &caller).await;
-            match changed {
-                Ok(()) => {
-                    return Ok(PageOrRedirect::Redirect(guard::redirect_to(
-                        settings,
-                        "/account?done=password",
-                    )));
-                }
+            let accounts = user.accounts();
+            match accounts.change_password(session.account, own, &current, &new, &caller).await {
+                Ok(()) => return user.redirect("/account?done=password"),
                 Err(error) => wrong(error)?,
             }
         }
     };
-    let view = password_view(&user, accounts, errors);
-    Ok(page(&user, Status::UnprocessableEntity, &view, language, pages))
+    user.page(Status::UnprocessableEntity, &password_view(&user, errors))
 }
 
-fn email_view(user: &PageUser, new_email: &str, errors: Vec<FieldMessage>) -> ChangeEmail {
+fn email_view(user: &PageUser<'_>, new_email: &str, errors: Vec<FieldMessage>) -> ChangeEmail {
     ChangeEmail {
         form_token: user.form_token(),
         email: user.session.email.to_unicode(),
@@ -173,11 +133,7 @@ fn email_view(user: &PageUser, new_email: &str, errors: Vec<FieldMessage>) -> Ch
     ),
 )]
 #[get("/email")]
-fn email_page(
-    user: Result<PageUser, PageRefusal>,
-    language: Language,
-    pages: &PageState,
-) -> AccountResult {
+fn email_page(user: Visitor<'_>) -> AccountResult {
     let user = user?;
     let view = match user.kept("email") {
         Some(kept) => {
@@ -185,7 +141,7 @@ fn email_page(
         }
         None => email_view(&user, "", vec![]),
     };
-    Ok(page(&user, Status::Ok, &view, language, pages))
+    user.page(Status::Ok, &view)
 }
 
 /// Change the address on the page
@@ -202,15 +158,7 @@ fn email_page(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/email", data = "<form>")]
-async fn change_email(
-    user: Result<PageUser, PageRefusal>,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
-    settings: &State<Settings>,
-) -> AccountResult {
+async fn change_email(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "email")?;
     let typed = form.get("email").unwrap_or_default();
     let errors = match EmailAddress::parse(typed) {
@@ -218,13 +166,9 @@ async fn change_email(
         Ok(new) => {
             let password = Password::new(form.get("current_password").unwrap_or_default());
             let account = user.session.account;
+            let accounts = user.accounts();
             match accounts.request_email_change(account, &new, &password, &caller).await {
-                Ok(()) => {
-                    return Ok(PageOrRedirect::Redirect(guard::redirect_to(
-                        settings,
-                        "/account?done=email",
-                    )));
-                }
+                Ok(()) => return user.redirect("/account?done=email"),
                 Err(EmailChangeError::Unchanged) => {
                     vec![FieldMessage::new("email", "email", "unchanged")]
                 }
@@ -232,8 +176,7 @@ async fn change_email(
             }
         }
     };
-    let view = email_view(&user, typed, errors);
-    Ok(page(&user, Status::UnprocessableEntity, &view, language, pages))
+    user.page(Status::UnprocessableEntity, &email_view(&user, typed, errors))
 }
 
 /// Take a change of address back on the page
@@ -251,20 +194,14 @@ async fn change_email(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/email/withdrawal", data = "<form>")]
-async fn withdraw_email(
-    user: Result<PageUser, PageRefusal>,
-    caller: ClientInfo,
-    form: Result<Form, FormError>,
-    accounts: &AccountsState,
-    settings: &State<Settings>,
-) -> AccountResult {
+async fn withdraw_email(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
     let (user, _) = PageUser::sent(user, form, "account")?;
     // a change that has ended already counts as withdrawn
-    accounts.withdraw_email_change(user.session.account, &caller).await?;
-    Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account?done=withdrawn")))
+    user.accounts().withdraw_email_change(user.session.account, &caller).await?;
+    user.redirect("/account?done=withdrawn")
 }
 
-fn deletion_view(user: &PageUser, errors: Vec<FieldMessage>) -> DeleteAccount {
+fn deletion_view(user: &PageUser<'_>, errors: Vec<FieldMessage>) -> DeleteAccount {
     DeleteAccount { form_token: user.form_token(), email: user.session.email.to_unicode(), errors }
 }
 
@@ -280,13 +217,9 @@ fn deletion_view(user: &PageUser, errors: Vec<FieldMessage>) -> DeleteAccount {
     ),
 )]
 #[get("/deletion")]
-fn deletion_page(
-    user: Result<PageUser, PageRefusal>,
-    language: Language,
-    pages: &PageState,
-) -> AccountResult {
+fn deletion_page(user: Visitor<'_>) -> AccountResult {
     let user = user?;
-    Ok(page(&user, Status::Ok, &deletion_view(&user, vec![]), language, pages))
+    user.page(Status::Ok, &deletion_view(&user, vec![]))
 }
 
 /// Delete the account on the page
@@ -304,25 +237,14 @@ fn deletion_page(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/deletion", data = "<form>")]
-async fn delete(
-    user: Result<PageUser, PageRefusal>,
-    caller: ClientInfo,
-    jar: &CookieJar<'_>,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
-) -> AccountResult {
+async fn delete(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "deletion")?;
     let password = Password::new(form.get("current_password").unwrap_or_default());
-    match accounts.delete(user.session.account, &password, &caller).await {
+    match user.accounts().delete(user.session.account, &password, &caller).await {
         Ok(()) => {
-            guard::clear_session_cookie(jar);
-            Ok(page(&user, Status::Ok, &DeletedPage {}, language, pages))
+            guard::clear_session_cookie(user.context.jar);
+            user.page(Status::Ok, &DeletedPage {})
         }
-        Err(error) => {
-            let view = deletion_view(&user, wrong(error)?);
-            Ok(page(&user, Status::UnprocessableEntity, &view, language, pages))
-        }
+        Err(error) => user.page(Status::UnprocessableEntity, &deletion_view(&user, wrong(error)?)),
     }
 }

@@ -3,15 +3,11 @@
 use rocket::http::Status;
 use rocket::{Route, State, get, head, routes};
 
-use super::guard::{
-    AccountResult, AccountsState, PageOrRedirect, PageRefusal, PageUser, no_profile,
-};
+use super::guard::{AccountResult, PageRefusal, Visitor, no_profile};
 use crate::config::Settings;
-use crate::messages::Language;
 use crate::model::{ClientInfo, Event, UserAgent};
 use crate::web::openapi::document::{described, tag};
 use crate::web::responses::download::{AccountExport, Download};
-use crate::web::responses::page::PageState;
 use crate::web::views::MessageKey;
 use crate::web::views::account::{EventView, EventsPage};
 
@@ -38,23 +34,16 @@ described!(events, export);
     ),
 )]
 #[get("/events?<before>")]
-async fn events(
-    user: Result<PageUser, PageRefusal>,
-    before: Option<&str>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
-) -> AccountResult {
+async fn events(user: Visitor<'_>, before: Option<&str>) -> AccountResult {
     let user = user?;
     // the id of the last event of the previous page; an invalid id shows the first page
     let before = before.and_then(|id| id.parse().ok());
-    let page = accounts.events_of(user.session.account, before, PAGE_SIZE).await?;
+    let page = user.accounts().events_of(user.session.account, before, PAGE_SIZE).await?;
     let view = EventsPage {
         events: page.events.iter().map(event_view).collect(),
         next: page.next.map(|id| id.to_string()),
     };
-    let language = pages.language_of(user.session.locale.as_ref(), language);
-    Ok(PageOrRedirect::Page(pages.page(language, Status::Ok, &view)))
+    user.page(Status::Ok, &view)
 }
 
 fn event_view(event: &Event) -> EventView {
@@ -81,22 +70,22 @@ fn event_view(event: &Event) -> EventView {
 )]
 #[get("/export")]
 async fn export(
-    user: Result<PageUser, PageRefusal>,
+    user: Visitor<'_>,
     caller: ClientInfo,
-    accounts: &AccountsState,
     settings: &State<Settings>,
 ) -> Result<Download, PageRefusal> {
-    let export = accounts.export(user?.session.account, &caller).await.map_err(no_profile)?;
-    Ok(Download::new(settings, accounts, export))
+    let user = user?;
+    let export = user.accounts().export(user.session.account, &caller).await;
+    Ok(Download::new(settings, user.accounts(), export.map_err(no_profile)?))
 }
 
 /// A separate route: Rocket would run the GET route for HEAD, and this one downloads nothing.
 #[head("/export")]
 async fn export_head(
-    user: Result<PageUser, PageRefusal>,
-    accounts: &AccountsState,
+    user: Visitor<'_>,
     settings: &State<Settings>,
 ) -> Result<Download, PageRefusal> {
-    let export = accounts.look_at_export(user?.session.account).await.map_err(no_profile)?;
-    Ok(Download::new(settings, accounts, export))
+    let user = user?;
+    let export = user.accounts().look_at_export(user.session.account).await;
+    Ok(Download::new(settings, user.accounts(), export.map_err(no_profile)?))
 }

@@ -1,32 +1,29 @@
 //! Request guard of the account page: the signed-in user.
 
+use rocket::Request;
 use rocket::http::{CookieJar, Status};
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::{self, Redirect, Responder};
 use rocket::time::Duration;
-use rocket::{Request, State};
 
 use super::unsaved_form::{self, RestoredForm, UnsavedForm};
 use crate::accounts::{Accounts, PAGE_SESSION_TTL, ProfileError};
 use crate::config::Settings;
 use crate::model::{PageSession, PageSessionSecret};
 use crate::web::guards::cookies;
-use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::form::{Form, PostedForm};
 use crate::web::guards::language;
+use crate::web::guards::page_context::PageContext;
 use crate::web::guards::same_origin::is_of_own_page;
 use crate::web::responses::page::{Page, PageProblem, Pages};
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
+use crate::web::views::View;
 use crate::web::views::account::SignInPage;
 
 /// The session cookie. Because of the prefix, browsers refuse it without `Secure` and `Path=/`, and
 /// from any other host (RFC 6265bis §4.1.3.2).
 const SESSION_COOKIE: &str = "__Host-vestibule-account";
-
-/// Redirects to a path of the service, below its public base path.
-pub(super) fn redirect_to(settings: &Settings, path: &str) -> Redirect {
-    Redirect::to(format!("{}{path}", settings.public_url.base_path()))
-}
 
 /// Why a page of the account is not shown.
 #[derive(Debug)]
@@ -112,18 +109,38 @@ impl<'r> Responder<'r, 'static> for PageOrRedirect {
     }
 }
 
+/// The user who sent a request, or why there is none.
+pub(super) type Visitor<'r> = Result<PageUser<'r>, PageRefusal>;
+
 /// The result of a route of the account page.
 pub(super) type AccountResult = Result<PageOrRedirect, PageRefusal>;
 
 /// Request guard for a user who is signed in at the account page.
-pub(super) struct PageUser {
+pub(super) struct PageUser<'r> {
     /// The session that the cookie names.
     pub session: PageSession,
+    /// The parts of a page, in the language of the user.
+    pub context: PageContext<'r>,
     secret: PageSessionSecret,
     kept: Option<RestoredForm>,
 }
 
-impl PageUser {
+impl PageUser<'_> {
+    /// Renders a page.
+    pub fn page(&self, status: Status, view: &impl View) -> AccountResult {
+        Ok(PageOrRedirect::Page(self.context.page(status, view)))
+    }
+
+    /// Redirects to a path of the service.
+    pub fn redirect(&self, path: &str) -> AccountResult {
+        Ok(PageOrRedirect::Redirect(self.context.redirect(path)))
+    }
+
+    /// The use cases around accounts.
+    pub fn accounts(&self) -> &Accounts {
+        self.context.accounts
+    }
+
     /// The token for the forms of a page.
     pub fn form_token(&self) -> String {
         self.secret.form_token()
@@ -138,7 +155,7 @@ impl PageUser {
     /// `name` is offered again, after a sign-in if needed.
     pub fn sent(
         user: Result<Self, PageRefusal>,
-        form: Result<Form, FormError>,
+        form: PostedForm,
         name: &'static str,
     ) -> Result<(Self, Form), PageRefusal> {
         match (user, form) {
@@ -158,7 +175,7 @@ impl PageUser {
     }
 
     /// The form, if it came from a page of this sign-in.
-    pub fn accept(&self, form: Result<Form, FormError>) -> Result<Form, PageRefusal> {
+    pub fn accept(&self, form: PostedForm) -> Result<Form, PageRefusal> {
         let form = form?;
         match self.has_sent(&form) {
             true => Ok(form),
@@ -172,7 +189,7 @@ impl PageUser {
 }
 
 #[rocket::async_trait]
-impl<'r> FromRequest<'r> for PageUser {
+impl<'r> FromRequest<'r> for PageUser<'r> {
     type Error = PageRefusal;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, PageRefusal> {
@@ -184,12 +201,14 @@ impl<'r> FromRequest<'r> for PageUser {
     }
 }
 
-async fn find(request: &Request<'_>) -> Result<PageUser, PageRefusal> {
+async fn find<'r>(request: &'r Request<'_>) -> Result<PageUser<'r>, PageRefusal> {
     let secret = cookie(request).ok_or(PageRefusal::SignIn)?;
-    let accounts = request.rocket().state::<Accounts>().ok_or(PageRefusal::SignIn)?;
-    let session = accounts.find_page_session(&secret).await?.ok_or(PageRefusal::Ended)?;
+    let context = request.guard::<PageContext<'_>>().await.succeeded();
+    let context = context.ok_or(PageRefusal::SignIn)?;
+    let session = context.accounts.find_page_session(&secret).await?.ok_or(PageRefusal::Ended)?;
+    let context = context.in_language_of(session.locale.as_ref());
     let kept = RestoredForm::take(request, &secret);
-    Ok(PageUser { session, secret, kept })
+    Ok(PageUser { session, context, secret, kept })
 }
 
 fn cookie(request: &Request<'_>) -> Option<PageSessionSecret> {
@@ -207,6 +226,3 @@ pub(super) fn set_session_cookie(jar: &CookieJar<'_>, secret: &PageSessionSecret
 pub(super) fn clear_session_cookie(jar: &CookieJar<'_>) {
     jar.add(cookies::of_this_host(SESSION_COOKIE, String::new(), Duration::ZERO));
 }
-
-/// The accounts use cases as a parameter of a route.
-pub(super) type AccountsState = State<Accounts>;

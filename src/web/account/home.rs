@@ -1,21 +1,20 @@
 //! Account page: the overview with the profile and the sessions.
 
-use rocket::http::{CookieJar, Status};
+use rocket::http::Status;
 use rocket::{Route, State, get, post, routes};
 
-use super::guard::{self, AccountResult, AccountsState, PageOrRedirect, PageRefusal, PageUser};
+use super::guard::{self, AccountResult, PageUser, Visitor};
 use crate::accounts::ProfileChange;
-use crate::config::Settings;
 use crate::messages::Language;
 use crate::model::{
     Actor, ClientInfo, Locale, Name, PageSessionId, SessionId, SessionSummary, UserAgent,
 };
 use crate::oauth::{OAuth, SessionPage};
 use crate::storage::PageSessionSummary;
-use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::form::{Form, PostedForm};
 use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::{PageForm, ProfileForm, SessionForm};
-use crate::web::responses::page::{Page, PageState};
+use crate::web::responses::page::Pages;
 use crate::web::responses::problem_type;
 use crate::web::views::account::{
     self, DONE, LanguageChoice, Overview, PageSessionView, SessionView, known,
@@ -46,13 +45,10 @@ described!(show, change_profile, end_session, end_page_session, end_all);
 )]
 #[get("/?<done>&<before>")]
 async fn show(
-    user: Result<PageUser, PageRefusal>,
+    user: Visitor<'_>,
     done: Option<&str>,
     before: Option<&str>,
-    language: Language,
-    accounts: &AccountsState,
     oauth: &State<OAuth>,
-    pages: &PageState,
 ) -> AccountResult {
     let user = user?;
     // the id of the last session of the previous page; an invalid id shows the first page
@@ -62,8 +58,7 @@ async fn show(
         kept.map(|kept| TypedProfile { name: Some(&kept.name), locale: Some(&kept.locale) });
     let done = kept.map_or_else(|| known(done, &DONE), |_| Some(account::resumed()));
     let notice = Notice { done, before, typed, ..Notice::default() };
-    let page = page(&user, Status::Ok, notice, language, accounts, oauth, pages).await?;
-    Ok(PageOrRedirect::Page(page))
+    overview(&user, Status::Ok, notice, oauth).await
 }
 
 /// The outcome of the form that led to the page.
@@ -84,15 +79,13 @@ struct TypedProfile<'a> {
     locale: Option<&'a str>,
 }
 
-async fn page(
-    user: &PageUser,
+async fn overview(
+    user: &PageUser<'_>,
     status: Status,
     notice: Notice<'_>,
-    language: Language,
-    accounts: &AccountsState,
     oauth: &OAuth,
-    pages: &PageState,
-) -> Result<Page, PageRefusal> {
+) -> AccountResult {
+    let (accounts, pages) = (user.accounts(), user.context.pages);
     let account = accounts.profile(user.session.account).await.map_err(guard::no_profile)?;
     let SessionPage { sessions, next } = oauth.sessions_of(account.id, notice.before).await?;
     let page_sessions = accounts.page_sessions_of(account.id).await?;
@@ -118,12 +111,11 @@ async fn page(
         done: notice.done,
         errors: notice.errors,
     };
-    let language = pages.language_of(account.locale.as_ref(), language);
-    Ok(pages.page(language, status, &view))
+    user.page(status, &view)
 }
 
 /// The available language that a form names.
-fn chosen_language(locale: Option<&str>, pages: &PageState) -> Option<Language> {
+fn chosen_language(locale: Option<&str>, pages: &Pages) -> Option<Language> {
     pages.messages().best(&Locale::parse(locale?).ok()?)
 }
 
@@ -131,7 +123,8 @@ fn chosen_language(locale: Option<&str>, pages: &PageState) -> Option<Language> 
 ///
 /// An unchanged choice keeps the account's locale, which may be more specific than the page can
 /// show (`de-AT`) or unavailable (`fr`).
-fn new_locale(user: &PageUser, form: &Form, pages: &PageState) -> Option<Option<Locale>> {
+fn new_locale(user: &PageUser<'_>, form: &Form) -> Option<Option<Locale>> {
+    let pages = user.context.pages;
     let messages = pages.messages();
     let before = user.session.locale.as_ref().and_then(|locale| messages.best(locale));
     // only a language that the page offers; any other value leaves the choice to the browser
@@ -141,7 +134,7 @@ fn new_locale(user: &PageUser, form: &Form, pages: &PageState) -> Option<Option<
 }
 
 /// The available languages, each with its own name.
-fn languages(pages: &PageState, chosen: Option<Language>) -> Vec<LanguageChoice> {
+fn languages(pages: &Pages, chosen: Option<Language>) -> Vec<LanguageChoice> {
     let messages = pages.messages();
     let choice = |language: Language| LanguageChoice {
         tag: messages.tag(language).to_owned(),
@@ -184,16 +177,11 @@ fn page_session_view(session: &PageSessionSummary, own: PageSessionId) -> PageSe
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/profile", data = "<form>")]
-#[expect(clippy::too_many_arguments, reason = "each is a guard of the request")]
 async fn change_profile(
-    user: Result<PageUser, PageRefusal>,
+    user: Visitor<'_>,
     caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &AccountsState,
+    form: PostedForm,
     oauth: &State<OAuth>,
-    pages: &PageState,
-    settings: &State<Settings>,
 ) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "profile")?;
     let name = match Name::parse(form.get("name").unwrap_or_default()) {
@@ -203,13 +191,12 @@ async fn change_profile(
             let status = Status::UnprocessableEntity;
             let typed = TypedProfile { name: form.get("name"), locale: form.get("locale") };
             let notice = Notice { errors, typed: Some(typed), ..Notice::default() };
-            let page = page(&user, status, notice, language, accounts, oauth, pages).await?;
-            return Ok(PageOrRedirect::Page(page));
+            return overview(&user, status, notice, oauth).await;
         }
     };
-    let change = ProfileChange { name: Some(name), locale: new_locale(&user, &form, pages) };
-    match accounts.change_profile(user.session.account, change, &caller).await {
-        Ok(_) => Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account?done=saved"))),
+    let change = ProfileChange { name: Some(name), locale: new_locale(&user, &form) };
+    match user.accounts().change_profile(user.session.account, change, &caller).await {
+        Ok(_) => user.redirect("/account?done=saved"),
         Err(error) => Err(guard::no_profile(error)),
     }
 }
@@ -228,18 +215,17 @@ async fn change_profile(
 )]
 #[post("/sessions/end", data = "<form>")]
 async fn end_session(
-    user: Result<PageUser, PageRefusal>,
+    user: Visitor<'_>,
     caller: ClientInfo,
-    form: Result<Form, FormError>,
+    form: PostedForm,
     oauth: &State<OAuth>,
-    settings: &State<Settings>,
 ) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "account")?;
     // a session that has ended already is fine
     if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
         oauth.end_session(user.session.account, id, &caller).await?;
     }
-    Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account?done=session")))
+    user.redirect("/account?done=session")
 }
 
 /// Sign out another sign-in at the account page
@@ -256,17 +242,15 @@ async fn end_session(
 )]
 #[post("/page-sessions/end", data = "<form>")]
 async fn end_page_session(
-    user: Result<PageUser, PageRefusal>,
+    user: Visitor<'_>,
     caller: ClientInfo,
-    form: Result<Form, FormError>,
-    accounts: &AccountsState,
-    settings: &State<Settings>,
+    form: PostedForm,
 ) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "account")?;
     if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
-        accounts.end_page_session_of(user.session.account, id, &caller).await?;
+        user.accounts().end_page_session_of(user.session.account, id, &caller).await?;
     }
-    Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account?done=session")))
+    user.redirect("/account?done=session")
 }
 
 /// Sign out everywhere, here as well
@@ -282,16 +266,9 @@ async fn end_page_session(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/sessions/end-all", data = "<form>")]
-async fn end_all(
-    user: Result<PageUser, PageRefusal>,
-    caller: ClientInfo,
-    jar: &CookieJar<'_>,
-    form: Result<Form, FormError>,
-    accounts: &AccountsState,
-    settings: &State<Settings>,
-) -> AccountResult {
+async fn end_all(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
     let (user, _) = PageUser::sent(user, form, "account")?;
-    accounts.end_sessions(user.session.account, Actor::Owner, &caller).await?;
-    guard::clear_session_cookie(jar);
-    Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account/sign-in?done=everywhere")))
+    user.accounts().end_sessions(user.session.account, Actor::Owner, &caller).await?;
+    guard::clear_session_cookie(user.context.jar);
+    user.redirect("/account/sign-in?done=everywhere")
 }

@@ -19,6 +19,7 @@ use rocket::{State, get, routes};
 use utoipa::openapi::OpenApi;
 
 use crate::config::Settings;
+use crate::web::guards::page_context::redirect_to;
 use crate::web::openapi::document::{FrontDoor, described, tag};
 
 /// Stage that mounts the routes of this resource.
@@ -63,7 +64,7 @@ pub fn front_door() -> AdHoc {
 )]
 #[get("/")]
 fn front_page(settings: &State<Settings>) -> Redirect {
-    guard::redirect_to(settings, "/account")
+    redirect_to(settings, "/account")
 }
 
 /// The way to change a password
@@ -79,5 +80,5 @@ fn front_page(settings: &State<Settings>) -> Redirect {
 )]
 #[get("/change-password")]
 fn change_password(settings: &State<Settings>) -> Redirect {
-    guard::redirect_to(settings, "/account/password")
+    redirect_to(settings, "/account/password")
 }

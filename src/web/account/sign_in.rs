@@ -1,25 +1,23 @@
 //! Account page: signing in and out, signing up, and asking for a new password.
 
-use rocket::http::{CookieJar, Status};
-use rocket::{Route, State, get, post, routes};
+use rocket::http::Status;
+use rocket::{Route, get, post, routes};
 
-use super::guard::{self, AccountResult, AccountsState, PageOrRedirect, PageRefusal, PageUser};
+use super::guard::{self, AccountResult, PageOrRedirect, PageRefusal, Visitor};
 use super::unsaved_form::{self, embedded_form};
 use crate::accounts::{SignInAttempt, SignInError, SignUpRequest};
-use crate::config::Settings;
-use crate::messages::Language;
 use crate::model::{ClientInfo, EmailAddress, Locale, Name, Password, PersonalData};
-use crate::web::guards::form::{Form, FormError};
+use crate::web::guards::form::PostedForm;
+use crate::web::guards::page_context::PageContext;
 use crate::web::guards::same_origin::SameOriginForm;
 use crate::web::openapi::document::{described, tag};
 use crate::web::openapi::schemas::{AddressForm, PageForm, SignInForm, SignUpForm};
-use crate::web::responses::page::PageState;
 use crate::web::responses::problem::Problem;
 use crate::web::responses::problem_type;
-use crate::web::views::FieldMessage;
 use crate::web::views::account::{
     ForgottenPassword, LetterSent, SIGNED_OUT, SignInPage, SignUpPage, known,
 };
+use crate::web::views::{FieldMessage, View};
 
 /// The routes of this module, for the mount `/account`.
 pub(super) fn routes() -> Vec<Route> {
@@ -46,6 +44,11 @@ described!(
     forgotten,
 );
 
+/// A page for a user who is not signed in.
+fn page(context: &PageContext<'_>, status: Status, view: &impl View) -> AccountResult {
+    Ok(PageOrRedirect::Page(context.page(status, view)))
+}
+
 /// The form to sign in
 #[utoipa::path(
     context_path = "/account",
@@ -58,19 +61,13 @@ described!(
     ),
 )]
 #[get("/sign-in?<done>")]
-fn sign_in_page(
-    user: Result<PageUser, PageRefusal>,
-    done: Option<&str>,
-    language: Language,
-    pages: &PageState,
-    settings: &State<Settings>,
-) -> AccountResult {
+fn sign_in_page(user: Visitor<'_>, done: Option<&str>, context: PageContext<'_>) -> AccountResult {
     match user {
-        Ok(_) => Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account"))),
+        Ok(_) => Ok(PageOrRedirect::Redirect(context.redirect("/account"))),
         Err(PageRefusal::SignIn | PageRefusal::Ended) => {
             let done = known(done, &SIGNED_OUT);
             let view = SignInPage { done, ..SignInPage::default() };
-            Ok(PageOrRedirect::Page(pages.page(language, Status::Ok, &view)))
+            page(&context, Status::Ok, &view)
         }
         Err(refusal) => Err(refusal),
     }
@@ -89,16 +86,11 @@ fn sign_in_page(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/sign-in", data = "<form>")]
-#[expect(clippy::too_many_arguments, reason = "each is a guard of the request")]
 async fn sign_in(
     own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
-    jar: &CookieJar<'_>,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
-    settings: &State<Settings>,
+    form: PostedForm,
+    context: PageContext<'_>,
 ) -> AccountResult {
     own?;
     let form = form?;
@@ -106,21 +98,21 @@ async fn sign_in(
     let password = Password::new(form.get("password").unwrap_or_default());
     let attempt =
         SignInAttempt { username: email, password: &password, client_id: None, caller: &caller };
-    match accounts.sign_in_to_page(attempt).await {
+    match context.accounts.sign_in_to_page(attempt).await {
         Ok(secret) => {
-            guard::set_session_cookie(jar, &secret);
+            guard::set_session_cookie(context.jar, &secret);
             let unsaved = embedded_form(&form);
             let path = unsaved.map_or("/account", |unsaved| {
-                unsaved_form::store_in_cookie(jar, &secret, &unsaved)
+                unsaved_form::store_in_cookie(context.jar, &secret, &unsaved)
             });
-            Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, path)))
+            Ok(PageOrRedirect::Redirect(context.redirect(path)))
         }
         Err(SignInError::Refused) => {
             let errors = vec![FieldMessage::new("password", "sign-in", "refused")];
             let link_to = Some(email).filter(|email| !email.is_empty());
             let unsaved = embedded_form(&form);
             let view = SignInPage { email, errors, link_to, unsaved, ..SignInPage::default() };
-            Ok(PageOrRedirect::Page(pages.page(language, Status::UnprocessableEntity, &view)))
+            page(&context, Status::UnprocessableEntity, &view)
         }
         Err(SignInError::Failure(failure)) => Err(failure.into()),
     }
@@ -139,19 +131,12 @@ async fn sign_in(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/sign-out", data = "<form>")]
-async fn sign_out(
-    user: Result<PageUser, PageRefusal>,
-    caller: ClientInfo,
-    jar: &CookieJar<'_>,
-    form: Result<Form, FormError>,
-    accounts: &AccountsState,
-    settings: &State<Settings>,
-) -> AccountResult {
+async fn sign_out(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
     let user = user?;
     user.accept(form)?;
-    accounts.end_page_session(&user.session, &caller).await?;
-    guard::clear_session_cookie(jar);
-    Ok(PageOrRedirect::Redirect(guard::redirect_to(settings, "/account/sign-in?done=out")))
+    user.accounts().end_page_session(&user.session, &caller).await?;
+    guard::clear_session_cookie(user.context.jar);
+    user.redirect("/account/sign-in?done=out")
 }
 
 /// The form to sign up
@@ -164,10 +149,9 @@ async fn sign_out(
     ),
 )]
 #[get("/sign-up")]
-fn sign_up_page(language: Language, accounts: &AccountsState, pages: &PageState) -> AccountResult {
-    let min_length = accounts.policy.min_length();
-    let view = SignUpPage { email: "", name: "", min_length, errors: vec![] };
-    Ok(PageOrRedirect::Page(pages.page(language, Status::Ok, &view)))
+fn sign_up_page(context: PageContext<'_>) -> AccountResult {
+    let min_length = context.min_length();
+    page(&context, Status::Ok, &SignUpPage { email: "", name: "", min_length, errors: vec![] })
 }
 
 /// Sign up at the account page
@@ -186,10 +170,8 @@ fn sign_up_page(language: Language, accounts: &AccountsState, pages: &PageState)
 async fn sign_up(
     own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
+    form: PostedForm,
+    context: PageContext<'_>,
 ) -> AccountResult {
     own?;
     let form = form?;
@@ -199,20 +181,20 @@ async fn sign_up(
     let name = Name::parse(text("name"));
     let called = name.as_ref().ok().and_then(Option::as_ref);
     let owner = PersonalData { email: email.as_ref().ok(), name: called };
-    let judged = accounts.policy.judge(text("password"), owner);
+    let judged = context.accounts.policy.judge(text("password"), owner);
     errors.extend(email.as_ref().err().map(|e| FieldMessage::new("email", "email", e.code())));
     errors.extend(name.as_ref().err().map(|e| FieldMessage::new("name", "name", e.code())));
     errors.extend(judged.as_ref().err().map(|e| FieldMessage::password("password", *e)));
     let (Ok(email), Ok(password), Ok(name)) = (email, judged, name) else {
-        let min_length = accounts.policy.min_length();
+        let min_length = context.min_length();
         let view = SignUpPage { email: text("email"), name: text("name"), min_length, errors };
-        return Ok(PageOrRedirect::Page(pages.page(language, Status::UnprocessableEntity, &view)));
+        return page(&context, Status::UnprocessableEntity, &view);
     };
     // the user reads the language of the page, so letters use it
-    let locale = Locale::parse(pages.messages().tag(language)).ok();
+    let locale = Locale::parse(context.pages.messages().tag(context.language)).ok();
     let view = LetterSent { email: &email.to_unicode(), is_sign_up: true, again: false };
-    accounts.sign_up(SignUpRequest { email, password, name, locale, caller }).await?;
-    Ok(PageOrRedirect::Page(pages.page(language, Status::Accepted, &view)))
+    context.accounts.sign_up(SignUpRequest { email, password, name, locale, caller }).await?;
+    page(&context, Status::Accepted, &view)
 }
 
 /// Ask for the letter of a sign-up again
@@ -233,10 +215,8 @@ async fn sign_up(
 async fn send_again(
     own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
+    form: PostedForm,
+    context: PageContext<'_>,
 ) -> AccountResult {
     own?;
     let form = form?;
@@ -245,18 +225,14 @@ async fn send_again(
         Ok(email) => email,
         Err(error) => {
             let errors = vec![FieldMessage::new("email", "email", error.code())];
-            let min_length = accounts.policy.min_length();
+            let min_length = context.min_length();
             let view = SignUpPage { email: typed, name: "", min_length, errors };
-            return Ok(PageOrRedirect::Page(pages.page(
-                language,
-                Status::UnprocessableEntity,
-                &view,
-            )));
+            return page(&context, Status::UnprocessableEntity, &view);
         }
     };
-    accounts.send_new_link(&email, &caller).await?;
+    context.accounts.send_new_link(&email, &caller).await?;
     let view = LetterSent { email: &email.to_unicode(), is_sign_up: true, again: true };
-    Ok(PageOrRedirect::Page(pages.page(language, Status::Accepted, &view)))
+    page(&context, Status::Accepted, &view)
 }
 
 /// The form for a forgotten password
@@ -269,9 +245,9 @@ async fn send_again(
     ),
 )]
 #[get("/forgotten-password")]
-fn forgotten_page(language: Language, pages: &PageState) -> AccountResult {
+fn forgotten_page(context: PageContext<'_>) -> AccountResult {
     let view = ForgottenPassword { email: "", errors: vec![] };
-    Ok(PageOrRedirect::Page(pages.page(language, Status::Ok, &view)))
+    page(&context, Status::Ok, &view)
 }
 
 /// Ask for a letter to choose a new password
@@ -290,10 +266,8 @@ fn forgotten_page(language: Language, pages: &PageState) -> AccountResult {
 async fn forgotten(
     own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
-    form: Result<Form, FormError>,
-    language: Language,
-    accounts: &AccountsState,
-    pages: &PageState,
+    form: PostedForm,
+    context: PageContext<'_>,
 ) -> AccountResult {
     own?;
     let form = form?;
@@ -303,14 +277,10 @@ async fn forgotten(
         Err(error) => {
             let errors = vec![FieldMessage::new("email", "email", error.code())];
             let view = ForgottenPassword { email: typed, errors };
-            return Ok(PageOrRedirect::Page(pages.page(
-                language,
-                Status::UnprocessableEntity,
-                &view,
-            )));
+            return page(&context, Status::UnprocessableEntity, &view);
         }
     };
-    accounts.request_password_reset(&email, &caller).await?;
+    context.accounts.request_password_reset(&email, &caller).await?;
     let view = LetterSent { email: &email.to_unicode(), is_sign_up: false, again: false };
-    Ok(PageOrRedirect::Page(pages.page(language, Status::Accepted, &view)))
+    page(&context, Status::Accepted, &view)
 }

@@ -71,6 +71,9 @@ pub enum FormError {
     Malformed(&'static str),
 }
 
+/// The body of a request, if it is a valid form.
+pub type PostedForm = Result<Form, FormError>;
+
 impl Form {
     /// The value of a field; `None` if it is absent or empty.
     pub fn get(&self, name: &'static str) -> Option<&str> {

@@ -10,4 +10,6 @@ pub mod form;
 pub mod json_body;
 pub mod json_fields;
 pub mod language;
+pub mod link_page;
+pub mod page_context;
 pub mod same_origin;

@@ -7,6 +7,7 @@
 //! it, and it is removed with the dead letters.
 
 use crate::clock::Timestamp;
+use crate::model::LetterKind;
 use crate::storage::engine::{Connection, StoreError, column};
 
 /// Text in place of a mail server's last words.
@@ -17,7 +18,7 @@ pub(super) const HELD_MARKER: &str =
 /// request contests the sign-up even if its letter does not leave.
 const CONTEST: &str = "
     UPDATE sign_ups SET contested_at = COALESCE(contested_at, $1), name = NULL, locale = NULL
-    WHERE email IN (SELECT email FROM outbox WHERE kind = 'password-reset'
+    WHERE email IN (SELECT email FROM outbox WHERE kind = $2
                     AND sent_at IS NULL AND dead_at IS NULL)";
 const HOLD: &str = "
     UPDATE outbox SET dead_at = $1, last_error = $2, lease = NULL, leased_until = NULL
@@ -49,7 +50,8 @@ impl Connection {
     /// answers the number of them. No link that was sent before works any more, and no change of
     /// address waits.
     pub async fn hold_letters(&mut self, now: Timestamp) -> Result<u64, StoreError> {
-        sqlx::query(CONTEST).bind(now.unix_millis()).execute(self.raw()).await?;
+        let reset = LetterKind::PasswordReset.as_str();
+        sqlx::query(CONTEST).bind(now.unix_millis()).bind(reset).execute(self.raw()).await?;
         for sql in VOID {
             sqlx::query(sql).bind(now.unix_millis()).execute(self.raw()).await?;
         }
@@ -81,7 +83,8 @@ pub(in crate::storage) async fn hold_in(
     copy: &mut sqlx::SqliteConnection,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(CONTEST).bind(now.unix_millis()).execute(&mut *copy).await?;
+    let reset = LetterKind::PasswordReset.as_str();
+    sqlx::query(CONTEST).bind(now.unix_millis()).bind(reset).execute(&mut *copy).await?;
     for sql in VOID {
         sqlx::query(sql).bind(now.unix_millis()).execute(&mut *copy).await?;
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::model::{AccountId, EmailAddress, Locale, row_id};
+use crate::model::{AccountId, EmailAddress, LetterKind, Locale, row_id};
 use crate::storage::engine::{Connection, StoreError, column};
 
 row_id! {
@@ -168,7 +168,7 @@ impl Connection {
             SELECT id, kind, email, created_at, sent_at, dead_at
             FROM outbox
             WHERE ((account_id = $1
-                    AND (kind <> 'email-change'
+                    AND (kind <> $4
                          OR email = (SELECT a.email FROM accounts a WHERE a.id = $1)))
                    OR (email = (SELECT a.email FROM accounts a WHERE a.id = $1)
                        AND account_id IS NULL))
@@ -178,6 +178,7 @@ impl Connection {
             .bind(account.to_string())
             .bind(column::before(before))
             .bind(limit)
+            .bind(LetterKind::EmailChange.as_str())
             .fetch_all(self.raw())
             .await?;
         rows.iter()
@@ -210,13 +211,13 @@ impl Connection {
         const LAPSE: &str = "
             DELETE FROM outbox
             WHERE email = $1 AND sent_at IS NULL AND (account_id IS NULL OR account_id = $2)
-              AND kind IN ('sign-up', 'new-link', 'password-reset', 'operator-reset', 'invitation',
-                           'email-change', 'email-change-notice')";
+              AND $3 LIKE '%|' || kind || '|%'";
         const KEEP: &str =
             "UPDATE outbox SET account_id = $1 WHERE email = $2 AND account_id IS NULL";
         sqlx::query(LAPSE)
             .bind(email.as_str())
             .bind(account.to_string())
+            .bind(format!("|{}|", LetterKind::names(LetterKind::has_link).join("|")))
             .execute(self.raw())
             .await?;
         sqlx::query(KEEP)

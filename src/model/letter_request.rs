@@ -1,23 +1,11 @@
-//! Requests for letters: the facts that the outbox keeps until a letter is composed.
+//! Requests for letters: the facts that the outbox keeps until a letter is composed, and the kinds of
+//! letters with their limits.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::model::event::string_enum;
 use crate::model::{ClientInfo, EmailAddress, EmailChangeId, UserAgent};
-
-/// The limit on letters of a kind to one recipient in an hour.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LetterCap {
-    /// `limits.letters_per_hour`, counted over all kinds of this cap. A caller can cause such a
-    /// letter without having shown that the address is theirs. Letters of the other caps do not
-    /// count here, so that a thief in an account cannot hold back a link that its owner asks for.
-    PerRecipient,
-    /// `limits.notices_per_hour`, counted for each kind by itself. The owner of an account causes
-    /// such a letter, or a thief in the owner's place. A flood of one kind therefore hides no other
-    /// kind.
-    PerNotice,
-    None,
-}
 
 /// A request for a letter: the facts that the outbox keeps. It contains no secrets.
 ///
@@ -104,50 +92,115 @@ impl LetterRequest {
 
     /// The limit on such letters to one recipient in an hour.
     pub const fn cap(&self) -> LetterCap {
+        self.kind().cap()
+    }
+
+    /// The kind of the letter in the outbox.
+    pub const fn kind(&self) -> LetterKind {
         match self {
-            Self::SignUp { .. }
+            Self::SignUp { .. } => LetterKind::SignUp,
+            Self::NewLink => LetterKind::NewLink,
+            Self::SessionEnded { .. } => LetterKind::SessionEnded,
+            Self::PasswordReset { .. } => LetterKind::PasswordReset,
+            Self::OperatorReset => LetterKind::OperatorReset,
+            Self::Invitation => LetterKind::Invitation,
+            Self::PasswordChanged { .. } => LetterKind::PasswordChanged,
+            Self::EmailChange { .. } => LetterKind::EmailChange,
+            Self::EmailChangeNotice { .. } => LetterKind::EmailChangeNotice,
+            Self::EmailChanged { .. } => LetterKind::EmailChanged,
+            Self::AccountDeleted { .. } => LetterKind::AccountDeleted,
+        }
+    }
+}
+
+string_enum! {
+    /// Kind of a letter in the outbox.
+    LetterKind {
+        /// A client signed up with the address.
+        SignUp = "sign-up",
+        /// A client asked for another activation link.
+        NewLink = "new-link",
+        /// An old refresh token was used again, and the session ended.
+        SessionEnded = "session-ended",
+        /// A client asked for a new password for the address. While the letter waits, a sign-up of
+        /// its recipient is contested.
+        PasswordReset = "password-reset",
+        /// The operator asks the owner to choose a new password.
+        OperatorReset = "operator-reset",
+        /// The operator created an account for the address.
+        Invitation = "invitation",
+        /// The password was changed.
+        PasswordChanged = "password-changed",
+        /// An account asks to move to this address.
+        EmailChange = "email-change",
+        /// The account at this address asks to move to another.
+        EmailChangeNotice = "email-change-notice",
+        /// The account that was at this address has moved.
+        EmailChanged = "email-changed",
+        /// The account was deleted. The letter is the last trace of its recipient: the row is
+        /// deleted once the letter has left or was given up.
+        AccountDeleted = "account-deleted",
+    }
+}
+
+/// The limit on letters of a kind to one recipient in an hour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LetterCap {
+    /// `limits.letters_per_hour`, counted over all kinds of this cap. A caller can cause such a
+    /// letter without having shown that the address is theirs. Letters of the other caps do not
+    /// count here, so that a thief in an account cannot hold back a link that its owner asks for.
+    PerRecipient,
+    /// `limits.notices_per_hour`, counted for each kind by itself. The owner of an account causes
+    /// such a letter, or a thief in the owner's place. A flood of one kind therefore hides no other
+    /// kind.
+    PerNotice,
+    /// No limit.
+    None,
+}
+
+impl LetterKind {
+    /// The limit on such letters to one recipient in an hour.
+    pub const fn cap(self) -> LetterCap {
+        match self {
+            Self::SignUp
             | Self::NewLink
-            | Self::PasswordReset { .. }
+            | Self::PasswordReset
             // the operator causes the first one; any holder of one of its old links can cause the
             // next
             | Self::Invitation
-            | Self::EmailChange { .. } => LetterCap::PerRecipient,
+            | Self::EmailChange => LetterCap::PerRecipient,
             // the first letters of an hour leave at once, so that the owner learns of a theft
-            Self::SessionEnded { .. }
-            | Self::PasswordChanged { .. }
-            | Self::EmailChanged { .. }
-            | Self::AccountDeleted { .. } => LetterCap::PerNotice,
+            Self::SessionEnded
+            | Self::PasswordChanged
+            | Self::EmailChanged
+            | Self::AccountDeleted => LetterCap::PerNotice,
             // the notice of a change leaves at once, because its link can stop the change, and the
             // request for the change has its own limit; the operator is trusted
-            Self::EmailChangeNotice { .. } | Self::OperatorReset => LetterCap::None,
+            Self::EmailChangeNotice | Self::OperatorReset => LetterCap::None,
         }
     }
 
-    /// The kinds that [`LetterCap::PerRecipient`] counts together, with their names in the outbox.
-    pub const PER_RECIPIENT_KINDS: [&str; 5] =
-        ["sign-up", "new-link", Self::RESET, "invitation", "email-change"];
-    /// The kind of the letter that is the last trace of its recipient. The row is deleted once the
-    /// letter has left or was given up.
-    pub const FAREWELL: &str = "account-deleted";
-    /// The kind of the letter that a request for a new password posts. While the letter waits, a
-    /// sign-up of its recipient is contested.
-    pub const RESET: &str = "password-reset";
-
-    /// The kind's name in the outbox.
-    pub fn kind(&self) -> &'static str {
+    /// Whether the letter has a link that gives its reader power over an account or a sign-up.
+    pub const fn has_link(self) -> bool {
         match self {
-            Self::SignUp { .. } => "sign-up",
-            Self::NewLink => "new-link",
-            Self::SessionEnded { .. } => "session-ended",
-            Self::PasswordReset { .. } => Self::RESET,
-            Self::OperatorReset => "operator-reset",
-            Self::Invitation => "invitation",
-            Self::PasswordChanged { .. } => "password-changed",
-            Self::EmailChange { .. } => "email-change",
-            Self::EmailChangeNotice { .. } => "email-change-notice",
-            Self::EmailChanged { .. } => "email-changed",
-            Self::AccountDeleted { .. } => Self::FAREWELL,
+            Self::SignUp
+            | Self::NewLink
+            | Self::PasswordReset
+            | Self::OperatorReset
+            | Self::Invitation
+            | Self::EmailChange
+            | Self::EmailChangeNotice => true,
+            Self::SessionEnded
+            | Self::PasswordChanged
+            | Self::EmailChanged
+            | Self::AccountDeleted => false,
         }
+    }
+
+    /// The names of the kinds for which `is_listed` holds.
+    pub fn names(is_listed: impl Fn(Self) -> bool) -> Vec<&'static str> {
+        let listed = Self::ALL.iter().filter(|kind| is_listed(**kind));
+        listed.map(|kind| kind.as_str()).collect()
     }
 }
 
@@ -176,13 +229,7 @@ mod tests {
         ] {
             let json = serde_json::to_string(&request).unwrap();
             assert_eq!(serde_json::from_str::<LetterRequest>(&json).unwrap(), request);
-            assert!(json.contains(request.kind()));
-            let is_counted_together = LetterRequest::PER_RECIPIENT_KINDS.contains(&request.kind());
-            assert_eq!(
-                is_counted_together,
-                request.cap() == LetterCap::PerRecipient,
-                "{request:?}"
-            );
+            assert!(json.contains(request.kind().as_str()));
         }
     }
 }
