@@ -592,7 +592,7 @@ const POSTED_IN: [(&str, &str, &str); 14] = [
     ("accounts/password.rs", "invite_again", "a request"),
     ("accounts/password.rs", "request_password_reset", "a request"),
     ("accounts/password.rs", "reset_password", "a notice"),
-    ("accounts/sign_up.rs", "keep", "a sign-up"),
+    ("accounts/sign_up.rs", "store_sign_up", "a sign-up"),
     ("accounts/sign_up.rs", "send_new_link", "a request"),
     ("oauth/sessions.rs", "end_stolen_session", "a theft"),
 ];
