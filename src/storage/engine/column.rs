@@ -15,6 +15,10 @@ use crate::model::Digest;
 /// Exclusive upper bound for the ids of a page: the id of the row before which the page ends.
 /// Without one the bound is `z`, which is above every id: ids are UUIDv7, and `z` comes after every
 /// digit in any collation.
+///
+/// A list of an account compares and orders by `(account_id, id)`, so that PostgreSQL takes the
+/// index with these columns. With `account_id = $1 ORDER BY id` it may read the primary key
+/// backwards instead, past all later rows of other accounts.
 pub fn before(id: Option<impl Display>) -> String {
     id.map_or_else(|| "z".to_owned(), |id| id.to_string())
 }

@@ -160,8 +160,8 @@ impl Connection {
         const SQL: &str = "
             SELECT id, kind, actor, at, account_id, sign_up_id, session_id, client_id, address,
                    user_agent, request_id
-            FROM events WHERE account_id = $1 AND id < $2
-            ORDER BY id DESC LIMIT $3";
+            FROM events WHERE account_id >= $1 AND (account_id, id) < ($1, $2)
+            ORDER BY account_id DESC, id DESC LIMIT $3";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(column::before(before))

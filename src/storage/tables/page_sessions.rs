@@ -160,10 +160,12 @@ impl Connection {
         now: Timestamp,
     ) -> Result<Vec<PageSessionSummary>, StoreError> {
         const SQL: &str = "
-            SELECT p.id, p.created_at, p.idle_expires_at, p.expires_at, p.user_agent
-            FROM page_sessions p JOIN accounts a ON a.id = p.account_id AND a.epoch = p.epoch
-            WHERE p.account_id = $1 AND p.idle_expires_at > $2 AND p.expires_at > $2 AND p.id < $3
-            ORDER BY p.id DESC LIMIT $4";
+            SELECT id, created_at, idle_expires_at, expires_at, user_agent
+            FROM page_sessions
+            WHERE account_id >= $1 AND (account_id, id) < ($1, $3)
+              AND idle_expires_at > $2 AND expires_at > $2
+              AND epoch = (SELECT epoch FROM accounts WHERE id = $1)
+            ORDER BY account_id DESC, id DESC LIMIT $4";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(now.unix_millis())

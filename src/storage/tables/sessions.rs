@@ -446,11 +446,11 @@ impl Connection {
             SELECT s.id, s.client_id, s.scope, s.created_at, s.last_used_at, s.user_agent,
                    s.idle_expires_at, s.expires_at,
                    c.id AS stored_client, c.disabled_at AS client_disabled_at
-            FROM sessions s JOIN accounts a ON a.id = s.account_id AND a.epoch = s.epoch
-                 LEFT JOIN clients c ON c.id = s.client_id
-            WHERE s.account_id = $1 AND s.idle_expires_at > $2 AND s.expires_at > $2
-              AND a.disabled_at IS NULL AND s.id < $3
-            ORDER BY s.id DESC LIMIT $4";
+            FROM sessions s LEFT JOIN clients c ON c.id = s.client_id
+            WHERE s.account_id >= $1 AND (s.account_id, s.id) < ($1, $3)
+              AND s.idle_expires_at > $2 AND s.expires_at > $2
+              AND s.epoch = (SELECT epoch FROM accounts WHERE id = $1 AND disabled_at IS NULL)
+            ORDER BY s.account_id DESC, s.id DESC LIMIT $4";
         let rows = sqlx::query(SQL)
             .bind(account.to_string())
             .bind(now.unix_millis())

@@ -273,7 +273,7 @@ impl Connection {
             SELECT 1 FROM outbox
             WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= $1
               AND (lease IS NULL OR leased_until <= $1)
-            LIMIT 1";
+            ORDER BY due_at LIMIT 1";
         let row = sqlx::query(SQL).bind(now.unix_millis()).fetch_optional(self.raw()).await?;
         Ok(row.is_some())
     }
