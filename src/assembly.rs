@@ -168,6 +168,7 @@ fn assemble(
         },
         development: development.then(|| mailbox.clone()),
         breaker: crate::mail::CircuitBreaker::default(),
+        turn: crate::storage::DomainTurn::default(),
         metrics: crate::metrics::LetterMetrics::default(),
     };
     let janitor = Janitor::new(store.clone(), clock.clone(), settings.events.keep.duration());

@@ -24,7 +24,7 @@ use crate::mail::{
 };
 use crate::metrics::LetterMetrics;
 use crate::model::{LetterCap, LetterKind};
-use crate::storage::{ClaimLimit, ClaimedLetter, LetterId, Store, StoreError, chain};
+use crate::storage::{ClaimLimit, ClaimedLetter, DomainTurn, LetterId, Store, StoreError, chain};
 
 /// A lease lasts for the mail server's timeout plus this margin for the rest of a delivery. A
 /// delivery therefore ends before its lease does. The margin is short, so that another courier soon
@@ -55,6 +55,8 @@ pub struct Courier {
     /// logged.
     pub development: Option<Mailbox>,
     pub breaker: CircuitBreaker,
+    /// Domains whose turn it is while others are left out.
+    pub turn: DomainTurn,
     pub metrics: LetterMetrics,
 }
 
@@ -155,10 +157,10 @@ impl Courier {
         }
         let lease = self.entropy.uuid_v7(now);
         let until = now + self.timeout + LEASE_MARGIN;
+        let slow = (capacity.slow.as_slice(), &self.turn);
         let claim = self.store.write_best_effort(async |tx| {
             if outage.is_some() {
                 let (fresh, refused) = (ClaimLimit::fresh(1), ClaimLimit::refused(1));
-                let slow = &capacity.slow;
                 let claimed = tx.claim_letters_beside(lease, now, until, fresh, slow).await?;
                 return match claimed.is_empty() {
                     true => tx.claim_letters_beside(lease, now, until, refused, slow).await,
@@ -170,7 +172,7 @@ impl Courier {
             }
             let refused = capacity.all.refused.saturating_sub(probes.len());
             let limit = ClaimLimit { refused, ..capacity.all };
-            let claimed = tx.claim_letters_beside(lease, now, until, limit, &capacity.slow).await?;
+            let claimed = tx.claim_letters_beside(lease, now, until, limit, slow).await?;
             match capacity.slow.is_empty() {
                 true => Ok(claimed),
                 false => tx.claim_letters(lease, now, until, capacity.remaining(&claimed)).await,

@@ -35,8 +35,8 @@ pub use engine::{
     Revisions, Store, StoreError, StoreErrorKind, chain,
 };
 pub use tables::outbox::{
-    Backlog, ClaimLimit, ClaimedLetter, LetterId, LetterRecord, LetterState, LetterSummary,
-    MAX_DOMAINS, NewLetter, RefusedLetter,
+    Backlog, ClaimLimit, ClaimedLetter, DomainTurn, LetterId, LetterRecord, LetterState,
+    LetterSummary, MAX_DOMAINS, NewLetter, RefusedLetter,
 };
 pub use tables::{
     AccessSlot, AccountLinkRecord, AccountLinkSummary, AccountRecord, ClientRecord,

@@ -225,11 +225,11 @@ fn compared_column(sql: &str, name: &str) -> Option<(String, String)> {
     places.filter_map(|(at, _)| column_before(&sql[..at])).next()
 }
 
-/// The column and the operator right before a parameter.
+/// The column and the operator right before a parameter, or the keyword.
 fn column_before(before: &str) -> Option<(String, String)> {
     let mut words = before.split_whitespace().rev();
     let operator = words.next()?;
-    if ["LIMIT", "OFFSET"].contains(&operator) {
+    if ["LIMIT", "OFFSET", "SELECT"].contains(&operator) {
         return Some((operator.to_owned(), String::new()));
     }
     if !["=", "<", "<=", ">", ">=", "<>", "LIKE"].contains(&operator) {
@@ -247,12 +247,19 @@ fn worst_value(sql: &str, column: &str, operator: &str) -> String {
     match column {
         "LIMIT" => "256".to_owned(),
         "OFFSET" => "1000".to_owned(),
+        // where a walk begins
+        "SELECT" => text(""),
         // the account's other rows are deleted before its own
         "id" if sql.starts_with("DELETE FROM accounts") => text(""),
         "id" if operator.starts_with('<') => text("z"),
         "id" if operator.starts_with('>') => text(""),
         "id" | "account_id" | "sign_up_id" | "session_id" | "email_change_id" => text(ID),
         "email" => text(EMAIL),
+        // the end of `CASE WHEN tries > 0 THEN 1 ELSE 0 END`: many domains have refused letters,
+        // and one has many fresh ones
+        "END" => if sql.starts_with("WITH RECURSIVE walk") { "1" } else { "0" }.to_owned(),
+        // the end of the expression for the domain
+        "1" => text("example.org"),
         // letters of another kind wait for the address
         "kind" if sql.contains("outbox") => text("password-reset"),
         "kind" => text("sign-in"),
@@ -352,6 +359,15 @@ pub async fn fill(db: &mut AnyConnection, rows: u64) {
             "outbox",
             "id, kind, email, facts, created_at, due_at, tries",
             format!("{id}, 'sign-up', {email}, '{{}}', 0, n.i + 9000000000000, 0"),
+        ),
+        // refused, and waiting for recipients of as many domains
+        (
+            "outbox",
+            "id, kind, email, facts, created_at, due_at, tries",
+            format!(
+                "'4' || SUBSTR({id}, 2), 'sign-up', 'r@' || {number} || '.example', '{{}}', 0,
+                 n.i + 9000000000000, 1"
+            ),
         ),
         // letters sent to one address; at most one letter of a kind waits for it
         (

@@ -65,7 +65,7 @@ const EXCLUDED_FILES: [(&str, &str); 8] = [
 
 /// Statements that may read many rows, by their function or file, with the reason why the rows stay
 /// few.
-const BOUNDED: [(&str, &str); 21] = [
+const BOUNDED: [(&str, &str); 20] = [
     ("attach_events", "purge_excess_events_of comes before it"),
     ("delete_events_of_sign_up", "purge_excess_events_of comes before it"),
     ("delete_links_of_sign_up", "purge_excess_of comes before it"),
@@ -83,7 +83,6 @@ const BOUNDED: [(&str, &str); 21] = [
     ("find_excess_sessions", "limits.sessions_per_account"),
     ("find_excess_page_sessions", "limits.sessions_per_account"),
     ("purge_ended_sessions_of", "limits.sessions_per_account"),
-    ("claim_letters_beside", "the courier; past fresh letters, or letters to domains left out"),
     ("purge_failed_attempts", "the janitor; only past places with wrong passwords since"),
     ("purge_email_changes", "the janitor; only past changes whose links are remembered"),
     ("clock_set_back", "the janitor; only rows from while the clock was ahead"),
@@ -269,6 +268,45 @@ async fn s4_no_statement_of_a_request_scans_a_growing_table() {
         }
     }
     assert!(found.is_empty(), "{} of {}:\n{}", found.len(), statements.len(), found.join("\n"));
+}
+
+/// The statements of a claim, of which the writer of SQLite waits for each.
+const CLAIM: [&str; 4] =
+    ["claim_letters", "find_domains_with_due_letters", "find_due_letters_to", "claim_letter"];
+
+/// The work of a claim, with eight times as many letters: fresh ones to one domain, and refused ones
+/// to as many domains.
+#[rocket::async_test]
+async fn s4_work_of_a_claim_does_not_grow_with_waiting_letters() {
+    let statements = statements_of_storage();
+    let claim: Vec<&String> = statements
+        .iter()
+        .filter(|(_, place)| CLAIM.contains(&function(place)))
+        .map(|(sql, _)| sql)
+        .collect();
+    assert_eq!(claim.len(), CLAIM.len());
+    let mut work = Vec::new();
+    for rows in [1_000, 8_000] {
+        let database = support::database().await;
+        TestApp::on_database(&database.url, "").await.store().close().await;
+        sqlx::any::install_default_drivers();
+        let mut db = AnyConnection::connect(&database.url).await.unwrap();
+        fill(&mut db, rows).await;
+        let mut reading = query_plan_rows::Reading::connect(&database.url).await;
+        if let query_plan_rows::Reading::Postgres(db) = &mut reading {
+            rely_on_indexes(db).await;
+        }
+        let mut read = Vec::new();
+        for sql in &claim {
+            let (rows, plan) = reading.rows(sql).await;
+            assert!(rows > 0, "{sql}: nothing was read: {plan}");
+            read.push(rows);
+        }
+        work.push(read);
+    }
+    for ((few, many), sql) in work[0].iter().zip(&work[1]).zip(&claim) {
+        assert!(*many <= few + few / 4, "{sql}: reads {few} rows, and then {many}");
+    }
 }
 
 /// The check can fail: it finds a statement without an index on either engine.

@@ -1,11 +1,12 @@
 //! Tests of the outbox: only one courier holds a letter at a time.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use vestibule::clock::Timestamp;
 use vestibule::crypto::entropy::Entropy;
 use vestibule::model::{AccountId, EmailAddress};
-use vestibule::storage::{ClaimLimit, ClaimedLetter, LetterId, NewLetter};
+use vestibule::storage::{ClaimLimit, ClaimedLetter, DomainTurn, LetterId, NewLetter};
 
 use crate::database::{NOW, TestDatabase, after, at_once, claim, email, new_id};
 
@@ -38,6 +39,8 @@ on_both_engines! {
     delete_letters_to_an_address_takes_every_state,
     s17_refused_letters_do_not_use_the_claim_limit_of_fresh_ones,
     s17_claims_skip_letters_to_slow_domains_only,
+    s4_earliest_letters_beside_slow_domains_are_claimed_first,
+    s4_letters_to_many_domains_take_turns_beside_a_slow_one,
     f12_letters_that_died_since_the_last_one_left_are_found_and_revived,
 }
 
@@ -634,13 +637,10 @@ async fn s17_claims_skip_letters_to_slow_domains_only(db: TestDatabase) {
     }
     let other = db.letter("ada@very.slow.example", NOW).await;
     let last = db.letter("eve@example.org", NOW).await;
+    let turn = DomainTurn::default();
     let claim = async |beside: &[&str]| {
-        let beside: Vec<String> = beside.iter().map(|&domain| domain.to_owned()).collect();
-        let (lease, limit) = (Entropy.uuid_v7(NOW), ClaimLimit::fresh(2));
-        let claim = db
-            .store
-            .write(async |tx| tx.claim_letters_beside(lease, NOW, after(60), limit, &beside).await);
-        let mut claimed = ids(&claim.await.unwrap());
+        let limit = ClaimLimit::fresh(2);
+        let mut claimed = ids(&claim_beside(&db, NOW, limit, (beside, &turn)).await);
         claimed.sort_unstable();
         claimed
     };
@@ -650,6 +650,69 @@ async fn s17_claims_skip_letters_to_slow_domains_only(db: TestDatabase) {
     assert_eq!(claim(&beside).await, others, "four slow domains are skipped");
     assert!(claim(&["slow.example"]).await.is_empty());
     assert_eq!(claim(&[]).await.len(), 2);
+}
+
+async fn claim_beside(
+    db: &TestDatabase,
+    now: Timestamp,
+    limit: ClaimLimit,
+    (beside, turn): (&[&str], &DomainTurn),
+) -> Vec<ClaimedLetter> {
+    let lease = Entropy.uuid_v7(now);
+    let beside: Vec<String> = beside.iter().map(|&domain| domain.to_owned()).collect();
+    let until = now + Duration::from_secs(60);
+    let claim = db
+        .store
+        .write(async |tx| tx.claim_letters_beside(lease, now, until, limit, (&beside, turn)).await);
+    claim.await.unwrap()
+}
+
+async fn s4_earliest_letters_beside_slow_domains_are_claimed_first(db: TestDatabase) {
+    db.letter("dan@c.example", NOW).await;
+    let refused = claim_one(&db, NOW).await;
+    assert!(postpone(&db, &refused, after(1), 1, Some("450 later")).await);
+    db.letter("ada@slow.example", NOW).await;
+    let mut letters = Vec::new();
+    for (at, address) in [
+        (3, "eve@b.example"),
+        (1, "ada@b.example"),
+        (2, "ada@a.example"),
+        (5, "ada@c.example"),
+        (4, "bob@b.example"),
+        (99, "ada@a-later.example"),
+    ] {
+        letters.push((at, db.letter(address, after(at)).await));
+    }
+    letters.sort_unstable();
+    let expected: Vec<LetterId> = letters.iter().map(|(_, id)| *id).collect();
+    let turn = DomainTurn::default();
+    let claim =
+        async |limit| ids(&claim_beside(&db, after(6), limit, (&["slow.example"], &turn)).await);
+    assert_eq!(claim(ClaimLimit::fresh(2)).await, expected[..2]);
+    let both = claim(ClaimLimit { fresh: 2, refused: 2 }).await;
+    assert_eq!((both[0], &both[1..]), (refused.id, &expected[2..4]));
+    assert_eq!(claim(ClaimLimit { fresh: 9, refused: 9 }).await, expected[4..5]);
+    assert!(claim(ClaimLimit { fresh: 9, refused: 9 }).await.is_empty());
+}
+
+async fn s4_letters_to_many_domains_take_turns_beside_a_slow_one(db: TestDatabase) {
+    db.letter("ada@slow.example", NOW).await;
+    // more than two turns of 256 domains
+    let mut waiting = BTreeSet::new();
+    for number in 0..600 {
+        waiting.insert(db.letter(&format!("ada@d{number}.example"), NOW).await);
+    }
+    let turn = DomainTurn::default();
+    for claims in 0.. {
+        let limit = ClaimLimit::fresh(100);
+        for letter in claim_beside(&db, NOW, limit, (&["slow.example"], &turn)).await {
+            assert!(waiting.remove(&letter.id), "{} was claimed twice", letter.email);
+        }
+        if waiting.is_empty() {
+            break;
+        }
+        assert!(claims < 12, "{} letters have no turn", waiting.len());
+    }
 }
 
 async fn f12_letters_that_died_since_the_last_one_left_are_found_and_revived(db: TestDatabase) {

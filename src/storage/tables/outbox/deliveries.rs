@@ -1,61 +1,14 @@
-//! Outbox, delivery side: leases of letters and results of deliveries.
+//! Outbox, delivery side: results of deliveries.
 //!
-//! Only the couriers use these statements. [`super::posting`] is the side of the senders,
-//! [`super::letters`] the side of the operator.
+//! Only the couriers use these statements, and those of [`super::claims`]. [`super::posting`] is the
+//! side of the senders, [`super::letters`] the side of the operator.
 
-use sqlx::any::AnyRow;
-use uuid::Uuid;
-
+use super::claims::ClaimedLetter;
 use super::held_letters::HELD_MARKER;
 use super::posting::LetterId;
 use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
-use crate::model::{AccountId, Digest, EmailAddress, Locale};
+use crate::model::{Digest, EmailAddress};
 use crate::storage::engine::{Connection, StoreError, column};
-
-/// A letter whose lease one courier holds.
-#[derive(Clone, Debug)]
-pub struct ClaimedLetter {
-    /// Id of the letter.
-    pub id: LetterId,
-    /// Id of the lease; a courier uses one for all letters that it claims at once.
-    pub lease: Uuid,
-    /// End of the lease.
-    pub leased_until: Timestamp,
-    /// Kind of the letter, as the database stores it.
-    pub kind: String,
-    /// Recipient.
-    pub email: EmailAddress,
-    /// Language of the recipient, if known.
-    pub locale: Option<Locale>,
-    /// Account that the letter is about.
-    pub account: Option<AccountId>,
-    /// Variables of the letter, as JSON.
-    pub facts: String,
-    /// Time of posting.
-    pub created_at: Timestamp,
-    /// Time of the next attempt; later than now if the letter was claimed early.
-    pub due_at: Timestamp,
-    /// Number of attempts that failed through a fault of the letter itself.
-    pub tries: u32,
-}
-
-impl ClaimedLetter {
-    fn from_row(row: &AnyRow, lease: Uuid) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: column::parsed(row, "id")?,
-            lease,
-            leased_until: column::instant(row, "leased_until")?,
-            kind: column::text(row, "kind")?,
-            email: column::parsed(row, "email")?,
-            locale: column::optional(row, "locale", Locale::parse)?,
-            account: column::optional(row, "account_id", str::parse)?,
-            facts: column::text(row, "facts")?,
-            created_at: column::instant(row, "created_at")?,
-            due_at: column::instant(row, "due_at")?,
-            tries: u32::try_from(column::integer(row, "tries")?).unwrap_or(u32::MAX),
-        })
-    }
-}
 
 /// A letter that a mail server refused, and that has not left.
 #[derive(Clone, Debug)]
@@ -71,31 +24,6 @@ pub struct RefusedLetter {
     /// Last words of the mail server.
     pub last_error: Option<String>,
 }
-
-/// Number of letters that a courier claims at once, separately for letters that were never refused
-/// and for refused ones. So letters that fail again and again delay no fresh letter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClaimLimit {
-    /// Letters that were never refused.
-    pub fresh: usize,
-    /// Letters that were refused at least once.
-    pub refused: usize,
-}
-
-impl ClaimLimit {
-    /// Only letters that were never refused.
-    pub const fn fresh(fresh: usize) -> Self {
-        Self { fresh, refused: 0 }
-    }
-
-    /// Only letters that were refused.
-    pub const fn refused(refused: usize) -> Self {
-        Self { fresh: 0, refused }
-    }
-}
-
-/// Largest number of domains that a claim can leave out.
-pub const MAX_DOMAINS: usize = 4;
 
 /// Digest by which letters to an address are counted. A kind that is counted by itself is part of
 /// the digest.
@@ -114,92 +42,6 @@ fn without_nul(words: &str) -> String {
 }
 
 impl Connection {
-    /// Claims up to `limit` due letters without a lease. Answers these and the letters that were
-    /// claimed early under the same lease.
-    pub async fn claim_letters(
-        &mut self,
-        lease: Uuid,
-        now: Timestamp,
-        until: Timestamp,
-        limit: ClaimLimit,
-    ) -> Result<Vec<ClaimedLetter>, StoreError> {
-        self.claim_letters_beside(lease, now, until, limit, &[]).await
-    }
-
-    /// As [`Connection::claim_letters`], without letters to the first [`MAX_DOMAINS`] of `domains`.
-    pub async fn claim_letters_beside(
-        &mut self,
-        lease: Uuid,
-        now: Timestamp,
-        until: Timestamp,
-        limit: ClaimLimit,
-        domains: &[String],
-    ) -> Result<Vec<ClaimedLetter>, StoreError> {
-        // the outer WHERE repeats the inner one: under READ COMMITTED two couriers may have found
-        // the same rows, and the second to lock them must see that they are taken
-        const CLAIM: &str = "
-            UPDATE outbox SET lease = $1, leased_until = $2
-            WHERE id IN (
-                SELECT id FROM outbox
-                WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
-                  AND (lease IS NULL OR leased_until <= $3) AND (tries > 0) = ($4 = 1)
-                  AND email NOT LIKE $6 AND email NOT LIKE $7 AND email NOT LIKE $8
-                  AND email NOT LIKE $9
-                ORDER BY due_at, id LIMIT $5)
-              AND sent_at IS NULL AND dead_at IS NULL AND due_at <= $3
-              AND (lease IS NULL OR leased_until <= $3)";
-        const CLAIMED: &str = "
-            SELECT id, leased_until, kind, email, locale, account_id, facts, created_at, due_at,
-                   tries
-            FROM outbox WHERE lease = $1 ORDER BY due_at, id";
-        // an unused pattern stays empty, and matches no address
-        let mut others: [String; MAX_DOMAINS] = Default::default();
-        for (other, domain) in others.iter_mut().zip(domains) {
-            *other = format!("%@{domain}");
-        }
-        let [one, two, three, four] = &others;
-        for (was_refused, limit) in [(0_i64, limit.fresh), (1, limit.refused)] {
-            if limit > 0 {
-                sqlx::query(CLAIM)
-                    .bind(lease.to_string())
-                    .bind(until.unix_millis())
-                    .bind(now.unix_millis())
-                    .bind(was_refused)
-                    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                    .bind(one)
-                    .bind(two)
-                    .bind(three)
-                    .bind(four)
-                    .execute(self.raw())
-                    .await?;
-            }
-        }
-        let rows = sqlx::query(CLAIMED).bind(lease.to_string()).fetch_all(self.raw()).await?;
-        rows.iter().map(|row| ClaimedLetter::from_row(row, lease)).collect()
-    }
-
-    /// Claims a waiting letter, due or not, if no courier holds its lease.
-    pub async fn claim_letter_early(
-        &mut self,
-        id: LetterId,
-        lease: Uuid,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        const SQL: &str = "
-            UPDATE outbox SET lease = $1, leased_until = $2
-            WHERE id = $3 AND sent_at IS NULL AND dead_at IS NULL
-              AND (lease IS NULL OR leased_until <= $4)";
-        sqlx::query(SQL)
-            .bind(lease.to_string())
-            .bind(until.unix_millis())
-            .bind(id.to_string())
-            .bind(now.unix_millis())
-            .execute(self.raw())
-            .await?;
-        Ok(())
-    }
-
     /// Waiting letters that were refused at least once, and up to 1000 letters that were given up
     /// since a letter last left. Held letters are left out.
     pub async fn find_refused_letters(&mut self) -> Result<Vec<RefusedLetter>, StoreError> {
@@ -265,17 +107,6 @@ impl Connection {
                 .await?;
         }
         Ok(())
-    }
-
-    /// Whether a letter is due. An idle courier asks this first, so that it writes nothing.
-    pub async fn has_due_letters(&mut self, now: Timestamp) -> Result<bool, StoreError> {
-        const SQL: &str = "
-            SELECT 1 FROM outbox
-            WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= $1
-              AND (lease IS NULL OR leased_until <= $1)
-            ORDER BY due_at LIMIT 1";
-        let row = sqlx::query(SQL).bind(now.unix_millis()).fetch_optional(self.raw()).await?;
-        Ok(row.is_some())
     }
 
     /// Sent times of letters to the address of `letter` since `since`, oldest first, and the number
