@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use vestibule::OperatorError;
 use vestibule::config::SettingError;
-use vestibule::storage::{StoreError, chain};
+use vestibule::storage::{OpenError, StoreError, chain};
 
 /// Why a command failed: one message for the operator, on standard error.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +40,14 @@ impl From<OperatorError> for CommandError {
     fn from(error: OperatorError) -> Self {
         match error {
             OperatorError::Setting(error) => error.into(),
-            OperatorError::Open(error) => failed(&error),
+            OperatorError::Open(error) => error.into(),
         }
+    }
+}
+
+impl From<OpenError> for CommandError {
+    fn from(error: OpenError) -> Self {
+        failed(&error)
     }
 }
 

@@ -40,23 +40,23 @@ impl OnDatabase for OutboxAdmin {
     }
 }
 
-/// Runs `work`, and closes the database after success and after failure.
-pub async fn run<Opened: OnDatabase>(
-    opened: Opened,
+/// Opens the database and runs `work` to its end, or until a signal asks the process to end. Then
+/// `work` is dropped, and its transaction is rolled back.
+///
+/// The database is closed in every case. For this, opening goes on to its end after a signal.
+pub async fn run<Opened: OnDatabase, E>(
+    open: impl Future<Output = Result<Opened, E>>,
     work: impl AsyncFnOnce(&Opened) -> Result<(), CommandError>,
-) -> Result<(), CommandError> {
-    let outcome = until_signal(work(&opened)).await;
+) -> Result<(), CommandError>
+where
+    CommandError: From<E>,
+{
+    let signal = signals::wait(signals::listen());
+    let opened = open.await?;
+    let outcome = tokio::select! {
+        outcome = work(&opened) => outcome,
+        signal = signal => Err(CommandError::Interrupted { signal }),
+    };
     opened.store().close().await;
     outcome
-}
-
-/// Runs `work` to its end, or until a signal asks the process to end. Then `work` is dropped, and
-/// its transaction is rolled back.
-pub async fn until_signal(
-    work: impl Future<Output = Result<(), CommandError>>,
-) -> Result<(), CommandError> {
-    tokio::select! {
-        outcome = work => outcome,
-        Ok(signal) = signals::wait_for_signal() => Err(CommandError::Interrupted { signal }),
-    }
 }

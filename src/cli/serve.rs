@@ -80,9 +80,14 @@ async fn stop_on_signal(
     running: BackgroundTasks,
     delay: Duration,
 ) {
-    if let Err(error) = signals::wait_for_signal().await {
-        tracing::error!(%error, "cannot listen for signals");
-        return;
+    match signals::listen() {
+        Ok(signal) => {
+            signal.await;
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for signals");
+            return;
+        }
     }
     tracing::info!("stopping");
     readiness.begin_shutdown();
@@ -90,7 +95,7 @@ async fn stop_on_signal(
         tokio::time::sleep(delay).await;
         running.finish().await;
     };
-    tokio::select! { () = last => {}, _ = signals::wait_for_signal() => {} }
+    tokio::select! { () = last => {}, _ = signals::wait(signals::listen()) => {} }
     shutdown.notify();
 }
 

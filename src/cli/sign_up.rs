@@ -100,13 +100,12 @@ impl Listed<6> for ShownSignUp {
 pub fn run(figment: Figment, arguments: SignUpArguments) -> Result<(), CommandError> {
     let SignUpArguments { command, json } = arguments;
     rocket::execute(async move {
-        let accounts = common::open(&figment, Hashing::Nothing).await?;
         let work = async |accounts: &Accounts| match command {
             SignUpCommand::List { page, after } => list(accounts, &page, after, json).await,
             SignUpCommand::SendLink { named } => send_link(accounts, &named, json).await,
             SignUpCommand::Drop { named } => drop(accounts, &named, json).await,
         };
-        on_database::run(accounts, work).await
+        on_database::run(common::open(&figment, Hashing::Nothing), work).await
     })
 }
 

@@ -87,11 +87,10 @@ pub fn run(figment: Figment, arguments: TokenArguments) -> Result<(), CommandErr
     let TokenArguments { command: TokenCommand::Inspect, json } = arguments;
     let token = input::first_line("the token")?;
     rocket::execute(async move {
-        let oauth = common::open_oauth(&figment).await?;
         let work = async |oauth: &OAuth| {
             print_result(json, &ShownToken::from(oauth.inspect(token.trim()).await?), in_words)
         };
-        on_database::run(oauth, work).await
+        on_database::run(common::open_oauth(&figment), work).await
     })
 }
 

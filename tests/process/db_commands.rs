@@ -170,6 +170,47 @@ fn s16_f21_an_interrupted_copy_leaves_whole_files() {
 }
 
 #[test]
+fn s16_f21_interrupted_command_leaves_no_write_ahead_log() {
+    let program = Program::prepare(&[]);
+    assert_eq!(program.run(&["migrate"]).0, Some(0));
+    let data = || {
+        let mut names: Vec<String> = fs::read_dir(program.path("data"))
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = data();
+    // enough rows that a check and a copy take some time
+    Database::at(format!("sqlite://{}", program.path("data/vestibule.db").display())).execute(
+        "CREATE TABLE filler AS
+         WITH RECURSIVE rows (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows WHERE n < 40000)
+         SELECT zeroblob(4000) AS n FROM rows",
+    );
+    let is_closed = || (data() == before).then_some(());
+    wait_until("the file is closed", is_closed);
+    for (arguments, signal, code) in [
+        (&["db", "check"][..], "INT", 130),
+        (&["db", "check"], "TERM", 143),
+        (&["db", "backup", "backup.db"], "HUP", 129),
+        (&["migrate"], "TERM", 143),
+    ] {
+        // another process migrates meanwhile
+        let lock = File::open(program.path("data/vestibule.db.migrating")).expect("a file");
+        lock.lock().expect("a lock");
+        let mut command = program.begin(arguments);
+        wait_until("the file is open", || is_closed().is_none().then_some(()));
+        let sent =
+            Command::new("kill").args([&format!("-{signal}"), &command.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+        let ended = wait_until("the command ends", || command.try_wait().expect("a process"));
+        assert_eq!(ended.code(), Some(code), "{arguments:?}");
+        assert_eq!(data(), before, "{arguments:?}");
+    }
+}
+
+#[test]
 fn s16_copy_next_to_leftover_database_files_is_refused() {
     let program = Program::start(&[]);
     sign_up(&program, ADA);

@@ -20,7 +20,7 @@ async fn at(url: String) -> TestDatabase {
 }
 
 async fn copied(from: &str, to: &str) -> Result<i64, CopyError> {
-    let tables = copy((from, to, from), &AtomicBool::new(false), |_, _| {}).await?;
+    let tables = copy((from, to, from), std::future::pending(), |_, _| {}).await?;
     Ok(tables.iter().map(|table| table.rows.cast_signed()).sum())
 }
 
@@ -338,11 +338,10 @@ async fn end_all_sessions_keeps_accounts(db: TestDatabase) {
 }
 
 async fn check_reports_unsound_rows_and_missing_migrations(db: TestDatabase) {
-    let figment = rocket::figment::Figment::new().merge(("databases.vestibule.url", &db.url));
     let account = db.account("ada@example.org").await;
     db.session(account).await;
     db.sign_up("bob@example.org").await;
-    let found = Store::check_integrity(&figment).await.unwrap();
+    let found = db.store.check_integrity().await.unwrap();
     assert_eq!(found.problems, Vec::<String>::new());
     let count = |name: &str| found.tables.iter().find(|table| table.0 == name).unwrap().1;
     assert_eq!((count("accounts"), count("sessions"), count("events")), (1, 1, 0));
@@ -351,10 +350,10 @@ async fn check_reports_unsound_rows_and_missing_migrations(db: TestDatabase) {
     assert_eq!(found.tables.len(), with_rows.len() - 1, "all tables but that of the migrations");
 
     db.execute("UPDATE sessions SET epoch = epoch + 1, expires_at = 0").await;
-    let found = Store::check_integrity(&figment).await.unwrap();
+    let found = db.store.check_integrity().await.unwrap();
     assert_eq!(found.problems.len(), 2, "{found:?}");
     db.execute("DELETE FROM _sqlx_migrations WHERE version = 2").await;
-    let found = Store::check_integrity(&figment).await.unwrap();
+    let found = db.store.check_integrity().await.unwrap();
     assert!(found.problems[0].contains("vestibule migrate"), "{found:?}");
 }
 
@@ -367,8 +366,7 @@ async fn check_reports_rows_with_dangling_references() {
     for sql in ["PRAGMA foreign_keys = OFF", "DELETE FROM accounts"] {
         sqlx::query(sql).execute(&mut beside).await.unwrap();
     }
-    let figment = rocket::figment::Figment::new().merge(("databases.vestibule.url", &db.url));
-    let found = Store::check_integrity(&figment).await.unwrap();
+    let found = db.store.check_integrity().await.unwrap();
     assert_eq!(found.problems, ["rows of sessions whose account_id is not in accounts: 1"]);
 }
 
@@ -386,7 +384,8 @@ async fn check_reports_a_damaged_file() {
     opened.seek(SeekFrom::Start(length / 2)).unwrap();
     opened.write_all(&[0x5a; 16_384]).unwrap();
     let figment = rocket::figment::Figment::new().merge(("databases.vestibule.url", &db.url));
-    match Store::check_integrity(&figment).await {
+    let opened = Store::open_unchecked(&figment).await.unwrap();
+    match opened.check_integrity().await {
         Ok(found) => assert_ne!(found.problems, Vec::<String>::new()),
         Err(error) => assert!(vestibule::storage::chain(&error).contains("malformed"), "{error:?}"),
     }

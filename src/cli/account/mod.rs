@@ -99,7 +99,6 @@ pub fn run(figment: Figment, arguments: AccountArguments) -> Result<(), CommandE
         _ => Hashing::Nothing,
     };
     rocket::execute(async move {
-        let accounts = common::open(&figment, hashing).await?;
         let work = async |accounts: &Accounts| match command {
             AccountCommand::List { page, after } => list(accounts, &page, after, json).await,
             AccountCommand::Show(whom) => {
@@ -112,7 +111,7 @@ pub fn run(figment: Figment, arguments: AccountArguments) -> Result<(), CommandE
             AccountCommand::SendReset(whom) => send_reset(accounts, &whom, json).await,
             AccountCommand::Create(wanted) => create::run(accounts, wanted, json).await,
         };
-        on_database::run(accounts, work).await
+        on_database::run(common::open(&figment, hashing), work).await
     })
 }
 

@@ -104,7 +104,6 @@ pub fn run(figment: Figment, arguments: ClientArguments) -> Result<(), CommandEr
         return secret(json);
     }
     rocket::execute(async move {
-        let oauth = common::open_oauth(&figment).await?;
         let work = async |oauth: &OAuth| match command {
             ClientCommand::Secret => Ok(()),
             ClientCommand::Add(wanted) => add::run(oauth, wanted, json).await,
@@ -117,7 +116,7 @@ pub fn run(figment: Figment, arguments: ClientArguments) -> Result<(), CommandEr
             ClientCommand::Enable(which) => enable(oauth, &which, json).await,
             ClientCommand::Remove { which, yes } => remove(oauth, &which, yes, json).await,
         };
-        on_database::run(oauth, work).await
+        on_database::run(common::open_oauth(&figment), work).await
     })
 }
 

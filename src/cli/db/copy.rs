@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use figment::Figment;
 use serde::Serialize;
@@ -56,21 +56,14 @@ pub async fn run(
         figment.extract_inner("databases.vestibule.url").map_err(|error| failed(&error))?;
     let from = url(arguments.from, arguments.from_file.as_deref())?.unwrap_or_else(|| own.clone());
     let to = url(arguments.to, arguments.to_file.as_deref())?.unwrap_or_default();
-    let stop = AtomicBool::new(false);
-    let copying = copy((&from, &to, &own), &stop, progress);
-    tokio::pin!(copying);
-    let copied = tokio::select! {
-        copied = &mut copying => copied,
-        Ok(signal) = signals::wait_for_signal() => {
-            // the copy is not dropped: its connections have to be closed in order
-            stop.store(true, Ordering::Relaxed);
-            let copied = copying.await;
-            if matches!(copied, Err(CopyError::Interrupted)) {
-                return Err(CommandError::Interrupted { signal });
-            }
-            copied
-        }
+    let (signal, received) = (signals::wait(signals::listen()), OnceLock::new());
+    let until = async {
+        let _ = received.set(signal.await);
     };
+    let copied = copy((&from, &to, &own), until, progress).await;
+    if let (Err(CopyError::Interrupted), Some(&signal)) = (&copied, received.get()) {
+        return Err(CommandError::Interrupted { signal });
+    }
     let copied = copied.map_err(|error| failed(&error))?;
     let counted = |CopiedTable { name, rows }| Counted { name, rows: rows.cast_signed() };
     let copied = Copied { tables: copied.into_iter().map(counted).collect() };

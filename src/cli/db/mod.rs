@@ -85,7 +85,7 @@ pub fn run(figment: Figment, arguments: DbArguments) -> Result<(), CommandError>
     rocket::execute(async move {
         match command {
             DbCommand::Backup { file, force } => back_up(&figment, file, force, json).await,
-            DbCommand::Check => on_database::until_signal(check(&figment, json)).await,
+            DbCommand::Check => check(&figment, json).await,
             DbCommand::Copy(arguments) => copy::run(&figment, arguments, json).await,
             DbCommand::HoldLetters { yes } => hold_letters(&figment, yes, json).await,
             DbCommand::EndSessions { yes } => end_sessions(&figment, yes, json).await,
@@ -106,11 +106,15 @@ async fn back_up(
             format!("The backup is complete: {} ({} bytes).", backup.file.display(), backup.bytes)
         })
     };
-    on_database::run(open(figment).await?, work).await
+    on_database::run(Store::open_without_migrating(figment), work).await
 }
 
 async fn check(figment: &Figment, json: bool) -> Result<(), CommandError> {
-    let found = Store::check_integrity(figment).await.map_err(|error| failed(&error))?;
+    on_database::run(Store::open_unchecked(figment), async |store| report(store, json).await).await
+}
+
+async fn report(store: &Store, json: bool) -> Result<(), CommandError> {
+    let found = store.check_integrity().await?;
     let IntegrityReport { schema, tables, problems } = found;
     let tables = tables.into_iter().map(|(name, rows)| Counted { name, rows }).collect();
     let checked = Checked { schema, tables, problems };
@@ -143,7 +147,7 @@ async fn hold_letters(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
             )
         })
     };
-    on_database::run(open(figment).await?, work).await
+    on_database::run(Store::open_without_migrating(figment), work).await
 }
 
 async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), CommandError> {
@@ -157,9 +161,5 @@ async fn end_sessions(figment: &Figment, yes: bool, json: bool) -> Result<(), Co
             format!("All sessions have ended: {} sign-ins.", sessions.ended)
         })
     };
-    on_database::run(open(figment).await?, work).await
-}
-
-async fn open(figment: &Figment) -> Result<Store, CommandError> {
-    Store::open_without_migrating(figment).await.map_err(|error| failed(&error))
+    on_database::run(Store::open_without_migrating(figment), work).await
 }

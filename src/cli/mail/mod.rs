@@ -122,7 +122,6 @@ pub fn run(figment: Figment, arguments: MailArguments) -> Result<(), CommandErro
             MailCommand::Test(arguments) => return test::run(&figment, &arguments, json).await,
             MailCommand::Outbox(command) => command,
         };
-        let outbox = outbox_admin_for_operator(&figment).await?;
         let work = async |outbox: &OutboxAdmin| match command {
             OutboxCommand::List { states, page, after } => {
                 list(outbox, &states, &page, after, json).await
@@ -139,7 +138,7 @@ pub fn run(figment: Figment, arguments: MailArguments) -> Result<(), CommandErro
             }
             OutboxCommand::Drop { id } => drop(outbox, id, json).await,
         };
-        on_database::run(outbox, work).await
+        on_database::run(outbox_admin_for_operator(&figment), work).await
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use super::sqlite_files;
 use crate::clock::Timestamp;
@@ -90,12 +90,20 @@ impl Store {
         let Some(target) = unfinished.path.to_str() else {
             return Err(wrong(io::Error::other("its folder has a name that is no text")));
         };
-        let copy = async |connection: &mut AnyConnection| {
+        let connections = self.pool.dedicated();
+        let copy = async |connection: &mut SqliteConnection| {
             let copy = sqlx::query("VACUUM INTO $1").bind(target.to_owned());
-            Ok::<_, StoreError>(copy.execute(connection).await?)
+            Ok(copy.execute(connection).await?)
         };
-        self.pool.on_dedicated_connection(copy).await?;
-        hold_letters_in(&unfinished.path, now).await?;
+        connections.run_on_sqlite(own, copy).await?;
+        // no journal file; `sync_all` afterwards writes the change to the disk with the rest
+        let options = SqliteConnectOptions::new()
+            .filename(&unfinished.path)
+            .journal_mode(SqliteJournalMode::Memory);
+        let hold = async |connection: &mut SqliteConnection| {
+            Ok::<_, StoreError>(held_letters::hold_in(connection, now).await?)
+        };
+        connections.run(options.connect(), hold).await?;
         unfinished.file.sync_all().map_err(wrong)?;
         let kept = if overwrite {
             fs::rename(&unfinished.path, file)
@@ -106,16 +114,6 @@ impl Store {
         drop(unfinished);
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)
     }
-}
-
-async fn hold_letters_in(copy: &Path, now: Timestamp) -> Result<(), StoreError> {
-    // no journal file; `sync_all` afterwards writes the change to the disk with the rest
-    let options =
-        SqliteConnectOptions::new().filename(copy).journal_mode(SqliteJournalMode::Memory);
-    let mut connection = options.connect().await?;
-    let held = held_letters::hold_in(&mut connection, now).await;
-    connection.close().await?;
-    Ok(held?)
 }
 
 /// Attempts at the lock of a folder, and the pause between two: 10 s in all.

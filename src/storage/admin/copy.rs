@@ -1,7 +1,6 @@
 //! Copy: transfers all rows of one database into an empty one, of either engine.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use figment::Figment;
 use figment::providers::Serialized;
@@ -64,15 +63,13 @@ pub enum CopyError {
 /// same.
 ///
 /// - `own` is the URL of the settings; a service may be using its files.
-/// - The copy stops, and is undone, soon after `stop` is set. The caller must not drop the copy
-///   instead: a dropped connection closes in the background, and the write-ahead log stays behind
-///   if the process ends first.
+/// - The copy stops, and is undone, when `until` completes.
 /// - `progress` gets each table and its number of copied rows, every 10,000 rows and at the end.
 /// - At the end the connections to both databases are closed, so that an SQLite file is complete by
 ///   itself.
 pub async fn copy(
     (from, to, own): (&str, &str, &str),
-    stop: &AtomicBool,
+    until: impl Future<Output = ()>,
     progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     // checked before either database is touched
@@ -92,7 +89,7 @@ pub async fn copy(
     }
     let source = Pool::open_existing(&settings(from)).await;
     let source = source.map_err(|error| CopyError::From(error.into()))?;
-    let copied = copy_from(&source, to, stop, progress).await;
+    let copied = copy_from(&source, to, until, progress).await;
     source.close_connections().await;
     copied
 }
@@ -107,13 +104,16 @@ fn is_beside(own: &str, file: &Path) -> bool {
 async fn copy_from(
     source: &Pool,
     to: &str,
-    stop: &AtomicBool,
+    until: impl Future<Output = ()>,
     progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     expect_known(source).await.map_err(CopyError::From)?;
     let target = Pool::open_or_create(&settings(to)).await;
     let target = target.map_err(|error| CopyError::To(error.into()))?;
-    let copied = copy_between(source, &target, stop, progress).await;
+    let copied = tokio::select! {
+        copied = copy_between(source, &target, progress) => copied,
+        () = until => Err(CopyError::Interrupted),
+    };
     target.close_connections().await;
     copied
 }
@@ -121,7 +121,6 @@ async fn copy_from(
 async fn copy_between(
     source: &Pool,
     target: &Pool,
-    stop: &AtomicBool,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     target
@@ -134,7 +133,7 @@ async fn copy_between(
             target
                 .on_dedicated_connection(async |writing| {
                     let reading = (reading, source.engine());
-                    copy_rows(reading, (writing, target.engine()), stop, &mut progress).await
+                    copy_rows(reading, (writing, target.engine()), &mut progress).await
                 })
                 .await
         })
@@ -144,7 +143,6 @@ async fn copy_between(
 async fn copy_rows(
     (reading, from): (&mut AnyConnection, &Engine),
     (writing, to): (&mut AnyConnection, &Engine),
-    stop: &AtomicBool,
     progress: &mut impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     let mut reading = reading.begin_with(snapshot(from)).await.map_err(StoreError::from)?;
@@ -162,8 +160,8 @@ async fn copy_rows(
 
     let mut copied = Vec::new();
     for table in tables.iter().filter(|table| !catalog::is_filled_by_migrations(&table.name)) {
-        let sent = send(table, &mut reading, &mut writing, stop, progress).await?;
-        if sum(table, &mut writing, stop).await? != sent {
+        let sent = send(table, &mut reading, &mut writing, progress).await?;
+        if sum(table, &mut writing).await? != sent {
             return Err(CopyError::Differs { table: table.name.clone() });
         }
         progress(&table.name, sent.rows);
@@ -244,18 +242,16 @@ async fn send(
     table: &Table,
     reading: &mut AnyConnection,
     writing: &mut AnyConnection,
-    stop: &AtomicBool,
     progress: &mut impl FnMut(&str, u64),
-) -> Result<Sum, CopyError> {
+) -> Result<Sum, StoreError> {
     let mut sum = Sum::default();
     let mut batch = Vec::with_capacity(BATCH);
     let mut rows = sqlx::query(AssertSqlSafe(table.select())).fetch(reading);
-    while let Some(row) = rows.try_next().await.map_err(StoreError::from)? {
+    while let Some(row) = rows.try_next().await? {
         let row = table.read(&row)?;
         sum.add(&row);
         batch.push(row);
         if batch.len() == BATCH {
-            expect_to_go_on(stop)?;
             write(table, &mut batch, writing).await?;
             if sum.rows.is_multiple_of(10_000) {
                 progress(&table.name, sum.rows);
@@ -282,20 +278,11 @@ async fn write(
     Ok(())
 }
 
-async fn sum(
-    table: &Table,
-    connection: &mut AnyConnection,
-    stop: &AtomicBool,
-) -> Result<Sum, CopyError> {
+async fn sum(table: &Table, connection: &mut AnyConnection) -> Result<Sum, StoreError> {
     let mut sum = Sum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select())).fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(StoreError::from)? {
-        expect_to_go_on(stop)?;
+    while let Some(row) = rows.try_next().await? {
         sum.add(&table.read(&row)?);
     }
     Ok(sum)
-}
-
-fn expect_to_go_on(stop: &AtomicBool) -> Result<(), CopyError> {
-    if stop.load(Ordering::Relaxed) { Err(CopyError::Interrupted) } else { Ok(()) }
 }

@@ -1,11 +1,10 @@
 //! Integrity check: finds damage, broken references and impossible rows, and changes nothing.
 
-use figment::Figment;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, SqliteConnection};
 
 use super::catalog::{self, Table};
 use crate::storage::engine::migrate::{self, Schema};
-use crate::storage::engine::{Engine, OpenError, Store, StoreError, column};
+use crate::storage::engine::{Engine, Store, StoreError};
 
 /// Rules that the schema does not enforce: a description, and a count of the rows that break the
 /// rule.
@@ -42,23 +41,42 @@ pub struct IntegrityReport {
 }
 
 impl Store {
-    /// Checks the database at `databases.vestibule` of `figment`, with any schema, without changing
-    /// it.
-    pub async fn check_integrity(figment: &Figment) -> Result<IntegrityReport, OpenError> {
-        let store = Self::open_unchecked(figment).await?;
-        let found = store.find_problems().await;
-        store.close().await;
-        Ok(found?)
-    }
-
-    async fn find_problems(&self) -> Result<IntegrityReport, StoreError> {
-        let engine = self.engine();
+    /// Checks the database, with any schema, without changing it.
+    pub async fn check_integrity(&self) -> Result<IntegrityReport, StoreError> {
         let schema = migrate::inspect(&self.pool).await?;
+        let damages = self.damages().await?;
         self.pool
             .on_dedicated_connection(async |connection| {
-                check_integrity(connection, engine, schema).await
+                check_integrity(connection, self.engine(), schema, damages).await
             })
             .await
+    }
+
+    /// Damage that the engine itself finds.
+    async fn damages(&self) -> Result<Vec<String>, StoreError> {
+        let rows = match self.engine() {
+            Engine::Sqlite { file } => {
+                const SQL: &str = "
+                    SELECT integrity_check FROM pragma_integrity_check
+                    WHERE integrity_check <> 'ok'";
+                let check = async |connection: &mut SqliteConnection| {
+                    Ok(sqlx::query_scalar(SQL).fetch_all(connection).await?)
+                };
+                self.pool.dedicated().run_on_sqlite(file, check).await?
+            }
+            Engine::Postgres => {
+                // PostgreSQL has no such check except the extension `amcheck`; a failed repair
+                // leaves these behind
+                const SQL: &str = "
+                    SELECT 'the index ' || CAST(CAST(indexrelid AS regclass) AS TEXT)
+                           || ' is not valid' FROM pg_index WHERE NOT indisvalid
+                    UNION ALL
+                    SELECT 'the constraint ' || CAST(conname AS TEXT) || ' was not checked'
+                           FROM pg_constraint WHERE NOT convalidated";
+                sqlx::query_scalar(SQL).fetch_all(&mut *self.pool.reader().await?).await?
+            }
+        };
+        Ok(rows)
     }
 }
 
@@ -66,6 +84,7 @@ async fn check_integrity(
     connection: &mut AnyConnection,
     engine: &Engine,
     schema: Schema,
+    damages: Vec<String>,
 ) -> Result<IntegrityReport, StoreError> {
     let mut found = IntegrityReport { schema: "", tables: Vec::new(), problems: Vec::new() };
     found.schema = match schema {
@@ -77,7 +96,7 @@ async fn check_integrity(
     if matches!(schema, Schema::Older | Schema::Other) {
         found.problems.push(format!("the schema is {}", found.schema));
     }
-    found.problems.extend(damages(connection, engine).await?);
+    found.problems.extend(damages);
     let tables = match schema {
         Schema::Known | Schema::Newer => catalog::all(connection, engine).await?,
         Schema::Older | Schema::Other => Vec::new(),
@@ -96,30 +115,6 @@ async fn check_integrity(
         }
     }
     Ok(found)
-}
-
-/// Damage that the engine itself finds.
-async fn damages(
-    connection: &mut AnyConnection,
-    engine: &Engine,
-) -> Result<Vec<String>, StoreError> {
-    let sql = match engine {
-        Engine::Sqlite { .. } => {
-            "SELECT integrity_check AS problem FROM pragma_integrity_check
-             WHERE integrity_check <> 'ok'"
-        }
-        // PostgreSQL has no such check except the extension `amcheck`; a failed repair leaves these
-        // behind
-        Engine::Postgres => {
-            "SELECT 'the index ' || CAST(CAST(indexrelid AS regclass) AS TEXT) || ' is not valid'
-                    AS problem FROM pg_index WHERE NOT indisvalid
-             UNION ALL
-             SELECT 'the constraint ' || CAST(conname AS TEXT) || ' was not checked'
-                    FROM pg_constraint WHERE NOT convalidated"
-        }
-    };
-    let rows = sqlx::query(sql).fetch_all(connection).await?;
-    rows.iter().map(|row| column::text(row, "problem")).collect()
 }
 
 /// Counts rows whose foreign key matches no row. The engines enforce the keys, except against a

@@ -8,8 +8,10 @@
 //! must know in order to do without the part. A program that does not know migration `NNNN` neither
 //! starts nor is ready.
 
+use std::fs::TryLockError;
 use std::io;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use sqlx::any::AnyRow;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
@@ -18,6 +20,9 @@ use sqlx::{AnyConnection, Row};
 use super::StoreError;
 use super::error_codes::{self, Meaning};
 use super::pool::{self, Engine, Pool};
+
+/// Pause between two attempts at the lock of an SQLite database.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 static SQLITE: LazyLock<Migrator> =
     LazyLock::new(|| ignoring_unknown_migrations(sqlx::migrate!("migrations/sqlite")));
@@ -55,11 +60,14 @@ pub(in crate::storage) async fn run(pool: &Pool) -> Result<(), MigrationError> {
             let mut name = file.as_os_str().to_owned();
             name.push(".migrating");
             let lock = pool::open_private(name.as_ref())?;
-            Some(
-                tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
-                    .await
-                    .map_err(io::Error::other)??,
-            )
+            // a blocking wait would need a thread that could not be ended
+            while let Err(error) = lock.try_lock() {
+                match error {
+                    TryLockError::WouldBlock => tokio::time::sleep(LOCK_INTERVAL).await,
+                    TryLockError::Error(error) => return Err(error.into()),
+                }
+            }
+            Some(lock)
         }
         Engine::Postgres => None,
     };

@@ -4,6 +4,7 @@
 pub(super) mod column;
 mod connection;
 mod data_version;
+pub(super) mod dedicated;
 mod error;
 mod error_codes;
 pub(super) mod migrate;

@@ -34,13 +34,23 @@ impl Store {
     /// Opens the database at `databases.vestibule` of `figment` and brings its schema up to date,
     /// without Rocket.
     pub async fn open(figment: &Figment) -> Result<Self, OpenError> {
-        let figment = database_settings(figment);
-        let pool = <Pool as rocket_db_pools::Pool>::init(&figment).await?;
-        let store = Self::over(pool);
-        match migrate::run(&store.pool).await {
+        let store = Self::open_or_create(figment).await?;
+        match store.migrate().await {
             Ok(()) => Ok(store),
-            Err(error) => store.close_after(error.into()).await,
+            Err(error) => store.close_after(error).await,
         }
+    }
+
+    /// Opens the database at `databases.vestibule` of `figment` as it is, and creates the SQLite
+    /// file if it is missing.
+    pub async fn open_or_create(figment: &Figment) -> Result<Self, OpenError> {
+        Ok(Self::over(Pool::open_or_create(&database_settings(figment)).await?))
+    }
+
+    /// Brings the schema up to date. A migration that is not complete when this future is dropped is
+    /// undone.
+    pub async fn migrate(&self) -> Result<(), OpenError> {
+        Ok(migrate::run(&self.pool).await?)
     }
 
     /// Checks the settings at `databases.vestibule` of `figment`, without connecting.
@@ -72,7 +82,9 @@ impl Store {
         Err(error)
     }
 
-    pub(in crate::storage) async fn open_unchecked(figment: &Figment) -> Result<Self, OpenError> {
+    /// Opens the database at `databases.vestibule` of `figment`, with any schema, and with
+    /// `max_connections = 1`.
+    pub async fn open_unchecked(figment: &Figment) -> Result<Self, OpenError> {
         let figment = figment
             .focus("databases.vestibule")
             .merge(Serialized::global("max_connections", 1))

@@ -24,6 +24,7 @@ use sqlx::{
 
 use super::StoreError;
 use super::data_version::{self, ConnectionCounter, DataVersion};
+use super::dedicated::DedicatedConnections;
 use super::revisions::PendingChanges;
 use super::server::Server;
 use super::write_batch::{Statement, WriteBatcher};
@@ -41,6 +42,7 @@ pub struct Db(pub(in crate::storage) Pool);
 pub struct Pool {
     engine: Engine,
     connections: EnginePool,
+    dedicated: DedicatedConnections,
 }
 
 #[derive(Clone, Debug)]
@@ -161,7 +163,7 @@ impl Pool {
     }
 
     /// Acquires a connection for statements that only read.
-    pub(super) async fn reader(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
+    pub(in crate::storage) async fn reader(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
         match &self.connections {
             EnginePool::Sqlite { readers, .. } => readers.acquire().await,
             EnginePool::Postgres(server) => server.acquire().await,
@@ -261,18 +263,17 @@ impl Pool {
         Ok(transaction)
     }
 
-    /// Runs `work`, which may be slow, on a connection outside the pool, and closes the connection
-    /// in every case.
+    /// Runs `work`, which may be slow, on a connection outside the pool. The connection is closed in
+    /// every case: [`Pool::close_connections`] waits for that if this future is dropped.
     pub(in crate::storage) async fn on_dedicated_connection<T, E: From<StoreError>>(
         &self,
         work: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = self.connect_dedicated().await.map_err(StoreError::from)?;
-        let outcome = work(&mut connection).await;
-        let closed = connection.close().await.map_err(StoreError::from);
-        let done = outcome?;
-        closed?;
-        Ok(done)
+        self.dedicated.run(self.connect_dedicated(), work).await
+    }
+
+    pub(in crate::storage) fn dedicated(&self) -> &DedicatedConnections {
+        &self.dedicated
     }
 
     async fn connect_dedicated(&self) -> Result<AnyConnection, sqlx::Error> {
@@ -288,6 +289,7 @@ impl Pool {
     }
 
     pub(in crate::storage) async fn close_connections(&self) {
+        self.dedicated.wait().await;
         match &self.connections {
             EnginePool::Sqlite { readers, writers, .. } => {
                 readers.close().await;
@@ -365,6 +367,7 @@ impl Pool {
                         writers,
                         opened_connections,
                     },
+                    dedicated: DedicatedConnections::default(),
                 })
             }
             "postgres" | "postgresql" => {
@@ -373,7 +376,11 @@ impl Pool {
                 if encoding != "UTF8" {
                     return Err(PoolError::Encoding(encoding));
                 }
-                Ok(Self { engine: Engine::Postgres, connections: EnginePool::Postgres(server) })
+                Ok(Self {
+                    engine: Engine::Postgres,
+                    connections: EnginePool::Postgres(server),
+                    dedicated: DedicatedConnections::default(),
+                })
             }
             other => {
                 Err(wrong(format!("unknown database `{other}`; known are sqlite and postgres")))
