@@ -6,21 +6,57 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::setting_error::Problem;
+
 /// A duration in whole milliseconds, written as `15m`, `24h`, `90d` or `1h 30m`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lifetime(Duration);
+#[derive(Clone, Copy)]
+pub struct Lifetime {
+    duration: Duration,
+    /// The unit in which a default is written.
+    unit: Option<Unit>,
+}
+
+/// A unit, with its length in milliseconds.
+#[derive(Clone, Copy)]
+pub(super) enum Unit {
+    Millisecond = 1,
+    Second = 1_000,
+    Minute = 60_000,
+    Hour = 3_600_000,
+    Day = 86_400_000,
+}
 
 impl Lifetime {
     /// A duration of whole seconds.
     pub const fn from_secs(seconds: u64) -> Self {
-        Self(Duration::from_secs(seconds))
+        Self { duration: Duration::from_secs(seconds), unit: None }
+    }
+
+    /// A default, which is shown in this unit.
+    pub(super) const fn of(count: u64, unit: Unit) -> Self {
+        Self { duration: Duration::from_millis(count * unit as u64), unit: Some(unit) }
     }
 
     /// The duration as the standard library has it.
     pub const fn duration(self) -> Duration {
-        self.0
+        self.duration
+    }
+
+    pub(super) fn at_least_a_second(self, key: &'static str) -> Result<(), Problem> {
+        match self.duration < Duration::from_secs(1) {
+            true => Err((key, "expected at least 1s".to_owned())),
+            false => Ok(()),
+        }
     }
 }
+
+impl PartialEq for Lifetime {
+    fn eq(&self, other: &Self) -> bool {
+        self.duration == other.duration
+    }
+}
+
+impl Eq for Lifetime {}
 
 const WANTED: &str = "a length of time with its unit, such as 30s, 15m, 24h or 90d";
 
@@ -36,19 +72,29 @@ impl FromStr for Lifetime {
         let duration = humantime::parse_duration(text).map_err(|_| LifetimeError)?;
         // 100 years serve as "forever", and sums of instants stay far from overflow
         let is_too_long = duration > Duration::from_secs(100 * 366 * 24 * 3_600);
-        if is_too_long { Err(LifetimeError) } else { Ok(Self(duration)) }
+        if is_too_long { Err(LifetimeError) } else { Ok(duration.into()) }
     }
 }
 
 impl From<Duration> for Lifetime {
     fn from(duration: Duration) -> Self {
-        Self(duration)
+        Self { duration, unit: None }
     }
 }
 
 impl fmt::Display for Lifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        let Some(unit) = self.unit else {
+            return humantime::format_duration(self.duration).fmt(f);
+        };
+        let suffix = match unit {
+            Unit::Millisecond => "ms",
+            Unit::Second => "s",
+            Unit::Minute => "m",
+            Unit::Hour => "h",
+            Unit::Day => "d",
+        };
+        write!(f, "{}{suffix}", self.duration.as_millis() / unit as u128)
     }
 }
 

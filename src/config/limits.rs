@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Lifetime;
+use super::lifetime::{Lifetime, Unit};
+use super::nonzero::{nonzero, nonzero_size};
+use super::setting_error::Problem;
 
 /// `[vestibule.limits]`. Hourly limits recover evenly: after half an hour, half of the limit is
 /// available again.
@@ -46,13 +48,35 @@ pub struct LimitSettings {
     pub unknown_links_per_address: NonZeroU32,
 }
 
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            letters_per_hour: nonzero_size(6),
+            notices_per_hour: nonzero_size(6),
+            free_failures: nonzero(10),
+            failures_in_a_row: nonzero(100),
+            longest_delay: Lifetime::of(15, Unit::Minute),
+            failures_per_address: nonzero(200),
+            failures_in_all: nonzero(3_000),
+            sign_ups_per_address: nonzero(1_000),
+            sign_ups_in_all: nonzero(20_000),
+            requests_per_account: nonzero(10),
+            requests_per_address: nonzero(500),
+            requests_in_all: nonzero(20_000),
+            sessions_per_account: nonzero(1_000),
+            unknown_links_per_address: nonzero(500),
+        }
+    }
+}
+
 impl LimitSettings {
     /// Limit on the sessions of an account; `None` if limits are off.
     pub fn session_limit(&self) -> Option<i64> {
         self.enabled.then(|| i64::from(self.sessions_per_account.get()))
     }
 
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(super) fn check(&self) -> Result<(), Problem> {
         let (free, row) = (self.free_failures.get(), self.failures_in_a_row.get());
         if row > 100 {
             return Err(("limits.failures_in_a_row", "expected 1 to 100".to_owned()));

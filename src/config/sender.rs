@@ -7,7 +7,7 @@ use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The sender in its parts. The renderer checks the address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SenderSettings {
     /// The display name, without quoting. It may contain any characters.
     pub name: Option<String>,

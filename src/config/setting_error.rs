@@ -5,6 +5,9 @@ use std::fmt;
 use figment::error::{Actual, Kind};
 use figment::{Figment, Metadata, Source};
 
+/// A problem with a setting, after its key below `vestibule.`.
+pub(super) type Problem = (&'static str, String);
+
 /// Keys whose value is never shown.
 pub(super) const SECRET_KEYS: [&str; 4] = ["smtp_url", "secret_sha256", "secret_key", "url"];
 

@@ -3,30 +3,24 @@
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Metadata, Provider};
+use serde::Serialize;
 
+use super::admission::AdmissionSettings;
+use super::events::EventSettings;
+use super::hashing::HashingSettings;
+use super::limits::LimitSettings;
+use super::links::LinkSettings;
+use super::log::LogSettings;
+use super::mail::{MailSettings, TransportKind};
+use super::messages::MessageSettings;
+use super::metrics::MetricsSettings;
+use super::password::PasswordSettings;
+use super::profile::Profile;
 use super::secret_files;
 use super::setting_error::{DATABASE_URL, SettingError};
-
-/// The purpose that the service runs for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Profile {
-    /// Rocket's `debug` profile: every setting has a default, links are logged, and letters can be
-    /// read at `/dev/mail`.
-    Development,
-    /// Any other profile: settings that the operator must decide have no default.
-    Production,
-}
-
-impl Profile {
-    /// The purpose of the figment's profile.
-    pub fn of(figment: &Figment) -> Self {
-        if *figment.profile() == rocket::Config::DEBUG_PROFILE {
-            Self::Development
-        } else {
-            Self::Production
-        }
-    }
-}
+use super::shutdown::ShutdownSettings;
+use super::templates::TemplateSettings;
+use super::tokens::TokenSettings;
 
 /// Rocket's figment, from which the program starts. Lowest layer first: Rocket's defaults, changed
 /// where they are unsafe or noisy; `Rocket.toml`, or the file that `ROCKET_CONFIG` names;
@@ -87,17 +81,41 @@ fn with_environment(figment: Figment) -> Figment {
 
 /// Puts this crate's defaults below `figment`, without reading the environment.
 pub fn defaults(figment: Figment) -> Figment {
-    let figment = with_defaults(figment);
-    match Profile::of(&figment) {
+    let figment = figment
+        .join(Serialized::default(DATABASE_URL, "sqlite://data/vestibule.db"))
+        .join(Serialized::default("vestibule.name", "Vestibule"))
+        .join(Serialized::default("vestibule.clients", Dict::new()));
+    let figment = match Profile::of(&figment) {
         Profile::Development => {
             let public_url = development_url(&figment);
-            let figment = figment
+            figment
                 .join(Serialized::default("vestibule.public_url", public_url))
-                .join(Serialized::default("vestibule.mail.transport", "file"));
-            with_sender(figment)
+                .join(Serialized::default("vestibule.mail.transport", TransportKind::File))
         }
-        Profile::Production => with_sender(figment),
-    }
+        Profile::Production => figment,
+    };
+    let figment = with_sender(figment);
+    let figment = with_section(figment, "mail", MailSettings::default());
+    let figment = with_section(figment, "tokens", TokenSettings::default());
+    let figment = with_section(figment, "links", LinkSettings::default());
+    let figment = with_section(figment, "password", PasswordSettings::default());
+    let figment = with_section(figment, "hashing", HashingSettings::default());
+    let figment = with_section(figment, "limits", LimitSettings::default());
+    let figment = with_section(figment, "admission", AdmissionSettings::default());
+    let figment = with_section(figment, "metrics", MetricsSettings::default());
+    let figment = with_section(figment, "events", EventSettings::default());
+    let figment = with_section(figment, "messages", MessageSettings::default());
+    let figment = with_section(figment, "templates", TemplateSettings::default());
+    let figment = with_section(figment, "log", LogSettings::default());
+    with_section(figment, "shutdown", ShutdownSettings::default())
+}
+
+/// Puts the defaults of a section below `figment`. An option without a value has none, and the
+/// transport of letters has its own for each profile.
+fn with_section(figment: Figment, name: &str, section: impl Serialize) -> Figment {
+    let mut values = Value::serialize(section).ok().and_then(Value::into_dict).unwrap_or_default();
+    values.retain(|key, value| !matches!(value, Value::Empty(..)) && key != "transport");
+    figment.join(Serialized::default(&format!("vestibule.{name}"), values))
 }
 
 fn with_sender(figment: Figment) -> Figment {
@@ -119,60 +137,6 @@ fn development_url(figment: &Figment) -> String {
     let port: u16 = figment.extract_inner("port").unwrap_or(8000);
     let scheme = if figment.extract_inner::<Dict>("tls").is_ok() { "https" } else { "http" };
     format!("{scheme}://127.0.0.1:{port}")
-}
-
-/// The defaults for every profile.
-fn with_defaults(figment: Figment) -> Figment {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults: [(&str, Value); 44] = [
-        (DATABASE_URL, "sqlite://data/vestibule.db".into()),
-        ("vestibule.name", "Vestibule".into()),
-        ("vestibule.clients", Dict::new().into()),
-        ("vestibule.mail.directory", "data/mail".into()),
-        ("vestibule.mail.timeout", "30s".into()),
-        ("vestibule.tokens.access_ttl", "15m".into()),
-        ("vestibule.tokens.refresh_idle_ttl", "14d".into()),
-        ("vestibule.tokens.session_ttl", "90d".into()),
-        ("vestibule.tokens.reuse_grace", "30s".into()),
-        ("vestibule.links.activation_ttl", "24h".into()),
-        ("vestibule.links.reset_ttl", "1h".into()),
-        ("vestibule.links.invitation_ttl", "7d".into()),
-        ("vestibule.links.email_ttl", "24h".into()),
-        ("vestibule.password.min_length", 15.into()),
-        ("vestibule.hashing.memory_kib", 19_456.into()),
-        ("vestibule.hashing.iterations", 2.into()),
-        ("vestibule.hashing.parallelism", 1.into()),
-        ("vestibule.hashing.slots", cores.into()),
-        ("vestibule.hashing.max_wait", "1500ms".into()),
-        ("vestibule.limits.enabled", true.into()),
-        ("vestibule.limits.letters_per_hour", 6.into()),
-        ("vestibule.limits.notices_per_hour", 6.into()),
-        ("vestibule.admission.in_flight", 1_024.into()),
-        ("vestibule.admission.body_timeout", "10s".into()),
-        ("vestibule.metrics", Dict::new().into()),
-        ("vestibule.limits.free_failures", 10.into()),
-        ("vestibule.limits.failures_in_a_row", 100.into()),
-        ("vestibule.limits.longest_delay", "15m".into()),
-        ("vestibule.limits.failures_per_address", 200.into()),
-        ("vestibule.limits.failures_in_all", 3_000.into()),
-        ("vestibule.limits.sign_ups_per_address", 1_000.into()),
-        ("vestibule.limits.sign_ups_in_all", 20_000.into()),
-        ("vestibule.limits.requests_per_account", 10.into()),
-        ("vestibule.limits.requests_per_address", 500.into()),
-        ("vestibule.limits.requests_in_all", 20_000.into()),
-        ("vestibule.limits.sessions_per_account", 1_000.into()),
-        ("vestibule.limits.unknown_links_per_address", 500.into()),
-        ("vestibule.events.keep", "90d".into()),
-        ("vestibule.events.address", "shortened".into()),
-        ("vestibule.messages.default_locale", "en".into()),
-        ("vestibule.templates", Dict::new().into()),
-        ("vestibule.log.format", "auto".into()),
-        ("vestibule.log.level", "info".into()),
-        ("vestibule.shutdown.delay", "0s".into()),
-    ];
-    defaults
-        .into_iter()
-        .fold(figment, |figment, (key, value)| figment.join(Serialized::default(key, value)))
 }
 
 /// Checks that the required settings of a release profile are set. They have no safe default.

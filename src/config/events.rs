@@ -1,8 +1,33 @@
-//! `events.address`: the part of a client's IP address that events keep.
+//! `[vestibule.events]`: events of accounts, and the part of a client's IP address that they keep.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
+
+use super::lifetime::{Lifetime, Unit};
+use super::setting_error::Problem;
+
+/// `[vestibule.events]`: events of accounts, for their owners and the operator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSettings {
+    /// Retention period of events.
+    pub keep: Lifetime,
+    /// Part of the client's address that an event keeps.
+    pub address: AddressDetail,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self { keep: Lifetime::of(90, Unit::Day), address: AddressDetail::Shortened }
+    }
+}
+
+impl EventSettings {
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        self.keep.at_least_a_second("events.keep")
+    }
+}
 
 /// The part of a client's IP address that events keep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
