@@ -267,7 +267,6 @@ fn accounts(settings: &Settings, store: &Store, clock: &Clock, hasher: Hasher) -
         events: EventLog::new(clock.clone(), entropy, settings.events.address),
         policy: PasswordPolicy::new(settings.password.min_length, &settings.name),
         limits,
-        sign_up_mutex: crate::accounts::SignUpMutex::default(),
         activation_ttl: settings.links.activation_ttl.duration(),
         session_limit: settings.limits.session_limit(),
         email_link_ttl: settings.links.email_ttl.duration(),

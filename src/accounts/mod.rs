@@ -23,7 +23,6 @@ mod reauthentication;
 mod session_limit;
 mod sign_in;
 mod sign_up;
-mod sign_up_mutex;
 
 use std::time::Duration;
 
@@ -55,7 +54,6 @@ pub use profile::{ProfileChange, ProfileError};
 pub use reauthentication::ReauthenticationError;
 pub use sign_in::{SignInAttempt, SignInError, SignedIn};
 pub use sign_up::SignUpRequest;
-pub use sign_up_mutex::SignUpMutex;
 
 /// The use cases around accounts. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -76,8 +74,6 @@ pub struct Accounts {
     pub policy: PasswordPolicy,
     /// Limits on attempts and requests.
     pub limits: Limits,
-    /// Mutex of sign-ups, by address and network.
-    pub sign_up_mutex: SignUpMutex,
     /// Lifetime of an activation link, if the sign-up waits as long.
     pub activation_ttl: Duration,
     /// Largest number of sessions of an account, and of its sign-ins at the account page. `None`

@@ -63,7 +63,7 @@ impl Accounts {
     }
 
     async fn sign_up_counted(&self, request: &SignUpRequest) -> Result<(), Failure> {
-        let locked = self.sign_up_mutex.lock(&request.email, request.caller.network()).await;
+        let locked = self.limits.lock_sign_up(&request.email, request.caller.network()).await;
         let _locked = locked.ok_or(Failure::Busy { retry_after: Duration::from_secs(1) })?;
         loop {
             let comparison = self.compare(request).await?;

@@ -13,7 +13,6 @@ mod client_admin;
 mod client_registry;
 mod credentials;
 mod error;
-mod external_writes;
 mod grant;
 mod inspection;
 mod introspection;

@@ -20,7 +20,7 @@ type Key = [u8; 32];
 
 /// Semaphores by key, with their queues. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(in crate::accounts) struct KeyedSemaphore(Arc<SemaphoreTable>);
+pub(super) struct KeyedSemaphore(Arc<SemaphoreTable>);
 
 #[derive(Debug, Default)]
 struct SemaphoreTable {
@@ -31,7 +31,7 @@ struct SemaphoreTable {
 
 /// Largest number of attempts that wait for permits.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::accounts) struct QueueLimit {
+pub(super) struct QueueLimit {
     pub per_key: usize,
     pub total: usize,
 }
@@ -46,7 +46,7 @@ struct Entry {
 
 /// Reference to the entry of a key. The last drop removes the entry.
 #[derive(Debug)]
-pub(in crate::accounts) struct Slot {
+pub(super) struct Slot {
     semaphore: KeyedSemaphore,
     key: Key,
     // `Slot::drop` releases it first, and then removes an entry that no slot refers to
@@ -54,7 +54,12 @@ pub(in crate::accounts) struct Slot {
 }
 
 /// Permits that an attempt holds. Dropping them gives them back.
-pub(in crate::accounts) type Permit = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(in crate::accounts) struct Permit {
+    _permits: OwnedSemaphorePermit,
+    // after the permits: an entry without a slot has all of them
+    _slot: Slot,
+}
 
 /// Counts one queued attempt until it is dropped, also when its request is cancelled.
 struct WaitGuard<'a>(&'a AtomicUsize);
@@ -76,7 +81,7 @@ impl Drop for WaitGuard<'_> {
 
 impl KeyedSemaphore {
     /// Refers to the entry of a key, and creates it with `max_permits` permits if it is new.
-    pub(in crate::accounts) fn slot(&self, key: &Digest, max_permits: usize) -> Slot {
+    pub(super) fn slot(&self, key: &Digest, max_permits: usize) -> Slot {
         let key = *key.as_bytes();
         let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.entry(key).or_insert_with(|| {
@@ -89,24 +94,28 @@ impl KeyedSemaphore {
 
 impl Slot {
     /// Takes `weight` permits if they are free.
-    pub(in crate::accounts) fn try_acquire(&self, weight: usize) -> Option<Permit> {
+    pub(super) fn try_acquire(&self, weight: usize) -> Option<Permit> {
         let entry = self.entry.as_ref()?;
-        Arc::clone(&entry.permits).try_acquire_many_owned(entry.weight(weight)).ok()
+        let permits = Arc::clone(&entry.permits).try_acquire_many_owned(entry.weight(weight));
+        permits.ok().map(|permits| self.holding(permits))
     }
 
     /// Waits for `weight` permits. `None` if the queue is full.
-    pub(in crate::accounts) async fn acquire(
-        &self,
-        weight: usize,
-        limit: QueueLimit,
-    ) -> Option<Permit> {
+    pub(super) async fn acquire(&self, weight: usize, limit: QueueLimit) -> Option<Permit> {
         if let Some(permit) = self.try_acquire(weight) {
             return Some(permit);
         }
         let entry = self.entry.as_ref()?;
         let _of_key = WaitGuard::among(&entry.waiting, limit.per_key)?;
         let _of_all = WaitGuard::among(&self.semaphore.0.waiting, limit.total)?;
-        Arc::clone(&entry.permits).acquire_many_owned(entry.weight(weight)).await.ok()
+        let permits = Arc::clone(&entry.permits).acquire_many_owned(entry.weight(weight)).await;
+        permits.ok().map(|permits| self.holding(permits))
+    }
+
+    fn holding(&self, permits: OwnedSemaphorePermit) -> Permit {
+        let Self { semaphore, key, entry } = self;
+        let slot = Self { semaphore: semaphore.clone(), key: *key, entry: entry.clone() };
+        Permit { _permits: permits, _slot: slot }
     }
 }
 

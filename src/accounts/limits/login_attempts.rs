@@ -19,16 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::gcra::Gcra;
-use super::keyed_semaphore::{Permit, QueueLimit, Slot};
+use super::keyed_semaphore::{Permit, QueueLimit};
 use super::rate_limiter::Charge;
 use super::{Limit, LimitExceeded, LimitState, Limits};
 use crate::accounts::Failure;
-use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
+use crate::clock::Timestamp;
 use crate::model::{Account, AccountId, AttemptKey, ClientInfo, Digest, EmailAddress, Network};
-use crate::storage::{Connection, FAILURE_DECAY_INTERVAL, FailedAttempts, Failures, StoreError};
+use crate::storage::{Connection, FailedAttempts, StoreError};
 
-/// Delay after the last free attempt. Each further failure doubles the delay.
-const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// Age at which the record of a sign-in from a location is written again.
 const LOCATION_REFRESH_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
 
@@ -45,8 +43,6 @@ struct HeldPermit {
     per_address: Gcra,
     node_charge: Option<NodeCharge>,
     _permits: Vec<Permit>,
-    // after the permits: a slot is dropped when the attempt holds nothing of its entry
-    _slots: Vec<Slot>,
 }
 
 /// The row in which a wrong password counts.
@@ -83,7 +79,7 @@ struct NodeCharge {
 impl Drop for NodeCharge {
     fn drop(&mut self) {
         if !self.failed {
-            self.shared.failures.refund(self.charge, self.now);
+            self.shared.guesses.per_node.refund(self.charge, self.now);
         }
     }
 }
@@ -187,24 +183,25 @@ impl Limits {
         queue_limit: QueueLimit,
     ) -> Result<HeldPermit, Failure> {
         let shared = &self.shared;
-        let slot = shared.semaphore.slot(&key.name, shared.free_failures);
+        let slot = shared.semaphore.slot(&key.name, shared.guesses.free_failures);
         let mut weight = 1;
         loop {
             let permit = slot.acquire(weight, queue_limit).await.ok_or_else(|| shared.busy())?;
             let found = self.store.read(async |db| db.find_failed_attempts(&key).await).await?;
             let now = self.clock.now();
-            let needed =
-                shared.permits_after(found.name, now).map_err(|wait| shared.limited(wait))?;
+            let needed = shared
+                .guesses
+                .permits_after(found.name, now)
+                .map_err(|wait| shared.limited(wait))?;
             if weight >= needed {
                 let reset_signed_in = found.name.count > 0;
                 return Ok(HeldPermit {
                     key,
                     counted: CountedFor::SignedIn,
                     on_success: OnSuccess { reset_signed_in, ..OnSuccess::of(&found, now) },
-                    per_address: shared.per_address,
+                    per_address: shared.guesses.per_address,
                     node_charge: None,
                     _permits: vec![permit],
-                    _slots: vec![slot],
                 });
             }
             weight = needed;
@@ -219,10 +216,10 @@ impl Limits {
     ) -> Result<HeldPermit, Failure> {
         let shared = &self.shared;
         let busy = || shared.busy();
-        let most = shared.free_failures;
+        let most = shared.guesses.free_failures;
         let location_slot = shared.semaphore.slot(&key.name_and_network, most);
         let name_slot = shared.semaphore.slot(&key.name, most);
-        let network_slot = shared.semaphore.slot(&key.network, shared.per_address.burst());
+        let network_slot = shared.semaphore.slot(&key.network, shared.guesses.per_address.burst());
         let mut weights = PermitsNeeded { location: 1, name: 1, network: 1 };
         // the location comes first: an attempt from a known location waits for no attempt elsewhere
         let mut waits = false;
@@ -266,10 +263,9 @@ impl Limits {
                         CountedFor::Name
                     },
                     on_success: OnSuccess::of(&found, now),
-                    per_address: shared.per_address,
+                    per_address: shared.guesses.per_address,
                     node_charge,
                     _permits: permits,
-                    _slots: vec![location_slot, name_slot, network_slot],
                 });
             }
             (weights, waits) = (needed, !at_known_location);
@@ -301,14 +297,15 @@ impl LimitState {
     fn weights(&self, found: &FailedAttempts, now: Timestamp) -> Result<PermitsNeeded, Failure> {
         let limited = |refusal: LimitExceeded| self.limited(refusal);
         if found.location_used_at.is_some() {
-            let location = self.permits_after(found.name_and_network, now).map_err(limited)?;
+            let location =
+                self.guesses.permits_after(found.name_and_network, now).map_err(limited)?;
             return Ok(PermitsNeeded { location, name: 1, network: 1 });
         }
-        let name = self.permits_after(found.name, now);
+        let name = self.guesses.permits_after(found.name, now);
         let spent = found.network_spent_until;
-        let network = match self.per_address.wait(spent, now) {
+        let network = match self.guesses.per_address.wait(spent, now) {
             Some(wait) => Err(LimitExceeded { limit: Limit::FailuresPerAddress, wait }),
-            None => Ok(self.per_address.outstanding(spent, now) + 1),
+            None => Ok(self.guesses.per_address.outstanding(spent, now) + 1),
         };
         match (name, network) {
             (Ok(name), Ok(network)) => Ok(PermitsNeeded { location: 1, name, network }),
@@ -316,43 +313,11 @@ impl LimitState {
             (Err(one), Err(other)) => Err(limited(one.longer(other))),
         }
     }
-
-    /// Permits after a number of failures: one more than the failures. Once there is a delay, an
-    /// attempt takes all permits, so that attempts run one at a time.
-    ///
-    /// # Errors
-    /// The time until the next attempt.
-    fn permits_after(&self, failures: Failures, now: Timestamp) -> Result<usize, LimitExceeded> {
-        let Some(last_at) = failures.last_at else { return Ok(1) };
-        let at_last = usize::try_from(failures.count).unwrap_or(usize::MAX);
-        let forgotten = now.since(last_at).as_millis() / FAILURE_DECAY_INTERVAL.as_millis().max(1);
-        let count = at_last.saturating_sub(usize::try_from(forgotten).unwrap_or(usize::MAX));
-        let mut limit = Limit::FreeFailures;
-        let (due, is_known) = if count >= self.failures_in_a_row {
-            limit = Limit::FailuresInARow;
-            let too_many = u32::try_from(at_last - self.failures_in_a_row).unwrap_or(u32::MAX);
-            let until = FAILURE_DECAY_INTERVAL.saturating_mul(too_many.saturating_add(1));
-            (last_at + until, true)
-        } else if count >= self.free_failures {
-            let doublings = u32::try_from(count - self.free_failures).unwrap_or(u32::MAX);
-            let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(doublings));
-            // a failure stored before the clock was set back delays no attempt
-            let is_known = last_at <= now + MAX_CLOCK_SKEW;
-            (last_at + delay.min(self.longest_delay), is_known)
-        } else {
-            return Ok(count + 1);
-        };
-        match due.since(now) {
-            Duration::ZERO => Ok(self.free_failures),
-            _ if !is_known => Ok(self.free_failures),
-            wait => Err(LimitExceeded { limit, wait }),
-        }
-    }
 }
 
 impl NodeCharge {
     fn spend(shared: &Arc<LimitState>, network: Network, now: Timestamp) -> Result<Self, Failure> {
-        let charge = shared.failures.spend(network, now);
+        let charge = shared.guesses.per_node.spend(network, now);
         let charge = charge.map_err(|refusal| shared.limited(refusal))?;
         Ok(Self { shared: Arc::clone(shared), charge, now, failed: false })
     }

@@ -2,10 +2,12 @@
 
 mod gcra;
 mod gcra_table;
+mod guess_policy;
 mod keyed_semaphore;
 mod limit;
 mod login_attempts;
 mod rate_limiter;
+mod sign_up_mutex;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +17,15 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::crypto::hasher::Hasher;
 use crate::metrics::LimitMetrics;
-use crate::model::{AccountId, ClientInfo};
+use crate::model::{AccountId, ClientInfo, EmailAddress, Network};
 use crate::storage::Store;
 
-use gcra::Gcra;
-pub(super) use keyed_semaphore::{KeyedSemaphore, Permit, QueueLimit, Slot};
+use guess_policy::GuessPolicy;
+use keyed_semaphore::{KeyedSemaphore, Permit};
 use limit::{Limit, LimitExceeded};
 pub use login_attempts::AttemptPermit;
 use rate_limiter::{AccountRateLimiter, Charge, RateLimiter};
+use sign_up_mutex::SignUpMutex;
 
 /// The limits of one node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,14 +45,9 @@ struct LimitState {
     max_wait: Duration,
     /// Largest number of requests under way.
     in_flight: usize,
-    free_failures: usize,
-    failures_in_a_row: usize,
-    longest_delay: Duration,
-    /// Counted in the database.
-    per_address: Gcra,
-    /// Counts of the larger networks and of the node.
-    failures: RateLimiter,
+    guesses: GuessPolicy,
     semaphore: KeyedSemaphore,
+    sign_up_mutex: SignUpMutex,
     sign_ups: RateLimiter,
     requests: RateLimiter,
     requests_of_accounts: AccountRateLimiter,
@@ -64,8 +62,6 @@ impl Limits {
     /// Limits by the settings. The counts in memory start empty.
     pub fn new(store: Store, clock: Clock, hasher: Hasher, settings: &Settings) -> Self {
         let Settings { limits, hashing, admission, .. } = settings;
-        let count =
-            |number: std::num::NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
         let shared = LimitState {
             enabled: limits.enabled,
             metrics: LimitMetrics::default(),
@@ -73,17 +69,9 @@ impl Limits {
             slots: hashing.slots.get(),
             max_wait: hashing.max_wait.duration(),
             in_flight: admission.in_flight.get(),
-            free_failures: count(limits.free_failures),
-            failures_in_a_row: count(limits.failures_in_a_row),
-            longest_delay: limits.longest_delay.duration(),
-            per_address: Gcra::new(limits.failures_per_address),
-            failures: RateLimiter::new(
-                (Limit::FailuresPerAddress, limits.failures_per_address),
-                Limit::FailuresPerNetwork,
-                Some((Limit::FailuresInAll, limits.failures_in_all)),
-            )
-            .of_larger_networks(),
+            guesses: GuessPolicy::new(limits),
             semaphore: KeyedSemaphore::default(),
+            sign_up_mutex: SignUpMutex::default(),
             sign_ups: RateLimiter::new(
                 (Limit::SignUpsPerAddress, limits.sign_ups_per_address),
                 Limit::SignUpsPerNetwork,
@@ -110,6 +98,16 @@ impl Limits {
     /// Counts of refusals by limit.
     pub fn metrics(&self) -> &LimitMetrics {
         &self.shared.metrics
+    }
+
+    /// Waits until no other sign-up for the address from this network is under way. `None` if too
+    /// many wait, or the wait takes too long.
+    pub(super) async fn lock_sign_up(
+        &self,
+        email: &EmailAddress,
+        network: Network,
+    ) -> Option<Permit> {
+        self.shared.sign_up_mutex.lock(email, network).await
     }
 
     /// Counts a sign-up, which sends a letter to an address that any caller may type.

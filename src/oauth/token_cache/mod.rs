@@ -1,20 +1,23 @@
 //! Cache of verified access tokens, so that not every request reads the database
 //! (docs/decisions/0030, 0033).
 //!
-//! A cached result is outdated by at most [`TTL`] (1 s), and never misses a change by this node:
+//! A cached result is outdated by at most [`TTL`] (1 s), and never misses a change by this node. Rules
+//! of freshness:
 //!
-//! - **Own writes.** A read gets its stamp before it begins: the clock, the monotonic clock, and
-//!   the count of [`Revisions`]. An entry is stored and found only while no related change has been
-//!   counted since. A change is counted after its commit and before its response.
-//! - **Other writers.** Changes by other nodes and the command line are not counted here. Such
-//!   changes take effect when the entry's [`TTL`] (1 s) ends. The TTL starts at the read, or at the
-//!   latest check that no other process has written since the read ([`ExternalWrites`]). A clock
-//!   that is set back does not prolong it; nor does an unreachable database.
-//! - **Content.** The cache holds a token's digest, never the token. Each use compares the expiry
-//!   with the clock. Unknown tokens are not cached: another node may have issued one a moment ago.
-//! - **Last use.** A token's last use is recorded on a cache miss only, so it may lag by up to
-//!   [`MAX_AGE`] (30 s). Uses are recorded at most once a minute anyway, so the lag does not
-//!   matter.
+//! | Event | Effect on an entry | By |
+//! |---|---|---|
+//! | read from the database | valid for [`TTL`] (1 s) from the start of the read | [`ReadStamp`] |
+//! | check, after the read, that no other process has written | valid for [`TTL`] (1 s) from the check; for [`MAX_AGE`] (30 s) from the read at most | [`ExternalWrites`] |
+//! | change by this node of the session or account | ends at once: it is counted after its commit and before its response | [`Revisions`] |
+//! | change by another node or the command line; unreachable database | ends within [`TTL`] (1 s) | no further check |
+//! | expiry of the token | ends at once: each use compares the expiry with the clock | `expires_at` |
+//! | clock set back | prolongs nothing: the monotonic clock counts, too | [`Reading`] |
+//! | unknown token | has no entry: another node may have issued it a moment ago | |
+//!
+//! The cache holds a token's digest, never the token. A token's last use is recorded on a cache miss
+//! only, so it may lag by up to [`MAX_AGE`] (30 s). Uses are recorded at most once a minute anyway.
+
+mod external_writes;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +26,9 @@ use std::time::Duration;
 use crate::clock::{Clock, Reading, Timestamp};
 use crate::model::{Digest, SessionId};
 use crate::oauth::Grant;
-use crate::oauth::external_writes::ExternalWrites;
 use crate::storage::{Revision, Revisions, Store};
+
+use external_writes::ExternalWrites;
 
 /// Lifetime of an entry since it was last known to be valid.
 const TTL: Duration = Duration::from_secs(1);
@@ -56,7 +60,7 @@ struct CacheEntry {
 
 /// Start of a read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReadStamp {
+pub(in crate::oauth) struct ReadStamp {
     clocks: Reading,
     revision: Revision,
 }
@@ -72,7 +76,7 @@ impl TokenCache {
 
     /// Stamps a read that is about to begin. The entry of this read will be used soon, so this also
     /// starts the check for external writes.
-    pub(super) fn stamp(&self) -> ReadStamp {
+    pub(in crate::oauth) fn stamp(&self) -> ReadStamp {
         let revision = self.revisions.current();
         let clocks = self.clock.read();
         self.external_writes.refresh_in_background(&clocks);
@@ -80,7 +84,7 @@ impl TokenCache {
     }
 
     /// The token's grant, if it is cached and valid.
-    pub(super) fn find(&self, session: SessionId, token: &Digest) -> Option<Arc<Grant>> {
+    pub(in crate::oauth) fn find(&self, session: SessionId, token: &Digest) -> Option<Arc<Grant>> {
         let (grant, expires_at, read) = {
             let shard = self.shard(session);
             let found = shard.get(&session).filter(|found| found.token == *token)?;
@@ -99,7 +103,7 @@ impl TokenCache {
     }
 
     /// Stores the result of `read`, even if it is already outdated; `find` checks that.
-    pub(super) fn put(
+    pub(in crate::oauth) fn put(
         &self,
         read: ReadStamp,
         token: Digest,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::limits::{KeyedSemaphore, Permit, QueueLimit, Slot};
+use super::keyed_semaphore::{KeyedSemaphore, Permit, QueueLimit};
 use crate::model::{Digest, EmailAddress, Network};
 
 /// Longest wait for the mutex. Fifty sign-ups for one address, hashed one after the other, take
@@ -22,22 +22,12 @@ const QUEUE_LIMIT: QueueLimit = QueueLimit { per_key: 100, total: 200 };
 
 /// Locks in use. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct SignUpMutex(KeyedSemaphore);
-
-/// Locked mutex. Dropping it releases the permit first, and then the entry of the key.
-pub(super) struct SignUpMutexGuard {
-    _permit: Permit,
-    _slot: Slot,
-}
+pub(super) struct SignUpMutex(KeyedSemaphore);
 
 impl SignUpMutex {
     /// Locks the mutex of an address and a network. `None` if the queue is full or the wait takes
     /// too long.
-    pub(super) async fn lock(
-        &self,
-        email: &EmailAddress,
-        network: Network,
-    ) -> Option<SignUpMutexGuard> {
+    pub(super) async fn lock(&self, email: &EmailAddress, network: Network) -> Option<Permit> {
         self.lock_within(email, network, LOCK_TIMEOUT).await
     }
 
@@ -46,14 +36,12 @@ impl SignUpMutex {
         email: &EmailAddress,
         network: Network,
         wait: Duration,
-    ) -> Option<SignUpMutexGuard> {
+    ) -> Option<Permit> {
         // key: the address, and an IPv4 address or a /64; the blank is safe, since no email address
         // has one
         let narrowest = network.subnets().pop();
         let key = Digest::of(format!("{email} {narrowest:?}").as_bytes());
-        let slot = self.0.slot(&key, 1);
-        let permit = timeout(wait, slot.acquire(1, QUEUE_LIMIT)).await.ok()??;
-        Some(SignUpMutexGuard { _permit: permit, _slot: slot })
+        timeout(wait, self.0.slot(&key, 1).acquire(1, QUEUE_LIMIT)).await.ok()?
     }
 }
 
