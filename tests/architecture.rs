@@ -162,6 +162,148 @@ fn each_library_is_used_by_its_home_only() {
     }
 }
 
+/// A source file as a module.
+struct Module {
+    /// Its place in the tree of modules.
+    place: Vec<String>,
+    /// The names that it imports, with their paths.
+    imports: BTreeMap<String, Vec<String>>,
+    /// The paths that it uses. A name that it only hands on (`pub use`) is not used.
+    uses: BTreeSet<Vec<String>>,
+}
+
+fn segments(path: &str) -> Vec<String> {
+    let parts = path.split("::").map(str::trim);
+    parts.filter(|part| !["", "*", "self"].contains(part)).map(str::to_owned).collect()
+}
+
+/// Adds the names of a `use` tree with their paths.
+fn expand(tree: &str, prefix: &[String], imports: &mut BTreeMap<String, Vec<String>>) {
+    let (mut depth, mut start) = (0, 0);
+    for (position, letter) in tree.char_indices().chain([(tree.len(), ',')]) {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let branch = tree[start..position].trim();
+                start = position + 1;
+                if let Some((path, list)) = branch.split_once('{') {
+                    let list = list.strip_suffix('}').unwrap();
+                    expand(list, &[prefix, &segments(path)].concat(), imports);
+                } else {
+                    let (path, alias) = branch.split_once(" as ").unwrap_or((branch, ""));
+                    let path = [prefix, &segments(path)].concat();
+                    let name = segments(alias).pop().or(path.last().cloned());
+                    imports.extend(name.map(|name| (name, path)));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn module(file: &str, code: &str) -> Module {
+    let mut place = segments(&file.trim_end_matches(".rs").replace('/', "::"));
+    place.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+    let code = code.split("mod tests {").next().unwrap();
+    let (mut imports, mut handed_on, mut rest) =
+        (BTreeMap::new(), BTreeMap::new(), "  ".to_owned());
+    for statement in code.split(';') {
+        let (before, tree) = statement.rsplit_once("use ").unwrap_or((statement, ""));
+        match before.rsplit('\n').next().unwrap().trim() {
+            "" if !tree.is_empty() => expand(tree, &[], &mut imports),
+            line if line.starts_with("pub") && !tree.is_empty() => {
+                expand(tree, &[], &mut handed_on);
+            }
+            _ => rest.push_str(tree),
+        }
+        rest = rest + before + " ";
+    }
+    let words: Vec<&str> =
+        rest.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').collect();
+    // `pub(in crate::web)` and `mod web;` name a module, and use nothing of it
+    let named = words.windows(3).filter(|three| three[..2] != ["pub", "in"] && three[1] != "mod");
+    let is_used = |path: &Vec<String>| path.len() > 1 || handed_on.contains_key(&path.concat());
+    let mut uses: BTreeSet<Vec<String>> =
+        named.map(|three| segments(three[2])).filter(is_used).collect();
+    uses.extend(imports.values().cloned());
+    imports.extend(handed_on);
+    Module { place, imports, uses }
+}
+
+/// The file that defines the item at `path`, as the module at `place` names it; `None` for other
+/// crates' items.
+fn definition<'m>(
+    modules: &'m BTreeMap<Vec<String>, (String, Module)>,
+    place: &[String],
+    path: &[String],
+) -> Option<&'m str> {
+    let first = path.first()?;
+    let supers = path.iter().take_while(|part| *part == "super").count();
+    let (mut place, mut path) = match first.as_str() {
+        "crate" | "vestibule" => (vec![], &path[1..]),
+        "super" => (place[..place.len().checked_sub(supers)?].to_vec(), &path[supers..]),
+        _ => (place.to_vec(), path),
+    };
+    let origin = (path.first() == Some(first)).then(|| place.clone());
+    while let Some((name, rest)) = path.split_first() {
+        let child = [place.as_slice(), std::slice::from_ref(name)].concat();
+        let (file, module) = modules.get(&place)?;
+        if modules.contains_key(&child) {
+            (place, path) = (child, rest);
+        } else if let Some(import) = module.imports.get(name).filter(|path| path[0] != *name) {
+            return definition(modules, &module.place, import);
+        } else {
+            return (origin != Some(place)).then_some(file);
+        }
+    }
+    modules.get(&place).map(|(file, _)| file.as_str())
+}
+
+/// Imports between files form no circle.
+///
+/// A file imports the file that defines the item; re-exports are followed to it. So a `mod.rs` does
+/// not import the children that it only declares and re-exports. If it uses a child (its `stage()`,
+/// or its type for a field), that is an import like any other. Then the child, and every file that
+/// the child imports, must do without the items that the `mod.rs` defines itself. Items that
+/// children share stand in a file of their own, beside the children.
+///
+/// A method call is no import: several files may add methods to one type.
+#[test]
+fn files_do_not_import_each_other_in_a_circle() {
+    let modules: BTreeMap<Vec<String>, (String, Module)> = sources()
+        .into_iter()
+        .filter(|(file, _)| file != "main.rs")
+        .map(|(file, code)| (module(&file, &code), file))
+        .map(|(module, file)| (module.place.clone(), (file, module)))
+        .collect();
+    let mut imports: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (file, module) in modules.values() {
+        let used = module.uses.iter().filter_map(|path| definition(&modules, &module.place, path));
+        imports.insert(file, used.filter(|used| used != file).collect());
+    }
+    assert!(imports["web/mod.rs"].contains("web/token.rs"));
+    assert!(imports["web/token.rs"].contains("oauth/password_grant.rs"), "through oauth/mod.rs");
+    // files whose imports are gone cannot be in a circle
+    loop {
+        let left: BTreeSet<&str> = imports.keys().copied().collect();
+        imports.values_mut().for_each(|used| used.retain(|file| left.contains(file)));
+        imports.retain(|_, used| !used.is_empty());
+        if imports.len() == left.len() {
+            break;
+        }
+    }
+    let mut way = Vec::new();
+    let mut next = imports.keys().next().copied();
+    while let Some(file) = next {
+        way.push(file);
+        next = imports[file].first().copied().filter(|next| !way.contains(next));
+    }
+    let start = way.last().and_then(|last| imports[last].first());
+    way.drain(..way.iter().position(|file| Some(file) == start).unwrap_or(0));
+    assert!(way.is_empty(), "these files import each other in a circle: {}", way.join(" -> "));
+}
+
 /// `RETURNING` outside a transaction may acknowledge a write whose commit failed.
 #[test]
 fn no_statement_uses_returning() {

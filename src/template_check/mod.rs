@@ -19,7 +19,7 @@ use crate::messages::{CODE_KEYS, Language, Messages};
 use crate::model::{EmailAddress, Locale};
 use crate::storage::LetterId;
 use crate::templates::{TemplateError, Templates};
-use crate::web::views::{chosen_messages, samples};
+use crate::web::views::samples::{self, chosen_messages};
 use crate::web::{Pages, problem_types};
 pub use finding::Finding;
 use functions_called::{FunctionCall, functions_called};
@@ -206,7 +206,7 @@ impl TemplateCheck {
         let pages = Pages::new(templates.clone(), &self.settings)?;
         let renderer = self.renderer(templates.clone())?;
         for language in self.messages().languages() {
-            for sample in samples() {
+            for sample in samples::all() {
                 if let Err(error) = pages.html(language, sample.name, &sample.context) {
                     findings.insert(located(&format!("page/{}", sample.name), error));
                 }

@@ -65,7 +65,7 @@ impl TemplateCheck {
         }
         let _ = writeln!(index, "</ul>\n<h2>Pages</h2>\n<ul>");
         let pages = Pages::new(self.templates.clone(), &self.settings)?;
-        for sample in samples() {
+        for sample in samples::all() {
             let html = pages.html(language, sample.name, &sample.context)?;
             let name = numbered(&mut names, &format!("page-{}", sample.name));
             write(&folder.join(tag).join(format!("{name}.html")), &html)?;

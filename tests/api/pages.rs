@@ -212,7 +212,7 @@ fn every_page_links_to_the_next_step() {
     let messages = Messages::load(None, "en").unwrap();
     let templates = Templates::load(None, &messages).unwrap().strict().unwrap();
     let common = json!({ "service": "Vestibule", "base": "/id", "lang": "en", "css": "" });
-    for views::Sample { name, context } in &views::samples() {
+    for views::Sample { name, context } in &views::samples::all() {
         let template = format!("page/{name}.html.tera");
         let html = templates.render(Language::ENGLISH, &template, &common, context).unwrap();
         let home = "<p class=\"service\"><a href=\"/id/account\">Vestibule</a></p>";
@@ -377,7 +377,7 @@ fn every_page_template_renders() {
     let messages = Messages::load(None, "en").unwrap();
     let templates = Templates::load(None, &messages).unwrap().strict().unwrap();
     let css = templates.stylesheet().unwrap();
-    let samples = views::samples();
+    let samples = views::samples::all();
     for language in messages.languages() {
         let tag = messages.tag(language);
         let common = json!({ "service": "Vestibule", "base": "", "lang": tag, "css": css });
