@@ -132,7 +132,11 @@ async fn show(link_page: LinkPage<'_>, token: Option<&str>) -> PageResult {
     ),
 )]
 #[post("/activate", data = "<form>")]
-async fn press(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
+async fn press(
+    link_page: LinkPage<'_>,
+    caller: ClientInfo,
+    form: PostedForm<ActivationBody>,
+) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let link_page = in_own_language(link_page, token).await?;
@@ -168,7 +172,11 @@ async fn press(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) ->
     extensions(("x-problems" = json!([problem_type::ALREADY_ACTIVE]))),
 )]
 #[post("/activate/disavowal", data = "<form>")]
-async fn disavow(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
+async fn disavow(
+    link_page: LinkPage<'_>,
+    caller: ClientInfo,
+    form: PostedForm<LinkBody>,
+) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let link_page = in_own_language(link_page, token).await?;
@@ -191,7 +199,11 @@ async fn disavow(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) 
     ),
 )]
 #[post("/activate/new-link", data = "<form>")]
-async fn renew(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
+async fn renew(
+    link_page: LinkPage<'_>,
+    caller: ClientInfo,
+    form: PostedForm<LinkBody>,
+) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     link_page.accounts().renew_link(token, &caller).await?;

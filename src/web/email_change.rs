@@ -131,7 +131,11 @@ async fn show(link_page: LinkPage<'_>, token: Option<&str>) -> PageResult {
     ),
 )]
 #[post("/", data = "<form>")]
-async fn confirm(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
+async fn confirm(
+    link_page: LinkPage<'_>,
+    caller: ClientInfo,
+    form: PostedForm<LinkBody>,
+) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let purpose = AccountLinkPurpose::EmailChange;
@@ -198,7 +202,11 @@ async fn show_stop(link_page: LinkPage<'_>, token: Option<&str>) -> PageResult {
     ),
 )]
 #[post("/stop", data = "<form>")]
-async fn stop(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
+async fn stop(
+    link_page: LinkPage<'_>,
+    caller: ClientInfo,
+    form: PostedForm<LinkBody>,
+) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let purpose = AccountLinkPurpose::EmailChangeStop;
@@ -223,7 +231,11 @@ async fn stop(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> 
     ),
 )]
 #[post("/new-link", data = "<form>")]
-async fn renew(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
+async fn renew(
+    link_page: LinkPage<'_>,
+    caller: ClientInfo,
+    form: PostedForm<LinkBody>,
+) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let (link_page, _) = inspect(link_page, token, AccountLinkPurpose::EmailChange).await?;

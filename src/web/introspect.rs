@@ -116,7 +116,7 @@ impl Active {
 async fn introspect(
     authorization: Authorization<'_>,
     concern: RequestClient<'_>,
-    form: Result<Form, FormError>,
+    form: Result<Form<IntrospectionForm>, FormError>,
     oauth: &State<OAuth>,
     settings: &State<Settings>,
 ) -> Result<Json<IntrospectionResponse>, OAuthErrorResponse> {

@@ -39,12 +39,16 @@ use responses::problem_type::ProblemType;
 
 pub use account::front_door;
 pub use guards::bearer::{AnyScope, Bearer, RequiredScope};
-// For benches/pieces.rs, which measures the parser without a request.
-#[cfg(feature = "testing")]
-#[doc(hidden)]
-pub use guards::form::{Form, FormError, OAUTH_FIELDS};
 pub use health::Readiness;
 pub use responses::page::Pages;
+
+/// Parses the form of a token request. For `benches/pieces.rs`, which measures the parser without a
+/// request.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub fn parses_as_token_form(body: &[u8]) -> bool {
+    guards::form::Form::<openapi::schemas::TokenForm>::parse(body).is_ok()
+}
 
 /// The catalogue of problem types, which `/problems/<slug>` explains.
 pub(crate) fn problem_types() -> impl Iterator<Item = &'static ProblemType> {

@@ -106,7 +106,11 @@ async fn show(link_page: LinkPage<'_>, token: Option<&str>) -> PageResult {
     ),
 )]
 #[post("/", data = "<form>")]
-async fn press(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
+async fn press(
+    link_page: LinkPage<'_>,
+    caller: ClientInfo,
+    form: PostedForm<NewPasswordBody>,
+) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     // looked up first, because the page after the button uses the language of the page before
@@ -143,7 +147,11 @@ async fn press(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) ->
     ),
 )]
 #[post("/new-link", data = "<form>")]
-async fn renew(link_page: LinkPage<'_>, caller: ClientInfo, form: PostedForm) -> PageResult {
+async fn renew(
+    link_page: LinkPage<'_>,
+    caller: ClientInfo,
+    form: PostedForm<LinkBody>,
+) -> PageResult {
     let form = form.map_err(PageProblem::from)?;
     let token = form.get("token").unwrap_or_default();
     let before = link_page.accounts().inspect_reset(token).await?;

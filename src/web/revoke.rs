@@ -42,7 +42,7 @@ async fn revoke(
     authorization: Authorization<'_>,
     concern: RequestClient<'_>,
     caller: ClientInfo,
-    form: Result<Form, FormError>,
+    form: Result<Form<RevocationForm>, FormError>,
     oauth: &State<OAuth>,
 ) -> Result<Status, OAuthErrorResponse> {
     let form = form?;

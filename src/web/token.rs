@@ -80,7 +80,7 @@ async fn token(
     authorization: Authorization<'_>,
     concern: RequestClient<'_>,
     caller: ClientInfo,
-    form: Result<Form, FormError>,
+    form: Result<Form<TokenForm>, FormError>,
     oauth: &State<OAuth>,
 ) -> Result<Json<TokenAnswer>, OAuthErrorResponse> {
     let form = form?;
@@ -99,7 +99,7 @@ async fn grant(
     grant_type: GrantType,
     client: Option<Credentials>,
     scope: Option<Scope>,
-    form: &Form,
+    form: &Form<TokenForm>,
     caller: ClientInfo,
     oauth: &OAuth,
 ) -> Result<TokenPair, OAuthError> {
@@ -122,7 +122,7 @@ async fn grant(
 
 /// Adds a hint that a `+` was read as a blank, if that is the likely cause of the error. The hint
 /// depends on the request alone, and so reveals nothing about any account.
-fn with_hint(error: OAuthError, form: &Form) -> OAuthErrorResponse {
+fn with_hint(error: OAuthError, form: &Form<TokenForm>) -> OAuthErrorResponse {
     let is_likely = match error {
         OAuthError::Scope(_) => form.had_plus("scope"),
         OAuthError::WrongPassword => {

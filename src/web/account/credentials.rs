@@ -91,7 +91,11 @@ fn password_page(user: Visitor<'_>) -> AccountResult {
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/password", data = "<form>")]
-async fn change_password(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
+async fn change_password(
+    user: Visitor<'_>,
+    caller: ClientInfo,
+    form: PostedForm<PasswordChangeForm>,
+) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "password")?;
     let session = &user.session;
     let typed = form.get("new_password").unwrap_or_default();
@@ -158,7 +162,11 @@ fn email_page(user: Visitor<'_>) -> AccountResult {
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/email", data = "<form>")]
-async fn change_email(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
+async fn change_email(
+    user: Visitor<'_>,
+    caller: ClientInfo,
+    form: PostedForm<EmailChangeForm>,
+) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "email")?;
     let typed = form.get("email").unwrap_or_default();
     let errors = match EmailAddress::parse(typed) {
@@ -194,7 +202,11 @@ async fn change_email(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/email/withdrawal", data = "<form>")]
-async fn withdraw_email(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
+async fn withdraw_email(
+    user: Visitor<'_>,
+    caller: ClientInfo,
+    form: PostedForm<PageForm>,
+) -> AccountResult {
     let (user, _) = PageUser::sent(user, form, "account")?;
     // a change that has ended already counts as withdrawn
     user.accounts().withdraw_email_change(user.session.account, &caller).await?;
@@ -237,7 +249,11 @@ fn deletion_page(user: Visitor<'_>) -> AccountResult {
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/deletion", data = "<form>")]
-async fn delete(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
+async fn delete(
+    user: Visitor<'_>,
+    caller: ClientInfo,
+    form: PostedForm<DeletionForm>,
+) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "deletion")?;
     let password = Password::new(form.get("current_password").unwrap_or_default());
     match user.accounts().delete(user.session.account, &password, &caller).await {

@@ -11,7 +11,7 @@ use crate::accounts::{Accounts, PAGE_SESSION_TTL, ProfileError};
 use crate::config::Settings;
 use crate::model::{PageSession, PageSessionSecret};
 use crate::web::guards::cookies;
-use crate::web::guards::form::{Form, PostedForm};
+use crate::web::guards::form::{Form, FormFields, PostedForm};
 use crate::web::guards::language;
 use crate::web::guards::page_context::PageContext;
 use crate::web::guards::same_origin::is_of_own_page;
@@ -153,14 +153,17 @@ impl PageUser<'_> {
 
     /// The user and the form, if the form came from a page of this sign-in. Otherwise the form
     /// `name` is offered again, after a sign-in if needed.
-    pub fn sent(
+    pub fn sent<F: FormFields>(
         user: Result<Self, PageRefusal>,
-        form: PostedForm,
+        form: PostedForm<F>,
         name: &'static str,
-    ) -> Result<(Self, Form), PageRefusal> {
+    ) -> Result<(Self, Form<F>), PageRefusal> {
         match (user, form) {
             (Ok(user), Ok(form)) if !user.has_sent(&form) && unsaved_form::is_restorable(name) => {
-                Err(PageRefusal::OtherSession(Box::new((UnsavedForm { name, form }, user.secret))))
+                Err(PageRefusal::OtherSession(Box::new((
+                    UnsavedForm::new(name, &form),
+                    user.secret,
+                ))))
             }
             (Ok(user), form) => {
                 let form = user.accept(form)?;
@@ -168,14 +171,14 @@ impl PageUser<'_> {
             }
             (Err(refusal @ (PageRefusal::SignIn | PageRefusal::Ended)), Ok(form)) => {
                 let has_cookie = matches!(refusal, PageRefusal::Ended);
-                Err(PageRefusal::Unsaved(Box::new(UnsavedForm { name, form }), has_cookie))
+                Err(PageRefusal::Unsaved(Box::new(UnsavedForm::new(name, &form)), has_cookie))
             }
             (Err(refusal), _) => Err(refusal),
         }
     }
 
     /// The form, if it came from a page of this sign-in.
-    pub fn accept(&self, form: PostedForm) -> Result<Form, PageRefusal> {
+    pub fn accept<F: FormFields>(&self, form: PostedForm<F>) -> Result<Form<F>, PageRefusal> {
         let form = form?;
         match self.has_sent(&form) {
             true => Ok(form),
@@ -183,7 +186,7 @@ impl PageUser<'_> {
         }
     }
 
-    fn has_sent(&self, form: &Form) -> bool {
+    fn has_sent<F: FormFields>(&self, form: &Form<F>) -> bool {
         self.secret.has_form_token(form.get("form_token").unwrap_or_default())
     }
 }

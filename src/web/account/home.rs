@@ -123,7 +123,7 @@ fn chosen_language(locale: Option<&str>, pages: &Pages) -> Option<Language> {
 ///
 /// An unchanged choice keeps the account's locale, which may be more specific than the page can
 /// show (`de-AT`) or unavailable (`fr`).
-fn new_locale(user: &PageUser<'_>, form: &Form) -> Option<Option<Locale>> {
+fn new_locale(user: &PageUser<'_>, form: &Form<ProfileForm>) -> Option<Option<Locale>> {
     let pages = user.context.pages;
     let messages = pages.messages();
     let before = user.session.locale.as_ref().and_then(|locale| messages.best(locale));
@@ -180,7 +180,7 @@ fn page_session_view(session: &PageSessionSummary, own: PageSessionId) -> PageSe
 async fn change_profile(
     user: Visitor<'_>,
     caller: ClientInfo,
-    form: PostedForm,
+    form: PostedForm<ProfileForm>,
     oauth: &State<OAuth>,
 ) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "profile")?;
@@ -217,7 +217,7 @@ async fn change_profile(
 async fn end_session(
     user: Visitor<'_>,
     caller: ClientInfo,
-    form: PostedForm,
+    form: PostedForm<SessionForm>,
     oauth: &State<OAuth>,
 ) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "account")?;
@@ -244,7 +244,7 @@ async fn end_session(
 async fn end_page_session(
     user: Visitor<'_>,
     caller: ClientInfo,
-    form: PostedForm,
+    form: PostedForm<SessionForm>,
 ) -> AccountResult {
     let (user, form) = PageUser::sent(user, form, "account")?;
     if let Some(id) = form.get("id").and_then(|id| id.parse().ok()) {
@@ -266,7 +266,11 @@ async fn end_page_session(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/sessions/end-all", data = "<form>")]
-async fn end_all(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
+async fn end_all(
+    user: Visitor<'_>,
+    caller: ClientInfo,
+    form: PostedForm<PageForm>,
+) -> AccountResult {
     let (user, _) = PageUser::sent(user, form, "account")?;
     user.accounts().end_sessions(user.session.account, Actor::Owner, &caller).await?;
     guard::clear_session_cookie(user.context.jar);

@@ -89,7 +89,7 @@ fn sign_in_page(user: Visitor<'_>, done: Option<&str>, context: PageContext<'_>)
 async fn sign_in(
     own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
-    form: PostedForm,
+    form: PostedForm<SignInForm>,
     context: PageContext<'_>,
 ) -> AccountResult {
     own?;
@@ -131,7 +131,11 @@ async fn sign_in(
     extensions(("x-problems" = json!([problem_type::FOREIGN_FORM]))),
 )]
 #[post("/sign-out", data = "<form>")]
-async fn sign_out(user: Visitor<'_>, caller: ClientInfo, form: PostedForm) -> AccountResult {
+async fn sign_out(
+    user: Visitor<'_>,
+    caller: ClientInfo,
+    form: PostedForm<PageForm>,
+) -> AccountResult {
     let user = user?;
     user.accept(form)?;
     user.accounts().end_page_session(&user.session, &caller).await?;
@@ -170,7 +174,7 @@ fn sign_up_page(context: PageContext<'_>) -> AccountResult {
 async fn sign_up(
     own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
-    form: PostedForm,
+    form: PostedForm<SignUpForm>,
     context: PageContext<'_>,
 ) -> AccountResult {
     own?;
@@ -215,7 +219,7 @@ async fn sign_up(
 async fn send_again(
     own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
-    form: PostedForm,
+    form: PostedForm<AddressForm>,
     context: PageContext<'_>,
 ) -> AccountResult {
     own?;
@@ -266,7 +270,7 @@ fn forgotten_page(context: PageContext<'_>) -> AccountResult {
 async fn forgotten(
     own: Result<SameOriginForm, Problem>,
     caller: ClientInfo,
-    form: PostedForm,
+    form: PostedForm<AddressForm>,
     context: PageContext<'_>,
 ) -> AccountResult {
     own?;

@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use crate::model::PageSessionSecret;
 use crate::web::guards::cookies;
-use crate::web::guards::form::Form;
+use crate::web::guards::form::{Form, FormFields, TypedFields};
+use crate::web::openapi::schemas::SignInForm;
 use crate::web::views::account::Unsaved;
 
 const UNSAVED_FORM_COOKIE: &str = "__Host-vestibule-unsaved";
@@ -27,14 +28,19 @@ const MAX_COOKIE_LENGTH: usize = 3_800;
 /// A form that had no effect, with its name in [`Unsaved::FORMS`].
 #[derive(Debug)]
 pub(super) struct UnsavedForm {
-    pub name: &'static str,
-    pub form: Form,
+    name: &'static str,
+    typed: TypedFields,
 }
 
 impl UnsavedForm {
-    /// The text of the form without its secrets, for the sign-in form.
+    /// Keeps the text of the form without its secrets.
+    pub fn new<F: FormFields>(name: &'static str, form: &Form<F>) -> Self {
+        Self { name, typed: form.without_passwords() }
+    }
+
+    /// The text of the form, for the sign-in form.
     pub fn as_unsaved(&self) -> Unsaved<'_> {
-        let typed = |name| self.form.get(name).unwrap_or_default();
+        let typed = |name| self.typed.get(name).unwrap_or_default();
         Unsaved {
             form: self.name,
             email: typed("email"),
@@ -45,7 +51,7 @@ impl UnsavedForm {
 }
 
 /// The form that the sign-in form carries along, if there is one.
-pub(super) fn embedded_form(form: &Form) -> Option<Unsaved<'_>> {
+pub(super) fn embedded_form(form: &Form<SignInForm>) -> Option<Unsaved<'_>> {
     let named = form.get("resume")?;
     let name = Unsaved::FORMS.into_iter().find(|known| *known == named)?;
     let typed = |field| form.get(field).unwrap_or_default();

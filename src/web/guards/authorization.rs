@@ -3,7 +3,7 @@
 use rocket::Request;
 use rocket::request::{FromRequest, Outcome};
 
-use super::form::Form;
+use super::form::{Form, FormFields};
 use crate::oauth::{Credentials, OAuthError};
 
 /// The `Authorization` header of a request: absent, present once, or present several times.
@@ -30,7 +30,10 @@ impl<'r> Authorization<'r> {
     ///
     /// Fails if the request has several headers, or if [`Credentials::read`] refuses the
     /// credentials.
-    pub fn credentials(self, form: &Form) -> Result<Option<Credentials>, OAuthError> {
+    pub fn credentials<F: FormFields>(
+        self,
+        form: &Form<F>,
+    ) -> Result<Option<Credentials>, OAuthError> {
         let header = match self {
             Self::None => None,
             Self::One(header) => Some(header),

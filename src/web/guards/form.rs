@@ -4,6 +4,7 @@
 //! 6749 §3.2; R4, R8), and so are invalid UTF-8 and NUL.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
 
 use rocket::Request;
 use rocket::data::{Data, FromData, Outcome};
@@ -13,49 +14,29 @@ use zeroize::Zeroizing;
 use crate::oauth::form_decode;
 use crate::web::guards::body::{self, BodyError};
 use crate::web::guards::content_type::{self, BodyType, ContentFault};
+use crate::web::mounts::{ErrorFormat, Mount};
 
-/// The parameters of the endpoints under `/oauth`; the parser ignores all others.
-pub const OAUTH_FIELDS: [&str; 9] = [
-    "grant_type",
-    "username",
-    "password",
-    "refresh_token",
-    "scope",
-    "client_id",
-    "client_secret",
-    "token",
-    "token_type_hint",
-];
+/// A form that names its fields. The parser ignores all others.
+///
+/// The forms are the schemas of the OpenAPI document, so the document names the same fields.
+pub trait FormFields {
+    /// The names of the fields.
+    const FIELDS: &'static [&'static str];
+}
 
-/// The fields of the forms on pages; the parser ignores all others.
-const PAGE_FIELDS: [&str; 13] = [
-    "form_token",
-    "token",
-    "password",
-    "current_password",
-    "new_password",
-    "email",
-    "name",
-    "locale",
-    "id",
-    "resume",
-    "typed_email",
-    "typed_name",
-    "typed_locale",
-];
-
-/// The fields of [`PAGE_FIELDS`] that hold secrets of people.
+/// The fields of pages that hold secrets of people.
 const SECRETS: [&str; 3] = ["password", "current_password", "new_password"];
 
-/// A parsed form. Each known field is present at most once and is not empty: a parameter without a
-/// value counts as absent (RFC 6749 §3.2).
+/// A parsed form. Each of its fields is present at most once and is not empty: a parameter without
+/// a value counts as absent (RFC 6749 §3.2).
 #[derive(Debug)]
-pub struct Form {
+pub struct Form<F> {
     fields: BTreeMap<&'static str, Zeroizing<String>>,
     /// The fields whose raw value contained a `+`, which decodes to a blank.
     with_plus: BTreeSet<&'static str>,
     /// Whether the body contains a raw `@`. A program that encodes forms never sends one.
     is_unencoded: bool,
+    form: PhantomData<fn() -> F>,
 }
 
 /// Why a body is not a valid form.
@@ -66,17 +47,18 @@ pub enum FormError {
     TooLarge,
     /// The body was not complete in time.
     Late,
-    /// A known parameter is repeated.
+    /// A field of the form is repeated.
     Twice(&'static str),
     Malformed(&'static str),
 }
 
 /// The body of a request, if it is a valid form.
-pub type PostedForm = Result<Form, FormError>;
+pub type PostedForm<F> = Result<Form<F>, FormError>;
 
-impl Form {
+impl<F: FormFields> Form<F> {
     /// The value of a field; `None` if it is absent or empty.
     pub fn get(&self, name: &'static str) -> Option<&str> {
+        debug_assert!(F::FIELDS.contains(&name), "the form has no field {name}");
         self.fields.get(name).map(|value| value.as_str())
     }
 
@@ -90,18 +72,21 @@ impl Form {
         self.is_unencoded
     }
 
-    /// The fields without the passwords, of which only the names stay.
-    fn without_passwords(&self) -> TypedFields {
-        let text = |name: &str, value: &Zeroizing<String>| match SECRETS.contains(&name) {
-            true => Zeroizing::default(),
-            false => value.clone(),
+    /// The fields without the passwords, of which only the names stay. A form that carries another
+    /// form along has all of its fields.
+    pub fn without_passwords(&self) -> TypedFields {
+        let is_carried =
+            |name: &str| name.starts_with("typed_") && self.fields.contains_key("resume");
+        let text = |name: &'static str| match self.fields.get(name) {
+            Some(_) if SECRETS.contains(&name) => Some((name, Zeroizing::default())),
+            Some(value) => Some((name, value.clone())),
+            None => is_carried(name).then(|| (name, Zeroizing::default())),
         };
-        let fields = self.fields.iter().map(|(name, value)| (*name, text(name, value)));
-        TypedFields(fields.collect())
+        TypedFields(F::FIELDS.iter().filter_map(|name| text(name)).collect())
     }
 
-    /// Parses the `known` fields.
-    pub fn parse(body: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
+    /// Parses the fields of the form.
+    pub fn parse(body: &[u8]) -> Result<Self, FormError> {
         let malformed = FormError::Malformed;
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
         let (mut fields, mut with_plus) = (BTreeMap::new(), BTreeSet::new());
@@ -114,7 +99,9 @@ impl Form {
             if name.contains('\0') || value.contains('\0') {
                 return Err(malformed("a parameter holds the NUL character"));
             }
-            let Some(known) = known.iter().copied().find(|known| *known == name) else { continue };
+            let Some(known) = F::FIELDS.iter().copied().find(|known| *known == name) else {
+                continue;
+            };
             if seen.contains(&known) {
                 return Err(FormError::Twice(known));
             }
@@ -126,14 +113,14 @@ impl Form {
                 fields.insert(known, value);
             }
         }
-        Ok(Self { fields, with_plus, is_unencoded: text.contains('@') })
+        Ok(Self { fields, with_plus, is_unencoded: text.contains('@'), form: PhantomData })
     }
 }
 
 /// The fields of a page's form, without the passwords. The request's cache keeps them, so that a
 /// refusal can show the form again.
 #[derive(Debug, Default)]
-pub struct TypedFields(BTreeMap<&'static str, Zeroizing<String>>);
+pub struct TypedFields(Vec<(&'static str, Zeroizing<String>)>);
 
 impl TypedFields {
     /// The fields of the request's form; none if no form was read.
@@ -154,34 +141,26 @@ impl TypedFields {
 
     /// Whether the field was filled in.
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.0.iter().any(|(field, _)| *field == name)
     }
 
     /// The text of a field; `None` if it is absent, empty or a password.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.as_str()).filter(|value| !value.is_empty())
+        self.texts()
+            .find(|(field, _)| *field == name)
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_empty())
     }
 
-    /// All fields but the passwords. A form that carries another form along has all of its fields.
+    /// All fields but the passwords.
     pub fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let is_carried = |name: &str| name.starts_with("typed_") && self.has("resume");
-        let names = PAGE_FIELDS.into_iter().filter(|name| !SECRETS.contains(name));
-        names.filter_map(move |name| match self.get(name) {
-            None if is_carried(name) => Some((name, "")),
-            value => Some((name, value?)),
-        })
-    }
-}
-
-fn known_fields(request: &Request<'_>) -> &'static [&'static str] {
-    match request.uri().path().segments().next() {
-        Some("oauth") => &OAUTH_FIELDS,
-        _ => &PAGE_FIELDS,
+        let texts = self.0.iter().filter(|(name, _)| !SECRETS.contains(name));
+        texts.map(|(name, value)| (*name, value.as_str()))
     }
 }
 
 #[rocket::async_trait]
-impl<'r> FromData<'r> for Form {
+impl<'r, F: FormFields> FromData<'r> for Form<F> {
     type Error = FormError;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
@@ -189,9 +168,10 @@ impl<'r> FromData<'r> for Form {
             return Outcome::Error((Status::BadRequest, FormError::Content(fault)));
         }
         match body::read(request, data).await {
-            Ok(body) => match Self::parse(&body, known_fields(request)) {
+            Ok(body) => match Self::parse(&body) {
                 Ok(form) => {
-                    if known_fields(request) == PAGE_FIELDS {
+                    let is_page = |mount: &Mount| mount.errors == ErrorFormat::Page;
+                    if Mount::of(request).is_some_and(is_page) {
                         request.local_cache(|| form.without_passwords());
                     }
                     Outcome::Success(form)
@@ -216,9 +196,10 @@ mod tests {
 
     use super::*;
     use crate::fuzz_inputs;
+    use crate::web::openapi::schemas::{SignInForm, TokenForm};
 
-    fn parse(body: &str) -> Result<Form, FormError> {
-        Form::parse(body.as_bytes(), &OAUTH_FIELDS)
+    fn parse(body: &str) -> Result<Form<TokenForm>, FormError> {
+        Form::parse(body.as_bytes())
     }
 
     #[test]
@@ -235,7 +216,7 @@ mod tests {
         }
         assert!(parse("x=1&x=2&scope=a").is_ok(), "unknown parameters are ignored");
         assert!(parse("id=1&id=2&email=a&email=b").is_ok(), "parameters of pages may be repeated");
-        assert!(Form::parse(b"email=a&email=a", &PAGE_FIELDS).is_err());
+        assert!(Form::<SignInForm>::parse(b"email=a&email=a").is_err());
     }
 
     #[test]
@@ -258,8 +239,8 @@ mod tests {
         ] {
             assert!(matches!(parse(body), Err(FormError::Malformed(_))), "{body}");
         }
-        assert!(Form::parse(b"password=\xff", &OAUTH_FIELDS).is_err());
-        assert!(Form::parse(b"password=a\0b", &OAUTH_FIELDS).is_err());
+        assert!(Form::<TokenForm>::parse(b"password=\xff").is_err());
+        assert!(Form::<TokenForm>::parse(b"password=a\0b").is_err());
     }
 
     /// Parses the same body with another implementation, which accepts everything.
@@ -270,9 +251,9 @@ mod tests {
     #[test]
     fn r4_r8_accepted_form_has_the_same_fields_for_another_parser() {
         fuzz_inputs::each(2_000, fuzz_inputs::bytes_like(fuzz_inputs::FORMS), |body| {
-            let Ok(form) = Form::parse(&body, &OAUTH_FIELDS) else { return Ok(()) };
+            let Ok(form) = Form::<TokenForm>::parse(&body) else { return Ok(()) };
             let pairs = pairs_in(&body);
-            for known in OAUTH_FIELDS {
+            for known in TokenForm::FIELDS.iter().copied() {
                 let values: Vec<&str> = pairs
                     .iter()
                     .filter(|(name, _)| name == known)
@@ -290,22 +271,25 @@ mod tests {
     #[test]
     fn r8_form_of_another_encoder_is_read_back() {
         let text = "[^\0]{1,40}";
-        let fields =
-            prop::collection::btree_map(prop::sample::select(OAUTH_FIELDS.to_vec()), text, 0..8);
+        let fields = prop::collection::btree_map(
+            prop::sample::select(TokenForm::FIELDS.to_vec()),
+            text,
+            0..8,
+        );
         fuzz_inputs::each(1_000, (fields, "[a-z]{0,3}"), |(fields, unknown)| {
             let mut encoder = url::form_urlencoded::Serializer::new(String::new());
             encoder.append_pair(&format!("x_{unknown}"), "1").extend_pairs(&fields);
             encoder.append_pair(&format!("x_{unknown}"), "2");
             let body = encoder.finish();
-            let form = Form::parse(body.as_bytes(), &OAUTH_FIELDS);
+            let form = Form::<TokenForm>::parse(body.as_bytes());
             let form = form.map_err(|error| TestCaseError::fail(format!("{body}: {error:?}")))?;
-            for known in OAUTH_FIELDS {
+            for known in TokenForm::FIELDS.iter().copied() {
                 prop_assert_eq!(form.get(known), fields.get(known).map(String::as_str));
             }
             // repeating any of the fields is an error
             for known in fields.keys() {
                 let twice = format!("{body}&{known}=");
-                prop_assert!(Form::parse(twice.as_bytes(), &OAUTH_FIELDS).is_err(), "{}", twice);
+                prop_assert!(Form::<TokenForm>::parse(twice.as_bytes()).is_err(), "{}", twice);
             }
             Ok(())
         });

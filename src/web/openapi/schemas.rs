@@ -1,12 +1,13 @@
 //! OpenAPI schemas of request bodies.
 //!
-//! These types only document the bodies; the service never constructs them. Routes read bodies
-//! field by field, so that one response reports all errors. A test sends bodies of these schemas to
-//! every route.
+//! These types document the bodies and name the fields of forms; the service never constructs them.
+//! Routes read bodies field by field, so that one response reports all errors. A test sends bodies
+//! of these schemas to every route.
 
 use utoipa::ToSchema;
 
 use crate::model::GrantType;
+use crate::web::guards::form::FormFields;
 
 macro_rules! schemas {
     ($($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $field:ident: $type:ty,)+ })+) => {$(
@@ -15,6 +16,10 @@ macro_rules! schemas {
         #[expect(dead_code, reason = "it describes what routes read field by field")]
         pub struct $name {
             $($(#[$what])* pub $field: $type,)+
+        }
+
+        impl FormFields for $name {
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
         }
     )+};
 }
