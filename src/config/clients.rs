@@ -33,10 +33,10 @@ pub struct ClientSettings {
     /// Lifetimes of this client's tokens; without them, `tokens` applies.
     #[serde(default)]
     pub access_ttl: Option<Lifetime>,
-    /// See [`TokenSettings::refresh_idle_ttl`].
+    /// See [`TokenSettings::refresh_idle_ttl`](super::TokenSettings::refresh_idle_ttl).
     #[serde(default)]
     pub refresh_idle_ttl: Option<Lifetime>,
-    /// See [`TokenSettings::session_ttl`].
+    /// See [`TokenSettings::session_ttl`](super::TokenSettings::session_ttl).
     #[serde(default)]
     pub session_ttl: Option<Lifetime>,
 }

@@ -24,7 +24,7 @@ pub(super) async fn with_timeout<T, E: From<StoreError>>(
     }
 }
 
-/// A connection lent by a [`Store`].
+/// A connection lent by a [`Store`](super::Store).
 #[derive(Debug)]
 pub struct Connection {
     pub(super) lent: ConnectionKind,

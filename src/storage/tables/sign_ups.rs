@@ -298,8 +298,7 @@ impl Connection {
     }
 
     /// Removes a sign-up that waited too long, with its events. `false` if it is gone, or was
-    /// replaced by another. [`Store::purge_excess_events_of`](super::Store::purge_excess_events_of)
-    /// must come first.
+    /// replaced by another. `Store::purge_excess_events_of` must come first.
     pub async fn purge_sign_up(
         &mut self,
         id: SignUpId,

@@ -147,7 +147,7 @@ impl Connection {
     }
 
     /// As [`Connection::claim_letters`], without letters to the first [`MAX_DOMAINS`] of `domains`.
-    /// It reads none of these letters. If letters wait for more than [`TURN`] other domains, this
+    /// It reads none of these letters. If letters wait for more than `TURN` other domains, this
     /// claim concerns only the domains whose `turn` it is.
     pub async fn claim_letters_beside(
         &mut self,
