@@ -43,7 +43,8 @@ impl OnDatabase for OutboxAdmin {
 /// Opens the database and runs `work` to its end, or until a signal asks the process to end. Then
 /// `work` is dropped, and its transaction is rolled back.
 ///
-/// The database is closed in every case. For this, opening goes on to its end after a signal.
+/// The database is closed in every case. For this, opening goes on to its end after a signal. A
+/// second signal ends the process without waiting for the close.
 pub async fn run<Opened: OnDatabase, E>(
     open: impl Future<Output = Result<Opened, E>>,
     work: impl AsyncFnOnce(&Opened) -> Result<(), CommandError>,
@@ -57,6 +58,13 @@ where
         outcome = work(&opened) => outcome,
         signal = signal => Err(CommandError::Interrupted { signal }),
     };
-    opened.store().close().await;
+    let close = opened.store().close();
+    match outcome {
+        Err(CommandError::Interrupted { .. }) => tokio::select! {
+            () = close => {}
+            _ = signals::wait(signals::listen()) => {}
+        },
+        _ => close.await,
+    }
     outcome
 }

@@ -55,7 +55,7 @@ pub struct Courier {
     /// logged.
     pub development: Option<Mailbox>,
     pub breaker: CircuitBreaker,
-    /// Domains whose turn it is while others are left out.
+    /// Cursors of the walks over domains while slow ones are left out.
     pub turn: DomainTurn,
     pub metrics: LetterMetrics,
 }

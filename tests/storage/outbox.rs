@@ -41,6 +41,7 @@ on_both_engines! {
     s17_claims_skip_letters_to_slow_domains_only,
     s4_earliest_letters_beside_slow_domains_are_claimed_first,
     s4_letters_to_many_domains_take_turns_beside_a_slow_one,
+    s4_claim_beside_a_slow_domain_finds_the_due_letter_among_many_domains,
     f12_letters_that_died_since_the_last_one_left_are_found_and_revived,
 }
 
@@ -712,6 +713,25 @@ async fn s4_letters_to_many_domains_take_turns_beside_a_slow_one(db: TestDatabas
             break;
         }
         assert!(claims < 12, "{} letters have no turn", waiting.len());
+    }
+}
+
+async fn s4_claim_beside_a_slow_domain_finds_the_due_letter_among_many_domains(db: TestDatabase) {
+    db.letter("ada@slow.example", NOW).await;
+    // two walks of 256 domains without a due letter come before the due one
+    for number in 0..600 {
+        db.letter(&format!("ada@d{number}.example"), after(60)).await;
+    }
+    let due = db.letter("ada@late.example", NOW).await;
+    let turn = DomainTurn::default();
+    let beside = (&["slow.example"][..], &turn);
+    assert_eq!(ids(&claim_beside(&db, NOW, ClaimLimit::fresh(1), beside).await), [due]);
+
+    // the next claims begin in the middle, and go on at the first domain after the last one
+    for domain in ["b.example", "a.example", "c.example"] {
+        let next = db.letter(&format!("ada@{domain}"), NOW).await;
+        let claimed = claim_beside(&db, NOW, ClaimLimit::fresh(1), beside).await;
+        assert_eq!(ids(&claimed), [next], "{domain}");
     }
 }
 

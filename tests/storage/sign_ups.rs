@@ -248,7 +248,7 @@ const REMOVALS: [(&str, usize, &str); 4] = [
     ("deliveries.rs", 1, "a courier drops a letter after it has contested the sign-up"),
     ("letters.rs", 1, "the operator drops a letter: `OutboxAdmin::drop` contests"),
     (
-        "outbox.rs",
+        "posting.rs",
         5,
         "an earlier notice; letters to an address that changes or is deleted, which contest; and \
          old letters: a dead letter is kept as long as a sign-up waits",

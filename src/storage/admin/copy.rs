@@ -1,6 +1,7 @@
 //! Copy: transfers all rows of one database into an empty one, of either engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use figment::Figment;
 use figment::providers::Serialized;
@@ -110,9 +111,18 @@ async fn copy_from(
     expect_known(source).await.map_err(CopyError::From)?;
     let target = Pool::open_or_create(&settings(to)).await;
     let target = target.map_err(|error| CopyError::To(error.into()))?;
+    let is_committing = AtomicBool::new(false);
+    // once the commit is sent, its outcome counts
+    let interrupted = async {
+        until.await;
+        if is_committing.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let copied = tokio::select! {
-        copied = copy_between(source, &target, progress) => copied,
-        () = until => Err(CopyError::Interrupted),
+        biased;
+        copied = copy_between(source, &target, &is_committing, progress) => copied,
+        () = interrupted => Err(CopyError::Interrupted),
     };
     target.close_connections().await;
     copied
@@ -121,6 +131,7 @@ async fn copy_from(
 async fn copy_between(
     source: &Pool,
     target: &Pool,
+    is_committing: &AtomicBool,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     target
@@ -133,7 +144,8 @@ async fn copy_between(
             target
                 .on_dedicated_connection(async |writing| {
                     let reading = (reading, source.engine());
-                    copy_rows(reading, (writing, target.engine()), &mut progress).await
+                    let writing = (writing, target.engine());
+                    copy_rows(reading, writing, is_committing, &mut progress).await
                 })
                 .await
         })
@@ -143,6 +155,7 @@ async fn copy_between(
 async fn copy_rows(
     (reading, from): (&mut AnyConnection, &Engine),
     (writing, to): (&mut AnyConnection, &Engine),
+    is_committing: &AtomicBool,
     progress: &mut impl FnMut(&str, u64),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     let mut reading = reading.begin_with(snapshot(from)).await.map_err(StoreError::from)?;
@@ -167,6 +180,7 @@ async fn copy_rows(
         progress(&table.name, sent.rows);
         copied.push(CopiedTable { name: table.name.clone(), rows: sent.rows });
     }
+    is_committing.store(true, Ordering::Relaxed);
     writing.commit().await.map_err(StoreError::from)?;
     Ok(copied)
 }

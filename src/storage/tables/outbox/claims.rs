@@ -3,9 +3,10 @@
 //! - A claim takes the earliest due letters, separately among letters that were never refused and
 //!   refused ones.
 //! - While domains are slow, a claim can leave their letters out. It then walks over other domains,
-//!   [`TURN`] (256) of them at most.
+//!   [`TURN`] (256) of them at a time, and [`MAX_WALKS`] (4) times at most.
 //! - The work of a claim does not grow with the letters that wait.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sqlx::any::AnyRow;
@@ -86,12 +87,14 @@ impl ClaimLimit {
 /// Largest number of domains that a claim can leave out.
 pub const MAX_DOMAINS: usize = 4;
 
-/// Number of domains that a claim with domains left out looks at, so that its work does not grow
-/// with their number. The walk in SQL ends there, too.
+/// Number of domains in one walk of a claim that leaves domains out. The walk in SQL ends there, too.
 const TURN: usize = 256;
 
-/// The domains, in the order of an index, after which the next claim goes on: of letters that were
-/// never refused, and of refused ones. Empty at the beginning.
+/// Largest number of walks of a claim, so that its work does not grow with the number of domains.
+const MAX_WALKS: usize = 4;
+
+/// Cursors of the walks over domains, one for letters that were never refused and one for refused
+/// letters: the last domain that a claim has looked at. Empty before the first domain.
 #[derive(Debug, Default)]
 pub struct DomainTurn(Mutex<[String; 2]>);
 
@@ -147,8 +150,8 @@ impl Connection {
     }
 
     /// As [`Connection::claim_letters`], without letters to the first [`MAX_DOMAINS`] of `domains`.
-    /// It reads none of these letters. If letters wait for more than `TURN` other domains, this
-    /// claim concerns only the domains whose `turn` it is.
+    /// It reads none of these letters. If letters wait for more than `TURN` other domains, it takes
+    /// the earliest letters of the domains whose `turn` it is.
     pub async fn claim_letters_beside(
         &mut self,
         lease: Uuid,
@@ -165,9 +168,8 @@ impl Connection {
             if limit == 0 {
                 continue;
             }
-            let mut heads = self.find_domains_with_due_letters(was_refused, now, turn).await?;
-            heads.retain(|(_, domain)| !left_out.contains(domain));
-            heads.sort_unstable();
+            let walk = (left_out, turn);
+            let heads = self.find_domains_with_due_letters(was_refused, now, walk).await?;
             // the earliest letters are among those to the domains with the earliest ones
             let mut due = Vec::new();
             for (_, domain) in heads.iter().take(limit) {
@@ -181,14 +183,45 @@ impl Connection {
         self.find_claimed_letters(lease).await
     }
 
-    /// Up to [`TURN`] domains that letters wait for, without those for which none is due; each with
-    /// the time of its earliest due letter.
+    /// Domains with due letters from the turn of domains on, each with the time of its earliest due
+    /// letter, but for the domains `left_out`.
+    ///
+    /// One walk is enough, unless it finds none or ends at the last domain: then the next walk goes
+    /// on from there, or from the first domain.
     async fn find_domains_with_due_letters(
         &mut self,
         was_refused: bool,
         now: Timestamp,
-        turn: &DomainTurn,
+        (left_out, turn): (&[String], &DomainTurn),
     ) -> Result<Vec<(Timestamp, String)>, StoreError> {
+        let mut after = turn.after(was_refused);
+        let mut has_passed_the_first = after.is_empty();
+        let mut heads = BTreeSet::new();
+        for _ in 0..MAX_WALKS {
+            let domains = self.walk_domains(was_refused, now, &after).await?;
+            let last = domains.last().filter(|_| domains.len() == TURN);
+            let is_at_the_end = last.is_none();
+            after = last.map(|(_, domain)| domain.clone()).unwrap_or_default();
+            let due = domains.into_iter().filter_map(|(due_at, domain)| Some((due_at?, domain)));
+            heads.extend(due.filter(|(_, domain)| !left_out.contains(domain)));
+            let is_done = if is_at_the_end { has_passed_the_first } else { !heads.is_empty() };
+            if is_done {
+                break;
+            }
+            has_passed_the_first |= is_at_the_end;
+        }
+        turn.end(was_refused, &after);
+        Ok(heads.into_iter().collect())
+    }
+
+    /// The [`TURN`] domains `after` a domain for which letters wait, in the order of the index, each
+    /// with the time of its earliest due letter.
+    async fn walk_domains(
+        &mut self,
+        was_refused: bool,
+        now: Timestamp,
+        after: &str,
+    ) -> Result<Vec<(Option<Timestamp>, String)>, StoreError> {
         // a walk along an index, one look-up for each domain; SQLite uses the index for `domain`
         // only while the first value has no declared type
         const SQL: &str = "
@@ -213,17 +246,14 @@ impl Connection {
             FROM walk WHERE walk.step > 0 AND walk.domain IS NOT NULL ORDER BY walk.step";
         let rows = sqlx::query(SQL)
             .bind(i64::from(was_refused))
-            .bind(turn.after(was_refused))
+            .bind(after)
             .bind(now.unix_millis())
             .fetch_all(self.raw())
             .await?;
         let heads = rows.iter().map(|row| {
             Ok((column::optional_instant(row, "due_at")?, column::text(row, "domain")?))
         });
-        let heads: Vec<(Option<Timestamp>, String)> = heads.collect::<Result<_, StoreError>>()?;
-        let last = heads.last().filter(|_| heads.len() == TURN);
-        turn.end(was_refused, last.map(|(_, domain)| domain.as_str()).unwrap_or_default());
-        Ok(heads.into_iter().filter_map(|(due_at, domain)| Some((due_at?, domain))).collect())
+        heads.collect()
     }
 
     /// Up to `limit` due letters to a domain, the earliest first.
