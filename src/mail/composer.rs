@@ -83,24 +83,27 @@ impl Composer {
         letter: &ClaimedLetter,
         request: LetterRequest,
     ) -> Result<Composition, StoreError> {
-        if !tx.holds_lease(letter, self.clock.now()).await? {
+        let now = self.clock.now();
+        if !tx.holds_lease(letter, now).await? {
             return Ok(Composition::Lost);
         }
-        if let Some(held_back) = self.hold_back(tx, letter, request.cap()).await? {
+        if let Some(held_back) = self.hold_back(tx, letter, request.cap(), now).await? {
             return Ok(held_back);
         }
         match request {
             LetterRequest::SignUp { .. } | LetterRequest::NewLink => {
-                self.compose_sign_up(tx, letter, request).await
+                self.compose_sign_up(tx, letter, request, now).await
             }
             LetterRequest::PasswordReset { .. }
             | LetterRequest::OperatorReset
-            | LetterRequest::Invitation => self.compose_password_link(tx, letter, request).await,
+            | LetterRequest::Invitation => {
+                self.compose_password_link(tx, letter, request, now).await
+            }
             LetterRequest::EmailChange { change, at, browser } => {
-                self.compose_confirmation(tx, letter, &change, (at, browser)).await
+                self.compose_confirmation(tx, letter, (&change, now), (at, browser)).await
             }
             LetterRequest::EmailChangeNotice { change, at, browser } => {
-                self.compose_stop_notice(tx, letter, &change, (at, browser)).await
+                self.compose_stop_notice(tx, letter, (&change, now), (at, browser)).await
             }
             LetterRequest::SessionEnded { at, client, browser } => {
                 Ok(Composition::notice(Letter::SessionEnded { at, client, browser }))
@@ -125,6 +128,7 @@ impl Composer {
         tx: &mut Connection,
         letter: &ClaimedLetter,
         cap: LetterCap,
+        now: Timestamp,
     ) -> Result<Option<Composition>, StoreError> {
         // of several letters that were put off only the last is sent, so this check comes before
         // the count; each notice tells of its own event and is never superseded
@@ -133,7 +137,7 @@ impl Composer {
         if was_put_off && tx.is_superseded(letter).await? {
             return Ok(Some(Composition::Drop));
         }
-        let Some(until) = self.next_send_at(tx, letter, cap).await? else { return Ok(None) };
+        let Some(until) = self.next_send_at(tx, letter, cap, now).await? else { return Ok(None) };
         Ok(Some(match by_strangers && tx.is_superseded(letter).await? {
             true => Composition::Drop,
             false => Composition::Wait { until },
@@ -146,6 +150,7 @@ impl Composer {
         tx: &mut Connection,
         letter: &ClaimedLetter,
         request: LetterRequest,
+        now: Timestamp,
     ) -> Result<Composition, StoreError> {
         // lock the row of the sign-up before the account's row: a concurrent activation has then
         // ended before the account is looked up
@@ -160,9 +165,9 @@ impl Composer {
                 Ok(Composition::to_owner(Letter::AccountExists { at, browser }, &owner))
             }
             (LetterRequest::SignUp { at, browser }, None) => {
-                self.compose_activation(tx, letter, Some((at, browser))).await
+                self.compose_activation(tx, letter, Some((at, browser)), now).await
             }
-            (_, None) => self.compose_activation(tx, letter, None).await,
+            (_, None) => self.compose_activation(tx, letter, None, now).await,
             // the address is confirmed already
             (_, Some(_)) => Ok(Composition::Drop),
         }
@@ -177,8 +182,8 @@ impl Composer {
         tx: &mut Connection,
         letter: &ClaimedLetter,
         request: Option<(i64, Option<String>)>,
+        now: Timestamp,
     ) -> Result<Composition, StoreError> {
-        let now = self.clock.now();
         let Some(waiting) = tx.find_sign_up_by_email(&letter.email).await? else {
             return Ok(Composition::Drop);
         };
@@ -210,8 +215,8 @@ impl Composer {
         tx: &mut Connection,
         letter: &ClaimedLetter,
         request: LetterRequest,
+        now: Timestamp,
     ) -> Result<Composition, StoreError> {
-        let now = self.clock.now();
         let is_reset = request.kind() == LetterKind::PasswordReset;
         if is_reset {
             // before the account's row is locked: a concurrent activation finds the sign-up
@@ -222,7 +227,7 @@ impl Composer {
             // a waiting sign-up has no password to reset: its owner chooses one when they confirm
             // it
             return match is_reset {
-                true => self.compose_activation(tx, letter, None).await,
+                true => self.compose_activation(tx, letter, None, now).await,
                 false => Ok(Composition::Drop),
             };
         };
@@ -245,7 +250,7 @@ impl Composer {
         let ttl = ttl.duration();
         let (account, email_change, expires_at) = (owner.account.id, None, now + ttl);
         let link = NewLink { purpose, account, email_change, expires_at };
-        let (link, valid_for) = (self.mint_link(tx, link).await?, ttl.as_secs());
+        let (link, valid_for) = (self.mint_link(tx, link, now).await?, ttl.as_secs());
         let content = match request {
             LetterRequest::PasswordReset { at, browser } => {
                 Letter::PasswordReset { link, valid_for, at, browser }
@@ -263,23 +268,24 @@ impl Composer {
         &self,
         tx: &mut Connection,
         letter: &ClaimedLetter,
-        change: &str,
+        (change, now): (&str, Timestamp),
         (at, browser): (i64, Option<String>),
     ) -> Result<Composition, StoreError> {
         let owner = tx.find_account_by_email(&letter.email).await?;
-        let Some(change) = self.find_pending_change(tx, change).await? else {
+        let Some(change) = self.find_pending_change(tx, change, now).await? else {
             return Ok(Composition::Drop);
         };
         if let Some(owner) = owner {
             return Ok(Composition::to_owner(Letter::AddressInUse { at, browser }, &owner));
         }
         // the link never outlives the links that stop the change
-        let (now, ttl) = (self.clock.now(), self.links.email_ttl.duration());
+        let ttl = self.links.email_ttl.duration();
         let expires_at = (now + ttl).min(change.ends_at(ttl));
         let (account, email_change) = (change.account, Some(change.id));
         let purpose = AccountLinkPurpose::EmailChange;
         let link = NewLink { purpose, account, email_change, expires_at };
-        let (link, valid_for) = (self.mint_link(tx, link).await?, expires_at.since(now).as_secs());
+        let (link, valid_for) =
+            (self.mint_link(tx, link, now).await?, expires_at.since(now).as_secs());
         let content = Letter::EmailChange { link, valid_for, at, browser };
         let mover = tx.find_account(change.account).await?;
         Ok(Composition::Send { content, locale: mover.and_then(|mover| mover.account.locale) })
@@ -290,14 +296,14 @@ impl Composer {
         &self,
         tx: &mut Connection,
         letter: &ClaimedLetter,
-        change: &str,
+        (change, now): (&str, Timestamp),
         (at, browser): (i64, Option<String>),
     ) -> Result<Composition, StoreError> {
         // the account is gone, or has moved to another address
         let Some(owner) = tx.find_account_by_email(&letter.email).await? else {
             return Ok(Composition::Drop);
         };
-        let Some(change) = self.find_pending_change(tx, change).await? else {
+        let Some(change) = self.find_pending_change(tx, change, now).await? else {
             return Ok(Composition::Drop);
         };
         // valid as long as any link can confirm the change, so that a thief gains nothing by
@@ -306,8 +312,8 @@ impl Composer {
         let (account, email_change) = (change.account, Some(change.id));
         let purpose = AccountLinkPurpose::EmailChangeStop;
         let link =
-            self.mint_link(tx, NewLink { purpose, account, email_change, expires_at }).await?;
-        let valid_for = expires_at.since(self.clock.now()).as_secs();
+            self.mint_link(tx, NewLink { purpose, account, email_change, expires_at }, now).await?;
+        let valid_for = expires_at.since(now).as_secs();
         let new_email = change.email.to_unicode();
         let content = Letter::EmailChangeNotice { link, valid_for, new_email, at, browser };
         Ok(Composition::to_owner(content, &owner))
@@ -318,18 +324,24 @@ impl Composer {
         &self,
         tx: &mut Connection,
         id: &str,
+        now: Timestamp,
     ) -> Result<Option<EmailChange>, StoreError> {
         let Ok(id) = id.parse::<EmailChangeId>() else { return Ok(None) };
-        let (now, ttl) = (self.clock.now(), self.links.email_ttl.duration());
+        let ttl = self.links.email_ttl.duration();
         let change = tx.find_email_change(id).await?;
         Ok(change.filter(|change| change.is_pending(now, ttl)))
     }
 
     /// Mints a link of an account.
-    async fn mint_link(&self, tx: &mut Connection, link: NewLink) -> Result<String, StoreError> {
+    async fn mint_link(
+        &self,
+        tx: &mut Connection,
+        link: NewLink,
+        now: Timestamp,
+    ) -> Result<String, StoreError> {
         let NewLink { purpose, account, email_change, expires_at } = link;
         let token = LinkToken::new(self.entropy.secret());
-        let (digest, now) = (&token.digest(), self.clock.now());
+        let digest = &token.digest();
         tx.insert_account_link(&NewAccountLink {
             digest,
             purpose,
@@ -358,8 +370,8 @@ impl Composer {
         tx: &mut Connection,
         letter: &ClaimedLetter,
         cap: LetterCap,
+        now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let now = self.clock.now();
         let (share, kind) = match cap {
             _ if !self.limits.enabled => return Ok(None),
             LetterCap::None => return Ok(None),

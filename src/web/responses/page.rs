@@ -118,7 +118,8 @@ impl Pages {
                 let reason = (reason.as_deref().unwrap_or(problem.text()), wait);
                 let accounts = request.rocket().state::<Accounts>();
                 let min_length = accounts.map_or(0, |accounts| accounts.policy.min_length());
-                let view = RefusedForm::new(form, typed, reason, min_length, cure);
+                let mut view = RefusedForm::new(form, typed, reason, min_length, cure);
+                view.request_id = Some(RequestId::of(request));
                 self.page(language, problem.status(), &view)
             }
             (wait, _) => {

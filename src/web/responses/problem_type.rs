@@ -56,7 +56,7 @@ problem_types! {
         "Send it once, as Authorization: Bearer vat_…, and never in the query: queries end up in logs.";
     INSUFFICIENT_SCOPE = "insufficient-scope", 403 "insufficient_scope", "More scope needed",
         "The access token is live, but it was not granted the scope that this needs.",
-        "Sign in asking for that scope; scope and WWW-Authenticate name it.";
+        "Sign in asking for that scope. WWW-Authenticate names it, and so does a problem document's scope.";
     FOREIGN_FORM = "foreign-form", 403, "Form not accepted",
         "The form did not come from a page of this sign-in, so nothing was done.",
         "Open the page anew and fill in the form there.";

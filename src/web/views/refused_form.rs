@@ -114,6 +114,8 @@ pub struct RefusedForm<'a> {
     wait: FieldMessage,
     min_length: usize,
     cure: Option<Cure>,
+    /// Id of the request, for a question to the operator.
+    pub request_id: Option<&'a str>,
 }
 
 impl Input {
@@ -167,7 +169,8 @@ impl<'a> RefusedForm<'a> {
         };
         let (heading, button) = (MessageKey::of(form.heading), MessageKey::of(button));
         let (path, wait) = (form.path, wait_message(seconds));
-        Self { path, heading, button, fields, hidden, reason, wait, min_length, cure }
+        let request_id = None;
+        Self { path, heading, button, fields, hidden, reason, wait, min_length, cure, request_id }
     }
 }
 
