@@ -271,8 +271,7 @@ async fn s4_no_statement_of_a_request_scans_a_growing_table() {
 }
 
 /// The statements of a claim, of which the writer of SQLite waits for each.
-const CLAIM: [&str; 4] =
-    ["claim_letters", "find_domains_with_due_letters", "find_due_letters_to", "claim_letter"];
+const CLAIM: [&str; 4] = ["claim_letters", "walk_domains", "find_due_letters_to", "claim_letter"];
 
 /// The work of a claim, with eight times as many letters: fresh ones to one domain, and refused ones
 /// to as many domains.
