@@ -208,7 +208,7 @@ page-problem-status = Status { $status }
 page-problem-advice = What to do
 page-problem-ask = If you ask for help, give this number:
 
-## What is refused for now
+## Forms that are refused for now
 
 refused-wait-moment = Wait a moment, and then try again.
 refused-wait-minutes = { $count ->

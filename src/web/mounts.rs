@@ -44,7 +44,7 @@ pub(in crate::web) struct Mount {
     pub is_limited: bool,
 }
 
-/// The rules of pages, from which the other rows differ.
+/// The rules of pages, from which the other rows differ. Each row replaces the empty prefix.
 const PAGE: Mount = Mount {
     prefix: "",
     errors: ErrorFormat::Page,

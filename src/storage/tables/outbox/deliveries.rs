@@ -1,6 +1,6 @@
 //! Outbox, delivery side: results of deliveries.
 //!
-//! Only the couriers use these statements, and those of [`super::claims`]. [`super::posting`] is the
+//! Only couriers use the statements of this file and of [`super::claims`]. [`super::posting`] is the
 //! side of the senders, [`super::letters`] the side of the operator.
 
 use super::claims::ClaimedLetter;
